@@ -1,0 +1,151 @@
+"""From a key's text to the scope it opens.
+
+Looking a key up is one query. A process that serves requests keeps what it
+found in `_scopes`; a database trigger notifies every process of any change of
+keys, whoever makes it, and `KeyListener` then forgets everything. While the
+listener cannot vouch for its connection, nothing is remembered at all, so a
+revocation is never missed.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import ApiKey, Project
+from llmring_site import own_connection
+from llmring_site.scoping import Scope
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "llmring_keys"  # the trigger of migration accounts.0002 notifies it
+NOBODY = ApiKey(id="00000000-0000-0000-0000-000000000000")
+_PROOF_SECONDS = 0.3  # how often the listener proves that its connection lives
+_TRUST_SECONDS = 0.9  # how long one proof is good for
+_MOST_SCOPES = 100_000
+
+
+class KeyRefused(Exception):
+    """The key is unknown (in strict mode), revoked or expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    scope: Scope
+    expires_at: datetime | None
+
+
+_scopes: dict[bytes, _Found] = {}
+
+
+def open_scope(key: str, *, writing: bool) -> Scope:
+    """The scope that a well-formed key opens.
+
+    In bridge mode a key never seen before opens a project of its own, which
+    is made when the request is one that writes; until then it sees nothing.
+    Raises KeyRefused.
+    """
+    digest = keys.digest(key)
+    if listener.vouches and (found := _scopes.get(digest)):
+        if found.expires_at is None or found.expires_at > timezone.now():
+            return found.scope
+        raise KeyRefused
+    generation = listener.generation
+    found = _look_up(digest) or _first_seen(digest, writing)
+    if found is None:
+        return Scope(project_id=NOBODY.id, api_key_id=NOBODY.id)
+    # A change that arrived while we looked may be newer than what we saw.
+    if listener.vouches and listener.generation == generation:
+        if len(_scopes) >= _MOST_SCOPES:
+            _scopes.clear()
+        _scopes[digest] = found
+    return found.scope
+
+
+def _look_up(digest: bytes) -> _Found | None:
+    row = (
+        ApiKey.objects.filter(digest=digest)
+        .values_list("id", "project_id", "expires_at", "revoked_at")
+        .first()
+    )
+    if row is None:
+        return None
+    id, project_id, expires_at, revoked_at = row
+    if revoked_at or (expires_at and expires_at <= timezone.now()):
+        raise KeyRefused
+    return _Found(Scope(project_id=project_id, api_key_id=id), expires_at)
+
+
+def _first_seen(digest: bytes, writing: bool) -> _Found | None:
+    if settings.API_KEY_VALIDATION_MODE == "strict":
+        raise KeyRefused
+    if not writing:
+        return None
+    with transaction.atomic():
+        # Two first requests may race: the lock makes the second see the first one's rows.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)]
+            )
+        if found := _look_up(digest):
+            return found
+        project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
+        row = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
+    return _Found(Scope(project_id=project.id, api_key_id=row.id), None)
+
+
+class KeyListener(threading.Thread):
+    """Listens for changed keys on a connection of its own, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        super().__init__(name="key-listener", daemon=True)
+        self.generation = 0
+        self._proven_at = float("-inf")
+
+    @property
+    def vouches(self) -> bool:
+        """Whether a change of keys would have been heard by now."""
+        return time.monotonic() - self._proven_at < _TRUST_SECONDS
+
+    def run(self) -> None:
+        while True:
+            try:
+                self._listen()
+            except (psycopg.Error, OSError) as error:
+                logger.warning("key listener lost its connection: %s", type(error).__name__)
+            self._forget()
+            time.sleep(1)
+
+    def _listen(self) -> None:
+        with own_connection.connect() as own:
+            own.execute(f"LISTEN {CHANNEL}")
+            # Behind a pooler in transaction mode LISTEN succeeds and nothing ever
+            # arrives: then this first notification of ours does not either.
+            own.execute(f"NOTIFY {CHANNEL}")
+            if not any(own.notifies(timeout=2, stop_after=1)):
+                logger.warning("notifications do not arrive; every request looks its key up")
+                time.sleep(60)
+                return
+            while True:
+                self._forget()
+                self._prove()
+                while not any(own.notifies(timeout=_PROOF_SECONDS, stop_after=1)):
+                    own.execute("SELECT 1")
+                    self._prove()
+
+    def _prove(self) -> None:
+        self._proven_at = time.monotonic()
+
+    def _forget(self) -> None:
+        self.generation += 1
+        _scopes.clear()
+
+
+listener = KeyListener()

@@ -1,0 +1,41 @@
+"""API keys as text: making, digesting, checking their form. No database here."""
+
+import hashlib
+import re
+import secrets
+
+PREFIX = "llmr_pk_"
+LONGEST = 255
+_WHITESPACE = re.compile(r"\s")
+
+
+class MalformedKey(ValueError):
+    """The text cannot be a key; `reason` completes a sentence that begins with a header."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def generate() -> str:
+    """A new key: `llmr_pk_` and 32 hexadecimal digits."""
+    return PREFIX + secrets.token_hex(16)
+
+
+def digest(key: str) -> bytes:
+    """SHA-256 of the key, all that is ever stored of it.
+
+    A plain digest is enough: keys of ours have 128 random bits.
+    """
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def check_form(key: str) -> None:
+    """Raises MalformedKey for a key that is too long or has whitespace inside.
+
+    Source: docs/http-contract.md, section "Keys".
+    """
+    if len(key) > LONGEST:
+        raise MalformedKey("too long")
+    if _WHITESPACE.search(key):
+        raise MalformedKey("must not contain whitespace")

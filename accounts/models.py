@@ -1,0 +1,83 @@
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import keys
+from llmring_site.ids import uuid7
+
+
+class Project(models.Model):
+    """Owns rows. Its keys come and go; its data stays."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=255)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "projects"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKeyQuerySet(models.QuerySet):
+    def usable(self):
+        """Keys that open their project now: not revoked, not expired."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True
+        )
+
+    def revoke(self) -> int:
+        """Close the keys for good; how many were open. Workers learn of it by a trigger."""
+        return self.filter(revoked_at__isnull=True).update(revoked_at=Now())
+
+
+class ApiKey(models.Model):
+    """Opens one project. Only its digest is stored: nobody can read the key again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=255, blank=True, help_text="Where the key is used.")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    hint = models.CharField(
+        max_length=20, blank=True, editable=False, help_text="The first characters of the key."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on the key is refused. Empty: never."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "api_keys"
+        ordering = ["-id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.name or self.hint or str(self.id)
+
+    @property
+    def state(self) -> str:
+        """`revoked`, `expired` or `active`."""
+        if self.revoked_at:
+            return "revoked"
+        if self.expires_at and self.expires_at <= timezone.now():
+            return "expired"
+        return "active"
+
+    @classmethod
+    def issue(cls, project: Project, *, name: str = "", expires_at=None) -> tuple["ApiKey", str]:
+        """A new key of the project: the stored row, and the text, to be shown once."""
+        text = keys.generate()
+        row = cls.objects.create(
+            project=project,
+            name=name,
+            digest=keys.digest(text),
+            hint=text[: len(keys.PREFIX) + 4],
+            expires_at=expires_at,
+        )
+        return row, text

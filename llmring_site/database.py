@@ -1,0 +1,78 @@
+"""Django's DATABASES entry from our variables."""
+
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from llmring_site import env
+from llmring_site.embedded import DATABASE, USER, EmbeddedPostgres
+
+# Each worker keeps two connections outside the pool: the one that writes usage
+# logs, and the one that listens for revoked keys.
+OWN_CONNECTIONS = 2
+_IN_DJANGO = {
+    "dbname": "NAME",
+    "user": "USER",
+    "password": "PASSWORD",
+    "host": "HOST",
+    "port": "PORT",
+}
+
+
+def database_settings(
+    *, url: str, data_dir: Path, schemas: list[str], connections: int, workers: int
+) -> dict:
+    """Settings for the database at `url`, or for the embedded one when `url` is empty.
+
+    `connections` bounds what all `workers` together open.
+    """
+    share = connections // workers
+    if share <= OWN_CONNECTIONS:
+        raise env.refused(
+            "LLMRING_DATABASE_POOL_SIZE",
+            f"such that, with the overflow, each of the {workers} workers gets "
+            f"{OWN_CONNECTIONS + 1} connections or more",
+            str(connections),
+        )
+    target = _parse(url) if url else _embedded(data_dir)
+    options = {name: value for name, value in target.items() if name not in _IN_DJANGO}
+    # The schemas are all: with `public` on the path, a second deployment in
+    # the same database would find the first one's table of migrations there.
+    search_path = f"-c search_path={','.join(schemas)}"
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **{_IN_DJANGO[name]: value for name, value in target.items() if name in _IN_DJANGO},
+        "OPTIONS": {
+            **options,
+            "options": f"{options.get('options', '')} {search_path}".strip(),
+            "application_name": options.get("application_name", "llmring-server"),
+            "connect_timeout": int(options.get("connect_timeout", 5)),  # seconds
+            "pool": {
+                "min_size": 1,
+                "max_size": share - OWN_CONNECTIONS,
+                "timeout": 30,  # seconds a request waits for a free connection
+            },
+        },
+    }
+
+
+def _parse(url: str) -> dict[str, str]:
+    accepted = "an address such as postgresql://user:password@host:5432/database"
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise env.refused("LLMRING_DATABASE_URL", accepted)
+    try:
+        target = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise env.refused("LLMRING_DATABASE_URL", accepted) from None
+    if "dbname" not in target:
+        raise env.refused("LLMRING_DATABASE_URL", f"{accepted} (the database is missing)")
+    return target
+
+
+def _embedded(data_dir: Path) -> dict[str, str]:
+    return {
+        "dbname": DATABASE,
+        "user": USER,
+        "host": str(EmbeddedPostgres(data_dir).socket_dir),
+    }

@@ -1,0 +1,150 @@
+"""How everything fails: one handler, one shape.
+
+    DomainError          a rule of ours was broken: `{"detail": "<text>"}`
+      InvalidInput       malformed input: 422, `{"detail": [{type, loc, msg, input, ctx?}, …]}`
+
+Source: docs/http-contract.md, section "Errors".
+"""
+
+import logging
+
+import psycopg
+import psycopg_pool
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+logger = logging.getLogger(__name__)
+
+# What the database layer raises when the server is away or its connections are all taken.
+DATABASE_AWAY = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg_pool.PoolTimeout,
+)
+
+
+class DomainError(Exception):
+    """A rule of ours was broken. `str(error)` is shown to the caller."""
+
+    status_code = 400
+    code = "error"
+    headers: dict[str, str] = {}
+
+    @property
+    def detail(self) -> object:
+        return str(self)
+
+
+class InvalidInput(DomainError):
+    """The input has the wrong form; `issues` says where and how, made by `issue()`."""
+
+    status_code = 422
+    code = "invalid_input"
+
+    def __init__(self, issues: list[dict]) -> None:
+        super().__init__("; ".join(found["msg"] for found in issues))
+        self.issues = issues
+
+    @property
+    def detail(self) -> list[dict]:
+        return self.issues
+
+
+class DatabaseUnavailable(DomainError):
+    status_code = 503
+    code = "database_unavailable"
+    headers = {"Retry-After": "1"}
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available; try again")
+
+
+class BodyTooLarge(DomainError):
+    status_code = 413
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes")
+
+
+def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
+    """One entry of a 422 body. `loc` begins with `body`, `query` or `path`."""
+    found = {"type": type, "loc": loc, "msg": msg, "input": input}
+    return {**found, "ctx": context} if context else found
+
+
+def exception_handler(error: Exception, context: dict) -> Response | None:
+    """The reply for what a view raised; None for a bug, which stays a 500 with a traceback."""
+    error = _translate(error)
+    if error is None:
+        return None
+    if isinstance(error, DomainError):
+        return Response({"detail": error.detail}, status=error.status_code, headers=error.headers)
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = error.auth_header
+    if getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(error.wait))
+    return Response({"detail": error.detail}, status=error.status_code, headers=headers)
+
+
+def _translate(error: Exception) -> DomainError | exceptions.APIException | None:
+    match error:
+        case exceptions.ValidationError():
+            return InvalidInput(_issues_of(error.detail, ["body"]))
+        case exceptions.MethodNotAllowed():
+            error.detail = "Method Not Allowed"
+            return error
+        case DomainError() | exceptions.APIException():
+            return error
+        case Http404():
+            # Views name what was not found; Django's own texts name models and queries.
+            found = str(error)
+            return exceptions.NotFound(found if found.endswith("not found") else "Not Found")
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            from django.conf import settings
+
+            return BodyTooLarge(settings.MAX_BODY_BYTES)
+        case _ if isinstance(error, DATABASE_AWAY):
+            logger.error("database unavailable: %s", type(error).__name__)
+            return DatabaseUnavailable()
+    return None
+
+
+def _issues_of(detail: object, loc: list) -> list[dict]:
+    """The 422 entries of a DRF ValidationError raised outside our serializers."""
+    if isinstance(detail, dict):
+        return [
+            found
+            for name, inner in detail.items()
+            for found in _issues_of(inner, loc if name == "non_field_errors" else [*loc, name])
+        ]
+    if isinstance(detail, list):
+        return [found for inner in detail for found in _issues_of(inner, loc)]
+    return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]
+
+
+def _json_error(status: int, detail: str) -> JsonResponse:
+    return JsonResponse({"detail": detail}, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json_error(400, "Bad Request")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json_error(403, "Forbidden")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json_error(404, "Not Found")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return _json_error(500, "Internal Server Error")

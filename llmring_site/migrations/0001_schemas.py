@@ -1,0 +1,18 @@
+from django.conf import settings
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Both schemas, before any table of ours or of Django's own apps."""
+
+    initial = True
+    run_before = [
+        ("admin", "0001_initial"),
+        ("axes", "0001_initial"),
+        ("contenttypes", "0001_initial"),
+        ("sessions", "0001_initial"),
+    ]
+    operations = [
+        migrations.RunSQL(f"CREATE SCHEMA IF NOT EXISTS {schema}", migrations.RunSQL.noop)
+        for schema in (settings.DATABASE_SCHEMA, settings.MCP_SCHEMA)
+    ]

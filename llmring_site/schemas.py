@@ -1,0 +1,22 @@
+"""Tables in another schema than the first one of the search path."""
+
+from django.conf import settings
+from django.db import migrations
+
+
+class InSchema(migrations.RunSQL):
+    """Puts the tables that its migration creates after it into `schema`.
+
+    It lasts for that migration's transaction. Reversing needs nothing: names
+    are found through the connection's search path.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self.schema = schema
+        super().__init__(
+            sql=f"SET LOCAL search_path TO {schema}, {settings.DATABASE_SCHEMA}",
+            reverse_sql=self.noop,
+        )
+
+    def deconstruct(self):
+        return type(self).__name__, [self.schema], {}

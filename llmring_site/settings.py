@@ -1,0 +1,259 @@
+"""The one settings file. Every environment variable is read here, and only here.
+
+The README's table of variables is held to this file by tests/test_settings.py.
+"""
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from llmring_site import env, secret_key
+from llmring_site.database import database_settings
+from llmring_site.logs import logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+load_dotenv(Path.cwd() / ".env")
+
+# --- Who we are -----------------------------------------------------------
+
+VERSION = importlib.metadata.version("llmring-server")
+DEBUG = env.boolean("LLMRING_DEBUG", False)
+DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
+SECRET_KEY = env.secret("LLMRING_SECRET_KEY") or secret_key.stored(DATA_DIR)
+WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
+HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
+
+# --- The address people use -----------------------------------------------
+
+ALLOWED_HOSTS = env.listed("LLMRING_ALLOWED_HOSTS", ["*"])
+# https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
+PUBLIC_URL = env.url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}").rstrip("/")
+BEHIND_TLS = PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if BEHIND_TLS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_HTTPONLY = True
+# Clients may lose the body of a redirected POST: we never redirect to https.
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+X_FRAME_OPTIONS = "DENY"
+MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- Apps and middleware --------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "axes",
+    "llmring_site",
+    "accounts",
+    "registry_proxy",
+    "usage",
+]
+MIDDLEWARE = [
+    "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "llmring_site.urls"
+WSGI_APPLICATION = "llmring_site.wsgi.application"
+APPEND_SLASH = False  # both spellings are routed; a redirect would lose a POST's body
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # files are served from the packages: nothing to collect
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- Database and cache ---------------------------------------------------
+
+DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
+DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
+# Two deployments in one database keep apart: the second schema follows the first.
+MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
+DATABASE_POOL_SIZE = env.integer("LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000)
+DATABASE_POOL_OVERFLOW = env.integer(
+    "LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000
+)
+DATABASES = {
+    "default": database_settings(
+        url=DATABASE_URL,
+        data_dir=DATA_DIR,
+        schemas=[DATABASE_SCHEMA, MCP_SCHEMA],
+        connections=DATABASE_POOL_SIZE + DATABASE_POOL_OVERFLOW,
+        workers=WORKERS,
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.url("LLMRING_REDIS_URL", "", schemes=("redis", "rediss", "unix"))
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": DATABASE_SCHEMA,
+            "OPTIONS": {
+                "SOCKET_CONNECT_TIMEOUT": 1,  # seconds
+                "SOCKET_TIMEOUT": 1,
+                "IGNORE_EXCEPTIONS": True,  # a lost cache costs time, not correctness
+            },
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1)
+
+# --- People: only the admin logs in with a password -----------------------
+
+ADMIN_USER = env.text("ADMIN_USER", "admin")
+ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# --- Keys -----------------------------------------------------------------
+
+API_KEY_VALIDATION_MODE = env.choice(
+    "LLMRING_API_KEY_VALIDATION_MODE", "bridge", ["bridge", "strict"]
+)
+# Accepted for old deployments; membership is always checked.
+env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
+ENCRYPTION_KEY = env.secret("LLMRING_ENCRYPTION_KEY")
+
+# --- API ------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
+    "DEFAULT_PARSER_CLASSES": ["llmring_site.media.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["llmring_site.media.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "llmring_site.media.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": None,
+    "EXCEPTION_HANDLER": "llmring_site.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "LLMRing Server",
+    "VERSION": VERSION,
+    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "llmring_site.openapi.without_trailing_slashes",
+        "llmring_site.openapi.with_common_errors",
+    ],
+}
+CORS_ORIGINS = env.listed(
+    "LLMRING_CORS_ORIGINS", ["http://localhost:5173", "http://localhost:5174", "*"]
+)
+CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
+CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = [
+    "Accept",
+    "Accept-Language",
+    "Content-Language",
+    "Content-Type",
+    "Authorization",
+    "Idempotency-Key",
+    "If-None-Match",
+    "X-API-Key",
+    "X-Project-Key",
+    "X-Request-ID",
+]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+]
+CORS_PREFLIGHT_MAX_AGE = 600  # seconds
+
+# --- The model registry ---------------------------------------------------
+
+REGISTRY_BASE_URL = env.url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
+REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
+EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
+
+# --- Receipts, conversations, MCP -----------------------------------------
+
+RECEIPTS_PRIVATE_KEY = env.secret("LLMRING_RECEIPTS_PRIVATE_KEY_B64")
+RECEIPTS_PUBLIC_KEY = env.text("LLMRING_RECEIPTS_PUBLIC_KEY_B64")
+RECEIPTS_KEY_ID = env.text("LLMRING_RECEIPTS_KEY_ID")
+RECEIPTS_RETIRED_KEYS = env.listed("LLMRING_RECEIPTS_RETIRED_KEYS")
+CONVERSATION_TRACKING = env.boolean("LLMRING_ENABLE_CONVERSATION_TRACKING", True)
+MESSAGE_LOGGING_LEVEL = env.choice(
+    "LLMRING_MESSAGE_LOGGING_LEVEL", "full", ["none", "metadata", "full"]
+)
+MESSAGE_RETENTION_DAYS = env.integer("LLMRING_MESSAGE_RETENTION_DAYS", 30, minimum=0)
+MCP_EXECUTE = env.boolean("LLMRING_MCP_EXECUTE", True)
+MCP_STDIO_COMMANDS = env.listed("LLMRING_MCP_STDIO_COMMANDS")
+MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
+
+# --- Logs, language, time -------------------------------------------------
+
+LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
+LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
+ACCESS_LOG = env.boolean("LLMRING_ACCESS_LOG", False)
+LOGGING = logging_settings(level=LOG_LEVEL, format=LOG_FORMAT)
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+UNFOLD = {
+    "SITE_TITLE": "LLMRing Server",
+    "SITE_HEADER": "LLMRing Server",
+    "SITE_SYMBOL": "receipt_long",
+    "SHOW_HISTORY": False,
+}

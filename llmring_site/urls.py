@@ -1,0 +1,37 @@
+"""The whole URL map. Every API path is served with and without a trailing slash."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import (
+    SpectacularJSONAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerView,
+)
+
+from llmring_site import errors, views
+
+_PUBLIC = {"authentication_classes": [], "permission_classes": []}
+
+urlpatterns = [
+    path("", views.ServiceView.as_view(), name="service"),
+    re_path(r"^health/?$", views.HealthView.as_view(), name="health"),
+    re_path(r"^live/?$", views.LiveView.as_view(), name="live"),
+    re_path(r"^ready/?$", views.ReadyView.as_view(), name="ready"),
+    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(**_PUBLIC), name="openapi"),
+    re_path(
+        r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi", **_PUBLIC), name="docs"
+    ),
+    re_path(
+        r"^redoc/?$", SpectacularRedocView.as_view(url_name="openapi", **_PUBLIC), name="redoc"
+    ),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("", include("registry_proxy.urls")),
+    path("api/v1/", include("usage.urls")),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error

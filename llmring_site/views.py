@@ -1,0 +1,148 @@
+"""The service about itself: what it is, and whether it works."""
+
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from llmring_site.errors import DATABASE_AWAY
+
+
+class PublicView(APIView):
+    """A view that needs no key, and refuses none."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class ServiceView(PublicView):
+    @extend_schema(
+        tags=["service"],
+        summary="What this service is and where its parts are",
+        responses={200: dict},
+        examples=[
+            OpenApiExample(
+                "service",
+                {
+                    "name": "LLMRing Server",
+                    "service": "llmring-server",
+                    "version": settings.VERSION,
+                    "status": "operational",
+                    "timestamp": "2026-01-02T03:04:05.678Z",
+                    "docs": "/docs",
+                    "registry": "/registry",
+                    "endpoints": {
+                        "health": "/health",
+                        "registry": "/registry",
+                        "api": "/api/v1",
+                        "docs": "/docs",
+                    },
+                },
+            )
+        ],
+    )
+    def get(self, request):
+        return Response(
+            {
+                "name": "LLMRing Server",
+                "service": "llmring-server",
+                "version": settings.VERSION,
+                "status": "operational",
+                "timestamp": _now(),
+                "docs": "/docs",
+                "registry": "/registry",
+                "endpoints": {
+                    "health": "/health",
+                    "registry": "/registry",
+                    "api": "/api/v1",
+                    "docs": "/docs",
+                },
+            }
+        )
+
+
+class HealthView(PublicView):
+    @extend_schema(
+        tags=["service"],
+        summary="State of the service, its database and its cache",
+        description="503 with the same body when the database is away.",
+        responses={200: dict, 503: dict},
+        examples=[
+            OpenApiExample(
+                "healthy",
+                {
+                    "status": "healthy",
+                    "database": "connected",
+                    "redis": "disabled",
+                    "name": "LLMRing Server",
+                    "version": settings.VERSION,
+                    "timestamp": "2026-01-02T03:04:05.678Z",
+                },
+                status_codes=["200"],
+            )
+        ],
+    )
+    def get(self, request):
+        connected = _database_answers()
+        return Response(
+            {
+                "status": "healthy" if connected else "unhealthy",
+                "database": "connected" if connected else "disconnected",
+                "redis": _redis_state(),
+                "name": "LLMRing Server",
+                "version": settings.VERSION,
+                "timestamp": _now(),
+            },
+            status=200 if connected else 503,
+        )
+
+
+class LiveView(PublicView):
+    @extend_schema(
+        tags=["service"],
+        summary="Whether the process answers at all",
+        responses={200: dict},
+        examples=[OpenApiExample("alive", {"status": "alive"})],
+    )
+    def get(self, request):
+        return Response({"status": "alive"})
+
+
+class ReadyView(PublicView):
+    @extend_schema(
+        tags=["service"],
+        summary="Whether requests can be served now",
+        responses={200: dict, 503: dict},
+        examples=[OpenApiExample("ready", {"status": "ready"}, status_codes=["200"])],
+    )
+    def get(self, request):
+        if _database_answers():
+            return Response({"status": "ready"})
+        return Response({"status": "not ready", "database": "disconnected"}, status=503)
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return True
+    except DATABASE_AWAY:
+        return False
+
+
+def _redis_state() -> str:
+    """`disabled`, `connected` or `disconnected`."""
+    if not settings.REDIS_URL:
+        return "disabled"
+    # The cache swallows lost connections; what was not kept tells.
+    cache.set("health", 1, 5)
+    return "connected" if cache.get("health") == 1 else "disconnected"

@@ -1,0 +1,15 @@
+"""The WSGI application that granian (or any WSGI server) runs."""
+
+from llmring_site import startup
+
+startup.use_database()
+
+import django  # noqa: E402
+
+django.setup(set_prefix=False)
+
+from accounts.keyring import listener  # noqa: E402
+from llmring_site.fast_lane import FastLaneHandler  # noqa: E402
+
+application = FastLaneHandler()
+listener.start()

@@ -1,0 +1,18 @@
+#!/usr/bin/env python
+"""Django's command line, with the database of the settings running."""
+
+import sys
+
+from llmring_site import startup
+
+
+def main() -> None:
+    from django.core.management import execute_from_command_line
+
+    with startup.clear_errors():
+        startup.use_database()
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

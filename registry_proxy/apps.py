@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class RegistryProxyConfig(AppConfig):
+    name = "registry_proxy"

@@ -1,0 +1,2 @@
+def registry(environ):
+    return None

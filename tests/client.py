@@ -1,0 +1,55 @@
+"""The test client: JSON in and out, through the production handler."""
+
+import json
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from django.test import Client
+from django.test.client import ClientHandler
+
+from accounts.models import ApiKey, Project
+from llmring_site.fast_lane import FastLane
+
+
+class _Handler(FastLane, ClientHandler):
+    def __call__(self, environ):
+        found = self.answer(environ)
+        if found is None:
+            return super().__call__(environ)
+        status, headers, body = found
+        response = HttpResponse(body, status=int(status.split()[0]), headers=dict(headers))
+        response.wsgi_request = WSGIRequest(environ)
+        return response
+
+
+class ApiClient(Client):
+    """`client.post(path, {...})` sends JSON; a wrong status shows the reply's body."""
+
+    def __init__(self, key: str = "", **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.handler = _Handler(enforce_csrf_checks=False)
+        self.key = key
+        if key:
+            self.defaults["HTTP_X_API_KEY"] = key
+
+    @classmethod
+    def of(cls, project: Project) -> "ApiClient":
+        """A client with a new key of the project."""
+        row, key = ApiKey.issue(project)
+        client = cls(key)
+        client.project, client.api_key_id = project, row.id
+        return client
+
+    def send(self, method: str, path: str, body=None, *, expect: int = 200, **extra):
+        """The JSON of the reply, whose status must be `expect`."""
+        data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        extra.setdefault("content_type", "application/json")
+        response = self.generic(method, path, "" if body is None else data, **extra)
+        assert response.status_code == expect, (response.status_code, response.content[:2000])
+        return response.json() if response.content else None
+
+    def read(self, path: str, query: dict | None = None, *, expect: int = 200, **extra):
+        """The JSON of `GET path?query`, whose status must be `expect`."""
+        response = self.get(path, query, **extra)
+        assert response.status_code == expect, (response.status_code, response.content[:2000])
+        return response.json()

@@ -1,0 +1,63 @@
+"""What every test shares: a database of its own, and the cast.
+
+`api` and `other_api` are clients of two projects, `anonymous` has no key. They
+speak to the same handler as the production server, fast lane included.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before Django reads its settings: a database and keys apart from those of development.
+for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_"))]:
+    del os.environ[name]
+DATA_DIR = Path(__file__).resolve().parent.parent / ".pytest_cache" / "data"
+os.environ["LLMRING_DATA_DIR"] = str(DATA_DIR)
+os.environ["LLMRING_REGISTRY_BASE_URL"] = "http://registry.invalid/"
+
+
+def pytest_configure(config):
+    from llmring_site import startup
+
+    startup.use_database()
+
+
+@pytest.fixture
+def db_all(transactional_db):
+    """The database with real commits: writers on connections of their own are part of the story."""
+
+
+@pytest.fixture
+def project(db_all):
+    from accounts.models import Project
+
+    return Project.objects.create(name="ours")
+
+
+@pytest.fixture
+def other_project(db_all):
+    from accounts.models import Project
+
+    return Project.objects.create(name="theirs")
+
+
+@pytest.fixture
+def api(project):
+    from tests.client import ApiClient
+
+    return ApiClient.of(project)
+
+
+@pytest.fixture
+def other_api(other_project):
+    from tests.client import ApiClient
+
+    return ApiClient.of(other_project)
+
+
+@pytest.fixture
+def anonymous(db_all):
+    from tests.client import ApiClient
+
+    return ApiClient()

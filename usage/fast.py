@@ -1,0 +1,2 @@
+def log(environ):
+    return None
