@@ -6,7 +6,7 @@ error type of the contract as its code.
 """
 
 import math
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
@@ -14,7 +14,16 @@ from rest_framework import serializers
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+_TWELVE_PLACES = Decimal(1).scaleb(-12)
+_WIDE = Context(prec=60)  # any number of ours times any count of ours
 _DEEPEST = 64  # levels of nesting in a stored JSON value
+
+
+def twelve_places(number: Decimal) -> Decimal:
+    """The finite number, rounded half-even if it has more than twelve places."""
+    if number.as_tuple().exponent < -12:
+        return number.quantize(_TWELVE_PLACES, context=_WIDE)
+    return number
 
 
 class TextField(serializers.CharField):
@@ -77,7 +86,6 @@ class NumberField(serializers.Field):
         "less_than_equal": "Input should be less than or equal to {max_value}",
     }
     null_code = "float_type"
-    PLACES = Decimal(1).scaleb(-12)
     # 18 digits before the point: far above any price, far below any overflow.
     LARGEST = Decimal(10) ** 18
 
@@ -93,7 +101,7 @@ class NumberField(serializers.Field):
             self.fail("greater_than_equal", min_value=self.min_value)
         if self.max_value is not None and number > self.max_value:
             self.fail("less_than_equal", max_value=self.max_value)
-        return number.quantize(self.PLACES) if number.as_tuple().exponent < -12 else number
+        return twelve_places(number)
 
     def _parse(self, data) -> Decimal:
         match data:
