@@ -4,17 +4,7 @@
 speak to the same handler as the production server, fast lane included.
 """
 
-import os
-from pathlib import Path
-
 import pytest
-
-# Before Django reads its settings: a database and keys apart from those of development.
-for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_"))]:
-    del os.environ[name]
-DATA_DIR = Path(__file__).resolve().parent.parent / ".pytest_cache" / "data"
-os.environ["LLMRING_DATA_DIR"] = str(DATA_DIR)
-os.environ["LLMRING_REGISTRY_BASE_URL"] = "http://registry.invalid/"
 
 
 def pytest_configure(config):
