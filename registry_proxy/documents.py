@@ -80,11 +80,11 @@ def archive_count(document: Mapping) -> int:
 def digest(documents: Mapping[str, Mapping]) -> str:
     """SHA-256 (hex) of the provider documents' RFC 8785 form, keyed by provider.
 
-    Raises MalformedDocument for numbers that RFC 8785 cannot write.
+    Raises MalformedDocument for what has no such form: integers beyond 2^53, endless nesting.
     """
     try:
         return hashlib.sha256(rfc8785.dumps(dict(documents))).hexdigest()
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise MalformedDocument(f"the registry has no canonical form: {error}") from error
 
 
