@@ -1,11 +1,32 @@
+"""What a call costs by the registry as it is now."""
+
+from decimal import Decimal
 from typing import NamedTuple
+
+from registry_proxy import prices, service
+from registry_proxy.prices import PriceMissing, Quote, Tokens
 
 
 class Priced(NamedTuple):
-    cost: object
+    """A cost in US dollars, and the snapshot whose prices it was made from."""
+
+    cost: Decimal
     snapshot_id: int
-    quote: object
+    quote: Quote
 
 
-def price(provider, model, tokens):
-    return None
+def price(provider: str, model: str, tokens: Tokens) -> Priced | None:
+    """The cost of a call; None when the registry has no price for it.
+
+    Microseconds, and no network, once the process has a copy of the registry;
+    before that the first caller waits for it, a few seconds at most.
+    """
+    edition = service.current.get()
+    entry = edition and edition.catalogue.lookup(provider, model)
+    if entry is None:
+        return None
+    try:
+        quote = prices.quote(entry, tokens)
+    except PriceMissing:
+        return None
+    return Priced(quote.total, edition.snapshot_id, quote)

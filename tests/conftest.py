@@ -70,3 +70,18 @@ def anonymous(db_all):
     from tests.client import ApiClient
 
     return ApiClient()
+
+
+@pytest.fixture(autouse=True)
+def upstream(monkeypatch):
+    """The public registry: away, until a test calls its `publish()`.
+
+    Each test is a process that has just started and knows nothing of it.
+    """
+    from registry_proxy import client
+    from tests.registry_proxy.upstream import StubUpstream, restart
+
+    restart()
+    stub = StubUpstream(down=True)
+    monkeypatch.setattr(client, "open_session", stub.session)
+    return stub

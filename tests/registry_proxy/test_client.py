@@ -19,6 +19,7 @@ ALL = [
 
 @pytest.fixture
 def upstream():
+    """The adapter alone: these tests need no database and no process state."""
     return StubUpstream()
 
 

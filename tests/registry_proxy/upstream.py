@@ -6,9 +6,10 @@ from io import BytesIO, RawIOBase
 
 import requests
 import urllib3
+from django.core.cache import cache
 from requests.adapters import BaseAdapter
 
-from registry_proxy import client
+from registry_proxy import archives, client, editions, service
 from tests.registry_proxy import samples
 
 BASE_URL = "http://registry.invalid/"
@@ -17,11 +18,11 @@ BASE_URL = "http://registry.invalid/"
 class StubUpstream(BaseAdapter):
     """Publishes `files` by path, with ETags; `broken` maps paths to what goes wrong there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, down: bool = False) -> None:
         super().__init__()
         self.files = samples.files()
         self.broken: dict[str, Callable[[], requests.Response]] = {}
-        self.down = False
+        self.down = down
         self.requests: list[requests.PreparedRequest] = []
         self.timeouts: list[tuple[float, float]] = []  # seconds to connect, and to read
 
@@ -34,6 +35,11 @@ class StubUpstream(BaseAdapter):
         return client.RegistryClient(
             self.session(), base_url=BASE_URL, **{"timeout": 10, **options}
         )
+
+    def publish(self, **changed: bytes) -> None:
+        """Upstream is there, with the sample files; `openai=…` replaces that provider's file."""
+        self.down = False
+        self.files |= {f"{provider}/models.json": body for provider, body in changed.items()}
 
     @property
     def paths(self) -> list[str]:
@@ -67,6 +73,14 @@ def reply(status: int, body: bytes = b"", headers: dict | None = None) -> reques
 def drip(chunks: Iterator[bytes]) -> requests.Response:
     """A reply whose body arrives in these pieces."""
     return _response(200, _Drip(chunks), {})
+
+
+def restart() -> None:
+    """This process knows as little of the registry as one that has just started."""
+    service.current.forget()
+    archives.fetcher.forget()
+    editions.edition.cache_clear()
+    cache.clear()
 
 
 class _Drip(RawIOBase):
