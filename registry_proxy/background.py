@@ -23,16 +23,19 @@ class RegistryFollower(threading.Thread):
 
     def run(self) -> None:
         while True:
-            try:
-                service.keep_current(now=timezone.now())
-            except DATABASE_AWAY as error:
-                logger.warning("registry not refreshed: %s", type(error).__name__)
-            except Exception:
-                # Nobody else refreshes: what is wrong now may be right in three seconds.
-                logger.exception("registry not refreshed")
-            finally:
-                connection.close()  # back to the pool, for requests to use
+            self.follow()
             time.sleep(_PAUSE_SECONDS)
+
+    def follow(self) -> None:
+        """One round. Nothing ends the thread, for nobody else in this process refreshes."""
+        try:
+            service.keep_current(now=timezone.now())
+        except DATABASE_AWAY as error:
+            logger.warning("registry not refreshed: %s", type(error).__name__)
+        except Exception:
+            logger.exception("registry not refreshed")
+        finally:
+            connection.close()  # back to the pool, for requests to use
 
 
 follower = RegistryFollower()

@@ -85,7 +85,7 @@ class RegistryClient:
             if missing := sorted((wanted | more) - files.keys()):
                 raise UpstreamUnavailable(f"{', '.join(missing)}: not found")
             contents = {
-                path.split("/")[0]: documents.parse_provider(files[path].body, path)
+                documents.provider_of(path): documents.parse_provider(files[path].body, path)
                 for path in sorted(wanted | more)
             }
             return Registry(
@@ -152,7 +152,7 @@ class RegistryClient:
 
 
 def _stored(known: Mapping[str, File]) -> list[str]:
-    return [path.split("/")[0] for path in known if path != MANIFEST]
+    return [documents.provider_of(path) for path in known if path != MANIFEST]
 
 
 def _conditions(known: File | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What the public registry publishes: one JSON document for each provider, and a manifest.
 
-Source: docs/http-contract.md, section "The public registry".
+Source: docs/http-contract.md, section "Registry".
 """
 
 import hashlib
@@ -29,6 +29,11 @@ def provider_path(provider: str) -> str:
 
 def archive_path(provider: str, number: int) -> str:
     return f"{provider}/v/{number}/models.json"
+
+
+def provider_of(path: str) -> str:
+    """The provider whose file or archive stands under this path."""
+    return path.split("/", 1)[0]
 
 
 def is_provider_name(text: str) -> bool:

@@ -93,7 +93,7 @@ class Snapshot(models.Model):
         return Dated(self.taken_on, self.ordinal)
 
     def changelog_entry(self) -> dict:
-        """The snapshot's part of the changelog (docs/http-contract.md, "Registry changelog")."""
+        """The snapshot's part of the changelog (docs/http-contract.md, "Registry")."""
         return {"version": str(self.dated), "date": self.taken_on, "entries": self.changes}
 
 
@@ -122,18 +122,30 @@ class RefreshQuerySet(models.QuerySet):
         """
         self.get_or_create(pk=Refresh.ONLY)
         patience = min(max_age, timedelta(seconds=RETRY_SECONDS))
-        due = Q(succeeded_at=None) | Q(succeeded_at__lte=now - max_age)
-        free = Q(attempted_at=None) | Q(attempted_at__lte=now - patience)
-        return self.filter(due, free, pk=Refresh.ONLY).update(attempted_at=now) == 1
+        due = _is_past("succeeded_at", now, max_age) & _is_past("attempted_at", now, patience)
+        return self.filter(due, pk=Refresh.ONLY).update(attempted_at=now) == 1
 
     def lock(self) -> "Refresh":
         """The row, until the transaction ends: snapshots are stored one after the other."""
         self.get_or_create(pk=Refresh.ONLY)
         return self.select_for_update().get(pk=Refresh.ONLY)
 
-    def note_failure(self, reason: str, *, now: datetime) -> None:
-        failed = {"attempted_at": now, "error": reason[:500]}
+    def note_failure(self, reason: str, *, now: datetime) -> bool:
+        """Whether the last attempt had not failed for the same reason."""
+        reason = reason[:500]
+        is_news = not self.filter(pk=Refresh.ONLY, error=reason).exists()
+        failed = {"attempted_at": now, "error": reason}
         self.update_or_create(pk=Refresh.ONLY, defaults=failed)
+        return is_news
+
+
+def _is_past(field: str, now: datetime, duration: timedelta) -> Q:
+    """The time in the field is that long ago, or none at all, or out of a clock that was wrong."""
+    return (
+        Q(**{field: None})
+        | Q(**{f"{field}__lte": now - duration})
+        | Q(**{f"{field}__gt": now + duration})
+    )
 
 
 class Refresh(models.Model):

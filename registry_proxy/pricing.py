@@ -1,9 +1,10 @@
-"""What a call costs by the registry as it is now."""
+"""What a call costs by the registry, as it is now or as it was in a snapshot."""
 
 from decimal import Decimal
 from typing import NamedTuple
 
-from registry_proxy import prices, service
+from registry_proxy import editions, prices, service
+from registry_proxy.editions import Edition
 from registry_proxy.prices import PriceMissing, Quote, Tokens
 
 
@@ -22,7 +23,19 @@ def price(provider: str, model: str, tokens: Tokens) -> Priced | None:
     before that the first caller waits for it, a few seconds at most.
     """
     edition = service.current.get()
-    entry = edition and edition.catalogue.lookup(provider, model)
+    return None if edition is None else _price(edition, provider, model, tokens)
+
+
+def price_at(snapshot_id: int, provider: str, model: str, tokens: Tokens) -> Priced | None:
+    """The cost by the prices of a stored snapshot, to the last digit what `price` said then.
+
+    Raises Snapshot.DoesNotExist. Two queries for a snapshot that is not in memory.
+    """
+    return _price(editions.edition(snapshot_id), provider, model, tokens)
+
+
+def _price(edition: Edition, provider: str, model: str, tokens: Tokens) -> Priced | None:
+    entry = edition.catalogue.lookup(provider, model)
     if entry is None:
         return None
     try:

@@ -110,10 +110,14 @@ def refresh(*, now: datetime, timeout: float | None = None) -> Snapshot | None:
         with upstream(timeout) as source:
             registry = source.registry(snapshots.files(Snapshot.objects.newest()))
     except UpstreamUnavailable as error:
-        logger.warning("the registry was not refreshed: %s", error)
-        Refresh.objects.note_failure(str(error), now=now)
+        # While upstream is away it is asked again and again: one line in the log will do.
+        if Refresh.objects.note_failure(str(error), now=now):
+            logger.warning("the registry was not refreshed: %s", error)
         raise
-    return snapshots.take(registry, now=now)
+    taken = snapshots.take(registry, now=now)
+    if taken is not None:
+        logger.info("registry snapshot %s: %s changes", taken, taken.change_count)
+    return taken
 
 
 def keep_current(*, now: datetime) -> None:

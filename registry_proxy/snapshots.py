@@ -56,7 +56,7 @@ def files(snapshot: Snapshot | None) -> dict[str, File]:
 def contents(files: Mapping[str, File]) -> dict[str, dict]:
     """The provider documents in the files, by provider."""
     return {
-        path.split("/")[0]: documents.parse_provider(file.body, path)
+        documents.provider_of(path): documents.parse_provider(file.body, path)
         for path, file in files.items()
         if path != documents.MANIFEST
     }

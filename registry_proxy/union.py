@@ -2,7 +2,7 @@
 
 It joins every shape that clients know: a flat map of models by `provider:model`
 with all that upstream says, and under each provider a short list of its models.
-Source: docs/http-contract.md, section "Registry document".
+Source: docs/http-contract.md, section "Registry".
 """
 
 from collections.abc import Iterable, Mapping

@@ -39,6 +39,16 @@ def test_a_model_without_a_needed_price_has_none(refreshed):
     assert pricing.price("openai", "gpt-4o-mini", Tokens(1000, 0)).cost == Decimal("0.00015")
 
 
+def test_a_cost_can_be_recomputed_from_its_snapshot(refreshed):
+    first = refreshed(8, 19)
+    members = {"dollars_per_million_tokens_input": 0.1}
+    second = refreshed(8, 20, openai=samples.changed("openai", samples.MINI, **members))
+    call = "openai", "gpt-4o-mini", Tokens(1000, 200)
+    assert pricing.price(*call) == pricing.price_at(second.id, *call)
+    assert pricing.price_at(first.id, *call).cost == Decimal("0.00027")
+    assert pricing.price_at(second.id, *call).cost == Decimal("0.00022")
+
+
 def test_without_a_registry_there_are_no_prices(db_all):
     assert pricing.price("openai", "gpt-4o-mini", Tokens(1000, 200)) is None
 

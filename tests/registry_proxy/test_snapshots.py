@@ -112,6 +112,19 @@ def test_one_claim_is_granted_at_a_time(db_all):
     assert claims == [True, False, False, True, False]
 
 
+def test_a_clock_that_was_wrong_once_does_not_stop_refreshes(refreshed):
+    year, hour = timedelta(days=365), timedelta(hours=1)
+    refreshed(8, 19)
+    Refresh.objects.update(attempted_at=NOON + year, succeeded_at=NOON + year)
+    assert Refresh.objects.claim(now=NOON, max_age=hour)
+
+
+def test_only_a_new_kind_of_failure_is_news(db_all):
+    reasons = ["away", "away", "slow", "away"]
+    news = [Refresh.objects.note_failure(reason, now=NOON) for reason in reasons]
+    assert news == [True, False, True, True]
+
+
 def test_after_a_success_nobody_asks_until_the_copy_is_old(refreshed):
     refreshed(8, 19)
     hour = timedelta(hours=1)
