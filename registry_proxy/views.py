@@ -78,13 +78,23 @@ _UNKNOWN = OpenApiResponse(description="There is no such version or provider.")
 _UNREACHED = OpenApiResponse(description="Upstream was never reached; try again.")
 
 
-def _schema(summary: str, example: dict, *, parameters=(), may_be_unknown: bool = True, **options):
+def _schema(
+    summary: str,
+    description: str,
+    example: dict,
+    *,
+    parameters=(),
+    may_be_unknown: bool = True,
+    **options,
+):
+    """What all routes of the registry say of themselves in the OpenAPI document."""
     responses = {200: OpenApiTypes.OBJECT, 304: _UNCHANGED, 404: _UNKNOWN, 503: _UNREACHED}
     if not may_be_unknown:
         del responses[404]
     return extend_schema(
         tags=["registry"],
         summary=summary,
+        description=description,
         parameters=[*parameters, _IF_NONE_MATCH],
         responses=responses,
         examples=[OpenApiExample("found", example, response_only=True, status_codes=["200"])],
@@ -101,6 +111,7 @@ def _answer(request: HttpRequest, found: Representation) -> HttpResponse:
 class RegistryView(PublicView):
     @_schema(
         "The model registry: all models, their prices and abilities",
+        "Prices are US dollars per million tokens. `snapshot` names this state for good.",
         _DOCUMENT,
         parameters=[RegistryQuery],
         operation_id="registry",
@@ -118,6 +129,7 @@ class RegistryFileView(RegistryView):
 
     @_schema(
         "The model registry, as a file",
+        "The same as `/registry`.",
         _DOCUMENT,
         parameters=[RegistryQuery],
         operation_id="registry_file",
@@ -129,6 +141,7 @@ class RegistryFileView(RegistryView):
 class VersionView(PublicView):
     @_schema(
         "The registry as it was in a version",
+        "A snapshot never changes; neither does an archive that every provider has.",
         _DOCUMENT,
         parameters=[
             OpenApiParameter(
@@ -147,6 +160,8 @@ class VersionView(PublicView):
 class ChangelogView(PublicView):
     @_schema(
         "What changed from version to version, newest first",
+        "`change_type` is `added`, `removed`, `price_changed`, `deactivated`, `activated` or "
+        "`field_changed`. Versions without a change of a model are left out.",
         _CHANGELOG,
         parameters=[ChangelogQuery],
         may_be_unknown=False,
@@ -165,6 +180,7 @@ class ChangelogView(PublicView):
 class ManifestView(PublicView):
     @_schema(
         "Upstream's manifest, byte for byte",
+        "With the files of the providers, this server can stand in for the public registry.",
         {"version": "2025-08-20", "providers": {"openai": {"file": "openai/models.json"}}},
         operation_id="registry_manifest",
     )
@@ -174,7 +190,10 @@ class ManifestView(PublicView):
 
 class ProviderView(PublicView):
     @_schema(
-        "Upstream's file of a provider, byte for byte", _FILE, operation_id="registry_provider"
+        "Upstream's file of a provider, byte for byte",
+        "The provider's models as they are now.",
+        _FILE,
+        operation_id="registry_provider",
     )
     def get(self, request, provider):
         return _answer(request, mirror.provider_file(provider))
@@ -183,6 +202,7 @@ class ProviderView(PublicView):
 class ArchiveView(PublicView):
     @_schema(
         "Upstream's archive of a provider, byte for byte",
+        "Archives are numbered from 1 to the `version` of the provider's file; they never change.",
         _FILE,
         operation_id="registry_archive",
     )
