@@ -157,6 +157,9 @@ class Refresh(models.Model):
     attempted_at = models.DateTimeField(null=True)
     succeeded_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True, help_text="Why the last attempt failed.")
+    source = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the address that was asked with success."
+    )
 
     objects = RefreshQuerySet.as_manager()
 

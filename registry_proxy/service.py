@@ -6,10 +6,11 @@ the database (where some process of this deployment stored it) or from upstream
 a reader wait, for a few seconds and not again soon.
 """
 
+import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
@@ -38,7 +39,8 @@ class RegistryUnavailable(DomainError):
 class CurrentEdition:
     """The newest edition of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self._lock = threading.Lock()
         self.forget()
 
@@ -49,21 +51,26 @@ class CurrentEdition:
     def forget(self) -> None:
         """As in a process that has just started."""
         self._edition: Edition | None = None
+        self._has_tried = False
         self._silent_until = float("-inf")
 
     def follow(self) -> None:
         """Take up the newest stored snapshot. One query when there is nothing newer."""
         newest = Snapshot.objects.order_by("-id").values_list("id", flat=True).first()
-        if newest is not None and (self._edition is None or self._edition.snapshot_id != newest):
+        if newest is None:
+            if self._has_tried:  # who follows will find it: no reader needs to try again
+                self._silent_until = self.clock() + RETRY_SECONDS
+        elif self._edition is None or self._edition.snapshot_id != newest:
             self._edition = editions.edition(newest)
 
     def _first(self) -> Edition | None:
-        if time.monotonic() < self._silent_until:
+        if self.clock() < self._silent_until:
             return None
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+        # Once it has failed, at most one reader waits for another attempt, and no others for it.
+        if not self._lock.acquire(timeout=0 if self._has_tried else PATIENCE_SECONDS):
             return None
         try:
-            if self._edition is None and time.monotonic() >= self._silent_until:
+            if self._edition is None and self.clock() >= self._silent_until:
                 self._load_or_fetch()
             return self._edition
         finally:
@@ -75,8 +82,8 @@ class CurrentEdition:
             with suppress(UpstreamUnavailable):  # `refresh` has noted it
                 refresh(now=timezone.now(), timeout=PATIENCE_SECONDS / 2)
             self.follow()
-        if self._edition is None:
-            self._silent_until = time.monotonic() + RETRY_SECONDS
+        self._has_tried = True
+        self._silent_until = self.clock() + RETRY_SECONDS
 
 
 current = CurrentEdition()
@@ -106,15 +113,19 @@ def refresh(*, now: datetime, timeout: float | None = None) -> Snapshot | None:
 
     Raises UpstreamUnavailable, having noted it.
     """
+    source = hashlib.sha256(settings.REGISTRY_BASE_URL.encode()).hexdigest()
+    # The validators of another registry's files would vouch for files of this one.
+    is_known = Refresh.objects.filter(source=source).exists()
+    known = snapshots.files(Snapshot.objects.newest()) if is_known else {}
     try:
-        with upstream(timeout) as source:
-            registry = source.registry(snapshots.files(Snapshot.objects.newest()))
+        with upstream(timeout) as registry_client:
+            registry = registry_client.registry(known)
     except UpstreamUnavailable as error:
         # While upstream is away it is asked again and again: one line in the log will do.
         if Refresh.objects.note_failure(str(error), now=now):
             logger.warning("the registry was not refreshed: %s", error)
         raise
-    taken = snapshots.take(registry, now=now)
+    taken = snapshots.take(registry, source=source, now=now)
     if taken is not None:
         logger.info("registry snapshot %s: %s changes", taken, taken.change_count)
     return taken

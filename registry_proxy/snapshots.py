@@ -12,10 +12,11 @@ from registry_proxy.client import File, Registry
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
 
 
-def take(registry: Registry, *, now: datetime) -> Snapshot | None:
+def take(registry: Registry, *, source: str, now: datetime) -> Snapshot | None:
     """Store what upstream publishes; the new snapshot, or None when its content is not new.
 
-    Opens a transaction. Of several callers with the same content one stores it.
+    `source` tells this upstream from others. Opens a transaction. Of several
+    callers with the same content one stores it.
     """
     with transaction.atomic():
         refresh = Refresh.objects.lock()
@@ -27,6 +28,7 @@ def take(registry: Registry, *, now: datetime) -> Snapshot | None:
         newest.files.set([store(file, now=now) for file in registry.files.values()])
         refresh.attempted_at = refresh.succeeded_at = now
         refresh.error = ""
+        refresh.source = source
         refresh.save()
     return taken
 

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry_proxy import service
+from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import restart
@@ -81,6 +82,36 @@ def test_a_failed_refresh_is_not_repeated_at_once(refreshed, upstream):
     upstream.publish(openai=CHEAPER)
     service.keep_current(now=day + timedelta(seconds=15))
     assert Snapshot.objects.count() == 2
+
+
+def test_validators_are_not_sent_to_another_upstream(refreshed, upstream, settings):
+    refreshed(8, 19)
+    service.refresh(now=NOON)
+    assert all("If-None-Match" in request.headers for request in upstream.requests)
+    upstream.requests.clear()
+    settings.REGISTRY_BASE_URL += "mirror/"
+    with pytest.raises(UpstreamUnavailable, match="not found"):
+        service.refresh(now=NOON)
+    assert not any("If-None-Match" in request.headers for request in upstream.requests)
+
+
+def test_while_somebody_follows_readers_do_not_try_again(anonymous, upstream, monkeypatch):
+    anonymous.read("/registry", expect=503)
+    upstream.requests.clear()
+    now = service.current.clock()
+    for seconds in (10, 20, 30):
+        monkeypatch.setattr(service.current, "clock", lambda at=now + seconds: at)
+        service.current.follow()
+        assert service.current.get() is None
+    assert upstream.requests == []
+
+
+def test_without_a_follower_readers_try_again_after_a_while(anonymous, upstream, monkeypatch):
+    anonymous.read("/registry", expect=503)
+    upstream.publish()
+    later = service.current.clock() + 15
+    monkeypatch.setattr(service.current, "clock", lambda: later)
+    anonymous.read("/registry")
 
 
 def test_a_process_without_a_copy_asks_once_and_then_answers_at_once(anonymous, upstream):

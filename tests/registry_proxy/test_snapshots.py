@@ -91,7 +91,7 @@ def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):
     def take(registry):
         barrier.wait()
         try:
-            taken.append(snapshots.take(registry, now=NOON))
+            taken.append(snapshots.take(registry, source="", now=NOON))
         finally:
             connection.close()
 
