@@ -1,6 +1,7 @@
 """What a process and its children cost, read from /proc (Linux only)."""
 
 import os
+import time
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -35,6 +36,20 @@ def cpu_seconds(*pids: int) -> float:
             except (FileNotFoundError, ProcessLookupError):
                 continue
     return ticks / TICKS_PER_SECOND
+
+
+def wait_until_idle(*pids: int, patience: float = 10) -> None:
+    """Return once the trees of `pids` use less than a tenth of a core, or after `patience` seconds.
+
+    Load ends with requests on their way; without this, their work falls into the next sample.
+    """
+    deadline = time.monotonic() + patience
+    used = cpu_seconds(*pids)
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        before, used = used, cpu_seconds(*pids)
+        if used - before <= 0.02:
+            return
 
 
 def memory_mib(pid: int) -> float:

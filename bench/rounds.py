@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.cases import Case
 from bench.load import Load, run_wrk
-from bench.measure import cpu_seconds
+from bench.measure import cpu_seconds, wait_until_idle
 from bench.request import Request
 from bench.side import Side
 
@@ -42,6 +42,7 @@ def measure(
     """Samples of one case, at every concurrency, in rounds of alternating order."""
     for side, request in requests.items():
         run_wrk(request, url=side.url, connections=case.concurrency[0], seconds=WARM_UP_SECONDS)
+        wait_until_idle(side.pid, side.postgres.pid)
     for connections in case.concurrency:
         for number in range(rounds):
             turns = list(requests.items())
@@ -51,15 +52,17 @@ def measure(
 
 def sample(case: Case, side: Side, request: Request, *, connections: int, seconds: int) -> Sample:
     """One sample, with a check that what was answered is stored."""
+    processes = side.pid, side.postgres.pid
     side.postgres.checkpoint()
     stored = side.postgres.count(case.table) if case.table else 0
-    cpu = cpu_seconds(side.pid, side.postgres.pid)
+    cpu = cpu_seconds(*processes)
     load = run_wrk(request, url=side.url, connections=connections, seconds=seconds)
-    cpu = cpu_seconds(side.pid, side.postgres.pid) - cpu
+    cpu = cpu_seconds(*processes) - cpu
     lost = 0
     if case.table:
         added = side.postgres.count(case.table) - stored
         lost = max(0, load.answered * case.rows - added)
+    wait_until_idle(*processes)
     return Sample(
         case=case,
         connections=connections,
