@@ -82,9 +82,9 @@ def requests_for(case: Case, sides: list[Side], console: Console) -> dict[Side, 
         try:
             requests[side] = ready(case, side)
         except NotServed:
-            console.print(f"{case.name}: skipped, {side.name} does not serve it")
+            console.print(f"{case.name}: skipped on {side.name}, which does not serve it")
         except Refused as refusal:
-            console.print(f"{case.name}: skipped, {side.name} refused {refusal}", markup=False)
+            console.print(f"{case.name}: skipped on {side.name}: {refusal}", markup=False)
     return requests
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bench import payloads
 from bench.request import READER_KEY, Request, get, post
@@ -14,6 +15,9 @@ USAGE_ROWS = 100_000
 class Case:
     """One request, repeated. `prepare` makes it, and may first store what it needs to find.
 
+    An answer counts as one when it `holds` what the case is about; that is looked at before the
+    load, not during it.
+
     A case that writes names the table in which each answered request leaves `rows` rows; its
     throughput is given in rows a second when that is more than one.
     """
@@ -22,6 +26,7 @@ class Case:
     title: str
     concurrency: tuple[int, ...]
     prepare: Callable[[Side], Request]
+    holds: Callable[[Any], bool] = bool
     table: str | None = None
     rows: int = 1
 
@@ -43,8 +48,6 @@ def reading_usage(path: str) -> Callable[[Side], Request]:
         if side.call(stats)["summary"]["total_requests"] == 0:
             side.store(side, payloads.usage_rows(USAGE_ROWS))
             side.postgres.analyze()
-        found = side.call(stats)["summary"]["total_requests"]
-        assert found == USAGE_ROWS, f"{side.name} counts {found} of {USAGE_ROWS} rows"
         return get(path, api_key=READER_KEY)
 
     return prepare
@@ -78,6 +81,7 @@ CASES = (
         title="POST log, without cost",
         concurrency=(16, 64),
         prepare=always(post("/api/v1/log", payloads.UNCOSTED_LOG)),
+        holds=lambda answer: answer["cost"] > 0,
         table="llmring.usage_logs",
     ),
     Case(
@@ -93,18 +97,21 @@ CASES = (
         title="GET registry.json",
         concurrency=(1, 16),
         prepare=always(get("/registry.json")),
+        holds=lambda answer: len(answer["models"]) > 50,
     ),
     Case(
         name="stats",
         title="GET stats, 100 k rows",
         concurrency=(1, 8),
         prepare=reading_usage("/api/v1/stats"),
+        holds=lambda answer: answer["summary"]["total_requests"] == USAGE_ROWS,
     ),
     Case(
         name="logs",
         title="GET logs, 100 of 100 k",
         concurrency=(1, 16),
         prepare=reading_usage("/api/v1/logs?limit=100"),
+        holds=lambda answer: len(answer) == 100,
     ),
     Case(
         name="conversation-new",
@@ -125,6 +132,7 @@ CASES = (
         title="GET conversation, 100 messages",
         concurrency=(1, 16),
         prepare=reading_conversation,
+        holds=lambda answer: len(answer["messages"]) == 100,
     ),
     Case(
         name="messages-batch",

@@ -1,5 +1,6 @@
 """Interleaved rounds: inside a round the servers take turns, so all meet the same noise."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,9 +8,10 @@ from bench.cases import Case
 from bench.load import Load, run_wrk
 from bench.measure import cpu_seconds, wait_until_idle
 from bench.request import Request
-from bench.side import Side
+from bench.side import Refused, Side
 
 WARM_UP_SECONDS = 1
+PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,16 @@ class Sample:
 
 
 def ready(case: Case, side: Side) -> Request:
-    """The case's request, which this side has answered once. Raises NotServed and Refused."""
+    """The case's request, which this side has answered well. Raises NotServed and Refused.
+
+    A server may still be reading the registry, so it is asked again for a while.
+    """
     request = case.prepare(side)
-    side.call(request)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not case.holds(answer := side.call(request)):
+        if time.monotonic() > deadline:
+            raise Refused(f"not what the case is about: {str(answer)[:200]}")
+        time.sleep(0.5)
     return request
 
 

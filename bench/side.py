@@ -14,7 +14,7 @@ class NotServed(Exception):
 
 
 class Refused(Exception):
-    """The server has the route and answered an error. The text shows which."""
+    """The server has the route, and what it answered cannot be measured. The text shows it."""
 
 
 @dataclass(frozen=True)
