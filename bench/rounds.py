@@ -52,6 +52,7 @@ def measure(
     for side, request in requests.items():
         run_wrk(request, url=side.url, connections=case.concurrency[0], seconds=WARM_UP_SECONDS)
         wait_until_idle(side.pid, side.postgres.pid)
+    seconds = max(seconds, case.least_seconds)
     for connections in case.concurrency:
         for number in range(rounds):
             turns = list(requests.items())
