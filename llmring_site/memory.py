@@ -1,6 +1,7 @@
 """Keeps the memory of a process with many threads from growing for ever."""
 
 import ctypes
+from contextlib import suppress
 
 _M_ARENA_MAX = -8  # malloc.h
 
@@ -12,7 +13,5 @@ def use_few_arenas() -> None:
     64 threads would keep 64 times the largest request. Other C libraries have no
     such arenas, and ignore the call or lack it.
     """
-    try:
+    with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-    except (AttributeError, OSError):
-        pass
