@@ -61,3 +61,12 @@ class HasApiKey(BasePermission):
         if isinstance(request.auth, Scope):
             return True
         raise NotAuthenticated(MISSING)
+
+
+def remembered_scope(environ: dict) -> Scope | None:
+    """The scope of a request whose key this process knows to be good, without any query.
+
+    None says nothing about the key: the ordinary way has to look.
+    """
+    key, _ = presented_key(environ.get)
+    return keyring.remembered(keys.digest(key)) if key else None

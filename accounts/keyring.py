@@ -45,6 +45,16 @@ class _Found:
 _scopes: dict[bytes, _Found] = {}
 
 
+def remembered(digest: bytes) -> Scope | None:
+    """The scope of a key that was looked up before and has not changed since; None if unsure."""
+    found = _scopes.get(digest)
+    if found is None or not listener.vouches:
+        return None
+    if found.expires_at is not None and found.expires_at <= timezone.now():
+        return None
+    return found.scope
+
+
 def open_scope(key: str, *, writing: bool) -> Scope:
     """The scope that a well-formed key opens.
 
@@ -53,10 +63,8 @@ def open_scope(key: str, *, writing: bool) -> Scope:
     Raises KeyRefused.
     """
     digest = keys.digest(key)
-    if listener.vouches and (found := _scopes.get(digest)):
-        if found.expires_at is None or found.expires_at > timezone.now():
-            return found.scope
-        raise KeyRefused
+    if scope := remembered(digest):
+        return scope
     generation = listener.generation
     found = _look_up(digest) or _first_seen(digest, writing)
     if found is None:
@@ -107,6 +115,8 @@ class KeyListener(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="key-listener", daemon=True)
         self.generation = 0
+        self.listening = threading.Event()
+        self._stopped = threading.Event()
         self._proven_at = float("-inf")
 
     @property
@@ -115,13 +125,19 @@ class KeyListener(threading.Thread):
         return time.monotonic() - self._proven_at < _TRUST_SECONDS
 
     def run(self) -> None:
-        while True:
+        while not self._stopped.is_set():
             try:
                 self._listen()
             except (psycopg.Error, OSError) as error:
                 logger.warning("key listener lost its connection: %s", type(error).__name__)
+            self._proven_at = float("-inf")
             self._forget()
-            time.sleep(1)
+            self._stopped.wait(1)
+
+    def stop(self) -> None:
+        """End the thread and its connection."""
+        self._stopped.set()
+        self.join()
 
     def _listen(self) -> None:
         with own_connection.connect() as own:
@@ -131,14 +147,15 @@ class KeyListener(threading.Thread):
             own.execute(f"NOTIFY {CHANNEL}")
             if not any(own.notifies(timeout=2, stop_after=1)):
                 logger.warning("notifications do not arrive; every request looks its key up")
-                time.sleep(60)
+                self._stopped.wait(60)
                 return
-            while True:
-                self._forget()
+            self._forget()
+            while not self._stopped.is_set():
                 self._prove()
-                while not any(own.notifies(timeout=_PROOF_SECONDS, stop_after=1)):
-                    own.execute("SELECT 1")
-                    self._prove()
+                self.listening.set()
+                if any(own.notifies(timeout=_PROOF_SECONDS, stop_after=1)):
+                    self._forget()
+                own.execute("SELECT 1")
 
     def _prove(self) -> None:
         self._proven_at = time.monotonic()

@@ -23,8 +23,27 @@ def pytest_configure(config):
     startup.use_database()
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """Each pytest-xdist worker has its own database."""
+
+
+@pytest.fixture(scope="session")
+def _own_connections(django_db_setup, django_db_blocker):
+    """What a serving process runs beside Django: the key listener and the log writer."""
+    from accounts.keyring import listener
+    from usage.writer import writer
+
+    with django_db_blocker.unblock():
+        listener.start()
+        assert listener.listening.wait(10)
+        yield
+        listener.stop()
+        writer.close()
+
+
 @pytest.fixture
-def db_all(transactional_db):
+def db_all(_own_connections, transactional_db):
     """The database with real commits: writers on connections of their own are part of the story."""
 
 

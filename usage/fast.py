@@ -1,2 +1,21 @@
-def log(environ):
-    return None
+"""`POST /api/v1/log` on the fast lane (llmring_site/fast_lane.py)."""
+
+from accounts.authentication import remembered_scope
+from llmring_site import media
+from llmring_site.fast_lane import Answer, body_of
+from usage import ingestion, rows
+from usage.entries import LogEntry, decode
+
+
+def log(environ: dict) -> Answer | None:
+    """Answers a plain well-formed log of a known key; everything else is for the view."""
+    if "HTTP_IDEMPOTENCY_KEY" in environ:
+        return None
+    scope = remembered_scope(environ)
+    if scope is None or not environ.get("CONTENT_TYPE", "").startswith("application/json"):
+        return None
+    body = body_of(environ)
+    entry = decode(LogEntry, body) if body else None
+    if entry is None:
+        return None
+    return Answer(media.dumps(rows.shown(ingestion.log(entry, scope))))

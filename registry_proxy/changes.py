@@ -1,0 +1,57 @@
+"""What changed between two states of the registry.
+
+Source: docs/http-contract.md, section "Registry changelog".
+"""
+
+from collections.abc import Iterator, Mapping
+
+
+def changes(before: Mapping[str, Mapping], after: Mapping[str, Mapping]) -> list[dict]:
+    """One entry for each model that came or went and for each member that changed.
+
+    `change_type` is `added`, `removed`, `price_changed`, `deactivated`, `activated`
+    or `field_changed`. Ordered by model, then by member.
+    """
+    found = []
+    for model in sorted(before.keys() | after.keys()):
+        if model not in before:
+            found.append(_entry("added", model, notes=after[model].get("display_name")))
+        elif model not in after:
+            found.append(_entry("removed", model, notes=before[model].get("display_name")))
+        else:
+            found.extend(_changed_members(model, before[model], after[model]))
+    return found
+
+
+def _changed_members(model: str, before: Mapping, after: Mapping) -> Iterator[dict]:
+    for field in sorted(before.keys() | after.keys()):
+        # Upstream leaves out what it does not know as often as it says null.
+        old, new = before.get(field), after.get(field)
+        if old != new:
+            yield _entry(_change_type(field, new), model, field, old, new)
+
+
+def _change_type(field: str, new: object) -> str:
+    if field.startswith("dollars_per_million_tokens_"):
+        return "price_changed"
+    if field == "is_active":
+        return "deactivated" if new is False else "activated"
+    return "field_changed"
+
+
+def _entry(
+    change_type: str,
+    model: str,
+    field: str | None = None,
+    old_value: object = None,
+    new_value: object = None,
+    notes: object = None,
+) -> dict:
+    return {
+        "change_type": change_type,
+        "model": model,
+        "field": field,
+        "old_value": old_value,
+        "new_value": new_value,
+        "notes": notes,
+    }

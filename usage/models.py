@@ -1,0 +1,114 @@
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+
+from llmring_site.ids import uuid7
+from llmring_site.scoping import ScopedQuerySet
+
+
+class CostSource(models.TextChoices):
+    CALLER = "caller", "the caller"
+    REGISTRY = "registry", "the registry's prices"
+    UNPRICED = "unpriced", "unknown: no price"
+
+
+class UsageLog(models.Model):
+    """One call of a model. Its id carries the time, so ranges of time are ranges of ids.
+
+    Written by usage/writer.py in one statement with its share of DailyUsage;
+    rows made any other way are missing from the statistics.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that wrote the row.")
+    created_at = models.DateTimeField()
+    provider = models.CharField(max_length=50)
+    model = models.CharField(max_length=255)
+    alias = models.CharField(max_length=128, null=True)
+    profile = models.CharField(max_length=64)
+    origin = models.CharField(max_length=255, null=True)
+    id_at_origin = models.CharField(max_length=255, null=True)
+    conversation_id = models.UUIDField(null=True)
+    input_tokens = models.BigIntegerField(help_text="All prompt tokens, cached ones included.")
+    output_tokens = models.BigIntegerField(help_text="All completion tokens, thinking included.")
+    cached_input_tokens = models.BigIntegerField(help_text="Prompt tokens read from a cache.")
+    cost = models.DecimalField(
+        max_digits=38, decimal_places=12, null=True, help_text="US dollars; empty: no price known."
+    )
+    cost_source = models.CharField(max_length=8, choices=CostSource.choices)
+    snapshot_id = models.BigIntegerField(
+        null=True, help_text="The registry snapshot whose prices were applied."
+    )
+    latency_ms = models.BigIntegerField(null=True)
+    event_id = models.CharField(
+        max_length=300, null=True, help_text="The client's own id of the event, for safe retries."
+    )
+    fingerprint = models.CharField(
+        max_length=32, null=True, help_text="Digest of the event, to tell a retry from a mix-up."
+    )
+    metadata = models.JSONField(default=dict)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "usage_logs"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["project_id", "id"], name="usage_logs_project_id"),
+            # For the admin's dates and for retention: 72 kB at ten million rows.
+            BrinIndex(fields=["created_at"], name="usage_logs_created_at"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "event_id"],
+                condition=models.Q(event_id__isnull=False),
+                name="usage_logs_event_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    input_tokens__gte=0,
+                    output_tokens__gte=0,
+                    cached_input_tokens__gte=0,
+                    cached_input_tokens__lte=models.F("input_tokens"),
+                ),
+                name="usage_logs_tokens_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cost__isnull=True) | models.Q(cost__gte=0),
+                name="usage_logs_cost_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class DailyUsage(models.Model):
+    """Sums of a project's logs of one UTC day, kept by the statement that writes the logs.
+
+    A missing alias or origin is the empty text here.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "day", "labels")
+    project_id = models.UUIDField()
+    day = models.DateField()
+    # SHA-256 of the five labels: together they can be longer than an index allows.
+    labels = models.BinaryField(max_length=32)
+    provider = models.CharField(max_length=50)
+    model = models.CharField(max_length=255)
+    alias = models.CharField(max_length=128)
+    origin = models.CharField(max_length=255)
+    profile = models.CharField(max_length=64)
+    requests = models.BigIntegerField()
+    unpriced_requests = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=50, decimal_places=12)
+    input_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    output_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    cached_input_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+
+    class Meta:
+        db_table = "usage_daily"
+        verbose_name_plural = "daily usage"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.provider}:{self.model}"

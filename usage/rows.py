@@ -1,0 +1,106 @@
+"""From an entry to the row that is stored: whose it is, when it was, what it cost."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+from uuid import UUID
+
+import orjson
+
+from llmring_site import ids, media
+from llmring_site.fields import NumberField
+from llmring_site.scoping import Scope
+from registry_proxy import pricing
+from usage.entries import LogEntry, tokens_of
+from usage.models import CostSource
+
+_FREE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A log about to be written. `text` is its JSON for the writer's statement."""
+
+    id: UUID
+    project_id: UUID
+    created_at: datetime
+    cost: Decimal | None
+    cost_source: str
+    event_id: str | None
+    fingerprint: str | None
+    text: bytes
+
+
+def make(
+    entry: LogEntry,
+    scope: Scope,
+    *,
+    at: datetime | None = None,
+    id: UUID | None = None,
+    event_id: str | None = None,
+    fingerprint: str | None = None,
+) -> Row:
+    """The row of an entry. The caller's cost wins; else the registry's prices; else none.
+
+    `at` is when the call happened (default now). `event_id` makes the row a safe
+    retry; `fingerprint` is then what tells it from another event under that id.
+    """
+    at = at or datetime.now(UTC)
+    id = id or ids.uuid7(at)
+    cost, source, snapshot_id = _cost(entry)
+    text = orjson.dumps(
+        {
+            "id": id,
+            "project_id": scope.project_id,
+            "api_key_id": scope.api_key_id,
+            "created_at": at,
+            "provider": entry.provider,
+            "model": entry.model,
+            "alias": entry.alias,
+            "profile": entry.profile or "default",
+            "origin": entry.origin,
+            "id_at_origin": entry.id_at_origin,
+            "input_tokens": entry.input_tokens,
+            "output_tokens": entry.output_tokens,
+            "cached_input_tokens": entry.cached_input_tokens or 0,
+            "cost": None if cost is None else media.plain(cost),
+            "cost_source": source,
+            "snapshot_id": snapshot_id,
+            "latency_ms": entry.latency_ms,
+            "event_id": event_id,
+            "fingerprint": fingerprint,
+            "metadata": entry.metadata,
+        }
+    )
+    return Row(id, scope.project_id, at, cost, source, event_id, fingerprint, text)
+
+
+def fingerprint(*parts: bytes) -> str:
+    """Thirty-two hexadecimal digits that differ when any of the parts does."""
+    return sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def _cost(entry: LogEntry) -> tuple[Decimal | None, str, int | None]:
+    if entry.cost is not None:
+        return _to_twelve_places(entry.cost), CostSource.CALLER.value, None
+    priced = pricing.price(entry.provider, entry.model, tokens_of(entry))
+    if priced is None:
+        return None, CostSource.UNPRICED.value, None
+    return priced.cost, CostSource.REGISTRY.value, priced.snapshot_id
+
+
+def _to_twelve_places(cost: Decimal) -> Decimal:
+    if cost.as_tuple().exponent < -12:
+        return cost.quantize(NumberField.PLACES)
+    return cost or _FREE
+
+
+def shown(row: Row) -> dict:
+    """What the caller is told of a stored row."""
+    return {
+        "log_id": row.id,
+        "cost": row.cost or _FREE,
+        "timestamp": row.created_at,
+        "cost_source": row.cost_source,
+    }
