@@ -1,0 +1,131 @@
+"""Receipts on disk: an id of a project names one document, for good.
+
+Source: docs/http-contract.md, section "Receipts".
+"""
+
+from decimal import Decimal
+
+from django.db import connection
+
+from llmring_site.errors import DomainError
+from llmring_site.scoping import Scope
+from receipts import keyring, reading, verification
+from receipts.canonical import canonical
+from receipts.forms import FLAT, NESTED, form_of
+from receipts.issuing import Signed
+from receipts.models import Receipt
+from receipts.serializers import moment
+
+_PLACES = Decimal(1).scaleb(-12)
+
+
+class InvalidSignature(DomainError):
+    code = "invalid_signature"
+
+    def __init__(self, reason: str) -> None:
+        exact = "" if reason == verification.MISMATCH else f": {reason}"
+        super().__init__(f"Invalid receipt signature{exact}")
+
+
+class ReceiptIdTaken(DomainError):
+    status_code = 409
+    code = "receipt_id_taken"
+
+    def __init__(self) -> None:
+        super().__init__("A different receipt with this id is stored already")
+
+
+def verified(document: dict) -> tuple[Signed, str]:
+    """The signed document ready to be stored, and the id of its key. Raises InvalidSignature."""
+    try:
+        found = verification.verify(document, keyring.known())
+    except verification.NotValid as error:
+        raise InvalidSignature(str(error)) from None
+    return Signed(document, canonical(document)), found.key.id
+
+
+def store(row: Receipt, scope: Scope, *, given: dict | None = None) -> Receipt:
+    """The stored receipt; the one that is there already when it says the same.
+
+    `given` is what the caller stated of a receipt that we completed and signed:
+    a retry of it finds the first one. Raises ReceiptIdTaken.
+    """
+    if insert(row):
+        return row
+    first = Receipt.objects.for_scope(scope).get(receipt_id=row.receipt_id)
+    if first.document == row.document:
+        return first
+    stored = reading.read(first.document.encode())
+    if given and _says(stored, given):
+        return first
+    raise ReceiptIdTaken
+
+
+def insert(row: Receipt) -> bool:
+    """Write the row unless its id is taken; whether it was written."""
+    with connection.cursor() as cursor:
+        # By hand: the ORM's ignore_conflicts does not tell whether there was a conflict.
+        fields = row._meta.concrete_fields
+        values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+        cursor.execute(
+            f"INSERT INTO receipts ({', '.join(field.column for field in fields)}) "
+            f"VALUES ({', '.join(['%s'] * len(fields))}) "
+            "ON CONFLICT (project_id, receipt_id) DO NOTHING",
+            values,
+        )
+        return cursor.rowcount == 1
+
+
+def _says(stored: dict, given: dict) -> bool:
+    """Whether the stored document has everything that was given, deep down."""
+    return all(
+        name == "signature"
+        or (
+            _says(stored[name], value)
+            if isinstance(value, dict) and isinstance(stored.get(name), dict)
+            else value in (None, "", stored.get(name))
+        )
+        for name, value in given.items()
+    )
+
+
+def row_of(signed: Signed, facts: dict, key_id: str, scope: Scope) -> Receipt:
+    """The row of a document, not yet written; `facts` are its members, checked."""
+    if form_of(signed.document) == NESTED:
+        form, columns = NESTED, _nested_columns(facts)
+    else:
+        form, columns = FLAT, _flat_columns(facts)
+    return Receipt(
+        **scope.columns(),
+        **columns,
+        form=form,
+        timestamp=moment(facts["timestamp"]),
+        alias=facts.get("alias") or "",
+        profile=facts.get("profile") or "",
+        provider=facts.get("provider") or "",
+        model=facts["model"],
+        key_id=key_id,
+        document=signed.text.decode(),
+    )
+
+
+def _nested_columns(facts: dict) -> dict:
+    return {
+        "receipt_id": facts["id"],
+        "receipt_type": "single",
+        "total_tokens": facts["tokens"]["input"] + facts["tokens"]["output"],
+        "total_cost": _money(facts["cost"]["amount"]),
+    }
+
+
+def _flat_columns(facts: dict) -> dict:
+    return {
+        "receipt_id": facts["receipt_id"],
+        "receipt_type": facts.get("receipt_type") or "single",
+        "total_tokens": facts["total_tokens"],
+        "total_cost": _money(facts["total_cost"]),
+    }
+
+
+def _money(amount: float | str) -> Decimal:
+    return Decimal(str(amount)).quantize(_PLACES)
