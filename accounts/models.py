@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -7,12 +9,23 @@ from accounts import keys
 from llmring_site.ids import uuid7
 
 
+class ProjectQuerySet(models.QuerySet):
+    def named(self, name_or_id: str) -> "Project | None":
+        """The project with this id or, else, the oldest one of this name."""
+        try:
+            return self.filter(id=UUID(name_or_id)).first()
+        except ValueError:
+            return self.filter(name=name_or_id).order_by("id").first()
+
+
 class Project(models.Model):
     """Owns rows. Its keys come and go; its data stays."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "projects"

@@ -8,6 +8,7 @@ Source: docs/http-contract.md, section "Errors".
 
 import logging
 
+import orjson
 import psycopg
 import psycopg_pool
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -17,6 +18,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_INPUT = 500  # characters of a refused input that its error repeats
 
 # What the database layer raises when the server is away or its connections are all taken.
 DATABASE_AWAY = (
@@ -72,9 +75,21 @@ class BodyTooLarge(DomainError):
 
 
 def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
-    """One entry of a 422 body. `loc` begins with `body`, `query` or `path`."""
-    found = {"type": type, "loc": loc, "msg": msg, "input": input}
+    """One entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
+
+    An input too long to read, or too deep to write, is not repeated.
+    """
+    found = {"type": type, "loc": loc, "msg": msg, "input": _repeatable(input)}
     return {**found, "ctx": context} if context else found
+
+
+def _repeatable(input: object) -> object:
+    if isinstance(input, str):
+        return input if len(input) <= _LONGEST_INPUT else f"{input[:_LONGEST_INPUT]}…"
+    try:
+        return input if len(orjson.dumps(input, default=str)) <= _LONGEST_INPUT else None
+    except TypeError:  # nested too deeply, or with integers beyond 64 bits
+        return None
 
 
 def exception_handler(error: Exception, context: dict) -> Response | None:

@@ -6,15 +6,25 @@ error type of the contract as its code.
 """
 
 import math
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+_TWELVE_PLACES = Decimal(1).scaleb(-12)
+_WIDE = Context(prec=60)  # any number of ours times any count of ours
 _DEEPEST = 64  # levels of nesting in a stored JSON value
+
+
+def twelve_places(number: Decimal) -> Decimal:
+    """The finite number, rounded half-even if it has more than twelve places."""
+    if number.as_tuple().exponent < -12:
+        return number.quantize(_TWELVE_PLACES, context=_WIDE)
+    return number
 
 
 class TextField(serializers.CharField):
@@ -66,6 +76,7 @@ class IntegerField(serializers.IntegerField):
         self.fail("int_type")
 
 
+@extend_schema_field({"type": "number"})
 class NumberField(serializers.Field):
     """A finite number as Decimal, twelve places; ints, floats and numeric text are accepted."""
 
@@ -77,7 +88,6 @@ class NumberField(serializers.Field):
         "less_than_equal": "Input should be less than or equal to {max_value}",
     }
     null_code = "float_type"
-    PLACES = Decimal(1).scaleb(-12)
     # 18 digits before the point: far above any price, far below any overflow.
     LARGEST = Decimal(10) ** 18
 
@@ -93,7 +103,7 @@ class NumberField(serializers.Field):
             self.fail("greater_than_equal", min_value=self.min_value)
         if self.max_value is not None and number > self.max_value:
             self.fail("less_than_equal", max_value=self.max_value)
-        return number.quantize(self.PLACES) if number.as_tuple().exponent < -12 else number
+        return twelve_places(number)
 
     def _parse(self, data) -> Decimal:
         match data:
@@ -113,6 +123,7 @@ class NumberField(serializers.Field):
         return value
 
 
+@extend_schema_field(bool)
 class BooleanField(serializers.Field):
     default_error_messages = {
         "bool_type": "Input should be a valid boolean",
@@ -175,6 +186,7 @@ class DateTimeField(serializers.DateTimeField):
             self.fail("datetime_parsing")
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class ObjectField(serializers.Field):
     """A JSON object that PostgreSQL can store: no NUL, at most 64 levels deep."""
 
@@ -212,6 +224,7 @@ class ObjectField(serializers.Field):
         return value
 
 
+@extend_schema_field({})
 class JSONField(ObjectField):
     """Any JSON value that PostgreSQL can store."""
 
@@ -219,6 +232,7 @@ class JSONField(ObjectField):
         return self.storable(data)
 
 
+@extend_schema_field({"type": "array", "items": {}})
 class ListField(ObjectField):
     """A JSON list that PostgreSQL can store, its items unchecked."""
 

@@ -16,10 +16,15 @@ _VARIANT = 0b10 << 62
 _RANDOM_BITS = (1 << 62) - 1
 
 
-def uuid7(at: datetime | None = None) -> UUID:
-    """A new id for the moment `at` (aware; default now)."""
+def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
+    """An id for the moment `at` (aware; default now).
+
+    New each time, unless `random` (64 bits) fixes its random part.
+    """
     microseconds = time.time_ns() // 1000 if at is None else _microseconds(at)
-    return UUID(int=_prefix(microseconds) | (int.from_bytes(os.urandom(8)) & _RANDOM_BITS))
+    if random is None:
+        random = int.from_bytes(os.urandom(8))
+    return UUID(int=_prefix(microseconds) | (random & _RANDOM_BITS))
 
 
 def lowest(at: datetime) -> UUID:

@@ -47,29 +47,31 @@ class JSONParser(BaseParser):
     media_type = "*/*"
 
     def parse(self, stream, media_type=None, parser_context=None):
-        try:
-            body = stream.read()
-            if not _is_json(media_type):
-                return body.decode()
-            return loads(body)
-        except UnicodeDecodeError:
-            raise ParseError("There was an error parsing the body") from None
+        body = stream.read()
+        return loads(body) if _is_json(media_type) else _text(body)
 
 
 def loads(body: bytes) -> object:
     """The JSON value of a request body.
 
-    Raises InvalidInput (`missing` or `json_invalid`), or UnicodeDecodeError.
+    Raises InvalidInput (`missing` or `json_invalid`), or ParseError for bytes that are no text.
     """
     if not body.strip():
         raise InvalidInput([issue("missing", ["body"], "Field required", None)])
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        body.decode()  # bytes that are no text at all are another error
+        _text(body)
         raise InvalidInput(
             [issue("json_invalid", ["body", error.pos], "JSON decode error", {}, error=error.msg)]
         ) from None
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ParseError("There was an error parsing the body") from None
 
 
 def _is_json(media_type: str | None) -> bool:

@@ -44,6 +44,8 @@ class InputMixin:
     location = "body"
 
     def is_valid(self, *, raise_exception=False):
+        if raise_exception and self._body_is_missing():
+            raise InvalidInput([issue("missing", [self.location], "Field required", None)])
         valid = super().is_valid(raise_exception=False)
         if raise_exception and not valid:
             raise InvalidInput(
@@ -51,12 +53,22 @@ class InputMixin:
             )
         return valid
 
+    def _body_is_missing(self) -> bool:
+        """DRF takes an empty body for an empty object."""
+        request = self.context.get("request")
+        return (
+            self.location == "body"
+            and self.initial_data == {}
+            and request is not None
+            and not int(request.META.get("CONTENT_LENGTH") or 0)
+        )
+
     def _issues(self, field, errors, loc, data):
         if isinstance(errors, dict):
             for name, inner in errors.items():
                 yield from self._issues_inside(field, name, inner, loc, data)
             return
-        for error in errors:
+        for error in [errors] if isinstance(errors, str) else errors:
             if isinstance(error, (dict, list)):  # items of a list field, by position
                 yield from self._issues(field, error, loc, data)
             else:
@@ -77,12 +89,12 @@ class InputMixin:
 
 def _issue(field, error, loc, data) -> dict:
     type = _TYPES.get(error.code, error.code)
-    if type == "null":
-        type = getattr(field, "null_code", "value_error")
-        return issue(type, loc, _message_of_null(field, type), None)
     if isinstance(field, serializers.BaseSerializer) and not isinstance(data, dict):
         type = "model_attributes_type"
         return issue(type, loc, "Input should be a valid dictionary or object", data)
+    if type == "null":
+        type = getattr(field, "null_code", "value_error")
+        return issue(type, loc, _message_of_null(field, type), None)
     context = {}
     if type in _CONTEXT:
         name, attribute = _CONTEXT[type]

@@ -3,10 +3,13 @@
 Source: docs/http-contract.md, section "Logging many calls".
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
+from rest_framework.exceptions import ParseError
 
 from llmring_site import media
 from llmring_site.errors import InvalidInput, issue
@@ -21,6 +24,7 @@ MOST_ITEMS = 5_000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # A clock a little ahead of ours is no reason to refuse what it stamps.
 _AHEAD = timedelta(days=1)
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class _Logs(msgspec.Struct):
@@ -72,7 +76,7 @@ class _Item:
     """One item: the row it makes, or what is wrong with it."""
 
     row: Row | None = None
-    problem: list[dict] | str | None = None
+    problem: list[dict] | None = None
 
 
 def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = None) -> dict:
@@ -84,73 +88,59 @@ def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = N
     """
     now = datetime.now(UTC)
     whole = rows.fingerprint(*texts) if idempotency_key else None
-    batch = [
-        _item(text, scope, now, f"{idempotency_key}/{place}" if idempotency_key else None, whole)
-        for place, text in enumerate(texts)
-    ]
-    wanted = [item.row for item in batch if item.row]
+    batch = []
+    for place, text in enumerate(texts):
+        try:
+            entry = _entry(text, now)
+        except InvalidInput as error:
+            batch.append(_Item(problem=error.issues))
+            continue
+        event_id, mark = entry.event_id, None
+        if event_id:
+            mark = rows.fingerprint(ingestion.canonical(entry))
+        elif idempotency_key:
+            event_id, mark = f"{idempotency_key}/{place}", whole
+        row = rows.make(entry, scope, at=entry.timestamp, event_id=event_id, fingerprint=mark)
+        batch.append(_Item(row))
+    return _report(batch, *_store([item.row for item in batch if item.row], whole))
+
+
+def _store(batch: list[Row], whole: str | None) -> tuple[set[UUID], dict[str, Row]]:
+    """The ids of new rows with event ids, and by event id the rows that were stored before."""
     with ingestion.all_or_none():
-        new = ingestion.write_all(wanted)
-        stored = ingestion.stored_events([row for row in wanted if row.id not in new])
-        if whole and any(
-            first.fingerprint != whole
-            for first in stored.values()
-            if first.event_id.startswith(f"{idempotency_key}/")
-        ):
-            raise EventReused
-    return _report(batch, new, stored)
+        _, new = ingestion.write_all(batch)
+        repeated = [row for row in batch if row.event_id and row.id not in new]
+        stored = ingestion.stored_events(repeated)
+        for row in repeated:
+            if row.fingerprint == whole and not stored[row.event_id].is_of_event(row):
+                raise EventReused
+    return new, stored
 
 
-def _item(
-    text: bytes, scope: Scope, now: datetime, derived_id: str | None, whole: str | None
-) -> _Item:
-    try:
-        entry = decode(BatchEntry, text) or _lenient(text)
-        if entry.timestamp and entry.timestamp.tzinfo is None:
-            entry.timestamp = entry.timestamp.replace(tzinfo=UTC)
-        if (
-            entry.timestamp
-            and not datetime(1970, 1, 2, tzinfo=UTC) <= entry.timestamp <= now + _AHEAD
-        ):
+def _entry(text: bytes, now: datetime) -> BatchEntry:
+    entry = decode(BatchEntry, text) or _lenient(text)
+    at = entry.timestamp
+    if at is not None:
+        at = entry.timestamp = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        if not _EARLIEST <= at <= now + _AHEAD:
             message = "Input should be a time between 1970 and now"
-            raise InvalidInput(
-                [issue("datetime_range", ["body", "timestamp"], message, entry.timestamp)]
-            )
-    except InvalidInput as error:
-        return _Item(problem=error.issues)
-    event_id = entry.event_id or derived_id
-    mark = None
-    if event_id:
-        mark = whole if event_id == derived_id else rows.fingerprint(ingestion.canonical(entry))
-    return _Item(rows.make(entry, scope, at=entry.timestamp, event_id=event_id, fingerprint=mark))
+            raise InvalidInput([issue("datetime_range", ["body", "timestamp"], message, str(at))])
+    return entry
 
 
 def _lenient(text: bytes) -> BatchEntry:
     try:
         value = media.loads(text)
-    except UnicodeDecodeError:
+    except ParseError:
         raise InvalidInput([issue("json_invalid", ["body"], "JSON decode error", {})]) from None
     serializer = BatchEntrySerializer(data=value)
     serializer.is_valid(raise_exception=True)
     return BatchEntry(**serializer.validated_data)
 
 
-def _report(batch: list[_Item], new: set, stored: dict[str, Row]) -> dict:
-    results = []
-    for place, item in enumerate(batch):
-        if item.row is None:
-            results.append({"index": place, "status": "error", "detail": item.problem})
-            continue
-        row, status = item.row, "created"
-        if row.id not in new:
-            first = stored[row.event_id]
-            if first.fingerprint != row.fingerprint:
-                text = str(EventReused("event_id"))
-                results.append({"index": place, "status": "error", "detail": text})
-                continue
-            row, status = first, "duplicate"
-        results.append({"index": place, "status": status, **rows.shown(row)})
-    counts = {name: sum(1 for found in results if found["status"] == name) for name in _STATUSES}
+def _report(batch: list[_Item], new: set[UUID], stored: dict[str, Row]) -> dict:
+    results = [{"index": place, **_outcome(item, new, stored)} for place, item in enumerate(batch)]
+    counts = Counter(result["status"] for result in results)
     return {
         "created": counts["created"],
         "duplicates": counts["duplicate"],
@@ -159,4 +149,13 @@ def _report(batch: list[_Item], new: set, stored: dict[str, Row]) -> dict:
     }
 
 
-_STATUSES = ("created", "duplicate", "error")
+def _outcome(item: _Item, new: set[UUID], stored: dict[str, Row]) -> dict:
+    row = item.row
+    if row is None:
+        return {"status": "error", "detail": item.problem}
+    if row.event_id is None or row.id in new:
+        return {"status": "created", **rows.shown(row)}
+    first = stored[row.event_id]
+    if not first.is_of_event(row):
+        return {"status": "error", "detail": str(EventReused("event_id"))}
+    return {"status": "duplicate", **rows.shown(first)}

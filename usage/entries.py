@@ -46,7 +46,7 @@ class LogEntry(msgspec.Struct, kw_only=True):
     cached_input_tokens: Count | None = 0
     alias: Text128 | None = None
     profile: Text64 | None = None
-    cost: Decimal | None = None
+    cost: float | None = None  # Decimal once decoded
     latency_ms: Count | None = None
     origin: Text255 | None = None
     id_at_origin: Text255 | None = None
@@ -72,6 +72,9 @@ def decode(kind: type[LogEntry], text: bytes) -> LogEntry | None:
         entry = _decoders[kind].decode(text)
     except msgspec.MsgspecError:
         return None
+    if entry.cost is not None:
+        # Through its shortest text: 0.1 is the tenth that the caller wrote.
+        entry.cost = Decimal(repr(entry.cost))
     return entry if _is_sound(entry) else None
 
 

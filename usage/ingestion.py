@@ -48,23 +48,23 @@ def log(entry: LogEntry, scope: Scope, *, idempotency_key: str | None = None) ->
     return row if writer.write(row) else stored(row)
 
 
-def write_all(batch: Sequence[Row]) -> set[UUID]:
-    """Store the rows in one statement, all or none; the ids of those that were new.
+def write_all(batch: Sequence[Row]) -> tuple[int, set[UUID]]:
+    """Store the rows in one statement, all or none.
 
-    Rows without event id count as new.
+    Returns how many were new, and the ids of those new ones that have an event id.
     """
     if not batch:
-        return set()
+        return 0, set()
     with connection.cursor() as cursor:
         cursor.execute(statement.INSERT, statement.parameters([row.text for row in batch]))
-        new = {id for (id,) in cursor}
-    return new | {row.id for row in batch if row.event_id is None}
+        count, new_events = cursor.fetchone()
+    return count, set(new_events or ())
 
 
 def stored(row: Row) -> Row:
     """The row stored under the same event id. Raises EventReused if it is of another event."""
     first = stored_events([row])[row.event_id]
-    if first.fingerprint != row.fingerprint:
+    if not first.is_of_event(row):
         raise EventReused
     return first
 

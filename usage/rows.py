@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from llmring_site import ids, media
-from llmring_site.fields import NumberField
+from llmring_site.fields import twelve_places
 from llmring_site.scoping import Scope
 from registry_proxy import pricing
 from usage.entries import LogEntry, tokens_of
@@ -30,6 +30,10 @@ class Row:
     event_id: str | None
     fingerprint: str | None
     text: bytes
+
+    def is_of_event(self, other: "Row") -> bool:
+        """Whether a row under the same event id reports the same event; unknown for imports."""
+        return self.fingerprint in (None, other.fingerprint)
 
 
 def make(
@@ -83,17 +87,11 @@ def fingerprint(*parts: bytes) -> str:
 
 def _cost(entry: LogEntry) -> tuple[Decimal | None, str, int | None]:
     if entry.cost is not None:
-        return _to_twelve_places(entry.cost), CostSource.CALLER.value, None
+        return twelve_places(entry.cost), CostSource.CALLER.value, None
     priced = pricing.price(entry.provider, entry.model, tokens_of(entry))
     if priced is None:
         return None, CostSource.UNPRICED.value, None
     return priced.cost, CostSource.REGISTRY.value, priced.snapshot_id
-
-
-def _to_twelve_places(cost: Decimal) -> Decimal:
-    if cost.as_tuple().exponent < -12:
-        return cost.quantize(NumberField.PLACES)
-    return cost or _FREE
 
 
 def shown(row: Row) -> dict:

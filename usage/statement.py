@@ -1,7 +1,7 @@
 """The one statement that writes usage logs, whether one or thousands.
 
 It takes the rows as one JSON list, inserts those that are new, adds them to
-their days' sums, and tells which rows with an event id were new. One statement
+their days' sums, and tells how many were new, and which of those with an event id. One statement
 is one round trip, one commit and one flush to disk; PostgreSQL reads JSON for
 a fraction of what binding each column costs us, and unlike COPY it can skip a
 repeated event.
@@ -46,7 +46,8 @@ WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
     AS row({", ".join(f"{name} {type}" for name, type in _COLUMNS.items())})
 ), inserted AS (
-    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming
+    -- In this order, and the sums in theirs: two writers never wait for each other in a circle.
+    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming ORDER BY project_id, event_id
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -67,12 +68,11 @@ WITH incoming AS (
         )) AS labels,
         provider, model, alias, origin, profile, {", ".join(_SUMS)}
     FROM labelled
-    -- Always in the same order, so that two writers never wait for each other in a circle.
     ORDER BY 1, 2, 3
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = daily.{name} + excluded.{name}" for name in _SUMS)}
 )
-SELECT id FROM inserted WHERE event_id IS NOT NULL
+SELECT count(*), array_agg(id) FILTER (WHERE event_id IS NOT NULL) FROM inserted
 """
 
 

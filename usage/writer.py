@@ -112,13 +112,15 @@ class GroupWriter:
             waiting.is_new = waiting.row.event_id is None or waiting.row.id in new
 
     def _insert(self, rows: list[Row]) -> set[UUID]:
+        """The ids of those of the rows with an event id that were new."""
         parameters = statement.parameters([row.text for row in rows])
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._connection is None:
                     self._connection = own_connection.connect()
                 cursor = self._connection.execute(statement.INSERT, parameters, prepare=True)
-                return {id for (id,) in cursor}
+                _, new_events = cursor.fetchone()
+                return set(new_events or ())
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, rows that were committed after all are skipped.

@@ -2,15 +2,106 @@
 
 from decimal import Decimal
 
-from usage.models import UsageLog
+import pytest
+
+from accounts.models import ApiKey, Project
+from tests.client import ApiClient
+from usage.models import DailyUsage, UsageLog
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
+# A browser's request takes the ordinary way through Django; others try the fast lane.
+BOTH_WAYS = pytest.mark.parametrize(
+    "extra", [{}, {"HTTP_ORIGIN": "http://a.test"}], ids=["fast", "ordinary"]
+)
 
 
-def test_callers_cost_is_stored_and_returned(api):
-    reply = api.send("POST", "/api/v1/log", {**CALL, "cost": 0.0025, "alias": "summarizer"})
+@BOTH_WAYS
+def test_callers_cost_is_stored_and_returned(api, extra):
+    api.send("POST", "/api/v1/log", CALL)  # the key is known to the process from here on
+    reply = api.send(
+        "POST", "/api/v1/log", {**CALL, "cost": 0.0025, "alias": "summarizer"}, **extra
+    )
     assert (reply["cost"], reply["cost_source"]) == (0.0025, "caller")
-    row = UsageLog.objects.get()
-    assert str(row.id) == reply["log_id"]
+    row = UsageLog.objects.get(id=reply["log_id"])
     assert (row.cost, row.alias, row.profile) == (Decimal("0.0025"), "summarizer", "default")
     assert (row.project_id, row.api_key_id) == (api.project.id, api.api_key_id)
+    assert reply["timestamp"] == row.created_at.isoformat().replace("+00:00", "Z")
+
+
+@BOTH_WAYS
+def test_everything_a_client_may_send_is_kept(api, extra):
+    api.send("POST", "/api/v1/log", CALL)
+    sent = {
+        **CALL,
+        "cached_input_tokens": 400,
+        "alias": "fast",
+        "profile": "prod",
+        "cost": "0.1",
+        "latency_ms": 120,
+        "origin": "billing",
+        "id_at_origin": "call 7",
+        "metadata": {"user": "ü", "nested": {"deep": [1, 2.5, None, True]}},
+        "unknown": "ignored",
+    }
+    row = UsageLog.objects.get(id=api.send("POST", "/api/v1/log", sent, **extra)["log_id"])
+    kept = {name: getattr(row, name) for name in sent if name not in ("unknown", "cost")}
+    assert kept == {name: value for name, value in sent.items() if name not in ("unknown", "cost")}
+    assert row.cost == Decimal("0.1")
+
+
+@BOTH_WAYS
+def test_costs_keep_every_digit_up_to_twelve_places(api, extra):
+    api.send("POST", "/api/v1/log", CALL)
+    for given, kept in [
+        ("0.000000000001", "0.000000000001"),
+        ('"123456789012.000000000001"', "123456789012.000000000001"),
+        ('"999999999999999999.0000000000049"', "999999999999999999.000000000005"),
+        ("1e-13", "0"),
+        ("250", "250"),
+    ]:
+        body = '{"provider":"p","model":"m","input_tokens":1,"output_tokens":0,"cost":GIVEN}'
+        body = body.replace("GIVEN", given)
+        reply = api.send("POST", "/api/v1/log", body, **extra)
+        assert UsageLog.objects.get(id=reply["log_id"]).cost == Decimal(kept)
+
+
+def test_numbers_may_come_as_text_or_integral_floats(api):
+    """The leniency that old clients rely on (docs/http-contract.md, section "Values")."""
+    lenient = {**CALL, "input_tokens": "12", "output_tokens": 3.0, "cached_input_tokens": True}
+    row = UsageLog.objects.get(id=api.send("POST", "/api/v1/log", lenient)["log_id"])
+    assert (row.input_tokens, row.output_tokens, row.cached_input_tokens) == (12, 3, 1)
+
+
+def test_missing_cached_tokens_and_profile_have_defaults(api):
+    body = {**CALL, "cached_input_tokens": None, "profile": "", "alias": None}
+    row = UsageLog.objects.get(id=api.send("POST", "/api/v1/log", body)["log_id"])
+    assert (row.cached_input_tokens, row.profile, row.alias) == (0, "default", None)
+
+
+def test_call_without_known_price_costs_nothing_and_says_so(api):
+    reply = api.send("POST", "/api/v1/log", {**CALL, "model": "no-such-model"})
+    assert (reply["cost"], reply["cost_source"]) == (0, "unpriced")
+    assert UsageLog.objects.get().cost is None
+    assert api.read("/api/v1/stats")["summary"]["unpriced_requests"] == 1
+
+
+def test_content_type_may_be_absent_or_a_json_dialect(api):
+    for content_type in ("", "application/vnd.api+json", "application/json; charset=utf-8"):
+        api.send("POST", "/api/v1/log", CALL, content_type=content_type)
+
+
+def test_sums_of_the_day_are_kept_with_the_rows(api):
+    for alias in ("a", "a", None):
+        api.send("POST", "/api/v1/log", {**CALL, "alias": alias, "cost": 0.1})
+    sums = {day.alias: (day.requests, day.cost) for day in DailyUsage.objects.all()}
+    assert sums == {"a": (2, Decimal("0.2")), "": (1, Decimal("0.1"))}
+
+
+def test_key_never_seen_before_opens_a_project_of_its_own(anonymous):
+    client = ApiClient("a-key-of-the-client's-own")
+    assert client.read("/api/v1/logs") == []
+    assert not ApiKey.objects.exists()  # reading makes nothing
+    client.send("POST", "/api/v1/log", CALL)
+    client.send("POST", "/api/v1/log", CALL)
+    assert len(client.read("/api/v1/logs")) == 2
+    assert Project.objects.count() == ApiKey.objects.count() == 1

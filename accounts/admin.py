@@ -1,0 +1,60 @@
+from django.contrib import admin, messages
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+
+from accounts.models import ApiKey, Project
+
+
+class ApiKeyInline(TabularInline):
+    model = ApiKey
+    extra = 0
+    fields = ["name", "hint", "state", "created_at", "expires_at"]
+    readonly_fields = fields
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+
+@admin.register(Project)
+class ProjectAdmin(ModelAdmin):
+    list_display = ["name", "id", "created_at"]
+    search_fields = ["name", "id"]
+    readonly_fields = ["id", "created_at"]
+    inlines = [ApiKeyInline]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # Its rows live in many tables without a foreign key to it: nothing may orphan them.
+        return False
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    list_display = ["name", "hint", "project", "state", "created_at", "expires_at"]
+    list_select_related = ["project"]
+    search_fields = ["name", "hint", "id", "project__name"]
+    autocomplete_fields = ["project"]
+    fields = ["project", "name", "expires_at", "hint", "state", "created_at", "revoked_at", "id"]
+    readonly_fields = ["hint", "state", "created_at", "revoked_at", "id"]
+    actions = ["revoke"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*self.readonly_fields, *(["project"] if obj else [])]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # Rows name the key that wrote them: a key is revoked, not deleted.
+        return False
+
+    def save_model(self, request, obj, form, change) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        made, text = ApiKey.issue(obj.project, name=obj.name, expires_at=obj.expires_at)
+        obj.__dict__.update(made.__dict__)
+        shown = format_html("The key is <code>{}</code>. It is not shown again.", text)
+        messages.warning(request, shown)
+
+    @admin.action(description="Revoke the selected keys")
+    def revoke(self, request, queryset) -> None:
+        messages.success(request, f"{queryset.revoke()} keys revoked.")

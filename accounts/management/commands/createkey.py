@@ -1,0 +1,28 @@
+from datetime import timedelta
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import ApiKey, Project
+
+
+class Command(BaseCommand):
+    help = (
+        "Make an API key of a project (made too if there is none of that name) and print it once."
+    )
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("project", help="name or id of the project")
+        parser.add_argument("--name", default="", help="where the key will be used")
+        parser.add_argument("--days", type=int, help="days until the key expires; default never")
+
+    def handle(self, *, project, name, days, **options) -> None:
+        if days is not None and not 1 <= days <= 36_500:
+            raise CommandError("--days must be between 1 and 36500")
+        expires_at = timezone.now() + timedelta(days=days) if days else None
+        with transaction.atomic():
+            found = Project.objects.named(project) or Project.objects.create(name=project)
+            row, key = ApiKey.issue(found, name=name, expires_at=expires_at)
+        self.stdout.write(key)
+        self.stderr.write(f"Key {row.id} opens project {found.name} ({found.id}). Not shown again.")

@@ -1,0 +1,27 @@
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import keys
+from accounts.models import ApiKey
+
+
+class Command(BaseCommand):
+    help = "Revoke an API key for good, by its id or by the key itself."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("key", help="the key's id (see listkeys) or its text")
+
+    def handle(self, *, key, **options) -> None:
+        try:
+            found = ApiKey.objects.filter(id=UUID(key))
+        except ValueError:
+            found = ApiKey.objects.filter(digest=keys.digest(key))
+        row = found.first()
+        if row is None:
+            raise CommandError("There is no such key.")
+        if not found.revoke():
+            raise CommandError(
+                f"Key {row.id} was revoked before, at {row.revoked_at:%Y-%m-%d %H:%M}."
+            )
+        self.stdout.write(f"Key {row.id} of project {row.project.name} is revoked.")

@@ -1,0 +1,69 @@
+"""The admin's date hierarchy over tables of millions of rows.
+
+Django looks for the first and last date, and for the dates between, by scanning
+the table. Ids of ours carry the time and are indexed: the same answers are a
+handful of index look-ups.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from unfold.views import ChangeList
+
+from llmring_site import ids
+
+# More days than a month's page can show; also bounds a hierarchy of all years.
+_MOST_PERIODS = 100
+
+
+class TimelineChangeList(ChangeList):
+    """A change list whose dates are ranges of ids."""
+
+    def get_filters(self, request):
+        specs, has_filters, lookups, *rest = super().get_filters(request)
+        for comparison in ("gte", "lt"):
+            moment = lookups.pop(f"{self.date_hierarchy}__{comparison}", None)
+            if moment is not None:
+                lookups[f"id__{comparison}"] = [ids.lowest(moment[0])]
+        return specs, has_filters, lookups, *rest
+
+    def get_results(self, request):
+        super().get_results(request)
+        # From here on only the date hierarchy asks the queryset anything.
+        self.queryset = _Timeline(self.queryset)
+
+
+class _Timeline:
+    """What the date hierarchy asks of a queryset."""
+
+    def __init__(self, rows) -> None:
+        self._ids = rows.order_by().values_list("id", flat=True)
+
+    def aggregate(self, **wanted) -> dict[str, datetime | None]:
+        first, last = self._ids.order_by("id").first(), self._ids.order_by("-id").first()
+        return {
+            "first": first and ids.moment(first).astimezone(UTC),
+            "last": last and ids.moment(last).astimezone(UTC),
+        }
+
+    def datetimes(self, field: str, kind: str) -> Iterator[datetime]:
+        """The beginnings of the days, months or years in which there are rows."""
+        found = self._ids.order_by("id").first()
+        for _ in range(_MOST_PERIODS):
+            if found is None:
+                return
+            beginning = _begin(ids.moment(found), kind)
+            yield beginning
+            after = ids.lowest(_begin(beginning + _LONGER[kind], kind))
+            found = self._ids.filter(id__gte=after).order_by("id").first()
+
+
+# Added to the beginning of a period, these end inside the next one.
+_LONGER = {"day": timedelta(days=1), "month": timedelta(days=32), "year": timedelta(days=366)}
+
+
+def _begin(moment: datetime, kind: str) -> datetime:
+    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if kind == "day":
+        return start
+    return start.replace(day=1) if kind == "month" else start.replace(day=1, month=1)

@@ -1,0 +1,141 @@
+"""What `POST /api/v1/log` refuses: always 422, the member named, nothing stored.
+
+Source: docs/http-contract.md, section "Logging a call"; the error types are the contract's.
+"""
+
+import json
+
+import pytest
+
+from tests.usage.test_log import BOTH_WAYS, CALL
+from usage.models import UsageLog
+
+BAD = {
+    "missing provider": ({"provider": ...}, "missing", "provider"),
+    "missing tokens": ({"input_tokens": ...}, "missing", "input_tokens"),
+    "number as text": ({"model": 3}, "string_type", "model"),
+    "null model": ({"model": None}, "string_type", "model"),
+    "list as model": ({"model": ["m"]}, "string_type", "model"),
+    "long provider": ({"provider": "p" * 51}, "string_too_long", "provider"),
+    "long model": ({"model": "m" * 256}, "string_too_long", "model"),
+    "long alias": ({"alias": "a" * 129}, "string_too_long", "alias"),
+    "long profile": ({"profile": "p" * 65}, "string_too_long", "profile"),
+    "long origin": ({"origin": "o" * 256}, "string_too_long", "origin"),
+    "NUL in model": ({"model": "a\x00b"}, "null_character", "model"),
+    "NUL in metadata": ({"metadata": {"a": ["\x00"]}}, "null_character", "metadata"),
+    "NUL in a name": ({"metadata": {"\x00": 1}}, "null_character", "metadata"),
+    "negative tokens": ({"input_tokens": -5}, "greater_than_equal", "input_tokens"),
+    "2^63 tokens": ({"output_tokens": 2**63}, "less_than_equal", "output_tokens"),
+    "2^70 tokens": ({"output_tokens": 2**70}, "less_than_equal", "output_tokens"),
+    "2^53 tokens": ({"output_tokens": 2**53}, "less_than_equal", "output_tokens"),
+    "fractional tokens": ({"input_tokens": 12.5}, "int_from_float", "input_tokens"),
+    "text tokens": ({"input_tokens": "many"}, "int_parsing", "input_tokens"),
+    "null tokens": ({"input_tokens": None}, "int_type", "input_tokens"),
+    "object as tokens": ({"input_tokens": {}}, "int_type", "input_tokens"),
+    "more cached than input": (
+        {"cached_input_tokens": 1001},
+        "less_than_equal",
+        "cached_input_tokens",
+    ),
+    "NaN cost": ({"cost": "NaN"}, "finite_number", "cost"),
+    "infinite cost": ({"cost": "-Infinity"}, "finite_number", "cost"),
+    "negative cost": ({"cost": -0.1}, "greater_than_equal", "cost"),
+    "huge cost": ({"cost": 1e300}, "less_than_equal", "cost"),
+    "text cost": ({"cost": "cheap"}, "float_parsing", "cost"),
+    "list cost": ({"cost": [1]}, "float_type", "cost"),
+    "negative latency": ({"latency_ms": -1}, "greater_than_equal", "latency_ms"),
+    "null metadata": ({"metadata": None}, "dict_type", "metadata"),
+    "list metadata": ({"metadata": []}, "dict_type", "metadata"),
+}
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(("change", "type", "member"), BAD.values(), ids=BAD)
+def test_bad_member_is_named(api, extra, change, type, member):
+    api.send("POST", "/api/v1/log", CALL)
+    body = {name: value for name, value in {**CALL, **change}.items() if value is not ...}
+    (found,) = api.send("POST", "/api/v1/log", body, expect=422, **extra)["detail"]
+    assert (found["type"], found["loc"]) == (type, ["body", member])
+    assert UsageLog.objects.count() == 1
+    api.send("POST", "/api/v1/log", CALL, **extra)
+
+
+def test_every_bad_member_is_listed(api):
+    found = api.send("POST", "/api/v1/log", {}, expect=422)["detail"]
+    missing = ["provider", "model", "input_tokens", "output_tokens"]
+    assert [(e["type"], e["loc"], e["msg"], e["input"]) for e in found] == [
+        ("missing", ["body", name], "Field required", {}) for name in missing
+    ]
+
+
+def test_limits_are_in_the_context(api):
+    (found,) = api.send("POST", "/api/v1/log", {**CALL, "input_tokens": -5}, expect=422)["detail"]
+    assert found == {
+        "type": "greater_than_equal",
+        "loc": ["body", "input_tokens"],
+        "msg": "Input should be greater than or equal to 0",
+        "input": -5,
+        "ctx": {"ge": 0},
+    }
+
+
+def test_token_class_in_metadata_must_be_a_count(api):
+    body = {**CALL, "metadata": {"cache_write_5m_tokens": "many"}}
+    (found,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
+    assert found["loc"] == ["body", "metadata", "cache_write_5m_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("body", "type"),
+    [
+        ("{", "json_invalid"),
+        ('{"cost": NaN}', "json_invalid"),
+        ('{"model": "\\ud800"}', "json_invalid"),
+        ("[" * 100_000, "json_invalid"),
+        ("", "missing"),
+        ("[]", "model_attributes_type"),
+        ("null", "model_attributes_type"),
+        ('"text"', "model_attributes_type"),
+        ("7", "model_attributes_type"),
+    ],
+)
+@BOTH_WAYS
+def test_body_that_is_no_object(api, extra, body, type):
+    api.send("POST", "/api/v1/log", CALL)
+    (found,) = api.send("POST", "/api/v1/log", body, expect=422, **extra)["detail"]
+    assert (found["type"], found["loc"][0]) == (type, "body")
+
+
+@BOTH_WAYS
+def test_metadata_deeper_than_64_levels_is_refused(api, extra):
+    api.send("POST", "/api/v1/log", CALL)
+    for levels, status in [(60, 200), (66, 422), (900, 422)]:
+        deep = '{"a":' * levels + "1" + "}" * levels
+        body = json.dumps({**CALL, "metadata": 0}).replace('"metadata": 0', f'"metadata": {deep}')
+        api.send("POST", "/api/v1/log", body, expect=status, **extra)
+
+
+def test_other_content_types_are_refused(api):
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        body = json.dumps(CALL)
+        reply = api.send("POST", "/api/v1/log", body, expect=422, content_type=content_type)
+        assert reply["detail"][0]["type"] == "model_attributes_type"
+
+
+def test_bytes_that_are_no_text_are_a_bad_request(api):
+    reply = api.send("POST", "/api/v1/log", b'{"model": "\xff\xfe"}', expect=400)
+    assert reply == {"detail": "There was an error parsing the body"}
+
+
+def test_ten_megabyte_string_is_refused(api):
+    body = json.dumps({**CALL, "model": "m" * 10_000_000})
+    assert (
+        api.send("POST", "/api/v1/log", body, expect=422)["detail"][0]["type"] == "string_too_long"
+    )
+    body = json.dumps({**CALL, "metadata": {"m": "m" * 11_000_000}})
+    assert "10485760 bytes" in api.send("POST", "/api/v1/log", body, expect=413)["detail"]
+
+
+def test_other_methods_are_not_allowed(api):
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        assert api.send(method, "/api/v1/log", expect=405) == {"detail": "Method Not Allowed"}

@@ -1,0 +1,103 @@
+"""`GET /api/v1/logs` (docs/http-contract.md, section "Listing logs")."""
+
+import pytest
+
+from tests.usage.test_log import CALL
+
+LOGS = "/api/v1/logs"
+
+
+def make(api, count, **members):
+    items = [
+        {**CALL, "cost": n, "timestamp": f"2026-01-05T00:00:{n:02}Z", **members}
+        for n in range(count)
+    ]
+    return [r["log_id"] for r in api.send("POST", "/api/v1/log/batch", {"logs": items})["results"]]
+
+
+WINDOW = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
+
+
+def test_row_has_the_contracts_members(api):
+    (id,) = make(api, 1, alias="fast", origin="app", id_at_origin="7", metadata={"a": 1})
+    assert api.read(LOGS, WINDOW) == [
+        {
+            "id": id,
+            "logged_at": "2026-01-05T00:00:00Z",
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "alias": "fast",
+            "profile": "default",
+            "origin": "app",
+            "input_tokens": 1000,
+            "output_tokens": 200,
+            "cached_input_tokens": 0,
+            "cost": 0,
+            "cost_source": "caller",
+            "latency_ms": None,
+            "metadata": {"a": 1},
+            "conversation_id": None,
+            "id_at_origin": "7",
+        }
+    ]
+
+
+def test_newest_come_first_and_pages_follow_each_other(api):
+    newest_first = make(api, 7)[::-1]
+    pages = [api.read(LOGS, {**WINDOW, "limit": 3, "offset": n}) for n in (0, 3, 6)]
+    assert [row["id"] for page in pages for row in page] == newest_first
+
+
+def test_cursor_continues_after_the_last_row(api):
+    newest_first, seen, query = make(api, 7)[::-1], [], {**WINDOW, "limit": 3}
+    while True:
+        response = api.get(LOGS, query)
+        seen += [row["id"] for row in response.json()]
+        if "X-Next-Cursor" not in response:
+            break
+        query["cursor"] = response["X-Next-Cursor"]
+    assert seen == newest_first
+
+
+def test_empty_parameters_are_absent(api):
+    """What the released client sends."""
+    api.send("POST", "/api/v1/log", CALL)
+    query = "limit=50&offset=0&alias=&model=&origin=&start_date=&end_date="
+    assert len(api.read(f"{LOGS}?{query}")) == 1
+
+
+def test_labels_match_exactly(api):
+    make(api, 1, alias="fast", origin="app")
+    make(api, 1, alias="faster", origin="app")
+    assert len(api.read(LOGS, {**WINDOW, "alias": "fast"})) == 1
+    assert len(api.read(LOGS, {**WINDOW, "origin": "app"})) == 2
+    assert api.read(LOGS, {**WINDOW, "model": "gpt"}) == []
+
+
+def test_other_projects_logs_are_not_listed(api, other_api):
+    api.send("POST", "/api/v1/log", CALL)
+    assert other_api.read(LOGS) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", 0),
+        ("limit", 501),
+        ("limit", "abc"),
+        ("offset", -1),
+        ("offset", 2**70),
+        ("cursor", "last"),
+        ("start_date", "soon"),
+        ("model", "a\x00b"),
+    ],
+)
+def test_bad_query_names_its_parameter(api, name, value):
+    (found,) = api.read(LOGS, {name: value}, expect=422)["detail"]
+    assert found["loc"] == ["query", name]
+
+
+def test_queries_do_not_grow_with_rows(api, django_assert_num_queries):
+    make(api, 50)
+    with django_assert_num_queries(1):  # the key is remembered
+        assert len(api.read(LOGS, WINDOW)) == 50
