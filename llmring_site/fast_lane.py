@@ -47,11 +47,14 @@ _COMMON = [
 
 def routes() -> dict[tuple[str, str], FastView]:
     """Method and path of every route with a fast way; both spellings of the path."""
+    from receipts import fast as receipts
     from registry_proxy.fast import registry
     from usage.fast import log
 
     named = {
         ("POST", "/api/v1/log"): log,
+        ("POST", "/api/v1/receipts/issue"): receipts.issue,
+        ("POST", "/api/v1/receipts/verify"): receipts.verify,
         ("GET", "/registry.json"): registry,
         ("GET", "/registry"): registry,
     }  # noqa: E501

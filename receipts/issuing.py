@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from llmring_site.errors import InvalidInput, issue
-from receipts import calculation, pricing, signing
+from receipts import bodies, pricing, signing
 from receipts.canonical import NotCanonical, canonical
+from receipts.forms import FLAT, form_of
 from receipts.keys import SigningKey
 from receipts.serializers import FlatDraft, NestedDraft
 
@@ -107,8 +108,12 @@ def in_nested_form(draft: dict) -> dict:
     return {**kept, "tokens": moved}
 
 
-def checked(serializer: type[FlatDraft] | type[NestedDraft], draft: dict) -> dict:
-    """The members of the draft by its form's serializer. Raises InvalidInput."""
-    found = serializer(data=draft)
-    found.is_valid(raise_exception=True)
-    return dict(found.validated_data)
+def issue_receipt(draft: dict, place: list, key: SigningKey) -> Signed:
+    """The signed receipt for a draft in either form; `place` is where the body has it.
+
+    Raises InvalidInput.
+    """
+    if form_of(draft) == FLAT:
+        return sign(flat(bodies.checked(FlatDraft, draft, place)), key)
+    draft = in_nested_form(draft)
+    return sign(nested(draft, bodies.checked(NestedDraft, draft, place), key.id), key)

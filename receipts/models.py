@@ -65,10 +65,15 @@ class Receipt(models.Model):
         return self.receipt_id
 
     @property
+    def content(self) -> dict:
+        """The document's value."""
+        return reading.read(self.document.encode())
+
+    @property
     def is_verified(self) -> bool:
         """Whether the stored text bears a signature of a known key, computed now."""
         try:
-            verification.verify(reading.read(self.document.encode()), keyring.known())
+            verification.verify(self.content, keyring.known())
         except (reading.Unreadable, verification.NotValid):
             return False
         return True

@@ -119,7 +119,7 @@ class NestedDraft(Serializer):
 class SignedFlat(Serializer):
     """What a signed receipt in the flat form must have to be found again."""
 
-    receipt_id = _text(min_length=1)
+    receipt_id = _text(allow_blank=False)
     timestamp = TimestampField()
     alias = _text()
     profile = _text(required=False)
@@ -147,7 +147,7 @@ class SignedCost(Serializer):
 class SignedNested(Serializer):
     """What a signed receipt in the nested form must have to be found again."""
 
-    id = _text(min_length=1)
+    id = _text(allow_blank=False)
     timestamp = TimestampField()
     provider = _optional()
     model = _text()
