@@ -17,6 +17,7 @@ from llmring_site.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start(max_connections=20)
 with server._connect("llmring") as connection:
+    connection.execute("SELECT pg_advisory_lock(1)")
     connection.execute("CREATE TABLE IF NOT EXISTS seen (pid int)")
     connection.execute("INSERT INTO seen VALUES (pg_backend_pid())")
     print(connection.execute("SELECT count(*) FROM seen").fetchone()[0], flush=True)
