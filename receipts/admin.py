@@ -4,6 +4,7 @@ from unfold.decorators import display
 
 from llmring_site.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
 from receipts.models import Receipt, ReceiptKey
+from receipts.reading import Unreadable
 
 _BADGE = {"verified": "success", "not valid": "danger"}
 
@@ -47,7 +48,10 @@ class ReceiptAdmin(RecordAdmin):
 
     @admin.display(description="document")
     def shown_document(self, receipt) -> str:
-        return pretty_json(receipt.content)
+        try:
+            return pretty_json(receipt.content)
+        except Unreadable:
+            return receipt.document
 
 
 @admin.register(ReceiptKey)
