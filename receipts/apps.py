@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 
@@ -8,8 +8,13 @@ class ReceiptsConfig(AppConfig):
     def ready(self) -> None:
         from receipts import keyring
 
-        keyring.configured()  # keys that cannot be used end the start here
+        signing = keyring.configured().signing  # keys that cannot be used end the start here
         post_migrate.connect(_register_key, sender=self)
+        if signing and apps.is_installed("conversations"):
+            from conversations import hooks
+            from receipts import calls
+
+            hooks.issue_receipt = calls.issue
 
 
 def _register_key(plan=None, **kwargs) -> None:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from llmring_site.errors import DomainError
 from llmring_site.media import plain
+from receipts import pricing
 from receipts.canonical import LARGEST_INTEGER
-from registry_proxy import pricing
-from registry_proxy.prices import Tokens
 
 # Up to so many logs are listed by id; more are named by range and digest alone.
 MOST_LISTED = 1_000
@@ -21,7 +20,6 @@ EMPTY_PREVIEW = {
     "total_tokens": 0,
     "message": "No logs found matching the criteria",
 }
-_PLACES = Decimal(1).scaleb(-12)
 
 
 class TotalTooLarge(DomainError):
@@ -147,25 +145,14 @@ def _by_name(groups: list[dict]) -> dict:
 
 
 def _input_cost(models: list[dict], total: Decimal) -> Decimal:
-    """The prompts' part of the cost, by what the registry asks for the average call of each model.
-
-    The ledger has one cost a call. Where the registry has no price, all of it
-    counts as the completions', as the older server split it.
-    """
+    """The prompts' part of the cost, split by the price of each model's average call."""
     found = Decimal(0)
     for group in models:
         average = [
             round(group[name] / group["calls"])
             for name in ("input_tokens", "output_tokens", "cached")
         ]
-        priced = pricing.price(group["provider"], group["name"], Tokens(*average))
-        if priced and priced.cost:
-            completion = sum(
-                term.amount
-                for term in priced.quote.terms
-                if term.token_class in ("output", "thinking")
-            )
-            found += (group["cost"] * (1 - completion / priced.cost)).quantize(_PLACES)
+        found += pricing.prompt_part(group["cost"], group["provider"], group["name"], *average)
     return min(found, total)
 
 

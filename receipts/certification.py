@@ -140,7 +140,7 @@ def generate(request: dict, scope: Scope) -> tuple[Signed, int]:
         document = batch.document(
             sums,
             receipt_id=issuing.new_id(),
-            timestamp=now.isoformat().replace("+00:00", "Z"),
+            timestamp=issuing.time_text(now),
             description=request.get("description"),
             tags=request.get("tags"),
         )

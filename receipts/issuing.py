@@ -30,7 +30,12 @@ def new_id() -> str:
 
 
 def now_text() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return time_text(datetime.now(UTC))
+
+
+def time_text(moment: datetime) -> str:
+    """A UTC time as receipts spell it."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def sign(document: dict, key: SigningKey) -> Signed:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from llmring_site import env
 from llmring_site.errors import DomainError
@@ -137,7 +138,8 @@ def register_signing_key() -> None:
         raise ImproperlyConfigured(
             f"LLMRING_RECEIPTS_KEY_ID {key.id!r} was another key's before; give this one a new id."
         )
-    _registered.add(key.public)
+    # Inside a transaction that may yet be rolled back, only its commit makes it certain.
+    transaction.on_commit(lambda: _registered.add(key.public))
 
 
 def known() -> list[PublicKey]:

@@ -1,5 +1,6 @@
 """The amount that a receipt leaves to us, and the calculation beside one that it states."""
 
+from decimal import Decimal
 from functools import lru_cache
 
 from django.apps import apps
@@ -8,6 +9,8 @@ from llmring_site.media import plain
 from receipts import calculation
 from registry_proxy import pricing
 from registry_proxy.prices import Tokens
+
+_PLACES = Decimal(1).scaleb(-12)
 
 
 def completed(cost: dict, given: dict) -> dict:
@@ -31,6 +34,23 @@ def completed(cost: dict, given: dict) -> dict:
         "amount": plain(priced.cost) if priced else "0",
         "calculation": calculated or calculation.unpriced(name),
     }
+
+
+def prompt_part(
+    cost: Decimal, provider: str, model: str, prompt: int, completion: int, cached: int
+) -> Decimal:
+    """What of a call's cost its prompt makes, in the proportion of the registry's prices.
+
+    The ledger has one cost a call. Without a price all of it is the
+    completion's, as the older server split it.
+    """
+    priced = pricing.price(provider, model, Tokens(prompt, completion, min(cached, prompt)))
+    if priced is None or not priced.cost:
+        return Decimal(0)
+    completed = sum(
+        term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")
+    )
+    return (cost * (1 - completed / priced.cost)).quantize(_PLACES)
 
 
 @lru_cache(maxsize=256)

@@ -96,11 +96,17 @@ FROM usage_logs AS call
 WHERE call.project_id = %(project)s AND ({condition})
 """
 _CONVERSATIONS = """
-SELECT talk.id, 'conversation' AS log_type, talk.created_at, 'unknown' AS provider,
-    'unknown' AS model, coalesce(nullif(talk.model_alias, ''), 'default') AS alias,
+SELECT talk.id, 'conversation' AS log_type, talk.created_at,
+    coalesce(left(answer.metadata->>'provider', 255), 'unknown') AS provider,
+    coalesce(left(answer.metadata->>'model', 255), 'unknown') AS model,
+    coalesce(nullif(talk.model_alias, ''), 'default') AS alias,
     talk.total_input_tokens AS input_tokens, talk.total_output_tokens AS output_tokens,
     0 AS cached_input_tokens, talk.total_cost AS cost, talk.id AS conversation_id
 FROM conversations AS talk
+LEFT JOIN LATERAL (
+    SELECT metadata FROM messages
+    WHERE conversation_id = talk.id AND role = 'assistant' ORDER BY position DESC LIMIT 1
+) AS answer ON true
 WHERE talk.project_id = %(project)s AND talk.message_count > 0 AND ({condition})
     AND NOT EXISTS (
         SELECT FROM usage_logs AS call
