@@ -6,13 +6,12 @@ class ReceiptsConfig(AppConfig):
     name = "receipts"
 
     def ready(self) -> None:
-        from receipts import keyring
+        from receipts import calls, keyring
 
         signing = keyring.configured().signing  # keys that cannot be used end the start here
         post_migrate.connect(_register_key, sender=self)
         if signing and apps.is_installed("conversations"):
             from conversations import hooks
-            from receipts import calls
 
             hooks.issue_receipt = calls.issue
 

@@ -4,6 +4,7 @@ Pure but for the registry's prices. Source: docs/receipt-format.md, "Batch recei
 """
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -114,8 +115,8 @@ def _summary(sums: Sums) -> dict:
         "total_cost": _number(total["cost"]),
         "total_cost_exact": plain(Decimal(total["cost"])),
         "unpriced_calls": total["unpriced"],
-        "start_date": total["first_at"],
-        "end_date": total["last_at"],
+        "start_date": _time(total["first_at"]),
+        "end_date": _time(total["last_at"]),
         "by_model": _by_name(sums.models),
         "by_alias": _by_name(sums.aliases),
         "conversation_ids": sums.conversation_ids,
@@ -154,6 +155,11 @@ def _input_cost(models: list[dict], total: Decimal) -> Decimal:
         ]
         found += pricing.prompt_part(group["cost"], group["provider"], group["name"], *average)
     return min(found, total)
+
+
+def _time(text: str) -> str:
+    """As the older server spelt it; PostgreSQL leaves out trailing zeros of the fraction."""
+    return datetime.fromisoformat(text).isoformat()
 
 
 def _tokens(group: dict) -> int:

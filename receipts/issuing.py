@@ -1,6 +1,6 @@
 """From what a caller states to a signed receipt. Nothing is stored here.
 
-Source: docs/http-contract.md, section "Receipts".
+Source: docs/http-contract/receipts.md, section "Receipt routes".
 """
 
 import secrets
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llmring_site.errors import InvalidInput, issue
 from receipts import bodies, pricing, signing
 from receipts.canonical import NotCanonical, canonical
-from receipts.forms import FLAT, form_of
+from receipts.forms import BASE_FIELDS, FLAT, form_of
 from receipts.keys import SigningKey
 from receipts.serializers import FlatDraft, NestedDraft
 
@@ -122,3 +122,10 @@ def issue_receipt(draft: dict, place: list, key: SigningKey) -> Signed:
         return sign(flat(bodies.checked(FlatDraft, draft, place)), key)
     draft = in_nested_form(draft)
     return sign(nested(draft, bodies.checked(NestedDraft, draft, place), key.id), key)
+
+
+def stated(draft: dict) -> dict:
+    """The members of a draft that its receipt takes over."""
+    if form_of(draft) == FLAT:
+        return {name: value for name, value in draft.items() if name in BASE_FIELDS}
+    return in_nested_form(draft)

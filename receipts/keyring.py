@@ -2,7 +2,7 @@
 
 Settings name the signing key and may name retired ones; the table `receipt_keys`
 remembers every key that ever signed here.
-Source: docs/http-contract.md, section "Receipt keys".
+Source: docs/http-contract/receipts.md, section "Receipt keys".
 """
 
 import time

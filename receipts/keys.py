@@ -1,6 +1,6 @@
 """Ed25519 keys as they are written in settings and published in documents.
 
-Pure: no settings, no database. Source: docs/http-contract.md, "Receipt keys".
+Pure: no settings, no database. Source: docs/http-contract/receipts.md, "Receipt keys".
 """
 
 import base64

@@ -10,7 +10,7 @@ from llmring_site.media import number
 from llmring_site.scoping import Scope
 from receipts import selection
 from receipts.models import Receipt
-from usage.listing import SHOWN
+from usage.listing import EXPORTED
 from usage.models import UsageLog
 
 _COLUMNS = (
@@ -82,8 +82,8 @@ def certified(receipt: Receipt, *, limit: int, offset: int) -> dict:
 
 
 def _calls(ids: list) -> dict:
-    rows = UsageLog.objects.filter(id__in=ids).values_list(*SHOWN.values())
-    shown = [dict(zip(SHOWN, row, strict=True)) for row in rows]
+    rows = UsageLog.objects.filter(id__in=ids).values_list(*EXPORTED.values())
+    shown = [dict(zip(EXPORTED, row, strict=True)) for row in rows]
     return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in shown}
 
 

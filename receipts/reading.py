@@ -18,12 +18,18 @@ def read(text: bytes) -> object:
     """The value of a JSON text in UTF-8.
 
     Raises Unreadable for broken JSON, a name that occurs twice in one object,
-    numbers that are not finite or beyond 2^53-1, and nesting without end.
+    numbers that are not finite or beyond 2^53-1, half of a surrogate pair, and
+    nesting without end.
     """
     try:
-        return _decoder.decode(text.decode())
+        value = _decoder.decode(text.decode())
+        if b"\\u" in text:  # the only way in for half of a surrogate pair
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except UnicodeDecodeError:
         raise Unreadable("The text is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise Unreadable("A text has half of a surrogate pair") from None
     except json.JSONDecodeError as error:
         raise Unreadable(f"{error.msg} at position {error.pos}") from None
     except RecursionError:

@@ -1,6 +1,6 @@
 """Receipts on disk: an id of a project names one document, for good.
 
-Source: docs/http-contract.md, section "Receipts".
+Source: docs/http-contract/receipts.md, section "Receipt routes".
 """
 
 from decimal import Decimal
@@ -44,20 +44,48 @@ def verified(document: dict) -> tuple[Signed, str]:
     return Signed(document, canonical(document)), found.key.id
 
 
-def store(row: Receipt, scope: Scope, *, given: dict | None = None) -> Receipt:
-    """The stored receipt; the one that is there already when it says the same.
+def store(row: Receipt, scope: Scope) -> Receipt:
+    """The stored receipt; the one that is there already when it is the same document.
 
-    `given` is what the caller stated of a receipt that we completed and signed:
-    a retry of it finds the first one. Raises ReceiptIdTaken.
+    Raises ReceiptIdTaken.
     """
     if insert(row):
         return row
-    first = Receipt.objects.for_scope(scope).get(receipt_id=row.receipt_id)
-    if first.document == row.document:
-        return first
-    if given and _says(first.content, given):
-        return first
-    raise ReceiptIdTaken
+    first = _first(row, scope)
+    if first.document != row.document:
+        raise ReceiptIdTaken
+    return first
+
+
+def store_issued(row: Receipt, scope: Scope, *, stated: dict) -> Receipt:
+    """The same for a receipt that we completed and signed.
+
+    A retry is completed anew, with another time for instance: it finds the first
+    one if that agrees in everything that the caller `stated`. Raises ReceiptIdTaken.
+    """
+    if insert(row):
+        return row
+    first = _first(row, scope)
+    if not _agree(first.content, row.content, stated):
+        raise ReceiptIdTaken
+    return first
+
+
+def _first(row: Receipt, scope: Scope) -> Receipt:
+    return Receipt.objects.for_scope(scope).get(receipt_id=row.receipt_id)
+
+
+def _agree(first: dict, second: dict, stated: dict) -> bool:
+    """Whether the documents are equal in all that was stated, deep down."""
+    return all(
+        _agree(first[name], second[name], value)
+        if isinstance(value, dict)
+        and isinstance(first.get(name), dict)
+        and isinstance(second.get(name), dict)
+        else value in (None, "") or first.get(name) == second.get(name)
+        for name, value in stated.items()
+        if name not in ("signature", "key_id")
+    )
 
 
 def insert(row: Receipt) -> bool:
@@ -73,19 +101,6 @@ def insert(row: Receipt) -> bool:
             values,
         )
         return cursor.rowcount == 1
-
-
-def _says(stored: dict, given: dict) -> bool:
-    """Whether the stored document has everything that was given, deep down."""
-    return all(
-        name == "signature"
-        or (
-            _says(stored[name], value)
-            if isinstance(value, dict) and isinstance(stored.get(name), dict)
-            else value in (None, "", stored.get(name))
-        )
-        for name, value in given.items()
-    )
 
 
 def row_of(signed: Signed, facts: dict, key_id: str, scope: Scope) -> Receipt:

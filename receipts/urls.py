@@ -30,13 +30,13 @@ urlpatterns = [
         views.UncertifiedView.as_view(),
         name="receipts-uncertified",
     ),
-    # An id is the issuer's: it may hold anything, slashes too.
+    # An id is the issuer's: it may hold anything but NUL, slashes too.
     re_path(
-        r"^api/v1/receipts/(?P<receipt_id>.+?)/logs/?$",
+        r"^api/v1/receipts/(?P<receipt_id>[^\0]+?)/logs/?$",
         views.ReceiptLogsView.as_view(),
         name="receipt-logs",
     ),
     re_path(
-        r"^api/v1/receipts/(?P<receipt_id>.+?)/?$", views.ReceiptView.as_view(), name="receipt"
+        r"^api/v1/receipts/(?P<receipt_id>[^\0]+?)/?$", views.ReceiptView.as_view(), name="receipt"
     ),
 ]

@@ -102,8 +102,8 @@ class ReceiptsView(APIView):
             key = keyring.signing_key()
             signed = issuing.issue_receipt(receipt, place, key)
             row = storing.row_of(signed, signed.document, key.id, request.auth)
-            given = issuing.in_nested_form(receipt)
-            stored, status = storing.store(row, request.auth, given=given), "issued"
+            stated = issuing.stated(receipt)
+            stored, status = storing.store_issued(row, request.auth, stated=stated), "issued"
         else:
             facts = bodies.checked_signed(receipt, place)
             signed, key_id = storing.verified(receipt)

@@ -25,6 +25,8 @@ def test_values_are_read_as_they_stand():
         (b'{"a":1e999}', "beyond"),
         (b'{"a":NaN}', "NaN"),
         (b'{"a":-Infinity}', "Infinity"),
+        (b'{"a":"\\ud800"}', "surrogate"),
+        (b'{"\\uDFFF":1}', "surrogate"),
         (b'{"a":', "Expecting value"),
         (b'{"a":1} {', "Extra data"),
         (b"", "Expecting value"),
