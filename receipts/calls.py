@@ -66,6 +66,7 @@ def issue(call: FinishedCall, scope: Scope) -> dict | None:
     row = storing.row_of(signed, document, key.id, scope)
     storing.insert(row)
     ReceiptLog.objects.create(
+        project_id=scope.project_id,
         receipt=row,
         log_id=call.conversation_id,
         log_type="conversation",

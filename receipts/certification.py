@@ -44,11 +44,13 @@ WITH picked AS MATERIALIZED (
 """
 _LINKED = """
 , linked AS (
-    INSERT INTO receipt_logs (receipt_id, log_id, log_type, counted, since_last, certified_at)
-    SELECT %(receipt)s, id, log_type, true, %(since_last)s, %(now)s FROM picked
+    INSERT INTO receipt_logs
+        (project_id, receipt_id, log_id, log_type, counted, since_last, certified_at)
+    SELECT %(project)s, %(receipt)s, id, log_type, true, %(since_last)s, %(now)s FROM picked
     UNION ALL
     -- Their calls count them, but they must not be counted later without these calls.
-    SELECT DISTINCT %(receipt)s, conversation_id, 'conversation', false, %(since_last)s, %(now)s
+    SELECT DISTINCT %(project)s::uuid, %(receipt)s::uuid, conversation_id, 'conversation', false,
+        %(since_last)s, %(now)s
     FROM picked WHERE log_type = 'usage' AND conversation_id IS NOT NULL
 )
 """

@@ -66,10 +66,10 @@ def certified(receipt: Receipt, *, limit: int, offset: int) -> dict:
 
     A log that was deleted since is shown by its id and type alone.
     """
-    links = receipt.logs.filter(counted=True).order_by("log_id")
+    links = receipt.logs.filter(project_id=receipt.project_id, counted=True).order_by("log_id")
     page = list(links.values_list("log_id", "log_type")[offset : offset + limit])
-    found = _calls([id for id, kind in page if kind == "usage"]) | _conversations(
-        [id for id, kind in page if kind == "conversation"]
+    found = _calls(receipt, [id for id, kind in page if kind == "usage"]) | _conversations(
+        receipt, [id for id, kind in page if kind == "conversation"]
     )
     logs = [{"id": id, "type": kind, **found.get(id, {})} for id, kind in page]
     return {
@@ -81,16 +81,19 @@ def certified(receipt: Receipt, *, limit: int, offset: int) -> dict:
     }
 
 
-def _calls(ids: list) -> dict:
-    rows = UsageLog.objects.filter(id__in=ids).values_list(*EXPORTED.values())
+def _calls(receipt: Receipt, ids: list) -> dict:
+    rows = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids).values_list(
+        *EXPORTED.values()
+    )
     shown = [dict(zip(EXPORTED, row, strict=True)) for row in rows]
     return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in shown}
 
 
-def _conversations(ids: list) -> dict:
+def _conversations(receipt: Receipt, ids: list) -> dict:
     if not ids or not apps.is_installed("conversations"):
         return {}
-    rows = apps.get_model("conversations", "Conversation").objects.filter(id__in=ids)
+    found = apps.get_model("conversations", "Conversation").objects
+    rows = found.filter(project_id=receipt.project_id, id__in=ids)
     return {
         row["id"]: {
             "title": row["title"],

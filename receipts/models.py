@@ -82,11 +82,15 @@ class Receipt(models.Model):
 class ReceiptLog(models.Model):
     """A log that a receipt certifies. Both ends are plain ids: a receipt may have a million.
 
+    Keys begin with the project, as those of the ledger do: they can be joined by
+    order, and sharded together.
+
     A conversation whose calls are in the ledger is counted by them; it has a row
     that is not `counted`, so that it is not certified once more without them.
     """
 
-    pk = models.CompositePrimaryKey("receipt", "log_id")
+    pk = models.CompositePrimaryKey("project_id", "receipt", "log_id")
+    project_id = models.UUIDField()
     receipt = models.ForeignKey(
         Receipt, models.CASCADE, db_constraint=False, db_index=False, related_name="logs"
     )
@@ -98,12 +102,14 @@ class ReceiptLog(models.Model):
     since_last = models.BooleanField(help_text="Whether the receipt took what no other had.")
     certified_at = models.DateTimeField()
 
+    objects = ScopedQuerySet.as_manager()
+
     class Meta:
         db_table = "receipt_logs"
-        indexes = [models.Index(fields=["log_id"], name="receipt_logs_log_id")]
+        indexes = [models.Index(fields=["project_id", "log_id"], name="receipt_logs_log_id")]
         constraints = [
             models.UniqueConstraint(
-                fields=["log_id"],
+                fields=["project_id", "log_id"],
                 condition=models.Q(since_last=True, counted=True),
                 name="receipt_logs_once_since_last",
             )

@@ -20,13 +20,19 @@ _MOMENT = timedelta(microseconds=1)
 
 # No receipt has certified the call, nor its conversation as a whole.
 _FRESH_CALL = """
-NOT EXISTS (SELECT FROM receipt_logs AS link WHERE link.log_id = call.id)
-AND NOT EXISTS (
-    SELECT FROM receipt_logs AS link WHERE link.log_id = call.conversation_id AND link.counted
+NOT EXISTS (
+    SELECT FROM receipt_logs AS link
+    WHERE link.project_id = call.project_id AND link.log_id = call.id
+) AND NOT EXISTS (
+    SELECT FROM receipt_logs AS link
+    WHERE link.project_id = call.project_id AND link.log_id = call.conversation_id AND link.counted
 )
 """
 _FRESH_CONVERSATION = """
-NOT EXISTS (SELECT FROM receipt_logs AS link WHERE link.log_id = talk.id)
+NOT EXISTS (
+    SELECT FROM receipt_logs AS link
+    WHERE link.project_id = talk.project_id AND link.log_id = talk.id
+)
 """
 
 

@@ -90,6 +90,8 @@ def test_a_batch_receipt_states_the_exact_sums(api):
             "listed": True,
         },
     }
+    ledger = api.read("/api/v1/stats")["summary"]
+    assert (ledger["total_cost"], ledger["total_tokens"]) == (summary["total_cost_exact"], 61)
     shown = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")
     assert [entry["id"] for entry in shown["logs"]] == ids and shown["total"] == 4
     assert {entry["type"] for entry in shown["logs"]} == {"usage"}

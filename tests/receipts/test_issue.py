@@ -2,7 +2,7 @@
 
 import pytest
 
-from receipts import verification
+from receipts import verification, views
 from receipts.models import Receipt
 from tests.receipts import vectors
 
@@ -82,6 +82,12 @@ def test_flat_receipts_have_thirteen_members(issue):
     """So that every generation verifies them; and nobody has a summary signed unseen."""
     receipt = issue(vectors.flat() | {"batch_summary": {"total_calls": 9}, "team": "x"})
     assert receipt == vectors.signed_flat()
+
+
+def test_ordinary_drafts_take_the_fast_lane(issue, api, monkeypatch):
+    monkeypatch.setattr(views.IssueView, "post", None)
+    for draft in (FLAT_DRAFT, vectors.flat(), vectors.nested()):
+        api.send("POST", ISSUE, draft)
 
 
 def test_the_bytes_are_the_canonical_text(api, signing):

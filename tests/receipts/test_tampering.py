@@ -1,6 +1,7 @@
 """Every member of every form changed, dropped or added: never valid."""
 
 import copy
+import json
 
 import pytest
 
@@ -19,7 +20,16 @@ BATCH = vectors.flat() | {
         "log_ids": [],
     },
 }
+# As a server of August 2025 signed it: sorted names, and Python's spelling of the time.
+OLDER_NESTED = vectors.nested() | {"cost": {"amount": "0.00033", "calculation": "demo"}}
+OLDER_TEXT = json.dumps(
+    OLDER_NESTED | {"timestamp": "2025-01-02 03:04:05+00:00"},
+    sort_keys=True,
+    separators=(",", ":"),
+)
 FORMS = {
+    "older nested": OLDER_NESTED
+    | {"signature": signing.sign_text(OLDER_TEXT.encode(), vectors.KEY)},
     "flat": vectors.signed_flat(),
     "older flat": vectors.flat_as_sent(),
     "nested": vectors.signed_nested(),
