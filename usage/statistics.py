@@ -60,38 +60,39 @@ def _query(scope: Scope, window: Window, group_by: str, labels: dict[str, str]):
     first, after = _whole_days(window)
     conditions = "".join(f" AND {name} = %({name})s" for name in labels)
     period = _PERIODS[group_by]
-    # Two passes over the parts instead of one for each grouping set: what is
-    # summed first by labels, and by period and model, is little to sum again.
+    # One pass sums the parts by all labels, and by period and model; what is left
+    # is little to sum again by each label.
     sql = f"""
-        WITH parts AS MATERIALIZED (
-            SELECT day, provider, model, alias, origin, profile, {_COLUMNS}
-            FROM usage_daily
-            WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{conditions}
-            UNION ALL
-            SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model,
-                coalesce(alias, ''), coalesce(origin, ''), profile,
-                1, (cost IS NULL)::int, coalesce(cost, 0), input_tokens, output_tokens
-            FROM usage_logs
-            WHERE project_id = %(project)s{conditions} AND (
-                (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
-            )
-        ), labelled AS (
-            SELECT provider, model, alias, origin, profile, {_ADDED}
-            FROM parts GROUP BY 1, 2, 3, 4, 5
-        ), dated AS (
-            SELECT {period} AS period, model, {_ADDED} FROM parts GROUP BY 1, 2
+        WITH grouped AS MATERIALIZED (
+            SELECT grouping(profile) = 1 AS is_dated, {period} AS period,
+                provider, model, alias, origin, profile, {_ADDED}
+            FROM (
+                SELECT day, provider, model, alias, origin, profile, {_COLUMNS}
+                FROM usage_daily
+                WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{conditions}
+                UNION ALL
+                SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model,
+                    coalesce(alias, ''), coalesce(origin, ''), profile,
+                    1, (cost IS NULL)::int, coalesce(cost, 0), input_tokens, output_tokens
+                FROM usage_logs
+                WHERE project_id = %(project)s{conditions} AND (
+                    (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
+                )
+            ) AS parts
+            GROUP BY GROUPING SETS ((provider, model, alias, origin, profile), ({period}, model))
         )
         -- A bit of grouping() is set for what is not grouped by; the first column's is the highest.
         SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
             period, model, {_ADDED}
-        FROM dated GROUP BY GROUPING SETS ((), (period), (period, model))
+        FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
         UNION ALL
         SELECT CASE grouping(provider, model, alias, origin, profile)
                 WHEN 15 THEN 'provider' WHEN 23 THEN 'model' WHEN 27 THEN 'alias'
                 WHEN 29 THEN 'origin' ELSE 'profile'
             END,
             NULL, coalesce(provider, model, alias, origin, profile), {_ADDED}
-        FROM labelled GROUP BY GROUPING SETS ((provider), (model), (alias), (origin), (profile))
+        FROM grouped WHERE NOT is_dated
+        GROUP BY GROUPING SETS ((provider), (model), (alias), (origin), (profile))
         ORDER BY 2, 3
     """
     return sql, {
