@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from llmring_site.errors import DomainError
 from llmring_site.ids import uuid7
 from llmring_site.scoping import Scope
-from receipts import batch, issuing, keyring, selection, storing
+from receipts import batch, issuing, keyring, pricing, selection, storing
 from receipts.batch import Sums
 from receipts.issuing import Signed
 from receipts.selection import Selection
@@ -121,6 +121,7 @@ def generate(request: dict, scope: Scope) -> tuple[Signed, int]:
     """
     chosen = selection.chosen(request)
     key = keyring.signing_key()
+    pricing.load()
     id = uuid7()
     with transaction.atomic():
         with connection.cursor() as cursor:

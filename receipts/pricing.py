@@ -7,10 +7,15 @@ from django.apps import apps
 
 from llmring_site.media import plain
 from receipts import calculation
-from registry_proxy import pricing
+from registry_proxy import pricing, service
 from registry_proxy.prices import Tokens
 
 _PLACES = Decimal(1).scaleb(-12)
+
+
+def load() -> None:
+    """Have the registry's prices in memory: a transaction is no place to wait for them."""
+    service.current.get()
 
 
 def completed(cost: dict, given: dict) -> dict:
