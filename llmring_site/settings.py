@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "accounts",
     "registry_proxy",
     "usage",
+    "receipts",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id

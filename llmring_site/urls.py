@@ -29,6 +29,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include("usage.urls")),
+    path("", include("receipts.urls")),
 ]
 
 handler400 = errors.bad_request
