@@ -1,5 +1,6 @@
 """The server as its operator sees it: started, used, killed, started again."""
 
+import os
 import re
 import shlex
 import signal
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from llmring_site.embedded import EmbeddedPostgres
+from tests.environment import DATA_DIR
 from tests.server import Server
 from tests.usage.test_log import CALL
 
@@ -141,7 +143,6 @@ def test_unreachable_database_is_told_without_its_password(data_dir):
     server = Server(
         data_dir,
         LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/db",
-        LLMRING_DATABASE_WAIT="1",
     )
     assert server.process.wait(60) == 1
     assert "error: the database cannot be reached" in server.output
@@ -171,6 +172,34 @@ def test_connections_of_all_workers_stay_within_the_pool(data_dir):
                     most = max(most, count)
         assert {future.result() for future in futures} == {200}
         assert 2 <= most <= 8
+
+
+def test_two_deployments_share_a_database_of_their_operator(data_dir, tmp_path):
+    """With LLMRING_DATABASE_URL nothing is embedded; schemas keep deployments apart."""
+    operators = EmbeddedPostgres(DATA_DIR)
+    name = f"operators_{os.getpid()}"
+    with operators._connect("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = f"postgresql://postgres@/{name}?host={operators.socket_dir}"
+    try:
+        with (
+            Server(data_dir, LLMRING_DATABASE_URL=url) as one,
+            Server(tmp_path / "b", LLMRING_DATABASE_URL=url, LLMRING_DATABASE_SCHEMA="b") as two,
+        ):
+            for server in (one, two, two):
+                requests.post(
+                    f"{server.url}/api/v1/log", json=CALL, headers=headers(server.key), timeout=10
+                )
+            assert not (data_dir / "postgres").exists()
+            with operators._connect(name) as connection:
+                counts = connection.execute(
+                    "SELECT (SELECT count(*) FROM llmring.usage_logs),"
+                    " (SELECT count(*) FROM b.usage_logs)"
+                ).fetchone()
+            assert counts == (1, 2)
+    finally:
+        with operators._connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_logs_can_be_json_and_never_hold_a_key(data_dir):
