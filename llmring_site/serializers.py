@@ -29,12 +29,14 @@ _MESSAGES = {
     "string_too_long": "String should have at most {max_length} characters",
     "greater_than_equal": "Input should be greater than or equal to {ge}",
     "less_than_equal": "Input should be less than or equal to {le}",
+    "string_pattern_mismatch": "String should match pattern '{pattern}'",
 }
 _CONTEXT = {
     "string_too_long": ("max_length", "max_length"),
     "string_too_short": ("min_length", "min_length"),
     "greater_than_equal": ("ge", "min_value"),
     "less_than_equal": ("le", "max_value"),
+    "string_pattern_mismatch": ("pattern", "pattern"),
 }
 
 

@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "accounts",
     "registry_proxy",
     "usage",
+    "conversations",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
