@@ -5,7 +5,7 @@ deleted is also taken out of them.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -18,7 +18,7 @@ from llmring_site.scoping import Scope
 
 _BATCH = 2_000  # messages deleted in one transaction
 _CONVERSATIONS = 200  # conversations whose rows one transaction locks
-_FOREVER_DAYS = 36_500
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # ids carry no earlier time
 
 _FORGET = """
 WITH doomed AS (
@@ -44,7 +44,8 @@ SELECT coalesce(sum(count), 0) FROM sums
 
 
 def cutoff(days: int, *, now: datetime) -> datetime:
-    return now - timedelta(days=min(days, _FOREVER_DAYS))
+    days_there_are = (now - _EARLIEST).days
+    return now - timedelta(days=min(days, days_there_are))
 
 
 def prune(days: int, *, now: datetime, scope: Scope | None = None) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -101,8 +101,9 @@ def _lines(body: bytes) -> list[bytes]:
 
 def _read(number: int, line: bytes) -> ImportedConversation:
     """The conversation in a line. Raises InvalidInput, naming the line from 0."""
-    if (entry := decode(ImportedConversation, line)) is not None:
-        return _in_utc(entry)
+    entry = decode(ImportedConversation, line)
+    if entry is not None and all(_is_usual(at) for at in _times(entry)):
+        return entry
     try:
         return ImportedConversationSerializer.read(media.loads(line))
     except InvalidInput as error:
@@ -111,17 +112,16 @@ def _read(number: int, line: bytes) -> ImportedConversation:
         raise
 
 
-def _in_utc(entry: ImportedConversation) -> ImportedConversation:
-    """The entry with an offset on each of its times; without one it is UTC."""
-    entry.created_at = _utc(entry.created_at)
-    entry.updated_at = entry.updated_at and _utc(entry.updated_at)
+def _times(entry: ImportedConversation) -> Iterator[datetime]:
+    yield entry.created_at
+    yield entry.updated_at or entry.created_at
     for message in entry.messages:
-        message.timestamp = _utc(message.timestamp)
-    return entry
+        yield message.timestamp
 
 
-def _utc(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+def _is_usual(at: datetime) -> bool:
+    """Whether the time has an offset and an id can carry it."""
+    return at.tzinfo is not None and 1970 < at.year < 9000
 
 
 def _message(entry: ImportedMessage, level: str) -> NewMessage:

@@ -18,7 +18,7 @@ _LARGEST_DOCUMENT = 150_000
 
 def of(text: str) -> list[str]:
     """The different words that a search for `text` asks for, ten at most."""
-    found = (word[:_LONGEST] for word in _WORD.findall(text.lower()))
+    found = (word[:_LONGEST] for word in _WORD.findall(text.casefold()))
     return list(dict.fromkeys(found))[:_MOST_ASKED]
 
 
@@ -29,7 +29,7 @@ def documents(texts: Iterable[str], project_id: UUID) -> list[str]:
     """
     found: set[str] = set()
     for text in texts:
-        found.update(_WORD.findall(text.lower()))
+        found.update(_WORD.findall(text.casefold()))
     ready, document, size = [], [], 0
     for word in {word[:_LONGEST] for word in found}:
         document.append(word)

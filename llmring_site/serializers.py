@@ -91,6 +91,8 @@ class InputMixin:
 
 def _issue(field, error, loc, data) -> dict:
     type = _TYPES.get(error.code, error.code)
+    if isinstance(field, serializers.ListSerializer) and type != "missing":
+        return _list_issue(field, type, loc, data)
     if isinstance(field, serializers.BaseSerializer) and not isinstance(data, dict):
         type = "model_attributes_type"
         return issue(type, loc, "Input should be a valid dictionary or object", data)
@@ -105,6 +107,14 @@ def _issue(field, error, loc, data) -> dict:
             context = {name: limit}
     message = _MESSAGES[type].format(**context) if context or type == "missing" else str(error)
     return issue(type, loc, message, data, **context)
+
+
+def _list_issue(field, type, loc, data) -> dict:
+    if type == "string_too_long":
+        most = field.max_length
+        message = f"List should have at most {most} items"
+        return issue("too_long", loc, message, None, max_length=most, actual_length=len(data))
+    return issue("list_type", loc, "Input should be a valid list", data)
 
 
 def _message_of_null(field, type: str) -> str:
