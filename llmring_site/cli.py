@@ -1,6 +1,7 @@
 """The console scripts `llmring-server` and `llmring-db`."""
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def _serve(host: str, *, reload: bool) -> None:
     from django.core.management import call_command
 
     django.setup()
-    call_command("check", fail_level="ERROR")
+    call_command("check", fail_level="ERROR", stdout=io.StringIO())  # silent when all is well
     startup.prepare()
 
     from granian import Granian

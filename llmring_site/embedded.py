@@ -22,6 +22,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class EmbeddedPostgres:
         self.data_dir = data_dir.expanduser().resolve()
         self.directory = self.data_dir / "postgres"
         self.log = self.data_dir / "postgres.log"
+        self._record = self.directory / "postmaster.pid"
         self._users = None
 
     @property
@@ -64,12 +66,10 @@ class EmbeddedPostgres:
     def start(self, *, max_connections: int) -> None:
         """Join the users of the server, starting it (and making its files) when it is down.
 
-        Called again by the same process it does nothing. Leaves by itself at exit.
+        Called again, it starts a server that has crashed since. Leaves by itself at exit.
         """
-        if self._users is not None:
-            return
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        users = open(self.data_dir / "postgres.users", "w")  # noqa: SIM115 - held until exit
+        users = self._users or open(self.data_dir / "postgres.users", "w")  # noqa: SIM115
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
             with open(self.data_dir / "postgres.start", "w") as turn:
@@ -78,12 +78,14 @@ class EmbeddedPostgres:
                     self._create_files()
                 if self._postmaster() is None:
                     self._launch(max_connections)
-                self._create_database()
+                    self._create_database()
         except BaseException:
-            users.close()
+            if users is not self._users:
+                users.close()
             raise
-        self._users = users
-        atexit.register(self._leave, os.getpid())
+        if self._users is None:
+            self._users = users
+            atexit.register(self._leave, os.getpid())
 
     def _leave(self, joined_as: int) -> None:
         if os.getpid() != joined_as:  # a forked child shares its parent's lock
@@ -96,18 +98,28 @@ class EmbeddedPostgres:
 
     def _postmaster(self) -> psutil.Process | None:
         """The running server, also one that an earlier process left behind."""
-        record = self.directory / "postmaster.pid"
         try:
-            process = psutil.Process(int(record.read_text().split("\n", 1)[0]))
-            arguments = process.cmdline()
+            process = psutil.Process(int(self._record.read_text().split("\n", 1)[0]))
+            if (
+                process.status() != psutil.STATUS_ZOMBIE
+                and str(self.directory) in process.cmdline()
+            ):
+                return process
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            return None
-        if str(self.directory) in arguments and process.status() != psutil.STATUS_ZOMBIE:
-            return process
-        # The recorded id belongs to another program since a reboot or a new
-        # container; PostgreSQL would refuse to start beside it.
-        record.unlink(missing_ok=True)
+            pass
         return None
+
+    def _clear_record(self) -> None:
+        """Remove a dead server's record, whose process id may be another program's by now.
+
+        PostgreSQL would refuse to start beside that program, or beside a zombie. The
+        record also protects from processes that outlived the server: they are awaited.
+        """
+        deadline = time.monotonic() + _STOP_SECONDS
+        while any(_works_in(self.directory)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not any(_works_in(self.directory)):
+            self._record.unlink(missing_ok=True)
 
     def _create_files(self) -> None:
         account = _account()
@@ -135,6 +147,7 @@ class EmbeddedPostgres:
 
     def _launch(self, max_connections: int) -> None:
         account = _account()
+        self._clear_record()
         _open_the_way(_BIN, account)
         self._make_socket_dir(account)
         with open(self.log, "ab") as log:
@@ -203,6 +216,14 @@ class EmbeddedPostgres:
         process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: checkpoint and leave
         with suppress(psutil.TimeoutExpired):
             process.wait(_STOP_SECONDS)
+
+
+def _works_in(directory: Path) -> Iterator[psutil.Process]:
+    """The processes whose working directory it is, as PostgreSQL's have theirs."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(directory):
+                yield process
 
 
 def _account() -> pwd.struct_passwd | None:

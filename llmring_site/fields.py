@@ -10,6 +10,7 @@ from decimal import Context, Decimal, InvalidOperation
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 INT32_MAX = 2**31 - 1
@@ -75,6 +76,7 @@ class IntegerField(serializers.IntegerField):
         self.fail("int_type")
 
 
+@extend_schema_field({"type": "number"})
 class NumberField(serializers.Field):
     """A finite number as Decimal, twelve places; ints, floats and numeric text are accepted."""
 
@@ -121,6 +123,7 @@ class NumberField(serializers.Field):
         return value
 
 
+@extend_schema_field(bool)
 class BooleanField(serializers.Field):
     default_error_messages = {
         "bool_type": "Input should be a valid boolean",
@@ -183,6 +186,7 @@ class DateTimeField(serializers.DateTimeField):
             self.fail("datetime_parsing")
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class ObjectField(serializers.Field):
     """A JSON object that PostgreSQL can store: no NUL, at most 64 levels deep."""
 
@@ -220,6 +224,7 @@ class ObjectField(serializers.Field):
         return value
 
 
+@extend_schema_field({})
 class JSONField(ObjectField):
     """Any JSON value that PostgreSQL can store."""
 
@@ -227,6 +232,7 @@ class JSONField(ObjectField):
         return self.storable(data)
 
 
+@extend_schema_field({"type": "array", "items": {}})
 class ListField(ObjectField):
     """A JSON list that PostgreSQL can store, its items unchecked."""
 

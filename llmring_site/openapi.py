@@ -58,7 +58,7 @@ def with_common_errors(result, generator, request, public):
     for operations in result["paths"].values():
         for operation in operations.values():
             responses = operation["responses"]
-            if operation.get("security"):
+            if any(operation.get("security", [])):  # public routes have one empty alternative
                 responses.setdefault("401", _error_response("Key missing or refused", "Error"))
             if operation.get("parameters") or operation.get("requestBody"):
                 responses.setdefault("422", _error_response("Malformed input", "ValidationError"))

@@ -1,15 +1,27 @@
 """Connections outside Django's: for the log writer, the key listener and start-up."""
 
 import psycopg
+from django.conf import settings
 from django.db import connection
+
+from llmring_site import startup
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
 _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
 
 
 def connect() -> psycopg.Connection:
-    """A new connection to the database of the settings, in autocommit mode."""
+    """A new connection to the database of the settings, in autocommit mode.
+
+    An embedded server that has crashed is started again first.
+    """
     parameters = connection.get_connection_params()
     for name in _DJANGO_ONLY:
         parameters.pop(name, None)
-    return psycopg.connect(**parameters, autocommit=True)
+    try:
+        return psycopg.connect(**parameters, autocommit=True)
+    except psycopg.OperationalError:
+        if settings.DATABASE_URL:
+            raise
+        startup.use_database()
+        return psycopg.connect(**parameters, autocommit=True)

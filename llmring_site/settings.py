@@ -48,7 +48,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # --- Apps and middleware --------------------------------------------------
 
 INSTALLED_APPS = [
+    "llmring_site",  # first: its templates stand in for other apps'
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -60,7 +62,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "llmring_site",
     "accounts",
     "registry_proxy",
     "usage",

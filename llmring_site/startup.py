@@ -30,15 +30,23 @@ def clear_errors() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
+_embedded: EmbeddedPostgres | None = None
+
+
 def use_database() -> None:
-    """Have the embedded PostgreSQL running for as long as this process lives, if it is in use."""
+    """Have the embedded PostgreSQL running for as long as this process lives, if it is in use.
+
+    Called again, it starts one that has crashed since.
+    """
+    global _embedded
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmring_site.settings")
     from django.conf import settings
 
     if not settings.DATABASE_URL:
+        _embedded = _embedded or EmbeddedPostgres(settings.DATA_DIR)
         connections = settings.DATABASE_POOL_SIZE + settings.DATABASE_POOL_OVERFLOW
         # As much again for commands and other processes that share it.
-        EmbeddedPostgres(settings.DATA_DIR).start(max_connections=max(100, 2 * connections + 10))
+        _embedded.start(max_connections=max(100, 2 * connections + 10))
 
 
 def prepare() -> None:

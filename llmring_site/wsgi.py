@@ -10,6 +10,8 @@ django.setup(set_prefix=False)
 
 from accounts.keyring import listener  # noqa: E402
 from llmring_site.fast_lane import FastLaneHandler  # noqa: E402
+from registry_proxy.background import follower  # noqa: E402
 
 application = FastLaneHandler()
 listener.start()
+follower.start()

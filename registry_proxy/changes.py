@@ -1,6 +1,6 @@
 """What changed between two states of the registry.
 
-Source: docs/http-contract.md, section "Registry changelog".
+Source: docs/http-contract.md, section "Registry".
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """What the public registry publishes: one JSON document for each provider, and a manifest.
 
-Source: docs/http-contract.md, section "The public registry".
+Source: docs/http-contract.md, section "Registry".
 """
 
 import hashlib
@@ -29,6 +29,11 @@ def provider_path(provider: str) -> str:
 
 def archive_path(provider: str, number: int) -> str:
     return f"{provider}/v/{number}/models.json"
+
+
+def provider_of(path: str) -> str:
+    """The provider whose file or archive stands under this path."""
+    return path.split("/", 1)[0]
 
 
 def is_provider_name(text: str) -> bool:
@@ -80,11 +85,11 @@ def archive_count(document: Mapping) -> int:
 def digest(documents: Mapping[str, Mapping]) -> str:
     """SHA-256 (hex) of the provider documents' RFC 8785 form, keyed by provider.
 
-    Raises MalformedDocument for numbers that RFC 8785 cannot write.
+    Raises MalformedDocument for what has no such form: integers beyond 2^53, endless nesting.
     """
     try:
         return hashlib.sha256(rfc8785.dumps(dict(documents))).hexdigest()
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise MalformedDocument(f"the registry has no canonical form: {error}") from error
 
 

@@ -2,7 +2,7 @@
 
 It joins every shape that clients know: a flat map of models by `provider:model`
 with all that upstream says, and under each provider a short list of its models.
-Source: docs/http-contract.md, section "Registry document".
+Source: docs/http-contract.md, section "Registry".
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,14 +17,18 @@ _PROVIDERS = {
 
 
 def union(
-    documents: Mapping[str, Mapping], *, version: str, snapshot: str | None, generated_at: datetime
+    documents: Mapping[str, Mapping],
+    *,
+    version: str,
+    snapshot: str | None,
+    generated_at: datetime | None,
 ) -> dict:
     """The registry document of the given provider documents.
 
-    `version` is the manifest's; `snapshot` names the stored state for good and can
-    be asked for again. Times are UTC.
+    `version` is what upstream calls this state; by `snapshot` it can be asked for
+    again, for good. Times are UTC.
     """
-    generated = _zulu(generated_at)
+    generated = generated_at and _zulu(generated_at)
     return {
         "version": version,
         "snapshot": snapshot,
@@ -129,15 +133,20 @@ def _input_limit(entry: Mapping) -> object:
 
 
 def _utc(text: object) -> str | None:
-    """An upstream date or time, UTC when it names no offset, in our spelling; None for others."""
+    time = parse_time(text)
+    return None if time is None else _zulu(time)
+
+
+def parse_time(text: object) -> datetime | None:
+    """An upstream date or time, in UTC also where it names no offset; None for anything else."""
     if not isinstance(text, str):
         return None
     try:
-        return _zulu(datetime.fromisoformat(text))
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def _zulu(time: datetime) -> str:
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

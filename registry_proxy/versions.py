@@ -2,7 +2,7 @@
 
 `2026.08.18` is the first snapshot taken on that day (UTC), `2026.08.18.2` the
 second; dashes are as good as dots. A bare number is one of upstream's archives.
-Source: docs/http-contract.md, section "Registry versions".
+Source: docs/http-contract.md, section "Registry".
 """
 
 import re

@@ -4,17 +4,7 @@
 speak to the same handler as the production server, fast lane included.
 """
 
-import os
-from pathlib import Path
-
 import pytest
-
-# Before Django reads its settings: a database and keys apart from those of development.
-for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_"))]:
-    del os.environ[name]
-DATA_DIR = Path(__file__).resolve().parent.parent / ".pytest_cache" / "data"
-os.environ["LLMRING_DATA_DIR"] = str(DATA_DIR)
-os.environ["LLMRING_REGISTRY_BASE_URL"] = "http://registry.invalid/"
 
 
 def pytest_configure(config):
@@ -80,3 +70,18 @@ def anonymous(db_all):
     from tests.client import ApiClient
 
     return ApiClient()
+
+
+@pytest.fixture(autouse=True)
+def upstream(monkeypatch):
+    """The public registry: away, until a test calls its `publish()`.
+
+    Each test is a process that has just started and knows nothing of it.
+    """
+    from registry_proxy import client
+    from tests.registry_proxy.upstream import StubUpstream, restart
+
+    restart()
+    stub = StubUpstream(down=True)
+    monkeypatch.setattr(client, "open_session", stub.session)
+    return stub

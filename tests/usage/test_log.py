@@ -59,7 +59,8 @@ def test_costs_keep_every_digit_up_to_twelve_places(api, extra):
         ("1e-13", "0"),
         ("250", "250"),
     ]:
-        body = '{"provider":"p","model":"m","input_tokens":1,"output_tokens":0,"cost":%s}' % given
+        body = '{"provider":"p","model":"m","input_tokens":1,"output_tokens":0,"cost":GIVEN}'
+        body = body.replace("GIVEN", given)
         reply = api.send("POST", "/api/v1/log", body, **extra)
         assert UsageLog.objects.get(id=reply["log_id"]).cost == Decimal(kept)
 

@@ -1,4 +1,4 @@
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +14,10 @@ class Command(BaseCommand):
     def handle(self, *, project, **options) -> None:
         keys = ApiKey.objects.select_related("project")
         if project:
-            keys = keys.filter(project=Project.objects.named(project))
+            found = Project.objects.named(project)
+            if found is None:
+                raise CommandError(f"There is no project {project}.")
+            keys = keys.filter(project=found)
         table = Table("id", "begins", "project", "name", "state", "expires")
         for key in keys.iterator():
             expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"

@@ -1,0 +1,55 @@
+"""`manage.py createkey`, `listkeys`, `revokekey`."""
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import ApiKey, Project
+from tests.client import ApiClient
+
+
+def run(*arguments) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def test_created_key_opens_its_project(db_all):
+    key = run("createkey", "acme", "--name", "laptop").strip()
+    assert ApiClient(key).read("/api/v1/logs") == []
+    assert ApiKey.objects.get().project == Project.objects.get(name="acme")
+    run("createkey", "acme")
+    assert (Project.objects.count(), ApiKey.objects.count()) == (1, 2)
+
+
+def test_created_key_can_expire(db_all):
+    run("createkey", "acme", "--days", "30")
+    key = ApiKey.objects.get()
+    assert (key.expires_at - key.created_at).days in (29, 30)
+    with pytest.raises(CommandError):
+        run("createkey", "acme", "--days", "0")
+
+
+def test_list_shows_keys_without_the_keys(api, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = run("listkeys")
+    assert str(api.api_key_id) in listed and "1 keys" in listed and api.key not in listed
+
+
+def test_list_of_an_unknown_project_says_so(db_all):
+    with pytest.raises(CommandError, match="no project nobody"):
+        run("listkeys", "--project", "nobody")
+
+
+@pytest.mark.parametrize("by", ["id", "text"])
+def test_revoked_key_no_longer_opens(api, by):
+    run("revokekey", str(api.api_key_id) if by == "id" else api.key)
+    assert ApiKey.objects.get().state == "revoked"
+    with pytest.raises(CommandError, match="revoked before"):
+        run("revokekey", api.key)
+
+
+def test_unknown_key_cannot_be_revoked(db_all):
+    with pytest.raises(CommandError, match="no such key"):
+        run("revokekey", "llmr_pk_0")

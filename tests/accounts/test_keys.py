@@ -1,0 +1,99 @@
+"""The key of a request (docs/http-contract.md, section "Keys"); texts are the contract's."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import ApiKey, Project
+from tests.client import ApiClient
+
+ROUTE = "/api/v1/logs"
+MISSING = "Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"HTTP_X_API_KEY": ""},
+        {"HTTP_X_API_KEY": "  "},
+        {"HTTP_AUTHORIZATION": "Bearer "},
+        {"HTTP_AUTHORIZATION": "Basic abc"},
+    ],
+)
+def test_request_without_key_is_unauthorized(anonymous, headers):
+    response = anonymous.get(ROUTE, **headers)
+    assert (response.status_code, response.json()) == (401, {"detail": MISSING})
+    assert response["WWW-Authenticate"] == "ApiKey"
+
+
+@pytest.mark.parametrize("header", ["HTTP_X_API_KEY", "HTTP_X_PROJECT_KEY", "HTTP_AUTHORIZATION"])
+def test_key_is_taken_from_three_headers(api, header):
+    value = f"Bearer {api.key}" if header == "HTTP_AUTHORIZATION" else api.key
+    api.send(
+        "POST",
+        "/api/v1/log",
+        {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1},
+    )
+    assert len(ApiClient().read(ROUTE, **{header: value})) == 1
+
+
+def test_api_key_header_wins_over_the_others(api, other_api):
+    api.send(
+        "POST",
+        "/api/v1/log",
+        {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1},
+    )
+    others = {"HTTP_X_PROJECT_KEY": api.key, "HTTP_AUTHORIZATION": f"Bearer {api.key}"}
+    assert other_api.read(ROUTE, **others) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "detail"),
+    [
+        ("k" * 256, "X-API-Key too long"),
+        ("a b", "X-API-Key must not contain whitespace"),
+        ("a\tb", "X-API-Key must not contain whitespace"),
+        ("a\u2003b".encode().decode("latin-1"), None),
+    ],
+)
+def test_text_that_cannot_be_a_key_is_refused(anonymous, key, detail):
+    response = anonymous.get(ROUTE, HTTP_X_API_KEY=key)
+    assert response.status_code == 400 if detail else 200
+    if detail:
+        assert response.json() == {"detail": detail}
+
+
+def test_longest_key_is_accepted(anonymous):
+    assert anonymous.read(ROUTE, HTTP_X_API_KEY="k" * 255) == []
+
+
+def test_only_the_digest_of_a_key_is_stored(project):
+    row, key = ApiKey.issue(project)
+    assert len(key) == len("llmr_pk_") + 32 and key.startswith("llmr_pk_")
+    row.refresh_from_db()
+    assert bytes(row.digest) == hashlib.sha256(key.encode()).digest()
+    assert not any(key in str(value) for value in vars(row).values())
+
+
+def test_two_keys_of_a_project_see_the_same_rows(api, project):
+    api.send(
+        "POST",
+        "/api/v1/log",
+        {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1},
+    )
+    assert len(ApiClient.of(project).read(ROUTE)) == 1
+
+
+def test_expired_key_is_refused(project):
+    _, key = ApiKey.issue(project, expires_at=timezone.now() - timedelta(seconds=1))
+    assert ApiClient(key).read(ROUTE, expect=401) == {"detail": "Invalid API key"}
+
+
+def test_strict_mode_knows_only_issued_keys(api, settings):
+    settings.API_KEY_VALIDATION_MODE = "strict"
+    assert api.read(ROUTE) == []
+    assert ApiClient("unknown").read(ROUTE, expect=401) == {"detail": "Invalid API key"}
+    assert Project.objects.count() == 1

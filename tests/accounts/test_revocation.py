@@ -1,0 +1,61 @@
+"""A revoked key is refused by every process at once, remembered or not."""
+
+import time
+
+import psycopg
+from django.db import connection
+
+from accounts import keyring, keys
+from tests.client import ApiClient
+
+ROUTE = "/api/v1/logs"
+CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+
+
+def refused_within(client, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if client.get(ROUTE).status_code == 401:
+            return True
+    return False
+
+
+def test_remembered_key_is_refused_after_its_revocation(api, project):
+    api.send("POST", "/api/v1/log", CALL)
+    assert keyring.remembered(keys.digest(api.key))
+    project.api_keys.all().revoke()
+    assert refused_within(api, 1)
+    api.send("POST", "/api/v1/log", CALL, expect=401)
+
+
+def test_change_made_by_another_program_is_noticed_too(api):
+    api.send("POST", "/api/v1/log", CALL)
+    with psycopg.connect(**_parameters(), autocommit=True) as other:
+        other.execute("UPDATE api_keys SET expires_at = now() WHERE id = %s", [api.api_key_id])
+    assert refused_within(api, 1)
+
+
+def test_nothing_is_remembered_while_the_listener_is_cut_off(api, project, monkeypatch):
+    api.send("POST", "/api/v1/log", CALL)
+    monkeypatch.setattr(keyring.KeyListener, "vouches", False)
+    assert keyring.remembered(keys.digest(api.key)) is None
+    api.send("POST", "/api/v1/log", CALL)  # every request looks its key up
+    project.api_keys.all().revoke()
+    api.send("POST", "/api/v1/log", CALL, expect=401)
+
+
+def test_listener_reconnects_after_its_connection_was_killed(api):
+    with psycopg.connect(**_parameters(), autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query = 'SELECT 1' AND pid <> pg_backend_pid()"
+        )
+        keyring.listener.listening.clear()
+    assert keyring.listener.listening.wait(5)
+    api.send("POST", "/api/v1/log", CALL)
+    assert ApiClient(api.key).get(ROUTE).status_code == 200
+
+
+def _parameters() -> dict:
+    parameters = connection.get_connection_params()
+    return {k: v for k, v in parameters.items() if k in ("host", "dbname", "user", "options")}

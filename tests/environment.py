@@ -1,0 +1,14 @@
+"""The environment of the tests, whatever the developer's is.
+
+A plugin (pyproject.toml names it), because pytest-django reads the settings
+before any conftest.py runs.
+"""
+
+import os
+from pathlib import Path
+
+for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_"))]:
+    del os.environ[name]
+DATA_DIR = Path(__file__).resolve().parent.parent / ".pytest_cache" / "data"
+os.environ["LLMRING_DATA_DIR"] = str(DATA_DIR)
+os.environ["LLMRING_REGISTRY_BASE_URL"] = "http://registry.invalid/"

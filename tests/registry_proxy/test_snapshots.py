@@ -1,0 +1,132 @@
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from registry_proxy import service, snapshots
+from registry_proxy.client import UpstreamUnavailable
+from registry_proxy.models import Refresh, RegistryFile, Snapshot
+from tests.registry_proxy import samples
+from tests.registry_proxy.upstream import reply
+
+NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
+CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_input=0.1)
+
+
+def test_a_snapshot_keeps_the_files_as_they_came(refreshed):
+    snapshot = refreshed(8, 19)
+    assert (str(snapshot), snapshot.version, snapshot.model_count) == (
+        "2026.08.19",
+        "2025-08-20",
+        5,
+    )
+    assert {file.path: bytes(file.body) for file in snapshot.files.all()} == {
+        path: samples.body(path)
+        for path in (
+            "manifest.json",
+            "anthropic/models.json",
+            "google/models.json",
+            "openai/models.json",
+        )
+    }
+
+
+def test_the_same_content_is_not_a_new_snapshot(refreshed):
+    refreshed(8, 19)
+    assert refreshed(8, 20) is None
+    assert Snapshot.objects.count() == 1
+    assert Refresh.objects.get().succeeded_at.day == 20
+
+
+def test_the_same_content_in_other_bytes_is_not_a_new_snapshot(refreshed):
+    refreshed(8, 19)
+    respelled = samples.body("openai/models.json").replace(b"\n", b"")
+    assert refreshed(8, 20, openai=respelled) is None
+    assert bytes(Snapshot.objects.get().files.get(path="openai/models.json").body) == respelled
+
+
+def test_changed_content_is_a_new_snapshot_that_shares_unchanged_files(refreshed):
+    refreshed(8, 19)
+    assert str(refreshed(8, 19, openai=CHEAPER)) == "2026.08.19.2"
+    assert RegistryFile.objects.count() == 5
+
+
+def test_content_that_comes_back_is_a_new_snapshot_again(refreshed):
+    first = refreshed(8, 19)
+    refreshed(8, 20, openai=CHEAPER)
+    third = refreshed(8, 21, openai=samples.body("openai/models.json"))
+    assert third.digest == first.digest
+    assert [str(found) for found in Snapshot.objects.all()] == [
+        "2026.08.21",
+        "2026.08.20",
+        "2026.08.19",
+    ]
+
+
+def test_a_new_manifest_version_is_a_new_snapshot_without_changes(refreshed, upstream):
+    refreshed(8, 19)
+    upstream.files["manifest.json"] = b'{"version": "2026-08-20"}'
+    snapshot = refreshed(8, 20)
+    assert (snapshot.version, snapshot.changes) == ("2026-08-20", [])
+
+
+def test_a_partial_fetch_is_not_stored(refreshed, upstream):
+    refreshed(8, 19)
+    upstream.broken["google/models.json"] = lambda: reply(500)
+    with pytest.raises(UpstreamUnavailable):
+        refreshed(8, 20, openai=CHEAPER)
+    assert Snapshot.objects.count() == 1
+    refresh = Refresh.objects.get()
+    assert (refresh.attempted_at.day, refresh.succeeded_at.day) == (20, 19)
+    assert refresh.error == "google/models.json: status 500"
+
+
+def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):
+    upstream.publish()
+    with service.upstream() as source:
+        fetched = [source.registry({}) for _ in range(4)]
+    barrier, taken = threading.Barrier(4), []
+
+    def take(registry):
+        barrier.wait()
+        try:
+            taken.append(snapshots.take(registry, source="", now=NOON))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=take, args=[registry]) for registry in fetched]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 4
+    assert [found for found in taken if found is not None] == [Snapshot.objects.get()]
+
+
+def test_one_claim_is_granted_at_a_time(db_all):
+    hour, seconds = timedelta(hours=1), lambda number: NOON + timedelta(seconds=number)
+    claims = [
+        Refresh.objects.claim(now=seconds(number), max_age=hour) for number in (0, 1, 14, 15, 16)
+    ]
+    assert claims == [True, False, False, True, False]
+
+
+def test_a_clock_that_was_wrong_once_does_not_stop_refreshes(refreshed):
+    year, hour = timedelta(days=365), timedelta(hours=1)
+    refreshed(8, 19)
+    Refresh.objects.update(attempted_at=NOON + year, succeeded_at=NOON + year)
+    assert Refresh.objects.claim(now=NOON, max_age=hour)
+
+
+def test_only_a_new_kind_of_failure_is_news(db_all):
+    reasons = ["away", "away", "slow", "away"]
+    news = [Refresh.objects.note_failure(reason, now=NOON) for reason in reasons]
+    assert news == [True, False, True, True]
+
+
+def test_after_a_success_nobody_asks_until_the_copy_is_old(refreshed):
+    refreshed(8, 19)
+    hour = timedelta(hours=1)
+    assert not Refresh.objects.claim(now=NOON + timedelta(minutes=59), max_age=hour)
+    assert Refresh.objects.claim(now=NOON + hour, max_age=hour)

@@ -1,0 +1,92 @@
+"""A real server in a process of its own, as an operator starts it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+READY_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """`llmring-server` on a free port with its data in `data_dir`; a context manager."""
+
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data_dir.with_name(f"{data_dir.name}.{self.port}.log")
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment |= {
+            "LLMRING_DATA_DIR": str(data_dir),
+            "LLMRING_REGISTRY_BASE_URL": "http://127.0.0.1:9/",  # nobody listens
+            **variables,
+        }
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "llmring_site.cli",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(self.port),
+                ],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def __enter__(self) -> "Server":
+        try:
+            return self.ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *error) -> None:
+        self.stop()
+
+    def ready(self) -> "Server":
+        """Wait until it answers."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.output
+            try:
+                if requests.get(f"{self.url}/health", timeout=5).ok:
+                    return self
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError(self.output)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def key(self) -> str:
+        """The key that the first start printed."""
+        return re.search(r"llmr_pk_[0-9a-f]{32}", self.output)[0]
+
+    def workers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if child.name() != "postgres"]
+
+    def stop(self) -> int:
+        """Ask it to stop, as a supervisor would; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)

@@ -1,0 +1,58 @@
+"""Claims about all routes at once, from the OpenAPI document: a new route is covered at birth."""
+
+import io
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+
+from tests.client import ApiClient
+
+PUBLIC = ("/", "/health", "/live", "/ready", "/registry", "/registry.json")
+SOME_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
+
+
+def schema() -> dict:
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def operations():
+    """Method and path of every operation, path parameters filled in."""
+    for path, methods in schema()["paths"].items():
+        for method in methods:
+            if not (path in PUBLIC or path.startswith("/registry/")):
+                parts = (SOME_ID if part.startswith("{") else part for part in path.split("/"))
+                yield method.upper(), "/".join(parts)
+
+
+def test_document_is_valid_and_made_without_warnings(db_all):
+    validate_schema(schema())
+    out = io.StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+
+
+def test_every_operation_says_what_it_is_for():
+    for path, methods in schema()["paths"].items():
+        for method, operation in methods.items():
+            assert operation.get("summary") and operation.get("tags"), (method, path)
+
+
+def test_every_route_but_the_public_ones_needs_a_key(anonymous):
+    found = list(operations())
+    assert len(found) >= 5
+    for method, path in found:
+        for spelling in (path, f"{path}/"):
+            anonymous.send(method, spelling, expect=401)
+
+
+def test_no_route_fails_on_an_empty_or_senseless_request(api):
+    for method, path in operations():
+        for body in (None, "{", "[]", '{"a": "\\u0000"}', "x"):
+            response = api.generic(method, path, body or "", content_type="application/json")
+            assert response.status_code < 500, (method, path, body, response.content)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/logs", "/api/v1/stats"])
+def test_unknown_key_sees_nothing(db_all, path):
+    assert ApiClient("nobody's").get(path).status_code == 200

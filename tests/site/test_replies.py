@@ -1,0 +1,98 @@
+"""What all replies share: errors, headers, CORS, limits (docs/http-contract.md)."""
+
+import re
+from contextlib import closing
+
+import pytest
+
+from tests.usage.test_log import BOTH_WAYS, CALL
+
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def test_unknown_path_is_not_found_in_json(anonymous):
+    assert anonymous.read("/api/v1/no/such/path", expect=404) == {"detail": "Not Found"}
+
+
+def test_wrong_method_says_which_are_allowed(api):
+    response = api.post("/api/v1/stats")
+    assert (response.status_code, response.json()) == (405, {"detail": "Method Not Allowed"})
+    assert "GET" in response["Allow"]
+
+
+@BOTH_WAYS
+def test_every_reply_has_a_request_id_and_security_headers(api, extra):
+    for _ in range(2):
+        response = api.generic("POST", "/api/v1/log", "{", content_type="application/json", **extra)
+        assert re.fullmatch("[0-9a-f]{24}", response["X-Request-ID"])
+        assert SECURITY.items() <= dict(response.items()).items()
+
+
+@BOTH_WAYS
+def test_clients_request_id_is_kept_if_presentable(api, extra):
+    api.send("POST", "/api/v1/log", CALL)
+    for given, kept in [("trace-7:a/b", True), ("a b", False), ("x" * 129, False), ("ü", False)]:
+        response = api.post(
+            "/api/v1/log", CALL, "application/json", HTTP_X_REQUEST_ID=given, **extra
+        )
+        assert (response["X-Request-ID"] == given) == kept
+
+
+def test_browsers_of_any_origin_may_call_and_read_our_headers(api):
+    response = api.options(
+        "/api/v1/conversations",
+        HTTP_ORIGIN="https://app.test",
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="PATCH",
+        HTTP_ACCESS_CONTROL_REQUEST_HEADERS="x-api-key,content-type",
+    )
+    assert response.status_code == 200
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert "PATCH" in response["Access-Control-Allow-Methods"]
+    assert "x-api-key" in response["Access-Control-Allow-Headers"].lower()
+    exposed = api.get("/health", HTTP_ORIGIN="https://app.test")["Access-Control-Expose-Headers"]
+    assert {"ETag", "X-RateLimit-Limit", "X-Request-ID"} <= set(exposed.split(", "))
+
+
+def test_body_over_the_limit_is_refused(api, settings):
+    settings.MAX_BODY_BYTES = 2000
+    reply = api.send("POST", "/api/v1/log", {**CALL, "origin": "o" * 3000}, expect=413)
+    assert reply == {"detail": "The body is larger than 2000 bytes"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/live", "/ready", "/docs", "/redoc", "/openapi.json"]
+)
+def test_public_routes_need_no_key_and_refuse_none(anonymous, path):
+    assert anonymous.get(path).status_code == 200
+    assert anonymous.get(path, HTTP_X_API_KEY="not a key").status_code == 200
+
+
+def test_documentation_loads_nothing_from_other_hosts(anonymous):
+    for path in ("/docs", "/redoc"):
+        page = anonymous.get(path).content.decode()
+        assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
+        local = re.findall(r"""(?:src|href)=["'](/static/[^"']+)""", page)
+        assert local
+        for asset in local:
+            with closing(anonymous.get(asset)) as response:
+                assert response.status_code == 200
+
+
+def test_service_describes_itself(anonymous):
+    body = anonymous.read("/")
+    assert body.keys() == {
+        "name",
+        "service",
+        "version",
+        "status",
+        "timestamp",
+        "docs",
+        "registry",
+        "endpoints",
+    }
+    assert (body["name"], body["status"]) == ("LLMRing Server", "operational")
+    assert body["timestamp"].endswith("Z")

@@ -1,0 +1,187 @@
+"""The server as its operator sees it: started, used, killed, started again."""
+
+import re
+import shlex
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import requests
+
+from llmring_site.embedded import EmbeddedPostgres
+from tests.server import Server
+from tests.usage.test_log import CALL
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+def headers(key: str) -> dict:
+    return {"X-API-Key": key}
+
+
+def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
+    with Server(data_dir) as server:
+        output, key = server.output, server.key
+        password = re.search(r"user admin, password (\S+)", output)[1]
+        words = shlex.split(re.search(r"curl .*", output)[0])
+        reply = requests.post(
+            next(word for word in words if word.startswith("http")),
+            data=words[words.index("-d") + 1],
+            headers=dict(words[n + 1].split(": ") for n, word in enumerate(words) if word == "-H"),
+            timeout=10,
+        )
+        assert reply.json()["cost_source"] == "unpriced"  # no registry in this test
+        with requests.Session() as browser:
+            page = browser.get(f"{server.url}/admin/login/", timeout=10)
+            token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
+            form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
+            answer = browser.post(f"{server.url}/admin/login/?next=/admin/", form, timeout=10)
+            assert answer.url == f"{server.url}/admin/"
+        assert server.stop() == 0
+    with Server(data_dir) as again:
+        assert "password" not in again.output and "llmr_pk_" not in again.output
+        logs = requests.get(f"{again.url}/api/v1/logs", headers=headers(key), timeout=10)
+        assert len(logs.json()) == 1
+
+
+def test_answered_rows_survive_the_killing_of_everything(data_dir):
+    answered, stop = [], threading.Event()
+
+    def load(server, key):
+        with requests.Session() as session:
+            while not stop.is_set():
+                try:
+                    reply = session.post(
+                        f"{server.url}/api/v1/log", json=CALL, headers=headers(key), timeout=5
+                    )
+                except requests.RequestException:
+                    continue
+                if reply.status_code == 200:
+                    answered.append(reply.json()["log_id"])
+
+    def wait_for(count):
+        deadline = time.monotonic() + 60
+        while len(answered) < count:
+            assert server.process.poll() is None, server.output
+            assert time.monotonic() < deadline, server.output
+
+    with Server(data_dir) as server, ThreadPoolExecutor(8) as pool:
+        key = server.key
+        for _ in range(8):
+            pool.submit(load, server, key)
+        try:
+            wait_for(200)
+            for worker in server.workers():  # the server starts others in their place
+                worker.send_signal(signal.SIGKILL)
+            wait_for(len(answered) + 200)
+            EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
+            wait_for(len(answered) + 200)  # and another database
+            server.process.send_signal(signal.SIGKILL)
+            orphans = [p for p in psutil.process_iter() if str(server.port) in _command(p)]
+            EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
+        finally:
+            stop.set()
+        server.process.wait(10)
+        psutil.wait_procs(orphans, 30)
+    with Server(data_dir) as server:
+        stored, query = set(), {"limit": 500}
+        while True:
+            page = requests.get(
+                f"{server.url}/api/v1/logs", query, headers=headers(key), timeout=10
+            )
+            stored |= {row["id"] for row in page.json()}
+            if "X-Next-Cursor" not in page.headers:
+                break
+            query["cursor"] = page.headers["X-Next-Cursor"]
+        assert set(answered) <= stored
+        stats = requests.get(f"{server.url}/api/v1/stats", headers=headers(key), timeout=10).json()
+        assert stats["summary"]["total_requests"] == len(stored)
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_two_servers_starting_at_once_share_one_database(data_dir):
+    with Server(data_dir) as first, Server(data_dir) as second:
+        outputs = [first.output, second.output]
+        assert sum("API key" in output for output in outputs) == 1
+        key = next(server.key for server in (first, second) if "llmr_pk_" in server.output)
+        requests.post(f"{first.url}/api/v1/log", json=CALL, headers=headers(key), timeout=10)
+        logs = requests.get(f"{second.url}/api/v1/logs", headers=headers(key), timeout=10)
+        assert len(logs.json()) == 1
+
+
+def test_failed_migration_leaves_the_port_closed(data_dir):
+    embedded = EmbeddedPostgres(data_dir)
+    with Server(data_dir) as server:
+        with embedded._connect("llmring") as connection:
+            connection.execute(
+                "DELETE FROM llmring.django_migrations WHERE app = 'usage';"
+                "ALTER TABLE llmring.usage_daily RENAME TO usage_daily_old"
+            )
+        server.stop()
+    broken = Server(data_dir)
+    assert broken.process.wait(60) == 1
+    assert "error: a migration failed:" in broken.output
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{broken.url}/health", timeout=5)
+
+
+def test_unreachable_database_is_told_without_its_password(data_dir):
+    server = Server(
+        data_dir,
+        LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/db",
+        LLMRING_DATABASE_WAIT="1",
+    )
+    assert server.process.wait(60) == 1
+    assert "error: the database cannot be reached" in server.output
+    assert "secret-pw" not in server.output
+
+
+def test_connections_of_all_workers_stay_within_the_pool(data_dir):
+    with Server(
+        data_dir, LLMRING_DATABASE_POOL_SIZE="6", LLMRING_DATABASE_POOL_OVERFLOW="2"
+    ) as server:
+
+        def call(n):
+            path = "/api/v1/stats" if n % 2 else "/api/v1/logs"
+            return requests.get(
+                f"{server.url}{path}", headers=headers(server.key), timeout=30
+            ).status_code
+
+        with ThreadPoolExecutor(64) as pool:
+            futures = [pool.submit(call, n) for n in range(300)]
+            most = 0
+            with EmbeddedPostgres(data_dir)._connect("postgres") as connection:
+                while not all(future.done() for future in futures):
+                    count = connection.execute(
+                        "SELECT count(*) FROM pg_stat_activity"
+                        " WHERE application_name = 'llmring-server'"
+                    ).fetchone()[0]
+                    most = max(most, count)
+        assert {future.result() for future in futures} == {200}
+        assert 2 <= most <= 8
+
+
+def test_logs_can_be_json_and_never_hold_a_key(data_dir):
+    with Server(data_dir, LLMRING_LOG_FORMAT="json", LLMRING_ACCESS_LOG="on") as server:
+        key = server.key
+        requests.get(
+            f"{server.url}/api/v1/logs",
+            headers={**headers(key), "X-Request-ID": "trace-7"},
+            timeout=10,
+        )
+        server.stop()
+        lines = [line for line in server.output.splitlines() if line.startswith("{")]
+        assert any('"request_id":"trace-7"' in line.replace('": "', '":"') for line in lines)
+        assert server.output.count(key) == 2  # the first start's own two

@@ -1,0 +1,91 @@
+"""Group commit: many requests at once, each answered with its own row on disk."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import psycopg
+from django.db import connection
+
+from llmring_site.scoping import Scope
+from usage import rows, statement
+from usage.entries import LogEntry
+from usage.models import DailyUsage, UsageLog
+from usage.writer import GroupWriter
+
+
+def entry(**members) -> LogEntry:
+    members = {"cost": Decimal("0.01"), **members}
+    return LogEntry(provider="p", model="m", input_tokens=2, output_tokens=1, **members)
+
+
+def scope_of(api) -> Scope:
+    return Scope(project_id=api.project.id, api_key_id=api.api_key_id)
+
+
+def with_writer(work):
+    writer = GroupWriter()
+    try:
+        return work(writer)
+    finally:
+        writer.close()
+
+
+def test_parallel_rows_are_all_stored_and_summed(api):
+    made = [rows.make(entry(), scope_of(api)) for _ in range(400)]
+
+    def write_all(writer):
+        with ThreadPoolExecutor(32) as pool:
+            return list(pool.map(writer.write, made))
+
+    assert all(with_writer(write_all))
+    assert set(UsageLog.objects.values_list("id", flat=True)) == {row.id for row in made}
+    day = DailyUsage.objects.get()
+    assert (day.requests, day.cost, day.input_tokens) == (400, Decimal("4"), 800)
+
+
+def test_event_repeated_by_parallel_requests_is_stored_once(api):
+    made = [rows.make(entry(), scope_of(api), event_id="e", fingerprint="f") for _ in range(32)]
+
+    def write_all(writer):
+        with ThreadPoolExecutor(32) as pool:
+            return list(pool.map(writer.write, made))
+
+    assert with_writer(write_all).count(True) == 1
+    assert (UsageLog.objects.count(), DailyUsage.objects.get().requests) == (1, 1)
+
+
+def test_row_that_the_database_refuses_fails_alone(api):
+    """Validation lets no such row through; this is the net below it."""
+    good = [rows.make(entry(), scope_of(api)) for _ in range(20)]
+    bad = rows.make(entry(profile="p" * 65), scope_of(api))
+
+    def write_all(writer):
+        with ThreadPoolExecutor(21) as pool:
+            futures = [pool.submit(writer.write, row) for row in [*good, bad]]
+        return [future.exception() for future in futures]
+
+    *outcomes, failure = with_writer(write_all)
+    assert outcomes == [None] * 20
+    assert isinstance(failure, psycopg.DataError)
+    assert UsageLog.objects.count() == 20
+
+
+def test_statement_repeated_after_a_lost_connection_changes_nothing(api):
+    row = rows.make(entry(), scope_of(api))
+    with connection.cursor() as cursor:
+        for new in (1, 0):
+            cursor.execute(statement.INSERT, statement.parameters([row.text]))
+            assert cursor.fetchone()[0] == new
+    assert (UsageLog.objects.count(), DailyUsage.objects.get().requests) == (1, 1)
+
+
+def test_writer_survives_the_loss_of_its_connection(api):
+    def story(writer):
+        writer.write(rows.make(entry(), scope_of(api)))
+        pid = writer._connection.info.backend_pid
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        return writer.write(rows.make(entry(), scope_of(api)))
+
+    assert with_writer(story)
+    assert UsageLog.objects.count() == 2
