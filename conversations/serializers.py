@@ -178,7 +178,7 @@ class SingleMessageSerializer(MessageEntrySerializer):
         return MessageEntry(**members), level
 
 
-class BatchEntrySerializer(EntrySerializer):
+class MessageBatchSerializer(EntrySerializer):
     struct = BatchEntry
 
     messages = MessageEntrySerializer(many=True, max_length=MOST_MESSAGES)

@@ -20,7 +20,7 @@ from conversations import (
 )
 from conversations.models import Conversation
 from conversations.serializers import (
-    BatchEntrySerializer,
+    MessageBatchSerializer,
     CallEntrySerializer,
     ConversationChangesSerializer,
     ConversationEntrySerializer,
@@ -172,7 +172,7 @@ class MessageBatchView(APIView):
         summary="Append messages, all or none",
         description="Also takes a bare list of messages.",
         parameters=[_ID],
-        request=BatchEntrySerializer,
+        request=MessageBatchSerializer,
         responses=MessageSerializer(many=True),
         examples=[
             OpenApiExample(
@@ -184,7 +184,7 @@ class MessageBatchView(APIView):
     def post(self, request, conversation_id):
         id = uuid_in_path(conversation_id, "conversation_id")
         data = {"messages": request.data} if isinstance(request.data, list) else request.data
-        entry = BatchEntrySerializer.read(data, request=request)
+        entry = MessageBatchSerializer.read(data, request=request)
         appending.check_enabled()
         with connection.cursor() as cursor:
             return Response(
@@ -231,7 +231,7 @@ class ExportView(APIView):
         tags=_TAGS,
         summary="Export all conversations as a stream",
         description="A line for each conversation, with all its messages.",
-        responses={(200, "application/x-ndjson"): str},
+        responses={(200, "application/x-ndjson"): OpenedSerializer(many=True)},
     )
     def get(self, request):
         return _download(transfer.exported(request.auth), "conversations")
