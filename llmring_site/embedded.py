@@ -110,7 +110,7 @@ class EmbeddedPostgres:
         return None
 
     def _clear_record(self) -> None:
-        """Remove a dead server's record, whose process id may be another program's by now.
+        """Remove a dead server's records, whose process id may be another program's by now.
 
         PostgreSQL would refuse to start beside that program, or beside a zombie. The
         record also protects from processes that outlived the server: they are awaited.
@@ -120,6 +120,7 @@ class EmbeddedPostgres:
             time.sleep(0.05)
         if not any(_works_in(self.directory)):
             self._record.unlink(missing_ok=True)
+            (self.socket_dir / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _create_files(self) -> None:
         account = _account()

@@ -81,19 +81,25 @@ class FastLane:
         view = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if view is None or "HTTP_ORIGIN" in environ:
             return None
+        request_id = request_ids.of(environ)
         try:
             answer = view(environ)
         except DomainError as error:
             answer = _failure(error)
         except DATABASE_AWAY as error:
-            logger.error("database unavailable: %s", type(error).__name__)
+            logger.error(
+                "database unavailable: %s", type(error).__name__, extra={"request_id": request_id}
+            )
             answer = _failure(DatabaseUnavailable())
+        except Exception:
+            logger.exception("%s failed", environ["PATH_INFO"], extra={"request_id": request_id})
+            answer = Answer(media.dumps({"detail": "Internal Server Error"}), 500)
         if answer is None:
             return None
         headers = [
             *_COMMON,
             ("Content-Length", str(len(answer.body))),
-            ("X-Request-ID", request_ids.of(environ)),
+            ("X-Request-ID", request_id),
             *answer.headers,
         ]
         return _REASONS[answer.status], headers, answer.body

@@ -41,6 +41,8 @@ def logging_settings(*, level: str, format: str) -> dict:
         "loggers": {
             # Replies of 4xx are the caller's affair; 5xx are logged by us, with a traceback.
             "django.request": {"level": "CRITICAL"},
+            # The pool tells of every connection that a restarted database costs.
+            "psycopg.pool": {"level": "ERROR"},
             "_granian": {"handlers": [], "propagate": True},
             "django": {"level": level.upper(), "handlers": [], "propagate": True},
         },

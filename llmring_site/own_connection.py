@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import connection
 
 from llmring_site import startup
+from llmring_site.embedded import EmbeddedDatabaseError
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
 _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
@@ -23,5 +24,8 @@ def connect() -> psycopg.Connection:
     except psycopg.OperationalError:
         if settings.DATABASE_URL:
             raise
+    try:
         startup.use_database()
-        return psycopg.connect(**parameters, autocommit=True)
+    except EmbeddedDatabaseError as error:
+        raise psycopg.OperationalError(str(error)) from error
+    return psycopg.connect(**parameters, autocommit=True)
