@@ -71,3 +71,5 @@ def test_client_keeps_and_reads_conversations_without_a_warning(api, registry, t
     assert api.read("/conversations", {"q": "look"})[0]["total_cost"] == 0.00027
     logged = list(UsageLog.objects.values_list("conversation_id", flat=True))
     assert len(logged) == 4
+    assert [str(id) for id in logged].count(found["created"]) == 2
+    assert None not in logged
