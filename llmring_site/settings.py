@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "registry_proxy",
     "usage",
     "conversations",
+    "aliases",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
@@ -214,6 +215,7 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = [
     "ETag",
     "Retry-After",
+    "X-Alias-Revision",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
