@@ -31,11 +31,13 @@ class ConversationEntry(msgspec.Struct, kw_only=True):
     title: Annotated[str, msgspec.Meta(max_length=500)] | None = None
     system_prompt: str | None = None
     model_alias: Text255 | None = None
-    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.7
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=INT32_MAX)] | None = None
     project_id: Text255 | None = None
     origin: Text255 | None = None
     profile: Text64 | None = None
+    template_id: UUID | None = None
+    values: dict | None = None
 
 
 class MessageEntry(msgspec.Struct, kw_only=True):

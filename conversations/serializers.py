@@ -22,6 +22,7 @@ from conversations.models import Role
 from llmring_site import fields
 from llmring_site.pagination import page_query
 from llmring_site.serializers import QuerySerializer, Serializer
+from templates_app.serializers import ValuesField
 
 MOST_MESSAGES = 10_000  # of one call
 
@@ -129,11 +130,17 @@ class ConversationEntrySerializer(EntrySerializer):
     title = _text(500)
     system_prompt = _text()
     model_alias = _text(255, help_text="`default` when absent.")
-    temperature = fields.NumberField(required=False, min_value=0, max_value=2, default=0.7)
+    temperature = fields.NumberField(
+        required=False, min_value=0, max_value=2, help_text="0.7 when absent."
+    )
     max_tokens = fields.IntegerField(min_value=1, max_value=fields.INT32_MAX, **_ABSENT)
     project_id = _text(255, help_text="Any text of the client's; gives access to nothing.")
     origin = _text(255, help_text="The application that converses.")
     profile = _text(64)
+    template_id = fields.UUIDField(
+        **_ABSENT, help_text="Starts from this template: it gives what is not sent."
+    )
+    values = ValuesField(**_ABSENT, help_text="Values of the template's variables.")
 
 
 class ConversationChangesSerializer(Serializer):

@@ -1,17 +1,21 @@
-"""Beginning a conversation."""
+"""Beginning a conversation, from nothing or from a template."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.conf import settings
+from django.db import transaction
 
-from conversations import store
-from conversations.entries import ConversationEntry
-from conversations.rows import NewConversation
+from conversations import privacy, rows, store
+from conversations.entries import ConversationEntry, MessageEntry
+from conversations.rows import NewConversation, NewMessage
 from llmring_site import ids
 from llmring_site.errors import DomainError
 from llmring_site.scoping import Scope
+from templates_app import using
 
 DEFAULT_ALIAS = "default"
+DEFAULT_TEMPERATURE = 0.7
 
 
 class TrackingDisabled(DomainError):
@@ -25,22 +29,53 @@ def check_enabled() -> None:
 
 
 def start(cursor, scope: Scope, entry: ConversationEntry) -> dict:
-    """Store an empty conversation; its document. Raises TrackingDisabled."""
+    """Store a conversation; its document. A template's messages are its first ones.
+
+    Raises TrackingDisabled; with a template also Http404 and InvalidInput.
+    """
     check_enabled()
+    if entry.template_id is None:
+        return _store(cursor, scope, entry)
+    with transaction.atomic():
+        template = using.find(scope, entry.template_id)
+        prompt = using.use(template, entry.values)
+        given = {
+            "title": template.name,
+            "system_prompt": prompt["system_prompt"],
+            "model_alias": template.model,
+            "temperature": template.temperature,
+            "max_tokens": template.max_tokens,
+        }
+        for name, value in given.items():
+            if getattr(entry, name) is None:
+                setattr(entry, name, value)
+        return _store(cursor, scope, entry, prompt["messages"])
+
+
+def temperature(entry: ConversationEntry) -> float:
+    return DEFAULT_TEMPERATURE if entry.temperature is None else float(entry.temperature)
+
+
+def _store(cursor, scope: Scope, entry: ConversationEntry, messages: Sequence[dict] = ()) -> dict:
     at = datetime.now(UTC)
-    return store.create(
-        cursor,
-        scope,
-        NewConversation(
-            id=ids.uuid7(at),
-            created_at=at,
-            title=entry.title,
-            system_prompt=entry.system_prompt,
-            model_alias=DEFAULT_ALIAS if entry.model_alias is None else entry.model_alias,
-            temperature=float(entry.temperature),
-            max_tokens=entry.max_tokens,
-            project_label=entry.project_id,
-            origin=entry.origin,
-            profile=entry.profile,
-        ),
+    new = NewConversation(
+        id=ids.uuid7(at),
+        created_at=at,
+        title=entry.title,
+        system_prompt=entry.system_prompt,
+        model_alias=DEFAULT_ALIAS if entry.model_alias is None else entry.model_alias,
+        temperature=temperature(entry),
+        max_tokens=entry.max_tokens,
+        project_label=entry.project_id,
+        origin=entry.origin,
+        profile=entry.profile,
+        template_id=entry.template_id,
     )
+    return store.create(cursor, scope, new, _first_messages(messages, at))
+
+
+def _first_messages(messages: Sequence[dict], at: datetime) -> list[NewMessage]:
+    level = privacy.effective(privacy.FULL)
+    if level == privacy.NONE:
+        return []
+    return [rows.message(MessageEntry(**message), level, at) for message in messages]

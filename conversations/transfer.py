@@ -142,7 +142,7 @@ def _conversation(entry: ImportedConversation, messages: list[NewMessage]) -> Ne
         title=entry.title,
         system_prompt=entry.system_prompt,
         model_alias=starting.DEFAULT_ALIAS if entry.model_alias is None else entry.model_alias,
-        temperature=float(entry.temperature),
+        temperature=starting.temperature(entry),
         max_tokens=entry.max_tokens,
         project_label=entry.project_id,
         origin=entry.origin,

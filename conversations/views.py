@@ -20,13 +20,13 @@ from conversations import (
 )
 from conversations.models import Conversation
 from conversations.serializers import (
-    MessageBatchSerializer,
     CallEntrySerializer,
     ConversationChangesSerializer,
     ConversationEntrySerializer,
     ConversationSerializer,
     ConversationsQuery,
     LoggedSerializer,
+    MessageBatchSerializer,
     MessageSerializer,
     MessagesQuery,
     OpenedSerializer,

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "accounts",
     "registry_proxy",
     "usage",
+    "templates_app",
     "conversations",
     "aliases",
 ]
