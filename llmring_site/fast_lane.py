@@ -10,13 +10,15 @@ A fast function may return None only before it has changed anything.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
 
 from llmring_site import media, request_ids
 from llmring_site.errors import DATABASE_AWAY, DatabaseUnavailable, DomainError
@@ -48,13 +50,15 @@ _COMMON = [
 def routes() -> dict[tuple[str, str], FastView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from registry_proxy.fast import registry
-    from usage.fast import log
+    from usage import fast as usage
 
     named = {
-        ("POST", "/api/v1/log"): log,
-        ("GET", "/registry.json"): registry,
+        ("POST", "/api/v1/log"): usage.log,
+        ("GET", "/api/v1/logs"): usage.logs,
+        ("GET", "/api/v1/stats"): usage.stats,
         ("GET", "/registry"): registry,
-    }  # noqa: E501
+        ("GET", "/registry.json"): registry,
+    }
     return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
 
 
@@ -66,6 +70,16 @@ def body_of(environ: dict) -> bytes | None:
     body = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = BytesIO(body)
     return body
+
+
+@contextmanager
+def borrowed_connection() -> Iterator[None]:
+    """Gives Django's database connection back afterwards, as the end of a request does."""
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 class FastLane:

@@ -3,6 +3,8 @@
 Source: docs/http-contract.md, section "Errors".
 """
 
+from collections.abc import Iterable
+
 from django.db import models
 from rest_framework import serializers
 from rest_framework.settings import api_settings
@@ -151,7 +153,11 @@ class QuerySerializer(Serializer):
     @classmethod
     def read(cls, request) -> dict:
         """The validated parameters of `request`; raises InvalidInput."""
-        given = {name: value for name, value in request.query_params.items() if value != ""}
-        serializer = cls(data=given, context={"request": request})
+        return cls.parse(request.query_params.items())
+
+    @classmethod
+    def parse(cls, parameters: Iterable[tuple[str, str]]) -> dict:
+        """The validated parameters; raises InvalidInput."""
+        serializer = cls(data={name: value for name, value in parameters if value != ""})
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data

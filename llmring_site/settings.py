@@ -217,6 +217,7 @@ CORS_EXPOSE_HEADERS = [
     "ETag",
     "Retry-After",
     "X-Alias-Revision",
+    "X-Next-Cursor",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",

@@ -1,7 +1,8 @@
 """The WSGI application that granian (or any WSGI server) runs."""
 
-from llmring_site import startup
+from llmring_site import memory, startup
 
+memory.use_few_arenas()
 startup.use_database()
 
 import django  # noqa: E402

@@ -1,9 +1,9 @@
-"""`POST /api/v1/log` on the fast lane (llmring_site/fast_lane.py)."""
+"""The hottest usage routes on the fast lane (llmring_site/fast_lane.py)."""
 
 from accounts.authentication import remembered_scope
 from llmring_site import media
-from llmring_site.fast_lane import Answer, body_of
-from usage import ingestion, rows
+from llmring_site.fast_lane import Answer, body_of, borrowed_connection
+from usage import answers, ingestion, rows
 from usage.entries import LogEntry, decode
 
 
@@ -19,3 +19,22 @@ def log(environ: dict) -> Answer | None:
     if entry is None:
         return None
     return Answer(media.dumps(rows.shown(ingestion.log(entry, scope))))
+
+
+def stats(environ: dict) -> Answer | None:
+    """Answers for a known key."""
+    scope = remembered_scope(environ)
+    if scope is None:
+        return None
+    with borrowed_connection():
+        return Answer(media.dumps(answers.stats(scope, environ["QUERY_STRING"])))
+
+
+def logs(environ: dict) -> Answer | None:
+    """Answers for a known key."""
+    scope = remembered_scope(environ)
+    if scope is None:
+        return None
+    with borrowed_connection():
+        body, headers = answers.logs(scope, environ["QUERY_STRING"])
+    return Answer(media.dumps(body), headers=[*headers.items()])

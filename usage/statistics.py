@@ -46,45 +46,53 @@ def _groups(scope: Scope, window: Window, group_by: str, labels: dict[str, str])
     with connection.cursor() as cursor:
         cursor.execute(*_query(scope, window, group_by, labels))
         for kind, period, name, *sums in cursor:
-            key = (period, name) if kind == "top" else period if kind == "period" else name
+            key = (period, name) if kind == "top" else name or period or ""
             groups[kind][key] = dict(zip(_SUMS, sums, strict=True))
     return groups
 
 
 _SUMS = ("requests", "unpriced_requests", "cost", "input_tokens", "output_tokens")
+_COLUMNS = ", ".join(_SUMS)
+_ADDED = ", ".join(f"sum({name}) AS {name}" for name in _SUMS)
 
 
 def _query(scope: Scope, window: Window, group_by: str, labels: dict[str, str]):
     first, after = _whole_days(window)
     conditions = "".join(f" AND {name} = %({name})s" for name in labels)
     period = _PERIODS[group_by]
-    # The order of the CASE is that of the grouping sets: what is not grouped has its bit set.
+    # One pass sums the parts by all labels, and by period and model; what is left
+    # is little to sum again by each label.
     sql = f"""
-        WITH parts AS (
-            SELECT day, provider, model, alias, origin, profile, {", ".join(_SUMS)}
-            FROM usage_daily
-            WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{conditions}
-            UNION ALL
-            SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model,
-                coalesce(alias, ''), coalesce(origin, ''), profile,
-                1, (cost IS NULL)::int, coalesce(cost, 0), input_tokens, output_tokens
-            FROM usage_logs
-            WHERE project_id = %(project)s{conditions} AND (
-                (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
-            )
-        ), labelled AS (SELECT *, {period} AS period FROM parts)
-        SELECT
-            CASE grouping(period, provider, model, alias, origin, profile)
-                WHEN 63 THEN 'all' WHEN 31 THEN 'period' WHEN 23 THEN 'top'
-                WHEN 47 THEN 'provider' WHEN 55 THEN 'model' WHEN 59 THEN 'alias'
-                WHEN 61 THEN 'origin' ELSE 'profile'
-            END,
-            period, coalesce(model, provider, alias, origin, profile, ''),
-            {", ".join(f"sum({name})" for name in _SUMS)}
-        FROM labelled
-        GROUP BY GROUPING SETS (
-            (), (period), (period, model), (provider), (model), (alias), (origin), (profile)
+        WITH grouped AS MATERIALIZED (
+            SELECT grouping(profile) = 1 AS is_dated, {period} AS period,
+                provider, model, alias, origin, profile, {_ADDED}
+            FROM (
+                SELECT day, provider, model, alias, origin, profile, {_COLUMNS}
+                FROM usage_daily
+                WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{conditions}
+                UNION ALL
+                SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model,
+                    coalesce(alias, ''), coalesce(origin, ''), profile,
+                    1, (cost IS NULL)::int, coalesce(cost, 0), input_tokens, output_tokens
+                FROM usage_logs
+                WHERE project_id = %(project)s{conditions} AND (
+                    (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
+                )
+            ) AS parts
+            GROUP BY GROUPING SETS ((provider, model, alias, origin, profile), ({period}, model))
         )
+        -- A bit of grouping() is set for what is not grouped by; the first column's is the highest.
+        SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
+            period, model, {_ADDED}
+        FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
+        UNION ALL
+        SELECT CASE grouping(provider, model, alias, origin, profile)
+                WHEN 15 THEN 'provider' WHEN 23 THEN 'model' WHEN 27 THEN 'alias'
+                WHEN 29 THEN 'origin' ELSE 'profile'
+            END,
+            NULL, coalesce(provider, model, alias, origin, profile), {_ADDED}
+        FROM grouped WHERE NOT is_dated
+        GROUP BY GROUPING SETS ((provider), (model), (alias), (origin), (profile))
         ORDER BY 2, 3
     """
     return sql, {

@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -7,7 +5,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from llmring_site.errors import InvalidInput, issue
-from usage import batches, export, ingestion, listing, rows, statistics, windows
+from usage import answers, batches, export, ingestion, listing, queries, rows
 from usage.entries import LogEntry
 from usage.serializers import (
     BatchEntrySerializer,
@@ -137,11 +135,6 @@ class LogBatchView(APIView):
         )
 
 
-def _window_and_labels(query: dict) -> tuple[windows.Window, dict[str, str]]:
-    window = windows.read(query.get("start_date"), query.get("end_date"), now=datetime.now(UTC))
-    return window, {name: query[name] for name in statistics.LABELS if name in query}
-
-
 class StatsView(APIView):
     @extend_schema(
         tags=["usage"],
@@ -183,11 +176,7 @@ class StatsView(APIView):
         ],
     )
     def get(self, request):
-        query = StatsQuery.read(request)
-        window, labels = _window_and_labels(query)
-        return Response(
-            statistics.of_window(request.auth, window, group_by=query["group_by"], labels=labels)
-        )
+        return Response(answers.stats(request.auth, request.META["QUERY_STRING"]))
 
 
 class LogsView(APIView):
@@ -218,15 +207,8 @@ class LogsView(APIView):
         ],
     )
     def get(self, request):
-        query = LogsQuery.read(request)
-        logs = listing.matching(request.auth, *_window_and_labels(query))
-        page = listing.page(
-            logs, limit=query["limit"], offset=query["offset"], cursor=query.get("cursor")
-        )
-        headers = {}
-        if len(page) == query["limit"]:
-            headers["X-Next-Cursor"] = str(page[-1]["id"])
-        return Response(page, headers=headers)
+        body, headers = answers.logs(request.auth, request.META["QUERY_STRING"])
+        return Response(body, headers=headers)
 
 
 class ExportView(APIView):
@@ -237,9 +219,9 @@ class ExportView(APIView):
         responses={(200, "application/x-ndjson"): str, (200, "text/csv"): str},
     )
     def get(self, request):
-        query = ExportQuery.read(request)
-        logs = listing.matching(request.auth, *_window_and_labels(query))
+        query, window, labels = queries.read(ExportQuery, request.META["QUERY_STRING"])
         content_type, written = export.FORMATS[query["format"]]
-        response = StreamingHttpResponse(written(listing.stream(logs)), content_type=content_type)
+        chunks = listing.stream(request.auth, window, labels)
+        response = StreamingHttpResponse(written(chunks), content_type=content_type)
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query["format"]}"'
         return response

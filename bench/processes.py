@@ -1,0 +1,80 @@
+"""Starting and stopping the servers of a run, and nothing that was not started here."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+
+class NotHealthy(Exception):
+    """A server ended, or did not answer in time. The text is the end of its log."""
+
+
+@contextmanager
+def running(
+    command: list[str | Path], *, log: Path, env: dict[str, str] | None = None
+) -> Iterator[int]:
+    """The pid of `command`, started in a session of its own and ended with all its children.
+
+    It sees no LLMRING_ variable but those in `env`, and no stray .env file: it works in the log's
+    directory.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name[:8] != "LLMRING_"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=log.parent,
+            env={**inherited, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process.pid
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End the session that `process` leads: politely, and after ten seconds by force."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nobody holds at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(url: str, *, pid: int, log: Path, seconds: float = 60) -> None:
+    """Return once `url` answers 200. Raises NotHealthy with the end of the log."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not has_ended(pid):
+        try:
+            if requests.get(url, timeout=2).status_code == 200:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise NotHealthy(f"{url} does not answer; its log ends:\n{log.read_text()[-2000:]}")
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a child of ours is gone, or is a zombie waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,27 @@
+"""The replies of the reading routes, for the views and for the fast lane alike."""
+
+import orjson
+
+from llmring_site.scoping import Scope
+from usage import listing, queries, statistics
+from usage.serializers import LogsQuery, StatsQuery
+
+
+def stats(scope: Scope, query_string: str) -> dict:
+    """The body of `GET /stats`. Raises InvalidInput."""
+    query, window, labels = queries.read(StatsQuery, query_string)
+    return statistics.of_window(scope, window, group_by=query["group_by"], labels=labels)
+
+
+def logs(scope: Scope, query_string: str) -> tuple[orjson.Fragment, dict[str, str]]:
+    """The body and the headers of `GET /logs`. Raises InvalidInput."""
+    query, window, labels = queries.read(LogsQuery, query_string)
+    text, last = listing.page(
+        scope,
+        window,
+        labels,
+        limit=query["limit"],
+        offset=query["offset"],
+        older_than=query.get("cursor"),
+    )
+    return orjson.Fragment(text), {"X-Next-Cursor": str(last)} if last else {}
