@@ -81,7 +81,9 @@ class Conversation(models.Model):
         indexes = [
             models.Index(
                 fields=["project_id", "-updated_at", "-id"], name="conversations_by_activity"
-            )
+            ),
+            # For the admin, which lists all projects; imported ids do not carry their times.
+            models.Index(fields=["-created_at"], name="conversations_by_age"),
         ]
         constraints = [
             models.CheckConstraint(
