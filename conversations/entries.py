@@ -6,7 +6,7 @@ does not take at once goes to the serializers of the same members
 Source: docs/http-contract/conversations.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -17,6 +17,8 @@ from rest_framework import serializers
 
 from conversations import privacy
 from llmring_site.fields import INT32_MAX, JSONField, NumberField
+
+MOST_MESSAGES = 10_000  # of one call
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=INT32_MAX)]
 Text255 = Annotated[str, msgspec.Meta(max_length=255)]
@@ -66,7 +68,7 @@ class MessageEntry(msgspec.Struct, kw_only=True):
 class BatchEntry(msgspec.Struct, kw_only=True):
     """What `POST /conversations/{id}/messages/batch` takes."""
 
-    messages: list[MessageEntry]
+    messages: Annotated[list[MessageEntry], msgspec.Meta(max_length=MOST_MESSAGES)]
     logging_level: LevelName = privacy.FULL
 
 
@@ -134,7 +136,7 @@ class LoggedCall(msgspec.Struct, kw_only=True):
 class CallEntry(msgspec.Struct, kw_only=True):
     """What `POST /conversations/log` takes."""
 
-    messages: list[LoggedMessage]
+    messages: Annotated[list[LoggedMessage], msgspec.Meta(max_length=MOST_MESSAGES)]
     response: LoggedResponse
     metadata: LoggedCall
     logging_level: LevelName = privacy.FULL
@@ -157,8 +159,7 @@ def decode(kind: type, text: bytes):
         return None
     try:
         entry = _decoders[kind].decode(text)
-        messages = getattr(entry, "messages", ())
-        if text.count(b"{") + text.count(b"[") > _FEW_BRACKETS + 2 * len(messages):
+        if text.count(b"{") + text.count(b"[") > _FEW_BRACKETS + 2 * len(_messages(entry)):
             _check_nesting(entry)
         _check_costs(entry)
     except (msgspec.MsgspecError, serializers.ValidationError):
@@ -167,19 +168,23 @@ def decode(kind: type, text: bytes):
 
 
 def _check_nesting(entry) -> None:
-    for part in (*getattr(entry, "messages", ()), getattr(entry, "response", entry)):
+    for part in (*_messages(entry), getattr(entry, "response", entry)):
         for value in getattr(part, "nested", tuple)():
             _STORABLE.storable(value)
 
 
 def _check_costs(entry) -> None:
-    numbers = getattr(entry, "metadata", None)
-    if isinstance(numbers, LoggedCall):
-        for value in (numbers.cost, numbers.input_cost, numbers.output_cost):
+    if isinstance(entry, CallEntry):
+        for value in (entry.metadata.cost, entry.metadata.input_cost, entry.metadata.output_cost):
             money(value)
-    for message in getattr(entry, "messages", ()):
+    for message in _messages(entry):
         if message.metadata:
             money(message.metadata.get("cost"))
+
+
+def _messages(entry) -> Sequence:
+    """The messages of a batch, call or conversation; a message alone; none."""
+    return getattr(entry, "messages", (entry,) if isinstance(entry, MessageEntry) else ())
 
 
 def money(value: object) -> Decimal | None:

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from conversations import privacy
 from conversations.entries import (
+    MOST_MESSAGES,
     BatchEntry,
     CallEntry,
     ConversationEntry,
@@ -23,8 +24,6 @@ from llmring_site import fields
 from llmring_site.pagination import page_query
 from llmring_site.serializers import QuerySerializer, Serializer
 from templates_app.serializers import ValuesField
-
-MOST_MESSAGES = 10_000  # of one call
 
 _ABSENT = {"required": False, "allow_null": True}
 
