@@ -141,10 +141,12 @@ class KeyListener(threading.Thread):
 
     def _listen(self) -> None:
         with own_connection.connect() as own:
+            own.prepare_threshold = None  # behind a pooler, the next server would not know it
             own.execute(f"LISTEN {CHANNEL}")
-            # Behind a pooler in transaction mode LISTEN succeeds and nothing ever
-            # arrives: then this first notification of ours does not either.
-            own.execute(f"NOTIFY {CHANNEL}")
+            # Behind a pooler in transaction mode LISTEN succeeds and nothing of other
+            # connections ever arrives: then this notification does not either.
+            with own_connection.connect() as other:
+                other.execute(f"NOTIFY {CHANNEL}")
             if not any(own.notifies(timeout=2, stop_after=1)):
                 logger.warning("notifications do not arrive; every request looks its key up")
                 self._stopped.wait(60)

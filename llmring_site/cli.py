@@ -1,6 +1,7 @@
 """The console scripts `llmring-server` and `llmring-db`."""
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -86,6 +87,10 @@ def _serve(host: str, *, reload: bool) -> None:
     from granian import Granian
     from granian.constants import Interfaces, RuntimeModes
 
+    # Workers are forked: what is loaded by now stays shared as long as the garbage
+    # collector, which writes to everything it looks at, leaves it alone.
+    gc.collect()
+    gc.freeze()
     Granian(
         "llmring_site.wsgi:application",
         address=host,

@@ -17,7 +17,9 @@ def logging_settings(*, level: str, format: str) -> dict:
     if format == "json":
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=False)]
+        # Not the pretty traceback: it shows local variables, and a key may be one.
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -39,8 +41,8 @@ def logging_settings(*, level: str, format: str) -> dict:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
-            # Replies of 4xx are the caller's affair; 5xx are logged by us, with a traceback.
-            "django.request": {"level": "CRITICAL"},
+            # Replies of 4xx are the caller's affair.
+            "django.request": {"level": "ERROR"},
             # The pool tells of every connection that a restarted database costs.
             "psycopg.pool": {"level": "ERROR"},
             "_granian": {"handlers": [], "propagate": True},

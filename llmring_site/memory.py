@@ -1,17 +1,22 @@
-"""Keeps the memory of a process with many threads from growing for ever."""
+"""Keeps the memory of a process with many threads from growing with its largest requests."""
 
 import ctypes
 from contextlib import suppress
 
-_M_ARENA_MAX = -8  # malloc.h
+# Names and numbers of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_128_KIB = 128 * 1024
 
 
-def use_few_arenas() -> None:
-    """Let all threads allocate from two of glibc's arenas instead of eight for each core.
+def return_what_is_freed() -> None:
+    """Have glibc give memory back to the system, and share what it keeps among all threads.
 
-    What a large request frees in its thread's own arena no other thread can use:
-    64 threads would keep 64 times the largest request. Other C libraries have no
-    such arenas, and ignore the call or lack it.
+    By default each thread may get an arena of its own, whose free memory no other
+    thread can use, and the first large buffer raises the size up to which buffers are
+    kept for ever. Other C libraries do neither; they ignore the call or lack it.
     """
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, _128_KIB)
+        mallopt(_M_TRIM_THRESHOLD, _128_KIB)

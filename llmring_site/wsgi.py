@@ -2,7 +2,7 @@
 
 from llmring_site import memory, startup
 
-memory.use_few_arenas()
+memory.return_what_is_freed()
 startup.use_database()
 
 import django  # noqa: E402

@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class RegistryProxyConfig(AppConfig):
     name = "registry_proxy"
+    verbose_name = "Registry"

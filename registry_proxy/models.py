@@ -165,6 +165,7 @@ class Refresh(models.Model):
 
     class Meta:
         db_table = "registry_refreshes"
+        verbose_name_plural = "refreshes"
         constraints = [
             models.CheckConstraint(condition=Q(id=1), name="registry_refresh_is_one_row")
         ]

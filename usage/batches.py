@@ -95,7 +95,7 @@ def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = N
         except InvalidInput as error:
             batch.append(_Item(problem=error.issues))
             continue
-        event_id, mark = entry.event_id, None
+        event_id, mark = entry.event_id or None, None
         if event_id:
             mark = rows.fingerprint(ingestion.canonical(entry))
         elif idempotency_key:

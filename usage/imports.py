@@ -73,7 +73,7 @@ class Importer:
         entry = _entry(found)
         scope = self.scope or self._scope_of(found.get("api_key_id"))
         row_id = _id(found, at, scope)
-        return rows.make(entry, scope, at=at, id=row_id, event_id=found.get("event_id"))
+        return rows.make(entry, scope, at=at, id=row_id, event_id=found.get("event_id") or None)
 
     def _scope_of(self, key: object) -> Scope:
         if not isinstance(key, str) or not key.strip():

@@ -16,6 +16,7 @@ from collections import deque
 from uuid import UUID
 
 import psycopg
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from llmring_site import own_connection
 from llmring_site.errors import DatabaseUnavailable
@@ -49,6 +50,7 @@ class GroupWriter:
         self._lock = threading.Lock()
         self._busy = False
         self._connection: psycopg.Connection | None = None
+        self._prepares = True
 
     def write(self, row: Row) -> bool:
         """Store the row durably; False if its event id was there already.
@@ -118,9 +120,15 @@ class GroupWriter:
             try:
                 if self._connection is None:
                     self._connection = own_connection.connect()
-                cursor = self._connection.execute(statement.INSERT, parameters, prepare=True)
+                cursor = self._connection.execute(
+                    statement.INSERT, parameters, prepare=self._prepares
+                )
                 _, new_events = cursor.fetchone()
                 return set(new_events or ())
+            except (InvalidSqlStatementName, DuplicatePreparedStatement):
+                # An old pooler in transaction mode: each statement may meet another server.
+                self._prepares = False
+                self.close()
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, rows that were committed after all are skipped.

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(blank=True, help_text='SHA-256 of the address that was asked with success.', max_length=64)),
             ],
             options={
-                'db_table': 'registry_refreshes',
+                'db_table': 'registry_refreshes', "verbose_name_plural": "refreshes",
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='registry_refresh_is_one_row')],
             },
         ),

@@ -51,6 +51,13 @@ def test_event_repeated_inside_a_batch_is_stored_once(api):
     assert DailyUsage.objects.get().requests == 1
 
 
+def test_empty_event_id_is_none(api):
+    logs = {"logs": [{**CALL, "event_id": ""}] * 2}
+    assert api.send("POST", BATCH, logs)["created"] == 2
+    assert api.send("POST", BATCH, logs, HTTP_IDEMPOTENCY_KEY="k")["created"] == 2
+    assert api.send("POST", BATCH, logs, HTTP_IDEMPOTENCY_KEY="k")["duplicates"] == 2
+
+
 def test_event_id_of_another_event_fails_alone(api):
     api.send("POST", BATCH, {"logs": [{**CALL, "event_id": "e"}]})
     reply = api.send("POST", BATCH, {"logs": [{**CALL, "event_id": "e", "cost": 1}, CALL]})
