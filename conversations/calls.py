@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 
 from conversations import hooks, privacy, rows, store
 from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
@@ -28,12 +28,11 @@ class _Cost(NamedTuple):
     source: str
 
 
-def log(cursor, scope: Scope, call: CallEntry) -> dict:
+def log(scope: Scope, call: CallEntry) -> dict:
     """Store the call's messages and its answer; the reply.
 
     They go to the conversation that the metadata names, if the scope has it, else
     to a new one. At privacy level `none` nothing is stored and the ids are empty.
-    Opens a transaction only when there is more than one statement.
     """
     level = privacy.effective(call.logging_level)
     if level == privacy.NONE:
@@ -41,26 +40,35 @@ def log(cursor, scope: Scope, call: CallEntry) -> dict:
     at = datetime.now(UTC)
     sent = [rows.message(_entry(message), level, at) for message in call.messages]
     cost = _cost(call)
-    answer = _answer(call, cost, level, at)
-    if hooks.issue_receipt is None and call.metadata.conversation_id is None:
-        return _store(cursor, scope, call, [*sent, answer], cost)
-    with transaction.atomic():
-        return _store(cursor, scope, call, [*sent, answer], cost)
+    messages = [*sent, _answer(call, cost, level, at)]
+    if hooks.issue_receipt or call.metadata.conversation_id is not None:
+        return _log_in_transaction(scope, call, messages, cost)
+    id = ids.uuid7(at)
+    store.writer.write(store.creation(scope, _conversation(call, id, at), messages))
+    return _reply(id, messages)
 
 
-def _store(cursor, scope: Scope, call: CallEntry, messages: list[NewMessage], cost: _Cost) -> dict:
+def _log_in_transaction(
+    scope: Scope, call: CallEntry, messages: list[NewMessage], cost: _Cost
+) -> dict:
     answer = messages[-1]
-    existing = _named_conversation(scope, call.metadata.conversation_id)
-    conversation_id = existing.id if existing else ids.uuid7(answer.timestamp)
     receipt = None
-    if hooks.issue_receipt:
-        receipt = hooks.issue_receipt(_finished(call, conversation_id, answer, cost), scope)
-        answer.receipt_id = receipt and receipt["receipt_id"]
-    if existing:
-        store.append(cursor, scope, existing.id, _not_stored_yet(existing, messages))
-    else:
-        store.create(cursor, scope, _conversation(call, conversation_id, answer), messages)
-    return {"conversation_id": conversation_id, "message_id": answer.id, "receipt": receipt}
+    with transaction.atomic(), connection.cursor() as cursor:
+        existing = _named_conversation(scope, call.metadata.conversation_id)
+        id = existing.id if existing else ids.uuid7(answer.timestamp)
+        if hooks.issue_receipt:
+            receipt = hooks.issue_receipt(_finished(call, id, answer, cost), scope)
+            answer.receipt_id = receipt and receipt["receipt_id"]
+        if existing:
+            store.append(cursor, scope, id, _not_stored_yet(existing, messages))
+        else:
+            new = _conversation(call, id, answer.timestamp)
+            store.create(cursor, store.creation(scope, new, messages))
+    return _reply(id, messages, receipt)
+
+
+def _reply(id: UUID, messages: list[NewMessage], receipt: dict | None = None) -> dict:
+    return {"conversation_id": id, "message_id": messages[-1].id, "receipt": receipt}
 
 
 def _named_conversation(scope: Scope, text: str | None) -> Conversation | None:
@@ -86,11 +94,11 @@ def _not_stored_yet(conversation: Conversation, messages: list[NewMessage]) -> l
     return messages[count:] if known == sent else messages
 
 
-def _conversation(call: CallEntry, id: UUID, answer: NewMessage) -> NewConversation:
+def _conversation(call: CallEntry, id: UUID, at: datetime) -> NewConversation:
     numbers = call.metadata
     return NewConversation(
         id=id,
-        created_at=answer.timestamp,
+        created_at=at,
         title=f"{numbers.alias or numbers.model} conversation",
         model_alias=(numbers.alias or f"{numbers.provider}:{numbers.model}")[:255],
         temperature=0.7,

@@ -8,11 +8,10 @@ import re
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.http import Http404
 
 from accounts.authentication import remembered_scope
-from conversations import appending, calls, hooks, privacy, reading, starting
+from conversations import appending, calls, privacy, reading, starting
 from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
 from llmring_site import media
 from llmring_site.fast_lane import Answer, body_of, borrowed_connection
@@ -26,8 +25,7 @@ def create(environ: dict) -> Answer | None:
     scope, entry = _read(environ, ConversationEntry)
     if entry is None or entry.template_id is not None or not settings.CONVERSATION_TRACKING:
         return None
-    with pooled_cursor() as cursor:
-        return Answer(media.dumps(starting.start(cursor, scope, entry)))
+    return Answer(media.dumps(starting.start(scope, entry)))
 
 
 def opened(environ: dict, conversation_id: str) -> Answer | None:
@@ -64,11 +62,8 @@ def log(environ: dict) -> Answer | None:
         return None
     if not settings.CONVERSATION_TRACKING:
         return None
-    if hooks.issue_receipt is None:
-        with pooled_cursor() as cursor:
-            return Answer(media.dumps(calls.log(cursor, scope, entry)))
-    with borrowed_connection(), connection.cursor() as cursor:
-        return Answer(media.dumps(calls.log(cursor, scope, entry)))
+    with borrowed_connection():  # for a receipt
+        return Answer(media.dumps(calls.log(scope, entry)))
 
 
 def _read(environ: dict, kind: type) -> tuple:

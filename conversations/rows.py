@@ -29,6 +29,11 @@ class NewMessage:
     cost: str | None  # decimal text: JSON has no Decimal
     timestamp: datetime
     receipt_id: str | None = None
+    # Set when the message is the first, second, … of a new conversation.
+    conversation_id: UUID | None = None
+    project_id: UUID | None = None
+    api_key_id: UUID | None = None
+    position: int = 0
 
 
 @dataclass(slots=True)

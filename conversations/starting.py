@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from conversations import privacy, rows, store
 from conversations.entries import ConversationEntry, MessageEntry
 from conversations.rows import NewConversation, NewMessage
+from conversations.store import Creation
 from llmring_site import ids
 from llmring_site.errors import DomainError
 from llmring_site.scoping import Scope
@@ -28,15 +29,17 @@ def check_enabled() -> None:
         raise TrackingDisabled("Conversation tracking is disabled")
 
 
-def start(cursor, scope: Scope, entry: ConversationEntry) -> dict:
+def start(scope: Scope, entry: ConversationEntry) -> dict:
     """Store a conversation; its document. A template's messages are its first ones.
 
     Raises TrackingDisabled; with a template also Http404 and InvalidInput.
     """
     check_enabled()
     if entry.template_id is None:
-        return _store(cursor, scope, entry)
-    with transaction.atomic():
+        new = _creation(scope, entry)
+        store.writer.write(new)
+        return new.document
+    with transaction.atomic(), connection.cursor() as cursor:
         template = using.find(scope, entry.template_id)
         prompt = using.use(template, entry.values)
         given = {
@@ -49,14 +52,16 @@ def start(cursor, scope: Scope, entry: ConversationEntry) -> dict:
         for name, value in given.items():
             if getattr(entry, name) is None:
                 setattr(entry, name, value)
-        return _store(cursor, scope, entry, prompt["messages"])
+        new = _creation(scope, entry, prompt["messages"])
+        store.create(cursor, new)
+    return new.document
 
 
 def temperature(entry: ConversationEntry) -> float:
     return DEFAULT_TEMPERATURE if entry.temperature is None else float(entry.temperature)
 
 
-def _store(cursor, scope: Scope, entry: ConversationEntry, messages: Sequence[dict] = ()) -> dict:
+def _creation(scope: Scope, entry: ConversationEntry, messages: Sequence[dict] = ()) -> Creation:
     at = datetime.now(UTC)
     new = NewConversation(
         id=ids.uuid7(at),
@@ -71,7 +76,7 @@ def _store(cursor, scope: Scope, entry: ConversationEntry, messages: Sequence[di
         profile=entry.profile,
         template_id=entry.template_id,
     )
-    return store.create(cursor, scope, new, _first_messages(messages, at))
+    return store.creation(scope, new, _first_messages(messages, at))
 
 
 def _first_messages(messages: Sequence[dict], at: datetime) -> list[NewMessage]:

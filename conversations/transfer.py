@@ -83,7 +83,7 @@ def import_lines(scope: Scope, body: bytes) -> dict:
                 new = _conversation(entry, messages)
                 if entry.id in owners:
                     new = replace(new, id=ids.uuid7(new.created_at))
-                store.create(cursor, scope, new, messages)
+                store.create(cursor, store.creation(scope, new, messages))
                 owners[entry.id] = scope.project_id
                 done["imported"] += 1
                 done["messages"] += len(messages)

@@ -53,8 +53,7 @@ class ConversationsView(APIView):
     )
     def post(self, request):
         entry = ConversationEntrySerializer.read(request.data, request=request)
-        with connection.cursor() as cursor:
-            return Response(starting.start(cursor, request.auth, entry))
+        return Response(starting.start(request.auth, entry))
 
     @extend_schema(
         tags=_TAGS,
@@ -207,8 +206,7 @@ class CallView(APIView):
     )
     def post(self, request):
         entry = CallEntrySerializer.read(request.data, request=request)
-        with connection.cursor() as cursor:
-            return Response(calls.log(cursor, request.auth, entry))
+        return Response(calls.log(request.auth, entry))
 
 
 class OldMessagesView(APIView):

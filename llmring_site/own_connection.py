@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from llmring_site import startup
 from llmring_site.embedded import EmbeddedDatabaseError
@@ -34,11 +35,20 @@ def connect() -> psycopg.Connection:
     return psycopg.connect(**parameters, autocommit=True)
 
 
-class _PreparedCursor(psycopg.Cursor):
+class _FastCursor(psycopg.Cursor):
     """Prepares every statement at its first use: planning it costs as much as running it."""
 
-    def execute(self, query, params=None, **options):
-        return super().execute(query, params, prepare=True, binary=True, **options)
+    prepares = True  # until a pooler turns out to mix connections
+
+    def execute(self, query, params=None):
+        if not _FastCursor.prepares:
+            return super().execute(query, params, prepare=False, binary=True)
+        try:
+            return super().execute(query, params, prepare=True, binary=True)
+        except (InvalidSqlStatementName, DuplicatePreparedStatement):
+            # An old pooler in transaction mode; the statement itself was not run.
+            _FastCursor.prepares = False
+            return self.execute(query, params)
 
 
 @contextmanager
@@ -49,10 +59,10 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
     the connection through its wrapper: both cost more than a small statement.
     """
     if connection.connection is not None:  # ours already: a second one could be waited for in vain
-        yield _PreparedCursor(connection.connection)
+        yield psycopg.Cursor(connection.connection)
         return
     connection.pool.open()
     with connection.pool.connection() as pooled:
         # Django's cursors never prepare, whatever this says.
         pooled.prepare_threshold = 0
-        yield _PreparedCursor(pooled)
+        yield _FastCursor(pooled)
