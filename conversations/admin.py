@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
-from conversations import chat
+from conversations import chat, search
 from conversations.models import Conversation, Message
 from llmring_site.admin import ReadOnlyAdmin, pretty_json
 
@@ -48,7 +48,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         try:
             UUID(term)
         except ValueError:
-            return (queryset.mentioning(term) if term else queryset), False
+            return (search.matching(queryset, term) if term else queryset), False
         return super().get_search_results(request, queryset, search_term)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):

@@ -35,7 +35,7 @@ def append(
         reading.conversation(cursor, scope, conversation_id)
         return []
     at = datetime.now(UTC)
-    messages = [rows.message(entry, level, at) for entry in entries]
+    messages = rows.messages(entries, level, at)
     if not store.append(cursor, scope, conversation_id, messages):
         raise reading.not_found()
     return [documents.stored_message(row, conversation_id) for row in messages]

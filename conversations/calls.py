@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-import orjson
 from django.db import connection, transaction
 
 from conversations import hooks, privacy, rows, store
@@ -16,11 +15,13 @@ from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageE
 from conversations.hooks import FinishedCall
 from conversations.models import Conversation, Message
 from conversations.rows import NewConversation, NewMessage
-from llmring_site import ids, media
+from llmring_site import ids
 from llmring_site.fields import twelve_places
 from llmring_site.scoping import Scope
 from registry_proxy import pricing
 from registry_proxy.prices import Tokens
+
+_FREE = Decimal(0)
 
 
 class _Cost(NamedTuple):
@@ -38,9 +39,10 @@ def log(scope: Scope, call: CallEntry) -> dict:
     if level == privacy.NONE:
         return {"conversation_id": "", "message_id": "", "receipt": None}
     at = datetime.now(UTC)
-    sent = [rows.message(_entry(message), level, at) for message in call.messages]
     cost = _cost(call)
-    messages = [*sent, _answer(call, cost, level, at)]
+    entries = [*map(_entry, call.messages), _answer(call, cost)]
+    messages = rows.messages(entries, level, at)
+    messages[-1].cost = cost.amount  # none, and not 0, when it is not known
     if hooks.issue_receipt or call.metadata.conversation_id is not None:
         return _log_in_transaction(scope, call, messages, cost)
     id = ids.uuid7(at)
@@ -121,14 +123,14 @@ def _entry(message: LoggedMessage) -> MessageEntry:
     )
 
 
-def _answer(call: CallEntry, cost: _Cost, level: str, at: datetime) -> NewMessage:
+def _answer(call: CallEntry, cost: _Cost) -> MessageEntry:
     response, numbers = call.response, call.metadata
     known = {
         "cached_tokens": numbers.cached_tokens,
         "input_cost": numbers.input_cost,
         "output_cost": numbers.output_cost,
     }
-    entry = MessageEntry(
+    return MessageEntry(
         role="assistant",
         content=response.content,
         tool_calls=response.tool_calls,
@@ -139,19 +141,11 @@ def _answer(call: CallEntry, cost: _Cost, level: str, at: datetime) -> NewMessag
             "finish_reason": response.finish_reason,
             "usage": response.usage,
             "provider": numbers.provider,
-            "cost": cost.amount or Decimal(0),
+            "cost": cost.amount or _FREE,
             "cost_source": cost.source,
             **{name: value for name, value in known.items() if value is not None},
         },
     )
-    row = rows.message(entry, level, at)
-    if cost.amount is None:
-        row.cost = None
-    row.metadata = {
-        name: orjson.Fragment(media.plain(value)) if isinstance(value, Decimal) else value
-        for name, value in row.metadata.items()
-    }
-    return row
 
 
 def _model(call: CallEntry) -> str:

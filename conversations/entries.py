@@ -9,6 +9,7 @@ Source: docs/http-contract/conversations.md.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -16,7 +17,7 @@ import msgspec
 from rest_framework import serializers
 
 from conversations import privacy
-from llmring_site.fields import INT32_MAX, JSONField, NumberField
+from llmring_site.fields import INT32_MAX, JSONField, NumberField, twelve_places
 
 MOST_MESSAGES = 10_000  # of one call
 
@@ -58,11 +59,6 @@ class MessageEntry(msgspec.Struct, kw_only=True):
         """The JSON values inside."""
         content = self.content if not isinstance(self.content, str) else None
         return filter(None, (content, self.tool_calls, self.tool_results, self.metadata))
-
-    @property
-    def cost(self) -> Decimal | None:
-        """`metadata.cost`, in US dollars; None without one. Raises as `money`."""
-        return money((self.metadata or {}).get("cost"))
 
 
 class BatchEntry(msgspec.Struct, kw_only=True):
@@ -147,6 +143,7 @@ _decoders = {
     for kind in (ConversationEntry, MessageEntry, BatchEntry, CallEntry, ImportedConversation)
 }
 _DOLLARS = NumberField(min_value=0)
+_MOST_DOLLARS = float(NumberField.LARGEST)
 _STORABLE = JSONField()
 # So few brackets cannot nest too deeply, whatever they enclose.
 _FEW_BRACKETS = 60
@@ -178,8 +175,8 @@ def _check_costs(entry) -> None:
         for value in (entry.metadata.cost, entry.metadata.input_cost, entry.metadata.output_cost):
             money(value)
     for message in _messages(entry):
-        if message.metadata:
-            money(message.metadata.get("cost"))
+        if message.metadata and "cost" in message.metadata:
+            money(message.metadata["cost"])
 
 
 def _messages(entry) -> Sequence:
@@ -187,11 +184,18 @@ def _messages(entry) -> Sequence:
     return getattr(entry, "messages", (entry,) if isinstance(entry, MessageEntry) else ())
 
 
+@lru_cache(10_000)  # in a batch, most messages cost the same
+def _dollars(text: str) -> Decimal:
+    return twelve_places(Decimal(text))
+
+
 def money(value: object) -> Decimal | None:
     """An amount of US dollars, exactly as written; None for null.
 
     Raises rest_framework's ValidationError for what is none.
     """
+    if type(value) is float and 0 <= value <= _MOST_DOLLARS:
+        return _dollars(repr(value))
     if value is None or isinstance(value, Decimal):
         return value
     return _DOLLARS.to_internal_value(value)

@@ -1,13 +1,9 @@
-from uuid import UUID
-
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from conversations import words
 from llmring_site.ids import uuid7
 from llmring_site.scoping import ScopedQuerySet
 
@@ -17,24 +13,6 @@ class Role(models.TextChoices):
     USER = "user", "user"
     ASSISTANT = "assistant", "assistant"
     TOOL = "tool", "tool"
-
-
-class ConversationQuerySet(ScopedQuerySet):
-    def mentioning(self, text: str, *, project_id: UUID | None = None):
-        """Conversations in which every word of `text` occurs, in the title or in any message.
-
-        None of them when `text` has no word at all. With `project_id` the index
-        does not read what other projects wrote.
-        """
-        wanted = words.of(text)
-        if not wanted:
-            return self.none()
-        found = self
-        for word in wanted:
-            # Not one query for all words: each may occur in another message.
-            rows = ConversationWords.objects.containing(word, project_id=project_id)
-            found = found.filter(id__in=rows.values("conversation_id"))
-        return found
 
 
 class Conversation(models.Model):
@@ -73,7 +51,7 @@ class Conversation(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
     last_message_at = models.DateTimeField(null=True)
 
-    objects = ConversationQuerySet.as_manager()
+    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "conversations"
@@ -154,19 +132,10 @@ class Message(models.Model):
         return f"{self.role} {self.timestamp:%Y-%m-%d %H:%M:%S}"
 
 
-class ConversationWordsQuerySet(ScopedQuerySet):
-    def containing(self, word: str, *, project_id: UUID | None = None):
-        query = words.query(word, project_id)
-        return self.filter(
-            RawSQL("words @@ %s::tsquery", [query], output_field=models.BooleanField())
-        )
-
-
 class ConversationWords(models.Model):
     """The words of a title, or of the messages written by one call, for searching.
 
-    One row for a call, not for each message: a tenth of the index work. Every
-    row also holds its project as a word (conversations/words.py).
+    One row for a call, not for each message: a tenth of the index work.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -177,7 +146,7 @@ class ConversationWords(models.Model):
     is_title = models.BooleanField(default=False)
     words = SearchVectorField()
 
-    objects = ConversationWordsQuerySet.as_manager()
+    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "conversation_words"

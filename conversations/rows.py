@@ -1,14 +1,14 @@
 """From what a client sent to the rows that are stored, at a privacy level."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from conversations import privacy, words
-from conversations.entries import MessageEntry
-from llmring_site import ids, media
+from conversations.entries import MessageEntry, money
+from llmring_site import ids
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class NewMessage:
     input_tokens: int | None
     output_tokens: int | None
     token_count: int | None
-    cost: str | None  # decimal text: JSON has no Decimal
+    cost: Decimal | None
     timestamp: datetime
     receipt_id: str | None = None
     # Set when the message is the first, second, … of a new conversation.
@@ -75,17 +75,24 @@ class Counts:
             counts.input_tokens += message.input_tokens or 0
             counts.output_tokens += message.output_tokens or 0
             if message.cost is not None:
-                counts.cost += Decimal(message.cost)
+                counts.cost += message.cost
             if counts.last_at is None or message.timestamp > counts.last_at:
                 counts.last_at = message.timestamp
         return counts
 
 
-def message(entry: MessageEntry, level: str, at: datetime) -> NewMessage:
-    """The row of an entry at privacy level `full` or `metadata`."""
+def messages(entries: Sequence[MessageEntry], level: str, at: datetime) -> list[NewMessage]:
+    """The rows of entries of one moment, at privacy level `full` or `metadata`."""
+    return [
+        _message(entry, level, at, id)
+        for entry, id in zip(entries, ids.several(at, len(entries)), strict=True)
+    ]
+
+
+def _message(entry: MessageEntry, level: str, at: datetime, id: UUID) -> NewMessage:
     content, metadata = entry.content, entry.metadata or {}
     tool_calls, tool_results = entry.tool_calls, entry.tool_results
-    cost = entry.cost
+    cost = money(metadata.get("cost"))
     content_hash = privacy.content_hash(content)
     if level != privacy.FULL:
         content = None
@@ -93,25 +100,25 @@ def message(entry: MessageEntry, level: str, at: datetime) -> NewMessage:
         tool_calls, tool_results = privacy.digests(tool_calls), privacy.digests(tool_results)
     is_text = isinstance(content, str)
     return NewMessage(
-        id=ids.uuid7(at),
-        role=entry.role,
-        content=content if is_text else None,
-        content_parts=None if is_text else content,
-        content_hash=content_hash,
-        tool_calls=tool_calls,
-        tool_results=tool_results,
-        metadata=metadata,
-        input_tokens=entry.input_tokens,
-        output_tokens=entry.output_tokens,
-        token_count=entry.token_count,
-        cost=None if cost is None else media.plain(cost),
-        timestamp=at,
+        id,
+        entry.role,
+        content if is_text else None,
+        None if is_text else content,
+        content_hash,
+        tool_calls,
+        tool_results,
+        metadata,
+        entry.input_tokens,
+        entry.output_tokens,
+        entry.token_count,
+        cost,
+        at,
     )
 
 
-def searchable(messages: Iterable[NewMessage], project_id: UUID) -> list[str]:
+def searchable(messages: Iterable[NewMessage]) -> list[str]:
     """The documents by which the messages' texts are found (conversations/words.py)."""
-    return words.documents((text for row in messages for text in _texts(row)), project_id)
+    return words.documents(text for row in messages for text in _texts(row))
 
 
 def _texts(row: NewMessage) -> Iterable[str]:

@@ -83,4 +83,4 @@ def _first_messages(messages: Sequence[dict], at: datetime) -> list[NewMessage]:
     level = privacy.effective(privacy.FULL)
     if level == privacy.NONE:
         return []
-    return [rows.message(MessageEntry(**message), level, at) for message in messages]
+    return rows.messages([MessageEntry(**message) for message in messages], level, at)

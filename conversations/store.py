@@ -149,7 +149,7 @@ def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] 
     for position, message in enumerate(messages, start=1):
         message.conversation_id, message.position = new.id, position
         message.project_id, message.api_key_id = scope.project_id, scope.api_key_id
-    found = _title(new.title, scope, new.created_at) + _texts(messages, scope)
+    found = _title(new.title, new.created_at) + _texts(messages)
     owner = {"conversation_id": new.id, "project_id": scope.project_id}
     row = {
         "project_id": scope.project_id,
@@ -190,7 +190,7 @@ def _parameters(creations: Sequence[Creation]) -> list[str]:
 
 def _items(values: Sequence) -> bytes:
     """The JSON of a list without its brackets."""
-    return orjson.dumps(values)[1:-1]
+    return media.dumps(values)[1:-1]
 
 
 def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
@@ -198,7 +198,7 @@ def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMe
 
     `cursor` is Django's or own_connection's.
     """
-    counts, found = Counts.of(messages), _texts(messages, scope)
+    counts, found = Counts.of(messages), _texts(messages)
     cursor.execute(
         _LENGTHEN + (_FIND if found else "") + _APPEND,
         {
@@ -211,7 +211,7 @@ def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMe
             "cost": counts.cost,
             "last_at": counts.last_at,
             "words": orjson.dumps(found).decode(),
-            "messages": orjson.dumps(messages).decode(),
+            "messages": media.dumps(messages).decode(),
         },
     )
     return cursor.rowcount > 0
@@ -232,18 +232,18 @@ def change(cursor, scope: Scope, conversation_id: UUID, changes: dict) -> None:
         "DELETE FROM conversation_words WHERE conversation_id = %s AND is_title", [conversation_id]
     )
     owner = {"conversation_id": conversation_id, "project_id": scope.project_id}
-    found = [owner | document for document in _title(changes["title"], scope, now)]
+    found = [owner | document for document in _title(changes["title"], now)]
     cursor.execute(_RETITLE, [orjson.dumps(found).decode()])
 
 
-def _title(title: str | None, scope: Scope, at: datetime) -> list[dict]:
+def _title(title: str | None, at: datetime) -> list[dict]:
     return [
         {"id": uuid7(at), "is_title": True, "words": text}
-        for text in words.documents([title or ""], scope.project_id)
+        for text in words.documents([title or ""])
     ]
 
 
-def _texts(messages: Sequence[NewMessage], scope: Scope) -> list[dict]:
+def _texts(messages: Sequence[NewMessage]) -> list[dict]:
     """Documents for search, one for all messages of a moment: they are forgotten together."""
     by_moment: dict[datetime, list[NewMessage]] = {}
     for message in messages:
@@ -251,5 +251,5 @@ def _texts(messages: Sequence[NewMessage], scope: Scope) -> list[dict]:
     return [
         {"id": uuid7(at), "is_title": False, "words": text}
         for at, written in by_moment.items()
-        for text in rows.searchable(written, scope.project_id)
+        for text in rows.searchable(written)
     ]

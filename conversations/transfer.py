@@ -125,7 +125,7 @@ def _is_usual(at: datetime) -> bool:
 
 
 def _message(entry: ImportedMessage, level: str) -> NewMessage:
-    row = rows.message(entry, level, entry.timestamp)
+    (row,) = rows.messages([entry], level, entry.timestamp)
     # Of a content that was hidden where the export was made, only this is known.
     row.content_hash = row.content_hash or entry.content_hash
     return row

@@ -14,6 +14,7 @@ from conversations import (
     examples,
     reading,
     retention,
+    search,
     starting,
     store,
     transfer,
@@ -72,9 +73,11 @@ class ConversationsView(APIView):
                 found = found.filter(**{name: query[name]})
         if "project_id" in query:
             found = found.filter(project_label=query["project_id"])
+        limit, offset = query["limit"], query["offset"]
         if "q" in query:
-            found = found.mentioning(query["q"], project_id=request.auth.project_id)
-        page = found[query["offset"] : query["offset"] + query["limit"]]
+            page = search.page(found, query["q"], limit=limit, offset=offset)
+        else:
+            page = found[offset : offset + limit]
         rows = page.values_list(*documents.CONVERSATION.values())
         return Response([documents.conversation(row) for row in rows])
 
