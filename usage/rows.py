@@ -16,6 +16,7 @@ from usage.entries import LogEntry, tokens_of
 from usage.models import CostSource
 
 _FREE = Decimal(0)
+_UUID_LENGTH = 36  # written with hyphens, as our replies write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,21 @@ def make(
             "event_id": event_id,
             "fingerprint": fingerprint,
             "metadata": entry.metadata,
+            "named_conversation": _named_conversation(entry),
         }
     )
     return Row(id, scope.project_id, at, cost, source, event_id, fingerprint, text)
+
+
+def _named_conversation(entry: LogEntry) -> UUID | None:
+    """The conversation that the client says the call belongs to, in either of two places."""
+    for name in (entry.metadata.get("conversation_id"), entry.id_at_origin):
+        if isinstance(name, str) and len(name) == _UUID_LENGTH:
+            try:
+                return UUID(name)
+            except ValueError:
+                continue
+    return None
 
 
 def fingerprint(*parts: bytes) -> str:
