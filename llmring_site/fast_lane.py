@@ -52,6 +52,7 @@ _COMMON = [
 def routes() -> dict[tuple[str, str], FastView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from conversations import fast as conversations
+    from receipts import fast as receipts
     from registry_proxy.fast import registry
     from usage import fast as usage
 
@@ -59,6 +60,8 @@ def routes() -> dict[tuple[str, str], FastView]:
         ("POST", "/api/v1/log"): usage.log,
         ("GET", "/api/v1/logs"): usage.logs,
         ("GET", "/api/v1/stats"): usage.stats,
+        ("POST", "/api/v1/receipts/issue"): receipts.issue,
+        ("POST", "/api/v1/receipts/verify"): receipts.verify,
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }

@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "templates_app",
     "conversations",
     "aliases",
+    "receipts",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id

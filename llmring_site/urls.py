@@ -34,6 +34,7 @@ urlpatterns = [
     # Clients use both prefixes, one and the same client included.
     path("", include("conversations.urls")),
     path("api/v1/", include("conversations.urls")),
+    path("", include("receipts.urls")),
 ]
 
 handler400 = errors.bad_request

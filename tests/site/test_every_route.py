@@ -9,7 +9,12 @@ from drf_spectacular.validation import validate_schema
 
 from tests.client import ApiClient
 
-PUBLIC = ("/", "/health", "/live", "/ready", "/registry", "/registry.json")
+PUBLIC = (
+    *("/", "/health", "/live", "/ready", "/registry", "/registry.json"),
+    *("/receipts/public-key.pem", "/receipts/public-key.jwk", "/receipts/public-keys.json"),
+    *("/api/v1/receipts/public-key.pem", "/api/v1/receipts/public-keys.json"),
+    "/api/v1/receipts/verify",
+)
 SOME_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 

@@ -1,0 +1,24 @@
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
+
+
+class ReceiptsConfig(AppConfig):
+    name = "receipts"
+
+    def ready(self) -> None:
+        from receipts import calls, keyring
+
+        signing = keyring.configured().signing  # keys that cannot be used end the start here
+        post_migrate.connect(_register_key, sender=self)
+        if signing and apps.is_installed("conversations"):
+            from conversations import hooks
+
+            hooks.issue_receipt = calls.issue
+
+
+def _register_key(plan=None, **kwargs) -> None:
+    """At every start: the key that signs from now on, so that it stays listed for good."""
+    from receipts import keyring
+
+    if plan is not None:  # `flush` sends the signal too, without a plan
+        keyring.register_signing_key()

@@ -1,0 +1,88 @@
+"""The receipt of a call that `POST /conversations/log` stores.
+
+The conversations app calls this through its hook, inside the transaction that
+stores the call, so there is never one without the other.
+Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from llmring_site.scoping import Scope
+from receipts import issuing, keyring, pricing, storing
+from receipts.canonical import LARGEST_INTEGER
+from receipts.models import ReceiptLog
+
+
+class FinishedCall(Protocol):
+    """What the hook tells of a call (conversations/hooks.py)."""
+
+    conversation_id: UUID
+    at: datetime
+    provider: str
+    model: str
+    alias: str | None
+    profile: str | None
+    lock_digest: str | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: Decimal | None
+    input_cost: Decimal | None
+    output_cost: Decimal | None
+
+
+def issue(call: FinishedCall, scope: Scope) -> dict | None:
+    """The stored flat receipt of the call, which thereby counts as certified.
+
+    None without a signing key, and for numbers that no receipt can state: the
+    call is worth more than its receipt.
+    """
+    if keyring.configured().signing is None:
+        return None
+    input_cost, output_cost, total = _costs(call)
+    if max(total, call.input_tokens + call.output_tokens) > LARGEST_INTEGER:
+        return None
+    key = keyring.signing_key()
+    document = issuing.flat(
+        {
+            "timestamp": issuing.time_text(call.at),
+            "alias": call.alias or "default",
+            "profile": call.profile,
+            "lock_digest": call.lock_digest,
+            "provider": call.provider,
+            "model": call.model,
+            "prompt_tokens": call.input_tokens,
+            "completion_tokens": call.output_tokens,
+            "total_tokens": call.input_tokens + call.output_tokens,
+            "input_cost": float(input_cost),
+            "output_cost": float(output_cost),
+            "total_cost": float(total),
+        }
+    )
+    signed = issuing.sign(document, key)
+    row = storing.row_of(signed, document, key.id, scope)
+    storing.insert(row)
+    ReceiptLog.objects.create(
+        project_id=scope.project_id,
+        receipt=row,
+        log_id=call.conversation_id,
+        log_type="conversation",
+        counted=True,
+        since_last=False,
+        certified_at=call.at,
+    )
+    return signed.document
+
+
+def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
+    """The prompt's part, the completion's part, and the whole; zero when nothing is known."""
+    total = call.cost or Decimal(0)
+    if call.input_cost is not None and call.output_cost is not None:
+        return call.input_cost, call.output_cost, total
+    part = pricing.prompt_part(
+        total, call.provider, call.model, call.input_tokens, call.output_tokens, call.cached_tokens
+    )
+    return part, total - part, total

@@ -1,0 +1,119 @@
+from django.db import models
+
+from llmring_site.ids import uuid7
+from llmring_site.scoping import ScopedQuerySet
+from receipts import keyring, reading, verification
+from receipts.forms import FLAT, NESTED
+from receipts.keys import PublicKey
+
+
+class ReceiptKey(models.Model):
+    """A public key that has signed here. It stays listed, and verifies, for good."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    key_id = models.CharField(max_length=255, unique=True)
+    public_key = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(auto_now_add=True, help_text="When it first signed.")
+
+    class Meta:
+        db_table = "receipt_keys"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.key_id
+
+    @property
+    def key(self) -> PublicKey:
+        return PublicKey(bytes(self.public_key), self.key_id)
+
+
+class Receipt(models.Model):
+    """A signed document, stored as it was signed. The columns beside it only find and list it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that stored it.")
+    receipt_id = models.CharField(max_length=255, help_text="The issuer's id of the receipt.")
+    form = models.CharField(max_length=6, choices={NESTED: "nested", FLAT: "flat"})
+    receipt_type = models.CharField(
+        max_length=6, choices={"single": "one call", "batch": "several calls"}
+    )
+    timestamp = models.DateTimeField(help_text="The time that the receipt states.")
+    provider = models.CharField(max_length=255)
+    model = models.CharField(max_length=255)
+    alias = models.CharField(max_length=255)
+    profile = models.CharField(max_length=255)
+    total_tokens = models.BigIntegerField()
+    total_cost = models.DecimalField(max_digits=38, decimal_places=12, help_text="US dollars.")
+    key_id = models.CharField(max_length=255, help_text="The key that signed it.")
+    document = models.TextField(help_text="RFC 8785 text of the whole receipt, signature included.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "receipts"
+        ordering = ["-timestamp", "-id"]
+        indexes = [
+            models.Index(fields=["project_id", "-timestamp", "-id"], name="receipts_project_newest")
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["project_id", "receipt_id"], name="receipt_id_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.receipt_id
+
+    @property
+    def content(self) -> dict:
+        """The document's value."""
+        return reading.read(self.document.encode())
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the stored text bears a signature of a known key, computed now."""
+        try:
+            verification.verify(self.content, keyring.known())
+        except (reading.Unreadable, verification.NotValid):
+            return False
+        return True
+
+
+class ReceiptLog(models.Model):
+    """A log that a receipt certifies. Both ends are plain ids: a receipt may have a million.
+
+    Keys begin with the project, as those of the ledger do: they can be joined by
+    order, and sharded together.
+
+    A conversation whose calls are in the ledger is counted by them; it has a row
+    that is not `counted`, so that it is not certified once more without them.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "receipt", "log_id")
+    project_id = models.UUIDField()
+    receipt = models.ForeignKey(
+        Receipt, models.CASCADE, db_constraint=False, db_index=False, related_name="logs"
+    )
+    log_id = models.UUIDField()
+    log_type = models.CharField(
+        max_length=12, choices={"usage": "usage log", "conversation": "conversation"}
+    )
+    counted = models.BooleanField(help_text="Whether its numbers are in the receipt's sums.")
+    since_last = models.BooleanField(help_text="Whether the receipt took what no other had.")
+    certified_at = models.DateTimeField()
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "receipt_logs"
+        indexes = [models.Index(fields=["project_id", "log_id"], name="receipt_logs_log_id")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "log_id"],
+                condition=models.Q(since_last=True, counted=True),
+                name="receipt_logs_once_since_last",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.log_type} {self.log_id}"

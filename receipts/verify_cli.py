@@ -1,0 +1,94 @@
+"""`llmring-verify receipt.json --key public.pem`: valid, or why not. No server, no network.
+
+Exit status: 0 valid, 1 not valid, 2 the files cannot be used.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from receipts import keys, verification
+from receipts.forms import id_of
+from receipts.keys import BadKey, PublicKey
+from receipts.reading import Unreadable, read
+
+_VALID, _NOT_VALID, _UNUSABLE = 0, 1, 2
+
+
+class _Unusable(Exception):
+    """A file cannot be read; the text says why."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("llmring-verify", description=__doc__.split("\n")[0])
+    parser.add_argument("receipt", help="file with the receipt's JSON; - for standard input")
+    parser.add_argument(
+        "--key",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="public key: PEM, JWK, a public-keys.json, or base64; may be given more than once",
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        document = _document(chosen.receipt)
+        named = document.get("key_id")
+        id = named if isinstance(named, str) else ""
+        known = [key for path in chosen.key for key in _keys(path, id)]
+    except _Unusable as error:
+        print(f"llmring-verify: {error}", file=sys.stderr)
+        sys.exit(_UNUSABLE)
+    try:
+        found = verification.verify(document, known)
+    except verification.NotValid as error:
+        print(f"not valid: {error}")
+        sys.exit(_NOT_VALID)
+    spelling = "" if found.spelling == "as received" else f" ({found.spelling} spelling)"
+    print(f"valid: receipt {id_of(document)}, Ed25519, key {found.key.id}{spelling}")
+    sys.exit(_VALID)
+
+
+def _text(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise _Unusable(f"{path}: {error.strerror}") from None
+
+
+def _document(path: str) -> dict:
+    try:
+        document = read(_text(path))
+    except Unreadable as error:
+        raise _Unusable(f"{path}: {error}") from None
+    # The server's replies wrap it, and so do requests to store one.
+    if isinstance(document, dict) and isinstance(document.get("receipt"), dict):
+        document = document["receipt"]
+    if not isinstance(document, dict):
+        raise _Unusable(f"{path}: a receipt is a JSON object")
+    return document
+
+
+def _keys(path: str, id: str) -> list[PublicKey]:
+    """The keys of a file; those that carry no id of their own get `id`."""
+    text = _text(path).decode(errors="replace").strip()
+    try:
+        if not text.startswith(("{", "[")):
+            return [PublicKey.parse(text, id)]
+        return [_from_json(entry, id) for entry in _entries(read(text.encode()))]
+    except (BadKey, Unreadable) as error:
+        raise _Unusable(f"{path}: {error}") from None
+
+
+def _entries(document: object) -> list:
+    if isinstance(document, dict):
+        document = document.get("keys", [document])
+    if not isinstance(document, list):
+        raise BadKey("holds no list of keys")
+    return document
+
+
+def _from_json(entry: object, id: str) -> PublicKey:
+    text = isinstance(entry, dict) and (entry.get("x") or entry.get("public_key"))
+    if not isinstance(text, str):
+        raise BadKey("has an entry without a key (x or public_key)")
+    return PublicKey(keys.decode(text), str(entry.get("kid") or entry.get("key_id") or id))

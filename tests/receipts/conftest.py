@@ -1,0 +1,23 @@
+"""What the tests of receipts share: a server that signs with the contract's key."""
+
+import pytest
+
+from receipts import keyring
+from tests.receipts import vectors
+
+
+@pytest.fixture(autouse=True)
+def forgotten_keys():
+    """Tests empty the table of keys behind the process's back."""
+    keyring.forget()
+    yield
+    keyring.forget()
+
+
+@pytest.fixture
+def signing(db_all, settings):
+    """The settings with the key of the contract's vectors."""
+    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
+    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
+    settings.RECEIPTS_KEY_ID = "k-2025"
+    return settings

@@ -1,0 +1,180 @@
+"""Conversations and their calls in the ledger: each call is certified, and counts, once."""
+
+import pytest
+
+from receipts import calls, verification
+from receipts.models import Receipt, ReceiptLog
+from tests.receipts import vectors
+from tests.receipts.ledger import log
+
+hooks = pytest.importorskip("conversations.hooks")
+
+GENERATE = "/api/v1/receipts/generate"
+UNCERTIFIED = "/api/v1/receipts/uncertified"
+SINCE = {"since_last_receipt": True}
+pytestmark = pytest.mark.usefixtures("signing")
+
+
+def converse(api, **metadata) -> dict:
+    """A whole call, logged as the client does."""
+    numbers = {"input_tokens": 10, "output_tokens": 5, "cost": 0.25, **metadata}
+    return api.send(
+        "POST",
+        "/api/v1/conversations/log",
+        {
+            "messages": [{"role": "user", "content": "Hello"}],
+            "response": {"content": "Hi", "model": "gpt-4o", "finish_reason": "stop"},
+            "metadata": {"provider": "openai", "model": "gpt-4o", "alias": "deep", **numbers},
+        },
+    )
+
+
+def summary(reply) -> dict:
+    return reply["receipt"]["batch_summary"]
+
+
+def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
+    talk = converse(api)["conversation_id"]
+    (shown,) = api.read(UNCERTIFIED)["logs"]
+    assert {name: shown[name] for name in shown if name != "timestamp"} == {
+        "id": talk,
+        "type": "conversation",
+        "alias": "deep",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cached_input_tokens": 0,
+        "cost": 0.25,
+    }
+    reply = api.send("POST", GENERATE, SINCE)
+    receipt = reply["receipt"]
+    assert reply["certified_count"] == 1
+    assert (receipt["receipt_type"], receipt["model"], receipt["total_cost"]) == (
+        "single",
+        "gpt-4o",
+        0.25,
+    )
+    found = summary(reply)
+    assert (found["conversation_ids"], found["log_ids"]) == ([talk], [])
+    assert (found["total_conversations"], found["total_calls"]) == (1, 1)
+    logs = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
+    assert [(entry["id"], entry["type"], entry["cost"]) for entry in logs] == [
+        (talk, "conversation", 0.25)
+    ]
+    assert api.read(UNCERTIFIED)["total"] == 0
+
+
+@pytest.mark.parametrize("way", ["since", "range", "ids", "conversation"])
+def test_a_conversation_and_its_call_count_once(api, way):
+    """The client writes both: the conversation, then the call that names it."""
+    talk = converse(api)["conversation_id"]
+    call = log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
+    assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [call]
+    body = {
+        "since": SINCE,
+        "range": {"start_date": "2026-01-01", "end_date": "2999-01-01"},
+        "ids": {"log_ids": [talk, call]},
+        "conversation": {"conversation_id": talk},
+    }[way]
+    reply = api.send("POST", GENERATE, body)
+    found = summary(reply)
+    assert (reply["certified_count"], reply["receipt"]["total_cost"]) == (1, 0.25)
+    assert (found["conversation_ids"], found["log_ids"]) == ([talk], [call])
+    api.send("POST", GENERATE, SINCE, expect=400)
+
+
+def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_with_it(api):
+    talk = converse(api)["conversation_id"]
+    api.send("POST", GENERATE, SINCE)
+    log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
+    assert api.read(UNCERTIFIED)["total"] == 0
+    api.send("POST", GENERATE, SINCE, expect=400)
+
+
+def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
+    talk = converse(api)["conversation_id"]
+    metadata = {"metadata": {"conversation_id": talk}, "id_at_origin": talk}
+    log(api, **metadata)
+    api.send("POST", GENERATE, SINCE)
+    later = log(api, **metadata)
+    assert summary(api.send("POST", GENERATE, SINCE))["log_ids"] == [later]
+
+
+def test_a_conversation_whose_calls_were_deleted_is_not_certified_again(api):
+    from usage.models import UsageLog
+
+    talk = converse(api)["conversation_id"]
+    log(api, metadata={"conversation_id": talk}, id_at_origin=talk)
+    api.send("POST", GENERATE, SINCE)
+    UsageLog.objects.all().delete()
+    assert api.read(UNCERTIFIED)["total"] == 0
+
+
+def test_empty_conversations_and_strangers_are_no_logs(api, other_api):
+    api.send("POST", "/api/v1/conversations", {"title": "not begun"})
+    talk = converse(other_api)["conversation_id"]
+    assert api.read(UNCERTIFIED)["total"] == 0
+    api.send("POST", GENERATE, {"conversation_id": talk}, expect=400)
+    api.send("POST", GENERATE, {"log_ids": [talk]}, expect=400)
+
+
+def test_conversations_come_before_calls(api):
+    talks = [converse(api)["conversation_id"] for _ in range(2)]
+    call = log(api)
+    assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [*reversed(talks), call]
+    page = api.read(UNCERTIFIED, {"limit": 2, "offset": 1})
+    assert [entry["id"] for entry in page["logs"]] == [talks[0], call]
+    assert page["total"] == 3
+    assert api.send("POST", GENERATE, SINCE)["receipt"]["provider"] == "openai"
+
+
+class TestReceiptsOfLoggedCalls:
+    @pytest.fixture(autouse=True)
+    def wired(self, monkeypatch):
+        """As at the start of a server that has a signing key."""
+        monkeypatch.setattr(hooks, "issue_receipt", calls.issue)
+
+    def test_a_logged_call_has_its_receipt(self, api):
+        reply = converse(api, profile="prod", lock_digest="sha256:00ff", cost=0.5)
+        receipt = reply["receipt"]
+        verification.verify(receipt, [vectors.KEY.public])
+        for name in ("receipt_id", "timestamp", "signature"):
+            receipt.pop(name)
+        assert receipt == {
+            "alias": "deep",
+            "profile": "prod",
+            "lock_digest": "sha256:00ff",
+            "provider": "openai",
+            "model": "gpt-4o",
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 15,
+            "input_cost": 0,
+            "output_cost": 0.5,
+            "total_cost": 0.5,
+        }
+        stored = Receipt.objects.get()
+        link = ReceiptLog.objects.get()
+        assert stored.is_verified and str(link.log_id) == reply["conversation_id"]
+
+    def test_stated_parts_stay(self, api):
+        receipt = converse(api, cost=None, input_cost=0.1, output_cost=0.2)["receipt"]
+        assert (receipt["input_cost"], receipt["output_cost"], receipt["total_cost"]) == (
+            0.1,
+            0.2,
+            0.3,
+        )
+
+    def test_it_certifies_the_call(self, api):
+        talk = converse(api)["conversation_id"]
+        log(api, metadata={"conversation_id": talk}, id_at_origin=talk)
+        assert api.read(UNCERTIFIED)["total"] == 0
+
+    def test_without_a_key_there_is_none(self, api, signing):
+        signing.RECEIPTS_PRIVATE_KEY = signing.RECEIPTS_PUBLIC_KEY = ""
+        assert converse(api)["receipt"] is None
+
+    def test_numbers_that_no_receipt_can_state_do_not_lose_the_call(self, api):
+        reply = converse(api, cost=1e17)
+        assert reply["receipt"] is None and reply["conversation_id"]

@@ -1,0 +1,99 @@
+"""`llmring-verify`: a program of its own, without Django and without network."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from receipts import verify_cli
+from tests.receipts import vectors
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Runs the program on a receipt and a key's text; returns its status and its output."""
+
+    def run(receipt, key=vectors.KEY.public.pem):
+        text = receipt if isinstance(receipt, str) else json.dumps(receipt)
+        (tmp_path / "receipt.json").write_text(text)
+        (tmp_path / "key").write_text(key if isinstance(key, str) else json.dumps(key))
+        with pytest.raises(SystemExit) as ended:
+            verify_cli.main([str(tmp_path / "receipt.json"), "--key", str(tmp_path / "key")])
+        shown = capsys.readouterr()
+        return ended.value.code, shown.out + shown.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [vectors.signed_flat(), vectors.flat_as_sent(), {"receipt": vectors.signed_nested()}],
+    ids=["flat", "older flat", "nested, wrapped"],
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        vectors.KEY.public.pem,
+        vectors.KEY.public.text,
+        vectors.KEY.public.jwk,
+        {"kty": "OKP", "crv": "Ed25519", "x": vectors.PUBLIC},
+        [vectors.OTHER_KEY.public.jwk, vectors.KEY.public.jwk],
+        {"keys": [{"key_id": "k-2025", "public_key": vectors.PUBLIC}]},
+    ],
+    ids=["PEM", "base64", "JWK", "JWK without id", "list of JWKs", "key document"],
+)
+def test_genuine_receipts_are_valid_with_every_form_of_the_key(run, receipt, key):
+    status, shown = run(receipt, key)
+    assert (status, shown[:7]) == (0, "valid: "), shown
+
+
+def test_the_reason_is_told(run):
+    assert run(vectors.signed_flat() | {"model": "gpt-5"}) == (
+        1,
+        "not valid: the signature does not match the document\n",
+    )
+    assert run(vectors.flat()) == (1, "not valid: the signature is missing\n")
+    assert run(vectors.signed_nested(), vectors.OTHER_KEY.public.jwk) == (
+        1,
+        "not valid: unknown key id 'k-2025'\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("receipt", "key", "reason"),
+    [
+        ('{"a":1,"a":2}', vectors.PUBLIC, '"a" occurs twice'),
+        ("[]", vectors.PUBLIC, "JSON object"),
+        ("{", vectors.PUBLIC, "position"),
+        ("{}", "x", "not base64"),
+        ("{}", "{}", "without a key"),
+        ("{}", '{"keys":{}}', "no list of keys"),
+    ],
+)
+def test_unusable_files_are_named(run, receipt, key, reason):
+    status, shown = run(receipt, key)
+    assert status == 2 and reason in shown
+
+
+def test_a_missing_file_is_named(capsys):
+    with pytest.raises(SystemExit) as ended:
+        verify_cli.main(["/nowhere/receipt.json", "--key", "/nowhere/key.pem"])
+    assert ended.value.code == 2
+    assert "/nowhere/receipt.json: No such file" in capsys.readouterr().err
+
+
+def test_the_program_needs_neither_django_nor_a_socket():
+    program = (
+        "import socket, sys; socket.socket = None; from receipts import verify_cli\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "assert not loaded & {'django', 'rest_framework', 'psycopg', 'llmring_site'}, loaded\n"
+        "verify_cli.main(['-', '--key', sys.argv[1]])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "/nowhere"], input=b"{}", capture_output=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        b"llmring-verify: /nowhere: No such file or directory\n",
+    )
