@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 
-from llmring import LLMRequest, LLMRing, LLMResponse, Message
+from llmring import LLMRequest, LLMResponse, LLMRing, Message
 from llmring.mcp.http_client import MCPHttpClient
 from llmring.service_extended import LLMRingSession
 
