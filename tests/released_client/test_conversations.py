@@ -1,21 +1,13 @@
-"""The released client, in an environment of its own, against a live server.
-
-Needs what installing needs: uv and the package index.
-"""
+"""The released client keeps its conversations on a live server."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.released_client.client import run_client
 from tests.released_client.server import serving
 from usage.models import UsageLog
 
-SCRIPT = Path(__file__).with_name("conversations.py")
 MODEL = {
     "provider": "openai",
     "model_name": "gpt-4o-mini",
@@ -36,25 +28,9 @@ def registry(tmp_path) -> str:
     return f"file://{tmp_path}"
 
 
-def run_client(*arguments: str, cwd: Path) -> dict:
-    uv = shutil.which("uv") or pytest.skip("uv is not installed")
-    python = ["--python", sys.executable, "--with", "llmring==1.4.0"]
-    command = [uv, "run", "--no-project", *python, "python", "-P", str(SCRIPT), *arguments]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("LLMRING_") and not name.endswith("_API_KEY")
-    }
-    done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def test_client_keeps_and_reads_conversations_without_a_warning(api, registry, tmp_path):
     with serving() as address:
-        found = run_client(address, api.key, registry, cwd=tmp_path)
+        found = run_client("conversations.py", address, api.key, registry, cwd=tmp_path)
     assert found["warnings"] == []
     history = found["history"]
     assert (history["id"], history["title"]) == (found["created"], "A session")
