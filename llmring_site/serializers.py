@@ -47,6 +47,12 @@ class InputMixin:
 
     location = "body"
 
+    @classmethod
+    def many_init(cls, *args, **kwargs):
+        many = super().many_init(*args, **kwargs)
+        many.child.allow_null = False  # a list that may be null has no null items for that
+        return many
+
     def is_valid(self, *, raise_exception=False):
         if raise_exception and self._body_is_missing():
             raise InvalidInput([issue("missing", [self.location], "Field required", None)])
