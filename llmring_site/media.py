@@ -10,7 +10,6 @@ from rest_framework.renderers import BaseRenderer
 
 from llmring_site.errors import InvalidInput, issue
 
-
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 

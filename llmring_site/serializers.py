@@ -48,9 +48,10 @@ class InputMixin:
     location = "body"
 
     @classmethod
-    def many_init(cls, *args, **kwargs):
+    def many_init(cls, *args, allow_null=False, **kwargs):
+        """A list that may be null has no null items for that, as DRF would have it."""
         many = super().many_init(*args, **kwargs)
-        many.child.allow_null = False  # a list that may be null has no null items for that
+        many.allow_null = many._kwargs["allow_null"] = allow_null  # copies are made from _kwargs
         return many
 
     def is_valid(self, *, raise_exception=False):
