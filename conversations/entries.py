@@ -175,8 +175,9 @@ def _check_costs(entry) -> None:
         for value in (entry.metadata.cost, entry.metadata.input_cost, entry.metadata.output_cost):
             money(value)
     for message in _messages(entry):
-        if message.metadata and "cost" in message.metadata:
-            money(message.metadata["cost"])
+        cost = message.metadata and message.metadata.get("cost")
+        if type(cost) is not float or not 0 <= cost <= _MOST_DOLLARS:
+            money(cost)
 
 
 def _messages(entry) -> Sequence:
