@@ -47,6 +47,13 @@ class InputMixin:
 
     location = "body"
 
+    @classmethod
+    def many_init(cls, *args, allow_null=False, **kwargs):
+        """A list that may be null has no null items for that, as DRF would have it."""
+        many = super().many_init(*args, **kwargs)
+        many.allow_null = many._kwargs["allow_null"] = allow_null  # copies are made from _kwargs
+        return many
+
     def is_valid(self, *, raise_exception=False):
         if raise_exception and self._body_is_missing():
             raise InvalidInput([issue("missing", [self.location], "Field required", None)])

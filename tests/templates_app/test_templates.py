@@ -200,3 +200,10 @@ def test_bad_queries_and_methods_are_refused(api):
     api.read(f"{PATH}/stats", {"limit": 51}, expect=422)
     api.send("PATCH", f"{PATH}/{make(api)['id']}", {}, expect=405)
     assert api.send("POST", PATH, expect=422)["detail"][0]["type"] == "missing"
+
+
+def test_null_is_no_message_of_a_template(api):
+    body = {"name": "t", "messages": [None]}
+    (found,) = api.send("POST", "/api/v1/templates", body, expect=422)["detail"]
+    assert found["loc"] == ["body", "messages", 0]
+    assert api.read("/api/v1/templates") == []
