@@ -17,6 +17,7 @@ import msgspec
 from rest_framework import serializers
 
 from conversations import privacy
+from llmring_site import media
 from llmring_site.fields import INT32_MAX, JSONField, NumberField, twelve_places
 
 MOST_MESSAGES = 10_000  # of one call
@@ -145,17 +146,13 @@ _decoders = {
 _DOLLARS = NumberField(min_value=0)
 _MOST_DOLLARS = float(NumberField.LARGEST)
 _STORABLE = JSONField()
-_ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-_MANY_DIGITS = b"0" * 19
 # So few brackets cannot nest too deeply, whatever they enclose.
 _FEW_BRACKETS = 60
 
 
 def decode(kind: type, text: bytes):
     """The entry in a JSON text, or None when the serializer has to look at it."""
-    # The escape is the only way in for NUL, which PostgreSQL cannot store; so many
-    # digits may be an integer that JSON writers refuse.
-    if b"\\u0000" in text or _MANY_DIGITS in text.translate(_ALL_ZEROS):
+    if not media.is_plain(text):
         return None
     try:
         entry = _decoders[kind].decode(text)
