@@ -17,6 +17,7 @@ import msgspec
 from rest_framework import serializers
 
 from conversations import privacy
+from llmring_site import media
 from llmring_site.fields import INT32_MAX, JSONField, NumberField, twelve_places
 
 MOST_MESSAGES = 10_000  # of one call
@@ -151,8 +152,7 @@ _FEW_BRACKETS = 60
 
 def decode(kind: type, text: bytes):
     """The entry in a JSON text, or None when the serializer has to look at it."""
-    # The escape is the only way in for NUL, which PostgreSQL cannot store.
-    if b"\\u0000" in text:
+    if not media.is_plain(text):
         return None
     try:
         entry = _decoders[kind].decode(text)
@@ -175,8 +175,9 @@ def _check_costs(entry) -> None:
         for value in (entry.metadata.cost, entry.metadata.input_cost, entry.metadata.output_cost):
             money(value)
     for message in _messages(entry):
-        if message.metadata and "cost" in message.metadata:
-            money(message.metadata["cost"])
+        cost = message.metadata and message.metadata.get("cost")
+        if type(cost) is not float or not 0 <= cost <= _MOST_DOLLARS:
+            money(cost)
 
 
 def _messages(entry) -> Sequence:

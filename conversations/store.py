@@ -85,21 +85,27 @@ def _rows(parameter: str, columns: dict[str, str], alias: str) -> str:
     return f"json_to_recordset({parameter}::json) AS {alias}({typed})"
 
 
+_VALUES = _names(_MESSAGE).replace("metadata", "coalesce(metadata, '{}')")
 _TSVECTOR = "array_to_tsvector(string_to_array(words, ' '))"
-_CREATE = f"""
+
+
+def _creating(on_conflict: str) -> str:
+    return f"""
 WITH conversation AS (
     INSERT INTO conversations ({_names(_CONVERSATION)})
-    SELECT {_names(_CONVERSATION)} FROM {_rows("%s", _CONVERSATION, "new")} {{on_conflict}}
+    SELECT {_names(_CONVERSATION)} FROM {_rows("%s", _CONVERSATION, "new")} {on_conflict}
 ), found AS (
     INSERT INTO conversation_words ({_names(_WORDS)})
     SELECT id, conversation_id, project_id, is_title, {_TSVECTOR}
-    FROM {_rows("%s", _WORDS, "new")} {{on_conflict}}
+    FROM {_rows("%s", _WORDS, "new")} {on_conflict}
 )
 INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
-SELECT {_names(_PLACE | _MESSAGE)} FROM {_rows("%s", _PLACE | _MESSAGE, "new")} {{on_conflict}}
+SELECT {_names(_PLACE)}, {_VALUES} FROM {_rows("%s", _PLACE | _MESSAGE, "new")} {on_conflict}
 """
-_CREATE_ONCE = _CREATE.format(on_conflict="")
-_CREATE_REPEATABLY = _CREATE.format(on_conflict="ON CONFLICT DO NOTHING")
+
+
+_CREATE_ONCE = _creating("")
+_CREATE_REPEATABLY = _creating("ON CONFLICT DO NOTHING")
 
 _LENGTHEN = """
 WITH lengthened AS (
@@ -122,7 +128,7 @@ _FIND = f""", found AS (
 _APPEND = f"""
 INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
 SELECT lengthened.conversation_id, lengthened.project_id, %(key)s, position_before + number,
-    {_names(_MESSAGE)}
+    {_VALUES}
 FROM lengthened, ROWS FROM (
     json_to_recordset(%(messages)s::json)
         AS ({", ".join(f"{name} {type}" for name, type in _MESSAGE.items())})
@@ -164,8 +170,8 @@ def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] 
     return Creation(
         document=documents.created(new, counts, scope),
         conversation=orjson.dumps({name: getattr(new, name) for name in new.__slots__} | row),
-        words=_items([owner | document for document in found]),
-        messages=_items(messages),
+        words=orjson.dumps([owner | document for document in found])[1:-1],
+        messages=rows.as_json(messages)[1:-1],
     )
 
 
@@ -188,11 +194,6 @@ def _parameters(creations: Sequence[Creation]) -> list[str]:
     return [(b"[" + b",".join(filter(None, items)) + b"]").decode() for items in lists]
 
 
-def _items(values: Sequence) -> bytes:
-    """The JSON of a list without its brackets."""
-    return media.dumps(values)[1:-1]
-
-
 def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
     """Store at least one message at the conversation's end; False if the scope has none such.
 
@@ -211,7 +212,7 @@ def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMe
             "cost": counts.cost,
             "last_at": counts.last_at,
             "words": orjson.dumps(found).decode(),
-            "messages": media.dumps(messages).decode(),
+            "messages": rows.as_json(messages).decode(),
         },
     )
     return cursor.rowcount > 0

@@ -97,6 +97,18 @@ def _text(body: bytes) -> str:
         raise ParseError("There was an error parsing the body") from None
 
 
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_MANY_DIGITS = b"0" * 19
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether a JSON text has no NUL and no integer beyond 64 bits; seen without parsing it.
+
+    PostgreSQL cannot store the one, and JSON writers refuse the other.
+    """
+    return b"\\u0000" not in text and _MANY_DIGITS not in text.translate(_ALL_ZEROS)
+
+
 def _is_json(media_type: str | None) -> bool:
     kind = (media_type or "").split(";", 1)[0].strip().lower()
     return kind in ("", "*/*", "application/json") or (

@@ -102,3 +102,22 @@ def test_unknown_conversation_is_answered_alike(api):
             assert found == {"detail": "Conversation not found"}
     for id in ("-" * 36, "59d80ca7-0000-4000-8000-00000000000-"):
         api.read(f"/conversations/{id}", expect=422)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 2**70, 10**400, -(2**70), 1e308, 1e-300])
+def test_numbers_beyond_any_integer_are_taken_alike(api, number):
+    path = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    body = {"role": "user", "content": [{"n": number}], "metadata": {"n": [number]}}
+    for message in (json.dumps(body), json.dumps({**body, "content": "x"})):
+        statuses = set()
+        for extra in ({}, ORDINARY):
+            for where, text in ((path, message), (f"{path}/batch", f"[{message}]")):
+                response = api.generic("POST", where, text, "application/json", **extra)
+                statuses.add(response.status_code)
+            one = f'{{"messages":[{message}]}}'
+            response = api.generic("POST", f"{path}/batch", one, "application/json", **extra)
+            statuses.add(response.status_code)
+        assert statuses in ({200}, {422})
+    rows = [alike(row) for row in api.read(path)]
+    assert all(row["metadata"] == rows[0]["metadata"] for row in rows)
+    assert len({row["content_hash"] for row in rows if row["content"] != "x"}) <= 1
