@@ -227,6 +227,8 @@ CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 REGISTRY_BASE_URL = env.url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
+# By the names that other programs know too; they point to a file of certificates.
+CA_BUNDLE = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
 
 # --- Receipts, conversations, MCP -----------------------------------------
 
