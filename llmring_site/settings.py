@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "registry_proxy",
     "usage",
     "receipts",
+    "mcp",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
@@ -163,7 +164,7 @@ API_KEY_VALIDATION_MODE = env.choice(
 )
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
-ENCRYPTION_KEY = env.secret("LLMRING_ENCRYPTION_KEY")
+ENCRYPTION_KEYS = env.keys("LLMRING_ENCRYPTION_KEY")
 
 # --- API ------------------------------------------------------------------
 
@@ -244,6 +245,9 @@ MESSAGE_RETENTION_DAYS = env.integer("LLMRING_MESSAGE_RETENTION_DAYS", 30, minim
 MCP_EXECUTE = env.boolean("LLMRING_MCP_EXECUTE", True)
 MCP_STDIO_COMMANDS = env.listed("LLMRING_MCP_STDIO_COMMANDS")
 MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
+# Shorter than the 30 seconds for which the client library waits for us.
+MCP_TIMEOUT = env.integer("LLMRING_MCP_TIMEOUT", 25, minimum=1, maximum=600)  # seconds
+MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
 # --- Logs, language, time -------------------------------------------------
 

@@ -47,9 +47,12 @@ def ok(connection):
 
 
 def call(url: str, *, seconds: float = 2, limit: int = 1000, **options) -> bytes:
-    with egress.time_limit(seconds), egress.session() as session:
-        with session.get(url, timeout=(1, seconds), stream=True, **options) as response:
-            return egress.read(response, limit=limit)
+    with (
+        egress.time_limit(seconds),
+        egress.session() as session,
+        session.get(url, timeout=(1, seconds), stream=True, **options) as response,
+    ):
+        return egress.read(response, limit=limit)
 
 
 def resolve(monkeypatch, *addresses: str) -> list[str]:
