@@ -13,7 +13,7 @@ import requests
 
 from llmring_site.time_limits import remaining
 from mcp.client.duplex import Duplex
-from mcp.client.errors import Refused, TimedOut, Unreachable
+from mcp.client.errors import ProtocolViolation, Refused, TimedOut, Unreachable
 from mcp.client.http import MAX_BYTES
 
 # What the process needs to know of our environment; our own secrets are not in it.
@@ -95,8 +95,10 @@ class _Pipe:
             size += len(rest)
         self.close()
         status = self._process.wait()
-        how = f"ended with status {status}" if size <= MAX_BYTES else "sent too long a line"
-        duplex.ended(Unreachable(f"The MCP server {how}"))
+        if size > MAX_BYTES:
+            duplex.ended(ProtocolViolation(f"The answer is longer than {MAX_BYTES} bytes"))
+        else:
+            duplex.ended(Unreachable(f"The MCP server ended with status {status}"))
         self._process.stdout.close()
 
     def close(self) -> None:
