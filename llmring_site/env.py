@@ -50,6 +50,14 @@ def secret(name: str) -> str:
         raise refused(f"{name}_FILE", f"a readable file ({error.strerror}: {path})") from error
 
 
+def keys(name: str) -> list[str]:
+    """Secret keys, separated by commas; each long enough to be random."""
+    found = [key.strip() for key in secret(name).split(",") if key.strip()]
+    if any(len(key) < 32 for key in found):
+        raise refused(name, "random text of at least 32 characters (several separated by commas)")
+    return found
+
+
 def integer(
     name: str, default: int, *, minimum: int | None = None, maximum: int | None = None
 ) -> int:

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "conversations",
     "aliases",
     "receipts",
+    "mcp",
 ]
 MIDDLEWARE = [
     "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
@@ -166,7 +167,7 @@ API_KEY_VALIDATION_MODE = env.choice(
 )
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
-ENCRYPTION_KEY = env.secret("LLMRING_ENCRYPTION_KEY")
+ENCRYPTION_KEYS = env.keys("LLMRING_ENCRYPTION_KEY")
 
 # --- API ------------------------------------------------------------------
 
@@ -231,6 +232,8 @@ CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 REGISTRY_BASE_URL = env.url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
+# By the names that other programs know too; they point to a file of certificates.
+CA_BUNDLE = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
 
 # --- Receipts, conversations, MCP -----------------------------------------
 
@@ -246,6 +249,9 @@ MESSAGE_RETENTION_DAYS = env.integer("LLMRING_MESSAGE_RETENTION_DAYS", 30, minim
 MCP_EXECUTE = env.boolean("LLMRING_MCP_EXECUTE", True)
 MCP_STDIO_COMMANDS = env.listed("LLMRING_MCP_STDIO_COMMANDS")
 MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
+# Shorter than the 30 seconds for which the client library waits for us.
+MCP_TIMEOUT = env.integer("LLMRING_MCP_TIMEOUT", 25, minimum=1, maximum=600)  # seconds
+MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
 # --- Logs, language, time -------------------------------------------------
 

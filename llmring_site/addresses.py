@@ -1,0 +1,49 @@
+"""Which network addresses this server may call. No network here."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# Where clouds hand out credentials to whoever asks from inside the machine, and
+# everything link-local around them. Nobody's setting opens these.
+_METADATA = [
+    ip_network(network)
+    for network in (
+        "169.254.0.0/16",  # AWS, Azure, Google, Oracle and most others
+        "fe80::/10",
+        "fd00:ec2::/32",  # AWS
+        "fd20:ce::/32",  # Google
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure's host
+        "192.0.0.192/32",  # Oracle's first generation
+    )
+]
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+def is_permitted(address: str, *, private: bool) -> bool:
+    """Whether a numeric address may be called; `private` opens loopback and private networks.
+
+    An IPv6 address that stands for an IPv4 address counts as both.
+    """
+    ip = ip_address(address.partition("%")[0])
+    return all(_is_permitted(each, private) for each in (ip, *_inside(ip)))
+
+
+def _is_permitted(ip: IPv4Address | IPv6Address, private: bool) -> bool:
+    if any(ip in network for network in _METADATA) or ip.is_multicast:
+        return False
+    if isinstance(ip, IPv6Address) and _inside(ip):
+        return True  # what it stands for decides
+    if private:
+        return not ip.is_reserved or ip.is_loopback
+    return ip.is_global
+
+
+def _inside(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:
+    """The IPv4 addresses that packets to an IPv6 address would reach."""
+    if isinstance(ip, IPv4Address):
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    # ::1 and :: are no IPv4 addresses, though they look like 0.0.0.1 and 0.0.0.0.
+    if ip in _NAT64 or 1 < int(ip) < 2**32:
+        found.append(IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]

@@ -1,0 +1,117 @@
+"""Secrets in the database: sealed, so that a copy of it gives none of them away.
+
+A sealed value is `s1.<key id>.<base64>`: XSalsa20-Poly1305 (PyNaCl's SecretBox)
+over its JSON. The keys come from LLMRING_ENCRYPTION_KEY, several separated by
+commas: the first seals, all of them open. Without it a key in the data directory
+serves, made when it is first needed.
+
+To change the key: put the new one first, start, run `manage.py resealsecrets`,
+and take the old one away.
+"""
+
+import base64
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import nacl.exceptions
+import orjson
+from django.conf import settings
+from django.db import models
+from nacl.secret import SecretBox
+
+from llmring_site import secret_key
+from llmring_site.errors import DomainError
+
+_FORM = "s1"
+
+
+class SecretUnreadable(DomainError):
+    """The value was sealed under a key that is not among ours, or it was tampered with."""
+
+    status_code = 503
+    code = "secret_unreadable"
+
+    def __init__(self) -> None:
+        super().__init__("A stored secret cannot be read; the key it was sealed under is missing")
+
+
+class Sealed:
+    """A secret JSON value as the database has it. Shown by accident, it shows nothing."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @classmethod
+    def of(cls, value: object) -> "Sealed":
+        """The value, sealed under the first key."""
+        id, box = next(iter(_boxes().items()))
+        sealed = base64.urlsafe_b64encode(box.encrypt(orjson.dumps(value))).decode()
+        return cls(f"{_FORM}.{id}.{sealed}")
+
+    def open(self) -> object:
+        """The value. Raises SecretUnreadable."""
+        try:
+            form, id, sealed = self.text.split(".")
+            if form != _FORM:
+                raise SecretUnreadable
+            return orjson.loads(_boxes()[id].decrypt(base64.urlsafe_b64decode(sealed)))
+        except (ValueError, KeyError, nacl.exceptions.CryptoError) as error:
+            raise SecretUnreadable from error
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is sealed under the key that seals now."""
+        return self.text.startswith(f"{_FORM}.{next(iter(_boxes()))}.")
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+class SealedField(models.TextField):
+    """Holds a `Sealed`, or nothing. Found by the command `resealsecrets`."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **{**kwargs, "editable": False})
+
+    def from_db_value(self, value, expression, connection) -> Sealed | None:
+        return self.to_python(value)
+
+    def to_python(self, value) -> Sealed | None:
+        return value if value is None or isinstance(value, Sealed) else Sealed(value)
+
+    def get_prep_value(self, value) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, Sealed):
+            raise TypeError(f"{self.name} takes a Sealed, not the secret itself")
+        return value.text
+
+    def value_to_string(self, obj) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
+
+
+def _boxes() -> dict[str, SecretBox]:
+    return _boxes_of(tuple(settings.ENCRYPTION_KEYS), settings.DATA_DIR)
+
+
+@lru_cache(maxsize=4)
+def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
+    """By key id, the one that seals first."""
+    # What was sealed before the variable was set stays readable.
+    if not keys or (data_dir / "encryption_key").exists():
+        keys = (*keys, secret_key.stored(data_dir, "encryption_key"))
+    return dict(map(_box, keys))
+
+
+def _box(key: str) -> tuple[str, SecretBox]:
+    secret = hashlib.blake2b(key.encode(), digest_size=32, person=b"llmring sealing").digest()
+    return hashlib.sha256(secret).hexdigest()[:8], SecretBox(secret)

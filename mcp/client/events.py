@@ -1,0 +1,72 @@
+"""Server-sent events, read as they arrive (HTML Living Standard, 9.2)."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mcp.client.errors import ProtocolViolation
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`id` is the last one of the stream so far; `retry` (milliseconds) belongs to this event."""
+
+    type: str
+    data: bytes
+    id: str = ""
+    retry: int | None = None
+
+
+def events(pieces: Iterable[bytes], *, limit: int) -> Iterator[Event]:
+    """The events of a stream. One that it breaks off in is not among them.
+
+    Unlike a browser's, an event without data is handed on too: it may carry an id.
+    Raises ProtocolViolation for an event or a line longer than `limit` bytes.
+    """
+    kind, data, last_id, retry, is_empty, size = "", [], "", None, True, 0
+    for line in _lines(pieces, limit):
+        if not line:
+            if not is_empty:
+                yield Event(kind or "message", b"\n".join(data), last_id, retry)
+            kind, data, retry, is_empty, size = "", [], None, True, 0
+            continue
+        size += len(line)
+        if size > limit:
+            raise ProtocolViolation(f"The MCP server's event is longer than {limit} bytes")
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match name:
+            case b"event":
+                kind = value.decode(errors="replace")
+            case b"data":
+                data.append(value)
+            case b"id" if b"\x00" not in value:
+                last_id = value.decode("latin-1")
+            case b"retry" if value.isdigit() and len(value) < 10:
+                retry = int(value)
+            case _:
+                continue
+        is_empty = False
+
+
+def _lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    waiting: list[bytes] = []  # the pieces of a line whose end has not come
+    size = 0
+    after_return = False
+    is_first = True
+    for piece in pieces:
+        if is_first:
+            piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
+        if after_return and piece.startswith(b"\n"):
+            piece = piece[1:]  # the second half of a line's end
+        after_return = piece.endswith(b"\r")
+        *whole, rest = _LINE_END.split(piece)
+        for line in whole:
+            yield b"".join([*waiting, line])
+            waiting, size = [], 0
+        waiting.append(rest)
+        size += len(rest)
+        if size > limit:
+            raise ProtocolViolation(f"The MCP server's line is longer than {limit} bytes")

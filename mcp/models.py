@@ -1,0 +1,239 @@
+import hashlib
+
+import orjson
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from llmring_site.ids import uuid7
+from llmring_site.json_columns import StoredJSON
+from llmring_site.scoping import ScopedQuerySet
+from llmring_site.secrets import SealedField
+
+
+def _json(**options) -> models.JSONField:
+    return models.JSONField(decoder=StoredJSON, **options)
+
+
+class Transport(models.TextChoices):
+    HTTP = "http", "Streamable HTTP"
+    SSE = "sse", "HTTP with SSE (older)"
+    STDIO = "stdio", "stdio"
+    WEBSOCKET = "websocket", "WebSocket"
+
+
+class ErrorKind(models.TextChoices):
+    UNREACHABLE = "unreachable", "the server was not reached"
+    TIMEOUT = "timeout", "no answer in time"
+    PROTOCOL = "protocol", "the answer was not MCP"
+    TOOL = "tool", "the tool reported an error"
+    REFUSED = "refused", "not called"
+
+
+class Origin(models.TextChoices):
+    RECORDED = "recorded", "reported by the client"
+    EXECUTED = "executed", "executed for the client"
+    ENDPOINT = "endpoint", "called through /mcp"
+
+
+class OwnedQuerySet(ScopedQuerySet):
+    def active(self):
+        """Rows that are offered now: neither they nor their server are switched off."""
+        return self.filter(is_active=True, server__is_active=True)
+
+
+class Server(models.Model):
+    """An MCP server that a project registered, and what is known of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that registered it.")
+    project_label = models.CharField(
+        max_length=255, null=True, help_text="The client's own text, shown as `project_id`."
+    )
+    name = models.CharField(max_length=255)
+    url = models.CharField(max_length=1000, help_text="An address; for stdio a command line.")
+    transport_type = models.CharField(max_length=20, choices=Transport)
+    auth_config = SealedField(null=True)
+    capabilities = _json(null=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+    reachable = models.BooleanField(null=True, help_text="How the last contact went.")
+    last_error = models.CharField(max_length=1000, blank=True, default="")
+    contacted_at = models.DateTimeField(null=True)
+    refreshed_at = models.DateTimeField(
+        null=True, help_text="When its tools, resources and prompts were last replaced."
+    )
+    protocol_version = models.CharField(
+        max_length=32, blank=True, default="", help_text="The revision of MCP it was last spoken to"
+    )
+    server_info = _json(null=True, help_text="What it says of itself.")
+    resource_templates = _json(
+        default=list, help_text="Patterns of the addresses of resources that it does not list."
+    )
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "servers"
+        ordering = ["-id"]
+        verbose_name = "MCP server"
+        indexes = [models.Index(fields=["project_id", "-id"], name="servers_of_project")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(transport_type__in=Transport.values), name="servers_transport_is_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tool(models.Model):
+    """A tool of a server. A refresh keeps its id; a tool that is gone is switched off."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    server = models.ForeignKey(
+        Server, on_delete=models.CASCADE, related_name="tools", db_index=False
+    )
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    name = models.CharField(max_length=255)
+    title = models.TextField(null=True)
+    description = models.TextField(null=True)
+    input_schema = _json(default=dict)
+    output_schema = _json(null=True)
+    annotations = _json(null=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    fingerprint = models.CharField(
+        max_length=64, help_text="SHA-256 (hexadecimal) of what tells a model how to use it."
+    )
+    accepted_fingerprint = models.CharField(
+        max_length=64, help_text="The fingerprint that was first seen, or accepted since."
+    )
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "tools"
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["project_id", "name", "id"], name="tools_of_project")]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "name"], name="tools_once_on_a_server")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def current_fingerprint(self) -> str:
+        """SHA-256 of all that a model is told of the tool."""
+        told = [self.title, self.description, self.input_schema, self.output_schema]
+        text = orjson.dumps([*told, self.annotations], option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(text).hexdigest()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is another one than was first seen, and nobody has accepted that."""
+        return self.fingerprint != self.accepted_fingerprint
+
+    def accept(self) -> None:
+        """Take the tool as it is now. What changes at the same moment stays marked."""
+        Tool.objects.filter(pk=self.pk).update(accepted_fingerprint=self.fingerprint)
+        self.accepted_fingerprint = self.fingerprint
+
+
+class Resource(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    server = models.ForeignKey(
+        Server, on_delete=models.CASCADE, related_name="resources", db_index=False
+    )
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    uri = models.CharField(max_length=1000)
+    name = models.CharField(max_length=255)
+    title = models.TextField(null=True)
+    description = models.TextField(null=True)
+    mime_type = models.CharField(max_length=255, null=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "resources"
+        ordering = ["uri", "id"]
+        indexes = [models.Index(fields=["project_id", "uri", "id"], name="resources_of_project")]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "uri"], name="resources_once_on_a_server")
+        ]
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+class Prompt(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    server = models.ForeignKey(
+        Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
+    )
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    name = models.CharField(max_length=255)
+    title = models.TextField(null=True)
+    description = models.TextField(null=True)
+    arguments = _json(null=True, help_text="A list, as MCP has it, or an object.")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "prompts"
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["project_id", "name", "id"], name="prompts_of_project")]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "name"], name="prompts_once_on_a_server")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ToolExecution(models.Model):
+    """One call of a tool: recorded for a client that made it, or made for the client."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tool = models.ForeignKey(
+        Tool, on_delete=models.CASCADE, related_name="executions", db_index=False
+    )
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    conversation_id = models.UUIDField(null=True)
+    origin = models.CharField(max_length=10, choices=Origin)
+    input = _json()
+    output = _json(null=True)
+    error = models.TextField(null=True)
+    error_kind = models.CharField(max_length=12, choices=ErrorKind, null=True)
+    duration_ms = models.BigIntegerField(null=True)
+    executed_at = models.DateTimeField(default=timezone.now)
+    size = models.BigIntegerField(default=0, help_text="Bytes of input and output as JSON.")
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "tool_executions"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["tool", "-id"], name="tool_executions_of_tool"),
+            models.Index(fields=["project_id", "-id"], name="tool_executions_of_project"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool_id} at {self.executed_at:%Y-%m-%d %H:%M}"
+
+
+# A tool is changed when its fingerprints differ (Tool.is_changed), said in SQL.
+CHANGED = ~Q(fingerprint=F("accepted_fingerprint"))

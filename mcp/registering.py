@@ -1,0 +1,105 @@
+"""Registering MCP servers, and what follows from changing them."""
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from llmring_site.errors import DomainError, InvalidInput, issue
+from llmring_site.scoping import Scope
+from llmring_site.secrets import Sealed
+from mcp import credentials, targets
+from mcp.client.pool import pool
+from mcp.models import Server, Tool, ToolExecution
+
+
+class AlreadyThere(DomainError):
+    status_code = 409
+    code = "already_there"
+
+
+class ChangedAgain(DomainError):
+    status_code = 409
+    code = "changed_again"
+
+
+def register(scope: Scope, entry: dict) -> Server:
+    """A new server of the scope's project. Raises InvalidInput."""
+    _check_address(entry["url"], entry["transport_type"])
+    columns = _columns(entry, stored=None)
+    return Server.objects.create(**scope.columns(), **columns)
+
+
+def change(server: Server, entry: dict) -> Server:
+    """The server with the members of the entry changed. Raises InvalidInput."""
+    url = entry.get("url", server.url)
+    transport = entry.get("transport_type", server.transport_type)
+    if (url, transport) != (server.url, server.transport_type):
+        _check_address(url, transport)
+        _check_move(server, url, entry.get("auth_config"))
+    columns = _columns(entry, stored=server.auth_config)
+    if columns:
+        for name, value in {**columns, "updated_at": timezone.now()}.items():
+            setattr(server, name, value)
+        server.save(update_fields=[*columns, "updated_at"])
+    return server
+
+
+def delete(server: Server) -> None:
+    """Remove the server with all that belongs to it."""
+    with transaction.atomic():
+        # One statement for what may be millions of rows; the others follow by their keys.
+        executions = ToolExecution.objects.filter(tool__server=server)
+        executions._raw_delete(executions.db)
+        server.delete()
+    pool.forget(server.id)
+
+
+def add_tool(scope: Scope, server: Server, entry: dict) -> Tool:
+    """A new tool of the server. Raises AlreadyThere."""
+    tool = Tool(server=server, **scope.columns(), **entry)
+    tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
+    try:
+        with transaction.atomic():
+            tool.save(force_insert=True)
+    except IntegrityError as error:
+        raise AlreadyThere(f"The server has a tool named {tool.name}") from error
+    return tool
+
+
+def accept(tool: Tool, *, seen: str | None) -> None:
+    """Take the tool as it is now; with `seen`, only if that is its fingerprint.
+
+    Raises ChangedAgain.
+    """
+    if seen is not None and seen != tool.fingerprint:
+        raise ChangedAgain("The tool has changed since you saw it; look at it again")
+    tool.accept()
+
+
+def _columns(entry: dict, *, stored: Sealed | None) -> dict:
+    columns = {name: value for name, value in entry.items() if name in _PLAIN}
+    if "project_id" in entry:
+        columns["project_label"] = entry["project_id"]
+    if "capabilities" in entry:
+        columns["capabilities"] = entry["capabilities"] or None
+    if "auth_config" in entry:
+        config = credentials.unmasked(entry["auth_config"], stored)
+        credentials.check(config)
+        columns["auth_config"] = Sealed.of(config) if config else None
+    return columns
+
+
+_PLAIN = ("name", "url", "transport_type", "is_active")
+
+
+def _check_address(url: str, transport: str) -> None:
+    if objection := targets.objection(url, transport):
+        # The input is not repeated: it may hold a password.
+        raise InvalidInput([issue("value_error", ["body", "url"], objection, None)])
+
+
+def _check_move(server: Server, url: str, config: dict | None) -> None:
+    """Nobody who cannot read a secret may have it sent to a server of their choice."""
+    moves = targets.origin(url) != targets.origin(server.url)
+    if moves and server.auth_config and (config is None or credentials.has_mask(config)):
+        message = "The address moves to another host: send the secrets again, or {} for none"
+        raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])

@@ -1,0 +1,158 @@
+"""auth_config: sealed in the database, masked in replies (contract B8)."""
+
+import pytest
+from django.db import connection
+
+from llmring_site.secrets import Sealed
+from mcp import credentials
+from mcp.models import Server
+from tests.mcp.conftest import SERVER
+
+PATH = "/api/v1/mcp/servers"
+BEARER = {"type": "bearer", "token": "a-very-secret-token-1234"}
+MASKED = {"type": "bearer", "token": "••••1234"}
+
+CONFIGS = [
+    (BEARER, MASKED),
+    (
+        {"type": "api_key", "header": "X-Key", "key": "0123456789abcdef"},
+        {"type": "api_key", "header": "X-Key", "key": "••••cdef"},
+    ),
+    (
+        {"type": "basic", "username": "me", "password": "correct horse"},
+        {"type": "basic", "username": "me", "password": "••••"},
+    ),
+    (
+        {
+            "type": "oauth2",
+            "token_url": "https://a.b/token",
+            "client_id": "us",
+            "client_secret": "shh-0123456789",
+            "scope": "read",
+        },
+        {
+            "type": "oauth2",
+            "token_url": "https://a.b/token",
+            "client_id": "us",
+            "client_secret": "••••6789",
+            "scope": "read",
+        },
+    ),
+    ({"token": "short"}, {"token": "••••"}),
+    (
+        {"type": "of our own", "deep": {"list": ["0123456789"], "pin": 12345678, "on": True}},
+        {"type": "of our own", "deep": {"list": ["••••6789"], "pin": "••••5678", "on": True}},
+    ),
+]
+
+
+def stored() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT auth_config FROM servers")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize(("config", "masked"), CONFIGS)
+def test_secrets_are_sealed_at_rest_and_masked_in_replies(api, register, config, masked):
+    server = register(auth_config=config)
+    assert server["auth_config"] == masked
+    assert api.read(f"{PATH}/{server['id']}")["auth_config"] == masked
+    assert Server.objects.get().auth_config.open() == config
+    for secret in ("1234", "cdef", "correct", "shh", "short", "0123"):
+        assert secret not in stored().lower() or len(secret) < 5
+
+
+@pytest.mark.parametrize(("config", "masked"), CONFIGS)
+def test_masked_secret_sent_back_stays_what_it_was(api, register, config, masked):
+    server = register(auth_config=config)
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": masked, "name": "new"})
+    assert Server.objects.get().auth_config.open() == config
+
+
+def test_new_secret_replaces_the_old_beside_masked_ones(api, register):
+    config = {"type": "basic", "username": "me", "password": "old"}
+    server = register(auth_config=config)
+    changed = {"type": "basic", "username": "you", "password": "••••"}
+    api.send("PATCH", f"{PATH}/{server['id']}", {"auth_config": changed})
+    assert Server.objects.get().auth_config.open() == {**config, "username": "you"}
+    api.send("PATCH", f"{PATH}/{server['id']}", {"auth_config": {**config, "password": "new"}})
+    assert Server.objects.get().auth_config.open()["password"] == "new"
+
+
+def test_empty_object_clears_and_null_keeps(api, register):
+    server = register(auth_config=BEARER)
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": None})
+    assert Server.objects.get().auth_config.open() == BEARER
+    reply = api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": {}})
+    assert reply["auth_config"] is None
+    assert Server.objects.get().auth_config is None
+
+
+@pytest.mark.parametrize("mask", ["••••", "••••9999", "••••1234x"])
+def test_mask_of_nothing_is_refused(api, register, mask):
+    api.send("POST", PATH, {**SERVER, "auth_config": {**BEARER, "token": mask}}, expect=422)
+    server = register(auth_config={"type": "none"})
+    config = {**BEARER, "token": mask}
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)
+
+
+@pytest.mark.parametrize(
+    ("config", "loc"),
+    [
+        ({"type": "bearer"}, ["token"]),
+        ({"type": "bearer", "token": ""}, ["token"]),
+        ({"type": "bearer", "token": 5}, ["token"]),
+        ({"type": "bearer", "token": "a\r\nHost: b"}, ["token"]),
+        ({"type": "api_key", "header": "X-Key"}, ["key"]),
+        ({"type": "api_key", "header": "Host", "key": "k"}, ["header"]),
+        ({"type": "api_key", "header": "Mcp-Session-Id", "key": "k"}, ["header"]),
+        ({"type": "api_key", "header": "a b", "key": "k"}, ["header"]),
+        ({"type": "api_key", "header": ["X"], "key": "k"}, ["header"]),
+        ({"type": "basic", "username": "me"}, ["password"]),
+        ({"type": "oauth2", "token_url": "https://a.b", "client_id": "c"}, ["client_secret"]),
+        (
+            {"type": "oauth2", "token_url": "file:///x", "client_id": "c", "client_secret": "s"},
+            ["token_url"],
+        ),
+    ],
+)
+def test_config_of_a_known_type_that_cannot_work_is_refused(api, config, loc):
+    reply = api.send("POST", PATH, {**SERVER, "auth_config": config}, expect=422)
+    assert [each["loc"] for each in reply["detail"]] == [["body", "auth_config", *loc]]
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        *[({"token": "t"}, "bearer"), ({"api_key": "k"}, "api_key")],
+        *[({"username": "u", "password": "p"}, "basic"), ({"type": "OAuth"}, "oauth2")],
+        *[({"type": "none"}, "none"), ({"type": "kerberos", "token": "t"}, ""), ({}, "")],
+    ],
+)
+def test_kind_is_told_by_the_type_or_by_the_members(config, kind):
+    assert credentials.kind(config) == kind
+
+
+def test_secret_does_not_follow_the_address_to_another_host(api, register):
+    """Whoever may change the address could else read the secret at a server of their own."""
+    server = register(auth_config=BEARER)
+    path = f"{PATH}/{server['id']}"
+    for config in (None, MASKED):
+        changes = {"url": "http://attacker.example/", "auth_config": config}
+        reply = api.send("PUT", path, changes, expect=422)
+        assert reply["detail"][0]["loc"] == ["body", "auth_config"]
+    assert Server.objects.get().url == SERVER["url"]
+    api.send("PUT", path, {"url": f"{SERVER['url']}/v2"})
+    api.send("PUT", path, {"url": "http://elsewhere.example/", "auth_config": BEARER})
+    api.send("PUT", path, {"url": "http://attacker.example/", "auth_config": {}})
+    assert Server.objects.get().auth_config is None
+
+
+def test_secret_that_cannot_be_opened_is_told_and_can_be_replaced(api, register):
+    server = register(auth_config=BEARER)
+    lost = Sealed("s1.00000000.AAAA")
+    Server.objects.update(auth_config=lost)
+    assert "key" in api.read(f"{PATH}/{server['id']}")["auth_config"]["unreadable"]
+    api.send("PUT", f"{PATH}/{server['id']}", {"name": "still works"})
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": BEARER})
+    assert Server.objects.get().auth_config.open() == BEARER
