@@ -3,10 +3,10 @@
 Source: docs/http-contract/conversations.md, section "Privacy levels".
 """
 
+import json
 import re
 from hashlib import sha256
 
-import orjson
 import rfc8785
 from django.conf import settings
 
@@ -91,4 +91,5 @@ def _canonical(value: object) -> bytes:
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode()

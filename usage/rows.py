@@ -6,8 +6,6 @@ from decimal import Decimal
 from hashlib import sha256
 from uuid import UUID
 
-import orjson
-
 from llmring_site import ids, media
 from llmring_site.fields import twelve_places
 from llmring_site.scoping import Scope
@@ -54,7 +52,7 @@ def make(
     at = at or datetime.now(UTC)
     id = id or ids.uuid7(at)
     cost, source, snapshot_id = _cost(entry)
-    text = orjson.dumps(
+    text = media.dumps(
         {
             "id": id,
             "project_id": scope.project_id,
