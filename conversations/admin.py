@@ -23,7 +23,6 @@ class ConversationAdmin(ReadOnlyAdmin):
         "total_output_tokens",
         "shown_cost",
         "created_at",
-        "last_message_at",
     ]
     list_filter = [
         ("created_at", RangeDateTimeFilter),
@@ -35,7 +34,33 @@ class ConversationAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     search_ids = ("id", "project_id", "api_key_id", "template_id")
     search_help_text = "Words of titles and messages; an id of a conversation, project or key."
-    exclude = ["total_cost", "last_position"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("title", "model_alias"),
+                    ("message_count", "shown_cost"),
+                    ("total_input_tokens", "total_output_tokens"),
+                    ("created_at", "last_message_at"),
+                    "system_prompt",
+                ]
+            },
+        ),
+        (
+            "More",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("temperature", "max_tokens"),
+                    ("origin", "profile"),
+                    ("project_id", "api_key_id"),
+                    ("project_label", "template_id"),
+                    "updated_at",
+                ],
+            },
+        ),
+    ]
     readonly_fields = ["shown_cost"]
     change_form_after_template = "conversations/chat.html"
 

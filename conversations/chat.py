@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from conversations import rows
 from conversations.models import Message
 
 SHOWN = 100  # messages on a page
@@ -23,7 +24,8 @@ class Turn:
     @property
     def is_hidden(self) -> bool:
         """Whether there was a text that the privacy level did not keep."""
-        return not self.head and self.message.content_hash is not None
+        parts = self.message.content_parts
+        return not self.head and not parts and self.message.content_hash is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,25 @@ class Page:
 def page(messages: QuerySet, *, before: int | None = None, after: int | None = None) -> Page:
     """The newest messages, or those next to a position. Three queries at most."""
     if after is not None:
-        rows = list(messages.filter(position__gt=after).order_by("position")[:SHOWN])
+        found = list(messages.filter(position__gt=after).order_by("position")[:SHOWN])
     else:
         older = messages if before is None else messages.filter(position__lt=before)
-        rows = list(older.order_by("-position")[:SHOWN])[::-1]
-    if not rows:
+        found = list(older.order_by("-position")[:SHOWN])[::-1]
+    if not found:
         return Page([], None, None)
-    first, last = rows[0].position, rows[-1].position
+    first, last = found[0].position, found[-1].position
     return Page(
-        [_turn(row) for row in rows],
+        [_turn(message) for message in found],
         before=first if messages.filter(position__lt=first).exists() else None,
         after=last if messages.filter(position__gt=last).exists() else None,
     )
 
 
 def _turn(message: Message) -> Turn:
-    text = message.content or ""
-    if message.content_parts:
-        text = _pretty(message.content_parts)
+    text = "\n\n".join(rows.texts(message))
     extras = [
         (name.replace("_", " "), _pretty(value))
-        for name in ("tool_calls", "tool_results", "metadata")
+        for name in ("content_parts", "tool_calls", "tool_results", "metadata")
         if (value := getattr(message, name))
     ]
     return Turn(message, text[:_FOLDED_AT], text[_FOLDED_AT:], extras)

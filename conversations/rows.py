@@ -123,11 +123,11 @@ def _message(entry: MessageEntry, level: str, at: datetime, id: UUID) -> NewMess
 
 def searchable(messages: Iterable[NewMessage]) -> list[str]:
     """The documents by which the messages' texts are found (conversations/words.py)."""
-    return words.documents(text for row in messages for text in _texts(row))
+    return words.documents(text for row in messages for text in texts(row))
 
 
-def _texts(row: NewMessage) -> Iterable[str]:
-    """The texts in a message: its own, or those of its parts. Never an image's data."""
+def texts(row) -> Iterable[str]:
+    """The texts in a message, new or stored: its own, or its parts'. Never an image's data."""
     if row.content is not None:
         yield row.content
     parts = row.content_parts
