@@ -30,7 +30,7 @@ urlpatterns = [
     path("", include("registry_proxy.urls")),
     path("api/v1/", include("usage.urls")),
     path("", include("receipts.urls")),
-    path("api/v1/mcp/", include("mcp.urls")),
+    path("", include("mcp.urls")),
 ]
 
 handler400 = errors.bad_request
