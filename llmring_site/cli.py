@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from llmring_site import startup
+from llmring_site import lifeline, startup
 
 
 def server(arguments: list[str] | None = None) -> None:
@@ -87,6 +87,7 @@ def _serve(host: str, *, reload: bool) -> None:
     from granian import Granian
     from granian.constants import Interfaces, RuntimeModes
 
+    lifeline.main_process = os.getpid()
     # Workers are forked: what is loaded by now stays shared as long as the garbage
     # collector, which writes to everything it looks at, leaves it alone.
     gc.collect()

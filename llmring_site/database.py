@@ -8,9 +8,9 @@ from psycopg.conninfo import conninfo_to_dict
 from llmring_site import env
 from llmring_site.embedded import DATABASE, USER, EmbeddedPostgres
 
-# Each worker keeps two connections outside the pool: the one that writes usage
-# logs, and the one that listens for revoked keys.
-OWN_CONNECTIONS = 2
+# Each worker keeps three connections outside the pool: those that write usage
+# logs and new conversations, and the one that listens for revoked keys.
+OWN_CONNECTIONS = 3
 _IN_DJANGO = {
     "dbname": "NAME",
     "user": "USER",

@@ -149,7 +149,8 @@ class EmbeddedPostgres:
     def _launch(self, max_connections: int) -> None:
         account = _account()
         self._clear_record()
-        _open_the_way(_BIN, account)
+        for path in (self.directory, _BIN):
+            _open_the_way(path, account)
         self._make_socket_dir(account)
         with open(self.log, "ab") as log:
             process = subprocess.Popen(

@@ -10,9 +10,11 @@ A fast function may return None only before it has changed anything.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 
@@ -49,6 +51,7 @@ _COMMON = [
 
 def routes() -> dict[tuple[str, str], FastView]:
     """Method and path of every route with a fast way; both spellings of the path."""
+    from conversations import fast as conversations
     from receipts import fast as receipts
     from registry_proxy.fast import registry
     from usage import fast as usage
@@ -62,7 +65,22 @@ def routes() -> dict[tuple[str, str], FastView]:
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }
+    for prefix in ("", "/api/v1"):
+        named["POST", f"{prefix}/conversations"] = conversations.create
+        named["POST", f"{prefix}/conversations/log"] = conversations.log
     return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
+
+
+def patterns() -> list[tuple[str, re.Pattern, FastView]]:
+    """Method, path and view of the routes with an id in their path, which is passed on."""
+    from conversations import fast as conversations
+
+    one = r"(?:/api/v1)?/conversations/([0-9a-f-]{36})"
+    return [
+        ("GET", re.compile(rf"{one}/?"), conversations.opened),
+        ("POST", re.compile(rf"{one}/messages/?"), conversations.append),
+        ("POST", re.compile(rf"{one}/messages/batch/?"), conversations.append_batch),
+    ]
 
 
 def body_of(environ: dict) -> bytes | None:
@@ -92,10 +110,11 @@ class FastLane:
         super().__init__(*args, **kwargs)
         # HSTS is Django's to add; behind TLS the routes' security headers are the same otherwise.
         self._routes = routes()
+        self._patterns = patterns()
 
     def answer(self, environ: dict) -> tuple[str, list[tuple[str, str]], bytes] | None:
         """Status line, headers and body, or None for the ordinary way."""
-        view = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        view = self._view(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if view is None or "HTTP_ORIGIN" in environ:
             return None
         request_id = request_ids.of(environ)
@@ -120,6 +139,18 @@ class FastLane:
             *answer.headers,
         ]
         return _REASONS[answer.status], headers, answer.body
+
+    def _view(self, method: str, path: str) -> FastView | None:
+        if view := self._routes.get((method, path)):
+            return view
+        for own_method, pattern, view in self._patterns:
+            if method == own_method and (found := pattern.fullmatch(path)):
+                return partial(_with_id, view, found[1])
+        return None
+
+
+def _with_id(view: Callable, id: str, environ: dict) -> Answer | None:
+    return view(environ, id)
 
 
 def _failure(error: DomainError) -> Answer:

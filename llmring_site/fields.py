@@ -38,6 +38,12 @@ class TextField(serializers.CharField):
         kwargs.setdefault("allow_blank", True)
         super().__init__(**kwargs)
 
+    def run_validation(self, data=serializers.empty):
+        # DRF lets an empty text pass before a subclass can look at it.
+        if data == "" and self.allow_blank:
+            return serializers.Field.run_validation(self, data)
+        return super().run_validation(data)
+
     def to_internal_value(self, data):
         if not isinstance(data, str):
             self.fail("string_type")

@@ -27,6 +27,15 @@ def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
     return UUID(int=_prefix(microseconds) | (random & _RANDOM_BITS))
 
 
+def several(at: datetime, count: int) -> list[UUID]:
+    """New ids for the moment `at`; cheaper than one by one. Their order says nothing."""
+    prefix, random = _prefix(_microseconds(at)), os.urandom(8 * count)
+    return [
+        UUID(int=prefix | (int.from_bytes(random[n : n + 8]) & _RANDOM_BITS))
+        for n in range(0, 8 * count, 8)
+    ]
+
+
 def lowest(at: datetime) -> UUID:
     """The smallest id of the moment `at`: a half-open range bound."""
     return UUID(int=_prefix(_microseconds(at)))

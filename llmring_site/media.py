@@ -10,6 +10,8 @@ from rest_framework.renderers import BaseRenderer
 
 from llmring_site.errors import InvalidInput, issue
 
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
 
 def number(value: Decimal) -> orjson.Fragment:
     """A Decimal as a JSON number with all its digits and no exponent."""
@@ -26,7 +28,24 @@ def plain(value: Decimal) -> str:
 
 def dumps(value: object) -> bytes:
     """Compact JSON; Decimals become numbers, times UTC with `Z`."""
-    return orjson.dumps(value, default=_default, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=_default, option=_OPTIONS)
+    except TypeError as error:
+        # Stored objects may hold any integer; orjson writes those of 64 bits.
+        if "64-bit" not in str(error):
+            raise
+        return orjson.dumps(_with_written_integers(value), default=_default, option=_OPTIONS)
+
+
+def _with_written_integers(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _with_written_integers(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_with_written_integers(inner) for inner in value]
+        case int() if value.bit_length() > 63:
+            return orjson.Fragment(str(value))
+    return value
 
 
 def _default(value: object) -> object:
@@ -76,6 +95,18 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError:
         raise ParseError("There was an error parsing the body") from None
+
+
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_MANY_DIGITS = b"0" * 19
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether a JSON text has no NUL and no integer beyond 64 bits; seen without parsing it.
+
+    PostgreSQL cannot store the one, and JSON writers refuse the other.
+    """
+    return b"\\u0000" not in text and _MANY_DIGITS not in text.translate(_ALL_ZEROS)
 
 
 def _is_json(media_type: str | None) -> bool:

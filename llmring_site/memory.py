@@ -20,3 +20,9 @@ def return_what_is_freed() -> None:
         mallopt(_M_ARENA_MAX, 2)
         mallopt(_M_MMAP_THRESHOLD, _128_KIB)
         mallopt(_M_TRIM_THRESHOLD, _128_KIB)
+
+
+def trim() -> None:
+    """Give back at once what a large request has freed; one or two milliseconds."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,8 +1,12 @@
-"""Connections outside Django's: for the log writer, the key listener and start-up."""
+"""The database without Django's connection: for the hottest statements, listeners, start-up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from llmring_site import startup
 from llmring_site.embedded import EmbeddedDatabaseError
@@ -29,3 +33,36 @@ def connect() -> psycopg.Connection:
     except EmbeddedDatabaseError as error:
         raise psycopg.OperationalError(str(error)) from error
     return psycopg.connect(**parameters, autocommit=True)
+
+
+class _FastCursor(psycopg.Cursor):
+    """Prepares every statement at its first use: planning it costs as much as running it."""
+
+    prepares = True  # until a pooler turns out to mix connections
+
+    def execute(self, query, params=None):
+        if not _FastCursor.prepares:
+            return super().execute(query, params, prepare=False, binary=True)
+        try:
+            return super().execute(query, params, prepare=True, binary=True)
+        except (InvalidSqlStatementName, DuplicatePreparedStatement):
+            # An old pooler in transaction mode; the statement itself was not run.
+            _FastCursor.prepares = False
+            return self.execute(query, params)
+
+
+@contextmanager
+def pooled_cursor() -> Iterator[psycopg.Cursor]:
+    """A cursor on a connection of Django's pool, each statement a transaction of its own.
+
+    Django's own cursor sends parameters as text inside the statement and takes
+    the connection through its wrapper: both cost more than a small statement.
+    """
+    if connection.connection is not None:  # ours already: a second one could be waited for in vain
+        yield psycopg.Cursor(connection.connection)
+        return
+    connection.pool.open()
+    with connection.pool.connection() as pooled:
+        # Django's cursors never prepare, whatever this says.
+        pooled.prepare_threshold = 0
+        yield _FastCursor(pooled)

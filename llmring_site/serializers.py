@@ -31,12 +31,14 @@ _MESSAGES = {
     "string_too_long": "String should have at most {max_length} characters",
     "greater_than_equal": "Input should be greater than or equal to {ge}",
     "less_than_equal": "Input should be less than or equal to {le}",
+    "string_pattern_mismatch": "String should match pattern '{pattern}'",
 }
 _CONTEXT = {
     "string_too_long": ("max_length", "max_length"),
     "string_too_short": ("min_length", "min_length"),
     "greater_than_equal": ("ge", "min_value"),
     "less_than_equal": ("le", "max_value"),
+    "string_pattern_mismatch": ("pattern", "pattern"),
 }
 
 
@@ -44,6 +46,13 @@ class InputMixin:
     """Raises InvalidInput, naming each member, where DRF raises a field map."""
 
     location = "body"
+
+    @classmethod
+    def many_init(cls, *args, allow_null=False, **kwargs):
+        """A list that may be null has no null items for that, as DRF would have it."""
+        many = super().many_init(*args, **kwargs)
+        many.allow_null = many._kwargs["allow_null"] = allow_null  # copies are made from _kwargs
+        return many
 
     def is_valid(self, *, raise_exception=False):
         if raise_exception and self._body_is_missing():
@@ -91,6 +100,8 @@ class InputMixin:
 
 def _issue(field, error, loc, data) -> dict:
     type = _TYPES.get(error.code, error.code)
+    if isinstance(field, serializers.ListSerializer) and type != "missing":
+        return _list_issue(field, type, loc, data)
     if isinstance(field, serializers.BaseSerializer) and not isinstance(data, dict):
         type = "model_attributes_type"
         return issue(type, loc, "Input should be a valid dictionary or object", data)
@@ -105,6 +116,14 @@ def _issue(field, error, loc, data) -> dict:
             context = {name: limit}
     message = _MESSAGES[type].format(**context) if context or type == "missing" else str(error)
     return issue(type, loc, message, data, **context)
+
+
+def _list_issue(field, type, loc, data) -> dict:
+    if type == "string_too_long":
+        most = field.max_length
+        message = f"List should have at most {most} items"
+        return issue("too_long", loc, message, None, max_length=most, actual_length=len(data))
+    return issue("list_type", loc, "Input should be a valid list", data)
 
 
 def _message_of_null(field, type: str) -> str:

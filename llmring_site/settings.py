@@ -65,6 +65,9 @@ INSTALLED_APPS = [
     "accounts",
     "registry_proxy",
     "usage",
+    "templates_app",
+    "conversations",
+    "aliases",
     "receipts",
     "mcp",
 ]
@@ -218,6 +221,7 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = [
     "ETag",
     "Retry-After",
+    "X-Alias-Revision",
     "X-Next-Cursor",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",

@@ -29,6 +29,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include("usage.urls")),
+    path("api/v1/", include("aliases.urls")),
+    path("api/v1/", include("templates_app.urls")),
+    # Clients use both prefixes, one and the same client included.
+    path("", include("conversations.urls")),
+    path("api/v1/", include("conversations.urls")),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),
 ]

@@ -24,50 +24,48 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_EXAMPLE_TIME = "2026-01-02T03:04:05.678Z"
+
+
+def _service(timestamp: str) -> dict:
+    return {
+        "name": "LLMRing Server",
+        "service": "llmring-server",
+        "version": settings.VERSION,
+        "status": "operational",
+        "timestamp": timestamp,
+        "docs": "/docs",
+        "registry": "/registry",
+        "endpoints": {
+            "health": "/health",
+            "registry": "/registry",
+            "api": "/api/v1",
+            "docs": "/docs",
+        },
+    }
+
+
+def _health(*, connected: bool, redis: str, timestamp: str) -> dict:
+    return {
+        "status": "healthy" if connected else "unhealthy",
+        "database": "connected" if connected else "disconnected",
+        "redis": redis,
+        "name": "LLMRing Server",
+        "version": settings.VERSION,
+        "timestamp": timestamp,
+    }
+
+
 class ServiceView(PublicView):
     @extend_schema(
         tags=["service"],
         summary="What this service is and where its parts are",
+        description="",
         responses={200: dict},
-        examples=[
-            OpenApiExample(
-                "service",
-                {
-                    "name": "LLMRing Server",
-                    "service": "llmring-server",
-                    "version": settings.VERSION,
-                    "status": "operational",
-                    "timestamp": "2026-01-02T03:04:05.678Z",
-                    "docs": "/docs",
-                    "registry": "/registry",
-                    "endpoints": {
-                        "health": "/health",
-                        "registry": "/registry",
-                        "api": "/api/v1",
-                        "docs": "/docs",
-                    },
-                },
-            )
-        ],
+        examples=[OpenApiExample("service", _service(_EXAMPLE_TIME))],
     )
     def get(self, request):
-        return Response(
-            {
-                "name": "LLMRing Server",
-                "service": "llmring-server",
-                "version": settings.VERSION,
-                "status": "operational",
-                "timestamp": _now(),
-                "docs": "/docs",
-                "registry": "/registry",
-                "endpoints": {
-                    "health": "/health",
-                    "registry": "/registry",
-                    "api": "/api/v1",
-                    "docs": "/docs",
-                },
-            }
-        )
+        return Response(_service(_now()))
 
 
 class HealthView(PublicView):
@@ -79,37 +77,22 @@ class HealthView(PublicView):
         examples=[
             OpenApiExample(
                 "healthy",
-                {
-                    "status": "healthy",
-                    "database": "connected",
-                    "redis": "disabled",
-                    "name": "LLMRing Server",
-                    "version": settings.VERSION,
-                    "timestamp": "2026-01-02T03:04:05.678Z",
-                },
+                _health(connected=True, redis="disabled", timestamp=_EXAMPLE_TIME),
                 status_codes=["200"],
             )
         ],
     )
     def get(self, request):
         connected = _database_answers()
-        return Response(
-            {
-                "status": "healthy" if connected else "unhealthy",
-                "database": "connected" if connected else "disconnected",
-                "redis": _redis_state(),
-                "name": "LLMRing Server",
-                "version": settings.VERSION,
-                "timestamp": _now(),
-            },
-            status=200 if connected else 503,
-        )
+        body = _health(connected=connected, redis=_redis_state(), timestamp=_now())
+        return Response(body, status=200 if connected else 503)
 
 
 class LiveView(PublicView):
     @extend_schema(
         tags=["service"],
         summary="Whether the process answers at all",
+        description="",
         responses={200: dict},
         examples=[OpenApiExample("alive", {"status": "alive"})],
     )
@@ -121,6 +104,7 @@ class ReadyView(PublicView):
     @extend_schema(
         tags=["service"],
         summary="Whether requests can be served now",
+        description="",
         responses={200: dict, 503: dict},
         examples=[OpenApiExample("ready", {"status": "ready"}, status_codes=["200"])],
     )

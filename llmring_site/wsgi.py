@@ -1,6 +1,6 @@
 """The WSGI application that granian (or any WSGI server) runs."""
 
-from llmring_site import memory, startup
+from llmring_site import lifeline, memory, startup
 
 memory.return_what_is_freed()
 startup.use_database()
@@ -14,5 +14,6 @@ from llmring_site.fast_lane import FastLaneHandler  # noqa: E402
 from registry_proxy.background import follower  # noqa: E402
 
 application = FastLaneHandler()
+lifeline.watch()
 listener.start()
 follower.start()

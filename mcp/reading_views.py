@@ -8,7 +8,7 @@ from mcp.serializers import (
     ContentSerializer,
     ItemsQuery,
     PromptSerializer,
-    RenderedSerializer,
+    RenderedPromptSerializer,
     ResourceSerializer,
 )
 
@@ -92,7 +92,7 @@ class RenderView(APIView):
         parameters=[in_path("prompt_id")],
         request={"application/json": {"type": "object", "additionalProperties": {}}},
         entry=examples.RENDERED["arguments"],
-        reply=RenderedSerializer,
+        reply=RenderedPromptSerializer,
         example=examples.RENDERED,
         others={404: NOT_FOUND, 502: FAILED},
     )
@@ -101,7 +101,7 @@ class RenderView(APIView):
         arguments = reading.arguments_in(request.data if request.body.strip() else {}, prompt)
         rendering = reading.rendering(prompt, arguments)
         return Response(
-            RenderedSerializer(
+            RenderedPromptSerializer(
                 {
                     "prompt": prompt,
                     "arguments": arguments,

@@ -228,7 +228,7 @@ class ContentSerializer(Serializer):
     error = serializers.CharField(allow_null=True)
 
 
-class RenderedSerializer(Serializer):
+class RenderedPromptSerializer(Serializer):
     prompt = PromptOfServerSerializer()
     arguments = fields.ObjectField()
     rendered = serializers.CharField(allow_null=True, help_text="The texts of all messages.")

@@ -20,8 +20,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 
 @pytest.fixture(scope="session")
 def _own_connections(django_db_setup, django_db_blocker):
-    """What a serving process runs beside Django: the key listener and the log writer."""
+    """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.keyring import listener
+    from conversations import store
     from usage.writer import writer
 
     with django_db_blocker.unblock():
@@ -30,6 +31,7 @@ def _own_connections(django_db_setup, django_db_blocker):
         yield
         listener.stop()
         writer.close()
+        store.writer.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 Source: docs/http-contract.md, section "Logging many calls".
 """
 
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from uuid import UUID
 import msgspec
 from rest_framework.exceptions import ParseError
 
-from llmring_site import media
+from llmring_site import media, memory
 from llmring_site.errors import InvalidInput, issue
 from llmring_site.scoping import Scope
 from usage import ingestion, rows
@@ -24,6 +25,8 @@ MOST_ITEMS = 5_000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # A clock a little ahead of ours is no reason to refuse what it stamps.
 _AHEAD = timedelta(days=1)
+# Large batches at once gain nothing in the database, and each needs its memory.
+_turns = threading.BoundedSemaphore(1)
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 
@@ -86,6 +89,14 @@ def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = N
     so that the whole request can be repeated. Raises EventReused when the key was
     used for another batch.
     """
+    with _turns:
+        try:
+            return _log_all(texts, scope, idempotency_key)
+        finally:
+            memory.trim()
+
+
+def _log_all(texts: list[bytes], scope: Scope, idempotency_key: str | None) -> dict:
     now = datetime.now(UTC)
     whole = rows.fingerprint(*texts) if idempotency_key else None
     batch = []

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from llmring_site import media
 from llmring_site.fields import NumberField
 from registry_proxy.prices import Tokens
 
@@ -65,8 +66,7 @@ _decoders = {kind: msgspec.json.Decoder(kind) for kind in (LogEntry, BatchEntry)
 
 def decode(kind: type[LogEntry], text: bytes) -> LogEntry | None:
     """The entry in a JSON text, or None when the serializer has to look at it."""
-    # The escape is the only way in for NUL, which PostgreSQL cannot store.
-    if b"\\u0000" in text or text.count(b"{") + text.count(b"[") > _FEW_BRACKETS:
+    if not media.is_plain(text) or text.count(b"{") + text.count(b"[") > _FEW_BRACKETS:
         return None
     try:
         entry = _decoders[kind].decode(text)

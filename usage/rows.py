@@ -6,8 +6,6 @@ from decimal import Decimal
 from hashlib import sha256
 from uuid import UUID
 
-import orjson
-
 from llmring_site import ids, media
 from llmring_site.fields import twelve_places
 from llmring_site.scoping import Scope
@@ -16,6 +14,7 @@ from usage.entries import LogEntry, tokens_of
 from usage.models import CostSource
 
 _FREE = Decimal(0)
+_UUID_LENGTH = 36  # written with hyphens, as our replies write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def make(
     at = at or datetime.now(UTC)
     id = id or ids.uuid7(at)
     cost, source, snapshot_id = _cost(entry)
-    text = orjson.dumps(
+    text = media.dumps(
         {
             "id": id,
             "project_id": scope.project_id,
@@ -75,9 +74,21 @@ def make(
             "event_id": event_id,
             "fingerprint": fingerprint,
             "metadata": entry.metadata,
+            "named_conversation": _named_conversation(entry),
         }
     )
     return Row(id, scope.project_id, at, cost, source, event_id, fingerprint, text)
+
+
+def _named_conversation(entry: LogEntry) -> UUID | None:
+    """The conversation that the client says the call belongs to, in either of two places."""
+    for name in (entry.metadata.get("conversation_id"), entry.id_at_origin):
+        if isinstance(name, str) and len(name) == _UUID_LENGTH:
+            try:
+                return UUID(name)
+            except ValueError:
+                continue
+    return None
 
 
 def fingerprint(*parts: bytes) -> str:

@@ -32,6 +32,12 @@ _COLUMNS = {
     "metadata": "jsonb",
 }
 _NAMES = ", ".join(_COLUMNS)
+# The conversation that the client names, if it is one of the project's own. Asked
+# of the table itself: the app that owns it builds upon this one.
+_CONVERSATION = """
+    SELECT conversations.id FROM conversations
+    WHERE conversations.id = named_conversation AND conversations.project_id = incoming.project_id
+"""
 _SUMS = (
     "requests",
     "unpriced_requests",
@@ -44,10 +50,12 @@ _SUMS = (
 INSERT = f"""
 WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
-    AS row({", ".join(f"{name} {type}" for name, type in _COLUMNS.items())})
+    AS row({", ".join(f"{name} {type}" for name, type in _COLUMNS.items())},
+        named_conversation uuid)
 ), inserted AS (
     -- In this order, and the sums in theirs: two writers never wait for each other in a circle.
-    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming ORDER BY project_id, event_id
+    INSERT INTO usage_logs ({_NAMES}, conversation_id)
+    SELECT {_NAMES}, ({_CONVERSATION}) FROM incoming ORDER BY project_id, event_id
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
     RETURNING *

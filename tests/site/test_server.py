@@ -1,5 +1,6 @@
 """The server as its operator sees it: started, used, killed, started again."""
 
+import os
 import re
 import shlex
 import signal
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from llmring_site.embedded import EmbeddedPostgres
+from tests.environment import DATA_DIR
 from tests.server import Server
 from tests.usage.test_log import CALL
 
@@ -82,13 +84,13 @@ def test_answered_rows_survive_the_killing_of_everything(data_dir):
             wait_for(len(answered) + 200)
             EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
             wait_for(len(answered) + 200)  # and another database
+            orphans = server.workers()
             server.process.send_signal(signal.SIGKILL)
-            orphans = [p for p in psutil.process_iter() if str(server.port) in _command(p)]
             EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
         finally:
             stop.set()
         server.process.wait(10)
-        psutil.wait_procs(orphans, 30)
+        assert not psutil.wait_procs(orphans, 30)[1]  # workers leave with their server
     with Server(data_dir) as server:
         stored, query = set(), {"limit": 500}
         while True:
@@ -102,13 +104,6 @@ def test_answered_rows_survive_the_killing_of_everything(data_dir):
         assert set(answered) <= stored
         stats = requests.get(f"{server.url}/api/v1/stats", headers=headers(key), timeout=10).json()
         assert stats["summary"]["total_requests"] == len(stored)
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def test_two_servers_starting_at_once_share_one_database(data_dir):
@@ -141,7 +136,6 @@ def test_unreachable_database_is_told_without_its_password(data_dir):
     server = Server(
         data_dir,
         LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/db",
-        LLMRING_DATABASE_WAIT="1",
     )
     assert server.process.wait(60) == 1
     assert "error: the database cannot be reached" in server.output
@@ -171,6 +165,34 @@ def test_connections_of_all_workers_stay_within_the_pool(data_dir):
                     most = max(most, count)
         assert {future.result() for future in futures} == {200}
         assert 2 <= most <= 8
+
+
+def test_two_deployments_share_a_database_of_their_operator(data_dir, tmp_path):
+    """With LLMRING_DATABASE_URL nothing is embedded; schemas keep deployments apart."""
+    operators = EmbeddedPostgres(DATA_DIR)
+    name = f"operators_{os.getpid()}"
+    with operators._connect("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = f"postgresql://postgres@/{name}?host={operators.socket_dir}"
+    try:
+        with (
+            Server(data_dir, LLMRING_DATABASE_URL=url) as one,
+            Server(tmp_path / "b", LLMRING_DATABASE_URL=url, LLMRING_DATABASE_SCHEMA="b") as two,
+        ):
+            for server in (one, two, two):
+                requests.post(
+                    f"{server.url}/api/v1/log", json=CALL, headers=headers(server.key), timeout=10
+                )
+            assert not (data_dir / "postgres").exists()
+            with operators._connect(name) as connection:
+                counts = connection.execute(
+                    "SELECT (SELECT count(*) FROM llmring.usage_logs),"
+                    " (SELECT count(*) FROM b.usage_logs)"
+                ).fetchone()
+            assert counts == (1, 2)
+    finally:
+        with operators._connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_logs_can_be_json_and_never_hold_a_key(data_dir):

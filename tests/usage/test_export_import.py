@@ -54,6 +54,14 @@ def test_exports_hold_every_log_oldest_first(api):
 
 
 @pytest.mark.parametrize("format", ["ndjson", "csv"])
+def test_integers_of_any_size_in_metadata_are_exported(api, format):
+    body = json.dumps({**CALL, "metadata": {"big": 0}}).replace('"big": 0', '"big": 1e30')
+    api.send("POST", "/api/v1/log", body)
+    response = api.get("/api/v1/logs/export", {"format": format})
+    assert "1" + "0" * 30 in response.getvalue().decode()
+
+
+@pytest.mark.parametrize("format", ["ndjson", "csv"])
 def test_export_imported_elsewhere_is_the_same_ledger(api, other_api, tmp_path, format):
     api.send("POST", "/api/v1/log/batch", {"logs": ITEMS})
     path = tmp_path / f"logs.{format}"

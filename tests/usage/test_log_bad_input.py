@@ -139,3 +139,9 @@ def test_ten_megabyte_string_is_refused(api):
 def test_other_methods_are_not_allowed(api):
     for method in ("GET", "PUT", "PATCH", "DELETE"):
         assert api.send(method, "/api/v1/log", expect=405) == {"detail": "Method Not Allowed"}
+
+
+def test_integers_of_any_size_in_metadata_are_taken(api):
+    for number in (2**64, -(2**70), 10**40):
+        for _ in range(2):  # the second time, the key is known to the fast lane
+            api.send("POST", "/api/v1/log", {**CALL, "metadata": {"n": number}})

@@ -6,11 +6,12 @@ from decimal import Decimal
 import psycopg
 from django.db import connection
 
+from llmring_site.group_commit import GroupWriter
 from llmring_site.scoping import Scope
 from usage import rows, statement
 from usage.entries import LogEntry
 from usage.models import DailyUsage, UsageLog
-from usage.writer import GroupWriter
+from usage.writer import store
 
 
 def entry(**members) -> LogEntry:
@@ -23,7 +24,7 @@ def scope_of(api) -> Scope:
 
 
 def with_writer(work):
-    writer = GroupWriter()
+    writer = GroupWriter(store)
     try:
         return work(writer)
     finally:

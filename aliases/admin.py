@@ -1,0 +1,26 @@
+from django.contrib import admin
+from unfold.contrib.filters.admin import FieldTextFilter
+
+from aliases.models import AliasBinding
+from llmring_site.admin import ReadOnlyAdmin, pretty_json
+
+
+@admin.register(AliasBinding)
+class AliasBindingAdmin(ReadOnlyAdmin):
+    list_display = ["alias", "profile", "model", "project_id", "is_bound", "updated_at"]
+    list_filter = [("profile", FieldTextFilter), ("deleted_at", admin.EmptyFieldListFilter)]
+    list_filter_submit = True
+    ordering = ["-id"]
+    search_ids = ("project_id", "api_key_id")
+    search_texts = ("alias", "model")
+    search_help_text = "The exact alias or model; an id of a project or key."
+    exclude = ["metadata"]
+    readonly_fields = ["shown_metadata"]
+
+    @admin.display(description="bound", boolean=True)
+    def is_bound(self, row: AliasBinding) -> bool:
+        return row.deleted_at is None
+
+    @admin.display(description="metadata")
+    def shown_metadata(self, row: AliasBinding) -> str:
+        return pretty_json(row.metadata)

@@ -1,0 +1,70 @@
+"""A project's aliases in the shape of the client's lockfile, `llmring.lock`.
+
+The client reads TOML, and JSON from files named `*.json`.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import tomli_w
+
+from aliases.models import AliasBinding
+from llmring_site import media
+
+DEFAULT_PROFILE = "default"
+
+
+def document(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
+    """The lockfile of the bindings, which are all of `profile` or of every profile.
+
+    A model that names several, by commas, becomes an ordered list of them. The
+    times are those of the bindings, so the same aliases give the same document.
+    """
+    rows = sorted(bindings, key=lambda row: (row.profile, row.alias))
+    names = sorted({profile or DEFAULT_PROFILE, *(row.profile for row in rows)})
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return {
+        "version": "1.0",
+        "created_at": min((row.created_at for row in rows), default=epoch).isoformat(),
+        "updated_at": max((row.updated_at for row in rows), default=epoch).isoformat(),
+        "default_profile": profile or DEFAULT_PROFILE,
+        "metadata": {"source": "llmring-server"},
+        "profiles": {
+            name: {
+                "name": name,
+                "bindings": [_binding(row) for row in rows if row.profile == name],
+                "registry_versions": {},
+            }
+            for name in names
+        },
+    }
+
+
+def _binding(row: AliasBinding) -> dict:
+    binding = {"alias": row.alias, "models": [part.strip() for part in row.model.split(",")]}
+    constraints = row.metadata.get("constraints") if isinstance(row.metadata, dict) else None
+    return {**binding, "constraints": constraints} if isinstance(constraints, dict) else binding
+
+
+def as_json(lockfile: dict) -> bytes:
+    return media.dumps(lockfile)
+
+
+def as_toml(lockfile: dict) -> bytes:
+    """TOML has no null: members without a value are left out."""
+    return tomli_w.dumps(_without_nulls(lockfile)).encode()
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value if inner is not None]
+    return value
+
+
+# Content type, file name and writer of each format.
+FORMATS = {
+    "json": ("application/json", "llmring.lock.json", as_json),
+    "toml": ("application/toml", "llmring.lock", as_toml),
+}

@@ -1,0 +1,75 @@
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from llmring_site.scoping import Scope, ScopedQuerySet
+
+
+class AliasBindingQuerySet(ScopedQuerySet):
+    def bound(self):
+        """Aliases that stand for a model now."""
+        return self.filter(deleted_at__isnull=True)
+
+    def changed_since(self, since: int | datetime):
+        """Aliases bound, changed or removed after a revision, or after a moment."""
+        if isinstance(since, int):
+            return self.filter(revision__gt=since)
+        return self.filter(updated_at__gt=since)
+
+
+class AliasBinding(models.Model):
+    """What an alias stands for in a profile of a project.
+
+    Written by aliases/binding.py, which gives every change the next revision of
+    the project. A removed alias stays as a row, so that readers of changes learn of it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that bound it last.")
+    profile = models.CharField(max_length=64)
+    alias = models.CharField(max_length=64)
+    model = models.CharField(
+        max_length=255, help_text="provider:model, or several of them, by commas, in order."
+    )
+    metadata = models.JSONField(null=True)
+    revision = models.BigIntegerField(help_text="The project's revision that changed it last.")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = AliasBindingQuerySet.as_manager()
+
+    class Meta:
+        db_table = "aliases"
+        ordering = ["alias", "profile"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "profile", "alias"], name="aliases_once_in_a_profile"
+            ),
+            models.CheckConstraint(condition=~Q(alias="") & ~Q(model=""), name="aliases_not_empty"),
+        ]
+        indexes = [models.Index(fields=["project_id", "revision"], name="aliases_changes")]
+
+    def __str__(self) -> str:
+        return f"{self.alias} ({self.profile})"
+
+
+class AliasRevision(models.Model):
+    """How often a project's aliases changed. Its row is the lock that orders the changes."""
+
+    project_id = models.UUIDField(primary_key=True)
+    revision = models.BigIntegerField()
+
+    class Meta:
+        db_table = "alias_revisions"
+
+    def __str__(self) -> str:
+        return f"{self.project_id} at {self.revision}"
+
+    @classmethod
+    def current(cls, scope: Scope) -> int:
+        """The project's revision; 0 before its first alias."""
+        found = cls.objects.filter(project_id=scope.project_id).values_list("revision", flat=True)
+        return found.first() or 0

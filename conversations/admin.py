@@ -1,0 +1,118 @@
+from uuid import UUID
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
+
+from conversations import chat, search
+from conversations.models import Conversation, Message
+from llmring_site.admin import ReadOnlyAdmin, pretty_json
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    """Conversations to read as a chat. What the privacy level hides was never stored."""
+
+    list_display = [
+        "__str__",
+        "model_alias",
+        "origin",
+        "message_count",
+        "total_input_tokens",
+        "total_output_tokens",
+        "shown_cost",
+        "created_at",
+        "last_message_at",
+    ]
+    list_filter = [
+        ("created_at", RangeDateTimeFilter),
+        ("model_alias", FieldTextFilter),
+        ("origin", FieldTextFilter),
+        ("project_label", FieldTextFilter),
+    ]
+    list_filter_submit = True
+    ordering = ["-created_at"]
+    search_ids = ("id", "project_id", "api_key_id", "template_id")
+    search_help_text = "Words of titles and messages; an id of a conversation, project or key."
+    exclude = ["total_cost", "last_position"]
+    readonly_fields = ["shown_cost"]
+    change_form_after_template = "conversations/chat.html"
+
+    @admin.display(description="cost (USD)", ordering="total_cost")
+    def shown_cost(self, conversation: Conversation) -> str:
+        return f"{conversation.total_cost.normalize():f}"
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        try:
+            UUID(term)
+        except ValueError:
+            return (search.matching(queryset, term) if term else queryset), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        shown = {"chat": None}
+        if conversation := self.get_object(request, object_id):
+            messages = Message.objects.filter(conversation=conversation)
+            places = {name: _position(request, name) for name in ("before", "after")}
+            shown = {"chat": chat.page(messages, **places)}
+        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
+
+def _position(request, name: str) -> int | None:
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    list_display = [
+        "timestamp",
+        "role",
+        "beginning",
+        "input_tokens",
+        "output_tokens",
+        "of_conversation",
+    ]
+    list_filter = ["role"]
+    ordering = ["-id"]
+    search_ids = ("id", "conversation_id")
+    search_texts = ("receipt_id",)
+    search_help_text = "An id of a message or conversation, or of a message's receipt."
+    exclude = ["conversation", "tool_calls", "tool_results", "metadata", "content_parts"]
+    readonly_fields = [
+        "of_conversation",
+        "shown_parts",
+        "shown_tool_calls",
+        "shown_tool_results",
+        "shown_metadata",
+    ]
+
+    @admin.display(description="text")
+    def beginning(self, message: Message) -> str:
+        if message.content is None:
+            return "(parts)" if message.content_parts else "(none kept)"
+        text = message.content
+        return text if len(text) <= 80 else f"{text[:80]}…"
+
+    @admin.display(description="conversation")
+    def of_conversation(self, message: Message) -> str:
+        url = reverse("admin:conversations_conversation_change", args=[message.conversation_id])
+        return format_html('<a href="{}">{}</a>', url, message.conversation_id)
+
+    @admin.display(description="parts")
+    def shown_parts(self, message: Message) -> str:
+        return pretty_json(message.content_parts)
+
+    @admin.display(description="tool calls")
+    def shown_tool_calls(self, message: Message) -> str:
+        return pretty_json(message.tool_calls)
+
+    @admin.display(description="tool results")
+    def shown_tool_results(self, message: Message) -> str:
+        return pretty_json(message.tool_results)
+
+    @admin.display(description="metadata")
+    def shown_metadata(self, message: Message) -> str:
+        return pretty_json(message.metadata)

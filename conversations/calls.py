@@ -1,0 +1,193 @@
+"""Logging a whole call: what was sent to the model and what it answered, as a conversation.
+
+Source: docs/http-contract/conversations.md, section "Logging a whole call".
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from conversations import hooks, privacy, rows, store
+from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
+from conversations.hooks import FinishedCall
+from conversations.models import Conversation, Message
+from conversations.rows import NewConversation, NewMessage
+from llmring_site import ids
+from llmring_site.fields import twelve_places
+from llmring_site.scoping import Scope
+from registry_proxy import pricing
+from registry_proxy.prices import Tokens
+
+_FREE = Decimal(0)
+
+
+class _Cost(NamedTuple):
+    amount: Decimal | None
+    source: str
+
+
+def log(scope: Scope, call: CallEntry) -> dict:
+    """Store the call's messages and its answer; the reply.
+
+    They go to the conversation that the metadata names, if the scope has it, else
+    to a new one. At privacy level `none` nothing is stored and the ids are empty.
+    """
+    level = privacy.effective(call.logging_level)
+    if level == privacy.NONE:
+        return {"conversation_id": "", "message_id": "", "receipt": None}
+    at = datetime.now(UTC)
+    cost = _cost(call)
+    entries = [*map(_entry, call.messages), _answer(call, cost)]
+    messages = rows.messages(entries, level, at)
+    messages[-1].cost = cost.amount  # none, and not 0, when it is not known
+    if hooks.issue_receipt or call.metadata.conversation_id is not None:
+        return _log_in_transaction(scope, call, messages, cost)
+    id = ids.uuid7(at)
+    store.writer.write(store.creation(scope, _conversation(call, id, at), messages))
+    return _reply(id, messages)
+
+
+def _log_in_transaction(
+    scope: Scope, call: CallEntry, messages: list[NewMessage], cost: _Cost
+) -> dict:
+    answer = messages[-1]
+    receipt = None
+    with transaction.atomic(), connection.cursor() as cursor:
+        existing = _named_conversation(scope, call.metadata.conversation_id)
+        id = existing.id if existing else ids.uuid7(answer.timestamp)
+        if hooks.issue_receipt:
+            receipt = hooks.issue_receipt(_finished(call, id, answer, cost), scope)
+            answer.receipt_id = receipt and receipt["receipt_id"]
+        if existing:
+            store.append(cursor, scope, id, _not_stored_yet(existing, messages))
+        else:
+            new = _conversation(call, id, answer.timestamp)
+            store.create(cursor, store.creation(scope, new, messages))
+    return _reply(id, messages, receipt)
+
+
+def _reply(id: UUID, messages: list[NewMessage], receipt: dict | None = None) -> dict:
+    return {"conversation_id": id, "message_id": messages[-1].id, "receipt": receipt}
+
+
+def _named_conversation(scope: Scope, text: str | None) -> Conversation | None:
+    """The scope's conversation with this id, locked; None if there is none."""
+    try:
+        wanted = UUID(text or "")
+    except ValueError:
+        return None
+    return Conversation.objects.for_scope(scope).select_for_update().filter(id=wanted).first()
+
+
+def _not_stored_yet(conversation: Conversation, messages: list[NewMessage]) -> list[NewMessage]:
+    """The messages without the beginning that the conversation already holds.
+
+    Chat clients send the whole history with each call.
+    """
+    count = conversation.message_count
+    if not 0 < count < len(messages):
+        return messages
+    stored = Message.objects.filter(conversation=conversation).order_by("position")
+    known = list(stored.values_list("role", "content_hash")[:count])
+    sent = [(message.role, message.content_hash) for message in messages[:count]]
+    return messages[count:] if known == sent else messages
+
+
+def _conversation(call: CallEntry, id: UUID, at: datetime) -> NewConversation:
+    numbers = call.metadata
+    return NewConversation(
+        id=id,
+        created_at=at,
+        title=f"{numbers.alias or numbers.model} conversation",
+        model_alias=(numbers.alias or f"{numbers.provider}:{numbers.model}")[:255],
+        temperature=0.7,
+        project_label=numbers.project_id,
+        origin=numbers.origin or "llmring",
+        profile=numbers.profile,
+    )
+
+
+def _entry(message: LoggedMessage) -> MessageEntry:
+    """The message, with what ties it to a tool call among its metadata."""
+    ties = {"tool_call_id": message.tool_call_id, "name": message.name}
+    ties = {name: value for name, value in ties.items() if value is not None}
+    return MessageEntry(
+        role=message.role,
+        content=message.content,
+        tool_calls=message.tool_calls,
+        tool_results=message.tool_results,
+        metadata={**ties, **(message.metadata or {})},
+    )
+
+
+def _answer(call: CallEntry, cost: _Cost) -> MessageEntry:
+    response, numbers = call.response, call.metadata
+    known = {
+        "cached_tokens": numbers.cached_tokens,
+        "input_cost": numbers.input_cost,
+        "output_cost": numbers.output_cost,
+    }
+    return MessageEntry(
+        role="assistant",
+        content=response.content,
+        tool_calls=response.tool_calls,
+        input_tokens=numbers.input_tokens,
+        output_tokens=numbers.output_tokens,
+        metadata={
+            "model": _model(call),
+            "finish_reason": response.finish_reason,
+            "usage": response.usage,
+            "provider": numbers.provider,
+            "cost": cost.amount or _FREE,
+            "cost_source": cost.source,
+            **{name: value for name, value in known.items() if value is not None},
+        },
+    )
+
+
+def _model(call: CallEntry) -> str:
+    return call.response.model or call.metadata.model
+
+
+def _cost(call: CallEntry) -> _Cost:
+    """What the call cost: as the caller says, in sum or in parts, else by the registry."""
+    numbers = call.metadata
+    total, *parts = (
+        None if value is None else money(value)
+        for value in (numbers.cost, numbers.input_cost, numbers.output_cost)
+    )
+    split = [part for part in parts if part is not None]
+    if not total and split:
+        total = sum(split, Decimal(0))
+    if total is not None:
+        return _Cost(twelve_places(total), "caller")
+    tokens = Tokens(
+        numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
+    )
+    priced = pricing.price(numbers.provider, _model(call), tokens)
+    return _Cost(priced.cost, "registry") if priced else _Cost(None, "unpriced")
+
+
+def _finished(
+    call: CallEntry, conversation_id: UUID, answer: NewMessage, cost: _Cost
+) -> FinishedCall:
+    numbers: LoggedCall = call.metadata
+    return FinishedCall(
+        conversation_id=conversation_id,
+        message_id=answer.id,
+        at=answer.timestamp,
+        provider=numbers.provider,
+        model=_model(call),
+        alias=numbers.alias,
+        profile=numbers.profile,
+        lock_digest=numbers.lock_digest,
+        input_tokens=numbers.input_tokens or 0,
+        output_tokens=numbers.output_tokens or 0,
+        cached_tokens=numbers.cached_tokens or 0,
+        cost=cost.amount,
+        input_cost=money(numbers.input_cost),
+        output_cost=money(numbers.output_cost),
+    )

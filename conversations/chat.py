@@ -1,0 +1,68 @@
+"""A conversation as its readers in the admin see it: messages in turn, long texts folded."""
+
+import json
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from conversations.models import Message
+
+SHOWN = 100  # messages on a page
+_FOLDED_AT = 600  # characters that are shown of a longer text
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: its text, or why there is none, and what came with it as pretty JSON."""
+
+    message: Message
+    head: str
+    rest: str
+    extras: list[tuple[str, str]]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether there was a text that the privacy level did not keep."""
+        return not self.head and self.message.content_hash is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Turns in order; `before` and `after` are positions to go on from, None at the ends."""
+
+    turns: list[Turn]
+    before: int | None
+    after: int | None
+
+
+def page(messages: QuerySet, *, before: int | None = None, after: int | None = None) -> Page:
+    """The newest messages, or those next to a position. Three queries at most."""
+    if after is not None:
+        rows = list(messages.filter(position__gt=after).order_by("position")[:SHOWN])
+    else:
+        older = messages if before is None else messages.filter(position__lt=before)
+        rows = list(older.order_by("-position")[:SHOWN])[::-1]
+    if not rows:
+        return Page([], None, None)
+    first, last = rows[0].position, rows[-1].position
+    return Page(
+        [_turn(row) for row in rows],
+        before=first if messages.filter(position__lt=first).exists() else None,
+        after=last if messages.filter(position__gt=last).exists() else None,
+    )
+
+
+def _turn(message: Message) -> Turn:
+    text = message.content or ""
+    if message.content_parts:
+        text = _pretty(message.content_parts)
+    extras = [
+        (name.replace("_", " "), _pretty(value))
+        for name in ("tool_calls", "tool_results", "metadata")
+        if (value := getattr(message, name))
+    ]
+    return Turn(message, text[:_FOLDED_AT], text[_FOLDED_AT:], extras)
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

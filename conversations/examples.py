@@ -1,0 +1,68 @@
+"""The examples of the OpenAPI page."""
+
+_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
+_MESSAGE_ID = "0193b1a2-7c40-7b1c-9d2e-3f4a5b6c7d8e"
+_AT = "2026-01-02T03:04:05.678901Z"
+
+CONVERSATION_ENTRY = {
+    "title": "A parser",
+    "system_prompt": "You are a careful engineer.",
+    "model_alias": "deep",
+    "temperature": 0.2,
+    "project_id": "compiler",
+}
+CONVERSATION = {
+    "id": _ID,
+    "title": "A parser",
+    "system_prompt": "You are a careful engineer.",
+    "model_alias": "deep",
+    "temperature": 0.2,
+    "max_tokens": None,
+    "api_key_id": "0193b1a2-0000-7000-8000-000000000001",
+    "project_id": "compiler",
+    "origin": None,
+    "profile": None,
+    "template_id": None,
+    "message_count": 1,
+    "total_input_tokens": 9,
+    "total_output_tokens": 0,
+    "total_cost": 0.00001,
+    "created_at": _AT,
+    "updated_at": _AT,
+    "last_message_at": _AT,
+}
+MESSAGE_ENTRY = {
+    "role": "user",
+    "content": "What is a grammar?",
+    "input_tokens": 9,
+    "metadata": {"cost": 0.00001},
+}
+MESSAGE = {
+    "id": _MESSAGE_ID,
+    "conversation_id": _ID,
+    "role": "user",
+    "content": "What is a grammar?",
+    "content_hash": "7d0a1ef2f5a53ef8e3d2dfb0ae5b1b6d6cfb6f0d5a2c1b3e4f5a6b7c8d9e0f1a",
+    "tool_calls": None,
+    "tool_results": None,
+    "metadata": {"cost": 0.00001},
+    "input_tokens": 9,
+    "output_tokens": None,
+    "token_count": 9,
+    "receipt_id": None,
+    "timestamp": _AT,
+}
+OPENED = {**CONVERSATION, "messages": [MESSAGE]}
+CALL = {
+    "messages": [{"role": "user", "content": "What is a grammar?"}],
+    "response": {"content": "A set of rules.", "model": "gpt-4o-mini", "finish_reason": "stop"},
+    "metadata": {
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "alias": "fast",
+        "input_tokens": 9,
+        "output_tokens": 5,
+    },
+}
+LOGGED = {"conversation_id": _ID, "message_id": _MESSAGE_ID, "receipt": None}
+DELETED = {"message": "Conversation deleted successfully"}

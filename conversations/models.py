@@ -1,0 +1,159 @@
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from llmring_site.ids import uuid7
+from llmring_site.scoping import ScopedQuerySet
+
+
+class Role(models.TextChoices):
+    SYSTEM = "system", "system"
+    USER = "user", "user"
+    ASSISTANT = "assistant", "assistant"
+    TOOL = "tool", "tool"
+
+
+class Conversation(models.Model):
+    """A sequence of messages. Its counters describe the messages stored now.
+
+    Created and appended to by conversations/store.py; the counters are changed
+    by the statements that insert or delete messages, and nowhere else.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that created it.")
+    project_label = models.CharField(
+        max_length=255, null=True, help_text="The client's own text, shown as `project_id`."
+    )
+    title = models.CharField(max_length=500, null=True)
+    system_prompt = models.TextField(null=True)
+    model_alias = models.CharField(max_length=255)
+    temperature = models.FloatField()
+    max_tokens = models.BigIntegerField(null=True)
+    origin = models.CharField(
+        max_length=255, null=True, help_text="The application that made the call."
+    )
+    profile = models.CharField(max_length=64, null=True)
+    template_id = models.UUIDField(null=True, help_text="The template it was started from.")
+    message_count = models.BigIntegerField(default=0)
+    last_position = models.BigIntegerField(
+        default=0, help_text="Position of the newest message; never decreases."
+    )
+    total_input_tokens = models.BigIntegerField(default=0)
+    total_output_tokens = models.BigIntegerField(default=0)
+    total_cost = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="US dollars."
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    last_message_at = models.DateTimeField(null=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "conversations"
+        ordering = ["-updated_at", "-id"]
+        indexes = [
+            models.Index(
+                fields=["project_id", "-updated_at", "-id"], name="conversations_by_activity"
+            ),
+            # For the admin, which lists all projects; imported ids do not carry their times.
+            models.Index(fields=["-created_at"], name="conversations_by_age"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(temperature__gte=0, temperature__lte=2),
+                name="conversations_temperature_between_0_and_2",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_tokens__isnull=True) | Q(max_tokens__gt=0),
+                name="conversations_max_tokens_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or f"{self.model_alias} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class Message(models.Model):
+    """One message. Its position orders it; its id carries its time, for retention.
+
+    At privacy level `metadata` the content is absent, and tool calls and
+    results are digests (conversations/privacy.py).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Checked by the statement that inserts: it locks the conversation's row. A
+    # foreign key would look it up again for every message, a third of the work.
+    conversation = models.ForeignKey(
+        Conversation, models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(help_text="Public id of the key that wrote it.")
+    position = models.BigIntegerField(help_text="From 1, in the order of commits.")
+    role = models.CharField(max_length=50, choices=Role)
+    content = models.TextField(null=True)
+    content_parts = models.JSONField(
+        null=True, help_text="Content that is not plain text: a list of parts or an object."
+    )
+    content_hash = models.CharField(
+        max_length=64, null=True, help_text="SHA-256 of the text, or of the canonical JSON."
+    )
+    tool_calls = models.JSONField(null=True)
+    tool_results = models.JSONField(null=True)
+    metadata = models.JSONField(default=dict)
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    token_count = models.BigIntegerField(null=True)
+    cost = models.DecimalField(
+        max_digits=38, decimal_places=12, null=True, help_text="US dollars, from the metadata."
+    )
+    receipt_id = models.CharField(max_length=255, null=True)
+    timestamp = models.DateTimeField()
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "messages"
+        ordering = ["conversation_id", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation", "position"], name="messages_one_at_each_position"
+            ),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="messages_role_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class ConversationWords(models.Model):
+    """The words of a title, or of the messages written by one call, for searching.
+
+    One row for a call, not for each message: a tenth of the index work.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    project_id = models.UUIDField()
+    is_title = models.BooleanField(default=False)
+    words = SearchVectorField()
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "conversation_words"
+        indexes = [
+            models.Index(fields=["conversation"], name="words_of_a_conversation"),
+            GinIndex(fields=["words"], name="words_found"),
+        ]
+
+    def __str__(self) -> str:
+        return f"words of {self.conversation_id}"

@@ -1,0 +1,95 @@
+"""What of a message is stored: everything, only what describes it, or nothing.
+
+Source: docs/http-contract/conversations.md, section "Privacy levels".
+"""
+
+import json
+import re
+from hashlib import sha256
+
+import rfc8785
+from django.conf import settings
+
+NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
+
+# Members of a message's metadata in which clients keep texts.
+_CONTENT = {
+    "arguments",
+    "completion",
+    "content",
+    "function_call",
+    "input",
+    "messages",
+    "output",
+    "prompt",
+    "reasoning",
+    "response",
+    "result",
+    "system_prompt",
+    "text",
+    "thinking",
+    "tool_calls",
+    "tool_results",
+}
+
+
+def effective(requested: str) -> str:
+    """The stricter of the server's level and the requested one."""
+    return min(settings.MESSAGE_LOGGING_LEVEL, requested, key=LEVELS.index)
+
+
+def content_hash(content: object) -> str | None:
+    """SHA-256 of text, or of the canonical JSON of anything else; None for empty content."""
+    if not content:
+        return None
+    octets = content.encode() if isinstance(content, str) else _canonical(content)
+    return sha256(octets).hexdigest()
+
+
+def digest(value: object) -> dict:
+    """What is kept of a value at level `metadata`: its SHA-256 and its size in bytes."""
+    if _is_digest(value):  # comes from an export made at this level
+        return value
+    octets = _canonical(value)
+    return {"sha256": sha256(octets).hexdigest(), "size": len(octets)}
+
+
+def digests(values: list | None) -> list[dict] | None:
+    return None if values is None else [digest(value) for value in values]
+
+
+def without_content(metadata: dict) -> dict:
+    """The metadata with digests where members, at any depth, hold content."""
+    return _without(metadata)
+
+
+def _without(value: object) -> object:
+    if isinstance(value, list):
+        return [_without(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: digest(inner)
+        if name in _CONTENT and isinstance(inner, str | list | dict)
+        else _without(inner)
+        for name, inner in value.items()
+    }
+
+
+def _is_digest(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"sha256", "size"}
+        and isinstance(value["sha256"], str)
+        and re.fullmatch("[0-9a-f]{64}", value["sha256"]) is not None
+        and isinstance(value["size"], int)
+    )
+
+
+def _canonical(value: object) -> bytes:
+    """RFC 8785; for integers that it does not know, JSON with sorted names."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode()

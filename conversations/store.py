@@ -1,0 +1,256 @@
+"""Writing conversations and messages: one statement for a call, whatever its size.
+
+One statement is one round trip, one commit and one flush to disk; nothing is
+ever half stored. PostgreSQL reads rows as JSON lists, for a fraction of what
+binding each column costs us. The counters are changed by the statement that
+inserts, which locks the conversation's row first: writers to one conversation
+take turns, and positions follow the order of their commits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+from django.db.models.functions import Greatest
+
+from conversations import documents, rows, words
+from conversations.models import Conversation
+from conversations.rows import Counts, NewConversation, NewMessage
+from llmring_site import media
+from llmring_site.group_commit import GroupWriter
+from llmring_site.ids import uuid7
+from llmring_site.scoping import Scope
+
+_CONVERSATION = {
+    "id": "uuid",
+    "project_id": "uuid",
+    "api_key_id": "uuid",
+    "project_label": "text",
+    "title": "text",
+    "system_prompt": "text",
+    "model_alias": "text",
+    "temperature": "double precision",
+    "max_tokens": "bigint",
+    "origin": "text",
+    "profile": "text",
+    "template_id": "uuid",
+    "message_count": "bigint",
+    "last_position": "bigint",
+    "total_input_tokens": "bigint",
+    "total_output_tokens": "bigint",
+    "total_cost": "numeric",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "last_message_at": "timestamptz",
+}
+_WORDS = {
+    "id": "uuid",
+    "conversation_id": "uuid",
+    "project_id": "uuid",
+    "is_title": "boolean",
+    "words": "text",
+}
+_MESSAGE = {
+    "id": "uuid",
+    "role": "text",
+    "content": "text",
+    "content_parts": "jsonb",
+    "content_hash": "text",
+    "tool_calls": "jsonb",
+    "tool_results": "jsonb",
+    "metadata": "jsonb",
+    "input_tokens": "bigint",
+    "output_tokens": "bigint",
+    "token_count": "bigint",
+    "cost": "numeric",
+    "timestamp": "timestamptz",
+    "receipt_id": "text",
+}
+_PLACE = {
+    "conversation_id": "uuid",
+    "project_id": "uuid",
+    "api_key_id": "uuid",
+    "position": "bigint",
+}
+
+
+def _names(columns: dict[str, str]) -> str:
+    return ", ".join(columns)
+
+
+def _rows(parameter: str, columns: dict[str, str], alias: str) -> str:
+    typed = ", ".join(f"{name} {type}" for name, type in columns.items())
+    return f"json_to_recordset({parameter}::json) AS {alias}({typed})"
+
+
+_VALUES = _names(_MESSAGE).replace("metadata", "coalesce(metadata, '{}')")
+_TSVECTOR = "array_to_tsvector(string_to_array(words, ' '))"
+
+
+def _creating(on_conflict: str) -> str:
+    return f"""
+WITH conversation AS (
+    INSERT INTO conversations ({_names(_CONVERSATION)})
+    SELECT {_names(_CONVERSATION)} FROM {_rows("%s", _CONVERSATION, "new")} {on_conflict}
+), found AS (
+    INSERT INTO conversation_words ({_names(_WORDS)})
+    SELECT id, conversation_id, project_id, is_title, {_TSVECTOR}
+    FROM {_rows("%s", _WORDS, "new")} {on_conflict}
+)
+INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
+SELECT {_names(_PLACE)}, {_VALUES} FROM {_rows("%s", _PLACE | _MESSAGE, "new")} {on_conflict}
+"""
+
+
+_CREATE_ONCE = _creating("")
+_CREATE_REPEATABLY = _creating("ON CONFLICT DO NOTHING")
+
+_LENGTHEN = """
+WITH lengthened AS (
+    UPDATE conversations SET
+        message_count = message_count + %(count)s,
+        last_position = last_position + %(count)s,
+        total_input_tokens = total_input_tokens + %(input_tokens)s,
+        total_output_tokens = total_output_tokens + %(output_tokens)s,
+        total_cost = total_cost + %(cost)s,
+        updated_at = greatest(updated_at, %(last_at)s),
+        last_message_at = greatest(last_message_at, %(last_at)s)
+    WHERE id = %(conversation)s AND project_id = %(project)s
+    RETURNING id AS conversation_id, project_id, last_position - %(count)s AS position_before
+)"""
+_FIND = f""", found AS (
+    INSERT INTO conversation_words ({_names(_WORDS)})
+    SELECT new.id, lengthened.conversation_id, lengthened.project_id, is_title, {_TSVECTOR}
+    FROM lengthened, {_rows("%(words)s", _WORDS, "new")}
+)"""
+_APPEND = f"""
+INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
+SELECT lengthened.conversation_id, lengthened.project_id, %(key)s, position_before + number,
+    {_VALUES}
+FROM lengthened, ROWS FROM (
+    json_to_recordset(%(messages)s::json)
+        AS ({", ".join(f"{name} {type}" for name, type in _MESSAGE.items())})
+) WITH ORDINALITY AS new({_names(_MESSAGE)}, number)
+"""
+_RETITLE = f"""
+INSERT INTO conversation_words ({_names(_WORDS)})
+SELECT id, conversation_id, project_id, is_title, {_TSVECTOR} FROM {_rows("%s", _WORDS, "new")}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A conversation with its first messages, ready to be stored: its rows as JSON."""
+
+    document: dict
+    conversation: bytes
+    words: bytes
+    messages: bytes
+
+
+def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] = ()) -> Creation:
+    counts = Counts.of(messages)
+    for position, message in enumerate(messages, start=1):
+        message.conversation_id, message.position = new.id, position
+        message.project_id, message.api_key_id = scope.project_id, scope.api_key_id
+    found = _title(new.title, new.created_at) + _texts(messages)
+    owner = {"conversation_id": new.id, "project_id": scope.project_id}
+    row = {
+        "project_id": scope.project_id,
+        "api_key_id": scope.api_key_id,
+        "message_count": counts.messages,
+        "last_position": counts.messages,
+        "total_input_tokens": counts.input_tokens,
+        "total_output_tokens": counts.output_tokens,
+        "total_cost": media.plain(counts.cost),
+        "last_message_at": counts.last_at,
+    }
+    return Creation(
+        document=documents.created(new, counts, scope),
+        conversation=orjson.dumps({name: getattr(new, name) for name in new.__slots__} | row),
+        words=orjson.dumps([owner | document for document in found])[1:-1],
+        messages=rows.as_json(messages)[1:-1],
+    )
+
+
+def create(cursor, new: Creation) -> None:
+    """Store the conversation, on Django's cursor: inside a transaction of the caller's."""
+    cursor.execute(_CREATE_ONCE, _parameters([new]))
+
+
+def _create_all(execute: Callable, creations: list[Creation]) -> Sequence:
+    execute(_CREATE_REPEATABLY, _parameters(creations))
+    return [None] * len(creations)
+
+
+# Stores conversations of many requests in one commit.
+writer = GroupWriter(_create_all)
+
+
+def _parameters(creations: Sequence[Creation]) -> list[str]:
+    lists = zip(*((new.conversation, new.words, new.messages) for new in creations), strict=True)
+    return [(b"[" + b",".join(filter(None, items)) + b"]").decode() for items in lists]
+
+
+def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
+    """Store at least one message at the conversation's end; False if the scope has none such.
+
+    `cursor` is Django's or own_connection's.
+    """
+    counts, found = Counts.of(messages), _texts(messages)
+    cursor.execute(
+        _LENGTHEN + (_FIND if found else "") + _APPEND,
+        {
+            "conversation": conversation_id,
+            "project": scope.project_id,
+            "key": scope.api_key_id,
+            "count": counts.messages,
+            "input_tokens": counts.input_tokens,
+            "output_tokens": counts.output_tokens,
+            "cost": counts.cost,
+            "last_at": counts.last_at,
+            "words": orjson.dumps(found).decode(),
+            "messages": rows.as_json(messages).decode(),
+        },
+    )
+    return cursor.rowcount > 0
+
+
+def change(cursor, scope: Scope, conversation_id: UUID, changes: dict) -> None:
+    """Change columns of the conversation, and its words when the title is among them.
+
+    For use inside a transaction. A conversation that the scope has not stays as it is.
+    """
+    if not changes:
+        return
+    own = Conversation.objects.for_scope(scope).filter(id=conversation_id)
+    now = datetime.now(UTC)
+    if not own.update(**changes, updated_at=Greatest("updated_at", now)) or "title" not in changes:
+        return
+    cursor.execute(
+        "DELETE FROM conversation_words WHERE conversation_id = %s AND is_title", [conversation_id]
+    )
+    owner = {"conversation_id": conversation_id, "project_id": scope.project_id}
+    found = [owner | document for document in _title(changes["title"], now)]
+    cursor.execute(_RETITLE, [orjson.dumps(found).decode()])
+
+
+def _title(title: str | None, at: datetime) -> list[dict]:
+    return [
+        {"id": uuid7(at), "is_title": True, "words": text}
+        for text in words.documents([title or ""])
+    ]
+
+
+def _texts(messages: Sequence[NewMessage]) -> list[dict]:
+    """Documents for search, one for all messages of a moment: they are forgotten together."""
+    by_moment: dict[datetime, list[NewMessage]] = {}
+    for message in messages:
+        by_moment.setdefault(message.timestamp, []).append(message)
+    return [
+        {"id": uuid7(at), "is_title": False, "words": text}
+        for at, written in by_moment.items()
+        for text in rows.searchable(written)
+    ]

@@ -1,0 +1,55 @@
+"""Filling a template's texts: `{{name}}` becomes the value of the variable `name`.
+
+There is nothing else: no logic, no expressions. Every text is read once, so a
+value that looks like a placeholder stays as it is. Names that the template does
+not declare are ordinary text.
+"""
+
+import re
+from collections.abc import Mapping
+
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+class TooLong(ValueError):
+    """The filled texts together would be longer than allowed."""
+
+
+def text_of(value: str | int | float | bool) -> str:
+    """The value as it stands in a text; JSON's words for the truth values."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def rendered(content: object, values: Mapping[str, str], *, most: int) -> object:
+    """`content` with every string in it filled, names of members excepted.
+
+    Raises TooLong when the strings would have more than `most` characters; it
+    is found out before any of them is made.
+    """
+    if sum(_length(text, values) for text in _strings(content)) > most:
+        raise TooLong
+    return _fill(content, values)
+
+
+def _fill(content: object, values: Mapping[str, str]) -> object:
+    if isinstance(content, str):
+        return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), content)
+    if isinstance(content, list):
+        return [_fill(item, values) for item in content]
+    if isinstance(content, dict):
+        return {name: _fill(inner, values) for name, inner in content.items()}
+    return content
+
+
+def _strings(content: object):
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list | dict):
+        for inner in content.values() if isinstance(content, dict) else content:
+            yield from _strings(inner)
+
+
+def _length(text: str, values: Mapping[str, str]) -> int:
+    names = _PLACEHOLDER.findall(text)
+    return len(text) + sum(len(values.get(name, "")) for name in names)

@@ -1,0 +1,19 @@
+from django.contrib.auth.models import User
+
+from tests.aliases.test_aliases import bind
+
+LIST = "/admin/aliases/aliasbinding/"
+
+
+def test_aliases_are_listed_searched_and_only_read(client, api):
+    client.force_login(
+        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
+    )
+    row = bind(api, "first-alias", metadata={"note": "x"})
+    bind(api, "other-alias", "p:other")
+    shown = client.get(LIST, {"q": "first-alias"}).content.decode()
+    assert "first-alias" in shown
+    assert "p:other" not in shown
+    assert "note" in client.get(f"{LIST}{row['id']}/change/").content.decode()
+    for action in ("add", f"{row['id']}/change", f"{row['id']}/delete"):
+        assert client.post(f"{LIST}{action}/").status_code == 403

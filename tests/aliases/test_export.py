@@ -1,0 +1,60 @@
+"""`GET /aliases/export` in the shape of the client's lockfile."""
+
+import tomllib
+
+import pytest
+
+from tests.aliases.test_aliases import bind
+
+EXPORT = "/api/v1/aliases/export"
+
+
+def test_lockfile_has_every_profile_with_ordered_models(api):
+    first = bind(api, "fast", "openai:a, google:b")
+    constraints = {"max_cost": 1, "region": None}
+    bind(api, "deep", "openai:c", profile="dev", metadata={"constraints": constraints, "x": 1})
+    last = bind(api, "cheap", "openai:d")
+    found = api.read(EXPORT)
+    assert found == {
+        "version": "1.0",
+        "created_at": first["created_at"].replace("Z", "+00:00"),
+        "updated_at": last["updated_at"].replace("Z", "+00:00"),
+        "default_profile": "default",
+        "metadata": {"source": "llmring-server"},
+        "profiles": {
+            "default": {
+                "name": "default",
+                "bindings": [
+                    {"alias": "cheap", "models": ["openai:d"]},
+                    {"alias": "fast", "models": ["openai:a", "google:b"]},
+                ],
+                "registry_versions": {},
+            },
+            "dev": {
+                "name": "dev",
+                "bindings": [{"alias": "deep", "models": ["openai:c"], "constraints": constraints}],
+                "registry_versions": {},
+            },
+        },
+    }
+    toml = tomllib.loads(api.get(EXPORT, {"format": "toml"}).content.decode())
+    del found["profiles"]["dev"]["bindings"][0]["constraints"]["region"]  # TOML has no null
+    assert toml == found
+
+
+def test_one_profile_becomes_the_default_one(api):
+    bind(api, "fast", "openai:a", profile="prod")
+    bind(api, "fast", "openai:b")
+    found = api.read(EXPORT, {"profile": "prod"})
+    assert found["default_profile"] == "prod"
+    assert list(found["profiles"]) == ["prod"]
+
+
+def test_no_aliases_are_an_empty_profile(api, other_api):
+    bind(other_api, "fast", "openai:a")
+    assert api.read(EXPORT)["profiles"]["default"]["bindings"] == []
+
+
+@pytest.mark.parametrize("query", [{"format": "yaml"}, {"profile": "x" * 65}])
+def test_bad_query_is_refused(api, query):
+    api.read(EXPORT, query, expect=422)

@@ -1,0 +1,120 @@
+"""Conversations in the admin: searchable, readable as a chat, never changed."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conversations import chat
+from tests.conversations.test_privacy import MESSAGE, SECRET
+
+LIST = "/admin/conversations/conversation/"
+
+
+@pytest.fixture
+def admin(client, db_all):
+    client.force_login(
+        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
+    )
+    return client
+
+
+def text(admin, path, query=None) -> str:
+    response = admin.get(path, query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def conversation(api, *messages, **members) -> str:
+    id = api.send("POST", "/conversations", members)["id"]
+    if messages:
+        api.send("POST", f"/conversations/{id}/messages/batch", list(messages))
+    return id
+
+
+def test_conversation_reads_as_a_chat(admin, api):
+    id = conversation(
+        api,
+        {"role": "system", "content": "Be <b>brief</b>."},
+        {"role": "user", "content": "word " * 500},
+        {"role": "assistant", "content": [{"type": "text", "text": "parts"}]},
+        {"role": "tool", "content": "42", "tool_results": [{"n": 42}]},
+        title="A chat",
+    )
+    shown = text(admin, f"{LIST}{id}/change/")
+    roles = re.findall(r'<article class="chat-turn chat-(\w+)"', shown)
+    assert roles == ["system", "user", "assistant", "tool"]
+    assert "Be &lt;b&gt;brief&lt;/b&gt;." in shown
+    assert "the rest, 1900 characters" in shown
+    assert "tool results" in shown
+
+
+def test_long_chats_are_shown_in_pages(admin, api, monkeypatch):
+    monkeypatch.setattr(chat, "SHOWN", 2)
+    id = conversation(api, *({"role": "user", "content": f"text-{n}"} for n in range(5)))
+    path = f"{LIST}{id}/change/"
+
+    def texts(query):
+        return re.findall(r'<div class="chat-text">(text-\d)', text(admin, path, query))
+
+    assert texts({}) == ["text-3", "text-4"]
+    assert "?before=4" in text(admin, path)
+    assert texts({"before": 4}) == ["text-1", "text-2"]
+    assert texts({"after": 1}) == ["text-1", "text-2"]
+    assert texts({"before": "nonsense"}) == ["text-3", "text-4"]
+
+
+def test_what_privacy_hides_stays_hidden(admin, api, settings):
+    settings.MESSAGE_LOGGING_LEVEL = "metadata"
+    id = conversation(api, MESSAGE)
+    shown = text(admin, f"{LIST}{id}/change/")
+    assert "Not kept, by privacy level" in shown
+    assert SECRET not in shown
+    assert "(none kept)" in text(admin, "/admin/conversations/message/")
+
+
+def test_words_and_ids_are_searched(admin, api, other_api):
+    id = conversation(api, {"role": "user", "content": "zebra"}, title="first-title")
+    conversation(other_api, {"role": "user", "content": "lion"}, title="other-title")
+    for term in ("zebra", "FIRST", id, str(api.project.id)):
+        shown = text(admin, LIST, {"q": term})
+        assert "first-title" in shown
+        assert "other-title" not in shown
+    assert "first-title" not in text(admin, LIST, {"q": "'; drop"})
+    message = api.read(f"/conversations/{id}/messages")[0]["id"]
+    for term in (message, id):
+        assert "zebra" in text(admin, "/admin/conversations/message/", {"q": term})
+
+
+def test_one_message_is_shown_with_all_it_has(admin, api):
+    id = conversation(api, MESSAGE)
+    message = api.read(f"/conversations/{id}/messages")[0]["id"]
+    shown = text(admin, f"/admin/conversations/message/{message}/change/")
+    assert "model_used" in shown
+    assert f"{LIST}{id}/change/" in shown
+
+
+@pytest.mark.parametrize("model", ["conversation", "message"])
+def test_nothing_is_added_changed_or_deleted(admin, api, model):
+    id = conversation(api, MESSAGE)
+    pk = id if model == "conversation" else api.read(f"/conversations/{id}/messages")[0]["id"]
+    for action in ("add", f"{pk}/change", f"{pk}/delete"):
+        assert admin.post(f"/admin/conversations/{model}/{action}/").status_code == 403
+
+
+@pytest.mark.parametrize("path", [LIST, "/admin/conversations/message/"])
+def test_lists_take_the_same_queries_for_many(admin, api, path):
+    def queries():
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            text(admin, path)
+        return len(captured)
+
+    conversation(api, MESSAGE)
+    few = queries()
+    for _ in range(5):
+        conversation(api, MESSAGE, MESSAGE)
+    assert queries() == few

@@ -1,0 +1,189 @@
+"""`POST /conversations/log` (contract, section 7.5)."""
+
+from decimal import Decimal
+
+import pytest
+
+from conversations import hooks
+from conversations.models import Conversation, Message
+
+CALL = {
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"content": [{"type": "text", "text": "Who?"}], "timestamp": "x", "tool_call_id": None},
+        {"role": "tool", "content": "42", "tool_call_id": "t1", "name": "add", "metadata": None},
+    ],
+    "response": {
+        "content": "Me.",
+        "tool_calls": [{"id": "t2"}],
+        "model": "openai:gpt-4o-mini",
+        "finish_reason": "stop",
+        "usage": {"prompt_tokens": 12},
+    },
+    "metadata": {
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "alias": "fast",
+        "profile": "dev",
+        "origin": "app",
+        "cost": 0.25,
+        "input_tokens": 12,
+        "output_tokens": 3,
+        "cached_tokens": 4,
+        "unknown": 1,
+    },
+}
+
+
+def log(api, **metadata):
+    body = {**CALL, "metadata": {**CALL["metadata"], **metadata}}
+    return api.send("POST", "/conversations/log", body)
+
+
+def test_call_becomes_a_conversation(api):
+    reply = api.send("POST", "/api/v1/conversations/log/", CALL)
+    opened = api.read(f"/conversations/{reply['conversation_id']}")
+    assert reply == {
+        "conversation_id": opened["id"],
+        "message_id": opened["messages"][-1]["id"],
+        "receipt": None,
+    }
+    expected = {
+        "title": "fast conversation",
+        "model_alias": "fast",
+        "origin": "app",
+        "profile": "dev",
+        "message_count": 4,
+        "total_input_tokens": 12,
+        "total_output_tokens": 3,
+        "total_cost": 0.25,
+    }
+    assert {name: opened[name] for name in expected} == expected
+    messages = opened["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "tool", "assistant"]
+    assert messages[1]["content"] == [{"type": "text", "text": "Who?"}]
+    assert [message["metadata"] for message in messages] == [
+        {},
+        {},
+        {"tool_call_id": "t1", "name": "add"},
+        {
+            "model": "openai:gpt-4o-mini",
+            "finish_reason": "stop",
+            "usage": {"prompt_tokens": 12},
+            "provider": "openai",
+            "cost": 0.25,
+            "cost_source": "caller",
+            "cached_tokens": 4,
+        },
+    ]
+
+
+def test_smallest_call_is_titled_by_its_model(api):
+    body = {"messages": [], "response": {}, "metadata": {"provider": "p", "model": "m"}}
+    opened = api.read(
+        f"/conversations/{api.send('POST', '/conversations/log', body)['conversation_id']}"
+    )
+    assert (opened["title"], opened["model_alias"]) == ("m conversation", "p:m")
+    assert (opened["origin"], opened["message_count"]) == ("llmring", 1)
+    assert opened["messages"][0]["metadata"]["cost_source"] == "unpriced"
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        ({"cost": 0.5, "input_cost": 1, "output_cost": 1}, "0.5"),
+        ({"cost": None, "input_cost": 0.1, "output_cost": 0.2}, "0.3"),
+        ({"cost": 0, "output_cost": 0.2}, "0.2"),
+        ({"cost": 0}, "0"),
+        ({"cost": 500}, "500"),
+        ({"cost": "0.000000000001"}, "0.000000000001"),
+    ],
+)
+def test_cost_is_the_callers_sum_or_parts(api, costs, expected):
+    log(api, **costs)
+    assert Conversation.objects.get().total_cost == Decimal(expected)
+
+
+def test_missing_cost_comes_from_the_registry(api, monkeypatch):
+    from registry_proxy import pricing
+
+    asked = []
+
+    def price(provider, model, tokens):
+        asked.append((provider, model, tokens.input, tokens.output, tokens.cache_read))
+        return pricing.Priced(Decimal("0.00024"), 1, None)
+
+    monkeypatch.setattr(pricing, "price", price)
+    log(api, cost=None)
+    assert asked == [("openai", "openai:gpt-4o-mini", 12, 3, 4)]
+    assert Conversation.objects.get().total_cost == Decimal("0.00024")
+    answer = Message.objects.get(role="assistant")
+    assert (answer.metadata["cost"], answer.metadata["cost_source"]) == (0.00024, "registry")
+
+
+def test_roles_of_providers_own_libraries_are_understood(api):
+    sent = [{"role": role, "content": "x"} for role in ("developer", "function", "model")]
+    api.send("POST", "/conversations/log", {**CALL, "messages": sent})
+    roles = Message.objects.order_by("position").values_list("role", flat=True)
+    assert list(roles) == ["system", "tool", "assistant", "assistant"]
+
+
+def test_named_conversation_is_continued_without_repeating_it(api):
+    first = log(api)
+    answer = {"role": "assistant", "content": "Me."}
+    history = [*CALL["messages"], answer, {"role": "user", "content": "Really?"}]
+    metadata = {**CALL["metadata"], "conversation_id": first["conversation_id"]}
+    body = {"messages": history, "response": {"content": "Yes."}, "metadata": metadata}
+    second = api.send("POST", "/conversations/log", body)
+    assert second["conversation_id"] == first["conversation_id"]
+    opened = api.read(f"/conversations/{first['conversation_id']}")
+    texts = [message["content"] for message in opened["messages"]][3:]
+    assert texts == ["Me.", "Really?", "Yes."]
+    assert (opened["message_count"], opened["total_cost"]) == (6, 0.5)
+    body["messages"] = [{"role": "user", "content": "Another."}]
+    api.send("POST", "/conversations/log", body)
+    assert api.read(f"/conversations/{first['conversation_id']}")["message_count"] == 8
+
+
+@pytest.mark.parametrize("named", ["", "nonsense", "59d80ca7-0000-4000-8000-000000000000"])
+def test_unknown_named_conversation_is_a_new_one(api, named):
+    assert log(api, conversation_id=named)["conversation_id"] != named
+    assert Conversation.objects.count() == 1
+
+
+def test_strangers_conversation_is_not_continued(api, other_api):
+    mine = log(api)["conversation_id"]
+    assert log(other_api, conversation_id=mine)["conversation_id"] != mine
+    assert api.read(f"/conversations/{mine}")["message_count"] == 4
+
+
+def test_receipt_hook_sees_the_call_and_is_answered(api, monkeypatch):
+    """Contract decision O8; the receipts app fills the hook."""
+    seen = []
+
+    def issue(call, scope):
+        seen.append((call, scope))
+        return {"receipt_id": "rcpt_1", "signature": "s"}
+
+    monkeypatch.setattr(hooks, "issue_receipt", issue)
+    reply = log(api, input_cost=0.1, output_cost=0.15, lock_digest="d")
+    assert reply["receipt"] == {"receipt_id": "rcpt_1", "signature": "s"}
+    ((call, scope),) = seen
+    assert scope.project_id == api.project.id
+    assert (str(call.conversation_id), str(call.message_id)) == (
+        reply["conversation_id"],
+        reply["message_id"],
+    )
+    assert (call.model, call.alias, call.lock_digest) == ("openai:gpt-4o-mini", "fast", "d")
+    assert (call.cost, call.input_cost) == (Decimal("0.25"), Decimal("0.1"))
+    assert Message.objects.get(role="assistant").receipt_id == "rcpt_1"
+
+
+def test_failing_receipt_stores_nothing(api, monkeypatch):
+    def fail(call, scope):
+        raise RuntimeError("no key")
+
+    monkeypatch.setattr(hooks, "issue_receipt", fail)
+    with pytest.raises(RuntimeError):
+        log(api)
+    assert not Conversation.objects.exists()

@@ -1,0 +1,123 @@
+"""The fast lane and the ordinary way answer alike, and take the same members."""
+
+import json
+
+import msgspec
+import pytest
+
+from conversations import entries, serializers
+from tests.conversations.test_calls import CALL
+from tests.conversations.test_messages import FULL
+
+ORDINARY = {"HTTP_ORIGIN": "http://localhost:5173"}  # browsers' requests need CORS
+PAIRS = [
+    (entries.ConversationEntry, serializers.ConversationEntrySerializer),
+    (entries.MessageEntry, serializers.MessageEntrySerializer),
+    (entries.BatchEntry, serializers.MessageBatchSerializer),
+    (entries.CallEntry, serializers.CallEntrySerializer),
+    (entries.LoggedMessage, serializers.LoggedMessageSerializer),
+    (entries.LoggedResponse, serializers.LoggedResponseSerializer),
+    (entries.LoggedCall, serializers.LoggedCallSerializer),
+    (entries.ImportedMessage, serializers.ImportedMessageSerializer),
+    (entries.ImportedConversation, serializers.ImportedConversationSerializer),
+]
+
+
+@pytest.mark.parametrize(("struct", "serializer"), PAIRS)
+def test_structs_and_serializers_have_the_same_members(struct, serializer):
+    required = {field.name: field.required for field in msgspec.structs.fields(struct)}
+    fields = serializer().fields
+    assert {name: field.required for name, field in fields.items()} == required
+
+
+def alike(found: dict | list):
+    """The reply without what is new in each."""
+    text = json.dumps(found)
+    new = {"id", "conversation_id", "message_id", "timestamp", "created_at", "updated_at"}
+    new.add("last_message_at")
+
+    def strip(value):
+        if isinstance(value, dict):
+            return {name: strip(inner) for name, inner in value.items() if name not in new}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    return strip(json.loads(text))
+
+
+def both_ways(api, method, path, body=None):
+    ordinary = api.send(method, path, body, **ORDINARY)
+    return alike(ordinary), alike(api.send(method, path, body))
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/conversations", {}),
+        ("/conversations", {"title": "t", "temperature": 1, "max_tokens": 5, "project_id": "p"}),
+        ("/conversations/log", CALL),
+        ("/conversations/log", {**CALL, "messages": [], "response": {}}),
+    ],
+)
+def test_creations_are_answered_alike(api, path, body):
+    ordinary, quick = both_ways(api, "POST", path, body)
+    assert ordinary == quick
+    listed = [alike(row) for row in api.read("/conversations")]
+    assert listed[0] == listed[1]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user"},
+        FULL,
+        {**FULL, "content": [{"type": "text", "text": "x"}], "metadata": None},
+        {**FULL, "metadata": {"cost": 1}, "token_count": 3},
+        {**FULL, "metadata": {"cost": 0.1234567890123456}},
+    ],
+)
+def test_messages_are_answered_and_stored_alike(api, message):
+    path = f"/conversations/{api.send('POST', '/conversations', {})['id']}"
+    one = both_ways(api, "POST", f"{path}/messages", message)
+    many = both_ways(api, "POST", f"{path}/messages/batch", {"messages": [message]})
+    stored = [alike(row) for row in api.read(f"{path}/messages")]
+    assert [one[0], one[1], many[0][0], many[1][0]] == stored
+    assert all(row == stored[0] for row in stored)
+    ordinary, quick = both_ways(api, "GET", path)
+    assert ordinary == quick
+    for query in ("?message_limit=2", "?message_limit=1000", "?include_messages=false"):
+        ordinary, quick = both_ways(api, "GET", path + query)
+        assert ordinary == quick
+
+
+def test_unknown_conversation_is_answered_alike(api):
+    path = "/conversations/59d80ca7-0000-4000-8000-000000000000"
+    for method, where, body in (
+        ("GET", path, None),
+        ("POST", f"{path}/messages", FULL),
+        ("POST", f"{path}/messages/batch", [FULL]),
+        ("POST", f"{path}/messages/batch", {"messages": [FULL]}),
+    ):
+        for extra in ({}, ORDINARY):
+            found = api.send(method, where, body, expect=404, **extra)
+            assert found == {"detail": "Conversation not found"}
+    for id in ("-" * 36, "59d80ca7-0000-4000-8000-00000000000-"):
+        api.read(f"/conversations/{id}", expect=422)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 2**70, 10**400, -(2**70), 1e308, 1e-300])
+def test_numbers_beyond_any_integer_are_taken_alike(api, number):
+    path = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    body = {"role": "user", "content": [{"n": number}], "metadata": {"n": [number]}}
+    for message in (json.dumps(body), json.dumps({**body, "content": "x"})):
+        statuses = set()
+        for extra in ({}, ORDINARY):
+            for where, text in ((path, message), (f"{path}/batch", f"[{message}]")):
+                response = api.generic("POST", where, text, "application/json", **extra)
+                statuses.add(response.status_code)
+            one = f'{{"messages":[{message}]}}'
+            response = api.generic("POST", f"{path}/batch", one, "application/json", **extra)
+            statuses.add(response.status_code)
+        assert statuses in ({200}, {422})
+    rows = [alike(row) for row in api.read(path)]
+    assert all(row["metadata"] == rows[0]["metadata"] for row in rows)
+    assert len({row["content_hash"] for row in rows if row["content"] != "x"}) <= 1

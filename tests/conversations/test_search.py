@@ -1,0 +1,81 @@
+"""`GET /conversations?q=`: titles and texts, whole words, one's own rows only."""
+
+import pytest
+
+from conversations.models import ConversationWords
+from tests.conversations.test_calls import CALL
+
+
+def conversation(api, *texts, title=None):
+    made = api.send("POST", "/conversations", {"title": title})
+    for text in texts:
+        message = {"role": "user", "content": text}
+        api.send("POST", f"/conversations/{made['id']}/messages", message)
+    return made["id"]
+
+
+def found(api, q, **query):
+    return [row["id"] for row in api.read("/conversations", {"q": q, **query})]
+
+
+def test_words_of_titles_and_messages_are_found(api):
+    parser = conversation(api, "Write a GRAMMAR, please.", title="About parsers")
+    other = conversation(api, "Nothing of the kind")
+    assert found(api, "grammar") == found(api, "PARSERS") == [parser]
+    assert found(api, "nothing") == [other]
+    assert found(api, "gram") == found(api, "...") == []
+    assert set(found(api, "")) == {parser, other}
+
+
+def test_all_words_must_occur_but_not_in_one_message(api):
+    both = conversation(api, "alpha", "beta", title="gamma")
+    conversation(api, "alpha")
+    assert found(api, "beta alpha gamma") == [both]
+    assert found(api, '"alpha" -beta & delta') == []
+
+
+@pytest.mark.parametrize("text", ["Übergröße", "данные", "数据", "naïve_name", "42"])
+def test_words_of_any_script_are_found(api, text):
+    id = conversation(api, f"before {text}, after")
+    assert found(api, text.upper()) == [id]
+
+
+def test_texts_of_multimodal_content_and_calls_are_found(api):
+    parts = [{"type": "text", "text": "a zebra"}, {"type": "image", "data": "lion"}]
+    id = conversation(api, parts)
+    assert (found(api, "zebra"), found(api, "lion")) == ([id], [])
+    logged = api.send("POST", "/conversations/log", CALL)["conversation_id"]
+    assert found(api, "fast brief") == [logged]
+
+
+def test_newest_change_comes_first_and_pages(api):
+    ids = [conversation(api, "same", f"only{n}") for n in range(3)]
+    assert found(api, "same") == ids[::-1]
+    assert found(api, "same", limit=1, offset=1) == [ids[1]]
+    assert found(api, "same", limit=1, offset=5) == []
+
+
+def test_changed_title_is_found_and_the_former_is_not(api):
+    id = conversation(api, "text", title="former")
+    api.send("PATCH", f"/conversations/{id}", {"title": "later"})
+    assert (found(api, "former"), found(api, "later"), found(api, "text")) == ([], [id], [id])
+    api.send("PATCH", f"/conversations/{id}", {"title": None})
+    assert found(api, "later") == []
+
+
+def test_strangers_words_are_not_found(api, other_api):
+    conversation(api, "secret", title="hidden")
+    assert found(other_api, "secret") == found(other_api, "hidden") == []
+
+
+def test_words_beyond_one_index_entry_are_found(api):
+    """A tsvector holds a megabyte at most."""
+    words = [f"w{n:07}" for n in range(200_000)]
+    id = conversation(api, " ".join(words))
+    assert ConversationWords.objects.count() > 5
+    assert found(api, f"{words[0]} {words[-1]}") == [id]
+
+
+def test_overlong_words_and_quotes_do_no_harm(api):
+    id = conversation(api, "x" * 5000 + " it's \\ 'quoted' & !")
+    assert found(api, "x" * 5000) == found(api, "it's 'quoted'") == [id]

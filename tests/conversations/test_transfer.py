@@ -1,0 +1,132 @@
+"""Export as NDJSON, and import of the same."""
+
+import json
+
+import pytest
+
+from conversations.models import Conversation, Message
+from tests.conversations.test_calls import CALL
+
+AT = "2026-01-05T10:00:00.123456Z"
+
+
+def line(**members) -> str:
+    entry = {"id": "59d80ca7-0000-4000-8000-000000000001", "created_at": AT, **members}
+    return json.dumps(entry) + "\n"
+
+
+def imported(api, text) -> str:
+    """Import the first conversation of a project; its id."""
+    assert api.send("POST", "/conversations/import", text)["imported"] == 1
+    (row,) = api.read("/conversations")
+    return row["id"]
+
+
+def exported(api, path="/conversations/export") -> str:
+    response = api.get(path)
+    assert (response.status_code, response["Content-Type"]) == (200, "application/x-ndjson")
+    return response.getvalue().decode()
+
+
+def opened(api) -> list[dict]:
+    """All conversations as opened, without what an import makes anew."""
+    found = []
+    for row in api.read("/conversations"):
+        conversation = api.read(f"/conversations/{row['id']}")
+        for message in conversation["messages"]:
+            del message["id"]
+        found.append({**conversation, "api_key_id": None})
+    return found
+
+
+@pytest.fixture
+def conversations(api):
+    api.send("POST", "/conversations/log", CALL)
+    made = api.send("POST", "/conversations", {"title": "ü", "project_id": "p"})
+    parts = [{"type": "text", "text": "x"}]
+    message = {"role": "user", "content": parts, "tool_calls": [{"a": [1.5]}]}
+    api.send("POST", f"/conversations/{made['id']}/messages", message)
+    return made["id"]
+
+
+def test_export_imported_elsewhere_is_the_same(api, other_api, conversations):
+    text = exported(api)
+    before = opened(api)
+    Conversation.objects.all().delete()
+    Message.objects.all().delete()
+    reply = other_api.send("POST", "/api/v1/conversations/import/", text)
+    assert reply == {"imported": 2, "skipped": 0, "messages": 5}
+    assert opened(other_api) == before
+    assert exported(other_api).count("\n") == 2
+    assert len(other_api.read("/conversations?q=brief")) == 1
+
+
+def test_lines_hold_conversations_with_all_their_messages(api, conversations):
+    rows = [json.loads(text) for text in exported(api).splitlines()]
+    assert [len(row["messages"]) for row in rows] == [4, 1]
+    one = json.loads(exported(api, f"/conversations/{conversations}/export"))
+    assert one == rows[1] == api.read(f"/conversations/{conversations}")
+
+
+def test_long_conversations_are_exported_whole(api, monkeypatch):
+    from conversations import transfer
+
+    monkeypatch.setattr(transfer, "_MESSAGES", 3)
+    monkeypatch.setattr(transfer, "_CONVERSATIONS", 1)
+    for _ in range(2):
+        id = api.send("POST", "/conversations", {})["id"]
+        batch = [{"role": "user", "content": str(n)} for n in range(7)]
+        api.send("POST", f"/conversations/{id}/messages/batch", batch)
+    for row in exported(api).splitlines():
+        texts = [message["content"] for message in json.loads(row)["messages"]]
+        assert texts == list("0123456")
+
+
+def test_what_is_here_already_is_skipped(api, conversations):
+    reply = api.send("POST", "/conversations/import", exported(api))
+    assert reply == {"imported": 0, "skipped": 2, "messages": 0}
+    assert Message.objects.count() == 5
+
+
+def test_id_taken_by_a_stranger_is_replaced(api, other_api, conversations):
+    assert other_api.send("POST", "/conversations/import", exported(api))["imported"] == 2
+    mine = {row["id"] for row in api.read("/conversations")}
+    assert len(mine | {row["id"] for row in other_api.read("/conversations")}) == 4
+
+
+def test_smallest_line_and_the_older_servers_rows_are_taken(api):
+    message = {"role": "user", "content": "x", "timestamp": "2026-01-04T10:00:00"}
+    id = imported(api, line(message_count=7, messages=[message], model_alias=None))
+    found = api.read(f"/conversations/{id}")
+    assert (found["id"], found["message_count"]) == ("59d80ca7-0000-4000-8000-000000000001", 1)
+    assert found["messages"][0]["timestamp"] == found["created_at"] == "2026-01-04T10:00:00Z"
+
+
+def test_import_obeys_the_servers_level(api, settings):
+    digest = "a" * 64
+    settings.MESSAGE_LOGGING_LEVEL = "metadata"
+    hidden = {"role": "user", "content": None, "content_hash": digest, "timestamp": AT}
+    clear = {"role": "user", "content": "secret", "timestamp": AT}
+    id = imported(api, line(messages=[hidden, clear]))
+    first, second = api.read(f"/conversations/{id}")["messages"]
+    assert (first["content_hash"], second["content"]) == (digest, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "loc", "type"),
+    [
+        ("", ["body"], "missing"),
+        ("{broken", ["body", 1], "json_invalid"),
+        ("[]", ["body", 1], "model_attributes_type"),
+        ('{"id":"x","created_at":"2026-01-01"}', ["body", 1, "id"], "uuid_parsing"),
+        (line(created_at="never"), ["body", 1, "created_at"], "datetime_parsing"),
+        (line(created_at="0001-01-01T00:00:00Z"), ["body", 1, "created_at"], "datetime_parsing"),
+        (line(messages=[{"role": "user"}]), ["body", 1, "messages", 0, "timestamp"], "missing"),
+        (line(title="a\x00"), ["body", 1, "title"], "null_character"),
+    ],
+)
+def test_bad_line_imports_nothing(api, text, loc, type):
+    good = "" if not text else line(id="59d80ca7-0000-4000-8000-000000000002")
+    found = api.send("POST", "/conversations/import", good + text, expect=422)["detail"][0]
+    assert (found["loc"][: len(loc)], found["type"]) == (loc, type)
+    assert not Conversation.objects.exists()
