@@ -35,7 +35,7 @@ urlpatterns = [
     path("", include("conversations.urls")),
     path("api/v1/", include("conversations.urls")),
     path("", include("receipts.urls")),
-    path("api/v1/mcp/", include("mcp.urls")),
+    path("", include("mcp.urls")),
 ]
 
 handler400 = errors.bad_request

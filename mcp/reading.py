@@ -50,7 +50,7 @@ def content(resource: Resource) -> Content:
         calling.check_callable(resource.server)
     except calling.NotCallable as refusal:
         return Content(error=str(refusal))
-    return Content(_dicts(read(resource.server, resource.uri).get("contents")))
+    return Content(dicts(read(resource.server, resource.uri).get("contents")))
 
 
 def read(server: Server, uri: str) -> dict:
@@ -77,7 +77,7 @@ def _declared(prompt: Prompt) -> set[str]:
     declared = prompt.arguments or []
     if isinstance(declared, dict):
         return set(declared)
-    return {each["name"] for each in _dicts(declared) if isinstance(each.get("name"), str)}
+    return {each["name"] for each in dicts(declared) if isinstance(each.get("name"), str)}
 
 
 def rendering(prompt: Prompt, arguments: dict) -> Rendering:
@@ -87,15 +87,15 @@ def rendering(prompt: Prompt, arguments: dict) -> Rendering:
     except calling.NotCallable as refusal:
         return Rendering(error=str(refusal))
     with calling.failing_as_reply(), calling.session(prompt.server) as session:
-        found = session.get_prompt(prompt.name, _texts(arguments))
+        found = session.get_prompt(prompt.name, texts(arguments))
     description = found.get("description")
     return Rendering(
-        _dicts(found.get("messages")),
+        dicts(found.get("messages")),
         description if isinstance(description, str) else None,
     )
 
 
-def _texts(arguments: dict) -> dict[str, str]:
+def texts(arguments: dict) -> dict[str, str]:
     """Arguments of prompts are texts in MCP; others are sent as their JSON."""
     return {
         name: value if isinstance(value, str) else orjson.dumps(value).decode()
@@ -106,11 +106,11 @@ def _texts(arguments: dict) -> dict[str, str]:
 
 def _text(content: object) -> str:
     """The text in a message's content, which is one block (or several, before it was settled)."""
-    blocks = _dicts(content if isinstance(content, list) else [content])
+    blocks = dicts(content if isinstance(content, list) else [content])
     return "\n".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
 
 
-def _dicts(values: object) -> list[dict]:
+def dicts(values: object) -> list[dict]:
     return (
         [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
     )

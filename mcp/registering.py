@@ -45,12 +45,13 @@ def change(server: Server, entry: dict) -> Server:
 
 def delete(server: Server) -> None:
     """Remove the server with all that belongs to it."""
+    id = server.id  # which Django takes from what it has deleted
     with transaction.atomic():
         # One statement for what may be millions of rows; the others follow by their keys.
         executions = ToolExecution.objects.filter(tool__server=server)
         executions._raw_delete(executions.db)
         server.delete()
-    pool.forget(server.id)
+    pool.forget(id)
 
 
 def add_tool(scope: Scope, server: Server, entry: dict) -> Tool:

@@ -92,9 +92,9 @@ def fetch_token(config: dict) -> tuple[str, float]:
         raise Refused(f"The token server answered with status {response.status_code}")
     try:
         answer = orjson.loads(body)
-        token, seconds = answer["access_token"], answer.get("expires_in") or _LASTING
+        token, seconds = answer["access_token"], answer.get("expires_in")
         if isinstance(token, str) and token.isascii() and token.isprintable():
-            return token, float(seconds)
+            return token, _LASTING if seconds is None else float(seconds)
     except (ValueError, TypeError, KeyError):
         pass
     raise ProtocolViolation("The token server's answer has no token")

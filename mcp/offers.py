@@ -1,0 +1,180 @@
+"""What all active servers of a project offer together, under names that tell the servers apart.
+
+A tool or prompt `add` of the server "My Calculator" is `my-calculator__add`, its
+resource `file:///a` is `my-calculator+file:///a`. Source: docs/http-contract/mcp.md,
+"One endpoint for a project".
+"""
+
+import re
+
+from django.conf import settings
+
+from llmring_site.scoping import Scope
+from mcp.models import CHANGED, Prompt, Resource, Server, Tool
+
+PAGE = 500
+_LONGEST_PREFIX = 32
+_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
+
+class Offers:
+    """The active servers of a project by their prefixes; the oldest has the plainest."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.servers: dict[str, Server] = {}
+        active = Server.objects.for_scope(scope).filter(is_active=True).order_by("id")
+        for server in active:
+            self.servers[_unused(prefix(server.name), self.servers)] = server
+        self._prefixes = {server.id: found for found, server in self.servers.items()}
+
+    def tools(self, offset: int, *, modern: bool) -> list[dict]:
+        """A page of all tools, as MCP lists them, without those that wait for acceptance."""
+        rows = self._rows(Tool)
+        if settings.MCP_PIN_TOOLS:
+            rows = rows.exclude(CHANGED)
+        return [self._tool(row, modern) for row in rows[offset : offset + PAGE]]
+
+    def resources(self, offset: int) -> list[dict]:
+        rows = self._rows(Resource)[offset : offset + PAGE]
+        return [
+            _present(
+                uri=f"{self._prefixes[row.server_id]}+{row.uri}",
+                name=row.name,
+                title=row.title,
+                description=row.description,
+                mimeType=row.mime_type,
+            )
+            for row in rows
+        ]
+
+    def resource_templates(self) -> list[dict]:
+        return [
+            _present(
+                uriTemplate=f"{prefix}+{each['uriTemplate']}",
+                name=_text(each, "name") or each["uriTemplate"],
+                title=_text(each, "title"),
+                description=_text(each, "description"),
+                mimeType=_text(each, "mimeType"),
+            )
+            for prefix, server in self.servers.items()
+            for each in server.resource_templates
+            if _text(each, "uriTemplate")
+        ]
+
+    def prompts(self, offset: int) -> list[dict]:
+        rows = self._rows(Prompt)[offset : offset + PAGE]
+        return [
+            _present(
+                name=f"{self._prefixes[row.server_id]}__{row.name}",
+                title=row.title,
+                description=row.description,
+                arguments=_arguments(row.arguments),
+            )
+            for row in rows
+        ]
+
+    def named(self, model: type, name: str):
+        """The tool or prompt of this name, its server with it; None if there is none."""
+        found, _, own = name.partition("__")
+        server = self.servers.get(found)
+        if server is None:
+            return None
+        row = model.objects.filter(server=server, name=own, is_active=True).first()
+        if row is not None:
+            row.server = server
+        return row
+
+    def addressed(self, uri: str) -> tuple[Server, str] | None:
+        """The server of a resource, and the address that it knows; None if there is no such server.
+
+        Whether there is such a resource, the server decides: it may not list all.
+        """
+        found, _, own = uri.partition("+")
+        server = self.servers.get(found)
+        return (server, own) if server is not None else None
+
+    def with_addresses(self, server: Server, blocks: list[dict]) -> list[dict]:
+        """Content of the server with the addresses of its resources as they are known here."""
+        return [self._with_address(server, block) for block in blocks]
+
+    def _with_address(self, server: Server, block: dict) -> dict:
+        if isinstance(block.get("resource"), dict):
+            return {**block, "resource": self._with_address(server, block["resource"])}
+        if isinstance(block.get("uri"), str):
+            return {**block, "uri": f"{self._prefixes[server.id]}+{block['uri']}"}
+        return block
+
+    def _rows(self, model: type):
+        rows = model.objects.for_scope(self._scope).active()
+        return rows.filter(server__in=self.servers.values()).order_by("server_id", *_order(model))
+
+    def _tool(self, row: Tool, modern: bool) -> dict:
+        output_schema = row.output_schema
+        if not modern and output_schema and output_schema.get("type") != "object":
+            output_schema = None  # until 2025-11-25 results are objects
+        return _present(
+            name=f"{self._prefixes[row.server_id]}__{row.name}",
+            title=row.title,
+            description=row.description,
+            inputSchema={**row.input_schema, "type": "object"},
+            outputSchema=output_schema,
+            annotations=_annotations(row.annotations),
+        )
+
+
+def prefix(name: str) -> str:
+    """The name in lower-case letters, digits and hyphens, as tools and URI schemes can have it."""
+    found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_PREFIX].rstrip("-")
+    return found if found[:1].isalpha() else f"s-{found}".rstrip("-")
+
+
+def _unused(wanted: str, taken: dict) -> str:
+    found, number = wanted, 1
+    while found in taken:
+        number += 1
+        found = f"{wanted}-{number}"
+    return found
+
+
+def _order(model: type) -> list[str]:
+    return ["uri"] if model is Resource else ["name"]
+
+
+def _present(**members) -> dict:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _annotations(stored: dict | None) -> dict | None:
+    """What clients can read of a tool's annotations: one odd member would cost them the list."""
+    stored = stored or {}
+    found = {name: stored[name] for name in _HINTS if isinstance(stored.get(name), bool)}
+    if isinstance(stored.get("title"), str):
+        found["title"] = stored["title"]
+    return found or None
+
+
+def _arguments(stored: list | dict | None) -> list[dict] | None:
+    if isinstance(stored, dict):
+        stored = [
+            {"name": name, **(each if isinstance(each, dict) else {})}
+            for name, each in stored.items()
+        ]
+    found = []
+    for each in stored or []:
+        if isinstance(each, dict) and isinstance(each.get("name"), str):
+            required = each.get("required")
+            found.append(
+                _present(
+                    name=each["name"],
+                    title=_text(each, "title"),
+                    description=_text(each, "description"),
+                    required=required if isinstance(required, bool) else None,
+                )
+            )
+    return found or None
+
+
+def _text(item: object, name: str) -> str | None:
+    value = item.get(name) if isinstance(item, dict) else None
+    return value if isinstance(value, str) else None

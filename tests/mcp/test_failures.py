@@ -1,0 +1,294 @@
+"""MCP servers that fail in every way: a clear answer in time, a recorded error, nobody stuck."""
+
+import json
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from mcp import calling
+from mcp.client.pool import pool
+from mcp.models import Server, ToolExecution
+from tests.mcp.peers.scripted import STREAM, event, hang, result, scripted
+from tests.site.loopback import answer
+
+SECONDS = 1
+
+
+@pytest.fixture(autouse=True)
+def short_patience(settings):
+    settings.MCP_TIMEOUT = SECONDS
+    yield
+    for id in list(pool._places):
+        pool.forget(id)
+
+
+@pytest.fixture
+def execute(api, register):
+    """A function: what comes of executing the tool of a scripted server."""
+
+    def execute(server) -> dict:
+        id = register(url=server.url)["id"]
+        refreshed = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
+        path = f"/api/v1/mcp/tools/{refreshed['tools'][0]['id']}/execute"
+        begun = time.monotonic()
+        reply = api.send("POST", path, {"input": {"a": 1}})
+        assert time.monotonic() - begun < SECONDS + 0.5
+        row = ToolExecution.objects.get()
+        assert (row.error, row.error_kind) == (reply["error"], reply["error_kind"])
+        return reply
+
+    return execute
+
+
+def raw(data: bytes):
+    def send(connection, message, headers):
+        connection.sendall(data)
+        connection.close()
+
+    return send
+
+
+def much(connection, message, headers):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    for _ in range(50):
+        connection.sendall(b" " * 2**20)
+
+
+def much_as_stream(connection, message, headers):
+    connection.sendall(STREAM + b"\r\n")
+    for _ in range(50):
+        connection.sendall(b"data: " + b"x" * 2**20 + b"\n\n")
+
+
+def endless_line(connection, message, headers):
+    connection.sendall(STREAM + b"\r\ndata: ")
+    for _ in range(50):
+        connection.sendall(b"x" * 2**20)
+
+
+def silent_stream(connection, message, headers):
+    connection.sendall(STREAM + b"\r\n: ping\n\n")
+    time.sleep(10)
+
+
+def pinging_stream(connection, message, headers):
+    connection.sendall(STREAM + b"\r\n")
+    while True:
+        connection.sendall(b": ping\n\n")
+        time.sleep(0.05)
+
+
+def half_a_stream(connection, message, headers):
+    notice = event({"jsonrpc": "2.0", "method": "notifications/progress"})
+    half = event({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}})[:20]
+    connection.sendall(STREAM + b"\r\n" + notice + half)
+    connection.close()
+
+
+def half_an_answer(connection, message, headers):
+    whole = result(message, {"content": [{"type": "text", "text": "x" * 1000}]})
+    connection.sendall(whole[:-500])
+    connection.close()
+
+
+def redirect(location: str, status: str = "307 Temporary Redirect"):
+    return raw(answer(b"", status=status, Location=location))
+
+
+def page(body: bytes, kind: str, status: str = "200 OK"):
+    return raw(answer(body, status=status, Content_Type=kind))
+
+
+def deep(connection, message, headers):
+    value = json.loads("[" * 100 + "]" * 100)
+    connection.sendall(result(message, {"content": value}))
+
+
+FAILURES = {
+    "hangs": (hang, "timeout", "in time"),
+    "sends a stream without a word": (silent_stream, "timeout", "in time"),
+    "sends a stream of pings only": (pinging_stream, "timeout", "in time"),
+    "sends garbage": (raw(b"\x00\xff garbage \r\n\r\n" * 9), "protocol", "no HTTP"),
+    "sends HTML": (page(b"<html>", "text/html"), "protocol", "status 200"),
+    "sends no JSON": (page(b"{nope", "application/json"), "protocol", "not JSON"),
+    "sends a list": (page(b"[]", "application/json"), "protocol", "JSON-RPC"),
+    "sends an empty object": (page(b"{}", "application/json"), "protocol", "no result"),
+    "sends lone surrogates": (page(b'{"a":"\\ud800"}', "application/json"), "protocol", "JSON"),
+    "sends values too deep": (deep, "protocol", "deeper"),
+    "sends 50 MB": (much, "protocol", "longer than"),
+    "sends 50 MB as events": (much_as_stream, "protocol", ""),
+    "sends a line of 50 MB": (endless_line, "protocol", "longer than"),
+    "breaks off a stream": (half_a_stream, "protocol", "ended without an answer"),
+    "breaks off an answer": (half_an_answer, "protocol", "broke off"),
+    "closes the connection": (raw(b""), "unreachable", "closed the connection"),
+    "fails": (page(b"oops", "text/plain", "500 Oops"), "protocol", "status 500"),
+    "accepts without an answer": (raw(answer(b"", status="202 Accepted")), "protocol", "202"),
+    "wants other credentials": (page(b"", "text/plain", "401 No"), "refused", "401"),
+    "redirects to metadata": (redirect("http://169.254.169.254/"), "refused", "another server"),
+    "redirects elsewhere": (redirect("http://localhost:9/"), "refused", "another server"),
+    "redirects in circles": (redirect("/mcp"), "protocol", "redirects"),
+    "redirects to a page": (redirect("/x", "302 Found"), "protocol", "redirects"),
+}
+
+
+@pytest.mark.parametrize("way", FAILURES)
+def test_failing_server_gives_a_clear_recorded_error_in_time(execute, way):
+    behave, kind, text = FAILURES[way]
+    with scripted(behave) as server:
+        reply = execute(server)
+    assert (reply["error_kind"], reply["output"]) == (kind, None)
+    assert text in reply["error"]
+    assert server.url not in reply["error"]
+
+
+def test_nul_characters_in_a_result_do_not_hinder_keeping_it(execute):
+    def send(connection, message, headers):
+        text = {"type": "text", "text": "a\u0000b \\u0000"}
+        connection.sendall(result(message, {"content": [text], "\u0000": 1}))
+
+    with scripted(send) as server:
+        output = execute(server)["output"]
+    assert output == {"content": [{"type": "text", "text": "a\ufffdb \\u0000"}], "\ufffd": 1}
+
+
+def test_reply_to_a_redirect_on_the_same_server_is_followed(execute):
+    paths = []
+
+    def send(connection, message, headers):
+        paths.append(1)
+        if len(paths) == 1:
+            location = "/mcp/"
+            connection.sendall(answer(b"", status="308 Permanent Redirect", Location=location))
+        else:
+            connection.sendall(result(message, {"content": []}))
+
+    with scripted(send) as server:
+        assert execute(server)["output"] == {"content": []}
+
+
+@pytest.mark.parametrize("kind", ["resources", "prompts"])
+def test_failure_to_read_or_render_is_a_bad_gateway(api, register, kind):
+    with scripted(hang) as server:
+        id = register(url=server.url)["id"]
+        lists = {"resources": [{"uri": "x:1"}], "prompts": [{"name": "p"}]}
+        item = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)[kind][0]
+        path = f"/api/v1/mcp/{kind}/{item['id']}"
+        if kind == "resources":
+            reply = api.read(f"{path}/content", expect=502)
+        else:
+            reply = api.send("POST", f"{path}/render", {}, expect=502)
+    assert "(-32601)" in reply["detail"]
+
+
+@pytest.mark.parametrize("method", ["server/discover", "tools/list"])
+def test_failing_refresh_says_why_and_leaves_what_is_stored(api, register, method):
+    with scripted(hang, **{method: hang}) as server:
+        id = register(url=server.url)["id"]
+        path = f"/api/v1/mcp/servers/{id}"
+        api.send("POST", f"{path}/refresh", {"tools": [{"name": "kept"}]})
+        begun = time.monotonic()
+        reply = api.send("POST", f"{path}/refresh", expect=502)
+        assert time.monotonic() - begun < SECONDS + 0.5
+    assert reply == {"detail": "The MCP server did not answer in time"}
+    state = api.read(path)
+    assert (state["reachable"], state["last_error"]) == (False, reply["detail"])
+    assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["kept"]
+
+
+def test_unreachable_server_is_told_apart(api, server):
+    reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", expect=502)
+    assert reply == {"detail": "The MCP server was not reached: Connection refused"}
+    assert Server.objects.get().reachable is False
+
+
+def test_odd_items_in_a_list_are_left_out(api, register):
+    tools = [
+        *(None, 5, {}, {"name": 5, "inputSchema": {}}, {"name": "", "inputSchema": {}}),
+        *({"name": "n" * 256, "inputSchema": {}}, {"name": "no schema"}),
+        {"name": "odd", "inputSchema": {}, "description": 5, "annotations": [], "title": {}},
+    ]
+    with scripted(hang, **{"tools/list": {"tools": tools}}) as server:
+        id = register(url=server.url)["id"]
+        (tool,) = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
+    assert (tool["name"], tool["description"], tool["annotations"]) == ("odd", None, None)
+
+
+def test_list_without_end_is_read_to_a_limit(api, register):
+    pages = []
+
+    def listed(connection, message, headers):
+        pages.append(message["params"].get("cursor"))
+        tools = [{"name": f"t{len(pages)}", "inputSchema": {}}]
+        connection.sendall(result(message, {"tools": tools, "nextCursor": str(len(pages))}))
+
+    with scripted(hang, **{"tools/list": listed}) as server:
+        id = register(url=server.url)["id"]
+        tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
+    assert len(tools) == len(pages) == 200
+    assert pages[:3] == [None, "1", "2"]
+
+
+def test_list_in_circles_is_read_once(api, register):
+    page = {"tools": [{"name": "a", "inputSchema": {}}], "nextCursor": "again"}
+    with scripted(hang, **{"tools/list": page}) as server:
+        id = register(url=server.url)["id"]
+        assert len(api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]) == 1
+        assert len(server.sent("tools/list")) == 2
+
+
+def test_server_that_only_asks_again_is_given_up(execute):
+    def again(connection, message, headers):
+        connection.sendall(result(message, {"resultType": "input_required", "requestState": "s"}))
+
+    with scripted(again) as server:
+        reply = execute(server)
+        states = [call["params"].get("requestState") for call in server.sent("tools/call")]
+    assert reply["error_kind"] in ("refused", "timeout")
+    assert states[:2] == [None, "s"]
+
+
+def test_calls_of_one_server_are_limited_and_wait_for_each_other(api, register, settings):
+    settings.MCP_CONCURRENCY, settings.MCP_TIMEOUT = 2, 10
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def note(peer, message, headers):
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.1)
+        with lock:
+            under_way -= 1
+        peer.sendall(result(message, {"content": []}))
+
+    with scripted(note) as server:
+        row = Server.objects.get(id=register(url=server.url)["id"])
+        errors = []
+
+        def call():
+            try:
+                with calling.session(row) as session:
+                    session.call_tool("t", {})
+            except Exception as error:
+                errors.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=call) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (errors, most) == ([], 2)
+
+
+def test_process_that_waits_for_too_many_servers_says_so(api, tool, monkeypatch):
+    monkeypatch.setattr(pool, "_calls", threading.BoundedSemaphore(1))
+    pool._calls.acquire()
+    response = api.post(
+        f"/api/v1/mcp/tools/{tool['id']}/execute", {"input": {"a": 1}}, "application/json"
+    )
+    assert (response.status_code, response["Retry-After"]) == (503, "2")
+    assert not ToolExecution.objects.exists()

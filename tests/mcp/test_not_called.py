@@ -1,0 +1,71 @@
+"""Servers that are registered and not called: by their transport, or by the settings."""
+
+import pytest
+
+from mcp import first_contact
+from mcp.models import Server, ToolExecution
+from tests.mcp.peers.scripted import hang, scripted
+
+LISTS = {"tools": [{"name": "t"}], "resources": [{"uri": "x:1"}], "prompts": [{"name": "p"}]}
+
+
+@pytest.fixture
+def items(api, register):
+    def items(**members) -> dict:
+        id = register(**members)["id"]
+        return {"id": id, **api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", LISTS)}
+
+    return items
+
+
+def use(api, found: dict, refusal: str) -> dict:
+    """The execution, after everything else was refused with this text."""
+    path = f"/api/v1/mcp/servers/{found['id']}/refresh"
+    assert api.send("POST", path, expect=400) == {"detail": refusal}
+    content = api.read(f"/api/v1/mcp/resources/{found['resources'][0]['id']}/content")
+    assert (content["content"], content["contents"], content["error"]) == (None, [], refusal)
+    path = f"/api/v1/mcp/prompts/{found['prompts'][0]['id']}/render"
+    rendered = api.send("POST", path, {"a": "b"})
+    assert (rendered["rendered"], rendered["messages"]) == (None, [])
+    assert (rendered["error"], rendered["arguments"]) == (refusal, {"a": "b"})
+    path = f"/api/v1/mcp/tools/{found['tools'][0]['id']}/execute"
+    return api.send("POST", path, {"input": {"a": 1}})
+
+
+def test_websocket_is_kept_and_said_not_to_be_supported(api, items):
+    refusal = "Calling MCP servers over websocket is not supported"
+    reply = use(api, items(transport_type="websocket", url="ws://localhost:1/"), refusal)
+    assert (reply["output"], reply["error"], reply["error_kind"]) == (None, refusal, "refused")
+    assert ToolExecution.objects.count() == 1
+
+
+def test_nothing_is_called_where_calling_is_switched_off(api, items, settings):
+    settings.MCP_EXECUTE = False
+    refusal = "Calling MCP servers is switched off (LLMRING_MCP_EXECUTE)"
+    with scripted(hang) as server:
+        reply = use(api, items(url=server.url), refusal)
+    assert {"input": {"a": 1}, "output": None, "error": None, "duration_ms": None}.items() <= (
+        reply.items()
+    )
+    assert server.requests == []
+
+
+def test_first_contact_fills_what_nobody_has_filled(api, register):
+    with scripted(hang) as server:
+        row = Server.objects.get(id=register(url=server.url)["id"])
+        first_contact.make(row)
+        assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["t"]
+        path = f"/api/v1/mcp/servers/{row.id}/refresh"
+        api.send("POST", path, {"tools": [{"name": "given"}]})
+        first_contact.make(row)
+    assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["given"]
+
+
+def test_first_contact_that_fails_is_noted(api, server):
+    first_contact.make(Server.objects.get())
+    state = api.read(f"/api/v1/mcp/servers/{server['id']}")
+    assert (state["reachable"], state["refreshed_at"]) == (False, None)
+    assert "refused" in state["last_error"]
+    gone = Server.objects.get()
+    api.send("DELETE", f"/api/v1/mcp/servers/{server['id']}")
+    first_contact.make(gone)

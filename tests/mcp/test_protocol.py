@@ -1,0 +1,249 @@
+"""What our client puts on the wire, held against the SDK's own types of each revision."""
+
+import pytest
+from mcp_types import methods
+
+from llmring_site.ids import uuid7
+from llmring_site.secrets import Sealed
+from mcp.client.opening import Target, open_session
+from mcp.client.pool import Pool
+from mcp.models import Server
+from tests.mcp.peers.scripted import DISCOVERED, MODERN, STREAM, error, event, result, scripted
+from tests.site.loopback import answer, listening, request_of
+
+HANDSHAKE = "2025-11-25"
+INITIALIZED = {
+    "protocolVersion": HANDSHAKE,
+    "capabilities": {"tools": {}, "resources": {}, "prompts": {}},
+    "serverInfo": {"name": "s", "version": "1"},
+}
+DONE = {"content": [], "resultType": "complete"}
+
+
+def answered(value: dict, **headers: str):
+    def send(connection, message, head):
+        connection.sendall(result(message, value, **headers))
+
+    return send
+
+
+def refuse(code: int):
+    def send(connection, message, head):
+        connection.sendall(error(message, code))
+
+    return send
+
+
+def target(url: str, config: dict | None = None, **options) -> Target:
+    sealed = Sealed.of(config) if config else None
+    return Target(id=uuid7(), url=url, transport="http", auth_config=sealed, **options)
+
+
+def use(server, **options) -> None:
+    """Everything that can be asked, in one session."""
+    with Pool().session(target(server.url, **options)) as session:
+        for kind in ("tools", "resources", "resources/templates", "prompts"):
+            session.listed(kind)
+        schema = {"properties": {"a": {"type": "string", "x-mcp-header": "Region"}}}
+        session.call_tool("tööl", {"a": "Köln", "b": 1}, schema)
+        session.read_resource("notes://today")
+        session.get_prompt("p", {"a": "b"})
+
+
+LISTS = {
+    "resources/list": {"resources": [], "resultType": "complete"},
+    "resources/templates/list": {"resourceTemplates": [], "resultType": "complete"},
+    "prompts/list": {"prompts": [], "resultType": "complete"},
+    "resources/read": {"contents": [], "resultType": "complete"},
+    "prompts/get": {"messages": [], "resultType": "complete"},
+}
+ALL = {"tools": {}, "resources": {}, "prompts": {}}
+
+
+def test_every_request_of_the_stateless_revision_is_a_valid_one():
+    discovered = {**DISCOVERED, "capabilities": ALL}
+    with scripted(answered(DONE), **LISTS, **{"server/discover": discovered}) as server:
+        use(server)
+    assert {message["method"] for _, _, message in server.requests} == {
+        *LISTS,
+        *("server/discover", "tools/list", "tools/call"),
+    }
+    for _, headers, message in server.requests:
+        methods.validate_client_request(message["method"], MODERN, message["params"])
+        assert headers["mcp-protocol-version"] == MODERN
+        assert headers["mcp-method"] == message["method"].lower()
+        assert "mcp-session-id" not in headers
+        assert headers["accept"] == "application/json, text/event-stream"
+    (call,) = [each for each in server.requests if each[2]["method"] == "tools/call"]
+    # base64 of "tööl" and of "Köln"; header values are lowered by the recorder
+    assert call[1]["mcp-name"] == "=?base64?dMO2w7Zs?=".lower()
+    assert call[1]["mcp-param-region"] == "=?base64?S8O2bG4=?=".lower()
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", HANDSHAKE])
+def test_every_request_of_the_revisions_with_handshake_is_a_valid_one(version):
+    initialized = answered({**INITIALIZED, "protocolVersion": version}, Mcp_Session_Id="s1")
+    others = {**LISTS, "server/discover": refuse(-32601), "initialize": initialized}
+    with scripted(answered(DONE), **others) as server:
+        use(server)
+    probe, *requests = server.requests
+    assert probe[2]["method"] == "server/discover"
+    assert [message["method"] for _, _, message in requests[:2]] == [
+        "initialize",
+        "notifications/initialized",
+    ]
+    for _, headers, message in requests:
+        if "id" in message:
+            methods.validate_client_request(message["method"], version, message["params"])
+            assert "_meta" not in message["params"]
+        if message["method"] != "initialize":
+            assert headers["mcp-protocol-version"] == version
+            assert headers["mcp-session-id"] == "s1"
+            assert "mcp-method" not in headers
+
+
+def test_known_revision_saves_the_probe():
+    others = {**LISTS, "initialize": INITIALIZED}
+    with scripted(answered(DONE), **others) as server:
+        use(server, known_version=HANDSHAKE)
+    assert server.requests[0][2]["method"] == "initialize"
+
+
+def test_server_that_dropped_the_handshake_since_is_found_out():
+    with scripted(answered(DONE), initialize=refuse(-32022)) as server:
+        session = open_session(target(server.url, known_version=HANDSHAKE))
+    assert session.version == MODERN
+
+
+def test_server_of_an_unknown_revision_only_is_told_apart(api, register):
+    initialized = {**INITIALIZED, "protocolVersion": "1999-01-01"}
+    others = {"server/discover": refuse(-32601), "initialize": initialized}
+    with scripted(answered(DONE), **others) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert "no revision" in reply["detail"]
+
+
+def test_requests_of_the_server_are_answered():
+    """A ping with an empty result, anything else with an error (2025-11-25, "Ping")."""
+
+    def ask_first(connection, message, headers):
+        questions = [
+            {"jsonrpc": "2.0", "id": "q1", "method": "ping"},
+            {"jsonrpc": "2.0", "id": "q2", "method": "sampling/createMessage", "params": {}},
+        ]
+        connection.sendall(STREAM + b"\r\n" + b"".join(map(event, questions)))
+        server.wait_for(lambda: len(replies()) == 2)
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
+        connection.sendall(event(answer))
+        connection.close()
+
+    def replies() -> dict:
+        found = [message for _, _, message in server.requests if "method" not in message]
+        return {message["id"]: message for message in found}
+
+    others = {"server/discover": refuse(-32601), "initialize": INITIALIZED}
+    with scripted(ask_first, **others) as server, Pool().session(target(server.url)) as session:
+        session.call_tool("t", {})
+    assert replies()["q1"]["result"] == {}
+    assert replies()["q2"]["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize(
+    ("config", "header", "value"),
+    [
+        ({"type": "bearer", "token": "t0ken"}, "authorization", "bearer t0ken"),
+        ({"type": "basic", "username": "me", "password": "pw"}, "authorization", "basic bwu6chc="),
+        ({"type": "api_key", "key": "k3y"}, "x-api-key", "k3y"),
+        ({"type": "api_key", "header": "X-Own", "value": "k3y"}, "x-own", "k3y"),
+    ],
+)
+def test_credentials_go_with_every_call(config, header, value):
+    with scripted(answered(DONE)) as server, Pool().session(target(server.url, config)) as session:
+        session.call_tool("t", {})
+    assert {headers[header] for _, headers, _ in server.requests} == {value}
+
+
+def test_unusable_credentials_make_no_call(api, register):
+    with scripted(answered(DONE)) as server:
+        id = register(url=server.url, auth_config={"type": "kerberos", "ticket": "x"})["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+        assert reply == {"detail": "auth_config has no type that this server can use"}
+        Server.objects.update(auth_config=Sealed("s1.00000000.AAAA"))
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+        assert "key it was sealed under" in reply["detail"]
+    assert server.requests == []
+
+
+class TokenServer:
+    """Gives out tokens `t1`, `t2`, …, each good for so many seconds."""
+
+    def __init__(self, seconds: int = 3600, status: str = "200 OK") -> None:
+        self.seconds, self.status, self.requests = seconds, status, []
+
+    def __call__(self, connection) -> None:
+        while request := request_of(connection):
+            self.requests.append(request.decode())
+            body = f'{{"access_token":"t{len(self.requests)}","expires_in":{self.seconds}}}'
+            connection.sendall(answer(body.encode(), status=self.status))
+
+
+def oauth(port: int, **members) -> dict:
+    return {
+        "type": "oauth2",
+        "token_url": f"http://127.0.0.1:{port}/token",
+        "client_id": "us",
+        "client_secret": "s:cret",
+        **members,
+    }
+
+
+def test_oauth_token_is_fetched_once_and_used_again():
+    tokens = TokenServer()
+    with (
+        listening(tokens) as port,
+        scripted(answered(DONE)) as server,
+        Pool().session(target(server.url, oauth(port, scope="read write"))) as session,
+    ):
+        session.call_tool("t", {})
+        session.call_tool("t", {})
+    (request,) = tokens.requests
+    assert "Authorization: Basic dXM6cyUzQWNyZXQ=" in request  # us:s%3Acret
+    assert request.endswith("grant_type=client_credentials&scope=read+write")
+    assert {headers["authorization"] for _, headers, _ in server.requests} == {"bearer t1"}
+
+
+def test_oauth_secret_can_go_in_the_form():
+    tokens = TokenServer()
+    config = {"token_endpoint_auth_method": "client_secret_post", "resource": "https://a.b/"}
+    with listening(tokens) as port, scripted(answered(DONE)) as server:
+        open_session(target(server.url, oauth(port, **config)))
+    assert "client_id=us&client_secret=s%3Acret" in tokens.requests[0]
+    assert "Authorization" not in tokens.requests[0]
+
+
+def test_oauth_token_is_renewed_before_it_ends_and_when_it_is_refused():
+    def strict(connection, message, headers):
+        if headers["authorization"] == "bearer t2":
+            connection.sendall(answer(b"", status="401 Unauthorized"))
+        else:
+            connection.sendall(result(message, DONE))
+
+    for seconds, used in ((0, ["bearer t1", "bearer t2", "bearer t3"]), (3600, ["bearer t1"] * 2)):
+        tokens = TokenServer(seconds)
+        with (
+            listening(tokens) as port,
+            scripted(strict) as server,
+            Pool().session(target(server.url, oauth(port))) as session,
+        ):
+            session.call_tool("t", {})
+        assert [headers["authorization"] for _, headers, _ in server.requests] == used
+
+
+@pytest.mark.parametrize("status", ["401 No", "500 Oops", "302 Found"])
+def test_token_server_that_gives_none_is_told(api, register, status):
+    with listening(TokenServer(status=status)) as port, scripted(answered(DONE)) as server:
+        id = register(url=server.url, auth_config=oauth(port))["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": f"The token server answered with status {status[:3]}"}
+    assert server.requests == []

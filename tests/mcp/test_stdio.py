@@ -1,0 +1,147 @@
+"""MCP servers that are processes: only those that the operator listed."""
+
+import shlex
+import sys
+import time
+
+import psutil
+import pytest
+
+from mcp.client.pool import pool
+from mcp.models import Server
+
+# A server in one line of Python for each way of being one.
+PREFACE = """
+import json, os, sys, time
+def tell(id, result):
+    print(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}), flush=True)
+found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+tools = {"tools": [{"name": "t", "inputSchema": {}}], "resultType": "complete"}
+def serve(call):
+    for line in sys.stdin:
+        message = json.loads(line)
+        match message["method"]:
+            case "server/discover": tell(message["id"], found)
+            case "tools/list": tell(message["id"], tools)
+            case "tools/call": call(message)
+"""
+SCRIPTS = {
+    "echoes": (
+        "def call(message): tell(message['id'], {'pid': os.getpid(), 'env': dict(os.environ)})\n"
+        "serve(call)"
+    ),
+    "chatters": (
+        "print('Starting up!', flush=True)\n"
+        "def call(message): print('{half', flush=True); tell(message['id'], {'content': []})\n"
+        "serve(call)"
+    ),
+    "dies": "serve(lambda message: os._exit(3))",
+    "hangs": "serve(lambda message: time.sleep(60))",
+    "stops reading": "serve(lambda message: (tell(message['id'], {}), time.sleep(60)))",
+    "ends at once": "sys.exit(7)",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_processes_left():
+    yield
+    for id in list(pool._places):
+        pool.forget(id)
+    for child in psutil.Process().children():
+        if "mcp-stdio-script" in " ".join(child.cmdline()):
+            child.wait(10)
+
+
+@pytest.fixture
+def line(tmp_path, settings):
+    """A function: the listed command line of the server with this script."""
+
+    def line(name: str) -> str:
+        script = tmp_path / "mcp-stdio-script.py"
+        script.write_text(f"{PREFACE}\n{SCRIPTS[name]}\n")
+        settings.MCP_STDIO_COMMANDS = [shlex.join([sys.executable, str(script)])]
+        return settings.MCP_STDIO_COMMANDS[0]
+
+    return line
+
+
+@pytest.fixture
+def execute(api, register):
+    def execute(url: str, arguments: dict | None = None) -> dict:
+        server = register(transport_type="stdio", url=url)
+        entry = {"server_id": server["id"], "name": "t", "input_schema": {}}
+        tool = api.send("POST", "/api/v1/mcp/tools", entry)
+        execute.path = f"/api/v1/mcp/tools/{tool['id']}/execute"
+        return api.send("POST", execute.path, {"input": arguments or {}})
+
+    return execute
+
+
+def test_listed_command_is_started_once_and_used_again(api, execute, line, monkeypatch):
+    monkeypatch.setenv("LLMRING_SECRET_KEY", "not for others")
+    first = execute(line("echoes"))["output"]
+    second = api.send("POST", execute.path, {"input": {}})["output"]
+    assert first["pid"] == second["pid"]
+    assert "LLMRING_SECRET_KEY" not in first["env"]
+    assert "PATH" in first["env"]
+
+
+@pytest.mark.parametrize("form", ["stdio:{}", "stdio://{}", "  {}  "])
+def test_other_spellings_of_the_command_are_understood(execute, line, form):
+    assert "pid" in execute(form.format(line("echoes")))["output"]
+
+
+@pytest.mark.parametrize("change", ["{} --more", "{} ; id", "env {}", "sh -c '{}'", "{}x"])
+def test_command_that_is_not_listed_is_not_started(execute, line, change):
+    reply = execute(change.format(line("echoes")))
+    assert reply["error_kind"] == "refused"
+    assert reply["error"] == "The command is not one of LLMRING_MCP_STDIO_COMMANDS"
+
+
+def test_listed_command_that_does_not_exist_is_told(execute, settings):
+    settings.MCP_STDIO_COMMANDS = ["/no/such/program"]
+    reply = execute("/no/such/program")
+    assert reply["error"] == "The MCP server's command cannot be started: No such file or directory"
+
+
+def test_lines_that_are_no_messages_are_passed_over(execute, line):
+    assert execute(line("chatters"))["output"] == {"content": []}
+
+
+def test_process_that_died_is_told_and_started_again(api, execute, line):
+    for reply in (execute(line("dies")), api.send("POST", execute.path, {"input": {}})):
+        assert (reply["error_kind"], reply["output"]) == ("unreachable", None)
+        assert reply["error"] == "The MCP server ended with status 3"
+
+
+def test_process_that_ends_at_once_is_told(execute, line):
+    reply = execute(line("ends at once"))
+    assert (reply["error_kind"], reply["output"]) == ("unreachable", None)
+
+
+def test_process_that_hangs_is_left_in_time(execute, line, settings):
+    settings.MCP_TIMEOUT = 1
+    begun = time.monotonic()
+    reply = execute(line("hangs"))
+    assert (reply["error_kind"], time.monotonic() - begun < 2) == ("timeout", True)
+
+
+def test_process_that_does_not_read_holds_nobody_up(api, execute, line, settings):
+    settings.MCP_TIMEOUT = 1
+    assert execute(line("stops reading"))["error"] is None
+    begun = time.monotonic()
+    reply = api.send("POST", execute.path, {"input": {"a": "x" * 1_000_000}})
+    assert (reply["error_kind"], time.monotonic() - begun < 2) == ("timeout", True)
+
+
+def test_process_ends_with_its_registration(api, execute, line):
+    process = psutil.Process(execute(line("echoes"))["output"]["pid"])
+    api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
+    process.wait(10)
+
+
+def test_process_that_does_not_want_to_end_is_made_to(api, execute, line):
+    process = psutil.Process(execute(line("echoes"))["output"]["pid"])
+    process.suspend()
+    api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
+    process.wait(10)
