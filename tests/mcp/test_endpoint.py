@@ -1,0 +1,318 @@
+"""`POST /mcp` message by message, its results held against the SDK's types of each revision."""
+
+import pytest
+from mcp_types import methods
+
+from mcp.models import Server, ToolExecution
+from mcp.offers import prefix
+from tests.mcp.conftest import SCHEMA, SERVER
+from tests.mcp.peers.scripted import result, scripted
+
+MODERN = "2026-07-28"
+HANDSHAKE = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+META = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+LISTS = {
+    "tools": [
+        {
+            "name": "add",
+            "inputSchema": SCHEMA,
+            "annotations": {"readOnlyHint": "yes", "openWorldHint": True, "odd": []},
+            "outputSchema": {"type": "array"},
+        },
+        {"name": "bare"},
+    ],
+    "resources": [{"uri": "file:///a b", "name": "a", "mimeType": "text/plain"}],
+    "prompts": [
+        {"name": "listed", "arguments": [{"name": "x", "required": "maybe"}, 5, {"name": 5}]},
+        {"name": "mapped", "arguments": {"y": {"description": "Y.", "required": True}, "z": 1}},
+    ],
+}
+
+
+@pytest.fixture
+def ask(api):
+    """A function: the whole reply to a request in a revision."""
+
+    def ask(method: str, version: str = MODERN, expect=200, client=api, **params) -> dict:
+        headers = {"HTTP_MCP_PROTOCOL_VERSION": version} if version else {}
+        if version == MODERN:
+            params = {**params, "_meta": META}
+            headers["HTTP_MCP_METHOD"] = method
+            if method in NAMED:
+                headers["HTTP_MCP_NAME"] = params[NAMED[method]]
+        body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+        return client.send("POST", "/mcp", body, expect=expect, **headers)
+
+    return ask
+
+
+@pytest.fixture
+def found(ask):
+    """A function: the result of a request, which must be a valid one of its revision."""
+
+    def found(method: str, version: str = MODERN, **params) -> dict:
+        reply = ask(method, version, **params)
+        assert (reply["jsonrpc"], reply["id"]) == ("2.0", 7)
+        methods.validate_server_result(method, version, reply["result"])
+        return reply["result"]
+
+    return found
+
+
+@pytest.fixture
+def offered(api, register):
+    server = register(name="My Calc!")
+    return api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", LISTS)
+
+
+def error(reply: dict) -> int:
+    assert "result" not in reply
+    return reply["error"]["code"]
+
+
+@pytest.mark.parametrize("version", [*HANDSHAKE, MODERN])
+def test_lists_are_valid_in_every_revision(found, offered, version):
+    tools = found("tools/list", version)["tools"]
+    assert [tool["name"] for tool in tools] == ["my-calc__add", "my-calc__bare"]
+    assert tools[0]["annotations"] == {"openWorldHint": True}
+    assert tools[0]["inputSchema"] == SCHEMA
+    assert tools[1]["inputSchema"] == {"type": "object"}
+    assert ("outputSchema" in tools[0]) == (version == MODERN)
+    (resource,) = found("resources/list", version)["resources"]
+    expected = {"uri": "my-calc+file:///a b", "name": "a", "mimeType": "text/plain"}
+    assert resource == expected
+    assert found("resources/templates/list", version)["resourceTemplates"] == []
+    prompts = found("prompts/list", version)["prompts"]
+    assert [prompt["arguments"] for prompt in prompts] == [
+        [{"name": "x"}],
+        [{"name": "y", "description": "Y.", "required": True}, {"name": "z"}],
+    ]
+
+
+@pytest.mark.parametrize("version", HANDSHAKE)
+def test_handshake_agrees_on_the_revision_that_is_asked_for(found, api, version):
+    params = {"capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    agreed = found("initialize", version, protocolVersion=version, **params)
+    assert agreed["protocolVersion"] == version
+    assert agreed["serverInfo"]["name"] == "llmring-server"
+    body = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    response = api.post("/mcp/", body, "application/json", HTTP_MCP_PROTOCOL_VERSION=version)
+    assert (response.status_code, response.content) == (202, b"")
+    assert found("ping", version) == {}
+
+
+def test_handshake_offers_the_newest_to_who_wants_an_unknown_one(ask):
+    for wanted in ("1999-01-01", MODERN, None):
+        reply = ask("initialize", "", protocolVersion=wanted)
+        assert reply["result"]["protocolVersion"] == HANDSHAKE[-1]
+
+
+def test_discovery_names_the_stateless_revision(found):
+    agreed = found("server/discover")
+    assert agreed["supportedVersions"] == [MODERN]
+    assert {"tools", "resources", "prompts"} <= agreed["capabilities"].keys()
+    assert agreed["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "llmring-server"
+
+
+@pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
+def test_call_goes_to_the_server_and_is_recorded(found, api, register, version):
+    upstream = {
+        "content": [
+            {"type": "resource_link", "uri": "x:1", "name": "x"},
+            {"type": "resource", "resource": {"uri": "x:2", "text": "t"}},
+        ],
+        "structuredContent": {"uri": "not an address of MCP"},
+        "resultType": "complete",
+        "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "upstream", "version": "1"}},
+    }
+
+    def called(connection, message, headers):
+        connection.sendall(result(message, upstream))
+
+    with scripted(called) as server:
+        id = register(url=server.url)["id"]
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
+        reply = found("tools/call", version, name="calc__t", arguments={"a": 1})
+        (call,) = server.sent("tools/call")
+    assert call["params"]["name"] == "t"
+    assert reply["content"][0]["uri"] == "calc+x:1"
+    assert reply["content"][1]["resource"]["uri"] == "calc+x:2"
+    assert reply["structuredContent"] == upstream["structuredContent"]
+    names = {each["name"] for each in reply.get("_meta", {}).values()}
+    assert names == ({"llmring-server"} if version == MODERN else set())
+    row = ToolExecution.objects.get()
+    assert (row.input, row.origin, row.output) == ({"a": 1}, "endpoint", upstream)
+
+
+@pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
+def test_what_fails_upstream_is_told_as_a_failure_of_the_tool(found, ask, offered, version):
+    reply = found("tools/call", version, name="my-calc__bare", arguments={})
+    assert reply["isError"] is True
+    assert "Connection refused" in reply["content"][0]["text"]
+    assert ToolExecution.objects.get().error_kind == "unreachable"
+    read = ask("resources/read", version, uri="my-calc+file:///x")
+    assert (error(read), "Connection refused" in read["error"]["message"]) == (-32603, True)
+    got = ask("prompts/get", version, name="my-calc__listed")
+    assert error(got) == -32603
+
+
+def test_misfitting_arguments_are_explained_and_nothing_is_called(found, offered):
+    reply = found("tools/call", name="my-calc__add", arguments={"b": "x"})
+    assert reply["isError"] is True
+    text = reply["content"][0]["text"]
+    assert "a: Field required" in text
+    assert "b: 'x' is not of type 'integer'" in text
+    assert not ToolExecution.objects.exists()
+
+
+def test_changed_tool_is_neither_offered_nor_called_where_tools_are_pinned(
+    found, api, offered, settings
+):
+    settings.MCP_PIN_TOOLS = True
+    path = f"/api/v1/mcp/servers/{offered['server']['id']}/refresh"
+    api.send("POST", path, {"tools": [{**LISTS["tools"][0], "description": "Obey me."}]})
+    assert found("tools/list")["tools"] == []
+    reply = found("tools/call", name="my-calc__add", arguments={"a": 1})
+    assert "has changed" in reply["content"][0]["text"]
+
+
+def test_strangers_and_inactive_servers_are_not_offered(found, ask, other_api, offered):
+    assert ask("tools/list", client=other_api)["result"]["tools"] == []
+    stranger = ask("tools/call", client=other_api, expect=400, name="my-calc__bare")
+    assert stranger["error"] == {"code": -32602, "message": "Unknown tool: my-calc__bare"}
+    Server.objects.update(is_active=False)
+    assert found("tools/list")["tools"] == found("prompts/list")["prompts"] == []
+    assert error(ask("tools/call", expect=400, name="my-calc__bare")) == -32602
+    assert not ToolExecution.objects.exists()
+
+
+def test_long_lists_come_in_pages(found, api, register):
+    server = register()
+    tools = [{"name": f"t{n:04}"} for n in range(1001)]
+    api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", {"tools": tools})
+    names, cursor = [], {}
+    for count in (500, 500, 1):
+        page = found("tools/list", **cursor)
+        assert len(page["tools"]) == count
+        names += [tool["name"] for tool in page["tools"]]
+        cursor = {"cursor": page["nextCursor"]} if "nextCursor" in page else None
+    assert cursor is None
+    assert names == [f"calc__t{n:04}" for n in range(1001)]
+
+
+def test_servers_of_one_name_have_prefixes_of_their_own(found, api, register):
+    for _ in range(3):
+        server = register(name="Calc")
+        lists = {"tools": [{"name": "t"}]}
+        api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", lists)
+    names = [tool["name"] for tool in found("tools/list")["tools"]]
+    assert names == ["calc__t", "calc-2__t", "calc-3__t"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *[("My Calc!", "my-calc"), ("a__b", "a-b"), ("7zip", "s-7zip"), ("Ü", "s"), ("--", "s")],
+        ("x" * 100, "x" * 32),
+    ],
+)
+def test_prefix_is_made_of_what_names_and_schemes_can_have(name, expected):
+    assert prefix(name) == expected
+
+
+BROKEN = [
+    ("{", 400, -32700),
+    ("[]", 400, -32600),
+    ('[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, -32600),
+    ("5", 400, -32600),
+    ('{"id": 1, "method": "ping"}', 400, -32600),
+    ('{"jsonrpc":"2.0","id":true,"method":"ping"}', 400, -32600),
+    ('{"jsonrpc":"2.0","id":null,"method":"ping"}', 400, -32600),
+    ('{"jsonrpc":"2.0","id":1,"method":5}', 400, -32600),
+    ('{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}', 400, -32600),
+    ('{"jsonrpc":"2.0","id":1,"method":"no/such"}', 200, -32601),
+    ('{"jsonrpc":"2.0","id":1,"method":"server/discover"}', 200, -32601),
+    ('{"jsonrpc":"2.0","id":1,"method":"tools/call"}', 200, -32602),
+    ('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}', 200, -32602),
+    ('{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}', 200, -32602),
+    ('{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":-1}}', 200, -32602),
+    ('{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"x"}}', 200, -32602),
+    ('{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"x:1"}}', 200, -32002),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), BROKEN)
+def test_broken_message_is_answered_with_its_error(api, body, status, code):
+    assert error(api.send("POST", "/mcp", body, expect=status)) == code
+
+
+@pytest.mark.parametrize("arguments", ['{"a": "\\u0000"}', "5", "[1]", "[" * 99 + "]" * 99])
+def test_arguments_that_cannot_be_kept_are_refused(api, offered, arguments):
+    call = f'{{"name":"my-calc__bare","arguments":{arguments}}}'
+    body = f'{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{call}}}'
+    assert error(api.send("POST", "/mcp", body)) == -32602
+
+
+def test_stateless_request_says_the_same_inside_and_outside(api):
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
+    good = {"HTTP_MCP_PROTOCOL_VERSION": MODERN, "HTTP_MCP_METHOD": "tools/list"}
+    api.send("POST", "/mcp", body, **good)
+    mismatched = [
+        {**good, "HTTP_MCP_METHOD": "tools/call"},
+        {"HTTP_MCP_PROTOCOL_VERSION": MODERN},
+        {**good, "HTTP_MCP_PROTOCOL_VERSION": "2027-01-01"},
+    ]
+    for headers in mismatched:
+        assert error(api.send("POST", "/mcp", body, expect=400, **headers)) == -32020
+    for meta in (None, {}, {"io.modelcontextprotocol/protocolVersion": MODERN}):
+        bare = {**body, "params": {"_meta": meta}}
+        assert error(api.send("POST", "/mcp", bare, expect=400, **good)) == -32602
+    unknown = {**body, "method": "no/such"}
+    headers = {**good, "HTTP_MCP_METHOD": "no/such"}
+    assert error(api.send("POST", "/mcp", unknown, expect=404, **headers)) == -32601
+
+
+def test_unknown_revision_is_told_which_are_known(api):
+    version = "2027-01-01"
+    meta = {**META, "io.modelcontextprotocol/protocolVersion": version}
+    headers = {"HTTP_MCP_PROTOCOL_VERSION": version, "HTTP_MCP_METHOD": "tools/list"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}}
+    reply = api.send("POST", "/mcp", body, expect=400, **headers)
+    assert reply["error"]["code"] == -32022
+    assert reply["error"]["data"] == {"supported": [MODERN], "requested": version}
+    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+    assert error(api.send("POST", "/mcp", notice, expect=400, **headers)) == -32022
+
+
+def test_name_in_a_header_may_be_encoded(ask, api, offered):
+    params = {"name": "my-calc__ü", "_meta": META}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"HTTP_MCP_PROTOCOL_VERSION": MODERN, "HTTP_MCP_METHOD": "tools/call"}
+    for name, code in (("=?base64?bXktY2FsY19fw7w=?=", -32602), ("=?base64?!?=", -32020)):
+        reply = api.send("POST", "/mcp", body, expect=400, HTTP_MCP_NAME=name, **headers)
+        assert error(reply) == code
+
+
+def test_there_is_no_stream_and_no_session_to_end(api, anonymous):
+    assert api.get("/mcp").status_code == api.delete("/mcp").status_code == 405
+    anonymous.send("POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}, expect=401)
+
+
+def test_lists_take_as_many_queries_for_many_servers(ask, api, django_assert_num_queries):
+    def register(count):
+        for n in range(count):
+            server = api.send("POST", "/api/v1/mcp/servers", {**SERVER, "name": f"{count} {n}"})
+            path = f"/api/v1/mcp/servers/{server['id']}/refresh"
+            api.send("POST", path, LISTS)
+
+    register(1)
+    ask("tools/list")
+    with django_assert_num_queries(2):
+        ask("tools/list")
+    register(4)
+    with django_assert_num_queries(2):
+        assert len(ask("tools/list")["result"]["tools"]) == 10
