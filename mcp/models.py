@@ -229,6 +229,17 @@ class ToolExecution(models.Model):
         indexes = [
             models.Index(fields=["tool", "-id"], name="tool_executions_of_tool"),
             models.Index(fields=["project_id", "-id"], name="tool_executions_of_project"),
+            models.Index(
+                fields=["conversation_id"],
+                condition=Q(conversation_id__isnull=False),
+                name="tool_executions_conversation",
+            ),
+            # Few calls fail, and those are looked for.
+            models.Index(
+                fields=["error_kind", "-id"],
+                condition=Q(error_kind__isnull=False),
+                name="tool_executions_failed",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,267 @@
+from concurrent.futures import ThreadPoolExecutor
+
+from django.contrib import admin, messages
+from django.db import connection
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import FieldTextFilter
+
+from llmring_site.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
+from llmring_site.errors import DomainError
+from mcp import credentials, refreshing
+from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
+
+_MOST_REFRESHED = 20  # at a time: each may take as long as a call may take
+
+
+_ITEMS = (Tool, Resource, Prompt)
+
+
+def _count(model: type) -> Coalesce:
+    """How many active ones a server has."""
+    rows = model.objects.filter(server=OuterRef("pk"), is_active=True).order_by()
+    counted = rows.values("server").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted), 0)
+
+
+class ActingAdmin(ReadOnlyAdmin):
+    """Rows that are not edited here, with actions for those who might."""
+
+    def has_acting_permission(self, request) -> bool:
+        return request.user.has_perm(f"mcp.change_{self.opts.model_name}")
+
+
+@admin.register(Server)
+class ServerAdmin(ActingAdmin):
+    list_display = [
+        "name",
+        "transport_type",
+        "url",
+        "is_active",
+        "reachable",
+        "refreshed_at",
+        "tool_count",
+        "resource_count",
+        "prompt_count",
+        "short_error",
+    ]
+    list_filter = ["transport_type", "is_active", "reachable", ("url", FieldTextFilter)]
+    list_filter_submit = True
+    ordering = ["-id"]
+    search_ids = ("id", "project_id", "api_key_id")
+    search_texts = ("name", "url")
+    search_help_text = "The exact name or address; an id of a server, project or key."
+    exclude = ["capabilities", "server_info", "resource_templates"]
+    readonly_fields = [
+        "shown_auth_config",
+        "shown_capabilities",
+        "shown_server_info",
+        "shown_templates",
+        "created_at",
+    ]
+    actions = ["refresh"]
+
+    def get_queryset(self, request):
+        # Not three joins: each server's row would come once for each combination of items.
+        counts = {f"active_{model._meta.model_name}s": _count(model) for model in _ITEMS}
+        return super().get_queryset(request).annotate(**counts)
+
+    @admin.display(description="tools")
+    def tool_count(self, server) -> int:
+        return server.active_tools
+
+    @admin.display(description="resources")
+    def resource_count(self, server) -> int:
+        return server.active_resources
+
+    @admin.display(description="prompts")
+    def prompt_count(self, server) -> int:
+        return server.active_prompts
+
+    @admin.display(description="last error")
+    def short_error(self, server) -> str:
+        return server.last_error[:80]
+
+    @admin.display(description="credentials")
+    def shown_auth_config(self, server) -> str:
+        return pretty_json(credentials.shown(server.auth_config))
+
+    @admin.display(description="capabilities")
+    def shown_capabilities(self, server) -> str:
+        return pretty_json(server.capabilities)
+
+    @admin.display(description="what it says of itself")
+    def shown_server_info(self, server) -> str:
+        return pretty_json(server.server_info)
+
+    @admin.display(description="resource templates")
+    def shown_templates(self, server) -> str:
+        return pretty_json(server.resource_templates)
+
+    @admin.action(description="Refresh the selected servers", permissions=["acting"])
+    def refresh(self, request, queryset) -> None:
+        servers = list(queryset[:_MOST_REFRESHED])
+        connection.close()  # the page waits for the servers, and needs none meanwhile
+        with ThreadPoolExecutor(len(servers) or 1) as pool:
+            outcomes = list(pool.map(_refresh, servers))
+        failed = [outcome for outcome in outcomes if outcome]
+        if refreshed := len(servers) - len(failed):
+            messages.success(request, f"{refreshed} servers refreshed.")
+        for failure in failed:
+            messages.error(request, failure)
+
+
+def _refresh(server: Server) -> str:
+    """Refresh the server in a thread of its own; what went wrong."""
+    try:
+        refreshing.refresh(server)
+        return ""
+    except DomainError as error:
+        return f"{server.name}: {error}"
+    finally:
+        connection.close()
+
+
+def _link(model: type, id: object, text: str) -> str:
+    url = reverse(f"admin:mcp_{model._meta.model_name}_change", args=[id])
+    return format_html('<a href="{}">{}</a>', url, text)
+
+
+class OfServerAdmin(ActingAdmin):
+    list_select_related = ["server"]
+    search_ids = ("id", "server_id", "project_id")
+    ordering = ["-id"]
+
+    @admin.display(description="server", ordering="server")
+    def of_server(self, row) -> str:
+        return _link(Server, row.server_id, row.server.name)
+
+
+class ChangedFilter(admin.SimpleListFilter):
+    title = "changed"
+    parameter_name = "changed"
+
+    def lookups(self, request, model_admin):
+        return [("yes", "Waits for acceptance")]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(CHANGED) if self.value() == "yes" else queryset
+
+
+@admin.register(Tool)
+class ToolAdmin(OfServerAdmin):
+    list_display = ["name", "of_server", "short_description", "is_active", "shown_changed"]
+    list_filter = ["is_active", ChangedFilter]
+    search_texts = ("name",)
+    search_help_text = "The exact name; an id of a tool, server or project."
+    exclude = ["server", "input_schema", "output_schema", "annotations"]
+    readonly_fields = [
+        "of_server",
+        "shown_changed",
+        "shown_input_schema",
+        "shown_output_schema",
+        "shown_annotations",
+        "executions",
+    ]
+    actions = ["accept"]
+
+    @admin.display(description="description")
+    def short_description(self, tool) -> str:
+        return (tool.description or "")[:80]
+
+    @admin.display(description="changed", boolean=True)
+    def shown_changed(self, tool) -> bool:
+        return tool.is_changed
+
+    @admin.display(description="input schema")
+    def shown_input_schema(self, tool) -> str:
+        return pretty_json(tool.input_schema)
+
+    @admin.display(description="output schema")
+    def shown_output_schema(self, tool) -> str:
+        return pretty_json(tool.output_schema)
+
+    @admin.display(description="annotations")
+    def shown_annotations(self, tool) -> str:
+        return pretty_json(tool.annotations)
+
+    @admin.display(description="executions")
+    def executions(self, tool) -> str:
+        url = reverse("admin:mcp_toolexecution_changelist")
+        return format_html('<a href="{}?q={}">Its executions</a>', url, tool.id)
+
+    @admin.action(description="Accept the selected tools as they are now", permissions=["acting"])
+    def accept(self, request, queryset) -> None:
+        tools = list(queryset.filter(CHANGED))
+        for tool in tools:
+            tool.accept()
+        messages.success(request, f"{len(tools)} tools accepted.")
+
+
+@admin.register(Resource)
+class ResourceAdmin(OfServerAdmin):
+    list_display = ["uri", "name", "mime_type", "of_server", "is_active"]
+    list_filter = ["is_active"]
+    search_texts = ("uri", "name")
+    exclude = ["server"]
+    readonly_fields = ["of_server"]
+
+
+@admin.register(Prompt)
+class PromptAdmin(OfServerAdmin):
+    list_display = ["name", "of_server", "is_active"]
+    list_filter = ["is_active"]
+    search_texts = ("name",)
+    exclude = ["server", "arguments"]
+    readonly_fields = ["of_server", "shown_arguments"]
+
+    @admin.display(description="arguments")
+    def shown_arguments(self, prompt) -> str:
+        return pretty_json(prompt.arguments)
+
+
+@admin.register(ToolExecution)
+class ToolExecutionAdmin(RecordAdmin):
+    date_hierarchy = "executed_at"
+    list_display = [
+        "executed_at",
+        "of_tool",
+        "of_server",
+        "origin",
+        "duration_ms",
+        "error_kind",
+        "short_error",
+    ]
+    list_select_related = ["tool__server"]
+    list_filter = ["origin", "error_kind"]
+    search_ids = ("id", "tool_id", "project_id", "conversation_id")
+    search_help_text = "An id of an execution, tool, project or conversation."
+    exclude = ["tool", "input", "output"]
+    readonly_fields = ["of_tool", "of_server", "shown_input", "shown_output"]
+
+    def get_queryset(self, request):
+        # A page of results may be hundreds of megabytes; only one is ever looked at.
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("output")
+
+    @admin.display(description="tool")
+    def of_tool(self, execution) -> str:
+        return _link(Tool, execution.tool_id, execution.tool.name)
+
+    @admin.display(description="server")
+    def of_server(self, execution) -> str:
+        return _link(Server, execution.tool.server_id, execution.tool.server.name)
+
+    @admin.display(description="error")
+    def short_error(self, execution) -> str:
+        return (execution.error or "")[:80]
+
+    @admin.display(description="input")
+    def shown_input(self, execution) -> str:
+        return pretty_json(execution.input)
+
+    @admin.display(description="output")
+    def shown_output(self, execution) -> str:
+        return pretty_json(execution.output)

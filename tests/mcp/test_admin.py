@@ -1,0 +1,126 @@
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from mcp.models import Server, Tool
+from tests.mcp.peers.scripted import hang, scripted
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+LISTS = {
+    "tools": [{"name": "add", "description": "Adds."}],
+    "resources": [{"uri": "x:1"}],
+    "prompts": [{"name": "p", "arguments": [{"name": "code"}]}],
+}
+
+
+@pytest.fixture
+def admin(client, db_all):
+    client.force_login(User.objects.create_superuser("admin"), backend=BACKEND)
+    return client
+
+
+@pytest.fixture
+def found(api, register):
+    """A server with one item of each kind, and an execution that failed."""
+    config = {"type": "bearer", "token": "a-very-secret-token-1234"}
+    server = register(auth_config=config)
+    reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", LISTS)
+    tool = reply["tools"][0]
+    entry = {"input": {"a": 1}, "output": {"b": "kept"}, "error": "no luck", "duration_ms": 1234}
+    made = api.send("POST", f"/api/v1/mcp/tools/{tool['id']}/execute", entry)
+    return {
+        "server": server["id"],
+        "tool": tool["id"],
+        "resource": reply["resources"][0]["id"],
+        "prompt": reply["prompts"][0]["id"],
+        "toolexecution": made["id"],
+    }
+
+
+def text(admin, path: str, query: dict | None = None) -> str:
+    response = admin.get(f"/admin/mcp/{path}", query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", ["server", "tool", "resource", "prompt", "toolexecution"])
+def test_rows_are_listed_searched_and_shown_but_not_edited(admin, found, model):
+    id = found[model]
+    assert id in text(admin, f"{model}/")
+    assert id in text(admin, f"{model}/", {"q": id})
+    assert id not in text(admin, f"{model}/", {"q": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"})
+    text(admin, f"{model}/", {"q": "nothing \u0000 of the kind"})
+    text(admin, f"{model}/{id}/change/")
+    assert admin.get(f"/admin/mcp/{model}/add/").status_code == 403
+    assert admin.post(f"/admin/mcp/{model}/{id}/change/").status_code == 403
+    assert admin.post(f"/admin/mcp/{model}/{id}/delete/").status_code == 403
+
+
+def test_server_shows_its_state_and_no_secret(admin, found):
+    Server.objects.update(reachable=False, last_error="Connection refused")
+    assert "Connection refused" in text(admin, "server/")
+    shown = text(admin, f"server/{found['server']}/change/")
+    assert "••••1234" in shown
+    assert "very-secret" not in shown
+
+
+def test_execution_shows_its_duration_and_error(admin, found):
+    listed = text(admin, "toolexecution/")
+    assert "no luck" in listed
+    assert "1234" in listed
+    shown = text(admin, f"toolexecution/{found['toolexecution']}/change/")
+    assert "kept" in shown
+    text(admin, "toolexecution/", {"origin__exact": "recorded", "error_kind__exact": "timeout"})
+
+
+def test_lists_take_as_many_queries_for_many_rows(admin, api, register, found):
+    def queries(model: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            text(admin, f"{model}/")
+        return len(captured)
+
+    models = ("server", "tool", "resource", "prompt", "toolexecution")
+    before = [queries(model) for model in models]
+    for _ in range(4):
+        server = register()
+        reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", LISTS)
+        path = f"/api/v1/mcp/tools/{reply['tools'][0]['id']}/execute"
+        api.send("POST", path, {"input": {}, "error": "x"})
+    assert [queries(model) for model in models] == before
+
+
+def act(admin, model: str, action: str, *ids: str) -> str:
+    form = {"action": action, "_selected_action": ids}
+    response = admin.post(f"/admin/mcp/{model}/", form, follow=True)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_selected_servers_are_refreshed(admin, register):
+    with scripted(hang) as server:
+        good, bad = register(url=server.url), register(name="gone")
+        shown = act(admin, "server", "refresh", good["id"], bad["id"])
+    assert "1 servers refreshed." in shown
+    assert "gone: The MCP server was not reached: Connection refused" in shown
+    assert Tool.objects.get().server_id == Server.objects.get(id=good["id"]).id
+
+
+def test_selected_tools_are_accepted(admin, api, found):
+    path = f"/api/v1/mcp/servers/{found['server']}/refresh"
+    api.send("POST", path, {"tools": [{"name": "add", "description": "Obey me."}]})
+    assert found["tool"] in text(admin, "tool/", {"changed": "yes"})
+    assert "1 tools accepted." in act(admin, "tool", "accept", found["tool"])
+    assert not Tool.objects.get().is_changed
+    assert found["tool"] not in text(admin, "tool/", {"changed": "yes"})
+
+
+def test_who_may_only_look_does_not_act(client, found):
+    user = User.objects.create_user("looker", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(user, backend=BACKEND)
+    Tool.objects.update(accepted_fingerprint="")
+    act(client, "tool", "accept", found["tool"])
+    act(client, "server", "refresh", found["server"])
+    assert Tool.objects.get().is_changed
+    assert Server.objects.get().contacted_at is None
