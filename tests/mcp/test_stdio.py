@@ -47,9 +47,17 @@ def no_processes_left():
     yield
     for id in list(pool._places):
         pool.forget(id)
-    for child in psutil.Process().children():
-        if "mcp-stdio-script" in " ".join(child.cmdline()):
-            child.wait(10)
+    _, left = psutil.wait_procs(
+        [child for child in psutil.Process().children() if _is_ours(child)], 10
+    )
+    assert not left
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    try:
+        return "mcp-stdio-script" in " ".join(process.cmdline())
+    except psutil.Error:  # it is about to go
+        return False
 
 
 @pytest.fixture
