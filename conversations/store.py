@@ -89,23 +89,20 @@ _VALUES = _names(_MESSAGE).replace("metadata", "coalesce(metadata, '{}')")
 _TSVECTOR = "array_to_tsvector(string_to_array(words, ' '))"
 
 
-def _creating(on_conflict: str) -> str:
-    return f"""
-WITH conversation AS (
-    INSERT INTO conversations ({_names(_CONVERSATION)})
-    SELECT {_names(_CONVERSATION)} FROM {_rows("%s", _CONVERSATION, "new")} {on_conflict}
-), found AS (
-    INSERT INTO conversation_words ({_names(_WORDS)})
-    SELECT id, conversation_id, project_id, is_title, {_TSVECTOR}
-    FROM {_rows("%s", _WORDS, "new")} {on_conflict}
+def _inserting(table: str, columns: dict[str, str], values: str) -> str:
+    source = _rows("%s", columns, "new")
+    return f"INSERT INTO {table} ({_names(columns)}) SELECT {values} FROM {source}"
+
+
+_INSERTS = (
+    _inserting("conversations", _CONVERSATION, _names(_CONVERSATION)),
+    _inserting(
+        "conversation_words",
+        _WORDS,
+        f"id, conversation_id, project_id, is_title, {_TSVECTOR}",
+    ),
+    _inserting("messages", _PLACE | _MESSAGE, f"{_names(_PLACE)}, {_VALUES}"),
 )
-INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
-SELECT {_names(_PLACE)}, {_VALUES} FROM {_rows("%s", _PLACE | _MESSAGE, "new")} {on_conflict}
-"""
-
-
-_CREATE_ONCE = _creating("")
-_CREATE_REPEATABLY = _creating("ON CONFLICT DO NOTHING")
 
 _LENGTHEN = """
 WITH lengthened AS (
@@ -177,11 +174,11 @@ def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] 
 
 def create(cursor, new: Creation) -> None:
     """Store the conversation, on Django's cursor: inside a transaction of the caller's."""
-    cursor.execute(_CREATE_ONCE, _parameters([new]))
+    cursor.execute(*_creating([new]))
 
 
 def _create_all(execute: Callable, creations: list[Creation]) -> Sequence:
-    execute(_CREATE_REPEATABLY, _parameters(creations))
+    execute(*_creating(creations, on_conflict="ON CONFLICT DO NOTHING"))
     return [None] * len(creations)
 
 
@@ -189,9 +186,22 @@ def _create_all(execute: Callable, creations: list[Creation]) -> Sequence:
 writer = GroupWriter(_create_all)
 
 
-def _parameters(creations: Sequence[Creation]) -> list[str]:
+def _creating(creations: Sequence[Creation], *, on_conflict: str = "") -> tuple[str, list[str]]:
+    """The statement that stores the conversations, and its parameters.
+
+    Most conversations begin without messages, many without words: a part that
+    inserts nothing costs as much as one that inserts a row.
+    """
     lists = zip(*((new.conversation, new.words, new.messages) for new in creations), strict=True)
-    return [(b"[" + b",".join(filter(None, items)) + b"]").decode() for items in lists]
+    parts = [
+        (f"{insert} {on_conflict}", b",".join(filter(None, items)))
+        for insert, items in zip(_INSERTS, lists, strict=True)
+        if any(items)
+    ]
+    *others, last = (sql for sql, _ in parts)
+    first = ", ".join(f"part_{number} AS ({sql})" for number, sql in enumerate(others))
+    statement = f"WITH {first} {last}" if first else last
+    return statement, [f"[{items.decode()}]" for _, items in parts]
 
 
 def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
