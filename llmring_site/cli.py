@@ -45,6 +45,7 @@ def database(arguments: list[str] | None = None) -> None:
     with startup.clear_errors():
         _check_env(chosen.env)
         if chosen.command == "url":
+            startup.use_settings()
             from llmring_site.database_report import address
 
             print(address())

@@ -33,13 +33,18 @@ def clear_errors() -> Iterator[None]:
 _embedded: EmbeddedPostgres | None = None
 
 
+def use_settings() -> None:
+    """Have django.conf.settings be ours."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmring_site.settings")
+
+
 def use_database() -> None:
     """Have the embedded PostgreSQL running for as long as this process lives, if it is in use.
 
     Called again, it starts one that has crashed since.
     """
     global _embedded
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmring_site.settings")
+    use_settings()
     from django.conf import settings
 
     if not settings.DATABASE_URL:

@@ -18,11 +18,6 @@ from tests.server import Server
 from tests.usage.test_log import CALL
 
 
-@pytest.fixture
-def data_dir(tmp_path):
-    return tmp_path / "data"
-
-
 def headers(key: str) -> dict:
     return {"X-API-Key": key}
 
