@@ -53,8 +53,22 @@ class ServerAdmin(ActingAdmin):
     search_ids = ("id", "project_id", "api_key_id")
     search_texts = ("name", "url")
     search_help_text = "The exact name or address; an id of a server, project or key."
-    exclude = ["capabilities", "server_info", "resource_templates"]
+    fields = [
+        ("name", "transport_type"),
+        ("url", "is_active"),
+        ("reachable", "contacted_at"),
+        ("refreshed_at", "protocol_version"),
+        "last_error",
+        "shown_auth_config",
+        "shown_capabilities",
+        "shown_server_info",
+        "shown_templates",
+        ("project_id", "project_label"),
+        ("id", "api_key_id"),
+        ("created_at", "updated_at"),
+    ]
     readonly_fields = [
+        "id",
         "shown_auth_config",
         "shown_capabilities",
         "shown_server_info",
@@ -156,8 +170,21 @@ class ToolAdmin(OfServerAdmin):
     list_filter = ["is_active", ChangedFilter]
     search_texts = ("name",)
     search_help_text = "The exact name; an id of a tool, server or project."
-    exclude = ["server", "input_schema", "output_schema", "annotations"]
+    fields = [
+        ("name", "of_server"),
+        ("title", "is_active"),
+        "description",
+        ("shown_changed", "executions"),
+        "shown_input_schema",
+        "shown_output_schema",
+        "shown_annotations",
+        ("fingerprint", "accepted_fingerprint"),
+        ("project_id", "api_key_id"),
+        ("id", "created_at"),
+    ]
     readonly_fields = [
+        "id",
+        "created_at",
         "of_server",
         "shown_changed",
         "shown_input_schema",
@@ -238,8 +265,18 @@ class ToolExecutionAdmin(RecordAdmin):
     list_filter = ["origin", "error_kind"]
     search_ids = ("id", "tool_id", "project_id", "conversation_id")
     search_help_text = "An id of an execution, tool, project or conversation."
-    exclude = ["tool", "input", "output"]
-    readonly_fields = ["of_tool", "of_server", "shown_input", "shown_output"]
+    fields = [
+        ("of_tool", "of_server"),
+        ("executed_at", "duration_ms"),
+        ("origin", "error_kind"),
+        "error",
+        "shown_input",
+        "shown_output",
+        ("conversation_id", "size"),
+        ("project_id", "api_key_id"),
+        "id",
+    ]
+    readonly_fields = ["id", "of_tool", "of_server", "shown_input", "shown_output"]
 
     def get_queryset(self, request):
         # A page of results may be hundreds of megabytes; only one is ever looked at.
