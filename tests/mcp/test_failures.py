@@ -94,7 +94,7 @@ def half_an_answer(connection, message, headers):
 
 
 def redirect(location: str, status: str = "307 Temporary Redirect"):
-    return raw(answer(b"", status=status, Location=location))
+    return raw(answer(b"", status=status, Location=location, Connection="close"))
 
 
 def page(body: bytes, kind: str, status: str = "200 OK"):
