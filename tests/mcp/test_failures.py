@@ -94,7 +94,12 @@ def half_an_answer(connection, message, headers):
 
 
 def redirect(location: str, status: str = "307 Temporary Redirect"):
-    return raw(answer(b"", status=status, Location=location, Connection="close"))
+    def send(connection, message, headers):
+        there = location.format(headers["host"])
+        connection.sendall(answer(b"", status=status, Location=there, Connection="close"))
+        connection.close()
+
+    return send
 
 
 def page(body: bytes, kind: str, status: str = "200 OK"):
@@ -128,6 +133,9 @@ FAILURES = {
     "wants other credentials": (page(b"", "text/plain", "401 No"), "refused", "401"),
     "redirects to metadata": (redirect("http://169.254.169.254/"), "refused", "another server"),
     "redirects elsewhere": (redirect("http://localhost:9/"), "refused", "another server"),
+    "redirects behind a backslash": (redirect("http://localhost:9\\@{}/"), "refused", "another"),
+    "redirects to no address": (redirect("http://["), "protocol", "address that is none"),
+    "redirects to no port": (redirect("http://127.0.0.1:99999/"), "protocol", "address that is"),
     "redirects in circles": (redirect("/mcp"), "protocol", "redirects"),
     "redirects to a page": (redirect("/x", "302 Found"), "protocol", "redirects"),
 }
