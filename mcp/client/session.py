@@ -58,7 +58,8 @@ class Session:
         """Agree on a revision without handshake. Raises McpError, RpcError among them."""
         found = self._ask("server/discover", {}, version=version, patience=patience)
         supported = found.get("supportedVersions")
-        common = [each for each in wire.MODERN_VERSIONS if each in (supported or ())]
+        listed = supported if isinstance(supported, list) else []
+        common = [each for each in wire.MODERN_VERSIONS if each in listed]
         if not common:
             raise RpcError(wire.UNSUPPORTED_VERSION, "No common version", {"supported": supported})
         self.version = common[-1]

@@ -8,7 +8,16 @@ from llmring_site.secrets import Sealed
 from mcp.client.opening import Target, open_session
 from mcp.client.pool import Pool
 from mcp.models import Server
-from tests.mcp.peers.scripted import DISCOVERED, MODERN, STREAM, error, event, result, scripted
+from tests.mcp.peers.scripted import (
+    DISCOVERED,
+    MODERN,
+    STREAM,
+    as_json,
+    error,
+    event,
+    result,
+    scripted,
+)
 from tests.site.loopback import answer, listening, request_of
 
 HANDSHAKE = "2025-11-25"
@@ -122,6 +131,22 @@ def test_server_of_an_unknown_revision_only_is_told_apart(api, register):
         id = register(url=server.url)["id"]
         reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
     assert "no revision" in reply["detail"]
+
+
+@pytest.mark.parametrize(
+    "supported",
+    [5, "2026-07-28", None, [[]], [{}, 5]],
+    ids=["number", "text", "null", "list", "odd"],
+)
+def test_odd_list_of_revisions_is_no_list(api, register, supported):
+    def unsupported(connection, message, head):
+        inner = {"code": -32022, "message": "no", "data": {"supported": supported}}
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    for found in ({**DISCOVERED, "supportedVersions": supported}, unsupported):
+        with scripted(answered(DONE), **{"server/discover": found}) as server:
+            id = register(url=server.url)["id"]
+            api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
 
 
 def test_requests_of_the_server_are_answered():

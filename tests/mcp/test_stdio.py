@@ -35,6 +35,12 @@ SCRIPTS = {
         "def call(message): print('{half', flush=True); tell(message['id'], {'content': []})\n"
         "serve(call)"
     ),
+    "answers nobody": (
+        "def call(message):\n"
+        "    for id in ([], {}, None, 'x', 99, 1.5): tell(id, {})\n"
+        "    tell(message['id'], {'content': []})\n"
+        "serve(call)"
+    ),
     "dies": "serve(lambda message: os._exit(3))",
     "hangs": "serve(lambda message: time.sleep(60))",
     "stops reading": "serve(lambda message: (tell(message['id'], {}), time.sleep(60)))",
@@ -112,8 +118,9 @@ def test_listed_command_that_does_not_exist_is_told(execute, settings):
     assert reply["error"] == "The MCP server's command cannot be started: No such file or directory"
 
 
-def test_lines_that_are_no_messages_are_passed_over(execute, line):
-    assert execute(line("chatters"))["output"] == {"content": []}
+@pytest.mark.parametrize("way", ["chatters", "answers nobody"])
+def test_lines_that_answer_no_question_are_passed_over(execute, line, way):
+    assert execute(line(way))["output"] == {"content": []}
 
 
 def test_process_that_died_is_told_and_started_again(api, execute, line):
