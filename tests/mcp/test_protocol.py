@@ -200,6 +200,14 @@ def test_unusable_credentials_make_no_call(api, register):
     assert server.requests == []
 
 
+@pytest.mark.parametrize("config", [{"token": "ключ"}, {"api_key": "€"}])
+def test_credentials_that_no_header_can_hold_are_told(api, register, config):
+    with scripted(answered(DONE)) as server:
+        id = register(url=server.url, auth_config=config)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": "The MCP server's address or credentials cannot be sent"}
+
+
 class TokenServer:
     """Gives out tokens `t1`, `t2`, …, each good for so many seconds."""
 
