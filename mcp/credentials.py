@@ -126,7 +126,13 @@ def unmasked(config: dict, sealed: Sealed | None) -> dict:
 
     Raises InvalidInput for a mask of anything else: it would be stored as a secret.
     """
-    stored = sealed.open() if sealed and has_mask(config) else None
+    if not has_mask(config):
+        return config
+    stored = sealed.open() if sealed else {}
+    # Who cannot read the secret must not have it sent to a token server of their choice.
+    if config.get("token_url") != stored.get("token_url"):
+        message = "The address changes: send the secrets again"
+        raise _refusal("value_error", ["token_url"], message)
     return _unmasked(config, stored, [])
 
 

@@ -145,6 +145,18 @@ def test_secret_does_not_follow_the_address_to_another_host(api, register):
     assert Server.objects.get().auth_config is None
 
 
+def test_secret_does_not_go_to_another_token_server(api, register):
+    server = register(auth_config=OAUTH)
+    path = f"{PATH}/{server['id']}"
+    moved = {**server["auth_config"], "token_url": "https://attacker.example/token"}
+    reply = api.send("PUT", path, {"auth_config": moved}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "auth_config", "token_url"]
+    assert Server.objects.get().auth_config.open() == OAUTH
+    moved["client_secret"] = OAUTH["client_secret"]
+    api.send("PUT", path, {"auth_config": moved})
+    assert Server.objects.get().auth_config.open() == moved
+
+
 def test_secret_that_cannot_be_opened_is_told_and_can_be_replaced(api, register):
     server = register(auth_config=BEARER)
     lost = Sealed("s1.00000000.AAAA")
