@@ -1,10 +1,13 @@
 """What our client puts on the wire, held against the SDK's own types of each revision."""
 
+import threading
+
 import pytest
 from mcp_types import methods
 
 from llmring_site.ids import uuid7
 from llmring_site.secrets import Sealed
+from mcp.client import notices
 from mcp.client.opening import Target, open_session
 from mcp.client.pool import Pool
 from mcp.models import Server
@@ -172,6 +175,26 @@ def test_requests_of_the_server_are_answered():
         session.call_tool("t", {})
     assert replies()["q1"]["result"] == {}
     assert replies()["q2"]["error"]["code"] == -32601
+
+
+def test_flood_of_questions_makes_no_flood_of_threads():
+    done = threading.Event()
+
+    def flood(connection, message, headers):
+        ping = event({"jsonrpc": "2.0", "id": "q", "method": "ping"})
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
+        connection.sendall(STREAM + b"\r\n" + ping * 200 + event(answer))
+        connection.close()
+
+    def hold(connection, message, headers):
+        done.wait(5)
+
+    others = {"server/discover": refuse(-32601), "initialize": INITIALIZED, "POST": hold}
+    with scripted(flood, **others) as server, Pool().session(target(server.url)) as session:
+        session.call_tool("t", {})
+        count = sum(thread.name == "mcp-notice" for thread in threading.enumerate())
+        done.set()
+    assert 0 < count <= notices.MOST
 
 
 @pytest.mark.parametrize(
