@@ -70,19 +70,17 @@ def _noted(server: Server, opened) -> Iterator[Session]:
     )
     if not connection.in_atomic_block:
         connection.close()  # back to the pool
-    failure = ""
     try:
         with opened(target) as found:
             yield found
     except McpError as error:
-        if isinstance(error, Unreachable | TimedOut | Refused):
-            failure = str(error)
+        away = isinstance(error, Unreachable | TimedOut | Refused)
+        _note(server, failure=str(error) if away else "")
         raise
-    finally:
-        _note(server, failure)
+    _note(server, failure="")
 
 
-def _note(server: Server, failure: str) -> None:
+def _note(server: Server, *, failure: str) -> None:
     """Whether the server was reached; written when that is news."""
     news = {"reachable": not failure, "last_error": failure[:1000]}
     if any(getattr(server, name) != value for name, value in news.items()):

@@ -300,3 +300,4 @@ def test_process_that_waits_for_too_many_servers_says_so(api, tool, monkeypatch)
     )
     assert (response.status_code, response["Retry-After"]) == (503, "2")
     assert not ToolExecution.objects.exists()
+    assert Server.objects.get().reachable is None
