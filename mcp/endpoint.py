@@ -52,10 +52,10 @@ class Call:
         return self.version in wire.MODERN_VERSIONS
 
     def text(self, name: str) -> str:
-        """The parameter of this name. Raises Failure when it is no text."""
+        """The parameter of this name. Raises Failure when it is no text that can be stored."""
         value = self.params.get(name)
-        if not isinstance(value, str):
-            raise Failure(wire.INVALID_PARAMS, f"{name} should be a string")
+        if not isinstance(value, str) or "\x00" in value:
+            raise Failure(wire.INVALID_PARAMS, f"{name} should be a string without NUL")
         return value
 
     def arguments(self) -> dict:
