@@ -27,7 +27,7 @@ class ServerFailed(DomainError):
 
 
 class NotCallable(DomainError):
-    """This server is never called: its transport, or the settings, are against it."""
+    """This server is not called: its owner, its transport or the settings are against it."""
 
     code = "mcp_not_callable"
 
@@ -36,6 +36,8 @@ def check_callable(server: Server) -> None:
     """Raises NotCallable."""
     if not settings.MCP_EXECUTE:
         raise NotCallable("Calling MCP servers is switched off (LLMRING_MCP_EXECUTE)")
+    if not server.is_active:
+        raise NotCallable("The MCP server is switched off (is_active)")
     if server.transport_type == Transport.WEBSOCKET:
         raise NotCallable("Calling MCP servers over websocket is not supported")
 
