@@ -10,7 +10,7 @@ from django.db import connection
 from mcp import calling
 from mcp.client.pool import pool
 from mcp.models import Server, ToolExecution
-from tests.mcp.peers.scripted import STREAM, event, hang, result, scripted
+from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
 from tests.site.loopback import answer
 
 SECONDS = 1
@@ -223,6 +223,21 @@ def test_odd_items_in_a_list_are_left_out(api, register):
     assert (tool["name"], tool["description"], tool["annotations"]) == ("odd", None, None)
 
 
+def test_address_that_no_index_takes_is_left_out_or_refused(api, server, register):
+    """1,000 characters may be 3,000 bytes, and PostgreSQL compresses only what repeats itself."""
+    uri = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    resources = [{"uri": uri}, {"uri": "x:1"}]
+    path = f"/api/v1/mcp/servers/{server['id']}/refresh"
+    reply = api.send("POST", path, {"resources": resources}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "resources", 0, "uri"]
+    found = {**DISCOVERED, "capabilities": {"resources": {}}}
+    listed = {"server/discover": found, "resources/list": {"resources": resources}}
+    with scripted(hang, **listed) as peer:
+        id = register(url=peer.url)["id"]
+        (resource,) = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["resources"]
+    assert resource["uri"] == "x:1"
+
+
 def test_list_without_end_is_read_to_a_limit(api, register):
     pages = []
 
@@ -236,6 +251,20 @@ def test_list_without_end_is_read_to_a_limit(api, register):
         tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
     assert len(tools) == len(pages) == 200
     assert pages[:3] == [None, "1", "2"]
+
+
+def test_list_of_too_many_bytes_is_given_up(api, register):
+    pages = []
+
+    def listed(connection, message, headers):
+        pages.append(1)
+        tools = [{"name": f"t{len(pages)}", "inputSchema": {"description": "x" * 7_000_000}}]
+        connection.sendall(result(message, {"tools": tools, "nextCursor": str(len(pages))}))
+
+    with scripted(hang, **{"tools/list": listed}) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert ("longer than" in reply["detail"], len(pages)) == (True, 3)
 
 
 def test_list_in_circles_is_read_once(api, register):
