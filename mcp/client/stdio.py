@@ -123,7 +123,7 @@ class _Pipe:
 
 @atexit.register
 def _end_all() -> None:
-    for process in _running:
+    for process in list(_running):  # threads that end processes change it
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
 
