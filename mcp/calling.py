@@ -67,6 +67,7 @@ def _noted(server: Server, opened) -> Iterator[Session]:
         id=server.id,
         url=server.url,
         transport=server.transport_type,
+        project_id=server.project_id,
         auth_config=server.auth_config,
         known_version=server.protocol_version,
     )

@@ -26,6 +26,7 @@ class Target:
     id: UUID
     url: str
     transport: str
+    project_id: UUID
     auth_config: Sealed | None = None
     known_version: str = field(default="", compare=False)
 

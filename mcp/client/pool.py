@@ -34,6 +34,7 @@ from mcp.client.session import Session
 # Of the 64 threads that a worker has (llmring_site/cli.py): some stay free for
 # everything else, however slow MCP servers are.
 MOST_CALLS = 52
+_MOST_OF_A_PROJECT = 40  # of them: what hangs in one project must not stop all others
 _MOST_SESSIONS = 200
 _IDLE_SECONDS = 300
 _REAP_SECONDS = 30
@@ -162,6 +163,8 @@ class Pool:
     @contextmanager
     def _place(self, target: Target) -> Iterator[_Place]:
         with self._lock:
+            if self._users_of(target.project_id) >= _MOST_OF_A_PROJECT:
+                raise TooBusy
             place = self._places.get(target.id)
             if place is None or place.target != target:
                 outdated, place = place, _Place(target)
@@ -184,6 +187,10 @@ class Pool:
             with self._lock:
                 place.users -= 1
                 place.used_at = time.monotonic()
+
+    def _users_of(self, project_id: UUID) -> int:
+        own = (each for each in self._places.values() if each.target.project_id == project_id)
+        return sum(place.users for place in own)
 
     def _start_reaper(self) -> None:
         if self._reaper is None:

@@ -1,6 +1,7 @@
 """Sessions that are shared: none may be left open with nobody to end it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from mcp.client import pool as pools
 from mcp.client.duplex import Duplex
 from mcp.client.errors import HttpError
 from mcp.client.opening import Target
-from mcp.client.pool import Pool
+from mcp.client.pool import Pool, TooBusy
 from mcp.client.session import Session
 
 
@@ -28,7 +29,8 @@ def opened(monkeypatch):
 
 
 def target(**members) -> Target:
-    return Target(**{"id": uuid7(), "url": "http://a.b/", "transport": "sse", **members})
+    ids = {"id": uuid7(), "project_id": uuid7()}
+    return Target(**{**ids, "url": "http://a.b/", "transport": "sse", **members})
 
 
 def use(pool: Pool, place: Target) -> None:
@@ -41,7 +43,7 @@ def test_session_is_used_again_until_the_registration_changes(opened):
     use(pool, first)
     use(pool, first)
     assert len(opened) == 1
-    use(pool, target(id=first.id, url="http://c.d/"))
+    use(pool, replace(first, url="http://c.d/"))
     assert len(opened) == 2
     assert opened[0].wait(5)
 
@@ -96,3 +98,13 @@ def test_refresh_does_not_wait_for_another_session_that_is_being_opened(opened):
     with pool.fresh_session(place):
         pool._places[place.id].opening.acquire()
     assert opened[0].wait(5)
+
+
+def test_one_project_leaves_room_for_the_others(opened, monkeypatch):
+    monkeypatch.setattr(pools, "_MOST_OF_A_PROJECT", 1)
+    pool, first = Pool(), target()
+    with pool.session(first):
+        with pytest.raises(TooBusy):
+            use(pool, target(project_id=first.project_id))
+        use(pool, target())
+    use(pool, first)

@@ -48,7 +48,8 @@ def refuse(code: int):
 
 def target(url: str, config: dict | None = None, **options) -> Target:
     sealed = Sealed.of(config) if config else None
-    return Target(id=uuid7(), url=url, transport="http", auth_config=sealed, **options)
+    ids = {"id": uuid7(), "project_id": uuid7()}
+    return Target(**ids, url=url, transport="http", auth_config=sealed, **options)
 
 
 def use(server, **options) -> None:
