@@ -97,6 +97,8 @@ def pieces(response: requests.Response, *, limit: int) -> Iterator[bytes]:
             yield piece
     except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
         raise requests.ReadTimeout(error, response=response) from error
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error, response=response) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if isinstance(error, requests.RequestException):
             raise

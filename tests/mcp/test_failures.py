@@ -111,6 +111,15 @@ def deep(connection, message, headers):
     connection.sendall(result(message, {"content": value}))
 
 
+def of_another(connection, message, headers):
+    connection.sendall(result({"id": message["id"] + 1}, {"content": []}))
+
+
+def no_gzip(connection, message, headers):
+    coded = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    connection.sendall(answer(b"{}", **coded))
+
+
 FAILURES = {
     "hangs": (hang, "timeout", "in time"),
     "sends a stream without a word": (silent_stream, "timeout", "in time"),
@@ -120,6 +129,8 @@ FAILURES = {
     "sends no JSON": (page(b"{nope", "application/json"), "protocol", "not JSON"),
     "sends a list": (page(b"[]", "application/json"), "protocol", "JSON-RPC"),
     "sends an empty object": (page(b"{}", "application/json"), "protocol", "no result"),
+    "answers another request": (of_another, "protocol", "another request"),
+    "sends no gzip": (no_gzip, "protocol", "ContentDecodingError"),
     "sends lone surrogates": (page(b'{"a":"\\ud800"}', "application/json"), "protocol", "JSON"),
     "sends values too deep": (deep, "protocol", "deeper"),
     "sends 50 MB": (much, "protocol", "longer than"),
