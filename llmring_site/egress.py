@@ -52,7 +52,7 @@ def session(*, pool_size: int = 10) -> requests.Session:
 
     It follows three redirects at most. Cookies are not kept, so threads can share it.
     """
-    made = requests.Session()
+    made = _Session()
     made.trust_env = False
     made.verify = settings.CA_BUNDLE
     made.max_redirects = 3
@@ -97,10 +97,26 @@ def pieces(response: requests.Response, *, limit: int) -> Iterator[bytes]:
             yield piece
     except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
         raise requests.ReadTimeout(error, response=response) from error
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error, response=response) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if isinstance(error, requests.RequestException):
             raise
         raise requests.ConnectionError(error, response=response) from error
+
+
+class _Session(requests.Session):
+    """Reads nothing of a redirect but its address: the body may have no end."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        found = super().get_redirect_target(resp)
+        if found is not None:
+            resp.raw.close()
+        return found
+
+    def resolve_redirects(self, *args, yield_requests=False, **options) -> Iterator:
+        # Without redirects requests would still look where this one leads, and may stumble.
+        return iter(()) if yield_requests else super().resolve_redirects(*args, **options)
 
 
 class _NoCookies(DefaultCookiePolicy):

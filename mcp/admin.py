@@ -4,6 +4,7 @@ from django.contrib import admin, messages
 from django.db import connection
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from django.http import Http404
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
@@ -132,7 +133,7 @@ def _refresh(server: Server) -> str:
     try:
         refreshing.refresh(server)
         return ""
-    except DomainError as error:
+    except (DomainError, Http404) as error:
         return f"{server.name}: {error}"
     finally:
         connection.close()

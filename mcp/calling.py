@@ -27,7 +27,7 @@ class ServerFailed(DomainError):
 
 
 class NotCallable(DomainError):
-    """This server is never called: its transport, or the settings, are against it."""
+    """This server is not called: its owner, its transport or the settings are against it."""
 
     code = "mcp_not_callable"
 
@@ -36,6 +36,8 @@ def check_callable(server: Server) -> None:
     """Raises NotCallable."""
     if not settings.MCP_EXECUTE:
         raise NotCallable("Calling MCP servers is switched off (LLMRING_MCP_EXECUTE)")
+    if not server.is_active:
+        raise NotCallable("The MCP server is switched off (is_active)")
     if server.transport_type == Transport.WEBSOCKET:
         raise NotCallable("Calling MCP servers over websocket is not supported")
 
@@ -65,24 +67,23 @@ def _noted(server: Server, opened) -> Iterator[Session]:
         id=server.id,
         url=server.url,
         transport=server.transport_type,
+        project_id=server.project_id,
         auth_config=server.auth_config,
         known_version=server.protocol_version,
     )
     if not connection.in_atomic_block:
         connection.close()  # back to the pool
-    failure = ""
     try:
         with opened(target) as found:
             yield found
     except McpError as error:
-        if isinstance(error, Unreachable | TimedOut | Refused):
-            failure = str(error)
+        away = isinstance(error, Unreachable | TimedOut | Refused)
+        _note(server, failure=str(error) if away else "")
         raise
-    finally:
-        _note(server, failure)
+    _note(server, failure="")
 
 
-def _note(server: Server, failure: str) -> None:
+def _note(server: Server, *, failure: str) -> None:
     """Whether the server was reached; written when that is news."""
     news = {"reachable": not failure, "last_error": failure[:1000]}
     if any(getattr(server, name) != value for name, value in news.items()):

@@ -74,12 +74,22 @@ def check(config: dict) -> None:
         own = isinstance(header, str) and header.lower()
         if not own or not _TOKEN.fullmatch(header) or own in _OURS or own.startswith("mcp-"):
             raise _refusal("value_error", ["header"], "Input should be the name of a free header")
-    if found == "oauth2" and not _is_plain_address(config["token_url"]):
-        message = "Input should be an http or https address without a password"
-        raise _refusal("value_error", ["token_url"], message)
+    if found == "oauth2":
+        _check_oauth(config)
     for name, value in config.items():
         if isinstance(value, str) and any(ord(character) < 32 for character in value):
             raise _refusal("value_error", [name], "Input should not contain control characters")
+
+
+def _check_oauth(config: dict) -> None:
+    if not _is_plain_address(config["token_url"]):
+        message = "Input should be an http or https address without a password"
+        raise _refusal("value_error", ["token_url"], message)
+    for name in ("scope", "scopes", "audience", "resource"):
+        value = config.get(name)
+        texts = value if isinstance(value, list) else [value]
+        if value is not None and not all(isinstance(text, str) for text in texts):
+            raise _refusal("value_error", [name], "Input should be a text or a list of texts")
 
 
 def masked(config: object) -> object:
@@ -116,7 +126,13 @@ def unmasked(config: dict, sealed: Sealed | None) -> dict:
 
     Raises InvalidInput for a mask of anything else: it would be stored as a secret.
     """
-    stored = sealed.open() if sealed and has_mask(config) else None
+    if not has_mask(config):
+        return config
+    stored = sealed.open() if sealed else {}
+    # Who cannot read the secret must not have it sent to a token server of their choice.
+    if config.get("token_url") != stored.get("token_url"):
+        message = "The address changes: send the secrets again"
+        raise _refusal("value_error", ["token_url"], message)
     return _unmasked(config, stored, [])
 
 

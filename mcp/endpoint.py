@@ -5,6 +5,7 @@ Lists are answered from what is stored, calls go to the servers.
 
 from dataclasses import dataclass
 
+from django.http import Http404
 from rest_framework.exceptions import ValidationError
 
 from llmring_site.errors import DomainError, InvalidInput
@@ -51,10 +52,10 @@ class Call:
         return self.version in wire.MODERN_VERSIONS
 
     def text(self, name: str) -> str:
-        """The parameter of this name. Raises Failure when it is no text."""
+        """The parameter of this name. Raises Failure when it is no text that can be stored."""
         value = self.params.get(name)
-        if not isinstance(value, str):
-            raise Failure(wire.INVALID_PARAMS, f"{name} should be a string")
+        if not isinstance(value, str) or "\x00" in value:
+            raise Failure(wire.INVALID_PARAMS, f"{name} should be a string without NUL")
         return value
 
     def arguments(self) -> dict:
@@ -133,14 +134,17 @@ def _page(call: Call, member: str, items: list[dict]) -> dict:
 def _call_tool(call: Call) -> dict:
     name, arguments, offers = call.text("name"), call.arguments(), Offers(call.scope)
     tool = offers.named(Tool, name)
+    unknown = Failure(wire.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
     if tool is None:
-        raise Failure(wire.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
+        raise unknown
     try:
         made = executing.execute(call.scope, tool, arguments, origin=Origin.ENDPOINT)
     except InvalidInput as refusal:
         return _tool_error(_explained(refusal))
     except executing.ToolChanged as refusal:
         return _tool_error(str(refusal))
+    except Http404:
+        raise unknown from None
     except DomainError as failure:
         raise Failure(wire.INTERNAL_ERROR, str(failure)) from failure
     if made.output is None:

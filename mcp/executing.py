@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 from django.apps import apps
 from django.conf import settings
+from django.db import IntegrityError
 from django.http import Http404
 
 from llmring_site.errors import DomainError
@@ -45,7 +46,7 @@ def execute(
 
     A failure of the tool or its server is an outcome; so is that this server
     does not call. Raises InvalidInput for arguments against the tool's schema,
-    ToolChanged, TooBusy.
+    ToolChanged, TooBusy; Http404 when the tool is deleted meanwhile.
     """
     check_pin(tool)
     input_check.check(tool.input_schema, arguments, loc=_INPUT)
@@ -56,20 +57,23 @@ def execute(
 def record(
     scope: Scope, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
 ) -> ToolExecution:
-    """A call that was made, stored."""
+    """A call that was made, stored. Raises Http404 for a tool that was deleted meanwhile."""
     texts = orjson.dumps([arguments, outcome.output])
-    return ToolExecution.objects.create(
-        tool=tool,
-        **scope.columns(),
-        conversation_id=conversation_id,
-        origin=origin,
-        input=arguments,
-        output=outcome.output,
-        error=outcome.error,
-        error_kind=outcome.error_kind,
-        duration_ms=outcome.duration_ms,
-        size=len(texts),
-    )
+    try:
+        return ToolExecution.objects.create(
+            tool=tool,
+            **scope.columns(),
+            conversation_id=conversation_id,
+            origin=origin,
+            input=arguments,
+            output=outcome.output,
+            error=outcome.error,
+            error_kind=outcome.error_kind,
+            duration_ms=outcome.duration_ms,
+            size=len(texts),
+        )
+    except IntegrityError:
+        raise Http404("Tool not found") from None
 
 
 def check_pin(tool: Tool) -> None:

@@ -10,6 +10,8 @@ from llmring_site.json_columns import StoredJSON
 from llmring_site.scoping import ScopedQuerySet
 from llmring_site.secrets import SealedField
 
+INDEXED_BYTES = 2_500  # of a text in UTF-8: an entry of an index takes a third of a page
+
 
 def _json(**options) -> models.JSONField:
     return models.JSONField(decoder=StoredJSON, **options)

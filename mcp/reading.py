@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from llmring_site.errors import InvalidInput, issue
+from llmring_site.fields import ObjectField
 from mcp import calling
 from mcp.models import Prompt, Resource, Server
 
@@ -62,11 +63,12 @@ def read(server: Server, uri: str) -> dict:
 def arguments_in(body: object, prompt: Prompt) -> dict:
     """The prompt's arguments in a request's body: the body, or its one member `arguments`.
 
-    Raises InvalidInput for a body that is no object.
+    Raises InvalidInput for a body that is no object, ValidationError for one that is too deep.
     """
     if not isinstance(body, dict):
         message = "Input should be a valid dictionary or object"
         raise InvalidInput([issue("model_attributes_type", ["body"], message, body)])
+    ObjectField().run_validation(body)
     inner = body.get("arguments")
     if len(body) == 1 and isinstance(inner, dict) and "arguments" not in _declared(prompt):
         return inner

@@ -5,7 +5,7 @@ from django.utils import timezone
 from mcp import calling, catalogue
 from mcp.catalogue import Catalogue
 from mcp.client.session import Session
-from mcp.models import Server
+from mcp.models import INDEXED_BYTES, Server
 
 
 def refresh(server: Server, *, only_first: bool = False) -> Server:
@@ -110,7 +110,9 @@ def _each(convert, items: list[dict] | None) -> list[dict] | None:
 
 
 def _is_name(value: object, longest: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= longest
+    if not isinstance(value, str) or len(value.encode()) > INDEXED_BYTES:
+        return False
+    return 0 < len(value) <= longest
 
 
 def _text(item: dict, name: str) -> str | None:

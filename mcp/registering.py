@@ -1,6 +1,7 @@
 """Registering MCP servers, and what follows from changing them."""
 
 from django.db import IntegrityError, transaction
+from django.http import Http404
 from django.utils import timezone
 
 from llmring_site.errors import DomainError, InvalidInput, issue
@@ -29,7 +30,7 @@ def register(scope: Scope, entry: dict) -> Server:
 
 
 def change(server: Server, entry: dict) -> Server:
-    """The server with the members of the entry changed. Raises InvalidInput."""
+    """The server with the members of the entry changed. Raises InvalidInput, Http404."""
     url = entry.get("url", server.url)
     transport = entry.get("transport_type", server.transport_type)
     if (url, transport) != (server.url, server.transport_type):
@@ -37,9 +38,11 @@ def change(server: Server, entry: dict) -> Server:
         _check_move(server, url, entry.get("auth_config"))
     columns = _columns(entry, stored=server.auth_config)
     if columns:
-        for name, value in {**columns, "updated_at": timezone.now()}.items():
+        columns["updated_at"] = timezone.now()
+        if not Server.objects.filter(pk=server.pk).update(**columns):  # deleted meanwhile
+            raise Http404("Server not found")
+        for name, value in columns.items():
             setattr(server, name, value)
-        server.save(update_fields=[*columns, "updated_at"])
     return server
 
 
@@ -55,13 +58,15 @@ def delete(server: Server) -> None:
 
 
 def add_tool(scope: Scope, server: Server, entry: dict) -> Tool:
-    """A new tool of the server. Raises AlreadyThere."""
+    """A new tool of the server. Raises AlreadyThere, Http404."""
     tool = Tool(server=server, **scope.columns(), **entry)
     tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
     try:
         with transaction.atomic():
             tool.save(force_insert=True)
     except IntegrityError as error:
+        if not Server.objects.filter(pk=server.pk).exists():
+            raise Http404("Server not found") from None
         raise AlreadyThere(f"The server has a tool named {tool.name}") from error
     return tool
 

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from llmring_site import fields
 from llmring_site.serializers import QuerySerializer, Serializer
 from mcp import credentials
-from mcp.models import Prompt, Resource, Server, Tool, ToolExecution, Transport
+from mcp.models import INDEXED_BYTES, Prompt, Resource, Server, Tool, ToolExecution, Transport
 
 MOST_ITEMS = 5_000  # of one kind in one refresh
 _ABSENT = {"required": False, "allow_null": True}
@@ -67,6 +67,11 @@ class ResourceItemSerializer(ItemSerializer):
     name = _text(255)
     mimeType = _text(255)
     mime_type = _text(255)
+
+    def validate_uri(self, uri):
+        if len(uri.encode()) > INDEXED_BYTES:
+            raise serializers.ValidationError("", code="string_too_long")
+        return uri
 
 
 class ArgumentsField(fields.JSONField):

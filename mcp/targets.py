@@ -40,8 +40,9 @@ def objection(url: str, transport: str) -> str | None:
 
 
 def origin(url: str) -> tuple:
-    """Scheme, host and port of an address; of a command line, its words."""
-    parts = urlsplit(url)
+    """Scheme, host and port of an address; of a command line, its words. Raises ValueError."""
+    # Where a backslash ends the host for requests, urlsplit goes on to look for it.
+    parts = urlsplit(url.replace("\\", "/"))
     if not parts.netloc:
         return tuple(_words(url))
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

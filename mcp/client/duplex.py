@@ -63,7 +63,8 @@ class Duplex:
         except ProtocolViolation:
             return
         if wire.is_response(message):
-            waiter = self._waiting.get(message.get("id"))
+            id = message.get("id")
+            waiter = self._waiting.get(id) if isinstance(id, int | float) else None
             if waiter is not None:
                 waiter.answer(message)
         elif (reply := wire.reply_to(message)) is not None:

@@ -67,7 +67,11 @@ def translated() -> Iterator[None]:
         raise ProtocolViolation(str(error)) from error
     except requests.Timeout as error:
         raise TimedOut("The MCP server did not answer in time") from error
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidHeader,
+        UnicodeEncodeError,  # headers have no characters beyond Latin-1
+    ) as error:
         raise Refused("The MCP server's address or credentials cannot be sent") from error
     except requests.exceptions.SSLError as error:
         raise Unreachable("The MCP server was not reached: its certificate is refused") from error

@@ -49,6 +49,18 @@ class Http:
             with response:
                 yield response
 
+    def own_address(self, text: str, *, base: str) -> str:
+        """The address that the server names, which must be one of its own. Raises McpError."""
+        try:
+            found = urljoin(base, text)
+            is_own = origin(found) == origin(self.url)
+        except ValueError as error:
+            raise ProtocolViolation("The MCP server names an address that is none") from error
+        # Credentials and messages are for this server, and are not carried to another.
+        if not is_own:
+            raise Refused("The MCP server redirects to another server")
+        return found
+
     def close(self) -> None:
         self._session.close()
 
@@ -66,10 +78,7 @@ class Http:
             if not response.is_redirect:
                 return response
             response.close()
-            target = urljoin(url, response.headers["Location"])
-            # Credentials and message are for this server, and are not carried to another.
-            if origin(target) != origin(self.url):
-                raise Refused("The MCP server redirects to another server")
+            target = self.own_address(response.headers["Location"], base=url)
             if method != "GET" and response.status_code not in _KEEPING_METHOD:
                 break
             url = target

@@ -26,6 +26,7 @@ class Target:
     id: UUID
     url: str
     transport: str
+    project_id: UUID
     auth_config: Sealed | None = None
     known_version: str = field(default="", compare=False)
 
@@ -99,8 +100,8 @@ def _discovered(session: Session) -> bool:
     except RpcError as error:
         supported = error.data.get("supported") if isinstance(error.data, dict) else None
         if error.code == wire.UNSUPPORTED_VERSION and isinstance(supported, list):
-            common = set(supported) & {*wire.MODERN_VERSIONS, *wire.HANDSHAKE_VERSIONS}
-            if not common:
+            ours = wire.MODERN_VERSIONS + wire.HANDSHAKE_VERSIONS
+            if not any(version in supported for version in ours):
                 raise ProtocolViolation("The MCP server speaks no revision known here") from error
         return False
     except HttpError as error:

@@ -18,6 +18,7 @@ from llmring_site import egress
 from llmring_site.errors import DomainError
 from llmring_site.time_limits import remaining
 from mcp.client import wire
+from mcp.client.duplex import Duplex
 from mcp.client.errors import (
     HttpError,
     McpError,
@@ -33,6 +34,7 @@ from mcp.client.session import Session
 # Of the 64 threads that a worker has (llmring_site/cli.py): some stay free for
 # everything else, however slow MCP servers are.
 MOST_CALLS = 52
+_MOST_OF_A_PROJECT = 40  # of them: what hangs in one project must not stop all others
 _MOST_SESSIONS = 200
 _IDLE_SECONDS = 300
 _REAP_SECONDS = 30
@@ -57,6 +59,7 @@ class _Place:
     session: Session | None = None
     used_at: float = 0.0
     users: int = 0
+    is_closed: bool = False
     opening: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -70,15 +73,33 @@ class _Place:
         if not self.opening.acquire(timeout=remaining(3600)):
             raise TimedOut("The MCP server did not answer in time")
         try:
+            if self.is_closed:
+                raise Refused("The MCP server was changed or deleted meanwhile")
             if self.session is None or not self.session.is_alive:
                 self.session = open_session(self.target)
             return self.session
         finally:
             self.opening.release()
 
+    def takes(self, session: Session) -> bool:
+        """Whether it has use for a session that was opened elsewhere."""
+        if not self.opening.acquire(blocking=False):
+            return False  # another one is about to be there
+        try:
+            needs = self.session is None or not self.session.is_alive
+            if needs and not self.is_closed:
+                self.session = session
+            return self.session is session
+        finally:
+            self.opening.release()
+
     def close(self) -> None:
-        if self.session is not None:
-            self.session.close()
+        """End the session; one that is being opened too, which else nobody would end."""
+        with self.opening:
+            self.is_closed = True
+            session, self.session = self.session, None
+        if session is not None:
+            session.close()
 
 
 class Pool:
@@ -101,6 +122,8 @@ class Pool:
             except McpError as error:
                 if _is_stale(error) and place.session is session:
                     place.session = None
+                    if isinstance(session.connection, Duplex):  # its stream would stay open
+                        _in_background(session.close)
                 raise
 
     @contextmanager
@@ -113,10 +136,7 @@ class Pool:
             except BaseException:
                 _in_background(session.close)
                 raise
-            with place.opening:
-                if place.session is None or not place.session.is_alive:
-                    place.session, session = session, None
-            if session is not None:
+            if not place.takes(session):
                 _in_background(session.close)
 
     def forget(self, id: UUID) -> None:
@@ -143,6 +163,8 @@ class Pool:
     @contextmanager
     def _place(self, target: Target) -> Iterator[_Place]:
         with self._lock:
+            if self._users_of(target.project_id) >= _MOST_OF_A_PROJECT:
+                raise TooBusy
             place = self._places.get(target.id)
             if place is None or place.target != target:
                 outdated, place = place, _Place(target)
@@ -151,8 +173,9 @@ class Pool:
                 outdated = None
             place.users += 1
             self._start_reaper()
-        if outdated is not None:
-            _in_background(outdated.close)
+        gone = self._take_idle(time.monotonic()) if len(self._places) > _MOST_SESSIONS else []
+        for each in [*gone, *([outdated] if outdated else [])]:
+            _in_background(each.close)
         try:
             if not place.slots.acquire(timeout=remaining(3600)):
                 raise Refused("The MCP server is busy with other calls of ours")
@@ -165,6 +188,10 @@ class Pool:
                 place.users -= 1
                 place.used_at = time.monotonic()
 
+    def _users_of(self, project_id: UUID) -> int:
+        own = (each for each in self._places.values() if each.target.project_id == project_id)
+        return sum(place.users for place in own)
+
     def _start_reaper(self) -> None:
         if self._reaper is None:
             self._reaper = threading.Thread(target=self._reap, name="mcp-reaper", daemon=True)
@@ -174,7 +201,7 @@ class Pool:
         while True:
             time.sleep(_REAP_SECONDS)
             for place in self._take_idle(time.monotonic()):
-                place.close()
+                _in_background(place.close)
 
     def _take_idle(self, now: float) -> list[_Place]:
         """Remove the places that were idle for too long, or are too many."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import orjson
+
 from llmring_site.time_limits import remaining
 from mcp.client import wire
 from mcp.client.errors import ProtocolViolation, Refused, RpcError
@@ -15,6 +17,7 @@ from mcp.client.streamable import SessionGone
 QUICK_SECONDS = 10  # for questions that take a healthy server no work
 _MOST_PAGES = 200
 _MOST_ITEMS = 5_000
+_MOST_BYTES = 2**24  # of the items of one kind: all are kept in memory, and stored
 _MOST_ROUNDS = 10  # in which a server may say that it needs to be asked again
 _AGAIN_SECONDS = 0.1
 
@@ -58,7 +61,8 @@ class Session:
         """Agree on a revision without handshake. Raises McpError, RpcError among them."""
         found = self._ask("server/discover", {}, version=version, patience=patience)
         supported = found.get("supportedVersions")
-        common = [each for each in wire.MODERN_VERSIONS if each in (supported or ())]
+        listed = supported if isinstance(supported, list) else []
+        common = [each for each in wire.MODERN_VERSIONS if each in listed]
         if not common:
             raise RpcError(wire.UNSUPPORTED_VERSION, "No common version", {"supported": supported})
         self.version = common[-1]
@@ -108,13 +112,16 @@ class Session:
             raise
 
     def _items(self, method: str, member: str) -> Iterator[dict]:
-        cursor, seen = None, set()
+        cursor, seen, size = None, set(), 0
         for _ in range(_MOST_PAGES):
             params = {} if cursor is None else {"cursor": cursor}
             page = self._request(method, params, patience=QUICK_SECONDS)
             items = page.get(member)
             if not isinstance(items, list):
                 raise ProtocolViolation(f"The MCP server's answer to {method} has no list")
+            size += len(orjson.dumps(items))
+            if size > _MOST_BYTES:
+                raise ProtocolViolation(f"The MCP server's list is longer than {_MOST_BYTES} bytes")
             yield from (item for item in items if isinstance(item, dict))
             cursor = page.get("nextCursor")
             if not isinstance(cursor, str) or cursor in seen:

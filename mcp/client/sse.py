@@ -3,23 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from urllib.parse import urljoin
 
 import requests
 
 from llmring_site import egress
 from mcp.client.duplex import Duplex
-from mcp.client.errors import (
-    HttpError,
-    McpError,
-    ProtocolViolation,
-    Refused,
-    Unreachable,
-    translated,
-)
+from mcp.client.errors import HttpError, McpError, ProtocolViolation, Unreachable, translated
 from mcp.client.events import Event, events
 from mcp.client.http import MAX_BYTES, Http
-from mcp.targets import origin
 
 _SILENCE_SECONDS = 300  # after which a stream without a word is given up
 _SEND_SECONDS = 10
@@ -77,8 +68,5 @@ def _target(http: Http, stream: Iterator[Event]) -> str:
     """Where messages go, as the first event says."""
     for event in stream:
         if event.type == "endpoint":
-            target = urljoin(http.url, event.data.decode(errors="replace").strip())
-            if origin(target) != origin(http.url):
-                raise Refused("The MCP server wants its messages sent to another server")
-            return target
+            return http.own_address(event.data.decode(errors="replace").strip(), base=http.url)
     raise ProtocolViolation("The MCP server's stream does not say where to send messages")

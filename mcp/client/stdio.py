@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.util import Finalize
 
 import requests
 
@@ -38,6 +39,9 @@ def connect(words: list[str]) -> Duplex:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is malformed"
         raise Refused(f"The MCP server's command cannot be started: {reason}") from error
+    if not _running:
+        # Forked workers leave without atexit, but not without this.
+        Finalize(None, _end_all, exitpriority=0)
     _running.add(process)
     pipe = _Pipe(process)
     duplex = Duplex(pipe.write, pipe.close)
@@ -123,9 +127,16 @@ class _Pipe:
 
 @atexit.register
 def _end_all() -> None:
-    for process in _running:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGTERM)
+    """At the end of this process: the threads that would do it are gone, or about to."""
+    left = list(_running)
+    deadline = time.monotonic() + _PATIENCE
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+        for process in left:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(deadline - time.monotonic(), 0))
 
 
 def _left(at_most: float) -> float:

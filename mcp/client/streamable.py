@@ -62,7 +62,10 @@ class Streamable:
                     self.session_id = response.headers.get("Mcp-Session-Id", "")
                 match response.status_code, _content_type(response):
                     case 200, "application/json":
-                        return wire.parse(egress.read(response, limit=MAX_BYTES))
+                        answer = wire.parse(egress.read(response, limit=MAX_BYTES))
+                        if answer.get("id") not in (message["id"], None):
+                            raise ProtocolViolation("The MCP server answered another request")
+                        return answer
                     case 200, "text/event-stream":
                         return self._from_stream(response, message["id"], headers, patience)
                 raise HttpError(response.status_code)

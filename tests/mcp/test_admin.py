@@ -3,6 +3,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from mcp import catalogue
 from mcp.models import Server, Tool
 from tests.mcp.peers.scripted import hang, scripted
 
@@ -104,6 +105,19 @@ def test_selected_servers_are_refreshed(admin, register):
     assert "1 servers refreshed." in shown
     assert "gone: The MCP server was not reached: Connection refused" in shown
     assert Tool.objects.get().server_id == Server.objects.get(id=good["id"]).id
+
+
+def test_server_that_is_deleted_while_it_is_refreshed_is_told(admin, register, monkeypatch):
+    store = catalogue.store
+
+    def delete_and_store(server, *args, **state):
+        Server.objects.filter(pk=server.pk).delete()
+        return store(server, *args, **state)
+
+    monkeypatch.setattr(catalogue, "store", delete_and_store)
+    with scripted(hang) as server:
+        shown = act(admin, "server", "refresh", register(url=server.url)["id"])
+    assert "calc: Server not found" in shown
 
 
 def test_selected_tools_are_accepted(admin, api, found):

@@ -10,6 +10,12 @@ from tests.mcp.conftest import SERVER
 
 PATH = "/api/v1/mcp/servers"
 BEARER = {"type": "bearer", "token": "a-very-secret-token-1234"}
+OAUTH = {
+    "type": "oauth2",
+    "token_url": "https://a.b/token",
+    "client_id": "us",
+    "client_secret": "shh-0123456789",
+}
 MASKED = {"type": "bearer", "token": "••••1234"}
 
 CONFIGS = [
@@ -23,20 +29,8 @@ CONFIGS = [
         {"type": "basic", "username": "me", "password": "••••"},
     ),
     (
-        {
-            "type": "oauth2",
-            "token_url": "https://a.b/token",
-            "client_id": "us",
-            "client_secret": "shh-0123456789",
-            "scope": "read",
-        },
-        {
-            "type": "oauth2",
-            "token_url": "https://a.b/token",
-            "client_id": "us",
-            "client_secret": "••••6789",
-            "scope": "read",
-        },
+        {**OAUTH, "scope": "read"},
+        {**OAUTH, "client_secret": "••••6789", "scope": "read"},
     ),
     ({"token": "short"}, {"token": "••••"}),
     (
@@ -114,6 +108,9 @@ def test_mask_of_nothing_is_refused(api, register, mask):
             {"type": "oauth2", "token_url": "file:///x", "client_id": "c", "client_secret": "s"},
             ["token_url"],
         ),
+        ({**OAUTH, "scope": {"read": True}}, ["scope"]),
+        ({**OAUTH, "scopes": ["read", 5]}, ["scopes"]),
+        ({**OAUTH, "audience": 5}, ["audience"]),
     ],
 )
 def test_config_of_a_known_type_that_cannot_work_is_refused(api, config, loc):
@@ -146,6 +143,18 @@ def test_secret_does_not_follow_the_address_to_another_host(api, register):
     api.send("PUT", path, {"url": "http://elsewhere.example/", "auth_config": BEARER})
     api.send("PUT", path, {"url": "http://attacker.example/", "auth_config": {}})
     assert Server.objects.get().auth_config is None
+
+
+def test_secret_does_not_go_to_another_token_server(api, register):
+    server = register(auth_config=OAUTH)
+    path = f"{PATH}/{server['id']}"
+    moved = {**server["auth_config"], "token_url": "https://attacker.example/token"}
+    reply = api.send("PUT", path, {"auth_config": moved}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "auth_config", "token_url"]
+    assert Server.objects.get().auth_config.open() == OAUTH
+    moved["client_secret"] = OAUTH["client_secret"]
+    api.send("PUT", path, {"auth_config": moved})
+    assert Server.objects.get().auth_config.open() == moved
 
 
 def test_secret_that_cannot_be_opened_is_told_and_can_be_replaced(api, register):

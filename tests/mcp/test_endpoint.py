@@ -242,11 +242,23 @@ BROKEN = [
     ('{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":-1}}', 200, -32602),
     ('{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"x"}}', 200, -32602),
     ('{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"x:1"}}', 200, -32002),
+    *(
+        (
+            f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"{name}":"calc{text}"}}}}',
+            200,
+            -32602,
+        )
+        for method, name, text in (
+            ("tools/call", "name", "__\\u0000"),
+            ("prompts/get", "name", "__\\u0000"),
+            ("resources/read", "uri", "+\\u0000"),
+        )
+    ),
 ]
 
 
 @pytest.mark.parametrize(("body", "status", "code"), BROKEN)
-def test_broken_message_is_answered_with_its_error(api, body, status, code):
+def test_broken_message_is_answered_with_its_error(api, server, body, status, code):
     assert error(api.send("POST", "/mcp", body, expect=status)) == code
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from mcp import calling
 from mcp.client.pool import pool
 from mcp.models import Server, ToolExecution
-from tests.mcp.peers.scripted import STREAM, event, hang, result, scripted
+from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
 from tests.site.loopback import answer
 
 SECONDS = 1
@@ -94,7 +94,12 @@ def half_an_answer(connection, message, headers):
 
 
 def redirect(location: str, status: str = "307 Temporary Redirect"):
-    return raw(answer(b"", status=status, Location=location))
+    def send(connection, message, headers):
+        there = location.format(headers["host"])
+        connection.sendall(answer(b"", status=status, Location=there, Connection="close"))
+        connection.close()
+
+    return send
 
 
 def page(body: bytes, kind: str, status: str = "200 OK"):
@@ -106,6 +111,15 @@ def deep(connection, message, headers):
     connection.sendall(result(message, {"content": value}))
 
 
+def of_another(connection, message, headers):
+    connection.sendall(result({"id": message["id"] + 1}, {"content": []}))
+
+
+def no_gzip(connection, message, headers):
+    coded = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    connection.sendall(answer(b"{}", **coded))
+
+
 FAILURES = {
     "hangs": (hang, "timeout", "in time"),
     "sends a stream without a word": (silent_stream, "timeout", "in time"),
@@ -115,6 +129,8 @@ FAILURES = {
     "sends no JSON": (page(b"{nope", "application/json"), "protocol", "not JSON"),
     "sends a list": (page(b"[]", "application/json"), "protocol", "JSON-RPC"),
     "sends an empty object": (page(b"{}", "application/json"), "protocol", "no result"),
+    "answers another request": (of_another, "protocol", "another request"),
+    "sends no gzip": (no_gzip, "protocol", "ContentDecodingError"),
     "sends lone surrogates": (page(b'{"a":"\\ud800"}', "application/json"), "protocol", "JSON"),
     "sends values too deep": (deep, "protocol", "deeper"),
     "sends 50 MB": (much, "protocol", "longer than"),
@@ -128,6 +144,9 @@ FAILURES = {
     "wants other credentials": (page(b"", "text/plain", "401 No"), "refused", "401"),
     "redirects to metadata": (redirect("http://169.254.169.254/"), "refused", "another server"),
     "redirects elsewhere": (redirect("http://localhost:9/"), "refused", "another server"),
+    "redirects behind a backslash": (redirect("http://localhost:9\\@{}/"), "refused", "another"),
+    "redirects to no address": (redirect("http://["), "protocol", "address that is none"),
+    "redirects to no port": (redirect("http://127.0.0.1:99999/"), "protocol", "address that is"),
     "redirects in circles": (redirect("/mcp"), "protocol", "redirects"),
     "redirects to a page": (redirect("/x", "302 Found"), "protocol", "redirects"),
 }
@@ -215,6 +234,21 @@ def test_odd_items_in_a_list_are_left_out(api, register):
     assert (tool["name"], tool["description"], tool["annotations"]) == ("odd", None, None)
 
 
+def test_address_that_no_index_takes_is_left_out_or_refused(api, server, register):
+    """1,000 characters may be 3,000 bytes, and PostgreSQL compresses only what repeats itself."""
+    uri = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+    resources = [{"uri": uri}, {"uri": "x:1"}]
+    path = f"/api/v1/mcp/servers/{server['id']}/refresh"
+    reply = api.send("POST", path, {"resources": resources}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "resources", 0, "uri"]
+    found = {**DISCOVERED, "capabilities": {"resources": {}}}
+    listed = {"server/discover": found, "resources/list": {"resources": resources}}
+    with scripted(hang, **listed) as peer:
+        id = register(url=peer.url)["id"]
+        (resource,) = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["resources"]
+    assert resource["uri"] == "x:1"
+
+
 def test_list_without_end_is_read_to_a_limit(api, register):
     pages = []
 
@@ -228,6 +262,20 @@ def test_list_without_end_is_read_to_a_limit(api, register):
         tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
     assert len(tools) == len(pages) == 200
     assert pages[:3] == [None, "1", "2"]
+
+
+def test_list_of_too_many_bytes_is_given_up(api, register):
+    pages = []
+
+    def listed(connection, message, headers):
+        pages.append(1)
+        tools = [{"name": f"t{len(pages)}", "inputSchema": {"description": "x" * 7_000_000}}]
+        connection.sendall(result(message, {"tools": tools, "nextCursor": str(len(pages))}))
+
+    with scripted(hang, **{"tools/list": listed}) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert ("longer than" in reply["detail"], len(pages)) == (True, 3)
 
 
 def test_list_in_circles_is_read_once(api, register):
@@ -292,3 +340,4 @@ def test_process_that_waits_for_too_many_servers_says_so(api, tool, monkeypatch)
     )
     assert (response.status_code, response["Retry-After"]) == (503, "2")
     assert not ToolExecution.objects.exists()
+    assert Server.objects.get().reachable is None

@@ -9,6 +9,7 @@ from mcp.input_check import check
 
 DOUBLING = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(60)}
 EVIL = "x" * 50 + "!"  # takes some centuries to compare with (x+)+$
+MANY = {"enum": [[[0] * 900 + [n]] for n in range(28)]}
 
 
 def issues(schema: dict, arguments: dict) -> list[tuple]:
@@ -62,28 +63,51 @@ def test_older_drafts_are_understood(draft):
         {"$ref": "#/nowhere"},
         {"$ref": "#"},
         {"properties": {"a": {"pattern": "[", "type": "string"}}},
+        {"properties": {"a": {"pattern": "x{99999999999999999999}"}}},
+        {"$id": "http://[", "properties": {"a": {"$ref": "x"}}},
+        *[
+            {"properties": {"a": {"$ref": f"#/{path}"}}, **beside}
+            for path, beside in [
+                ("allOf/x", {"allOf": [{}]}),
+                ("title", {"title": "abc"}),
+                ("minimum/x", {"minimum": 3}),
+                ("x", {"x": {"type": {"a": 1}}}),
+                ("x", {"x": {"multipleOf": 0, "minimum": "low", "properties": 5}}),
+            ]
+        ],
     ],
 )
 def test_schema_that_cannot_be_followed_admits_everything(schema):
     assert issues(schema, {"a": "x"}) == []
 
 
+SLOW = {"pattern": "(x+)+$"}
+DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
+
+
 @pytest.mark.parametrize(
     ("schema", "arguments"),
     [
-        ({"properties": {"a": {"pattern": "(x+)+$"}}}, {"a": "x" * 50 + "!"}),
-        ({"patternProperties": {"(x+)+$": {}}, "additionalProperties": False}, {"x" * 50 + "!": 1}),
-        (
-            {"patternProperties": {"(x+)+$": {}}, "unevaluatedProperties": False},
-            {"x" * 50 + "!": 1},
-        ),
+        ({"properties": {"a": SLOW}}, {"a": EVIL}),
+        ({"properties": {"a": {**SLOW, **DIALECT}}}, {"a": EVIL}),
+        ({"patternProperties": {"(x+)+$": {}}, "additionalProperties": False}, {EVIL: 1}),
+        ({"patternProperties": {"(x+)+$": {}}, "unevaluatedProperties": False}, {EVIL: 1}),
         ({"$ref": "#/$defs/a0", "$defs": {**DOUBLING, "a60": {}}}, {}),
         ({"properties": {"a": {"uniqueItems": True}}}, {"a": [{"n": n} for n in range(50_000)]}),
         ({"properties": {"a": {"items": {"type": "integer"}}}}, {"a": list(range(300_000))}),
         ({"properties": {"a": {"items": {"enum": list(range(9_000))}}}}, {"a": ["x"] * 300_000}),
+        ({"properties": {"a": {"unevaluatedItems": False}}}, {"a": list(range(300_000))}),
+        ({"properties": {"a": {"allOf": [{"items": {}}] * 2000}}}, {"a": [0] * 20_000}),
+        ({"properties": {"a": {"items": {"anyOf": [MANY, {}]}}}}, {"a": [MANY["enum"][0]] * 1500}),
+        ({"properties": {"a": {"anyOf": [{"type": "integer"}] * 2000}}}, {"a": "x" * 5_000_000}),
+        ({"properties": {"a": {"anyOf": [False] * 8000}}}, {"a": ["x" * 5_000_000]}),
+        ({"allOf": [{}] * 20_000}, {}),
         ({"description": "x" * 100_000, "required": ["b"]}, {}),
     ],
-    ids=str.split("pattern names unevaluated references unique items enum large"),
+    ids=str.split(
+        "pattern dialect names unevaluated references unique items enum rest passes "
+        "comparisons messages never schema large"
+    ),
 )
 def test_schema_cannot_hold_up_the_server(schema, arguments):
     begun = time.monotonic()

@@ -50,6 +50,23 @@ def test_nothing_is_called_where_calling_is_switched_off(api, items, settings):
     assert server.requests == []
 
 
+def test_server_that_is_switched_off_is_not_called(api, items):
+    with scripted(hang) as server:
+        found = items(url=server.url)
+        api.send("PATCH", f"/api/v1/mcp/servers/{found['id']}", {"is_active": False})
+        reply = use(api, found, "The MCP server is switched off (is_active)")
+    assert (reply["output"], reply["error_kind"]) == (None, "refused")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["[" * 300 + "]" * 300, '"\\u0000"'], ids=["deep", "nul"])
+def test_arguments_that_could_not_be_repeated_are_refused(api, items, value):
+    found = items(transport_type="websocket", url="ws://localhost:1/")
+    path = f"/api/v1/mcp/prompts/{found['prompts'][0]['id']}/render"
+    reply = api.send("POST", path, f'{{"arguments": {{"a": {value}}}}}', expect=422)
+    assert reply["detail"][0]["loc"][0] == "body"
+
+
 def test_first_contact_fills_what_nobody_has_filled(api, register):
     with scripted(hang) as server:
         row = Server.objects.get(id=register(url=server.url)["id"])

@@ -1,14 +1,26 @@
 """What our client puts on the wire, held against the SDK's own types of each revision."""
 
+import threading
+
 import pytest
 from mcp_types import methods
 
 from llmring_site.ids import uuid7
 from llmring_site.secrets import Sealed
+from mcp.client import notices
 from mcp.client.opening import Target, open_session
 from mcp.client.pool import Pool
 from mcp.models import Server
-from tests.mcp.peers.scripted import DISCOVERED, MODERN, STREAM, error, event, result, scripted
+from tests.mcp.peers.scripted import (
+    DISCOVERED,
+    MODERN,
+    STREAM,
+    as_json,
+    error,
+    event,
+    result,
+    scripted,
+)
 from tests.site.loopback import answer, listening, request_of
 
 HANDSHAKE = "2025-11-25"
@@ -36,7 +48,8 @@ def refuse(code: int):
 
 def target(url: str, config: dict | None = None, **options) -> Target:
     sealed = Sealed.of(config) if config else None
-    return Target(id=uuid7(), url=url, transport="http", auth_config=sealed, **options)
+    ids = {"id": uuid7(), "project_id": uuid7()}
+    return Target(**ids, url=url, transport="http", auth_config=sealed, **options)
 
 
 def use(server, **options) -> None:
@@ -124,6 +137,22 @@ def test_server_of_an_unknown_revision_only_is_told_apart(api, register):
     assert "no revision" in reply["detail"]
 
 
+@pytest.mark.parametrize(
+    "supported",
+    [5, "2026-07-28", None, [[]], [{}, 5]],
+    ids=["number", "text", "null", "list", "odd"],
+)
+def test_odd_list_of_revisions_is_no_list(api, register, supported):
+    def unsupported(connection, message, head):
+        inner = {"code": -32022, "message": "no", "data": {"supported": supported}}
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    for found in ({**DISCOVERED, "supportedVersions": supported}, unsupported):
+        with scripted(answered(DONE), **{"server/discover": found}) as server:
+            id = register(url=server.url)["id"]
+            api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+
+
 def test_requests_of_the_server_are_answered():
     """A ping with an empty result, anything else with an error (2025-11-25, "Ping")."""
 
@@ -147,6 +176,26 @@ def test_requests_of_the_server_are_answered():
         session.call_tool("t", {})
     assert replies()["q1"]["result"] == {}
     assert replies()["q2"]["error"]["code"] == -32601
+
+
+def test_flood_of_questions_makes_no_flood_of_threads():
+    done = threading.Event()
+
+    def flood(connection, message, headers):
+        ping = event({"jsonrpc": "2.0", "id": "q", "method": "ping"})
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
+        connection.sendall(STREAM + b"\r\n" + ping * 200 + event(answer))
+        connection.close()
+
+    def hold(connection, message, headers):
+        done.wait(5)
+
+    others = {"server/discover": refuse(-32601), "initialize": INITIALIZED, "POST": hold}
+    with scripted(flood, **others) as server, Pool().session(target(server.url)) as session:
+        session.call_tool("t", {})
+        count = sum(thread.name == "mcp-notice" for thread in threading.enumerate())
+        done.set()
+    assert 0 < count <= notices.MOST
 
 
 @pytest.mark.parametrize(
@@ -173,6 +222,14 @@ def test_unusable_credentials_make_no_call(api, register):
         reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
         assert "key it was sealed under" in reply["detail"]
     assert server.requests == []
+
+
+@pytest.mark.parametrize("config", [{"token": "ключ"}, {"api_key": "€"}])
+def test_credentials_that_no_header_can_hold_are_told(api, register, config):
+    with scripted(answered(DONE)) as server:
+        id = register(url=server.url, auth_config=config)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": "The MCP server's address or credentials cannot be sent"}
 
 
 class TokenServer:

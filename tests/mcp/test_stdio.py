@@ -6,9 +6,11 @@ import time
 
 import psutil
 import pytest
+import requests
 
 from mcp.client.pool import pool
 from mcp.models import Server
+from tests.server import Server as Process
 
 # A server in one line of Python for each way of being one.
 PREFACE = """
@@ -35,10 +37,17 @@ SCRIPTS = {
         "def call(message): print('{half', flush=True); tell(message['id'], {'content': []})\n"
         "serve(call)"
     ),
+    "answers nobody": (
+        "def call(message):\n"
+        "    for id in ([], {}, None, 'x', 99, 1.5): tell(id, {})\n"
+        "    tell(message['id'], {'content': []})\n"
+        "serve(call)"
+    ),
     "dies": "serve(lambda message: os._exit(3))",
     "hangs": "serve(lambda message: time.sleep(60))",
     "stops reading": "serve(lambda message: (tell(message['id'], {}), time.sleep(60)))",
     "ends at once": "sys.exit(7)",
+    "stays": "serve(lambda message: tell(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
 }
 
 
@@ -112,8 +121,9 @@ def test_listed_command_that_does_not_exist_is_told(execute, settings):
     assert reply["error"] == "The MCP server's command cannot be started: No such file or directory"
 
 
-def test_lines_that_are_no_messages_are_passed_over(execute, line):
-    assert execute(line("chatters"))["output"] == {"content": []}
+@pytest.mark.parametrize("way", ["chatters", "answers nobody"])
+def test_lines_that_answer_no_question_are_passed_over(execute, line, way):
+    assert execute(line(way))["output"] == {"content": []}
 
 
 def test_process_that_died_is_told_and_started_again(api, execute, line):
@@ -153,3 +163,19 @@ def test_process_that_does_not_want_to_end_is_made_to(api, execute, line):
     process.suspend()
     api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
     process.wait(10)
+
+
+def test_process_ends_with_the_server(line, tmp_path):
+    command = line("stays")
+    entry = {"name": "s", "transport_type": "stdio", "url": command}
+    with Process(tmp_path / "data", LLMRING_MCP_STDIO_COMMANDS=command) as server:
+        with requests.Session() as session:
+            session.headers["X-API-Key"] = server.key
+            path = f"{server.url}/api/v1/mcp"
+            id = session.post(f"{path}/servers", json=entry, timeout=10).json()["id"]
+            found = session.post(f"{path}/servers/{id}/refresh", timeout=10).json()
+            call = f"{path}/tools/{found['tools'][0]['id']}/execute"
+            output = session.post(call, json={"input": {}}, timeout=10).json()["output"]
+        process = psutil.Process(output["pid"])
+        assert server.stop() == 0
+        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

@@ -121,6 +121,25 @@ def test_redirect_is_checked_like_any_other_call():
         call(f"http://127.0.0.1:{port}/")
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_body_of_a_redirect_is_not_read(follows):
+    def redirect(connection):
+        request = request_of(connection)
+        if request.startswith(b"GET /there "):
+            connection.sendall(answer(b"hello"))
+            return
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n")
+        while True:
+            connection.sendall(b" " * 2**20)
+
+    with listening(redirect) as port:
+        options = {"allow_redirects": follows, "stream": True, "timeout": 1}
+        with egress.time_limit(1), egress.session() as session:
+            response = session.get(f"http://127.0.0.1:{port}/", **options)
+            assert response.status_code == (200 if follows else 302)
+            response.close()
+
+
 def test_environment_gives_no_proxy_and_no_password(monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret-pw\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
