@@ -88,7 +88,7 @@ def _serve(host: str, *, reload: bool) -> None:
     from granian import Granian
     from granian.constants import Interfaces, RuntimeModes
 
-    lifeline.main_process = os.getpid()
+    lifeline.begin()
     # Workers are forked: what is loaded by now stays shared as long as the garbage
     # collector, which writes to everything it looks at, leaves it alone.
     gc.collect()

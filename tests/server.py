@@ -72,6 +72,13 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(self.output)
 
+    def until(self, text: str) -> None:
+        """Wait until it has printed this."""
+        deadline = time.monotonic() + READY_SECONDS
+        while text not in self.output:
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.002)
+
     @property
     def output(self) -> str:
         return self.log.read_text()
@@ -85,8 +92,8 @@ class Server:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if child.name() != "postgres"]
 
-    def stop(self) -> int:
+    def stop(self, *, seconds: float = 60) -> int:
         """Ask it to stop, as a supervisor would; its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(seconds)

@@ -47,6 +47,12 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
         assert len(logs.json()) == 1
 
 
+def test_workers_told_to_stop_while_they_start_do(data_dir):
+    server = Server(data_dir, LLMRING_WORKERS="3")
+    server.until("Spawning worker-3")
+    assert server.stop(seconds=25) == 0  # those that never hear of it are killed after 30
+
+
 def test_answered_rows_survive_the_killing_of_everything(data_dir):
     answered, stop = [], threading.Event()
 
