@@ -24,8 +24,13 @@ class Offers:
         self._scope = scope
         self.servers: dict[str, Server] = {}
         active = Server.objects.for_scope(scope).filter(is_active=True).order_by("id")
-        for server in active:
-            self.servers[_unused(prefix(server.name), self.servers)] = server
+        numbers: dict[str, int] = {}  # of servers with one prefix, the last
+        for server in active.defer("capabilities", "server_info", "resource_templates"):
+            wanted = found = prefix(server.name)
+            while found in self.servers:
+                numbers[wanted] = numbers.get(wanted, 1) + 1
+                found = f"{wanted}-{numbers[wanted]}"
+            self.servers[found] = server
         self._prefixes = {server.id: found for found, server in self.servers.items()}
 
     def tools(self, offset: int, *, modern: bool) -> list[dict]:
@@ -49,6 +54,8 @@ class Offers:
         ]
 
     def resource_templates(self) -> list[dict]:
+        known = Server.objects.filter(id__in=self._prefixes)
+        templates = dict(known.values_list("id", "resource_templates"))
         return [
             _present(
                 uriTemplate=f"{prefix}+{each['uriTemplate']}",
@@ -58,7 +65,7 @@ class Offers:
                 mimeType=_text(each, "mimeType"),
             )
             for prefix, server in self.servers.items()
-            for each in server.resource_templates
+            for each in templates.get(server.id, ())
             if _text(each, "uriTemplate")
         ]
 
@@ -127,14 +134,6 @@ def prefix(name: str) -> str:
     """The name in lower-case letters, digits and hyphens, as tools and URI schemes can have it."""
     found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_PREFIX].rstrip("-")
     return found if found[:1].isalpha() else f"s-{found}".rstrip("-")
-
-
-def _unused(wanted: str, taken: dict) -> str:
-    found, number = wanted, 1
-    while found in taken:
-        number += 1
-        found = f"{wanted}-{number}"
-    return found
 
 
 def _order(model: type) -> list[str]:
