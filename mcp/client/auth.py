@@ -93,8 +93,9 @@ def fetch_token(config: dict) -> tuple[str, float]:
     try:
         answer = orjson.loads(body)
         token, seconds = answer["access_token"], answer.get("expires_in")
-        if isinstance(token, str) and token.isascii() and token.isprintable():
-            return token, _LASTING if seconds is None else float(seconds)
+        seconds = _LASTING if seconds is None else float(seconds)
+        if isinstance(token, str) and token.isascii() and token.isprintable() and seconds >= 0:
+            return token, seconds
     except (ValueError, TypeError, KeyError):
         pass
     raise ProtocolViolation("The token server's answer has no token")

@@ -38,6 +38,7 @@ _MOST_OF_A_PROJECT = 40  # of them: what hangs in one project must not stop all 
 _MOST_SESSIONS = 200
 _IDLE_SECONDS = 300
 _REAP_SECONDS = 30
+_MOST_TIMEOUTS = 3  # in a row, after which another session may do better
 
 
 class TooBusy(DomainError):
@@ -59,6 +60,7 @@ class _Place:
     session: Session | None = None
     used_at: float = 0.0
     users: int = 0
+    timeouts: int = 0  # in a row
     is_closed: bool = False
     opening: threading.Lock = field(default_factory=threading.Lock)
 
@@ -119,8 +121,11 @@ class Pool:
             session = place.ready()
             try:
                 yield session
+                place.timeouts = 0
             except McpError as error:
-                if _is_stale(error) and place.session is session:
+                place.timeouts = place.timeouts + 1 if isinstance(error, TimedOut) else 0
+                hangs = place.timeouts >= _MOST_TIMEOUTS
+                if (hangs or _is_stale(error)) and place.session is session:
                     place.session = None
                     if isinstance(session.connection, Duplex):  # its stream would stay open
                         _in_background(session.close)

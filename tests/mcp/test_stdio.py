@@ -45,6 +45,12 @@ SCRIPTS = {
     ),
     "dies": "serve(lambda message: os._exit(3))",
     "hangs": "serve(lambda message: time.sleep(60))",
+    "hangs at times": (
+        "def call(message):\n"
+        "    if message['params']['arguments']: time.sleep(60)\n"
+        "    tell(message['id'], {'pid': os.getpid()})\n"
+        "serve(call)"
+    ),
     "stops reading": "serve(lambda message: (tell(message['id'], {}), time.sleep(60)))",
     "ends at once": "sys.exit(7)",
     "stays": "serve(lambda message: tell(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
@@ -142,6 +148,16 @@ def test_process_that_hangs_is_left_in_time(execute, line, settings):
     begun = time.monotonic()
     reply = execute(line("hangs"))
     assert (reply["error_kind"], time.monotonic() - begun < 2) == ("timeout", True)
+
+
+def test_process_that_hangs_again_and_again_is_replaced(api, execute, line, settings):
+    first = execute(line("hangs at times"))["output"]["pid"]
+    settings.MCP_TIMEOUT = 0.2
+    for _ in range(3):
+        hung = api.send("POST", execute.path, {"input": {"hang": True}})
+        assert hung["error_kind"] == "timeout"
+    settings.MCP_TIMEOUT = 10
+    assert api.send("POST", execute.path, {"input": {}})["output"]["pid"] != first
 
 
 def test_process_that_does_not_read_holds_nobody_up(api, execute, line, settings):
