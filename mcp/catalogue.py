@@ -7,6 +7,7 @@ from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
+from llmring_site.errors import DomainError
 from mcp.models import Prompt, Resource, Server, Tool
 
 _KEY = {Tool: "name", Resource: "uri", Prompt: "name"}
@@ -16,6 +17,11 @@ _COLUMNS = {
     Prompt: ["title", "description", "arguments"],
 }
 _BATCH = 500
+
+
+class MovedMeanwhile(DomainError):
+    status_code = 409
+    code = "moved_meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,16 @@ def store(server: Server, catalogue: Catalogue, *, only_first: bool = False, **s
     """The server with its items replaced and `state` set; what is gone is switched off.
 
     `capabilities` become the counts of its items, unless `state` has them. With
-    `only_first` a server that was refreshed before stays as it is. Raises Http404.
+    `only_first` a server that was refreshed before stays as it is. Raises Http404, and
+    MovedMeanwhile when the items may be those of another address.
     """
     with transaction.atomic():
         # One refresh after the other: two at once would see each other's items half.
         locked = Server.objects.select_for_update().filter(pk=server.pk).first()
         if locked is None:
             raise Http404("Server not found")
+        if (locked.url, locked.transport_type) != (server.url, server.transport_type):
+            raise MovedMeanwhile("The server's address was changed meanwhile; refresh it again")
         if only_first and locked.refreshed_at is not None:
             return locked
         for model, items in catalogue.by_model():

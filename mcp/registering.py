@@ -50,6 +50,8 @@ def delete(server: Server) -> None:
     """Remove the server with all that belongs to it."""
     id = server.id  # which Django takes from what it has deleted
     with transaction.atomic():
+        # Calls that are just being recorded find nothing to belong to, and are 404.
+        list(server.tools.select_for_update().values_list("pk"))
         # One statement for what may be millions of rows; the others follow by their keys.
         executions = ToolExecution.objects.filter(tool__server=server)
         executions._raw_delete(executions.db)

@@ -7,9 +7,9 @@ import time
 import pytest
 from django.db import connection
 
-from mcp import calling
+from mcp import calling, catalogue
 from mcp.client.pool import pool
-from mcp.models import Server, ToolExecution
+from mcp.models import Server, Tool, ToolExecution
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
 from tests.site.loopback import answer
 
@@ -247,6 +247,21 @@ def test_address_that_no_index_takes_is_left_out_or_refused(api, server, registe
         id = register(url=peer.url)["id"]
         (resource,) = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["resources"]
     assert resource["uri"] == "x:1"
+
+
+def test_lists_of_an_address_that_was_left_meanwhile_are_not_stored(api, register, monkeypatch):
+    store = catalogue.store
+
+    def move_and_store(server, *args, **state):
+        Server.objects.update(url="http://127.0.0.1:9/elsewhere")
+        return store(server, *args, **state)
+
+    monkeypatch.setattr(catalogue, "store", move_and_store)
+    with scripted(hang) as server:
+        path = f"/api/v1/mcp/servers/{register(url=server.url)['id']}/refresh"
+        reply = api.send("POST", path, expect=409)
+    assert reply["detail"] == "The server's address was changed meanwhile; refresh it again"
+    assert not Tool.objects.exists()
 
 
 def test_list_without_end_is_read_to_a_limit(api, register):
