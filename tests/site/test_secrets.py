@@ -70,7 +70,7 @@ def test_what_is_not_ours_is_unreadable(text):
 def test_tampered_secret_is_unreadable(settings):
     settings.ENCRYPTION_KEYS = [OLD]
     form, id, sealed = Sealed.of(SECRET).text.split(".")
-    for place in (0, 40, len(sealed) - 2):
+    for place in (0, 40, len(sealed) - 6):  # the last letters may have bits that mean nothing
         other = "A" if sealed[place] != "A" else "B"
         with pytest.raises(SecretUnreadable):
             Sealed(f"{form}.{id}.{sealed[:place]}{other}{sealed[place + 1 :]}").open()
