@@ -34,6 +34,7 @@ UNSUPPORTED_VERSION = -32022
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 _DEEPEST = 64  # levels of nesting that are kept, as in every JSON column
+_MOST_CONTAINERS = 500_000  # millions of empty lists take a second of everybody's time
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=")
 
@@ -63,6 +64,9 @@ def error(id: object, code: int, message: str, data: object = None) -> dict:
 
 def parse(text: bytes) -> dict:
     """The message in a text. Raises ProtocolViolation if it is no JSON object that can be kept."""
+    # Those in texts count too; whoever sends so many brackets sends no result.
+    if text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS:
+        raise ProtocolViolation("The MCP server's answer has too many lists and objects")
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:

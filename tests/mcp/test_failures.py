@@ -132,6 +132,11 @@ FAILURES = {
     "answers another request": (of_another, "protocol", "another request"),
     "sends no gzip": (no_gzip, "protocol", "ContentDecodingError"),
     "sends lone surrogates": (page(b'{"a":"\\ud800"}', "application/json"), "protocol", "JSON"),
+    "sends a million lists": (
+        page(b'{"a":[' + b"[]," * 1_000_000 + b"0]}", "application/json"),
+        "protocol",
+        "too many lists",
+    ),
     "sends values too deep": (deep, "protocol", "deeper"),
     "sends 50 MB": (much, "protocol", "longer than"),
     "sends 50 MB as events": (much_as_stream, "protocol", ""),
