@@ -5,6 +5,7 @@ import gc
 import io
 import os
 import sys
+from _thread import start_new_thread
 from pathlib import Path
 
 from llmring_site import lifeline, startup
@@ -88,12 +89,18 @@ def _serve(host: str, *, reload: bool) -> None:
     from granian import Granian
     from granian.constants import Interfaces, RuntimeModes
 
+    class Server(Granian):
+        def signal_handler_interrupt(self, *args) -> None:
+            # Granian's takes a lock that the interrupted code may hold: a signal that comes
+            # twice, as Ctrl-C does under `uv run`, would stop it for good, and not us.
+            start_new_thread(super().signal_handler_interrupt, ())
+
     lifeline.begin()
     # Workers are forked: what is loaded by now stays shared as long as the garbage
     # collector, which writes to everything it looks at, leaves it alone.
     gc.collect()
     gc.freeze()
-    Granian(
+    Server(
         "llmring_site.wsgi:application",
         address=host,
         port=settings.HTTP_PORT,

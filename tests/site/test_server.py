@@ -53,6 +53,16 @@ def test_workers_told_to_stop_while_they_start_do(data_dir):
     assert server.stop(seconds=25) == 0  # those that never hear of it are killed after 30
 
 
+def test_server_told_many_times_to_stop_does(data_dir):
+    """Ctrl-C reaches every process of a terminal, and again through whatever started them."""
+    with Server(data_dir) as server:
+        for worker in server.workers():
+            worker.terminate()
+        for _ in range(500):
+            server.process.send_signal(signal.SIGTERM)
+        assert server.stop() == 0
+
+
 def test_answered_rows_survive_the_killing_of_everything(data_dir):
     answered, stop = [], threading.Event()
 
