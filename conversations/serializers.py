@@ -63,17 +63,6 @@ class LoggedRoleField(RoleField):
         return super().to_internal_value(known)
 
 
-class ContentField(fields.JSONField):
-    """Text, or the parts of a multimodal message."""
-
-    default_error_messages = {"string_type": "Input should be a valid string, list or object"}
-
-    def to_internal_value(self, data):
-        if not isinstance(data, str | list | dict):
-            self.fail("string_type")
-        return super().to_internal_value(data)
-
-
 class ToolsField(fields.ListField):
     """A list of objects; one object alone is a list of one."""
 
@@ -162,7 +151,7 @@ class MessageEntrySerializer(EntrySerializer):
     struct = MessageEntry
 
     role = RoleField()
-    content = ContentField(**_ABSENT)
+    content = fields.ContentField(**_ABSENT)
     tool_calls = ToolsField(**_ABSENT)
     tool_results = ToolsField(**_ABSENT)
     metadata = MetadataField(
@@ -231,7 +220,7 @@ class LoggedMessageSerializer(EntrySerializer):
     struct = LoggedMessage
 
     role = LoggedRoleField(required=False, default="user")
-    content = ContentField(**_ABSENT)
+    content = fields.ContentField(**_ABSENT)
     tool_calls = ToolsField(**_ABSENT)
     tool_results = ToolsField(**_ABSENT)
     tool_call_id = _text()
@@ -242,7 +231,7 @@ class LoggedMessageSerializer(EntrySerializer):
 class LoggedResponseSerializer(EntrySerializer):
     struct = LoggedResponse
 
-    content = ContentField(**_ABSENT)
+    content = fields.ContentField(**_ABSENT)
     tool_calls = ToolsField(**_ABSENT)
     model = _text(255)
     finish_reason = _text()
@@ -342,7 +331,7 @@ class MessageSerializer(Serializer):
     id = fields.UUIDField(allow_null=True, help_text="Null: nothing was stored.")
     conversation_id = fields.UUIDField()
     role = serializers.CharField()
-    content = ContentField(allow_null=True)
+    content = fields.ContentField(allow_null=True)
     content_hash = _text(64)
     tool_calls = ToolsField(allow_null=True)
     tool_results = ToolsField(allow_null=True)

@@ -238,6 +238,17 @@ class JSONField(ObjectField):
         return self.storable(data)
 
 
+class ContentField(JSONField):
+    """Text, or the parts of a multimodal message."""
+
+    default_error_messages = {"string_type": "Input should be a valid string, list or object"}
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str | list | dict):
+            self.fail("string_type")
+        return super().to_internal_value(data)
+
+
 @extend_schema_field({"type": "array", "items": {}})
 class ListField(ObjectField):
     """A JSON list that PostgreSQL can store, its items unchecked."""

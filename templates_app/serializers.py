@@ -44,18 +44,9 @@ class ValuesField(fields.ObjectField):
         return values
 
 
-class ContentField(fields.JSONField):
-    default_error_messages = {"string_type": "Input should be a valid string, list or object"}
-
-    def to_internal_value(self, data):
-        if not isinstance(data, str | list | dict):
-            self.fail("string_type")
-        return super().to_internal_value(data)
-
-
 class TemplateMessageSerializer(Serializer):
     role = serializers.ChoiceField(["system", "user", "assistant", "tool"])
-    content = ContentField()
+    content = fields.ContentField()
 
 
 class TemplateChangesSerializer(Serializer):
