@@ -92,31 +92,37 @@ class Server(models.Model):
         return self.name
 
 
-class Tool(models.Model):
-    """A tool of a server. A refresh keeps its id; a tool that is gone is switched off."""
+class Item(models.Model):
+    """What a server offers. A refresh keeps its id; what is gone is switched off."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    title = models.TextField(null=True)
+    description = models.TextField(null=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class Tool(Item):
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField()
     name = models.CharField(max_length=255)
-    title = models.TextField(null=True)
-    description = models.TextField(null=True)
     input_schema = _json(default=dict)
     output_schema = _json(null=True)
     annotations = _json(null=True)
-    is_active = models.BooleanField(default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
     fingerprint = models.CharField(
         max_length=64, help_text="SHA-256 (hexadecimal) of what tells a model how to use it."
     )
     accepted_fingerprint = models.CharField(
         max_length=64, help_text="The fingerprint that was first seen, or accepted since."
     )
-
-    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         db_table = "tools"
@@ -147,22 +153,13 @@ class Tool(models.Model):
         self.accepted_fingerprint = self.fingerprint
 
 
-class Resource(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+class Resource(Item):
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="resources", db_index=False
     )
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField()
     uri = models.CharField(max_length=1000)
     name = models.CharField(max_length=255)
-    title = models.TextField(null=True)
-    description = models.TextField(null=True)
     mime_type = models.CharField(max_length=255, null=True)
-    is_active = models.BooleanField(default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         db_table = "resources"
@@ -176,21 +173,12 @@ class Resource(models.Model):
         return self.uri
 
 
-class Prompt(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+class Prompt(Item):
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField()
     name = models.CharField(max_length=255)
-    title = models.TextField(null=True)
-    description = models.TextField(null=True)
     arguments = _json(null=True, help_text="A list, as MCP has it, or an object.")
-    is_active = models.BooleanField(default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         db_table = "prompts"
