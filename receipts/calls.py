@@ -5,33 +5,13 @@ stores the call, so there is never one without the other.
 Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 """
 
-from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
-from uuid import UUID
 
+from conversations.hooks import FinishedCall
 from llmring_site.scoping import Scope
 from receipts import issuing, keyring, pricing, storing
 from receipts.canonical import LARGEST_INTEGER
 from receipts.models import ReceiptLog
-
-
-class FinishedCall(Protocol):
-    """What the hook tells of a call (conversations/hooks.py)."""
-
-    conversation_id: UUID
-    at: datetime
-    provider: str
-    model: str
-    alias: str | None
-    profile: str | None
-    lock_digest: str | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost: Decimal | None
-    input_cost: Decimal | None
-    output_cost: Decimal | None
 
 
 def issue(call: FinishedCall, scope: Scope) -> dict | None:
