@@ -1,6 +1,7 @@
 """The test client: JSON in and out, through the production handler."""
 
 import json
+import os
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
@@ -11,8 +12,30 @@ from accounts.models import ApiKey, Project
 from llmring_site.fast_lane import FastLane
 
 
+def _record(environ: dict, response) -> None:
+    """Append the exchange to the file that $RECORD names (tests/exchanges.py compares two)."""
+    exchange = {
+        "test": os.environ["PYTEST_CURRENT_TEST"].split(" ")[0],
+        "method": environ["REQUEST_METHOD"],
+        "path": environ["PATH_INFO"],
+        "query": environ.get("QUERY_STRING", ""),
+        "status": response.status_code,
+        "headers": dict(sorted(response.headers.items())),
+        "body": "" if response.streaming else response.content.decode("utf-8", "replace"),
+    }
+    line = json.dumps(exchange).encode() + b"\n"
+    with open(os.environ["RECORD"], "ab", buffering=0) as file:
+        file.write(line)
+
+
 class _Handler(FastLane, ClientHandler):
     def __call__(self, environ):
+        response = self._respond(environ)
+        if "RECORD" in os.environ:
+            _record(environ, response)
+        return response
+
+    def _respond(self, environ):
         found = self.answer(environ)
         if found is None:
             return super().__call__(environ)
