@@ -9,7 +9,7 @@ from llmring_site import startup
 def main() -> None:
     from django.core.management import execute_from_command_line
 
-    with startup.clear_errors():
+    with startup.exit_on_config_error():
         startup.use_database()
         execute_from_command_line(sys.argv)
 

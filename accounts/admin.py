@@ -1,8 +1,12 @@
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import ApiKey, Project
+from accounts.models import ApiKey, Membership, Project, User
 
 
 class ApiKeyInline(TabularInline):
@@ -58,3 +62,27 @@ class ApiKeyAdmin(ModelAdmin):
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request, queryset) -> None:
         messages.success(request, f"{queryset.revoke()} keys revoked.")
+
+
+class MembershipInline(TabularInline):
+    model = Membership
+    extra = 0
+    fields = ["project", "role", "created_at"]
+    readonly_fields = ["created_at"]
+    autocomplete_fields = ["project"]
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    inlines = [MembershipInline]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass

@@ -1,7 +1,7 @@
-"""From a key's text to the scope it opens.
+"""From a key's text to the caller it opens.
 
 Looking a key up is one query. A process that serves requests keeps what it
-found in `_scopes`; a database trigger notifies every process of any change of
+found in `_callers`; a database trigger notifies every process of any change of
 keys, whoever makes it, and `KeyListener` then forgets everything. While the
 listener cannot vouch for its connection, nothing is remembered at all, so a
 revocation is never missed.
@@ -20,16 +20,16 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import ApiKey, Project
-from llmring_site import own_connection
-from llmring_site.scoping import Scope
+from core.database import raw_connection as own_connection
+from core.scoping import Caller
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "llmring_keys"  # the trigger of migration accounts.0002 notifies it
-NOBODY = ApiKey(id="00000000-0000-0000-0000-000000000000")
+ANONYMOUS = ApiKey(id="00000000-0000-0000-0000-000000000000")
 _PROOF_SECONDS = 0.3  # how often the listener proves that its connection lives
 _TRUST_SECONDS = 0.9  # how long one proof is good for
-_MOST_SCOPES = 100_000
+MAX_CACHED_CALLERS = 100_000
 
 
 class KeyRefused(Exception):
@@ -38,43 +38,43 @@ class KeyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    scope: Scope
+    caller: Caller
     expires_at: datetime | None
 
 
-_scopes: dict[bytes, _Found] = {}
+_callers: dict[bytes, _Found] = {}
 
 
-def remembered(digest: bytes) -> Scope | None:
-    """The scope of a key that was looked up before and has not changed since; None if unsure."""
-    found = _scopes.get(digest)
+def remembered(digest: bytes) -> Caller | None:
+    """The caller of a key that was looked up before and has not changed since; None if unsure."""
+    found = _callers.get(digest)
     if found is None or not listener.vouches:
         return None
     if found.expires_at is not None and found.expires_at <= timezone.now():
         return None
-    return found.scope
+    return found.caller
 
 
-def open_scope(key: str, *, writing: bool) -> Scope:
-    """The scope that a well-formed key opens.
+def authenticate_key(key: str, *, writing: bool) -> Caller:
+    """The caller that a well-formed key opens.
 
     In bridge mode a key never seen before opens a project of its own, which
     is made when the request is one that writes; until then it sees nothing.
     Raises KeyRefused.
     """
     digest = keys.digest(key)
-    if scope := remembered(digest):
-        return scope
+    if caller := remembered(digest):
+        return caller
     generation = listener.generation
     found = _look_up(digest) or _first_seen(digest, writing)
     if found is None:
-        return Scope(project_id=NOBODY.id, api_key_id=NOBODY.id)
+        return Caller(project_id=ANONYMOUS.id, api_key_id=ANONYMOUS.id)
     # A change that arrived while we looked may be newer than what we saw.
     if listener.vouches and listener.generation == generation:
-        if len(_scopes) >= _MOST_SCOPES:
-            _scopes.clear()
-        _scopes[digest] = found
-    return found.scope
+        if len(_callers) >= MAX_CACHED_CALLERS:
+            _callers.clear()
+        _callers[digest] = found
+    return found.caller
 
 
 def _look_up(digest: bytes) -> _Found | None:
@@ -88,7 +88,7 @@ def _look_up(digest: bytes) -> _Found | None:
     id, project_id, expires_at, revoked_at = row
     if revoked_at or (expires_at and expires_at <= timezone.now()):
         raise KeyRefused
-    return _Found(Scope(project_id=project_id, api_key_id=id), expires_at)
+    return _Found(Caller(project_id=project_id, api_key_id=id), expires_at)
 
 
 def _first_seen(digest: bytes, writing: bool) -> _Found | None:
@@ -106,7 +106,7 @@ def _first_seen(digest: bytes, writing: bool) -> _Found | None:
             return found
         project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
         row = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return _Found(Scope(project_id=project.id, api_key_id=row.id), None)
+    return _Found(Caller(project_id=project.id, api_key_id=row.id), None)
 
 
 class KeyListener(threading.Thread):
@@ -164,7 +164,7 @@ class KeyListener(threading.Thread):
 
     def _forget(self) -> None:
         self.generation += 1
-        _scopes.clear()
+        _callers.clear()
 
 
 listener = KeyListener()

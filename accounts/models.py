@@ -1,12 +1,23 @@
 from uuid import UUID
 
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import keys
-from llmring_site.ids import uuid7
+from core.ids import uuid7
+
+
+class User(AbstractUser):
+    """A person. Staff see the whole server; others the projects of their memberships."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        db_table = "users"
+        ordering = ["username"]
 
 
 class ProjectQuerySet(models.QuerySet):
@@ -33,6 +44,36 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "owner"
+    ADMIN = "admin", "admin"
+    MEMBER = "member", "member"
+    VIEWER = "viewer", "viewer"
+
+
+class Membership(models.Model):
+    """What a person may do in a project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "memberships"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="memberships_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="memberships_role_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
 
 
 class ApiKeyQuerySet(models.QuerySet):

@@ -2,7 +2,7 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter
 
 from aliases.models import AliasBinding
-from llmring_site.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ReadOnlyAdmin, pretty_json
 
 
 @admin.register(AliasBinding)

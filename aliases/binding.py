@@ -11,7 +11,7 @@ import orjson
 from django.db import connection, transaction
 
 from aliases.models import AliasBinding, AliasRevision
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 
 _NEXT_REVISION = """
 INSERT INTO alias_revisions (project_id, revision) VALUES (%s, 1)
@@ -21,13 +21,16 @@ RETURNING revision
 # The clock is read after the lock was taken: times have the order of revisions.
 _BIND = """
 INSERT INTO aliases AS bound (
-    project_id, api_key_id, profile, alias, model, metadata, revision, created_at, updated_at
+    project_id, api_key_id, user_id, profile, alias, model, metadata, revision,
+    created_at, updated_at
 )
-SELECT %(project)s, %(key)s, %(profile)s, alias, model, metadata, %(revision)s, now.at, now.at
+SELECT %(project)s, %(key)s, %(user)s, %(profile)s, alias, model, metadata, %(revision)s,
+    now.at, now.at
 FROM jsonb_to_recordset(%(bindings)s::jsonb) AS binding(alias text, model text, metadata jsonb),
     (SELECT clock_timestamp() AS at) AS now
 ON CONFLICT (project_id, profile, alias) DO UPDATE SET
     api_key_id = excluded.api_key_id,
+    user_id = excluded.user_id,
     model = excluded.model,
     metadata = excluded.metadata,
     revision = excluded.revision,
@@ -38,7 +41,8 @@ ON CONFLICT (project_id, profile, alias) DO UPDATE SET
 """
 _UNBIND = """
 WITH now AS (SELECT clock_timestamp() AS at)
-UPDATE aliases SET revision = %s, updated_at = now.at, deleted_at = now.at, api_key_id = %s
+UPDATE aliases SET revision = %s, updated_at = now.at, deleted_at = now.at, api_key_id = %s,
+    user_id = %s
 FROM now WHERE id = %s
 """
 
@@ -50,7 +54,7 @@ class Binding:
     metadata: object = None
 
 
-def bind_all(scope: Scope, profile: str, bindings: Sequence[Binding]) -> int:
+def bind_all(caller: Caller, profile: str, bindings: Sequence[Binding]) -> int:
     """Bind each alias, new or not; how many were sent. Of a repeated alias the last counts."""
     if not bindings:
         return 0
@@ -59,36 +63,39 @@ def bind_all(scope: Scope, profile: str, bindings: Sequence[Binding]) -> int:
         cursor.execute(
             _BIND,
             {
-                "project": scope.project_id,
-                "key": scope.api_key_id,
+                "project": caller.project_id,
+                "key": caller.api_key_id,
+                "user": caller.user_id,
                 "profile": profile,
-                "revision": _next_revision(cursor, scope),
+                "revision": _next_revision(cursor, caller),
                 "bindings": orjson.dumps(list(last.values())).decode(),
             },
         )
     return len(bindings)
 
 
-def bind(scope: Scope, profile: str, binding: Binding) -> AliasBinding:
+def bind(caller: Caller, profile: str, binding: Binding) -> AliasBinding:
     """Bind one alias; its row."""
     with transaction.atomic():
-        bind_all(scope, profile, [binding])
-        return AliasBinding.objects.for_scope(scope).get(profile=profile, alias=binding.alias)
+        bind_all(caller, profile, [binding])
+        return AliasBinding.objects.for_caller(caller).get(profile=profile, alias=binding.alias)
 
 
-def unbind(scope: Scope, profile: str, alias: str) -> bool:
+def unbind(caller: Caller, profile: str, alias: str) -> bool:
     """Remove the alias; whether there was one."""
     with transaction.atomic(), connection.cursor() as cursor:
         # The lock of all changes first, as in bind_all: no circle of waiting.
-        list(AliasRevision.objects.select_for_update().filter(project_id=scope.project_id))
-        bound = AliasBinding.objects.for_scope(scope).bound()
+        list(AliasRevision.objects.select_for_update().filter(project_id=caller.project_id))
+        bound = AliasBinding.objects.for_caller(caller).bound()
         row = bound.filter(profile=profile, alias=alias).first()
         if row is None:
             return False
-        cursor.execute(_UNBIND, [_next_revision(cursor, scope), scope.api_key_id, row.id])
+        cursor.execute(
+            _UNBIND, [_next_revision(cursor, caller), caller.api_key_id, caller.user_id, row.id]
+        )
         return True
 
 
-def _next_revision(cursor, scope: Scope) -> int:
-    cursor.execute(_NEXT_REVISION, [scope.project_id])
+def _next_revision(cursor, caller: Caller) -> int:
+    cursor.execute(_NEXT_REVISION, [caller.project_id])
     return cursor.fetchone()[0]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import tomli_w
 
 from aliases.models import AliasBinding
-from llmring_site import media
+from core import media
 
 DEFAULT_PROFILE = "default"
 

@@ -3,7 +3,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
-from llmring_site.scoping import Scope, ScopedQuerySet
+from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
 class AliasBindingQuerySet(ScopedQuerySet):
@@ -18,7 +18,7 @@ class AliasBindingQuerySet(ScopedQuerySet):
         return self.filter(updated_at__gt=since)
 
 
-class AliasBinding(models.Model):
+class AliasBinding(OwnedModel):
     """What an alias stands for in a profile of a project.
 
     Written by aliases/binding.py, which gives every change the next revision of
@@ -26,8 +26,6 @@ class AliasBinding(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that bound it last.")
     profile = models.CharField(max_length=64)
     alias = models.CharField(max_length=64)
     model = models.CharField(
@@ -69,7 +67,7 @@ class AliasRevision(models.Model):
         return f"{self.project_id} at {self.revision}"
 
     @classmethod
-    def current(cls, scope: Scope) -> int:
+    def current(cls, caller: Caller) -> int:
         """The project's revision; 0 before its first alias."""
-        found = cls.objects.filter(project_id=scope.project_id).values_list("revision", flat=True)
+        found = cls.objects.filter(project_id=caller.project_id).values_list("revision", flat=True)
         return found.first() or 0

@@ -2,8 +2,8 @@ from rest_framework import serializers
 
 from aliases.lockfile import DEFAULT_PROFILE, FORMATS
 from aliases.models import AliasBinding
-from llmring_site import fields
-from llmring_site.serializers import QuerySerializer, Serializer
+from core import fields
+from core.serializers import QuerySerializer, Serializer
 
 MOST_BINDINGS = 10_000  # of one call
 # Parts of paths beside `/aliases/{alias}`.

@@ -22,7 +22,7 @@ from aliases.serializers import (
     ResolvedSerializer,
     ResolveQuery,
 )
-from llmring_site.errors import InvalidInput
+from core.errors import InvalidInput
 
 _TAGS = ["aliases"]
 _ALIAS = {
@@ -84,7 +84,7 @@ class AliasesView(APIView):
         headers, known = _validator(request)
         if known:
             return Response(status=304, headers=headers)
-        rows = AliasBinding.objects.for_scope(request.auth)
+        rows = AliasBinding.objects.for_caller(request.auth)
         if "profile" in query:
             rows = rows.filter(profile=query["profile"])
         if "since" in query:
@@ -125,7 +125,7 @@ class ResolveView(APIView):
     )
     def get(self, request):
         query = ResolveQuery.read(request)
-        rows = AliasBinding.objects.for_scope(request.auth).bound().filter(**query)
+        rows = AliasBinding.objects.for_caller(request.auth).bound().filter(**query)
         return Response(
             {"alias": query["alias"], "model": rows.values_list("model", flat=True).first()}
         )
@@ -141,7 +141,7 @@ class AliasView(APIView):
     )
     def get(self, request, alias):
         query = ProfileQuery.read(request)
-        rows = AliasBinding.objects.for_scope(request.auth).bound()
+        rows = AliasBinding.objects.for_caller(request.auth).bound()
         row = rows.filter(alias=alias, **query).first()
         if row is None:
             raise Http404("Alias not found")
@@ -225,7 +225,7 @@ class ExportView(APIView):
         headers, known = _validator(request)
         if known:
             return Response(status=304, headers=headers)
-        rows = AliasBinding.objects.for_scope(request.auth).bound()
+        rows = AliasBinding.objects.for_caller(request.auth).bound()
         if "profile" in query:
             rows = rows.filter(profile=query["profile"])
         content_type, name, written = lockfile.FORMATS[query["format"]]

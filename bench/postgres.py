@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from llmring_site import embedded
+from core.database import embedded
 
 MAX_CONNECTIONS = 300  # the older server opens up to thirty in each worker
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")

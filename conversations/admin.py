@@ -7,7 +7,7 @@ from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
 from conversations import chat, search
 from conversations.models import Conversation, Message
-from llmring_site.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ReadOnlyAdmin, pretty_json
 
 
 @admin.register(Conversation)

@@ -8,8 +8,8 @@ from django.conf import settings
 
 from conversations import documents, privacy, reading, rows, store
 from conversations.entries import MessageEntry
-from llmring_site.errors import DomainError
-from llmring_site.scoping import Scope
+from core.errors import DomainError
+from core.scoping import Caller
 
 
 class MessageLoggingDisabled(DomainError):
@@ -23,7 +23,7 @@ def check_enabled() -> None:
 
 
 def append(
-    cursor, scope: Scope, conversation_id: UUID, entries: Sequence[MessageEntry], level: str
+    cursor, caller: Caller, conversation_id: UUID, entries: Sequence[MessageEntry], level: str
 ) -> list[dict]:
     """Store the messages, all or none; their documents, none at level `none`.
 
@@ -32,10 +32,10 @@ def append(
     """
     level = privacy.effective(level)
     if level == privacy.NONE or not entries:
-        reading.conversation(cursor, scope, conversation_id)
+        reading.conversation(cursor, caller, conversation_id)
         return []
     at = datetime.now(UTC)
     messages = rows.messages(entries, level, at)
-    if not store.append(cursor, scope, conversation_id, messages):
+    if not store.append(cursor, caller, conversation_id, messages):
         raise reading.not_found()
     return [documents.stored_message(row, conversation_id) for row in messages]

@@ -15,9 +15,9 @@ from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageE
 from conversations.hooks import FinishedCall
 from conversations.models import Conversation, Message
 from conversations.rows import NewConversation, NewMessage
-from llmring_site import ids
-from llmring_site.fields import twelve_places
-from llmring_site.scoping import Scope
+from core import ids
+from core.fields import twelve_places
+from core.scoping import Caller
 from registry_proxy import pricing
 from registry_proxy.prices import Tokens
 
@@ -29,10 +29,10 @@ class _Cost(NamedTuple):
     source: str
 
 
-def log(scope: Scope, call: CallEntry) -> dict:
+def log(caller: Caller, call: CallEntry) -> dict:
     """Store the call's messages and its answer; the reply.
 
-    They go to the conversation that the metadata names, if the scope has it, else
+    They go to the conversation that the metadata names, if the caller has it, else
     to a new one. At privacy level `none` nothing is stored and the ids are empty.
     """
     level = privacy.effective(call.logging_level)
@@ -44,28 +44,28 @@ def log(scope: Scope, call: CallEntry) -> dict:
     messages = rows.messages(entries, level, at)
     messages[-1].cost = cost.amount  # none, and not 0, when it is not known
     if hooks.issue_receipt or call.metadata.conversation_id is not None:
-        return _log_in_transaction(scope, call, messages, cost)
+        return _log_in_transaction(caller, call, messages, cost)
     id = ids.uuid7(at)
-    store.writer.write(store.creation(scope, _conversation(call, id, at), messages))
+    store.writer.write(store.creation(caller, _conversation(call, id, at), messages))
     return _reply(id, messages)
 
 
 def _log_in_transaction(
-    scope: Scope, call: CallEntry, messages: list[NewMessage], cost: _Cost
+    caller: Caller, call: CallEntry, messages: list[NewMessage], cost: _Cost
 ) -> dict:
     answer = messages[-1]
     receipt = None
     with transaction.atomic(), connection.cursor() as cursor:
-        existing = _named_conversation(scope, call.metadata.conversation_id)
+        existing = _named_conversation(caller, call.metadata.conversation_id)
         id = existing.id if existing else ids.uuid7(answer.timestamp)
         if hooks.issue_receipt:
-            receipt = hooks.issue_receipt(_finished(call, id, answer, cost), scope)
+            receipt = hooks.issue_receipt(_finished(call, id, answer, cost), caller)
             answer.receipt_id = receipt and receipt["receipt_id"]
         if existing:
-            store.append(cursor, scope, id, _not_stored_yet(existing, messages))
+            store.append(cursor, caller, id, _not_stored_yet(existing, messages))
         else:
             new = _conversation(call, id, answer.timestamp)
-            store.create(cursor, store.creation(scope, new, messages))
+            store.create(cursor, store.creation(caller, new, messages))
     return _reply(id, messages, receipt)
 
 
@@ -73,13 +73,13 @@ def _reply(id: UUID, messages: list[NewMessage], receipt: dict | None = None) ->
     return {"conversation_id": id, "message_id": messages[-1].id, "receipt": receipt}
 
 
-def _named_conversation(scope: Scope, text: str | None) -> Conversation | None:
-    """The scope's conversation with this id, locked; None if there is none."""
+def _named_conversation(caller: Caller, text: str | None) -> Conversation | None:
+    """The caller's conversation with this id, locked; None if there is none."""
     try:
         wanted = UUID(text or "")
     except ValueError:
         return None
-    return Conversation.objects.for_scope(scope).select_for_update().filter(id=wanted).first()
+    return Conversation.objects.for_caller(caller).select_for_update().filter(id=wanted).first()
 
 
 def _not_stored_yet(conversation: Conversation, messages: list[NewMessage]) -> list[NewMessage]:

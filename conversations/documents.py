@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from conversations.rows import Counts, NewConversation, NewMessage
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 
 # Members of a conversation, by the columns they show.
 CONVERSATION = {
@@ -45,7 +45,7 @@ def conversation(row: Sequence) -> dict:
     return dict(zip(CONVERSATION, row, strict=True))
 
 
-def created(new: NewConversation, counts: Counts, scope: Scope) -> dict:
+def created(new: NewConversation, counts: Counts, caller: Caller) -> dict:
     """A conversation just stored, as `conversation` would show it."""
     return {
         "id": new.id,
@@ -54,7 +54,7 @@ def created(new: NewConversation, counts: Counts, scope: Scope) -> dict:
         "model_alias": new.model_alias,
         "temperature": new.temperature,
         "max_tokens": new.max_tokens,
-        "api_key_id": scope.api_key_id,
+        "api_key_id": caller.api_key_id,
         "project_id": new.project_label,
         "origin": new.origin,
         "profile": new.profile,

@@ -17,8 +17,8 @@ import msgspec
 from rest_framework import serializers
 
 from conversations import privacy
-from llmring_site import media
-from llmring_site.fields import INT32_MAX, JSONField, NumberField, twelve_places
+from core import media
+from core.fields import INT32_MAX, JSONField, NumberField, twelve_places
 
 MOST_MESSAGES = 10_000  # of one call
 

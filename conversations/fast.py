@@ -1,4 +1,4 @@
-"""Conversations on the fast lane (llmring_site/fast_lane.py): the calls that models wait for.
+"""Conversations on the fast lane (core/edge.py): the calls that models wait for.
 
 Each answers the plain well-formed request of a known key. Everything else, and
 whatever is not found, is for the views; until then nothing has been changed.
@@ -10,75 +10,75 @@ from uuid import UUID
 from django.conf import settings
 from django.http import Http404
 
-from accounts.authentication import remembered_scope
+from accounts.authentication import cached_caller
 from conversations import appending, calls, privacy, reading, starting
 from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
-from llmring_site import media
-from llmring_site.fast_lane import Answer, body_of, borrowed_connection
-from llmring_site.own_connection import pooled_cursor
+from core import media
+from core.database.raw_connection import pooled_cursor
+from core.edge import Answer, body_of, borrowed_connection
 
 _LIMIT = re.compile(r"message_limit=([1-9][0-9]{0,3})")
 _DEFAULT_LIMIT, _HIGHEST_LIMIT = 100, 1000
 
 
 def create(environ: dict) -> Answer | None:
-    scope, entry = _read(environ, ConversationEntry)
+    caller, entry = _read(environ, ConversationEntry)
     if entry is None or entry.template_id is not None or not settings.CONVERSATION_TRACKING:
         return None
-    return Answer(media.dumps(starting.start(scope, entry)))
+    return Answer(media.dumps(starting.start(caller, entry)))
 
 
 def opened(environ: dict, conversation_id: str) -> Answer | None:
-    scope, limit = remembered_scope(environ), _limit(environ)
-    if scope is None or limit is None:
+    caller, limit = cached_caller(environ), _limit(environ)
+    if caller is None or limit is None:
         return None
     try:
         with pooled_cursor() as cursor:
-            found = reading.opened(cursor, scope, UUID(conversation_id), message_limit=limit)
+            found = reading.opened(cursor, caller, UUID(conversation_id), message_limit=limit)
     except (Http404, ValueError):
         return None
     return Answer(media.dumps(found))
 
 
 def append(environ: dict, conversation_id: str) -> Answer | None:
-    scope, entry = _read(environ, MessageEntry)
+    caller, entry = _read(environ, MessageEntry)
     if entry is None or privacy.effective(privacy.FULL) == privacy.NONE:
         return None
-    stored = _append(scope, conversation_id, [entry], privacy.FULL)
+    stored = _append(caller, conversation_id, [entry], privacy.FULL)
     return None if stored is None else Answer(media.dumps(stored[0]))
 
 
 def append_batch(environ: dict, conversation_id: str) -> Answer | None:
-    scope, entry = _read(environ, BatchEntry)
+    caller, entry = _read(environ, BatchEntry)
     if entry is None or privacy.effective(entry.logging_level) == privacy.NONE:
         return None
-    stored = _append(scope, conversation_id, entry.messages, entry.logging_level)
+    stored = _append(caller, conversation_id, entry.messages, entry.logging_level)
     return None if stored is None else Answer(media.dumps(stored))
 
 
 def log(environ: dict) -> Answer | None:
-    scope, entry = _read(environ, CallEntry)
+    caller, entry = _read(environ, CallEntry)
     if entry is None or entry.metadata.conversation_id is not None:
         return None
     if not settings.CONVERSATION_TRACKING:
         return None
     with borrowed_connection():  # for a receipt
-        return Answer(media.dumps(calls.log(scope, entry)))
+        return Answer(media.dumps(calls.log(caller, entry)))
 
 
 def _read(environ: dict, kind: type) -> tuple:
-    """The caller's scope and the entry in the body; the entry is None if it is for the view."""
-    scope = remembered_scope(environ)
-    if scope is None or not environ.get("CONTENT_TYPE", "").startswith("application/json"):
+    """The caller's caller and the entry in the body; the entry is None if it is for the view."""
+    caller = cached_caller(environ)
+    if caller is None or not environ.get("CONTENT_TYPE", "").startswith("application/json"):
         return None, None
     body = body_of(environ)
-    return scope, decode(kind, body) if body else None
+    return caller, decode(kind, body) if body else None
 
 
-def _append(scope, conversation_id: str, entries: list, level: str) -> list[dict] | None:
+def _append(caller, conversation_id: str, entries: list, level: str) -> list[dict] | None:
     try:
         with pooled_cursor() as cursor:
-            return appending.append(cursor, scope, UUID(conversation_id), entries, level)
+            return appending.append(cursor, caller, UUID(conversation_id), entries, level)
     except (Http404, ValueError):
         return None
 

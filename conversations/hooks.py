@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,4 @@ class FinishedCall:
     output_cost: Decimal | None
 
 
-issue_receipt: Callable[[FinishedCall, Scope], dict | None] | None = None
+issue_receipt: Callable[[FinishedCall, Caller], dict | None] | None = None

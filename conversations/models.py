@@ -4,8 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from llmring_site.ids import uuid7
-from llmring_site.scoping import ScopedQuerySet
+from core.ids import uuid7
+from core.scoping import OwnedModel, ScopedQuerySet
 
 
 class Role(models.TextChoices):
@@ -15,7 +15,7 @@ class Role(models.TextChoices):
     TOOL = "tool", "tool"
 
 
-class Conversation(models.Model):
+class Conversation(OwnedModel):
     """A sequence of messages. Its counters describe the messages stored now.
 
     Created and appended to by conversations/store.py; the counters are changed
@@ -23,8 +23,6 @@ class Conversation(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that created it.")
     project_label = models.CharField(
         max_length=255, null=True, help_text="The client's own text, shown as `project_id`."
     )
@@ -51,8 +49,6 @@ class Conversation(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
     last_message_at = models.DateTimeField(null=True)
 
-    objects = ScopedQuerySet.as_manager()
-
     class Meta:
         db_table = "conversations"
         ordering = ["-updated_at", "-id"]
@@ -78,7 +74,7 @@ class Conversation(models.Model):
         return self.title or f"{self.model_alias} {self.created_at:%Y-%m-%d %H:%M}"
 
 
-class Message(models.Model):
+class Message(OwnedModel):
     """One message. Its position orders it; its id carries its time, for retention.
 
     At privacy level `metadata` the content is absent, and tool calls and
@@ -91,8 +87,6 @@ class Message(models.Model):
     conversation = models.ForeignKey(
         Conversation, models.DO_NOTHING, db_constraint=False, db_index=False
     )
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that wrote it.")
     position = models.BigIntegerField(help_text="From 1, in the order of commits.")
     role = models.CharField(max_length=50, choices=Role)
     content = models.TextField(null=True)
@@ -113,8 +107,6 @@ class Message(models.Model):
     )
     receipt_id = models.CharField(max_length=255, null=True)
     timestamp = models.DateTimeField()
-
-    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "messages"

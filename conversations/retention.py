@@ -13,8 +13,8 @@ from django.db.models import Exists, OuterRef
 
 from conversations import reading
 from conversations.models import Conversation, ConversationWords, Message
-from llmring_site import ids
-from llmring_site.scoping import Scope
+from core import ids
+from core.scoping import Caller
 
 _BATCH = 2_000  # messages deleted in one transaction
 _CONVERSATIONS = 200  # conversations whose rows one transaction locks
@@ -48,15 +48,15 @@ def cutoff(days: int, *, now: datetime) -> datetime:
     return now - timedelta(days=min(days, days_there_are))
 
 
-def prune(days: int, *, now: datetime, scope: Scope | None = None) -> Iterator[int]:
-    """Delete messages older than `days`, of the scope or of everybody, while iterated.
+def prune(days: int, *, now: datetime, caller: Caller | None = None) -> Iterator[int]:
+    """Delete messages older than `days`, of the caller or of everybody, while iterated.
 
     Yields the number deleted by each transaction. 0 days keep everything.
     """
     if days == 0:
         return
     at = cutoff(days, now=now)
-    for conversations in _all_with_old(at) if scope is None else _own_with_old(at, scope):
+    for conversations in _all_with_old(at) if caller is None else _own_with_old(at, caller):
         while deleted := _forget(conversations, ids.lowest(at)):
             yield deleted
 
@@ -66,10 +66,10 @@ def count_old(days: int, *, now: datetime) -> int:
     return Message.objects.filter(id__lt=ids.lowest(cutoff(days, now=now))).count() if days else 0
 
 
-def delete_conversation(scope: Scope, conversation_id: UUID) -> None:
+def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
     """Delete the conversation with all it holds. Raises Http404."""
     with transaction.atomic():
-        own = Conversation.objects.for_scope(scope).filter(id=conversation_id)
+        own = Conversation.objects.for_caller(caller).filter(id=conversation_id)
         # Locked first: an append that waits for the row will find it gone.
         if not own.select_for_update().exists():
             raise reading.not_found()
@@ -85,10 +85,10 @@ def _all_with_old(at: datetime) -> Iterator[list[UUID]]:
         yield list(found)
 
 
-def _own_with_old(at: datetime, scope: Scope) -> Iterator[list[UUID]]:
-    """The scope's conversations with messages older than `at`; reads nobody else's messages."""
+def _own_with_old(at: datetime, caller: Caller) -> Iterator[list[UUID]]:
+    """The caller's conversations with messages older than `at`; reads nobody else's messages."""
     old = Message.objects.filter(conversation=OuterRef("id"), id__lt=ids.lowest(at))
-    own = Conversation.objects.for_scope(scope).filter(Exists(old), created_at__lt=at)
+    own = Conversation.objects.for_caller(caller).filter(Exists(old), created_at__lt=at)
     found = own.order_by("id").values_list("id", flat=True)
     after = UUID(int=0)
     while conversations := list(found.filter(id__gt=after)[:_CONVERSATIONS]):

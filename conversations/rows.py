@@ -10,7 +10,7 @@ import msgspec
 
 from conversations import privacy, words
 from conversations.entries import MessageEntry, money
-from llmring_site import ids
+from core import ids
 
 
 class NewMessage(msgspec.Struct, omit_defaults=True):
@@ -34,6 +34,7 @@ class NewMessage(msgspec.Struct, omit_defaults=True):
     conversation_id: UUID | None = None
     project_id: UUID | None = None
     api_key_id: UUID | None = None
+    user_id: UUID | None = None
     position: int = 0
 
 

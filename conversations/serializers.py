@@ -20,9 +20,9 @@ from conversations.entries import (
     money,
 )
 from conversations.models import Role
-from llmring_site import fields
-from llmring_site.pagination import page_query
-from llmring_site.serializers import QuerySerializer, Serializer
+from core import fields
+from core.pagination import page_query
+from core.serializers import QuerySerializer, Serializer
 from templates_app.serializers import ValuesField
 
 _ABSENT = {"required": False, "allow_null": True}

@@ -10,9 +10,9 @@ from conversations import privacy, rows, store
 from conversations.entries import ConversationEntry, MessageEntry
 from conversations.rows import NewConversation, NewMessage
 from conversations.store import Creation
-from llmring_site import ids
-from llmring_site.errors import DomainError
-from llmring_site.scoping import Scope
+from core import ids
+from core.errors import DomainError
+from core.scoping import Caller
 from templates_app import using
 
 DEFAULT_ALIAS = "default"
@@ -29,18 +29,18 @@ def check_enabled() -> None:
         raise TrackingDisabled("Conversation tracking is disabled")
 
 
-def start(scope: Scope, entry: ConversationEntry) -> dict:
+def start(caller: Caller, entry: ConversationEntry) -> dict:
     """Store a conversation; its document. A template's messages are its first ones.
 
     Raises TrackingDisabled; with a template also Http404 and InvalidInput.
     """
     check_enabled()
     if entry.template_id is None:
-        new = _creation(scope, entry)
+        new = _creation(caller, entry)
         store.writer.write(new)
         return new.document
     with transaction.atomic(), connection.cursor() as cursor:
-        template = using.find(scope, entry.template_id)
+        template = using.find(caller, entry.template_id)
         prompt = using.use(template, entry.values)
         given = {
             "title": template.name,
@@ -52,7 +52,7 @@ def start(scope: Scope, entry: ConversationEntry) -> dict:
         for name, value in given.items():
             if getattr(entry, name) is None:
                 setattr(entry, name, value)
-        new = _creation(scope, entry, prompt["messages"])
+        new = _creation(caller, entry, prompt["messages"])
         store.create(cursor, new)
     return new.document
 
@@ -61,7 +61,7 @@ def temperature(entry: ConversationEntry) -> float:
     return DEFAULT_TEMPERATURE if entry.temperature is None else float(entry.temperature)
 
 
-def _creation(scope: Scope, entry: ConversationEntry, messages: Sequence[dict] = ()) -> Creation:
+def _creation(caller: Caller, entry: ConversationEntry, messages: Sequence[dict] = ()) -> Creation:
     at = datetime.now(UTC)
     new = NewConversation(
         id=ids.uuid7(at),
@@ -76,7 +76,7 @@ def _creation(scope: Scope, entry: ConversationEntry, messages: Sequence[dict] =
         profile=entry.profile,
         template_id=entry.template_id,
     )
-    return store.creation(scope, new, _first_messages(messages, at))
+    return store.creation(caller, new, _first_messages(messages, at))
 
 
 def _first_messages(messages: Sequence[dict], at: datetime) -> list[NewMessage]:

@@ -18,15 +18,16 @@ from django.db.models.functions import Greatest
 from conversations import documents, rows, words
 from conversations.models import Conversation
 from conversations.rows import Counts, NewConversation, NewMessage
-from llmring_site import media
-from llmring_site.group_commit import GroupWriter
-from llmring_site.ids import uuid7
-from llmring_site.scoping import Scope
+from core import media
+from core.database.group_commit import GroupWriter
+from core.ids import uuid7
+from core.scoping import Caller
 
 _CONVERSATION = {
     "id": "uuid",
     "project_id": "uuid",
     "api_key_id": "uuid",
+    "user_id": "uuid",
     "project_label": "text",
     "title": "text",
     "system_prompt": "text",
@@ -72,6 +73,7 @@ _PLACE = {
     "conversation_id": "uuid",
     "project_id": "uuid",
     "api_key_id": "uuid",
+    "user_id": "uuid",
     "position": "bigint",
 }
 
@@ -124,8 +126,8 @@ _FIND = f""", found AS (
 )"""
 _APPEND = f"""
 INSERT INTO messages ({_names(_PLACE | _MESSAGE)})
-SELECT lengthened.conversation_id, lengthened.project_id, %(key)s, position_before + number,
-    {_VALUES}
+SELECT lengthened.conversation_id, lengthened.project_id, %(key)s, %(user)s,
+    position_before + number, {_VALUES}
 FROM lengthened, ROWS FROM (
     json_to_recordset(%(messages)s::json)
         AS ({", ".join(f"{name} {type}" for name, type in _MESSAGE.items())})
@@ -147,16 +149,16 @@ class Creation:
     messages: bytes
 
 
-def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] = ()) -> Creation:
+def creation(caller: Caller, new: NewConversation, messages: Sequence[NewMessage] = ()) -> Creation:
     counts = Counts.of(messages)
     for position, message in enumerate(messages, start=1):
         message.conversation_id, message.position = new.id, position
-        message.project_id, message.api_key_id = scope.project_id, scope.api_key_id
+        message.project_id = caller.project_id
+        message.api_key_id, message.user_id = caller.api_key_id, caller.user_id
     found = _title(new.title, new.created_at) + _texts(messages)
-    owner = {"conversation_id": new.id, "project_id": scope.project_id}
+    owner = {"conversation_id": new.id, "project_id": caller.project_id}
     row = {
-        "project_id": scope.project_id,
-        "api_key_id": scope.api_key_id,
+        **caller.columns(),
         "message_count": counts.messages,
         "last_position": counts.messages,
         "total_input_tokens": counts.input_tokens,
@@ -165,7 +167,7 @@ def creation(scope: Scope, new: NewConversation, messages: Sequence[NewMessage] 
         "last_message_at": counts.last_at,
     }
     return Creation(
-        document=documents.created(new, counts, scope),
+        document=documents.created(new, counts, caller),
         conversation=orjson.dumps({name: getattr(new, name) for name in new.__slots__} | row),
         words=orjson.dumps([owner | document for document in found])[1:-1],
         messages=rows.as_json(messages)[1:-1],
@@ -204,8 +206,8 @@ def _creating(creations: Sequence[Creation], *, on_conflict: str = "") -> tuple[
     return statement, [f"[{items.decode()}]" for _, items in parts]
 
 
-def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
-    """Store at least one message at the conversation's end; False if the scope has none such.
+def append(cursor, caller: Caller, conversation_id: UUID, messages: Sequence[NewMessage]) -> bool:
+    """Store at least one message at the conversation's end; False if the caller has none such.
 
     `cursor` is Django's or own_connection's.
     """
@@ -214,8 +216,9 @@ def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMe
         _LENGTHEN + (_FIND if found else "") + _APPEND,
         {
             "conversation": conversation_id,
-            "project": scope.project_id,
-            "key": scope.api_key_id,
+            "project": caller.project_id,
+            "key": caller.api_key_id,
+            "user": caller.user_id,
             "count": counts.messages,
             "input_tokens": counts.input_tokens,
             "output_tokens": counts.output_tokens,
@@ -228,21 +231,21 @@ def append(cursor, scope: Scope, conversation_id: UUID, messages: Sequence[NewMe
     return cursor.rowcount > 0
 
 
-def change(cursor, scope: Scope, conversation_id: UUID, changes: dict) -> None:
+def change(cursor, caller: Caller, conversation_id: UUID, changes: dict) -> None:
     """Change columns of the conversation, and its words when the title is among them.
 
-    For use inside a transaction. A conversation that the scope has not stays as it is.
+    For use inside a transaction. A conversation that the caller has not stays as it is.
     """
     if not changes:
         return
-    own = Conversation.objects.for_scope(scope).filter(id=conversation_id)
+    own = Conversation.objects.for_caller(caller).filter(id=conversation_id)
     now = datetime.now(UTC)
     if not own.update(**changes, updated_at=Greatest("updated_at", now)) or "title" not in changes:
         return
     cursor.execute(
         "DELETE FROM conversation_words WHERE conversation_id = %s AND is_title", [conversation_id]
     )
-    owner = {"conversation_id": conversation_id, "project_id": scope.project_id}
+    owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
     found = [owner | document for document in _title(changes["title"], now)]
     cursor.execute(_RETITLE, [orjson.dumps(found).decode()])
 

@@ -12,9 +12,9 @@ from conversations.entries import ImportedConversation, ImportedMessage, decode
 from conversations.models import Conversation
 from conversations.rows import NewConversation, NewMessage
 from conversations.serializers import ImportedConversationSerializer
-from llmring_site import ids, media
-from llmring_site.errors import DomainError, InvalidInput, issue
-from llmring_site.scoping import Scope
+from core import ids, media
+from core.errors import DomainError, InvalidInput, issue
+from core.scoping import Caller
 
 _CONVERSATIONS = 200  # read at a time
 _MESSAGES = 2_000
@@ -25,9 +25,9 @@ class ImportConflict(DomainError):
     code = "import_conflict"
 
 
-def exported(scope: Scope, *, only: UUID | None = None) -> Iterator[bytes]:
-    """The NDJSON of the scope's conversations, in the order of their ids, piece by piece."""
-    own = Conversation.objects.for_scope(scope).order_by("id")
+def exported(caller: Caller, *, only: UUID | None = None) -> Iterator[bytes]:
+    """The NDJSON of the caller's conversations, in the order of their ids, piece by piece."""
+    own = Conversation.objects.for_caller(caller).order_by("id")
     if only:
         own = own.filter(id=only)
     columns = (*documents.CONVERSATION.values(), "last_position")
@@ -36,17 +36,17 @@ def exported(scope: Scope, *, only: UUID | None = None) -> Iterator[bytes]:
         for *row, last_position in chunk:
             document = documents.conversation(row)
             yield media.dumps(document)[:-1] + b',"messages":['
-            yield from _exported_messages(scope, document["id"], last_position)
+            yield from _exported_messages(caller, document["id"], last_position)
             yield b"]}\n"
         after = document["id"]
 
 
-def _exported_messages(scope: Scope, conversation_id: UUID, last: int) -> Iterator[bytes]:
+def _exported_messages(caller: Caller, conversation_id: UUID, last: int) -> Iterator[bytes]:
     position, separator = 0, b""
     while position < last:
         with connection.cursor() as cursor:
             found, position = reading.messages_after(
-                cursor, scope, conversation_id, position=position, last=last, limit=_MESSAGES
+                cursor, caller, conversation_id, position=position, last=last, limit=_MESSAGES
             )
         # A slow reader must not hold a connection for as long as it reads.
         if not connection.in_atomic_block:
@@ -56,10 +56,10 @@ def _exported_messages(scope: Scope, conversation_id: UUID, last: int) -> Iterat
             separator = b","
 
 
-def import_lines(scope: Scope, body: bytes) -> dict:
+def import_lines(caller: Caller, body: bytes) -> dict:
     """Store the conversations of an export, all or none; how many were.
 
-    A conversation that the scope has already is skipped. One whose id is taken
+    A conversation that the caller has already is skipped. One whose id is taken
     elsewhere gets another. Messages get new ids, which carry their times.
     Raises InvalidInput, TrackingDisabled, MessageLoggingDisabled, ImportConflict.
     """
@@ -76,15 +76,15 @@ def import_lines(scope: Scope, body: bytes) -> dict:
                 )
             )
             for entry in found:
-                if owners.get(entry.id) == scope.project_id:
+                if owners.get(entry.id) == caller.project_id:
                     done["skipped"] += 1
                     continue
                 messages = [_message(message, level) for message in entry.messages]
                 new = _conversation(entry, messages)
                 if entry.id in owners:
                     new = replace(new, id=ids.uuid7(new.created_at))
-                store.create(cursor, store.creation(scope, new, messages))
-                owners[entry.id] = scope.project_id
+                store.create(cursor, store.creation(caller, new, messages))
+                owners[entry.id] = caller.project_id
                 done["imported"] += 1
                 done["messages"] += len(messages)
     except IntegrityError:

@@ -35,7 +35,7 @@ from conversations.serializers import (
     RetentionQuery,
     SingleMessageSerializer,
 )
-from llmring_site.paths import uuid_in_path
+from core.paths import uuid_in_path
 
 _TAGS = ["conversations"]
 _ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -67,7 +67,7 @@ class ConversationsView(APIView):
         query = ConversationsQuery.read(request)
         if not settings.CONVERSATION_TRACKING:
             return Response([])
-        found = Conversation.objects.for_scope(request.auth)
+        found = Conversation.objects.for_caller(request.auth)
         for name in ("origin", "model_alias"):
             if name in query:
                 found = found.filter(**{name: query[name]})
@@ -223,7 +223,7 @@ class OldMessagesView(APIView):
     def delete(self, request):
         days = RetentionQuery.read(request).get("retention_days")
         days = days or settings.MESSAGE_RETENTION_DAYS
-        deleted = sum(retention.prune(days, now=timezone.now(), scope=request.auth))
+        deleted = sum(retention.prune(days, now=timezone.now(), caller=request.auth))
         return Response({"deleted_count": deleted, "retention_days": days})
 
 

@@ -8,7 +8,8 @@ import sys
 from _thread import start_new_thread
 from pathlib import Path
 
-from llmring_site import lifeline, startup
+from llmring_site import parent_watchdog as lifeline
+from llmring_site import startup
 
 
 def server(arguments: list[str] | None = None) -> None:
@@ -32,7 +33,7 @@ def server(arguments: list[str] | None = None) -> None:
         os.environ["LLMRING_HTTP_PORT"] = str(chosen.port)
     if chosen.workers is not None:
         os.environ["LLMRING_WORKERS"] = str(chosen.workers)
-    with startup.clear_errors():
+    with startup.exit_on_config_error():
         _check_env(chosen.env)
         _serve(chosen.host, reload=chosen.reload)
 
@@ -43,7 +44,7 @@ def database(arguments: list[str] | None = None) -> None:
     parser.add_argument("command", choices=["migrate", "status", "url"])
     _add_env(parser)
     chosen = parser.parse_args(arguments)
-    with startup.clear_errors():
+    with startup.exit_on_config_error():
         _check_env(chosen.env)
         if chosen.command == "url":
             startup.use_settings()

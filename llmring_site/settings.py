@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from llmring_site import env, secret_key
-from llmring_site.database import database_settings
-from llmring_site.logs import logging_settings
+from core import key_files as secret_key
+from core.database.config import database_settings
+from llmring_site import env
+from llmring_site.log_config import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(Path.cwd() / ".env")
@@ -48,7 +49,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # --- Apps and middleware --------------------------------------------------
 
 INSTALLED_APPS = [
-    "llmring_site",  # first: its templates stand in for other apps'
+    "llmring_site",  # first: its templates override those of other apps
+    "core",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -72,7 +74,7 @@ INSTALLED_APPS = [
     "mcp",
 ]
 MIDDLEWARE = [
-    "llmring_site.middleware.RequestMiddleware",  # outermost: every reply gets its request id
+    "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -146,6 +148,7 @@ CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1)
 
 ADMIN_USER = env.text("ADMIN_USER", "admin")
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
+AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -174,12 +177,12 @@ ENCRYPTION_KEYS = env.keys("LLMRING_ENCRYPTION_KEY")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
-    "DEFAULT_PARSER_CLASSES": ["llmring_site.media.JSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["llmring_site.media.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "llmring_site.media.AlwaysJSON",
+    "DEFAULT_PARSER_CLASSES": ["core.media.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": None,
-    "EXCEPTION_HANDLER": "llmring_site.errors.exception_handler",
+    "EXCEPTION_HANDLER": "core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -193,8 +196,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "llmring_site.openapi.without_trailing_slashes",
-        "llmring_site.openapi.with_common_errors",
+        "core.openapi.without_trailing_slashes",
+        "core.openapi.with_common_errors",
     ],
 }
 CORS_ORIGINS = env.listed(

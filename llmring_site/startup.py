@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
-from llmring_site.embedded import EmbeddedDatabaseError, EmbeddedPostgres
+from core.database import embedded
+from core.database.embedded import EmbeddedDatabaseError
 
 # One server migrates and makes the first accounts; others that start meanwhile wait.
 _STARTUP_LOCK = 0x6C6C6D72
@@ -22,7 +24,7 @@ class NotStarted(RuntimeError):
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
+def exit_on_config_error() -> Iterator[None]:
     """Ends the program with one line, not a traceback, for what its operator can mend."""
     try:
         yield
@@ -30,40 +32,29 @@ def clear_errors() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
-_embedded: EmbeddedPostgres | None = None
-
-
 def use_settings() -> None:
-    """Have django.conf.settings be ours."""
+    """Make django.conf.settings ours."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmring_site.settings")
 
 
 def use_database() -> None:
-    """Have the embedded PostgreSQL running for as long as this process lives, if it is in use.
-
-    Called again, it starts one that has crashed since.
-    """
-    global _embedded
+    """Make django.conf.settings ours, and run the embedded PostgreSQL if it is in use."""
     use_settings()
-    from django.conf import settings
-
-    if not settings.DATABASE_URL:
-        _embedded = _embedded or EmbeddedPostgres(settings.DATA_DIR)
-        connections = settings.DATABASE_POOL_SIZE + settings.DATABASE_POOL_OVERFLOW
-        # As much again for commands and other processes that share it.
-        _embedded.start(max_connections=max(100, 2 * connections + 10))
+    embedded.ensure_running()
 
 
 def prepare() -> None:
     """Migrate, and make the admin and the first key when there are none. Django is set up.
 
-    Raises NotStarted when the database cannot be reached or a migration fails.
+    Raises NotStarted when the database cannot be reached, was made by a development
+    version, or a migration fails.
     """
     from django.core.management import call_command
     from django.db import DatabaseError, connections
 
     try:
-        with _our_turn():
+        with migration_lock():
+            _refuse_development_database()
             try:
                 call_command("migrate", interactive=False, verbosity=0)
             except DatabaseError as error:
@@ -76,16 +67,40 @@ def prepare() -> None:
             connection.close_pool()
 
 
+def _refuse_development_database() -> None:
+    """Raise NotStarted for a database whose tables come from before the first release."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.db import connection
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(connection)
+    ours = {
+        app.label for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR
+    }
+    unknown = [
+        name
+        for name in loader.applied_migrations
+        if name[0] in ours and name not in loader.disk_migrations
+    ]
+    if unknown:
+        raise NotStarted(
+            f"the database was made by a development version ({'.'.join(unknown[0])}): export its "
+            "logs with that version (GET /api/v1/logs/export), start this one with an empty "
+            "LLMRING_DATA_DIR or another LLMRING_DATABASE_URL, and run `manage.py importlogs`"
+        )
+
+
 @contextmanager
-def _our_turn() -> Iterator[None]:
-    """Holds the start-up lock, in a transaction so that it works behind a pooler too."""
+def migration_lock() -> Iterator[None]:
+    """Hold the start-up lock, in a transaction so that it works behind a pooler too."""
     with _connect() as own, own.transaction():
         own.execute("SELECT pg_advisory_xact_lock(%s)", [_STARTUP_LOCK])
         yield
 
 
 def _connect() -> psycopg.Connection:
-    from llmring_site import own_connection
+    from core.database import raw_connection as own_connection
 
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:

@@ -9,7 +9,8 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
-from llmring_site import errors, views
+from core import errors
+from llmring_site import views
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
 

@@ -6,18 +6,10 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from llmring_site.errors import DATABASE_AWAY
-
-
-class PublicView(APIView):
-    """A view that needs no key, and refuses none."""
-
-    authentication_classes = []
-    permission_classes = [AllowAny]
+from core.errors import DATABASE_AWAY
+from core.views import PublicView
 
 
 def _now() -> str:

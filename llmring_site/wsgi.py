@@ -1,6 +1,8 @@
 """The WSGI application that granian (or any WSGI server) runs."""
 
-from llmring_site import lifeline, memory, startup
+from core import memory
+from llmring_site import parent_watchdog as lifeline
+from llmring_site import startup
 
 memory.return_what_is_freed()
 startup.use_database()
@@ -10,10 +12,11 @@ import django  # noqa: E402
 django.setup(set_prefix=False)
 
 from accounts.keyring import listener  # noqa: E402
-from llmring_site.fast_lane import FastLaneHandler  # noqa: E402
+from core.edge import EdgeHandler  # noqa: E402
+from llmring_site import edge_routes  # noqa: E402
 from registry_proxy.background import follower  # noqa: E402
 
-application = FastLaneHandler()
+application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
 lifeline.watch()
 listener.start()
 follower.start()

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
 
-from llmring_site.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
-from llmring_site.errors import DomainError
+from core.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
+from core.errors import DomainError
 from mcp import credentials, refreshing
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from llmring_site.errors import DomainError
+from core.errors import DomainError
 from mcp.client.errors import McpError, Refused, TimedOut, Unreachable
 from mcp.client.opening import Target
 from mcp.client.pool import pool

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
-from llmring_site.errors import DomainError
+from core.errors import DomainError
 from mcp.models import Prompt, Resource, Server, Tool
 
 _KEY = {Tool: "name", Resource: "uri", Prompt: "name"}
@@ -96,6 +96,7 @@ def _changed(model, server, existing, name, item):
             server=server,
             project_id=server.project_id,
             api_key_id=server.api_key_id,
+            user_id=server.user_id,
             **{_KEY[model]: name},
         )
     same = not is_new and row.is_active

@@ -12,8 +12,8 @@ Source: docs/http-contract/mcp.md, "Credentials".
 import re
 from urllib.parse import urlsplit
 
-from llmring_site.errors import InvalidInput, issue
-from llmring_site.secrets import Sealed, SecretUnreadable
+from core.errors import InvalidInput, issue
+from core.secrets import Sealed, SecretUnreadable
 
 MASK = "••••"
 _SHOWN_END = 4  # characters that the mask of a key shows; of a password it shows nothing

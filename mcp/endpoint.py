@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
 
-from llmring_site.errors import DomainError, InvalidInput
-from llmring_site.fields import ObjectField
-from llmring_site.scoping import Scope
+from core.errors import DomainError, InvalidInput
+from core.fields import ObjectField
+from core.scoping import Caller
 from mcp import calling, executing, reading
 from mcp.client import wire
 from mcp.client.errors import McpError, RpcError
@@ -42,7 +42,7 @@ class Failure(Exception):
 class Call:
     """One request: who asks for what, and in which revision of the protocol."""
 
-    scope: Scope
+    caller: Caller
     method: str
     params: dict
     version: str
@@ -110,19 +110,19 @@ def _ping(call: Call) -> dict:
 
 
 def _list_tools(call: Call) -> dict:
-    return _page(call, "tools", Offers(call.scope).tools(call.offset(), modern=call.is_modern))
+    return _page(call, "tools", Offers(call.caller).tools(call.offset(), modern=call.is_modern))
 
 
 def _list_resources(call: Call) -> dict:
-    return _page(call, "resources", Offers(call.scope).resources(call.offset()))
+    return _page(call, "resources", Offers(call.caller).resources(call.offset()))
 
 
 def _list_templates(call: Call) -> dict:
-    return {"resourceTemplates": Offers(call.scope).resource_templates()}
+    return {"resourceTemplates": Offers(call.caller).resource_templates()}
 
 
 def _list_prompts(call: Call) -> dict:
-    return _page(call, "prompts", Offers(call.scope).prompts(call.offset()))
+    return _page(call, "prompts", Offers(call.caller).prompts(call.offset()))
 
 
 def _page(call: Call, member: str, items: list[dict]) -> dict:
@@ -132,13 +132,13 @@ def _page(call: Call, member: str, items: list[dict]) -> dict:
 
 
 def _call_tool(call: Call) -> dict:
-    name, arguments, offers = call.text("name"), call.arguments(), Offers(call.scope)
+    name, arguments, offers = call.text("name"), call.arguments(), Offers(call.caller)
     tool = offers.named(Tool, name)
     unknown = Failure(wire.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
     if tool is None:
         raise unknown
     try:
-        made = executing.execute(call.scope, tool, arguments, origin=Origin.ENDPOINT)
+        made = executing.execute(call.caller, tool, arguments, origin=Origin.ENDPOINT)
     except InvalidInput as refusal:
         return _tool_error(_explained(refusal))
     except executing.ToolChanged as refusal:
@@ -167,7 +167,7 @@ def _tool_error(text: str) -> dict:
 
 
 def _read_resource(call: Call) -> dict:
-    uri, offers = call.text("uri"), Offers(call.scope)
+    uri, offers = call.text("uri"), Offers(call.caller)
     found = offers.addressed(uri)
     if found is None:
         raise _no_resource(call, uri)
@@ -187,7 +187,7 @@ def _no_resource(call: Call, uri: str) -> Failure:
 
 
 def _get_prompt(call: Call) -> dict:
-    name, arguments, offers = call.text("name"), call.arguments(), Offers(call.scope)
+    name, arguments, offers = call.text("name"), call.arguments(), Offers(call.caller)
     prompt = offers.named(Prompt, name)
     if prompt is None:
         raise Failure(wire.INVALID_PARAMS, f"Unknown prompt: {name[:200]}")

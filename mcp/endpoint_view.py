@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.views import APIView
 
-from llmring_site import media
+from core import media
 from mcp.client import wire
 from mcp.endpoint import Call, Failure, answer
 
@@ -91,7 +91,7 @@ def _call(request, message: dict, version: str, modern: bool) -> Call:
     if modern:
         _check_envelope(request.headers, method, params)
         _check_version(version)
-    return Call(scope=request.auth, method=method, params=params, version=version)
+    return Call(caller=request.auth, method=method, params=params, version=version)
 
 
 def _check_envelope(headers, method: str, params: dict) -> None:

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.http import Http404
 
-from llmring_site.errors import DomainError
-from llmring_site.scoping import Scope
+from core.errors import DomainError
+from core.scoping import Caller
 from mcp import calling, input_check
 from mcp.client.errors import McpError
 from mcp.models import ErrorKind, Origin, Tool, ToolExecution
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def execute(
-    scope: Scope, tool: Tool, arguments: dict, *, conversation_id=None, origin: Origin
+    caller: Caller, tool: Tool, arguments: dict, *, conversation_id=None, origin: Origin
 ) -> ToolExecution:
     """The call of a tool, with its outcome, stored.
 
@@ -51,18 +51,18 @@ def execute(
     check_pin(tool)
     input_check.check(tool.input_schema, arguments, loc=_INPUT)
     outcome = _call(tool, arguments) if settings.MCP_EXECUTE else Outcome()
-    return record(scope, tool, arguments, outcome, conversation_id=conversation_id, origin=origin)
+    return record(caller, tool, arguments, outcome, conversation_id=conversation_id, origin=origin)
 
 
 def record(
-    scope: Scope, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
+    caller: Caller, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
 ) -> ToolExecution:
     """A call that was made, stored. Raises Http404 for a tool that was deleted meanwhile."""
     texts = orjson.dumps([arguments, outcome.output])
     try:
         return ToolExecution.objects.create(
             tool=tool,
-            **scope.columns(),
+            **caller.columns(),
             conversation_id=conversation_id,
             origin=origin,
             input=arguments,
@@ -82,13 +82,13 @@ def check_pin(tool: Tool) -> None:
         raise ToolChanged
 
 
-def check_conversation(scope: Scope, id) -> None:
+def check_conversation(caller: Caller, id) -> None:
     """Raises Http404 unless the conversation is one of the caller's project."""
     try:
         conversations = apps.get_model("conversations", "Conversation").objects
     except LookupError:  # without conversations there is none to name
         raise Http404("Conversation not found") from None
-    if not conversations.for_scope(scope).filter(id=id).exists():
+    if not conversations.for_caller(caller).filter(id=id).exists():
         raise Http404("Conversation not found")
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import Http404
 
-from llmring_site.errors import DATABASE_AWAY, DomainError
+from core.errors import DATABASE_AWAY, DomainError
 from mcp import refreshing
 from mcp.models import Server, Transport
 

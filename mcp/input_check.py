@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 
-from llmring_site.errors import InvalidInput, issue
+from core.errors import InvalidInput, issue
 
 _LARGEST = 2**16  # bytes of a schema that is checked here
 _MOST_STEPS = 50_000  # of one check: a quarter of a second or two

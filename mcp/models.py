@@ -5,10 +5,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from llmring_site.ids import uuid7
-from llmring_site.json_columns import StoredJSON
-from llmring_site.scoping import ScopedQuerySet
-from llmring_site.secrets import SealedField
+from core.ids import uuid7
+from core.json_columns import StoredJSON
+from core.scoping import OwnedModel, ScopedQuerySet
+from core.secrets import SealedField
 
 INDEXED_BYTES = 2_500  # of a text in UTF-8: an entry of an index takes a third of a page
 
@@ -44,12 +44,10 @@ class OwnedQuerySet(ScopedQuerySet):
         return self.filter(is_active=True, server__is_active=True)
 
 
-class Server(models.Model):
+class Server(OwnedModel):
     """An MCP server that a project registered, and what is known of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that registered it.")
     project_label = models.CharField(
         max_length=255, null=True, help_text="The client's own text, shown as `project_id`."
     )
@@ -75,8 +73,6 @@ class Server(models.Model):
         default=list, help_text="Patterns of the addresses of resources that it does not list."
     )
 
-    objects = ScopedQuerySet.as_manager()
-
     class Meta:
         db_table = "servers"
         ordering = ["-id"]
@@ -92,12 +88,10 @@ class Server(models.Model):
         return self.name
 
 
-class Item(models.Model):
+class Item(OwnedModel):
     """What a server offers. A refresh keeps its id; what is gone is switched off."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField()
     title = models.TextField(null=True)
     description = models.TextField(null=True)
     is_active = models.BooleanField(default=True)
@@ -192,15 +186,13 @@ class Prompt(Item):
         return self.name
 
 
-class ToolExecution(models.Model):
+class ToolExecution(OwnedModel):
     """One call of a tool: recorded for a client that made it, or made for the client."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tool = models.ForeignKey(
         Tool, on_delete=models.CASCADE, related_name="executions", db_index=False
     )
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField()
     conversation_id = models.UUIDField(null=True)
     origin = models.CharField(max_length=10, choices=Origin)
     input = _json()
@@ -210,8 +202,6 @@ class ToolExecution(models.Model):
     duration_ms = models.BigIntegerField(null=True)
     executed_at = models.DateTimeField(default=timezone.now)
     size = models.BigIntegerField(default=0, help_text="Bytes of input and output as JSON.")
-
-    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "tool_executions"

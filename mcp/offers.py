@@ -9,7 +9,7 @@ import re
 
 from django.conf import settings
 
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool
 
 PAGE = 500
@@ -20,10 +20,10 @@ _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 class Offers:
     """The active servers of a project by their prefixes; the oldest has the plainest."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
         self.servers: dict[str, Server] = {}
-        active = Server.objects.for_scope(scope).filter(is_active=True).order_by("id")
+        active = Server.objects.for_caller(caller).filter(is_active=True).order_by("id")
         numbers: dict[str, int] = {}  # of servers with one prefix, the last
         for server in active.defer("capabilities", "server_info", "resource_templates"):
             wanted = found = prefix(server.name)
@@ -113,7 +113,7 @@ class Offers:
         return block
 
     def _rows(self, model: type):
-        rows = model.objects.for_scope(self._scope).active()
+        rows = model.objects.for_caller(self._caller).active()
         return rows.filter(server__in=self.servers.values()).order_by("server_id", *_order(model))
 
     def _tool(self, row: Tool, modern: bool) -> dict:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from llmring_site.errors import InvalidInput, issue
-from llmring_site.fields import ObjectField
+from core.errors import InvalidInput, issue
+from core.fields import ObjectField
 from mcp import calling
 from mcp.models import Prompt, Resource, Server
 

@@ -4,9 +4,9 @@ from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
 
-from llmring_site.errors import DomainError, InvalidInput, issue
-from llmring_site.scoping import Scope
-from llmring_site.secrets import Sealed
+from core.errors import DomainError, InvalidInput, issue
+from core.scoping import Caller
+from core.secrets import Sealed
 from mcp import credentials, targets
 from mcp.client.pool import pool
 from mcp.models import Server, Tool, ToolExecution
@@ -22,11 +22,11 @@ class ChangedAgain(DomainError):
     code = "changed_again"
 
 
-def register(scope: Scope, entry: dict) -> Server:
-    """A new server of the scope's project. Raises InvalidInput."""
+def register(caller: Caller, entry: dict) -> Server:
+    """A new server of the caller's project. Raises InvalidInput."""
     _check_address(entry["url"], entry["transport_type"])
     columns = _columns(entry, stored=None)
-    return Server.objects.create(**scope.columns(), **columns)
+    return Server.objects.create(**caller.columns(), **columns)
 
 
 def change(server: Server, entry: dict) -> Server:
@@ -59,9 +59,9 @@ def delete(server: Server) -> None:
     pool.forget(id)
 
 
-def add_tool(scope: Scope, server: Server, entry: dict) -> Tool:
+def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
     """A new tool of the server. Raises AlreadyThere, Http404."""
-    tool = Tool(server=server, **scope.columns(), **entry)
+    tool = Tool(server=server, **caller.columns(), **entry)
     tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
     try:
         with transaction.atomic():

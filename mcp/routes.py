@@ -4,7 +4,7 @@ from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from llmring_site.paths import uuid_in_path
+from core.paths import uuid_in_path
 from mcp.models import Server
 from mcp.serializers import ItemsQuery
 
@@ -57,7 +57,7 @@ def row_of(model: type, request, text: str, name: str):
 
     Raises Http404, or InvalidInput for what is no id.
     """
-    rows = model.objects.for_scope(request.auth)
+    rows = model.objects.for_caller(request.auth)
     if model is not Server:
         rows = rows.select_related("server")
     row = rows.filter(pk=uuid_in_path(text, name)).first()
@@ -69,7 +69,7 @@ def row_of(model: type, request, text: str, name: str):
 def rows_of(model: type, request):
     """The rows of the caller's project that the query asks for, their servers with them."""
     query = ItemsQuery.read(request)
-    rows = model.objects.for_scope(request.auth).filter(is_active=query["is_active"])
+    rows = model.objects.for_caller(request.auth).filter(is_active=query["is_active"])
     if "server_id" in query:
         rows = rows.filter(server_id=query["server_id"])
     return rows.select_related("server")

@@ -38,7 +38,7 @@ class ServersView(APIView):
     )
     def get(self, request):
         active = ServersQuery.read(request)["is_active"]
-        servers = Server.objects.for_scope(request.auth).filter(is_active=active)
+        servers = Server.objects.for_caller(request.auth).filter(is_active=active)
         return Response(ServerSerializer(servers, many=True).data)
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from llmring_site import egress
+from core import egress
 from mcp.models import Transport
 
 _SCHEMES = {

@@ -2,7 +2,7 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 
-from llmring_site.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
+from core.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
 from receipts.models import Receipt, ReceiptKey
 from receipts.reading import Unreadable
 

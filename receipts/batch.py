@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from llmring_site.errors import DomainError
-from llmring_site.media import plain
+from core.errors import DomainError
+from core.media import plain
 from receipts import pricing
 from receipts.canonical import LARGEST_INTEGER
 

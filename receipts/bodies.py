@@ -1,8 +1,8 @@
 """Receipts in request bodies: read strictly, wrapped in `receipt` or bare."""
 
-from llmring_site import media
-from llmring_site.errors import InvalidInput, issue
-from llmring_site.serializers import Serializer
+from core import media
+from core.errors import InvalidInput, issue
+from core.serializers import Serializer
 from receipts import reading
 from receipts.forms import FLAT, form_of
 from receipts.serializers import SignedFlat, SignedNested

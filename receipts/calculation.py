@@ -10,7 +10,7 @@ Source: docs/receipt-format.md, "The calculation".
 
 from decimal import Context, Decimal
 
-from llmring_site.media import plain
+from core.media import plain
 from registry_proxy.prices import Quote
 
 _EXACT = Context(prec=80)

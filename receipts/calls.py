@@ -8,13 +8,13 @@ Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 from decimal import Decimal
 
 from conversations.hooks import FinishedCall
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 from receipts import issuing, keyring, pricing, storing
 from receipts.canonical import LARGEST_INTEGER
 from receipts.models import ReceiptLog
 
 
-def issue(call: FinishedCall, scope: Scope) -> dict | None:
+def issue(call: FinishedCall, caller: Caller) -> dict | None:
     """The stored flat receipt of the call, which thereby counts as certified.
 
     None without a signing key, and for numbers that no receipt can state: the
@@ -43,10 +43,10 @@ def issue(call: FinishedCall, scope: Scope) -> dict | None:
         }
     )
     signed = issuing.sign(document, key)
-    row = storing.row_of(signed, document, key.id, scope)
+    row = storing.row_of(signed, document, key.id, caller)
     storing.insert(row)
     ReceiptLog.objects.create(
-        project_id=scope.project_id,
+        project_id=caller.project_id,
         receipt=row,
         log_id=call.conversation_id,
         log_type="conversation",

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
-from llmring_site.errors import DomainError
-from llmring_site.ids import uuid7
-from llmring_site.scoping import Scope
+from core.errors import DomainError
+from core.ids import uuid7
+from core.scoping import Caller
 from receipts import batch, issuing, keyring, pricing, selection, storing
 from receipts.batch import Sums
 from receipts.issuing import Signed
@@ -105,13 +105,13 @@ SELECT jsonb_build_object(
 """
 
 
-def preview(request: dict, scope: Scope) -> dict:
+def preview(request: dict, caller: Caller) -> dict:
     """What a receipt of the chosen logs would say. Raises NothingChosen, TooManyLogs."""
-    sums = _run(_PICKED + _SUMMED, selection.chosen(request), scope)
+    sums = _run(_PICKED + _SUMMED, selection.chosen(request), caller)
     return batch.preview(sums) if sums else batch.EMPTY_PREVIEW
 
 
-def generate(request: dict, scope: Scope) -> tuple[Signed, int]:
+def generate(request: dict, caller: Caller) -> tuple[Signed, int]:
     """A stored receipt of the chosen logs, and how many there are.
 
     The links, the receipt and its signature are committed together or not at
@@ -127,13 +127,13 @@ def generate(request: dict, scope: Scope) -> tuple[Signed, int]:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended('receipts', %s))",
-                [scope.project_id.int & (2**63 - 1)],
+                [caller.project_id.int & (2**63 - 1)],
             )
         now = datetime.now(UTC)
         sums = _run(
             _PICKED + _LINKED + _SUMMED,
             chosen,
-            scope,
+            caller,
             receipt=id,
             since_last=chosen.since_last,
             now=now,
@@ -148,19 +148,19 @@ def generate(request: dict, scope: Scope) -> tuple[Signed, int]:
             tags=request.get("tags"),
         )
         signed = issuing.sign(document, key)
-        row = storing.row_of(signed, document, key.id, scope)
+        row = storing.row_of(signed, document, key.id, caller)
         row.id = id
         row.save(force_insert=True)
     return signed, sums.total["calls"]
 
 
-def _run(statement: str, chosen: Selection, scope: Scope, **more) -> Sums | None:
+def _run(statement: str, chosen: Selection, caller: Caller, **more) -> Sums | None:
     """Runs a statement made of the parts above; None when it found no log."""
     statement = statement.format(
         conversations=selection.conversations(chosen), calls=selection.calls(chosen)
     )
     parameters = {
-        "project": scope.project_id,
+        "project": caller.project_id,
         "most": MOST_LOGS + 1,
         "names": MOST_NAMES,
         "listed": batch.MOST_LISTED,

@@ -1,4 +1,4 @@
-"""Issuing and verifying on the fast lane (llmring_site/fast_lane.py).
+"""Issuing and verifying on the fast lane (core/edge.py).
 
 Only well-formed receipts are answered here: the structs are the serializers'
 strict halves, and whatever they do not take goes to the view, which says what
@@ -9,10 +9,10 @@ from typing import Annotated
 
 import msgspec
 
-from accounts.authentication import remembered_scope
-from llmring_site import media
-from llmring_site.errors import InvalidInput
-from llmring_site.fast_lane import Answer, body_of
+from accounts.authentication import cached_caller
+from core import media
+from core.edge import Answer, body_of
+from core.errors import InvalidInput
 from receipts import issuing, keyring, reading, verdicts
 from receipts.canonical import LARGEST_INTEGER
 from receipts.forms import FLAT, form_of
@@ -116,7 +116,7 @@ class SignedNested(msgspec.Struct):
 def issue(environ: dict) -> Answer | None:
     """Signs a well-formed draft of a known key with the key that signs."""
     key = keyring.remembered_signing_key()
-    if key is None or remembered_scope(environ) is None:
+    if key is None or cached_caller(environ) is None:
         return None
     draft = _receipt_of(environ, FlatDraft, NestedDraft)
     if draft is None:

@@ -7,7 +7,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from llmring_site.errors import InvalidInput, issue
+from core.errors import InvalidInput, issue
 from receipts import bodies, pricing, signing
 from receipts.canonical import NotCanonical, canonical
 from receipts.forms import BASE_FIELDS, FLAT, form_of

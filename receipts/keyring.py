@@ -13,8 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
-from llmring_site import env
-from llmring_site.errors import DomainError
+from core.errors import DomainError
 from receipts.keys import BadKey, PublicKey, SigningKey, decode
 
 _LISTED_SECONDS = 5  # other processes' new keys are known that soon
@@ -60,7 +59,9 @@ def configured() -> Configured:
 @lru_cache(maxsize=4)
 def _parse(private: str, public: str, id: str, retired: tuple[str, ...]) -> Configured:
     if len(id) > _LONGEST_ID or "\x00" in id:
-        raise env.refused("LLMRING_RECEIPTS_KEY_ID", f"at most {_LONGEST_ID} characters")
+        raise ImproperlyConfigured(
+            f"LLMRING_RECEIPTS_KEY_ID must be at most {_LONGEST_ID} characters."
+        )
     signing = current = None
     if private:
         try:

@@ -6,8 +6,8 @@ from django.apps import apps
 from django.db import connection
 from orjson import Fragment
 
-from llmring_site.media import number
-from llmring_site.scoping import Scope
+from core.media import number
+from core.scoping import Caller
 from receipts import selection
 from receipts.models import Receipt
 from usage.listing import EXPORTED
@@ -27,12 +27,12 @@ _COLUMNS = (
 )
 
 
-def uncertified(scope: Scope, *, limit: int, offset: int) -> dict:
+def uncertified(caller: Caller, *, limit: int, offset: int) -> dict:
     """A page of the logs that no receipt has certified: conversations, then calls, newest first.
 
     Both counts read an index each; the page itself reads no more than it shows.
     """
-    parameters = {"project": scope.project_id}
+    parameters = {"project": caller.project_id}
     parts = [selection.conversations(selection.FRESH), selection.calls(selection.FRESH)]
     total, logs = 0, []
     with connection.cursor() as cursor:

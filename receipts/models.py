@@ -1,7 +1,7 @@
 from django.db import models
 
-from llmring_site.ids import uuid7
-from llmring_site.scoping import ScopedQuerySet
+from core.ids import uuid7
+from core.scoping import OwnedModel, ScopedQuerySet
 from receipts import keyring, reading, verification
 from receipts.forms import FLAT, NESTED
 from receipts.keys import PublicKey
@@ -27,12 +27,10 @@ class ReceiptKey(models.Model):
         return PublicKey(bytes(self.public_key), self.key_id)
 
 
-class Receipt(models.Model):
+class Receipt(OwnedModel):
     """A signed document, stored as it was signed. The columns beside it only find and list it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that stored it.")
     receipt_id = models.CharField(max_length=255, help_text="The issuer's id of the receipt.")
     form = models.CharField(max_length=6, choices={NESTED: "nested", FLAT: "flat"})
     receipt_type = models.CharField(
@@ -48,8 +46,6 @@ class Receipt(models.Model):
     key_id = models.CharField(max_length=255, help_text="The key that signed it.")
     document = models.TextField(help_text="RFC 8785 text of the whole receipt, signature included.")
     created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "receipts"

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from django.apps import apps
 
-from llmring_site.media import plain
+from core.media import plain
 from receipts import calculation
 from registry_proxy import pricing, service
 from registry_proxy.prices import Tokens

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from django.apps import apps
 
-from llmring_site import ids
-from llmring_site.errors import DomainError
+from core import ids
+from core.errors import DomainError
 
 _MOMENT = timedelta(microseconds=1)
 

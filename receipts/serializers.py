@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from rest_framework import serializers
 
-from llmring_site import fields
-from llmring_site.serializers import QuerySerializer, Serializer
+from core import fields
+from core.serializers import QuerySerializer, Serializer
 from receipts.canonical import LARGEST_INTEGER
 
 LONGEST = 255

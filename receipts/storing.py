@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from django.db import connection
 
-from llmring_site.errors import DomainError
-from llmring_site.scoping import Scope
+from core.errors import DomainError
+from core.scoping import Caller
 from receipts import keyring, verification
 from receipts.canonical import canonical
 from receipts.forms import FLAT, NESTED, form_of
@@ -44,20 +44,20 @@ def verified(document: dict) -> tuple[Signed, str]:
     return Signed(document, canonical(document)), found.key.id
 
 
-def store(row: Receipt, scope: Scope) -> Receipt:
+def store(row: Receipt, caller: Caller) -> Receipt:
     """The stored receipt; the one that is there already when it is the same document.
 
     Raises ReceiptIdTaken.
     """
     if insert(row):
         return row
-    first = _first(row, scope)
+    first = _first(row, caller)
     if first.document != row.document:
         raise ReceiptIdTaken
     return first
 
 
-def store_issued(row: Receipt, scope: Scope, *, stated: dict) -> Receipt:
+def store_issued(row: Receipt, caller: Caller, *, stated: dict) -> Receipt:
     """The same for a receipt that we completed and signed.
 
     A retry is completed anew, with another time for instance: it finds the first
@@ -65,14 +65,14 @@ def store_issued(row: Receipt, scope: Scope, *, stated: dict) -> Receipt:
     """
     if insert(row):
         return row
-    first = _first(row, scope)
+    first = _first(row, caller)
     if not _agree(first.content, row.content, stated):
         raise ReceiptIdTaken
     return first
 
 
-def _first(row: Receipt, scope: Scope) -> Receipt:
-    return Receipt.objects.for_scope(scope).get(receipt_id=row.receipt_id)
+def _first(row: Receipt, caller: Caller) -> Receipt:
+    return Receipt.objects.for_caller(caller).get(receipt_id=row.receipt_id)
 
 
 def _agree(first: dict, second: dict, stated: dict) -> bool:
@@ -103,14 +103,14 @@ def insert(row: Receipt) -> bool:
         return cursor.rowcount == 1
 
 
-def row_of(signed: Signed, facts: dict, key_id: str, scope: Scope) -> Receipt:
+def row_of(signed: Signed, facts: dict, key_id: str, caller: Caller) -> Receipt:
     """The row of a document, not yet written; `facts` are its members, checked."""
     if form_of(signed.document) == NESTED:
         form, columns = NESTED, _nested_columns(facts)
     else:
         form, columns = FLAT, _flat_columns(facts)
     return Receipt(
-        **scope.columns(),
+        **caller.columns(),
         **columns,
         form=form,
         timestamp=moment(facts["timestamp"]),

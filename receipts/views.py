@@ -5,8 +5,8 @@ from orjson import Fragment
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from llmring_site.errors import DomainError
-from llmring_site.views import PublicView
+from core.errors import DomainError
+from core.views import PublicView
 from receipts import bodies, certification, examples, issuing, keyring, listing, storing, verdicts
 from receipts.models import Receipt
 from receipts.serializers import (
@@ -68,7 +68,7 @@ class ReceiptsView(APIView):
     )
     def get(self, request):
         query = ReceiptPageQuery.read(request)
-        receipts = Receipt.objects.for_scope(request.auth)
+        receipts = Receipt.objects.for_caller(request.auth)
         page = receipts[query["offset"] : query["offset"] + query["limit"]]
         found = {"receipts": [_verbatim(receipt) for receipt in page], "total": receipts.count()}
         return Response({**found, **query})
@@ -126,7 +126,7 @@ class ReceiptView(APIView):
         examples=[OpenApiExample("nested", examples.NESTED)],
     )
     def get(self, request, receipt_id):
-        receipt = Receipt.objects.for_scope(request.auth).filter(receipt_id=receipt_id).first()
+        receipt = Receipt.objects.for_caller(request.auth).filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise Http404("Receipt not found")
         return Response(_verbatim(receipt))
@@ -267,7 +267,7 @@ class ReceiptLogsView(APIView):
     )
     def get(self, request, receipt_id):
         query = ReceiptPageQuery.read(request)
-        receipt = Receipt.objects.for_scope(request.auth).filter(receipt_id=receipt_id).first()
+        receipt = Receipt.objects.for_caller(request.auth).filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise ReceiptNotAccessible
         return Response(listing.certified(receipt, **query))

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from llmring_site.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ReadOnlyAdmin, pretty_json
 from registry_proxy.models import Refresh, Snapshot
 
 

@@ -7,7 +7,7 @@ import time
 from django.db import connection
 from django.utils import timezone
 
-from llmring_site.errors import DATABASE_AWAY
+from core.errors import DATABASE_AWAY
 from registry_proxy import service
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from llmring_site import media
+from core import media
 from registry_proxy import documents, snapshots
 from registry_proxy.catalogue import Catalogue
 from registry_proxy.models import Snapshot

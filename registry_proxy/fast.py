@@ -1,6 +1,6 @@
-"""`GET /registry` on the fast lane (llmring_site/fast_lane.py)."""
+"""`GET /registry` on the fast lane (core/edge.py)."""
 
-from llmring_site.fast_lane import Answer
+from core.edge import Answer
 from registry_proxy import service
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from django.conf import settings
 from django.core.cache import cache
 
-from llmring_site import media
-from llmring_site.errors import DomainError
+from core import media
+from core.errors import DomainError
 from registry_proxy import archives, documents, editions, service
 from registry_proxy.models import Snapshot
 from registry_proxy.representations import Representation, representation

@@ -1,5 +1,5 @@
-from llmring_site import fields
-from llmring_site.serializers import QuerySerializer
+from core import fields
+from core.serializers import QuerySerializer
 from registry_proxy.versions import Dated, parse_dated
 
 

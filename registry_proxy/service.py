@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from llmring_site.errors import DomainError
+from core.errors import DomainError
 from registry_proxy import client, editions, snapshots
 from registry_proxy.client import RegistryClient, UpstreamUnavailable
 from registry_proxy.editions import Edition

@@ -2,8 +2,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from llmring_site import media
-from llmring_site.views import PublicView
+from core import media
+from core.views import PublicView
 from registry_proxy import mirror, service
 from registry_proxy.models import Snapshot
 from registry_proxy.representations import Representation, representation

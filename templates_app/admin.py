@@ -3,7 +3,7 @@ from django.contrib import admin
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from llmring_site.errors import InvalidInput
+from core.errors import InvalidInput
 from templates_app.models import ConversationTemplate
 from templates_app.serializers import TemplateChangesSerializer
 

@@ -6,17 +6,17 @@ from django.db.models import F, Q
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from llmring_site.ids import uuid7
-from llmring_site.scoping import Scope, ScopedQuerySet
+from core.ids import uuid7
+from core.scoping import Caller, ScopedQuerySet
 from templates_app import rendering
 
 DEFAULT_MODEL = "claude-3-sonnet-20240229"
 
 
 class TemplateQuerySet(ScopedQuerySet):
-    def visible_to(self, scope: Scope):
-        """Active templates of the scope's project, and the global ones."""
-        own_or_global = Q(project_id=scope.project_id) | Q(project_id__isnull=True)
+    def visible_to(self, caller: Caller):
+        """Active templates of the caller's project, and the global ones."""
+        own_or_global = Q(project_id=caller.project_id) | Q(project_id__isnull=True)
         return self.filter(own_or_global, is_active=True)
 
     def record_use(self, at: datetime) -> int:
@@ -35,6 +35,7 @@ class ConversationTemplate(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project_id = models.UUIDField(null=True, blank=True, help_text="Empty: global.")
     api_key_id = models.UUIDField(null=True, editable=False)
+    user_id = models.UUIDField(null=True, editable=False)
     project_label = models.CharField(max_length=255, null=True, editable=False)
     name = models.CharField(max_length=255)
     description = models.TextField(null=True, blank=True)

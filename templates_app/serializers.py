@@ -1,8 +1,8 @@
 from rest_framework import serializers
 
-from llmring_site import fields
-from llmring_site.pagination import page_query
-from llmring_site.serializers import QuerySerializer, Serializer
+from core import fields
+from core.pagination import page_query
+from core.serializers import QuerySerializer, Serializer
 from templates_app import rendering
 from templates_app.models import DEFAULT_MODEL
 

@@ -6,15 +6,15 @@ from django.conf import settings
 from django.http import Http404
 from django.utils import timezone
 
-from llmring_site.errors import InvalidInput, issue
-from llmring_site.scoping import Scope
+from core.errors import InvalidInput, issue
+from core.scoping import Caller
 from templates_app import rendering
 from templates_app.models import ConversationTemplate
 
 
-def find(scope: Scope, template_id: UUID) -> ConversationTemplate:
-    """The template that the scope may use. Raises Http404."""
-    template = ConversationTemplate.objects.visible_to(scope).filter(id=template_id).first()
+def find(caller: Caller, template_id: UUID) -> ConversationTemplate:
+    """The template that the caller may use. Raises Http404."""
+    template = ConversationTemplate.objects.visible_to(caller).filter(id=template_id).first()
     if template is None:
         raise Http404("Template not found")
     return template

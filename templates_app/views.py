@@ -7,8 +7,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from llmring_site.errors import DomainError
-from llmring_site.paths import uuid_in_path
+from core.errors import DomainError
+from core.paths import uuid_in_path
 from templates_app import using
 from templates_app.models import ConversationTemplate
 from templates_app.serializers import (
@@ -62,13 +62,13 @@ def _read(serializer_class, request) -> dict:
     return serializer.validated_data
 
 
-def _own(scope, template_id: str) -> ConversationTemplate:
+def _own(caller, template_id: str) -> ConversationTemplate:
     """The project's own template, active or not. Raises Http404, GlobalTemplate."""
     id = uuid_in_path(template_id, "template_id")
     found = ConversationTemplate.objects.filter(id=id).first()
     if found and found.is_global and found.is_active:
         raise GlobalTemplate("Global templates are changed by the operator only")
-    if found is None or found.project_id != scope.project_id:
+    if found is None or found.project_id != caller.project_id:
         raise Http404("Template not found")
     return found
 

@@ -9,7 +9,8 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from accounts.models import ApiKey, Project
-from llmring_site.fast_lane import FastLane
+from core.edge import Edge
+from llmring_site import edge_routes
 
 
 def _record(environ: dict, response) -> None:
@@ -28,7 +29,7 @@ def _record(environ: dict, response) -> None:
         file.write(line)
 
 
-class _Handler(FastLane, ClientHandler):
+class _Handler(Edge, ClientHandler):
     def __call__(self, environ):
         response = self._respond(environ)
         if "RECORD" in os.environ:
@@ -50,7 +51,11 @@ class ApiClient(Client):
 
     def __init__(self, key: str = "", **kwargs) -> None:
         super().__init__(**kwargs)
-        self.handler = _Handler(enforce_csrf_checks=False)
+        self.handler = _Handler(
+            enforce_csrf_checks=False,
+            routes=edge_routes.routes(),
+            patterns=edge_routes.patterns(),
+        )
         self.key = key
         if key:
             self.defaults["HTTP_X_API_KEY"] = key

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter
 
-from llmring_site.admin import RecordAdmin, pretty_json
+from core.admin import RecordAdmin, pretty_json
 from usage.models import UsageLog
 
 

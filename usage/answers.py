@@ -2,22 +2,22 @@
 
 import orjson
 
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 from usage import listing, queries, statistics
 from usage.serializers import LogsQuery, StatsQuery
 
 
-def stats(scope: Scope, query_string: str) -> dict:
+def stats(caller: Caller, query_string: str) -> dict:
     """The body of `GET /stats`. Raises InvalidInput."""
     query, window, labels = queries.read(StatsQuery, query_string)
-    return statistics.of_window(scope, window, group_by=query["group_by"], labels=labels)
+    return statistics.of_window(caller, window, group_by=query["group_by"], labels=labels)
 
 
-def logs(scope: Scope, query_string: str) -> tuple[orjson.Fragment, dict[str, str]]:
+def logs(caller: Caller, query_string: str) -> tuple[orjson.Fragment, dict[str, str]]:
     """The body and the headers of `GET /logs`. Raises InvalidInput."""
     query, window, labels = queries.read(LogsQuery, query_string)
     text, last = listing.page(
-        scope,
+        caller,
         window,
         labels,
         limit=query["limit"],

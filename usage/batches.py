@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 from rest_framework.exceptions import ParseError
 
-from llmring_site import media, memory
-from llmring_site.errors import InvalidInput, issue
-from llmring_site.scoping import Scope
+from core import media, memory
+from core.errors import InvalidInput, issue
+from core.scoping import Caller
 from usage import ingestion, rows
 from usage.entries import BatchEntry, decode
 from usage.ingestion import EventReused
@@ -82,7 +82,7 @@ class _Item:
     problem: list[dict] | None = None
 
 
-def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = None) -> dict:
+def log_all(texts: list[bytes], caller: Caller, *, idempotency_key: str | None = None) -> dict:
     """Store what is well-formed and report on every item, in order.
 
     With `idempotency_key`, items without event id get one from it and their place,
@@ -91,12 +91,12 @@ def log_all(texts: list[bytes], scope: Scope, *, idempotency_key: str | None = N
     """
     with _turns:
         try:
-            return _log_all(texts, scope, idempotency_key)
+            return _log_all(texts, caller, idempotency_key)
         finally:
             memory.trim()
 
 
-def _log_all(texts: list[bytes], scope: Scope, idempotency_key: str | None) -> dict:
+def _log_all(texts: list[bytes], caller: Caller, idempotency_key: str | None) -> dict:
     now = datetime.now(UTC)
     whole = rows.fingerprint(*texts) if idempotency_key else None
     batch = []
@@ -111,7 +111,7 @@ def _log_all(texts: list[bytes], scope: Scope, idempotency_key: str | None) -> d
             mark = rows.fingerprint(ingestion.canonical(entry))
         elif idempotency_key:
             event_id, mark = f"{idempotency_key}/{place}", whole
-        row = rows.make(entry, scope, at=entry.timestamp, event_id=event_id, fingerprint=mark)
+        row = rows.make(entry, caller, at=entry.timestamp, event_id=event_id, fingerprint=mark)
         batch.append(_Item(row))
     return _report(batch, *_store([item.row for item in batch if item.row], whole))
 

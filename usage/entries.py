@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
-from llmring_site import media
-from llmring_site.fields import NumberField
+from core import media
+from core.fields import NumberField
 from registry_proxy.prices import Tokens
 
 # The largest integer that every JSON reader, and so every receipt, keeps exactly.

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from llmring_site import media
+from core import media
 from usage.listing import EXPORTED
 
 

@@ -16,9 +16,9 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import keyring, keys
 from accounts.models import ApiKey
-from llmring_site import ids
-from llmring_site.errors import InvalidInput
-from llmring_site.scoping import Scope
+from core import ids
+from core.errors import InvalidInput
+from core.scoping import Caller
 from usage import rows
 from usage.entries import LogEntry
 from usage.rows import Row
@@ -58,12 +58,12 @@ def read_csv(lines: Iterator[str]) -> Iterator[dict]:
 
 @dataclass
 class Importer:
-    """Turns rows of a file into rows of ours. Without a scope, each row's own key opens it."""
+    """Turns rows of a file into rows of ours. Without a caller, each row's own key opens it."""
 
-    scope: Scope | None = None
+    caller: Caller | None = None
 
     def __post_init__(self) -> None:
-        self._scopes: dict[str, Scope] = {}
+        self._callers: dict[str, Caller] = {}
 
     def row(self, found: dict) -> Row:
         """The row to store. Raises BadRow."""
@@ -71,29 +71,29 @@ class Importer:
             raise BadRow(found[""])
         at = _moment(found)
         entry = _entry(found)
-        scope = self.scope or self._scope_of(found.get("api_key_id"))
-        row_id = _id(found, at, scope)
-        return rows.make(entry, scope, at=at, id=row_id, event_id=found.get("event_id") or None)
+        caller = self.caller or self._caller_of(found.get("api_key_id"))
+        row_id = _id(found, at, caller)
+        return rows.make(entry, caller, at=at, id=row_id, event_id=found.get("event_id") or None)
 
-    def _scope_of(self, key: object) -> Scope:
+    def _caller_of(self, key: object) -> Caller:
         if not isinstance(key, str) or not key.strip():
             raise BadRow("api_key_id is missing; name a project with --project")
-        if key not in self._scopes:
-            self._scopes[key] = _opened_by(key.strip())
-        return self._scopes[key]
+        if key not in self._callers:
+            self._callers[key] = _opened_by(key.strip())
+        return self._callers[key]
 
 
-def _opened_by(key: str) -> Scope:
-    """The scope of a key's public id (our export) or of the key itself (the older server)."""
+def _opened_by(key: str) -> Caller:
+    """The caller of a key's public id (our export) or of the key itself (the older server)."""
     try:
         row = ApiKey.objects.filter(id=UUID(key)).first()
     except ValueError:
         row = None
     if row:
-        return Scope(project_id=row.project_id, api_key_id=row.id)
+        return Caller(project_id=row.project_id, api_key_id=row.id)
     try:
         keys.check_form(key)
-        return keyring.open_scope(key, writing=True)
+        return keyring.authenticate_key(key, writing=True)
     except keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
     except keyring.KeyRefused:
@@ -126,7 +126,7 @@ def _entry(found: dict) -> LogEntry:
     return LogEntry(**serializer.validated_data)
 
 
-def _id(found: dict, at: datetime, scope: Scope) -> UUID:
+def _id(found: dict, at: datetime, caller: Caller) -> UUID:
     """The row's id here: its own, when it has our form and its time; else one made from it."""
     text = str(found.get("id") or json.dumps(found, sort_keys=True, default=str))
     try:
@@ -135,5 +135,5 @@ def _id(found: dict, at: datetime, scope: Scope) -> UUID:
             return own
     except ValueError:
         pass
-    seed = sha256(f"{scope.project_id}/{text}".encode()).digest()
+    seed = sha256(f"{caller.project_id}/{text}".encode()).digest()
     return ids.uuid7(at, random=int.from_bytes(seed[:8]))

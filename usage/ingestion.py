@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from llmring_site.errors import DomainError
-from llmring_site.scoping import Scope
+from core.errors import DomainError
+from core.scoping import Caller
 from usage import rows, statement
 from usage.entries import LogEntry
 from usage.models import UsageLog
@@ -30,18 +30,18 @@ class EventReused(DomainError):
         super().__init__(f"{what} was used before for a different request")
 
 
-def log(entry: LogEntry, scope: Scope, *, idempotency_key: str | None = None) -> Row:
+def log(entry: LogEntry, caller: Caller, *, idempotency_key: str | None = None) -> Row:
     """Store one log durably and return its row; for a retry, the row stored the first time.
 
     Raises EventReused, DatabaseUnavailable.
     """
     if idempotency_key is None:
-        row = rows.make(entry, scope)
+        row = rows.make(entry, caller)
         writer.write(row)
         return row
     row = rows.make(
         entry,
-        scope,
+        caller,
         event_id=idempotency_key,
         fingerprint=rows.fingerprint(canonical(entry)),
     )

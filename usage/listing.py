@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from llmring_site import ids
-from llmring_site.scoping import Scope
+from core import ids
+from core.scoping import Caller
 from usage.models import UsageLog
 from usage.windows import Window
 
@@ -41,7 +41,7 @@ _CHUNK = 2_000  # rows of an export read at a time
 
 
 def page(
-    scope: Scope,
+    caller: Caller,
     window: Window,
     labels: dict[str, str],
     *,
@@ -73,7 +73,7 @@ def page(
             sql,
             {
                 **labels,
-                "project": scope.project_id,
+                "project": caller.project_id,
                 "start": ids.lowest(window.start),
                 "before": before,
                 "limit": limit,
@@ -93,13 +93,13 @@ EXPORTED = {
 }
 
 
-def stream(scope: Scope, window: Window, labels: dict[str, str]) -> Iterator[list[dict]]:
+def stream(caller: Caller, window: Window, labels: dict[str, str]) -> Iterator[list[dict]]:
     """All matching logs as dicts, oldest first, in chunks.
 
     Each chunk is a query of its own, and the connection is given back before the
     chunk is: a slow reader must not hold one for as long as it reads.
     """
-    logs = UsageLog.objects.for_scope(scope).filter(id__lt=ids.lowest(window.end), **labels)
+    logs = UsageLog.objects.for_caller(caller).filter(id__lt=ids.lowest(window.end), **labels)
     last = ids.lowest(window.start)
     chunk = _chunk(logs.filter(id__gte=last))
     while chunk:

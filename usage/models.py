@@ -1,8 +1,7 @@
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
-from llmring_site.ids import uuid7
-from llmring_site.scoping import ScopedQuerySet
+from core.ids import uuid7
+from core.scoping import OwnedModel
 
 
 class CostSource(models.TextChoices):
@@ -11,7 +10,7 @@ class CostSource(models.TextChoices):
     UNPRICED = "unpriced", "unknown: no price"
 
 
-class UsageLog(models.Model):
+class UsageLog(OwnedModel):
     """One call of a model. Its id carries the time, so ranges of time are ranges of ids.
 
     Written by usage/writer.py in one statement with its share of DailyUsage;
@@ -19,8 +18,6 @@ class UsageLog(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    project_id = models.UUIDField()
-    api_key_id = models.UUIDField(help_text="Public id of the key that wrote the row.")
     created_at = models.DateTimeField()
     provider = models.CharField(max_length=50)
     model = models.CharField(max_length=255)
@@ -48,8 +45,6 @@ class UsageLog(models.Model):
     )
     metadata = models.JSONField(default=dict)
 
-    objects = ScopedQuerySet.as_manager()
-
     class Meta:
         db_table = "usage_logs"
         ordering = ["-id"]
@@ -60,8 +55,6 @@ class UsageLog(models.Model):
                 condition=models.Q(conversation_id__isnull=False),
                 name="usage_logs_conversation_id",
             ),
-            # For retention: 72 kB at ten million rows.
-            BrinIndex(fields=["created_at"], name="usage_logs_created_at"),
         ]
         constraints = [
             models.UniqueConstraint(

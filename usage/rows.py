@@ -6,9 +6,9 @@ from decimal import Decimal
 from hashlib import sha256
 from uuid import UUID
 
-from llmring_site import ids, media
-from llmring_site.fields import twelve_places
-from llmring_site.scoping import Scope
+from core import ids, media
+from core.fields import twelve_places
+from core.scoping import Caller
 from registry_proxy import pricing
 from usage.entries import LogEntry, tokens_of
 from usage.models import CostSource
@@ -37,7 +37,7 @@ class Row:
 
 def make(
     entry: LogEntry,
-    scope: Scope,
+    caller: Caller,
     *,
     at: datetime | None = None,
     id: UUID | None = None,
@@ -55,8 +55,7 @@ def make(
     text = media.dumps(
         {
             "id": id,
-            "project_id": scope.project_id,
-            "api_key_id": scope.api_key_id,
+            **caller.columns(),
             "created_at": at,
             "provider": entry.provider,
             "model": entry.model,
@@ -77,7 +76,7 @@ def make(
             "named_conversation": _named_conversation(entry),
         }
     )
-    return Row(id, scope.project_id, at, cost, source, event_id, fingerprint, text)
+    return Row(id, caller.project_id, at, cost, source, event_id, fingerprint, text)
 
 
 def _named_conversation(entry: LogEntry) -> UUID | None:

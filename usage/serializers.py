@@ -2,8 +2,8 @@
 
 from rest_framework import serializers
 
-from llmring_site import fields
-from llmring_site.serializers import QuerySerializer, Serializer
+from core import fields
+from core.serializers import QuerySerializer, Serializer
 from usage.entries import MOST, TOKEN_CLASSES, unsound_classes
 
 

@@ -13,6 +13,7 @@ _COLUMNS = {
     "id": "uuid",
     "project_id": "uuid",
     "api_key_id": "uuid",
+    "user_id": "uuid",
     "created_at": "timestamptz",
     "provider": "text",
     "model": "text",

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from django.db import connection
 
-from llmring_site import ids, media
-from llmring_site.scoping import Scope
+from core import ids, media
+from core.scoping import Caller
 from usage.windows import Window
 
 LABELS = ("provider", "model", "alias", "profile", "origin")
@@ -22,9 +22,9 @@ _PERIODS = {
 }
 
 
-def of_window(scope: Scope, window: Window, *, group_by: str, labels: dict[str, str]) -> dict:
+def of_window(caller: Caller, window: Window, *, group_by: str, labels: dict[str, str]) -> dict:
     """The body of `GET /stats`; `labels` narrows it to logs with exactly these labels."""
-    groups = _groups(scope, window, group_by, labels)
+    groups = _groups(caller, window, group_by, labels)
     return {
         "summary": _summary(groups),
         "by_day": _by_period(groups),
@@ -40,11 +40,11 @@ def of_window(scope: Scope, window: Window, *, group_by: str, labels: dict[str, 
     }
 
 
-def _groups(scope: Scope, window: Window, group_by: str, labels: dict[str, str]) -> dict:
+def _groups(caller: Caller, window: Window, group_by: str, labels: dict[str, str]) -> dict:
     """Sums by each label, by period, and by period and model; each sorted by its key."""
     groups = {name: {} for name in (*LABELS, "all", "period", "top")}
     with connection.cursor() as cursor:
-        cursor.execute(*_query(scope, window, group_by, labels))
+        cursor.execute(*_query(caller, window, group_by, labels))
         for kind, period, name, *sums in cursor:
             key = (period, name) if kind == "top" else name or period or ""
             groups[kind][key] = dict(zip(_SUMS, sums, strict=True))
@@ -56,7 +56,7 @@ _COLUMNS = ", ".join(_SUMS)
 _ADDED = ", ".join(f"sum({name}) AS {name}" for name in _SUMS)
 
 
-def _query(scope: Scope, window: Window, group_by: str, labels: dict[str, str]):
+def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]):
     first, after = _whole_days(window)
     conditions = "".join(f" AND {name} = %({name})s" for name in labels)
     period = _PERIODS[group_by]
@@ -97,7 +97,7 @@ def _query(scope: Scope, window: Window, group_by: str, labels: dict[str, str]):
     """
     return sql, {
         **labels,
-        "project": scope.project_id,
+        "project": caller.project_id,
         "first": first,
         "after": after,
         "start": ids.lowest(window.start),

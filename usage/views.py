@@ -4,7 +4,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from llmring_site.errors import InvalidInput, issue
+from core.errors import InvalidInput, issue
 from usage import answers, batches, export, ingestion, listing, queries, rows
 from usage.entries import LogEntry
 from usage.serializers import (

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from llmring_site.errors import InvalidInput, issue
+from core.errors import InvalidInput, issue
 
 _DEFAULT = timedelta(days=30)
 _MOMENT = timedelta(microseconds=1)

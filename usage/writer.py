@@ -1,6 +1,6 @@
-"""The writer of usage logs (llmring_site/group_commit.py)."""
+"""The writer of usage logs (core/database/group_commit.py)."""
 
-from llmring_site.group_commit import Execute, GroupWriter
+from core.database.group_commit import Execute, GroupWriter
 from usage import statement
 from usage.rows import Row
 

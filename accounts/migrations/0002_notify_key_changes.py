@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
     """Any change of a key, by whatever program, reaches every worker (accounts/keyring.py)."""
 
-    dependencies = [("accounts", "0001_initial")]
+    dependencies = [("accounts", "0001_schema")]
     operations = [
         migrations.RunSQL(
             """

@@ -7,8 +7,8 @@ import time
 import orjson
 import requests
 
-from llmring_site import egress
-from llmring_site.secrets import Sealed
+from core import egress
+from core.secrets import Sealed
 from mcp import credentials
 from mcp.client.errors import ProtocolViolation, Refused
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import orjson
 import requests
 
-from llmring_site.time_limits import remaining
+from core.egress.deadlines import remaining
 from mcp.client import wire
 from mcp.client.errors import McpError, ProtocolViolation, TimedOut, Unreachable
 from mcp.client.notices import in_background

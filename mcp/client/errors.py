@@ -14,8 +14,8 @@ from http.client import HTTPException
 
 import requests
 
-from llmring_site import egress
-from llmring_site.secrets import SecretUnreadable
+from core import egress
+from core.secrets import SecretUnreadable
 
 
 class McpError(Exception):

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from llmring_site import egress
+from core import egress
 from mcp.client.auth import Credentials
 from mcp.client.errors import ProtocolViolation, Refused, translated
 from mcp.targets import origin

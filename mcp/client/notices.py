@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from llmring_site import egress
+from core import egress
 from mcp.client.errors import McpError
 
 COURTESY_SECONDS = 2

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from llmring_site.secrets import Sealed
+from core.secrets import Sealed
 from mcp import targets
 from mcp.client import sse, stdio, wire
 from mcp.client.auth import Credentials

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from llmring_site import egress
-from llmring_site.errors import DomainError
-from llmring_site.time_limits import remaining
+from core import egress
+from core.egress.deadlines import remaining
+from core.errors import DomainError
 from mcp.client import wire
 from mcp.client.duplex import Duplex
 from mcp.client.errors import (

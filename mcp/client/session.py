@@ -9,7 +9,7 @@ from typing import Protocol
 
 import orjson
 
-from llmring_site.time_limits import remaining
+from core.egress.deadlines import remaining
 from mcp.client import wire
 from mcp.client.errors import ProtocolViolation, Refused, RpcError
 from mcp.client.streamable import SessionGone

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 import requests
 
-from llmring_site import egress
+from core import egress
 from mcp.client.duplex import Duplex
 from mcp.client.errors import HttpError, McpError, ProtocolViolation, Unreachable, translated
 from mcp.client.events import Event, events

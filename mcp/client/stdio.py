@@ -12,7 +12,7 @@ from multiprocessing.util import Finalize
 
 import requests
 
-from llmring_site.time_limits import remaining
+from core.egress.deadlines import remaining
 from mcp.client.duplex import Duplex
 from mcp.client.errors import ProtocolViolation, Refused, TimedOut, Unreachable
 from mcp.client.http import MAX_BYTES

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import orjson
 import requests
 
-from llmring_site import egress
-from llmring_site.time_limits import remaining
+from core import egress
+from core.egress.deadlines import remaining
 from mcp.client import wire
 from mcp.client.errors import HttpError, McpError, ProtocolViolation, TimedOut
 from mcp.client.events import Event, events

@@ -1,5 +1,4 @@
-from django.contrib.auth.models import User
-
+from accounts.models import User
 from tests.aliases.test_aliases import bind
 
 LIST = "/admin/aliases/aliasbinding/"

@@ -161,15 +161,15 @@ def test_receipt_hook_sees_the_call_and_is_answered(api, monkeypatch):
     """Contract decision O8; the receipts app fills the hook."""
     seen = []
 
-    def issue(call, scope):
-        seen.append((call, scope))
+    def issue(call, caller):
+        seen.append((call, caller))
         return {"receipt_id": "rcpt_1", "signature": "s"}
 
     monkeypatch.setattr(hooks, "issue_receipt", issue)
     reply = log(api, input_cost=0.1, output_cost=0.15, lock_digest="d")
     assert reply["receipt"] == {"receipt_id": "rcpt_1", "signature": "s"}
-    ((call, scope),) = seen
-    assert scope.project_id == api.project.id
+    ((call, caller),) = seen
+    assert caller.project_id == api.project.id
     assert (str(call.conversation_id), str(call.message_id)) == (
         reply["conversation_id"],
         reply["message_id"],
@@ -180,7 +180,7 @@ def test_receipt_hook_sees_the_call_and_is_answered(api, monkeypatch):
 
 
 def test_failing_receipt_stores_nothing(api, monkeypatch):
-    def fail(call, scope):
+    def fail(call, caller):
         raise RuntimeError("no key")
 
     monkeypatch.setattr(hooks, "issue_receipt", fail)

@@ -1,8 +1,9 @@
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
 from mcp import catalogue
 from mcp.models import Server, Tool
 from tests.mcp.peers.scripted import hang, scripted

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from llmring_site.secrets import Sealed
+from core.secrets import Sealed
 from mcp import credentials
 from mcp.models import Server
 from tests.mcp.conftest import SERVER

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from llmring_site.errors import InvalidInput
+from core.errors import InvalidInput
 from mcp.input_check import check
 
 DOUBLING = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(60)}

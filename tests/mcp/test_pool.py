@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmring_site.ids import uuid7
+from core.ids import uuid7
 from mcp.client import pool as pools
 from mcp.client.duplex import Duplex
 from mcp.client.errors import HttpError

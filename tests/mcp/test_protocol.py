@@ -5,8 +5,8 @@ import threading
 import pytest
 from mcp_types import methods
 
-from llmring_site.ids import uuid7
-from llmring_site.secrets import Sealed
+from core.ids import uuid7
+from core.secrets import Sealed
 from mcp.client import notices
 from mcp.client.opening import Target, open_session
 from mcp.client.pool import Pool

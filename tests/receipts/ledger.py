@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from llmring_site.ids import uuid7
+from core.ids import uuid7
 from usage.models import UsageLog
 
 

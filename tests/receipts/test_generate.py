@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from llmring_site.ids import uuid7
+from core.ids import uuid7
 from receipts import batch, verification
 from receipts.canonical import canonical
 from receipts.models import Receipt, ReceiptLog

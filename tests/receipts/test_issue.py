@@ -24,7 +24,7 @@ FLAT_DRAFT = {
 def issue(request, api, signing):
     """Issues both ways; the fast lane leaves requests of browsers to the other."""
     extra = {"HTTP_ORIGIN": "http://localhost:5173"} if request.param == "ordinary way" else {}
-    api.send("POST", ISSUE, FLAT_DRAFT)  # from here on the process remembers key and scope
+    api.send("POST", ISSUE, FLAT_DRAFT)  # from here on the process remembers key and caller
 
     def issue(draft, *, expect=200):
         return api.send("POST", ISSUE, draft, expect=expect, **extra)

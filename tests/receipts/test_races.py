@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 
-from llmring_site import own_connection
+from core.database import raw_connection as own_connection
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
 from tests.receipts.ledger import log
@@ -23,11 +23,11 @@ WORKER = """
 import json, sys, django
 django.setup()
 from uuid import UUID
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 from receipts import certification
-scope = Scope(UUID(sys.argv[1]), UUID(sys.argv[2]))
+caller = Caller(UUID(sys.argv[1]), UUID(sys.argv[2]))
 try:
-    signed, count = certification.generate({"since_last_receipt": True}, scope)
+    signed, count = certification.generate({"since_last_receipt": True}, caller)
     print(json.dumps([count, signed.document["batch_summary"]["total_cost_exact"]]))
 except certification.NoLogs:
     print(json.dumps([0, "0"]))

@@ -7,7 +7,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.db import connections
 
-from llmring_site.fast_lane import FastLaneHandler
+from core.edge import EdgeHandler
+from llmring_site import edge_routes
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -28,8 +29,9 @@ class _QuietHandler(WSGIRequestHandler):
 @contextmanager
 def serving():
     """The address of the server, for as long as the block lasts."""
+    application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
     with make_server(
-        "127.0.0.1", 0, FastLaneHandler(), server_class=_Server, handler_class=_QuietHandler
+        "127.0.0.1", 0, application, server_class=_Server, handler_class=_QuietHandler
     ) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -4,10 +4,9 @@ import re
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.urls import reverse
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 from tests.client import ApiClient
 from tests.usage.test_log import CALL
 

@@ -7,8 +7,8 @@ from itertools import repeat
 import pytest
 import requests
 
-from llmring_site import egress
-from llmring_site.addresses import is_permitted
+from core import egress
+from core.egress.addresses import is_permitted
 from tests.site.loopback import answer, listening, request_of
 
 METADATA = [

@@ -8,12 +8,12 @@ import sys
 import psutil
 import pytest
 
-from llmring_site.embedded import EmbeddedPostgres
+from core.database.embedded import EmbeddedPostgres
 
 USER = """
 import sys
 from pathlib import Path
-from llmring_site.embedded import EmbeddedPostgres
+from core.database.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start(max_connections=20)
 with server._connect("llmring") as connection:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from llmring_site import ids
+from core import ids
 
 
 def test_example_of_the_rfc_is_read_and_bounded():

@@ -4,9 +4,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
+from core.ids import uuid7
+from core.secrets import Sealed, SecretUnreadable
 from llmring_site import env
-from llmring_site.ids import uuid7
-from llmring_site.secrets import Sealed, SecretUnreadable
 from mcp.models import Server
 
 OLD, NEW = "old " * 10, "new " * 10

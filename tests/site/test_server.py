@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from llmring_site.embedded import EmbeddedPostgres
+from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
 from tests.server import Server
 from tests.usage.test_log import CALL

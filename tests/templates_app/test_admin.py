@@ -1,6 +1,6 @@
 import pytest
-from django.contrib.auth.models import User
 
+from accounts.models import User
 from templates_app.models import ConversationTemplate
 from tests.templates_app.test_templates import PATH, make
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 import psycopg
 from django.db import connection
 
-from llmring_site.group_commit import GroupWriter
-from llmring_site.scoping import Scope
+from core.database.group_commit import GroupWriter
+from core.scoping import Caller
 from usage import rows, statement
 from usage.entries import LogEntry
 from usage.models import DailyUsage, UsageLog
@@ -19,8 +19,8 @@ def entry(**members) -> LogEntry:
     return LogEntry(provider="p", model="m", input_tokens=2, output_tokens=1, **members)
 
 
-def scope_of(api) -> Scope:
-    return Scope(project_id=api.project.id, api_key_id=api.api_key_id)
+def caller_of(api) -> Caller:
+    return Caller(project_id=api.project.id, api_key_id=api.api_key_id)
 
 
 def with_writer(work):
@@ -32,7 +32,7 @@ def with_writer(work):
 
 
 def test_parallel_rows_are_all_stored_and_summed(api):
-    made = [rows.make(entry(), scope_of(api)) for _ in range(400)]
+    made = [rows.make(entry(), caller_of(api)) for _ in range(400)]
 
     def write_all(writer):
         with ThreadPoolExecutor(32) as pool:
@@ -45,7 +45,7 @@ def test_parallel_rows_are_all_stored_and_summed(api):
 
 
 def test_event_repeated_by_parallel_requests_is_stored_once(api):
-    made = [rows.make(entry(), scope_of(api), event_id="e", fingerprint="f") for _ in range(32)]
+    made = [rows.make(entry(), caller_of(api), event_id="e", fingerprint="f") for _ in range(32)]
 
     def write_all(writer):
         with ThreadPoolExecutor(32) as pool:
@@ -57,8 +57,8 @@ def test_event_repeated_by_parallel_requests_is_stored_once(api):
 
 def test_row_that_the_database_refuses_fails_alone(api):
     """Validation lets no such row through; this is the net below it."""
-    good = [rows.make(entry(), scope_of(api)) for _ in range(20)]
-    bad = rows.make(entry(profile="p" * 65), scope_of(api))
+    good = [rows.make(entry(), caller_of(api)) for _ in range(20)]
+    bad = rows.make(entry(profile="p" * 65), caller_of(api))
 
     def write_all(writer):
         with ThreadPoolExecutor(21) as pool:
@@ -72,7 +72,7 @@ def test_row_that_the_database_refuses_fails_alone(api):
 
 
 def test_statement_repeated_after_a_lost_connection_changes_nothing(api):
-    row = rows.make(entry(), scope_of(api))
+    row = rows.make(entry(), caller_of(api))
     with connection.cursor() as cursor:
         for new in (1, 0):
             cursor.execute(statement.INSERT, statement.parameters([row.text]))
@@ -82,11 +82,11 @@ def test_statement_repeated_after_a_lost_connection_changes_nothing(api):
 
 def test_writer_survives_the_loss_of_its_connection(api):
     def story(writer):
-        writer.write(rows.make(entry(), scope_of(api)))
+        writer.write(rows.make(entry(), caller_of(api)))
         pid = writer._connection.info.backend_pid
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-        return writer.write(rows.make(entry(), scope_of(api)))
+        return writer.write(rows.make(entry(), caller_of(api)))
 
     assert with_writer(story)
     assert UsageLog.objects.count() == 2

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from accounts.models import ApiKey, Project
-from llmring_site.scoping import Scope
+from core.scoping import Caller
 from usage import imports, ingestion
 
 _CHUNK = 2_000  # rows stored in one transaction
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, file, project, format, **options) -> None:
-        importer = imports.Importer(_scope(project) if project else None)
+        importer = imports.Importer(_caller(project) if project else None)
         format = format or ("csv" if file.suffix == ".csv" else "ndjson")
         read = imports.read_csv if format == "csv" else imports.read_ndjson
         stored = known = bad = 0
@@ -62,11 +62,11 @@ def _lines(source, progress, task):
         yield line
 
 
-def _scope(name: str) -> Scope:
+def _caller(name: str) -> Caller:
     project = Project.objects.named(name)
     if project is None:
         raise CommandError(f"There is no project {name}.")
     key = ApiKey.objects.filter(project=project).order_by("id").first()
     if key is None:
         key, _ = ApiKey.issue(project, name="import")
-    return Scope(project_id=project.id, api_key_id=key.id)
+    return Caller(project_id=project.id, api_key_id=key.id)

@@ -22,8 +22,8 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 
-from llmring_site import media, request_ids
-from llmring_site.errors import DATABASE_AWAY, DatabaseUnavailable, DomainError
+from core import media, request_ids
+from core.errors import DATABASE_AWAY, DatabaseUnavailable, DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Answer:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
-FastView = Callable[[dict], Answer | None]
+EdgeView = Callable[[dict], Answer | None]
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _COMMON = [
@@ -47,40 +47,6 @@ _COMMON = [
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 ]
-
-
-def routes() -> dict[tuple[str, str], FastView]:
-    """Method and path of every route with a fast way; both spellings of the path."""
-    from conversations import fast as conversations
-    from receipts import fast as receipts
-    from registry_proxy.fast import registry
-    from usage import fast as usage
-
-    named = {
-        ("POST", "/api/v1/log"): usage.log,
-        ("GET", "/api/v1/logs"): usage.logs,
-        ("GET", "/api/v1/stats"): usage.stats,
-        ("POST", "/api/v1/receipts/issue"): receipts.issue,
-        ("POST", "/api/v1/receipts/verify"): receipts.verify,
-        ("GET", "/registry"): registry,
-        ("GET", "/registry.json"): registry,
-    }
-    for prefix in ("", "/api/v1"):
-        named["POST", f"{prefix}/conversations"] = conversations.create
-        named["POST", f"{prefix}/conversations/log"] = conversations.log
-    return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
-
-
-def patterns() -> list[tuple[str, re.Pattern, FastView]]:
-    """Method, path and view of the routes with an id in their path, which is passed on."""
-    from conversations import fast as conversations
-
-    one = r"(?:/api/v1)?/conversations/([0-9a-f-]{36})"
-    return [
-        ("GET", re.compile(rf"{one}/?"), conversations.opened),
-        ("POST", re.compile(rf"{one}/messages/?"), conversations.append),
-        ("POST", re.compile(rf"{one}/messages/batch/?"), conversations.append_batch),
-    ]
 
 
 def body_of(environ: dict) -> bytes | None:
@@ -103,14 +69,20 @@ def borrowed_connection() -> Iterator[None]:
             connection.close()
 
 
-class FastLane:
+class Edge:
     """Mixed into a handler: `answer(environ)` before everything else."""
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        routes: dict[tuple[str, str], EdgeView],
+        patterns: list[tuple[str, re.Pattern, EdgeView]],
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         # HSTS is Django's to add; behind TLS the routes' security headers are the same otherwise.
-        self._routes = routes()
-        self._patterns = patterns()
+        self._routes = routes
+        self._patterns = patterns
 
     def answer(self, environ: dict) -> tuple[str, list[tuple[str, str]], bytes] | None:
         """Status line, headers and body, or None for the ordinary way."""
@@ -140,7 +112,7 @@ class FastLane:
         ]
         return _REASONS[answer.status], headers, answer.body
 
-    def _view(self, method: str, path: str) -> FastView | None:
+    def _view(self, method: str, path: str) -> EdgeView | None:
         if view := self._routes.get((method, path)):
             return view
         for own_method, pattern, view in self._patterns:
@@ -159,7 +131,7 @@ def _failure(error: DomainError) -> Answer:
     )
 
 
-class FastLaneHandler(FastLane, WSGIHandler):
+class EdgeHandler(Edge, WSGIHandler):
     """Django's WSGI application with the fast lane before it."""
 
     def __call__(self, environ, start_response):

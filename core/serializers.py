@@ -9,8 +9,8 @@ from django.db import models
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
-from llmring_site import fields
-from llmring_site.errors import InvalidInput, issue
+from core import fields
+from core.errors import InvalidInput, issue
 
 # DRF's codes in the contract's words; what is not listed is passed on as it is.
 _TYPES = {

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
-from llmring_site import env
-from llmring_site.embedded import DATABASE, USER, EmbeddedPostgres
+from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
 # Each worker keeps three connections outside the pool: those that write usage
 # logs and new conversations, and the one that listens for revoked keys.
@@ -29,11 +29,10 @@ def database_settings(
     """
     share = connections // workers
     if share <= OWN_CONNECTIONS:
-        raise env.refused(
-            "LLMRING_DATABASE_POOL_SIZE",
-            f"such that, with the overflow, each of the {workers} workers gets "
-            f"{OWN_CONNECTIONS + 1} connections or more",
-            str(connections),
+        raise ImproperlyConfigured(
+            "LLMRING_DATABASE_POOL_SIZE must be such that, with the overflow, each of the "
+            f"{workers} workers gets {OWN_CONNECTIONS + 1} connections or more, "
+            f"got {str(connections)!r}."
         )
     target = _parse(url) if url else _embedded(data_dir)
     options = {name: value for name, value in target.items() if name not in _IN_DJANGO}
@@ -58,16 +57,23 @@ def database_settings(
 
 
 def _parse(url: str) -> dict[str, str]:
-    accepted = "an address such as postgresql://user:password@host:5432/database"
     if not url.startswith(("postgresql://", "postgres://")):
-        raise env.refused("LLMRING_DATABASE_URL", accepted)
+        raise _invalid_url()
     try:
         target = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise env.refused("LLMRING_DATABASE_URL", accepted) from None
+        raise _invalid_url() from None
     if "dbname" not in target:
-        raise env.refused("LLMRING_DATABASE_URL", f"{accepted} (the database is missing)")
+        raise _invalid_url(" (the database is missing)")
     return target
+
+
+def _invalid_url(reason: str = "") -> ImproperlyConfigured:
+    # The value may hold a password: it is not repeated.
+    return ImproperlyConfigured(
+        "LLMRING_DATABASE_URL must be an address such as "
+        f"postgresql://user:password@host:5432/database{reason}."
+    )
 
 
 def _embedded(data_dir: Path) -> dict[str, str]:

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from structlog.contextvars import bound_contextvars
 
-from llmring_site import request_ids
-from llmring_site.errors import BodyTooLarge
+from core import request_ids
+from core.errors import BodyTooLarge
 
 access = logging.getLogger("llmring.access")
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import connection
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
-from llmring_site import startup
-from llmring_site.embedded import EmbeddedDatabaseError
+from core.database import embedded
+from core.database.embedded import EmbeddedDatabaseError
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
 _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
@@ -29,7 +29,7 @@ def connect() -> psycopg.Connection:
         if settings.DATABASE_URL:
             raise
     try:
-        startup.use_database()
+        embedded.ensure_running()
     except EmbeddedDatabaseError as error:
         raise psycopg.OperationalError(str(error)) from error
     return psycopg.connect(**parameters, autocommit=True)

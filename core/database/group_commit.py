@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
-from llmring_site import own_connection
-from llmring_site.errors import DatabaseUnavailable
+from core.database import raw_connection as own_connection
+from core.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from django.conf import settings
 from django.db import models
 from nacl.secret import SecretBox
 
-from llmring_site import secret_key
-from llmring_site.errors import DomainError
+from core import key_files as secret_key
+from core.errors import DomainError
 
 _FORM = "s1"
 

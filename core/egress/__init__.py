@@ -30,8 +30,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from llmring_site.addresses import is_permitted
-from llmring_site.time_limits import LimitedResponse, remaining, time_limit
+from core.egress.addresses import is_permitted
+from core.egress.deadlines import LimitedResponse, remaining, time_limit
 
 __all__ = ["ForbiddenAddress", "TooLarge", "check_host", "pieces", "read", "session", "time_limit"]
 

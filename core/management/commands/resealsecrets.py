@@ -1,7 +1,7 @@
 from django.apps import apps
 from django.core.management.base import BaseCommand
 
-from llmring_site.secrets import Sealed, SealedField, SecretUnreadable
+from core.secrets import Sealed, SealedField, SecretUnreadable
 
 
 class Command(BaseCommand):

@@ -220,6 +220,24 @@ class EmbeddedPostgres:
             process.wait(_STOP_SECONDS)
 
 
+_running: EmbeddedPostgres | None = None
+
+
+def ensure_running() -> None:
+    """Run the embedded PostgreSQL for as long as this process lives, if the settings use it.
+
+    Called again, start one that has crashed since.
+    """
+    global _running
+    from django.conf import settings
+
+    if not settings.DATABASE_URL:
+        _running = _running or EmbeddedPostgres(settings.DATA_DIR)
+        connections = settings.DATABASE_POOL_SIZE + settings.DATABASE_POOL_OVERFLOW
+        # As much again for commands and other processes that share it.
+        _running.start(max_connections=max(100, 2 * connections + 10))
+
+
 def _works_in(directory: Path) -> Iterator[psutil.Process]:
     """The processes whose working directory it is, as PostgreSQL's have theirs."""
     for process in psutil.process_iter():

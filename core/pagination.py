@@ -1,7 +1,7 @@
 """Bare arrays by limit and offset, without counting (docs/http-contract.md, "Lists")."""
 
-from llmring_site import fields
-from llmring_site.serializers import QuerySerializer
+from core import fields
+from core.serializers import QuerySerializer
 
 
 def page_query(*, default: int, maximum: int) -> type[QuerySerializer]:

@@ -3,17 +3,12 @@
 import json
 from uuid import UUID
 
-from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
 from django.db.models import Q
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 
-from llmring_site.timeline import TimelineChangeList
+from core.timeline import TimelineChangeList
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -70,19 +65,3 @@ def pretty_json(value: object) -> str:
     """The value as indented JSON, for a read-only field."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     return format_html('<pre style="white-space: pre-wrap">{}</pre>', text)
-
-
-admin.site.unregister(User)
-admin.site.unregister(Group)
-
-
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass

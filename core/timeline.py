@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from unfold.views import ChangeList
 
-from llmring_site import ids
+from core import ids
 
 # More days than a month's page can show; also bounds a hierarchy of all years.
 _MOST_PERIODS = 100

@@ -1,22 +1,5 @@
 """What the OpenAPI document says beyond what drf-spectacular finds out by itself."""
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-
-
-class ApiKeyScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.ApiKeyAuthentication"
-    name = ["ApiKey", "ProjectKey", "Bearer"]
-
-    def get_security_definition(self, auto_schema):
-        return [
-            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            {"type": "apiKey", "in": "header", "name": "X-Project-Key"},
-            {"type": "http", "scheme": "bearer"},
-        ]
-
-    def get_security_requirement(self, auto_schema):
-        return [{name: []} for name in self.name]  # any one of them
-
 
 def without_trailing_slashes(result, generator, request, public):
     """Both spellings of every path are served; the document shows the shorter one."""

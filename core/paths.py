@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from llmring_site.errors import InvalidInput, issue
+from core.errors import InvalidInput, issue
 
 
 def uuid_in_path(text: str, name: str) -> UUID:

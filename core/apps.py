@@ -1,0 +1,18 @@
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.db import connections
+from django.db.models.signals import pre_migrate
+
+
+class CoreConfig(AppConfig):
+    name = "core"
+
+    def ready(self) -> None:
+        # Sent by apps with models only, and once is enough: any one of them will do.
+        pre_migrate.connect(_create_first_schema, sender=apps.get_app_config("contenttypes"))
+
+
+def _create_first_schema(using: str, **kwargs) -> None:
+    """Create the schema that holds Django's own table of migrations, before that table."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {settings.DATABASE_SCHEMA}")

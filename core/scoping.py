@@ -1,0 +1,47 @@
+"""Whose rows a request sees and makes.
+
+A row of another project is not in the queryset, hence 404.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import models
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: the project it is for, and the key or the person behind it."""
+
+    project_id: UUID
+    api_key_id: UUID | None = None
+    user_id: UUID | None = None
+
+    def columns(self) -> dict[str, UUID | None]:
+        """Return the column values that are stamped on new rows."""
+        return {
+            "project_id": self.project_id,
+            "api_key_id": self.api_key_id,
+            "user_id": self.user_id,
+        }
+
+
+class ScopedQuerySet(models.QuerySet):
+    def for_caller(self, caller: Caller):
+        """Return the rows of the caller's project, whoever wrote them."""
+        return self.filter(project_id=caller.project_id)
+
+
+class OwnedModel(models.Model):
+    """A row of a project. It names the key or the person that made it."""
+
+    project_id = models.UUIDField()
+    api_key_id = models.UUIDField(
+        null=True, help_text="Public id of the key that made the row; empty: a person did."
+    )
+    user_id = models.UUIDField(null=True, help_text="The person that made the row, if one did.")
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True

@@ -1,0 +1,39 @@
+"""The routes that are answered in front of Django (core/edge.py)."""
+
+import re
+
+from core.edge import EdgeView
+
+
+def routes() -> dict[tuple[str, str], EdgeView]:
+    """Method and path of every route with a fast way; both spellings of the path."""
+    from conversations import fast as conversations
+    from receipts import fast as receipts
+    from registry_proxy.fast import registry
+    from usage import fast as usage
+
+    named = {
+        ("POST", "/api/v1/log"): usage.log,
+        ("GET", "/api/v1/logs"): usage.logs,
+        ("GET", "/api/v1/stats"): usage.stats,
+        ("POST", "/api/v1/receipts/issue"): receipts.issue,
+        ("POST", "/api/v1/receipts/verify"): receipts.verify,
+        ("GET", "/registry"): registry,
+        ("GET", "/registry.json"): registry,
+    }
+    for prefix in ("", "/api/v1"):
+        named["POST", f"{prefix}/conversations"] = conversations.create
+        named["POST", f"{prefix}/conversations/log"] = conversations.log
+    return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
+
+
+def patterns() -> list[tuple[str, re.Pattern, EdgeView]]:
+    """Method, path and view of the routes with an id in their path, which is passed on."""
+    from conversations import fast as conversations
+
+    one = r"(?:/api/v1)?/conversations/([0-9a-f-]{36})"
+    return [
+        ("GET", re.compile(rf"{one}/?"), conversations.opened),
+        ("POST", re.compile(rf"{one}/messages/?"), conversations.append),
+        ("POST", re.compile(rf"{one}/messages/batch/?"), conversations.append_batch),
+    ]
