@@ -9,8 +9,10 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from conversations.models import Conversation
 from core import errors
 from llmring_site import views
+from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
 
@@ -29,7 +31,7 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
-    path("api/v1/", include("usage.urls")),
+    path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
     path("api/v1/", include("aliases.urls")),
     path("api/v1/", include("templates_app.urls")),
     # Clients use both prefixes, one and the same client included.
