@@ -10,6 +10,7 @@ def routes() -> dict[tuple[str, str], EdgeView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from conversations import fast as conversations
     from conversations.models import Conversation
+    from receipts import calls as receipt_calls
     from receipts import fast as receipts
     from registry_proxy.fast import registry
     from usage import fast as usage
@@ -25,9 +26,10 @@ def routes() -> dict[tuple[str, str], EdgeView]:
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }
+    log_call = partial(conversations.log, receipt_issuer=receipt_calls.issuer)
     for prefix in ("", "/api/v1"):
         named["POST", f"{prefix}/conversations"] = conversations.create
-        named["POST", f"{prefix}/conversations/log"] = conversations.log
+        named["POST", f"{prefix}/conversations/log"] = log_call
     return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
 
 
