@@ -6,10 +6,10 @@ Source: docs/http-contract.md, section "Cost".
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.fields import twelve_places
 from registry_proxy import pricing
 from registry_proxy.prices import Tokens
 from usage.models import CostSource
+from usage.schemas import METADATA_CLASSES, LogEntry
 
 
 class Cost(NamedTuple):
@@ -21,10 +21,19 @@ class Cost(NamedTuple):
 
 
 def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None) -> Cost:
-    """Return the cost of a call, rounded to twelve places. `stated` is the caller's figure."""
+    """Return the cost of a call. `stated` is the caller's figure, which wins."""
     if stated is not None:
-        return Cost(twelve_places(stated), CostSource.CALLER.value)
+        return Cost(stated, CostSource.CALLER.value)
     priced = pricing.price(provider, model, tokens)
     if priced is None:
         return Cost(None, CostSource.UNPRICED.value)
     return Cost(priced.cost, CostSource.REGISTRY.value, priced.snapshot_id)
+
+
+def tokens_of(entry: LogEntry) -> Tokens:
+    """Return the entry's tokens by the classes that are billed apart."""
+    finer: dict[str, int] = {}
+    for name in METADATA_CLASSES.keys() & entry.metadata.keys():
+        token_class = METADATA_CLASSES[name]
+        finer[token_class] = finer.get(token_class, 0) + (entry.metadata[name] or 0)
+    return Tokens(entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer)

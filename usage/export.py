@@ -9,27 +9,24 @@ from django.db.models import QuerySet
 
 from core import ids, media
 from core.scoping import Caller
-from usage.listing import MEMBERS
 from usage.models import UsageLog
-from usage.windows import Window
+from usage.schemas import ExportedLog, ExportQuery
 
 _CHUNK_ROWS = 2_000
 # The members of an exported log and the field of each.
-FIELDS = {
-    **{name: name for name in MEMBERS},
-    "logged_at": "created_at",
-    "event_id": "event_id",
-    "api_key_id": "api_key_id",
-}
+FIELDS = {name: name for name in ExportedLog.model_fields} | {"logged_at": "created_at"}
 
 
-def chunks(caller: Caller, window: Window, labels: dict[str, str]) -> Iterator[list[dict]]:
+def chunks(caller: Caller, query: ExportQuery) -> Iterator[list[dict]]:
     """Yield all matching logs, oldest first.
 
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    logs = UsageLog.objects.for_caller(caller).filter(id__lt=ids.lowest(window.end), **labels)
+    window = query.window()
+    logs = UsageLog.objects.for_caller(caller).filter(
+        id__lt=ids.lowest(window.end), **query.labels()
+    )
     chunk = _read_chunk(logs.filter(id__gte=ids.lowest(window.start)))
     while chunk:
         if not connection.in_atomic_block:
