@@ -3,22 +3,19 @@
 Files are asked for in parallel, with the validators of the copies at hand.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import requests
-import urllib3
-from django.conf import settings
 
+from core import egress
 from registry_proxy import documents
 from registry_proxy.documents import MANIFEST, WELL_KNOWN_PROVIDERS, provider_path
 
 MAX_BYTES = 4 * 2**20  # for one file; the largest one today has about 200 kB
 CONNECT_SECONDS = 3.05  # slightly more than TCP's first retransmission takes
 _PARALLEL = 4
-_CHUNK = 2**16
 
 
 class UpstreamUnavailable(Exception):
@@ -46,28 +43,17 @@ class Registry:
 
 
 def open_session() -> requests.Session:
-    """A session for calls to the public registry."""
-    session = requests.Session()
-    session.max_redirects = 3
-    session.headers["User-Agent"] = f"llmring-server/{settings.VERSION}"
-    return session
+    """Return a session for calls to the public registry, under the policy of core.egress."""
+    return egress.session(pool_size=_PARALLEL)
 
 
 class RegistryClient:
     """Fetches files from `base_url`; each one takes at most `timeout` seconds."""
 
-    def __init__(
-        self,
-        session: requests.Session,
-        *,
-        base_url: str,
-        timeout: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, session: requests.Session, *, base_url: str, timeout: float) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/") + "/"
         self._timeout = timeout
-        self._clock = clock
 
     def registry(self, known: Mapping[str, File]) -> Registry:
         """The current state, whole; `known` holds the copies at hand by path.
@@ -105,8 +91,7 @@ class RegistryClient:
         paths = sorted(paths)
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
-            # The reading of a body watches the time itself; this bounds what it cannot see,
-            # such as headers that arrive byte by byte.
+            # Each file has its own limit; this bounds the files that wait for a thread.
             fetched = pool.map(self._file, paths, map(known.get, paths), timeout=2 * self._timeout)
             return {file.path: file for file in fetched if file is not None}
         except TimeoutError as error:
@@ -115,14 +100,16 @@ class RegistryClient:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _file(self, path: str, known: File | None) -> File | None:
-        deadline = self._clock() + self._timeout
         try:
-            with self._session.get(
-                self._base_url + path,
-                headers=_conditions(known),
-                timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-                stream=True,
-            ) as response:
+            with (
+                egress.time_limit(self._timeout),
+                self._session.get(
+                    self._base_url + path,
+                    headers=_conditions(known),
+                    timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+                    stream=True,
+                ) as response,
+            ):
                 if response.status_code == 404:
                     return None
                 if response.status_code == 304 and known is not None:
@@ -131,24 +118,15 @@ class RegistryClient:
                     raise UpstreamUnavailable(f"{path}: status {response.status_code}")
                 return File(
                     path=path,
-                    body=self._body(path, response, deadline),
+                    body=egress.read(response, limit=MAX_BYTES),
                     etag=_validator(response, "ETag"),
                     last_modified=_validator(response, "Last-Modified"),
                 )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except egress.TooLarge as error:
+            raise UpstreamUnavailable(f"{path}: more than {MAX_BYTES} bytes") from error
+        except (requests.RequestException, OSError) as error:
             # Not the error's text: it holds the address, which may hold a password.
             raise UpstreamUnavailable(f"{path}: {type(error).__name__}") from error
-
-    def _body(self, path: str, response: requests.Response, deadline: float) -> bytes:
-        body = bytearray()
-        # read1 returns after each arrival: no byte-wise answer can outlast the deadline.
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise UpstreamUnavailable(f"{path}: more than {MAX_BYTES} bytes")
-            if self._clock() > deadline:
-                raise UpstreamUnavailable(f"{path}: not complete after {self._timeout} seconds")
-        return bytes(body)
 
 
 def _stored(known: Mapping[str, File]) -> list[str]:
