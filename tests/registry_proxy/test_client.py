@@ -5,7 +5,7 @@ import json
 import pytest
 
 from registry_proxy import client
-from registry_proxy.client import File, UpstreamUnavailable
+from registry_proxy.client import UpstreamFile, UpstreamUnavailable
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import StubUpstream, drip, reply
 from tests.site.loopback import listening, request_of
@@ -53,7 +53,9 @@ def test_registry_without_manifest_has_the_providers_known_so_far(upstream):
     """Mirrors without a manifest worked with the older server."""
     del upstream.files["manifest.json"]
     upstream.files["acme/models.json"] = b'{"models": {}}'
-    registry = upstream.client().registry({"acme/models.json": File("acme/models.json", b"")})
+    registry = upstream.client().registry(
+        {"acme/models.json": UpstreamFile("acme/models.json", b"")}
+    )
     assert registry.version == ""
     assert sorted(registry.documents) == ["acme", "anthropic", "google", "openai"]
 
