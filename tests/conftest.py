@@ -23,7 +23,7 @@ def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.keyring import listener
     from conversations import store
-    from usage.writer import writer
+    from usage.ledger import writer
 
     with django_db_blocker.unblock():
         listener.start()
