@@ -3,7 +3,9 @@
 Source: docs/http-contract.md, section "Logging many calls".
 """
 
+import io
 import threading
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ from rest_framework.exceptions import ParseError
 from core import memory, schemas
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
-from usage import ingestion, ledger
+from usage import csv_format, ingestion, ledger
 from usage.ingestion import EventReused, OwnedConversations
 from usage.ledger import LogRow
 from usage.schemas import LogEntry
@@ -34,12 +36,15 @@ class Batch(NamedTuple):
 
 
 def parse(body: bytes, content_type: str) -> Batch:
-    """Return the batch of a request: `{"logs": […]}`, a bare list, or NDJSON lines.
+    """Return the batch of a request: `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
 
     Raises InvalidInput when the batch as a whole is malformed or has too many items.
     """
-    if content_type.split(";", 1)[0].strip().lower() in _NDJSON:
-        items = [line for line in body.splitlines() if line.strip()]
+    media_type = content_type.split(";", 1)[0].strip().lower()
+    if media_type in _NDJSON:
+        items = [line for line in body.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
+    elif media_type == "text/csv":
+        items = list(csv_format.read(io.StringIO(schemas.decode_text(body), newline="")))
     else:
         items = _list_of(schemas.loads(body))
     if len(items) > MAX_ITEMS:
@@ -64,6 +69,8 @@ def _list_of(value: Any) -> list:
 
 
 def _entry(item: Any) -> LogEntry | InvalidInput:
+    if isinstance(item, InvalidInput):
+        return item
     try:
         value = schemas.loads(item) if isinstance(item, bytes) else item
         return schemas.validate(LogEntry, value)

@@ -20,6 +20,16 @@ class Cost(NamedTuple):
     snapshot_id: int | None = None
 
 
+def cost_of_entry(entry: LogEntry) -> Cost:
+    """Return the cost of a log; of one that was exported, what it cost."""
+    match entry.cost_source:
+        case CostSource.UNPRICED:
+            return Cost(None, CostSource.UNPRICED.value)
+        case CostSource.REGISTRY if entry.cost is not None:
+            return Cost(entry.cost, CostSource.REGISTRY.value)
+    return cost_of(entry.provider, entry.model, tokens_of(entry), stated=entry.cost)
+
+
 def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None) -> Cost:
     """Return the cost of a call. `stated` is the caller's figure, which wins."""
     if stated is not None:

@@ -1,7 +1,5 @@
 """`GET /logs/export`: all logs of a window, oldest first, as NDJSON or CSV in chunks."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
 from django.db import connection
@@ -9,6 +7,7 @@ from django.db.models import QuerySet
 
 from core import ids, media
 from core.scoping import Caller
+from usage import csv_format
 from usage.models import UsageLog
 from usage.schemas import ExportedLog, ExportQuery
 
@@ -49,25 +48,7 @@ def as_ndjson(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
         yield b"".join(media.dumps(row) + b"\n" for row in chunk)
 
 
-def as_csv(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
-    """Yield a header line, then a line for each log; metadata as JSON, absent values empty."""
-    yield (",".join(FIELDS) + "\r\n").encode()
-    for chunk in chunks:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        for row in chunk:
-            writer.writerow(_cell(value) for value in row.values())
-        yield text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    if value is None or isinstance(value, str | int):
-        return value
-    text = media.dumps(value).decode()
-    return text if isinstance(value, dict) else text.strip('"')
-
-
 FORMATS = {
     "ndjson": ("application/x-ndjson", as_ndjson),
-    "csv": ("text/csv; charset=utf-8", as_csv),
+    "csv": ("text/csv; charset=utf-8", csv_format.write),
 }

@@ -103,9 +103,7 @@ def build_row(
     """
     at = entry.timestamp or datetime.now(UTC)
     id = id or ids.uuid7(at)
-    cost = costing.cost_of(
-        entry.provider, entry.model, costing.tokens_of(entry), stated=entry.cost
-    )
+    cost = costing.cost_of_entry(entry)
     columns = {
         **{name: getattr(entry, name) for name in _COPIED},
         **caller.columns(),

@@ -23,7 +23,7 @@ from core.schemas import (
     member_error,
     text,
 )
-from usage.models import LABELS
+from usage.models import LABELS, CostSource
 from usage.windows import Window, WindowEnd, WindowStart
 
 # Members of `metadata` that count tokens of finer classes, and the class each counts.
@@ -96,6 +96,9 @@ class LogEntry(Schema):
         + ", ".join(f"`{name}`" for name in METADATA_CLASSES)
         + ".",
     )
+    cost_source: CostSource | None = Field(
+        None, description="Of an exported log, to be stored again as it was."
+    )
     event_id: text(255) | None = Field(
         None, description="Your id of the event: sent again, it is stored once."
     )
@@ -115,6 +118,16 @@ class LogEntry(Schema):
         return self
 
 
+class ImportedLog(LogEntry):
+    """A row of our export, or of the older server's table of logs."""
+
+    id: str | None = None
+    api_key_id: str | None = None
+    timestamp: Annotated[Timestamp, AfterValidator(_is_plausible)] = Field(
+        validation_alias=AliasChoices("logged_at", "created_at", "timestamp", "time")
+    )
+
+
 class LogBatch(Schema):
     """Many calls. Each item is validated by itself, and has its own result."""
 
@@ -125,7 +138,7 @@ class StoredLog(Schema):
     log_id: UUID
     cost: Number = Field(description="US dollars; 0 when no price is known.")
     timestamp: datetime
-    cost_source: Literal["caller", "registry", "unpriced"]
+    cost_source: CostSource
 
 
 class BatchResult(Schema):
