@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from core import bridge
 from core.errors import DomainError
 from core.scoping import Caller
 from usage import rows, statement
@@ -37,7 +38,7 @@ def log(entry: LogEntry, caller: Caller, *, idempotency_key: str | None = None) 
     """
     if idempotency_key is None:
         row = rows.make(entry, caller)
-        writer.write(row)
+        bridge.run(writer.write(row))
         return row
     row = rows.make(
         entry,
@@ -45,7 +46,7 @@ def log(entry: LogEntry, caller: Caller, *, idempotency_key: str | None = None) 
         event_id=idempotency_key,
         fingerprint=rows.fingerprint(canonical(entry)),
     )
-    return row if writer.write(row) else stored(row)
+    return row if bridge.run(writer.write(row)) else stored(row)
 
 
 def write_all(batch: Sequence[Row]) -> tuple[int, set[UUID]]:

@@ -5,10 +5,11 @@ from usage import statement
 from usage.rows import Row
 
 
-def store(execute: Execute, rows: list[Row]) -> list[bool]:
-    """Store the rows; of each, whether it was new. False: its event id was there already."""
-    cursor = execute(statement.INSERT, statement.parameters([row.text for row in rows]))
-    _, new_events = cursor.fetchone()
+async def store(execute: Execute, rows: list[Row]) -> list[bool]:
+    """Store the rows; return of each whether it is new. If not, its event id was there already."""
+    [(_, new_events)] = await execute(
+        statement.INSERT, statement.parameters([row.text for row in rows])
+    )
     new = set(new_events or ())
     return [row.event_id is None or row.id in new for row in rows]
 
