@@ -24,7 +24,7 @@ def _own_connections(django_db_setup, django_db_blocker):
     from accounts.keyring import listener
     from conversations import store
     from core import bridge
-    from usage.writer import writer
+    from usage.ledger import writer
 
     with django_db_blocker.unblock():
         listener.start()

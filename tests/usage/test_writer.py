@@ -9,10 +9,10 @@ from django.db import connection
 from core import bridge
 from core.database.group_commit import GroupWriter
 from core.scoping import Caller
-from usage import rows, statement
 from usage.entries import LogEntry
+from usage.ingestion import build_row
+from usage.ledger import _insert_group, insert
 from usage.models import DailyUsage, UsageLog
-from usage.writer import store
 
 
 def entry(**members) -> LogEntry:
@@ -34,7 +34,7 @@ def write_in_threads(writer, made):
 
 
 def with_writer(work):
-    writer = GroupWriter(store)
+    writer = GroupWriter(_insert_group)
     try:
         return work(writer)
     finally:
@@ -42,7 +42,7 @@ def with_writer(work):
 
 
 def test_parallel_rows_are_all_stored_and_summed(api):
-    made = [rows.make(entry(), caller_of(api)) for _ in range(400)]
+    made = [build_row(entry(), caller_of(api)) for _ in range(400)]
 
     written = with_writer(lambda writer: write_in_threads(writer, made))
     assert all(future.result() for future in written)
@@ -52,7 +52,7 @@ def test_parallel_rows_are_all_stored_and_summed(api):
 
 
 def test_event_repeated_by_parallel_requests_is_stored_once(api):
-    made = [rows.make(entry(), caller_of(api), event_id="e", fingerprint="f") for _ in range(32)]
+    made = [build_row(entry(), caller_of(api), event_id="e", fingerprint="f") for _ in range(32)]
 
     written = with_writer(lambda writer: write_in_threads(writer, made))
     assert [future.result() for future in written].count(True) == 1
@@ -61,8 +61,8 @@ def test_event_repeated_by_parallel_requests_is_stored_once(api):
 
 def test_row_that_the_database_refuses_fails_alone(api):
     """Validation lets no such row through; this is the net below it."""
-    good = [rows.make(entry(), caller_of(api)) for _ in range(20)]
-    bad = rows.make(entry(profile="p" * 65), caller_of(api))
+    good = [build_row(entry(), caller_of(api)) for _ in range(20)]
+    bad = build_row(entry(profile="p" * 65), caller_of(api))
 
     *written, failed = with_writer(lambda writer: write_in_threads(writer, [*good, bad]))
     assert [future.result() for future in written] == [True] * 20
@@ -71,17 +71,14 @@ def test_row_that_the_database_refuses_fails_alone(api):
 
 
 def test_statement_repeated_after_a_lost_connection_changes_nothing(api):
-    row = rows.make(entry(), caller_of(api))
-    with connection.cursor() as cursor:
-        for new in (1, 0):
-            cursor.execute(statement.INSERT, statement.parameters([row.text]))
-            assert cursor.fetchone()[0] == new
+    row = build_row(entry(), caller_of(api))
+    assert [insert([row])[0] for _ in range(2)] == [1, 0]
     assert (UsageLog.objects.count(), DailyUsage.objects.get().requests) == (1, 1)
 
 
 def test_writer_survives_the_loss_of_its_connection(api):
     def story(writer):
-        write(writer, rows.make(entry(), caller_of(api)))
+        write(writer, build_row(entry(), caller_of(api)))
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -89,7 +86,7 @@ def test_writer_survives_the_loss_of_its_connection(api):
                 ["%WITH incoming AS%"],
             )
             assert cursor.rowcount
-        return write(writer, rows.make(entry(), caller_of(api)))
+        return write(writer, build_row(entry(), caller_of(api)))
 
     assert with_writer(story)
     assert UsageLog.objects.count() == 2
