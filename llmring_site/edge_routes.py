@@ -12,7 +12,7 @@ def routes() -> dict[tuple[str, str], EdgeView]:
     from conversations.models import Conversation
     from receipts import calls as receipt_calls
     from receipts import fast as receipts
-    from registry_proxy.fast import registry
+    from registry_proxy.views import serve_on_edge as registry
     from usage import fast as usage
 
     named = {
