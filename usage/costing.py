@@ -30,6 +30,11 @@ def cost_of_entry(entry: LogEntry) -> Cost:
     return cost_of(entry.provider, entry.model, tokens_of(entry), stated=entry.cost)
 
 
+def is_immediate(entry: LogEntry) -> bool:
+    """Return whether the cost of a log is known without a query or a wait for upstream."""
+    return entry.cost is not None or pricing.is_loaded()
+
+
 def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None) -> Cost:
     """Return the cost of a call. `stated` is the caller's figure, which wins."""
     if stated is not None:

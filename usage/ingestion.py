@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
@@ -54,25 +55,32 @@ async def log(
 
     Raises EventReused, DatabaseUnavailable.
     """
-    conversation_id = named_conversation(entry)
-    if conversation_id is not None:
-        (conversation_id,) = await bridge.in_thread(
-            resolve_conversations, [entry], caller, owned_conversations
-        )
-    event_id = entry.event_id or idempotency_key
-    row = build_row(
-        entry,
-        caller,
-        conversation_id=conversation_id,
-        event_id=event_id,
-        fingerprint=event_fingerprint(entry) if event_id else None,
-    )
+    is_quick = named_conversation(entry) is None and costing.is_immediate(entry)
+    prepare = partial(_row_of, caller, entry, owned_conversations, idempotency_key)
+    row = prepare() if is_quick else await bridge.in_thread(prepare)
     if await writer.write(row):
         return row.reply()
     first = (await bridge.in_thread(rows_by_event, [row]))[row.event_id]
     if not first.matches_idempotent_request(row):
         raise EventReused("event_id" if entry.event_id else "Idempotency-Key")
     return first.reply()
+
+
+def _row_of(
+    caller: Caller,
+    entry: LogEntry,
+    owned_conversations: OwnedConversations,
+    idempotency_key: str | None,
+) -> LogRow:
+    (conversation_id,) = resolve_conversations([entry], caller, owned_conversations)
+    event_id = entry.event_id or idempotency_key
+    return build_row(
+        entry,
+        caller,
+        conversation_id=conversation_id,
+        event_id=event_id,
+        fingerprint=event_fingerprint(entry) if event_id else None,
+    )
 
 
 def checked_idempotency_key(header: str | None) -> str | None:

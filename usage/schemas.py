@@ -3,7 +3,8 @@
 Source: docs/http-contract.md, sections "Logging a call" to "Listing logs".
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import date as Date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -238,7 +239,7 @@ class OriginSums(Schema):
 
 
 class PeriodSums(Schema):
-    date: date = Field(description="The first day of the period.")
+    date: Date = Field(description="The first day of the period.")
     requests: int
     cost: str
     top_model: str
