@@ -22,7 +22,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.keyring import listener
-    from conversations import store
+    from conversations import storage
     from usage.writer import writer
 
     with django_db_blocker.unblock():
@@ -31,7 +31,7 @@ def _own_connections(django_db_setup, django_db_blocker):
         yield
         listener.stop()
         writer.close()
-        store.writer.close()
+        storage.writer.close()
 
 
 @pytest.fixture
