@@ -1,4 +1,4 @@
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
 
@@ -6,19 +6,18 @@ class ReceiptsConfig(AppConfig):
     name = "receipts"
 
     def ready(self) -> None:
-        from receipts import calls, keyring
+        from conversations import hooks
+        from receipts import server_keys, services
 
-        signing = keyring.configured().signing  # keys that cannot be used end the start here
+        signing = server_keys.configured().signing  # unusable keys end the start here
         post_migrate.connect(_register_key, sender=self)
-        if signing and apps.is_installed("conversations"):
-            from conversations import hooks
-
-            hooks.issue_receipt = calls.issue
+        if signing:
+            hooks.issue_receipt = services.issue_for_call
 
 
 def _register_key(plan=None, **kwargs) -> None:
-    """At every start: the key that signs from now on, so that it stays listed for good."""
-    from receipts import keyring
+    """List the signing key at every start, so that receipts it signs verify for good."""
+    from receipts import server_keys
 
     if plan is not None:  # `flush` sends the signal too, without a plan
-        keyring.register_signing_key()
+        server_keys.register_signing_key()
