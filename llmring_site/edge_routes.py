@@ -1,6 +1,7 @@
 """The routes that are answered in front of Django (core/edge.py)."""
 
 import re
+from functools import partial
 
 from core.edge import EdgeView
 
@@ -8,6 +9,7 @@ from core.edge import EdgeView
 def routes() -> dict[tuple[str, str], EdgeView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from conversations import fast as conversations
+    from receipts import call_receipts
     from receipts import fast as receipts
     from registry_proxy.fast import registry
     from usage import fast as usage
@@ -21,9 +23,10 @@ def routes() -> dict[tuple[str, str], EdgeView]:
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }
+    log_call = partial(conversations.log, receipt_issuer=call_receipts.issuer)
     for prefix in ("", "/api/v1"):
         named["POST", f"{prefix}/conversations"] = conversations.create
-        named["POST", f"{prefix}/conversations/log"] = conversations.log
+        named["POST", f"{prefix}/conversations/log"] = log_call
     return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
 
 

@@ -9,10 +9,13 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from conversations.urls import urlpatterns as conversation_urls
 from core import errors
 from llmring_site import views
+from receipts import call_receipts
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
+_CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
 urlpatterns = [
     path("", views.ServiceView.as_view(), name="service"),
@@ -33,8 +36,8 @@ urlpatterns = [
     path("api/v1/", include("aliases.urls")),
     path("api/v1/", include("templates_app.urls")),
     # Clients use both prefixes, one and the same client included.
-    path("", include("conversations.urls")),
-    path("api/v1/", include("conversations.urls")),
+    path("", include(_CONVERSATIONS)),
+    path("api/v1/", include(_CONVERSATIONS)),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),
 ]

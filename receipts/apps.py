@@ -6,13 +6,10 @@ class ReceiptsConfig(AppConfig):
     name = "receipts"
 
     def ready(self) -> None:
-        from conversations import hooks
-        from receipts import server_keys, services
+        from receipts import server_keys
 
-        signing = server_keys.configured().signing  # unusable keys end the start here
+        server_keys.configured()  # unusable keys end the start here
         post_migrate.connect(_register_key, sender=self)
-        if signing:
-            hooks.issue_receipt = services.issue_for_call
 
 
 def _register_key(plan=None, **kwargs) -> None:

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from core.errors import DomainError
 from core.ids import uuid7
 from core.scoping import Caller
-from receipts import calculations, selection, server_keys, services, summaries
+from receipts import calculations, drafts, selection, server_keys, services, summaries
+from receipts.drafts import Signed
 from receipts.selection import COLUMNS, Selection
-from receipts.services import Signed
 from receipts.summaries import Sums
 
 # Distinct names in a receipt's maps; the rest is summed under one more.
@@ -136,12 +136,12 @@ def generate(request: dict, caller: Caller) -> tuple[Signed, int]:
             raise NoLogs
         document = summaries.document(
             sums,
-            receipt_id=services.new_receipt_id(),
-            timestamp=services.format_time(now),
+            receipt_id=drafts.new_receipt_id(),
+            timestamp=drafts.format_time(now),
             description=request.get("description"),
             tags=request.get("tags"),
         )
-        signed = services.sign(document, key)
+        signed = drafts.sign(document, key)
         row = services.row_of(signed, document, key.id, caller)
         row.id = id
         row.save(force_insert=True)

@@ -13,7 +13,7 @@ from accounts.authentication import cached_caller
 from core import media
 from core.edge import Answer, body_of
 from core.errors import InvalidInput
-from receipts import server_keys, services, verification
+from receipts import drafts, server_keys, verification
 from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, form_of, parse
 
 Text = Annotated[str, msgspec.Meta(max_length=255)]
@@ -121,13 +121,13 @@ def issue(environ: dict) -> Answer | None:
     if draft is None:
         return None
     if form_of(draft) == FLAT:
-        document = services.flat_document(draft)
+        document = drafts.flat_document(draft)
     elif (draft["tokens"].get("cached_input") or 0) > draft["tokens"]["input"]:
         return None
     else:
-        document = services.nested_document(draft, draft, key.id)
+        document = drafts.nested_document(draft, draft, key.id)
     try:
-        return Answer(services.sign(document, key).text)
+        return Answer(drafts.sign(document, key).text)
     except InvalidInput:
         return None
 

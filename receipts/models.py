@@ -95,9 +95,7 @@ class ReceiptLog(models.Model):
         max_length=12, choices={"usage": "usage log", "conversation": "conversation"}
     )
     counted = models.BooleanField(help_text="Whether its numbers are in the receipt's sums.")
-    since_last = models.BooleanField(
-        help_text="Whether it took only logs that no other had."
-    )
+    since_last = models.BooleanField(help_text="Whether it took only logs that no other had.")
     certified_at = models.DateTimeField()
 
     objects = ScopedQuerySet.as_manager()

@@ -1,36 +1,21 @@
-"""Issue and store receipts: an id of a project names one document, for good.
+"""Store receipts: an id of a project names one document, for good.
 
 Source: docs/http-contract/receipts.md, section "Receipt routes".
 """
 
-import secrets
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
 
 from django.db import connection
 
-from conversations.hooks import FinishedCall
-from core.errors import DomainError, InvalidInput, issue
+from core.errors import DomainError
 from core.scoping import Caller
-from receipts import bodies, calculations, server_keys, signing, verification
-from receipts.documents import (
-    BASE_MEMBERS,
-    FLAT,
-    MAX_INTEGER,
-    NESTED,
-    NotCanonical,
-    canonical,
-    form_of,
-)
-from receipts.keys import SigningKey
-from receipts.models import Receipt, ReceiptLog
-from receipts.serializers import FlatDraft, NestedDraft, moment
-from registry_proxy.prices import Tokens
+from receipts import server_keys, verification
+from receipts.documents import BASE_MEMBERS, FLAT, NESTED, canonical, form_of
+from receipts.drafts import Signed, in_nested_form, issue_receipt
+from receipts.models import Receipt
+from receipts.serializers import moment
 
 _PLACES = Decimal(1).scaleb(-12)
-# Members of plain usage details that have a place in the nested form.
-_USAGE_DETAILS = ("input_tokens", "output_tokens", "cached_input_tokens")
 
 
 class InvalidSignature(DomainError):
@@ -47,108 +32,6 @@ class ReceiptIdTaken(DomainError):
 
     def __init__(self) -> None:
         super().__init__("A different receipt with this id is stored already")
-
-
-class Signed(NamedTuple):
-    """A signed document, and its text as it is returned and stored."""
-
-    document: dict
-    text: bytes
-
-
-def new_receipt_id() -> str:
-    return f"rcpt_{secrets.token_hex(8)}"
-
-
-def format_time(moment: datetime) -> str:
-    """Return a UTC time as receipts write it."""
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def sign(document: dict, key: SigningKey) -> Signed:
-    """Return the document with its signature. Raises InvalidInput for what JCS cannot carry."""
-    try:
-        document = {**document, "signature": signing.sign(document, key)}
-        return Signed(document, canonical(document))
-    except NotCanonical as error:
-        raise InvalidInput([issue("not_canonical", ["body"], str(error), None)]) from None
-
-
-def issue_receipt(draft: dict, place: list, key: SigningKey) -> Signed:
-    """Return the signed receipt for a draft in either form; `place` is where the body has it.
-
-    Raises InvalidInput.
-    """
-    if form_of(draft) == FLAT:
-        return sign(flat_document(bodies.checked(FlatDraft, draft, place)), key)
-    draft = in_nested_form(draft)
-    members = bodies.checked(NestedDraft, draft, place)
-    return sign(nested_document(draft, members, key.id), key)
-
-
-def flat_document(members: dict) -> dict:
-    """Return the unsigned flat document for the validated members of a draft.
-
-    It has exactly the thirteen members that every generation of clients knows.
-    """
-    return {
-        "receipt_id": members.get("receipt_id") or new_receipt_id(),
-        "timestamp": members.get("timestamp") or format_time(datetime.now(UTC)),
-        "alias": members["alias"],
-        "profile": members.get("profile") or "default",
-        "lock_digest": members.get("lock_digest") or "",
-        "provider": members["provider"],
-        "model": members["model"],
-        "prompt_tokens": members["prompt_tokens"],
-        "completion_tokens": members["completion_tokens"],
-        "total_tokens": members["total_tokens"],
-        "input_cost": members["input_cost"],
-        "output_cost": members["output_cost"],
-        "total_cost": members["total_cost"],
-    }
-
-
-def nested_document(draft: dict, members: dict, key_id: str) -> dict:
-    """Return the unsigned nested document for a draft and its validated members.
-
-    Unknown members stay as they are, stated values as they were written; an
-    amount that the server computes is decimal text.
-    """
-    cost = {
-        name: value
-        for name, value in (members.get("cost") or {}).items()
-        if value not in (None, "") or name == "calculation" and value == ""
-    }
-    if cost.get("calculation") is None or "amount" not in cost:
-        cost = calculations.complete_cost(cost, members)
-    return {
-        **{name: value for name, value in draft.items() if name != "signature"},
-        **{name: value for name, value in members.items() if value is not None},
-        "id": members.get("id") or new_receipt_id(),
-        "timestamp": members.get("timestamp") or format_time(datetime.now(UTC)),
-        "alias": members.get("alias") or "default",
-        "profile": members.get("profile") or "default",
-        "lock_digest": members.get("lock_digest") or "",
-        # Like the signature, it is the server's to set.
-        "key_id": key_id,
-        "tokens": {
-            **draft["tokens"],
-            **members["tokens"],
-            "cached_input": members["tokens"].get("cached_input") or 0,
-        },
-        "cost": {**(draft.get("cost") or {}), **cost},
-    }
-
-
-def in_nested_form(draft: dict) -> dict:
-    """Return the draft with plain usage details (`input_tokens`, a bare `cost`) in their places."""
-    if not isinstance(draft.get("cost"), dict | None):
-        draft = {**draft, "cost": {"amount": draft["cost"]}}
-    if "tokens" in draft or not draft.keys() & set(_USAGE_DETAILS):
-        return draft
-    tokens = {name.removesuffix("_tokens"): draft[name] for name in _USAGE_DETAILS if name in draft}
-    rest = {name: value for name, value in draft.items() if name not in _USAGE_DETAILS}
-    return {**rest, "tokens": tokens}
 
 
 def store_signed(document: dict, members: dict, caller: Caller) -> Receipt:
@@ -262,60 +145,3 @@ def row_of(signed: Signed, members: dict, key_id: str, caller: Caller) -> Receip
 
 def _money(amount: float | str) -> Decimal:
     return Decimal(str(amount)).quantize(_PLACES)
-
-
-def issue_for_call(call: FinishedCall, caller: Caller) -> dict | None:
-    """Store a flat receipt of a call that `POST /conversations/log` is storing, and return it.
-
-    It counts as certification of the conversation. Runs in the caller's
-    transaction, so there is never one without the other. Returns None without
-    a signing key, and for numbers that no receipt can state: the call is worth
-    more than its receipt. Source: docs/http-contract/receipts.md, "Receipts of logged calls".
-    """
-    if server_keys.configured().signing is None:
-        return None
-    input_cost, output_cost, total = _costs(call)
-    if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
-        return None
-    key = server_keys.signing_key()
-    document = flat_document(
-        {
-            "timestamp": format_time(call.at),
-            "alias": call.alias or "default",
-            "profile": call.profile,
-            "lock_digest": call.lock_digest,
-            "provider": call.provider,
-            "model": call.model,
-            "prompt_tokens": call.input_tokens,
-            "completion_tokens": call.output_tokens,
-            "total_tokens": call.input_tokens + call.output_tokens,
-            "input_cost": float(input_cost),
-            "output_cost": float(output_cost),
-            "total_cost": float(total),
-        }
-    )
-    signed = sign(document, key)
-    row = row_of(signed, document, key.id, caller)
-    insert(row)
-    ReceiptLog.objects.create(
-        project_id=caller.project_id,
-        receipt=row,
-        log_id=call.conversation_id,
-        log_type="conversation",
-        counted=True,
-        since_last=False,
-        certified_at=call.at,
-    )
-    return signed.document
-
-
-def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
-    """Return the input's part, the output's part and the whole; zero if nothing is known."""
-    total = call.cost or Decimal(0)
-    if call.input_cost is not None and call.output_cost is not None:
-        return call.input_cost, call.output_cost, total
-    tokens = Tokens(
-        call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
-    )
-    part = calculations.input_cost(total, call.provider, call.model, tokens)
-    return part, total - part, total

@@ -10,6 +10,7 @@ from core.views import PublicView
 from receipts import (
     batch,
     bodies,
+    drafts,
     examples,
     selection,
     server_keys,
@@ -157,7 +158,7 @@ class IssueView(APIView):
     )
     def post(self, request):
         draft, place = bodies.receipt_in(request.data)
-        signed = services.issue_receipt(draft, place, server_keys.signing_key())
+        signed = drafts.issue_receipt(draft, place, server_keys.signing_key())
         return Response(Fragment(signed.text))
 
 
