@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 
 from core.media import plain
-from registry_proxy import pricing, service
+from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote, Tokens
 
@@ -23,7 +23,7 @@ _STATED = "stated by the caller"
 
 def load_prices() -> None:
     """Load the registry's prices into memory, which may take network time."""
-    service.current.get()
+    pricing.load()
 
 
 def complete_cost(cost: dict, call: dict) -> dict:
@@ -68,7 +68,7 @@ def _calculation(quote: Quote, model: str, registry: str) -> str:
 def _registry_name(snapshot_id: int) -> str:
     """Return a snapshot's own name and the digest of its content: `2026.08.18 sha256:9f86…`."""
     snapshot = Snapshot.objects.get(pk=snapshot_id)
-    return f"{snapshot.dated} sha256:{snapshot.digest}"
+    return f"{snapshot.name} sha256:{snapshot.digest}"
 
 
 def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Decimal:

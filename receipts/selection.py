@@ -31,7 +31,7 @@ from core.errors import DomainError
 from core.media import number
 from core.scoping import Caller
 from receipts.models import Receipt, ReceiptLog
-from usage.listing import EXPORTED
+from usage.export import FIELDS
 from usage.models import UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -220,7 +220,7 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
     calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
-    logs = [dict(zip(EXPORTED, row, strict=True)) for row in calls.values_list(*EXPORTED.values())]
+    logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
     return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in logs}
 
 
