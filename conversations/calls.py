@@ -16,7 +16,7 @@ from conversations import privacy, services, storage
 from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
 from conversations.models import Conversation, Message
 from conversations.storage import Row
-from core import ids
+from core import bridge, ids
 from core.fields import twelve_places
 from core.scoping import Caller
 from registry_proxy import pricing
@@ -72,7 +72,8 @@ def log_call(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None
     if issue_receipt or call.metadata.conversation_id is not None:
         return _log_in_transaction(caller, call, messages, cost, issue_receipt)
     id = ids.uuid7(at)
-    storage.writer.write(storage.new_conversation(caller, _columns(call, id, at), messages))
+    new = storage.new_conversation(caller, _columns(call, id, at), messages)
+    bridge.run(storage.writer.write(new))
     return _reply(id, messages)
 
 

@@ -11,7 +11,7 @@ from conversations import payloads, privacy, storage
 from conversations.entries import ConversationEntry, MessageEntry
 from conversations.payloads import Payload
 from conversations.storage import NewConversation, Row
-from core import ids
+from core import bridge, ids
 from core.errors import DomainError
 from core.scoping import Caller
 from templates_app import using
@@ -48,7 +48,7 @@ def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
     check_tracking()
     if body.template_id is None:
         new = _new_conversation(caller, body)
-        storage.writer.write(new)
+        bridge.run(storage.writer.write(new))
         return payloads.conversation_payload(new.row)
     with transaction.atomic(), connection.cursor() as cursor:
         template = using.find(caller, body.template_id)

@@ -7,7 +7,7 @@ the conversation's row: writers to one conversation take turns, and positions fo
 order of their commits.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from conversations import privacy, search
 from conversations.entries import MessageEntry, money
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
-from core.database.group_commit import GroupWriter
+from core.database.group_commit import Execute, GroupWriter
 from core.scoping import Caller
 
 # The columns of a row by name. What is absent is null: PostgreSQL reads no more than it has to.
@@ -195,8 +195,8 @@ def insert(cursor, new: NewConversation) -> None:
     cursor.execute(*_insert_statement([new]))
 
 
-def _insert_all(execute: Callable, conversations: list[NewConversation]) -> Sequence:
-    execute(*_insert_statement(conversations, on_conflict="ON CONFLICT DO NOTHING"))
+async def _insert_all(execute: Execute, conversations: list[NewConversation]) -> Sequence:
+    await execute(*_insert_statement(conversations, on_conflict="ON CONFLICT DO NOTHING"))
     return [None] * len(conversations)
 
 

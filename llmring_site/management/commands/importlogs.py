@@ -1,0 +1,74 @@
+import itertools
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import Progress
+
+from accounts.models import ApiKey, Project
+from conversations.models import Conversation
+from core.scoping import Caller
+from usage import imports
+
+_CHUNK_ROWS = 2_000  # stored in one transaction
+
+
+class Command(BaseCommand):
+    help = (
+        "Import usage logs from NDJSON or CSV: our export, or the older server's usage_logs rows."
+    )
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--project", help="whose logs they become (name or id)")
+        parser.add_argument(
+            "--format", choices=["ndjson", "csv"], help="default: by the file's name"
+        )
+
+    def handle(self, *, file, project, format, **options) -> None:
+        importer = imports.Importer(
+            owned_conversations=Conversation.objects.owned_ids,
+            caller=_caller(project) if project else None,
+        )
+        format = format or ("csv" if file.suffix == ".csv" else "ndjson")
+        read = imports.read_csv if format == "csv" else imports.read_ndjson
+        stored = known = bad = 0
+        try:
+            source = file.open(encoding="utf-8", newline="" if format == "csv" else None)
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}") from None
+        console = Console(file=self.stderr, force_terminal=None)
+        with source, Progress(console=console) as progress:
+            task = progress.add_task(file.name, total=file.stat().st_size)
+            rows = enumerate(read(_lines(source, progress, task)), start=1)
+            while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
+                logs = []
+                for number, row in chunk:
+                    try:
+                        logs.append(importer.parse(row))
+                    except imports.BadRow as error:
+                        bad += 1
+                        progress.console.print(f"row {number} skipped: {error}", markup=False)
+                new = importer.store(logs)
+                stored += new
+                known += len(logs) - new
+        self.stdout.write(f"{stored} logs imported, {known} known already, {bad} skipped")
+        if bad:
+            raise CommandError(f"{bad} rows could not be imported", returncode=1)
+
+
+def _lines(source, progress, task):
+    """Yield the file's lines; the progress bar advances by their bytes."""
+    for line in source:
+        progress.advance(task, len(line.encode()))
+        yield line
+
+
+def _caller(name: str) -> Caller:
+    project = Project.objects.named(name)
+    if project is None:
+        raise CommandError(f"There is no project {name}.")
+    key = ApiKey.objects.filter(project=project).order_by("id").first()
+    if key is None:
+        key, _ = ApiKey.issue(project, name="import")
+    return Caller(project_id=project.id, api_key_id=key.id)

@@ -1,0 +1,109 @@
+"""`cost.calculation`: complete enough to compute the amount again, to the last digit."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from receipts import verification
+from registry_proxy.models import Snapshot
+from tests.receipts import vectors
+
+ISSUE = "/api/v1/receipts/issue"
+TOKENS = {"input": 1000, "output": 200, "cached_input": 400}
+
+
+@pytest.fixture
+def draft(signing, upstream):
+    upstream.publish()
+    return {"id": "r", "model": "openai:gpt-4o-mini", "tokens": TOKENS, "cost": {}}
+
+
+def recomputed(calculation: str) -> Decimal:
+    """The sum of the terms, as a reader of the text would do it."""
+    terms = re.findall(r"\w+ (\d+) \* ([\d.]+)", calculation.split(" = ")[0])
+    return sum(int(tokens) * Decimal(price) for tokens, price in terms) / 1_000_000
+
+
+def test_an_amount_left_to_us_comes_with_its_terms_prices_and_registry(api, draft):
+    receipt = api.send("POST", ISSUE, draft)
+    verification.verify(receipt, [vectors.KEY.public])
+    snapshot = Snapshot.objects.get()
+    assert receipt["cost"] == {
+        "amount": "0.00024",
+        "calculation": "input 600 * 0.15 + cache_read 400 * 0.075 + output 200 * 0.6 "
+        "= 240 per 1000000 = 0.00024 USD; "
+        f"openai:gpt-4o-mini in registry {snapshot.name} sha256:{snapshot.digest}",
+    }
+    assert recomputed(receipt["cost"]["calculation"]) == Decimal("0.00024")
+
+
+@pytest.mark.parametrize("cost", [None, {}, {"amount": None}, {"calculation": "mine"}])
+def test_the_amount_is_ours_whenever_none_is_stated(api, draft, cost):
+    receipt = api.send("POST", ISSUE, draft | {"cost": cost})
+    assert receipt["cost"]["amount"] == "0.00024"
+    assert "in registry" in receipt["cost"]["calculation"]
+
+
+def test_a_stated_amount_stays_with_the_registrys_beside_it(api, draft):
+    for amount in (0.005, "0.0050", 7):
+        receipt = api.send("POST", ISSUE, draft | {"cost": {"amount": amount}})
+        assert receipt["cost"]["amount"] == amount
+        calculation = receipt["cost"]["calculation"]
+        stated, _, by_registry = calculation.partition("; by the registry: ")
+        assert stated == "stated by the caller"
+        assert recomputed(by_registry) == Decimal("0.00024")
+
+
+def test_a_stated_calculation_stays(api, draft):
+    cost = {"amount": "0.005", "calculation": "flat fee"}
+    assert api.send("POST", ISSUE, draft | {"cost": cost})["cost"] == cost
+
+
+def test_without_a_price_it_says_so(api, draft):
+    receipt = api.send("POST", ISSUE, draft | {"model": "gpt-9", "provider": "openai"})
+    assert receipt["cost"] == {
+        "amount": "0",
+        "calculation": "unpriced: the registry has no price for openai:gpt-9",
+    }
+
+
+def test_no_tokens_cost_nothing(api, draft):
+    receipt = api.send("POST", ISSUE, draft | {"tokens": {"input": 0, "output": 0}})
+    assert receipt["cost"]["amount"] == "0"
+    assert receipt["cost"]["calculation"].startswith("no tokens = 0 per 1000000 = 0 USD; ")
+
+
+def test_plain_usage_details_are_enough(api, draft):
+    details = {
+        "model": "gpt-4o-mini",
+        "provider": "openai",
+        "input_tokens": 1000,
+        "output_tokens": 200,
+        "cached_input_tokens": 400,
+    }
+    receipt = api.send("POST", ISSUE, details)
+    assert (receipt["tokens"], receipt["cost"]["amount"]) == (TOKENS, "0.00024")
+    assert receipt["id"].startswith("rcpt_") and "input_tokens" not in receipt
+
+
+def test_a_batch_splits_its_cost_by_the_registrys_prices(api, draft):
+    """1000 and 200 tokens at 0.15 and 0.6 dollars: prompts make 0.00015 of 0.00027."""
+    for _ in range(2):
+        api.send(
+            "POST",
+            "/api/v1/log",
+            {
+                "provider": "openai",
+                "model": "gpt-4o-mini",
+                "input_tokens": 1000,
+                "output_tokens": 200,
+            },
+        )
+    body = {"since_last_receipt": True}
+    receipt = api.send("POST", "/api/v1/receipts/generate", body)["receipt"]
+    assert (receipt["input_cost"], receipt["output_cost"], receipt["total_cost"]) == (
+        0.0003,
+        0.00024,
+        0.00054,
+    )
