@@ -21,7 +21,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 @pytest.fixture(scope="session")
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
-    from accounts.keyring import listener
+    from accounts.key_cache import listener
     from conversations import store
     from usage.ledger import writer
 
