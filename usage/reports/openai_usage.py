@@ -27,13 +27,17 @@ _COMPLETION_DETAILS = (
     "output_tokens_details",
     "output_token_details",
 )
-# Beside OpenAI's own detail: DeepSeek, Moonshot, Mistral, LiteLLM.
+# Beside the detail of OpenAI, and of LangChain: DeepSeek, Moonshot, Mistral, LiteLLM.
+_CACHE_READ_DETAILS = ("cached_tokens", "cache_read")
 _CACHE_READS = (
     "prompt_cache_hit_tokens",
     "cached_tokens",
     "num_cached_tokens",
     "cache_read_input_tokens",
 )
+
+
+_AUDIO = ("audio_tokens", "audio")
 
 
 def read_duration(usage: Members) -> Usage:
@@ -44,10 +48,11 @@ def read_duration(usage: Members) -> Usage:
 def read_chat(usage: Members, *, thinks_beside: bool) -> Usage:
     """Read `prompt_tokens` and `completion_tokens`; embeddings have no completion.
 
+    Gateways may add the names of Responses, with 0 in one of the two.
     `thinks_beside` tells that the provider may count reasoning beside the completion.
     """
-    prompt = usage.required_count("prompt_tokens")
-    completion = usage.count("completion_tokens")
+    prompt = usage.required_count("prompt_tokens", "input_tokens")
+    completion = usage.count("completion_tokens", "output_tokens")
     return _read("openai_chat", usage, prompt, completion, thinks_beside=thinks_beside)
 
 
@@ -62,16 +67,16 @@ def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_bes
     inputs, outputs = usage.part(*_PROMPT_DETAILS), usage.part(*_COMPLETION_DETAILS)
     cached = inputs.part("cached_tokens_details")
     thinking, includes_thinking = _thinking(usage, outputs, prompt, completion, thinks_beside)
-    audio, image = inputs.count("audio_tokens"), _images(inputs)
+    audio, image = inputs.count(*_AUDIO), _images(inputs)
     placement = place(
         dict(
-            cache_read=agreed_count((inputs, ("cached_tokens",)), (usage, _CACHE_READS)),
+            cache_read=agreed_count((inputs, _CACHE_READ_DETAILS), (usage, _CACHE_READS)),
             **_cache_writes(usage, inputs),
             thinking=thinking,
             audio_input=audio,
-            audio_output=outputs.count("audio_tokens"),
+            audio_output=outputs.count(*_AUDIO),
             image_input=image,
-            image_output=completion if _is_of_images(inputs, outputs) else _images(outputs),
+            image_output=completion if _is_of_images(usage, outputs) else _images(outputs),
         ),
         prompt=prompt,
         completion=completion,
@@ -91,11 +96,11 @@ def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_bes
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
     total = agreed_count(
-        (inputs, ("cache_write_tokens", "cache_creation_tokens")),
+        (inputs, ("cache_write_tokens", "cache_creation_tokens", "cache_creation")),
         (usage, ("cache_creation_input_tokens",)),
     )
     nested = inputs.part("cache_creation_token_details")  # LiteLLM
-    return split_by_lifetime(total, usage.part("cache_creation"), nested)
+    return split_by_lifetime(total, usage.part("cache_creation"), nested, inputs)
 
 
 def _images(details: Members) -> int:
@@ -103,12 +108,13 @@ def _images(details: Members) -> int:
     return details.count("image_tokens") + details.count("video_tokens")
 
 
-def _is_of_images(inputs: Members, outputs: Members) -> bool:
+def _is_of_images(usage: Members, outputs: Members) -> bool:
     """Return whether this is an image route's usage, whose whole output is a picture.
 
     Only these routes split the prompt into text and image tokens without naming
     cached ones; older models of theirs do not split the output at all.
     """
+    inputs = usage.part("input_tokens_details")
     is_split = outputs.has("text_tokens", "image_tokens", "reasoning_tokens")
     return inputs.has("image_tokens") and not inputs.has("cached_tokens") and not is_split
 
@@ -118,7 +124,8 @@ def _thinking(
 ) -> tuple[int, bool | None]:
     """Return the reasoning tokens, and whether the completion contains them if the total tells."""
     thinking = agreed_count(
-        (outputs, ("reasoning_tokens", "thinking_tokens")), (usage, ("reasoning_tokens",))
+        (outputs, ("reasoning_tokens", "thinking_tokens", "reasoning")),
+        (usage, ("reasoning_tokens",)),
     )
     surplus = usage.count("total_tokens") - prompt - completion
     if thinks_beside and not thinking and surplus > 0:

@@ -38,11 +38,11 @@ class Report(Protocol):
 
 # Their APIs count thinking beside the completion; by the names that clients use for them.
 _GOOGLE = frozenset({"google", "gemini", "google_ai_studio", "google-vertex"})
-_XAI = frozenset({"xai", "x-ai", "x_ai", "grok"})
+_OTHERS = frozenset({"xai", "x-ai", "x_ai", "grok", "perplexity"})
 
 
 def thinks_beside(report: Report) -> bool:
     """Return whether the provider is one that counts thinking beside the completion."""
     name = report.provider or report.model.replace(":", "/").partition("/")[0]
     name = name.casefold()
-    return name in _GOOGLE or name in _XAI or name.startswith("vertex")
+    return name in _GOOGLE or name in _OTHERS or name.startswith("vertex")
