@@ -50,7 +50,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.key_cache import listener
-    from conversations import store
+    from conversations import storage
     from core import bridge
     from usage.ledger import writer
 
@@ -60,7 +60,7 @@ def _own_connections(django_db_setup, django_db_blocker):
         yield
         listener.stop()
         bridge.run(writer.close())
-        bridge.run(store.writer.close())
+        bridge.run(storage.writer.close())
 
 
 @pytest.fixture
