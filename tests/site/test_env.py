@@ -56,16 +56,16 @@ def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
 def test_lists_are_comma_separated_or_json(monkeypatch):
     for text in ("a, b", '["a", "b"]'):
         monkeypatch.setenv("X_LIST", text)
-        assert env.listed("X_LIST") == ["a", "b"]
+        assert env.string_list("X_LIST") == ["a", "b"]
     monkeypatch.setenv("X_LIST", '[{"a": 1}]')
     with pytest.raises(ImproperlyConfigured, match="X_LIST"):
-        env.listed("X_LIST")
+        env.string_list("X_LIST")
 
 
 def test_unknown_variable_of_ours_warns(monkeypatch):
     monkeypatch.setenv("LLMRING_DATABSE_URL", "x")
     monkeypatch.setenv("LLMRING_API_KEY", "the client's")
-    (warning,) = checks.unknown_variables(None)
+    (warning,) = checks.check_unknown_variables(None)
     assert "LLMRING_DATABSE_URL" in warning.msg
 
 
