@@ -16,7 +16,7 @@ from conversations import privacy, rows, store
 from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
 from conversations.models import Conversation, Message
 from conversations.rows import NewConversation, NewMessage
-from core import ids
+from core import bridge, ids
 from core.fields import twelve_places
 from core.scoping import Caller
 from registry_proxy import pricing
@@ -72,7 +72,8 @@ def log(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> 
     if issue_receipt or call.metadata.conversation_id is not None:
         return _log_in_transaction(caller, call, messages, cost, issue_receipt)
     id = ids.uuid7(at)
-    store.writer.write(store.creation(caller, _conversation(call, id, at), messages))
+    new = store.creation(caller, _conversation(call, id, at), messages)
+    bridge.run(store.writer.write(new))
     return _reply(id, messages)
 
 

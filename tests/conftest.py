@@ -33,6 +33,7 @@ def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.keyring import listener
     from conversations import store
+    from core import bridge
     from usage.ledger import writer
 
     with django_db_blocker.unblock():
@@ -40,8 +41,8 @@ def _own_connections(django_db_setup, django_db_blocker):
         assert listener.listening.wait(10)
         yield
         listener.stop()
-        writer.close()
-        store.writer.close()
+        bridge.run(writer.close())
+        bridge.run(store.writer.close())
 
 
 @pytest.fixture

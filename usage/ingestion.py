@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from core import ids, media
+from core import bridge, ids, media
 from core.errors import DomainError
 from core.scoping import Caller
 from usage import costing
@@ -139,7 +139,7 @@ def log(
         event_id=idempotency_key,
         fingerprint=fingerprint(canonical(entry)) if idempotency_key else None,
     )
-    return row if writer.write(row) else _first_row(row)
+    return row if bridge.run(writer.write(row)) else _first_row(row)
 
 
 def _first_row(row: LogRow) -> LogRow:

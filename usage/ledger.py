@@ -92,9 +92,9 @@ def insert(rows: Sequence[LogRow]) -> tuple[int, set[UUID]]:
     return count, set(new_events or ())
 
 
-def _insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
+async def _insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Return of each row whether it was new. False: its event id was there already."""
-    _, new_events = execute(_INSERT, _parameters(rows)).fetchone()
+    [(_, new_events)] = await execute(_INSERT, _parameters(rows))
     new = set(new_events or ())
     return [row.event_id is None or row.id in new for row in rows]
 
