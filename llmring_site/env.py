@@ -205,19 +205,25 @@ def origin_of(parts: SplitResult) -> str:
 def redis_url(name: str) -> str:
     """Return an address that the Redis client accepts with all its parameters, or ""."""
     value = url(name, "", schemes=("redis", "rediss", "unix"))
-    if value:
-        import redis
+    if not value or _suits_redis(value):
+        return value
+    # Only the parameter is repeated: other parts may hold a password.
+    address, _, query = value.partition("?")
+    refused = [part for part in query.split("&") if not _suits_redis(f"{address}?{part}")]
+    accepted = "an address such as redis://:password@host:6379/0"
+    if refused:
+        accepted += f" (its parameter {refused[0].partition('=')[0]!r} is not accepted)"
+    raise invalid(name, accepted)
 
-        try:
-            redis.ConnectionPool.from_url(value).make_connection()
-        except (TypeError, ValueError, redis.RedisError) as error:
-            # Only the parameter is repeated: other parts may hold a password.
-            named = [key for key in re.findall(r"[?&]([^=&]+)=", value) if key in str(error)]
-            accepted = "an address such as redis://:password@host:6379/0"
-            if named:
-                accepted += f" (its parameter {named[0]!r} is not accepted)"
-            raise invalid(name, accepted) from None
-    return value
+
+def _suits_redis(address: str) -> bool:
+    import redis
+
+    try:
+        redis.ConnectionPool.from_url(address).make_connection()
+    except (TypeError, ValueError, redis.RedisError):
+        return False
+    return True
 
 
 def existing_path(name: str) -> str:
