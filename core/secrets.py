@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import models
 from nacl.secret import SecretBox
 
-from core import key_files as secret_key
+from core import key_files
 from core.errors import DomainError
 
 _FORM = "s1"
@@ -108,7 +108,7 @@ def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
     """By key id, the one that seals first."""
     # What was sealed before the variable was set stays readable.
     if not keys or (data_dir / "encryption_key").exists():
-        keys = (*keys, secret_key.stored(data_dir, "encryption_key"))
+        keys = (*keys, key_files.load_or_create(data_dir, "encryption_key"))
     return dict(map(_box, keys))
 
 
