@@ -108,7 +108,7 @@ def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
     """By key id, the one that seals first."""
     # What was sealed before the variable was set stays readable.
     if not keys or (data_dir / "encryption_key").exists():
-        keys = (*keys, key_files.stored(data_dir, "encryption_key"))
+        keys = (*keys, key_files.load_or_create(data_dir, "encryption_key"))
     return dict(map(_box, keys))
 
 
