@@ -17,11 +17,19 @@ from registry_proxy.representations import Representation, representation
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedSnapshot:
-    """A snapshot in memory, about two megabytes, with prices by name and the bytes to send."""
+class SnapshotPrices:
+    """The prices of a snapshot by name."""
 
     id: int
     models: ModelIndex
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSnapshot:
+    """A snapshot in memory, about two megabytes, with its prices and the bytes to send."""
+
+    id: int
+    prices: SnapshotPrices
     document: Mapping
     representation: Representation
     files: Mapping[str, Representation]
@@ -46,7 +54,7 @@ def load(snapshot_id: int) -> LoadedSnapshot:
     )
     return LoadedSnapshot(
         id=snapshot.id,
-        models=ModelIndex(document["models"]),
+        prices=SnapshotPrices(snapshot.id, ModelIndex(document["models"])),
         document=document,
         representation=representation(media.dumps(document)),
         files={path: representation(file.body) for path, file in stored.items()},
@@ -55,6 +63,16 @@ def load(snapshot_id: int) -> LoadedSnapshot:
             for provider, content in documents.items()
         },
     )
+
+
+@lru_cache(maxsize=64)
+def load_prices(snapshot_id: int) -> SnapshotPrices:
+    """Return the prices of a stored snapshot; raise Snapshot.DoesNotExist.
+
+    Two queries if they are not in memory.
+    """
+    documents = provider_documents(files(Snapshot.objects.get(pk=snapshot_id)))
+    return SnapshotPrices(snapshot_id, ModelIndex(registry_document.models(documents)))
 
 
 def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot | None:
