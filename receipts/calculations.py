@@ -14,7 +14,8 @@ from functools import lru_cache
 from core.media import plain
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
-from registry_proxy.prices import Quote, Tokens
+from registry_proxy.prices import Quote
+from registry_proxy.tokens import Tokens
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
@@ -35,16 +36,16 @@ def complete_cost(cost: dict, call: dict) -> dict:
     model, provider = call["model"], call.get("provider") or ""
     name = f"{provider}:{model}" if provider and ":" not in model else model
     counts = call["tokens"]
-    tokens = Tokens(counts["input"], counts["output"], counts.get("cached_input") or 0)
+    tokens = Tokens.from_totals(counts["input"], counts["output"], counts.get("cached_input") or 0)
     priced = pricing.price(provider, model, tokens)
     calculation = None
-    if priced:
+    if priced.quote:
         calculation = _calculation(priced.quote, name, _registry_name(priced.snapshot_id))
     if "amount" in cost:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
         return {**cost, "calculation": by_registry}
     return {
-        "amount": plain(priced.cost) if priced else "0",
+        "amount": "0" if priced.cost is None else plain(priced.cost),
         "calculation": calculation or f"unpriced: the registry has no price for {name}",
     }
 
@@ -78,7 +79,7 @@ def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Deci
     as the older server split it.
     """
     priced = pricing.price(provider, model, tokens)
-    if priced is None or not priced.cost:
+    if not priced.cost:
         return Decimal(0)
     output = sum(
         term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")

@@ -65,7 +65,7 @@ class CurrentSnapshot:
         snapshot = self.get()
         if snapshot is None:
             return None
-        snapshot_id = self._id_at(at)
+        snapshot_id = snapshot.id if at is None else self._id_at(at)
         return snapshot.prices if snapshot_id == snapshot.id else snapshots.load_prices(snapshot_id)
 
     def reset(self) -> None:
@@ -87,12 +87,9 @@ class CurrentSnapshot:
             self._timeline = list(timeline.values_list("fetched_at", "id"))
             self._snapshot = snapshot
 
-    def _id_at(self, at: datetime | None) -> int:
-        timeline = self._timeline
-        if at is None or at >= timeline[-1][0]:
-            return timeline[-1][1]
-        position = bisect_right(timeline, at, key=lambda held: held[0])
-        return timeline[max(position - 1, 0)][1]
+    def _id_at(self, at: datetime) -> int:
+        position = bisect_right(self._timeline, at, key=lambda held: held[0])
+        return self._timeline[max(position - 1, 0)][1]
 
     def _load_first(self) -> LoadedSnapshot | None:
         if self.clock() < self._retry_at:

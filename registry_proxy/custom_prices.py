@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from core.errors import DomainError
 from registry_proxy.models import CustomPrice
@@ -96,6 +97,20 @@ def save(price: CustomPrice) -> CustomPrice:
         ) from error
     current.follow()
     return price
+
+
+def overlaps(price: CustomPrice) -> bool:
+    """Return whether another price of exactly these models is valid at the same time."""
+    others = CustomPrice.objects.exclude(pk=price.pk).filter(
+        Q(valid_to=None) | Q(valid_to__gt=price.valid_from),
+        project_id=price.project_id,
+        provider__iexact=price.provider,
+        model__iexact=price.model,
+        modifier=price.modifier,
+    )
+    if price.valid_to is not None:
+        others = others.filter(valid_from__lt=price.valid_to)
+    return others.exists()
 
 
 def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:

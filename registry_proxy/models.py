@@ -232,7 +232,8 @@ class CustomPrice(models.Model):
                 violation_error_message="A price ends after it begins.",
             ),
             models.CheckConstraint(
-                condition=Q(factor=None) | Q(factor__gte=0), name="custom_prices_factor_not_negative"
+                condition=Q(factor=None) | Q(factor__gte=0),
+                name="custom_prices_factor_not_negative",
             ),
         ]
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
 from uuid import UUID
 
 from django.utils import timezone
@@ -24,7 +23,6 @@ from registry_proxy.prices import PriceMissing, Quote
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 
 _MILLION = 1_000_000
-_counts = attrgetter(*TOKEN_CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,7 @@ def price(
 
 
 def _used(tokens: Tokens, units: Mapping[str, Decimal] | None) -> dict[str, int | Decimal]:
-    counts = dict(zip(TOKEN_CLASSES, _counts(tokens), strict=True))
-    return counts | dict(units) if units else counts
+    return {**tokens.by_class(), **(units or {})}
 
 
 def _base_prices(match: Match | None, custom: CustomPrice | None, prompt: int) -> prices.Prices:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from core.fields import twelve_places
 from registry_proxy import pricing
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 from usage.models import CostSource
 
 
@@ -25,6 +25,6 @@ def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None
     if stated is not None:
         return Cost(twelve_places(stated), CostSource.CALLER.value)
     priced = pricing.price(provider, model, tokens)
-    if priced is None:
+    if priced.cost is None:
         return Cost(None, CostSource.UNPRICED.value)
     return Cost(priced.cost, CostSource.REGISTRY.value, priced.snapshot_id)

@@ -14,7 +14,7 @@ import msgspec
 
 from core import media
 from core.fields import NumberField
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 
 # The largest integer that every JSON reader, and so every receipt, keeps exactly.
 MOST = 2**53 - 1
@@ -27,7 +27,7 @@ Text255 = Annotated[str, msgspec.Meta(max_length=255)]
 
 # Members of `metadata` that count tokens of finer classes, and the class each counts.
 TOKEN_CLASSES = {
-    "cache_write_tokens": "cache_write_5m",
+    "cache_write_tokens": "cache_write",
     "cache_write_5m_tokens": "cache_write_5m",
     "cache_write_1h_tokens": "cache_write_1h",
     "thinking_tokens": "thinking",
@@ -101,4 +101,6 @@ def tokens_of(entry: LogEntry) -> Tokens:
     for name in TOKEN_CLASSES.keys() & entry.metadata.keys():
         token_class = TOKEN_CLASSES[name]
         finer[token_class] = finer.get(token_class, 0) + (entry.metadata[name] or 0)
-    return Tokens(entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer)
+    return Tokens.from_totals(
+        entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer
+    )
