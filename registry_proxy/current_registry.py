@@ -50,6 +50,13 @@ class CurrentSnapshot:
         """Return the snapshot; None as long as upstream has never been reached."""
         return self._snapshot or self._load_first()
 
+    def is_loaded(self, at: datetime | None = None) -> bool:
+        """Return whether `held_at` answers at once: no query, no wait for upstream."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return self.clock() < self._retry_at
+        return at is None or self._id_at(at) == snapshot.id
+
     def require(self) -> LoadedSnapshot:
         """Return the snapshot; raise RegistryUnavailable if there has never been one."""
         snapshot = self.get()

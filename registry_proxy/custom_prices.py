@@ -40,6 +40,10 @@ class CustomPrices:
         """Return to the state of a process that has just started."""
         self._rows: tuple[CustomPrice, ...] | None = None
 
+    @property
+    def is_loaded(self) -> bool:
+        return self._rows is not None
+
     def follow(self) -> None:
         """Load what is stored now. One query."""
         self._rows = tuple(CustomPrice.objects.all())

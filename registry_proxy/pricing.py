@@ -48,6 +48,11 @@ def load() -> None:
     custom_prices.current.follow()
 
 
+def is_loaded(at: datetime | None = None) -> bool:
+    """Return whether `price` answers at once, without a query or a wait for upstream."""
+    return current.is_loaded(at) and custom_prices.current.is_loaded
+
+
 def price(
     provider: str,
     model: str,
