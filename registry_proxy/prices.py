@@ -21,7 +21,7 @@ _PLACES = Decimal(1).scaleb(-12)
 _EXACT = Context(prec=60)
 # A dollar per token: a larger number is a mistake, not a price.
 _MAX_PRICE = 1_000_000
-_PREFIX = "dollars_per_million_tokens_"
+PRICE_PREFIX = "dollars_per_million_tokens_"
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h", "cache_write")
 
 Prices = Mapping[str, Decimal]
@@ -126,9 +126,9 @@ def scaled(prices: Prices, factor: Decimal) -> dict[str, Decimal]:
 def _stated_prices(entry: Mapping) -> dict[str, Decimal]:
     """Return the valid prices of an entry by their names without the common prefix."""
     found = {
-        name.removeprefix(_PREFIX): parse_price(value)
+        name.removeprefix(PRICE_PREFIX): parse_price(value)
         for name, value in entry.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(PRICE_PREFIX)
     }
     return {name: price for name, price in found.items() if price is not None}
 
