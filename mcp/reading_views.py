@@ -1,7 +1,7 @@
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mcp import examples, reading
+from mcp import examples, server_content
 from mcp.models import Prompt, Resource
 from mcp.routes import FAILED, NOT_FOUND, documented, in_path, row_of, rows_of
 from mcp.serializers import (
@@ -47,7 +47,7 @@ class ContentView(APIView):
     )
     def get(self, request, resource_id):
         resource = row_of(Resource, request, resource_id, "resource_id")
-        found = reading.content(resource)
+        found = server_content.read_content(resource)
         return Response(
             ContentSerializer(
                 {
@@ -98,8 +98,10 @@ class RenderView(APIView):
     )
     def post(self, request, prompt_id):
         prompt = row_of(Prompt, request, prompt_id, "prompt_id")
-        arguments = reading.arguments_in(request.data if request.body.strip() else {}, prompt)
-        rendering = reading.rendering(prompt, arguments)
+        arguments = server_content.arguments_in(
+            request.data if request.body.strip() else {}, prompt
+        )
+        rendering = server_content.render(prompt, arguments)
         return Response(
             RenderedPromptSerializer(
                 {

@@ -1,4 +1,4 @@
-"""What all routes of MCP do: describe themselves, read their input, find their row."""
+"""Shared parts of the MCP views: documentation, input, rows."""
 
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes

@@ -1,13 +1,13 @@
-"""What the MCP routes take, leniently, and what they return."""
+"""Request and response bodies of the MCP routes."""
 
 from rest_framework import serializers
 
 from core import fields
 from core.serializers import QuerySerializer, Serializer
 from mcp import credentials
-from mcp.models import INDEXED_BYTES, Prompt, Resource, Server, Tool, ToolExecution, Transport
+from mcp.models import MAX_INDEXED_BYTES, Prompt, Resource, Server, Tool, ToolExecution, Transport
 
-MOST_ITEMS = 5_000  # of one kind in one refresh
+MAX_ITEMS = 5_000  # of one kind in one refresh
 _ABSENT = {"required": False, "allow_null": True}
 
 
@@ -69,7 +69,7 @@ class ResourceItemSerializer(ItemSerializer):
     mime_type = _text(255)
 
     def validate_uri(self, uri):
-        if len(uri.encode()) > INDEXED_BYTES:
+        if len(uri.encode()) > MAX_INDEXED_BYTES:
             raise serializers.ValidationError("", code="string_too_long")
         return uri
 
@@ -92,9 +92,9 @@ class PromptItemSerializer(NamedItemSerializer):
 class RefreshSerializer(Serializer):
     """Lists that replace what is stored. Without any of them the server itself is asked."""
 
-    tools = ToolItemSerializer(many=True, max_length=MOST_ITEMS, **_ABSENT)
-    resources = ResourceItemSerializer(many=True, max_length=MOST_ITEMS, **_ABSENT)
-    prompts = PromptItemSerializer(many=True, max_length=MOST_ITEMS, **_ABSENT)
+    tools = ToolItemSerializer(many=True, max_length=MAX_ITEMS, **_ABSENT)
+    resources = ResourceItemSerializer(many=True, max_length=MAX_ITEMS, **_ABSENT)
+    prompts = PromptItemSerializer(many=True, max_length=MAX_ITEMS, **_ABSENT)
 
 
 class ToolEntrySerializer(Serializer):
@@ -115,7 +115,9 @@ class ExecutionEntrySerializer(Serializer):
 
 
 class AcceptSerializer(Serializer):
-    fingerprint = _text(64, help_text="Of the tool as you saw it: another one is not accepted.")
+    fingerprint = _text(
+        64, help_text="The fingerprint that you reviewed: another one is not accepted."
+    )
 
 
 class ServersQuery(QuerySerializer):
@@ -146,7 +148,7 @@ class ServerSerializer(serializers.ModelSerializer):
         ]
 
     def get_auth_config(self, server) -> dict | None:
-        return credentials.shown(server.auth_config)
+        return credentials.masked_config(server.auth_config)
 
 
 class ServerOfToolSerializer(serializers.ModelSerializer):

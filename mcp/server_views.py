@@ -2,7 +2,7 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mcp import examples, first_contact, refreshing, registering
+from mcp import background_refresh, examples, registration, server_refresh
 from mcp.models import Server
 from mcp.routes import FAILED, NOT_FOUND, documented, entry_of, in_path, optional_entry_of, row_of
 from mcp.serializers import (
@@ -26,8 +26,8 @@ class ServersView(APIView):
         example=examples.SERVER,
     )
     def post(self, request):
-        server = registering.register(request.auth, entry_of(request, ServerEntrySerializer))
-        first_contact.arrange(server)
+        server = registration.register(request.auth, entry_of(request, ServerEntrySerializer))
+        background_refresh.schedule(server)
         return Response(ServerSerializer(server).data)
 
     @documented(
@@ -94,13 +94,13 @@ class ServerView(APIView):
         others={404: NOT_FOUND},
     )
     def delete(self, request, server_id):
-        registering.delete(row_of(Server, request, server_id, "server_id"))
+        registration.delete(row_of(Server, request, server_id, "server_id"))
         return Response(examples.DELETED)
 
     def _change(self, request, server_id):
         server = row_of(Server, request, server_id, "server_id")
         changes = entry_of(request, ServerChangesSerializer)
-        return Response(ServerSerializer(registering.change(server, changes)).data)
+        return Response(ServerSerializer(registration.change(server, changes)).data)
 
 
 class RefreshView(APIView):
@@ -119,9 +119,9 @@ class RefreshView(APIView):
         server = row_of(Server, request, server_id, "server_id")
         given = optional_entry_of(request, RefreshSerializer)
         if any(given.get(kind) is not None for kind in ("tools", "resources", "prompts")):
-            server = refreshing.replace(server, given)
+            server = server_refresh.replace(server, given)
         else:
-            server = refreshing.refresh(server)
+            server = server_refresh.refresh(server)
         items = {
             kind: getattr(server, kind).filter(is_active=True).select_related("server")
             for kind in ("tools", "resources", "prompts")

@@ -2,8 +2,8 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mcp import examples, executing, history, registering
-from mcp.models import Origin, Server, Tool
+from mcp import examples, execution, registration
+from mcp.models import Origin, Server, Tool, ToolExecution
 from mcp.routes import NOT_FOUND, documented, entry_of, in_path, optional_entry_of, row_of, rows_of
 from mcp.serializers import (
     AcceptSerializer,
@@ -28,7 +28,7 @@ class ToolsView(APIView):
     def post(self, request):
         entry = entry_of(request, ToolEntrySerializer)
         server = row_of(Server, request, str(entry.pop("server_id")), "server_id")
-        return Response(ToolSerializer(registering.add_tool(request.auth, server, entry)).data)
+        return Response(ToolSerializer(registration.add_tool(request.auth, server, entry)).data)
 
     @documented(
         "List tools with their servers, by name",
@@ -74,17 +74,17 @@ class ExecuteView(APIView):
         entry = entry_of(request, ExecutionEntrySerializer)
         conversation_id = entry.get("conversation_id")
         if conversation_id is not None:
-            executing.check_conversation(request.auth, conversation_id)
+            execution.check_conversation(request.auth, conversation_id)
         reported = [entry.get(name) for name in ("output", "error", "duration_ms")]
         options = {"conversation_id": conversation_id}
         if all(value is None for value in reported):
-            made = executing.execute(
+            made = execution.execute(
                 request.auth, tool, entry["input"], origin=Origin.EXECUTED, **options
             )
         else:
             output, error, duration_ms = reported
-            outcome = executing.Outcome(output=output, error=error, duration_ms=duration_ms)
-            made = executing.record(
+            outcome = execution.Outcome(output=output, error=error, duration_ms=duration_ms)
+            made = execution.record(
                 request.auth, tool, entry["input"], outcome, origin=Origin.RECORDED, **options
             )
         return Response(ExecutionSerializer(made).data)
@@ -105,7 +105,7 @@ class AcceptView(APIView):
     def post(self, request, tool_id):
         tool = row_of(Tool, request, tool_id, "tool_id")
         seen = optional_entry_of(request, AcceptSerializer).get("fingerprint")
-        registering.accept(tool, seen=seen)
+        registration.accept(tool, seen=seen)
         return Response(ToolSerializer(tool).data)
 
 
@@ -120,6 +120,7 @@ class HistoryView(APIView):
     )
     def get(self, request, tool_id):
         tool = row_of(Tool, request, tool_id, "tool_id")
-        rows, cursor = history.page(tool, **HistoryQuery.read(request))
+        executions = ToolExecution.objects.for_caller(request.auth).filter(tool=tool)
+        rows, cursor = executions.page(**{"cursor": None, **HistoryQuery.read(request)})
         headers = {"X-Next-Cursor": str(cursor)} if cursor else {}
         return Response(ExecutionSerializer(rows, many=True).data, headers=headers)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from core.errors import InvalidInput
-from mcp.input_check import check
+from mcp.argument_validation import check
 
 DOUBLING = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(60)}
 EVIL = "x" * 50 + "!"  # takes some centuries to compare with (x+)+$

@@ -1,42 +1,42 @@
-"""Replacing what is stored of an MCP server by what it offers now."""
+"""Refresh the stored items of an MCP server, from the server itself or from given lists."""
 
 from django.utils import timezone
 
-from mcp import calling, catalogue
-from mcp.catalogue import Catalogue
+from mcp import item_store, server_calls
 from mcp.client.session import Session
-from mcp.models import INDEXED_BYTES, Server
+from mcp.item_store import OfferedItems
+from mcp.models import MAX_INDEXED_BYTES, Server
 
 
 def refresh(server: Server, *, only_first: bool = False) -> Server:
-    """The server as it is after it was asked for its tools, resources and prompts.
+    """Ask the server for its tools, resources and prompts, store them, and return its row.
 
-    Raises ServerFailed when it cannot be asked, NotCallable when it may not be.
+    Raise ServerFailed if it does not answer, NotCallable if it must not be called.
     """
-    calling.check_callable(server)
-    with calling.failing_as_reply(), calling.fresh_session(server) as session:
-        found, state = _ask(session)
-    return catalogue.store(server, found, only_first=only_first, **state)
+    server_calls.check_callable(server)
+    with server_calls.as_bad_gateway(), server_calls.fresh_session(server) as session:
+        items, state = _ask(session)
+    return item_store.store(server, items, only_first=only_first, **state)
 
 
 def replace(server: Server, given: dict) -> Server:
-    """The server as it is after its items were replaced by the lists given."""
-    found = Catalogue(
+    """Replace the stored items by the given lists, and return the server's row."""
+    items = OfferedItems(
         tools=_each(_given_tool, given.get("tools")),
         resources=_each(_given_resource, given.get("resources")),
         prompts=_each(dict, given.get("prompts")),
     )
-    return catalogue.store(server, found)
+    return item_store.store(server, items)
 
 
-def _ask(session: Session) -> tuple[Catalogue, dict]:
+def _ask(session: Session) -> tuple[OfferedItems, dict]:
     tools, resources, prompts = map(session.listed, ("tools", "resources", "prompts"))
-    found = Catalogue(
+    items = OfferedItems(
         tools=[tool for each in tools if (tool := _tool(each))],
         resources=[resource for each in resources if (resource := _resource(each))],
         prompts=[prompt for each in prompts if (prompt := _prompt(each))],
     )
-    return found, {
+    return items, {
         "capabilities": session.capabilities,
         "protocol_version": session.version,
         "server_info": session.server_info,
@@ -48,7 +48,7 @@ def _ask(session: Session) -> tuple[Catalogue, dict]:
 
 
 def _tool(item: dict) -> dict | None:
-    """The columns of a tool as a server lists it; None if it cannot be one."""
+    """Return the columns of a tool as the server lists it, or None for an unusable item."""
     schema = item.get("inputSchema")
     if not _is_name(item.get("name"), 255) or not isinstance(schema, dict):
         return None
@@ -87,7 +87,7 @@ def _prompt(item: dict) -> dict | None:
 
 
 def _given_tool(item: dict) -> dict:
-    columns = {name: value for name, value in item.items() if name in _GIVEN_TOOL}
+    columns = {name: value for name, value in item.items() if name in _TOOL_COLUMNS}
     schema = item.get("inputSchema")
     if schema is None:
         schema = item.get("input_schema")
@@ -96,7 +96,7 @@ def _given_tool(item: dict) -> dict:
     return {**columns, "input_schema": schema or {}}
 
 
-_GIVEN_TOOL = ("name", "title", "description", "annotations")
+_TOOL_COLUMNS = ("name", "title", "description", "annotations")
 
 
 def _given_resource(item: dict) -> dict:
@@ -110,7 +110,7 @@ def _each(convert, items: list[dict] | None) -> list[dict] | None:
 
 
 def _is_name(value: object, longest: int) -> bool:
-    if not isinstance(value, str) or len(value.encode()) > INDEXED_BYTES:
+    if not isinstance(value, str) or len(value.encode()) > MAX_INDEXED_BYTES:
         return False
     return 0 < len(value) <= longest
 

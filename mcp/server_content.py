@@ -1,4 +1,4 @@
-"""Reading resources and rendering prompts: asked of their servers each time."""
+"""Read resources and render prompts; their servers are asked each time."""
 
 from dataclasses import dataclass, field
 
@@ -6,20 +6,20 @@ import orjson
 
 from core.errors import InvalidInput, issue
 from core.fields import ObjectField
-from mcp import calling
-from mcp.models import Prompt, Resource, Server
+from mcp import server_calls
+from mcp.models import Prompt, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The parts of a resource, as MCP has them; `error` says why there are none."""
+    """The MCP contents of a resource, or the error that prevented reading them."""
 
     contents: list[dict] = field(default_factory=list)
     error: str | None = None
 
     @property
     def first(self) -> str | None:
-        """The text of the first part, or the base64 of one that is no text."""
+        """The first part's text, or its base64 if it is binary."""
         part = self.contents[0] if self.contents else {}
         return next((part[name] for name in ("text", "blob") if name in part), None)
 
@@ -30,7 +30,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """The messages of a prompt, as MCP has them; `error` says why there are none."""
+    """The MCP messages of a prompt, or the error that prevented rendering them."""
 
     messages: list[dict] = field(default_factory=list)
     description: str | None = None
@@ -38,32 +38,28 @@ class Rendering:
 
     @property
     def text(self) -> str | None:
-        """The texts of all messages, an empty line between them."""
+        """The texts of all messages, separated by empty lines."""
         if self.error is not None:
             return None
         parts = [_text(message.get("content")) for message in self.messages]
         return "\n\n".join(part for part in parts if part)
 
 
-def content(resource: Resource) -> Content:
-    """Raises ServerFailed when the server does not give it."""
+def read_content(resource: Resource) -> Content:
+    """Read the resource. Raise ServerFailed."""
     try:
-        calling.check_callable(resource.server)
-    except calling.NotCallable as refusal:
+        server_calls.check_callable(resource.server)
+    except server_calls.NotCallable as refusal:
         return Content(error=str(refusal))
-    return Content(dicts(read(resource.server, resource.uri).get("contents")))
-
-
-def read(server: Server, uri: str) -> dict:
-    """The result of `resources/read`. Raises ServerFailed."""
-    with calling.failing_as_reply(), calling.session(server) as session:
-        return session.read_resource(uri)
+    with server_calls.as_bad_gateway(), server_calls.session(resource.server) as session:
+        result = session.read_resource(resource.uri)
+    return Content(dicts(result.get("contents")))
 
 
 def arguments_in(body: object, prompt: Prompt) -> dict:
-    """The prompt's arguments in a request's body: the body, or its one member `arguments`.
+    """Return the prompt's arguments: the body itself, or its only member `arguments`.
 
-    Raises InvalidInput for a body that is no object, ValidationError for one that is too deep.
+    Raise InvalidInput for a body that is not an object, ValidationError for one that is too deep.
     """
     if not isinstance(body, dict):
         message = "Input should be a valid dictionary or object"
@@ -82,23 +78,23 @@ def _declared(prompt: Prompt) -> set[str]:
     return {each["name"] for each in dicts(declared) if isinstance(each.get("name"), str)}
 
 
-def rendering(prompt: Prompt, arguments: dict) -> Rendering:
-    """Raises ServerFailed when the server does not render it."""
+def render(prompt: Prompt, arguments: dict) -> Rendering:
+    """Render the prompt. Raise ServerFailed."""
     try:
-        calling.check_callable(prompt.server)
-    except calling.NotCallable as refusal:
+        server_calls.check_callable(prompt.server)
+    except server_calls.NotCallable as refusal:
         return Rendering(error=str(refusal))
-    with calling.failing_as_reply(), calling.session(prompt.server) as session:
-        found = session.get_prompt(prompt.name, texts(arguments))
-    description = found.get("description")
+    with server_calls.as_bad_gateway(), server_calls.session(prompt.server) as session:
+        result = session.get_prompt(prompt.name, texts(arguments))
+    description = result.get("description")
     return Rendering(
-        dicts(found.get("messages")),
+        dicts(result.get("messages")),
         description if isinstance(description, str) else None,
     )
 
 
 def texts(arguments: dict) -> dict[str, str]:
-    """Arguments of prompts are texts in MCP; others are sent as their JSON."""
+    """Return the arguments as strings, as MCP requires; other values become their JSON."""
     return {
         name: value if isinstance(value, str) else orjson.dumps(value).decode()
         for name, value in arguments.items()
@@ -107,7 +103,7 @@ def texts(arguments: dict) -> dict[str, str]:
 
 
 def _text(content: object) -> str:
-    """The text in a message's content, which is one block (or several, before it was settled)."""
+    """Return the text of a message's content: one block, or a list in older servers."""
     blocks = dicts(content if isinstance(content, list) else [content])
     return "\n".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
 
