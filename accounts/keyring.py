@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
@@ -26,7 +27,7 @@ from core.scoping import Caller
 logger = logging.getLogger(__name__)
 
 CHANNEL = "llmring_keys"  # the trigger of migration accounts.0002 notifies it
-ANONYMOUS = ApiKey(id="00000000-0000-0000-0000-000000000000")
+ANONYMOUS = ApiKey(id=UUID(int=0))
 _PROOF_SECONDS = 0.3  # how often the listener proves that its connection lives
 _TRUST_SECONDS = 0.9  # how long one proof is good for
 MAX_CACHED_CALLERS = 100_000

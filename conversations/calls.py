@@ -3,6 +3,8 @@
 Source: docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -10,12 +12,11 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from conversations import hooks, privacy, rows, store
+from conversations import privacy, rows, store
 from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
-from conversations.hooks import FinishedCall
 from conversations.models import Conversation, Message
 from conversations.rows import NewConversation, NewMessage
-from core import ids
+from core import bridge, ids
 from core.fields import twelve_places
 from core.scoping import Caller
 from registry_proxy import pricing
@@ -29,8 +30,33 @@ class _Cost(NamedTuple):
     source: str
 
 
-def log(caller: Caller, call: CallEntry) -> dict:
-    """Store the call's messages and its answer; the reply.
+@dataclass(frozen=True, slots=True)
+class FinishedCall:
+    """A call that `POST /conversations/log` is storing. Costs are US dollars, None if unknown."""
+
+    conversation_id: UUID
+    message_id: UUID
+    at: datetime
+    provider: str
+    model: str
+    alias: str | None
+    profile: str | None
+    lock_digest: str | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: Decimal | None
+    input_cost: Decimal | None
+    output_cost: Decimal | None
+
+
+# Returns the flat receipt, or None for numbers that no receipt can state.
+# It runs inside the transaction that stores the call.
+IssueReceipt = Callable[[FinishedCall, Caller], dict | None]
+
+
+def log(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> dict:
+    """Store the call's messages and its answer; return the reply.
 
     They go to the conversation that the metadata names, if the caller has it, else
     to a new one. At privacy level `none` nothing is stored and the ids are empty.
@@ -43,23 +69,28 @@ def log(caller: Caller, call: CallEntry) -> dict:
     entries = [*map(_entry, call.messages), _answer(call, cost)]
     messages = rows.messages(entries, level, at)
     messages[-1].cost = cost.amount  # none, and not 0, when it is not known
-    if hooks.issue_receipt or call.metadata.conversation_id is not None:
-        return _log_in_transaction(caller, call, messages, cost)
+    if issue_receipt or call.metadata.conversation_id is not None:
+        return _log_in_transaction(caller, call, messages, cost, issue_receipt)
     id = ids.uuid7(at)
-    store.writer.write(store.creation(caller, _conversation(call, id, at), messages))
+    new = store.creation(caller, _conversation(call, id, at), messages)
+    bridge.run(store.writer.write(new))
     return _reply(id, messages)
 
 
 def _log_in_transaction(
-    caller: Caller, call: CallEntry, messages: list[NewMessage], cost: _Cost
+    caller: Caller,
+    call: CallEntry,
+    messages: list[NewMessage],
+    cost: _Cost,
+    issue_receipt: IssueReceipt | None,
 ) -> dict:
     answer = messages[-1]
     receipt = None
     with transaction.atomic(), connection.cursor() as cursor:
         existing = _named_conversation(caller, call.metadata.conversation_id)
         id = existing.id if existing else ids.uuid7(answer.timestamp)
-        if hooks.issue_receipt:
-            receipt = hooks.issue_receipt(_finished(call, id, answer, cost), caller)
+        if issue_receipt:
+            receipt = issue_receipt(_finished(call, id, answer, cost), caller)
             answer.receipt_id = receipt and receipt["receipt_id"]
         if existing:
             store.append(cursor, caller, id, _not_stored_yet(existing, messages))

@@ -56,14 +56,14 @@ def append_batch(environ: dict, conversation_id: str) -> Answer | None:
     return None if stored is None else Answer(media.dumps(stored))
 
 
-def log(environ: dict) -> Answer | None:
+def log(environ: dict, *, receipt_issuer) -> Answer | None:
     caller, entry = _read(environ, CallEntry)
     if entry is None or entry.metadata.conversation_id is not None:
         return None
     if not settings.CONVERSATION_TRACKING:
         return None
     with borrowed_connection():  # for a receipt
-        return Answer(media.dumps(calls.log(caller, entry)))
+        return Answer(media.dumps(calls.log(caller, entry, receipt_issuer())))
 
 
 def _read(environ: dict, kind: type) -> tuple:

@@ -1,3 +1,6 @@
+from collections.abc import Collection
+from uuid import UUID
+
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -5,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.ids import uuid7
-from core.scoping import OwnedModel, ScopedQuerySet
+from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
 class Role(models.TextChoices):
@@ -13,6 +16,12 @@ class Role(models.TextChoices):
     USER = "user", "user"
     ASSISTANT = "assistant", "assistant"
     TOOL = "tool", "tool"
+
+
+class ConversationQuerySet(ScopedQuerySet):
+    def owned_ids(self, caller: Caller, ids: Collection[UUID]) -> set[UUID]:
+        """Return which of the ids are conversations of the caller's project."""
+        return set(self.for_caller(caller).filter(id__in=ids).values_list("id", flat=True))
 
 
 class Conversation(OwnedModel):
@@ -48,6 +57,8 @@ class Conversation(OwnedModel):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     last_message_at = models.DateTimeField(null=True)
+
+    objects = ConversationQuerySet.as_manager()
 
     class Meta:
         db_table = "conversations"

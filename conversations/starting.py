@@ -10,7 +10,7 @@ from conversations import privacy, rows, store
 from conversations.entries import ConversationEntry, MessageEntry
 from conversations.rows import NewConversation, NewMessage
 from conversations.store import Creation
-from core import ids
+from core import bridge, ids
 from core.errors import DomainError
 from core.scoping import Caller
 from templates_app import using
@@ -37,7 +37,7 @@ def start(caller: Caller, entry: ConversationEntry) -> dict:
     check_enabled()
     if entry.template_id is None:
         new = _creation(caller, entry)
-        store.writer.write(new)
+        bridge.run(store.writer.write(new))
         return new.document
     with transaction.atomic(), connection.cursor() as cursor:
         template = using.find(caller, entry.template_id)

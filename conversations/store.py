@@ -7,7 +7,7 @@ inserts, which locks the conversation's row first: writers to one conversation
 take turns, and positions follow the order of their commits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from conversations import documents, rows, words
 from conversations.models import Conversation
 from conversations.rows import Counts, NewConversation, NewMessage
 from core import media
-from core.database.group_commit import GroupWriter
+from core.database.group_commit import Execute, GroupWriter
 from core.ids import uuid7
 from core.scoping import Caller
 
@@ -179,8 +179,8 @@ def create(cursor, new: Creation) -> None:
     cursor.execute(*_creating([new]))
 
 
-def _create_all(execute: Callable, creations: list[Creation]) -> Sequence:
-    execute(*_creating(creations, on_conflict="ON CONFLICT DO NOTHING"))
+async def _create_all(execute: Execute, creations: list[Creation]) -> Sequence:
+    await execute(*_creating(creations, on_conflict="ON CONFLICT DO NOTHING"))
     return [None] * len(creations)
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import orjson
 from rest_framework.exceptions import ParseError
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -133,3 +134,10 @@ class AlwaysJSON(BaseContentNegotiation):
 
     def select_renderer(self, request, renderers, format_suffix=None):
         return renderers[0], renderers[0].media_type
+
+
+class Metadata(SimpleMetadata):
+    """What answers OPTIONS: name and description; the members stand in /openapi.json."""
+
+    def determine_actions(self, request, view) -> dict:
+        return {}

@@ -1,4 +1,148 @@
-"""What the OpenAPI document says beyond what drf-spectacular finds out by itself."""
+"""The OpenAPI document, from the schemas that the views declare (core/views.py)."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from drf_spectacular.openapi import AutoSchema as SpectacularSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+_JSON = "application/json"
+
+
+class _Untitled(GenerateJsonSchema):
+    """Leaves out the titles, which repeat the names."""
+
+    def field_title_should_be_set(self, schema) -> bool:
+        return False
+
+
+class AutoSchema(SpectacularSchema):
+    """Describes a view by its `bodies`, `queries`, `replies`, `headers` and docstrings.
+
+    Bodies and queries are described as they are validated, replies as they are
+    written. The first line of a handler's docstring is the summary.
+    """
+
+    @property
+    def _operation(self) -> str:
+        return getattr(self.view, "action", None) or self.method.lower()
+
+    def _declared(self, kind: str) -> Any:
+        return getattr(self.view, kind, {}).get(self._operation)
+
+    def get_tags(self) -> list[str]:
+        return getattr(self.view, "tags", None) or super().get_tags()
+
+    def get_summary(self) -> str | None:
+        return self._docstring().partition("\n")[0] or super().get_summary()
+
+    def get_description(self) -> str:
+        return self._docstring().partition("\n")[2].strip()
+
+    def _docstring(self) -> str:
+        handler = getattr(self.view, self._operation, None)
+        lines = (getattr(handler, "__doc__", None) or "").strip().splitlines()
+        return "\n".join(line.strip() for line in lines)
+
+    def get_filter_backends(self) -> list:
+        return []  # the query says it all
+
+    def _get_paginator(self) -> None:
+        return None
+
+    def get_override_parameters(self) -> list:
+        parameters = list(self._declared("headers") or [])
+        if query := self._declared("queries"):
+            document = self._json_schema(query, "validation")
+            required = document.get("required", [])
+            for name, schema in document["properties"].items():
+                description = schema.pop("description", "")
+                parameters.append(
+                    OpenApiParameter(
+                        name,
+                        _without_null(schema),
+                        required=name in required,
+                        description=description,
+                    )
+                )
+        return parameters
+
+    def _get_request_body(self, direction="request"):
+        body = self._declared("bodies")
+        if body is None:
+            return super()._get_request_body(direction) if self._is_undeclared else None
+        by_type = body if isinstance(body, dict) else {_JSON: body}
+        content = {kind: self._media(model, "validation") for kind, model in by_type.items()}
+        optional = all(getattr(model, "body_is_optional", False) for model in by_type.values())
+        return {"content": content, **({} if optional else {"required": True})}
+
+    def _get_response_bodies(self, direction="response"):
+        reply = self._declared("replies") or getattr(self.view, "reply", None)
+        if reply is None or (self._is_undeclared and not hasattr(self.view, "reply")):
+            return super()._get_response_bodies(direction)
+        if self._operation == "list" and self._declared("replies") is None:
+            reply = list[reply]
+        by_type = reply if isinstance(reply, dict) else {_JSON: reply}
+        content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
+        return {"200": {"description": "", "content": content}}
+
+    @property
+    def _is_undeclared(self) -> bool:
+        """Whether the view leaves it to drf-spectacular to find things out."""
+        return not any(getattr(self.view, name, None) for name in ("bodies", "queries", "replies"))
+
+    def _media(self, model: Any, mode: str) -> dict:
+        schema = self._reference(model, mode)
+        is_model = isinstance(model, type) and issubclass(model, BaseModel)
+        examples = self._json_schema(model, mode).get("examples", []) if is_model else []
+        shown = {f"example {n}": {"value": value} for n, value in enumerate(examples, start=1)}
+        return {"schema": schema, **({"examples": shown} if shown else {})}
+
+    def _reference(self, model: Any, mode: str) -> dict:
+        """Return a reference to the component of a model, or the schema of another type."""
+        schema = self._json_schema(model, mode)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return schema
+        name = model.__name__ + _suffix(mode)
+        self._register(name, schema)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def _json_schema(self, model: Any, mode: str) -> dict:
+        suffix = _suffix(mode)
+        schema = TypeAdapter(model).json_schema(
+            ref_template=f"#/components/schemas/{{model}}{suffix}",
+            schema_generator=_Untitled,
+            mode=mode,
+        )
+        schema.pop("title", None)
+        for name, inner in schema.pop("$defs", {}).items():
+            inner.pop("title", None)
+            self._register(name + suffix, inner)
+        return schema
+
+    def _register(self, name: str, schema: dict) -> None:
+        component = ResolvedComponent(
+            name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema
+        )
+        if component in self.registry and self.registry[component].schema != schema:
+            raise ImproperlyConfigured(f"Two schemas are named {name}.")
+        self.registry.register_on_missing(component)
+
+
+def _without_null(schema: dict) -> dict:
+    """Return the schema of a query parameter, which is absent or has a value."""
+    given = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if len(given) != 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**given[0], **rest}
+
+
+def _suffix(mode: str) -> str:
+    return "Request" if mode == "validation" else ""
 
 
 def without_trailing_slashes(result, generator, request, public):

@@ -1,8 +1,61 @@
+"""What API views declare: a schema for each body, query and reply, and nothing else.
+
+    class UsageView(SchemaView):
+        bodies = {"post": UsageReport}
+        queries = {"get": UsageQuery}
+        replies = {"post": StoredUsage, "get": list[Usage]}
+
+The keys are the actions of a viewset, or the methods of a plain view. The OpenAPI
+document reads the same members (core/openapi.py).
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
+from core import schemas
+from core.schemas import Schema
 
-class PublicView(APIView):
+
+class SchemaMixin:
+    """Gives a view `self.body` and `self.query`, validated. Both raise InvalidInput."""
+
+    bodies: Mapping[str, Any] = {}
+    queries: Mapping[str, type[Schema]] = {}
+    replies: Mapping[str, Any] = {}
+    headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
+    tags: list[str] = []
+    unique_members = False  # refuse bodies in which a member occurs twice
+
+    @property
+    def operation(self) -> str:
+        """The action of a viewset, or the method of a plain view in lower case."""
+        return getattr(self, "action", None) or self.request.method.lower()
+
+    @cached_property
+    def body(self) -> Any:
+        return schemas.parse(
+            self.bodies[self.operation],
+            self.request.body,
+            content_type=self.request.content_type or "",
+            unique_members=self.unique_members,
+        )
+
+    @cached_property
+    def query(self) -> Any:
+        return schemas.parse_query(
+            self.queries[self.operation], self.request.META.get("QUERY_STRING", "")
+        )
+
+
+class SchemaView(SchemaMixin, APIView):
+    """For an endpoint that is no resource."""
+
+
+class PublicView(SchemaView):
     """A view that needs no key, and refuses none."""
 
     authentication_classes = []

@@ -1,6 +1,7 @@
 """The routes that are answered in front of Django (core/edge.py)."""
 
 import re
+from functools import partial
 
 from core.edge import EdgeView
 
@@ -8,12 +9,16 @@ from core.edge import EdgeView
 def routes() -> dict[tuple[str, str], EdgeView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from conversations import fast as conversations
+    from conversations.models import Conversation
+    from receipts import calls as receipt_calls
     from receipts import fast as receipts
-    from registry_proxy.fast import registry
+    from registry_proxy.views import serve_on_edge as registry
     from usage import fast as usage
 
     named = {
-        ("POST", "/api/v1/log"): usage.log,
+        ("POST", "/api/v1/log"): partial(
+            usage.log, owned_conversations=Conversation.objects.owned_ids
+        ),
         ("GET", "/api/v1/logs"): usage.logs,
         ("GET", "/api/v1/stats"): usage.stats,
         ("POST", "/api/v1/receipts/issue"): receipts.issue,
@@ -21,9 +26,10 @@ def routes() -> dict[tuple[str, str], EdgeView]:
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }
+    log_call = partial(conversations.log, receipt_issuer=receipt_calls.issuer)
     for prefix in ("", "/api/v1"):
         named["POST", f"{prefix}/conversations"] = conversations.create
-        named["POST", f"{prefix}/conversations/log"] = conversations.log
+        named["POST", f"{prefix}/conversations/log"] = log_call
     return named | {(method, f"{path}/"): view for (method, path), view in named.items()}
 
 

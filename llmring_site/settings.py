@@ -180,7 +180,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["core.media.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": "core.media.Metadata",
     "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
@@ -188,6 +189,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "LLMRing Server",
     "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",  # pydantic writes `null` as a type
     "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -9,10 +9,15 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from conversations.models import Conversation
+from conversations.urls import urlpatterns as conversation_urls
 from core import errors
 from llmring_site import views
+from receipts import calls as receipt_calls
+from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
+_CONVERSATIONS = conversation_urls(receipt_issuer=receipt_calls.issuer)
 
 urlpatterns = [
     path("", views.ServiceView.as_view(), name="service"),
@@ -29,12 +34,12 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
-    path("api/v1/", include("usage.urls")),
+    path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
     path("api/v1/", include("aliases.urls")),
     path("api/v1/", include("templates_app.urls")),
     # Clients use both prefixes, one and the same client included.
-    path("", include("conversations.urls")),
-    path("api/v1/", include("conversations.urls")),
+    path("", include(_CONVERSATIONS)),
+    path("api/v1/", include(_CONVERSATIONS)),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),
 ]

@@ -14,7 +14,7 @@ django.setup(set_prefix=False)
 from accounts.keyring import listener  # noqa: E402
 from core.edge import EdgeHandler  # noqa: E402
 from llmring_site import edge_routes  # noqa: E402
-from registry_proxy.background import follower  # noqa: E402
+from registry_proxy.current_registry import follower  # noqa: E402
 
 application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
 lifeline.watch()

@@ -1,4 +1,4 @@
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
 
@@ -6,14 +6,10 @@ class ReceiptsConfig(AppConfig):
     name = "receipts"
 
     def ready(self) -> None:
-        from receipts import calls, keyring
+        from receipts import keyring
 
-        signing = keyring.configured().signing  # keys that cannot be used end the start here
+        keyring.configured()  # keys that cannot be used end the start here
         post_migrate.connect(_register_key, sender=self)
-        if signing and apps.is_installed("conversations"):
-            from conversations import hooks
-
-            hooks.issue_receipt = calls.issue
 
 
 def _register_key(plan=None, **kwargs) -> None:

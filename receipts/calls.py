@@ -1,27 +1,30 @@
 """The receipt of a call that `POST /conversations/log` stores.
 
-The conversations app calls this through its hook, inside the transaction that
-stores the call, so there is never one without the other.
+It is issued inside the transaction that stores the call, so there is never one
+without the other.
 Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 """
 
 from decimal import Decimal
 
-from conversations.hooks import FinishedCall
+from conversations.calls import FinishedCall, IssueReceipt
 from core.scoping import Caller
 from receipts import issuing, keyring, pricing, storing
 from receipts.canonical import LARGEST_INTEGER
 from receipts.models import ReceiptLog
 
 
+def issuer() -> IssueReceipt | None:
+    """Return what issues receipts of logged calls; None without a signing key."""
+    return issue if keyring.configured().signing else None
+
+
 def issue(call: FinishedCall, caller: Caller) -> dict | None:
     """The stored flat receipt of the call, which thereby counts as certified.
 
-    None without a signing key, and for numbers that no receipt can state: the
-    call is worth more than its receipt.
+    None for numbers that no receipt can state: the call is worth more than its
+    receipt.
     """
-    if keyring.configured().signing is None:
-        return None
     input_cost, output_cost, total = _costs(call)
     if max(total, call.input_tokens + call.output_tokens) > LARGEST_INTEGER:
         return None

@@ -10,7 +10,7 @@ from core.media import number
 from core.scoping import Caller
 from receipts import selection
 from receipts.models import Receipt
-from usage.listing import EXPORTED
+from usage.export import FIELDS
 from usage.models import UsageLog
 
 _COLUMNS = (
@@ -83,9 +83,9 @@ def certified(receipt: Receipt, *, limit: int, offset: int) -> dict:
 
 def _calls(receipt: Receipt, ids: list) -> dict:
     rows = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids).values_list(
-        *EXPORTED.values()
+        *FIELDS.values()
     )
-    shown = [dict(zip(EXPORTED, row, strict=True)) for row in rows]
+    shown = [dict(zip(FIELDS, row, strict=True)) for row in rows]
     return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in shown}
 
 

@@ -7,7 +7,7 @@ from django.apps import apps
 
 from core.media import plain
 from receipts import calculation
-from registry_proxy import pricing, service
+from registry_proxy import pricing
 from registry_proxy.prices import Tokens
 
 _PLACES = Decimal(1).scaleb(-12)
@@ -15,7 +15,7 @@ _PLACES = Decimal(1).scaleb(-12)
 
 def load() -> None:
     """Have the registry's prices in memory: a transaction is no place to wait for them."""
-    service.current.get()
+    pricing.load()
 
 
 def completed(cost: dict, given: dict) -> dict:
@@ -62,4 +62,4 @@ def prompt_part(
 def registry_name(snapshot_id: int) -> str:
     """A snapshot's own name and the digest of its content: `2026.08.18 sha256:9f86…`."""
     snapshot = apps.get_model("registry_proxy", "Snapshot").objects.get(pk=snapshot_id)
-    return f"{snapshot.dated} sha256:{snapshot.digest}"
+    return f"{snapshot.name} sha256:{snapshot.digest}"

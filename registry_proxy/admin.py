@@ -6,36 +6,43 @@ from registry_proxy.models import Refresh, Snapshot
 
 @admin.register(Snapshot)
 class SnapshotAdmin(ReadOnlyAdmin):
-    list_display = ["name", "version", "model_count", "change_count", "fetched_at", "short_digest"]
+    list_display = [
+        "snapshot_name",
+        "version",
+        "model_count",
+        "change_count",
+        "fetched_at",
+        "short_digest",
+    ]
     date_hierarchy = "taken_on"
     search_ids = ()
     search_texts = ("version", "digest")
-    search_help_text = "What upstream calls the state, or its whole digest."
+    search_help_text = "Upstream's version, or the full digest."
     fields = [
-        "name",
+        "snapshot_name",
         "version",
         "digest",
         "fetched_at",
         "model_count",
         "change_count",
-        "shown_changes",
+        "formatted_changes",
     ]
-    readonly_fields = ["name", "shown_changes"]
+    readonly_fields = ["snapshot_name", "formatted_changes"]
 
     def get_queryset(self, request):
-        # A list of snapshots is a few lines; what changed in them may be megabytes.
+        # The list needs a few columns; the changes may be megabytes.
         return super().get_queryset(request).defer("changes")
 
-    @admin.display(ordering="id")
-    def name(self, snapshot: Snapshot) -> str:
-        return str(snapshot.dated)
+    @admin.display(description="name", ordering="id")
+    def snapshot_name(self, snapshot: Snapshot) -> str:
+        return str(snapshot)
 
     @admin.display(description="digest")
     def short_digest(self, snapshot: Snapshot) -> str:
         return snapshot.digest[:12]
 
     @admin.display(description="changes")
-    def shown_changes(self, snapshot: Snapshot) -> str:
+    def formatted_changes(self, snapshot: Snapshot) -> str:
         return pretty_json(snapshot.changes)
 
 

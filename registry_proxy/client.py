@@ -1,32 +1,29 @@
-"""The public registry over HTTP. Nothing else in this app talks to the network.
+"""The public registry over HTTP. Nothing else in this app uses the network.
 
-Files are asked for in parallel, with the validators of the copies at hand.
+Files are requested in parallel, with the validators of the stored copies.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import requests
-import urllib3
-from django.conf import settings
 
-from registry_proxy import documents
-from registry_proxy.documents import MANIFEST, WELL_KNOWN_PROVIDERS, provider_path
+from core import egress
+from registry_proxy import upstream_format
+from registry_proxy.upstream_format import MANIFEST, WELL_KNOWN_PROVIDERS, provider_path
 
-MAX_BYTES = 4 * 2**20  # for one file; the largest one today has about 200 kB
+MAX_BYTES = 4 * 2**20  # for one file; the largest today is about 200 kB
 CONNECT_SECONDS = 3.05  # slightly more than TCP's first retransmission takes
 _PARALLEL = 4
-_CHUNK = 2**16
 
 
 class UpstreamUnavailable(Exception):
-    """The public registry gave no answer, not in time, or not what it publishes."""
+    """The public registry did not answer, or not in time, or with something else."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class UpstreamFile:
     """One published file, byte for byte, with the validators that came with it."""
 
     path: str
@@ -36,77 +33,75 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
-    """One whole state of the public registry: its files by path, and what they say."""
+class UpstreamRegistry:
+    """One complete state of the public registry: its files by path, and their content."""
 
-    files: Mapping[str, File]
+    files: Mapping[str, UpstreamFile]
     documents: Mapping[str, dict]
     version: str
     digest: str
 
 
 def open_session() -> requests.Session:
-    """A session for calls to the public registry."""
-    session = requests.Session()
-    session.max_redirects = 3
-    session.headers["User-Agent"] = f"llmring-server/{settings.VERSION}"
-    return session
+    """Return a session for calls to the public registry, under the policy of core.egress."""
+    return egress.session(pool_size=_PARALLEL)
 
 
 class RegistryClient:
     """Fetches files from `base_url`; each one takes at most `timeout` seconds."""
 
-    def __init__(
-        self,
-        session: requests.Session,
-        *,
-        base_url: str,
-        timeout: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, session: requests.Session, *, base_url: str, timeout: float) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/") + "/"
         self._timeout = timeout
-        self._clock = clock
 
-    def registry(self, known: Mapping[str, File]) -> Registry:
-        """The current state, whole; `known` holds the copies at hand by path.
+    def registry(self, known: Mapping[str, UpstreamFile]) -> UpstreamRegistry:
+        """Return the complete current state; `known` has the stored copies by path.
 
-        Raises UpstreamUnavailable when any provider's file cannot be had or read:
+        Raises UpstreamUnavailable if any provider's file cannot be fetched or read:
         half a registry would leave the other half's models without prices.
         """
         wanted = {provider_path(provider) for provider in WELL_KNOWN_PROVIDERS}
         files = self.files({MANIFEST, *wanted}, known)
         try:
-            manifest = documents.parse_manifest(files[MANIFEST].body) if MANIFEST in files else None
-            listed = _stored(known) if manifest is None else documents.listed_providers(manifest)
+            manifest = (
+                upstream_format.parse_manifest(files[MANIFEST].body) if MANIFEST in files else None
+            )
+            listed = (
+                _known_providers(known)
+                if manifest is None
+                else upstream_format.listed_providers(manifest)
+            )
             more = {provider_path(provider) for provider in listed} - wanted
             files |= self.files(more, known)
             if missing := sorted((wanted | more) - files.keys()):
                 raise UpstreamUnavailable(f"{', '.join(missing)}: not found")
-            contents = {
-                documents.provider_of(path): documents.parse_provider(files[path].body, path)
+            documents = {
+                upstream_format.provider_of(path): upstream_format.parse_provider(
+                    files[path].body, path
+                )
                 for path in sorted(wanted | more)
             }
-            return Registry(
+            return UpstreamRegistry(
                 files=files,
-                documents=contents,
-                version="" if manifest is None else documents.manifest_version(manifest),
-                digest=documents.digest(contents),
+                documents=documents,
+                version="" if manifest is None else upstream_format.manifest_version(manifest),
+                digest=upstream_format.digest(documents),
             )
-        except documents.MalformedDocument as error:
+        except upstream_format.MalformedDocument as error:
             raise UpstreamUnavailable(str(error)) from error
 
-    def files(self, paths: Iterable[str], known: Mapping[str, File]) -> dict[str, File]:
-        """Those of the files that exist, by path.
+    def files(
+        self, paths: Iterable[str], known: Mapping[str, UpstreamFile]
+    ) -> dict[str, UpstreamFile]:
+        """Return those of the files that exist, by path.
 
-        Raises UpstreamUnavailable when one of them fails other than by a 404.
+        Raises UpstreamUnavailable if one of them fails other than by a 404.
         """
         paths = sorted(paths)
         pool = ThreadPoolExecutor(_PARALLEL)
         try:
-            # The reading of a body watches the time itself; this bounds what it cannot see,
-            # such as headers that arrive byte by byte.
+            # Each file has its own limit; this bounds the files that wait for a thread.
             fetched = pool.map(self._file, paths, map(known.get, paths), timeout=2 * self._timeout)
             return {file.path: file for file in fetched if file is not None}
         except TimeoutError as error:
@@ -114,48 +109,41 @@ class RegistryClient:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _file(self, path: str, known: File | None) -> File | None:
-        deadline = self._clock() + self._timeout
+    def _file(self, path: str, known: UpstreamFile | None) -> UpstreamFile | None:
         try:
-            with self._session.get(
-                self._base_url + path,
-                headers=_conditions(known),
-                timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-                stream=True,
-            ) as response:
+            with (
+                egress.time_limit(self._timeout),
+                self._session.get(
+                    self._base_url + path,
+                    headers=_conditions(known),
+                    timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+                    stream=True,
+                ) as response,
+            ):
                 if response.status_code == 404:
                     return None
                 if response.status_code == 304 and known is not None:
                     return known
                 if response.status_code != 200:
                     raise UpstreamUnavailable(f"{path}: status {response.status_code}")
-                return File(
+                return UpstreamFile(
                     path=path,
-                    body=self._body(path, response, deadline),
+                    body=egress.read(response, limit=MAX_BYTES),
                     etag=_validator(response, "ETag"),
                     last_modified=_validator(response, "Last-Modified"),
                 )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # Not the error's text: it holds the address, which may hold a password.
+        except egress.TooLarge as error:
+            raise UpstreamUnavailable(f"{path}: more than {MAX_BYTES} bytes") from error
+        except (requests.RequestException, OSError) as error:
+            # Not the error's text: it contains the address, which may contain a password.
             raise UpstreamUnavailable(f"{path}: {type(error).__name__}") from error
 
-    def _body(self, path: str, response: requests.Response, deadline: float) -> bytes:
-        body = bytearray()
-        # read1 returns after each arrival: no byte-wise answer can outlast the deadline.
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise UpstreamUnavailable(f"{path}: more than {MAX_BYTES} bytes")
-            if self._clock() > deadline:
-                raise UpstreamUnavailable(f"{path}: not complete after {self._timeout} seconds")
-        return bytes(body)
+
+def _known_providers(known: Mapping[str, UpstreamFile]) -> list[str]:
+    return [upstream_format.provider_of(path) for path in known if path != MANIFEST]
 
 
-def _stored(known: Mapping[str, File]) -> list[str]:
-    return [documents.provider_of(path) for path in known if path != MANIFEST]
-
-
-def _conditions(known: File | None) -> dict[str, str]:
+def _conditions(known: UpstreamFile | None) -> dict[str, str]:
     if known is None:
         return {}
     conditions = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
@@ -163,6 +151,6 @@ def _conditions(known: File | None) -> dict[str, str]:
 
 
 def _validator(response: requests.Response, name: str) -> str:
-    """The header's value; empty when it is none that we could store and send back."""
+    """Return the header's value; empty if it cannot be stored and sent back."""
     value = response.headers.get(name, "")
     return value if len(value) <= 255 and value.isascii() and value.isprintable() else ""

@@ -1,4 +1,4 @@
-"""What the registry's routes answer with: whole documents, versions, and upstream's own files.
+"""The content of the registry's routes: whole documents, versions, and upstream's own files.
 
 Source: docs/http-contract.md, section "Registry".
 """
@@ -11,17 +11,18 @@ from django.core.cache import cache
 
 from core import media
 from core.errors import DomainError
-from registry_proxy import archives, documents, editions, service
+from registry_proxy import archives, registry_document, snapshots, upstream_format
+from registry_proxy.current_registry import current
 from registry_proxy.models import Snapshot
+from registry_proxy.registry_document import filter_models, parse_time
 from registry_proxy.representations import Representation, representation
-from registry_proxy.union import filtered, parse_time, union
-from registry_proxy.versions import parse_archive, parse_dated
+from registry_proxy.snapshot_names import parse_archive_number, parse_snapshot_name
 
 _NAME = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 
 
 class NotPublished(DomainError):
-    """Upstream publishes no such thing, and never did as long as this server looked."""
+    """Upstream does not publish it, and did not while this server was watching."""
 
     status_code = 404
     code = "not_published"
@@ -30,104 +31,109 @@ class NotPublished(DomainError):
         super().__init__(f"{what} not found")
 
 
-def current(providers: Sequence[str] = (), capabilities: Sequence[str] = ()) -> Representation:
-    """The current document, restricted as `union.filtered` says; unrestricted it is at hand.
+def current_document(
+    providers: Sequence[str] = (), capabilities: Sequence[str] = ()
+) -> Representation:
+    """Return the current document, filtered as `filter_models` says.
 
     Raises RegistryUnavailable.
     """
-    edition = service.edition()
+    snapshot = current.require()
     if not providers and not capabilities:
-        return edition.representation
-    return _rendered(filtered(edition.document, providers=providers, capabilities=capabilities))
+        return snapshot.representation
+    return _render(filter_models(snapshot.document, providers=providers, capabilities=capabilities))
 
 
 def version(
     name: str, providers: Sequence[str] = (), capabilities: Sequence[str] = ()
 ) -> Representation:
-    """The document of a version; raises NotPublished or RegistryUnavailable.
+    """Return the document of a version; raise NotPublished or RegistryUnavailable.
 
-    A name is a snapshot's date, an archive's number, or what upstream's manifest
-    calls its state: then it is the newest snapshot so called, and not for good.
+    A name is a snapshot's name, an archive's number, or the version in upstream's
+    manifest: then it is the newest snapshot of that version, and may change.
     """
-    edition = service.edition()
+    newest = current.require()
     if not _NAME.fullmatch(name):
         raise NotPublished(f"Version {name}")
     if providers or capabilities:
         document, is_final = _document(name)
-        document = filtered(document, providers=providers, capabilities=capabilities)
-        return _rendered(document, immutable=is_final)
-    key = f"registry:document:{edition.representation.etag}:{name}"
-    found = cache.get(key)
-    if found is None:
+        document = filter_models(document, providers=providers, capabilities=capabilities)
+        return _render(document, immutable=is_final)
+    key = f"registry:document:{newest.representation.etag}:{name}"
+    cached = cache.get(key)
+    if cached is None:
         document, is_final = _document(name)
-        found = tuple(_rendered(document, immutable=is_final))
-        cache.set(key, found, settings.CACHE_TTL_SECONDS)
-    return Representation(*found)
+        cached = tuple(_render(document, immutable=is_final))
+        cache.set(key, cached, settings.CACHE_TTL_SECONDS)
+    return Representation(*cached)
 
 
 def manifest() -> Representation:
-    """Upstream's manifest as it came."""
-    found = service.edition().files.get(documents.MANIFEST)
-    if found is None:
-        raise NotPublished("Manifest")
-    return found
+    """Return upstream's manifest as received; raise NotPublished."""
+    return _file(upstream_format.MANIFEST, "Manifest")
 
 
 def provider_file(provider: str) -> Representation:
-    """Upstream's current file of a provider as it came."""
-    found = service.edition().files.get(documents.provider_path(provider))
-    if found is None:
-        raise NotPublished(f"Provider {provider}")
-    return found
+    """Return upstream's current file of a provider as received; raise NotPublished."""
+    return _file(upstream_format.provider_path(provider), f"Provider {provider}")
 
 
 def archive_file(provider: str, name: str) -> Representation:
-    """Upstream's archive of a provider as it came."""
-    counts = service.edition().archive_counts
+    """Return upstream's archive of a provider as received; raise NotPublished."""
+    counts = current.require().archive_counts
     if provider not in counts:
         raise NotPublished(f"Provider {provider}")
-    number = parse_archive(name) or 0
+    number = parse_archive_number(name) or 0
     if not 1 <= number <= counts[provider]:
         raise NotPublished(f"Version {name}")
-    found = archives.files(number, {provider})
-    if provider not in found:
+    stored = archives.files(number, {provider})
+    if provider not in stored:
         raise NotPublished(f"Version {name}")
-    return representation(found[provider], immutable=True)
+    return representation(stored[provider], immutable=True)
+
+
+def _file(path: str, label: str) -> Representation:
+    file = current.require().files.get(path)
+    if file is None:
+        raise NotPublished(label)
+    return file
 
 
 def _document(name: str) -> tuple[Mapping, bool]:
-    """The document of a version, and whether the name stands for it for good."""
-    if dated := parse_dated(name):
-        snapshot_id = Snapshot.objects.named(dated).values_list("id", flat=True).first()
+    """Return the document of a version, and whether the name will always mean it."""
+    if snapshot_name := parse_snapshot_name(name):
+        snapshot_id = Snapshot.objects.named(snapshot_name).values_list("id", flat=True).first()
         if snapshot_id is not None:
-            return editions.edition(snapshot_id).document, True
-    if number := parse_archive(name):
-        return _archived(number)
+            return snapshots.load(snapshot_id).document, True
+    if number := parse_archive_number(name):
+        return _archived_document(number)
     snapshot_id = Snapshot.objects.filter(version=name).values_list("id", flat=True).first()
     if snapshot_id is None:
         raise NotPublished(f"Version {name}")
-    return editions.edition(snapshot_id).document, False
+    return snapshots.load(snapshot_id).document, False
 
 
-def _archived(number: int) -> tuple[Mapping, bool]:
-    counts = service.edition().archive_counts
-    found = archives.files(number, {name for name, count in counts.items() if number <= count})
-    if not found:
+def _archived_document(number: int) -> tuple[Mapping, bool]:
+    counts = current.require().archive_counts
+    stored = archives.files(number, {name for name, count in counts.items() if number <= count})
+    if not stored:
         raise NotPublished(f"Version {number}")
-    contents = {
-        provider: documents.parse_provider(body, documents.archive_path(provider, number))
-        for provider, body in found.items()
+    documents = {
+        provider: upstream_format.parse_provider(
+            body, upstream_format.archive_path(provider, number)
+        )
+        for provider, body in stored.items()
     }
-    times = [parse_time(document.get("updated_at")) for document in contents.values()]
-    document = union(
-        contents,
+    times = [parse_time(document.get("updated_at")) for document in documents.values()]
+    document = registry_document.build(
+        documents,
         version=str(number),
         snapshot=None,
         generated_at=max(filter(None, times), default=None),
     )
     # A provider that has fewer archives today may reach this number one day.
-    return document, found.keys() == counts.keys()
+    return document, stored.keys() == counts.keys()
 
 
-def _rendered(document: Mapping, *, immutable: bool = False) -> Representation:
+def _render(document: Mapping, *, immutable: bool = False) -> Representation:
     return representation(media.dumps(document), immutable=immutable)

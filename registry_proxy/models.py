@@ -3,15 +3,15 @@ from datetime import UTC, datetime, timedelta
 from django.db import models
 from django.db.models import Max, Q
 
-from registry_proxy.versions import Dated
+from registry_proxy.snapshot_names import SnapshotName
 
-RETRY_SECONDS = 15  # a failed attempt to reach upstream is not repeated before
+RETRY_SECONDS = 15  # pause after a failed attempt to reach upstream
 
 
 class RegistryFile(models.Model):
-    """One file of the public registry, byte for byte as it came."""
+    """One file of the public registry, byte for byte as received."""
 
-    path = models.CharField(max_length=255, help_text="Where upstream publishes it.")
+    path = models.CharField(max_length=255, help_text="Path below the registry's base address.")
     sha256 = models.CharField(max_length=64, help_text="SHA-256 of the bytes, hexadecimal.")
     body = models.BinaryField()
     etag = models.CharField(max_length=255, blank=True)
@@ -32,45 +32,45 @@ class SnapshotQuerySet(models.QuerySet):
     def newest(self) -> "Snapshot | None":
         return self.order_by("-id").first()
 
-    def named(self, dated: Dated):
-        """The snapshot of this name, or none."""
-        return self.filter(taken_on=dated.day, ordinal=dated.ordinal)
+    def named(self, name: SnapshotName):
+        """Return the snapshot of this name, if there is one."""
+        return self.filter(taken_on=name.day, ordinal=name.ordinal)
 
-    def after(self, dated: Dated):
-        """The snapshots later than this name, which need not exist itself."""
+    def after(self, name: SnapshotName):
+        """Return the snapshots later than this name, which need not exist itself."""
         return self.filter(
-            Q(taken_on__gt=dated.day) | Q(taken_on=dated.day, ordinal__gt=dated.ordinal)
+            Q(taken_on__gt=name.day) | Q(taken_on=name.day, ordinal__gt=name.ordinal)
         )
 
     def changed(self):
-        """Newest first, the snapshots in which some model differs from the snapshot before."""
+        """Return the snapshots in which a model differs from the snapshot before, newest first."""
         return self.filter(change_count__gt=0).order_by("-id")
 
-    def next_name(self, now: datetime) -> Dated:
-        """The name of a snapshot taken now."""
+    def next_name(self, now: datetime) -> SnapshotName:
+        """Return the name of a snapshot taken now."""
         day = now.astimezone(UTC).date()
         last = self.filter(taken_on=day).aggregate(last=Max("ordinal", default=0))["last"]
-        return Dated(day, last + 1)
+        return SnapshotName(day, last + 1)
 
 
 class Snapshot(models.Model):
     """The whole registry, from one change of its content to the next.
 
-    Usage rows keep the plain id of the snapshot that they were priced from.
+    Usage rows keep the id of the snapshot that they were priced from.
     """
 
     id = models.AutoField(primary_key=True)
     taken_on = models.DateField(help_text="The day (UTC) on which this content was first seen.")
     ordinal = models.PositiveSmallIntegerField(help_text="Counts the snapshots of a day from 1.")
     version = models.CharField(
-        max_length=64, blank=True, help_text="What upstream's manifest calls this state."
+        max_length=64, blank=True, help_text="Upstream's name for this state, from its manifest."
     )
     digest = models.CharField(
         max_length=64,
         help_text="SHA-256 (hexadecimal) of the RFC 8785 form of the provider documents.",
     )
     model_count = models.PositiveIntegerField()
-    changes = models.JSONField(help_text="What differs from the snapshot before.")
+    changes = models.JSONField(help_text="Differences from the snapshot before.")
     change_count = models.PositiveIntegerField()
     fetched_at = models.DateTimeField()
     files = models.ManyToManyField(RegistryFile, through="SnapshotFile", related_name="snapshots")
@@ -85,20 +85,20 @@ class Snapshot(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.dated)
+        return str(self.name)
 
     @property
-    def dated(self) -> Dated:
-        """The name under which this state can be asked for, for good."""
-        return Dated(self.taken_on, self.ordinal)
+    def name(self) -> SnapshotName:
+        """The permanent name of this state."""
+        return SnapshotName(self.taken_on, self.ordinal)
 
     def changelog_entry(self) -> dict:
-        """The snapshot's part of the changelog (docs/http-contract.md, "Registry")."""
-        return {"version": str(self.dated), "date": self.taken_on, "entries": self.changes}
+        """Return the snapshot's part of the changelog (docs/http-contract.md, "Registry")."""
+        return {"version": str(self.name), "date": self.taken_on, "entries": self.changes}
 
 
 class SnapshotFile(models.Model):
-    """A file belongs to all snapshots in which it stood unchanged."""
+    """Links a file to every snapshot in which it was unchanged."""
 
     snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE)
     file = models.ForeignKey(RegistryFile, on_delete=models.PROTECT)
@@ -115,32 +115,33 @@ class SnapshotFile(models.Model):
 
 class RefreshQuerySet(models.QuerySet):
     def claim(self, *, now: datetime, max_age: timedelta) -> bool:
-        """Whether it is the caller's turn to ask upstream: the copy is old and nobody is at it.
+        """Return whether the caller may ask upstream: the copy is old and no attempt is recent.
 
         One conditional update, so it is right among any number of processes and
-        behind any pooler. Who dies after claiming only delays the next attempt.
+        behind any pooler. A process that dies after claiming only delays the next
+        attempt.
         """
         self.get_or_create(pk=Refresh.ONLY)
-        patience = min(max_age, timedelta(seconds=RETRY_SECONDS))
-        due = _is_past("succeeded_at", now, max_age) & _is_past("attempted_at", now, patience)
+        pause = min(max_age, timedelta(seconds=RETRY_SECONDS))
+        due = _is_past("succeeded_at", now, max_age) & _is_past("attempted_at", now, pause)
         return self.filter(due, pk=Refresh.ONLY).update(attempted_at=now) == 1
 
     def lock(self) -> "Refresh":
-        """The row, until the transaction ends: snapshots are stored one after the other."""
+        """Lock and return the row, so that snapshots are stored one after the other."""
         self.get_or_create(pk=Refresh.ONLY)
         return self.select_for_update().get(pk=Refresh.ONLY)
 
     def note_failure(self, reason: str, *, now: datetime) -> bool:
-        """Whether the last attempt had not failed for the same reason."""
+        """Record a failed attempt; return whether the last one failed for another reason."""
         reason = reason[:500]
-        is_news = not self.filter(pk=Refresh.ONLY, error=reason).exists()
+        is_new = not self.filter(pk=Refresh.ONLY, error=reason).exists()
         failed = {"attempted_at": now, "error": reason}
         self.update_or_create(pk=Refresh.ONLY, defaults=failed)
-        return is_news
+        return is_new
 
 
 def _is_past(field: str, now: datetime, duration: timedelta) -> Q:
-    """The time in the field is that long ago, or none at all, or out of a clock that was wrong."""
+    """The time in the field is that long ago, or null, or set by a clock that was wrong."""
     return (
         Q(**{field: None})
         | Q(**{f"{field}__lte": now - duration})
@@ -149,7 +150,7 @@ def _is_past(field: str, now: datetime, duration: timedelta) -> Q:
 
 
 class Refresh(models.Model):
-    """What is known about the last contacts with upstream. There is one row."""
+    """The last contacts with upstream. There is one row."""
 
     ONLY = 1
 
@@ -158,7 +159,9 @@ class Refresh(models.Model):
     succeeded_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True, help_text="Why the last attempt failed.")
     source = models.CharField(
-        max_length=64, blank=True, help_text="SHA-256 of the address that was asked with success."
+        max_length=64,
+        blank=True,
+        help_text="SHA-256 of the address of the last successful attempt.",
     )
 
     objects = RefreshQuerySet.as_manager()

@@ -1,4 +1,4 @@
-"""What a call costs: token counts and a registry entry in, exact dollars out.
+"""The cost of a call: token counts and a registry entry in, exact dollars out.
 
 Prices are US dollars per million tokens. Token classes are disjoint when they
 are billed, so no token is paid for twice.
@@ -13,8 +13,8 @@ from typing import NamedTuple
 _PLACES = Decimal(1).scaleb(-12)
 # Wide enough for any price times any 64-bit count, so that no product is rounded.
 _EXACT = Context(prec=60)
-# A dollar per token: beyond it a number is a mistake and no price.
-_HIGHEST = 1_000_000
+# A dollar per token: a larger number is a mistake, not a price.
+_MAX_PRICE = 1_000_000
 
 
 class PriceMissing(Exception):
@@ -23,7 +23,7 @@ class PriceMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a client counted for one call.
+    """The token counts of one call.
 
     `input` is the whole prompt and contains `cache_read`; `output` is the whole
     completion and contains `thinking`. Cache writes stand beside `input`, because
@@ -45,7 +45,7 @@ class Tokens:
 
 
 class Term(NamedTuple):
-    """The part of a cost that one class of tokens makes."""
+    """The part of a cost that comes from one class of tokens."""
 
     token_class: str
     tokens: int
@@ -54,7 +54,7 @@ class Term(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """A cost in US dollars and the terms it is the sum of."""
+    """A cost in US dollars and the terms that add up to it."""
 
     terms: tuple[Term, ...]
     total: Decimal
@@ -62,7 +62,7 @@ class Quote(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PriceEntry:
-    """The prices of one model, fallbacks already applied. None: the registry has no price."""
+    """The prices of one model, fallbacks applied. None: the registry has no price."""
 
     input: Decimal | None
     output: Decimal | None
@@ -75,7 +75,7 @@ class PriceEntry:
 
     @classmethod
     def parse(cls, entry: Mapping) -> "PriceEntry":
-        """The prices in a model entry of the registry; what is no price counts as missing."""
+        """Return the prices of a registry entry; an invalid price counts as missing."""
 
         def price(name: str) -> Decimal | None:
             return _price(entry.get(f"dollars_per_million_tokens_{name}"))
@@ -98,9 +98,9 @@ class PriceEntry:
 
 
 def quote(entry: PriceEntry, tokens: Tokens) -> Quote:
-    """The cost of one call, exact; the total is rounded only beyond twelve places.
+    """Return the exact cost of one call; the total is rounded only beyond twelve places.
 
-    Raises PriceMissing when a class that has tokens has no price.
+    Raises PriceMissing if a class that has tokens has no price.
     """
     cached = min(tokens.cache_read, tokens.input)
     thinking = min(tokens.thinking, tokens.output)
@@ -130,7 +130,7 @@ def quote(entry: PriceEntry, tokens: Tokens) -> Quote:
 
 
 def _long_context_tokens(entry: PriceEntry, prompt: int, uncached: int) -> int:
-    """How many uncached tokens lie above the threshold.
+    """Return how many uncached tokens are above the threshold.
 
     Caches hold the beginning of a prompt, so what exceeds the threshold is uncached
     first. Output has no such tier here although the registry lists one: the client
@@ -142,8 +142,8 @@ def _long_context_tokens(entry: PriceEntry, prompt: int, uncached: int) -> int:
 
 
 def _price(value: object) -> Decimal | None:
-    """A JSON number as Decimal through its shortest text, so that 0.15 is exactly 0.15."""
-    if type(value) not in (int, float) or not 0 <= value <= _HIGHEST:
+    """Return a JSON number as Decimal through its shortest text: 0.15 is exactly 0.15."""
+    if type(value) not in (int, float) or not 0 <= value <= _MAX_PRICE:
         return None
     return Decimal(str(value))
 

@@ -1,6 +1,6 @@
 from core import fields
 from core.serializers import QuerySerializer
-from registry_proxy.versions import Dated, parse_dated
+from registry_proxy.snapshot_names import SnapshotName, parse_snapshot_name
 
 
 class WordsField(fields.TextField):
@@ -11,14 +11,14 @@ class WordsField(fields.TextField):
         return tuple(dict.fromkeys(word for word in words if word))
 
 
-class DatedField(fields.TextField):
+class SnapshotNameField(fields.TextField):
     default_error_messages = {
         "version_parsing": "Input should be a version such as 2026.08.18 or 2026.08.18.2"
     }
 
-    def to_internal_value(self, data) -> Dated:
-        dated = parse_dated(super().to_internal_value(data).strip())
-        return self.fail("version_parsing") if dated is None else dated
+    def to_internal_value(self, data) -> SnapshotName:
+        name = parse_snapshot_name(super().to_internal_value(data).strip())
+        return self.fail("version_parsing") if name is None else name
 
 
 class RegistryQuery(QuerySerializer):
@@ -38,7 +38,7 @@ class RegistryQuery(QuerySerializer):
 
 
 class ChangelogQuery(QuerySerializer):
-    since = DatedField(required=False, help_text="Only versions after this one.")
+    since = SnapshotNameField(required=False, help_text="Only versions after this one.")
     limit = fields.IntegerField(
         default=20, min_value=1, max_value=100, help_text="How many versions at most."
     )

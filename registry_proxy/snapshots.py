@@ -1,22 +1,67 @@
-"""Snapshots in the database: taking one, and reading one back."""
+"""Snapshots of the registry: taking one, and loading one for answers and prices."""
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from django.db import transaction
 
-from registry_proxy import documents
-from registry_proxy.changes import changes
-from registry_proxy.client import File, Registry
+from core import media
+from registry_proxy import changelog, registry_document, upstream_format
+from registry_proxy.client import UpstreamFile, UpstreamRegistry
+from registry_proxy.model_names import ModelIndex
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
+from registry_proxy.representations import Representation, representation
 
 
-def take(registry: Registry, *, source: str, now: datetime) -> Snapshot | None:
-    """Store what upstream publishes; the new snapshot, or None when its content is not new.
+@dataclass(frozen=True, slots=True)
+class LoadedSnapshot:
+    """A snapshot in memory, about two megabytes, with prices by name and the bytes to send."""
 
-    `source` tells this upstream from others. Opens a transaction. Of several
-    callers with the same content one stores it.
+    id: int
+    models: ModelIndex
+    document: Mapping
+    representation: Representation
+    files: Mapping[str, Representation]
+    archive_counts: Mapping[str, int]
+
+
+@lru_cache(maxsize=4)
+def load(snapshot_id: int) -> LoadedSnapshot:
+    """Return a stored snapshot; raise Snapshot.DoesNotExist.
+
+    Two queries if it is not in memory.
+    """
+    snapshot = Snapshot.objects.get(pk=snapshot_id)
+    stored = files(snapshot)
+    documents = provider_documents(stored)
+    document = registry_document.build(
+        documents,
+        # Without a manifest upstream has no name for its state; ours stands in.
+        version=snapshot.version or str(snapshot.name),
+        snapshot=str(snapshot.name),
+        generated_at=snapshot.fetched_at,
+    )
+    return LoadedSnapshot(
+        id=snapshot.id,
+        models=ModelIndex(document["models"]),
+        document=document,
+        representation=representation(media.dumps(document)),
+        files={path: representation(file.body) for path, file in stored.items()},
+        archive_counts={
+            provider: upstream_format.archive_count(content)
+            for provider, content in documents.items()
+        },
+    )
+
+
+def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot | None:
+    """Store what upstream publishes; return the new snapshot, or None if its content is not new.
+
+    `source` identifies the upstream. Opens a transaction. Of several callers with
+    the same content one stores it.
     """
     with transaction.atomic():
         refresh = Refresh.objects.lock()
@@ -33,8 +78,8 @@ def take(registry: Registry, *, source: str, now: datetime) -> Snapshot | None:
     return taken
 
 
-def store(file: File, *, now: datetime) -> RegistryFile:
-    """The row with these bytes under this path, made when there is none."""
+def store(file: UpstreamFile, *, now: datetime) -> RegistryFile:
+    """Return the row with these bytes under this path, created if there is none."""
     validators = {"etag": file.etag, "last_modified": file.last_modified}
     row, _ = RegistryFile.objects.update_or_create(
         path=file.path,
@@ -45,44 +90,46 @@ def store(file: File, *, now: datetime) -> RegistryFile:
     return row
 
 
-def files(snapshot: Snapshot | None) -> dict[str, File]:
-    """The snapshot's files by path; none without a snapshot. One query."""
+def files(snapshot: Snapshot | None) -> dict[str, UpstreamFile]:
+    """Return the snapshot's files by path; none without a snapshot. One query."""
     if snapshot is None:
         return {}
     return {
-        row.path: File(row.path, bytes(row.body), row.etag, row.last_modified)
+        row.path: UpstreamFile(row.path, bytes(row.body), row.etag, row.last_modified)
         for row in snapshot.files.order_by("path")
     }
 
 
-def contents(files: Mapping[str, File]) -> dict[str, dict]:
-    """The provider documents in the files, by provider."""
+def provider_documents(files: Mapping[str, UpstreamFile]) -> dict[str, dict]:
+    """Return the provider documents among the files, by provider."""
     return {
-        documents.provider_of(path): documents.parse_provider(file.body, path)
+        upstream_format.provider_of(path): upstream_format.parse_provider(file.body, path)
         for path, file in files.items()
-        if path != documents.MANIFEST
+        if path != upstream_format.MANIFEST
     }
 
 
-def _differs(registry: Registry, snapshot: Snapshot) -> bool:
+def _differs(registry: UpstreamRegistry, snapshot: Snapshot) -> bool:
     return (registry.digest, registry.version) != (snapshot.digest, snapshot.version)
 
 
-def _create(registry: Registry, *, before: Snapshot | None, now: datetime) -> Snapshot:
-    dated = Snapshot.objects.next_name(now)
+def _create(registry: UpstreamRegistry, *, before: Snapshot | None, now: datetime) -> Snapshot:
+    name = Snapshot.objects.next_name(now)
     after = _models(registry.documents)
-    found = changes(_models(contents(files(before))), after)
+    changes = changelog.diff(_models(provider_documents(files(before))), after)
     return Snapshot.objects.create(
-        taken_on=dated.day,
-        ordinal=dated.ordinal,
+        taken_on=name.day,
+        ordinal=name.ordinal,
         version=registry.version,
         digest=registry.digest,
         model_count=len(after),
-        changes=found,
-        change_count=len(found),
+        changes=changes,
+        change_count=len(changes),
         fetched_at=now,
     )
 
 
-def _models(contents: Mapping[str, dict]) -> dict[str, dict]:
-    return {key: entry for found in contents.values() for key, entry in found["models"].items()}
+def _models(documents: Mapping[str, dict]) -> dict[str, dict]:
+    return {
+        key: entry for document in documents.values() for key, entry in document["models"].items()
+    }

@@ -13,7 +13,7 @@ urlpatterns = [
         name="registry-version",
     ),
     re_path(r"^registry/changelog/?$", views.ChangelogView.as_view(), name="registry-changelog"),
-    # Clients may take this server for the public registry: the same files under the same names.
+    # A client may use this server as its registry: the same files under the same names.
     re_path(r"^registry/manifest\.json/?$", views.ManifestView.as_view(), name="registry-manifest"),
     re_path(
         rf"^registry/{_PROVIDER}/models\.json/?$",

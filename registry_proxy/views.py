@@ -3,8 +3,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from core import media
+from core.edge import Answer
 from core.views import PublicView
-from registry_proxy import mirror, service
+from registry_proxy import mirror
+from registry_proxy.current_registry import current
 from registry_proxy.models import Snapshot
 from registry_proxy.representations import Representation, representation
 from registry_proxy.serializers import ChangelogQuery, RegistryQuery
@@ -71,10 +73,10 @@ _CHANGELOG = {
     ]
 }
 _IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description="ETags of the copies at hand."
+    "If-None-Match", str, OpenApiParameter.HEADER, description="ETags of the client's copies."
 )
 _UNCHANGED = OpenApiResponse(description="The client's copy is current.")
-_UNKNOWN = OpenApiResponse(description="There is no such version or provider.")
+_UNKNOWN = OpenApiResponse(description="The version or provider does not exist.")
 _UNREACHED = OpenApiResponse(description="Upstream was never reached; try again.")
 
 
@@ -87,7 +89,7 @@ def _schema(
     may_be_unknown: bool = True,
     **options,
 ):
-    """What all routes of the registry say of themselves in the OpenAPI document."""
+    """The OpenAPI description that all routes of the registry share."""
     responses = {200: OpenApiTypes.OBJECT, 304: _UNCHANGED, 404: _UNKNOWN, 503: _UNREACHED}
     if not may_be_unknown:
         del responses[404]
@@ -97,21 +99,21 @@ def _schema(
         description=description,
         parameters=[*parameters, _IF_NONE_MATCH],
         responses=responses,
-        examples=[OpenApiExample("found", example, response_only=True, status_codes=["200"])],
+        examples=[OpenApiExample("registry", example, response_only=True, status_codes=["200"])],
         **options,
     )
 
 
-def _answer(request: HttpRequest, found: Representation) -> HttpResponse:
-    if found.is_known_to(request.headers.get("If-None-Match", "")):
-        return HttpResponseNotModified(headers=found.headers)
-    return HttpResponse(found.body, content_type="application/json", headers=found.headers)
+def _respond(request: HttpRequest, content: Representation) -> HttpResponse:
+    if content.matches(request.headers.get("If-None-Match", "")):
+        return HttpResponseNotModified(headers=content.headers)
+    return HttpResponse(content.body, content_type="application/json", headers=content.headers)
 
 
 class RegistryView(PublicView):
     @_schema(
-        "The model registry: all models, their prices and abilities",
-        "Prices are US dollars per million tokens. `snapshot` names this state for good.",
+        "The model registry: all models, their prices and capabilities",
+        "Prices are US dollars per million tokens. `snapshot` is the permanent name of this state.",
         _DOCUMENT,
         parameters=[RegistryQuery],
         operation_id="registry",
@@ -120,12 +122,12 @@ class RegistryView(PublicView):
         query = RegistryQuery.read(request)
         filters = query["providers"], query["capabilities"]
         if name := query["version"].strip():
-            return _answer(request, mirror.version(name, *filters))
-        return _answer(request, mirror.current(*filters))
+            return _respond(request, mirror.version(name, *filters))
+        return _respond(request, mirror.current_document(*filters))
 
 
 class RegistryFileView(RegistryView):
-    """The same document under the name that older clients know."""
+    """The same document under the name that older clients use."""
 
     @_schema(
         "The model registry, as a file",
@@ -148,20 +150,20 @@ class VersionView(PublicView):
                 "version",
                 str,
                 OpenApiParameter.PATH,
-                description="A snapshot such as `2026.08.18`, or an archive number of upstream's.",
+                description="A snapshot such as `2026.08.18`, or an upstream archive number.",
             )
         ],
         operation_id="registry_version",
     )
     def get(self, request, version):
-        return _answer(request, mirror.version(version))
+        return _respond(request, mirror.version(version))
 
 
 class ChangelogView(PublicView):
     @_schema(
-        "What changed from version to version, newest first",
+        "Changes from version to version, newest first",
         "`change_type` is `added`, `removed`, `price_changed`, `deactivated`, `activated` or "
-        "`field_changed`. Versions without a change of a model are left out.",
+        "`field_changed`. Versions in which no model changed are left out.",
         _CHANGELOG,
         parameters=[ChangelogQuery],
         may_be_unknown=False,
@@ -169,12 +171,12 @@ class ChangelogView(PublicView):
     )
     def get(self, request):
         query = ChangelogQuery.read(request)
-        service.edition()  # before there is a registry there is no history of it
+        current.require()  # without a registry there is no history of it
         snapshots = Snapshot.objects.changed()
         if since := query.get("since"):
             snapshots = snapshots.after(since)
         changes = [snapshot.changelog_entry() for snapshot in snapshots[: query["limit"]]]
-        return _answer(request, representation(media.dumps({"changes": changes})))
+        return _respond(request, representation(media.dumps({"changes": changes})))
 
 
 class ManifestView(PublicView):
@@ -185,18 +187,18 @@ class ManifestView(PublicView):
         operation_id="registry_manifest",
     )
     def get(self, request):
-        return _answer(request, mirror.manifest())
+        return _respond(request, mirror.manifest())
 
 
 class ProviderView(PublicView):
     @_schema(
         "Upstream's file of a provider, byte for byte",
-        "The provider's models as they are now.",
+        "The provider's current models.",
         _FILE,
         operation_id="registry_provider",
     )
     def get(self, request, provider):
-        return _answer(request, mirror.provider_file(provider))
+        return _respond(request, mirror.provider_file(provider))
 
 
 class ArchiveView(PublicView):
@@ -207,4 +209,18 @@ class ArchiveView(PublicView):
         operation_id="registry_archive",
     )
     def get(self, request, provider, number):
-        return _answer(request, mirror.archive_file(provider, number))
+        return _respond(request, mirror.archive_file(provider, number))
+
+
+def serve_on_edge(environ: dict) -> Answer | None:
+    """Answer `GET /registry` without a query from prepared bytes; None leaves it to the view."""
+    if environ.get("QUERY_STRING"):
+        return None
+    snapshot = current.get()
+    if snapshot is None:
+        return None
+    content = snapshot.representation
+    headers = [*content.headers.items()]
+    if content.matches(environ.get("HTTP_IF_NONE_MATCH", "")):
+        return Answer(b"", 304, headers)
+    return Answer(content.body, 200, headers)

@@ -23,15 +23,16 @@ def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.keyring import listener
     from conversations import store
-    from usage.writer import writer
+    from core import bridge
+    from usage.ledger import writer
 
     with django_db_blocker.unblock():
         listener.start()
         assert listener.listening.wait(10)
         yield
         listener.stop()
-        writer.close()
-        store.writer.close()
+        bridge.run(writer.close())
+        bridge.run(store.writer.close())
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from difflib import unified_diff
 from pathlib import Path
 
 _MASKED = {
+    r"(/[\w.-]+)+/(?=\.venv/|\.pytest_cache/|tests/)": "<checkout>/",
+    r"\\?\"(id|revision)\\?\": ?\d+": "<number>",
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "<id>",
     r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?": "<time>",
     r"\d{4}-\d\d-\d\d": "<day>",
@@ -30,7 +32,15 @@ _MASKED = {
     r"(duration_ms|latency_ms|expires_in)\\?\": ?[\d.]+": "<duration>",
     r"csrfmiddlewaretoken[^>]*": "<csrf>",
 }
-_VARYING_HEADERS = {"X-Request-ID", "Content-Length", "Set-Cookie", "Date", "Expires"}
+_VARYING_HEADERS = {
+    "X-Request-ID",
+    "Content-Length",
+    "Set-Cookie",
+    "Date",
+    "Expires",
+    "ETag",
+    "Last-Modified",
+}
 
 
 def read(path: str) -> dict[str, Counter]:

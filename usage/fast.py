@@ -1,14 +1,15 @@
-"""The hottest usage routes on the fast lane (core/edge.py)."""
+"""The hottest usage routes on the edge (core/edge.py)."""
 
 from accounts.authentication import cached_caller
 from core import media
 from core.edge import Answer, body_of, borrowed_connection
-from usage import answers, ingestion, rows
+from usage import ingestion, listing, statistics
 from usage.entries import LogEntry, decode
+from usage.ingestion import OwnedConversations
 
 
-def log(environ: dict) -> Answer | None:
-    """Answers a plain well-formed log of a known key; everything else is for the view."""
+def log(environ: dict, *, owned_conversations: OwnedConversations) -> Answer | None:
+    """Answer a plain well-formed log of a known key; leave everything else to the view."""
     if "HTTP_IDEMPOTENCY_KEY" in environ:
         return None
     caller = cached_caller(environ)
@@ -18,23 +19,25 @@ def log(environ: dict) -> Answer | None:
     entry = decode(LogEntry, body) if body else None
     if entry is None:
         return None
-    return Answer(media.dumps(rows.shown(ingestion.log(entry, caller))))
+    with borrowed_connection():  # for the conversation that it may name
+        row = ingestion.log(entry, caller, owned_conversations=owned_conversations)
+    return Answer(media.dumps(row.reply()))
 
 
 def stats(environ: dict) -> Answer | None:
-    """Answers for a known key."""
+    """Answer for a known key."""
     caller = cached_caller(environ)
     if caller is None:
         return None
     with borrowed_connection():
-        return Answer(media.dumps(answers.stats(caller, environ["QUERY_STRING"])))
+        return Answer(media.dumps(statistics.stats(caller, environ["QUERY_STRING"])))
 
 
 def logs(environ: dict) -> Answer | None:
-    """Answers for a known key."""
+    """Answer for a known key."""
     caller = cached_caller(environ)
     if caller is None:
         return None
     with borrowed_connection():
-        body, headers = answers.logs(caller, environ["QUERY_STRING"])
+        body, headers = listing.logs(caller, environ["QUERY_STRING"])
     return Answer(media.dumps(body), headers=[*headers.items()])

@@ -1,27 +1,28 @@
-"""Logs as the API shows them: in pages, newest first, and as a stream for export.
+"""Logs in pages, newest first.
 
 PostgreSQL writes the JSON of a page: handing its rows through Python objects
 would cost several times what the query does.
+Source: docs/http-contract.md, section "Listing logs".
 """
 
-from collections.abc import Iterator
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from core import ids
 from core.scoping import Caller
-from usage.models import UsageLog
-from usage.windows import Window
+from usage.serializers import LogsQuery
+from usage.windows import Window, read_query
 
-_MOMENT = (
+_ISO_TIME = (
     """replace(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),"""
     " '.000000Z', 'Z')"
 )
-# What `GET /logs` shows, and how it is written.
-_SHOWN = {
+# The members of a log in `GET /logs` and the SQL of each.
+MEMBERS = {
     "id": "id",
-    "logged_at": _MOMENT,
+    "logged_at": _ISO_TIME,
     "provider": "provider",
     "model": "model",
     "alias": "alias",
@@ -30,17 +31,30 @@ _SHOWN = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
     "cached_input_tokens": "cached_input_tokens",
-    "cost": "coalesce(trim_scale(cost), 0)",  # no price known: 0, as cost_source tells
+    "cost": "coalesce(trim_scale(cost), 0)",  # unknown: 0, and cost_source is "unpriced"
     "cost_source": "cost_source",
     "latency_ms": "latency_ms",
     "metadata": "metadata",
     "conversation_id": "conversation_id",
     "id_at_origin": "id_at_origin",
 }
-_CHUNK = 2_000  # rows of an export read at a time
 
 
-def page(
+def logs(caller: Caller, query_string: str) -> tuple[orjson.Fragment, dict[str, str]]:
+    """Return the body and the headers of `GET /logs`. Raises InvalidInput."""
+    query, window, labels = read_query(LogsQuery, query_string)
+    text, last = _page(
+        caller,
+        window,
+        labels,
+        limit=query["limit"],
+        offset=query["offset"],
+        older_than=query.get("cursor"),
+    )
+    return orjson.Fragment(text), {"X-Next-Cursor": str(last)} if last else {}
+
+
+def _page(
     caller: Caller,
     window: Window,
     labels: dict[str, str],
@@ -49,24 +63,24 @@ def page(
     offset: int,
     older_than: UUID | None,
 ) -> tuple[str, UUID | None]:
-    """The JSON array of one page, and the id of its last log if the page is full.
+    """Return the JSON array of one page, and the id of its last log if the page is full.
 
     `older_than` is the id of the last log of the page before.
     """
     before = ids.lowest(window.end)
     if older_than is not None:
         before = min(before, older_than)
-    columns = ", ".join(f"{written} AS {name}" for name, written in _SHOWN.items())
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in MEMBERS.items())
     conditions = "".join(f" AND {name} = %({name})s" for name in labels)
     sql = f"""
         SELECT
-            '[' || coalesce(string_agg(row_to_json(shown)::text, ',' ORDER BY id DESC), '') || ']',
+            '[' || coalesce(string_agg(row_to_json(page)::text, ',' ORDER BY id DESC), '') || ']',
             count(*), (array_agg(id ORDER BY id))[1]
         FROM (
             SELECT {columns} FROM usage_logs
             WHERE project_id = %(project)s AND id >= %(start)s AND id < %(before)s{conditions}
             ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
-        ) AS shown
+        ) AS page
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -82,36 +96,3 @@ def page(
         )
         text, count, last = cursor.fetchone()
     return text, last if count == limit else None
-
-
-EXPORTED = {
-    "id": "id",
-    "logged_at": "created_at",
-    **{name: name for name in list(_SHOWN)[2:]},
-    "event_id": "event_id",
-    "api_key_id": "api_key_id",
-}
-
-
-def stream(caller: Caller, window: Window, labels: dict[str, str]) -> Iterator[list[dict]]:
-    """All matching logs as dicts, oldest first, in chunks.
-
-    Each chunk is a query of its own, and the connection is given back before the
-    chunk is: a slow reader must not hold one for as long as it reads.
-    """
-    logs = UsageLog.objects.for_caller(caller).filter(id__lt=ids.lowest(window.end), **labels)
-    last = ids.lowest(window.start)
-    chunk = _chunk(logs.filter(id__gte=last))
-    while chunk:
-        if not connection.in_atomic_block:
-            connection.close()
-        yield chunk
-        chunk = _chunk(logs.filter(id__gt=chunk[-1]["id"]))
-
-
-def _chunk(logs) -> list[dict]:
-    found = logs.order_by("id").values_list(*EXPORTED.values())[:_CHUNK]
-    rows = [dict(zip(EXPORTED, row, strict=True)) for row in found]
-    for row in rows:
-        row["cost"] = row["cost"] or 0
-    return rows

@@ -3,6 +3,18 @@ from django.db import models
 from core.ids import uuid7
 from core.scoping import OwnedModel
 
+# Labels of a log that daily sums are kept by, in the order of their digest.
+LABELS = ("provider", "model", "alias", "origin", "profile")
+# What is summed for each combination of labels.
+SUMS = (
+    "requests",
+    "unpriced_requests",
+    "cost",
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+)
+
 
 class CostSource(models.TextChoices):
     CALLER = "caller", "the caller"
@@ -13,7 +25,7 @@ class CostSource(models.TextChoices):
 class UsageLog(OwnedModel):
     """One call of a model. Its id carries the time, so ranges of time are ranges of ids.
 
-    Written by usage/writer.py in one statement with its share of DailyUsage;
+    Written by usage/ledger.py in one statement with its share of DailyUsage;
     rows made any other way are missing from the statistics.
     """
 
@@ -41,7 +53,9 @@ class UsageLog(OwnedModel):
         max_length=300, null=True, help_text="The client's own id of the event, for safe retries."
     )
     fingerprint = models.CharField(
-        max_length=32, null=True, help_text="Digest of the event, to tell a retry from a mix-up."
+        max_length=32,
+        null=True,
+        help_text="Digest of the event, which distinguishes a retry from a reused id.",
     )
     metadata = models.JSONField(default=dict)
 
@@ -82,7 +96,7 @@ class UsageLog(OwnedModel):
 
 
 class DailyUsage(models.Model):
-    """Sums of a project's logs of one UTC day, kept by the statement that writes the logs.
+    """Sums over a project's logs of one UTC day, updated by the statement that writes the logs.
 
     A missing alias or origin is the empty text here.
     """

@@ -1,7 +1,7 @@
-"""Statistics of a window: whole days from their sums, the days cut by its ends from the logs.
+"""Statistics of a window: whole days from their sums, partial days at its ends from the logs.
 
-Sums and logs are written by one statement, so the figures equal the ledger
-always. One query; its cost hardly grows with the number of logs.
+Sums and logs are written by one statement, so the figures equal the ledger at
+every moment. One query; its cost hardly grows with the number of logs.
 Source: docs/http-contract.md, section "Statistics".
 """
 
@@ -12,9 +12,10 @@ from django.db import connection
 
 from core import ids, media
 from core.scoping import Caller
-from usage.windows import Window
+from usage.models import LABELS
+from usage.serializers import StatsQuery
+from usage.windows import Window, read_query
 
-LABELS = ("provider", "model", "alias", "profile", "origin")
 _PERIODS = {
     "day": "day",
     "week": "date_trunc('week', day)::date",  # the ISO week's Monday
@@ -22,26 +23,27 @@ _PERIODS = {
 }
 
 
-def of_window(caller: Caller, window: Window, *, group_by: str, labels: dict[str, str]) -> dict:
-    """The body of `GET /stats`; `labels` narrows it to logs with exactly these labels."""
-    groups = _groups(caller, window, group_by, labels)
+def stats(caller: Caller, query_string: str) -> dict:
+    """Return the body of `GET /stats`. Raises InvalidInput."""
+    query, window, labels = read_query(StatsQuery, query_string)
+    groups = _groups(caller, window, query["group_by"], labels)
     return {
         "summary": _summary(groups),
         "by_day": _by_period(groups),
-        "by_model": {name: _full(sums) for name, sums in groups["model"].items()},
-        "by_provider": {name: _full(sums) for name, sums in groups["provider"].items()},
+        "by_model": {name: _usage(sums) for name, sums in groups["model"].items()},
+        "by_provider": {name: _usage(sums) for name, sums in groups["provider"].items()},
         "by_origin": {
             name: {"requests": sums["requests"], "cost": sums["cost"]}
             for name, sums in groups["origin"].items()
             if name
         },
-        "by_alias": {name: _full(sums) for name, sums in groups["alias"].items() if name},
-        "by_profile": {name: _full(sums) for name, sums in groups["profile"].items()},
+        "by_alias": {name: _usage(sums) for name, sums in groups["alias"].items() if name},
+        "by_profile": {name: _usage(sums) for name, sums in groups["profile"].items()},
     }
 
 
 def _groups(caller: Caller, window: Window, group_by: str, labels: dict[str, str]) -> dict:
-    """Sums by each label, by period, and by period and model; each sorted by its key."""
+    """Return sums by each label, by period, and by period and model; each sorted by its key."""
     groups = {name: {} for name in (*LABELS, "all", "period", "top")}
     with connection.cursor() as cursor:
         cursor.execute(*_query(caller, window, group_by, labels))
@@ -53,19 +55,19 @@ def _groups(caller: Caller, window: Window, group_by: str, labels: dict[str, str
 
 _SUMS = ("requests", "unpriced_requests", "cost", "input_tokens", "output_tokens")
 _COLUMNS = ", ".join(_SUMS)
-_ADDED = ", ".join(f"sum({name}) AS {name}" for name in _SUMS)
+_TOTALS = ", ".join(f"sum({name}) AS {name}" for name in _SUMS)
 
 
 def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]):
     first, after = _whole_days(window)
     conditions = "".join(f" AND {name} = %({name})s" for name in labels)
     period = _PERIODS[group_by]
-    # One pass sums the parts by all labels, and by period and model; what is left
-    # is little to sum again by each label.
+    # One pass sums the parts by all labels, and by period and model; few rows are
+    # left to sum again by each label.
     sql = f"""
         WITH grouped AS MATERIALIZED (
             SELECT grouping(profile) = 1 AS is_dated, {period} AS period,
-                provider, model, alias, origin, profile, {_ADDED}
+                provider, model, alias, origin, profile, {_TOTALS}
             FROM (
                 SELECT day, provider, model, alias, origin, profile, {_COLUMNS}
                 FROM usage_daily
@@ -83,14 +85,14 @@ def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]
         )
         -- A bit of grouping() is set for what is not grouped by; the first column's is the highest.
         SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
-            period, model, {_ADDED}
+            period, model, {_TOTALS}
         FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
         UNION ALL
         SELECT CASE grouping(provider, model, alias, origin, profile)
                 WHEN 15 THEN 'provider' WHEN 23 THEN 'model' WHEN 27 THEN 'alias'
                 WHEN 29 THEN 'origin' ELSE 'profile'
             END,
-            NULL, coalesce(provider, model, alias, origin, profile), {_ADDED}
+            NULL, coalesce(provider, model, alias, origin, profile), {_TOTALS}
         FROM grouped WHERE NOT is_dated
         GROUP BY GROUPING SETS ((provider), (model), (alias), (origin), (profile))
         ORDER BY 2, 3
@@ -108,7 +110,7 @@ def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]
 
 
 def _whole_days(window: Window) -> tuple[date, date]:
-    """The first day wholly inside the window, and the first one after those.
+    """Return the first day wholly inside the window, and the first one after those.
 
     Without any, both are the day after the window's start: then one range of
     logs before it and one after it make up the window.
@@ -137,7 +139,9 @@ def _summary(groups: dict) -> dict:
 
 
 def _by_period(groups: dict) -> list[dict]:
-    """Newest first. The top model is the one most called; of equals, the first by name."""
+    """Return the periods, newest first. The top model has most requests; of equals it is
+    the first by name.
+    """
     top: dict[date, tuple] = {}
     for (period, model), sums in groups["top"].items():
         rank = (-sums["requests"], model)
@@ -153,7 +157,7 @@ def _by_period(groups: dict) -> list[dict]:
     ]
 
 
-def _full(sums: dict) -> dict:
+def _usage(sums: dict) -> dict:
     return {
         "requests": sums["requests"],
         "cost": media.plain(sums["cost"]),

@@ -5,8 +5,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.errors import InvalidInput, issue
-from usage import answers, batches, export, ingestion, listing, queries, rows
+from usage import batches, export, ingestion, listing, statistics
 from usage.entries import LogEntry
+from usage.ingestion import OwnedConversations
 from usage.serializers import (
     BatchEntrySerializer,
     ExportQuery,
@@ -15,6 +16,7 @@ from usage.serializers import (
     LogsQuery,
     StatsQuery,
 )
+from usage.windows import read_query
 
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -50,6 +52,8 @@ def _idempotency_key(request) -> str | None:
 
 
 class LogView(APIView):
+    owned_conversations: OwnedConversations = None
+
     @extend_schema(
         tags=["usage"],
         summary="Log one call",
@@ -66,16 +70,23 @@ class LogView(APIView):
         serializer = LogEntrySerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         entry = LogEntry(**serializer.validated_data)
-        row = ingestion.log(entry, request.auth, idempotency_key=_idempotency_key(request))
-        return Response(rows.shown(row))
+        row = ingestion.log(
+            entry,
+            request.auth,
+            owned_conversations=self.owned_conversations,
+            idempotency_key=_idempotency_key(request),
+        )
+        return Response(row.reply())
 
 
 class LogBatchView(APIView):
+    owned_conversations: OwnedConversations = None
+
     @extend_schema(
         tags=["usage"],
         summary="Log many calls at once",
         description=(
-            f'Up to {batches.MOST_ITEMS} items, as `{{"logs": […]}}` or as NDJSON '
+            f'Up to {batches.MAX_ITEMS} items, as `{{"logs": […]}}` or as NDJSON '
             "(`application/x-ndjson`). Every item has its own result, in the order sent; a bad "
             "one does not sink the others, and the good ones are stored together or not at all."
         ),
@@ -129,10 +140,13 @@ class LogBatchView(APIView):
         ],
     )
     def post(self, request):
-        texts = batches.items(request.body, request.content_type or "")
-        return Response(
-            batches.log_all(texts, request.auth, idempotency_key=_idempotency_key(request))
+        report = batches.log_batch(
+            batches.split(request.body, request.content_type or ""),
+            request.auth,
+            owned_conversations=self.owned_conversations,
+            idempotency_key=_idempotency_key(request),
         )
+        return Response(report)
 
 
 class StatsView(APIView):
@@ -176,7 +190,7 @@ class StatsView(APIView):
         ],
     )
     def get(self, request):
-        return Response(answers.stats(request.auth, request.META["QUERY_STRING"]))
+        return Response(statistics.stats(request.auth, request.META["QUERY_STRING"]))
 
 
 class LogsView(APIView):
@@ -207,7 +221,7 @@ class LogsView(APIView):
         ],
     )
     def get(self, request):
-        body, headers = answers.logs(request.auth, request.META["QUERY_STRING"])
+        body, headers = listing.logs(request.auth, request.META["QUERY_STRING"])
         return Response(body, headers=headers)
 
 
@@ -219,9 +233,9 @@ class ExportView(APIView):
         responses={(200, "application/x-ndjson"): str, (200, "text/csv"): str},
     )
     def get(self, request):
-        query, window, labels = queries.read(ExportQuery, request.META["QUERY_STRING"])
-        content_type, written = export.FORMATS[query["format"]]
-        chunks = listing.stream(request.auth, window, labels)
-        response = StreamingHttpResponse(written(chunks), content_type=content_type)
+        query, window, labels = read_query(ExportQuery, request.META["QUERY_STRING"])
+        content_type, serialize = export.FORMATS[query["format"]]
+        chunks = export.chunks(request.auth, window, labels)
+        response = StreamingHttpResponse(serialize(chunks), content_type=content_type)
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query["format"]}"'
         return response

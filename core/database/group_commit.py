@@ -1,149 +1,183 @@
 """Group commit: requests that arrive together share one statement and one commit.
 
-The first request to find the writer idle is the leader: it writes what waits
-and wakes the others. Items that arrive meanwhile form the next group, whose
-first becomes its leader. Alone, a request writes at once; there is no timer.
-Everybody is answered only after the commit that holds their item.
+One task per event loop writes what waits; items that arrive meanwhile form the next
+group. Alone, an item is written at once: there is no timer. Each caller is answered only
+after the commit that holds its item, and a failure of any kind reaches every caller of
+the group.
 
-By hand, because the group is what makes the server fast (twice to four times
-the requests per second) and no library does it. The connection is the
-writer's own: one in each process, however many requests wait.
+By hand, because the group is what makes the server fast (twice to four times the
+requests per second) and no library does it. The connection is the writer's own: one in
+each process, however many requests wait.
 """
 
+import asyncio
 import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from weakref import WeakKeyDictionary
 
 import psycopg
+from django.db import connection, transaction
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
-from core.database import raw_connection as own_connection
+from core import bridge
+from core.database import raw_connection
 from core.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
 # Larger groups gain nothing and make their last member wait.
-_LARGEST_GROUP = 256
-_ATTEMPTS = 3
+MAX_GROUP = 256
+MAX_ATTEMPTS = 3
 
-# Runs one statement with its parameters on the writer's connection.
-Execute = Callable[[str, Sequence], psycopg.Cursor]
-
-
-class _Waiting:
-    """An item in the queue and the request that waits for it."""
-
-    __slots__ = ("error", "item", "leads", "outcome", "turn")
-
-    def __init__(self, item) -> None:
-        self.item = item
-        self.outcome = None
-        self.error: Exception | None = None
-        self.leads = False
-        self.turn = threading.Lock()  # a bare lock wakes faster than an Event
-        self.turn.acquire()
+# Runs one statement with its parameters; returns its rows.
+Execute = Callable[[str, Sequence], Awaitable[list[tuple]]]
+Store = Callable[[Execute, list], Awaitable[Sequence]]
 
 
 class GroupWriter:
-    """Writes items through `store(execute, items)`, which runs one statement for all of them.
+    """Writes items through `await store(execute, items)`, which runs one statement for all.
 
-    `store` returns what becomes of each item, in their order. Its statement may be
+    `store` returns an outcome for each item, in their order. Its statement may be
     repeated after a lost connection: it must skip what was committed after all.
     """
 
-    def __init__(self, store: Callable[[Execute, list], Sequence]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: deque[_Waiting] = deque()
-        self._lock = threading.Lock()
-        self._busy = False
-        self._connection: psycopg.Connection | None = None
+        # A loop belongs to one process: a forked child never meets its parent's connection.
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+
+    async def write(self, item: object) -> object:
+        """Store the item durably and return its outcome.
+
+        In a thread's transaction (`bridge.run`) the item becomes part of it.
+        Raises DatabaseUnavailable, or the database's error about this one item.
+        """
+        if bridge.is_inline():
+            with transaction.atomic():
+                [outcome] = await self._store(_execute_in_transaction, [item])
+            return outcome
+        loop = asyncio.get_running_loop()
+        queue = self._queues.get(loop)
+        if queue is None:
+            queue = self._queues[loop] = _Queue(self._store)
+        return await queue.write(item)
+
+    async def close(self) -> None:
+        """Close the running loop's connection; the next item opens another."""
+        if queue := self._queues.get(asyncio.get_running_loop()):
+            await queue.close()
+
+
+class _Pending:
+    """An item in the queue and the caller that waits for it."""
+
+    __slots__ = ("future", "item")
+
+    def __init__(self, item: object, future: asyncio.Future) -> None:
+        self.item = item
+        self.future = future
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():  # its caller may have been cancelled
+            self.future.set_exception(error)
+
+
+class _Queue:
+    """What waits on one event loop, the task that writes it, and the task's connection."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pending: deque[_Pending] = deque()
+        self._task: asyncio.Task | None = None
+        self._connection: psycopg.AsyncConnection | None = None
         self._prepares = True
 
-    def write(self, item):
-        """Store the item durably; what `store` says of it.
+    async def write(self, item: object) -> object:
+        pending = _Pending(item, asyncio.get_running_loop().create_future())
+        self._pending.append(pending)
+        if self._task is None:
+            self._start()
+        return await pending.future
 
-        Raises DatabaseUnavailable, or what the database says of this one item.
-        """
-        waiting = _Waiting(item)
-        with self._lock:
-            self._queue.append(waiting)
-            leads = not self._busy
-            self._busy = True
-        if not leads:
-            waiting.turn.acquire()
-            leads = waiting.leads
-        if leads:
-            self._lead()
-        if waiting.error is not None:
-            raise waiting.error
-        return waiting.outcome
-
-    def close(self) -> None:
-        """Close the connection; the next item opens another."""
+    async def close(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            await self._connection.close()
             self._connection = None
 
-    def _lead(self) -> None:
-        """Write the group at the head of the queue, then make the next one's first its leader."""
-        with self._lock:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_GROUP))]
-        try:
-            self._write(group)
-        finally:
-            with self._lock:
-                successor = self._queue[0] if self._queue else None
-                self._busy = successor is not None
-            if successor is not None:
-                successor.leads = True
-                successor.turn.release()
-            for waiting in group:
-                if not waiting.leads:
-                    waiting.turn.release()
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._write_pending())
+        self._task.add_done_callback(self._ended)
 
-    def _write(self, group: list[_Waiting]) -> None:
+    def _ended(self, task: asyncio.Task) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("group writer ended", exc_info=error)
+        if self._pending:  # it was killed
+            self._start()
+
+    async def _write_pending(self) -> None:
+        while self._pending:
+            size = min(len(self._pending), MAX_GROUP)
+            group = [self._pending.popleft() for _ in range(size)]
+            try:
+                await self._write(group)
+            finally:
+                # Also when the task was killed or the process exits: no silent success.
+                for pending in group:
+                    pending.fail(DatabaseUnavailable())
+
+    async def _write(self, group: list[_Pending]) -> None:
         try:
-            outcomes = self._attempt([waiting.item for waiting in group])
-        except psycopg.Error as error:
-            if len(group) == 1 or isinstance(error, psycopg.OperationalError):
-                for waiting in group:
-                    waiting.error = _shown(error)
+            outcomes = await self._attempt([pending.item for pending in group])
+        except psycopg.OperationalError:
+            for pending in group:
+                pending.fail(DatabaseUnavailable())
+        except Exception as error:
+            if len(group) == 1 or not isinstance(error, psycopg.Error):
+                for pending in group:
+                    pending.fail(error)
                 return
             # One item is bad, and only that one shall fail.
-            for waiting in group:
-                self._write([waiting])
-            return
-        except Exception as error:
-            for waiting in group:
-                waiting.error = error
-            return
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            waiting.outcome = outcome
+            for pending in group:
+                await self._write([pending])
+        else:
+            for pending, outcome in zip(group, outcomes, strict=True):
+                if not pending.future.done():
+                    pending.future.set_result(outcome)
 
-    def _attempt(self, items: list) -> Sequence:
-        for attempt in range(1, _ATTEMPTS + 1):
+    async def _attempt(self, items: list) -> Sequence:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return self._store(self._execute, items)
+                return await self._store(self._execute, items)
             except (InvalidSqlStatementName, DuplicatePreparedStatement):
                 # An old pooler in transaction mode: each statement may meet another server.
                 self._prepares = False
-                self.close()
+                await self.close()
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, items that were committed after all are skipped.
                 if self._connection is not None and self._connection.broken:
-                    self.close()
-                if attempt == _ATTEMPTS:
+                    await self.close()
+                if attempt == MAX_ATTEMPTS:
                     raise
                 logger.warning("group write repeated: %s", type(error).__name__)
+            except psycopg.Error:
+                raise
+            except BaseException:
+                await self.close()  # perhaps in the middle of a statement
+                raise
         raise AssertionError("unreachable")
 
-    def _execute(self, sql: str, parameters: Sequence) -> psycopg.Cursor:
+    async def _execute(self, sql: str, parameters: Sequence) -> list[tuple]:
         if self._connection is None:
-            self._connection = own_connection.connect()
-        return self._connection.execute(sql, parameters, prepare=self._prepares)
+            self._connection = await raw_connection.connect_async()
+        cursor = await self._connection.execute(sql, parameters, prepare=self._prepares)
+        return await cursor.fetchall() if cursor.description else []
 
 
-def _shown(error: psycopg.Error) -> Exception:
-    return DatabaseUnavailable() if isinstance(error, psycopg.OperationalError) else error
+async def _execute_in_transaction(sql: str, parameters: Sequence) -> list[tuple]:
+    """Run the statement on the calling thread's connection, as part of its transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []

@@ -1,5 +1,6 @@
 """The database without Django's connection: for the hottest statements, listeners, start-up."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,19 +21,38 @@ def connect() -> psycopg.Connection:
 
     An embedded server that has crashed is started again first.
     """
-    parameters = connection.get_connection_params()
-    for name in _DJANGO_ONLY:
-        parameters.pop(name, None)
     try:
-        return psycopg.connect(**parameters, autocommit=True)
+        return psycopg.connect(**_parameters())
     except psycopg.OperationalError:
         if settings.DATABASE_URL:
             raise
+    _restart_embedded()
+    return psycopg.connect(**_parameters())
+
+
+async def connect_async() -> psycopg.AsyncConnection:
+    """Return what `connect` does, for the event loop."""
+    try:
+        return await psycopg.AsyncConnection.connect(**_parameters())
+    except psycopg.OperationalError:
+        if settings.DATABASE_URL:
+            raise
+    await asyncio.to_thread(_restart_embedded)
+    return await psycopg.AsyncConnection.connect(**_parameters())
+
+
+def _parameters() -> dict:
+    parameters = connection.get_connection_params()
+    for name in _DJANGO_ONLY:
+        parameters.pop(name, None)
+    return {**parameters, "autocommit": True}
+
+
+def _restart_embedded() -> None:
     try:
         embedded.ensure_running()
     except EmbeddedDatabaseError as error:
         raise psycopg.OperationalError(str(error)) from error
-    return psycopg.connect(**parameters, autocommit=True)
 
 
 class _FastCursor(psycopg.Cursor):

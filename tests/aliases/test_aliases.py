@@ -43,6 +43,29 @@ def test_both_header_names_open_the_same_aliases(api, anonymous):
     anonymous.read("/api/v1/aliases/", expect=401)
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/aliases", []),
+        ("/api/v1/aliases/?since=0", []),
+        ("/api/v1/aliases/?profile=dev", []),
+        ("/api/v1/aliases/resolve?alias=a1", {"alias": "a1", "model": None}),
+    ],
+)
+def test_key_that_has_not_written_yet_has_no_aliases(anonymous, path, expected):
+    anonymous.defaults["HTTP_X_API_KEY"] = "llmr_pk_" + "a" * 32
+    assert anonymous.read(path) == expected
+    assert anonymous.get(path).get("X-Alias-Revision", "0") == "0"
+
+
+def test_key_that_has_not_written_yet_exports_an_empty_lockfile(anonymous):
+    anonymous.defaults["HTTP_X_API_KEY"] = "llmr_pk_" + "a" * 32
+    first = anonymous.get("/api/v1/aliases/export")
+    assert first.json()["profiles"]["default"]["bindings"] == []
+    again = anonymous.get("/api/v1/aliases/export", headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304
+
+
 def test_binding_again_replaces_model_and_metadata(api):
     first = bind(api, "a1", metadata={"x": 1})
     second = bind(api, "a1", "anthropic:m")

@@ -1,11 +1,14 @@
 """`POST /conversations/log` (contract, section 7.5)."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
-from conversations import hooks
+from conversations import calls
+from conversations.entries import CallEntry, decode
 from conversations.models import Conversation, Message
+from core.scoping import Caller
 
 CALL = {
     "messages": [
@@ -157,20 +160,26 @@ def test_strangers_conversation_is_not_continued(api, other_api):
     assert api.read(f"/conversations/{mine}")["message_count"] == 4
 
 
-def test_receipt_hook_sees_the_call_and_is_answered(api, monkeypatch):
-    """Contract decision O8; the receipts app fills the hook."""
+def log_with(api, issue_receipt, **metadata) -> dict:
+    """Log the call as a server does whose URL map binds `issue_receipt`."""
+    body = json.dumps({**CALL, "metadata": {**CALL["metadata"], **metadata}})
+    caller = Caller(api.project.id, api.api_key_id)
+    return calls.log(caller, decode(CallEntry, body.encode()), issue_receipt)
+
+
+def test_receipt_is_issued_for_the_finished_call(api):
+    """Contract decision O8."""
     seen = []
 
     def issue(call, caller):
         seen.append((call, caller))
         return {"receipt_id": "rcpt_1", "signature": "s"}
 
-    monkeypatch.setattr(hooks, "issue_receipt", issue)
-    reply = log(api, input_cost=0.1, output_cost=0.15, lock_digest="d")
+    reply = log_with(api, issue, input_cost=0.1, output_cost=0.15, lock_digest="d")
     assert reply["receipt"] == {"receipt_id": "rcpt_1", "signature": "s"}
     ((call, caller),) = seen
     assert caller.project_id == api.project.id
-    assert (str(call.conversation_id), str(call.message_id)) == (
+    assert (call.conversation_id, call.message_id) == (
         reply["conversation_id"],
         reply["message_id"],
     )
@@ -179,11 +188,10 @@ def test_receipt_hook_sees_the_call_and_is_answered(api, monkeypatch):
     assert Message.objects.get(role="assistant").receipt_id == "rcpt_1"
 
 
-def test_failing_receipt_stores_nothing(api, monkeypatch):
+def test_failing_receipt_stores_nothing(api):
     def fail(call, caller):
         raise RuntimeError("no key")
 
-    monkeypatch.setattr(hooks, "issue_receipt", fail)
     with pytest.raises(RuntimeError):
-        log(api)
+        log_with(api, fail)
     assert not Conversation.objects.exists()

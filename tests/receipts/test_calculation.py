@@ -33,7 +33,7 @@ def test_an_amount_left_to_us_comes_with_its_terms_prices_and_registry(api, draf
         "amount": "0.00024",
         "calculation": "input 600 * 0.15 + cache_read 400 * 0.075 + output 200 * 0.6 "
         "= 240 per 1000000 = 0.00024 USD; "
-        f"openai:gpt-4o-mini in registry {snapshot.dated} sha256:{snapshot.digest}",
+        f"openai:gpt-4o-mini in registry {snapshot.name} sha256:{snapshot.digest}",
     }
     assert recomputed(receipt["cost"]["calculation"]) == Decimal("0.00024")
 

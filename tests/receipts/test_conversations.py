@@ -1,13 +1,12 @@
 """Conversations and their calls in the ledger: each call is certified, and counts, once."""
 
 import pytest
+from django.test import override_settings
 
-from receipts import calls, verification
+from receipts import verification
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
 from tests.receipts.ledger import log
-
-hooks = pytest.importorskip("conversations.hooks")
 
 GENERATE = "/api/v1/receipts/generate"
 UNCERTIFIED = "/api/v1/receipts/uncertified"
@@ -29,12 +28,18 @@ def converse(api, **metadata) -> dict:
     )
 
 
+@override_settings(RECEIPTS_PRIVATE_KEY="", RECEIPTS_PUBLIC_KEY="")
+def converse_unsigned(api, **metadata) -> dict:
+    """A whole call, logged before the server had a signing key."""
+    return converse(api, **metadata)
+
+
 def summary(reply) -> dict:
     return reply["receipt"]["batch_summary"]
 
 
 def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
-    talk = converse(api)["conversation_id"]
+    talk = converse_unsigned(api)["conversation_id"]
     (shown,) = api.read(UNCERTIFIED)["logs"]
     assert {name: shown[name] for name in shown if name != "timestamp"} == {
         "id": talk,
@@ -68,7 +73,7 @@ def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
 @pytest.mark.parametrize("way", ["since", "range", "ids", "conversation"])
 def test_a_conversation_and_its_call_count_once(api, way):
     """The client writes both: the conversation, then the call that names it."""
-    talk = converse(api)["conversation_id"]
+    talk = converse_unsigned(api)["conversation_id"]
     call = log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
     assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [call]
     body = {
@@ -85,7 +90,7 @@ def test_a_conversation_and_its_call_count_once(api, way):
 
 
 def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_with_it(api):
-    talk = converse(api)["conversation_id"]
+    talk = converse_unsigned(api)["conversation_id"]
     api.send("POST", GENERATE, SINCE)
     log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
     assert api.read(UNCERTIFIED)["total"] == 0
@@ -93,7 +98,7 @@ def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_w
 
 
 def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
-    talk = converse(api)["conversation_id"]
+    talk = converse_unsigned(api)["conversation_id"]
     metadata = {"metadata": {"conversation_id": talk}, "id_at_origin": talk}
     log(api, **metadata)
     api.send("POST", GENERATE, SINCE)
@@ -104,7 +109,7 @@ def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
 def test_a_conversation_whose_calls_were_deleted_is_not_certified_again(api):
     from usage.models import UsageLog
 
-    talk = converse(api)["conversation_id"]
+    talk = converse_unsigned(api)["conversation_id"]
     log(api, metadata={"conversation_id": talk}, id_at_origin=talk)
     api.send("POST", GENERATE, SINCE)
     UsageLog.objects.all().delete()
@@ -113,14 +118,14 @@ def test_a_conversation_whose_calls_were_deleted_is_not_certified_again(api):
 
 def test_empty_conversations_and_strangers_are_no_logs(api, other_api):
     api.send("POST", "/api/v1/conversations", {"title": "not begun"})
-    talk = converse(other_api)["conversation_id"]
+    talk = converse_unsigned(other_api)["conversation_id"]
     assert api.read(UNCERTIFIED)["total"] == 0
     api.send("POST", GENERATE, {"conversation_id": talk}, expect=400)
     api.send("POST", GENERATE, {"log_ids": [talk]}, expect=400)
 
 
 def test_conversations_come_before_calls(api):
-    talks = [converse(api)["conversation_id"] for _ in range(2)]
+    talks = [converse_unsigned(api)["conversation_id"] for _ in range(2)]
     call = log(api)
     assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [*reversed(talks), call]
     page = api.read(UNCERTIFIED, {"limit": 2, "offset": 1})
@@ -130,11 +135,6 @@ def test_conversations_come_before_calls(api):
 
 
 class TestReceiptsOfLoggedCalls:
-    @pytest.fixture(autouse=True)
-    def wired(self, monkeypatch):
-        """As at the start of a server that has a signing key."""
-        monkeypatch.setattr(hooks, "issue_receipt", calls.issue)
-
     def test_a_logged_call_has_its_receipt(self, api):
         reply = converse(api, profile="prod", lock_digest="sha256:00ff", cost=0.5)
         receipt = reply["receipt"]

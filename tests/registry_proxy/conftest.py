@@ -2,17 +2,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry_proxy import service
+from registry_proxy import refreshing
+from registry_proxy.current_registry import current
 
 
 @pytest.fixture
 def refreshed(db_all, upstream):
-    """A function: upstream publishes these provider files, and we refresh on this day of 2026."""
+    """A function: upstream publishes these provider files, and we refresh on that day of 2026."""
 
     def refresh(month: int, day: int, **changed: bytes):
         upstream.publish(**changed)
-        snapshot = service.refresh(now=datetime(2026, month, day, 12, tzinfo=UTC))
-        service.current.follow()
+        snapshot = refreshing.refresh(now=datetime(2026, month, day, 12, tzinfo=UTC))
+        current.follow()
         upstream.requests.clear()
         return snapshot
 

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from registry_proxy import client
-from registry_proxy.client import File, UpstreamUnavailable
+from registry_proxy.client import UpstreamFile, UpstreamUnavailable
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import StubUpstream, drip, reply
+from tests.site.loopback import listening, request_of
 
 ALL = [
     "anthropic/models.json",
@@ -52,7 +53,9 @@ def test_registry_without_manifest_has_the_providers_known_so_far(upstream):
     """Mirrors without a manifest worked with the older server."""
     del upstream.files["manifest.json"]
     upstream.files["acme/models.json"] = b'{"models": {}}'
-    registry = upstream.client().registry({"acme/models.json": File("acme/models.json", b"")})
+    registry = upstream.client().registry(
+        {"acme/models.json": UpstreamFile("acme/models.json", b"")}
+    )
     assert registry.version == ""
     assert sorted(registry.documents) == ["acme", "anthropic", "google", "openai"]
 
@@ -103,11 +106,26 @@ def test_size_is_bounded_after_decompression(upstream):
         upstream.client().registry({})
 
 
-def test_time_is_bounded_even_when_bytes_keep_arriving(upstream):
-    upstream.broken["openai/models.json"] = lambda: drip(itertools.repeat(b" "))
-    seconds = itertools.count()
-    with pytest.raises(UpstreamUnavailable, match="not complete after 10 seconds"):
-        upstream.client(clock=lambda: next(seconds)).registry({})
+def drip_on(connection):
+    request_of(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b" ")
+
+
+def test_time_is_bounded_even_when_bytes_keep_arriving():
+    with listening(drip_on) as port, client.open_session() as session:
+        slow = client.RegistryClient(session, base_url=f"http://127.0.0.1:{port}", timeout=0.2)
+        with pytest.raises(UpstreamUnavailable, match="manifest.json: .*Timeout"):
+            slow.files(["manifest.json"], {})
+
+
+def test_only_permitted_addresses_are_called(settings):
+    settings.EGRESS = "public"
+    with listening(drip_on) as port, client.open_session() as session:
+        local = client.RegistryClient(session, base_url=f"http://127.0.0.1:{port}", timeout=1)
+        with pytest.raises(UpstreamUnavailable, match="manifest.json: ForbiddenAddress"):
+            local.files(["manifest.json"], {})
 
 
 def test_every_request_has_timeouts(upstream):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from registry_proxy import service, snapshots
+from registry_proxy import refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
 from tests.registry_proxy import samples
@@ -84,7 +84,7 @@ def test_a_partial_fetch_is_not_stored(refreshed, upstream):
 
 def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):
     upstream.publish()
-    with service.upstream() as source:
+    with refreshing.upstream_client() as source:
         fetched = [source.registry({}) for _ in range(4)]
     barrier, taken = threading.Barrier(4), []
 

@@ -1,4 +1,4 @@
-"""Stands in for the public registry: an adapter that is mounted on the client's session."""
+"""A stub of the public registry: an adapter mounted on the client's session."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,14 +9,15 @@ import urllib3
 from django.core.cache import cache
 from requests.adapters import BaseAdapter
 
-from registry_proxy import archives, client, editions, service
+from registry_proxy import archives, client, snapshots
+from registry_proxy.current_registry import current
 from tests.registry_proxy import samples
 
 BASE_URL = "http://registry.invalid/"
 
 
 class StubUpstream(BaseAdapter):
-    """Publishes `files` by path, with ETags; `broken` maps paths to what goes wrong there."""
+    """Publishes `files` by path, with ETags; `broken` maps paths to faulty replies."""
 
     def __init__(self, *, down: bool = False) -> None:
         super().__init__()
@@ -37,13 +38,13 @@ class StubUpstream(BaseAdapter):
         )
 
     def publish(self, **changed: bytes) -> None:
-        """Upstream is there, with the sample files; `openai=…` replaces that provider's file."""
+        """Upstream is up, with the sample files; `openai=…` replaces that provider's file."""
         self.down = False
         self.files |= {f"{provider}/models.json": body for provider, body in changed.items()}
 
     @property
     def paths(self) -> list[str]:
-        """The paths asked for so far, sorted: parallel requests come in any order."""
+        """The paths requested so far, sorted: parallel requests come in any order."""
         return sorted(request.url.removeprefix(BASE_URL) for request in self.requests)
 
     def send(self, request, *, timeout, **kwargs) -> requests.Response:
@@ -76,10 +77,10 @@ def drip(chunks: Iterator[bytes]) -> requests.Response:
 
 
 def restart() -> None:
-    """This process knows as little of the registry as one that has just started."""
-    service.current.forget()
-    archives.fetcher.forget()
-    editions.edition.cache_clear()
+    """Reset this process to the state of one that has just started."""
+    current.reset()
+    archives.fetcher.reset()
+    snapshots.load.cache_clear()
     cache.clear()
 
 

@@ -75,6 +75,23 @@ def test_export_imported_elsewhere_is_the_same_ledger(api, other_api, tmp_path, 
     assert UsageLog.objects.filter(cost=None).count() == 1
 
 
+@pytest.mark.parametrize("format", ["ndjson", "csv"])
+def test_copy_into_another_project_of_the_server_gets_new_ids(api, other_api, tmp_path, format):
+    """Issue 15, section 5: the old id is kept as event id, unless the log has one."""
+    api.send("POST", "/api/v1/log/batch", {"logs": ITEMS})
+    path = tmp_path / f"logs.{format}"
+    path.write_text(export(api, format))
+    project = ("--project", str(other_api.project.id))
+    assert run(path, *project) == "2 logs imported, 0 known already, 0 skipped"
+    assert run(path, *project) == "0 logs imported, 2 known already, 0 skipped"
+    originals = UsageLog.objects.filter(project_id=api.project.id)
+    copies = UsageLog.objects.filter(project_id=other_api.project.id)
+    assert not {log.id for log in originals} & {log.id for log in copies}
+    assert {log.event_id for log in copies} == {"e1", str(originals.get(event_id=None).id)}
+    assert other_api.read("/api/v1/stats", WINDOW) == api.read("/api/v1/stats", WINDOW)
+    assert run(path) == "0 logs imported, 2 known already, 0 skipped"
+
+
 OLD_ROW = {
     "id": "cc747ba8-1111-4222-8333-444455556666",
     "api_key_id": "llmr_pk_old",
@@ -105,7 +122,7 @@ def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path):
     assert DailyUsage.objects.get().cost == Decimal("0.00027")
 
 
-def test_bad_rows_are_skipped_and_told(db_all, tmp_path, capsys):
+def test_bad_rows_are_skipped_and_reported(db_all, tmp_path, capsys):
     path = tmp_path / "old.ndjson"
     bad = [
         "{broken",

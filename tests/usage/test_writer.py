@@ -6,12 +6,13 @@ from decimal import Decimal
 import psycopg
 from django.db import connection
 
+from core import bridge
 from core.database.group_commit import GroupWriter
 from core.scoping import Caller
-from usage import rows, statement
 from usage.entries import LogEntry
+from usage.ingestion import build_row
+from usage.ledger import _insert_group, insert
 from usage.models import DailyUsage, UsageLog
-from usage.writer import store
 
 
 def entry(**members) -> LogEntry:
@@ -23,70 +24,69 @@ def caller_of(api) -> Caller:
     return Caller(project_id=api.project.id, api_key_id=api.api_key_id)
 
 
+def write(writer, row):
+    return bridge.run(writer.write(row))
+
+
+def write_in_threads(writer, made):
+    with ThreadPoolExecutor(32) as pool:
+        return [pool.submit(write, writer, row) for row in made]
+
+
 def with_writer(work):
-    writer = GroupWriter(store)
+    writer = GroupWriter(_insert_group)
     try:
         return work(writer)
     finally:
-        writer.close()
+        bridge.run(writer.close())
 
 
 def test_parallel_rows_are_all_stored_and_summed(api):
-    made = [rows.make(entry(), caller_of(api)) for _ in range(400)]
+    made = [build_row(entry(), caller_of(api)) for _ in range(400)]
 
-    def write_all(writer):
-        with ThreadPoolExecutor(32) as pool:
-            return list(pool.map(writer.write, made))
-
-    assert all(with_writer(write_all))
+    written = with_writer(lambda writer: write_in_threads(writer, made))
+    assert all(future.result() for future in written)
     assert set(UsageLog.objects.values_list("id", flat=True)) == {row.id for row in made}
     day = DailyUsage.objects.get()
     assert (day.requests, day.cost, day.input_tokens) == (400, Decimal("4"), 800)
 
 
 def test_event_repeated_by_parallel_requests_is_stored_once(api):
-    made = [rows.make(entry(), caller_of(api), event_id="e", fingerprint="f") for _ in range(32)]
+    made = [build_row(entry(), caller_of(api), event_id="e", fingerprint="f") for _ in range(32)]
 
-    def write_all(writer):
-        with ThreadPoolExecutor(32) as pool:
-            return list(pool.map(writer.write, made))
-
-    assert with_writer(write_all).count(True) == 1
+    written = with_writer(lambda writer: write_in_threads(writer, made))
+    assert [future.result() for future in written].count(True) == 1
     assert (UsageLog.objects.count(), DailyUsage.objects.get().requests) == (1, 1)
 
 
 def test_row_that_the_database_refuses_fails_alone(api):
     """Validation lets no such row through; this is the net below it."""
-    good = [rows.make(entry(), caller_of(api)) for _ in range(20)]
-    bad = rows.make(entry(profile="p" * 65), caller_of(api))
+    good = [build_row(entry(), caller_of(api)) for _ in range(20)]
+    bad = build_row(entry(profile="p" * 65), caller_of(api))
 
-    def write_all(writer):
-        with ThreadPoolExecutor(21) as pool:
-            futures = [pool.submit(writer.write, row) for row in [*good, bad]]
-        return [future.exception() for future in futures]
-
-    *outcomes, failure = with_writer(write_all)
-    assert outcomes == [None] * 20
-    assert isinstance(failure, psycopg.DataError)
+    *written, failed = with_writer(lambda writer: write_in_threads(writer, [*good, bad]))
+    assert [future.result() for future in written] == [True] * 20
+    assert isinstance(failed.exception(), psycopg.DataError)
     assert UsageLog.objects.count() == 20
 
 
 def test_statement_repeated_after_a_lost_connection_changes_nothing(api):
-    row = rows.make(entry(), caller_of(api))
-    with connection.cursor() as cursor:
-        for new in (1, 0):
-            cursor.execute(statement.INSERT, statement.parameters([row.text]))
-            assert cursor.fetchone()[0] == new
+    row = build_row(entry(), caller_of(api))
+    assert [insert([row])[0] for _ in range(2)] == [1, 0]
     assert (UsageLog.objects.count(), DailyUsage.objects.get().requests) == (1, 1)
 
 
 def test_writer_survives_the_loss_of_its_connection(api):
     def story(writer):
-        writer.write(rows.make(entry(), caller_of(api)))
-        pid = writer._connection.info.backend_pid
+        write(writer, build_row(entry(), caller_of(api)))
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-        return writer.write(rows.make(entry(), caller_of(api)))
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE %s AND pid <> pg_backend_pid()",
+                ["%INTO usage_logs%"],
+            )
+            assert cursor.rowcount
+        return write(writer, build_row(entry(), caller_of(api)))
 
     assert with_writer(story)
     assert UsageLog.objects.count() == 2

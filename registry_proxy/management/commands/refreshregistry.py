@@ -5,19 +5,19 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from registry_proxy import service
+from registry_proxy import refreshing
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import Snapshot
 
 
 class Command(BaseCommand):
-    help = "Ask the public registry for its current state; store and show what has changed."
+    help = "Fetch the public registry now; store and list what has changed."
 
     def handle(self, **options) -> None:
         console = Console(file=self.stderr)
         try:
-            with console.status("asking the public registry"):
-                taken = service.refresh(now=timezone.now())
+            with console.status("fetching the public registry"):
+                taken = refreshing.refresh(now=timezone.now())
         except UpstreamUnavailable as error:
             raise CommandError(f"The public registry is not available: {error}") from None
         if taken is None:

@@ -1,7 +1,7 @@
-"""How a version of the registry is named.
+"""The names of registry versions.
 
 `2026.08.18` is the first snapshot taken on that day (UTC), `2026.08.18.2` the
-second; dashes are as good as dots. A bare number is one of upstream's archives.
+second; dashes are accepted for dots. A bare number is one of upstream's archives.
 Source: docs/http-contract.md, section "Registry".
 """
 
@@ -13,8 +13,8 @@ _DATED = re.compile(r"(\d{4})[.-](\d{2})[.-](\d{2})(?:[.-]([1-9]\d{0,3}))?", re.
 _ARCHIVE = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 
-class Dated(NamedTuple):
-    """A snapshot's name; names compare in the order in which snapshots were taken."""
+class SnapshotName(NamedTuple):
+    """The name of a snapshot; names sort in the order in which snapshots were taken."""
 
     day: date
     ordinal: int = 1
@@ -24,18 +24,18 @@ class Dated(NamedTuple):
         return name if self.ordinal == 1 else f"{name}.{self.ordinal}"
 
 
-def parse_dated(text: str) -> Dated | None:
-    """The snapshot name in `text`; None when it is not one."""
+def parse_snapshot_name(text: str) -> SnapshotName | None:
+    """Return the snapshot name in `text`; None if it is not one."""
     match = _DATED.fullmatch(text)
     if match is None:
         return None
     year, month, day, ordinal = match.groups()
     try:
-        return Dated(date(int(year), int(month), int(day)), int(ordinal or 1))
+        return SnapshotName(date(int(year), int(month), int(day)), int(ordinal or 1))
     except ValueError:
         return None
 
 
-def parse_archive(text: str) -> int | None:
-    """The archive number in `text`; None when it is not one."""
+def parse_archive_number(text: str) -> int | None:
+    """Return the archive number in `text`; None if it is not one."""
     return int(text) if _ARCHIVE.fullmatch(text) else None

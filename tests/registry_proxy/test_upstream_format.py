@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from registry_proxy import documents
-from registry_proxy.documents import MalformedDocument
+from registry_proxy import upstream_format
+from registry_proxy.upstream_format import MalformedDocument
 
 
 @pytest.mark.parametrize(
@@ -24,24 +24,26 @@ from registry_proxy.documents import MalformedDocument
 )
 def test_malformed_provider_documents_are_refused(body):
     with pytest.raises(MalformedDocument):
-        documents.parse_provider(body, "openai/models.json")
+        upstream_format.parse_provider(body, "openai/models.json")
 
 
 def test_entries_that_are_no_objects_are_left_out():
-    found = documents.parse_provider(b'{"models": {"a:b": {}, "a:c": 1, "": {}}}', "a/models.json")
+    found = upstream_format.parse_provider(
+        b'{"models": {"a:b": {}, "a:c": 1, "": {}}}', "a/models.json"
+    )
     assert found == {"models": {"a:b": {}}}
 
 
 def test_digest_is_sha_256_of_the_canonical_form():
     """RFC 8785: members sorted, no blanks, 3.0 written as 3."""
     canonical = b'{"acme":{"models":{},"version":3},"zeta":{}}'
-    found = documents.digest({"zeta": {}, "acme": {"version": 3.0, "models": {}}})
+    found = upstream_format.digest({"zeta": {}, "acme": {"version": 3.0, "models": {}}})
     assert found == hashlib.sha256(canonical).hexdigest()
 
 
 def test_numbers_without_canonical_form_are_refused():
     with pytest.raises(MalformedDocument):
-        documents.digest({"a": {"version": 2**60}})
+        upstream_format.digest({"a": {"version": 2**60}})
 
 
 @pytest.mark.parametrize(
@@ -56,28 +58,28 @@ def test_numbers_without_canonical_form_are_refused():
     ],
 )
 def test_manifest_version(manifest, version):
-    assert documents.manifest_version(manifest) == version
+    assert upstream_format.manifest_version(manifest) == version
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", "A", "x" * 51, "v?", "."])
 def test_manifest_cannot_lead_to_other_addresses(name):
-    assert documents.listed_providers({"providers": {name: {}, "acme": {}}}) == ["acme"]
+    assert upstream_format.listed_providers({"providers": {name: {}, "acme": {}}}) == ["acme"]
 
 
 @pytest.mark.parametrize("body", [b'{"providers": []}', b"[]"])
 def test_malformed_manifests_are_refused(body):
     with pytest.raises(MalformedDocument):
-        documents.parse_manifest(body)
+        upstream_format.parse_manifest(body)
 
 
 def test_too_many_providers_are_refused():
     listed = ",".join(f'"p{number}": {{}}' for number in range(65))
     with pytest.raises(MalformedDocument, match="65 providers"):
-        documents.parse_manifest(b'{"providers": {' + listed.encode() + b"}}")
+        upstream_format.parse_manifest(b'{"providers": {' + listed.encode() + b"}}")
 
 
 @pytest.mark.parametrize(
     "version, count", [(3, 3), (0, 0), (-1, 0), ("3", 0), (True, 0), (None, 0)]
 )
 def test_archive_count(version, count):
-    assert documents.archive_count({"version": version}) == count
+    assert upstream_format.archive_count({"version": version}) == count

@@ -1,6 +1,6 @@
 import pytest
 
-from registry_proxy.changes import changes
+from registry_proxy.changelog import diff
 
 
 def entry(change_type, model="m", field=None, old=None, new=None, notes=None):
@@ -51,12 +51,12 @@ PRICE = "dollars_per_million_tokens_input"
     ],
 )
 def test_changes_of_one_model(before, after, expected):
-    assert changes(before, after) == expected
+    assert diff(before, after) == expected
 
 
 def test_changes_are_ordered_by_model_and_member():
-    found = changes({"b": {}, "a": {"y": 1, "x": 1}}, {"a": {"y": 2, "x": 2}, "c": {}})
-    assert [(e["model"], e["field"]) for e in found] == [
+    entries = diff({"b": {}, "a": {"y": 1, "x": 1}}, {"a": {"y": 2, "x": 2}, "c": {}})
+    assert [(e["model"], e["field"]) for e in entries] == [
         ("a", "x"),
         ("a", "y"),
         ("b", None),

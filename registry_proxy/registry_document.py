@@ -1,14 +1,14 @@
-"""The one document in which this server hands out the whole registry.
+"""The document in which this server publishes the whole registry.
 
-It joins every shape that clients know: a flat map of models by `provider:model`
-with all that upstream says, and under each provider a short list of its models.
+It combines every shape that clients expect: a flat map of models by `provider:model`
+with all upstream members, and under each provider a short list of its models.
 Source: docs/http-contract.md, section "Registry".
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-# Upstream does not say these.
+# Name, base address and model list of each provider; upstream does not publish these.
 _PROVIDERS = {
     "anthropic": ("Anthropic", "https://api.anthropic.com", None),
     "google": ("Google", "https://generativelanguage.googleapis.com", "/v1/models"),
@@ -16,33 +16,32 @@ _PROVIDERS = {
 }
 
 
-def union(
+def build(
     documents: Mapping[str, Mapping],
     *,
     version: str,
     snapshot: str | None,
     generated_at: datetime | None,
 ) -> dict:
-    """The registry document of the given provider documents.
+    """Return the registry document of these provider documents.
 
-    `version` is what upstream calls this state; by `snapshot` it can be asked for
-    again, for good. Times are UTC.
+    `version` is upstream's name of this state, `snapshot` the permanent name of ours.
     """
-    generated = generated_at and _zulu(generated_at)
+    generated = generated_at and _isoformat(generated_at)
     return {
         "version": version,
         "snapshot": snapshot,
         "generated": generated,
         "generated_at": generated,
-        "models": models(documents),
+        "models": _models(documents),
         "providers": {
             provider: _provider(provider, document) for provider, document in documents.items()
         },
     }
 
 
-def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
-    """All models by their upstream keys, the members that clients rely on filled in."""
+def _models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Return all models by upstream key, with defaults for the members that clients need."""
     return {
         key: _model(provider, key, entry, document.get("updated_at"))
         for provider, document in documents.items()
@@ -50,11 +49,13 @@ def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
     }
 
 
-def filtered(document: Mapping, *, providers: Iterable[str], capabilities: Iterable[str]) -> dict:
-    """The document with the models of these providers that have all these capabilities.
+def filter_models(
+    document: Mapping, *, providers: Iterable[str], capabilities: Iterable[str]
+) -> dict:
+    """Return the document with the models of these providers that have all these capabilities.
 
     A capability `x` is the member `supports_x`, else the member `x`; it must be
-    true. No providers means all of them. The map of providers stays whole.
+    true. No providers means all of them. The map of providers stays complete.
     """
     providers, capabilities = frozenset(providers), tuple(capabilities)
     return {
@@ -134,11 +135,11 @@ def _input_limit(entry: Mapping) -> object:
 
 def _utc(text: object) -> str | None:
     time = parse_time(text)
-    return None if time is None else _zulu(time)
+    return None if time is None else _isoformat(time)
 
 
 def parse_time(text: object) -> datetime | None:
-    """An upstream date or time, in UTC also where it names no offset; None for anything else."""
+    """Return an upstream date or time in UTC; UTC also without an offset. None if it is neither."""
     if not isinstance(text, str):
         return None
     try:
@@ -148,5 +149,5 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
-def _zulu(time: datetime) -> str:
+def _isoformat(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What the public registry publishes: one JSON document for each provider, and a manifest.
+"""The format of the public registry: one JSON document for each provider, and a manifest.
 
 Source: docs/http-contract.md, section "Registry".
 """
@@ -15,7 +15,7 @@ WELL_KNOWN_PROVIDERS = ("anthropic", "google", "openai")
 MANIFEST = "manifest.json"
 # Names come from the network and become parts of addresses.
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
-_MOST_PROVIDERS = 64  # each one is a request
+_MAX_PROVIDERS = 64  # each one is a request
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 
 
@@ -32,7 +32,7 @@ def archive_path(provider: str, number: int) -> str:
 
 
 def provider_of(path: str) -> str:
-    """The provider whose file or archive stands under this path."""
+    """Return the provider whose file or archive has this path."""
     return path.split("/", 1)[0]
 
 
@@ -41,18 +41,21 @@ def is_provider_name(text: str) -> bool:
 
 
 def parse_manifest(body: bytes) -> dict:
-    """The manifest; raises MalformedDocument."""
+    """Return the manifest; raise MalformedDocument."""
     manifest = _parse_object(body, MANIFEST)
     providers = manifest.get("providers", {})
     if not isinstance(providers, dict):
         raise MalformedDocument(f"{MANIFEST}: `providers` is not an object")
-    if len(providers) > _MOST_PROVIDERS:
+    if len(providers) > _MAX_PROVIDERS:
         raise MalformedDocument(f"{MANIFEST}: lists {len(providers)} providers")
     return manifest
 
 
 def parse_provider(body: bytes, path: str) -> dict:
-    """A provider's document, entries that are no objects left out; raises MalformedDocument."""
+    """Return a provider's document without entries that are not objects.
+
+    Raises MalformedDocument.
+    """
     document = _parse_object(body, path)
     models = document.get("models")
     if not isinstance(models, dict):
@@ -62,12 +65,12 @@ def parse_provider(body: bytes, path: str) -> dict:
 
 
 def listed_providers(manifest: Mapping) -> list[str]:
-    """The providers that a manifest names; names that could lead elsewhere are left out."""
+    """Return the providers that a manifest names, without names that could change an address."""
     return [name for name in manifest.get("providers", {}) if is_provider_name(name)]
 
 
 def manifest_version(manifest: Mapping) -> str:
-    """`version`, else `schema_version`, else the day of `updated_at`, else empty."""
+    """Return `version`, else `schema_version`, else the day of `updated_at`, else empty."""
     updated_at = manifest.get("updated_at")
     day = updated_at[:10] if isinstance(updated_at, str) else None
     for version in (manifest.get("version"), manifest.get("schema_version"), day):
@@ -77,15 +80,15 @@ def manifest_version(manifest: Mapping) -> str:
 
 
 def archive_count(document: Mapping) -> int:
-    """The number of a document's newest archive; archives are numbered from 1 on."""
+    """Return the number of a document's newest archive; archives are numbered from 1."""
     number = document.get("version")
     return number if type(number) is int and number > 0 else 0
 
 
 def digest(documents: Mapping[str, Mapping]) -> str:
-    """SHA-256 (hex) of the provider documents' RFC 8785 form, keyed by provider.
+    """Return the SHA-256 (hex) of the RFC 8785 form of the provider documents by provider.
 
-    Raises MalformedDocument for what has no such form: integers beyond 2^53, endless nesting.
+    Raises MalformedDocument if there is no such form: integers beyond 2^53, endless nesting.
     """
     try:
         return hashlib.sha256(rfc8785.dumps(dict(documents))).hexdigest()
@@ -100,7 +103,7 @@ def _parse_object(body: bytes, path: str) -> dict:
         raise MalformedDocument(f"{path}: {error}") from error
     if not isinstance(document, dict):
         raise MalformedDocument(f"{path}: not a JSON object")
-    # PostgreSQL stores no NUL, and no honest document has one.
+    # PostgreSQL cannot store NUL, and no genuine document has one.
     if b"\\u0000" in body:
-        raise MalformedDocument(f"{path}: holds a NUL character")
+        raise MalformedDocument(f"{path}: contains a NUL character")
     return document

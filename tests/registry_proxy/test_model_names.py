@@ -1,6 +1,6 @@
 import pytest
 
-from registry_proxy.catalogue import Catalogue
+from registry_proxy.model_names import ModelIndex
 
 
 def model(price, aliases=(), **members):
@@ -54,7 +54,7 @@ MODELS = {
     ],
 )
 def test_lookup_finds(provider, name, price):
-    assert Catalogue(MODELS, 1).lookup(provider, name).input == price
+    assert ModelIndex(MODELS).lookup(provider, name).input == price
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_lookup_finds(provider, name, price):
     ],
 )
 def test_lookup_finds_nothing(provider, name):
-    assert Catalogue(MODELS, 1).lookup(provider, name) is None
+    assert ModelIndex(MODELS).lookup(provider, name) is None

@@ -1,12 +1,12 @@
-"""Which registry entry a caller means by provider and model."""
+"""Finding the registry entry that a caller means by provider and model."""
 
 from collections.abc import Mapping
 
 from registry_proxy.prices import PriceEntry
 
 
-class Catalogue:
-    """The price entries of one snapshot, by every name that callers use for them.
+class ModelIndex:
+    """The price entries of one snapshot by every name that callers use for them.
 
     A model is found by `provider:model` (or by `model` alone when it already has a
     colon), then by the bare `model`, then by `provider/model`, and last by the
@@ -15,20 +15,19 @@ class Catalogue:
     Source: docs/http-contract.md, section "Cost".
     """
 
-    def __init__(self, models: Mapping[str, Mapping], snapshot_id: int) -> None:
-        self.snapshot_id = snapshot_id
+    def __init__(self, models: Mapping[str, Mapping]) -> None:
         self._entries = {key: PriceEntry.parse(entry) for key, entry in models.items()}
         self._index = self._entries | self._aliases(models)
 
     def lookup(self, provider: str, model: str) -> PriceEntry | None:
-        """The model's prices; None when the registry does not know it. Mostly one dict lookup."""
-        found = self._index.get(model if ":" in model else f"{provider}:{model}")
-        if found is not None:
-            return found
+        """Return the model's prices; None for an unknown model. Usually one dict lookup."""
+        entry = self._index.get(model if ":" in model else f"{provider}:{model}")
+        if entry is not None:
+            return entry
         return self._entries.get(model) or self._entries.get(f"{provider}/{model}")
 
     def _aliases(self, models: Mapping[str, Mapping]) -> dict[str, PriceEntry]:
-        """`provider:alias` to entry, for aliases that no model has as one of its own names."""
+        """Map `provider:alias` to entries, except aliases that are a model's own name."""
         aliases = {}
         # Where two models share an alias, the first active one has it.
         for key in sorted(models, key=lambda key: models[key].get("is_active") is False):

@@ -1,4 +1,4 @@
-"""What changed between two states of the registry.
+"""The differences between two states of the registry.
 
 Source: docs/http-contract.md, section "Registry".
 """
@@ -6,21 +6,21 @@ Source: docs/http-contract.md, section "Registry".
 from collections.abc import Iterator, Mapping
 
 
-def changes(before: Mapping[str, Mapping], after: Mapping[str, Mapping]) -> list[dict]:
-    """One entry for each model that came or went and for each member that changed.
+def diff(before: Mapping[str, Mapping], after: Mapping[str, Mapping]) -> list[dict]:
+    """Return an entry for each model added or removed and for each member that changed.
 
     `change_type` is `added`, `removed`, `price_changed`, `deactivated`, `activated`
     or `field_changed`. Ordered by model, then by member.
     """
-    found = []
+    entries = []
     for model in sorted(before.keys() | after.keys()):
         if model not in before:
-            found.append(_entry("added", model, notes=after[model].get("display_name")))
+            entries.append(_entry("added", model, notes=after[model].get("display_name")))
         elif model not in after:
-            found.append(_entry("removed", model, notes=before[model].get("display_name")))
+            entries.append(_entry("removed", model, notes=before[model].get("display_name")))
         else:
-            found.extend(_changed_members(model, before[model], after[model]))
-    return found
+            entries.extend(_changed_members(model, before[model], after[model]))
+    return entries
 
 
 def _changed_members(model: str, before: Mapping, after: Mapping) -> Iterator[dict]:

@@ -2,11 +2,12 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from registry_proxy import service
+from registry_proxy import current_registry, refreshing
 from registry_proxy.client import UpstreamUnavailable
+from registry_proxy.current_registry import current, follower, keep_current
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import restart
@@ -18,7 +19,7 @@ CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_inp
 def test_reading_the_current_edition_asks_nobody(refreshed, upstream):
     refreshed(8, 19)
     with CaptureQueriesContext(connection) as queries:
-        service.edition()
+        current.require()
     assert len(queries) == 0
     assert upstream.requests == []
 
@@ -28,7 +29,7 @@ def test_an_old_copy_is_served_and_replaced_behind_the_readers_back(anonymous, r
     upstream.publish(openai=CHEAPER)
     before = anonymous.get("/registry")
     assert upstream.requests == []
-    service.keep_current(now=NOON + timedelta(seconds=3600))
+    keep_current(now=NOON + timedelta(seconds=3600))
     assert upstream.paths == [
         "anthropic/models.json",
         "google/models.json",
@@ -42,7 +43,7 @@ def test_an_old_copy_is_served_and_replaced_behind_the_readers_back(anonymous, r
 
 def test_a_fresh_copy_is_left_alone(refreshed, upstream):
     refreshed(8, 19)
-    service.keep_current(now=NOON + timedelta(seconds=3599))
+    keep_current(now=NOON + timedelta(seconds=3599))
     assert upstream.requests == []
 
 
@@ -51,10 +52,10 @@ def test_a_copy_that_another_process_stored_is_taken_up_without_asking_upstream(
 ):
     refreshed(8, 19)
     upstream.publish(openai=CHEAPER)
-    service.refresh(now=NOON + timedelta(seconds=5))  # as the other process does it
+    refreshing.refresh(now=NOON + timedelta(seconds=5))  # as the other process does it
     upstream.requests.clear()
-    service.keep_current(now=NOON + timedelta(seconds=6))
-    assert service.edition().snapshot_id == Snapshot.objects.newest().id
+    keep_current(now=NOON + timedelta(seconds=6))
+    assert current.require().id == Snapshot.objects.newest().id
     assert upstream.requests == []
 
 
@@ -65,7 +66,7 @@ def test_when_upstream_goes_away_the_last_good_copy_stays(
     refreshed(8, 19)
     before = anonymous.get("/registry").content
     upstream.down = True
-    service.keep_current(now=NOON + timedelta(days=30))
+    keep_current(now=NOON + timedelta(days=30))
     if restarted:
         restart()
     assert anonymous.get("/registry").content == before
@@ -76,41 +77,41 @@ def test_a_failed_refresh_is_not_repeated_at_once(refreshed, upstream):
     upstream.down = True
     day = NOON + timedelta(days=1)
     for seconds in (0, 3, 6, 12):
-        service.keep_current(now=day + timedelta(seconds=seconds))
+        keep_current(now=day + timedelta(seconds=seconds))
     first = {request.url for request in upstream.requests}
     assert len(upstream.requests) == len(first)
     upstream.publish(openai=CHEAPER)
-    service.keep_current(now=day + timedelta(seconds=15))
+    keep_current(now=day + timedelta(seconds=15))
     assert Snapshot.objects.count() == 2
 
 
 def test_validators_are_not_sent_to_another_upstream(refreshed, upstream, settings):
     refreshed(8, 19)
-    service.refresh(now=NOON)
+    refreshing.refresh(now=NOON)
     assert all("If-None-Match" in request.headers for request in upstream.requests)
     upstream.requests.clear()
     settings.REGISTRY_BASE_URL += "mirror/"
     with pytest.raises(UpstreamUnavailable, match="not found"):
-        service.refresh(now=NOON)
+        refreshing.refresh(now=NOON)
     assert not any("If-None-Match" in request.headers for request in upstream.requests)
 
 
 def test_while_somebody_follows_readers_do_not_try_again(anonymous, upstream, monkeypatch):
     anonymous.read("/registry", expect=503)
     upstream.requests.clear()
-    now = service.current.clock()
+    now = current.clock()
     for seconds in (10, 20, 30):
-        monkeypatch.setattr(service.current, "clock", lambda at=now + seconds: at)
-        service.current.follow()
-        assert service.current.get() is None
+        monkeypatch.setattr(current, "clock", lambda at=now + seconds: at)
+        current.follow()
+        assert current.get() is None
     assert upstream.requests == []
 
 
 def test_without_a_follower_readers_try_again_after_a_while(anonymous, upstream, monkeypatch):
     anonymous.read("/registry", expect=503)
     upstream.publish()
-    later = service.current.clock() + 15
-    monkeypatch.setattr(service.current, "clock", lambda: later)
+    later = current.clock() + 15
+    monkeypatch.setattr(current, "clock", lambda: later)
     anonymous.read("/registry")
 
 
@@ -120,14 +121,14 @@ def test_a_process_without_a_copy_asks_once_and_then_answers_at_once(anonymous, 
     upstream.requests.clear()
     upstream.publish()
     with CaptureQueriesContext(connection) as queries:
-        assert service.current.get() is None
+        assert current.get() is None
     assert (upstream.requests, len(queries)) == ([], 0)
 
 
 def test_a_process_without_a_copy_gets_it_from_the_thread_that_refreshes(anonymous, upstream):
     anonymous.read("/registry", expect=503)
     upstream.publish()
-    service.keep_current(now=datetime.now(UTC) + timedelta(seconds=15))
+    keep_current(now=datetime.now(UTC) + timedelta(seconds=15))
     anonymous.read("/registry")
 
 
@@ -138,7 +139,7 @@ def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
     def read():
         barrier.wait()
         try:
-            found.append(service.current.get())
+            found.append(current.get())
         finally:
             connection.close()
 
@@ -153,6 +154,24 @@ def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
 
 def test_the_first_reader_is_less_patient_than_a_refresh(db_all, upstream):
     upstream.publish()
-    service.current.get()
-    service.refresh(now=NOON)
+    current.get()
+    refreshing.refresh(now=NOON)
     assert upstream.timeouts == [(2.5, 2.5)] * 4 + [(3.05, 10)] * 4
+
+
+def test_one_round_of_the_follower_loads_the_registry(db_all, upstream):
+    upstream.publish()
+    follower.poll()
+    upstream.requests.clear()
+    assert len(current.require().document["models"]) == 5
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), RuntimeError("a bug")])
+def test_no_error_ends_the_follower(db_all, monkeypatch, caplog, error):
+    def fail(*, now):
+        raise error
+
+    monkeypatch.setattr(current_registry, "keep_current", fail)
+    follower.poll()
+    assert "registry not refreshed" in caplog.text

@@ -2,15 +2,15 @@ import itertools
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from rich.console import Console
 from rich.progress import Progress
 
 from accounts.models import ApiKey, Project
+from conversations.models import Conversation
 from core.scoping import Caller
-from usage import imports, ingestion
+from usage import imports
 
-_CHUNK = 2_000  # rows stored in one transaction
+_CHUNK_ROWS = 2_000  # stored in one transaction
 
 
 class Command(BaseCommand):
@@ -26,7 +26,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, file, project, format, **options) -> None:
-        importer = imports.Importer(_caller(project) if project else None)
+        importer = imports.Importer(
+            owned_conversations=Conversation.objects.owned_ids,
+            caller=_caller(project) if project else None,
+        )
         format = format or ("csv" if file.suffix == ".csv" else "ndjson")
         read = imports.read_csv if format == "csv" else imports.read_ndjson
         stored = known = bad = 0
@@ -38,25 +41,24 @@ class Command(BaseCommand):
         with source, Progress(console=console) as progress:
             task = progress.add_task(file.name, total=file.stat().st_size)
             rows = enumerate(read(_lines(source, progress, task)), start=1)
-            while chunk := list(itertools.islice(rows, _CHUNK)):
-                batch = []
-                for number, found in chunk:
+            while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
+                logs = []
+                for number, row in chunk:
                     try:
-                        batch.append(importer.row(found))
+                        logs.append(importer.parse(row))
                     except imports.BadRow as error:
                         bad += 1
                         progress.console.print(f"row {number} skipped: {error}", markup=False)
-                with transaction.atomic():
-                    new, _ = ingestion.write_all(batch)
+                new = importer.store(logs)
                 stored += new
-                known += len(batch) - new
+                known += len(logs) - new
         self.stdout.write(f"{stored} logs imported, {known} known already, {bad} skipped")
         if bad:
             raise CommandError(f"{bad} rows could not be imported", returncode=1)
 
 
 def _lines(source, progress, task):
-    """The file's lines; the progress bar advances by their bytes."""
+    """Yield the file's lines; the progress bar advances by their bytes."""
     for line in source:
         progress.advance(task, len(line.encode()))
         yield line

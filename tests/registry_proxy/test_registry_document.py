@@ -2,14 +2,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry_proxy.union import filtered, union
+from registry_proxy.registry_document import build, filter_models
 from tests.registry_proxy import samples
 
 TAKEN = datetime(2026, 8, 19, 4, 5, 6, 789000, tzinfo=UTC)
 
 
 def document():
-    return union(
+    return build(
         samples.documents(), version="2025-08-20", snapshot="2026.08.19", generated_at=TAKEN
     )
 
@@ -50,7 +50,7 @@ def test_first_archives_name_of_the_input_limit_is_understood():
 
 def test_members_upstream_leaves_out_are_filled_in():
     documents = {"acme": {"models": {"acme:one": {"model_name": 5, "deprecated_date": "soon"}}}}
-    found = union(documents, version="", snapshot=None, generated_at=TAKEN)
+    found = build(documents, version="", snapshot=None, generated_at=TAKEN)
     assert found["models"]["acme:one"] == {
         "provider": "acme",
         "model_name": "one",
@@ -115,7 +115,7 @@ OPUS, FLASH = "anthropic:claude-opus-4-1-20250805", "google:gemini-2.5-flash"
         (["anthropic"], ["is_active"], {SONNET}),
     ],
 )
-def test_filtered_keeps_models_that_have_all(providers, capabilities, models):
-    found = filtered(document(), providers=providers, capabilities=capabilities)
+def test_filter_keeps_models_that_have_all(providers, capabilities, models):
+    found = filter_models(document(), providers=providers, capabilities=capabilities)
     assert found["models"].keys() == models
     assert found["providers"] == document()["providers"]

@@ -1,0 +1,121 @@
+"""Crossing between the event loop of the process and its threads.
+
+The server's loop is the process's loop. A process without one (a management command,
+a WSGI server, the tests) runs one in a thread, from its first use on. Nothing here is
+used after a fork: each process makes its own.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import Any, TypeVar
+
+from django.db import connection
+
+from core.errors import DatabaseUnavailable
+
+# Threads that wait for the database or an upstream: bounded, and cheap while idle.
+MAX_THREADS = 64
+
+T = TypeVar("T")
+_inline: ContextVar[bool] = ContextVar("inline", default=False)
+
+
+class _Crossing:
+    """The loop and the threads of one process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.pid = os.getpid()
+        self.threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+        self.loop = loop or _loop_in_thread()
+
+    @property
+    def is_usable(self) -> bool:
+        return self.pid == os.getpid() and self.loop.is_running()
+
+
+def _loop_in_thread() -> asyncio.AbstractEventLoop:
+    started: list[asyncio.AbstractEventLoop] = []
+    ready = threading.Event()
+
+    async def stay() -> None:
+        started.append(asyncio.get_running_loop())
+        ready.set()
+        await asyncio.Event().wait()
+
+    threading.Thread(target=asyncio.run, args=[stay()], name="event-loop", daemon=True).start()
+    ready.wait()
+    return started[0]
+
+
+_crossing: _Crossing | None = None
+_starting = threading.Lock()
+
+
+def adopt(loop: asyncio.AbstractEventLoop) -> None:
+    """Make `loop`, which is running, the one of this process."""
+    global _crossing
+    if _crossing is None or _crossing.loop is not loop or not _crossing.is_usable:
+        _crossing = _Crossing(loop)
+
+
+def _current() -> _Crossing:
+    global _crossing
+    if _crossing is None or not _crossing.is_usable:
+        with _starting:
+            if _crossing is None or not _crossing.is_usable:
+                _crossing = _Crossing()
+    return _crossing
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what the coroutine returns. For threads; the loop's own must await it.
+
+    Inside a transaction it runs in the calling thread, so that what it reads and writes
+    belongs to that transaction; there it must not wait for anything but this module and
+    the group writers. Raises DatabaseUnavailable when the loop ends before it does.
+    """
+    if connection.in_atomic_block:
+        return run_inline(coroutine)
+    crossing = _current()
+    future = asyncio.run_coroutine_threadsafe(coroutine, crossing.loop)
+    while True:
+        try:
+            return future.result(timeout=1)
+        except TimeoutError:
+            if future.done():
+                raise
+            if not crossing.loop.is_running():
+                raise DatabaseUnavailable from None
+        except CancelledError:
+            raise DatabaseUnavailable from None
+
+
+def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what the coroutine returns, running it in the calling thread without any loop."""
+    token = _inline.set(True)
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    finally:
+        _inline.reset(token)
+        coroutine.close()
+    raise RuntimeError("a coroutine waited inside a transaction")
+
+
+def is_inline() -> bool:
+    """Return whether the running coroutine belongs to a thread and its transaction."""
+    return _inline.get()
+
+
+async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
+    """Return what the function returns, run in one of the process's bounded threads."""
+    if _inline.get():
+        return function(*args, **kwargs)
+    call = partial(copy_context().run, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_current().threads, call)

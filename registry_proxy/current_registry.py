@@ -1,0 +1,133 @@
+"""The newest registry snapshot in the memory of this process, and what keeps it current.
+
+Readers take what is in memory. Newer content comes by `keep_current()`, from
+the database (where some process of this deployment stored it) or from upstream
+(one process at a time asks). Only a process without any snapshot lets a reader
+wait, for a few seconds, and not again soon.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from core.errors import DATABASE_AWAY, DomainError
+from registry_proxy import refreshing, snapshots
+from registry_proxy.client import UpstreamUnavailable
+from registry_proxy.models import RETRY_SECONDS, Refresh, Snapshot
+from registry_proxy.snapshots import LoadedSnapshot
+
+logger = logging.getLogger(__name__)
+
+FIRST_FETCH_TIMEOUT_SECONDS = 5  # the longest that a request waits for the very first copy
+_POLL_SECONDS = 3  # until a process learns of a snapshot that another one stored
+
+
+class RegistryUnavailable(DomainError):
+    """There is no copy of what was asked for, and upstream cannot be reached now."""
+
+    status_code = 503
+    code = "registry_unavailable"
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+
+
+class CurrentSnapshot:
+    """The newest snapshot of this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self.reset()
+
+    def get(self) -> LoadedSnapshot | None:
+        """Return the snapshot; None as long as upstream has never been reached."""
+        return self._snapshot or self._load_first()
+
+    def require(self) -> LoadedSnapshot:
+        """Return the snapshot; raise RegistryUnavailable if there has never been one."""
+        snapshot = self.get()
+        if snapshot is None:
+            raise RegistryUnavailable("The model registry could not be fetched yet; try again")
+        return snapshot
+
+    def reset(self) -> None:
+        """Return to the state of a process that has just started."""
+        self._snapshot: LoadedSnapshot | None = None
+        self._has_tried = False
+        self._retry_at = float("-inf")
+
+    def follow(self) -> None:
+        """Load the newest stored snapshot. One query when there is nothing newer."""
+        newest = Snapshot.objects.order_by("-id").values_list("id", flat=True).first()
+        if newest is None:
+            if self._has_tried:  # the follower will find it: no reader needs to try again
+                self._retry_at = self.clock() + RETRY_SECONDS
+        elif self._snapshot is None or self._snapshot.id != newest:
+            self._snapshot = snapshots.load(newest)
+
+    def _load_first(self) -> LoadedSnapshot | None:
+        if self.clock() < self._retry_at:
+            return None
+        # After a failure at most one reader waits for another attempt, and no others for it.
+        timeout = 0 if self._has_tried else FIRST_FETCH_TIMEOUT_SECONDS
+        if not self._lock.acquire(timeout=timeout):
+            return None
+        try:
+            if self._snapshot is None and self.clock() >= self._retry_at:
+                self._load_or_fetch()
+            return self._snapshot
+        finally:
+            self._lock.release()
+
+    def _load_or_fetch(self) -> None:
+        self.follow()
+        if self._snapshot is None:
+            with suppress(UpstreamUnavailable):  # `refresh` has recorded it
+                refreshing.refresh(now=timezone.now(), timeout=FIRST_FETCH_TIMEOUT_SECONDS / 2)
+            self.follow()
+        self._has_tried = True
+        self._retry_at = self.clock() + RETRY_SECONDS
+
+
+current = CurrentSnapshot()
+
+
+def keep_current(*, now: datetime) -> None:
+    """Refresh if the copy is old and this process may ask; load what is newest."""
+    current.follow()
+    if Refresh.objects.claim(now=now, max_age=timedelta(seconds=settings.CACHE_TTL_SECONDS)):
+        with suppress(UpstreamUnavailable):
+            refreshing.refresh(now=now)
+        current.follow()
+
+
+class RegistryFollower(threading.Thread):
+    """Keeps the snapshot of this process current for as long as the process lives."""
+
+    def __init__(self) -> None:
+        super().__init__(name="registry-follower", daemon=True)
+
+    def run(self) -> None:
+        while True:
+            self.poll()
+            time.sleep(_POLL_SECONDS)
+
+    def poll(self) -> None:
+        """Run one round. No error ends the thread: nothing else in this process refreshes."""
+        try:
+            keep_current(now=timezone.now())
+        except DATABASE_AWAY as error:
+            logger.warning("registry not refreshed: %s", type(error).__name__)
+        except Exception:
+            logger.exception("registry not refreshed")
+        finally:
+            connection.close()  # back to the pool, for requests to use
+
+
+follower = RegistryFollower()

@@ -1,0 +1,192 @@
+"""Our reading of bodies and queries (docs/http-contract.md, "Values" and "Errors")."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from pydantic import Field
+from rest_framework.exceptions import ParseError
+
+from core.errors import InvalidInput
+from core.schemas import (
+    Amount,
+    Count,
+    FreeObject,
+    JSONValue,
+    Schema,
+    Text255,
+    Timestamp,
+    parse,
+    parse_query,
+)
+
+
+class Sample(Schema):
+    name: Text255 | None = None
+    count: Count | None = None
+    cost: Amount | None = None
+    at: Timestamp | None = None
+    id: UUID | None = None
+    flag: bool | None = None
+    free: FreeObject = Field(default_factory=dict)
+    value: JSONValue = None
+
+
+def refused(body: bytes, **options) -> dict:
+    with pytest.raises(InvalidInput) as error:
+        parse(Sample, body, **options)
+    return error.value.issues[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"count": "12"}', 12),
+        (b'{"count": 12.0}', 12),
+        (b'{"count": true}', 1),
+        (b'{"count": 9007199254740991}', 2**53 - 1),
+    ],
+)
+def test_integers_are_read_as_the_contract_reads_them(body, value):
+    assert parse(Sample, body).count == value
+
+
+@pytest.mark.parametrize(
+    ("body", "type"),
+    [
+        (b'{"count": 12.5}', "int_from_float"),
+        (b'{"count": "x"}', "int_parsing"),
+        (b'{"count": []}', "int_type"),
+        (b'{"count": -1}', "greater_than_equal"),
+        (b'{"count": 9007199254740992}', "less_than_equal"),
+        (b'{"count": 18446744073709551616}', "less_than_equal"),
+        (b'{"cost": -0.1}', "greater_than_equal"),
+        (b'{"cost": 1e19}', "less_than_equal"),
+        (b'{"cost": "1_000"}', "float_parsing"),
+        ('{"cost": "٣"}'.encode(), "float_parsing"),
+        (b'{"cost": "NaN"}', "finite_number"),
+        (b'{"cost": "Infinity"}', "finite_number"),
+        (b'{"cost": "1e999999999"}', "finite_number"),
+        (b'{"cost": []}', "float_type"),
+        (b'{"cost": NaN}', "json_invalid"),
+        (b'{"name": 5}', "string_type"),
+        (b'{"name": "a\\u0000"}', "null_character"),
+        (b'{"name": "\\ud800"}', "json_invalid"),
+        (b'{"at": 1700000000}', "datetime_type"),
+        (b'{"at": "1700000000"}', "datetime_parsing"),
+        (b'{"at": "2026-13-01T00:00:00Z"}', "datetime_from_date_parsing"),
+        (b'{"at": "0001-01-01T00:00:00+14:00"}', "datetime_parsing"),
+        (b'{"id": "x"}', "uuid_parsing"),
+        (b'{"id": 5}', "uuid_type"),
+        (b'{"flag": "perhaps"}', "bool_parsing"),
+        (b'{"free": []}', "dict_type"),
+        (b'{"free": null}', "dict_type"),
+        (b'{"free": {"a": ["\\u0000"]}}', "null_character"),
+        (b'{"free": {"\\u0000": 1}}', "null_character"),
+        (b'{"free": ' + b'{"a":' * 64 + b"1" + b"}" * 65 + b"}", "json_invalid"),
+        (b'{"value": ' + b"[" * 65 + b"]" * 65 + b"}", "too_deep"),
+        (b"[" * 2000, "json_invalid"),
+        (b"[]", "model_attributes_type"),
+        (b'"text"', "model_attributes_type"),
+        (b"5", "model_attributes_type"),
+        (b"null", "model_attributes_type"),
+        (b"", "missing"),
+        (b"  ", "missing"),
+        (b"\xef\xbb\xbf{}", "json_invalid"),
+        (b"1" * 5000, "json_invalid"),
+        (b'{"value": ' + b"1" * 5000 + b"}", "json_invalid"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(body, type):
+    assert refused(body)["type"] == type
+
+
+def test_entry_names_place_and_input():
+    assert refused(b'{"count": -5}') == {
+        "type": "greater_than_equal",
+        "loc": ["body", "count"],
+        "msg": "Input should be greater than or equal to 0",
+        "input": -5,
+        "ctx": {"ge": 0},
+    }
+
+
+@pytest.mark.parametrize("body", [b"\xff", b'{"name": "\xff"}', b'{"name": "\xc3\x28"}'])
+def test_bytes_that_are_not_utf_8_are_a_parse_error(body):
+    with pytest.raises(ParseError):
+        parse(Sample, body)
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("0.1", "0.1"),
+        ("123456789.123456789012", "123456789.123456789012"),
+        ('"123456789.123456789012"', "123456789.123456789012"),
+        ("0.0000000000005", "0"),  # half-even at twelve places
+        ("0.0000000000015", "0.000000000002"),
+        ("1e3", "1000"),
+        ('"0e999999999"', "0"),
+        ("1.000000000000e-99999999", "0"),
+        ("true", "1"),
+    ],
+)
+def test_amounts_keep_their_digits(text, cost):
+    assert parse(Sample, f'{{"cost": {text}}}'.encode()).cost == Decimal(cost)
+
+
+def test_numbers_in_free_objects_keep_their_digits():
+    free = parse(
+        Sample, b'{"free": {"i": 123456789012345678901234567890, "f": 0.123456789012345678901}}'
+    ).free
+    assert free == {"i": 123456789012345678901234567890, "f": Decimal("0.123456789012345678901")}
+
+
+def test_numbers_that_would_fill_the_memory_are_doubles():
+    assert parse(Sample, b'{"value": 1.000000000000e-99999999}').value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-01-31T23:59:59.9999999Z", datetime(2026, 1, 31, 23, 59, 59, 999999, UTC)),
+        ("2026-01-31T23:59:59", datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2026-02-01T01:30:00+02:00", datetime(2026, 1, 31, 23, 30, tzinfo=UTC)),
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+    ],
+)
+def test_times_are_utc_and_never_rounded_forward(text, at):
+    assert parse(Sample, f'{{"at": "{text}"}}'.encode()).at == at
+
+
+def test_repeated_members_are_refused_where_it_matters():
+    body = b'{"name": "a", "name": "b"}'
+    assert parse(Sample, body).name == "b"
+    found = refused(body, unique_members=True)
+    assert found["type"] == "json_invalid"
+    assert "name" in found["ctx"]["error"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_other_content_types_are_refused(content_type):
+    assert refused(b"{}", content_type=content_type)["type"] == "model_attributes_type"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json; charset=utf-8", "application/problem+json"]
+)
+def test_json_is_read_under_all_its_names(content_type):
+    assert parse(Sample, b'{"name": "a"}', content_type=content_type).name == "a"
+
+
+def test_empty_query_values_are_absent():
+    query = parse_query(Sample, "name=&count=5&unknown=1")
+    assert (query.name, query.count) == (None, 5)
+
+
+@pytest.mark.parametrize("query", ["count=x", "name=%00", "at=tomorrow", "flag=perhaps"])
+def test_bad_queries_are_refused(query):
+    with pytest.raises(InvalidInput) as error:
+        parse_query(Sample, query)
+    assert error.value.issues[0]["loc"][0] == "query"
