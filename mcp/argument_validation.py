@@ -5,6 +5,7 @@ fetch references or run their regular expressions, and a validation that costs t
 much, or that the library fails in, is abandoned: the tool's server validates too.
 """
 
+import json
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
@@ -17,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 
+from core import media
 from core.errors import InvalidInput, issue
 
 _MAX_SCHEMA_BYTES = 2**16  # larger schemas are not checked
@@ -46,7 +48,7 @@ def check(schema: dict, arguments: dict, *, loc: list) -> None:
 
     An invalid or unusable schema admits everything.
     """
-    validator = _validator(orjson.dumps(schema))
+    validator = _validator(media.dumps(schema))
     if validator is None:
         return
     _steps_left.set(_MAX_STEPS)
@@ -112,7 +114,7 @@ def _counted(apply, *, compares: bool):
     """Wrap a keyword so that it pays a step for each value that it may look at."""
 
     def counted(validator, value, instance, schema) -> Iterator[ValidationError]:
-        cost = len(orjson.dumps(value)) // 8 if compares else _size(value)
+        cost = len(media.dumps(value)) // 8 if compares else _size(value)
         _pay(1 + cost + _size(instance))
         for error in apply(validator, value, instance, schema) or ():
             _pay(5 + len(error.message) // 500)
@@ -188,6 +190,6 @@ def _required(validator, names, instance, schema) -> Iterator[ValidationError]:
 def _unique_items(validator, wanted, instance, schema) -> Iterator[ValidationError]:
     """Like the library's, in linear instead of quadratic time."""
     if wanted and validator.is_type(instance, "array"):
-        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in instance}
+        texts = {json.dumps(item, sort_keys=True, default=float) for item in instance}
         if len(texts) < len(instance):
             yield ValidationError("Items are not unique")

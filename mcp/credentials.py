@@ -120,6 +120,19 @@ def _masked_member(name: str, value: object) -> object:
     return MASK if name == "password" and isinstance(value, str) else masked(value)
 
 
+def redact(error: InvalidInput) -> InvalidInput:
+    """Return the error without the credentials in the inputs that it repeats."""
+    return InvalidInput([_redacted(issue) for issue in error.issues])
+
+
+def _redacted(issue: dict) -> dict:
+    if "auth_config" in issue["loc"]:
+        return {**issue, "input": None}
+    if isinstance(issue["input"], dict) and "auth_config" in issue["input"]:
+        return {**issue, "input": {**issue["input"], "auth_config": MASK}}
+    return issue
+
+
 def masked_config(sealed: Sealed | None) -> object:
     """Return the masked form of a sealed config, as replies show it."""
     if sealed is None:

@@ -6,10 +6,10 @@ Lists come from the database, calls go to the servers.
 from dataclasses import dataclass
 
 from django.http import Http404
-from rest_framework.exceptions import ValidationError
+from pydantic_core import PydanticCustomError
 
 from core.errors import DomainError, InvalidInput
-from core.fields import ObjectField
+from core.schemas import storable
 from core.scoping import Caller
 from mcp import execution, server_calls, server_content
 from mcp.aggregate import PAGE_SIZE, AggregatedServers
@@ -59,12 +59,13 @@ class Call:
         return value
 
     def arguments(self) -> dict:
+        arguments = self.params.get("arguments") or {}
         try:
-            return ObjectField().run_validation(self.params.get("arguments") or {})
-        except ValidationError:
-            raise Failure(
-                protocol.INVALID_PARAMS, "arguments should be a storable object"
-            ) from None
+            if isinstance(arguments, dict):
+                return storable(arguments)
+        except PydanticCustomError:
+            pass
+        raise Failure(protocol.INVALID_PARAMS, "arguments should be a storable object")
 
     def offset(self) -> int:
         cursor = self.params.get("cursor")

@@ -3,17 +3,18 @@
 import time
 from dataclasses import dataclass
 
-import orjson
 from django.conf import settings
 from django.db import IntegrityError
 from django.http import Http404
 
 from conversations.models import Conversation
+from core import media
 from core.errors import DomainError
 from core.scoping import Caller
 from mcp import argument_validation, server_calls
 from mcp.client.mcp_errors import McpError
 from mcp.models import ErrorKind, Origin, Tool, ToolExecution
+from mcp.schemas import ExecutionRequest
 
 _INPUT = ["body", "input"]
 _MAX_ERROR_LENGTH = 10_000  # characters
@@ -58,7 +59,7 @@ def record(
     caller: Caller, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
 ) -> ToolExecution:
     """Store and return an execution. Raise Http404 if the tool was deleted concurrently."""
-    texts = orjson.dumps([arguments, outcome.output])
+    size = len(media.dumps([arguments, outcome.output]))
     try:
         return ToolExecution.objects.create(
             tool=tool,
@@ -70,10 +71,33 @@ def record(
             error=outcome.error,
             error_kind=outcome.error_kind,
             duration_ms=outcome.duration_ms,
-            size=len(texts),
+            size=size,
         )
     except IntegrityError:
         raise Http404("Tool not found") from None
+
+
+def execute_or_record(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
+    """Record the call that the client reports, or make the call that it asks for.
+
+    Raise Http404 for a conversation of another project, else as `execute`.
+    """
+    conversation_id = request.conversation_id
+    if conversation_id is not None:
+        check_conversation(caller, conversation_id)
+    if not request.is_report:
+        return execute(
+            caller, tool, request.input, conversation_id=conversation_id, origin=Origin.EXECUTED
+        )
+    outcome = Outcome(output=request.output, error=request.error, duration_ms=request.duration_ms)
+    return record(
+        caller,
+        tool,
+        request.input,
+        outcome,
+        conversation_id=conversation_id,
+        origin=Origin.RECORDED,
+    )
 
 
 def check_pin(tool: Tool) -> None:

@@ -1,13 +1,13 @@
 import hashlib
+import json
 from uuid import UUID
 
-import orjson
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from core.ids import uuid7
-from core.json_columns import StoredJSON
+from core.json_columns import ExactJSONDecoder, ExactJSONEncoder
 from core.scoping import OwnedModel, ScopedQuerySet
 from core.secrets import SealedField
 
@@ -18,7 +18,7 @@ MAX_PAGE_BYTES = 2**24
 
 
 def _json(**options) -> models.JSONField:
-    return models.JSONField(decoder=StoredJSON, **options)
+    return models.JSONField(encoder=ExactJSONEncoder, decoder=ExactJSONDecoder, **options)
 
 
 class ToolExecutionQuerySet(ScopedQuerySet):
@@ -160,8 +160,8 @@ class Tool(Item):
     def current_fingerprint(self) -> str:
         """SHA-256 of the definition that models see."""
         definition = [self.title, self.description, self.input_schema, self.output_schema]
-        text = orjson.dumps([*definition, self.annotations], option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(text).hexdigest()
+        text = json.dumps([*definition, self.annotations], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def is_changed(self) -> bool:

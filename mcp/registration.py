@@ -24,13 +24,18 @@ class StaleFingerprint(DomainError):
 
 def register(caller: Caller, entry: dict) -> Server:
     """Create a server in the caller's project. Raise InvalidInput for a bad address or config."""
+    entry = _without_nulls(entry)
     _check_address(entry["url"], entry["transport_type"])
     columns = _columns(entry, stored=None)
     return Server.objects.create(**caller.columns(), **columns)
 
 
 def change(server: Server, entry: dict) -> Server:
-    """Apply the members of `entry` and return the server. Raise InvalidInput or Http404."""
+    """Apply the members of `entry`, except nulls, and return the server.
+
+    Raise InvalidInput or Http404.
+    """
+    entry = _without_nulls(entry)
     url = entry.get("url", server.url)
     transport = entry.get("transport_type", server.transport_type)
     if (url, transport) != (server.url, server.transport_type):
@@ -73,14 +78,18 @@ def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
     return tool
 
 
-def accept(tool: Tool, *, seen: str | None) -> None:
+def accept(tool: Tool, *, reviewed: str | None) -> None:
     """Accept the current definition of the tool.
 
-    Raise StaleFingerprint if `seen` is given and is not the current fingerprint.
+    Raise StaleFingerprint if `reviewed` is given and is not the current fingerprint.
     """
-    if seen is not None and seen != tool.fingerprint:
+    if reviewed is not None and reviewed != tool.fingerprint:
         raise StaleFingerprint("The tool has changed since you saw it; look at it again")
     tool.accept()
+
+
+def _without_nulls(entry: dict) -> dict:
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def _columns(entry: dict, *, stored: Sealed | None) -> dict:

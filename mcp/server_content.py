@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, field
 
-import orjson
-
-from core.errors import InvalidInput, issue
-from core.fields import ObjectField
+from core import media
 from mcp import server_calls
 from mcp.models import Prompt, Resource
 
@@ -14,11 +11,12 @@ from mcp.models import Prompt, Resource
 class Content:
     """The MCP contents of a resource, or the error that prevented reading them."""
 
+    resource: Resource
     contents: list[dict] = field(default_factory=list)
     error: str | None = None
 
     @property
-    def first(self) -> str | None:
+    def content(self) -> str | None:
         """The first part's text, or its base64 if it is binary."""
         part = self.contents[0] if self.contents else {}
         return next((part[name] for name in ("text", "blob") if name in part), None)
@@ -32,12 +30,14 @@ class Content:
 class Rendering:
     """The MCP messages of a prompt, or the error that prevented rendering them."""
 
+    prompt: Prompt
+    arguments: dict
     messages: list[dict] = field(default_factory=list)
     description: str | None = None
     error: str | None = None
 
     @property
-    def text(self) -> str | None:
+    def rendered(self) -> str | None:
         """The texts of all messages, separated by empty lines."""
         if self.error is not None:
             return None
@@ -50,21 +50,14 @@ def read_content(resource: Resource) -> Content:
     try:
         server_calls.check_callable(resource.server)
     except server_calls.NotCallable as refusal:
-        return Content(error=str(refusal))
+        return Content(resource, error=str(refusal))
     with server_calls.as_bad_gateway(), server_calls.session(resource.server) as session:
         result = session.read_resource(resource.uri)
-    return Content(dicts(result.get("contents")))
+    return Content(resource, dicts(result.get("contents")))
 
 
-def arguments_in(body: object, prompt: Prompt) -> dict:
-    """Return the prompt's arguments: the body itself, or its only member `arguments`.
-
-    Raise InvalidInput for a body that is not an object, ValidationError for one that is too deep.
-    """
-    if not isinstance(body, dict):
-        message = "Input should be a valid dictionary or object"
-        raise InvalidInput([issue("model_attributes_type", ["body"], message, body)])
-    ObjectField().run_validation(body)
+def _arguments(prompt: Prompt, body: dict) -> dict:
+    """Return the prompt's arguments: the body itself, or its only member `arguments`."""
     inner = body.get("arguments")
     if len(body) == 1 and isinstance(inner, dict) and "arguments" not in _declared(prompt):
         return inner
@@ -78,16 +71,19 @@ def _declared(prompt: Prompt) -> set[str]:
     return {each["name"] for each in dicts(declared) if isinstance(each.get("name"), str)}
 
 
-def render(prompt: Prompt, arguments: dict) -> Rendering:
-    """Render the prompt. Raise ServerFailed."""
+def render(prompt: Prompt, body: dict) -> Rendering:
+    """Render the prompt with the arguments in a request's body. Raise ServerFailed."""
+    arguments = _arguments(prompt, body)
     try:
         server_calls.check_callable(prompt.server)
     except server_calls.NotCallable as refusal:
-        return Rendering(error=str(refusal))
+        return Rendering(prompt, arguments, error=str(refusal))
     with server_calls.as_bad_gateway(), server_calls.session(prompt.server) as session:
         result = session.get_prompt(prompt.name, texts(arguments))
     description = result.get("description")
     return Rendering(
+        prompt,
+        arguments,
         dicts(result.get("messages")),
         description if isinstance(description, str) else None,
     )
@@ -96,7 +92,7 @@ def render(prompt: Prompt, arguments: dict) -> Rendering:
 def texts(arguments: dict) -> dict[str, str]:
     """Return the arguments as strings, as MCP requires; other values become their JSON."""
     return {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        name: value if isinstance(value, str) else media.dumps(value).decode()
         for name, value in arguments.items()
         if value is not None
     }

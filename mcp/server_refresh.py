@@ -6,6 +6,7 @@ from mcp import item_store, server_calls
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
 from mcp.models import MAX_INDEXED_BYTES, Server
+from mcp.schemas import PromptItem, RefreshLists, ResourceItem, ToolItem
 
 
 def refresh(server: Server, *, only_first: bool = False) -> Server:
@@ -19,12 +20,12 @@ def refresh(server: Server, *, only_first: bool = False) -> Server:
     return item_store.store(server, items, only_first=only_first, **state)
 
 
-def replace(server: Server, given: dict) -> Server:
+def replace(server: Server, lists: RefreshLists) -> Server:
     """Replace the stored items by the given lists, and return the server's row."""
     items = OfferedItems(
-        tools=_each(_given_tool, given.get("tools")),
-        resources=_each(_given_resource, given.get("resources")),
-        prompts=_each(dict, given.get("prompts")),
+        tools=_each(_tool_columns, lists.tools),
+        resources=_each(_resource_columns, lists.resources),
+        prompts=_each(PromptItem.sent, lists.prompts),
     )
     return item_store.store(server, items)
 
@@ -86,26 +87,25 @@ def _prompt(item: dict) -> dict | None:
     }
 
 
-def _given_tool(item: dict) -> dict:
-    columns = {name: value for name, value in item.items() if name in _TOOL_COLUMNS}
-    schema = item.get("inputSchema")
-    if schema is None:
-        schema = item.get("input_schema")
-    if item.get("outputSchema") is not None:
-        columns["output_schema"] = item["outputSchema"]
-    return {**columns, "input_schema": schema or {}}
+def _tool_columns(item: ToolItem) -> dict:
+    columns = item.sent()
+    schemas = [columns.pop(name, None) for name in ("inputSchema", "input_schema")]
+    if (output_schema := columns.pop("outputSchema", None)) is not None:
+        columns["output_schema"] = output_schema
+    return {**columns, "input_schema": schemas[0] if schemas[0] is not None else schemas[1] or {}}
 
 
-_TOOL_COLUMNS = ("name", "title", "description", "annotations")
+def _resource_columns(item: ResourceItem) -> dict:
+    columns = item.sent()
+    types = [columns.pop(name, None) for name in ("mimeType", "mime_type")]
+    return {
+        **columns,
+        "name": item.name or item.uri[:255],
+        "mime_type": types[0] or types[1],
+    }
 
 
-def _given_resource(item: dict) -> dict:
-    columns = {name: item[name] for name in ("uri", "title", "description") if name in item}
-    name = item.get("name") or item["uri"][:255]
-    return {**columns, "name": name, "mime_type": item.get("mimeType") or item.get("mime_type")}
-
-
-def _each(convert, items: list[dict] | None) -> list[dict] | None:
+def _each(convert, items: list | None) -> list[dict] | None:
     return None if items is None else [convert(item) for item in items]
 
 

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
-import orjson
 import requests
 
+from core import media
 from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.mcp_errors import McpError, ProtocolViolation, TimedOut, Unreachable
@@ -39,7 +39,7 @@ class Duplex:
                 raise self._end
             self._pending[message["id"]] = pending
         try:
-            self._send(orjson.dumps(message))
+            self._send(media.dumps(message))
             return pending.wait(timeout)
         except TimedOut:
             self._cancel(message)
@@ -49,7 +49,7 @@ class Duplex:
 
     def notify(self, message: dict, headers: dict[str, str]) -> None:
         """Send a notification."""
-        self._send(orjson.dumps(message))
+        self._send(media.dumps(message))
 
     def close(self, headers: dict[str, str]) -> None:
         self.ended(Unreachable("The connection to the MCP server was closed"))
@@ -68,7 +68,7 @@ class Duplex:
                 pending.answer(message)
         elif (reply := protocol.reply_to(message)) is not None:
             # Not from the reader thread: the server may block until we read.
-            send_in_background(lambda: self._send(orjson.dumps(reply)))
+            send_in_background(lambda: self._send(media.dumps(reply)))
 
     def ended(self, reason: McpError) -> None:
         """Fail all pending requests: no more messages will come."""
@@ -83,7 +83,7 @@ class Duplex:
             return  # the protocol forbids cancelling these
         params = {"requestId": message["id"], "reason": "no answer in time"}
         notice = protocol.notification("notifications/cancelled", params)
-        send_in_background(lambda: self._send(orjson.dumps(notice)))
+        send_in_background(lambda: self._send(media.dumps(notice)))
 
 
 class _Pending:

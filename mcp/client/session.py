@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import orjson
-
+from core import media
 from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.mcp_errors import ProtocolViolation, Refused, RpcError
@@ -121,7 +120,7 @@ class Session:
             items = page.get(member)
             if not isinstance(items, list):
                 raise ProtocolViolation(f"The MCP server's answer to {method} has no list")
-            size += len(orjson.dumps(items))
+            size += len(media.dumps(items))
             if size > _MAX_BYTES:
                 raise ProtocolViolation(f"The MCP server's list is longer than {_MAX_BYTES} bytes")
             yield from (item for item in items if isinstance(item, dict))

@@ -4,10 +4,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-import orjson
 import requests
 
-from core import egress
+from core import egress, media
 from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.event_stream import Event, read_events
@@ -94,7 +93,7 @@ class Streamable:
         own = {"Accept": _BOTH, "Content-Type": "application/json"}
         if self.session_id and message.get("method") != "initialize":
             own["Mcp-Session-Id"] = self.session_id
-        body = orjson.dumps(message)
+        body = media.dumps(message)
         return self._http.send("POST", body, headers={**own, **headers}, timeout=timeout)
 
     def _from_stream(self, response, id: int, headers: dict[str, str], timeout: float) -> dict:

@@ -110,6 +110,6 @@ DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
     ),
 )
 def test_schema_cannot_hold_up_the_server(schema, arguments):
-    begun = time.monotonic()
+    begun = time.thread_time()
     issues(schema, arguments)
-    assert time.monotonic() - begun < 2
+    assert time.thread_time() - begun < 2

@@ -43,7 +43,7 @@ def test_client_does_through_us_what_it_does_directly(api, register, upstream_ur
         "prompts": ["calc__review"],
         "arguments": ["code", "language"],
         "added": {"result": 42},
-        "failed": [True, "Error execution tool fail: no luck"],
+        "failed": [True, "Error executing tool fail: no luck"],
         "misfit": [
             True,
             "The arguments do not fit the tool's schema.\na: 'two' is not of type 'integer'",

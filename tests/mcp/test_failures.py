@@ -269,7 +269,8 @@ def test_lists_of_an_address_that_was_left_meanwhile_are_not_stored(api, registe
     assert not Tool.objects.exists()
 
 
-def test_list_without_end_is_read_to_a_limit(api, register):
+def test_list_without_end_is_read_to_a_limit(api, register, settings):
+    settings.MCP_TIMEOUT = 25
     pages = []
 
     def listed(connection, message, headers):
