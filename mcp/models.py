@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from core.ids import uuid7
-from core.json_columns import ExactJSONDecoder, ExactJSONEncoder
+from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
 from core.secrets import SealedField
 
@@ -15,10 +15,6 @@ MAX_INDEXED_BYTES = 2_500  # UTF-8 bytes that fit in an index entry (a third of 
 
 MAX_PAGE_ROWS = 1_000
 MAX_PAGE_BYTES = 2**24
-
-
-def _json(**options) -> models.JSONField:
-    return models.JSONField(encoder=ExactJSONEncoder, decoder=ExactJSONDecoder, **options)
 
 
 class ToolExecutionQuerySet(ScopedQuerySet):
@@ -79,7 +75,7 @@ class Server(OwnedModel):
     url = models.CharField(max_length=1000, help_text="A URL; for stdio a command line.")
     transport_type = models.CharField(max_length=20, choices=Transport)
     auth_config = SealedField(null=True)
-    capabilities = _json(null=True)
+    capabilities = ExactJSONField(null=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -95,8 +91,8 @@ class Server(OwnedModel):
         default="",
         help_text="The MCP revision negotiated last.",
     )
-    server_info = _json(null=True, help_text="`serverInfo` as the server reports it.")
-    resource_templates = _json(
+    server_info = ExactJSONField(null=True, help_text="`serverInfo` as the server reports it.")
+    resource_templates = ExactJSONField(
         default=list, help_text="URI templates of resources that the server does not list."
     )
 
@@ -135,9 +131,9 @@ class Tool(Item):
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
     name = models.CharField(max_length=255)
-    input_schema = _json(default=dict)
-    output_schema = _json(null=True)
-    annotations = _json(null=True)
+    input_schema = ExactJSONField(default=dict)
+    output_schema = ExactJSONField(null=True)
+    annotations = ExactJSONField(null=True)
     fingerprint = models.CharField(
         max_length=64, help_text="SHA-256 (hexadecimal) of the definition that models see."
     )
@@ -199,7 +195,7 @@ class Prompt(Item):
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
     name = models.CharField(max_length=255)
-    arguments = _json(null=True, help_text="A list as in MCP, or an object.")
+    arguments = ExactJSONField(null=True, help_text="A list as in MCP, or an object.")
 
     class Meta:
         db_table = "prompts"
@@ -222,8 +218,8 @@ class ToolExecution(OwnedModel):
     )  # registration.delete removes them in one statement
     conversation_id = models.UUIDField(null=True)
     origin = models.CharField(max_length=10, choices=Origin)
-    input = _json()
-    output = _json(null=True)
+    input = ExactJSONField()
+    output = ExactJSONField(null=True)
     error = models.TextField(null=True)
     error_kind = models.CharField(max_length=12, choices=ErrorKind, null=True)
     duration_ms = models.BigIntegerField(null=True)

@@ -44,6 +44,14 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         except InvalidInput as error:
             raise credentials.redact(error) from None
 
+    def list(self, request):
+        """List MCP servers, newest first"""
+        return super().list(request)
+
+    def retrieve(self, request, server_id):
+        """Get an MCP server"""
+        return super().retrieve(request)
+
     def create(self, request):
         """Register an MCP server
 
@@ -112,6 +120,14 @@ class ToolViewSet(ItemViewSet):
     lookup_url_kwarg = "tool_id"
     not_found = "Tool not found"
 
+    def list(self, request):
+        """List tools with their servers, by name"""
+        return super().list(request)
+
+    def retrieve(self, request, tool_id):
+        """Get a tool"""
+        return super().retrieve(request)
+
     def create(self, request):
         """Add a tool to an MCP server"""
         servers = models.Server.objects.for_caller(request.auth)
@@ -163,6 +179,14 @@ class ResourceViewSet(ItemViewSet):
     lookup_url_kwarg = "resource_id"
     not_found = "Resource not found"
 
+    def list(self, request):
+        """List resources by URI"""
+        return super().list(request)
+
+    def retrieve(self, request, resource_id):
+        """Get a resource"""
+        return super().retrieve(request)
+
     @action(detail=True, methods=["get"])
     def content(self, request, resource_id):
         """Read a resource from its server"""
@@ -177,6 +201,14 @@ class PromptViewSet(ItemViewSet):
     replies = {"render": schemas.RenderedPrompt}
     lookup_url_kwarg = "prompt_id"
     not_found = "Prompt not found"
+
+    def list(self, request):
+        """List prompts by name"""
+        return super().list(request)
+
+    def retrieve(self, request, prompt_id):
+        """Get a prompt"""
+        return super().retrieve(request)
 
     @action(detail=True, methods=["post"])
     def render(self, request, prompt_id):
@@ -215,3 +247,11 @@ class ExecutionViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     lookup_url_kwarg = "execution_id"
     not_found = "Execution not found"
     tags = ["mcp"]
+
+    def list(self, request):
+        """List the executions of all tools, newest first"""
+        return super().list(request)
+
+    def retrieve(self, request, execution_id):
+        """Get an execution"""
+        return super().retrieve(request)
