@@ -11,7 +11,7 @@ import django  # noqa: E402
 
 django.setup(set_prefix=False)
 
-from accounts.keyring import listener  # noqa: E402
+from accounts.key_cache import listener  # noqa: E402
 from core.edge import EdgeHandler  # noqa: E402
 from llmring_site import edge_routes  # noqa: E402
 from registry_proxy.current_registry import follower  # noqa: E402
