@@ -327,7 +327,8 @@ class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
             raise member_error("missing", "Field required", "receipt", input=value)
         receipt = _unwrap(value)[0] if isinstance(value, dict) else value
         is_signed = isinstance(receipt, dict) and receipt.get("signature") is not None
-        return cls.model_construct((SignedReceipt if is_signed else ReceiptDraft)(value))
+        schema = SignedReceipt if is_signed else ReceiptDraft
+        return cls.model_construct(schema.model_validate(value))
 
 
 class GenerationRequest(Schema):

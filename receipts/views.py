@@ -175,7 +175,7 @@ def _trusted() -> list[PublicKey]:
 
 
 class PublicKeyPemView(PublicView):
-    content_type = "text/plain"
+    content_type = "text/plain; charset=utf-8"
     replies = {"get": {"text/plain": str}}
     tags = _TAGS
 
