@@ -177,10 +177,10 @@ def parse(text: bytes) -> object:
     NaN, and values that `exact` refuses.
     """
     try:
-        value = _decoder.decode(text.decode())
+        value = exact(_decoder.decode(text.decode()))
         if b"\\u" in text:  # only an escape can make a lone surrogate
             json.dumps(value, ensure_ascii=False).encode()
-        return exact(value)
+        return value
     except UnicodeDecodeError:
         raise AmbiguousJSON("The text is not UTF-8") from None
     except UnicodeEncodeError:

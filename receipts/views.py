@@ -1,4 +1,5 @@
 from django.http import Http404, HttpResponse
+from drf_spectacular.utils import extend_schema
 from orjson import Fragment
 from rest_framework.response import Response
 
@@ -45,6 +46,7 @@ class ReceiptViewSet(ScopedModelViewSet):
     # An id is the issuer's: it may hold anything but NUL, slashes too.
     lookup_value_regex = r"[^\0]+?"
 
+    @extend_schema(operation_id="api_v1_receipts_list")  # its reply is not a bare list
     def list(self, request):
         """List stored receipts, newest first
 
