@@ -21,12 +21,12 @@ from tests.templates_app.test_templates import PATH, make
 )
 def test_only_declared_names_are_replaced_and_once(text, expected):
     values = {"a": "A", "b": "{{a}}"}
-    assert rendering.rendered(text, values, most=1000) == expected
+    assert rendering.render(text, values, max_length=1000) == expected
 
 
 def test_texts_inside_parts_are_filled_and_names_are_not():
     content = {"{{a}}": ["{{a}}", 5, None, True, {"x": "{{a}}"}]}
-    filled = rendering.rendered(content, {"a": "A"}, most=1000)
+    filled = rendering.render(content, {"a": "A"}, max_length=1000)
     assert filled == {"{{a}}": ["A", 5, None, True, {"x": "A"}]}
 
 
@@ -39,7 +39,7 @@ def test_values_stand_as_json_would_write_them(value, text):
 
 def test_result_too_long_is_refused_before_it_is_made():
     with pytest.raises(rendering.TooLong):
-        rendering.rendered("{{a}}" * 1000, {"a": "x" * 10**6}, most=10**7)
+        rendering.render("{{a}}" * 1000, {"a": "x" * 10**6}, max_length=10**7)
 
 
 TEMPLATE = {
