@@ -1,6 +1,6 @@
 """The OpenAPI document, from the schemas that the views declare (core/views.py)."""
 
-from typing import Any
+from typing import Any, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
@@ -46,6 +46,12 @@ class AutoSchema(SpectacularSchema):
         handler = getattr(self.view, self._operation, None)
         lines = (getattr(handler, "__doc__", None) or "").strip().splitlines()
         return "\n".join(line.strip() for line in lines)
+
+    def _is_list_view(self, serializer=None) -> bool:
+        """Return whether a reply is a list; a plain view has no serializer to ask."""
+        if serializer is not None or not self._declared("replies"):
+            return super()._is_list_view(serializer)
+        return get_origin(self._declared("replies")) is list
 
     def get_filter_backends(self) -> list:
         return []  # the query says it all

@@ -41,6 +41,16 @@ def django_db_keepdb():
     return is_known
 
 
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest's folder, which PostgreSQL can enter too when the tests run as root."""
+    for directory in (tmp_path, *tmp_path.parents):
+        directory.chmod(0o711)
+        if directory.name.startswith("pytest-of-"):
+            break
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """Each pytest-xdist worker has its own database."""
