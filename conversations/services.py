@@ -63,7 +63,10 @@ def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
         for name, value in defaults.items():
             if getattr(body, name) is None:
                 setattr(body, name, value)
-        messages = [MessageEntry(**message) for message in prompt["messages"]]
+        messages = [
+            MessageEntry(role=message["role"], content=message.get("content"))
+            for message in prompt["messages"]
+        ]
         new = _new_conversation(caller, body, messages)
         storage.insert(cursor, new)
     return payloads.conversation_payload(new.row)
