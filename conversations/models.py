@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.ids import uuid7
+from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
@@ -101,15 +102,15 @@ class Message(OwnedModel):
     position = models.BigIntegerField(help_text="From 1, in the order of commits.")
     role = models.CharField(max_length=50, choices=Role)
     content = models.TextField(null=True)
-    content_parts = models.JSONField(
+    content_parts = ExactJSONField(
         null=True, help_text="Content that is not plain text: a list of parts or an object."
     )
     content_hash = models.CharField(
         max_length=64, null=True, help_text="SHA-256 of the text, or of the canonical JSON."
     )
-    tool_calls = models.JSONField(null=True)
-    tool_results = models.JSONField(null=True)
-    metadata = models.JSONField(default=dict)
+    tool_calls = ExactJSONField(null=True)
+    tool_results = ExactJSONField(null=True)
+    metadata = ExactJSONField(default=dict)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     token_count = models.BigIntegerField(null=True)
