@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from core.ids import uuid7
-from mcp.client import pool as pools
+from mcp.client import session_pool
 from mcp.client.duplex import Duplex
-from mcp.client.errors import HttpError
-from mcp.client.opening import Target
-from mcp.client.pool import Pool, TooBusy
+from mcp.client.mcp_errors import HttpError
+from mcp.client.negotiation import Target
 from mcp.client.session import Session
+from mcp.client.session_pool import Pool, TooBusy
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def opened(monkeypatch):
         closed.append(event)
         return Session(Duplex(send=lambda message: None, close=event.set))
 
-    monkeypatch.setattr(pools, "open_session", open_session)
+    monkeypatch.setattr(session_pool, "open_session", open_session)
     return closed
 
 
@@ -51,14 +51,14 @@ def test_session_is_used_again_until_the_registration_changes(opened):
 def test_session_that_is_opened_while_its_server_is_deleted_is_closed(opened, monkeypatch):
     pool, place = Pool(), target()
     begun, deleted = threading.Event(), threading.Event()
-    open_now = pools.open_session
+    open_now = session_pool.open_session
 
     def open_slowly(target: Target) -> Session:
         begun.set()
         deleted.wait(5)
         return open_now(target)
 
-    monkeypatch.setattr(pools, "open_session", open_slowly)
+    monkeypatch.setattr(session_pool, "open_session", open_slowly)
     caller = threading.Thread(target=use, args=[pool, place])
     caller.start()
     assert begun.wait(5)
@@ -71,7 +71,7 @@ def test_session_that_is_opened_while_its_server_is_deleted_is_closed(opened, mo
 def test_refresh_of_a_server_that_is_deleted_meanwhile_leaves_no_session(opened):
     pool, place = Pool(), target()
     with pool.fresh_session(place):
-        pool._places[place.id].close()
+        pool._slots[place.id].close()
     assert opened[0].wait(5)
 
 
@@ -85,7 +85,7 @@ def test_stream_that_does_not_take_messages_is_closed(opened):
 
 
 def test_session_that_was_idle_the_longest_gives_way(opened, monkeypatch):
-    monkeypatch.setattr(pools, "_MOST_SESSIONS", 2)
+    monkeypatch.setattr(session_pool, "_MAX_SESSIONS", 2)
     pool = Pool()
     for _ in range(3):
         use(pool, target())
@@ -96,12 +96,12 @@ def test_session_that_was_idle_the_longest_gives_way(opened, monkeypatch):
 def test_refresh_does_not_wait_for_another_session_that_is_being_opened(opened):
     pool, place = Pool(), target()
     with pool.fresh_session(place):
-        pool._places[place.id].opening.acquire()
+        pool._slots[place.id].opening.acquire()
     assert opened[0].wait(5)
 
 
 def test_one_project_leaves_room_for_the_others(opened, monkeypatch):
-    monkeypatch.setattr(pools, "_MOST_OF_A_PROJECT", 1)
+    monkeypatch.setattr(session_pool, "_MAX_CALLS_PER_PROJECT", 1)
     pool, first = Pool(), target()
     with pool.session(first):
         with pytest.raises(TooBusy):

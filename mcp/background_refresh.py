@@ -1,4 +1,4 @@
-"""A server that was just registered is asked for its tools at once, while its client goes on."""
+"""Refresh newly registered servers in the background, while their clients go on."""
 
 import logging
 import queue
@@ -9,7 +9,7 @@ from django.db import connection
 from django.http import Http404
 
 from core.errors import DATABASE_AWAY, DomainError
-from mcp import refreshing
+from mcp import server_refresh
 from mcp.models import Server, Transport
 
 logger = logging.getLogger(__name__)
@@ -20,30 +20,30 @@ _starting = threading.Lock()
 _started = False
 
 
-def arrange(server: Server) -> None:
-    """Have the server asked soon, unless it cannot be called, or too many wait for it already.
+def schedule(server: Server) -> None:
+    """Queue the initial refresh of a server that can be called.
 
-    Nothing is lost then: its client can ask for a refresh.
+    When the queue is full it is skipped; the client can still refresh the server itself.
     """
     if settings.MCP_EXECUTE and server.is_active and server.transport_type != Transport.WEBSOCKET:
         try:
             _waiting.put_nowait(server)
         except queue.Full:
-            logger.info("MCP server %s is not asked: too many others are", server.id)
+            logger.info("initial refresh of MCP server %s skipped: the queue is full", server.id)
         else:
             _start()
 
 
-def make(server: Server) -> None:
-    """Ask the server; what its client has stored of it meanwhile stays."""
+def refresh_once(server: Server) -> None:
+    """Refresh the server, unless its client has stored its items since. Never raises."""
     try:
-        refreshing.refresh(server, only_first=True)
+        server_refresh.refresh(server, only_first=True)
     except (DomainError, Http404) as error:
-        logger.info("first contact with MCP server %s failed: %s", server.id, error)
+        logger.info("initial refresh of MCP server %s failed: %s", server.id, error)
     except DATABASE_AWAY as error:
-        logger.warning("first contact with MCP server %s: %s", server.id, type(error).__name__)
+        logger.warning("initial refresh of MCP server %s: %s", server.id, type(error).__name__)
     except Exception:
-        logger.exception("first contact with MCP server %s failed", server.id)
+        logger.exception("initial refresh of MCP server %s failed", server.id)
     finally:
         if not connection.in_atomic_block:
             connection.close()
@@ -54,10 +54,10 @@ def _start() -> None:
     with _starting:
         if not _started:
             for _ in range(_THREADS):
-                threading.Thread(target=_work, name="mcp-first-contact", daemon=True).start()
+                threading.Thread(target=_work, name="mcp-initial-refresh", daemon=True).start()
             _started = True
 
 
 def _work() -> None:
     while True:
-        make(_waiting.get())
+        refresh_once(_waiting.get())

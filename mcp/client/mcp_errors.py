@@ -1,11 +1,12 @@
-"""What goes wrong with an MCP server. The texts are shown to callers and hold no address or secret.
+"""The failures of MCP servers. Their texts are shown to callers and hold no URL or secret.
 
 McpError
   Unreachable         no connection, or it was lost before the answer
-  TimedOut            no answer, or not all of it, in time
-  ProtocolViolation   an answer that is not MCP, or too much of it
+  TimedOut            no complete answer in time
+  ProtocolViolation   an answer that is not MCP, or too large
+    HttpError         an HTTP status without a JSON-RPC message
   Refused             not called, or the server did not accept the credentials
-  RpcError            the server answered with an error of its own
+  RpcError            the server answered with a JSON-RPC error
 """
 
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class RpcError(McpError):
 
 
 class HttpError(ProtocolViolation):
-    """An answer by status alone."""
+    """An HTTP status without a JSON-RPC message."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"The MCP server answered with status {status}")
@@ -58,7 +59,7 @@ class HttpError(ProtocolViolation):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises the errors of HTTP calls as McpErrors."""
+    """Raise the errors of HTTP calls in the block as McpErrors."""
     try:
         yield
     except egress.ForbiddenAddress as error:
@@ -70,13 +71,13 @@ def translated() -> Iterator[None]:
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidHeader,
-        UnicodeEncodeError,  # headers have no characters beyond Latin-1
+        UnicodeEncodeError,  # a header holds Latin-1 only
     ) as error:
         raise Refused("The MCP server's address or credentials cannot be sent") from error
     except requests.exceptions.SSLError as error:
         raise Unreachable("The MCP server was not reached: its certificate is refused") from error
     except requests.ConnectionError as error:
-        raise _lost(error) from error
+        raise _connection_failure(error) from error
     except requests.RequestException as error:
         raise ProtocolViolation(
             f"The MCP server's answer is no HTTP: {type(error).__name__}"
@@ -85,7 +86,7 @@ def translated() -> Iterator[None]:
         raise Refused(str(error)) from error
 
 
-def _lost(error: requests.ConnectionError) -> McpError:
+def _connection_failure(error: requests.ConnectionError) -> McpError:
     for cause in _causes(error):
         if isinstance(cause, HTTPException) and not isinstance(cause, ConnectionError):
             return ProtocolViolation("The MCP server broke off its answer, or sent no HTTP")
@@ -95,7 +96,7 @@ def _lost(error: requests.ConnectionError) -> McpError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those it was made of, however its library keeps them."""
+    """Yield the error and its causes, however the libraries chain them."""
     seen, waiting = set(), [error]
     while waiting:
         each = waiting.pop(0)
@@ -104,4 +105,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         inner = [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
-        waiting += [found for found in inner if isinstance(found, BaseException)]
+        waiting += [cause for cause in inner if isinstance(cause, BaseException)]

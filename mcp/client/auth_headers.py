@@ -1,4 +1,4 @@
-"""Proving who we are to an MCP server: the headers that its `auth_config` stands for."""
+"""Authenticate to MCP servers: the headers that an `auth_config` stands for."""
 
 import base64
 import threading
@@ -10,24 +10,24 @@ import requests
 from core import egress
 from core.secrets import Sealed
 from mcp import credentials
-from mcp.client.errors import ProtocolViolation, Refused
+from mcp.client.mcp_errors import ProtocolViolation, Refused
 
 _TOKEN_BYTES = 2**16
-_EARLY = 30  # seconds before its end at which a token is not used any more
-_LASTING = 3600  # seconds that a token is good for when its server does not say
+_MARGIN_SECONDS = 30  # before the expiry of a token
+_DEFAULT_LIFETIME_SECONDS = 3600  # of a token without `expires_in`
 
 
 class Credentials:
-    """The headers of one registered server; threads share it, and with it an OAuth token."""
+    """The credentials of one registered server. Thread-safe; caches the OAuth token."""
 
     def __init__(self, sealed: Sealed | None) -> None:
         self._sealed = sealed
         self._lock = threading.Lock()
         self._token = ""
-        self._good_until = float("-inf")
+        self._expires_at = float("-inf")
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with a call. Raises McpError when they cannot be had."""
+        """Return the headers of a call. Raise McpError if there are none to be had."""
         config = self._sealed.open() if self._sealed else None
         if not config:
             return {}
@@ -47,24 +47,24 @@ class Credentials:
         raise Refused("auth_config has no type that this server can use")
 
     def renew(self) -> bool:
-        """Forget a token that was refused; whether there is another one to be had."""
+        """Drop a refused token, and return whether there was one, so that a new one may help."""
         with self._lock:
             had_token, self._token = bool(self._token), ""
-            self._good_until = float("-inf")
+            self._expires_at = float("-inf")
         return had_token
 
     def _oauth_token(self, config: dict) -> str:
         with self._lock:
-            if time.monotonic() >= self._good_until:
+            if time.monotonic() >= self._expires_at:
                 self._token, seconds = fetch_token(config)
-                self._good_until = time.monotonic() + seconds - min(_EARLY, seconds / 2)
+                self._expires_at = time.monotonic() + seconds - min(_MARGIN_SECONDS, seconds / 2)
             return self._token
 
 
 def fetch_token(config: dict) -> tuple[str, float]:
-    """A token by client credentials (RFC 6749, 4.4), and for how many seconds it is good.
+    """Return a client-credentials token (RFC 6749, 4.4) and its lifetime in seconds.
 
-    Raises Refused when its server gives none, ProtocolViolation when it answers something else.
+    Raise Refused if the token server refuses, ProtocolViolation for any other answer.
     """
     form = {"grant_type": "client_credentials"}
     scope = config.get("scope") or config.get("scopes")
@@ -83,7 +83,7 @@ def fetch_token(config: dict) -> tuple[str, float]:
             auth=None if by_post else requests.auth.HTTPBasicAuth(*_quoted(pair)),
             headers={"Accept": "application/json"},
             timeout=(egress.CONNECT_SECONDS, 10),
-            allow_redirects=False,  # the secret is for this address
+            allow_redirects=False,  # the secret is for this URL only
             stream=True,
         ) as response,
     ):
@@ -93,7 +93,7 @@ def fetch_token(config: dict) -> tuple[str, float]:
     try:
         answer = orjson.loads(body)
         token, seconds = answer["access_token"], answer.get("expires_in")
-        seconds = _LASTING if seconds is None else float(seconds)
+        seconds = _DEFAULT_LIFETIME_SECONDS if seconds is None else float(seconds)
         if isinstance(token, str) and token.isascii() and token.isprintable() and seconds >= 0:
             return token, seconds
     except (ValueError, TypeError, KeyError):
@@ -102,5 +102,5 @@ def fetch_token(config: dict) -> tuple[str, float]:
 
 
 def _quoted(pair: tuple[str, str]) -> list[str]:
-    """RFC 6749, 2.3.1: both are form-encoded before they become a basic password."""
+    """Form-encode client id and secret, as RFC 6749, 2.3.1 requires for basic auth."""
     return [requests.utils.quote(part, safe="") for part in pair]

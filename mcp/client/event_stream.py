@@ -1,17 +1,17 @@
-"""Server-sent events, read as they arrive (HTML Living Standard, 9.2)."""
+"""Parse server-sent events as they arrive (HTML Living Standard, 9.2)."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mcp.client.errors import ProtocolViolation
+from mcp.client.mcp_errors import ProtocolViolation
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`id` is the last one of the stream so far; `retry` (milliseconds) belongs to this event."""
+    """`id` is the last event ID of the stream so far; `retry` is in milliseconds."""
 
     type: str
     data: bytes
@@ -19,11 +19,10 @@ class Event:
     retry: int | None = None
 
 
-def events(pieces: Iterable[bytes], *, limit: int) -> Iterator[Event]:
-    """The events of a stream. One that it breaks off in is not among them.
+def read_events(pieces: Iterable[bytes], *, limit: int) -> Iterator[Event]:
+    """Yield the complete events of a stream, also those without data: they may carry an id.
 
-    Unlike a browser's, an event without data is handed on too: it may carry an id.
-    Raises ProtocolViolation for an event or a line longer than `limit` bytes.
+    Raise ProtocolViolation for an event or a line longer than `limit` bytes.
     """
     kind, data, last_id, retry, is_empty, size = "", [], "", None, True, 0
     for line in _lines(pieces, limit):
@@ -52,7 +51,7 @@ def events(pieces: Iterable[bytes], *, limit: int) -> Iterator[Event]:
 
 
 def _lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    waiting: list[bytes] = []  # the pieces of a line whose end has not come
+    pending: list[bytes] = []  # pieces of an incomplete line
     size = 0
     after_return = False
     is_first = True
@@ -60,13 +59,13 @@ def _lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
         if is_first:
             piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
         if after_return and piece.startswith(b"\n"):
-            piece = piece[1:]  # the second half of a line's end
+            piece = piece[1:]  # the second half of a CRLF
         after_return = piece.endswith(b"\r")
-        *whole, rest = _LINE_END.split(piece)
-        for line in whole:
-            yield b"".join([*waiting, line])
-            waiting, size = [], 0
-        waiting.append(rest)
+        *complete, rest = _LINE_END.split(piece)
+        for line in complete:
+            yield b"".join([*pending, line])
+            pending, size = [], 0
+        pending.append(rest)
         size += len(rest)
         if size > limit:
             raise ProtocolViolation(f"The MCP server's line is longer than {limit} bytes")

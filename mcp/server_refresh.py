@@ -1,42 +1,43 @@
-"""Replacing what is stored of an MCP server by what it offers now."""
+"""Refresh the stored items of an MCP server, from the server itself or from given lists."""
 
 from django.utils import timezone
 
-from mcp import calling, catalogue
-from mcp.catalogue import Catalogue
+from mcp import item_store, server_calls
 from mcp.client.session import Session
-from mcp.models import INDEXED_BYTES, Server
+from mcp.item_store import OfferedItems
+from mcp.models import MAX_INDEXED_BYTES, Server
+from mcp.schemas import PromptItem, RefreshLists, ResourceItem, ToolItem
 
 
 def refresh(server: Server, *, only_first: bool = False) -> Server:
-    """The server as it is after it was asked for its tools, resources and prompts.
+    """Ask the server for its tools, resources and prompts, store them, and return its row.
 
-    Raises ServerFailed when it cannot be asked, NotCallable when it may not be.
+    Raise ServerFailed if it does not answer, NotCallable if it must not be called.
     """
-    calling.check_callable(server)
-    with calling.failing_as_reply(), calling.fresh_session(server) as session:
-        found, state = _ask(session)
-    return catalogue.store(server, found, only_first=only_first, **state)
+    server_calls.check_callable(server)
+    with server_calls.as_bad_gateway(), server_calls.fresh_session(server) as session:
+        items, state = _ask(session)
+    return item_store.store(server, items, only_first=only_first, **state)
 
 
-def replace(server: Server, given: dict) -> Server:
-    """The server as it is after its items were replaced by the lists given."""
-    found = Catalogue(
-        tools=_each(_given_tool, given.get("tools")),
-        resources=_each(_given_resource, given.get("resources")),
-        prompts=_each(dict, given.get("prompts")),
+def replace(server: Server, lists: RefreshLists) -> Server:
+    """Replace the stored items by the given lists, and return the server's row."""
+    items = OfferedItems(
+        tools=_each(_tool_columns, lists.tools),
+        resources=_each(_resource_columns, lists.resources),
+        prompts=_each(PromptItem.sent, lists.prompts),
     )
-    return catalogue.store(server, found)
+    return item_store.store(server, items)
 
 
-def _ask(session: Session) -> tuple[Catalogue, dict]:
+def _ask(session: Session) -> tuple[OfferedItems, dict]:
     tools, resources, prompts = map(session.listed, ("tools", "resources", "prompts"))
-    found = Catalogue(
+    items = OfferedItems(
         tools=[tool for each in tools if (tool := _tool(each))],
         resources=[resource for each in resources if (resource := _resource(each))],
         prompts=[prompt for each in prompts if (prompt := _prompt(each))],
     )
-    return found, {
+    return items, {
         "capabilities": session.capabilities,
         "protocol_version": session.version,
         "server_info": session.server_info,
@@ -48,7 +49,7 @@ def _ask(session: Session) -> tuple[Catalogue, dict]:
 
 
 def _tool(item: dict) -> dict | None:
-    """The columns of a tool as a server lists it; None if it cannot be one."""
+    """Return the columns of a tool as the server lists it, or None for an unusable item."""
     schema = item.get("inputSchema")
     if not _is_name(item.get("name"), 255) or not isinstance(schema, dict):
         return None
@@ -86,31 +87,30 @@ def _prompt(item: dict) -> dict | None:
     }
 
 
-def _given_tool(item: dict) -> dict:
-    columns = {name: value for name, value in item.items() if name in _GIVEN_TOOL}
-    schema = item.get("inputSchema")
-    if schema is None:
-        schema = item.get("input_schema")
-    if item.get("outputSchema") is not None:
-        columns["output_schema"] = item["outputSchema"]
-    return {**columns, "input_schema": schema or {}}
+def _tool_columns(item: ToolItem) -> dict:
+    columns = item.sent()
+    schemas = [columns.pop(name, None) for name in ("inputSchema", "input_schema")]
+    if (output_schema := columns.pop("outputSchema", None)) is not None:
+        columns["output_schema"] = output_schema
+    return {**columns, "input_schema": schemas[0] if schemas[0] is not None else schemas[1] or {}}
 
 
-_GIVEN_TOOL = ("name", "title", "description", "annotations")
+def _resource_columns(item: ResourceItem) -> dict:
+    columns = item.sent()
+    types = [columns.pop(name, None) for name in ("mimeType", "mime_type")]
+    return {
+        **columns,
+        "name": item.name or item.uri[:255],
+        "mime_type": types[0] or types[1],
+    }
 
 
-def _given_resource(item: dict) -> dict:
-    columns = {name: item[name] for name in ("uri", "title", "description") if name in item}
-    name = item.get("name") or item["uri"][:255]
-    return {**columns, "name": name, "mime_type": item.get("mimeType") or item.get("mime_type")}
-
-
-def _each(convert, items: list[dict] | None) -> list[dict] | None:
+def _each(convert, items: list | None) -> list[dict] | None:
     return None if items is None else [convert(item) for item in items]
 
 
 def _is_name(value: object, longest: int) -> bool:
-    if not isinstance(value, str) or len(value.encode()) > INDEXED_BYTES:
+    if not isinstance(value, str) or len(value.encode()) > MAX_INDEXED_BYTES:
         return False
     return 0 < len(value) <= longest
 

@@ -1,4 +1,4 @@
-"""What all active servers of a project offer together, under names that tell the servers apart.
+"""The items of all active servers of a project, under names that are unique across servers.
 
 A tool or prompt `add` of the server "My Calculator" is `my-calculator__add`, its
 resource `file:///a` is `my-calculator+file:///a`. Source: docs/http-contract/mcp.md,
@@ -12,36 +12,36 @@ from django.conf import settings
 from core.scoping import Caller
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool
 
-PAGE = 500
-_LONGEST_PREFIX = 32
+PAGE_SIZE = 500
+_MAX_PREFIX_LENGTH = 32
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 
 
-class Offers:
-    """The active servers of a project by their prefixes; the oldest has the plainest."""
+class AggregatedServers:
+    """The active servers of a project, by prefix. The oldest of one name has it without number."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self.servers: dict[str, Server] = {}
         active = Server.objects.for_caller(caller).filter(is_active=True).order_by("id")
-        numbers: dict[str, int] = {}  # of servers with one prefix, the last
+        numbers: dict[str, int] = {}  # last number given, by prefix
         for server in active.defer("capabilities", "server_info", "resource_templates"):
-            wanted = found = prefix(server.name)
-            while found in self.servers:
+            wanted = unique = prefix(server.name)
+            while unique in self.servers:
                 numbers[wanted] = numbers.get(wanted, 1) + 1
-                found = f"{wanted}-{numbers[wanted]}"
-            self.servers[found] = server
-        self._prefixes = {server.id: found for found, server in self.servers.items()}
+                unique = f"{wanted}-{numbers[wanted]}"
+            self.servers[unique] = server
+        self._prefixes = {server.id: prefix for prefix, server in self.servers.items()}
 
     def tools(self, offset: int, *, modern: bool) -> list[dict]:
-        """A page of all tools, as MCP lists them, without those that wait for acceptance."""
+        """Return a page of MCP tools, without changed ones where tools are pinned."""
         rows = self._rows(Tool)
         if settings.MCP_PIN_TOOLS:
             rows = rows.exclude(CHANGED)
-        return [self._tool(row, modern) for row in rows[offset : offset + PAGE]]
+        return [self._tool(row, modern) for row in rows[offset : offset + PAGE_SIZE]]
 
     def resources(self, offset: int) -> list[dict]:
-        rows = self._rows(Resource)[offset : offset + PAGE]
+        rows = self._rows(Resource)[offset : offset + PAGE_SIZE]
         return [
             _present(
                 uri=f"{self._prefixes[row.server_id]}+{row.uri}",
@@ -54,8 +54,8 @@ class Offers:
         ]
 
     def resource_templates(self) -> list[dict]:
-        known = Server.objects.filter(id__in=self._prefixes)
-        templates = dict(known.values_list("id", "resource_templates"))
+        servers = Server.objects.filter(id__in=self._prefixes)
+        templates = dict(servers.values_list("id", "resource_templates"))
         return [
             _present(
                 uriTemplate=f"{prefix}+{each['uriTemplate']}",
@@ -70,7 +70,7 @@ class Offers:
         ]
 
     def prompts(self, offset: int) -> list[dict]:
-        rows = self._rows(Prompt)[offset : offset + PAGE]
+        rows = self._rows(Prompt)[offset : offset + PAGE_SIZE]
         return [
             _present(
                 name=f"{self._prefixes[row.server_id]}__{row.name}",
@@ -82,9 +82,9 @@ class Offers:
         ]
 
     def named(self, model: type, name: str):
-        """The tool or prompt of this name, its server with it; None if there is none."""
-        found, _, own = name.partition("__")
-        server = self.servers.get(found)
+        """Return the active tool or prompt of this name with its server, or None."""
+        prefix, _, own = name.partition("__")
+        server = self.servers.get(prefix)
         if server is None:
             return None
         row = model.objects.filter(server=server, name=own, is_active=True).first()
@@ -93,16 +93,16 @@ class Offers:
         return row
 
     def addressed(self, uri: str) -> tuple[Server, str] | None:
-        """The server of a resource, and the address that it knows; None if there is no such server.
+        """Return the server of a resource and its own URI there; None for an unknown server.
 
-        Whether there is such a resource, the server decides: it may not list all.
+        The resource itself need not be known: servers do not list all.
         """
-        found, _, own = uri.partition("+")
-        server = self.servers.get(found)
+        prefix, _, own = uri.partition("+")
+        server = self.servers.get(prefix)
         return (server, own) if server is not None else None
 
     def with_addresses(self, server: Server, blocks: list[dict]) -> list[dict]:
-        """Content of the server with the addresses of its resources as they are known here."""
+        """Return content blocks with the URIs of resources in their aggregated form."""
         return [self._with_address(server, block) for block in blocks]
 
     def _with_address(self, server: Server, block: dict) -> dict:
@@ -119,7 +119,7 @@ class Offers:
     def _tool(self, row: Tool, modern: bool) -> dict:
         output_schema = row.output_schema
         if not modern and output_schema and output_schema.get("type") != "object":
-            output_schema = None  # until 2025-11-25 results are objects
+            output_schema = None  # until 2025-11-25 structured content is an object
         return _present(
             name=f"{self._prefixes[row.server_id]}__{row.name}",
             title=row.title,
@@ -131,9 +131,9 @@ class Offers:
 
 
 def prefix(name: str) -> str:
-    """The name in lower-case letters, digits and hyphens, as tools and URI schemes can have it."""
-    found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_PREFIX].rstrip("-")
-    return found if found[:1].isalpha() else f"s-{found}".rstrip("-")
+    """Return the name as a prefix that tool names and URI schemes can have."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MAX_PREFIX_LENGTH].rstrip("-")
+    return slug if slug[:1].isalpha() else f"s-{slug}".rstrip("-")
 
 
 def _order(model: type) -> list[str]:
@@ -145,12 +145,12 @@ def _present(**members) -> dict:
 
 
 def _annotations(stored: dict | None) -> dict | None:
-    """What clients can read of a tool's annotations: one odd member would cost them the list."""
+    """Return the valid annotations: clients refuse the whole list for one invalid member."""
     stored = stored or {}
-    found = {name: stored[name] for name in _HINTS if isinstance(stored.get(name), bool)}
+    annotations = {name: stored[name] for name in _HINTS if isinstance(stored.get(name), bool)}
     if isinstance(stored.get("title"), str):
-        found["title"] = stored["title"]
-    return found or None
+        annotations["title"] = stored["title"]
+    return annotations or None
 
 
 def _arguments(stored: list | dict | None) -> list[dict] | None:
@@ -159,11 +159,11 @@ def _arguments(stored: list | dict | None) -> list[dict] | None:
             {"name": name, **(each if isinstance(each, dict) else {})}
             for name, each in stored.items()
         ]
-    found = []
+    arguments = []
     for each in stored or []:
         if isinstance(each, dict) and isinstance(each.get("name"), str):
             required = each.get("required")
-            found.append(
+            arguments.append(
                 _present(
                     name=each["name"],
                     title=_text(each, "title"),
@@ -171,7 +171,7 @@ def _arguments(stored: list | dict | None) -> list[dict] | None:
                     required=required if isinstance(required, bool) else None,
                 )
             )
-    return found or None
+    return arguments or None
 
 
 def _text(item: object, name: str) -> str | None:

@@ -1,7 +1,7 @@
-"""The messages of MCP: JSON-RPC 2.0, and what the revisions of the protocol add.
+"""The messages of MCP: JSON-RPC 2.0 and the additions of the protocol's revisions.
 
-Two eras are spoken. Until 2025-11-25 a connection begins with `initialize`; from
-2026-07-28 on every request stands alone and says in `_meta` what it is.
+Until 2025-11-25 a connection begins with the `initialize` handshake; from 2026-07-28
+on requests are stateless and describe themselves in `_meta`.
 Source: https://modelcontextprotocol.io/specification
 """
 
@@ -11,7 +11,7 @@ import re
 import orjson
 from django.conf import settings
 
-from mcp.client.errors import ProtocolViolation, RpcError
+from mcp.client.mcp_errors import ProtocolViolation, RpcError
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
@@ -33,14 +33,14 @@ UNSUPPORTED_VERSION = -32022
 # The parameter that a request repeats in the header Mcp-Name.
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
-_DEEPEST = 64  # levels of nesting that are kept, as in every JSON column
-_MOST_CONTAINERS = 500_000  # millions of empty lists take a second of everybody's time
+_MAX_DEPTH = 64  # levels of nesting, as in every JSON column
+_MAX_CONTAINERS = 500_000  # parsing millions of empty lists holds the GIL for a second
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=")
 
 
-def us() -> dict[str, str]:
-    """How this server introduces itself, as client and as server."""
+def implementation() -> dict[str, str]:
+    """Return this program's `clientInfo` and `serverInfo`."""
     return {"name": "llmring-server", "version": settings.VERSION}
 
 
@@ -58,14 +58,14 @@ def result(id: object, value: dict) -> dict:
 
 
 def error(id: object, code: int, message: str, data: object = None) -> dict:
-    found = {"code": code, "message": message}
-    return {"jsonrpc": "2.0", "id": id, "error": {**found, "data": data} if data else found}
+    body = {"code": code, "message": message}
+    return {"jsonrpc": "2.0", "id": id, "error": {**body, "data": data} if data else body}
 
 
 def parse(text: bytes) -> dict:
-    """The message in a text. Raises ProtocolViolation if it is no JSON object that can be kept."""
-    # Those in texts count too; whoever sends so many brackets sends no result.
-    if text.count(b"[") + text.count(b"{") > _MOST_CONTAINERS:
+    """Parse a message. Raise ProtocolViolation unless it is a JSON object that can be stored."""
+    # Brackets inside strings count too; no real result has that many.
+    if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise ProtocolViolation("The MCP server's answer has too many lists and objects")
     try:
         message = orjson.loads(text)
@@ -81,9 +81,9 @@ def is_response(message: dict) -> bool:
 
 
 def reply_to(message: dict) -> dict | None:
-    """What to answer to a request of the server; None for a notification.
+    """Return the response to a request of the server, or None for a notification.
 
-    No capability was offered to it, so all it may ask is whether we are there.
+    The client offers no capabilities, so `ping` is all that a server may request.
     """
     if "method" not in message or "id" not in message:
         return None
@@ -93,12 +93,12 @@ def reply_to(message: dict) -> dict | None:
 
 
 def result_of(message: dict) -> dict:
-    """The result in a response. Raises RpcError for an error in it, or ProtocolViolation."""
-    found = message.get("error")
-    if isinstance(found, dict):
-        code, text = found.get("code"), found.get("message")
+    """Return the result of a response. Raise RpcError for an error, or ProtocolViolation."""
+    error = message.get("error")
+    if isinstance(error, dict):
+        code, text = error.get("code"), error.get("message")
         raise RpcError(
-            code if isinstance(code, int) else 0, str(text or "no reason given"), found.get("data")
+            code if isinstance(code, int) else 0, str(text or "no reason given"), error.get("data")
         )
     if not isinstance(message.get("result"), dict):
         raise ProtocolViolation("The MCP server's answer has no result")
@@ -106,25 +106,25 @@ def result_of(message: dict) -> dict:
 
 
 def header_value(text: str) -> str:
-    """A text in the form that headers of the protocol have: as it is, or in base64."""
+    """Encode a text as a header value of the protocol: verbatim, or in base64."""
     if not text or (_PLAIN.fullmatch(text) and not _ENCODED.fullmatch(text)):
         return text
     return f"=?base64?{base64.b64encode(text.encode()).decode()}?="
 
 
 def header_text(value: str | None) -> str | None:
-    """The text that a header's value stands for; None for a form that it cannot have."""
-    found = _ENCODED.fullmatch(value or "")
-    if found is None:
+    """Decode a header value of the protocol; None if its base64 is invalid."""
+    encoded = _ENCODED.fullmatch(value or "")
+    if encoded is None:
         return value
     try:
-        return base64.b64decode(found[1], validate=True).decode()
+        return base64.b64decode(encoded[1], validate=True).decode()
     except ValueError:
         return None
 
 
 def argument_headers(schema: object, arguments: dict) -> dict[str, str]:
-    """The `Mcp-Param-…` headers that a tool's schema asks for with `x-mcp-header`."""
+    """Return the `Mcp-Param-…` headers that a tool's schema requests with `x-mcp-header`."""
     headers = {}
     waiting = [(schema, arguments)]
     while waiting:
@@ -144,9 +144,9 @@ def argument_headers(schema: object, arguments: dict) -> dict[str, str]:
 
 
 def _storable(message: dict, *, has_nul: bool) -> dict:
-    """The message, without the characters that PostgreSQL cannot store."""
+    """Return the message without NUL, which PostgreSQL cannot store."""
     level: list = [message]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         if not level:
             return _without_nul(message) if has_nul else message
         level = [
@@ -155,7 +155,7 @@ def _storable(message: dict, *, has_nul: bool) -> dict:
             for inner in (value.values() if isinstance(value, dict) else value)
             if isinstance(inner, dict | list)
         ]
-    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {_DEEPEST} levels")
+    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _without_nul(value: object) -> object:

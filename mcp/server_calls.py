@@ -1,7 +1,7 @@
-"""Calling a registered MCP server from a request: what is read from its row, and noted there.
+"""Open sessions with registered MCP servers, and record on their rows how that went.
 
 No database connection is held while a server is waited for: a worker has few of
-them, and MCP servers take their time.
+them, and MCP servers can take long.
 """
 
 from collections.abc import Iterator
@@ -12,28 +12,28 @@ from django.db import connection
 from django.utils import timezone
 
 from core.errors import DomainError
-from mcp.client.errors import McpError, Refused, TimedOut, Unreachable
-from mcp.client.opening import Target
-from mcp.client.pool import pool
+from mcp.client.mcp_errors import McpError, Refused, TimedOut, Unreachable
+from mcp.client.negotiation import Target
 from mcp.client.session import Session
+from mcp.client.session_pool import pool
 from mcp.models import Server, Transport
 
 
 class ServerFailed(DomainError):
-    """An MCP server did not do its part."""
+    """The MCP server failed, or could not be reached."""
 
     status_code = 502
     code = "mcp_server_failed"
 
 
 class NotCallable(DomainError):
-    """This server is not called: its owner, its transport or the settings are against it."""
+    """The server must not be called: it is inactive, or its transport or calling is not enabled."""
 
     code = "mcp_not_callable"
 
 
 def check_callable(server: Server) -> None:
-    """Raises NotCallable."""
+    """Raise NotCallable."""
     if not settings.MCP_EXECUTE:
         raise NotCallable("Calling MCP servers is switched off (LLMRING_MCP_EXECUTE)")
     if not server.is_active:
@@ -43,18 +43,21 @@ def check_callable(server: Server) -> None:
 
 
 def session(server: Server) -> AbstractContextManager[Session]:
-    """A session for one call. Raises McpError, of the call in the block too, and TooBusy."""
-    return _noted(server, pool.session)
+    """Return a context manager with a session for one call.
+
+    It raises McpError, also that of the call in the block, and TooBusy.
+    """
+    return _recorded(server, pool.session)
 
 
 def fresh_session(server: Server) -> AbstractContextManager[Session]:
-    """As `session`, with the revision of the protocol agreed anew."""
-    return _noted(server, pool.fresh_session)
+    """Like `session`, with the protocol version negotiated anew."""
+    return _recorded(server, pool.fresh_session)
 
 
 @contextmanager
-def failing_as_reply() -> Iterator[None]:
-    """Raises McpErrors as ServerFailed."""
+def as_bad_gateway() -> Iterator[None]:
+    """Raise McpErrors of the block as ServerFailed."""
     try:
         yield
     except McpError as error:
@@ -62,7 +65,7 @@ def failing_as_reply() -> Iterator[None]:
 
 
 @contextmanager
-def _noted(server: Server, opened) -> Iterator[Session]:
+def _recorded(server: Server, opened) -> Iterator[Session]:
     target = Target(
         id=server.id,
         url=server.url,
@@ -74,17 +77,17 @@ def _noted(server: Server, opened) -> Iterator[Session]:
     if not connection.in_atomic_block:
         connection.close()  # back to the pool
     try:
-        with opened(target) as found:
-            yield found
+        with opened(target) as session:
+            yield session
     except McpError as error:
-        away = isinstance(error, Unreachable | TimedOut | Refused)
-        _note(server, failure=str(error) if away else "")
+        is_away = isinstance(error, Unreachable | TimedOut | Refused)
+        _record(server, failure=str(error) if is_away else "")
         raise
-    _note(server, failure="")
+    _record(server, failure="")
 
 
-def _note(server: Server, *, failure: str) -> None:
-    """Whether the server was reached; written when that is news."""
-    news = {"reachable": not failure, "last_error": failure[:1000]}
-    if any(getattr(server, name) != value for name, value in news.items()):
-        Server.objects.filter(pk=server.pk).update(**news, contacted_at=timezone.now())
+def _record(server: Server, *, failure: str) -> None:
+    """Store whether the server was reached, if that changed."""
+    state = {"reachable": not failure, "last_error": failure[:1000]}
+    if any(getattr(server, name) != value for name, value in state.items()):
+        Server.objects.filter(pk=server.pk).update(**state, contacted_at=timezone.now())

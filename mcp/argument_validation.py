@@ -1,10 +1,11 @@
-"""Whether arguments are what a tool's JSON Schema asks for.
+"""Validate the arguments of a tool call against the tool's JSON Schema.
 
-Schemas come from foreign servers, and none must be able to hold up this one. So
-they fetch nothing, their regular expressions are left to the tool's own server,
-and a check that grows out of bounds, or that the library stumbles in, is given up.
+Schemas come from MCP servers that are not trusted. They cannot make this server
+fetch references or run their regular expressions, and a validation that costs too
+much, or that the library fails in, is abandoned: the tool's server validates too.
 """
 
+import json
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
@@ -17,14 +18,15 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 
+from core import media
 from core.errors import InvalidInput, issue
 
-_LARGEST = 2**16  # bytes of a schema that is checked here
-_MOST_STEPS = 50_000  # of one check: a quarter of a second or two
-_MOST_STEPS_OF_SCHEMA = 500_000  # to see whether a schema is one, which is remembered
-_MOST_ISSUES = 20
-_LONGEST_MESSAGE = 500
-_LONGEST_NAME = 1000  # of an argument
+_MAX_SCHEMA_BYTES = 2**16  # larger schemas are not checked
+_MAX_STEPS = 50_000  # of one validation: 0.2 to 2 seconds
+_MAX_STEPS_OF_SCHEMA = 500_000  # to check a schema itself; the result is cached
+_MAX_ISSUES = 20
+_MAX_MESSAGE_LENGTH = 500
+_MAX_NAME_LENGTH = 1000  # of an argument
 _TYPES = {
     "string": "string_type",
     "integer": "int_type",
@@ -37,26 +39,25 @@ _TYPES = {
 _steps_left: ContextVar[int] = ContextVar("steps_left", default=0)
 
 
-class _TooMuch(Exception):
-    """The schema makes more work than the check is worth."""
+class _TooExpensive(Exception):
+    """The validation exceeds its budget of steps."""
 
 
 def check(schema: dict, arguments: dict, *, loc: list) -> None:
-    """Raises InvalidInput with the path of each argument that does not fit, below `loc`.
+    """Raise InvalidInput with the path, below `loc`, of each argument that does not fit.
 
-    A schema that is none, or cannot be followed, admits everything: the tool's
-    server decides.
+    An invalid or unusable schema admits everything.
     """
-    validator = _validator(orjson.dumps(schema))
+    validator = _validator(media.dumps(schema))
     if validator is None:
         return
-    _steps_left.set(_MOST_STEPS)
+    _steps_left.set(_MAX_STEPS)
     try:
-        found = list(islice(validator.iter_errors(_briefly_shown(arguments)), _MOST_ISSUES))
-    except Exception:  # where a reference leads is no valid schema: anything may go wrong
+        errors = list(islice(validator.iter_errors(_with_short_repr(arguments)), _MAX_ISSUES))
+    except Exception:  # a reference may lead to something that is no schema: anything can fail
         return
-    if found:
-        raise InvalidInput([_issue(error, loc) for error in found])
+    if errors:
+        raise InvalidInput([_issue(error, loc) for error in errors])
 
 
 def _issue(error: ValidationError, loc: list) -> dict:
@@ -72,52 +73,53 @@ def _issue(error: ValidationError, loc: list) -> dict:
 
 @lru_cache(maxsize=256)
 def _validator(schema_text: bytes) -> Validator | None:
-    """What checks by this schema; None if nothing can."""
-    if len(schema_text) > _LARGEST:
+    """Return the cached validator of a schema, or None for one that cannot be used."""
+    if len(schema_text) > _MAX_SCHEMA_BYTES:
         return None
     schema = orjson.loads(schema_text)
     dialect = schema.get("$schema")
     base = Draft202012Validator
     if isinstance(dialect, str):
         base = validators.validator_for(schema, default=base)
-    _steps_left.set(_MOST_STEPS_OF_SCHEMA)
+    _steps_left.set(_MAX_STEPS_OF_SCHEMA)
     try:
-        if not _careful(base)(base.META_SCHEMA).is_valid(schema):
+        if not _bounded(base)(base.META_SCHEMA).is_valid(schema):
             return None
-        return _careful(base)(schema, registry=Registry())
-    except Exception:  # of identifiers that are no addresses, for one
+        return _bounded(base)(schema, registry=Registry())
+    except Exception:  # for example on an invalid $id
         return None
 
 
 @lru_cache
-def _careful(base: type[Validator]) -> type[Validator]:
-    left_out = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
-    own = {
+def _bounded(base: type[Validator]) -> type[Validator]:
+    """Return the validator class with a step budget and without regular expressions."""
+    skipped = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
+    replaced = {
         "required": _required,
         "uniqueItems": _unique_items,
         "additionalProperties": _without_patterns(base.VALIDATORS["additionalProperties"]),
-        **dict.fromkeys(left_out, _nothing),
+        **dict.fromkeys(skipped, _skip),
     }
     keywords = {
-        name: _counted(own.get(name, apply), compares=name in ("enum", "const"))
+        name: _counted(replaced.get(name, apply), compares=name in ("enum", "const"))
         for name, apply in base.VALIDATORS.items()
     }
-    careful = validators.extend(base, keywords)
-    # The library's own goes over to its careless classes where a schema has `$schema` inside.
-    careful.evolve = attrs.evolve
-    return careful
+    bounded = validators.extend(base, keywords)
+    # The library's own evolve switches back to its unbounded classes at a nested `$schema`.
+    bounded.evolve = attrs.evolve
+    return bounded
 
 
 def _counted(apply, *, compares: bool):
-    """The keyword, paid for with a step for each thing that it may look at."""
+    """Wrap a keyword so that it pays a step for each value that it may look at."""
 
     def counted(validator, value, instance, schema) -> Iterator[ValidationError]:
-        whole = len(orjson.dumps(value)) // 8 if compares else _size(value)
-        _pay(1 + whole + _size(instance))
+        cost = len(media.dumps(value)) // 8 if compares else _size(value)
+        _pay(1 + cost + _size(instance))
         for error in apply(validator, value, instance, schema) or ():
             _pay(5 + len(error.message) // 500)
-            if len(error.message) > _LONGEST_MESSAGE:  # it repeats what the schema says
-                error.message = f"{error.message[:_LONGEST_MESSAGE]}…"
+            if len(error.message) > _MAX_MESSAGE_LENGTH:  # it quotes the schema
+                error.message = f"{error.message[:_MAX_MESSAGE_LENGTH]}…"
             yield error
 
     return counted
@@ -126,49 +128,49 @@ def _counted(apply, *, compares: bool):
 def _pay(steps: int) -> None:
     _steps_left.set(_steps_left.get() - steps)
     if _steps_left.get() < 0:
-        raise _TooMuch
+        raise _TooExpensive
 
 
 def _size(value: object) -> int:
     return len(value) if isinstance(value, list | dict) else 0
 
 
-class _Text(str):
+class _ShortString(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
         return repr(str(self)) if len(self) <= 100 else f"{str(self[:100])!r}…"
 
 
-class _List(list):
+class _ShortList(list):
     def __repr__(self) -> str:
         return "[…]" if self else "[]"
 
 
-class _Object(dict):
+class _ShortDict(dict):
     def __repr__(self) -> str:
         return "{…}" if self else "{}"
 
 
-def _briefly_shown(value: object) -> object:
-    """The same value. The library's messages repeat it, thousands of times for some schemas."""
+def _with_short_repr(value: object) -> object:
+    """Return an equal value with a short repr, which messages may quote thousands of times."""
     if isinstance(value, str):
-        return _Text(value)
+        return _ShortString(value)
     if isinstance(value, list):
-        return _List(map(_briefly_shown, value))
+        return _ShortList(map(_with_short_repr, value))
     if isinstance(value, dict):
-        if any(len(name) > _LONGEST_NAME for name in value):
-            raise _TooMuch
-        return _Object((name, _briefly_shown(inner)) for name, inner in value.items())
+        if any(len(name) > _MAX_NAME_LENGTH for name in value):
+            raise _TooExpensive
+        return _ShortDict((name, _with_short_repr(inner)) for name, inner in value.items())
     return value
 
 
-def _nothing(validator, value, instance, schema) -> tuple:
+def _skip(validator, value, instance, schema) -> tuple:
     return ()
 
 
 def _without_patterns(apply):
-    """Which properties are additional, patterns may decide."""
+    """Skip the keyword beside patternProperties, which is not evaluated here."""
 
     def additional(validator, value, instance, schema) -> Iterator[ValidationError]:
         if "patternProperties" not in schema:
@@ -178,7 +180,7 @@ def _without_patterns(apply):
 
 
 def _required(validator, names, instance, schema) -> Iterator[ValidationError]:
-    """As the library's, with the missing property at the end of the path."""
+    """Like the library's, with the missing property at the end of the path."""
     if validator.is_type(instance, "object"):
         for name in names:
             if name not in instance:
@@ -186,8 +188,8 @@ def _required(validator, names, instance, schema) -> Iterator[ValidationError]:
 
 
 def _unique_items(validator, wanted, instance, schema) -> Iterator[ValidationError]:
-    """As the library's, which compares each item with each other one."""
+    """Like the library's, in linear instead of quadratic time."""
     if wanted and validator.is_type(instance, "array"):
-        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in instance}
+        texts = {json.dumps(item, sort_keys=True, default=float) for item in instance}
         if len(texts) < len(instance):
             yield ValidationError("Items are not unique")

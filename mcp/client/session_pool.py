@@ -1,8 +1,7 @@
-"""Sessions with MCP servers, kept open between calls and shared by the threads of a process.
+"""Keep sessions with MCP servers open between calls, shared by the threads of a process.
 
-Opening one takes a server's handshake, or the start of a process: too much for
-every call. A session ends when it was idle for some minutes, or when its server's
-registration changes.
+Opening one costs a handshake or the start of a process. A session ends when it was
+idle for some minutes, or when its server's registration changes.
 """
 
 import threading
@@ -17,9 +16,9 @@ from django.conf import settings
 from core import egress
 from core.egress.deadlines import remaining
 from core.errors import DomainError
-from mcp.client import wire
+from mcp.client import protocol
 from mcp.client.duplex import Duplex
-from mcp.client.errors import (
+from mcp.client.mcp_errors import (
     HttpError,
     McpError,
     Refused,
@@ -28,21 +27,21 @@ from mcp.client.errors import (
     Unreachable,
     translated,
 )
-from mcp.client.opening import Target, open_session
+from mcp.client.negotiation import Target, open_session
 from mcp.client.session import Session
 
-# Of the 64 threads that a worker has (llmring_site/cli.py): some stay free for
+# Of the 64 threads of a worker (llmring_site/cli.py): the others stay free for
 # everything else, however slow MCP servers are.
-MOST_CALLS = 52
-_MOST_OF_A_PROJECT = 40  # of them: what hangs in one project must not stop all others
-_MOST_SESSIONS = 200
+MAX_CALLS = 52
+_MAX_CALLS_PER_PROJECT = 40  # hanging servers of one project must not block all others
+_MAX_SESSIONS = 200
 _IDLE_SECONDS = 300
 _REAP_SECONDS = 30
-_MOST_TIMEOUTS = 3  # in a row, after which another session may do better
+_MAX_TIMEOUTS = 3  # consecutive ones, after which the session is reslotd
 
 
 class TooBusy(DomainError):
-    """This process waits for as many MCP servers as it can."""
+    """This process has no slot left for another call."""
 
     status_code = 503
     code = "too_busy"
@@ -53,22 +52,22 @@ class TooBusy(DomainError):
 
 
 @dataclass
-class _Place:
-    """The session of one server, and how many may use it at once."""
+class _Slot:
+    """The shared session of one server, and its concurrency limit."""
 
     target: Target
     session: Session | None = None
     used_at: float = 0.0
     users: int = 0
-    timeouts: int = 0  # in a row
+    timeouts: int = 0  # consecutive
     is_closed: bool = False
     opening: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.slots = threading.BoundedSemaphore(settings.MCP_CONCURRENCY)
+        self.permits = threading.BoundedSemaphore(settings.MCP_CONCURRENCY)
 
     def ready(self) -> Session:
-        """The session, opened if there is none that works. Raises McpError."""
+        """Return the session, opened if there is none alive. Raise McpError."""
         session = self.session
         if session is not None and session.is_alive:
             return session
@@ -83,10 +82,10 @@ class _Place:
         finally:
             self.opening.release()
 
-    def takes(self, session: Session) -> bool:
-        """Whether it has use for a session that was opened elsewhere."""
+    def adopt(self, session: Session) -> bool:
+        """Use a session that was opened elsewhere; return False if there is one already."""
         if not self.opening.acquire(blocking=False):
-            return False  # another one is about to be there
+            return False  # another one is being opened
         try:
             needs = self.session is None or not self.session.is_alive
             if needs and not self.is_closed:
@@ -96,7 +95,7 @@ class _Place:
             self.opening.release()
 
     def close(self) -> None:
-        """End the session; one that is being opened too, which else nobody would end."""
+        """End the session, also one that is just being opened."""
         with self.opening:
             self.is_closed = True
             session, self.session = self.session, None
@@ -106,96 +105,96 @@ class _Place:
 
 class Pool:
     def __init__(self) -> None:
-        self._places: dict[UUID, _Place] = {}
+        self._slots: dict[UUID, _Slot] = {}
         self._lock = threading.Lock()
-        self._calls = threading.BoundedSemaphore(MOST_CALLS)
+        self._calls = threading.BoundedSemaphore(MAX_CALLS)
         self._reaper: threading.Thread | None = None
 
     @contextmanager
     def session(self, target: Target) -> Iterator[Session]:
-        """A session with the server, for one call that takes settings.MCP_TIMEOUT at most.
+        """Yield a session for one call, limited to settings.MCP_TIMEOUT seconds.
 
-        Raises McpError, of the call in the block too, and TooBusy.
+        Raise McpError, also that of the call in the block, and TooBusy.
         """
-        with self._admitted(target) as place:
-            session = place.ready()
+        with self._admit(target) as slot:
+            session = slot.ready()
             try:
                 yield session
-                place.timeouts = 0
+                slot.timeouts = 0
             except McpError as error:
-                place.timeouts = place.timeouts + 1 if isinstance(error, TimedOut) else 0
-                hangs = place.timeouts >= _MOST_TIMEOUTS
-                if (hangs or _is_stale(error)) and place.session is session:
-                    place.session = None
+                slot.timeouts = slot.timeouts + 1 if isinstance(error, TimedOut) else 0
+                hangs = slot.timeouts >= _MAX_TIMEOUTS
+                if (hangs or _is_stale(error)) and slot.session is session:
+                    slot.session = None
                     if isinstance(session.connection, Duplex):  # its stream would stay open
                         _in_background(session.close)
                 raise
 
     @contextmanager
     def fresh_session(self, target: Target) -> Iterator[Session]:
-        """As `session`, but one that is opened anew, so that its revision is agreed anew."""
-        with self._admitted(target) as place:
+        """Like `session`, with a new session, so that the protocol version is negotiated anew."""
+        with self._admit(target) as slot:
             session = open_session(replace(target, known_version=""))
             try:
                 yield session
             except BaseException:
                 _in_background(session.close)
                 raise
-            if not place.takes(session):
+            if not slot.adopt(session):
                 _in_background(session.close)
 
     def forget(self, id: UUID) -> None:
-        """End the session with a server; calls under way fail or finish."""
+        """End the session with a server; running calls fail or finish."""
         with self._lock:
-            place = self._places.pop(id, None)
-        if place is not None:
-            _in_background(place.close)
+            slot = self._slots.pop(id, None)
+        if slot is not None:
+            _in_background(slot.close)
 
     @contextmanager
-    def _admitted(self, target: Target) -> Iterator[_Place]:
+    def _admit(self, target: Target) -> Iterator[_Slot]:
         if not self._calls.acquire(blocking=False):
             raise TooBusy
         try:
             with (
                 translated(),
                 egress.time_limit(settings.MCP_TIMEOUT),
-                self._place(target) as place,
+                self._slot_of(target) as slot,
             ):
-                yield place
+                yield slot
         finally:
             self._calls.release()
 
     @contextmanager
-    def _place(self, target: Target) -> Iterator[_Place]:
+    def _slot_of(self, target: Target) -> Iterator[_Slot]:
         with self._lock:
-            if self._users_of(target.project_id) >= _MOST_OF_A_PROJECT:
+            if self._users_of(target.project_id) >= _MAX_CALLS_PER_PROJECT:
                 raise TooBusy
-            place = self._places.get(target.id)
-            if place is None or place.target != target:
-                outdated, place = place, _Place(target)
-                self._places[target.id] = place
+            slot = self._slots.get(target.id)
+            if slot is None or slot.target != target:
+                outdated, slot = slot, _Slot(target)
+                self._slots[target.id] = slot
             else:
                 outdated = None
-            place.users += 1
+            slot.users += 1
             self._start_reaper()
-        gone = self._take_idle(time.monotonic()) if len(self._places) > _MOST_SESSIONS else []
+        gone = self._take_idle(time.monotonic()) if len(self._slots) > _MAX_SESSIONS else []
         for each in [*gone, *([outdated] if outdated else [])]:
             _in_background(each.close)
         try:
-            if not place.slots.acquire(timeout=remaining(3600)):
+            if not slot.permits.acquire(timeout=remaining(3600)):
                 raise Refused("The MCP server is busy with other calls of ours")
             try:
-                yield place
+                yield slot
             finally:
-                place.slots.release()
+                slot.permits.release()
         finally:
             with self._lock:
-                place.users -= 1
-                place.used_at = time.monotonic()
+                slot.users -= 1
+                slot.used_at = time.monotonic()
 
     def _users_of(self, project_id: UUID) -> int:
-        own = (each for each in self._places.values() if each.target.project_id == project_id)
-        return sum(place.users for place in own)
+        own = (each for each in self._slots.values() if each.target.project_id == project_id)
+        return sum(slot.users for slot in own)
 
     def _start_reaper(self) -> None:
         if self._reaper is None:
@@ -205,36 +204,36 @@ class Pool:
     def _reap(self) -> None:
         while True:
             time.sleep(_REAP_SECONDS)
-            for place in self._take_idle(time.monotonic()):
-                _in_background(place.close)
+            for slot in self._take_idle(time.monotonic()):
+                _in_background(slot.close)
 
-    def _take_idle(self, now: float) -> list[_Place]:
-        """Remove the places that were idle for too long, or are too many."""
+    def _take_idle(self, now: float) -> list[_Slot]:
+        """Remove and return the slots that were idle for too long, or exceed the maximum."""
         with self._lock:
             unused = sorted(
-                (place for place in self._places.values() if not place.users),
-                key=lambda place: place.used_at,
+                (slot for slot in self._slots.values() if not slot.users),
+                key=lambda slot: slot.used_at,
             )
-            surplus = len(self._places) - _MOST_SESSIONS
+            surplus = len(self._slots) - _MAX_SESSIONS
             gone = [
-                place
-                for index, place in enumerate(unused)
-                if index < surplus or now - place.used_at > _IDLE_SECONDS
+                slot
+                for index, slot in enumerate(unused)
+                if index < surplus or now - slot.used_at > _IDLE_SECONDS
             ]
-            for place in gone:
-                del self._places[place.target.id]
+            for slot in gone:
+                del self._slots[slot.target.id]
         return gone
 
 
 def _is_stale(error: McpError) -> bool:
-    """Whether the server may be another one than the session was agreed with."""
+    """Return whether the server may have been replaced since the session was opened."""
     if isinstance(error, RpcError):
-        return error.code in (wire.UNSUPPORTED_VERSION, wire.HEADER_MISMATCH)
+        return error.code in (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
     return isinstance(error, Unreachable | HttpError)
 
 
 def _in_background(close: Callable[[], None]) -> None:
-    """A server that does not answer any more takes its time when it is left, too."""
+    """Run `close` in a thread: a server that hangs delays it."""
     threading.Thread(target=close, name="mcp-close", daemon=True).start()
 
 

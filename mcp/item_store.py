@@ -1,4 +1,4 @@
-"""What an MCP server offers, as it is stored: items keep their ids for as long as it has them."""
+"""Store the tools, resources and prompts of an MCP server; items keep their ids."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ _COLUMNS = {
 _BATCH = 500
 
 
-class MovedMeanwhile(DomainError):
+class ServerMoved(DomainError):
     status_code = 409
-    code = "moved_meanwhile"
+    code = "server_moved"
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
-    """Lists of items as columns by name; None: nothing was said of this kind.
+class OfferedItems:
+    """Items as dicts of column values, by kind; None leaves the stored items of a kind.
 
-    A column that an item does not name stays as it is.
+    A column that an item does not name keeps its value.
     """
 
     tools: list[dict] | None = None
@@ -39,25 +39,25 @@ class Catalogue:
         return ((Tool, self.tools), (Resource, self.resources), (Prompt, self.prompts))
 
 
-def store(server: Server, catalogue: Catalogue, *, only_first: bool = False, **state) -> Server:
-    """The server with its items replaced and `state` set; what is gone is switched off.
+def store(server: Server, items: OfferedItems, *, only_first: bool = False, **state) -> Server:
+    """Replace the server's items, set the columns in `state`, and return the server.
 
-    `capabilities` become the counts of its items, unless `state` has them. With
-    `only_first` a server that was refreshed before stays as it is. Raises Http404, and
-    MovedMeanwhile when the items may be those of another address.
+    Items that are gone are deactivated. Without `capabilities` in `state` they become the
+    counts of the items. With `only_first` a server that was refreshed before is left alone.
+    Raise Http404, or ServerMoved if the URL changed since the items were read.
     """
     with transaction.atomic():
-        # One refresh after the other: two at once would see each other's items half.
+        # Serialize refreshes: concurrent ones would see half of each other's items.
         locked = Server.objects.select_for_update().filter(pk=server.pk).first()
         if locked is None:
             raise Http404("Server not found")
         if (locked.url, locked.transport_type) != (server.url, server.transport_type):
-            raise MovedMeanwhile("The server's address was changed meanwhile; refresh it again")
+            raise ServerMoved("The server's address was changed meanwhile; refresh it again")
         if only_first and locked.refreshed_at is not None:
             return locked
-        for model, items in catalogue.by_model():
-            if items is not None:
-                _replace(model, locked, items)
+        for model, offered in items.by_model():
+            if offered is not None:
+                _replace(model, locked, offered)
         now = timezone.now()
         state.setdefault("capabilities", _counts(locked))
         for name, value in {**state, "refreshed_at": now, "updated_at": now}.items():
@@ -69,7 +69,7 @@ def store(server: Server, catalogue: Catalogue, *, only_first: bool = False, **s
 def _replace(model: type, server: Server, items: list[dict]) -> None:
     key = _KEY[model]
     existing = {getattr(row, key): row for row in model.objects.filter(server=server)}
-    wanted = {item[key]: item for item in items}  # of two with one name the last counts
+    wanted = {item[key]: item for item in items}  # of duplicates the last wins
     changed = [
         row
         for name, item in wanted.items()
@@ -88,7 +88,7 @@ def _replace(model: type, server: Server, items: list[dict]) -> None:
 
 
 def _changed(model, server, existing, name, item):
-    """The row to write for an item; None when it stands there as it is."""
+    """Return the row to write for an item, or None if the stored one is equal."""
     row = existing.get(name)
     is_new = row is None
     if is_new:
@@ -99,13 +99,13 @@ def _changed(model, server, existing, name, item):
             user_id=server.user_id,
             **{_KEY[model]: name},
         )
-    same = not is_new and row.is_active
+    is_same = not is_new and row.is_active
     row.is_active = True
     for column in _COLUMNS[model]:
         if column in item and getattr(row, column) != item[column]:
             setattr(row, column, item[column])
-            same = False
-    if same:
+            is_same = False
+    if is_same:
         return None
     if model is Tool:
         row.fingerprint = row.current_fingerprint

@@ -1,4 +1,4 @@
-"""Where a registered MCP server is: an address, or a command that the operator listed."""
+"""Validate and compare the URLs of MCP servers, which for stdio are command lines."""
 
 import shlex
 from urllib.parse import urlsplit
@@ -15,8 +15,8 @@ _SCHEMES = {
 }
 
 
-def objection(url: str, transport: str) -> str | None:
-    """What is wrong with the address of a server of this transport; None when nothing is."""
+def url_error(url: str, transport: str) -> str | None:
+    """Return why a server of this transport cannot have this URL, or None."""
     if any(ord(character) < 32 or character == "\x7f" for character in url):
         return "MCP server URL must not contain control characters"
     if transport == Transport.STDIO:
@@ -40,25 +40,25 @@ def objection(url: str, transport: str) -> str | None:
 
 
 def origin(url: str) -> tuple:
-    """Scheme, host and port of an address; of a command line, its words. Raises ValueError."""
-    # Where a backslash ends the host for requests, urlsplit goes on to look for it.
+    """Return scheme, host and port, or the words of a command line. Raise ValueError."""
+    # requests ends the host at a backslash, urlsplit does not.
     parts = urlsplit(url.replace("\\", "/"))
     if not parts.netloc:
         return tuple(_words(url))
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def listed_command(url: str) -> list[str] | None:
-    """The command line as words, if the operator listed exactly it; else None."""
+def allowed_command(url: str) -> list[str] | None:
+    """Return the command as words if LLMRING_MCP_STDIO_COMMANDS lists it, else None."""
     words = _words(url)
     return words if words and words in map(_words, settings.MCP_STDIO_COMMANDS) else None
 
 
 def _words(command: str) -> list[str]:
-    """A command line as words; a leading `stdio:` or `stdio://` is no part of it."""
+    """Split a command line, without a leading `stdio:` or `stdio://`."""
     for prefix in ("stdio://", "stdio:"):
         command = command.removeprefix(prefix)
     try:
         return shlex.split(command)
-    except ValueError:  # a quotation that does not end
+    except ValueError:  # an unclosed quotation
         return []

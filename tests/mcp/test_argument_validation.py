@@ -5,7 +5,7 @@ import time
 import pytest
 
 from core.errors import InvalidInput
-from mcp.input_check import check
+from mcp.argument_validation import check
 
 DOUBLING = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(60)}
 EVIL = "x" * 50 + "!"  # takes some centuries to compare with (x+)+$
@@ -110,6 +110,6 @@ DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
     ),
 )
 def test_schema_cannot_hold_up_the_server(schema, arguments):
-    begun = time.monotonic()
+    begun = time.thread_time()
     issues(schema, arguments)
-    assert time.monotonic() - begun < 2
+    assert time.thread_time() - begun < 2
