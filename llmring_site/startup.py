@@ -192,13 +192,17 @@ def _create_first_accounts() -> None:
     from accounts.models import ApiKey, Project
 
     users = get_user_model().objects
-    if not users.filter(is_superuser=True).exists():
+    if not users.exists():
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
         users.create_superuser(settings.ADMIN_USER, password=password)
         printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
         print(
             f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
             f"user {settings.ADMIN_USER}, password {printed}"
+        )
+    elif not users.filter(is_superuser=True).exists():
+        print(
+            "\n  Admin     nobody is a superuser: `manage.py createsuperuser` makes one", flush=True
         )
     if not ApiKey.objects.exists():
         _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")
