@@ -33,20 +33,28 @@ def build(
         "snapshot": snapshot,
         "generated": generated,
         "generated_at": generated,
-        "models": _models(documents),
+        "models": models(documents),
         "providers": {
             provider: _provider(provider, document) for provider, document in documents.items()
         },
     }
 
 
-def _models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
+def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
     """Return all models by upstream key, with defaults for the members that clients need."""
     return {
         key: _model(provider, key, entry, document.get("updated_at"))
         for provider, document in documents.items()
         for key, entry in document["models"].items()
     }
+
+
+def add_inactive_from(models: Mapping[str, dict], deactivated_at: Mapping[str, datetime]) -> None:
+    """State since when models are inactive, by upstream key, where upstream does not say it."""
+    for key, time in deactivated_at.items():
+        model = models.get(key)
+        if model and model["is_active"] is False and model["inactive_from"] is None:
+            model["inactive_from"] = _isoformat(time)
 
 
 def filter_models(

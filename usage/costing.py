@@ -72,4 +72,4 @@ def cost_of(
 
 def is_immediate(usage: Usage, at: datetime | None) -> bool:
     """Return whether the cost is known without a query or a wait for upstream."""
-    return usage.cost is not None or (at is None and pricing.is_loaded())
+    return usage.cost is not None or pricing.is_loaded(at)
