@@ -234,7 +234,9 @@ def usage_columns(usage: Usage) -> dict[str, Any]:
         for name, value in (("units", usage.units), ("modifiers", usage.modifiers))
         if value
     }
-    columns: dict[str, Any] = {"units_and_modifiers": extras} if extras else {}
+    columns: dict[str, Any] = {"cached_input_tokens": 0}
+    if extras:
+        columns["units_and_modifiers"] = extras
     tokens = usage.tokens
     if tokens is None:
         return columns

@@ -1,6 +1,7 @@
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
@@ -59,7 +60,7 @@ class UsageLog(OwnedModel):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(help_text="When the call happened.")
-    received_at = models.DateTimeField(help_text="When this server stored it.")
+    received_at = models.DateTimeField(db_default=Now(), help_text="When this server stored it.")
     provider = models.CharField(max_length=50)
     model = models.CharField(max_length=255, help_text="As the caller named it.")
     priced_as = models.CharField(
@@ -79,7 +80,9 @@ class UsageLog(OwnedModel):
     output_tokens = models.BigIntegerField(
         null=True, help_text="All completion tokens, thinking included; empty: unknown."
     )
-    cached_input_tokens = _class_column("Prompt tokens read from a cache")
+    cached_input_tokens = models.BigIntegerField(
+        db_default=0, help_text="Prompt tokens read from a cache."
+    )
     cache_write_5m_tokens = _class_column("Prompt tokens written to a cache for five minutes")
     cache_write_1h_tokens = _class_column("Prompt tokens written to a cache for an hour")
     cache_write_tokens = _class_column("Prompt tokens written to a cache for an unstated time")
@@ -91,8 +94,12 @@ class UsageLog(OwnedModel):
     units_and_modifiers = ExactJSONField(
         null=True, help_text="What else is billed, and the terms that change its price."
     )
-    usage_status = models.CharField(max_length=9, choices=UsageStatus.choices)
-    read_as = models.CharField(max_length=100, help_text="The form that the report was read as.")
+    usage_status = models.CharField(
+        max_length=9, choices=UsageStatus.choices, db_default=UsageStatus.SETTLED
+    )
+    read_as = models.CharField(
+        max_length=100, db_default="flat", help_text="The form that the report was read as."
+    )
     cost = models.DecimalField(
         max_digits=38, decimal_places=12, null=True, help_text="US dollars; empty: no price known."
     )
@@ -113,7 +120,9 @@ class UsageLog(OwnedModel):
         null=True,
         help_text="Digest of the event, which distinguishes a retry from a reused id.",
     )
-    entry_type = models.CharField(max_length=11, choices=EntryType.choices)
+    entry_type = models.CharField(
+        max_length=11, choices=EntryType.choices, db_default=EntryType.CALL
+    )
     corrects_id = models.UUIDField(null=True, help_text="The entry that this one corrects.")
     correction_reason = models.CharField(max_length=500, null=True)
     correction_author = models.CharField(

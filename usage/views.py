@@ -86,7 +86,8 @@ class CorrectView(SchemaView):
         The wrong log stays; another takes its numbers back, and a third stands for it.
         Without new counts those of the wrong log are priced again.
         """
-        return Response(corrections.correct(request.auth, uuid_in_path(log_id, "log_id"), self.body))
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.correct(request.auth, id, self.body))
 
 
 class VoidView(SchemaView):
@@ -99,7 +100,8 @@ class VoidView(SchemaView):
 
         The wrong log stays; another takes its numbers back.
         """
-        return Response(corrections.void(request.auth, uuid_in_path(log_id, "log_id"), self.body.reason))
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.void(request.auth, id, self.body.reason))
 
 
 class StatsView(SchemaView):
