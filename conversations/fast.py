@@ -15,7 +15,7 @@ from conversations import appending, calls, privacy, reading, starting
 from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
 from core import media
 from core.database.raw_connection import pooled_cursor
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 
 _LIMIT = re.compile(r"message_limit=([1-9][0-9]{0,3})")
 _DEFAULT_LIMIT, _HIGHEST_LIMIT = 100, 1000

@@ -12,7 +12,7 @@ import django  # noqa: E402
 django.setup(set_prefix=False)
 
 from accounts.keyring import listener  # noqa: E402
-from core.edge import EdgeHandler  # noqa: E402
+from core.fast_lane import EdgeHandler  # noqa: E402
 from llmring_site import edge_routes  # noqa: E402
 from registry_proxy.current_registry import follower  # noqa: E402
 

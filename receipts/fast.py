@@ -11,7 +11,7 @@ import msgspec
 
 from accounts.authentication import cached_caller
 from core import media
-from core.edge import Answer, body_of
+from core.fast_lane import Answer, body_of
 from core.errors import InvalidInput
 from receipts import issuing, keyring, reading, verdicts
 from receipts.canonical import LARGEST_INTEGER

@@ -2,7 +2,7 @@
 
 from accounts.authentication import cached_caller
 from core import media
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 from usage import ingestion, listing, statistics
 from usage.entries import LogEntry, decode
 from usage.ingestion import OwnedConversations

@@ -7,7 +7,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.db import connections
 
-from core.edge import EdgeHandler
+from core.fast_lane import EdgeHandler
 from llmring_site import edge_routes
 
 
