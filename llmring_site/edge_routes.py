@@ -10,7 +10,7 @@ def routes() -> dict[tuple[str, str], EdgeView]:
     """Method and path of every route with a fast way; both spellings of the path."""
     from conversations import fast as conversations
     from conversations.models import Conversation
-    from receipts import calls as receipt_calls
+    from receipts import call_receipts
     from receipts import fast as receipts
     from registry_proxy.views import serve_on_edge as registry
     from usage import fast as usage
@@ -26,7 +26,7 @@ def routes() -> dict[tuple[str, str], EdgeView]:
         ("GET", "/registry"): registry,
         ("GET", "/registry.json"): registry,
     }
-    log_call = partial(conversations.log, receipt_issuer=receipt_calls.issuer)
+    log_call = partial(conversations.log, receipt_issuer=call_receipts.issuer)
     for prefix in ("", "/api/v1"):
         named["POST", f"{prefix}/conversations"] = conversations.create
         named["POST", f"{prefix}/conversations/log"] = log_call

@@ -13,11 +13,11 @@ from conversations.models import Conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
 from llmring_site import views
-from receipts import calls as receipt_calls
+from receipts import call_receipts
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
-_CONVERSATIONS = conversation_urls(receipt_issuer=receipt_calls.issuer)
+_CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
 urlpatterns = [
     path("", views.ServiceView.as_view(), name="service"),

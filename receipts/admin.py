@@ -3,10 +3,10 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 
 from core.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
+from receipts.documents import AmbiguousJSON
 from receipts.models import Receipt, ReceiptKey
-from receipts.reading import Unreadable
 
-_BADGE = {"verified": "success", "not valid": "danger"}
+_STATUS_COLORS = {"verified": "success", "not valid": "danger"}
 
 
 @admin.register(Receipt)
@@ -14,13 +14,13 @@ class ReceiptAdmin(RecordAdmin):
     list_display = [
         "timestamp",
         "receipt_id",
-        "badge",
+        "signature_status",
         "form",
         "receipt_type",
         "model",
         "alias",
         "total_tokens",
-        "shown_cost",
+        "formatted_cost",
         "key_id",
     ]
     list_filter = [
@@ -35,33 +35,33 @@ class ReceiptAdmin(RecordAdmin):
     search_texts = ("receipt_id",)
     search_help_text = "An id of a receipt, project or key."
     exclude = ["document", "total_cost"]
-    readonly_fields = ["badge", "shown_cost", "shown_document"]
+    readonly_fields = ["signature_status", "formatted_cost", "formatted_document"]
 
-    @display(description="signature", label=_BADGE)
-    def badge(self, receipt) -> str:
-        """Computed from the stored text each time it is looked at."""
+    @display(description="signature", label=_STATUS_COLORS)
+    def signature_status(self, receipt) -> str:
+        """Return the outcome of verifying the stored text now."""
         return "verified" if receipt.is_verified else "not valid"
 
     @admin.display(description="cost (USD)", ordering="total_cost")
-    def shown_cost(self, receipt) -> str:
+    def formatted_cost(self, receipt) -> str:
         return format(receipt.total_cost.normalize(), "f")
 
     @admin.display(description="document")
-    def shown_document(self, receipt) -> str:
+    def formatted_document(self, receipt) -> str:
         try:
             return pretty_json(receipt.content)
-        except Unreadable:
+        except AmbiguousJSON:
             return receipt.document
 
 
 @admin.register(ReceiptKey)
 class ReceiptKeyAdmin(ReadOnlyAdmin):
-    list_display = ["key_id", "shown_key", "created_at"]
+    list_display = ["key_id", "public_key_text", "created_at"]
     search_ids = ("id",)
     search_texts = ("key_id",)
     exclude = ["public_key"]
-    readonly_fields = ["shown_key"]
+    readonly_fields = ["public_key_text"]
 
     @admin.display(description="public key (base64url)")
-    def shown_key(self, row) -> str:
+    def public_key_text(self, row) -> str:
         return row.key.text

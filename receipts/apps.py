@@ -6,15 +6,15 @@ class ReceiptsConfig(AppConfig):
     name = "receipts"
 
     def ready(self) -> None:
-        from receipts import keyring
+        from receipts import server_keys
 
-        keyring.configured()  # keys that cannot be used end the start here
+        server_keys.configured()  # unusable keys end the start here
         post_migrate.connect(_register_key, sender=self)
 
 
 def _register_key(plan=None, **kwargs) -> None:
-    """At every start: the key that signs from now on, so that it stays listed for good."""
-    from receipts import keyring
+    """List the signing key at every start, so that receipts it signs verify for good."""
+    from receipts import server_keys
 
     if plan is not None:  # `flush` sends the signal too, without a plan
-        keyring.register_signing_key()
+        server_keys.register_signing_key()

@@ -1,179 +1,177 @@
-"""The document of a batch receipt, from sums to what is signed.
+"""Batch receipts: sum logs and certify them, each log once where that is asked.
 
-Pure but for the registry's prices. Source: docs/receipt-format.md, "Batch receipts".
+One statement selects, links and sums, however many logs there are: none of them
+comes to Python. It is written by hand because the ORM cannot insert what it
+selects. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-import json
-from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
 
 from core.errors import DomainError
-from core.media import plain
-from receipts import pricing
-from receipts.canonical import LARGEST_INTEGER
+from core.ids import uuid7
+from core.scoping import Caller
+from receipts import calculations, drafts, selection, server_keys, services, summaries
+from receipts.drafts import Signed
+from receipts.selection import COLUMNS, Selection
+from receipts.summaries import Sums
 
-# Up to so many logs are listed by id; more are named by range and digest alone.
-MOST_LISTED = 1_000
-EMPTY_PREVIEW = {
-    "total_logs": 0,
-    "total_cost": 0.0,
-    "total_tokens": 0,
-    "message": "No logs found matching the criteria",
-}
+# Distinct names in a receipt's maps; the rest is summed under one more.
+MAX_NAMES = 1_000
+# Their digests are gathered in the database's memory, 32 bytes each.
+MAX_LOGS = 5_000_000
 
 
-class TotalTooLarge(DomainError):
-    code = "total_too_large"
+class NoLogs(DomainError):
+    code = "no_logs"
 
     def __init__(self) -> None:
-        super().__init__("The totals are beyond 2^53-1, more than a receipt can state")
+        super().__init__("No logs found matching the criteria")
 
 
-class Sums(NamedTuple):
-    """What the database found, numbers exact: `total`, `first`, and lists of groups and ids."""
+class TooManyLogs(DomainError):
+    code = "too_many_logs"
 
-    total: dict
-    first: dict
-    models: list[dict]
-    aliases: list[dict]
-    log_ids: list[str]
-    conversation_ids: list[str]
+    def __init__(self) -> None:
+        super().__init__(f"A receipt certifies at most {MAX_LOGS} logs; choose a shorter range")
 
 
-def read_sums(text: str) -> Sums:
-    """The sums from their JSON; fractions become Decimals."""
-    return Sums(**json.loads(text, parse_float=Decimal))
+_SELECTED = f"""
+WITH selected ({", ".join(COLUMNS)}) AS MATERIALIZED (
+    ({{conversations}}) UNION ALL ({{calls}}) LIMIT %s
+)
+"""
+_LINKED = """
+, linked AS (
+    INSERT INTO receipt_logs
+        (project_id, receipt_id, log_id, log_type, counted, since_last, certified_at)
+    SELECT link.project_id, link.receipt_id, selected.id, selected.type, true, link.since_last,
+        link.certified_at
+    FROM selected, link
+    UNION ALL
+    -- Counted by its calls, a conversation must not be counted later without them.
+    SELECT DISTINCT link.project_id, link.receipt_id, conversation_id, 'conversation', false,
+        link.since_last, link.certified_at
+    FROM selected, link WHERE type = 'usage' AND conversation_id IS NOT NULL
+)
+"""
+_LINK = """
+, link (project_id, receipt_id, since_last, certified_at) AS (
+    VALUES (%s::uuid, %s::uuid, %s::boolean, %s::timestamptz)
+)
+"""
+# For each pair of provider and model and for each alias its sums, those with the
+# most calls by name; then one row of everything.
+_SUMMED = """
+, grouped AS (
+    SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
+        AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
+        count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+        sum(cached_input_tokens) AS cached, coalesce(sum(cost), 0) AS cost
+    FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY kind ORDER BY calls DESC, name, provider)
+        > %s AS is_rest
+    FROM grouped
+), named AS (
+    SELECT kind, CASE WHEN is_rest THEN '' ELSE provider END AS provider,
+        CASE WHEN is_rest THEN '(other)' ELSE name END AS name,
+        sum(calls)::bigint AS calls, sum(input_tokens) AS input_tokens,
+        sum(output_tokens) AS output_tokens, sum(cached) AS cached, sum(cost) AS cost
+    FROM ranked GROUP BY 1, 2, 3
+), first_log AS (
+    SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1
+), total AS (
+    SELECT count(*) AS calls, sum(input_tokens) AS input_tokens,
+        sum(output_tokens) AS output_tokens, coalesce(sum(cost), 0) AS cost,
+        count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+        count(DISTINCT conversation_id) AS conversations,
+        min(created_at) AS first_at, max(created_at) AS last_at,
+        (SELECT id FROM selected ORDER BY id LIMIT 1) AS first_id,
+        (SELECT id FROM selected ORDER BY id DESC LIMIT 1) AS last_id,
+        encode(sha256(string_agg(sha256(convert_to(
+            concat_ws(' ', type, id, input_tokens, output_tokens,
+                coalesce(trim_scale(cost)::text, 'unpriced')), 'UTF8'
+        )), ''::bytea ORDER BY id)), 'hex') AS digest
+    FROM selected
+), listed AS (
+    SELECT * FROM selected WHERE (SELECT calls FROM total) <= %s
+)
+SELECT jsonb_build_object(
+    'total', (SELECT to_jsonb(total) FROM total),
+    'first', (SELECT to_jsonb(first_log) FROM first_log),
+    'models', (SELECT coalesce(jsonb_agg(named), '[]') FROM named WHERE kind = 'model'),
+    'aliases', (SELECT coalesce(jsonb_agg(named), '[]') FROM named WHERE kind = 'alias'),
+    'log_ids', (SELECT coalesce(jsonb_agg(id ORDER BY id), '[]') FROM listed WHERE type = 'usage'),
+    'conversation_ids', (SELECT coalesce(jsonb_agg(DISTINCT conversation_id), '[]') FROM listed
+        WHERE conversation_id IS NOT NULL)
+)::text
+"""
 
 
-def document(
-    sums: Sums,
-    *,
-    receipt_id: str,
-    timestamp: str,
-    description: str | None,
-    tags: list[str] | None,
-) -> dict:
-    """The unsigned document. Costs are JSON numbers; the exact total stands beside them as text.
+def preview(request: dict, caller: Caller) -> dict:
+    """Return what a receipt of the chosen logs would state. Raises NothingChosen, TooManyLogs."""
+    sums = _sum(selection.select(request, caller))
+    return summaries.preview(sums) if sums else summaries.EMPTY_PREVIEW
 
-    Raises TotalTooLarge.
+
+def generate(request: dict, caller: Caller) -> tuple[Signed, int]:
+    """Store and return a receipt of the chosen logs, and how many there are.
+
+    The links, the receipt and its signature are committed together or not at
+    all. Generations of a project take turns, so that "since the last receipt"
+    means the same to all of them; a unique index holds it besides.
+    Raises NothingChosen, NoLogs, TooManyLogs, UnusableSigningKey.
     """
-    calls, cost = sums.total["calls"], Decimal(sums.total["cost"])
-    single = calls == 1
-    summary = _summary(sums)
-    input_cost = _input_cost(sums.models, cost)
-    return {
-        "receipt_id": receipt_id,
-        "timestamp": timestamp,
-        "alias": sums.first["alias"],
-        "profile": "default",
-        "lock_digest": "",
-        "provider": sums.first["provider"],
-        "model": sums.first["model"] if single else f"batch:{calls} calls",
-        "prompt_tokens": _count(sums.total["input_tokens"]),
-        "completion_tokens": _count(sums.total["output_tokens"]),
-        "total_tokens": _tokens(sums.total),
-        "input_cost": _number(input_cost),
-        "output_cost": _number(cost - input_cost),
-        "total_cost": _number(cost),
-        "receipt_type": "single" if single else "batch",
-        "batch_summary": summary,
-        "description": description,
-        "tags": tags or [],
-    }
+    chosen = selection.select(request, caller)
+    key = server_keys.signing_key()
+    calculations.load_prices()  # not inside the transaction: the first time it is a request
+    id = uuid7()
+    with transaction.atomic():
+        _lock_project(caller)
+        now = datetime.now(UTC)
+        sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))
+        if sums is None:
+            raise NoLogs
+        document = summaries.document(
+            sums,
+            receipt_id=drafts.new_receipt_id(),
+            timestamp=drafts.format_time(now),
+            description=request.get("description"),
+            tags=request.get("tags"),
+        )
+        signed = drafts.sign(document, key)
+        row = services.row_of(signed, document, key.id, caller)
+        row.id = id
+        row.save(force_insert=True)
+    return signed, sums.total["calls"]
 
 
-def preview(sums: Sums) -> dict:
-    """What the receipt would say, without making it. Raises TotalTooLarge."""
-    summary = _summary(sums)
-    return {
-        "total_logs": sums.total["calls"],
-        "receipt_type": "single" if sums.total["calls"] == 1 else "batch",
-        **{
-            name: summary[name]
-            for name in (
-                "total_conversations",
-                "total_tokens",
-                "total_cost",
-                "total_cost_exact",
-                "unpriced_calls",
-                "start_date",
-                "end_date",
-                "by_model",
-                "by_alias",
-            )
-        },
-    }
+def _lock_project(caller: Caller) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('receipts', %s))",
+            [caller.project_id.int & (2**63 - 1)],
+        )
 
 
-def _summary(sums: Sums) -> dict:
-    total = sums.total
-    return {
-        "total_conversations": total["conversations"],
-        "total_calls": total["calls"],
-        "total_tokens": _tokens(total),
-        "total_cost": _number(total["cost"]),
-        "total_cost_exact": plain(Decimal(total["cost"])),
-        "unpriced_calls": total["unpriced"],
-        "start_date": _time(total["first_at"]),
-        "end_date": _time(total["last_at"]),
-        "by_model": _by_name(sums.models),
-        "by_alias": _by_name(sums.aliases),
-        "conversation_ids": sums.conversation_ids,
-        "log_ids": sums.log_ids,
-        "logs": {
-            "count": total["calls"],
-            "first_id": total["first_id"],
-            "last_id": total["last_id"],
-            "digest": f"sha256:{total['digest']}",
-            "listed": total["calls"] <= MOST_LISTED,
-        },
-    }
+def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
+    """Return the sums of the chosen logs, linked to a receipt if asked; None without any log.
 
-
-def _by_name(groups: list[dict]) -> dict:
-    """Sums by name; a model that several providers have is one name."""
-    joined: dict[str, dict] = {}
-    for group in sorted(groups, key=lambda group: (-group["calls"], group["name"])):
-        found = joined.setdefault(group["name"], {"calls": 0, "cost": Decimal(0), "tokens": 0})
-        found["calls"] += group["calls"]
-        found["cost"] += group["cost"]
-        found["tokens"] += _tokens(group)
-    return {
-        name: {**found, "cost": _number(found["cost"]), "tokens": _count(found["tokens"])}
-        for name, found in joined.items()
-    }
-
-
-def _input_cost(models: list[dict], total: Decimal) -> Decimal:
-    """The prompts' part of the cost, split by the price of each model's average call."""
-    found = Decimal(0)
-    for group in models:
-        average = [
-            round(group[name] / group["calls"])
-            for name in ("input_tokens", "output_tokens", "cached")
-        ]
-        found += pricing.prompt_part(group["cost"], group["provider"], group["name"], *average)
-    return min(found, total)
-
-
-def _time(text: str) -> str:
-    """As the older server spelt it; PostgreSQL leaves out trailing zeros of the fraction."""
-    return datetime.fromisoformat(text).isoformat()
-
-
-def _tokens(group: dict) -> int:
-    return _count(group["input_tokens"] + group["output_tokens"])
-
-
-def _count(value: int) -> int:
-    if value > LARGEST_INTEGER:
-        raise TotalTooLarge
-    return int(value)
-
-
-def _number(value: Decimal | int) -> float:
-    """The JSON number of an amount: the double next to it."""
-    if value > LARGEST_INTEGER:
-        raise TotalTooLarge
-    return float(value)
+    Raises TooManyLogs.
+    """
+    conversations, of_conversations = chosen.conversations.query.sql_with_params()
+    calls, of_calls = chosen.calls.query.sql_with_params()
+    statement = _SELECTED.format(conversations=conversations, calls=calls)
+    parameters = [*of_conversations, *of_calls, MAX_LOGS + 1]
+    if link:
+        statement += _LINK + _LINKED
+        parameters += link
+    with connection.cursor() as cursor:
+        cursor.execute(statement + _SUMMED, [*parameters, MAX_NAMES, summaries.MAX_LISTED_LOGS])
+        (text,) = cursor.fetchone()
+    sums = Sums.parse(text)
+    if sums.total["calls"] > MAX_LOGS:
+        raise TooManyLogs
+    return sums if sums.total["calls"] else None

@@ -13,9 +13,8 @@ from accounts.authentication import cached_caller
 from core import media
 from core.fast_lane import Answer, body_of
 from core.errors import InvalidInput
-from receipts import issuing, keyring, reading, verdicts
-from receipts.canonical import LARGEST_INTEGER
-from receipts.forms import FLAT, form_of
+from receipts import drafts, server_keys, verification
+from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, form_of, parse
 
 Text = Annotated[str, msgspec.Meta(max_length=255)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -27,11 +26,11 @@ Time = Annotated[
         r"(\.\d{1,6})?(Z|\+00:00)$"
     ),
 ]
-Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_INTEGER)]
-Amount = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_INTEGER)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 AmountText = Annotated[str, msgspec.Meta(pattern=r"^\d{1,15}(\.\d{1,12})?$")]
-SignedCount = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
-SignedAmount = Annotated[float, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+SignedCount = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+SignedAmount = Annotated[float, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 
 
 class FlatDraft(msgspec.Struct):
@@ -115,33 +114,33 @@ class SignedNested(msgspec.Struct):
 
 def issue(environ: dict) -> Answer | None:
     """Signs a well-formed draft of a known key with the key that signs."""
-    key = keyring.remembered_signing_key()
+    key = server_keys.cached_signing_key()
     if key is None or cached_caller(environ) is None:
         return None
     draft = _receipt_of(environ, FlatDraft, NestedDraft)
     if draft is None:
         return None
     if form_of(draft) == FLAT:
-        document = issuing.flat(draft)
+        document = drafts.flat_document(draft)
     elif (draft["tokens"].get("cached_input") or 0) > draft["tokens"]["input"]:
         return None
     else:
-        document = issuing.nested(draft, draft, key.id)
+        document = drafts.nested_document(draft, draft, key.id)
     try:
-        return Answer(issuing.sign(document, key).text)
+        return Answer(drafts.sign(document, key).text)
     except InvalidInput:
         return None
 
 
 def verify(environ: dict) -> Answer | None:
     """The verdict on a well-formed receipt."""
-    known = keyring.remembered()
+    known = server_keys.cached_trusted()
     if known is None:
         return None
     document = _receipt_of(environ, SignedFlat, SignedNested)
     if document is None or document.get("receipt_type") not in (None, "single", "batch"):
         return None
-    return Answer(media.dumps(verdicts.verdict(document, known)))
+    return Answer(media.dumps(verification.verdict(document, known)))
 
 
 def _receipt_of(environ: dict, flat: type, nested: type) -> dict | None:
@@ -153,10 +152,10 @@ def _receipt_of(environ: dict, flat: type, nested: type) -> dict | None:
     if not body or b"\\u0000" in body:
         return None
     try:
-        document = reading.read(body)
+        document = parse(body)
         if not isinstance(document, dict):
             return None
         msgspec.convert(document, flat if form_of(document) == FLAT else nested)
-    except (reading.Unreadable, msgspec.ValidationError):
+    except (AmbiguousJSON, msgspec.ValidationError):
         return None
     return document

@@ -1,6 +1,6 @@
 """Ed25519 keys as they are written in settings and published in documents.
 
-Pure: no settings, no database. Source: docs/http-contract/receipts.md, "Receipt keys".
+No settings, no database. Source: docs/http-contract/receipts.md, "Receipt keys".
 """
 
 import base64
@@ -18,11 +18,11 @@ _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", re
 
 
 class BadKey(ValueError):
-    """The text is no Ed25519 key; says why."""
+    """The text is not an Ed25519 key; the message says why."""
 
 
 def decode(text: str) -> bytes:
-    """The bytes of base64url or standard base64, padded or not. Raises BadKey."""
+    """Return the bytes of base64url or standard base64, padded or not. Raises BadKey."""
     plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
@@ -31,13 +31,13 @@ def decode(text: str) -> bytes:
 
 
 def encode(raw: bytes) -> str:
-    """base64url without padding, the way everything of ours is written."""
+    """Return base64url without padding, in which keys and signatures are written."""
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key that verifies. Without a given id it has the automatic one."""
+    """A key that verifies. Its id defaults to one derived from its digest."""
 
     raw: bytes = field(repr=False)
     id: str = ""
@@ -51,9 +51,9 @@ class PublicKey:
 
     @classmethod
     def parse(cls, text: str, id: str = "") -> "PublicKey":
-        """From base64, or a PEM SubjectPublicKeyInfo. Raises BadKey."""
-        if found := _PEM.search(text):
-            der = decode("".join(found[1].split()))
+        """Return the key of base64 or of a PEM SubjectPublicKeyInfo. Raises BadKey."""
+        if match := _PEM.search(text):
+            der = decode("".join(match[1].split()))
             if not der.startswith(_SPKI):
                 raise BadKey("is a PEM of another kind than Ed25519")
             return cls(der[len(_SPKI) :], id)
@@ -61,6 +61,7 @@ class PublicKey:
 
     @cached_property
     def text(self) -> str:
+        """The key in base64url."""
         return encode(self.raw)
 
     @cached_property
@@ -71,7 +72,7 @@ class PublicKey:
 
     @cached_property
     def jwk(self) -> dict[str, str]:
-        """RFC 8037's form of the key."""
+        """JSON Web Key (RFC 8037)."""
         return {
             "kty": "OKP",
             "crv": "Ed25519",

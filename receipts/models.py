@@ -2,8 +2,8 @@ from django.db import models
 
 from core.ids import uuid7
 from core.scoping import OwnedModel, ScopedQuerySet
-from receipts import keyring, reading, verification
-from receipts.forms import FLAT, NESTED
+from receipts import server_keys, verification
+from receipts.documents import FLAT, NESTED, AmbiguousJSON, parse
 from receipts.keys import PublicKey
 
 
@@ -28,7 +28,7 @@ class ReceiptKey(models.Model):
 
 
 class Receipt(OwnedModel):
-    """A signed document, stored as it was signed. The columns beside it only find and list it."""
+    """A signed document, stored as it was signed. The other columns serve lists and filters."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     receipt_id = models.CharField(max_length=255, help_text="The issuer's id of the receipt.")
@@ -62,15 +62,15 @@ class Receipt(OwnedModel):
 
     @property
     def content(self) -> dict:
-        """The document's value."""
-        return reading.read(self.document.encode())
+        """The document as a JSON value. Raises AmbiguousJSON for a text that was altered."""
+        return parse(self.document.encode())
 
     @property
     def is_verified(self) -> bool:
-        """Whether the stored text bears a signature of a known key, computed now."""
+        """Whether the stored text has a signature of a trusted key, computed now."""
         try:
-            verification.verify(self.content, keyring.known())
-        except (reading.Unreadable, verification.NotValid):
+            verification.verify(self.content, server_keys.trusted())
+        except (AmbiguousJSON, verification.NotValid):
             return False
         return True
 
@@ -78,11 +78,11 @@ class Receipt(OwnedModel):
 class ReceiptLog(models.Model):
     """A log that a receipt certifies. Both ends are plain ids: a receipt may have a million.
 
-    Keys begin with the project, as those of the ledger do: they can be joined by
-    order, and sharded together.
+    Indexes begin with the project, as those of the ledger do, so that both can be
+    merge-joined.
 
     A conversation whose calls are in the ledger is counted by them; it has a row
-    that is not `counted`, so that it is not certified once more without them.
+    that is not `counted`, so that it is not certified again without them.
     """
 
     pk = models.CompositePrimaryKey("project_id", "receipt", "log_id")
@@ -95,7 +95,7 @@ class ReceiptLog(models.Model):
         max_length=12, choices={"usage": "usage log", "conversation": "conversation"}
     )
     counted = models.BooleanField(help_text="Whether its numbers are in the receipt's sums.")
-    since_last = models.BooleanField(help_text="Whether the receipt took what no other had.")
+    since_last = models.BooleanField(help_text="Whether it took only logs that no other had.")
     certified_at = models.DateTimeField()
 
     objects = ScopedQuerySet.as_manager()

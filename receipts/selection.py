@@ -1,39 +1,55 @@
-"""Which logs a batch receipt is about, as SQL.
+"""Which logs a receipt certifies, and logs as the receipt routes return them.
 
-A log is a call in the ledger (`usage_logs`), or a conversation none of whose
-calls are there. A conversation with calls in the ledger is counted by them, so
-that nothing is counted twice.
-Source: docs/receipt-format.md, "Batch receipts".
+A log is a call in the ledger, or a conversation none of whose calls are in the
+ledger. A conversation with calls in the ledger is counted by them, so that
+nothing is counted twice. Source: docs/receipt-format.md, "Batch receipts".
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
-from django.apps import apps
+from django.db.models import (
+    CharField,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce, Left, NullIf
+from orjson import Fragment
 
+from conversations.models import Conversation, Message, Role
 from core import ids
 from core.errors import DomainError
+from core.media import number
+from core.scoping import Caller
+from receipts.models import Receipt, ReceiptLog
+from usage.export import FIELDS
+from usage.models import UsageLog
 
-_MOMENT = timedelta(microseconds=1)
-
-# No receipt has certified the call, nor its conversation as a whole.
-_FRESH_CALL = """
-NOT EXISTS (
-    SELECT FROM receipt_logs AS link
-    WHERE link.project_id = call.project_id AND link.log_id = call.id
-) AND NOT EXISTS (
-    SELECT FROM receipt_logs AS link
-    WHERE link.project_id = call.project_id AND link.log_id = call.conversation_id AND link.counted
+_MICROSECOND = timedelta(microseconds=1)
+_MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
+COLUMNS = (
+    "id",
+    "type",
+    "created_at",
+    "provider",
+    "model",
+    "alias",
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cost",
+    "conversation_id",
 )
-"""
-_FRESH_CONVERSATION = """
-NOT EXISTS (
-    SELECT FROM receipt_logs AS link
-    WHERE link.project_id = talk.project_id AND link.log_id = talk.id
-)
-"""
 
 
 class NothingChosen(DomainError):
@@ -47,93 +63,181 @@ class NothingChosen(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Conditions on a call and on a conversation, and their parameters."""
+    """The chosen logs, as rows of COLUMNS."""
 
-    calls: str
-    conversations: str
-    parameters: dict
+    conversations: QuerySet
+    calls: QuerySet
     since_last: bool = False
 
 
-def chosen(request: dict) -> Selection:
-    """The selection of a generation request, the first way that is given. Raises NothingChosen."""
+def select(request: dict, caller: Caller) -> Selection:
+    """Return the logs that a generation request is about, by its first criterion.
+
+    Raises NothingChosen.
+    """
     if id := request.get("conversation_id"):
-        return Selection("call.conversation_id = %(id)s", "talk.id = %(id)s", {"id": id})
+        return _selection(caller, Q(id=id), Q(conversation_id=id))
     if (start := request.get("start_date")) and (end := request.get("end_date")):
-        return _between(start, end)
+        return _between(caller, start, end)
     if log_ids := request.get("log_ids"):
-        return _among(log_ids)
+        return _among(caller, log_ids)
     if request.get("since_last_receipt"):
-        return FRESH
+        return uncertified(caller)
     raise NothingChosen
 
 
-# What no receipt has certified yet.
-FRESH = Selection(_FRESH_CALL, _FRESH_CONVERSATION, {}, since_last=True)
+def uncertified(caller: Caller) -> Selection:
+    """Return the logs that no receipt has certified, nor their conversation as a whole."""
+    return _selection(
+        caller,
+        ~_is_linked(log_id=OuterRef("id")),
+        ~_is_linked(log_id=OuterRef("id"))
+        & ~_is_linked(log_id=OuterRef("conversation_id"), counted=True),
+        since_last=True,
+    )
 
 
-def _between(start: datetime, end: datetime) -> Selection:
-    """Both ends included. Ids carry the time, so a range of time is a range of ids."""
-    try:
-        bounds = {"first": ids.lowest(start), "beyond": ids.lowest(end + _MOMENT)}
-    except (OverflowError, ValueError):
-        return Selection("false", "false", {})
+def _is_linked(**link: object) -> Exists:
+    return Exists(ReceiptLog.objects.filter(project_id=OuterRef("project_id"), **link))
+
+
+def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
+    """Both ends are included. Ids carry the time, so a range of time is a range of ids."""
+    # Ids carry no times before 1970, and nothing comes after the last time of Python.
+    first, beyond = max(start, _MIN_TIME), min(max(end, _MIN_TIME), _MAX_TIME) + _MICROSECOND
+    in_range = Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
+    return _selection(caller, in_range, in_range)
+
+
+def _among(caller: Caller, log_ids: list[UUID]) -> Selection:
+    return _selection(caller, Q(id__in=log_ids), Q(id__in=log_ids) | Q(conversation_id__in=log_ids))
+
+
+def _selection(
+    caller: Caller, of_conversations: Q, of_calls: Q, *, since_last: bool = False
+) -> Selection:
     return Selection(
-        "call.id >= %(first)s AND call.id < %(beyond)s",
-        "talk.id >= %(first)s AND talk.id < %(beyond)s",
-        bounds,
+        _conversation_rows(Conversation.objects.for_caller(caller).filter(of_conversations)),
+        _call_rows(UsageLog.objects.for_caller(caller).filter(of_calls)),
+        since_last,
     )
 
 
-def _among(log_ids: list[UUID]) -> Selection:
-    return Selection(
-        "(call.id = ANY(%(ids)s) OR call.conversation_id = ANY(%(ids)s))",
-        "talk.id = ANY(%(ids)s)",
-        {"ids": log_ids},
+def _call_rows(calls: QuerySet) -> QuerySet:
+    return calls.order_by().values_list(
+        "id",
+        Value("usage", CharField()),
+        "created_at",
+        "provider",
+        "model",
+        _default_alias("alias"),
+        "input_tokens",
+        "output_tokens",
+        "cached_input_tokens",
+        "cost",
+        "conversation_id",
     )
 
 
-CALLS = """
-SELECT call.id, 'usage' AS log_type, call.created_at, call.provider, call.model,
-    coalesce(nullif(call.alias, ''), 'default') AS alias,
-    call.input_tokens, call.output_tokens, call.cached_input_tokens, call.cost,
-    call.conversation_id
-FROM usage_logs AS call
-WHERE call.project_id = %(project)s AND ({condition})
-"""
-_CONVERSATIONS = """
-SELECT talk.id, 'conversation' AS log_type, talk.created_at,
-    coalesce(left(answer.metadata->>'provider', 255), 'unknown') AS provider,
-    coalesce(left(answer.metadata->>'model', 255), 'unknown') AS model,
-    coalesce(nullif(talk.model_alias, ''), 'default') AS alias,
-    talk.total_input_tokens AS input_tokens, talk.total_output_tokens AS output_tokens,
-    0 AS cached_input_tokens, talk.total_cost AS cost, talk.id AS conversation_id
-FROM conversations AS talk
-LEFT JOIN LATERAL (
-    SELECT metadata FROM messages
-    WHERE conversation_id = talk.id AND role = 'assistant' ORDER BY position DESC LIMIT 1
-) AS answer ON true
-WHERE talk.project_id = %(project)s AND talk.message_count > 0 AND ({condition})
-    AND NOT EXISTS (
-        SELECT FROM usage_logs AS call
-        WHERE call.project_id = talk.project_id AND call.conversation_id = talk.id
+def _conversation_rows(conversations: QuerySet) -> QuerySet:
+    """Provider and model are those of the newest answer."""
+    calls = UsageLog.objects.filter(
+        project_id=OuterRef("project_id"), conversation_id=OuterRef("id")
     )
-"""
-_NO_CONVERSATIONS = CALLS.replace("'usage'", "'conversation'")
+    return (
+        conversations.filter(~Exists(calls), message_count__gt=0)
+        .order_by()
+        .values_list(
+            "id",
+            Value("conversation", CharField()),
+            "created_at",
+            _of_newest_answer("provider"),
+            _of_newest_answer("model"),
+            _default_alias("model_alias"),
+            "total_input_tokens",
+            "total_output_tokens",
+            Value(0, IntegerField()),
+            "total_cost",
+            F("id"),
+        )
+    )
 
 
-@cache
-def _conversations_exist() -> bool:
-    return apps.is_installed("conversations")
+def _default_alias(column: str) -> Coalesce:
+    return Coalesce(NullIf(column, Value("")), Value("default"))
 
 
-def calls(selection: Selection) -> str:
-    """A SELECT of the chosen calls."""
-    return CALLS.replace("{condition}", selection.calls)
+def _of_newest_answer(member: str) -> Coalesce:
+    answers = Message.objects.filter(
+        project_id=OuterRef("project_id"), conversation_id=OuterRef("id"), role=Role.ASSISTANT
+    )
+    newest = answers.order_by("-position").values_list(Left(KT(f"metadata__{member}"), 255))[:1]
+    return Coalesce(Subquery(newest), Value("unknown"))
 
 
-def conversations(selection: Selection) -> str:
-    """A SELECT, with the same columns, of the chosen conversations that count by themselves."""
-    if not _conversations_exist():
-        return _NO_CONVERSATIONS.replace("{condition}", "false")
-    return _CONVERSATIONS.replace("{condition}", selection.conversations)
+def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
+    """Return a page of the uncertified logs: conversations, then calls, each newest first.
+
+    Both counts read an index each; the page itself reads no more than it returns.
+    """
+    selection = uncertified(caller)
+    total, logs = 0, []
+    for rows in (selection.conversations, selection.calls):
+        count = rows.count()
+        if len(logs) < limit and offset < total + count:
+            start = max(0, offset - total)
+            page = rows.order_by("-id")[start : start + limit - len(logs)]
+            logs += [_uncertified_log(row) for row in page]
+        total += count
+    return {"logs": logs, "total": total, "limit": limit, "offset": offset}
+
+
+def _uncertified_log(row: tuple) -> dict:
+    log = dict(zip(COLUMNS, row, strict=True))
+    del log["conversation_id"]
+    log["timestamp"] = log.pop("created_at").isoformat()
+    log["cost"] = _cost(log["cost"])
+    return log
+
+
+def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
+    """Return a page of the logs that a receipt certifies, in the order of their ids.
+
+    A log that was deleted since has its id and type only.
+    """
+    links = receipt.logs.filter(project_id=receipt.project_id, counted=True).order_by("log_id")
+    page = list(links.values_list("log_id", "log_type")[offset : offset + limit])
+    details = _call_details(receipt, [id for id, type in page if type == "usage"])
+    details |= _conversation_details(receipt, [id for id, type in page if type == "conversation"])
+    return {
+        "receipt_id": receipt.receipt_id,
+        "logs": [{"id": id, "type": type, **details.get(id, {})} for id, type in page],
+        "total": links.count(),
+        "limit": limit,
+        "offset": offset,
+    }
+
+
+def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
+    calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
+    logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
+    return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in logs}
+
+
+def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
+    conversations = Conversation.objects.filter(project_id=receipt.project_id, id__in=ids)
+    return {
+        conversation.id: {
+            "title": conversation.title,
+            "alias": conversation.model_alias or "default",
+            "input_tokens": conversation.total_input_tokens,
+            "output_tokens": conversation.total_output_tokens,
+            "cost": _cost(conversation.total_cost),
+            "logged_at": conversation.created_at,
+        }
+        for conversation in conversations
+    }
+
+
+def _cost(cost: Decimal | None) -> Fragment:
+    return number(cost or Decimal(0))

@@ -1,4 +1,4 @@
-"""What the receipt routes take, for validation and for the OpenAPI page."""
+"""The bodies and queries of the receipt routes."""
 
 from datetime import UTC, datetime
 
@@ -6,9 +6,9 @@ from rest_framework import serializers
 
 from core import fields
 from core.serializers import QuerySerializer, Serializer
-from receipts.canonical import LARGEST_INTEGER
+from receipts.documents import MAX_INTEGER
 
-LONGEST = 255
+MAX_LENGTH = 255
 
 
 class TimestampField(fields.DateTimeField):
@@ -30,7 +30,7 @@ class AmountField(fields.NumberField):
 
     def __init__(self, *, as_text: bool = False, **kwargs) -> None:
         self.as_text = as_text
-        super().__init__(max_value=LARGEST_INTEGER, **kwargs)
+        super().__init__(max_value=MAX_INTEGER, **kwargs)
 
     def to_internal_value(self, data):
         number = super().to_internal_value(data)
@@ -40,7 +40,7 @@ class AmountField(fields.NumberField):
 
 
 def _text(**kwargs) -> fields.TextField:
-    return fields.TextField(max_length=LONGEST, **kwargs)
+    return fields.TextField(max_length=MAX_LENGTH, **kwargs)
 
 
 def _optional(**kwargs) -> fields.TextField:
@@ -48,11 +48,11 @@ def _optional(**kwargs) -> fields.TextField:
 
 
 def _count(**kwargs) -> fields.IntegerField:
-    return fields.IntegerField(min_value=0, max_value=LARGEST_INTEGER, **kwargs)
+    return fields.IntegerField(min_value=0, max_value=MAX_INTEGER, **kwargs)
 
 
 def _signed_count() -> fields.IntegerField:
-    return fields.IntegerField(min_value=-LARGEST_INTEGER, max_value=LARGEST_INTEGER)
+    return fields.IntegerField(min_value=-MAX_INTEGER, max_value=MAX_INTEGER)
 
 
 class FlatDraft(Serializer):

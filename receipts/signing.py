@@ -1,10 +1,10 @@
-"""Signatures of receipts: Ed25519 over RFC 8785 of the document without `signature`.
+"""Signatures of receipts: Ed25519 over the RFC 8785 text of the document without `signature`.
 
-What is signed is exactly the JSON value that is returned. Times are text in it
-from the start and never formatted again. JSON has no decimals, so money that
-we compute (Decimal) is written before it comes here: in the nested form as a
-decimal string ("0.00033"), in the flat form as a JSON number, the double next
-to the amount. Amounts that a caller states stay as the caller wrote them.
+What is signed is exactly the JSON value that is returned. Times are strings
+from the start and never formatted again. JSON has no decimals, so amounts that
+the server computes (Decimal) are converted before: in the nested form to a
+decimal string ("0.00033"), in the flat form to a JSON number, the nearest
+double. Amounts that a caller states stay as the caller wrote them.
 Source: docs/receipt-format.md, "What is signed".
 """
 
@@ -13,11 +13,10 @@ import re
 from nacl import bindings, exceptions
 
 from receipts import keys
-from receipts.canonical import canonical
+from receipts.documents import canonical, unsigned
 from receipts.keys import PublicKey, SigningKey
 
 _SIGNATURE = re.compile(r"ed25519:([A-Za-z0-9_-]{86})")
-_BYTES = bindings.crypto_sign_BYTES
 
 
 class SignatureMismatch(Exception):
@@ -25,11 +24,11 @@ class SignatureMismatch(Exception):
 
 
 class MalformedSignature(ValueError):
-    """The text is no signature at all; says why."""
+    """The value is not a signature; the message says why."""
 
 
 def sign(document: dict, key: SigningKey) -> str:
-    """The signature of the document, `ed25519:` and 86 characters of base64url.
+    """Return the signature of the document: `ed25519:` and 86 characters of base64url.
 
     A `signature` in the document is left out. Raises NotCanonical.
     """
@@ -37,34 +36,31 @@ def sign(document: dict, key: SigningKey) -> str:
 
 
 def sign_text(text: bytes, key: SigningKey) -> str:
-    return f"ed25519:{keys.encode(bindings.crypto_sign(text, key.secret)[:_BYTES])}"
-
-
-def unsigned(document: dict) -> dict:
-    """The document without its signature."""
-    return {name: value for name, value in document.items() if name != "signature"}
+    """Return the signature of the bytes, as `sign` writes it."""
+    signature = bindings.crypto_sign(text, key.secret)[: bindings.crypto_sign_BYTES]
+    return f"ed25519:{keys.encode(signature)}"
 
 
 def decode(signature: object) -> bytes:
-    """The 64 bytes of a signature as it is written in a receipt. Raises MalformedSignature."""
+    """Return the 64 bytes of a signature as a receipt has it. Raises MalformedSignature."""
     if not isinstance(signature, str):
         raise MalformedSignature("the signature is missing")
     if not signature.startswith("ed25519:"):
         raise MalformedSignature("the signature does not begin with ed25519:")
-    found = _SIGNATURE.fullmatch(signature)
-    if not found:
+    match = _SIGNATURE.fullmatch(signature)
+    if not match:
         raise MalformedSignature(
             "the signature is not ed25519: and 86 characters of base64url (64 bytes)"
         )
-    raw = keys.decode(found[1])
-    # Two bits of the last character are no part of the bytes: only one spelling is ours.
-    if keys.encode(raw) != found[1]:
+    raw = keys.decode(match[1])
+    # Two bits of the last character encode nothing; only one spelling is canonical.
+    if keys.encode(raw) != match[1]:
         raise MalformedSignature("the signature's last character has surplus bits")
     return raw
 
 
 def check(text: bytes, signature: bytes, key: PublicKey) -> None:
-    """Returns if the signature is the key's over the text, raises SignatureMismatch if not."""
+    """Return if the signature is the key's over the text. Raises SignatureMismatch."""
     try:
         bindings.crypto_sign_open(signature + text, key.raw)
     except exceptions.BadSignatureError:

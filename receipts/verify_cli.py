@@ -1,4 +1,4 @@
-"""`llmring-verify receipt.json --key public.pem`: valid, or why not. No server, no network.
+"""`llmring-verify receipt.json --key public.pem`: verify a receipt without server or network.
 
 Exit status: 0 valid, 1 not valid, 2 the files cannot be used.
 """
@@ -8,15 +8,14 @@ import sys
 from pathlib import Path
 
 from receipts import keys, verification
-from receipts.forms import id_of
+from receipts.documents import AmbiguousJSON, id_of, parse
 from receipts.keys import BadKey, PublicKey
-from receipts.reading import Unreadable, read
 
 _VALID, _NOT_VALID, _UNUSABLE = 0, 1, 2
 
 
 class _Unusable(Exception):
-    """A file cannot be read; the text says why."""
+    """A file cannot be used; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,22 +28,22 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="FILE",
         help="public key: PEM, JWK, a public-keys.json, or base64; may be given more than once",
     )
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        document = _document(chosen.receipt)
-        named = document.get("key_id")
-        id = named if isinstance(named, str) else ""
-        known = [key for path in chosen.key for key in _keys(path, id)]
+        document = _document(options.receipt)
+        key_id = document.get("key_id")
+        id = key_id if isinstance(key_id, str) else ""
+        trusted = [key for path in options.key for key in _keys(path, id)]
     except _Unusable as error:
         print(f"llmring-verify: {error}", file=sys.stderr)
         sys.exit(_UNUSABLE)
     try:
-        found = verification.verify(document, known)
+        verified = verification.verify(document, trusted)
     except verification.NotValid as error:
         print(f"not valid: {error}")
         sys.exit(_NOT_VALID)
-    spelling = "" if found.spelling == "as received" else f" ({found.spelling} spelling)"
-    print(f"valid: receipt {id_of(document)}, Ed25519, key {found.key.id}{spelling}")
+    spelling = "" if verified.spelling == "as received" else f" ({verified.spelling} spelling)"
+    print(f"valid: receipt {id_of(document)}, Ed25519, key {verified.key.id}{spelling}")
     sys.exit(_VALID)
 
 
@@ -57,8 +56,8 @@ def _text(path: str) -> bytes:
 
 def _document(path: str) -> dict:
     try:
-        document = read(_text(path))
-    except Unreadable as error:
+        document = parse(_text(path))
+    except AmbiguousJSON as error:
         raise _Unusable(f"{path}: {error}") from None
     # The server's replies wrap it, and so do requests to store one.
     if isinstance(document, dict) and isinstance(document.get("receipt"), dict):
@@ -69,13 +68,13 @@ def _document(path: str) -> dict:
 
 
 def _keys(path: str, id: str) -> list[PublicKey]:
-    """The keys of a file; those that carry no id of their own get `id`."""
+    """Return the keys of a file; those without an id of their own get `id`."""
     text = _text(path).decode(errors="replace").strip()
     try:
         if not text.startswith(("{", "[")):
             return [PublicKey.parse(text, id)]
-        return [_from_json(entry, id) for entry in _entries(read(text.encode()))]
-    except (BadKey, Unreadable) as error:
+        return [_from_json(entry, id) for entry in _entries(parse(text.encode()))]
+    except (BadKey, AmbiguousJSON) as error:
         raise _Unusable(f"{path}: {error}") from None
 
 

@@ -7,7 +7,16 @@ from rest_framework.views import APIView
 
 from core.errors import DomainError
 from core.views import PublicView
-from receipts import bodies, certification, examples, issuing, keyring, listing, storing, verdicts
+from receipts import (
+    batch,
+    bodies,
+    drafts,
+    examples,
+    selection,
+    server_keys,
+    services,
+    verification,
+)
 from receipts.models import Receipt
 from receipts.serializers import (
     FlatDraft,
@@ -70,8 +79,8 @@ class ReceiptsView(APIView):
         query = ReceiptPageQuery.read(request)
         receipts = Receipt.objects.for_caller(request.auth)
         page = receipts[query["offset"] : query["offset"] + query["limit"]]
-        found = {"receipts": [_verbatim(receipt) for receipt in page], "total": receipts.count()}
-        return Response({**found, **query})
+        reply = {"receipts": [_verbatim(receipt) for receipt in page], "total": receipts.count()}
+        return Response({**reply, **query})
 
     @extend_schema(
         tags=["receipts"],
@@ -99,16 +108,12 @@ class ReceiptsView(APIView):
     def post(self, request):
         receipt, place = bodies.receipt_in(request.data, required=True)
         if receipt.get("signature") is None:
-            key = keyring.signing_key()
-            signed = issuing.issue_receipt(receipt, place, key)
-            row = storing.row_of(signed, signed.document, key.id, request.auth)
-            stated = issuing.stated(receipt)
-            stored, status = storing.store_issued(row, request.auth, stated=stated), "issued"
+            stored = services.store_draft(receipt, place, request.auth)
+            status = "issued"
         else:
-            facts = bodies.checked_signed(receipt, place)
-            signed, key_id = storing.verified(receipt)
-            row = storing.row_of(signed, facts, key_id, request.auth)
-            stored, status = storing.store(row, request.auth), "verified"
+            members = bodies.checked_signed(receipt, place)
+            stored = services.store_signed(receipt, members, request.auth)
+            status = "verified"
         return Response(
             {
                 "receipt_id": stored.receipt_id,
@@ -153,7 +158,7 @@ class IssueView(APIView):
     )
     def post(self, request):
         draft, place = bodies.receipt_in(request.data)
-        signed = issuing.issue_receipt(draft, place, keyring.signing_key())
+        signed = drafts.issue_receipt(draft, place, server_keys.signing_key())
         return Response(Fragment(signed.text))
 
 
@@ -183,7 +188,7 @@ class VerifyView(PublicView):
     def post(self, request):
         receipt, place = bodies.receipt_in(request.data)
         bodies.checked_signed(receipt, place)
-        return Response(verdicts.verdict(receipt, keyring.known()))
+        return Response(verification.verdict(receipt, server_keys.trusted()))
 
 
 class GenerateView(APIView):
@@ -205,7 +210,7 @@ class GenerateView(APIView):
         ],
     )
     def post(self, request):
-        signed, count = certification.generate(
+        signed, count = batch.generate(
             bodies.checked(GenerationSerializer, request.data, ["body"]), request.auth
         )
         return Response({"receipt": Fragment(signed.text), "certified_count": count})
@@ -224,7 +229,7 @@ class PreviewView(APIView):
     )
     def post(self, request):
         return Response(
-            certification.preview(
+            batch.preview(
                 bodies.checked(GenerationSerializer, request.data, ["body"]), request.auth
             )
         )
@@ -243,7 +248,7 @@ class UncertifiedView(APIView):
         ],
     )
     def get(self, request):
-        return Response(listing.uncertified(request.auth, **ReceiptPageQuery.read(request)))
+        return Response(selection.uncertified_page(request.auth, **ReceiptPageQuery.read(request)))
 
 
 class ReceiptLogsView(APIView):
@@ -270,17 +275,17 @@ class ReceiptLogsView(APIView):
         receipt = Receipt.objects.for_caller(request.auth).filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise ReceiptNotAccessible
-        return Response(listing.certified(receipt, **query))
+        return Response(selection.certified_page(receipt, **query))
 
 
 def _current():
-    if (key := keyring.configured().current) is None:
+    if (key := server_keys.configured().current) is None:
         raise PublicKeyNotConfigured
     return key
 
 
 def _all():
-    if not (keys := keyring.known()):
+    if not (keys := server_keys.trusted()):
         raise PublicKeyNotConfigured
     return keys
 
@@ -333,7 +338,7 @@ class PublicKeyDocumentView(PublicView):
         examples=[OpenApiExample("one key", examples.KEY_DOCUMENT)],
     )
     def get(self, request):
-        keys, current = _all(), keyring.configured().current
+        keys, current = _all(), server_keys.configured().current
         return Response(
             {
                 "keys": [

@@ -2,16 +2,16 @@
 
 import pytest
 
-from receipts import keyring
+from receipts import server_keys
 from tests.receipts import vectors
 
 
 @pytest.fixture(autouse=True)
-def forgotten_keys():
+def empty_key_cache():
     """Tests empty the table of keys behind the process's back."""
-    keyring.forget()
+    server_keys.clear_cache()
     yield
-    keyring.forget()
+    server_keys.clear_cache()
 
 
 @pytest.fixture

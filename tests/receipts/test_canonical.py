@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 import rfc8785
 
-from receipts.canonical import NotCanonical, canonical
+from receipts.documents import NotCanonical, canonical
 
 # RFC 8785, appendix B.
 NUMBERS = [

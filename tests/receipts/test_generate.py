@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from core.ids import uuid7
-from receipts import batch, verification
-from receipts.canonical import canonical
+from receipts import summaries, verification
+from receipts.documents import canonical
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
 from tests.receipts.ledger import log, row
@@ -230,7 +230,7 @@ def test_odd_ranges_find_nothing(api):
 
 
 def test_long_lists_give_way_to_range_and_digest(api, monkeypatch):
-    monkeypatch.setattr(batch, "MOST_LISTED", 2)
+    monkeypatch.setattr(summaries, "MAX_LISTED_LOGS", 2)
     ids = [log(api) for _ in range(3)]
     receipt = api.send("POST", GENERATE, SINCE)["receipt"]
     summary = receipt["batch_summary"]
@@ -246,9 +246,9 @@ def test_long_lists_give_way_to_range_and_digest(api, monkeypatch):
 
 
 def test_many_names_are_summed_under_one_more(api, monkeypatch):
-    from receipts import certification
+    from receipts import batch
 
-    monkeypatch.setattr(certification, "MOST_NAMES", 2)
+    monkeypatch.setattr(batch, "MAX_NAMES", 2)
     for model in ("a", "a", "b", "c", "d"):
         log(api, model=model, alias=model)
     summary = api.send("POST", GENERATE, SINCE)["receipt"]["batch_summary"]
@@ -266,9 +266,9 @@ def test_too_large_totals_are_refused_and_nothing_is_certified(api):
 
 
 def test_too_many_logs_are_refused_and_nothing_is_certified(api, monkeypatch):
-    from receipts import certification
+    from receipts import batch
 
-    monkeypatch.setattr(certification, "MOST_LOGS", 2)
+    monkeypatch.setattr(batch, "MAX_LOGS", 2)
     for _ in range(3):
         log(api)
     api.send("POST", GENERATE, SINCE, expect=400)

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from receipts import keyring, keys
+from receipts import keys, server_keys
 from receipts import signing as signatures
 from receipts.keys import SigningKey, decode
 from receipts.models import Receipt, ReceiptKey
@@ -33,25 +33,25 @@ def rotate(settings, key=vectors.OTHER_KEY, id="k-2026"):
 def test_unusable_keys_refuse_to_start_and_name_the_variable(settings, private, public, named):
     settings.RECEIPTS_PRIVATE_KEY, settings.RECEIPTS_PUBLIC_KEY = private, public
     with pytest.raises(ImproperlyConfigured, match=named) as error:
-        keyring.configured()
+        server_keys.configured()
     assert not private or private not in str(error.value)
 
 
 def test_retired_keys_that_cannot_be_used_refuse_to_start(signing):
     signing.RECEIPTS_RETIRED_KEYS = ["k-2024:AAAA"]
     with pytest.raises(ImproperlyConfigured, match="LLMRING_RECEIPTS_RETIRED_KEYS has 3 bytes"):
-        keyring.configured()
+        server_keys.configured()
     signing.RECEIPTS_RETIRED_KEYS = [f"k-2025:{vectors.OTHER_KEY.public.text}"]
     with pytest.raises(ImproperlyConfigured, match="is the current id"):
-        keyring.configured()
+        server_keys.configured()
 
 
 def test_either_key_alone_will_do(settings):
     settings.RECEIPTS_PRIVATE_KEY = vectors.SEED + "="
-    assert keyring.configured().current == SigningKey(decode(vectors.SEED)).public
+    assert server_keys.configured().current == SigningKey(decode(vectors.SEED)).public
     settings.RECEIPTS_PRIVATE_KEY, settings.RECEIPTS_PUBLIC_KEY = "", vectors.PUBLIC
-    assert keyring.configured().signing is None
-    assert keyring.configured().current.id == "key_b43cdfe1bf180ef4"
+    assert server_keys.configured().signing is None
+    assert server_keys.configured().current.id == "key_b43cdfe1bf180ef4"
 
 
 def test_generated_keys_sign(capsys, settings, api):
@@ -72,7 +72,7 @@ def test_every_key_that_signed_stays_listed_and_verifies(api, signing):
     rotate(signing)
     newer = api.send("POST", "/api/v1/receipts/issue", vectors.nested())
     assert newer["key_id"] == "k-2026"
-    keyring.forget()
+    server_keys.clear_cache()
     for receipt, key_id in ((issued, "k-2025"), (flat, "k-2025"), (newer, "k-2026")):
         found = api.send("POST", "/api/v1/receipts/verify", receipt)
         assert (found["valid"], found["key_id"]) == (True, key_id)
@@ -84,13 +84,13 @@ def test_every_key_that_signed_stays_listed_and_verifies(api, signing):
 
 def test_other_processes_keys_are_known_after_a_moment(api, signing):
     """Another worker, started with the next key, has signed; this one still has the old."""
-    keyring.known()
+    server_keys.trusted()
     key = vectors.OTHER_KEY
     receipt = vectors.nested() | {"key_id": key.id}
     receipt["signature"] = signatures.sign(receipt, key)
     assert not api.send("POST", "/api/v1/receipts/verify", receipt)["valid"]
     ReceiptKey.objects.create(key_id=key.id, public_key=key.public.raw)
-    keyring.forget()
+    server_keys.clear_cache()
     assert api.send("POST", "/api/v1/receipts/verify", receipt)["valid"]
 
 
@@ -105,7 +105,7 @@ def test_an_id_names_one_key_for_good(api, signing):
     api.send("POST", "/api/v1/receipts/issue", vectors.nested())
     rotate(signing, id="k-2025")
     with pytest.raises(ImproperlyConfigured, match="LLMRING_RECEIPTS_KEY_ID 'k-2025' was another"):
-        keyring.register_signing_key()
+        server_keys.register_signing_key()
     detail = api.send("POST", "/api/v1/receipts/issue", vectors.nested(), expect=400)["detail"]
     assert "give this one a new id" in detail
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from receipts import signing as signatures
-from receipts.canonical import NotCanonical
+from receipts.documents import NotCanonical
 from receipts.models import Receipt
 from tests.receipts import vectors
 

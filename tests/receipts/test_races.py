@@ -24,12 +24,12 @@ import json, sys, django
 django.setup()
 from uuid import UUID
 from core.scoping import Caller
-from receipts import certification
+from receipts import batch
 caller = Caller(UUID(sys.argv[1]), UUID(sys.argv[2]))
 try:
-    signed, count = certification.generate({"since_last_receipt": True}, caller)
+    signed, count = batch.generate({"since_last_receipt": True}, caller)
     print(json.dumps([count, signed.document["batch_summary"]["total_cost_exact"]]))
-except certification.NoLogs:
+except batch.NoLogs:
     print(json.dumps([0, "0"]))
 """
 pytestmark = pytest.mark.usefixtures("signing")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from receipts import pricing
+from receipts import calculations
 from receipts.models import Receipt, ReceiptLog
 
 LOGS = 100_000
@@ -32,7 +32,7 @@ def many(api, signing):
 def test_many_logs_are_certified_in_seconds_and_in_the_database(
     api, many, django_assert_max_num_queries
 ):
-    pricing.load()  # the first of a process asks for the registry
+    calculations.load_prices()  # the first of a process asks for the registry
     tracemalloc.start()
     started = time.perf_counter()
     with django_assert_max_num_queries(10):

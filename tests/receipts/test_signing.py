@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nacl.signing import VerifyKey
 
 from receipts import keys, signing, verification
-from receipts.canonical import canonical
+from receipts.documents import canonical
 from tests.receipts import vectors
 
 

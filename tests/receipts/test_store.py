@@ -3,7 +3,7 @@
 import pytest
 
 from receipts import signing, verification
-from receipts.canonical import canonical
+from receipts.documents import canonical
 from receipts.models import Receipt
 from tests.receipts import vectors
 

@@ -1,7 +1,7 @@
-"""The keys of this server: the one that signs, and all that verify.
+"""The receipt keys of this server: the one that signs, and all that it trusts.
 
 Settings name the signing key and may name retired ones; the table `receipt_keys`
-remembers every key that ever signed here.
+lists every key that ever signed here.
 Source: docs/http-contract/receipts.md, section "Receipt keys".
 """
 
@@ -16,8 +16,8 @@ from django.db import transaction
 from core.errors import DomainError
 from receipts.keys import BadKey, PublicKey, SigningKey, decode
 
-_LISTED_SECONDS = 5  # other processes' new keys are known that soon
-_LONGEST_ID = 255
+_CACHE_SECONDS = 5  # after which keys that other processes added are trusted here
+_MAX_ID_LENGTH = 255
 
 
 class UnusableSigningKey(DomainError):
@@ -34,20 +34,20 @@ class NoSigningKey(UnusableSigningKey):
         )
 
 
-# What this process knows of the table: its own key is there, and what stood there when.
+# What this process has read of the table: signing keys that are in it, and when it had which keys.
 _registered: set[PublicKey] = set()
 _listed: tuple[float, tuple[PublicKey, ...]] = (float("-inf"), ())
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class ConfiguredKeys:
     signing: SigningKey | None
     current: PublicKey | None
     retired: tuple[PublicKey, ...]
 
 
-def configured() -> Configured:
-    """The keys of the settings, parsed once. Raises ImproperlyConfigured."""
+def configured() -> ConfiguredKeys:
+    """Return the keys of the settings, parsed once. Raises ImproperlyConfigured."""
     return _parse(
         settings.RECEIPTS_PRIVATE_KEY,
         settings.RECEIPTS_PUBLIC_KEY,
@@ -57,45 +57,46 @@ def configured() -> Configured:
 
 
 @lru_cache(maxsize=4)
-def _parse(private: str, public: str, id: str, retired: tuple[str, ...]) -> Configured:
-    if len(id) > _LONGEST_ID or "\x00" in id:
+def _parse(private: str, public: str, id: str, retired: tuple[str, ...]) -> ConfiguredKeys:
+    if len(id) > _MAX_ID_LENGTH or "\x00" in id:
         raise ImproperlyConfigured(
-            f"LLMRING_RECEIPTS_KEY_ID must be at most {_LONGEST_ID} characters."
+            f"LLMRING_RECEIPTS_KEY_ID must be at most {_MAX_ID_LENGTH} characters."
         )
-    signing = current = None
-    if private:
-        try:
-            signing = SigningKey(decode(private), id)
-        except BadKey as error:
-            # The value is a secret: only what is wrong with it is told.
-            raise ImproperlyConfigured(
-                f"LLMRING_RECEIPTS_PRIVATE_KEY_B64 {error}; "
-                "`manage.py generatereceiptkey` makes one."
-            ) from None
-        current = signing.public
+    signing = _parse_private(private, id) if private else None
+    current = signing.public if signing else None
     if public:
-        current = _public("LLMRING_RECEIPTS_PUBLIC_KEY_B64", public, id)
+        current = _parse_public("LLMRING_RECEIPTS_PUBLIC_KEY_B64", public, id)
         if signing and signing.public != current:
             raise ImproperlyConfigured(
                 "LLMRING_RECEIPTS_PUBLIC_KEY_B64 does not belong to "
                 f"LLMRING_RECEIPTS_PRIVATE_KEY_B64, whose public key is {signing.public.text}."
             )
-    older = tuple(_retired(entry) for entry in retired)
-    for one in older:
-        if current and one.id == current.id and one.raw != current.raw:
+    retired_keys = tuple(_parse_retired(entry) for entry in retired)
+    for key in retired_keys:
+        if current and key.id == current.id and key.raw != current.raw:
             raise ImproperlyConfigured(
-                f"LLMRING_RECEIPTS_RETIRED_KEYS names a key {one.id}, which is the current id."
+                f"LLMRING_RECEIPTS_RETIRED_KEYS names a key {key.id}, which is the current id."
             )
-    return Configured(signing, current, older)
+    return ConfiguredKeys(signing, current, retired_keys)
 
 
-def _retired(entry: str) -> PublicKey:
-    """A retired key: `id:base64`, or the base64 alone."""
+def _parse_private(text: str, id: str) -> SigningKey:
+    try:
+        return SigningKey(decode(text), id)
+    except BadKey as error:
+        # The value is a secret: the message repeats nothing of it.
+        raise ImproperlyConfigured(
+            f"LLMRING_RECEIPTS_PRIVATE_KEY_B64 {error}; `manage.py generatereceiptkey` makes one."
+        ) from None
+
+
+def _parse_retired(entry: str) -> PublicKey:
+    """Return a retired key, written as `id:base64` or as base64 alone."""
     id, _, text = entry.rpartition(":")
-    return _public("LLMRING_RECEIPTS_RETIRED_KEYS", text, id.strip())
+    return _parse_public("LLMRING_RECEIPTS_RETIRED_KEYS", text, id.strip())
 
 
-def _public(variable: str, text: str, id: str) -> PublicKey:
+def _parse_public(variable: str, text: str, id: str) -> PublicKey:
     try:
         return PublicKey.parse(text, id)
     except BadKey as error:
@@ -103,8 +104,8 @@ def _public(variable: str, text: str, id: str) -> PublicKey:
 
 
 def signing_key() -> SigningKey:
-    """The key that signs, listed for good from its first use. Raises UnusableSigningKey."""
-    if key := remembered_signing_key():
+    """Return the key that signs, having listed it for good. Raises UnusableSigningKey."""
+    if key := cached_signing_key():
         return key
     key = configured().signing
     if key is None:
@@ -116,16 +117,16 @@ def signing_key() -> SigningKey:
     return key
 
 
-def remembered_signing_key() -> SigningKey | None:
-    """The key that signs, if that is certain without a query."""
+def cached_signing_key() -> SigningKey | None:
+    """Return the key that signs; None if it takes a query to know that it is listed."""
     key = configured().signing
     return key if key and key.public in _registered else None
 
 
 def register_signing_key() -> None:
-    """Store the public half of the signing key, if there is one, among those that signed.
+    """Store the public half of the signing key, if there is one, in `receipt_keys`.
 
-    Raises ImproperlyConfigured when its id was another key's before.
+    Raises ImproperlyConfigured if its id belongs to another key there.
     """
     from receipts.models import ReceiptKey
 
@@ -134,41 +135,41 @@ def register_signing_key() -> None:
         return
     row = ReceiptKey(key_id=key.id, public_key=key.public.raw)
     ReceiptKey.objects.bulk_create([row], ignore_conflicts=True)
-    first = ReceiptKey.objects.filter(key_id=key.id).first()
-    if first and bytes(first.public_key) != key.public.raw:
+    stored = ReceiptKey.objects.filter(key_id=key.id).first()
+    if stored and bytes(stored.public_key) != key.public.raw:
         raise ImproperlyConfigured(
             f"LLMRING_RECEIPTS_KEY_ID {key.id!r} was another key's before; give this one a new id."
         )
-    # Inside a transaction that may yet be rolled back, only its commit makes it certain.
+    # A transaction around this call may yet be rolled back.
     transaction.on_commit(lambda: _registered.add(key.public))
 
 
-def known() -> list[PublicKey]:
-    """Every key that verifies, the current one first, then from the newest to the oldest.
+def trusted() -> list[PublicKey]:
+    """Return every key that verifies, the current one first, then the newest of the table.
 
     One query every five seconds.
     """
     from receipts.models import ReceiptKey
 
     global _listed
-    if (keys := remembered()) is not None:
+    if (keys := cached_trusted()) is not None:
         return keys
     _listed = (time.monotonic(), tuple(row.key for row in ReceiptKey.objects.all()))
-    return _joined()
+    return _trusted()
 
 
-def remembered() -> list[PublicKey] | None:
-    """The same without a query; None when one is due."""
-    return _joined() if time.monotonic() - _listed[0] < _LISTED_SECONDS else None
+def cached_trusted() -> list[PublicKey] | None:
+    """Return the same without a query; None if one is due."""
+    return _trusted() if time.monotonic() - _listed[0] < _CACHE_SECONDS else None
 
 
-def _joined() -> list[PublicKey]:
-    found = configured()
-    current = (found.current,) if found.current else ()
-    return list(dict.fromkeys((*current, *_listed[1], *found.retired)))
+def _trusted() -> list[PublicKey]:
+    keys = configured()
+    current = (keys.current,) if keys.current else ()
+    return list(dict.fromkeys((*current, *_listed[1], *keys.retired)))
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Forget what was read from the table, for tests that empty it."""
     global _listed
     _listed = (float("-inf"), ())

@@ -9,29 +9,31 @@ from decimal import Decimal
 
 from conversations.calls import FinishedCall, IssueReceipt
 from core.scoping import Caller
-from receipts import issuing, keyring, pricing, storing
-from receipts.canonical import LARGEST_INTEGER
+from receipts import calculations, server_keys, services
+from receipts.documents import MAX_INTEGER
+from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
+from registry_proxy.prices import Tokens
 
 
 def issuer() -> IssueReceipt | None:
-    """Return what issues receipts of logged calls; None without a signing key."""
-    return issue if keyring.configured().signing else None
+    """Return the function that issues receipts of logged calls; None without a signing key."""
+    return issue if server_keys.configured().signing else None
 
 
 def issue(call: FinishedCall, caller: Caller) -> dict | None:
-    """The stored flat receipt of the call, which thereby counts as certified.
+    """Store and return a flat receipt of the call, which thereby counts as certified.
 
-    None for numbers that no receipt can state: the call is worth more than its
-    receipt.
+    Return None for numbers that no receipt can state: the call is worth more
+    than its receipt.
     """
     input_cost, output_cost, total = _costs(call)
-    if max(total, call.input_tokens + call.output_tokens) > LARGEST_INTEGER:
+    if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
         return None
-    key = keyring.signing_key()
-    document = issuing.flat(
+    key = server_keys.signing_key()
+    document = flat_document(
         {
-            "timestamp": issuing.time_text(call.at),
+            "timestamp": format_time(call.at),
             "alias": call.alias or "default",
             "profile": call.profile,
             "lock_digest": call.lock_digest,
@@ -45,9 +47,9 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
             "total_cost": float(total),
         }
     )
-    signed = issuing.sign(document, key)
-    row = storing.row_of(signed, document, key.id, caller)
-    storing.insert(row)
+    signed = sign(document, key)
+    row = services.row_of(signed, document, key.id, caller)
+    services.insert(row)
     ReceiptLog.objects.create(
         project_id=caller.project_id,
         receipt=row,
@@ -61,11 +63,12 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
 
 
 def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
-    """The prompt's part, the completion's part, and the whole; zero when nothing is known."""
+    """Return the input's part, the output's part and the whole; zero if nothing is known."""
     total = call.cost or Decimal(0)
     if call.input_cost is not None and call.output_cost is not None:
         return call.input_cost, call.output_cost, total
-    part = pricing.prompt_part(
-        total, call.provider, call.model, call.input_tokens, call.output_tokens, call.cached_tokens
+    tokens = Tokens(
+        call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
     )
+    part = calculations.input_cost(total, call.provider, call.model, tokens)
     return part, total - part, total

@@ -2,16 +2,16 @@
 
 import pytest
 
-from receipts.reading import Unreadable, read
+from receipts.documents import AmbiguousJSON, parse
 
 
 def test_values_are_read_as_they_stand():
     text = '{"a":[1,-0,2.5,1e-7,"\\u20ac\\ud83d\\ude00"],"b":{"c":null,"d":true}}'
-    assert read(text.encode()) == {
+    assert parse(text.encode()) == {
         "a": [1, 0, 2.5, 1e-7, "€😀"],
         "b": {"c": None, "d": True},
     }
-    assert read(b"9007199254740991") == 2**53 - 1
+    assert parse(b"9007199254740991") == 2**53 - 1
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_values_are_read_as_they_stand():
     ids=lambda value: repr(value[:30]),
 )
 def test_texts_with_more_than_one_meaning_are_refused(text, reason):
-    with pytest.raises(Unreadable, match=reason):
-        read(text)
+    with pytest.raises(AmbiguousJSON, match=reason):
+        parse(text)

@@ -1,0 +1,86 @@
+"""Amounts by the registry's prices, and the text that shows how one came about.
+
+    input 1000 * 0.15 + output 300 * 0.6 = 330 per 1000000 = 0.00033 USD;
+    openai:gpt-4o-mini in registry 2026.08.18 sha256:9f86…
+
+Counts of tokens times US dollars per million tokens; the registry is named by
+its snapshot and the digest of its content, so that anybody can recompute it.
+Source: docs/receipt-format.md, "The calculation".
+"""
+
+from decimal import Context, Decimal
+from functools import lru_cache
+
+from core.media import plain
+from registry_proxy import pricing
+from registry_proxy.models import Snapshot
+from registry_proxy.prices import Quote, Tokens
+
+_EXACT = Context(prec=80)
+_PLACES = Decimal(1).scaleb(-12)
+_STATED = "stated by the caller"
+
+
+def load_prices() -> None:
+    """Load the registry's prices into memory, which may take network time."""
+    pricing.load()
+
+
+def complete_cost(cost: dict, call: dict) -> dict:
+    """Return `cost` with both members, a missing amount by the registry's prices.
+
+    `call` has model, provider and tokens. Without a price the amount is "0", and
+    the calculation says so.
+    """
+    model, provider = call["model"], call.get("provider") or ""
+    name = f"{provider}:{model}" if provider and ":" not in model else model
+    counts = call["tokens"]
+    tokens = Tokens(counts["input"], counts["output"], counts.get("cached_input") or 0)
+    priced = pricing.price(provider, model, tokens)
+    calculation = None
+    if priced:
+        calculation = _calculation(priced.quote, name, _registry_name(priced.snapshot_id))
+    if "amount" in cost:
+        by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
+        return {**cost, "calculation": by_registry}
+    return {
+        "amount": plain(priced.cost) if priced else "0",
+        "calculation": calculation or f"unpriced: the registry has no price for {name}",
+    }
+
+
+def _calculation(quote: Quote, model: str, registry: str) -> str:
+    terms = " + ".join(
+        f"{term.token_class} {term.tokens} * {plain(term.dollars_per_million)}"
+        for term in quote.terms
+    )
+    millionths = Decimal(0)
+    for term in quote.terms:
+        millionths = _EXACT.fma(term.dollars_per_million, term.tokens, millionths)
+    rounded = "" if _EXACT.scaleb(millionths, -6) == quote.total else " rounded to 12 places"
+    return (
+        f"{terms or 'no tokens'} = {plain(millionths)} per 1000000 "
+        f"= {plain(quote.total)} USD{rounded}; {model} in registry {registry}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _registry_name(snapshot_id: int) -> str:
+    """Return a snapshot's own name and the digest of its content: `2026.08.18 sha256:9f86…`."""
+    snapshot = Snapshot.objects.get(pk=snapshot_id)
+    return f"{snapshot.name} sha256:{snapshot.digest}"
+
+
+def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Decimal:
+    """Return the part of a call's cost that its input made, in proportion of the prices.
+
+    The ledger has one cost per call. Without a price all of it is the output's,
+    as the older server split it.
+    """
+    priced = pricing.price(provider, model, tokens)
+    if priced is None or not priced.cost:
+        return Decimal(0)
+    output = sum(
+        term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")
+    )
+    return (cost * (1 - output / priced.cost)).quantize(_PLACES)

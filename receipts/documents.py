@@ -1,0 +1,195 @@
+"""The JSON text of a receipt, written and read, and the two forms it comes in.
+
+    nested   `id`, `tokens` {input, output, cached_input}, `cost` {amount, calculation}, `key_id`
+    flat     `receipt_id`, `prompt_tokens`, … , `total_cost`; batch receipts add a summary
+
+This module and `keys`, `signing` and `verification` import no Django, so that
+`llmring-verify` runs without it.
+Sources: RFC 8785 (JSON Canonicalization Scheme, JCS); docs/receipt-format.md.
+"""
+
+import json
+import math
+
+import orjson
+import rfc8785
+
+# Integers up to here are the same number to every reader (RFC 8785, section 3.2.2.3).
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 64  # levels of nesting
+# In this range orjson and ECMAScript write the same digits for a fraction, without exponent.
+_MIN_PLAIN_FRACTION, _MAX_PLAIN_FRACTION = 1e-5, 1e15
+
+NESTED, FLAT = "nested", "flat"
+# The members that the older server signed of a flat receipt.
+BASE_MEMBERS = frozenset(
+    {
+        "receipt_id",
+        "timestamp",
+        "alias",
+        "profile",
+        "lock_digest",
+        "provider",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "input_cost",
+        "output_cost",
+        "total_cost",
+    }
+)
+BATCH_MEMBERS = frozenset({"receipt_type", "batch_summary", "description", "tags"})
+_SHARED_MEMBERS = {"timestamp", "alias", "profile", "lock_digest", "provider", "model"}
+_FLAT_ONLY_MEMBERS = (BASE_MEMBERS | BATCH_MEMBERS) - _SHARED_MEMBERS
+# Plain usage details, which become a nested receipt.
+_USAGE_MEMBERS = {"input_tokens", "output_tokens", "tokens", "cost", "id"}
+
+
+class NotCanonical(ValueError):
+    """The value has no canonical form; the message says why."""
+
+
+class AmbiguousJSON(ValueError):
+    """The text is not JSON, or readers may take it for different values; the message says why."""
+
+
+def form_of(document: dict) -> str:
+    """Return NESTED or FLAT; a document with members of neither form counts as flat."""
+    if (
+        "id" in document
+        and isinstance(document.get("tokens"), dict)
+        and isinstance(document.get("cost"), dict)
+    ):
+        return NESTED
+    if document.keys() & _FLAT_ONLY_MEMBERS:
+        return FLAT
+    return NESTED if document.keys() & _USAGE_MEMBERS else FLAT
+
+
+def id_of(document: dict) -> object:
+    """Return the receipt's id as the document has it; None if it has none."""
+    return document.get("id" if form_of(document) == NESTED else "receipt_id")
+
+
+def unsigned(document: dict) -> dict:
+    """Return the document without its signature."""
+    return {name: value for name, value in document.items() if name != "signature"}
+
+
+def canonical(value: object) -> bytes:
+    """Return the RFC 8785 text of a JSON value, in UTF-8.
+
+    orjson writes it, nine times faster, wherever its text is known to be the
+    same: ASCII names, integers, fractions between 1e-5 and 1e15. The library
+    `rfc8785` writes everything else.
+    Raises NotCanonical for values that JCS cannot carry: NaN and infinities,
+    integers beyond 2^53-1, lone surrogates, Decimal and other Python types; and
+    for values nested deeper than 64 levels.
+    """
+    differences: list[str] = []
+    plain = _for_orjson(value, MAX_DEPTH, differences)
+    try:
+        if differences:
+            return rfc8785.dumps(value)
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    except (rfc8785.CanonicalizationError, TypeError, UnicodeError) as error:
+        raise NotCanonical(str(error)) from None
+
+
+def _for_orjson(value: object, levels: int, differences: list[str]) -> object:
+    """Return the value with 1.0 and -0.0 as 1 and 0.
+
+    Where orjson may write it differently from RFC 8785, `differences` gets the reason.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if -MAX_INTEGER <= value <= MAX_INTEGER:
+            return value
+        raise NotCanonical("an integer is beyond 2^53-1")
+    if kind is float:
+        return _number_for_orjson(value, differences)
+    if kind is not dict and kind is not list:
+        raise NotCanonical(f"{kind.__name__} is not a JSON type")
+    if not levels:
+        raise NotCanonical(f"nested deeper than {MAX_DEPTH} levels")
+    if kind is list:
+        return [_for_orjson(item, levels - 1, differences) for item in value]
+    for name in value:
+        if type(name) is not str:
+            raise NotCanonical("a member name is not a string")
+        if not name.isascii():
+            differences.append("orjson orders names by UTF-8, JCS by UTF-16")
+    return {name: _for_orjson(inner, levels - 1, differences) for name, inner in value.items()}
+
+
+def _number_for_orjson(value: float, differences: list[str]) -> float | int:
+    if not math.isfinite(value):
+        raise NotCanonical("NaN and infinity are not JSON numbers")
+    if value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER:
+        return int(value)
+    if not _MIN_PLAIN_FRACTION <= abs(value) < _MAX_PLAIN_FRACTION:
+        differences.append("exponents are written differently")
+    return value
+
+
+def parse(text: bytes) -> object:
+    """Return the value of a JSON text in UTF-8.
+
+    A signature covers a value. Two readers that take one text for different
+    values (the first or the last of two equal names, digits beyond a double's)
+    would disagree on what was signed, so such texts are refused.
+    Raises AmbiguousJSON for malformed JSON, duplicate members, numbers that are
+    not finite or beyond 2^53-1, lone surrogates, and nesting beyond Python's stack.
+    """
+    try:
+        value = _decoder.decode(text.decode())
+        if b"\\u" in text:  # only an escape can make a lone surrogate
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeDecodeError:
+        raise AmbiguousJSON("The text is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise AmbiguousJSON("A string has a lone surrogate") from None
+    except json.JSONDecodeError as error:
+        raise AmbiguousJSON(f"{error.msg} at position {error.pos}") from None
+    except RecursionError:
+        raise AmbiguousJSON("JSON is nested too deeply") from None
+
+
+def _object(members: list[tuple[str, object]]) -> dict:
+    value = dict(members)
+    if len(value) != len(members):
+        names = [name for name, _ in members]
+        duplicate = next(name for name in value if names.count(name) > 1)
+        raise AmbiguousJSON(f'The member "{duplicate[:50]}" occurs twice')
+    return value
+
+
+def _integer(digits: str) -> int:
+    # Converting very long digits takes quadratic time; none of them would be in range.
+    if len(digits) > 17 or abs(number := int(digits)) > MAX_INTEGER:
+        raise AmbiguousJSON("A number is beyond 2^53-1")
+    return number
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits)
+    # JCS writes larger doubles as integers that `_integer` refuses.
+    if abs(number) > MAX_INTEGER:
+        raise AmbiguousJSON("A number is beyond 2^53-1")
+    return number
+
+
+def _constant(name: str):
+    raise AmbiguousJSON(f"{name} is not a JSON number")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=_integer,
+    parse_float=_fraction,
+    parse_constant=_constant,
+)
