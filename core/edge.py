@@ -6,6 +6,7 @@ DRF view calls the same function. The edge knows no rule: who may call is asked 
 in the views, and Django's own middleware writes the headers.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import Any
-from urllib.parse import unquote
 
 from django.conf import settings
 from django.db import connection
@@ -281,3 +281,23 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
         await _stream(reply.chunks, request, send)
     else:
         await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _stream(chunks: AsyncIterator[bytes], request: Request, send: Send) -> None:
+    """Send the chunks until they or the client have gone."""
+
+    async def send_all() -> None:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    sending = asyncio.ensure_future(send_all())
+    gone = asyncio.ensure_future(request.disconnected())
+    try:
+        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()  # an error after the first byte can only break the connection
+    finally:
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)

@@ -1,7 +1,6 @@
-"""The WSGI application that granian (or any WSGI server) runs."""
+"""The WSGI application, for servers that speak no ASGI. It serves everything but streams to come."""
 
 from core import memory
-from llmring_site import parent_watchdog as lifeline
 from llmring_site import startup
 
 memory.return_what_is_freed()
@@ -11,12 +10,15 @@ import django  # noqa: E402
 
 django.setup(set_prefix=False)
 
-from accounts.keyring import listener  # noqa: E402
-from core.fast_lane import EdgeHandler  # noqa: E402
-from llmring_site import edge_routes  # noqa: E402
-from registry_proxy.current_registry import follower  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 
-application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
-lifeline.watch()
-listener.start()
-follower.start()
+from llmring_site import background  # noqa: E402
+
+
+class _Handler(WSGIHandler):
+    def __call__(self, environ, start_response):
+        background.start()  # in the process that serves: it may have been forked after this import
+        return super().__call__(environ, start_response)
+
+
+application = _Handler()

@@ -107,11 +107,10 @@ def keep_current(*, now: datetime) -> None:
         current.follow()
 
 
-class RegistryFollower(threading.Thread):
+class RegistryFollower(ProcessThread):
     """Keeps the snapshot of this process current for as long as the process lives."""
 
-    def __init__(self) -> None:
-        super().__init__(name="registry-follower", daemon=True)
+    name = "registry-follower"
 
     def run(self) -> None:
         while True:
