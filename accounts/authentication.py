@@ -1,76 +1,52 @@
-"""Who calls: the key in a header becomes a Caller (docs/http-contract.md, section "Keys")."""
+"""DRF's side of accounts/admission.py: who calls becomes `request.auth`, a Caller."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from uuid import UUID
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import keyring, keys
-from core.errors import DomainError
+from accounts import admission
+from accounts.admission import Action
+from core import bridge, edge
 from core.scoping import Caller
-
-MISSING = "Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)"
-
-
-class UnusableKey(DomainError):
-    """The key cannot be one: too long, or with whitespace inside."""
-
-    code = "unusable_key"
-
-
-def presented_key(header: Callable[[str], str | None]) -> tuple[str, str]:
-    """The key a request carries and the header it came in; ("", "") without one.
-
-    `header` reads a header by its WSGI name. `X-API-Key` wins over
-    `X-Project-Key`, and both over `Authorization: Bearer`; an empty one is absent.
-    """
-    for name, shown in (("HTTP_X_API_KEY", "X-API-Key"), ("HTTP_X_PROJECT_KEY", "X-Project-Key")):
-        if key := (header(name) or "").strip():
-            return key, shown
-    scheme, _, token = (header("HTTP_AUTHORIZATION") or "").strip().partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip(), "Authorization"
-    return "", ""
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.auth` becomes the Caller that the key opens; there is no user."""
+    """`request.auth` becomes the Caller that the key names; there is no user."""
 
     def authenticate(self, request) -> tuple[None, Caller] | None:
-        key, header = presented_key(request.META.get)
-        if not key:
-            return None
-        try:
-            keys.check_form(key)
-            return None, keyring.authenticate_key(key, writing=request.method not in SAFE_METHODS)
-        except keys.MalformedKey as error:
-            raise UnusableKey(f"{header} {error.reason}") from None
-        except keyring.KeyRefused:
-            raise AuthenticationFailed("Invalid API key") from None
+        caller = admission.authenticate(request.headers)
+        return None if caller is None else (None, caller)
 
     def authenticate_header(self, request) -> str:
         # Without one, DRF would answer 403 instead of 401.
         return "ApiKey"
 
 
+class ProjectSessionAuthentication(SessionAuthentication):
+    """A person who is logged in, in the project that `X-Project-ID` names."""
+
+    def authenticate(self, request):
+        try:
+            project_id = UUID(request.headers.get("X-Project-ID", ""))
+        except ValueError:
+            return None
+        session = super().authenticate(request)  # checks the CSRF token
+        if session is None:
+            return None
+        caller = admission.authenticate_user(session[0], project_id)
+        return None if caller is None else (session[0], caller)
+
+
 class HasApiKey(BasePermission):
-    """`True` if the request carries a key that opens a project; raises 401 otherwise."""
+    """`True` if the caller may do what the method says; raises admission's errors otherwise."""
 
     def has_permission(self, request, view) -> bool:
-        if isinstance(request.auth, Caller):
-            return True
-        raise NotAuthenticated(MISSING)
-
-
-def cached_caller(environ: dict) -> Caller | None:
-    """The caller of a request whose key this process knows to be good, without any query.
-
-    None says nothing about the key: the ordinary way has to look.
-    """
-    key, _ = presented_key(environ.get)
-    return keyring.remembered(keys.digest(key)) if key else None
+        action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
+        request.auth = admission.admit(request.auth, action)
+        return True
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -86,3 +62,38 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 
     def get_security_requirement(self, auto_schema):
         return [{name: []} for name in self.name]  # any one of them
+
+
+class ProjectSessionScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ProjectSessionAuthentication"
+    name = "Session"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+def presents_key(headers: Mapping[str, str]) -> bool:
+    """Return whether the edge can admit a request; without a key there may be a session."""
+    return admission.presented_key(headers) != ("", "")
+
+
+async def admit_request(request: edge.Request) -> Caller:
+    """Return the caller of a request to the edge that presents a key.
+
+    Raises what `admission.authenticate` and `admission.admit` do.
+    """
+    action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
+    if caller := admission.cached_caller(request.headers):
+        return admission.admit(caller, action)
+
+    def look_up() -> Caller:
+        return admission.admit(admission.authenticate(request.headers), action)
+
+    return await bridge.in_thread(edge.with_connection, look_up)
+
+
+def cached_caller(environ: dict) -> Caller | None:
+    """Return the caller of a WSGI request if it is known without a query."""
+    names = ("X-API-Key", "X-Project-Key", "Authorization")
+    headers = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}", "") for name in names}
+    return admission.cached_caller(headers)

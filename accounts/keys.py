@@ -5,7 +5,7 @@ import re
 import secrets
 
 PREFIX = "llmr_pk_"
-LONGEST = 255
+MAX_LENGTH = 255
 _WHITESPACE = re.compile(r"\s")
 
 
@@ -35,7 +35,7 @@ def check_form(key: str) -> None:
 
     Source: docs/http-contract.md, section "Keys".
     """
-    if len(key) > LONGEST:
+    if len(key) > MAX_LENGTH:
         raise MalformedKey("too long")
     if _WHITESPACE.search(key):
         raise MalformedKey("must not contain whitespace")

@@ -169,16 +169,23 @@ class Route:
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path.rstrip("/")) + "/?")
 
 
-Authenticate = Callable[[Request], Awaitable[object]]
-
-
 class Edge:
-    """Serves `routes`; hands every other request to `fallback`."""
+    """Serves `routes`; hands every other request to `fallback`.
+
+    `admit` returns the caller of a request, or raises; a request for which `can_admit` is
+    false is left to the fallback, which knows other ways in.
+    """
 
     def __init__(
-        self, routes: Iterable[Route], *, authenticate: Authenticate, fallback: Application
+        self,
+        routes: Iterable[Route],
+        *,
+        can_admit: Callable[[Headers], bool],
+        admit: Callable[[Request], Awaitable[object]],
+        fallback: Application,
     ) -> None:
-        self._authenticate = authenticate
+        self._can_admit = can_admit
+        self._admit = admit
         self._fallback = fallback
         self._fixed: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[str, re.Pattern, Route]] = []
@@ -196,6 +203,9 @@ class Edge:
             return
         route, parameters = found
         request = Request(scope, receive, parameters)
+        if not (route.public or self._can_admit(request.headers)):
+            await self._fallback(scope, receive, send)
+            return
         started = time.perf_counter()
         with bound_contextvars(request_id=request.id):
             try:
@@ -229,7 +239,7 @@ class Edge:
     async def _call(self, route: Route, request: Request) -> Any:
         arguments = [*request.parameters.values()]
         if not route.public:
-            arguments.insert(0, await self._authenticate(request))
+            arguments.insert(0, await self._admit(request))
         inputs = {}
         if route.query is not None:
             inputs["query"] = schemas.parse_query(route.query, request.query_string)
@@ -239,10 +249,10 @@ class Edge:
             inputs["request"] = request
         if iscoroutinefunction(route.endpoint):
             return await route.endpoint(*arguments, **inputs)
-        return await bridge.in_thread(_with_connection, route.endpoint, *arguments, **inputs)
+        return await bridge.in_thread(with_connection, route.endpoint, *arguments, **inputs)
 
 
-def _with_connection(endpoint: Callable, *arguments, **inputs) -> Any:
+def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:
     """Call a sync endpoint; give Django's connection back afterwards, as its requests do."""
     try:
         return endpoint(*arguments, **inputs)

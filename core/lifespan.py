@@ -47,5 +47,6 @@ class Lifespan:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self._stop()
+                bridge.release()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

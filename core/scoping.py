@@ -11,11 +11,15 @@ from django.db import models
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request: the project it is for, and the key or the person behind it."""
+    """Who makes a request: the project it is for, and the key or the person behind it.
+
+    `permissions` are names of accounts.admission.Action; None stands for all of them.
+    """
 
     project_id: UUID
     api_key_id: UUID | None = None
     user_id: UUID | None = None
+    permissions: frozenset[str] | None = None
 
     def columns(self) -> dict[str, UUID | None]:
         """Return the column values that are stamped on new rows."""

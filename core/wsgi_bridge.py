@@ -34,7 +34,9 @@ class WSGIBridge:
 
         def handle() -> tuple[dict, bytes | None]:
             start: dict[str, Any] = {"type": "http.response.start"}
-            response = self._handler(environ, lambda status, headers: _start(start, status, headers))
+            response = self._handler(
+                environ, lambda status, headers: _start(start, status, headers)
+            )
             if getattr(response, "streaming", True):
                 _stream(response, start, receive, send, loop)
                 return start, None

@@ -1,6 +1,6 @@
 """What runs beside the requests in each process that serves them."""
 
-from accounts.keyring import listener
+from accounts.key_cache import listener
 from registry_proxy.current_registry import follower
 
 

@@ -4,11 +4,10 @@ import errno
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 from llmring_site import parent_watchdog, startup
 
@@ -50,7 +49,9 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError):
-        raise startup.NotStarted(f"--host must be an address of this machine, got {host!r}") from None
+        raise startup.NotStarted(
+            f"--host must be an address of this machine, got {host!r}"
+        ) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
@@ -116,19 +117,19 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     return Supervisor(lambda: serve(sockets), count=workers).run()
 
 
-def serve_reloading(bind_sockets: Callable[[], list[socket.socket]]) -> None:
+def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
     """Serve in a child process that is started anew when a source file changes."""
     from django.utils import autoreload
 
     def run() -> None:
         parent_watchdog.watch(os.getppid())
         try:
-            sockets = bind_sockets()
-            startup.start()
+            startup.make_ready()
             listen(sockets)
-            serve(sockets)
         except startup.OPERATOR_ERRORS as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
-            os._exit(1)
+            os._exit(1)  # the reloader's loop runs in another thread
+        serve(sockets)
 
     autoreload.run_with_reloader(run)
+    sys.exit()

@@ -182,7 +182,10 @@ ENCRYPTION_KEYS = env.keys("LLMRING_ENCRYPTION_KEY")
 # --- API ------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.ProjectSessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
     "DEFAULT_PARSER_CLASSES": ["core.media.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],

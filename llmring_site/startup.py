@@ -1,5 +1,6 @@
 """What happens before a process of ours does its work: database, migrations, first accounts."""
 
+import io
 import os
 import secrets
 import sys
@@ -23,12 +24,16 @@ class NotStarted(RuntimeError):
     """The server cannot start; the text says why."""
 
 
+# What the operator can fix: shown as one line, without a traceback.
+OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, NotStarted)
+
+
 @contextmanager
 def exit_on_config_error() -> Iterator[None]:
     """Ends the program with one line, not a traceback, for what its operator can mend."""
     try:
         yield
-    except (ImproperlyConfigured, EmbeddedDatabaseError, NotStarted) as error:
+    except OPERATOR_ERRORS as error:
         sys.exit(f"error: {error}")
 
 
@@ -41,6 +46,16 @@ def use_database() -> None:
     """Make django.conf.settings ours, and run the embedded PostgreSQL if it is in use."""
     use_settings()
     embedded.ensure_running()
+
+
+def make_ready() -> None:
+    """Set Django up, check the settings and prepare the database. Raises what `prepare` does."""
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("check", fail_level="ERROR", stdout=io.StringIO())  # silent when all is well
+    prepare()
 
 
 def prepare() -> None:

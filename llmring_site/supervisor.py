@@ -54,7 +54,7 @@ class Supervisor:
             if (pid := os.fork()) == 0:
                 self._run_worker(parent)
             self._workers[pid] = time.monotonic()
-            logger.info("worker %d started", pid)
+            logger.info("worker %d of %d started", len(self._workers), self._count)
 
     def _run_worker(self, parent: int) -> None:
         """Never returns."""

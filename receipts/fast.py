@@ -11,8 +11,8 @@ import msgspec
 
 from accounts.authentication import cached_caller
 from core import media
-from core.fast_lane import Answer, body_of
 from core.errors import InvalidInput
+from core.fast_lane import Answer, body_of
 from receipts import drafts, server_keys, verification
 from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, form_of, parse
 

@@ -18,6 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.errors import DATABASE_AWAY, DomainError
+from core.process_thread import ProcessThread
 from registry_proxy import refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import RETRY_SECONDS, Refresh, Snapshot

@@ -3,7 +3,8 @@
 Source: docs/http-contract.md, section "Cost".
 """
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Tokens:
     image_output: int = 0
 
     def __post_init__(self) -> None:
-        if min(astuple(self)) < 0:
+        if min(_counts(self)) < 0:
             raise ValueError("token counts are never negative")
 
     @property
@@ -49,3 +50,4 @@ class Tokens:
 
 
 TOKEN_CLASSES = tuple(field.name for field in fields(Tokens))
+_counts = attrgetter(*TOKEN_CLASSES)

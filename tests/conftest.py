@@ -4,13 +4,41 @@
 speak to the same handler as the production server, fast lane included.
 """
 
+import os
+from hashlib import sha256
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 
 
 def pytest_configure(config):
     from llmring_site import startup
 
     startup.use_database()
+    _trade_durability_for_speed()
+
+
+def _trade_durability_for_speed():
+    """Tests of durability start servers of their own; what is lost here is made anew."""
+    from core.database import raw_connection
+
+    with raw_connection.connect() as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb():
+    """Use the last run's database again, as long as no migration has changed."""
+    migrations = sorted(Path(settings.BASE_DIR).glob("*/migrations/*.py"))
+    digest = sha256(b"".join(path.read_bytes() for path in migrations)).hexdigest()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    record = settings.DATA_DIR / f"tested-migrations-{worker}"
+    is_known = record.exists() and record.read_text() == digest
+    record.write_text(digest)
+    return is_known
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +49,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 @pytest.fixture(scope="session")
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
-    from accounts.keyring import listener
+    from accounts.key_cache import listener
     from conversations import store
     from core import bridge
     from usage.ledger import writer

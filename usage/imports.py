@@ -18,7 +18,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.dateparse import parse_datetime
 
-from accounts import keyring, keys
+from accounts import admission, keys
+from accounts.admission import Action
 from accounts.models import ApiKey
 from core import ids
 from core.errors import InvalidInput
@@ -159,10 +160,10 @@ def _authenticate(key: str) -> Caller:
         return Caller(project_id=row.project_id, api_key_id=row.id)
     try:
         keys.check_form(key)
-        return keyring.authenticate_key(key, writing=True)
+        return admission.admit(admission.authenticate_key(key), Action.WRITE)
     except keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
-    except keyring.KeyRefused:
+    except admission.InvalidKey:
         raise BadRow("api_key_id is no key of this server; name a project with --project") from None
 
 

@@ -2,7 +2,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Any change of a key, by whatever program, reaches every worker (accounts/keyring.py)."""
+    """Any change of a key, by whatever program, reaches every worker (accounts/key_cache.py)."""
 
     dependencies = [("accounts", "0001_schema")]
     operations = [

@@ -1,11 +1,11 @@
-"""A revoked key is refused by every process at once, remembered or not."""
+"""A revoked key is refused by every process at once, cached or not."""
 
 import time
 
 import psycopg
 from django.db import connection
 
-from accounts import keyring, keys
+from accounts import key_cache, keys
 from tests.client import ApiClient
 
 ROUTE = "/api/v1/logs"
@@ -20,9 +20,9 @@ def refused_within(client, seconds: float) -> bool:
     return False
 
 
-def test_remembered_key_is_refused_after_its_revocation(api, project):
+def test_cached_key_is_refused_after_its_revocation(api, project):
     api.send("POST", "/api/v1/log", CALL)
-    assert keyring.remembered(keys.digest(api.key))
+    assert key_cache.get(keys.digest(api.key))
     project.api_keys.all().revoke()
     assert refused_within(api, 1)
     api.send("POST", "/api/v1/log", CALL, expect=401)
@@ -35,10 +35,10 @@ def test_change_made_by_another_program_is_noticed_too(api):
     assert refused_within(api, 1)
 
 
-def test_nothing_is_remembered_while_the_listener_is_cut_off(api, project, monkeypatch):
+def test_nothing_is_cached_while_the_listener_is_cut_off(api, project, monkeypatch):
     api.send("POST", "/api/v1/log", CALL)
-    monkeypatch.setattr(keyring.KeyListener, "vouches", False)
-    assert keyring.remembered(keys.digest(api.key)) is None
+    monkeypatch.setattr(key_cache.KeyListener, "is_healthy", False)
+    assert key_cache.get(keys.digest(api.key)) is None
     api.send("POST", "/api/v1/log", CALL)  # every request looks its key up
     project.api_keys.all().revoke()
     api.send("POST", "/api/v1/log", CALL, expect=401)
@@ -50,8 +50,8 @@ def test_listener_reconnects_after_its_connection_was_killed(api):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query = 'SELECT 1' AND pid <> pg_backend_pid()"
         )
-        keyring.listener.listening.clear()
-    assert keyring.listener.listening.wait(5)
+        key_cache.listener.listening.clear()
+    assert key_cache.listener.listening.wait(5)
     api.send("POST", "/api/v1/log", CALL)
     assert ApiClient(api.key).get(ROUTE).status_code == 200
 

@@ -49,7 +49,7 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
 
 def test_workers_told_to_stop_while_they_start_do(data_dir):
     server = Server(data_dir, LLMRING_WORKERS="3")
-    server.until("Spawning worker-3")
+    server.until("worker 3 of 3 started")
     assert server.stop(seconds=25) == 0  # those that never hear of it are killed after 30
 
 

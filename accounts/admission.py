@@ -1,0 +1,196 @@
+"""Who makes a request, and what they may do. No rule about access stands elsewhere.
+
+    caller = admission.authenticate(headers)
+    caller = admission.admit(caller, Action.WRITE)
+
+DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these two.
+Source: docs/http-contract.md, section "Keys".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts import key_cache, keys
+from accounts.models import ApiKey, Membership, Project, Role, User
+from core.errors import DomainError
+from core.scoping import Caller
+
+NO_PROJECT = UUID(int=0)  # owns no row
+_CHALLENGE = {"WWW-Authenticate": "ApiKey"}
+
+
+class Action(StrEnum):
+    """What a request does with the project's rows."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+PERMISSIONS = {
+    Role.OWNER: frozenset(Action),
+    Role.ADMIN: frozenset(Action),
+    Role.MEMBER: frozenset(Action),
+    Role.VIEWER: frozenset({Action.READ}),
+}
+
+
+class Unauthenticated(DomainError):
+    """The request carries nothing that says who makes it."""
+
+    status_code = 401
+    code = "not_authenticated"
+    headers = _CHALLENGE
+
+    def __init__(self) -> None:
+        super().__init__("Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)")
+
+
+class InvalidKey(DomainError):
+    """The key is unknown (in strict mode), revoked or expired."""
+
+    status_code = 401
+    code = "invalid_key"
+    headers = _CHALLENGE
+
+    def __init__(self) -> None:
+        super().__init__("Invalid API key")
+
+
+class UnusableKey(DomainError):
+    """The text cannot be a key: too long, or with whitespace inside."""
+
+    code = "unusable_key"
+
+
+class NotPermitted(DomainError):
+    """The caller is known, and may not do this."""
+
+    status_code = 403
+    code = "not_permitted"
+
+    def __init__(self, action: Action) -> None:
+        super().__init__(f"Permission to {action} this project's data is missing")
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenKey(Caller):
+    """The caller of a key never seen before, which opens a project at its first write."""
+
+    digest: bytes = b""
+
+
+def authenticate(headers: Mapping[str, str]) -> Caller | None:
+    """Return the caller that the request's key names; None without a key.
+
+    Raises UnusableKey, InvalidKey. One query, unless the key is in the cache.
+    """
+    key, header = presented_key(headers)
+    if not key:
+        return None
+    try:
+        keys.check_form(key)
+    except keys.MalformedKey as error:
+        raise UnusableKey(f"{header} {error.reason}") from None
+    return authenticate_key(key)
+
+
+def authenticate_key(key: str) -> Caller:
+    """Return the caller of a well-formed key. Raises InvalidKey."""
+    digest = keys.digest(key)
+    if caller := key_cache.get(digest):
+        return caller
+    generation = key_cache.listener.generation
+    row = _look_up(digest)
+    if row is None:
+        if settings.API_KEY_VALIDATION_MODE == "strict":
+            raise InvalidKey
+        return UnseenKey(project_id=NO_PROJECT, digest=digest)
+    key_cache.put(digest, *row, generation=generation)
+    return row[0]
+
+
+def authenticate_user(user: User, project_id: UUID) -> Caller | None:
+    """Return the caller that a person is in a project; None for one they are no member of.
+
+    Staff with superuser rights are members of every project.
+    """
+    if user.is_superuser:
+        exists = Project.objects.filter(id=project_id).exists()
+        return Caller(project_id=project_id, user_id=user.id) if exists else None
+    membership = Membership.objects.filter(user=user, project=project_id).first()
+    if membership is None:
+        return None
+    permissions = PERMISSIONS[Role(membership.role)]
+    return Caller(project_id=project_id, user_id=user.id, permissions=permissions)
+
+
+def cached_caller(headers: Mapping[str, str]) -> Caller | None:
+    """Return the caller if it is known without a query; None says nothing about the key."""
+    key, _ = presented_key(headers)
+    return key_cache.get(keys.digest(key)) if key else None
+
+
+def admit(caller: Caller | None, action: Action) -> Caller:
+    """Return the caller, who may do this from now on.
+
+    A key never seen before opens its project here, at its first write.
+    Raises Unauthenticated, NotPermitted, InvalidKey.
+    """
+    if caller is None:
+        raise Unauthenticated
+    if caller.permissions is not None and action not in caller.permissions:
+        raise NotPermitted(action)
+    if action is Action.WRITE and isinstance(caller, UnseenKey):
+        return _open_project(caller.digest)
+    return caller
+
+
+def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
+    """Return the key that a request carries, and the header it came in; ("", "") without one.
+
+    `X-API-Key` wins over `X-Project-Key`, and both over `Authorization: Bearer`; an
+    empty one is absent.
+    """
+    for name in ("X-API-Key", "X-Project-Key"):
+        if key := (headers.get(name) or "").strip():
+            return key, name
+    scheme, _, token = (headers.get("Authorization") or "").strip().partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip(), "Authorization"
+    return "", ""
+
+
+def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
+    """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
+    row = (
+        ApiKey.objects.filter(digest=digest)
+        .values_list("id", "project_id", "expires_at", "revoked_at")
+        .first()
+    )
+    if row is None:
+        return None
+    id, project_id, expires_at, revoked_at = row
+    if revoked_at or (expires_at and expires_at <= timezone.now()):
+        raise InvalidKey
+    return Caller(project_id=project_id, api_key_id=id), expires_at
+
+
+def _open_project(digest: bytes) -> Caller:
+    with transaction.atomic():
+        # Two first requests may race: the lock makes the second see the first one's rows.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)]
+            )
+        if row := _look_up(digest):
+            return row[0]
+        project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
+        key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
+    return Caller(project_id=project.id, api_key_id=key.id)

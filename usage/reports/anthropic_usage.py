@@ -1,0 +1,114 @@
+"""The usage object of Anthropic's Messages, and of Bedrock's Converse.
+
+Cached and written tokens stand beside the prompt; thinking is part of the output.
+Source: docs/http-contract/usage.md, section "A provider's own usage object".
+"""
+
+from dataclasses import fields, replace
+
+from registry_proxy.tokens import Tokens
+from usage.reports.cache_writes import split_by_lifetime
+from usage.reports.members import Members
+from usage.reports.provider_cost import read_cost
+from usage.reports.reported_usage import Usage, as_modifiers, as_units
+
+# Members that no other usage object with `input_tokens` has.
+OWN_MEMBERS = (
+    "cache_creation",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "inference_geo",
+    "iterations",
+    "server_tool_use",
+    "speed",
+)
+
+
+def read_messages(usage: Members, *, model: str) -> Usage:
+    """Read the usage of a message; `model` is the one that the report names.
+
+    With `iterations`, these are summed up: the totals leave out compactions and
+    advisors. Output of another model than the one that served has a price of its
+    own, so the modifier `other_model` names it.
+    Source: https://platform.claude.com/docs/en/build-with-claude/compaction-threshold
+    """
+    iterations = usage.parts("iterations")
+    served_by, billed, others = _billed(iterations, model)
+    if billed:
+        tokens = sum_up(*(_message_tokens(entry) for entry in billed))
+        tokens = _with_lifetimes(tokens, usage.part("cache_creation"))
+    else:
+        tokens = _message_tokens(usage)
+    thinking = min(usage.part("output_tokens_details").count("thinking_tokens"), tokens.output)
+    searches = usage.part("server_tool_use").count("web_search_requests")
+    return Usage(
+        replace(tokens, output=tokens.output - thinking, thinking=thinking),
+        "anthropic_iterations" if billed else "anthropic_messages",
+        units=as_units(web_searches=searches),
+        modifiers=as_modifiers(
+            service_tier=usage.text("service_tier"),
+            speed=usage.text("speed"),
+            region=usage.text("inference_geo"),
+            other_model=", ".join(sorted(others)),
+        ),
+        cost=read_cost(usage),
+        model=served_by,
+    )
+
+
+def read_converse(usage: Members) -> Usage:
+    """Read the usage of Bedrock's Converse, which counts as Anthropic does."""
+    total = usage.count("cacheWriteInputTokens", "cacheWriteInputTokenCount")
+    by_lifetime = {"5m": 0, "1h": 0}
+    for entry in usage.parts("cacheDetails"):
+        by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
+    lifetimes = {f"ephemeral_{name}_input_tokens": n for name, n in by_lifetime.items()}
+    tokens = Tokens(
+        input=usage.required_count("inputTokens"),
+        cache_read=usage.count("cacheReadInputTokens", "cacheReadInputTokenCount"),
+        **split_by_lifetime(total, Members(lifetimes, ("usage", "cacheDetails"))),
+        output=usage.required_count("outputTokens"),
+    )
+    return Usage(tokens, "bedrock_converse")
+
+
+def sum_up(*counted: Tokens) -> Tokens:
+    """Return the tokens of several requests, class by class."""
+    names = [field.name for field in fields(Tokens)]
+    return Tokens(**{name: sum(getattr(tokens, name) for tokens in counted) for name in names})
+
+
+def _message_tokens(usage: Members) -> Tokens:
+    written = usage.count("cache_creation_input_tokens")
+    return Tokens(
+        input=usage.required_count("input_tokens"),
+        cache_read=usage.count("cache_read_input_tokens"),
+        **split_by_lifetime(written, usage.part("cache_creation")),
+        output=usage.required_count("output_tokens"),
+    )
+
+
+def _with_lifetimes(tokens: Tokens, split: Members) -> Tokens:
+    """Take lifetimes that the entries leave out from the split of the totals, if it covers them."""
+    lifetimes = split_by_lifetime(tokens.cache_write, split)
+    return tokens if lifetimes["cache_write"] else replace(tokens, **lifetimes)
+
+
+def _billed(iterations: list[Members], model: str) -> tuple[str | None, list[Members], set[str]]:
+    """Return the model that served, the entries that are billed, and other models among them.
+
+    After a refusal the last `fallback_message` served; attempts that were refused
+    before any output are not billed.
+    Source: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
+    """
+    fallbacks = [entry for entry in iterations if entry.text("type") == "fallback_message"]
+    served_by = fallbacks[-1].text("model") if fallbacks else None
+    if served_by is None:
+        advisors = (entry for entry in iterations if entry.text("type") == "advisor_message")
+        return None, iterations, {entry.text("model") or "advisor" for entry in advisors} - {model}
+    billed = [
+        entry
+        for entry in iterations
+        if entry.text("model") == served_by or entry.count("output_tokens")
+    ]
+    return served_by, billed, {entry.text("model") or model for entry in billed} - {served_by}

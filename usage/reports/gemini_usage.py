@@ -1,0 +1,91 @@
+"""Gemini's `usageMetadata`, as the API writes it or as Google's SDK for Python does.
+
+Cached tokens are part of the prompt; results of tools stand beside it, thoughts
+beside the candidates. The total is the sum of the four, and zeros are left out.
+Source: https://ai.google.dev/api/generate-content#UsageMetadata
+"""
+
+import re
+
+from usage.reports.members import Members
+from usage.reports.placement import place
+from usage.reports.reported_usage import Usage, as_modifiers
+
+
+def _spellings(*names: str) -> tuple[str, ...]:
+    """Return the names with each also as the SDK for Python spells it: `prompt_token_count`."""
+    snake = (re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in names)
+    return (*names, *snake)
+
+
+_PROMPT = _spellings("promptTokenCount")
+_CACHED = _spellings("cachedContentTokenCount")
+_TOOL_RESULTS = _spellings("toolUsePromptTokenCount")
+_CANDIDATES = _spellings("candidatesTokenCount", "responseTokenCount")  # the latter: Live
+_THOUGHTS = _spellings("thoughtsTokenCount")
+_TOTAL = _spellings("totalTokenCount")
+_PROMPT_DETAILS = _spellings("promptTokensDetails")
+_CACHED_DETAILS = _spellings("cacheTokensDetails")
+_TOOL_DETAILS = _spellings("toolUsePromptTokensDetails")
+_OUTPUT_DETAILS = _spellings("candidatesTokensDetails", "responseTokensDetails")
+OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *_TOTAL)
+
+
+def read_metadata(usage: Members) -> Usage:
+    """Read the usage of a Gemini call; one count that is missing comes from the total.
+
+    Raises ReportError.
+    """
+    prompt, tools, candidates, thoughts = _four_counts(usage)
+    prompt_media, output_media = _media(usage, _PROMPT_DETAILS), _media(usage, _OUTPUT_DETAILS)
+    tool_media, cached_media = _media(usage, _TOOL_DETAILS), _media(usage, _CACHED_DETAILS)
+    placement = place(
+        {
+            "cache_read": usage.count(*_CACHED),
+            "thinking": thoughts,
+            "audio_input": prompt_media["audio"] + tool_media["audio"],
+            "image_input": prompt_media["image"] + tool_media["image"],
+            "audio_output": output_media["audio"],
+            "image_output": output_media["image"],
+        },
+        prompt=prompt + tools,
+        completion=candidates + thoughts,
+        includes_thinking=True,
+        cached_audio=min(cached_media["audio"], prompt_media["audio"]),
+        cached_image=min(cached_media["image"], prompt_media["image"]),
+    )
+    tier = usage.text("serviceTier") or usage.text("trafficType") or ""
+    return Usage(
+        placement.tokens,
+        placement.read_as("gemini"),
+        units=placement.units,
+        modifiers=as_modifiers(service_tier=tier.casefold().removeprefix("on_demand_")),
+    )
+
+
+def _four_counts(usage: Members) -> tuple[int, int, int, int]:
+    """Return the tokens of prompt, tool results, candidates and thoughts."""
+    prompt, tools = usage.count(*_PROMPT), usage.count(*_TOOL_RESULTS)
+    candidates, thoughts = usage.count(*_CANDIDATES), usage.count(*_THOUGHTS)
+    surplus = usage.count(*_TOTAL) - prompt - tools - candidates - thoughts
+    if not usage.has(*_PROMPT):
+        if surplus < 0 or not usage.has(*_CANDIDATES, *_THOUGHTS):
+            raise usage.error("missing", _PROMPT[0], "Field required")
+        prompt = surplus
+    elif surplus > 0 and not usage.has(*_CANDIDATES):
+        candidates = surplus
+    elif surplus > 0 and not usage.has(*_THOUGHTS):
+        thoughts = surplus
+    return prompt, tools, candidates, thoughts
+
+
+def _media(usage: Members, names: tuple[str, ...]) -> dict[str, int]:
+    """Return the audio and image tokens of a list by modality; frames of a video are images."""
+    media = {"audio": 0, "image": 0}
+    for entry in usage.parts(*names):
+        match (entry.text("modality") or "").upper():
+            case "AUDIO":
+                media["audio"] += entry.count("tokenCount", "token_count")
+            case "IMAGE" | "VIDEO":
+                media["image"] += entry.count("tokenCount", "token_count")
+    return media

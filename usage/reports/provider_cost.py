@@ -1,0 +1,28 @@
+"""What a provider says that a call cost."""
+
+from decimal import Decimal
+
+from usage.reports.members import Members
+
+# Source: https://docs.x.ai/developers/cost-tracking
+_DOLLARS_PER_TICK = Decimal(1).scaleb(-10)
+
+
+def read_cost(usage: Members) -> Decimal | None:
+    """Return the cost in US dollars that a usage object states; None if it states none.
+
+    OpenRouter and LiteLLM state a number, Perplexity an object with a total, xAI
+    ticks. With a key of the customer's own, OpenRouter's `cost` is only its fee,
+    and the provider's charge stands beside it.
+    Source: https://openrouter.ai/docs/use-cases/usage-accounting
+    """
+    ticks = usage.amount("cost_in_usd_ticks")
+    if ticks is not None:
+        return ticks * _DOLLARS_PER_TICK
+    if usage.is_object("cost"):
+        return usage.part("cost").amount("total_cost")
+    cost = usage.amount("cost")
+    if cost is None or not usage.flag("is_byok"):
+        return cost
+    upstream = usage.part("cost_details").amount("upstream_inference_cost")
+    return None if upstream is None else cost + upstream

@@ -1,0 +1,78 @@
+"""One reading of usage: from a report in any form to what the ledger holds.
+
+Source: docs/http-contract/usage.md, sections "Token classes" and "A provider's
+own usage object".
+"""
+
+from registry_proxy.tokens import Tokens
+from usage.reports import anthropic_usage, gemini_usage, openai_usage
+from usage.reports.flat_members import CLASS_OF, read_flat
+from usage.reports.members import MAX_COUNT, Members, ReportError
+from usage.reports.report import Report, thinks_beside
+from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_units
+
+_WITHOUT_COUNTS = {
+    UsageStatus.UNKNOWN: Usage(None, "unknown", status=UsageStatus.UNKNOWN),
+    UsageStatus.FAILED: Usage(Tokens(), "failed", status=UsageStatus.FAILED),
+}
+
+
+def read_usage(report: Report) -> Usage:
+    """Return what a report says of the usage of its call. Raises ReportError."""
+    status = UsageStatus(report.usage_status or UsageStatus.SETTLED)
+    if status in _WITHOUT_COUNTS:
+        _refuse_counts(report, status)
+        return _WITHOUT_COUNTS[status]
+    usage = read_flat(report) if report.usage is None else _read_provider_usage(report)
+    tokens = usage.tokens
+    if max(tokens.prompt, tokens.completion) > MAX_COUNT:
+        loc = ("input_tokens",) if report.usage is None else ("usage",)
+        message = f"All tokens together should be less than or equal to {MAX_COUNT}"
+        raise ReportError("less_than_equal", loc, message)
+    return Usage(
+        tokens,
+        usage.read_as,
+        units=usage.units | as_units(**(report.units or {})),
+        modifiers=usage.modifiers
+        | as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})}),
+        cost=usage.cost if report.cost is None else report.cost,
+        status=status,
+        model=usage.model,
+    )
+
+
+def _refuse_counts(report: Report, status: UsageStatus) -> None:
+    """Refuse a report that says what a call used and that nobody knows it, or nothing was."""
+    for name in ("usage", "input_tokens", "output_tokens", "cost", "units", *CLASS_OF):
+        if getattr(report, name):
+            message = f"Input should be null where usage_status is {status}"
+            raise ReportError("value_error", (name,), message, getattr(report, name))
+
+
+def _read_provider_usage(report: Report) -> Usage:
+    """Read a provider's object by its members: gateways relay one provider in another's form."""
+    usage = Members(report.usage, ("usage",))
+    if usage.has(*gemini_usage.OWN_MEMBERS):
+        return gemini_usage.read_metadata(usage)
+    if usage.has("prompt_tokens", "completion_tokens"):
+        return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
+    if usage.has("inputTokens", "outputTokens"):
+        return anthropic_usage.read_converse(usage)
+    if usage.has("input_tokens", "output_tokens"):
+        if _is_anthropic(usage, report.provider):
+            return anthropic_usage.read_messages(usage, model=report.model)
+        return openai_usage.read_responses(usage, thinks_beside=thinks_beside(report))
+    if usage.has("seconds"):
+        return openai_usage.read_duration(usage)
+    message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
+    raise ReportError("missing", ("usage", "input_tokens"), message, report.usage)
+
+
+def _is_anthropic(usage: Members, provider: str) -> bool:
+    if usage.has("input_tokens_details", "input_token_details"):
+        return False
+    return (
+        provider.casefold() == "anthropic"
+        or usage.has(*anthropic_usage.OWN_MEMBERS)
+        or usage.part("output_tokens_details").has("thinking_tokens")
+    )

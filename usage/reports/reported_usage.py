@@ -1,0 +1,54 @@
+"""What a report says, whatever form it came in."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from registry_proxy.tokens import Tokens
+
+
+class UsageStatus(StrEnum):
+    """How much is known of what a call used."""
+
+    SETTLED = "settled"  # the provider's final counts
+    ESTIMATED = "estimated"  # counted by someone else
+    FAILED = "failed"  # nothing that is billed happened
+    UNKNOWN = "unknown"  # may have been billed; nobody can say
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The usage of one call.
+
+    `tokens` is None when nobody knows them. `read_as` says which form the report
+    has and how what it leaves open was decided. `units` counts what is billed
+    but is no token (`audio_seconds`, `web_searches`); `modifiers` are terms that
+    change the price (`service_tier`, `speed`, `region`). `cost` is what the
+    caller or the provider says, in US dollars. `model` is the model that served,
+    where the usage names it.
+    """
+
+    tokens: Tokens | None
+    read_as: str
+    units: dict[str, Decimal] = field(default_factory=dict)
+    modifiers: dict[str, str] = field(default_factory=dict)
+    cost: Decimal | None = None
+    status: UsageStatus = UsageStatus.SETTLED
+    model: str | None = None
+
+
+# What providers call their ordinary terms, which need no modifier.
+_ORDINARY = frozenset(
+    {"", "auto", "default", "global", "not_available", "on_demand", "standard", "standard_only"}
+)
+
+
+def as_modifiers(**terms: str | None) -> dict[str, str]:
+    """Return the terms that are not the ordinary ones, in small letters."""
+    lowered = {name: term.casefold() for name, term in terms.items() if term}
+    return {name: term for name, term in lowered.items() if term not in _ORDINARY}
+
+
+def as_units(**counts: int | Decimal | None) -> dict[str, Decimal]:
+    """Return the units of which there are any."""
+    return {name: Decimal(count) for name, count in counts.items() if count}
