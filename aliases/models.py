@@ -3,6 +3,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
+from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
@@ -31,7 +32,7 @@ class AliasBinding(OwnedModel):
     model = models.CharField(
         max_length=255, help_text="provider:model, or several of them, by commas, in order."
     )
-    metadata = models.JSONField(null=True)
+    metadata = ExactJSONField(null=True)
     revision = models.BigIntegerField(help_text="The project's revision that changed it last.")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

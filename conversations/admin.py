@@ -21,7 +21,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "message_count",
         "total_input_tokens",
         "total_output_tokens",
-        "shown_cost",
+        "cost_text",
         "created_at",
     ]
     list_filter = [
@@ -40,7 +40,7 @@ class ConversationAdmin(ReadOnlyAdmin):
             {
                 "fields": [
                     ("title", "model_alias"),
-                    ("message_count", "shown_cost"),
+                    ("message_count", "cost_text"),
                     ("total_input_tokens", "total_output_tokens"),
                     ("created_at", "last_message_at"),
                     "system_prompt",
@@ -61,11 +61,11 @@ class ConversationAdmin(ReadOnlyAdmin):
             },
         ),
     ]
-    readonly_fields = ["shown_cost"]
+    readonly_fields = ["cost_text"]
     change_form_after_template = "conversations/chat.html"
 
     @admin.display(description="cost (USD)", ordering="total_cost")
-    def shown_cost(self, conversation: Conversation) -> str:
+    def cost_text(self, conversation: Conversation) -> str:
         return f"{conversation.total_cost.normalize():f}"
 
     def get_search_results(self, request, queryset, search_term):
@@ -77,12 +77,14 @@ class ConversationAdmin(ReadOnlyAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        shown = {"chat": None}
+        context = {"chat": None, **(extra_context or {})}
         if conversation := self.get_object(request, object_id):
-            messages = Message.objects.filter(conversation=conversation)
-            places = {name: _position(request, name) for name in ("before", "after")}
-            shown = {"chat": chat.page(messages, **places)}
-        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+            messages = Message.objects.filter(
+                project_id=conversation.project_id, conversation=conversation
+            )
+            positions = {name: _position(request, name) for name in ("before", "after")}
+            context["chat"] = chat.page(messages, **positions)
+        return super().change_view(request, object_id, form_url, context)
 
 
 def _position(request, name: str) -> int | None:
@@ -95,10 +97,10 @@ class MessageAdmin(ReadOnlyAdmin):
     list_display = [
         "timestamp",
         "role",
-        "beginning",
+        "excerpt",
         "input_tokens",
         "output_tokens",
-        "of_conversation",
+        "conversation_link",
     ]
     list_filter = ["role"]
     ordering = ["-id"]
@@ -107,37 +109,37 @@ class MessageAdmin(ReadOnlyAdmin):
     search_help_text = "An id of a message or conversation, or of a message's receipt."
     exclude = ["conversation", "tool_calls", "tool_results", "metadata", "content_parts"]
     readonly_fields = [
-        "of_conversation",
-        "shown_parts",
-        "shown_tool_calls",
-        "shown_tool_results",
-        "shown_metadata",
+        "conversation_link",
+        "parts_json",
+        "tool_calls_json",
+        "tool_results_json",
+        "metadata_json",
     ]
 
     @admin.display(description="text")
-    def beginning(self, message: Message) -> str:
+    def excerpt(self, message: Message) -> str:
         if message.content is None:
-            return "(parts)" if message.content_parts else "(none kept)"
+            return "(parts)" if message.content_parts else "(not stored)"
         text = message.content
         return text if len(text) <= 80 else f"{text[:80]}…"
 
     @admin.display(description="conversation")
-    def of_conversation(self, message: Message) -> str:
+    def conversation_link(self, message: Message) -> str:
         url = reverse("admin:conversations_conversation_change", args=[message.conversation_id])
         return format_html('<a href="{}">{}</a>', url, message.conversation_id)
 
     @admin.display(description="parts")
-    def shown_parts(self, message: Message) -> str:
+    def parts_json(self, message: Message) -> str:
         return pretty_json(message.content_parts)
 
     @admin.display(description="tool calls")
-    def shown_tool_calls(self, message: Message) -> str:
+    def tool_calls_json(self, message: Message) -> str:
         return pretty_json(message.tool_calls)
 
     @admin.display(description="tool results")
-    def shown_tool_results(self, message: Message) -> str:
+    def tool_results_json(self, message: Message) -> str:
         return pretty_json(message.tool_results)
 
     @admin.display(description="metadata")
-    def shown_metadata(self, message: Message) -> str:
+    def metadata_json(self, message: Message) -> str:
         return pretty_json(message.metadata)

@@ -1,4 +1,4 @@
-"""Logging a whole call: what was sent to the model and what it answered, as a conversation.
+"""Logging a whole call as a conversation: what was sent to the model, and what it answered.
 
 Source: docs/http-contract/conversations.md, section "Logging a whole call".
 """
@@ -12,10 +12,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from conversations import privacy, rows, store
+from conversations import privacy, services, storage
 from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
 from conversations.models import Conversation, Message
-from conversations.rows import NewConversation, NewMessage
+from conversations.storage import Row
 from core import bridge, ids
 from core.fields import twelve_places
 from core.scoping import Caller
@@ -55,7 +55,7 @@ class FinishedCall:
 IssueReceipt = Callable[[FinishedCall, Caller], dict | None]
 
 
-def log(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> dict:
+def log_call(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> dict:
     """Store the call's messages and its answer; return the reply.
 
     They go to the conversation that the metadata names, if the caller has it, else
@@ -67,90 +67,92 @@ def log(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> 
     at = datetime.now(UTC)
     cost = _cost(call)
     entries = [*map(_entry, call.messages), _answer(call, cost)]
-    messages = rows.messages(entries, level, at)
-    messages[-1].cost = cost.amount  # none, and not 0, when it is not known
+    messages = storage.message_rows(entries, level, at)
+    messages[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
     if issue_receipt or call.metadata.conversation_id is not None:
         return _log_in_transaction(caller, call, messages, cost, issue_receipt)
     id = ids.uuid7(at)
-    new = store.creation(caller, _conversation(call, id, at), messages)
-    bridge.run(store.writer.write(new))
+    new = storage.new_conversation(caller, _columns(call, id, at), messages)
+    bridge.run(storage.writer.write(new))
     return _reply(id, messages)
 
 
 def _log_in_transaction(
     caller: Caller,
     call: CallEntry,
-    messages: list[NewMessage],
+    messages: list[Row],
     cost: _Cost,
     issue_receipt: IssueReceipt | None,
 ) -> dict:
     answer = messages[-1]
     receipt = None
     with transaction.atomic(), connection.cursor() as cursor:
-        existing = _named_conversation(caller, call.metadata.conversation_id)
-        id = existing.id if existing else ids.uuid7(answer.timestamp)
+        existing = _existing_conversation(caller, call.metadata.conversation_id)
+        id = existing.id if existing else ids.uuid7(answer["timestamp"])
         if issue_receipt:
             receipt = issue_receipt(_finished(call, id, answer, cost), caller)
-            answer.receipt_id = receipt and receipt["receipt_id"]
+            answer["receipt_id"] = receipt and receipt["receipt_id"]
         if existing:
-            store.append(cursor, caller, id, _not_stored_yet(existing, messages))
+            storage.append(cursor, caller, id, _not_stored_yet(existing, messages))
         else:
-            new = _conversation(call, id, answer.timestamp)
-            store.create(cursor, store.creation(caller, new, messages))
+            columns = _columns(call, id, answer["timestamp"])
+            storage.insert(cursor, storage.new_conversation(caller, columns, messages))
     return _reply(id, messages, receipt)
 
 
-def _reply(id: UUID, messages: list[NewMessage], receipt: dict | None = None) -> dict:
-    return {"conversation_id": id, "message_id": messages[-1].id, "receipt": receipt}
+def _reply(id: UUID, messages: list[Row], receipt: dict | None = None) -> dict:
+    return {"conversation_id": id, "message_id": messages[-1]["id"], "receipt": receipt}
 
 
-def _named_conversation(caller: Caller, text: str | None) -> Conversation | None:
-    """The caller's conversation with this id, locked; None if there is none."""
+def _existing_conversation(caller: Caller, text: str | None) -> Conversation | None:
+    """Lock and return the caller's conversation with this id; None if there is none."""
     try:
-        wanted = UUID(text or "")
+        id = UUID(text or "")
     except ValueError:
         return None
-    return Conversation.objects.for_caller(caller).select_for_update().filter(id=wanted).first()
+    return Conversation.objects.for_caller(caller).select_for_update().filter(id=id).first()
 
 
-def _not_stored_yet(conversation: Conversation, messages: list[NewMessage]) -> list[NewMessage]:
-    """The messages without the beginning that the conversation already holds.
+def _not_stored_yet(conversation: Conversation, messages: list[Row]) -> list[Row]:
+    """Return the messages without the beginning that the conversation already holds.
 
     Chat clients send the whole history with each call.
     """
     count = conversation.message_count
     if not 0 < count < len(messages):
         return messages
-    stored = Message.objects.filter(conversation=conversation).order_by("position")
+    stored = Message.objects.filter(
+        project_id=conversation.project_id, conversation=conversation
+    ).order_by("position")
     known = list(stored.values_list("role", "content_hash")[:count])
-    sent = [(message.role, message.content_hash) for message in messages[:count]]
+    sent = [(message["role"], message.get("content_hash")) for message in messages[:count]]
     return messages[count:] if known == sent else messages
 
 
-def _conversation(call: CallEntry, id: UUID, at: datetime) -> NewConversation:
+def _columns(call: CallEntry, id: UUID, at: datetime) -> Row:
     numbers = call.metadata
-    return NewConversation(
-        id=id,
-        created_at=at,
-        title=f"{numbers.alias or numbers.model} conversation",
-        model_alias=(numbers.alias or f"{numbers.provider}:{numbers.model}")[:255],
-        temperature=0.7,
-        project_label=numbers.project_id,
-        origin=numbers.origin or "llmring",
-        profile=numbers.profile,
-    )
+    return {
+        "id": id,
+        "created_at": at,
+        "title": f"{numbers.alias or numbers.model} conversation",
+        "model_alias": (numbers.alias or f"{numbers.provider}:{numbers.model}")[:255],
+        "temperature": services.DEFAULT_TEMPERATURE,
+        "project_label": numbers.project_id,
+        "origin": numbers.origin or "llmring",
+        "profile": numbers.profile,
+    }
 
 
 def _entry(message: LoggedMessage) -> MessageEntry:
-    """The message, with what ties it to a tool call among its metadata."""
-    ties = {"tool_call_id": message.tool_call_id, "name": message.name}
-    ties = {name: value for name, value in ties.items() if value is not None}
+    """Return the message, with its links to a tool call among its metadata."""
+    links = {"tool_call_id": message.tool_call_id, "name": message.name}
+    links = {name: value for name, value in links.items() if value is not None}
     return MessageEntry(
         role=message.role,
         content=message.content,
         tool_calls=message.tool_calls,
         tool_results=message.tool_results,
-        metadata={**ties, **(message.metadata or {})},
+        metadata={**links, **(message.metadata or {})},
     )
 
 
@@ -184,7 +186,7 @@ def _model(call: CallEntry) -> str:
 
 
 def _cost(call: CallEntry) -> _Cost:
-    """What the call cost: as the caller says, in sum or in parts, else by the registry."""
+    """Return the cost: as the caller says, in sum or in parts, else by the registry."""
     numbers = call.metadata
     total, *parts = (
         None if value is None else money(value)
@@ -202,14 +204,12 @@ def _cost(call: CallEntry) -> _Cost:
     return _Cost(priced.cost, "registry") if priced else _Cost(None, "unpriced")
 
 
-def _finished(
-    call: CallEntry, conversation_id: UUID, answer: NewMessage, cost: _Cost
-) -> FinishedCall:
+def _finished(call: CallEntry, conversation_id: UUID, answer: Row, cost: _Cost) -> FinishedCall:
     numbers: LoggedCall = call.metadata
     return FinishedCall(
         conversation_id=conversation_id,
-        message_id=answer.id,
-        at=answer.timestamp,
+        message_id=answer["id"],
+        at=answer["timestamp"],
         provider=numbers.provider,
         model=_model(call),
         alias=numbers.alias,

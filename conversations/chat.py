@@ -1,15 +1,15 @@
-"""A conversation as its readers in the admin see it: messages in turn, long texts folded."""
+"""A conversation as the admin shows it: messages in turn, long texts folded."""
 
 import json
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from conversations import rows
+from conversations import storage
 from conversations.models import Message
 
-SHOWN = 100  # messages on a page
-_FOLDED_AT = 600  # characters that are shown of a longer text
+MESSAGES_PER_PAGE = 100
+MAX_UNFOLDED = 600  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Turn:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether there was a text that the privacy level did not keep."""
+        """Whether there was a text that the privacy level kept from being stored."""
         parts = self.message.content_parts
         return not self.head and not parts and self.message.content_hash is not None
 
@@ -38,30 +38,30 @@ class Page:
 
 
 def page(messages: QuerySet, *, before: int | None = None, after: int | None = None) -> Page:
-    """The newest messages, or those next to a position. Three queries at most."""
+    """Return the newest messages, or those next to a position. Three queries at most."""
     if after is not None:
-        found = list(messages.filter(position__gt=after).order_by("position")[:SHOWN])
+        rows = list(messages.filter(position__gt=after).order_by("position")[:MESSAGES_PER_PAGE])
     else:
         older = messages if before is None else messages.filter(position__lt=before)
-        found = list(older.order_by("-position")[:SHOWN])[::-1]
-    if not found:
+        rows = list(older.order_by("-position")[:MESSAGES_PER_PAGE])[::-1]
+    if not rows:
         return Page([], None, None)
-    first, last = found[0].position, found[-1].position
+    first, last = rows[0].position, rows[-1].position
     return Page(
-        [_turn(message) for message in found],
+        [_turn(message) for message in rows],
         before=first if messages.filter(position__lt=first).exists() else None,
         after=last if messages.filter(position__gt=last).exists() else None,
     )
 
 
 def _turn(message: Message) -> Turn:
-    text = "\n\n".join(rows.texts(message))
+    text = "\n\n".join(storage.texts_of(message.content, message.content_parts))
     extras = [
         (name.replace("_", " "), _pretty(value))
         for name in ("content_parts", "tool_calls", "tool_results", "metadata")
         if (value := getattr(message, name))
     ]
-    return Turn(message, text[:_FOLDED_AT], text[_FOLDED_AT:], extras)
+    return Turn(message, text[:MAX_UNFOLDED], text[MAX_UNFOLDED:], extras)
 
 
 def _pretty(value: object) -> str:

@@ -11,21 +11,21 @@ from django.conf import settings
 from django.http import Http404
 
 from accounts.authentication import cached_caller
-from conversations import appending, calls, privacy, reading, starting
+from conversations import calls, privacy, services
 from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
 from core import media
 from core.database.raw_connection import pooled_cursor
 from core.fast_lane import Answer, body_of, borrowed_connection
 
 _LIMIT = re.compile(r"message_limit=([1-9][0-9]{0,3})")
-_DEFAULT_LIMIT, _HIGHEST_LIMIT = 100, 1000
+DEFAULT_MESSAGE_LIMIT, MAX_MESSAGE_LIMIT = 100, 1000
 
 
 def create(environ: dict) -> Answer | None:
     caller, entry = _read(environ, ConversationEntry)
     if entry is None or entry.template_id is not None or not settings.CONVERSATION_TRACKING:
         return None
-    return Answer(media.dumps(starting.start(caller, entry)))
+    return Answer(media.dumps(services.create_conversation(caller, entry)))
 
 
 def opened(environ: dict, conversation_id: str) -> Answer | None:
@@ -34,10 +34,11 @@ def opened(environ: dict, conversation_id: str) -> Answer | None:
         return None
     try:
         with pooled_cursor() as cursor:
-            found = reading.opened(cursor, caller, UUID(conversation_id), message_limit=limit)
+            id = UUID(conversation_id)
+            reply = services.open_conversation(cursor, caller, id, message_limit=limit)
     except (Http404, ValueError):
         return None
-    return Answer(media.dumps(found))
+    return Answer(media.dumps(reply))
 
 
 def append(environ: dict, conversation_id: str) -> Answer | None:
@@ -63,7 +64,7 @@ def log(environ: dict, *, receipt_issuer) -> Answer | None:
     if not settings.CONVERSATION_TRACKING:
         return None
     with borrowed_connection():  # for a receipt
-        return Answer(media.dumps(calls.log(caller, entry, receipt_issuer())))
+        return Answer(media.dumps(calls.log_call(caller, entry, receipt_issuer())))
 
 
 def _read(environ: dict, kind: type) -> tuple:
@@ -78,7 +79,7 @@ def _read(environ: dict, kind: type) -> tuple:
 def _append(caller, conversation_id: str, entries: list, level: str) -> list[dict] | None:
     try:
         with pooled_cursor() as cursor:
-            return appending.append(cursor, caller, UUID(conversation_id), entries, level)
+            return services.append_messages(cursor, caller, UUID(conversation_id), entries, level)
     except (Http404, ValueError):
         return None
 
@@ -87,7 +88,7 @@ def _limit(environ: dict) -> int | None:
     """How many messages to show; None if the view has to read the query."""
     query = environ.get("QUERY_STRING", "")
     if not query:
-        return _DEFAULT_LIMIT
+        return DEFAULT_MESSAGE_LIMIT
     found = _LIMIT.fullmatch(query)
     limit = int(found[1]) if found else None
-    return limit if limit is not None and limit <= _HIGHEST_LIMIT else None
+    return limit if limit is not None and limit <= MAX_MESSAGE_LIMIT else None

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.ids import uuid7
+from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
@@ -27,8 +28,8 @@ class ConversationQuerySet(ScopedQuerySet):
 class Conversation(OwnedModel):
     """A sequence of messages. Its counters describe the messages stored now.
 
-    Created and appended to by conversations/store.py; the counters are changed
-    by the statements that insert or delete messages, and nowhere else.
+    Written by conversations/storage.py. The statements that insert or delete
+    messages change the counters, and nothing else does.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -93,23 +94,23 @@ class Message(OwnedModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Checked by the statement that inserts: it locks the conversation's row. A
-    # foreign key would look it up again for every message, a third of the work.
+    # No foreign key: the statement that inserts locks the conversation's row, and
+    # checking each message again would be a third of the work.
     conversation = models.ForeignKey(
         Conversation, models.DO_NOTHING, db_constraint=False, db_index=False
     )
     position = models.BigIntegerField(help_text="From 1, in the order of commits.")
     role = models.CharField(max_length=50, choices=Role)
     content = models.TextField(null=True)
-    content_parts = models.JSONField(
+    content_parts = ExactJSONField(
         null=True, help_text="Content that is not plain text: a list of parts or an object."
     )
     content_hash = models.CharField(
         max_length=64, null=True, help_text="SHA-256 of the text, or of the canonical JSON."
     )
-    tool_calls = models.JSONField(null=True)
-    tool_results = models.JSONField(null=True)
-    metadata = models.JSONField(default=dict)
+    tool_calls = ExactJSONField(null=True)
+    tool_results = ExactJSONField(null=True)
+    metadata = ExactJSONField(default=dict)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     token_count = models.BigIntegerField(null=True)
@@ -124,7 +125,8 @@ class Message(OwnedModel):
         ordering = ["conversation_id", "position"]
         constraints = [
             models.UniqueConstraint(
-                fields=["conversation", "position"], name="messages_one_at_each_position"
+                fields=["project_id", "conversation", "position"],
+                name="messages_one_per_position",
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="messages_role_is_known"
@@ -136,9 +138,9 @@ class Message(OwnedModel):
 
 
 class ConversationWords(models.Model):
-    """The words of a title, or of the messages written by one call, for searching.
+    """The words of a title, or of the messages written by one request, for search.
 
-    One row for a call, not for each message: a tenth of the index work.
+    One row for a request, not for each message: a tenth of the index work.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -154,8 +156,8 @@ class ConversationWords(models.Model):
     class Meta:
         db_table = "conversation_words"
         indexes = [
-            models.Index(fields=["conversation"], name="words_of_a_conversation"),
-            GinIndex(fields=["words"], name="words_found"),
+            models.Index(fields=["project_id", "conversation"], name="words_by_conversation"),
+            GinIndex(fields=["words"], name="words_search"),
         ]
 
     def __str__(self) -> str:

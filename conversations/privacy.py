@@ -1,4 +1,4 @@
-"""What of a message is stored: everything, only what describes it, or nothing.
+"""Privacy levels: a message is stored whole, without its content, or not at all.
 
 Source: docs/http-contract/conversations.md, section "Privacy levels".
 """
@@ -13,7 +13,7 @@ from django.conf import settings
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
 
 # Members of a message's metadata in which clients keep texts.
-_CONTENT = {
+_CONTENT_MEMBERS = {
     "arguments",
     "completion",
     "content",
@@ -34,12 +34,12 @@ _CONTENT = {
 
 
 def effective(requested: str) -> str:
-    """The stricter of the server's level and the requested one."""
+    """Return the stricter of the server's level and the requested one."""
     return min(settings.MESSAGE_LOGGING_LEVEL, requested, key=LEVELS.index)
 
 
 def content_hash(content: object) -> str | None:
-    """SHA-256 of text, or of the canonical JSON of anything else; None for empty content."""
+    """Return the SHA-256 of text, or of the canonical JSON of anything else; None if empty."""
     if not content:
         return None
     octets = content.encode() if isinstance(content, str) else _canonical(content)
@@ -47,8 +47,8 @@ def content_hash(content: object) -> str | None:
 
 
 def digest(value: object) -> dict:
-    """What is kept of a value at level `metadata`: its SHA-256 and its size in bytes."""
-    if _is_digest(value):  # comes from an export made at this level
+    """Return what is stored of a value at level `metadata`: SHA-256 and size in bytes."""
+    if _is_digest(value):  # from an export made at this level
         return value
     octets = _canonical(value)
     return {"sha256": sha256(octets).hexdigest(), "size": len(octets)}
@@ -59,7 +59,7 @@ def digests(values: list | None) -> list[dict] | None:
 
 
 def without_content(metadata: dict) -> dict:
-    """The metadata with digests where members, at any depth, hold content."""
+    """Return the metadata with digests where members, at any depth, hold content."""
     return _without(metadata)
 
 
@@ -70,7 +70,7 @@ def _without(value: object) -> object:
         return value
     return {
         name: digest(inner)
-        if name in _CONTENT and isinstance(inner, str | list | dict)
+        if name in _CONTENT_MEMBERS and isinstance(inner, str | list | dict)
         else _without(inner)
         for name, inner in value.items()
     }
@@ -87,7 +87,7 @@ def _is_digest(value: object) -> bool:
 
 
 def _canonical(value: object) -> bytes:
-    """RFC 8785; for integers that it does not know, JSON with sorted names."""
+    """Return RFC 8785; for integers that it does not allow, JSON with sorted names."""
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:

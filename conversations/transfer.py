@@ -1,23 +1,23 @@
 """Export and import: a line of JSON for each conversation, with all its messages."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
-from conversations import appending, documents, privacy, reading, rows, starting, store
+from conversations import payloads, privacy, services, storage
 from conversations.entries import ImportedConversation, ImportedMessage, decode
 from conversations.models import Conversation
-from conversations.rows import NewConversation, NewMessage
+from conversations.payloads import CONVERSATION_COLUMNS
 from conversations.serializers import ImportedConversationSerializer
+from conversations.storage import Row
 from core import ids, media
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 
-_CONVERSATIONS = 200  # read at a time
-_MESSAGES = 2_000
+CONVERSATIONS_PER_READ = 200
+MESSAGES_PER_READ = 2_000
 
 
 class ImportConflict(DomainError):
@@ -25,71 +25,73 @@ class ImportConflict(DomainError):
     code = "import_conflict"
 
 
-def exported(caller: Caller, *, only: UUID | None = None) -> Iterator[bytes]:
-    """The NDJSON of the caller's conversations, in the order of their ids, piece by piece."""
+def export_lines(caller: Caller, *, only: UUID | None = None) -> Iterator[bytes]:
+    """Yield the NDJSON of the caller's conversations, in the order of their ids, in pieces."""
     own = Conversation.objects.for_caller(caller).order_by("id")
     if only:
         own = own.filter(id=only)
-    columns = (*documents.CONVERSATION.values(), "last_position")
+    rows = own.values_list(*CONVERSATION_COLUMNS.values(), "last_position")
     after = UUID(int=0)
-    while chunk := list(own.filter(id__gt=after).values_list(*columns)[:_CONVERSATIONS]):
+    while chunk := list(rows.filter(id__gt=after)[:CONVERSATIONS_PER_READ]):
         for *row, last_position in chunk:
-            document = documents.conversation(row)
-            yield media.dumps(document)[:-1] + b',"messages":['
-            yield from _exported_messages(caller, document["id"], last_position)
+            [conversation] = payloads.conversation_payloads([row])
+            yield media.dumps(conversation)[:-1] + b',"messages":['
+            yield from _export_messages(caller, conversation["id"], last_position)
             yield b"]}\n"
-        after = document["id"]
+        after = conversation["id"]
 
 
-def _exported_messages(caller: Caller, conversation_id: UUID, last: int) -> Iterator[bytes]:
+def _export_messages(caller: Caller, conversation_id: UUID, last: int) -> Iterator[bytes]:
     position, separator = 0, b""
     while position < last:
         with connection.cursor() as cursor:
-            found, position = reading.messages_after(
-                cursor, caller, conversation_id, position=position, last=last, limit=_MESSAGES
+            messages, position = payloads.read_after(
+                cursor,
+                caller,
+                conversation_id,
+                position=position,
+                last=last,
+                limit=MESSAGES_PER_READ,
             )
         # A slow reader must not hold a connection for as long as it reads.
         if not connection.in_atomic_block:
             connection.close()
-        if found:
-            yield separator + media.dumps(found)[1:-1]
+        if messages:
+            yield separator + media.dumps(messages)[1:-1]
             separator = b","
 
 
-def import_lines(caller: Caller, body: bytes) -> dict:
-    """Store the conversations of an export, all or none; how many were.
+def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
+    """Store the conversations of an export, all or none, and return how many were stored.
 
-    A conversation that the caller has already is skipped. One whose id is taken
-    elsewhere gets another. Messages get new ids, which carry their times.
+    A conversation that the caller has already is skipped. One whose id is another
+    project's gets a new one. Messages get new ids, which carry their times.
     Raises InvalidInput, TrackingDisabled, MessageLoggingDisabled, ImportConflict.
     """
-    starting.check_enabled()
-    appending.check_enabled()
+    services.check_tracking()
+    services.check_message_logging()
     level = privacy.effective(privacy.FULL)
-    found = [_read(number, line) for number, line in enumerate(_lines(body))]
-    done = {"imported": 0, "skipped": 0, "messages": 0}
+    conversations = [_read(number, line) for number, line in enumerate(_lines(body))]
+    counts = {"imported": 0, "skipped": 0, "messages": 0}
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            owners = dict(
-                Conversation.objects.filter(id__in=[entry.id for entry in found]).values_list(
-                    "id", "project_id"
-                )
-            )
-            for entry in found:
-                if owners.get(entry.id) == caller.project_id:
-                    done["skipped"] += 1
+            stored = Conversation.objects.filter(id__in=[one.id for one in conversations])
+            owners = dict(stored.values_list("id", "project_id"))
+            for imported in conversations:
+                if owners.get(imported.id) == caller.project_id:
+                    counts["skipped"] += 1
                     continue
-                messages = [_message(message, level) for message in entry.messages]
-                new = _conversation(entry, messages)
-                if entry.id in owners:
-                    new = replace(new, id=ids.uuid7(new.created_at))
-                store.create(cursor, store.creation(caller, new, messages))
-                owners[entry.id] = caller.project_id
-                done["imported"] += 1
-                done["messages"] += len(messages)
+                messages = [_message_row(message, level) for message in imported.messages]
+                columns = _columns(imported)
+                if imported.id in owners:
+                    columns["id"] = ids.uuid7(columns["created_at"])
+                storage.insert(cursor, storage.new_conversation(caller, columns, messages))
+                owners[imported.id] = caller.project_id
+                counts["imported"] += 1
+                counts["messages"] += len(messages)
     except IntegrityError:
         raise ImportConflict("The same conversations are being imported already") from None
-    return done
+    return counts
 
 
 def _lines(body: bytes) -> list[bytes]:
@@ -100,7 +102,7 @@ def _lines(body: bytes) -> list[bytes]:
 
 
 def _read(number: int, line: bytes) -> ImportedConversation:
-    """The conversation in a line. Raises InvalidInput, naming the line from 0."""
+    """Return the conversation of a line. Raises InvalidInput, naming the line from 0."""
     entry = decode(ImportedConversation, line)
     if entry is not None and all(_is_usual(at) for at in _times(entry)):
         return entry
@@ -120,31 +122,26 @@ def _times(entry: ImportedConversation) -> Iterator[datetime]:
 
 
 def _is_usual(at: datetime) -> bool:
-    """Whether the time has an offset and an id can carry it."""
+    """Return whether the time has an offset and an id can carry it."""
     return at.tzinfo is not None and 1970 < at.year < 9000
 
 
-def _message(entry: ImportedMessage, level: str) -> NewMessage:
-    (row,) = rows.messages([entry], level, entry.timestamp)
-    # Of a content that was hidden where the export was made, only this is known.
-    row.content_hash = row.content_hash or entry.content_hash
+def _message_row(message: ImportedMessage, level: str) -> Row:
+    [row] = storage.message_rows([message], level, message.timestamp)
+    if "content_hash" not in row and message.content_hash:
+        # The content was hidden where the export was made; only its hash is known.
+        row["content_hash"] = message.content_hash
     return row
 
 
-def _conversation(entry: ImportedConversation, messages: list[NewMessage]) -> NewConversation:
+def _columns(imported: ImportedConversation) -> Row:
+    times = [message.timestamp for message in imported.messages]
     # Retention relies on conversations being no younger than their messages.
-    begun = min([entry.created_at, *(message.timestamp for message in messages)])
-    last = max([begun, *(message.timestamp for message in messages)])
-    return NewConversation(
-        id=entry.id,
-        created_at=begun,
-        updated_at=max(entry.updated_at or last, begun),
-        title=entry.title,
-        system_prompt=entry.system_prompt,
-        model_alias=starting.DEFAULT_ALIAS if entry.model_alias is None else entry.model_alias,
-        temperature=starting.temperature(entry),
-        max_tokens=entry.max_tokens,
-        project_label=entry.project_id,
-        origin=entry.origin,
-        profile=entry.profile,
-    )
+    created_at = min([imported.created_at, *times])
+    last = max([created_at, *times])
+    return services.conversation_columns(imported) | {
+        "id": imported.id,
+        "created_at": created_at,
+        "updated_at": max(imported.updated_at or last, created_at),
+        "template_id": None,
+    }

@@ -8,15 +8,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from conversations import (
-    appending,
     calls,
-    documents,
     examples,
-    reading,
+    payloads,
     retention,
     search,
-    starting,
-    store,
+    services,
+    storage,
     transfer,
 )
 from conversations.models import Conversation
@@ -54,7 +52,7 @@ class ConversationsView(APIView):
     )
     def post(self, request):
         entry = ConversationEntrySerializer.read(request.data, request=request)
-        return Response(starting.start(request.auth, entry))
+        return Response(services.create_conversation(request.auth, entry))
 
     @extend_schema(
         tags=_TAGS,
@@ -67,19 +65,25 @@ class ConversationsView(APIView):
         query = ConversationsQuery.read(request)
         if not settings.CONVERSATION_TRACKING:
             return Response([])
-        found = Conversation.objects.for_caller(request.auth)
+        conversations = Conversation.objects.for_caller(request.auth)
         for name in ("origin", "model_alias"):
             if name in query:
-                found = found.filter(**{name: query[name]})
+                conversations = conversations.filter(**{name: query[name]})
         if "project_id" in query:
-            found = found.filter(project_label=query["project_id"])
+            conversations = conversations.filter(project_label=query["project_id"])
         limit, offset = query["limit"], query["offset"]
         if "q" in query:
-            page = search.page(found, query["q"], limit=limit, offset=offset)
+            page = search.page(
+                conversations,
+                query["q"],
+                project_id=request.auth.project_id,
+                limit=limit,
+                offset=offset,
+            )
         else:
-            page = found[offset : offset + limit]
-        rows = page.values_list(*documents.CONVERSATION.values())
-        return Response([documents.conversation(row) for row in rows])
+            page = conversations[offset : offset + limit]
+        rows = page.values_list(*payloads.CONVERSATION_COLUMNS.values())
+        return Response(payloads.conversation_payloads(rows))
 
 
 class ConversationView(APIView):
@@ -95,7 +99,9 @@ class ConversationView(APIView):
         query = OpenQuery.read(request)
         with connection.cursor() as cursor:
             limit = query["message_limit"] if query["include_messages"] else 0
-            return Response(reading.opened(cursor, request.auth, id, message_limit=limit))
+            return Response(
+                services.open_conversation(cursor, request.auth, id, message_limit=limit)
+            )
 
     @extend_schema(
         tags=_TAGS,
@@ -115,8 +121,8 @@ class ConversationView(APIView):
         serializer = ConversationChangesSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         with transaction.atomic(), connection.cursor() as cursor:
-            store.change(cursor, request.auth, id, serializer.validated_data)
-            return Response(reading.conversation(cursor, request.auth, id))
+            storage.change(cursor, request.auth, id, serializer.validated_data)
+            return Response(payloads.read_conversation(cursor, request.auth, id))
 
     @extend_schema(
         tags=_TAGS,
@@ -145,8 +151,8 @@ class MessagesView(APIView):
         id = uuid_in_path(conversation_id, "conversation_id")
         query = MessagesQuery.read(request)
         with connection.cursor() as cursor:
-            reading.conversation(cursor, request.auth, id)
-            return Response(reading.page_of_messages(cursor, request.auth, id, **query))
+            payloads.read_conversation(cursor, request.auth, id)
+            return Response(payloads.read_page(cursor, request.auth, id, **query))
 
     @extend_schema(
         tags=_TAGS,
@@ -164,8 +170,8 @@ class MessagesView(APIView):
         id = uuid_in_path(conversation_id, "conversation_id")
         entry, level = SingleMessageSerializer.read(request.data, request=request)
         with connection.cursor() as cursor:
-            stored = appending.append(cursor, request.auth, id, [entry], level)
-        return Response(stored[0] if stored else documents.unstored_message(entry.role, id))
+            stored = services.append_messages(cursor, request.auth, id, [entry], level)
+        return Response(stored[0] if stored else payloads.unstored_message_payload(entry.role, id))
 
 
 class MessageBatchView(APIView):
@@ -187,10 +193,12 @@ class MessageBatchView(APIView):
         id = uuid_in_path(conversation_id, "conversation_id")
         data = {"messages": request.data} if isinstance(request.data, list) else request.data
         entry = MessageBatchSerializer.read(data, request=request)
-        appending.check_enabled()
+        services.check_message_logging()
         with connection.cursor() as cursor:
             return Response(
-                appending.append(cursor, request.auth, id, entry.messages, entry.logging_level)
+                services.append_messages(
+                    cursor, request.auth, id, entry.messages, entry.logging_level
+                )
             )
 
 
@@ -213,7 +221,7 @@ class CallView(APIView):
     )
     def post(self, request):
         entry = CallEntrySerializer.read(request.data, request=request)
-        return Response(calls.log(request.auth, entry, self.receipt_issuer()))
+        return Response(calls.log_call(request.auth, entry, self.receipt_issuer()))
 
 
 class OldMessagesView(APIView):
@@ -239,7 +247,7 @@ class ExportView(APIView):
         responses={(200, "application/x-ndjson"): OpenedSerializer(many=True)},
     )
     def get(self, request):
-        return _download(transfer.exported(request.auth), "conversations")
+        return _download(transfer.export_lines(request.auth), "conversations")
 
 
 class ConversationExportView(APIView):
@@ -252,8 +260,8 @@ class ConversationExportView(APIView):
     def get(self, request, conversation_id):
         id = uuid_in_path(conversation_id, "conversation_id")
         with connection.cursor() as cursor:
-            reading.conversation(cursor, request.auth, id)
-        return _download(transfer.exported(request.auth, only=id), f"conversation-{id}")
+            payloads.read_conversation(cursor, request.auth, id)
+        return _download(transfer.export_lines(request.auth, only=id), f"conversation-{id}")
 
 
 def _download(lines, name: str) -> StreamingHttpResponse:

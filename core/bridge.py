@@ -120,8 +120,18 @@ def is_inline() -> bool:
 
 
 async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
-    """Return what the function returns, run in one of the process's bounded threads."""
+    """Return what the function returns, run in one of the process's bounded threads.
+
+    Django's database connection goes back to its pool afterwards.
+    """
     if _inline.get():
         return function(*args, **kwargs)
-    call = partial(copy_context().run, function, *args, **kwargs)
+    call = partial(copy_context().run, _call_and_close, partial(function, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_current().threads, call)
+
+
+def _call_and_close(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    finally:
+        connection.close()

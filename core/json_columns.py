@@ -1,25 +1,39 @@
-"""Numbers in JSON columns, on their way back."""
+"""JSON columns whose numbers keep all their digits, on the way in and on the way back."""
 
 import json
 
-_SAFE_DIGITS = 18  # below both limits of 64 bits, with sign
+from django.db import models
+
+from core import media
+from core.schemas import exact_number
 
 
-class StoredJSON(json.JSONDecoder):
-    """For JSONField(decoder=…): integers beyond 64 bits are floats, as they came in.
+class ExactEncoder(json.JSONEncoder):
+    """Writes Decimals as numbers, and integers of any size."""
 
-    PostgreSQL writes 1e30 with all its zeros, and replies cannot hold such an integer.
-    """
+    def encode(self, value: object) -> str:
+        return media.dumps(value).decode()
+
+
+class ExactDecoder(json.JSONDecoder):
+    """Reads numbers that a double would round as Decimals."""
 
     def __init__(self, **options) -> None:
-        super().__init__(**options, parse_int=_integer)
+        super().__init__(**options, parse_float=_number)
 
 
-def _integer(digits: str) -> int | float:
-    if len(digits) <= _SAFE_DIGITS:
-        return int(digits)
-    try:
-        number = int(digits)
-    except ValueError:  # more digits than Python converts
-        return float(digits)
-    return number if -(2**63) <= number < 2**64 else float(digits)
+def _number(digits: str) -> object:
+    # Fifteen digits survive a double.
+    return float(digits) if len(digits) <= 16 else exact_number(digits)
+
+
+class ExactJSONField(models.JSONField):
+    """A JSON column for values that clients sent."""
+
+    def __init__(self, *args, **options) -> None:
+        super().__init__(*args, **{**options, "encoder": ExactEncoder, "decoder": ExactDecoder})
+
+    def deconstruct(self):
+        name, path, args, options = super().deconstruct()
+        del options["encoder"], options["decoder"]
+        return name, path, args, options

@@ -1,6 +1,6 @@
 """The OpenAPI document, from the schemas that the views declare (core/views.py)."""
 
-from typing import Any
+from typing import Any, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
@@ -23,7 +23,8 @@ class AutoSchema(SpectacularSchema):
     """Describes a view by its `bodies`, `queries`, `replies`, `headers` and docstrings.
 
     Bodies and queries are described as they are validated, replies as they are
-    written. The first line of a handler's docstring is the summary.
+    written. A reply is a model or another type, such types by media type, or those
+    by status. The first line of a handler's docstring is the summary.
     """
 
     @property
@@ -46,6 +47,12 @@ class AutoSchema(SpectacularSchema):
         handler = getattr(self.view, self._operation, None)
         lines = (getattr(handler, "__doc__", None) or "").strip().splitlines()
         return "\n".join(line.strip() for line in lines)
+
+    def _is_list_view(self, serializer=None) -> bool:
+        """Return whether a reply is a list; a plain view has no serializer to ask."""
+        if serializer is not None or not self._declared("replies"):
+            return super()._is_list_view(serializer)
+        return get_origin(self._declared("replies")) is list
 
     def get_filter_backends(self) -> list:
         return []  # the query says it all
@@ -74,7 +81,7 @@ class AutoSchema(SpectacularSchema):
         body = self._declared("bodies")
         if body is None:
             return super()._get_request_body(direction) if self._is_undeclared else None
-        by_type = body if isinstance(body, dict) else {_JSON: body}
+        by_type = body if _keys_are(str, body) else {_JSON: body}
         content = {kind: self._media(model, "validation") for kind, model in by_type.items()}
         optional = all(getattr(model, "body_is_optional", False) for model in by_type.values())
         return {"content": content, **({} if optional else {"required": True})}
@@ -85,9 +92,13 @@ class AutoSchema(SpectacularSchema):
             return super()._get_response_bodies(direction)
         if self._operation == "list" and self._declared("replies") is None:
             reply = list[reply]
-        by_type = reply if isinstance(reply, dict) else {_JSON: reply}
+        by_status = reply if _keys_are(int, reply) else {200: reply}
+        return {str(status): self._reply(model) for status, model in by_status.items()}
+
+    def _reply(self, reply: Any) -> dict:
+        by_type = reply if _keys_are(str, reply) else {_JSON: reply}
         content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
-        return {"200": {"description": "", "content": content}}
+        return {"description": "", "content": content}
 
     @property
     def _is_undeclared(self) -> bool:
@@ -139,6 +150,11 @@ def _without_null(schema: dict) -> dict:
         return schema
     rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
     return {**given[0], **rest}
+
+
+def _keys_are(kind: type, value: Any) -> bool:
+    """Return whether it is a map from media types (text) or statuses (numbers)."""
+    return isinstance(value, dict) and all(isinstance(key, kind) for key in value)
 
 
 def _suffix(mode: str) -> str:

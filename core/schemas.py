@@ -251,7 +251,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     try:
         return json.loads(
             body,
-            parse_float=_exact,
+            parse_float=exact_number,
             object_pairs_hook=_unique_object if unique_members else None,
         )
     except RecursionError:
@@ -312,7 +312,8 @@ def _entry(found: dict, loc: Sequence) -> dict:
     return issue(found["type"], [*loc, *found["loc"], *below], found["msg"], input, **context)
 
 
-def _exact(digits: str) -> Decimal | float:
+def exact_number(digits: str) -> Decimal | float:
+    """Return a JSON number with a fraction or an exponent, exactly if that takes few digits."""
     number = Decimal(digits)
     is_usual = len(digits) <= _MAX_DIGITS and abs(number.adjusted()) <= _MAX_EXPONENT
     return number if is_usual and number else float(digits)

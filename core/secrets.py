@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import models
 from nacl.secret import SecretBox
 
-from core import key_files as secret_key
+from core import key_files, media
 from core.errors import DomainError
 
 _FORM = "s1"
@@ -48,7 +48,7 @@ class Sealed:
     def of(cls, value: object) -> "Sealed":
         """The value, sealed under the first key."""
         id, box = next(iter(_boxes().items()))
-        sealed = base64.urlsafe_b64encode(box.encrypt(orjson.dumps(value))).decode()
+        sealed = base64.urlsafe_b64encode(box.encrypt(media.dumps(value))).decode()
         return cls(f"{_FORM}.{id}.{sealed}")
 
     def open(self) -> object:
@@ -108,7 +108,7 @@ def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
     """By key id, the one that seals first."""
     # What was sealed before the variable was set stays readable.
     if not keys or (data_dir / "encryption_key").exists():
-        keys = (*keys, secret_key.stored(data_dir, "encryption_key"))
+        keys = (*keys, key_files.load_or_create(data_dir, "encryption_key"))
     return dict(map(_box, keys))
 
 

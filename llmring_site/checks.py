@@ -1,17 +1,113 @@
-"""System checks of the whole site; `manage.py check` runs them, and so does every start."""
+"""System checks of the whole site; `manage.py check` runs them, and so does every start.
 
-from django.core.checks import Warning, register
+Those of the database run before migrations, also with `manage.py migrate`.
+"""
+
+import ssl
+
+from django.conf import settings
+from django.core.checks import Error, Tags, Warning, register
+from django.db import connections
 
 from llmring_site import env
 
+UNKNOWN_VARIABLE = "llmring.W001"
+_MIN_POSTGRESQL = 140_000
+_DATABASE_STATE = """
+    SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
+        current_setting('search_path'), pg_is_in_recovery(), current_database(),
+        quote_ident(%(schema)s) = %(schema)s,
+        CASE WHEN to_regnamespace(%(schema)s) IS NULL
+             THEN has_database_privilege(current_database(), 'CREATE')
+             ELSE has_schema_privilege(%(schema)s, 'CREATE') END
+"""
+
 
 @register()
-def unknown_variables(app_configs, **kwargs) -> list[Warning]:
+def check_unknown_variables(app_configs, **kwargs) -> list[Warning]:
     return [
         Warning(
-            f"The environment variable {name} is not one of ours.",
-            hint="It has no effect. The README lists all variables.",
-            id="llmring.W001",
+            f"{name} is not a variable of this server and has no effect.",
+            hint=f"Did you mean {similar}?" if similar else "The README lists all variables.",
+            id=UNKNOWN_VARIABLE,
         )
-        for name in env.unknown()
+        for name, similar in env.unknown().items()
     ]
+
+
+@register(Tags.database)
+def check_database(app_configs, databases, **kwargs) -> list[Error]:
+    """Return what makes this database unusable, before anything is written to it."""
+    if not databases:
+        return []
+    with connections["default"].cursor() as cursor:
+        cursor.execute(_DATABASE_STATE, {"schema": settings.DATABASE_SCHEMA})
+        version, encoding, path, is_replica, name, is_plain, may_create = cursor.fetchone()
+    schemas = [settings.DATABASE_SCHEMA, settings.MCP_SCHEMA]
+    search_path = [schema.strip().strip('"') for schema in path.split(",")]
+    faults = {
+        "E001": (
+            version < _MIN_POSTGRESQL,
+            f"PostgreSQL must be of version 14 or later, got {version // 10_000}.",
+        ),
+        "E002": (
+            encoding != "UTF8",
+            f"the database {name!r} must have the encoding UTF8, got {encoding}: create another "
+            "with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+        ),
+        "E003": (is_replica, f"the database {name!r} is a read-only replica: name the primary."),
+        "E004": (
+            not is_plain,
+            f"LLMRING_DATABASE_SCHEMA={settings.DATABASE_SCHEMA} is a reserved word: choose "
+            "another name.",
+        ),
+        "E005": (
+            search_path[:2] != schemas,
+            f"the search_path must be {', '.join(schemas)}, got {path!r} (a pooler drops start-up "
+            f"options): run ALTER ROLE … IN DATABASE {name} SET search_path = "
+            f"{', '.join(schemas)} and reconnect the pooler.",
+        ),
+        "E006": (
+            not may_create,
+            f"the user may not create tables: run GRANT CREATE ON DATABASE {name} TO … (and on "
+            f"the schema {schemas[0]} if it exists).",
+        ),
+    }
+    return [
+        Error(
+            message if "LLMRING_" in message else f"LLMRING_DATABASE_URL: {message}",
+            id=f"llmring.{id}",
+        )
+        for id, (is_wrong, message) in faults.items()
+        if is_wrong
+    ]
+
+
+def check_redis() -> list[Error]:
+    """Return why the Redis of the settings can never work; one that is away may come back."""
+    if not settings.REDIS_URL:
+        return []
+    import redis
+
+    connection = redis.ConnectionPool.from_url(
+        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
+    ).make_connection()
+    try:
+        connection.connect()
+        connection.send_command("PING")
+        connection.read_response()
+    except redis.AuthenticationError as error:
+        reason = str(error)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        is_tls = settings.REDIS_URL.startswith("rediss://")
+        # A certificate that is missing or not trusted looks like a lost connection too.
+        if not is_tls or not isinstance(error.__context__, (FileNotFoundError, ssl.SSLError)):
+            return []
+        reason = str(error)
+    except (redis.RedisError, OSError, ValueError) as error:
+        reason = str(error)
+    else:
+        return []
+    finally:
+        connection.disconnect()
+    return [Error(f"LLMRING_REDIS_URL: {' '.join(reason.split())}", id="llmring.E007")]

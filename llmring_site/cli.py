@@ -1,4 +1,4 @@
-"""The console scripts `llmring-server` and `llmring-db`."""
+"""The console scripts `llmring-server` and `llmring-db`, and manage.py."""
 
 import argparse
 import os
@@ -6,15 +6,35 @@ import sys
 
 from llmring_site import serving, startup
 
+# Commands of Django and ours that start no database.
+_WITHOUT_DATABASE = {
+    "check",
+    "diffsettings",
+    "findstatic",
+    "generatereceiptkey",
+    "help",
+    "spectacular",
+    "startapp",
+    "version",
+}
+
 
 def server(arguments: list[str] | None = None) -> None:
-    """`llmring-server [serve] [options]`, and `llmring-server db …` for `llmring-db …`."""
+    """`llmring-server [serve] [options]`; `db …` is `llmring-db …`, `manage …` is manage.py."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["db"]:
-        return database(arguments[1:])
-    if arguments[:1] == ["serve"]:
-        arguments = arguments[1:]
-    parser = argparse.ArgumentParser("llmring-server", description="Run LLMRing Server.")
+    command, rest = arguments[:1], arguments[1:]
+    if command == ["db"]:
+        return database(rest)
+    if command == ["manage"]:
+        return manage(["llmring-server manage", *rest])
+    if command == ["serve"]:
+        arguments = rest
+    parser = argparse.ArgumentParser(
+        "llmring-server",
+        description="Run LLMRing Server.",
+        epilog="Also: `llmring-server db …` (see llmring-db --help), and `llmring-server manage …` "
+        "for keys, imports and Django's commands (see llmring-server manage help).",
+    )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, help="port to listen on (LLMRING_HTTP_PORT, else 8000)")
     parser.add_argument(
@@ -22,40 +42,64 @@ def server(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
     _add_env(parser)
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--version", action="version", version=_version())
+    options = parser.parse_args(arguments)
     # Settings read variables; what the command line says is handed on as such.
-    if chosen.port is not None:
-        os.environ["LLMRING_HTTP_PORT"] = str(chosen.port)
-    if chosen.workers is not None:
-        os.environ["LLMRING_WORKERS"] = str(chosen.workers)
+    if options.port is not None:
+        os.environ["LLMRING_HTTP_PORT"] = str(options.port)
+    if options.workers is not None:
+        os.environ["LLMRING_WORKERS"] = str(options.workers)
     with startup.exit_on_config_error():
-        _check_env(chosen.env)
-        sys.exit(_serve(chosen.host, reload=chosen.reload))
+        _check_env(options.env)
+        sys.exit(_serve(options.host, reload=options.reload))
 
 
 def database(arguments: list[str] | None = None) -> None:
     """`llmring-db migrate|status|url`."""
-    parser = argparse.ArgumentParser("llmring-db", description="Look after the database.")
+    parser = argparse.ArgumentParser("llmring-db", description="Manage the database.")
     parser.add_argument("command", choices=["migrate", "status", "url"])
+    parser.add_argument(
+        "--with-password", action="store_true", help="url: print the password as part of it"
+    )
     _add_env(parser)
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with startup.exit_on_config_error():
-        _check_env(chosen.env)
-        if chosen.command == "url":
-            startup.use_settings()
-            from llmring_site.database_report import address
+        _check_env(options.env)
+        from llmring_site.database_report import address, print_status
 
-            print(address())
+        if options.command == "url":
+            print(address(with_password=options.with_password))
             return
         startup.use_database()
         import django
 
         django.setup()
-        if chosen.command == "migrate":
+        if options.command == "migrate":
             startup.prepare()
-        from llmring_site.database_report import print_status
-
+        else:
+            startup.require_database()
         sys.exit(0 if print_status() else 1)
+
+
+def manage(arguments: list[str] | None = None) -> None:
+    """Run one of Django's commands or ours, with the database when it needs one."""
+    import django
+    from django.core.management import execute_from_command_line
+
+    arguments = sys.argv if arguments is None else arguments
+    with startup.exit_on_config_error():
+        startup.use_settings()
+        if _needs_database(arguments[1:]):
+            startup.use_database()
+            django.setup()
+            startup.require_database()
+        execute_from_command_line(arguments)
+
+
+def _needs_database(arguments: list[str]) -> bool:
+    if not arguments or {"-h", "--help", "--version"} & set(arguments):
+        return False
+    return arguments[0] not in _WITHOUT_DATABASE or "--database" in arguments
 
 
 def _add_env(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +112,17 @@ def _add_env(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_env(name: str) -> None:
-    if name == "prod" and not os.environ.get("LLMRING_DATABASE_URL"):
-        raise startup.NotStarted("LLMRING_DATABASE_URL must be set with --env prod")
+    from django.conf import settings
+
+    startup.use_settings()
+    if name == "prod" and not settings.DATABASE_URL:
+        raise startup.StartupError("LLMRING_DATABASE_URL must be set with --env prod")
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version("llmring-server")
 
 
 def _serve(host: str, *, reload: bool) -> int:

@@ -1,23 +1,37 @@
-"""What `llmring-db` tells of the database."""
+"""What `llmring-db` reports about the database."""
 
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from django.conf import settings
 
+_PASSWORDS = ("password", "sslpassword")
 
-def address() -> str:
-    """The database's address for `psql`, without the password."""
+
+def address(*, with_password: bool = False) -> str:
+    """Return the database's address for `psql`, which finds our schemas through it."""
     target = settings.DATABASES["default"]
-    user, host = target.get("USER", ""), target.get("HOST", "")
-    port = f":{target['PORT']}" if target.get("PORT") else ""
-    name = quote(target["NAME"])
-    if host.startswith("/"):  # the directory of a socket
-        return f"postgresql://{user}@/{name}?{urlencode({'host': host})}"
-    return f"postgresql://{user}@{host}{port}/{name}"
+    if settings.DATABASE_URL:
+        parts = urlsplit(settings.DATABASE_URL)
+        location = parts.netloc if with_password else _without_password(parts.netloc)
+        query = {
+            name: value
+            for name, value in parse_qsl(parts.query)
+            if with_password or name not in _PASSWORDS
+        }
+    else:
+        location, query = f"{target['USER']}@", {"host": target["HOST"]}
+    query["options"] = target["OPTIONS"]["options"]
+    path = quote(target["NAME"])
+    return f"postgresql://{location}/{path}?{urlencode(query, quote_via=quote, safe='/,')}"
+
+
+def _without_password(location: str) -> str:
+    user, at, host = location.rpartition("@")
+    return user.partition(":")[0] + at + host
 
 
 def print_status() -> bool:
-    """Print where the database is, its version, and its migrations; whether all are applied."""
+    """Print where the database is, its version, and its migrations; return if all are applied."""
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 

@@ -4,12 +4,13 @@ Every variable is read once, in `settings.py`, through these. A bad value raises
 `ImproperlyConfigured` with the variable's name and what is accepted.
 """
 
+import difflib
 import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,35 +28,56 @@ CLIENT_VARIABLES = {
     "LLMRING_PREFER_SAAS",
     "LLMRING_LOCKFILE_PATH",
 }
+MIN_SECRET_LENGTH = 32
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = r"\*|\.?[A-Za-z0-9_](?:[\w.-]*\w)?|\[[0-9A-Fa-f:.]+\]"
+_PATH = r"(?:/[A-Za-z0-9._~-]+)*/?"
 
 
-def text(name: str, default: str = "") -> str:
-    """The variable's text, stripped; `default` when unset or empty."""
+def text(name: str, default: str = "", *, max_length: int | None = None) -> str:
+    """Return the variable's text, stripped; `default` when unset or empty."""
     known.add(name)
-    return os.environ.get(name, "").strip() or default
+    value = os.environ.get(name, "").strip() or default
+    if max_length is not None and len(value) > max_length:
+        raise invalid(name, f"{max_length} characters long at most")
+    return value
 
 
 def secret(name: str) -> str:
-    """As `text`, or the content of the file that `<name>_FILE` names; "" when neither is set."""
+    """Return the text, or the content of the file that `<name>_FILE` names; "" without both."""
     known.add(f"{name}_FILE")
     path = os.environ.get(f"{name}_FILE", "").strip()
     if not path:
         return text(name)
     known.add(name)
     try:
-        return Path(path).read_text().strip()
-    except OSError as error:
-        raise refused(f"{name}_FILE", f"a readable file ({error.strerror}: {path})") from error
+        return Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is in another encoding"
+        raise invalid(
+            f"{name}_FILE", f"a readable file of UTF-8 text ({reason}: {path})"
+        ) from error
 
 
-def keys(name: str) -> list[str]:
-    """Secret keys, separated by commas; each long enough to be random."""
-    found = [key.strip() for key in secret(name).split(",") if key.strip()]
-    if any(len(key) < 32 for key in found):
-        raise refused(name, "random text of at least 32 characters (several separated by commas)")
-    return found
+def secret_keys(name: str) -> list[str]:
+    """Return secret keys, separated by commas; each long enough to be random."""
+    keys = [key.strip() for key in secret(name).split(",") if key.strip()]
+    if any(len(key) < MIN_SECRET_LENGTH for key in keys):
+        raise invalid(
+            name,
+            f"random text of at least {MIN_SECRET_LENGTH} characters (several separated by commas)",
+        )
+    return keys
+
+
+def secret_key(name: str) -> str:
+    """Return one secret key, or "" when unset."""
+    key = secret(name)
+    if key and len(key) < MIN_SECRET_LENGTH:
+        raise invalid(name, f"random text of at least {MIN_SECRET_LENGTH} characters")
+    return key
 
 
 def integer(
@@ -70,28 +92,28 @@ def integer(
     try:
         number = int(value)
     except ValueError:
-        raise refused(name, accepted, value) from None
+        raise invalid(name, accepted, value) from None
     if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
-        raise refused(name, accepted, value)
+        raise invalid(name, accepted, value)
     return number
 
 
 def boolean(name: str, default: bool) -> bool:
     value = text(name, "on" if default else "off").lower()
     if value not in _TRUE | _FALSE:
-        raise refused(name, "one of " + ", ".join(sorted(_TRUE | _FALSE)), value)
+        raise invalid(name, "one of " + ", ".join(sorted(_TRUE | _FALSE)), value)
     return value in _TRUE
 
 
 def choice(name: str, default: str, choices: Iterable[str]) -> str:
     value = text(name, default).lower()
     if value not in set(choices):
-        raise refused(name, "one of " + ", ".join(choices), value)
+        raise invalid(name, "one of " + ", ".join(choices), value)
     return value
 
 
-def listed(name: str, default: Iterable[str] = ()) -> list[str]:
-    """A comma-separated list, or the same written as a JSON array of strings."""
+def string_list(name: str, default: Iterable[str] = ()) -> list[str]:
+    """Return a comma-separated list, or the same written as a JSON array of strings."""
     value = text(name)
     if not value:
         return list(default)
@@ -101,42 +123,146 @@ def listed(name: str, default: Iterable[str] = ()) -> list[str]:
         except ValueError:
             items = None
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise refused(name, "a comma-separated list or a JSON array of strings")
+            raise invalid(name, "a comma-separated list or a JSON array of strings")
         return items
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def hosts(name: str, default: Iterable[str]) -> list[str]:
+    """Return host names; `*` is any, a leading dot stands for all subdomains."""
+    names = string_list(name, default)
+    for item in names:
+        if not re.fullmatch(_HOST, item):
+            raise invalid(
+                name,
+                "host names without scheme, port or path, such as llm.example.com, "
+                ".example.com (all below it) or [::1]",
+                item,
+            )
+    return names
+
+
+def origins(name: str, default: Iterable[str]) -> list[str]:
+    """Return origins as browsers send them; `*` is any, `https://*.example.com` all below it."""
+    return [_origin(name, item) for item in string_list(name, default)]
+
+
+def _origin(name: str, item: str) -> str:
+    if item in ("*", "null"):
+        return item
+    try:
+        parts = urlsplit(item)
+        well_formed = bool(parts.hostname) and item == f"{parts.scheme}://{parts.netloc}"
+        well_formed &= bool(re.fullmatch(r"(\*\.)?[^*@\s]+", parts.netloc)) and parts.scheme != ""
+        origin = origin_of(parts)
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise invalid(name, "origins without path or slash, such as https://app.example.com", item)
+    return origin
+
+
 def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) -> str:
-    """An address with one of the schemes; "" when unset and without default."""
+    """Return an address with one of the schemes; "" when unset and without default."""
     value = text(name, default)
     if not value:
         return value
     try:
         parts = urlsplit(value)
-        well_formed = parts.scheme in set(schemes) and bool(parts.netloc or parts.path)
+        local = parts.scheme == "unix" and parts.path
+        well_formed = parts.scheme in set(schemes) and bool(parts.hostname or local)
         parts.port  # noqa: B018 - raises on a bad port
     except ValueError:
         well_formed = False
     if not well_formed:
-        # A database or Redis address may hold a password: it is not repeated.
-        raise refused(name, "an address beginning with " + " or ".join(f"{s}://" for s in schemes))
+        # It may hold a password: it is not repeated.
+        raise invalid(name, "an address beginning with " + " or ".join(f"{s}://" for s in schemes))
+    return value
+
+
+def public_url(name: str, default: str) -> str:
+    """Return the address of a site, in the one spelling that browsers send; no final slash."""
+    parts = urlsplit(url(name, default))
+    if parts.query or parts.fragment or parts.username or not re.fullmatch(_PATH, parts.path):
+        raise invalid(
+            name, "an address such as https://llm.example.com or https://example.com/llmring"
+        )
+    return origin_of(parts) + parts.path.rstrip("/")
+
+
+def origin_of(parts: SplitResult) -> str:
+    """Return scheme, host and port as browsers write them: lower case, no default port.
+
+    Raises ValueError for a port that is none.
+    """
+    host = (parts.hostname or "").encode("idna" if not parts.netloc.isascii() else "ascii").decode()
+    if ":" in host:
+        host = f"[{host}]"
+    has_port = parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if has_port else "")
+
+
+def redis_url(name: str) -> str:
+    """Return an address that the Redis client accepts with all its parameters, or ""."""
+    value = url(name, "", schemes=("redis", "rediss", "unix"))
+    if not value or _suits_redis(value):
+        return value
+    # Only the parameter is repeated: other parts may hold a password.
+    address, _, query = value.partition("?")
+    refused = [part for part in query.split("&") if not _suits_redis(f"{address}?{part}")]
+    accepted = "an address such as redis://:password@host:6379/0"
+    if refused:
+        accepted += f" (its parameter {refused[0].partition('=')[0]!r} is not accepted)"
+    raise invalid(name, accepted)
+
+
+def _suits_redis(address: str) -> bool:
+    import redis
+
+    try:
+        redis.ConnectionPool.from_url(address).make_connection()
+    except (TypeError, ValueError, redis.RedisError):
+        return False
+    return True
+
+
+def existing_path(name: str) -> str:
+    """Return the path of an existing file or directory, or "" when unset.
+
+    For variables that belong to other programs too: it is not one of ours to list.
+    """
+    value = os.environ.get(name, "").strip()
+    if value and not Path(value).exists():
+        raise invalid(name, "an existing file or directory of certificates", value)
     return value
 
 
 def identifier(name: str, default: str) -> str:
-    """A PostgreSQL name that needs no quoting."""
+    """Return a PostgreSQL name that needs no quoting."""
     value = text(name, default)
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", value):
-        raise refused(name, "lower-case letters, digits and underscores (50 at most)", value)
+    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,49}", value):
+        raise invalid(
+            name,
+            "lower-case letters, digits and underscores, 50 at most, not beginning with pg_",
+            value,
+        )
     return value
 
 
-def unknown() -> list[str]:
-    """Variables with our prefix that nothing reads: most likely misspelt."""
-    ours = {name for name in os.environ if name.startswith("LLMRING_")}
-    return sorted(ours - known - CLIENT_VARIABLES)
+def unknown() -> dict[str, str]:
+    """Return the variables with our prefix that nothing reads, each with the likeliest name.
+
+    The other name is "" when none is similar.
+    """
+    names = {name for name in os.environ if name.upper().startswith("LLMRING_")}
+    similar = {
+        name: difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+        for name in sorted(names - known - CLIENT_VARIABLES)
+    }
+    return {name: matches[0] if matches else "" for name, matches in similar.items()}
 
 
-def refused(name: str, accepted: str, value: str | None = None) -> ImproperlyConfigured:
+def invalid(name: str, accepted: str, value: str | None = None) -> ImproperlyConfigured:
+    """Return the error for a variable; pass no `value` that may be secret."""
     got = "" if value is None else f", got {value!r}"
     return ImproperlyConfigured(f"{name} must be {accepted}{got}.")

@@ -21,7 +21,7 @@ _KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies give up their
 def bind(host: str, port: int) -> list[socket.socket]:
     """Return a socket for each address of the host; they do not listen yet.
 
-    Raises NotStarted when the port is in use, or the host is none of this machine.
+    Raises StartupError when the port is in use, or the host is none of this machine.
     """
     sockets: list[socket.socket] = []
     unavailable: OSError | None = None
@@ -49,23 +49,23 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError):
-        raise startup.NotStarted(
+        raise startup.StartupError(
             f"--host must be an address of this machine, got {host!r}"
         ) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _refused(host: str, port: int, error: OSError | None) -> startup.NotStarted:
+def _refused(host: str, port: int, error: OSError | None) -> startup.StartupError:
     if error is not None and error.errno == errno.EADDRINUSE:
-        return startup.NotStarted(
+        return startup.StartupError(
             f"port {port} is in use: another server runs there; choose one with --port"
         )
     reason = "" if error is None else f" ({error.strerror})"
-    return startup.NotStarted(f"cannot listen on {host} port {port}{reason}")
+    return startup.StartupError(f"cannot listen on {host} port {port}{reason}")
 
 
 def listen(sockets: Sequence[socket.socket]) -> None:
-    """Let connections in. Raises NotStarted when another server was faster."""
+    """Let connections in. Raises StartupError when another server was faster."""
     for sock in sockets:
         try:
             sock.listen(BACKLOG)

@@ -5,36 +5,45 @@ The README's table of variables is held to this file by tests/test_settings.py.
 
 import importlib.metadata
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
+from django.utils.functional import SimpleLazyObject
 
-from core import key_files as secret_key
+from core import key_files
 from core.database.config import database_settings
 from llmring_site import env
+from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_dotenv(Path.cwd() / ".env")
+load_env_file(Path.cwd() / ".env")
 
-# --- Who we are -----------------------------------------------------------
+# --- The service -----------------------------------------------------------
 
 VERSION = importlib.metadata.version("llmring-server")
 DEBUG = env.boolean("LLMRING_DEBUG", False)
 DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
-SECRET_KEY = env.secret("LLMRING_SECRET_KEY") or secret_key.stored(DATA_DIR)
+# Created at the first use: commands that need none write nothing.
+SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
+    lambda: key_files.load_or_create(DATA_DIR, "secret_key")
+)
 WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 
 # --- The address people use -----------------------------------------------
 
-ALLOWED_HOSTS = env.listed("LLMRING_ALLOWED_HOSTS", ["*"])
+ALLOWED_HOSTS = env.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
 if "*" not in ALLOWED_HOSTS:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
 # https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
-PUBLIC_URL = env.url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}").rstrip("/")
+PUBLIC_URL = env.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [env.origin_of(urlsplit(PUBLIC_URL))]
+# The path below which a proxy serves us; it takes the path off before it passes a request on.
+FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
@@ -108,7 +117,7 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 WHITENOISE_USE_FINDERS = True  # files are served from the packages: nothing to collect
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -133,7 +142,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.url("LLMRING_REDIS_URL", "", schemes=("redis", "rediss", "unix"))
+REDIS_URL = env.redis_url("LLMRING_REDIS_URL")
 if REDIS_URL:
     CACHES = {
         "default": {
@@ -153,7 +162,7 @@ CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1)
 
 # --- People: only the admin logs in with a password -----------------------
 
-ADMIN_USER = env.text("ADMIN_USER", "admin")
+ADMIN_USER = env.text("ADMIN_USER", "admin", max_length=150)
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -177,7 +186,7 @@ API_KEY_VALIDATION_MODE = env.choice(
 )
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
-ENCRYPTION_KEYS = env.keys("LLMRING_ENCRYPTION_KEY")
+ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
 
 # --- API ------------------------------------------------------------------
 
@@ -202,6 +211,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",  # pydantic writes `null` as a type
     "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -212,11 +222,16 @@ SPECTACULAR_SETTINGS = {
         "core.openapi.with_common_errors",
     ],
 }
-CORS_ORIGINS = env.listed(
+CORS_ORIGINS = env.origins(
     "LLMRING_CORS_ORIGINS", ["http://localhost:5173", "http://localhost:5174", "*"]
 )
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
-CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin != "*"]
+CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if "*" not in origin]
+CORS_ALLOWED_ORIGIN_REGEXES = [
+    re.escape(origin).replace(r"\*", r"[a-z0-9.-]+") + r"\Z"
+    for origin in CORS_ORIGINS
+    if "://*." in origin
+]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = [
     "Accept",
@@ -251,21 +266,21 @@ REGISTRY_BASE_URL = env.url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
 # By the names that other programs know too; they point to a file of certificates.
-CA_BUNDLE = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+CA_BUNDLE = env.existing_path("REQUESTS_CA_BUNDLE") or env.existing_path("SSL_CERT_FILE") or True
 
 # --- Receipts, conversations, MCP -----------------------------------------
 
 RECEIPTS_PRIVATE_KEY = env.secret("LLMRING_RECEIPTS_PRIVATE_KEY_B64")
 RECEIPTS_PUBLIC_KEY = env.text("LLMRING_RECEIPTS_PUBLIC_KEY_B64")
 RECEIPTS_KEY_ID = env.text("LLMRING_RECEIPTS_KEY_ID")
-RECEIPTS_RETIRED_KEYS = env.listed("LLMRING_RECEIPTS_RETIRED_KEYS")
+RECEIPTS_RETIRED_KEYS = env.string_list("LLMRING_RECEIPTS_RETIRED_KEYS")
 CONVERSATION_TRACKING = env.boolean("LLMRING_ENABLE_CONVERSATION_TRACKING", True)
 MESSAGE_LOGGING_LEVEL = env.choice(
     "LLMRING_MESSAGE_LOGGING_LEVEL", "full", ["none", "metadata", "full"]
 )
 MESSAGE_RETENTION_DAYS = env.integer("LLMRING_MESSAGE_RETENTION_DAYS", 30, minimum=0)
 MCP_EXECUTE = env.boolean("LLMRING_MCP_EXECUTE", True)
-MCP_STDIO_COMMANDS = env.listed("LLMRING_MCP_STDIO_COMMANDS")
+MCP_STDIO_COMMANDS = env.string_list("LLMRING_MCP_STDIO_COMMANDS")
 MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
 # Shorter than the 30 seconds for which the client library waits for us.
 MCP_TIMEOUT = env.integer("LLMRING_MCP_TIMEOUT", 25, minimum=1, maximum=600)  # seconds

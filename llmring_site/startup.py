@@ -1,7 +1,7 @@
 """What happens before a process of ours does its work: database, migrations, first accounts."""
 
-import io
 import os
+import re
 import secrets
 import sys
 import time
@@ -15,26 +15,33 @@ from django.core.exceptions import ImproperlyConfigured
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
 
-# One server migrates and makes the first accounts; others that start meanwhile wait.
-_STARTUP_LOCK = 0x6C6C6D72
+# One server migrates and creates the first accounts; others that start meanwhile wait.
+_MIGRATION_LOCK = 0x6C6C6D72
 _WAIT_SECONDS = 30  # for a database that starts together with us
+# What a database that is starting, restarting or crowded says; all else is final.
+_TRANSIENT = re.compile(
+    r"refused|timeout|timed out|resolve host|translate host|unreachable|no route|reset by peer"
+    r"|closed the connection|socket.*no such file|starting up|shutting down|not yet accepting"
+    r"|recovery mode|too many (clients|connections)|connection slots|server.login",
+    re.IGNORECASE,
+)
 
 
-class NotStarted(RuntimeError):
+class StartupError(RuntimeError):
     """The server cannot start; the text says why."""
 
 
 # What the operator can fix: shown as one line, without a traceback.
-OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, NotStarted)
+OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, StartupError)
 
 
 @contextmanager
 def exit_on_config_error() -> Iterator[None]:
-    """Ends the program with one line, not a traceback, for what its operator can mend."""
+    """End the program with one line, not a traceback, for what its operator can fix."""
     try:
         yield
     except OPERATOR_ERRORS as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {' '.join(str(error).split())}")
 
 
 def use_settings() -> None:
@@ -49,32 +56,53 @@ def use_database() -> None:
 
 
 def make_ready() -> None:
-    """Set Django up, check the settings and prepare the database. Raises what `prepare` does."""
+    """Set Django up, check the settings and prepare the database. Raises StartupError."""
     import django
-    from django.core.management import call_command
 
     django.setup()
-    call_command("check", fail_level="ERROR", stdout=io.StringIO())  # silent when all is well
+    check_configuration()
     prepare()
 
 
-def prepare() -> None:
-    """Migrate, and make the admin and the first key when there are none. Django is set up.
+def check_configuration() -> None:
+    """Raise StartupError for the first error of Django's checks; print warnings about variables.
 
-    Raises NotStarted when the database cannot be reached, was made by a development
+    Django is set up.
+    """
+    from django.core import checks
+
+    from llmring_site.checks import UNKNOWN_VARIABLE
+
+    messages = checks.run_checks()
+    _raise_first(messages)
+    for message in messages:
+        if message.id == UNKNOWN_VARIABLE:
+            print(f"warning: {_text(message)}", file=sys.stderr)
+
+
+def prepare() -> None:
+    """Migrate, and create the admin and the first key when there are none. Django is set up.
+
+    Nothing is written before database and data directory turn out to be usable. Raises
+    StartupError when the database cannot be reached or used, was made by another
     version, or a migration fails.
     """
     from django.core.management import call_command
     from django.db import DatabaseError, connections
 
+    from llmring_site.checks import check_database, check_redis
+
+    _raise_first(check_redis())
     try:
         with migration_lock():
-            _refuse_development_database()
+            _raise_first(check_database(None, ["default"]))
+            _refuse_other_versions()
+            _create_key_files()
             try:
                 call_command("migrate", interactive=False, verbosity=0)
             except DatabaseError as error:
-                raise NotStarted(f"a migration failed: {error}") from error
-            _make_first_accounts()
+                raise StartupError(f"a migration failed: {error}") from error
+            _create_first_accounts()
     finally:
         # Workers are forked from this process: they must not share its connections.
         for connection in connections.all(initialized_only=True):
@@ -82,8 +110,69 @@ def prepare() -> None:
             connection.close_pool()
 
 
-def _refuse_development_database() -> None:
-    """Raise NotStarted for a database whose tables come from before the first release."""
+def require_database(*, wait: bool = False) -> None:
+    """Raise StartupError when the database cannot be reached, at once unless told to wait.
+
+    Django is set up.
+    """
+    _connect(_WAIT_SECONDS if wait else 0).close()
+
+
+@contextmanager
+def migration_lock() -> Iterator[None]:
+    """Hold the migration lock, in a transaction so that it works behind a pooler too."""
+    with _connect(_WAIT_SECONDS) as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+        yield
+
+
+def _connect(wait_seconds: float) -> psycopg.Connection:
+    from core.database import raw_connection
+
+    started = time.monotonic()
+    is_explained = False
+    while True:
+        try:
+            return raw_connection.connect()
+        except (psycopg.OperationalError, UnicodeError) as error:
+            # It names host and reason, never the password.
+            reason = " ".join(str(error).split())
+        if not _TRANSIENT.search(reason) or time.monotonic() - started >= wait_seconds:
+            raise StartupError(f"the database of {_source()} cannot be reached: {reason}")
+        if not is_explained:
+            print(f"waiting for the database… ({reason})", file=sys.stderr, flush=True)
+            is_explained = True
+        time.sleep(0.5)
+
+
+def _source() -> str:
+    from django.conf import settings
+
+    return "LLMRING_DATABASE_URL" if settings.DATABASE_URL else "LLMRING_DATA_DIR"
+
+
+def _raise_first(messages: list) -> None:
+    for message in messages:
+        if message.is_serious():
+            raise StartupError(_text(message))
+
+
+def _text(message) -> str:
+    return f"{message.msg} {message.hint or ''}".strip()
+
+
+def _create_key_files() -> None:
+    from django.conf import settings
+
+    from core import key_files
+
+    str(settings.SECRET_KEY)  # without its variable it is created now
+    if not settings.ENCRYPTION_KEYS:
+        key_files.load_or_create(settings.DATA_DIR, "encryption_key")
+
+
+def _refuse_other_versions() -> None:
+    """Raise StartupError for a database whose migrations this version does not know."""
     from django.apps import apps
     from django.conf import settings
     from django.db import connection
@@ -93,54 +182,42 @@ def _refuse_development_database() -> None:
     ours = {
         app.label for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR
     }
-    unknown = [
-        name
-        for name in loader.applied_migrations
-        if name[0] in ours and name not in loader.disk_migrations
-    ]
-    if unknown:
-        raise NotStarted(
-            f"the database was made by a development version ({'.'.join(unknown[0])}): export its "
+    unknown = sorted(
+        (app, name)
+        for app, name in loader.applied_migrations
+        if app in ours and (app, name) not in loader.disk_migrations
+    )
+    if not unknown:
+        return
+    first = ".".join(unknown[0])
+    # Migrations of the versions before the first release are the only ones of this name.
+    if any(name == "0001_initial" for _, name in unknown):
+        raise StartupError(
+            f"the database was made by a development version ({first}): export its "
             "logs with that version (GET /api/v1/logs/export), start this one with an empty "
             "LLMRING_DATA_DIR or another LLMRING_DATABASE_URL, and run `manage.py importlogs`"
         )
+    raise StartupError(
+        f"the database was made by a newer version ({first}) than {settings.VERSION}: "
+        "install that version, or restore the backup from before the upgrade"
+    )
 
 
-@contextmanager
-def migration_lock() -> Iterator[None]:
-    """Hold the start-up lock, in a transaction so that it works behind a pooler too."""
-    with _connect() as own, own.transaction():
-        own.execute("SELECT pg_advisory_xact_lock(%s)", [_STARTUP_LOCK])
-        yield
-
-
-def _connect() -> psycopg.Connection:
-    from core.database import raw_connection as own_connection
-
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            return own_connection.connect()
-        except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
-                # The first line names host and reason, never the password.
-                reason = str(error).strip().split("\n")[0]
-                raise NotStarted(f"the database cannot be reached: {reason}") from None
-            time.sleep(0.5)
-
-
-def _make_first_accounts() -> None:
+def _create_first_accounts() -> None:
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
     from accounts.models import ApiKey, Project
 
-    people = get_user_model().objects
-    if not people.filter(is_superuser=True).exists():
+    users = get_user_model().objects
+    if not users.filter(is_superuser=True).exists():
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
-        people.create_superuser(settings.ADMIN_USER, password=password)
-        shown = "(the one you set)" if settings.ADMIN_PASSWORD else password
-        print(f"\n  Admin     {_address()}/admin/  user {settings.ADMIN_USER}, password {shown}")
+        users.create_superuser(settings.ADMIN_USER, password=password)
+        printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
+        print(
+            f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
+            f"user {settings.ADMIN_USER}, password {printed}"
+        )
     if not ApiKey.objects.exists():
         _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")
         print(
@@ -150,14 +227,10 @@ def _make_first_accounts() -> None:
 
 
 def _first_call(key: str) -> str:
-    body = '{"provider":"openai","model":"gpt-4o-mini","input_tokens":1000,"output_tokens":200}'
-    return (
-        f"  curl -s {_address()}/api/v1/log -H 'X-API-Key: {key}' "
-        f"-H 'Content-Type: application/json' -d '{body}'"
-    )
-
-
-def _address() -> str:
     from django.conf import settings
 
-    return settings.PUBLIC_URL
+    body = '{"provider":"openai","model":"gpt-4o-mini","input_tokens":1000,"output_tokens":200}'
+    return (
+        f"  curl -s {settings.PUBLIC_URL}/api/v1/log -H 'X-API-Key: {key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )

@@ -1,124 +1,103 @@
 """The service about itself: what it is, and whether it works."""
 
+import functools
 from datetime import UTC, datetime
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from django.db import ProgrammingError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.urls import get_script_prefix
 from rest_framework.response import Response
 
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
+from llmring_site.schemas import DatabaseState, Health, Live, NotReady, Ready, Service
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-_EXAMPLE_TIME = "2026-01-02T03:04:05.678Z"
-
-
-def _service(timestamp: str) -> dict:
-    return {
-        "name": "LLMRing Server",
-        "service": "llmring-server",
-        "version": settings.VERSION,
-        "status": "operational",
-        "timestamp": timestamp,
-        "docs": "/docs",
-        "registry": "/registry",
-        "endpoints": {
-            "health": "/health",
-            "registry": "/registry",
-            "api": "/api/v1",
-            "docs": "/docs",
-        },
-    }
-
-
-def _health(*, connected: bool, redis: str, timestamp: str) -> dict:
-    return {
-        "status": "healthy" if connected else "unhealthy",
-        "database": "connected" if connected else "disconnected",
-        "redis": redis,
-        "name": "LLMRing Server",
-        "version": settings.VERSION,
-        "timestamp": timestamp,
-    }
-
-
 class ServiceView(PublicView):
-    @extend_schema(
-        tags=["service"],
-        summary="What this service is and where its parts are",
-        description="",
-        responses={200: dict},
-        examples=[OpenApiExample("service", _service(_EXAMPLE_TIME))],
-    )
+    tags = ["service"]
+    replies = {"get": Service}
+
     def get(self, request):
-        return Response(_service(_now()))
+        """What this service is and where its parts are"""
+        # Below a path: behind a proxy, or mounted in another application.
+        prefix = get_script_prefix().rstrip("/")
+        service = Service.below(prefix, version=settings.VERSION, timestamp=_now())
+        return Response(service.model_dump())
 
 
 class HealthView(PublicView):
-    @extend_schema(
-        tags=["service"],
-        summary="State of the service, its database and its cache",
-        description="503 with the same body when the database is away.",
-        responses={200: dict, 503: dict},
-        examples=[
-            OpenApiExample(
-                "healthy",
-                _health(connected=True, redis="disabled", timestamp=_EXAMPLE_TIME),
-                status_codes=["200"],
-            )
-        ],
-    )
+    tags = ["service"]
+    replies = {"get": {200: Health, 503: Health}}
+
     def get(self, request):
-        connected = _database_answers()
-        body = _health(connected=connected, redis=_redis_state(), timestamp=_now())
-        return Response(body, status=200 if connected else 503)
+        """State of the service, its database and its cache
+
+        503 with the same body when the database is away, or lacks migrations.
+        """
+        state = _database_state()
+        health = Health(
+            status="healthy" if state.is_usable else "unhealthy",
+            redis=_redis_state(),
+            version=settings.VERSION,
+            timestamp=_now(),
+            **state.model_dump(),
+        )
+        return Response(
+            health.model_dump(exclude_none=True), status=200 if state.is_usable else 503
+        )
 
 
 class LiveView(PublicView):
-    @extend_schema(
-        tags=["service"],
-        summary="Whether the process answers at all",
-        description="",
-        responses={200: dict},
-        examples=[OpenApiExample("alive", {"status": "alive"})],
-    )
+    tags = ["service"]
+    replies = {"get": Live}
+
     def get(self, request):
-        return Response({"status": "alive"})
+        """Whether the process answers at all"""
+        return Response(Live().model_dump())
 
 
 class ReadyView(PublicView):
-    @extend_schema(
-        tags=["service"],
-        summary="Whether requests can be served now",
-        description="",
-        responses={200: dict, 503: dict},
-        examples=[OpenApiExample("ready", {"status": "ready"}, status_codes=["200"])],
-    )
+    tags = ["service"]
+    replies = {"get": {200: Ready, 503: NotReady}}
+
     def get(self, request):
-        if _database_answers():
-            return Response({"status": "ready"})
-        return Response({"status": "not ready", "database": "disconnected"}, status=503)
+        """Whether requests can be served now"""
+        state = _database_state()
+        if state.is_usable:
+            return Response(Ready().model_dump())
+        not_ready = NotReady(**state.model_dump())
+        return Response(not_ready.model_dump(exclude_none=True), status=503)
 
 
-def _database_answers() -> bool:
+def _database_state() -> DatabaseState:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return True
+            cursor.execute("SELECT app, name FROM django_migrations")
+            applied = set(cursor.fetchall())
+    except ProgrammingError:  # there is no such table yet
+        applied = set()
     except DATABASE_AWAY:
-        return False
+        return DatabaseState(database="disconnected")
+    is_migrated = _known_migrations() <= applied
+    return DatabaseState(database="connected", migrations=None if is_migrated else "pending")
+
+
+@functools.cache
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    """Return app and name of every migration of this version."""
+    return frozenset(MigrationLoader(None).disk_migrations)
 
 
 def _redis_state() -> str:
-    """`disabled`, `connected` or `disconnected`."""
+    """Return `disabled`, `connected` or `disconnected`."""
     if not settings.REDIS_URL:
         return "disabled"
-    # The cache swallows lost connections; what was not kept tells.
+    # The cache swallows lost connections; whether it kept something shows them.
     cache.set("health", 1, 5)
     return "connected" if cache.get("health") == 1 else "disconnected"

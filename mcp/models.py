@@ -6,15 +6,11 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from core.ids import uuid7
-from core.json_columns import StoredJSON
+from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
 from core.secrets import SealedField
 
 INDEXED_BYTES = 2_500  # of a text in UTF-8: an entry of an index takes a third of a page
-
-
-def _json(**options) -> models.JSONField:
-    return models.JSONField(decoder=StoredJSON, **options)
 
 
 class Transport(models.TextChoices):
@@ -55,7 +51,7 @@ class Server(OwnedModel):
     url = models.CharField(max_length=1000, help_text="An address; for stdio a command line.")
     transport_type = models.CharField(max_length=20, choices=Transport)
     auth_config = SealedField(null=True)
-    capabilities = _json(null=True)
+    capabilities = ExactJSONField(null=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -68,8 +64,8 @@ class Server(OwnedModel):
     protocol_version = models.CharField(
         max_length=32, blank=True, default="", help_text="The revision of MCP it was last spoken to"
     )
-    server_info = _json(null=True, help_text="What it says of itself.")
-    resource_templates = _json(
+    server_info = ExactJSONField(null=True, help_text="What it says of itself.")
+    resource_templates = ExactJSONField(
         default=list, help_text="Patterns of the addresses of resources that it does not list."
     )
 
@@ -108,9 +104,9 @@ class Tool(Item):
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
     name = models.CharField(max_length=255)
-    input_schema = _json(default=dict)
-    output_schema = _json(null=True)
-    annotations = _json(null=True)
+    input_schema = ExactJSONField(default=dict)
+    output_schema = ExactJSONField(null=True)
+    annotations = ExactJSONField(null=True)
     fingerprint = models.CharField(
         max_length=64, help_text="SHA-256 (hexadecimal) of what tells a model how to use it."
     )
@@ -172,7 +168,7 @@ class Prompt(Item):
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
     name = models.CharField(max_length=255)
-    arguments = _json(null=True, help_text="A list, as MCP has it, or an object.")
+    arguments = ExactJSONField(null=True, help_text="A list, as MCP has it, or an object.")
 
     class Meta:
         db_table = "prompts"
@@ -195,8 +191,8 @@ class ToolExecution(OwnedModel):
     )
     conversation_id = models.UUIDField(null=True)
     origin = models.CharField(max_length=10, choices=Origin)
-    input = _json()
-    output = _json(null=True)
+    input = ExactJSONField()
+    output = ExactJSONField(null=True)
     error = models.TextField(null=True)
     error_kind = models.CharField(max_length=12, choices=ErrorKind, null=True)
     duration_ms = models.BigIntegerField(null=True)

@@ -50,6 +50,11 @@ class CurrentSnapshot:
         """Return the snapshot; None as long as upstream has never been reached."""
         return self._snapshot or self._load_first()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Return whether `get` answers at once, without a query or a wait for upstream."""
+        return self._snapshot is not None or self.clock() < self._retry_at
+
     def require(self) -> LoadedSnapshot:
         """Return the snapshot; raise RegistryUnavailable if there has never been one."""
         snapshot = self.get()

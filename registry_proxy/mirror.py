@@ -4,6 +4,7 @@ Source: docs/http-contract.md, section "Registry".
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from django.conf import settings
@@ -50,20 +51,19 @@ def version(
     """Return the document of a version; raise NotPublished or RegistryUnavailable.
 
     A name is a snapshot's name, an archive's number, or the version in upstream's
-    manifest: then it is the newest snapshot of that version, and may change.
+    manifest. Whatever it is, on this server it means the same content for good.
     """
     newest = current.require()
     if not _NAME.fullmatch(name):
         raise NotPublished(f"Version {name}")
     if providers or capabilities:
-        document, is_final = _document(name)
+        document = _document(name)
         document = filter_models(document, providers=providers, capabilities=capabilities)
-        return _render(document, immutable=is_final)
+        return _render(document, immutable=True)
     key = f"registry:document:{newest.representation.etag}:{name}"
     cached = cache.get(key)
     if cached is None:
-        document, is_final = _document(name)
-        cached = tuple(_render(document, immutable=is_final))
+        cached = tuple(_render(_document(name), immutable=True))
         cache.set(key, cached, settings.CACHE_TTL_SECONDS)
     return Representation(*cached)
 
@@ -99,24 +99,37 @@ def _file(path: str, label: str) -> Representation:
     return file
 
 
-def _document(name: str) -> tuple[Mapping, bool]:
-    """Return the document of a version, and whether the name will always mean it."""
-    if snapshot_name := parse_snapshot_name(name):
-        snapshot_id = Snapshot.objects.named(snapshot_name).values_list("id", flat=True).first()
-        if snapshot_id is not None:
-            return snapshots.load(snapshot_id).document, True
+def _document(name: str) -> Mapping:
     if number := parse_archive_number(name):
         return _archived_document(number)
-    snapshot_id = Snapshot.objects.filter(version=name).values_list("id", flat=True).first()
+    snapshot_id = _named_snapshot(name)
     if snapshot_id is None:
         raise NotPublished(f"Version {name}")
-    return snapshots.load(snapshot_id).document, False
+    return snapshots.load(snapshot_id).document
 
 
-def _archived_document(number: int) -> tuple[Mapping, bool]:
-    counts = current.require().archive_counts
-    stored = archives.files(number, {name for name, count in counts.items() if number <= count})
-    if not stored:
+def _named_snapshot(name: str) -> int | None:
+    """Return the id of the snapshot of this name, else of the first of that upstream version.
+
+    Upstream's version may look like the name of a snapshot. It is one only for a
+    day on which no snapshot can be taken any more, so that it cannot change hands.
+    """
+    dated = parse_snapshot_name(name)
+    if dated is None:
+        return Snapshot.objects.first_of_version(name).values_list("id", flat=True).first()
+    named = Snapshot.objects.named(dated).values_list("id", flat=True).first()
+    if named is not None:
+        return named
+    first = Snapshot.objects.first_of_version(
+        name, name.replace(".", "-"), name.replace("-", ".")
+    ).first()
+    return first.id if first is not None and first.taken_on > dated.day else None
+
+
+def _archived_document(number: int) -> Mapping:
+    providers = _archive_providers(number)
+    stored = archives.files(number, providers)
+    if not providers or stored.keys() != providers:
         raise NotPublished(f"Version {number}")
     documents = {
         provider: upstream_format.parse_provider(
@@ -125,14 +138,29 @@ def _archived_document(number: int) -> tuple[Mapping, bool]:
         for provider, body in stored.items()
     }
     times = [parse_time(document.get("updated_at")) for document in documents.values()]
-    document = registry_document.build(
+    return registry_document.build(
         documents,
         version=str(number),
         snapshot=None,
         generated_at=max(filter(None, times), default=None),
     )
-    # A provider that has fewer archives today may reach this number one day.
-    return document, stored.keys() == counts.keys()
+
+
+def _archive_providers(number: int) -> set[str]:
+    """Return the providers that had this archive in the first snapshot in which one had it.
+
+    Others may reach the number later; the document of a number does not change for that.
+    """
+
+    def having(snapshot_id: int) -> set[str]:
+        counts = snapshots.load(snapshot_id).archive_counts
+        return {provider for provider, count in counts.items() if number <= count}
+
+    if number > max(current.require().archive_counts.values(), default=0):
+        return set()
+    ids = list(Snapshot.objects.order_by("id").values_list("id", flat=True))
+    first = bisect_left(ids, True, key=lambda snapshot_id: bool(having(snapshot_id)))
+    return having(ids[first]) if first < len(ids) else set()
 
 
 def _render(document: Mapping, *, immutable: bool = False) -> Representation:

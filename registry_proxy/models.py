@@ -36,6 +36,10 @@ class SnapshotQuerySet(models.QuerySet):
         """Return the snapshot of this name, if there is one."""
         return self.filter(taken_on=name.day, ordinal=name.ordinal)
 
+    def first_of_version(self, *spellings: str):
+        """Return the first snapshot of upstream's version of this name, if there is one."""
+        return self.filter(version__in=spellings).order_by("id")[:1]
+
     def after(self, name: SnapshotName):
         """Return the snapshots later than this name, which need not exist itself."""
         return self.filter(

@@ -22,6 +22,11 @@ def load() -> None:
     current.get()
 
 
+def is_loaded() -> bool:
+    """Return whether `price` answers at once, without a query or a wait for upstream."""
+    return current.is_loaded
+
+
 def price(provider: str, model: str, tokens: Tokens) -> Priced | None:
     """Return the cost of a call; None if the registry has no price for it.
 

@@ -49,6 +49,14 @@ def _models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
     }
 
 
+def add_inactive_from(models: Mapping[str, dict], deactivated_at: Mapping[str, datetime]) -> None:
+    """State since when models are inactive, by upstream key, where upstream does not say it."""
+    for key, time in deactivated_at.items():
+        model = models.get(key)
+        if model and model["is_active"] is False and model["inactive_from"] is None:
+            model["inactive_from"] = _isoformat(time)
+
+
 def filter_models(
     document: Mapping, *, providers: Iterable[str], capabilities: Iterable[str]
 ) -> dict:

@@ -32,7 +32,7 @@ class LoadedSnapshot:
 def load(snapshot_id: int) -> LoadedSnapshot:
     """Return a stored snapshot; raise Snapshot.DoesNotExist.
 
-    Two queries if it is not in memory.
+    Three queries if it is not in memory.
     """
     snapshot = Snapshot.objects.get(pk=snapshot_id)
     stored = files(snapshot)
@@ -44,6 +44,7 @@ def load(snapshot_id: int) -> LoadedSnapshot:
         snapshot=str(snapshot.name),
         generated_at=snapshot.fetched_at,
     )
+    registry_document.add_inactive_from(document["models"], _deactivated_at(snapshot_id))
     return LoadedSnapshot(
         id=snapshot.id,
         models=ModelIndex(document["models"]),
@@ -55,6 +56,19 @@ def load(snapshot_id: int) -> LoadedSnapshot:
             for provider, content in documents.items()
         },
     )
+
+
+def _deactivated_at(snapshot_id: int) -> dict[str, datetime]:
+    """Return when models were last seen to become inactive up to a snapshot, by upstream key."""
+    taken = Snapshot.objects.filter(
+        id__lte=snapshot_id, changes__contains=[{"change_type": "deactivated"}]
+    ).order_by("id")
+    return {
+        entry["model"]: fetched_at
+        for fetched_at, changes in taken.values_list("fetched_at", "changes")
+        for entry in changes
+        if entry["change_type"] == "deactivated"
+    }
 
 
 def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot | None:

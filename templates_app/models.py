@@ -7,6 +7,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from core.ids import uuid7
+from core.json_columns import ExactJSONField
 from core.scoping import Caller, ScopedQuerySet
 from templates_app import rendering
 
@@ -42,16 +43,16 @@ class ConversationTemplate(models.Model):
     system_prompt = models.TextField(
         null=True, blank=True, help_text="May hold variables, as {{name}}."
     )
-    messages = models.JSONField(
+    messages = ExactJSONField(
         default=list, blank=True, help_text="First messages: objects of role and content."
     )
-    variables = models.JSONField(
+    variables = ExactJSONField(
         default=dict, blank=True, help_text="Defaults by name; null: a value must be given."
     )
     model = models.CharField(max_length=255, default=DEFAULT_MODEL)
     temperature = models.FloatField(default=0.7)
     max_tokens = models.BigIntegerField(null=True, blank=True)
-    tool_config = models.JSONField(default=dict, blank=True)
+    tool_config = ExactJSONField(default=dict, blank=True)
     created_by = models.CharField(max_length=255, null=True, blank=True)
     is_active = models.BooleanField(default=True)
     usage_count = models.BigIntegerField(default=0, editable=False)

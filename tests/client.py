@@ -11,6 +11,7 @@ from django.test.client import ClientHandler
 from accounts.models import ApiKey, Project
 from core.fast_lane import Edge
 from llmring_site import edge_routes
+from tests import openapi
 
 
 def _record(environ: dict, response) -> None:
@@ -34,6 +35,7 @@ class _Handler(Edge, ClientHandler):
         response = self._respond(environ)
         if "RECORD" in os.environ:
             _record(environ, response)
+        openapi.check(environ["REQUEST_METHOD"], environ["PATH_INFO"], response)
         return response
 
     def _respond(self, environ):

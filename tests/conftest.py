@@ -41,6 +41,16 @@ def django_db_keepdb():
     return is_known
 
 
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest's folder, which PostgreSQL can enter too when the tests run as root."""
+    for directory in (tmp_path, *tmp_path.parents):
+        directory.chmod(0o711)
+        if directory.name.startswith("pytest-of-"):
+            break
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """Each pytest-xdist worker has its own database."""
@@ -50,7 +60,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.key_cache import listener
-    from conversations import store
+    from conversations import storage
     from core import bridge
     from usage.ledger import writer
 
@@ -60,7 +70,7 @@ def _own_connections(django_db_setup, django_db_blocker):
         yield
         listener.stop()
         bridge.run(writer.close())
-        bridge.run(store.writer.close())
+        bridge.run(storage.writer.close())
 
 
 @pytest.fixture

@@ -3,90 +3,86 @@
 Source: docs/http-contract.md, section "Logging many calls".
 """
 
+import io
 import threading
+from codecs import BOM_UTF8
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.db import transaction
 from rest_framework.exceptions import ParseError
 
-from core import media, memory
+from core import memory, schemas
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
-from usage import ingestion, ledger
-from usage.entries import BatchEntry, decode
+from usage import csv_format, ingestion, ledger
 from usage.ingestion import EventReused, OwnedConversations
 from usage.ledger import LogRow
-from usage.serializers import BatchEntrySerializer
+from usage.schemas import LogEntry
 
 MAX_ITEMS = 5_000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-# Clients whose clock is a little ahead are not refused.
-_MAX_AHEAD = timedelta(days=1)
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 # Large batches at once gain nothing in the database, and each needs its memory.
 _one_at_a_time = threading.BoundedSemaphore(1)
 
 
-class _Logs(msgspec.Struct):
-    logs: list[msgspec.Raw]
+class Batch(NamedTuple):
+    """The items of a request, each an entry or what is wrong with it, and a digest of all."""
+
+    items: list[LogEntry | InvalidInput]
+    fingerprint: str
 
 
-def split(body: bytes, content_type: str) -> list[bytes]:
-    """Return the JSON texts of a batch's items: `{"logs": […]}`, a bare list, or NDJSON lines.
+def parse(body: bytes, content_type: str) -> Batch:
+    """Return the batch of a request: `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
 
     Raises InvalidInput when the batch as a whole is malformed or has too many items.
     """
-    if content_type.split(";", 1)[0].strip().lower() in _NDJSON:
-        items = [line for line in body.splitlines() if line.strip()]
+    media_type = content_type.split(";", 1)[0].strip().lower()
+    if media_type in _NDJSON:
+        items = [line for line in body.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
+    elif media_type == "text/csv":
+        items = list(csv_format.read(io.StringIO(schemas.decode_text(body), newline="")))
     else:
-        items = _list_items(body)
+        items = _list_of(schemas.loads(body))
     if len(items) > MAX_ITEMS:
-        raise InvalidInput(
-            [
-                issue(
-                    "too_long",
-                    ["body", "logs"],
-                    f"List should have at most {MAX_ITEMS} items",
-                    None,
-                    max_length=MAX_ITEMS,
-                    actual_length=len(items),
-                )
-            ]
-        )
-    return items
+        context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
+        message = f"List should have at most {MAX_ITEMS} items"
+        raise InvalidInput([issue("too_long", ["body", "logs"], message, None, **context)])
+    return Batch([_entry(item) for item in items], ingestion.fingerprint(body))
 
 
-def _list_items(body: bytes) -> list[bytes]:
-    try:
-        if body.lstrip().startswith(b"["):
-            return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
-        return [bytes(raw) for raw in msgspec.json.decode(body, type=_Logs).logs]
-    except (msgspec.MsgspecError, RecursionError):
-        value = media.loads(body)  # raises InvalidInput for malformed JSON
+def _list_of(value: Any) -> list:
+    if isinstance(value, list):
+        return value
     if not isinstance(value, dict):
         message = "Input should be a valid dictionary or object"
         raise InvalidInput([issue("model_attributes_type", ["body"], message, None)])
     if "logs" not in value:
         raise InvalidInput([issue("missing", ["body", "logs"], "Field required", None)])
-    raise InvalidInput([issue("list_type", ["body", "logs"], "Input should be a valid list", None)])
+    if not isinstance(value["logs"], list):
+        message = "Input should be a valid list"
+        raise InvalidInput([issue("list_type", ["body", "logs"], message, None)])
+    return value["logs"]
 
 
-@dataclass(slots=True)
-class _Item:
-    """One item: its entry and row, or its errors."""
-
-    entry: BatchEntry | None = None
-    row: LogRow | None = None
-    errors: list[dict] | None = None
+def _entry(item: Any) -> LogEntry | InvalidInput:
+    if isinstance(item, InvalidInput):
+        return item
+    try:
+        value = schemas.loads(item) if isinstance(item, bytes) else item
+        return schemas.validate(LogEntry, value)
+    except InvalidInput as error:
+        return error
+    except ParseError as error:
+        return InvalidInput([issue("json_invalid", ["body"], str(error.detail), {})])
 
 
 def log_batch(
-    texts: list[bytes],
     caller: Caller,
+    batch: Batch,
     *,
     owned_conversations: OwnedConversations,
     idempotency_key: str | None = None,
@@ -99,89 +95,61 @@ def log_batch(
     """
     with _one_at_a_time:
         try:
-            request = ingestion.fingerprint(*texts) if idempotency_key else None
-            items = _parse_items(texts)
-            _add_rows(items, caller, owned_conversations, idempotency_key, request)
-            return _report(items, *_store([item.row for item in items if item.row], request))
+            rows = _rows(caller, batch, owned_conversations, idempotency_key)
+            return _report(batch, rows, *_store(rows, batch.fingerprint))
         finally:
             memory.trim()
 
 
-def _parse_items(texts: list[bytes]) -> list[_Item]:
-    now = datetime.now(UTC)
-    items = []
-    for text in texts:
-        try:
-            items.append(_Item(_parse(text, now)))
-        except InvalidInput as error:
-            items.append(_Item(errors=error.issues))
-    return items
-
-
-def _add_rows(
-    items: list[_Item],
+def _rows(
     caller: Caller,
+    batch: Batch,
     owned_conversations: OwnedConversations,
     idempotency_key: str | None,
-    request: str | None,
-) -> None:
-    entries = [item.entry for item in items if item.entry]
+) -> list[LogRow]:
+    """Return the rows of the good items, in order."""
+    entries = [item for item in batch.items if isinstance(item, LogEntry)]
     conversations = iter(ingestion.resolve_conversations(entries, caller, owned_conversations))
-    for index, item in enumerate(items):
-        if item.entry is None:
+    rows = []
+    for index, item in enumerate(batch.items):
+        if isinstance(item, InvalidInput):
             continue
-        event_id, fingerprint = item.entry.event_id or None, None
+        event_id, fingerprint = item.event_id or None, None
         if event_id:
-            fingerprint = ingestion.fingerprint(ingestion.canonical(item.entry))
+            fingerprint = ingestion.event_fingerprint(item)
         elif idempotency_key:
-            event_id, fingerprint = f"{idempotency_key}/{index}", request
-        item.row = ingestion.build_row(
-            item.entry,
+            event_id, fingerprint = f"{idempotency_key}/{index}", batch.fingerprint
+        row = ingestion.build_row(
+            item,
             caller,
             conversation_id=next(conversations),
-            at=item.entry.timestamp,
             event_id=event_id,
             fingerprint=fingerprint,
         )
+        rows.append(row)
+    return rows
 
 
-def _store(rows: list[LogRow], request: str | None) -> tuple[set[UUID], dict[str, LogRow]]:
+def _store(rows: list[LogRow], request: str) -> tuple[set[UUID], dict[str, LogRow]]:
     """Return the ids of new rows with event ids, and by event id the rows stored before."""
     with transaction.atomic():
         _, new = ledger.insert(rows)
         repeated = [row for row in rows if row.event_id and row.id not in new]
         stored = ingestion.rows_by_event(repeated)
         for row in repeated:
-            if row.fingerprint == request and not stored[row.event_id].matches_idempotent_request(
-                row
-            ):
+            first = stored[row.event_id]
+            if row.fingerprint == request and not first.matches_idempotent_request(row):
                 raise EventReused
     return new, stored
 
 
-def _parse(text: bytes, now: datetime) -> BatchEntry:
-    entry = decode(BatchEntry, text) or _parse_leniently(text)
-    at = entry.timestamp
-    if at is not None:
-        at = entry.timestamp = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        if not _EARLIEST <= at <= now + _MAX_AHEAD:
-            message = "Input should be a time between 1970 and now"
-            raise InvalidInput([issue("datetime_range", ["body", "timestamp"], message, str(at))])
-    return entry
-
-
-def _parse_leniently(text: bytes) -> BatchEntry:
-    try:
-        value = media.loads(text)
-    except ParseError:
-        raise InvalidInput([issue("json_invalid", ["body"], "JSON decode error", {})]) from None
-    serializer = BatchEntrySerializer(data=value)
-    serializer.is_valid(raise_exception=True)
-    return BatchEntry(**serializer.validated_data)
-
-
-def _report(items: list[_Item], new: set[UUID], stored: dict[str, LogRow]) -> dict:
-    results = [{"index": index, **_outcome(item, new, stored)} for index, item in enumerate(items)]
+def _report(
+    batch: Batch, rows: list[LogRow], new: set[UUID], stored: dict[str, LogRow]
+) -> dict[str, Any]:
+    outcomes = (_outcome(row, new, stored) for row in rows)
+    results = [
+        {"index": index, **_result(item, outcomes)} for index, item in enumerate(batch.items)
+    ]
     counts = Counter(result["status"] for result in results)
     return {
         "created": counts["created"],
@@ -191,10 +159,13 @@ def _report(items: list[_Item], new: set[UUID], stored: dict[str, LogRow]) -> di
     }
 
 
-def _outcome(item: _Item, new: set[UUID], stored: dict[str, LogRow]) -> dict:
-    row = item.row
-    if row is None:
-        return {"status": "error", "detail": item.errors}
+def _result(item: LogEntry | InvalidInput, outcomes: Iterator[dict]) -> dict:
+    if isinstance(item, InvalidInput):
+        return {"status": "error", "detail": item.issues}
+    return next(outcomes)
+
+
+def _outcome(row: LogRow, new: set[UUID], stored: dict[str, LogRow]) -> dict:
     if row.event_id is None or row.id in new:
         return {"status": "created", **row.reply()}
     first = stored[row.event_id]

@@ -1,7 +1,5 @@
 """`GET /logs/export`: all logs of a window, oldest first, as NDJSON or CSV in chunks."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
 from django.db import connection
@@ -9,27 +7,25 @@ from django.db.models import QuerySet
 
 from core import ids, media
 from core.scoping import Caller
-from usage.listing import MEMBERS
+from usage import csv_format
 from usage.models import UsageLog
-from usage.windows import Window
+from usage.schemas import ExportedLog, ExportQuery
 
 _CHUNK_ROWS = 2_000
 # The members of an exported log and the field of each.
-FIELDS = {
-    **{name: name for name in MEMBERS},
-    "logged_at": "created_at",
-    "event_id": "event_id",
-    "api_key_id": "api_key_id",
-}
+FIELDS = {name: name for name in ExportedLog.model_fields} | {"logged_at": "created_at"}
 
 
-def chunks(caller: Caller, window: Window, labels: dict[str, str]) -> Iterator[list[dict]]:
+def chunks(caller: Caller, query: ExportQuery) -> Iterator[list[dict]]:
     """Yield all matching logs, oldest first.
 
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    logs = UsageLog.objects.for_caller(caller).filter(id__lt=ids.lowest(window.end), **labels)
+    window = query.window()
+    logs = UsageLog.objects.for_caller(caller).filter(
+        id__lt=ids.lowest(window.end), **query.labels()
+    )
     chunk = _read_chunk(logs.filter(id__gte=ids.lowest(window.start)))
     while chunk:
         if not connection.in_atomic_block:
@@ -52,25 +48,7 @@ def as_ndjson(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
         yield b"".join(media.dumps(row) + b"\n" for row in chunk)
 
 
-def as_csv(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
-    """Yield a header line, then a line for each log; metadata as JSON, absent values empty."""
-    yield (",".join(FIELDS) + "\r\n").encode()
-    for chunk in chunks:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        for row in chunk:
-            writer.writerow(_cell(value) for value in row.values())
-        yield text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    if value is None or isinstance(value, str | int):
-        return value
-    text = media.dumps(value).decode()
-    return text if isinstance(value, dict) else text.strip('"')
-
-
 FORMATS = {
     "ndjson": ("application/x-ndjson", as_ndjson),
-    "csv": ("text/csv; charset=utf-8", as_csv),
+    "csv": ("text/csv; charset=utf-8", csv_format.write),
 }

@@ -1,27 +1,32 @@
 """The hottest usage routes on the edge (core/edge.py)."""
 
+from rest_framework.exceptions import ParseError
+
 from accounts.authentication import cached_caller
-from core import media
+from core import bridge, media, schemas
 from core.fast_lane import Answer, body_of, borrowed_connection
 from usage import ingestion, listing, statistics
-from usage.entries import LogEntry, decode
-from usage.ingestion import OwnedConversations
+from usage.ingestion import OwnedConversations, checked_idempotency_key
+from usage.schemas import LogEntry, LogsQuery, StatsQuery
 
 
 def log(environ: dict, *, owned_conversations: OwnedConversations) -> Answer | None:
-    """Answer a plain well-formed log of a known key; leave everything else to the view."""
-    if "HTTP_IDEMPOTENCY_KEY" in environ:
-        return None
+    """Answer for a known key."""
     caller = cached_caller(environ)
-    if caller is None or not environ.get("CONTENT_TYPE", "").startswith("application/json"):
+    body = caller and body_of(environ)
+    if body is None:
         return None
-    body = body_of(environ)
-    entry = decode(LogEntry, body) if body else None
-    if entry is None:
+    try:
+        entry = schemas.parse(LogEntry, body, content_type=environ.get("CONTENT_TYPE", ""))
+    except ParseError:
         return None
-    with borrowed_connection():  # for the conversation that it may name
-        row = ingestion.log(entry, caller, owned_conversations=owned_conversations)
-    return Answer(media.dumps(row.reply()))
+    reply = ingestion.log(
+        caller,
+        entry,
+        owned_conversations=owned_conversations,
+        idempotency_key=checked_idempotency_key(environ.get("HTTP_IDEMPOTENCY_KEY")),
+    )
+    return Answer(media.dumps(bridge.run(reply)))
 
 
 def stats(environ: dict) -> Answer | None:
@@ -29,8 +34,9 @@ def stats(environ: dict) -> Answer | None:
     caller = cached_caller(environ)
     if caller is None:
         return None
+    query = schemas.parse_query(StatsQuery, environ["QUERY_STRING"])
     with borrowed_connection():
-        return Answer(media.dumps(statistics.stats(caller, environ["QUERY_STRING"])))
+        return Answer(media.dumps(statistics.stats(caller, query)))
 
 
 def logs(environ: dict) -> Answer | None:
@@ -38,6 +44,7 @@ def logs(environ: dict) -> Answer | None:
     caller = cached_caller(environ)
     if caller is None:
         return None
+    query = schemas.parse_query(LogsQuery, environ["QUERY_STRING"])
     with borrowed_connection():
-        body, headers = listing.logs(caller, environ["QUERY_STRING"])
+        body, headers = listing.logs(caller, query)
     return Answer(media.dumps(body), headers=[*headers.items()])

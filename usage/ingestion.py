@@ -3,30 +3,35 @@
 Source: docs/http-contract.md, sections "Logging a call" and "Retries".
 """
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
-import msgspec
-
 from core import bridge, ids, media
-from core.errors import DomainError
+from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 from usage import costing
-from usage.entries import LogEntry, tokens_of
 from usage.ledger import LogRow, writer
 from usage.models import UsageLog
+from usage.schemas import LogEntry
 
 # Returns which of the conversations exist and are the caller's. Bound in
 # llmring_site/urls.py: the app that stores conversations builds upon this one.
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
+MAX_KEY_CHARACTERS = 255
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
-
-# The same event always has the same bytes.
-canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
+# Members of a log that its row has under the same name.
+_COPIED = [
+    name
+    for name in LogEntry.model_fields
+    if name in {field.name for field in UsageLog._meta.fields}
+]
 
 
 class EventReused(DomainError):
@@ -39,45 +44,87 @@ class EventReused(DomainError):
         super().__init__(f"{what} was used before for a different request")
 
 
+async def log(
+    caller: Caller,
+    entry: LogEntry,
+    *,
+    owned_conversations: OwnedConversations,
+    idempotency_key: str | None = None,
+) -> dict:
+    """Store one log durably; return the reply, for a retry that of the first time.
+
+    Raises EventReused, DatabaseUnavailable.
+    """
+    is_quick = named_conversation(entry) is None and costing.is_immediate(entry)
+    prepare = partial(_row_of, caller, entry, owned_conversations, idempotency_key)
+    row = prepare() if is_quick else await bridge.in_thread(prepare)
+    if await writer.write(row):
+        return row.reply()
+    first = (await bridge.in_thread(rows_by_event, [row]))[row.event_id]
+    if not first.matches_idempotent_request(row):
+        raise EventReused("event_id" if entry.event_id else "Idempotency-Key")
+    return first.reply()
+
+
+def _row_of(
+    caller: Caller,
+    entry: LogEntry,
+    owned_conversations: OwnedConversations,
+    idempotency_key: str | None,
+) -> LogRow:
+    (conversation_id,) = resolve_conversations([entry], caller, owned_conversations)
+    event_id = entry.event_id or idempotency_key
+    return build_row(
+        entry,
+        caller,
+        conversation_id=conversation_id,
+        event_id=event_id,
+        fingerprint=event_fingerprint(entry) if event_id else None,
+    )
+
+
+def checked_idempotency_key(header: str | None) -> str | None:
+    """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
+    key = (header or "").strip()
+    if len(key) > MAX_KEY_CHARACTERS or "\x00" in key:
+        message = f"Idempotency-Key should have at most {MAX_KEY_CHARACTERS} characters"
+        location = ["header", "Idempotency-Key"]
+        raise InvalidInput(
+            [issue("string_too_long", location, message, None, max_length=MAX_KEY_CHARACTERS)]
+        )
+    return key or None
+
+
 def build_row(
     entry: LogEntry,
     caller: Caller,
     *,
     conversation_id: UUID | None = None,
-    at: datetime | None = None,
     id: UUID | None = None,
     event_id: str | None = None,
     fingerprint: str | None = None,
 ) -> LogRow:
     """Return the priced row of a log.
 
-    `at` is when the call happened (default now). `event_id` makes the row a safe
-    retry; `fingerprint` then distinguishes it from another event under that id.
+    `event_id` makes the row a safe retry; `fingerprint` then distinguishes it from
+    another event under that id.
     """
-    at = at or datetime.now(UTC)
+    at = entry.timestamp or datetime.now(UTC)
     id = id or ids.uuid7(at)
-    cost = costing.cost_of(entry.provider, entry.model, tokens_of(entry), stated=entry.cost)
+    cost = costing.cost_of_entry(entry)
     columns = {
-        "id": id,
+        **{name: getattr(entry, name) for name in _COPIED},
         **caller.columns(),
+        "id": id,
         "created_at": at,
-        "provider": entry.provider,
-        "model": entry.model,
-        "alias": entry.alias,
         "profile": entry.profile or "default",
-        "origin": entry.origin,
-        "id_at_origin": entry.id_at_origin,
         "conversation_id": conversation_id,
-        "input_tokens": entry.input_tokens,
-        "output_tokens": entry.output_tokens,
         "cached_input_tokens": entry.cached_input_tokens or 0,
         "cost": None if cost.amount is None else media.plain(cost.amount),
         "cost_source": cost.source,
         "snapshot_id": cost.snapshot_id,
-        "latency_ms": entry.latency_ms,
         "event_id": event_id,
         "fingerprint": fingerprint,
-        "metadata": entry.metadata,
     }
     return LogRow(
         id=id,
@@ -115,38 +162,21 @@ def resolve_conversations(
     return [name if name in owned else None for name in names]
 
 
+def event_fingerprint(entry: LogEntry) -> str:
+    """Return a digest that the same event always has, however its JSON was written."""
+    members = entry.model_dump(exclude_defaults=True, exclude_none=True)
+    text = json.dumps(members, sort_keys=True, default=_canonical)
+    return fingerprint(text.encode())
+
+
+def _canonical(value: object) -> object:
+    # Numbers of free objects are exact decimals or doubles, as the rest of the body has it.
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
 def fingerprint(*parts: bytes) -> str:
     """Return 32 hexadecimal digits that differ when any of the parts does."""
     return sha256(b"\0".join(parts)).hexdigest()[:32]
-
-
-def log(
-    entry: LogEntry,
-    caller: Caller,
-    *,
-    owned_conversations: OwnedConversations,
-    idempotency_key: str | None = None,
-) -> LogRow:
-    """Store one log durably and return its row; for a retry, the row stored first.
-
-    Raises EventReused, DatabaseUnavailable.
-    """
-    (conversation_id,) = resolve_conversations([entry], caller, owned_conversations)
-    row = build_row(
-        entry,
-        caller,
-        conversation_id=conversation_id,
-        event_id=idempotency_key,
-        fingerprint=fingerprint(canonical(entry)) if idempotency_key else None,
-    )
-    return row if bridge.run(writer.write(row)) else _first_row(row)
-
-
-def _first_row(row: LogRow) -> LogRow:
-    first = rows_by_event([row])[row.event_id]
-    if not first.matches_idempotent_request(row):
-        raise EventReused
-    return first
 
 
 def rows_by_event(rows: Sequence[LogRow]) -> dict[str, LogRow]:

@@ -92,7 +92,7 @@ def insert(rows: Sequence[LogRow]) -> tuple[int, set[UUID]]:
     return count, set(new_events or ())
 
 
-async def _insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
+async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Return of each row whether it was new. False: its event id was there already."""
     [(_, new_events)] = await execute(_INSERT, _parameters(rows))
     new = set(new_events or ())
@@ -103,4 +103,4 @@ def _parameters(rows: Sequence[LogRow]) -> list[str]:
     return [(b"[" + b",".join(row.json for row in rows) + b"]").decode()]
 
 
-writer = GroupWriter(_insert_group)
+writer = GroupWriter(insert_group)

@@ -1,6 +1,7 @@
 from django.db import models
 
 from core.ids import uuid7
+from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel
 
 # Labels of a log that daily sums are kept by, in the order of their digest.
@@ -57,7 +58,7 @@ class UsageLog(OwnedModel):
         null=True,
         help_text="Digest of the event, which distinguishes a retry from a reused id.",
     )
-    metadata = models.JSONField(default=dict)
+    metadata = ExactJSONField(default=dict)
 
     class Meta:
         db_table = "usage_logs"

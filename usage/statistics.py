@@ -13,8 +13,8 @@ from django.db import connection
 from core import ids, media
 from core.scoping import Caller
 from usage.models import LABELS
-from usage.serializers import StatsQuery
-from usage.windows import Window, read_query
+from usage.schemas import StatsQuery
+from usage.windows import Window
 
 _PERIODS = {
     "day": "day",
@@ -23,10 +23,9 @@ _PERIODS = {
 }
 
 
-def stats(caller: Caller, query_string: str) -> dict:
-    """Return the body of `GET /stats`. Raises InvalidInput."""
-    query, window, labels = read_query(StatsQuery, query_string)
-    groups = _groups(caller, window, query["group_by"], labels)
+def stats(caller: Caller, query: StatsQuery) -> dict:
+    """Return the body of `GET /stats`."""
+    groups = _groups(caller, query.window(), query.group_by, query.labels())
     return {
         "summary": _summary(groups),
         "by_day": _by_period(groups),

@@ -1,31 +1,34 @@
 """Django's DATABASES entry from our variables."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
 # Each worker keeps three connections outside the pool: those that write usage
 # logs and new conversations, and the one that listens for revoked keys.
 OWN_CONNECTIONS = 3
-_IN_DJANGO = {
+_DJANGO_NAMES = {
     "dbname": "NAME",
     "user": "USER",
     "password": "PASSWORD",
     "host": "HOST",
     "port": "PORT",
 }
+_ENCODING = "write @, /, ?, # and % in a password as %40, %2F, %3F, %23 and %25"
 
 
 def database_settings(
     *, url: str, data_dir: Path, schemas: list[str], connections: int, workers: int
 ) -> dict:
-    """Settings for the database at `url`, or for the embedded one when `url` is empty.
+    """Return the settings for the database at `url`, or for the embedded one when it is empty.
 
-    `connections` bounds what all `workers` together open.
+    `connections` bounds what all `workers` together open. Raises ImproperlyConfigured.
     """
     share = connections // workers
     if share <= OWN_CONNECTIONS:
@@ -35,13 +38,13 @@ def database_settings(
             f"got {str(connections)!r}."
         )
     target = _parse(url) if url else _embedded(data_dir)
-    options = {name: value for name, value in target.items() if name not in _IN_DJANGO}
+    options = {name: value for name, value in target.items() if name not in _DJANGO_NAMES}
     # The schemas are all: with `public` on the path, a second deployment in
     # the same database would find the first one's table of migrations there.
     search_path = f"-c search_path={','.join(schemas)}"
     return {
         "ENGINE": "django.db.backends.postgresql",
-        **{_IN_DJANGO[name]: value for name, value in target.items() if name in _IN_DJANGO},
+        **{_DJANGO_NAMES[name]: value for name, value in target.items() if name in _DJANGO_NAMES},
         "OPTIONS": {
             **options,
             "options": f"{options.get('options', '')} {search_path}".strip(),
@@ -62,17 +65,40 @@ def _parse(url: str) -> dict[str, str]:
     try:
         target = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise _invalid_url() from None
+        raise _invalid_url(_reason(url)) from None
+    if "@" in target.get("host", "") + target.get("dbname", ""):
+        raise _invalid_url(_ENCODING)
     if "dbname" not in target:
-        raise _invalid_url(" (the database is missing)")
+        raise _invalid_url("the database is missing")
+    for name, accepted in (("port", range(1, 65_536)), ("connect_timeout", range(0, 3_600))):
+        values = target.get(name, "").split(",")  # one for each of several hosts
+        if not all(not value or _integer(value) in accepted for value in values):
+            raise _invalid_url(f"{name} must be a number from {accepted[0]} to {accepted[-1]}")
     return target
+
+
+def _integer(value: str) -> int | None:
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _reason(url: str) -> str:
+    """Return what libpq has against the address, without its text: that may quote a password."""
+    query = urlsplit(url).query if "?" in url else ""
+    if "@" in query:
+        return _ENCODING
+    accepted = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
+    for parameter in query.split("&"):
+        name = parameter.partition("=")[0]
+        if name and name not in accepted:
+            return f"PostgreSQL has no parameter {name!r}"
+    return _ENCODING
 
 
 def _invalid_url(reason: str = "") -> ImproperlyConfigured:
     # The value may hold a password: it is not repeated.
     return ImproperlyConfigured(
         "LLMRING_DATABASE_URL must be an address such as "
-        f"postgresql://user:password@host:5432/database{reason}."
+        "postgresql://user:password@host:5432/database" + (f" ({reason})." if reason else ".")
     )
 
 

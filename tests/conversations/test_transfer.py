@@ -71,8 +71,8 @@ def test_lines_hold_conversations_with_all_their_messages(api, conversations):
 def test_long_conversations_are_exported_whole(api, monkeypatch):
     from conversations import transfer
 
-    monkeypatch.setattr(transfer, "_MESSAGES", 3)
-    monkeypatch.setattr(transfer, "_CONVERSATIONS", 1)
+    monkeypatch.setattr(transfer, "MESSAGES_PER_READ", 3)
+    monkeypatch.setattr(transfer, "CONVERSATIONS_PER_READ", 1)
     for _ in range(2):
         id = api.send("POST", "/conversations", {})["id"]
         batch = [{"role": "user", "content": str(n)} for n in range(7)]

@@ -99,3 +99,21 @@ def test_malformed_queries_are_refused(anonymous, refreshed, query, type):
     refreshed(8, 18)
     (issue,) = anonymous.read("/registry/changelog", query, expect=422)["detail"]
     assert (issue["type"], issue["loc"]) == (type, ["query", *query])
+
+
+def test_inactive_models_say_since_when(anonymous, refreshed):
+    """The changelog knows the day, where upstream only says that a model is inactive."""
+
+    def inactive_from(path: str = "/registry") -> str | None:
+        return anonymous.read(path)["models"][samples.MINI]["inactive_from"]
+
+    inactive = samples.changed("openai", samples.MINI, is_active=False)
+    refreshed(8, 19)
+    assert inactive_from() is None
+    refreshed(8, 20, openai=inactive)
+    assert inactive_from() == "2026-08-20T12:00:00Z"
+    assert inactive_from("/registry/v/2026.08.19/registry.json") is None
+    refreshed(8, 21, openai=samples.changed("openai", samples.MINI, is_active=True))
+    assert inactive_from() is None
+    refreshed(8, 22, openai=inactive)
+    assert inactive_from() == "2026-08-22T12:00:00Z"

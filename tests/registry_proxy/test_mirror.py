@@ -1,5 +1,7 @@
 """Versions, archives and upstream's own files."""
 
+import json
+
 import pytest
 
 from registry_proxy.models import RegistryFile
@@ -28,8 +30,9 @@ def two_days(refreshed):
         ("2026.08.20.2", 0.05, FOR_GOOD),
         ("2026-08-20-2", 0.05, FOR_GOOD),
         ("1", 1.0, FOR_GOOD),
-        ("2", 2.0, AN_HOUR),
-        ("2025-08-20", 0.05, AN_HOUR),
+        ("2", 2.0, FOR_GOOD),
+        ("2025-08-20", 0.15, FOR_GOOD),
+        ("2025.08.20", 0.15, FOR_GOOD),
     ],
     ids=[
         "dots",
@@ -38,8 +41,9 @@ def two_days(refreshed):
         "second of a day",
         "second of a day, dashes",
         "an archive that every provider has",
-        "an archive that others may get yet",
+        "an archive that others may get yet, without them",
         "upstream's own name for its state",
+        "upstream's own name, with dots",
     ],
 )
 @pytest.mark.parametrize("path", ["/registry/v/{}/registry.json", "/registry?version={}"])
@@ -50,6 +54,37 @@ def test_versions(anonymous, two_days, name, price, cache_control, path):
     assert response["Cache-Control"] == cache_control
     again = anonymous.get(path.format(name), HTTP_IF_NONE_MATCH=response["ETag"])
     assert (again.status_code, again["Cache-Control"]) == (304, cache_control)
+
+
+def test_an_archive_number_means_the_same_when_another_provider_reaches_it(
+    anonymous, refreshed, upstream
+):
+    refreshed(8, 19)
+    before = _archive(anonymous, 2)
+    assert "google" not in before["providers"]
+    upstream.files["google/v/2/models.json"] = samples.archive("google", 2)
+    google = samples.documents()["google"] | {"version": 2}
+    refreshed(8, 20, google=json.dumps(google).encode())
+    assert _archive(anonymous, 2) == before
+    assert anonymous.get("/registry/google/v/2/models.json").status_code == 200
+
+
+def test_an_archive_that_lacks_a_provider_is_not_offered(anonymous, two_days, upstream):
+    """It would change once upstream fills the gap."""
+    del upstream.files["openai/v/1/models.json"]
+    assert anonymous.read("/registry/v/1/registry.json", expect=404) == {
+        "detail": "Version 1 not found"
+    }
+
+
+def test_upstreams_name_for_a_day_to_come_is_not_offered(anonymous, refreshed, upstream):
+    """A snapshot of that day would take the name over."""
+    upstream.files["manifest.json"] = json.dumps({"version": "2026-08-20"}).encode()
+    refreshed(8, 19)
+    anonymous.read("/registry/v/2026-08-20/registry.json", expect=404)
+    refreshed(8, 20, openai=samples.changed("openai", samples.MINI, **{PRICE: 0.1}))
+    body = anonymous.read("/registry/v/2026-08-20/registry.json")
+    assert body["snapshot"] == "2026.08.20"
 
 
 @pytest.mark.parametrize(

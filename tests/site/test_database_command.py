@@ -9,11 +9,11 @@ import psycopg
 from tests.server import Server
 
 
-def run(command: str, **variables: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
     program = "from llmring_site.cli import database; database()"
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-c", program, command],
+        [sys.executable, "-c", program, *arguments],
         env={**environment, **variables},
         capture_output=True,
         text=True,
@@ -30,16 +30,30 @@ def test_empty_database_is_pending_until_it_is_migrated(data_dir):
     assert "0 pending" in after.stdout
 
 
-def test_address_opens_the_database_of_a_running_server(data_dir):
+def test_address_has_no_password_unless_asked():
+    url = "postgresql://me:secret-pw@db.example:6432/logs?sslmode=require"
+    printed = run("url", LLMRING_DATABASE_URL=url)
+    assert printed.stdout == (
+        "postgresql://me@db.example:6432/logs"
+        "?sslmode=require&options=-c%20search_path%3Dllmring,mcp_client\n"
+    )
+    assert "secret-pw" not in printed.stderr
+    whole = run("url", "--with-password", LLMRING_DATABASE_URL=url)
+    assert whole.stdout.startswith("postgresql://me:secret-pw@db.example:6432/logs?")
+
+
+def test_address_opens_our_tables_by_their_plain_names(data_dir):
     with Server(data_dir):
-        found = run("url", LLMRING_DATA_DIR=str(data_dir))
-        assert found.returncode == 0, found.stderr
-        with psycopg.connect(found.stdout.strip()) as connection:
-            names = connection.execute("SELECT name FROM llmring.projects").fetchall()
-    assert names == [("default",)]
+        printed = run("url", LLMRING_DATA_DIR=str(data_dir))
+        assert printed.returncode == 0, printed.stderr
+        with psycopg.connect(printed.stdout.strip()) as connection:
+            count = "SELECT (SELECT count(*) FROM projects), (SELECT count(*) FROM servers)"
+            assert connection.execute(count).fetchone() == (1, 0)
 
 
-def test_address_has_no_password():
-    found = run("url", LLMRING_DATABASE_URL="postgresql://me:secret-pw@db.example:6432/logs")
-    assert found.stdout == "postgresql://me@db.example:6432/logs\n"
-    assert "secret-pw" not in found.stderr
+def test_status_of_a_database_that_is_away_is_one_line():
+    done = run("status", LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/logs")
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: the database of LLMRING_DATABASE_URL cannot be reached: ")
+    assert "refused" in line and "secret-pw" not in line

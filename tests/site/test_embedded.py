@@ -1,14 +1,20 @@
 """The embedded PostgreSQL: shared, taken over, stopped with its last user."""
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from core.database.embedded import EmbeddedPostgres
+from core.database import server_account
+from core.database.embedded import EmbeddedDatabaseError, EmbeddedPostgres
+from core.database.server_account import SYSTEM_DIR
 
 USER = """
 import sys
@@ -16,7 +22,7 @@ from pathlib import Path
 from core.database.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start(max_connections=20)
-with server._connect("llmring") as connection:
+with server.connect("llmring") as connection:
     connection.execute("SELECT pg_advisory_lock(1)")
     connection.execute("CREATE TABLE IF NOT EXISTS seen (pid int)")
     connection.execute("INSERT INTO seen VALUES (pg_backend_pid())")
@@ -54,7 +60,7 @@ def rows_seen(process) -> int:
 
 
 def postmaster(data_dir) -> psutil.Process | None:
-    return EmbeddedPostgres(data_dir)._postmaster()
+    return EmbeddedPostgres(data_dir).postmaster()
 
 
 def test_last_of_several_processes_stops_the_server(user, tmp_path):
@@ -104,10 +110,113 @@ def test_recorded_process_id_of_another_program_is_not_the_server(user, tmp_path
     assert rows_seen(second) == 2
 
 
-def test_path_too_long_for_a_socket_works(user, tmp_path):
+def test_path_too_long_for_a_socket_works_whatever_tmpdir_says(user, tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 100) / "with space"
-    process = user(deep)
-    assert rows_seen(process) == 1
-    assert EmbeddedPostgres(deep).socket_dir.parent != deep
-    leave(process)
+    (tmp_path / "t").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
+    first = user(deep)
+    assert rows_seen(first) == 1
+    assert EmbeddedPostgres(deep).socket_dir.parent == Path("/tmp")
+    monkeypatch.delenv("TMPDIR")
+    second = user(deep)
+    assert rows_seen(second) == 2
+    for process in (first, second):
+        leave(process)
     assert postmaster(deep) is None
+
+
+def test_socket_of_a_running_server_is_found_wherever_it_is(user, tmp_path, monkeypatch):
+    """A server of another version may have put it elsewhere and be left behind by a kill."""
+    process = user()
+    assert rows_seen(process) == 1
+    used = EmbeddedPostgres(tmp_path).default_socket_dir
+    monkeypatch.setattr(EmbeddedPostgres, "default_socket_dir", Path("/nowhere"))
+    assert EmbeddedPostgres(tmp_path).socket_dir == used
+
+
+def test_shell_in_the_data_directory_delays_no_start(user, tmp_path):
+    first = user()
+    assert rows_seen(first) == 1
+    leave(first)
+    shells = [
+        subprocess.Popen(["sleep", "60"], cwd=tmp_path / "postgres"),
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=tmp_path),
+    ]
+    try:
+        started = time.monotonic()
+        assert rows_seen(user()) == 2
+        assert time.monotonic() - started < 30  # a minute, once
+    finally:
+        for shell in shells:
+            shell.kill()
+            shell.communicate()
+
+
+def test_start_killed_in_initdb_is_made_up_for(user, tmp_path):
+    """What a killed initdb leaves is removed; only finished files get their name."""
+    (tmp_path / "postgres.new").mkdir()
+    (tmp_path / "postgres.new" / "PG_VERSION").write_text("18\n")
+    assert rows_seen(user()) == 1
+    assert not (tmp_path / "postgres.new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root keeps its directories closed to PostgreSQL")
+@pytest.mark.parametrize("modes", [(0o700, 0o700), (0o755, 0o700), (0o700, 0o755)])
+def test_root_keeps_the_rights_of_its_directories(user, tmp_path, modes):
+    parents = [tmp_path / "a", tmp_path / "a" / "b"]
+    for parent, mode in zip(parents, modes, strict=True):
+        parent.mkdir(mode=mode)
+    data_dir = parents[-1] / "data"
+    process = user(data_dir)
+    assert rows_seen(process) == 1
+    assert tuple(stat.S_IMODE(parent.stat().st_mode) for parent in parents) == modes
+    files = (data_dir / "postgres").resolve()
+    assert files.parent == SYSTEM_DIR
+    leave(process)
+    again = user(data_dir)
+    assert rows_seen(again) == 2
+    leave(again)
+    shutil.rmtree(files)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root keeps its directories closed to PostgreSQL")
+def test_root_is_told_what_to_do_when_the_way_is_closed_later(tmp_path):
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    server = EmbeddedPostgres(home / "data")
+    server.start(max_connections=20)
+    server._release_and_stop(os.getpid())
+    home.chmod(0o700)
+    with pytest.raises(EmbeddedDatabaseError, match=f"run `chmod o\\+x {home}`"):
+        server.start(max_connections=20)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["below a file", "a file", "read-only"])
+def test_unusable_data_directory_is_named(tmp_path, kind):
+    (tmp_path / "file").touch()
+    place = {
+        "below a file": tmp_path / "file" / "data",
+        "a file": tmp_path / "file",
+        "read-only": Path("/proc/llmring"),  # nobody can write there, root included
+    }[kind]
+    with pytest.raises(EmbeddedDatabaseError, match="LLMRING_DATA_DIR must be a directory"):
+        EmbeddedPostgres(place).start(max_connections=20)
+
+
+def test_root_without_useradd_is_told_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(server_account, "ACCOUNT", f"nobody-{os.getpid()}")
+    monkeypatch.setattr(server_account, "_SBIN", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(server_account.AccountError, match="run `useradd --system nobody-"):
+        server_account.server_account()
+
+
+def test_useradd_is_found_outside_of_the_path(monkeypatch, tmp_path):
+    """cron and `su` leave /usr/sbin out."""
+    (tmp_path / "useradd").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "useradd").chmod(0o755)
+    monkeypatch.setattr(server_account, "_SBIN", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    server_account._create_account()

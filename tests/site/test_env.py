@@ -10,41 +10,131 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from llmring_site import checks, env
+from llmring_site.env_file import load_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "accepted"),
-    [
-        ("LLMRING_DATABASE_POOL_SIZE", "many", "an integer of at least 1"),
-        ("LLMRING_DATABASE_POOL_SIZE", "0", "an integer of at least 1"),
-        ("LLMRING_DATABASE_SCHEMA", "a; drop", "lower-case letters"),
-        ("LLMRING_DATABASE_URL", "mysql://h/d", "postgresql://"),
-        ("LLMRING_DATABASE_URL", "postgresql://user:pw-secret@host", "the database is missing"),
-        ("LLMRING_REDIS_URL", "localhost:6379", "redis://"),
-        ("LLMRING_API_KEY_VALIDATION_MODE", "open", "one of bridge, strict"),
-        ("LLMRING_LOG_FORMAT", "xml", "one of console, json"),
-        ("LLMRING_MAX_BODY_BYTES", "1e6", "an integer"),
-        ("LLMRING_ENABLE_CONVERSATION_TRACKING", "maybe", "one of"),
-        ("LLMRING_CORS_ORIGINS", '["unclosed', "a JSON array"),
-        ("LLMRING_WORKERS", "20", "LLMRING_DATABASE_POOL_SIZE must be such that"),
-        ("LLMRING_DATABASE_URL_FILE", "/no/such/file", "a readable file"),
-    ],
-)
-def test_bad_value_stops_the_start_naming_the_variable(tmp_path, name, value, accepted):
-    done = subprocess.run(
+BAD_VALUES = [
+    ("LLMRING_DATABASE_POOL_SIZE", "many", "an integer of at least 1"),
+    ("LLMRING_DATABASE_POOL_SIZE", "0", "an integer of at least 1"),
+    ("LLMRING_DATABASE_SCHEMA", "a; drop", "lower-case letters"),
+    ("LLMRING_DATABASE_SCHEMA", "pg_logs", "not beginning with pg_"),
+    ("LLMRING_DATABASE_URL", "mysql://h/d", "postgresql://"),
+    ("LLMRING_DATABASE_URL", "postgresql://user:pw-secret@host", "the database is missing"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h/d?connect_timeout=abc", "connect_timeout"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h/d?pgbouncer=true", "'pgbouncer'"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h/d?schema=public", "'schema'"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret/x@h/d", "%2F"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret%zz@h/d", "%25"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h:abc/d", "port must be"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h:99999/d", "port must be"),
+    ("LLMRING_REDIS_URL", "localhost:6379", "redis://"),
+    ("LLMRING_REDIS_URL", "rediss://h/0?ssl_cert_reqs=CERT_NONE", "'ssl_cert_reqs'"),
+    ("LLMRING_REDIS_URL", "redis://h/0?ssl_cert_reqs=none", "'ssl_cert_reqs'"),
+    ("LLMRING_REDIS_URL", "redis://:pw-secret@h/0?foo=bar", "'foo'"),
+    ("LLMRING_REDIS_URL", "redis://:pw-secret@h/0?socket_timeout=abc", "'socket_timeout'"),
+    ("LLMRING_API_KEY_VALIDATION_MODE", "open", "one of bridge, strict"),
+    ("LLMRING_LOG_FORMAT", "xml", "one of console, json"),
+    ("LLMRING_MAX_BODY_BYTES", "1e6", "an integer"),
+    ("LLMRING_ENABLE_CONVERSATION_TRACKING", "maybe", "one of"),
+    ("LLMRING_CORS_ORIGINS", '["unclosed', "a JSON array"),
+    ("LLMRING_CORS_ORIGINS", "https://app.example.com/", "without path or slash"),
+    ("LLMRING_CORS_ORIGINS", "app.example.com", "https://app.example.com"),
+    ("LLMRING_CORS_ORIGINS", "https://a.*.example.com", "https://app.example.com"),
+    ("LLMRING_ALLOWED_HOSTS", "https://llm.example.com", "without scheme"),
+    ("LLMRING_ALLOWED_HOSTS", "llm.example.com:443", "without scheme, port"),
+    ("LLMRING_ALLOWED_HOSTS", "*.example.com", ".example.com (all below it)"),
+    ("LLMRING_PUBLIC_URL", "llm.example.com", "http://"),
+    ("LLMRING_PUBLIC_URL", "https://llm.example.com/?a=1", "such as https://"),
+    ("LLMRING_PUBLIC_URL", "https://me:pw-secret@llm.example.com", "such as https://"),
+    ("LLMRING_PUBLIC_URL", "https://llm.example.com:http", "an address beginning with"),
+    ("LLMRING_WORKERS", "20", "LLMRING_DATABASE_POOL_SIZE must be such that"),
+    ("LLMRING_SECRET_KEY", "pw-secret", "at least 32 characters"),
+    ("LLMRING_DATABASE_URL_FILE", "/no/such/file", "a readable file"),
+    ("LLMRING_DATABASE_URL_FILE", "/", "a readable file"),
+    ("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem", "an existing file"),
+    ("ADMIN_USER", "a" * 151, "150 characters"),
+]
+
+
+def check(tmp_path, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
         [sys.executable, ROOT / "manage.py", "check"],
-        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(tmp_path), name: value},
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(tmp_path / "data"), **variables},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
+
+
+@pytest.mark.parametrize(("name", "value", "accepted"), BAD_VALUES)
+def test_bad_value_stops_the_start_naming_the_variable(tmp_path, name, value, accepted):
+    done = check(tmp_path, **{name: value})
     assert done.returncode == 1
-    assert done.stderr.startswith("error: LLMRING_") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert name in done.stderr or name == "LLMRING_WORKERS"
     assert accepted in done.stderr
     assert "pw-secret" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("LLMRING_DEBUG=on\n".encode("utf-16"), "another encoding"),
+        ("ADMIN_USER=Zoë\n".encode("latin-1"), "another encoding"),
+    ],
+)
+def test_env_file_in_another_encoding_is_refused(tmp_path, content, reason):
+    (tmp_path / ".env").write_bytes(content)
+    done = check(tmp_path)
+    assert done.stderr.startswith(f"error: {tmp_path / '.env'} must be a readable file of UTF-8")
+    assert done.stderr.count("\n") == 1 and reason in done.stderr
+
+
+def test_secret_file_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "url").write_bytes("postgresql://é@h/d".encode("utf-16"))
+    done = check(tmp_path, LLMRING_DATABASE_URL_FILE=str(tmp_path / "url"))
+    assert done.stderr.startswith("error: LLMRING_DATABASE_URL_FILE must be a readable file of UTF")
+
+
+def test_env_file_expands_variables_outside_of_single_quotes(tmp_path, monkeypatch):
+    """A password may hold `${…}`; the shell's rule says how to write it."""
+    names = ("X_LITERAL", "X_QUOTED", "X_BARE", "X_EXPORTED", "X_SET")
+    for name in names:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("X_HOME", "/home/me")
+    monkeypatch.setenv("X_SET", "by the environment")
+    (tmp_path / ".env").write_text(
+        "\ufeffX_LITERAL='p${X_HOME}w'\nX_QUOTED=\"${X_HOME}/a\"\nX_BARE=${X_HOME}/b # comment\n"
+        "export X_EXPORTED = '${X_HOME}'\nX_SET=by the file\nno assignment\n",
+        encoding="utf-8",
+    )
+    load_env_file(tmp_path / ".env")
+    assert [os.environ[name] for name in names] == [
+        "p${X_HOME}w",
+        "/home/me/a",
+        "/home/me/b",
+        "${X_HOME}",
+        "by the environment",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("HTTPS://LLM.Example.COM:443/", "https://llm.example.com"),
+        ("http://h:80", "http://h"),
+        ("https://h:8443/LLMRing/", "https://h:8443/LLMRing"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("https://müller.example", "https://xn--mller-kva.example"),
+    ],
+)
+def test_public_url_is_written_as_browsers_write_it(monkeypatch, given, expected):
+    monkeypatch.setenv("X_PUBLIC_URL", given)
+    assert env.public_url("X_PUBLIC_URL", "") == expected
 
 
 def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
@@ -56,17 +146,27 @@ def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
 def test_lists_are_comma_separated_or_json(monkeypatch):
     for text in ("a, b", '["a", "b"]'):
         monkeypatch.setenv("X_LIST", text)
-        assert env.listed("X_LIST") == ["a", "b"]
+        assert env.string_list("X_LIST") == ["a", "b"]
     monkeypatch.setenv("X_LIST", '[{"a": 1}]')
     with pytest.raises(ImproperlyConfigured, match="X_LIST"):
-        env.listed("X_LIST")
+        env.string_list("X_LIST")
 
 
 def test_unknown_variable_of_ours_warns(monkeypatch):
     monkeypatch.setenv("LLMRING_DATABSE_URL", "x")
+    monkeypatch.setenv("llmring_debug", "on")
+    monkeypatch.setenv("LLMRING_PUBLIC_URL_FILE", "/x")
+    monkeypatch.setenv("LLMRING_SOMETHING_ELSE", "x")
     monkeypatch.setenv("LLMRING_API_KEY", "the client's")
-    (warning,) = checks.unknown_variables(None)
-    assert "LLMRING_DATABSE_URL" in warning.msg
+    hints = {
+        warning.msg.split()[0]: warning.hint for warning in checks.check_unknown_variables(None)
+    }
+    assert hints == {
+        "LLMRING_DATABSE_URL": "Did you mean LLMRING_DATABASE_URL?",
+        "llmring_debug": "Did you mean LLMRING_DEBUG?",
+        "LLMRING_PUBLIC_URL_FILE": "Did you mean LLMRING_PUBLIC_URL?",
+        "LLMRING_SOMETHING_ELSE": "The README lists all variables.",
+    }
 
 
 def test_readme_lists_exactly_the_variables_that_settings_read():

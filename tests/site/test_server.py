@@ -93,11 +93,11 @@ def test_answered_rows_survive_the_killing_of_everything(data_dir):
             for worker in server.workers():  # the server starts others in their place
                 worker.send_signal(signal.SIGKILL)
             wait_for(len(answered) + 200)
-            EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
+            EmbeddedPostgres(data_dir).postmaster().send_signal(signal.SIGKILL)
             wait_for(len(answered) + 200)  # and another database
             orphans = server.workers()
             server.process.send_signal(signal.SIGKILL)
-            EmbeddedPostgres(data_dir)._postmaster().send_signal(signal.SIGKILL)
+            EmbeddedPostgres(data_dir).postmaster().send_signal(signal.SIGKILL)
         finally:
             stop.set()
         server.process.wait(10)
@@ -130,7 +130,7 @@ def test_two_servers_starting_at_once_share_one_database(data_dir):
 def test_failed_migration_leaves_the_port_closed(data_dir):
     embedded = EmbeddedPostgres(data_dir)
     with Server(data_dir) as server:
-        with embedded._connect("llmring") as connection:
+        with embedded.connect("llmring") as connection:
             connection.execute(
                 "DELETE FROM llmring.django_migrations WHERE app = 'usage';"
                 "ALTER TABLE llmring.usage_daily RENAME TO usage_daily_old"
@@ -171,7 +171,7 @@ def test_connections_of_all_workers_stay_within_the_pool(data_dir):
             return rows.fetchone()[0]
 
         with (
-            EmbeddedPostgres(data_dir)._connect("postgres") as monitor,
+            EmbeddedPostgres(data_dir).connect("postgres") as monitor,
             ThreadPoolExecutor(64) as pool,
         ):
             futures = [pool.submit(call, n) for n in range(300)]
@@ -187,7 +187,7 @@ def test_two_deployments_share_a_database_of_their_operator(data_dir, tmp_path):
     """With LLMRING_DATABASE_URL nothing is embedded; schemas keep deployments apart."""
     operators = EmbeddedPostgres(DATA_DIR)
     name = f"operators_{os.getpid()}"
-    with operators._connect("postgres") as connection:
+    with operators.connect("postgres") as connection:
         connection.execute(f"CREATE DATABASE {name}")
     url = f"postgresql://postgres@/{name}?host={operators.socket_dir}"
     try:
@@ -200,14 +200,14 @@ def test_two_deployments_share_a_database_of_their_operator(data_dir, tmp_path):
                     f"{server.url}/api/v1/log", json=CALL, headers=headers(server.key), timeout=10
                 )
             assert not (data_dir / "postgres").exists()
-            with operators._connect(name) as connection:
+            with operators.connect(name) as connection:
                 counts = connection.execute(
                     "SELECT (SELECT count(*) FROM llmring.usage_logs),"
                     " (SELECT count(*) FROM b.usage_logs)"
                 ).fetchone()
             assert counts == (1, 2)
     finally:
-        with operators._connect("postgres") as connection:
+        with operators.connect("postgres") as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

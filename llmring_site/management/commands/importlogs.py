@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path)
         parser.add_argument("--project", help="whose logs they become (name or id)")
         parser.add_argument(
-            "--format", choices=["ndjson", "csv"], help="default: by the file's name"
+            "--format", choices=list(imports.READERS), help="default: by the file's name"
         )
 
     def handle(self, *, file, project, format, **options) -> None:
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             caller=_caller(project) if project else None,
         )
         format = format or ("csv" if file.suffix == ".csv" else "ndjson")
-        read = imports.read_csv if format == "csv" else imports.read_ndjson
+        read = imports.READERS[format]
         stored = known = bad = 0
         try:
             source = file.open(encoding="utf-8", newline="" if format == "csv" else None)

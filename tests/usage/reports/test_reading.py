@@ -1,35 +1,14 @@
 """The table of cases on the pure functions: what a report says, before it has a price."""
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
 from registry_proxy.tokens import Tokens
 from tests.usage import ledger_cases
-from usage.reports.flat_members import CLASS_OF
+from tests.usage.reports.reports import report
 from usage.reports.members import ReportError
 from usage.reports.reading import read_usage
-
-_UNSAID = dict.fromkeys(
-    [
-        "usage",
-        "input_tokens",
-        "output_tokens",
-        "input_includes_cache",
-        "output_includes_thinking",
-        "units",
-        "modifiers",
-        "service_tier",
-        "usage_status",
-        "cost",
-        *CLASS_OF,
-    ]
-)
-
-
-def report(**members):
-    return SimpleNamespace(**{**_UNSAID, "metadata": {}, **members})
 
 
 @pytest.mark.parametrize("case", ledger_cases.read(), ids=ledger_cases.name)

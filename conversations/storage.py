@@ -1,0 +1,299 @@
+"""Storing conversations and messages: one statement for a request, whatever its size.
+
+One statement is one round trip, one commit and one flush to disk; nothing is ever half
+stored. PostgreSQL reads rows as JSON lists, for a fraction of what binding each column
+costs here. The statement that inserts messages updates the counters first, which locks
+the conversation's row: writers to one conversation take turns, and positions follow the
+order of their commits.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Model
+from django.db.models.functions import Greatest
+
+from conversations import privacy, search
+from conversations.entries import MessageEntry, money
+from conversations.models import Conversation, ConversationWords, Message
+from core import ids, media
+from core.database.group_commit import Execute, GroupWriter
+from core.scoping import Caller
+
+# The columns of a row by name. What is absent is null: PostgreSQL reads no more than it has to.
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What messages add to the counters of their conversation. The cost is US dollars."""
+
+    messages: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    last_at: datetime | None = None
+
+    @classmethod
+    def of(cls, messages: Iterable[Row]) -> "Totals":
+        totals = cls()
+        for message in messages:
+            totals.messages += 1
+            totals.input_tokens += message.get("input_tokens") or 0
+            totals.output_tokens += message.get("output_tokens") or 0
+            if message.get("cost") is not None:
+                totals.cost += message["cost"]
+            if totals.last_at is None or message["timestamp"] > totals.last_at:
+                totals.last_at = message["timestamp"]
+        return totals
+
+
+def message_rows(messages: Sequence[MessageEntry], level: str, at: datetime) -> list[Row]:
+    """Return the rows of messages of one moment, at privacy level `full` or `metadata`."""
+    return [
+        _message_row(message, level, at, id)
+        for message, id in zip(messages, ids.several(at, len(messages)), strict=True)
+    ]
+
+
+def _message_row(message: MessageEntry, level: str, at: datetime, id: UUID) -> Row:
+    content, metadata = message.content, message.metadata or {}
+    tool_calls, tool_results = message.tool_calls, message.tool_results
+    content_hash = privacy.content_hash(content)
+    cost = money(metadata.get("cost"))
+    if level != privacy.FULL:
+        content = None
+        metadata = privacy.without_content(metadata)
+        tool_calls, tool_results = privacy.digests(tool_calls), privacy.digests(tool_results)
+    row = {
+        "id": id,
+        "role": message.role,
+        "timestamp": at,
+        "content" if isinstance(content, str) else "content_parts": content,
+        "content_hash": content_hash,
+        "tool_calls": tool_calls,
+        "tool_results": tool_results,
+        "metadata": metadata,
+        "input_tokens": message.input_tokens,
+        "output_tokens": message.output_tokens,
+        "token_count": message.token_count,
+        "cost": cost,
+    }
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def _columns(model: type[Model], *, without: Sequence[str] = ()) -> dict[str, str]:
+    """Return the columns of a model's table with their PostgreSQL types."""
+    types = {field.column: field.db_type(connection) for field in model._meta.concrete_fields}
+    return {column: type for column, type in types.items() if column not in without}
+
+
+def _records(parameter: str, columns: dict[str, str]) -> str:
+    typed = ", ".join(f"{name} {type}" for name, type in columns.items())
+    return f"json_to_recordset({parameter}::json) AS new({typed})"
+
+
+def _values(columns: dict[str, str]) -> str:
+    computed = {
+        "metadata": "coalesce(metadata, '{}')",
+        "words": "array_to_tsvector(string_to_array(words, ' '))",
+    }
+    return ", ".join(computed.get(name, name) for name in columns)
+
+
+def _insert(table: str, columns: dict[str, str]) -> str:
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) SELECT {_values(columns)} FROM {_records('%s', columns)}"
+
+
+_WORDS = _columns(ConversationWords) | {"words": "text"}
+_OWNER = ("conversation_id", "project_id", "api_key_id", "user_id", "position")
+_CONTENT = _columns(Message, without=_OWNER)
+
+_INSERT_WORDS = _insert("conversation_words", _WORDS)
+_INSERTS = (
+    _insert("conversations", _columns(Conversation)),
+    _INSERT_WORDS,
+    _insert("messages", _columns(Message)),
+)
+_UPDATE_COUNTERS = """
+WITH updated AS (
+    UPDATE conversations SET
+        message_count = message_count + %(count)s,
+        last_position = last_position + %(count)s,
+        total_input_tokens = total_input_tokens + %(input_tokens)s,
+        total_output_tokens = total_output_tokens + %(output_tokens)s,
+        total_cost = total_cost + %(cost)s,
+        updated_at = greatest(updated_at, %(last_at)s),
+        last_message_at = greatest(last_message_at, %(last_at)s)
+    WHERE id = %(conversation)s AND project_id = %(project)s
+    RETURNING last_position - %(count)s AS position_before
+)"""
+_INDEX_WORDS = f""", indexed AS (
+    INSERT INTO conversation_words ({", ".join(_WORDS)})
+    SELECT {_values(_WORDS)} FROM updated, {_records("%(words)s", _WORDS)}
+)"""
+_INSERT_MESSAGES = f"""
+INSERT INTO messages ({", ".join((*_OWNER, *_CONTENT))})
+SELECT %(conversation)s, %(project)s, %(key)s, %(user)s,
+    position_before + number, {_values(_CONTENT)}
+FROM updated, ROWS FROM (
+    json_to_recordset(%(messages)s::json)
+        AS ({", ".join(f"{name} {type}" for name, type in _CONTENT.items())})
+) WITH ORDINALITY AS new({", ".join(_CONTENT)}, number)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """A conversation with its first messages, ready to be stored: its rows, and as JSON."""
+
+    row: Row
+    conversation: bytes
+    words: bytes
+    messages: bytes
+
+
+def new_conversation(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> NewConversation:
+    """Complete the rows of a conversation and of its first messages.
+
+    `columns` has at least `id`, `created_at`, `model_alias` and `temperature`.
+    """
+    totals = Totals.of(messages)
+    row = {
+        "updated_at": columns["created_at"],
+        **columns,
+        **caller.columns(),
+        "message_count": totals.messages,
+        "last_position": totals.messages,
+        "total_input_tokens": totals.input_tokens,
+        "total_output_tokens": totals.output_tokens,
+        "total_cost": totals.cost,
+        "last_message_at": totals.last_at,
+    }
+    owner = {"conversation_id": row["id"], **caller.columns()}
+    placed = [
+        {**message, **owner, "position": position}
+        for position, message in enumerate(messages, start=1)
+    ]
+    words = [
+        *_title_words(row.get("title"), owner, row["created_at"]),
+        *_message_words(messages, owner),
+    ]
+    return NewConversation(
+        row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1]
+    )
+
+
+def insert(cursor, new: NewConversation) -> None:
+    """Store the conversation, on Django's cursor: inside a transaction of the caller's."""
+    cursor.execute(*_insert_statement([new]))
+
+
+async def _insert_all(execute: Execute, conversations: list[NewConversation]) -> Sequence:
+    await execute(*_insert_statement(conversations, on_conflict="ON CONFLICT DO NOTHING"))
+    return [None] * len(conversations)
+
+
+# Stores conversations of many requests in one commit.
+writer = GroupWriter(_insert_all)
+
+
+def _insert_statement(
+    conversations: Sequence[NewConversation], *, on_conflict: str = ""
+) -> tuple[str, list[str]]:
+    """Return the statement that stores the conversations, and its parameters.
+
+    Most conversations begin without messages, many without words: a part that
+    inserts nothing costs as much as one that inserts a row.
+    """
+    lists = zip(
+        *((new.conversation, new.words, new.messages) for new in conversations), strict=True
+    )
+    parts = [
+        (f"{insert} {on_conflict}", b",".join(filter(None, items)))
+        for insert, items in zip(_INSERTS, lists, strict=True)
+        if any(items)
+    ]
+    *others, last = (sql for sql, _ in parts)
+    first = ", ".join(f"part_{number} AS ({sql})" for number, sql in enumerate(others))
+    statement = f"WITH {first} {last}" if first else last
+    return statement, [f"[{items.decode()}]" for _, items in parts]
+
+
+def append(cursor, caller: Caller, conversation_id: UUID, messages: Sequence[Row]) -> bool:
+    """Store at least one message at the conversation's end; False if the caller has no such.
+
+    `cursor` is Django's or one of `pooled_cursor`.
+    """
+    totals = Totals.of(messages)
+    owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
+    words = list(_message_words(messages, owner))
+    cursor.execute(
+        _UPDATE_COUNTERS + (_INDEX_WORDS if words else "") + _INSERT_MESSAGES,
+        {
+            "conversation": conversation_id,
+            "project": caller.project_id,
+            "key": caller.api_key_id,
+            "user": caller.user_id,
+            "count": totals.messages,
+            "input_tokens": totals.input_tokens,
+            "output_tokens": totals.output_tokens,
+            "cost": totals.cost,
+            "last_at": totals.last_at,
+            "words": media.dumps(words).decode(),
+            "messages": media.dumps(messages).decode(),
+        },
+    )
+    return cursor.rowcount > 0
+
+
+def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:
+    """Change columns of the conversation, and its words when the title is among them.
+
+    For use inside a transaction. Another project's conversation stays as it is.
+    """
+    own = Conversation.objects.for_caller(caller).filter(id=conversation_id)
+    now = datetime.now(UTC)
+    if not changes or not own.update(**changes, updated_at=Greatest("updated_at", now)):
+        return
+    if "title" in changes:
+        words = ConversationWords.objects.for_caller(caller)
+        words.filter(conversation_id=conversation_id, is_title=True).delete()
+        owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
+        new = list(_title_words(changes["title"], owner, now))
+        cursor.execute(_INSERT_WORDS, [media.dumps(new).decode()])
+
+
+def _title_words(title: str | None, owner: Row, at: datetime) -> Iterator[Row]:
+    for text in search.index_texts([title or ""]):
+        yield {**owner, "id": ids.uuid7(at), "is_title": True, "words": text}
+
+
+def _message_words(messages: Sequence[Row], owner: Row) -> Iterator[Row]:
+    """Yield the words of messages, one row for all of a moment: they expire together."""
+    by_moment: dict[datetime, list[Row]] = {}
+    for message in messages:
+        by_moment.setdefault(message["timestamp"], []).append(message)
+    for at, rows in by_moment.items():
+        texts = (
+            text for row in rows for text in texts_of(row.get("content"), row.get("content_parts"))
+        )
+        for words in search.index_texts(texts):
+            yield {**owner, "id": ids.uuid7(at), "is_title": False, "words": words}
+
+
+def texts_of(content: str | None, content_parts: list | dict | None) -> Iterator[str]:
+    """Yield the texts of a message: its own, or those of its parts. Never an image's data."""
+    if content is not None:
+        yield content
+    for part in [content_parts] if isinstance(content_parts, dict) else content_parts or []:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]

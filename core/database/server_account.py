@@ -1,0 +1,123 @@
+"""The operating system account of the embedded PostgreSQL, and what it can reach.
+
+PostgreSQL refuses to run as root. Where we are root, it runs as an account of its
+own, which cannot enter directories that root keeps to itself (its home, for one).
+Rights of directories are never changed: what the account cannot reach is placed below
+`SYSTEM_DIR` instead.
+"""
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ACCOUNT = "pgserver"
+SYSTEM_DIR = Path("/var/lib/llmring")
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # not on the PATH of cron and of `su`
+_CREATE_COMMANDS = (
+    ["useradd", "--system", "--no-create-home", ACCOUNT],
+    ["adduser", "-S", "-D", "-H", ACCOUNT],  # BusyBox
+)
+
+
+class AccountError(RuntimeError):
+    """There is no account that PostgreSQL could run as; the text says how to make one."""
+
+
+def server_account() -> pwd.struct_passwd | None:
+    """Return the account for PostgreSQL, created when missing; None when we are not root.
+
+    Raises AccountError.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        _create_account()
+        return pwd.getpwnam(ACCOUNT)
+
+
+def run_as(account: pwd.struct_passwd | None) -> dict:
+    """Return the arguments with which `subprocess` starts a program as this account."""
+    if account is None:
+        return {"cwd": "/"}
+    return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def closed_parents(path: Path) -> list[Path]:
+    """Return the directories above `path` that PostgreSQL's account cannot enter."""
+    if os.geteuid() != 0:
+        return []
+    existing = [parent for parent in reversed(path.parents) if parent.exists()]
+    return [parent for parent in existing if not parent.stat().st_mode & stat.S_IXOTH]
+
+
+def reachable_copy(programs: Path) -> Path:
+    """Return the directory of programs itself, or else a copy that the account can reach."""
+    if not closed_parents(programs / "bin"):
+        return programs
+    # Two versions of the wheel differ in the time of their files.
+    copy = SYSTEM_DIR / f"{programs.name}-{int((programs / 'bin/postgres').stat().st_mtime)}"
+    if not copy.exists():
+        SYSTEM_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix="copying-", dir=SYSTEM_DIR))
+        shutil.copytree(programs, draft, symlinks=True, dirs_exist_ok=True)
+        draft.chmod(0o755)
+        try:
+            draft.rename(copy)
+        except OSError:  # another process was faster
+            shutil.rmtree(draft)
+    return copy
+
+
+@contextmanager
+def environment_for_initdb() -> Iterator[dict[str, str]]:
+    """Return the environment of `initdb`, which insists that its user has a name.
+
+    A container may run under any user id. There `libnss_wrapper` names it, as in
+    PostgreSQL's own images. Raises AccountError when it is not installed.
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        pass
+    else:
+        yield dict(os.environ)
+        return
+    wrapper = next(Path("/usr/lib").glob("**/libnss_wrapper.so"), None)
+    if wrapper is None:
+        raise AccountError(
+            f"user id {os.geteuid()} has no entry in /etc/passwd, which initdb needs: add one, "
+            "install libnss-wrapper, or set LLMRING_DATABASE_URL to a database of your own"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        passwd, group = Path(folder, "passwd"), Path(folder, "group")
+        passwd.write_text(f"llmring:x:{os.geteuid()}:{os.getegid()}::/:/bin/false\n")
+        group.write_text(f"llmring:x:{os.getegid()}:\n")
+        yield os.environ | {
+            "LD_PRELOAD": str(wrapper),
+            "NSS_WRAPPER_PASSWD": str(passwd),
+            "NSS_WRAPPER_GROUP": str(group),
+        }
+
+
+def _create_account() -> None:
+    path = f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
+    reason = "neither useradd nor adduser was found"
+    for program, *arguments in _CREATE_COMMANDS:
+        if found := shutil.which(program, path=path):
+            done = subprocess.run([found, *arguments], capture_output=True, text=True)
+            if done.returncode == 0:
+                return
+            reason = " ".join(done.stderr.split())
+    raise AccountError(
+        f"PostgreSQL refuses to run as root, and the account {ACCOUNT} for it could not be made "
+        f"({reason}): run `useradd --system {ACCOUNT}`, start the server as another user, or set "
+        "LLMRING_DATABASE_URL to a database of your own"
+    )

@@ -1,0 +1,1 @@
+"""The name by which the older server was imported and started."""

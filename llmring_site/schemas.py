@@ -1,0 +1,123 @@
+"""Replies of the service about itself."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from core.schemas import Schema
+
+_AT = "2026-01-02T03:04:05.678Z"
+
+
+class Endpoints(Schema):
+    health: str
+    registry: str
+    api: str
+    docs: str
+
+
+class Service(Schema):
+    """What this service is, and where its parts are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "LLMRing Server",
+                    "service": "llmring-server",
+                    "version": "1.0.0",
+                    "status": "operational",
+                    "timestamp": _AT,
+                    "docs": "/docs",
+                    "registry": "/registry",
+                    "endpoints": {
+                        "health": "/health",
+                        "registry": "/registry",
+                        "api": "/api/v1",
+                        "docs": "/docs",
+                    },
+                }
+            ]
+        }
+    )
+
+    name: str = "LLMRing Server"
+    service: str = "llmring-server"
+    version: str
+    status: str = "operational"
+    timestamp: str
+    docs: str
+    registry: str
+    endpoints: Endpoints
+
+    @classmethod
+    def below(cls, prefix: str, *, version: str, timestamp: str) -> "Service":
+        """Return the description with addresses below `prefix`, which is "" at the root."""
+        return cls(
+            version=version,
+            timestamp=timestamp,
+            docs=f"{prefix}/docs",
+            registry=f"{prefix}/registry",
+            endpoints=Endpoints(
+                health=f"{prefix}/health",
+                registry=f"{prefix}/registry",
+                api=f"{prefix}/api/v1",
+                docs=f"{prefix}/docs",
+            ),
+        )
+
+
+_Connection = Literal["connected", "disconnected"]
+_Migrations = Annotated[
+    Literal["pending"] | None, Field(description="Present while migrations are not applied.")
+]
+
+
+class DatabaseState(Schema):
+    database: _Connection
+    migrations: _Migrations = None
+
+    @property
+    def is_usable(self) -> bool:
+        return self.database == "connected" and self.migrations is None
+
+
+class Health(Schema):
+    """Whether the service works."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "healthy",
+                    "database": "connected",
+                    "redis": "disabled",
+                    "name": "LLMRing Server",
+                    "version": "1.0.0",
+                    "timestamp": _AT,
+                }
+            ]
+        }
+    )
+
+    status: Literal["healthy", "unhealthy"]
+    database: _Connection
+    migrations: _Migrations = None
+    redis: Literal["disabled", "connected", "disconnected"]
+    name: str = "LLMRing Server"
+    version: str
+    timestamp: str
+
+
+class Live(Schema):
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Schema):
+    status: Literal["ready"] = "ready"
+
+
+class NotReady(Schema):
+    status: Literal["not ready"] = "not ready"
+    database: _Connection
+    migrations: _Migrations = None

@@ -1,0 +1,79 @@
+"""Replies are what `/openapi.json` says: no member more, none of another type."""
+
+import json
+import re
+from functools import cache
+
+from drf_spectacular.generators import SchemaGenerator
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+# Tags of operations whose views do not declare their replies yet.
+_UNDECLARED = {"aliases", "conversations", "mcp", "receipts", "registry", "templates", "usage"}
+
+
+@cache
+def document() -> dict:
+    return SchemaGenerator().get_schema(public=True)
+
+
+@cache
+def _routes() -> list[tuple[re.Pattern, dict]]:
+    """The paths of the document, those without variables first."""
+    paths = sorted(document()["paths"].items(), key=lambda item: item[0].count("{"))
+    return [
+        (re.compile("[^/]+".join(map(re.escape, re.split(r"\{\w+\}", path))) + "/?"), operations)
+        for path, operations in paths
+    ]
+
+
+def operation(method: str, path: str) -> dict | None:
+    """The documented operation of a request; None for pages that are no part of the API."""
+    for pattern, operations in _routes():
+        if pattern.fullmatch(path) and method.lower() in operations:
+            return operations[method.lower()]
+    return None
+
+
+def check(method: str, path: str, response) -> None:
+    """Fails when a successful reply is not as documented."""
+    found = operation(method, path)
+    if found is None or response.streaming or not 200 <= response.status_code < 300:
+        return
+    if _UNDECLARED & set(found.get("tags", ())):
+        return
+    place = f"{method} {path}"
+    documented = found["responses"].get(str(response.status_code))
+    assert documented, f"{place}: {response.status_code} is not documented"
+    kind = response.headers.get("Content-Type", "").split(";")[0]
+    assert not response.content or kind in documented["content"], f"{place}: {kind} is undocumented"
+    if response.content and kind == "application/json":
+        validator = _validator(found["operationId"], response.status_code)
+        error = best_match(validator.iter_errors(json.loads(response.content)))
+        assert error is None, f"{place}: {error.json_path}: {error.message[:500]}"
+
+
+@cache
+def _validator(operation_id: str, status: int) -> Draft202012Validator:
+    found = next(
+        item
+        for _, operations in _routes()
+        for item in operations.values()
+        if item["operationId"] == operation_id
+    )
+    schema = found["responses"][str(status)]["content"]["application/json"]["schema"]
+    components = document()["components"]["schemas"]
+    closed = {name: _closed(component) for name, component in components.items()}
+    return Draft202012Validator({**_closed(schema), "components": {"schemas": closed}})
+
+
+def _closed(schema: object) -> object:
+    """The schema, with objects that have no member beyond those described."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(inner) for name, inner in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
