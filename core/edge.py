@@ -21,6 +21,7 @@ from django.db import connection
 from structlog.contextvars import bound_contextvars
 
 from core import bridge, media, request_checks, request_ids, schemas
+from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
 from core.reply_headers import common_headers, with_common
@@ -69,8 +70,9 @@ class Request:
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
         self.scheme: str = scope.get("scheme", "http")
-        self.client_address: str | None = scope["client"][0] if scope.get("client") else None
         self.headers = Headers(scope["headers"])
+        peer = scope["client"][0] if scope.get("client") else ""
+        self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
         self.parameters = parameters
         self.id = request_ids.choose(self.headers.get("X-Request-ID"))
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from structlog.contextvars import bound_contextvars
 
 from core import request_checks, request_ids
+from core.client_address import client_address
 from core.errors import BodyTooLarge, DomainError
 
 access = logging.getLogger("llmring.access")
@@ -29,6 +30,10 @@ class RequestMiddleware:
 
     def __call__(self, request: HttpRequest):
         request.id = request_ids.choose(request.META.get("HTTP_X_REQUEST_ID"))
+        # Whatever limits or locks out by address sees the client's, not the proxy's.
+        request.META["REMOTE_ADDR"] = client_address(
+            request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+        )
         started = time.perf_counter()
         with bound_contextvars(request_id=request.id):
             response = self.get_response(request)

@@ -3,6 +3,7 @@
 from django.core.handlers.wsgi import WSGIHandler
 
 from accounts.authentication import admit_request, presents_key
+from core.database.group_commit import close_writers
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
@@ -22,4 +23,4 @@ edge = Edge(
     admit=admit_request,
     fallback=WSGIBridge(WSGIHandler()),
 )
-asgi = Lifespan(edge, start=background.start, stop=background.close_writers)
+asgi = Lifespan(edge, start=background.start, stop=close_writers)

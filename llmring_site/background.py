@@ -8,12 +8,3 @@ def start() -> None:
     """Start this process's threads, unless they run already."""
     listener.start()
     follower.start()
-
-
-async def close_writers() -> None:
-    """Close the connections of this process's group writers."""
-    from conversations import store
-    from usage import ledger
-
-    await ledger.writer.close()
-    await store.writer.close()

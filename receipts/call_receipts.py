@@ -13,7 +13,8 @@ from receipts import calculations, server_keys, services
 from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
-from registry_proxy.prices import Tokens
+from receipts.schemas import FlatDraft
+from registry_proxy.tokens import Tokens
 
 
 def issuer() -> IssueReceipt | None:
@@ -31,24 +32,22 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
-    document = flat_document(
-        {
-            "timestamp": format_time(call.at),
-            "alias": call.alias or "default",
-            "profile": call.profile,
-            "lock_digest": call.lock_digest,
-            "provider": call.provider,
-            "model": call.model,
-            "prompt_tokens": call.input_tokens,
-            "completion_tokens": call.output_tokens,
-            "total_tokens": call.input_tokens + call.output_tokens,
-            "input_cost": float(input_cost),
-            "output_cost": float(output_cost),
-            "total_cost": float(total),
-        }
+    draft = FlatDraft.model_construct(
+        timestamp=format_time(call.at),
+        alias=call.alias or "default",
+        profile=call.profile,
+        lock_digest=call.lock_digest,
+        provider=call.provider,
+        model=call.model,
+        prompt_tokens=call.input_tokens,
+        completion_tokens=call.output_tokens,
+        total_tokens=call.input_tokens + call.output_tokens,
+        input_cost=float(input_cost),
+        output_cost=float(output_cost),
+        total_cost=float(total),
     )
-    signed = sign(document, key)
-    row = services.row_of(signed, document, key.id, caller)
+    signed = sign(flat_document(draft), key)
+    row = services.issued_row(signed, key.id, caller)
     services.insert(row)
     ReceiptLog.objects.create(
         project_id=caller.project_id,
@@ -67,7 +66,7 @@ def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
     total = call.cost or Decimal(0)
     if call.input_cost is not None and call.output_cost is not None:
         return call.input_cost, call.output_cost, total
-    tokens = Tokens(
+    tokens = Tokens.from_totals(
         call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
     )
     part = calculations.input_cost(total, call.provider, call.model, tokens)

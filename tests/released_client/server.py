@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from core.database.group_commit import close_writers
 from core.lifespan import Lifespan
-from llmring_site import background
 from llmring_site.application import edge
 from llmring_site.serving import bind, listen
 
@@ -17,7 +17,7 @@ def serving():
     [socket] = bind("127.0.0.1", 0)
     listen([socket])
     # The registry is not followed here; the key listener is a fixture's.
-    application = Lifespan(edge, start=lambda: None, stop=background.close_writers)
+    application = Lifespan(edge, start=lambda: None, stop=close_writers)
     server = uvicorn.Server(uvicorn.Config(application, ws="none", lifespan="on", log_config=None))
     thread = threading.Thread(target=server.run, args=[[socket]], daemon=True)
     thread.start()
