@@ -23,7 +23,8 @@ from conversations.models import Role
 from core import fields
 from core.pagination import page_query
 from core.serializers import QuerySerializer, Serializer
-from templates_app.serializers import ValuesField
+from templates_app import rendering
+from templates_app.schemas import MAX_VARIABLES
 
 _ABSENT = {"required": False, "allow_null": True}
 
@@ -38,6 +39,35 @@ def _count(**kwargs) -> fields.IntegerField:
 
 def _dollars(**kwargs) -> fields.NumberField:
     return fields.NumberField(min_value=0, **_ABSENT, **kwargs)
+
+
+class ValuesField(fields.ObjectField):
+    """Text, numbers and truth values by name; null where there is none."""
+
+    default_error_messages = {
+        "variable_name": "Names are letters, digits and underscores, 64 at most",
+        "variable_value": "Input should be text, a number or a truth value",
+        "too_many": "There should be at most {most} variables",
+    }
+
+    def to_internal_value(self, data):
+        values = super().to_internal_value(data)
+        if len(values) > MAX_VARIABLES:
+            self.fail("too_many", most=MAX_VARIABLES)
+        wrong = {}
+        for name, value in values.items():
+            if not rendering.NAME.fullmatch(name):
+                wrong[name] = "variable_name"
+            elif not isinstance(value, str | int | float | bool | None):
+                wrong[name] = "variable_value"
+        if wrong:
+            raise serializers.ValidationError(
+                {
+                    name: [serializers.ErrorDetail(self.error_messages[code], code)]
+                    for name, code in wrong.items()
+                }
+            )
+        return values
 
 
 class RoleField(fields.TextField):

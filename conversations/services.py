@@ -14,7 +14,7 @@ from conversations.storage import NewConversation, Row
 from core import bridge, ids
 from core.errors import DomainError
 from core.scoping import Caller
-from templates_app import using
+from templates_app import services as template_services
 
 DEFAULT_ALIAS = "default"
 DEFAULT_TEMPERATURE = 0.7
@@ -51,8 +51,8 @@ def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
         bridge.run(storage.writer.write(new))
         return payloads.conversation_payload(new.row)
     with transaction.atomic(), connection.cursor() as cursor:
-        template = using.find(caller, body.template_id)
-        prompt = using.use(template, body.values)
+        template = template_services.get_template(caller, body.template_id)
+        prompt = template_services.use(template, body.values or {})
         defaults = {
             "title": template.name,
             "system_prompt": prompt["system_prompt"],
@@ -63,7 +63,10 @@ def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
         for name, value in defaults.items():
             if getattr(body, name) is None:
                 setattr(body, name, value)
-        messages = [MessageEntry(**message) for message in prompt["messages"]]
+        messages = [
+            MessageEntry(role=message["role"], content=message.get("content"))
+            for message in prompt["messages"]
+        ]
         new = _new_conversation(caller, body, messages)
         storage.insert(cursor, new)
     return payloads.conversation_payload(new.row)

@@ -3,6 +3,8 @@
 Those of the database run before migrations, also with `manage.py migrate`.
 """
 
+import ssl
+
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.db import connections
@@ -96,8 +98,12 @@ def check_redis() -> list[Error]:
         connection.read_response()
     except redis.AuthenticationError as error:
         reason = str(error)
-    except (redis.ConnectionError, redis.TimeoutError):
-        return []
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        is_tls = settings.REDIS_URL.startswith("rediss://")
+        # A certificate that is missing or not trusted looks like a lost connection too.
+        if not is_tls or not isinstance(error.__context__, (FileNotFoundError, ssl.SSLError)):
+            return []
+        reason = str(error)
     except (redis.RedisError, OSError, ValueError) as error:
         reason = str(error)
     else:

@@ -1,8 +1,8 @@
 """Replies of the service about itself."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from core.schemas import Schema
 
@@ -46,11 +46,40 @@ class Service(Schema):
     version: str
     status: str = "operational"
     timestamp: str
-    docs: str = "/docs"
-    registry: str = "/registry"
-    endpoints: Endpoints = Endpoints(
-        health="/health", registry="/registry", api="/api/v1", docs="/docs"
-    )
+    docs: str
+    registry: str
+    endpoints: Endpoints
+
+    @classmethod
+    def below(cls, prefix: str, *, version: str, timestamp: str) -> "Service":
+        """Return the description with addresses below `prefix`, which is "" at the root."""
+        return cls(
+            version=version,
+            timestamp=timestamp,
+            docs=f"{prefix}/docs",
+            registry=f"{prefix}/registry",
+            endpoints=Endpoints(
+                health=f"{prefix}/health",
+                registry=f"{prefix}/registry",
+                api=f"{prefix}/api/v1",
+                docs=f"{prefix}/docs",
+            ),
+        )
+
+
+_Connection = Literal["connected", "disconnected"]
+_Migrations = Annotated[
+    Literal["pending"] | None, Field(description="Present while migrations are not applied.")
+]
+
+
+class DatabaseState(Schema):
+    database: _Connection
+    migrations: _Migrations = None
+
+    @property
+    def is_usable(self) -> bool:
+        return self.database == "connected" and self.migrations is None
 
 
 class Health(Schema):
@@ -72,7 +101,8 @@ class Health(Schema):
     )
 
     status: Literal["healthy", "unhealthy"]
-    database: Literal["connected", "disconnected"]
+    database: _Connection
+    migrations: _Migrations = None
     redis: Literal["disabled", "connected", "disconnected"]
     name: str = "LLMRing Server"
     version: str
@@ -89,4 +119,5 @@ class Ready(Schema):
 
 class NotReady(Schema):
     status: Literal["not ready"] = "not ready"
-    database: Literal["disconnected"] = "disconnected"
+    database: _Connection
+    migrations: _Migrations = None

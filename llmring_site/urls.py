@@ -31,7 +31,7 @@ urlpatterns = [
     re_path(
         r"^redoc/?$", SpectacularRedocView.as_view(url_name="openapi", **_PUBLIC), name="redoc"
     ),
-    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),

@@ -1,15 +1,18 @@
 """The service about itself: what it is, and whether it works."""
 
+import functools
 from datetime import UTC, datetime
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import ProgrammingError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.urls import get_script_prefix
 from rest_framework.response import Response
 
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
-from llmring_site.schemas import Health, Live, NotReady, Ready, Service
+from llmring_site.schemas import DatabaseState, Health, Live, NotReady, Ready, Service
 
 
 def _now() -> str:
@@ -22,7 +25,10 @@ class ServiceView(PublicView):
 
     def get(self, request):
         """What this service is and where its parts are"""
-        return Response(Service(version=settings.VERSION, timestamp=_now()).model_dump())
+        # Below a path: behind a proxy, or mounted in another application.
+        prefix = get_script_prefix().rstrip("/")
+        service = Service.below(prefix, version=settings.VERSION, timestamp=_now())
+        return Response(service.model_dump())
 
 
 class HealthView(PublicView):
@@ -32,17 +38,19 @@ class HealthView(PublicView):
     def get(self, request):
         """State of the service, its database and its cache
 
-        503 with the same body when the database is away.
+        503 with the same body when the database is away, or lacks migrations.
         """
-        connected = _is_database_connected()
+        state = _database_state()
         health = Health(
-            status="healthy" if connected else "unhealthy",
-            database="connected" if connected else "disconnected",
+            status="healthy" if state.is_usable else "unhealthy",
             redis=_redis_state(),
             version=settings.VERSION,
             timestamp=_now(),
+            **state.model_dump(),
         )
-        return Response(health.model_dump(), status=200 if connected else 503)
+        return Response(
+            health.model_dump(exclude_none=True), status=200 if state.is_usable else 503
+        )
 
 
 class LiveView(PublicView):
@@ -60,18 +68,30 @@ class ReadyView(PublicView):
 
     def get(self, request):
         """Whether requests can be served now"""
-        if _is_database_connected():
+        state = _database_state()
+        if state.is_usable:
             return Response(Ready().model_dump())
-        return Response(NotReady().model_dump(), status=503)
+        not_ready = NotReady(**state.model_dump())
+        return Response(not_ready.model_dump(exclude_none=True), status=503)
 
 
-def _is_database_connected() -> bool:
+def _database_state() -> DatabaseState:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return True
+            cursor.execute("SELECT app, name FROM django_migrations")
+            applied = set(cursor.fetchall())
+    except ProgrammingError:  # there is no such table yet
+        applied = set()
     except DATABASE_AWAY:
-        return False
+        return DatabaseState(database="disconnected")
+    is_migrated = _known_migrations() <= applied
+    return DatabaseState(database="connected", migrations=None if is_migrated else "pending")
+
+
+@functools.cache
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    """Return app and name of every migration of this version."""
+    return frozenset(MigrationLoader(None).disk_migrations)
 
 
 def _redis_state() -> str:

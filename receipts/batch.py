@@ -14,6 +14,7 @@ from core.ids import uuid7
 from core.scoping import Caller
 from receipts import calculations, drafts, selection, server_keys, services, summaries
 from receipts.drafts import Signed
+from receipts.schemas import GenerationRequest
 from receipts.selection import COLUMNS, Selection
 from receipts.summaries import Sums
 
@@ -110,13 +111,13 @@ SELECT jsonb_build_object(
 """
 
 
-def preview(request: dict, caller: Caller) -> dict:
+def preview(request: GenerationRequest, caller: Caller) -> dict:
     """Return what a receipt of the chosen logs would state. Raises NothingChosen, TooManyLogs."""
     sums = _sum(selection.select(request, caller))
     return summaries.preview(sums) if sums else summaries.EMPTY_PREVIEW
 
 
-def generate(request: dict, caller: Caller) -> tuple[Signed, int]:
+def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     """Store and return a receipt of the chosen logs, and how many there are.
 
     The links, the receipt and its signature are committed together or not at
@@ -138,11 +139,11 @@ def generate(request: dict, caller: Caller) -> tuple[Signed, int]:
             sums,
             receipt_id=drafts.new_receipt_id(),
             timestamp=drafts.format_time(now),
-            description=request.get("description"),
-            tags=request.get("tags"),
+            description=request.description,
+            tags=request.tags,
         )
         signed = drafts.sign(document, key)
-        row = services.row_of(signed, document, key.id, caller)
+        row = services.issued_row(signed, key.id, caller)
         row.id = id
         row.save(force_insert=True)
     return signed, sums.total["calls"]

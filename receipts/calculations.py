@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 
 from core.media import plain
+from receipts.schemas import DraftCost, NestedDraft
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote, Tokens
@@ -26,23 +27,24 @@ def load_prices() -> None:
     pricing.load()
 
 
-def complete_cost(cost: dict, call: dict) -> dict:
-    """Return `cost` with both members, a missing amount by the registry's prices.
+def complete_cost(draft: NestedDraft) -> dict:
+    """Return both members of the draft's cost, a missing amount by the registry's prices.
 
-    `call` has model, provider and tokens. Without a price the amount is "0", and
-    the calculation says so.
+    Without a price the amount is "0", and the calculation says so.
     """
-    model, provider = call["model"], call.get("provider") or ""
+    stated = draft.cost or DraftCost()
+    if draft.cost_is_complete:
+        return {"amount": stated.amount, "calculation": stated.calculation}
+    model, provider = draft.model, draft.provider or ""
     name = f"{provider}:{model}" if provider and ":" not in model else model
-    counts = call["tokens"]
-    tokens = Tokens(counts["input"], counts["output"], counts.get("cached_input") or 0)
+    tokens = Tokens(draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0)
     priced = pricing.price(provider, model, tokens)
     calculation = None
     if priced:
         calculation = _calculation(priced.quote, name, _registry_name(priced.snapshot_id))
-    if "amount" in cost:
+    if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
-        return {**cost, "calculation": by_registry}
+        return {"amount": stated.amount, "calculation": by_registry}
     return {
         "amount": plain(priced.cost) if priced else "0",
         "calculation": calculation or f"unpriced: the registry has no price for {name}",

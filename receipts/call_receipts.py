@@ -13,6 +13,7 @@ from receipts import calculations, server_keys, services
 from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
+from receipts.schemas import FlatDraft
 from registry_proxy.prices import Tokens
 
 
@@ -31,24 +32,22 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
-    document = flat_document(
-        {
-            "timestamp": format_time(call.at),
-            "alias": call.alias or "default",
-            "profile": call.profile,
-            "lock_digest": call.lock_digest,
-            "provider": call.provider,
-            "model": call.model,
-            "prompt_tokens": call.input_tokens,
-            "completion_tokens": call.output_tokens,
-            "total_tokens": call.input_tokens + call.output_tokens,
-            "input_cost": float(input_cost),
-            "output_cost": float(output_cost),
-            "total_cost": float(total),
-        }
+    draft = FlatDraft.model_construct(
+        timestamp=format_time(call.at),
+        alias=call.alias or "default",
+        profile=call.profile,
+        lock_digest=call.lock_digest,
+        provider=call.provider,
+        model=call.model,
+        prompt_tokens=call.input_tokens,
+        completion_tokens=call.output_tokens,
+        total_tokens=call.input_tokens + call.output_tokens,
+        input_cost=float(input_cost),
+        output_cost=float(output_cost),
+        total_cost=float(total),
     )
-    signed = sign(document, key)
-    row = services.row_of(signed, document, key.id, caller)
+    signed = sign(flat_document(draft), key)
+    row = services.issued_row(signed, key.id, caller)
     services.insert(row)
     ReceiptLog.objects.create(
         project_id=caller.project_id,

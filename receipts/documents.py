@@ -10,6 +10,7 @@ Sources: RFC 8785 (JSON Canonicalization Scheme, JCS); docs/receipt-format.md.
 
 import json
 import math
+from decimal import Decimal
 
 import orjson
 import rfc8785
@@ -17,6 +18,7 @@ import rfc8785
 # Integers up to here are the same number to every reader (RFC 8785, section 3.2.2.3).
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 64  # levels of nesting
+_MAX_DIGITS = 100  # of a fraction
 # In this range orjson and ECMAScript write the same digits for a fraction, without exponent.
 _MIN_PLAIN_FRACTION, _MAX_PLAIN_FRACTION = 1e-5, 1e15
 
@@ -135,17 +137,47 @@ def _number_for_orjson(value: float, differences: list[str]) -> float | int:
     return value
 
 
+def exact(value: object, levels: int = MAX_DEPTH) -> object:
+    """Return a parsed JSON value with doubles in place of Decimals.
+
+    Raises AmbiguousJSON for numbers beyond 2^53-1, numbers with more digits than
+    a double keeps, and nesting deeper than 64 levels.
+    """
+    match value:
+        case str() | bool() | None:
+            return value
+        case int() | float() | Decimal():
+            return _exact_number(value)
+    if not levels:
+        raise AmbiguousJSON(f"JSON is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, list):
+        return [exact(item, levels - 1) for item in value]
+    return {name: exact(inner, levels - 1) for name, inner in value.items()}
+
+
+def _exact_number(value: int | float | Decimal) -> int | float:
+    # JCS writes larger doubles as integers, which would be refused when they are read.
+    if not abs(value) <= MAX_INTEGER:
+        raise AmbiguousJSON("A number is beyond 2^53-1")
+    if not isinstance(value, Decimal):
+        return value
+    double = float(value)
+    if Decimal(repr(double)) != value:
+        raise AmbiguousJSON("A number has more digits than a JSON double keeps")
+    return double
+
+
 def parse(text: bytes) -> object:
     """Return the value of a JSON text in UTF-8.
 
     A signature covers a value. Two readers that take one text for different
     values (the first or the last of two equal names, digits beyond a double's)
     would disagree on what was signed, so such texts are refused.
-    Raises AmbiguousJSON for malformed JSON, duplicate members, numbers that are
-    not finite or beyond 2^53-1, lone surrogates, and nesting beyond Python's stack.
+    Raises AmbiguousJSON for malformed JSON, duplicate members, lone surrogates,
+    NaN, and values that `exact` refuses.
     """
     try:
-        value = _decoder.decode(text.decode())
+        value = exact(_decoder.decode(text.decode()))
         if b"\\u" in text:  # only an escape can make a lone surrogate
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -170,17 +202,19 @@ def _object(members: list[tuple[str, object]]) -> dict:
 
 def _integer(digits: str) -> int:
     # Converting very long digits takes quadratic time; none of them would be in range.
-    if len(digits) > 17 or abs(number := int(digits)) > MAX_INTEGER:
-        raise AmbiguousJSON("A number is beyond 2^53-1")
-    return number
+    return MAX_INTEGER + 1 if len(digits) > 17 else int(digits)
 
 
-def _fraction(digits: str) -> float:
-    number = float(digits)
-    # JCS writes larger doubles as integers that `_integer` refuses.
-    if abs(number) > MAX_INTEGER:
-        raise AmbiguousJSON("A number is beyond 2^53-1")
-    return number
+def _fraction(digits: str) -> Decimal | float:
+    double = float(digits)
+    # Decimal takes neither exponents without bounds nor, quickly, digits without end.
+    if len(digits) > _MAX_DIGITS or not math.isfinite(double):
+        raise AmbiguousJSON("A number has more digits than a JSON double keeps")
+    if not double:
+        if digits.lower().partition("e")[0].strip("-0."):
+            raise AmbiguousJSON("A number is too small for a JSON double")
+        return double
+    return Decimal(digits)
 
 
 def _constant(name: str):

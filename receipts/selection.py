@@ -31,6 +31,7 @@ from core.errors import DomainError
 from core.media import number
 from core.scoping import Caller
 from receipts.models import Receipt, ReceiptLog
+from receipts.schemas import GenerationRequest
 from usage.export import FIELDS
 from usage.models import UsageLog
 
@@ -70,18 +71,18 @@ class Selection:
     since_last: bool = False
 
 
-def select(request: dict, caller: Caller) -> Selection:
+def select(request: GenerationRequest, caller: Caller) -> Selection:
     """Return the logs that a generation request is about, by its first criterion.
 
     Raises NothingChosen.
     """
-    if id := request.get("conversation_id"):
+    if id := request.conversation_id:
         return _selection(caller, Q(id=id), Q(conversation_id=id))
-    if (start := request.get("start_date")) and (end := request.get("end_date")):
-        return _between(caller, start, end)
-    if log_ids := request.get("log_ids"):
-        return _among(caller, log_ids)
-    if request.get("since_last_receipt"):
+    if request.start_date and request.end_date:
+        return _between(caller, request.start_date, request.end_date)
+    if request.log_ids:
+        return _among(caller, request.log_ids)
+    if request.since_last_receipt:
         return uncertified(caller)
     raise NothingChosen
 

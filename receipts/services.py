@@ -10,10 +10,17 @@ from django.db import connection
 from core.errors import DomainError
 from core.scoping import Caller
 from receipts import server_keys, verification
-from receipts.documents import BASE_MEMBERS, FLAT, NESTED, canonical, form_of
-from receipts.drafts import Signed, in_nested_form, issue_receipt
+from receipts.documents import FLAT, NESTED, canonical
+from receipts.drafts import Signed, issue_receipt
 from receipts.models import Receipt
-from receipts.serializers import moment
+from receipts.schemas import (
+    FlatReceipt,
+    NestedReceipt,
+    ReceiptDraft,
+    ReceiptToStore,
+    SignedReceipt,
+    parse_time,
+)
 
 _PLACES = Decimal(1).scaleb(-12)
 
@@ -34,16 +41,24 @@ class ReceiptIdTaken(DomainError):
         super().__init__("A different receipt with this id is stored already")
 
 
-def store_signed(document: dict, members: dict, caller: Caller) -> Receipt:
-    """Store a signed receipt, given its validated members, and return its row.
+def store(body: ReceiptToStore, caller: Caller) -> tuple[Receipt, str]:
+    """Store a receipt and return its row and how it came about, `verified` or `issued`.
 
-    The same document again returns the first row. Raises InvalidSignature, ReceiptIdTaken.
+    Storing the same again returns the first row. Raises InvalidInput,
+    InvalidSignature, ReceiptIdTaken, UnusableSigningKey.
     """
+    if isinstance(body.root, SignedReceipt):
+        return _store_signed(body.root, caller), "verified"
+    return _store_draft(body.root, caller), "issued"
+
+
+def _store_signed(receipt: SignedReceipt, caller: Caller) -> Receipt:
+    document = receipt.document
     try:
         key = verification.verify(document, server_keys.trusted()).key
     except verification.NotValid as error:
         raise InvalidSignature(str(error)) from None
-    row = row_of(Signed(document, canonical(document)), members, key.id, caller)
+    row = row_of(receipt.root, canonical(document), key.id, caller)
     if insert(row):
         return row
     stored = _with_same_id(row, caller)
@@ -52,37 +67,24 @@ def store_signed(document: dict, members: dict, caller: Caller) -> Receipt:
     return stored
 
 
-def store_draft(draft: dict, place: list, caller: Caller) -> Receipt:
-    """Issue a receipt for a draft, store it and return its row.
-
-    A retry is completed anew, with another time for instance: it returns the
-    first row if that agrees in every member of the draft. Raises InvalidInput,
-    ReceiptIdTaken, UnusableSigningKey.
+def _store_draft(draft: ReceiptDraft, caller: Caller) -> Receipt:
+    """A retry is completed anew, with another time for instance: it returns the first row if
+    that agrees in every member of the draft.
     """
     key = server_keys.signing_key()
-    signed = issue_receipt(draft, place, key)
-    row = row_of(signed, signed.document, key.id, caller)
+    signed = issue_receipt(draft, key)
+    row = issued_row(signed, key.id, caller)
     if insert(row):
         return row
     stored = _with_same_id(row, caller)
-    if not _agree(stored.content, row.content, _signed_members(draft)):
+    stated = draft.root.model_dump(exclude_unset=True, exclude={"signature", "key_id"})
+    if not _agree(stored.content, row.content, stated):
         raise ReceiptIdTaken
     return stored
 
 
 def _with_same_id(row: Receipt, caller: Caller) -> Receipt:
     return Receipt.objects.for_caller(caller).get(receipt_id=row.receipt_id)
-
-
-def _signed_members(draft: dict) -> dict:
-    """Return the members of a draft that are signed as the caller wrote them."""
-    if form_of(draft) == FLAT:
-        return {name: value for name, value in draft.items() if name in BASE_MEMBERS}
-    return {
-        name: value
-        for name, value in in_nested_form(draft).items()
-        if name not in ("signature", "key_id")
-    }
 
 
 def _agree(first: dict, second: dict, stated: dict) -> bool:
@@ -112,36 +114,40 @@ def insert(row: Receipt) -> bool:
         return cursor.rowcount == 1
 
 
-def row_of(signed: Signed, members: dict, key_id: str, caller: Caller) -> Receipt:
-    """Return the unsaved row of a document, given its validated members."""
-    if form_of(signed.document) == NESTED:
+def issued_row(signed: Signed, key_id: str, caller: Caller) -> Receipt:
+    """Return the unsaved row of a receipt that this server has signed."""
+    receipt = SignedReceipt.model_validate(signed.document).root
+    return row_of(receipt, signed.text, key_id, caller)
+
+
+def row_of(
+    receipt: FlatReceipt | NestedReceipt, text: bytes, key_id: str, caller: Caller
+) -> Receipt:
+    """Return the unsaved row of a signed receipt and its text."""
+    if isinstance(receipt, NestedReceipt):
         columns = {
             "form": NESTED,
-            "receipt_id": members["id"],
+            "receipt_id": receipt.id,
             "receipt_type": "single",
-            "total_tokens": members["tokens"]["input"] + members["tokens"]["output"],
-            "total_cost": _money(members["cost"]["amount"]),
+            "total_tokens": receipt.tokens.input + receipt.tokens.output,
+            "total_cost": receipt.cost.amount.quantize(_PLACES),
         }
     else:
         columns = {
             "form": FLAT,
-            "receipt_id": members["receipt_id"],
-            "receipt_type": members.get("receipt_type") or "single",
-            "total_tokens": members["total_tokens"],
-            "total_cost": _money(members["total_cost"]),
+            "receipt_id": receipt.receipt_id,
+            "receipt_type": receipt.receipt_type or "single",
+            "total_tokens": receipt.total_tokens,
+            "total_cost": receipt.total_cost.quantize(_PLACES),
         }
     return Receipt(
         **caller.columns(),
         **columns,
-        timestamp=moment(members["timestamp"]),
-        alias=members.get("alias") or "",
-        profile=members.get("profile") or "",
-        provider=members.get("provider") or "",
-        model=members["model"],
+        timestamp=parse_time(receipt.timestamp),
+        alias=receipt.alias or "",
+        profile=receipt.profile or "",
+        provider=receipt.provider or "",
+        model=receipt.model,
         key_id=key_id,
-        document=signed.text.decode(),
+        document=text.decode(),
     )
-
-
-def _money(amount: float | str) -> Decimal:
-    return Decimal(str(amount)).quantize(_PLACES)

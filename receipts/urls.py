@@ -1,7 +1,12 @@
 from django.urls import re_path
 
+from core.viewsets import Router
 from receipts import views
 
+router = Router()
+router.register("api/v1/receipts", views.ReceiptViewSet, basename="receipt")
+
+# The router's path of one receipt matches everything below /receipts, so it comes last.
 urlpatterns = [
     re_path(r"^receipts/public-key\.pem/?$", views.PublicKeyPemView.as_view(), name="receipts-pem"),
     re_path(r"^receipts/public-key\.jwk/?$", views.PublicKeyJwkView.as_view(), name="receipts-jwk"),
@@ -10,7 +15,7 @@ urlpatterns = [
     ),
     re_path(
         r"^api/v1/receipts/public-key\.pem/?$",
-        views.PublicKeyPemView.as_view(content_type="application/x-pem-file"),
+        views.PublicKeyPemFileView.as_view(),
         name="receipts-api-pem",
     ),
     re_path(
@@ -18,7 +23,6 @@ urlpatterns = [
         views.PublicKeyDocumentView.as_view(),
         name="receipts-api-keys",
     ),
-    re_path(r"^api/v1/receipts/?$", views.ReceiptsView.as_view(), name="receipts"),
     re_path(r"^api/v1/receipts/issue/?$", views.IssueView.as_view(), name="receipts-issue"),
     re_path(r"^api/v1/receipts/verify/?$", views.VerifyView.as_view(), name="receipts-verify"),
     re_path(
@@ -30,13 +34,10 @@ urlpatterns = [
         views.UncertifiedView.as_view(),
         name="receipts-uncertified",
     ),
-    # An id is the issuer's: it may hold anything but NUL, slashes too.
     re_path(
         r"^api/v1/receipts/(?P<receipt_id>[^\0]+?)/logs/?$",
-        views.ReceiptLogsView.as_view(),
+        views.ReceiptViewSet.as_view({"get": "logs"}),
         name="receipt-logs",
     ),
-    re_path(
-        r"^api/v1/receipts/(?P<receipt_id>[^\0]+?)/?$", views.ReceiptView.as_view(), name="receipt"
-    ),
+    *router.urls,
 ]

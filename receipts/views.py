@@ -1,42 +1,17 @@
 from django.http import Http404, HttpResponse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import extend_schema
 from orjson import Fragment
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core.errors import DomainError
-from core.views import PublicView
-from receipts import (
-    batch,
-    bodies,
-    drafts,
-    examples,
-    selection,
-    server_keys,
-    services,
-    verification,
-)
+from core.views import PublicView, SchemaView
+from core.viewsets import ScopedModelViewSet
+from receipts import batch, drafts, replies, schemas, selection, server_keys, services, verification
+from receipts.keys import PublicKey
 from receipts.models import Receipt
-from receipts.serializers import (
-    FlatDraft,
-    GenerationSerializer,
-    NestedDraft,
-    ReceiptPageQuery,
-    SignedFlat,
-    SignedNested,
-)
 
-_DRAFT = PolymorphicProxySerializer(
-    component_name="ReceiptDraft",
-    serializers={"nested": NestedDraft, "flat": FlatDraft},
-    resource_type_field_name=None,
-)
-_SIGNED = PolymorphicProxySerializer(
-    component_name="SignedReceipt",
-    serializers={"nested": SignedNested, "flat": SignedFlat},
-    resource_type_field_name=None,
-)
+_TAGS = ["receipts"]
+_PAGE = {"get": schemas.ReceiptPageQuery}
 
 
 class ReceiptNotAccessible(DomainError):
@@ -55,236 +30,147 @@ class PublicKeyNotConfigured(DomainError):
         super().__init__("Public key not configured")
 
 
-def _verbatim(receipt: Receipt) -> Fragment:
-    return Fragment(receipt.document.encode())
+class ReceiptViewSet(ScopedModelViewSet):
+    queryset = Receipt.objects.all()
+    reply = replies.Receipt
+    bodies = {"create": schemas.ReceiptToStore}
+    queries = {"list": schemas.ReceiptPageQuery, "logs": schemas.ReceiptPageQuery}
+    replies = {
+        "list": replies.ReceiptPage,
+        "create": replies.StoredReceipt,
+        "logs": replies.CertifiedLogPage,
+    }
+    tags = _TAGS
+    unique_members = True
+    lookup_url_kwarg = "receipt_id"
+    # An id is the issuer's: it may hold anything but NUL, slashes too.
+    lookup_value_regex = r"[^\0]+?"
 
+    @extend_schema(operation_id="api_v1_receipts_list")  # its reply is not a bare list
+    def list(self, request):
+        """List stored receipts, newest first
 
-class ReceiptsView(APIView):
-    parser_classes = [bodies.ReceiptParser]
-
-    @extend_schema(
-        operation_id="api_v1_receipts_list",
-        tags=["receipts"],
-        summary="List stored receipts, newest first",
-        description="Each in the form and with every byte of its document as it was stored.",
-        parameters=[ReceiptPageQuery],
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample(
-                "a page", {"receipts": [examples.NESTED], "total": 1, "limit": 100, "offset": 0}
-            )
-        ],
-    )
-    def get(self, request):
-        query = ReceiptPageQuery.read(request)
-        receipts = Receipt.objects.for_caller(request.auth)
-        page = receipts[query["offset"] : query["offset"] + query["limit"]]
-        reply = {"receipts": [_verbatim(receipt) for receipt in page], "total": receipts.count()}
-        return Response({**reply, **query})
-
-    @extend_schema(
-        tags=["receipts"],
-        summary="Store a receipt",
-        description=(
-            "Wrapped in `receipt` or bare. A signed one is verified first; one without "
-            "`signature` is completed, signed and stored. The same document again is fine, a "
-            "different one under its id is 409."
-        ),
-        request=_SIGNED,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("signed", {"receipt": examples.NESTED}, request_only=True),
-            OpenApiExample(
-                "stored",
-                {
-                    "receipt_id": examples.NESTED["id"],
-                    "status": "verified",
-                    "signature": examples.NESTED["signature"],
-                },
-                response_only=True,
-            ),
-        ],
-    )
-    def post(self, request):
-        receipt, place = bodies.receipt_in(request.data, required=True)
-        if receipt.get("signature") is None:
-            stored = services.store_draft(receipt, place, request.auth)
-            status = "issued"
-        else:
-            members = bodies.checked_signed(receipt, place)
-            stored = services.store_signed(receipt, members, request.auth)
-            status = "verified"
+        Each in the form and with every byte of its document as it was stored.
+        """
+        receipts, query = self.get_queryset(), self.query
+        page = receipts[query.offset : query.offset + query.limit]
         return Response(
             {
-                "receipt_id": stored.receipt_id,
-                "status": status,
-                "signature": stored.content["signature"],
+                "receipts": [_verbatim(receipt) for receipt in page],
+                "total": receipts.count(),
+                **query.model_dump(),
             }
         )
 
+    def create(self, request):
+        """Store a receipt
 
-class ReceiptView(APIView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="A stored receipt, verbatim",
-        responses=OpenApiTypes.OBJECT,
-        examples=[OpenApiExample("nested", examples.NESTED)],
-    )
-    def get(self, request, receipt_id):
-        receipt = Receipt.objects.for_caller(request.auth).filter(receipt_id=receipt_id).first()
+        Wrapped in `receipt` or bare. A signed one is verified first; one without
+        `signature` is completed, signed and stored. The same document again is fine, a
+        different one under its id is 409.
+        """
+        receipt, status = services.store(self.body, request.auth)
+        return Response(
+            {
+                "receipt_id": receipt.receipt_id,
+                "status": status,
+                "signature": receipt.content["signature"],
+            }
+        )
+
+    def retrieve(self, request, receipt_id):
+        """A stored receipt, verbatim"""
+        receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise Http404("Receipt not found")
         return Response(_verbatim(receipt))
 
+    def logs(self, request, receipt_id):
+        """The logs that a receipt certifies"""
+        receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
+        if receipt is None:
+            raise ReceiptNotAccessible
+        return Response(selection.certified_page(receipt, **self.query.model_dump()))
 
-class IssueView(APIView):
-    parser_classes = [bodies.ReceiptParser]
 
-    @extend_schema(
-        tags=["receipts"],
-        summary="Sign a receipt without storing it",
-        description=(
-            "With `id`, `tokens` and `cost` in the nested form, with `prompt_tokens` and the "
-            "like in the flat one; plain usage details (`model`, `input_tokens`, "
-            "`output_tokens`) become a nested receipt. Without an amount the registry's prices "
-            "make one."
-        ),
-        request=_DRAFT,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("amount left to the registry", examples.DRAFT, request_only=True),
-            OpenApiExample("signed", examples.NESTED, response_only=True),
-        ],
-    )
+def _verbatim(receipt: Receipt) -> Fragment:
+    return Fragment(receipt.document.encode())
+
+
+class IssueView(SchemaView):
+    bodies = {"post": schemas.ReceiptDraft}
+    replies = {"post": replies.Receipt}
+    tags = _TAGS
+    unique_members = True
+
     def post(self, request):
-        draft, place = bodies.receipt_in(request.data)
-        signed = drafts.issue_receipt(draft, place, server_keys.signing_key())
-        return Response(Fragment(signed.text))
+        """Sign a receipt without storing it
+
+        With `id`, `tokens` and `cost` in the nested form, with `prompt_tokens` and the
+        like in the flat one; plain usage details (`model`, `input_tokens`,
+        `output_tokens`) become a nested receipt. Without an amount the registry's prices
+        make one.
+        """
+        return Response(Fragment(drafts.issue_receipt(self.body, server_keys.signing_key()).text))
 
 
 class VerifyView(PublicView):
-    parser_classes = [bodies.ReceiptParser]
+    bodies = {"post": schemas.SignedReceipt}
+    replies = {"post": replies.Verdict}
+    tags = _TAGS
+    unique_members = True
 
-    @extend_schema(
-        tags=["receipts"],
-        summary="Whether a receipt is genuine",
-        description="Needs no key. `reason` says why a receipt is not valid.",
-        request=_SIGNED,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("a receipt", examples.NESTED, request_only=True),
-            OpenApiExample(
-                "valid",
-                {
-                    "receipt_id": examples.NESTED["id"],
-                    "valid": True,
-                    "algorithm": "Ed25519",
-                    "key_id": examples.NESTED["key_id"],
-                },
-                response_only=True,
-            ),
-        ],
-    )
     def post(self, request):
-        receipt, place = bodies.receipt_in(request.data)
-        bodies.checked_signed(receipt, place)
-        return Response(verification.verdict(receipt, server_keys.trusted()))
+        """Verify a receipt
+
+        Needs no key. `reason` says why a receipt is not valid.
+        """
+        return Response(verification.verdict(self.body.document, server_keys.trusted()))
 
 
-class GenerateView(APIView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="Certify logs with one receipt",
-        description=(
-            "Sums the chosen calls and conversations, signs all of it and stores it. "
-            "`since_last_receipt` takes what no receipt has certified yet, each log once, "
-            "also when requests race."
-        ),
-        request=GenerationSerializer,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("everything new", examples.GENERATION, request_only=True),
-            OpenApiExample(
-                "certified", {"receipt": examples.BATCH, "certified_count": 2}, response_only=True
-            ),
-        ],
-    )
+class GenerateView(SchemaView):
+    bodies = {"post": schemas.GenerationRequest}
+    replies = {"post": replies.GeneratedReceipt}
+    tags = _TAGS
+
     def post(self, request):
-        signed, count = batch.generate(
-            bodies.checked(GenerationSerializer, request.data, ["body"]), request.auth
-        )
+        """Certify logs with one receipt
+
+        Sums the chosen calls and conversations, signs all of it and stores it.
+        `since_last_receipt` takes what no receipt has certified yet, each log once,
+        also when requests race.
+        """
+        signed, count = batch.generate(self.body, request.auth)
         return Response({"receipt": Fragment(signed.text), "certified_count": count})
 
 
-class PreviewView(APIView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="What a generated receipt would say",
-        request=GenerationSerializer,
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("everything new", examples.GENERATION, request_only=True),
-            OpenApiExample("sums", examples.PREVIEW, response_only=True),
-        ],
-    )
+class PreviewView(SchemaView):
+    bodies = {"post": schemas.GenerationRequest}
+    replies = {"post": replies.ReceiptPreview}
+    tags = _TAGS
+
     def post(self, request):
-        return Response(
-            batch.preview(
-                bodies.checked(GenerationSerializer, request.data, ["body"]), request.auth
-            )
-        )
+        """What a generated receipt would state"""
+        return Response(batch.preview(self.body, request.auth))
 
 
-class UncertifiedView(APIView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="Logs that no receipt has certified yet",
-        parameters=[ReceiptPageQuery],
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample(
-                "a page", {"logs": [examples.LOG], "total": 1, "limit": 100, "offset": 0}
-            )
-        ],
-    )
+class UncertifiedView(SchemaView):
+    queries = _PAGE
+    replies = {"get": replies.UncertifiedLogPage}
+    tags = _TAGS
+
     def get(self, request):
-        return Response(selection.uncertified_page(request.auth, **ReceiptPageQuery.read(request)))
+        """Logs that no receipt has certified yet"""
+        return Response(selection.uncertified_page(request.auth, **self.query.model_dump()))
 
 
-class ReceiptLogsView(APIView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="The logs that a receipt certifies",
-        parameters=[ReceiptPageQuery],
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample(
-                "a page",
-                {
-                    "receipt_id": examples.BATCH["receipt_id"],
-                    "logs": [examples.LOG],
-                    "total": 1,
-                    "limit": 100,
-                    "offset": 0,
-                },
-            )
-        ],
-    )
-    def get(self, request, receipt_id):
-        query = ReceiptPageQuery.read(request)
-        receipt = Receipt.objects.for_caller(request.auth).filter(receipt_id=receipt_id).first()
-        if receipt is None:
-            raise ReceiptNotAccessible
-        return Response(selection.certified_page(receipt, **query))
-
-
-def _current():
+def _current() -> PublicKey:
     if (key := server_keys.configured().current) is None:
         raise PublicKeyNotConfigured
     return key
 
 
-def _all():
+def _trusted() -> list[PublicKey]:
     if not (keys := server_keys.trusted()):
         raise PublicKeyNotConfigured
     return keys
@@ -292,53 +178,52 @@ def _all():
 
 class PublicKeyPemView(PublicView):
     content_type = "text/plain; charset=utf-8"
+    replies = {"get": {"text/plain": str}}
+    tags = _TAGS
 
-    @extend_schema(
-        tags=["receipts"],
-        summary="The current public key as PEM",
-        description="SubjectPublicKeyInfo, as `openssl pkey -pubin` reads it.",
-        responses={(200, "text/plain"): str},
-    )
     def get(self, request):
+        """The current public key as PEM
+
+        SubjectPublicKeyInfo, as `openssl pkey -pubin` reads it.
+        """
         return HttpResponse(_current().pem, content_type=self.content_type)
 
 
+class PublicKeyPemFileView(PublicKeyPemView):
+    content_type = "application/x-pem-file"
+    replies = {"get": {"application/x-pem-file": str}}
+
+
 class PublicKeyJwkView(PublicView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="The current public key as JWK",
-        responses=OpenApiTypes.OBJECT,
-        examples=[OpenApiExample("a key", examples.JWK)],
-    )
+    replies = {"get": replies.JsonWebKey}
+    tags = _TAGS
+
     def get(self, request):
+        """The current public key as JWK"""
         return Response(_current().jwk)
 
 
 class PublicKeyListView(PublicView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="Every public key that verifies, the current one first",
-        responses=OpenApiTypes.OBJECT,
-        examples=[OpenApiExample("one key", [examples.JWK])],
-    )
+    replies = {"get": list[replies.ListedKey]}
+    tags = _TAGS
+
     def get(self, request):
+        """Every public key that verifies, the current one first"""
         return Response(
             [
                 {**key.jwk, "key_id": key.id, "public_key": key.text, "public_key_pem": key.pem}
-                for key in _all()
+                for key in _trusted()
             ]
         )
 
 
 class PublicKeyDocumentView(PublicView):
-    @extend_schema(
-        tags=["receipts"],
-        summary="Every public key that verifies, and which is current",
-        responses=OpenApiTypes.OBJECT,
-        examples=[OpenApiExample("one key", examples.KEY_DOCUMENT)],
-    )
+    replies = {"get": replies.KeyDocument}
+    tags = _TAGS
+
     def get(self, request):
-        keys, current = _all(), server_keys.configured().current
+        """Every public key that verifies, and which is current"""
+        keys, current = _trusted(), server_keys.configured().current
         return Response(
             {
                 "keys": [

@@ -3,13 +3,14 @@ from django.contrib import admin
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
+from core import schemas
 from core.errors import InvalidInput
 from templates_app.models import ConversationTemplate
-from templates_app.serializers import TemplateChangesSerializer
+from templates_app.schemas import TemplateChanges
 
 
 class TemplateForm(forms.ModelForm):
-    """Takes what the API takes: a shape that it does not know would break it."""
+    """Accepts what the API accepts: another shape would break it."""
 
     class Meta:
         model = ConversationTemplate
@@ -32,15 +33,15 @@ class TemplateForm(forms.ModelForm):
         members = {
             name: value
             for name, value in cleaned.items()
-            if name in TemplateChangesSerializer().fields and value is not None
+            if name in TemplateChanges.model_fields and value is not None
         }
         try:
-            TemplateChangesSerializer(data=members).is_valid(raise_exception=True)
+            schemas.validate(TemplateChanges, members)
         except InvalidInput as error:
-            for found in error.issues:
-                _, name, *inside = found["loc"]
-                where = "".join(f"{part}: " for part in inside)
-                self.add_error(name, f"{where}{found['msg']}")
+            for issue in error.issues:
+                _, name, *path = issue["loc"]
+                where = "".join(f"{part}: " for part in path)
+                self.add_error(name, f"{where}{issue['msg']}")
         return cleaned
 
 

@@ -16,19 +16,19 @@ DEFAULT_MODEL = "claude-3-sonnet-20240229"
 
 class TemplateQuerySet(ScopedQuerySet):
     def visible_to(self, caller: Caller):
-        """Active templates of the caller's project, and the global ones."""
+        """Return the active templates of the caller's project, and the global ones."""
         own_or_global = Q(project_id=caller.project_id) | Q(project_id__isnull=True)
         return self.filter(own_or_global, is_active=True)
 
     def record_use(self, at: datetime) -> int:
-        """Count one use of each; how many there were. Right under any concurrency."""
+        """Count one use of each and return their number. Right under any concurrency."""
         return self.update(
             usage_count=F("usage_count") + 1, last_used_at=Greatest(F("last_used_at"), at)
         )
 
 
 class ConversationTemplate(models.Model):
-    """A prompt to be used again. Without a project it is global: everybody may use it.
+    """A prompt to be used again. Without a project it is global: every project may use it.
 
     Global templates are made in the admin, and only there.
     """
@@ -89,15 +89,12 @@ class ConversationTemplate(models.Model):
     def is_global(self) -> bool:
         return self.project_id is None
 
-    def rendered(self, values: dict) -> dict:
-        """`system_prompt` and `messages`, filled with the values, else the defaults.
+    def render(self, values: dict) -> dict:
+        """Return `system_prompt` and `messages`, filled with the values, else the defaults.
 
-        `values` is checked by templates_app/values.py. Raises rendering.TooLong.
+        The values are checked in templates_app/services.py. Raises rendering.TooLong.
         """
-        texts = {
-            name: rendering.text_of(value)
-            for name, value in {**self.variables, **values}.items()
-            if value is not None
-        }
+        given = {name: value for name, value in values.items() if value is not None}
+        texts = {name: rendering.text_of(value) for name, value in (self.variables | given).items()}
         prompt = {"system_prompt": self.system_prompt, "messages": self.messages}
-        return rendering.rendered(prompt, texts, most=settings.MAX_BODY_BYTES)
+        return rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES)

@@ -1,12 +1,15 @@
 """Filling a template's texts: `{{name}}` becomes the value of the variable `name`.
 
-There is nothing else: no logic, no expressions. Every text is read once, so a
+There is nothing else: no logic, no expressions. Every text is scanned once, so a
 value that looks like a placeholder stays as it is. Names that the template does
 not declare are ordinary text.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from core import media
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -16,25 +19,27 @@ class TooLong(ValueError):
     """The filled texts together would be longer than allowed."""
 
 
-def text_of(value: str | int | float | bool) -> str:
-    """The value as it stands in a text; JSON's words for the truth values."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def text_of(value: str | int | float | Decimal | bool) -> str:
+    """Return the value as it stands in a text; JSON's words for the truth values."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return media.plain(value) if isinstance(value, Decimal) else str(value)
 
 
-def rendered(content: object, values: Mapping[str, str], *, most: int) -> object:
-    """`content` with every string in it filled, names of members excepted.
+def render(content: object, values: Mapping[str, str], *, max_length: int) -> object:
+    """Return `content` with every string in it filled, names of members excepted.
 
-    Raises TooLong when the strings would have more than `most` characters; it
-    is found out before any of them is made.
+    Raises TooLong when the strings together would have more than `max_length`
+    characters, before any of them is made.
     """
-    if sum(_length(text, values) for text in _strings(content)) > most:
+    if sum(_length(text, values) for text in _strings(content)) > max_length:
         raise TooLong
     return _fill(content, values)
 
 
 def _fill(content: object, values: Mapping[str, str]) -> object:
     if isinstance(content, str):
-        return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), content)
+        return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), content)
     if isinstance(content, list):
         return [_fill(item, values) for item in content]
     if isinstance(content, dict):
@@ -42,7 +47,7 @@ def _fill(content: object, values: Mapping[str, str]) -> object:
     return content
 
 
-def _strings(content: object):
+def _strings(content: object) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     elif isinstance(content, list | dict):

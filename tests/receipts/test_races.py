@@ -25,9 +25,10 @@ django.setup()
 from uuid import UUID
 from core.scoping import Caller
 from receipts import batch
+from receipts.schemas import GenerationRequest
 caller = Caller(UUID(sys.argv[1]), UUID(sys.argv[2]))
 try:
-    signed, count = batch.generate({"since_last_receipt": True}, caller)
+    signed, count = batch.generate(GenerationRequest(since_last_receipt=True), caller)
     print(json.dumps([count, signed.document["batch_summary"]["total_cost_exact"]]))
 except batch.NoLogs:
     print(json.dumps([0, "0"]))

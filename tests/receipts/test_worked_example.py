@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from receipts import examples, verification
+from receipts import sample_receipts, verification
 from tests.receipts import vectors
 
 PAGE = Path(__file__).parents[2] / "docs" / "receipt-format.md"
@@ -61,4 +61,4 @@ def test_the_page_has_all_its_examples():
 
 
 def test_the_example_of_the_openapi_page_is_genuine():
-    verification.verify(examples.NESTED, [vectors.KEY.public])
+    verification.verify(sample_receipts.NESTED, [vectors.KEY.public])

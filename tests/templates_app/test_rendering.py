@@ -1,8 +1,11 @@
 """Filling templates: values are data, and nothing in them is evaluated."""
 
+import json
+
 import pytest
 
 from templates_app import rendering
+from tests import odd_bodies
 from tests.templates_app.test_templates import PATH, make
 
 
@@ -21,12 +24,12 @@ from tests.templates_app.test_templates import PATH, make
 )
 def test_only_declared_names_are_replaced_and_once(text, expected):
     values = {"a": "A", "b": "{{a}}"}
-    assert rendering.rendered(text, values, most=1000) == expected
+    assert rendering.render(text, values, max_length=1000) == expected
 
 
 def test_texts_inside_parts_are_filled_and_names_are_not():
     content = {"{{a}}": ["{{a}}", 5, None, True, {"x": "{{a}}"}]}
-    filled = rendering.rendered(content, {"a": "A"}, most=1000)
+    filled = rendering.render(content, {"a": "A"}, max_length=1000)
     assert filled == {"{{a}}": ["A", 5, None, True, {"x": "A"}]}
 
 
@@ -39,7 +42,7 @@ def test_values_stand_as_json_would_write_them(value, text):
 
 def test_result_too_long_is_refused_before_it_is_made():
     with pytest.raises(rendering.TooLong):
-        rendering.rendered("{{a}}" * 1000, {"a": "x" * 10**6}, most=10**7)
+        rendering.render("{{a}}" * 1000, {"a": "x" * 10**6}, max_length=10**7)
 
 
 TEMPLATE = {
@@ -53,6 +56,45 @@ TEMPLATE = {
     "temperature": 0.1,
     "max_tokens": 50,
 }
+
+
+@pytest.mark.parametrize("values", [{"language": None, "who": "x"}, {"who": "x"}])
+def test_null_value_takes_the_default(api, template, values):
+    path = f"{PATH}/{template['id']}/use"
+    assert api.send("POST", path, {"values": values})["rendered"]["system_prompt"] == (
+        "Speak English to x."
+    )
+    made = api.send("POST", "/conversations", {"template_id": template["id"], "values": values})
+    assert made["system_prompt"] == "Speak English to x."
+
+
+@pytest.mark.parametrize("where", ["{{ n }}", "{{n}}", "{{n}} {{ n}}"])
+def test_placeholder_of_a_declared_variable_never_stays(api, where):
+    message = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": where}],
+        "name": where,
+        "tool_calls": [{"function": {"arguments": where}}],
+        "reasoning": {"text": where},
+    }
+    made = make(api, system_prompt=where, variables={"n": ""}, messages=[message])
+    path = f"{PATH}/{made['id']}/use"
+    for values in ({}, {"n": None}, {"n": ""}):
+        rendered = api.send("POST", path, {"values": values})["rendered"]
+        assert "n}}" not in json.dumps(rendered)
+
+
+@pytest.mark.parametrize("digits", odd_bodies.EXACT.values(), ids=odd_bodies.EXACT.keys())
+def test_numbers_are_rendered_with_all_digits(api, digits):
+    """As values, and as defaults that were stored and read back."""
+    by_value = make(api, system_prompt="<{{n}}>", variables={"n": None})
+    body = f'{{"values": {{"n": {digits}}}}}'
+    rendered = api.send("POST", f"{PATH}/{by_value['id']}/use", body)["rendered"]
+    assert rendered["system_prompt"] == f"<{digits}>"
+    body = f'{{"name": "t", "system_prompt": "<{{{{n}}}}>", "variables": {{"n": {digits}}}}}'
+    by_default = api.send("POST", PATH, body)
+    rendered = api.send("POST", f"{PATH}/{by_default['id']}/use", {"values": {}})["rendered"]
+    assert rendered["system_prompt"] == f"<{digits}>"
 
 
 @pytest.fixture

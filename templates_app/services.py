@@ -1,5 +1,6 @@
 """Using a template: its values are checked, its texts filled, its use counted."""
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -11,41 +12,42 @@ from core.scoping import Caller
 from templates_app import rendering
 from templates_app.models import ConversationTemplate
 
+NOT_FOUND = "Template not found"
 
-def find(caller: Caller, template_id: UUID) -> ConversationTemplate:
-    """The template that the caller may use. Raises Http404."""
+
+def get_template(caller: Caller, template_id: UUID) -> ConversationTemplate:
+    """Return the template, which the caller may use. Raises Http404."""
     template = ConversationTemplate.objects.visible_to(caller).filter(id=template_id).first()
     if template is None:
-        raise Http404("Template not found")
+        raise Http404(NOT_FOUND)
     return template
 
 
-def use(template: ConversationTemplate, values: dict | None) -> dict:
-    """Count one use; the template's texts, filled. Nothing is counted when that fails.
+def use(template: ConversationTemplate, values: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Count one use and return the template's texts, filled; None without values.
 
-    Raises InvalidInput, and Http404 for a template deleted meanwhile.
+    Nothing is counted when that fails. Raises InvalidInput, and Http404 for a template
+    deleted meanwhile.
     """
-    values = values or {}
+    rendered = None if values is None else _render(template, values)
+    active = ConversationTemplate.objects.filter(id=template.id, is_active=True)
+    if not active.record_use(timezone.now()):
+        raise Http404(NOT_FOUND)
+    return rendered
+
+
+def _render(template: ConversationTemplate, values: dict[str, Any]) -> dict[str, Any]:
     if issues := list(_issues(template, values)):
         raise InvalidInput(issues)
     try:
-        filled = template.rendered(values)
+        return template.render(values)
     except rendering.TooLong:
-        most = settings.MAX_BODY_BYTES
-        message = f"The filled template would have more than {most} characters"
+        limit = settings.MAX_BODY_BYTES
+        message = f"The filled template would have more than {limit} characters"
         raise InvalidInput([issue("too_long", ["body", "values"], message, None)]) from None
-    count(template)
-    return filled
 
 
-def count(template: ConversationTemplate) -> None:
-    """Count one use. Raises Http404 for a template deleted meanwhile."""
-    row = ConversationTemplate.objects.filter(id=template.id, is_active=True)
-    if not row.record_use(timezone.now()):
-        raise Http404("Template not found")
-
-
-def _issues(template: ConversationTemplate, values: dict):
+def _issues(template: ConversationTemplate, values: dict[str, Any]):
     for name, value in values.items():
         if name not in template.variables:
             message = "The template has no such variable"

@@ -1,4 +1,4 @@
-"""Genuine receipts for the OpenAPI page; a test verifies them with the key they name."""
+"""Examples for the OpenAPI document; a test verifies the receipts with the key they name."""
 
 NESTED = {
     "id": "rcpt-demo-1",
@@ -19,6 +19,17 @@ DRAFT = {
     "alias": "fast",
     "tokens": {"input": 1200, "output": 300, "cached_input": 200},
     "cost": {},
+}
+FLAT_DRAFT = {
+    "alias": "summarizer",
+    "provider": "openai",
+    "model": "gpt-4o-mini",
+    "prompt_tokens": 1200,
+    "completion_tokens": 300,
+    "total_tokens": 1500,
+    "input_cost": 0.00018,
+    "output_cost": 0.00018,
+    "total_cost": 0.00036,
 }
 GENERATION = {"since_last_receipt": True, "description": "January", "tags": ["billing"]}
 _SUMS = {"calls": 2, "cost": 0.0021, "tokens": 2400}

@@ -1,0 +1,354 @@
+"""The bodies, queries and replies of the receipt routes.
+
+A receipt in a body stands there bare or as the member `receipt`, and is read by
+the schema of its form. Source: docs/http-contract/receipts.md.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from core.schemas import (
+    Count,
+    Name255,
+    Schema,
+    Text,
+    Text255,
+    Timestamp,
+    decimal,
+    member_error,
+    text,
+)
+from core.viewsets import page_query
+from receipts import sample_receipts as samples
+from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, exact, form_of
+
+# --- Types -----------------------------------------------------------------
+
+_timestamp = TypeAdapter(Timestamp)
+# The one grammar of numbers that all readers of the text agree on, JSON's.
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,2})?", re.ASCII)
+
+
+def parse_time(value: str) -> Any:
+    """Return the aware time that a validated timestamp names."""
+    return _timestamp.validate_python(value)
+
+
+def _time_text(value: object) -> str:
+    parse_time(value)
+    return value.strip()
+
+
+def _in_range(value: object, minimum: int) -> Decimal:
+    number = decimal(value)
+    if number < minimum:
+        raise PydanticKnownError("greater_than_equal", {"ge": minimum})
+    if number > MAX_INTEGER:
+        raise PydanticKnownError("less_than_equal", {"le": MAX_INTEGER})
+    return number
+
+
+def _amount(value: object) -> float:
+    """Return an amount as the double that a flat receipt states."""
+    number = _in_range(value, 0)
+    double = float(number)
+    if Decimal(repr(double)) != number:
+        raise PydanticCustomError(
+            "decimal_max_digits", "Input has more digits than a JSON number keeps"
+        )
+    return double
+
+
+def _stated_amount(value: object) -> int | float | str:
+    """Return an amount as the caller wrote it, number or text."""
+    _in_range(value, 0)
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value.strip()):
+            raise PydanticKnownError("float_parsing")
+        return value.strip()
+    return int(value) if isinstance(value, bool) else value
+
+
+def _schema(**keywords: object) -> WithJsonSchema:
+    return WithJsonSchema(keywords)
+
+
+# An ISO 8601 time that stays the text it is.
+TimeText = Annotated[str, BeforeValidator(_time_text), _schema(type="string", format="date-time")]
+Amount = Annotated[
+    float, BeforeValidator(_amount), _schema(type="number", minimum=0, maximum=MAX_INTEGER)
+]
+StatedAmount = Annotated[
+    int | float | str,
+    BeforeValidator(_stated_amount),
+    _schema(anyOf=[{"type": "number", "minimum": 0}, {"type": "string"}]),
+]
+SignedCount = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+SignedAmount = Annotated[
+    Decimal,
+    BeforeValidator(lambda value: _in_range(value, -MAX_INTEGER)),
+    _schema(anyOf=[{"type": "number"}, {"type": "string"}]),
+]
+
+
+class _Extensible(Schema):
+    """Keeps members that are not declared: they are signed like the others."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+# --- Drafts ----------------------------------------------------------------
+
+
+class FlatDraft(Schema):
+    """An unsigned receipt in the flat form. Costs are stated, not cross-checked."""
+
+    receipt_id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
+    timestamp: TimeText | None = Field(None, description="Default: now.")
+    alias: Text255
+    profile: Text255 | None = Field(None, description="Default: `default`.")
+    lock_digest: Text255 | None = None
+    provider: Text255
+    model: Text255
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    input_cost: Amount
+    output_cost: Amount
+    total_cost: Amount
+
+
+class DraftTokens(_Extensible):
+    input: Count = Field(description="All prompt tokens, cached ones included.")
+    output: Count = Field(description="All completion tokens.")
+    cached_input: Count | None = None
+
+    @model_validator(mode="after")
+    def _cached_input_is_part_of_input(self):
+        if (self.cached_input or 0) > self.input:
+            raise member_error(
+                "less_than_equal",
+                "Input should be less than or equal to input",
+                "cached_input",
+                input=self.cached_input,
+                le=self.input,
+            )
+        return self
+
+
+class DraftCost(_Extensible):
+    amount: StatedAmount | None = Field(
+        None, description="US dollars, a number or decimal text. Default: by the registry's prices."
+    )
+    calculation: Text | None = Field(None, description="Default: terms, prices and registry.")
+
+
+# Members of plain usage details that have a place in the nested form.
+_USAGE_DETAILS = ("input_tokens", "output_tokens", "cached_input_tokens")
+
+
+class NestedDraft(_Extensible):
+    """An unsigned receipt in the nested form. Further members are signed as they are."""
+
+    id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
+    timestamp: TimeText | None = Field(None, description="Default: now.")
+    provider: Text255 | None = None
+    model: Text255
+    alias: Text255 | None = Field(None, description="Default: `default`.")
+    profile: Text255 | None = Field(None, description="Default: `default`.")
+    lock_digest: Text255 | None = None
+    tokens: DraftTokens
+    cost: DraftCost | None = None
+
+    @property
+    def cost_is_complete(self) -> bool:
+        """Whether amount and calculation are both stated."""
+        cost = self.cost or DraftCost()
+        return cost.amount is not None and cost.calculation is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _move_usage_details(cls, value: Any) -> Any:
+        """Put plain usage details (`input_tokens`, a bare `cost`) in their places."""
+        if not isinstance(value, dict):
+            return value
+        if not isinstance(value.get("cost"), dict | None):
+            value = {**value, "cost": {"amount": value["cost"]}}
+        if "tokens" in value or not value.keys() & set(_USAGE_DETAILS):
+            return value
+        tokens = {
+            name.removesuffix("_tokens"): value[name] for name in _USAGE_DETAILS if name in value
+        }
+        rest = {name: inner for name, inner in value.items() if name not in _USAGE_DETAILS}
+        return {**rest, "tokens": tokens}
+
+
+# --- Signed receipts -------------------------------------------------------
+
+
+class FlatReceipt(_Extensible):
+    """A signed receipt in the flat form: the members by which it is stored."""
+
+    receipt_id: Name255
+    timestamp: TimeText
+    alias: Text255
+    profile: Text255 = ""
+    lock_digest: Text255 = ""
+    provider: Text255
+    model: Text255
+    prompt_tokens: SignedCount
+    completion_tokens: SignedCount
+    total_tokens: SignedCount
+    input_cost: SignedAmount
+    output_cost: SignedAmount
+    total_cost: SignedAmount
+    receipt_type: Literal["single", "batch"] | None = None
+    signature: Any = None
+
+
+class ReceiptTokens(_Extensible):
+    input: SignedCount
+    output: SignedCount
+
+
+class ReceiptCost(_Extensible):
+    amount: SignedAmount
+
+
+class NestedReceipt(_Extensible):
+    """A signed receipt in the nested form: the members by which it is stored."""
+
+    id: Name255
+    timestamp: TimeText
+    provider: Text255 | None = None
+    model: Text255
+    alias: Text255 | None = None
+    profile: Text255 | None = None
+    key_id: Text255 | None = None
+    tokens: ReceiptTokens
+    cost: ReceiptCost
+    signature: Any = None
+
+
+# --- Bodies ----------------------------------------------------------------
+
+_Form = TypeVar("_Form", bound=Schema)
+# A body with one of these is a receipt itself, whatever its member `receipt` is.
+_RECEIPT_MEMBERS = {"id", "receipt_id", "model", "alias", "timestamp"}
+
+
+class _Wrapped(Schema, Generic[_Form]):
+    receipt: _Form
+
+
+def _exact_object(value: Any) -> dict:
+    if not isinstance(value, dict):
+        raise PydanticKnownError("model_attributes_type")
+    try:
+        return exact(value)
+    except AmbiguousJSON as error:
+        raise PydanticCustomError(
+            "json_invalid", "JSON decode error", {"error": str(error)}
+        ) from None
+
+
+def _unwrap(body: dict) -> tuple[Any, bool]:
+    """Return the receipt in a body, and whether the body wraps it."""
+    if body.keys() & _RECEIPT_MEMBERS or "receipt" not in body:
+        return body, False
+    return body["receipt"], True
+
+
+def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
+    receipt, is_wrapped = _unwrap(body)
+    form = flat if not isinstance(receipt, dict) or form_of(receipt) == FLAT else nested
+    if is_wrapped:
+        return _Wrapped[form].model_validate(body).receipt
+    return form.model_validate(body)
+
+
+class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
+    """An unsigned receipt, bare or as `receipt`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT]})
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
+        return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
+
+
+class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
+    """A signed receipt, bare or as `receipt`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
+    _document: dict = PrivateAttr()
+
+    @property
+    def document(self) -> dict:
+        """The receipt as it was sent, which is what the signature covers."""
+        return self._document
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_form(cls, value: Any, handler: Any) -> "SignedReceipt":
+        body = _exact_object(value)
+        receipt = cls.model_construct(_validated(body, FlatReceipt, NestedReceipt))
+        receipt._document = _unwrap(body)[0]
+        return receipt
+
+
+class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
+    """A receipt, bare or as `receipt`: signed, or a draft to sign."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"receipt": samples.NESTED}, samples.DRAFT]}
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_signature(cls, value: Any, handler: Any) -> "ReceiptToStore":
+        if value == {}:
+            raise member_error("missing", "Field required", "receipt", input=value)
+        receipt = _unwrap(value)[0] if isinstance(value, dict) else value
+        is_signed = isinstance(receipt, dict) and receipt.get("signature") is not None
+        schema = SignedReceipt if is_signed else ReceiptDraft
+        return cls.model_construct(schema.model_validate(value))
+
+
+class GenerationRequest(Schema):
+    """Which logs a batch receipt certifies. The first of the four criteria that is sent counts."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.GENERATION]})
+    conversation_id: UUID | None = None
+    start_date: Timestamp | None = None
+    end_date: Timestamp | None = None
+    log_ids: Annotated[list[UUID], Field(max_length=10_000)] | None = None
+    since_last_receipt: bool | None = Field(
+        None, description="All that no receipt has certified yet."
+    )
+    description: text(10_000) | None = None
+    tags: Annotated[list[Text255], Field(max_length=100)] | None = None
+
+
+class ReceiptPageQuery(page_query(default=100, maximum=10**9)):
+    """Pages of receipts or their logs."""
+
+    limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, 1000))] = Field(
+        100, description="A higher limit than 1000 is taken for 1000."
+    )

@@ -1,0 +1,198 @@
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from core.schemas import (
+    INT32_MAX,
+    FreeObject,
+    Name255,
+    Schema,
+    Text,
+    Text255,
+    member_error,
+)
+from core.viewsets import page_query
+from templates_app import rendering
+from templates_app.messages import ChatMessage
+from templates_app.models import DEFAULT_MODEL
+
+MAX_MESSAGES = 100
+MAX_VARIABLES = 100
+
+
+def _variables(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if not rendering.NAME.fullmatch(name):
+            message = "Names are letters, digits and underscores, 64 at most"
+            raise member_error("variable_name", message, name, input=name)
+        if isinstance(value, list | dict):
+            message = "Input should be text, a number or a truth value"
+            raise member_error("variable_value", message, name, input=value)
+    return values
+
+
+# Text, numbers and truth values by name; null where there is none.
+Variables = Annotated[FreeObject, Field(max_length=MAX_VARIABLES), AfterValidator(_variables)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
+
+_SENT = {
+    "name": "Reviewer",
+    "system_prompt": "You review {{language}} code.",
+    "variables": {"language": "Python"},
+    "model": DEFAULT_MODEL,
+    "temperature": 0.2,
+    "created_by": "ada",
+}
+_SHOWN = {
+    **_SENT,
+    "id": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+    "description": None,
+    "messages": [],
+    "max_tokens": None,
+    "tool_config": {},
+    "api_key_id": "0193b1a2-0000-7000-8000-000000000001",
+    "project_id": None,
+    "is_global": False,
+    "is_active": True,
+    "usage_count": 0,
+    "created_at": "2026-01-02T03:04:05.678901Z",
+    "updated_at": "2026-01-02T03:04:05.678901Z",
+    "last_used_at": None,
+}
+
+
+def _example(**members: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
+class _TemplateMembers(Schema):
+    description: Text | None = None
+    system_prompt: Text | None = Field(None, description="Variables stand in it as `{{name}}`.")
+    messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES)
+    variables: Variables | None = Field(
+        None, description="Every variable with its default; null: a value must be given."
+    )
+    model: Text255 | None = Field(None, description=f"`{DEFAULT_MODEL}` when absent.")
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    tool_config: FreeObject | None = None
+
+    # Null clears these; where a value is needed, it changes nothing.
+    CLEARABLE: ClassVar = {"description", "system_prompt", "max_tokens"}
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that the client set."""
+        columns = {
+            name: value
+            for name, value in self.sent().items()
+            if value is not None or name in self.CLEARABLE
+        }
+        if self.messages is not None:
+            columns["messages"] = [message.sent_members() for message in self.messages]
+        return columns
+
+
+class NewTemplate(_TemplateMembers):
+    model_config = _example(**_SENT)
+
+    name: Name255
+    created_by: Text255 | None = None
+    project_id: Text255 | None = Field(
+        None, description="Any text of the client's; gives access to nothing."
+    )
+
+    def columns(self) -> dict[str, Any]:
+        columns = super().columns()
+        return columns | {"project_label": columns.pop("project_id", None)}
+
+
+class TemplateChanges(_TemplateMembers):
+    """Members given are changed."""
+
+    model_config = _example(temperature=0)
+
+    name: Name255 | None = None
+    is_active: bool | None = None
+
+
+class TemplateUse(Schema):
+    model_config = _example(values={"language": "Rust"})
+    body_is_optional = True
+
+    values: Variables | None = Field(
+        None, description="Values by name; with them the reply has `rendered`."
+    )
+
+
+class TemplatesQuery(page_query(default=50, maximum=100)):
+    created_by: Text | None = None
+
+
+class TemplateStatsQuery(Schema):
+    limit: int = Field(20, ge=1, le=50)
+
+
+class Template(Schema):
+    """A template in replies."""
+
+    model_config = _example(**_SHOWN)
+
+    id: UUID
+    name: str
+    description: str | None
+    system_prompt: str | None
+    messages: list[dict[str, Any]]
+    variables: dict[str, Any]
+    model: str
+    temperature: float
+    max_tokens: int | None
+    tool_config: dict[str, Any]
+    created_by: str | None
+    api_key_id: UUID | None
+    project_id: str | None = Field(validation_alias="project_label")
+    is_global: bool = Field(description="Made by the operator, for all projects.")
+    is_active: bool
+    usage_count: int
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+
+
+class RenderedTemplate(Schema):
+    system_prompt: str | None
+    messages: list[dict[str, Any]]
+
+
+class UsedTemplate(Template):
+    """A template with its texts filled, when values were sent."""
+
+    model_config = _example(
+        **_SHOWN, rendered={"system_prompt": "You review Rust code.", "messages": []}
+    )
+
+    rendered: RenderedTemplate
+
+
+class TemplateStatistics(Schema):
+    model_config = _example(
+        template_id=_SHOWN["id"],
+        template_name="Reviewer",
+        usage_count=3,
+        last_used_at=_SHOWN["created_at"],
+        created_at=_SHOWN["created_at"],
+    )
+
+    template_id: UUID = Field(validation_alias="id")
+    template_name: str = Field(validation_alias="name")
+    usage_count: int
+    last_used_at: datetime | None
+    created_at: datetime
+
+
+class Deletion(Schema):
+    """What a deletion answers."""
+
+    message: str

