@@ -102,7 +102,12 @@ def authenticate(headers: Mapping[str, str]) -> Caller | None:
 
 
 def authenticate_key(key: str) -> Caller:
-    """Return the caller of a well-formed key. Raises InvalidKey."""
+    """Return the caller of a well-formed key. Raises InvalidKey.
+
+    An id is never a key: whoever sees one in a reply could use it as such.
+    """
+    if keys.is_id(key):
+        raise InvalidKey
     digest = keys.digest(key)
     if caller := key_cache.get(digest):
         return caller

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from uuid import UUID
 
 PREFIX = "llmr_pk_"
 MAX_LENGTH = 255
@@ -28,6 +29,15 @@ def digest(key: str) -> bytes:
     A plain digest is enough: keys of ours have 128 random bits.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def is_id(text: str) -> bool:
+    """Return whether it has the form of an id, which replies and exports show to everybody."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_form(key: str) -> None:

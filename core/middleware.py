@@ -8,6 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from structlog.contextvars import bound_contextvars
 
 from core import request_ids
+from core.client_address import client_address
 from core.errors import BodyTooLarge
 
 access = logging.getLogger("llmring.access")
@@ -21,6 +22,10 @@ class RequestMiddleware:
 
     def __call__(self, request: HttpRequest):
         request.id = request_ids.of(request.META)
+        # Whatever limits or locks out by address sees the client's, not the proxy's.
+        request.META["REMOTE_ADDR"] = client_address(
+            request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+        )
         started = time.perf_counter()
         with bound_contextvars(request_id=request.id):
             response = self._answer(request)

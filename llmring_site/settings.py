@@ -42,21 +42,33 @@ CSRF_TRUSTED_ORIGINS = [env.origin_of(urlsplit(PUBLIC_URL))]
 # The path below which a proxy serves us; it takes the path off before it passes a request on.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.boolean("LLMRING_HSTS_SUBDOMAINS", False)
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+# Proxies whose X-Forwarded-For is believed; without any, the connection's own address counts.
+TRUSTED_PROXIES = env.networks("LLMRING_TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 # Clients may lose the body of a redirected POST: we never redirect to https.
-SILENCED_SYSTEM_CHECKS = ["security.W008"]
+# HSTS binds other hosts, and for a year, only where the operator says so.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
 
+OWN_APPS = [
+    "accounts",
+    "registry_proxy",
+    "usage",
+    "templates_app",
+    "conversations",
+    "aliases",
+    "receipts",
+    "mcp",
+]
 INSTALLED_APPS = [
     "llmring_site",  # first: its templates override those of other apps
     "core",
@@ -73,14 +85,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "accounts",
-    "registry_proxy",
-    "usage",
-    "templates_app",
-    "conversations",
-    "aliases",
-    "receipts",
-    "mcp",
+    *OWN_APPS,
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
@@ -171,6 +176,7 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
 # --- Keys -----------------------------------------------------------------
 

@@ -11,31 +11,31 @@ from unfold.contrib.filters.admin import FieldTextFilter
 
 from core.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
 from core.errors import DomainError
-from mcp import credentials, refreshing
+from mcp import credentials, server_refresh
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
 
-_MOST_REFRESHED = 20  # at a time: each may take as long as a call may take
+_MAX_REFRESHED = 20  # servers of one action: each may take settings.MCP_TIMEOUT
 
 
 _ITEMS = (Tool, Resource, Prompt)
 
 
 def _count(model: type) -> Coalesce:
-    """How many active ones a server has."""
+    """Return the number of a server's active items as an expression."""
     rows = model.objects.filter(server=OuterRef("pk"), is_active=True).order_by()
     counted = rows.values("server").annotate(count=Count("pk")).values("count")
     return Coalesce(Subquery(counted), 0)
 
 
-class ActingAdmin(ReadOnlyAdmin):
-    """Rows that are not edited here, with actions for those who might."""
+class ActionAdmin(ReadOnlyAdmin):
+    """Read-only rows, with actions for people who have the change permission."""
 
-    def has_acting_permission(self, request) -> bool:
+    def has_action_permission(self, request) -> bool:
         return request.user.has_perm(f"mcp.change_{self.opts.model_name}")
 
 
 @admin.register(Server)
-class ServerAdmin(ActingAdmin):
+class ServerAdmin(ActionAdmin):
     list_display = [
         "name",
         "transport_type",
@@ -60,26 +60,26 @@ class ServerAdmin(ActingAdmin):
         ("reachable", "contacted_at"),
         ("refreshed_at", "protocol_version"),
         "last_error",
-        "shown_auth_config",
-        "shown_capabilities",
-        "shown_server_info",
-        "shown_templates",
+        "pretty_auth_config",
+        "pretty_capabilities",
+        "pretty_server_info",
+        "pretty_templates",
         ("project_id", "project_label"),
         ("id", "api_key_id"),
         ("created_at", "updated_at"),
     ]
     readonly_fields = [
         "id",
-        "shown_auth_config",
-        "shown_capabilities",
-        "shown_server_info",
-        "shown_templates",
+        "pretty_auth_config",
+        "pretty_capabilities",
+        "pretty_server_info",
+        "pretty_templates",
         "created_at",
     ]
     actions = ["refresh"]
 
     def get_queryset(self, request):
-        # Not three joins: each server's row would come once for each combination of items.
+        # Subqueries: three joins would multiply the rows of each server.
         counts = {f"active_{model._meta.model_name}s": _count(model) for model in _ITEMS}
         return super().get_queryset(request).annotate(**counts)
 
@@ -100,25 +100,25 @@ class ServerAdmin(ActingAdmin):
         return server.last_error[:80]
 
     @admin.display(description="credentials")
-    def shown_auth_config(self, server) -> str:
-        return pretty_json(credentials.shown(server.auth_config))
+    def pretty_auth_config(self, server) -> str:
+        return pretty_json(credentials.masked_config(server.auth_config))
 
     @admin.display(description="capabilities")
-    def shown_capabilities(self, server) -> str:
+    def pretty_capabilities(self, server) -> str:
         return pretty_json(server.capabilities)
 
-    @admin.display(description="what it says of itself")
-    def shown_server_info(self, server) -> str:
+    @admin.display(description="server info")
+    def pretty_server_info(self, server) -> str:
         return pretty_json(server.server_info)
 
     @admin.display(description="resource templates")
-    def shown_templates(self, server) -> str:
+    def pretty_templates(self, server) -> str:
         return pretty_json(server.resource_templates)
 
-    @admin.action(description="Refresh the selected servers", permissions=["acting"])
+    @admin.action(description="Refresh the selected servers", permissions=["action"])
     def refresh(self, request, queryset) -> None:
-        servers = list(queryset[:_MOST_REFRESHED])
-        connection.close()  # the page waits for the servers, and needs none meanwhile
+        servers = list(queryset[:_MAX_REFRESHED])
+        connection.close()  # not held while the servers are waited for
         with ThreadPoolExecutor(len(servers) or 1) as pool:
             outcomes = list(pool.map(_refresh, servers))
         failed = [outcome for outcome in outcomes if outcome]
@@ -129,9 +129,9 @@ class ServerAdmin(ActingAdmin):
 
 
 def _refresh(server: Server) -> str:
-    """Refresh the server in a thread of its own; what went wrong."""
+    """Refresh the server in a thread of its own, and return the error or an empty string."""
     try:
-        refreshing.refresh(server)
+        server_refresh.refresh(server)
         return ""
     except (DomainError, Http404) as error:
         return f"{server.name}: {error}"
@@ -144,7 +144,7 @@ def _link(model: type, id: object, text: str) -> str:
     return format_html('<a href="{}">{}</a>', url, text)
 
 
-class OfServerAdmin(ActingAdmin):
+class ItemAdmin(ActionAdmin):
     list_select_related = ["server"]
     search_ids = ("id", "server_id", "project_id")
     ordering = ["-id"]
@@ -159,15 +159,15 @@ class ChangedFilter(admin.SimpleListFilter):
     parameter_name = "changed"
 
     def lookups(self, request, model_admin):
-        return [("yes", "Waits for acceptance")]
+        return [("yes", "Not accepted")]
 
     def queryset(self, request, queryset):
         return queryset.filter(CHANGED) if self.value() == "yes" else queryset
 
 
 @admin.register(Tool)
-class ToolAdmin(OfServerAdmin):
-    list_display = ["name", "of_server", "short_description", "is_active", "shown_changed"]
+class ToolAdmin(ItemAdmin):
+    list_display = ["name", "of_server", "short_description", "is_active", "is_changed"]
     list_filter = ["is_active", ChangedFilter]
     search_texts = ("name",)
     search_help_text = "The exact name; an id of a tool, server or project."
@@ -175,10 +175,10 @@ class ToolAdmin(OfServerAdmin):
         ("name", "of_server"),
         ("title", "is_active"),
         "description",
-        ("shown_changed", "executions"),
-        "shown_input_schema",
-        "shown_output_schema",
-        "shown_annotations",
+        ("is_changed", "executions"),
+        "pretty_input_schema",
+        "pretty_output_schema",
+        "pretty_annotations",
         ("fingerprint", "accepted_fingerprint"),
         ("project_id", "api_key_id"),
         ("id", "created_at"),
@@ -187,10 +187,10 @@ class ToolAdmin(OfServerAdmin):
         "id",
         "created_at",
         "of_server",
-        "shown_changed",
-        "shown_input_schema",
-        "shown_output_schema",
-        "shown_annotations",
+        "is_changed",
+        "pretty_input_schema",
+        "pretty_output_schema",
+        "pretty_annotations",
         "executions",
     ]
     actions = ["accept"]
@@ -200,19 +200,19 @@ class ToolAdmin(OfServerAdmin):
         return (tool.description or "")[:80]
 
     @admin.display(description="changed", boolean=True)
-    def shown_changed(self, tool) -> bool:
+    def is_changed(self, tool) -> bool:
         return tool.is_changed
 
     @admin.display(description="input schema")
-    def shown_input_schema(self, tool) -> str:
+    def pretty_input_schema(self, tool) -> str:
         return pretty_json(tool.input_schema)
 
     @admin.display(description="output schema")
-    def shown_output_schema(self, tool) -> str:
+    def pretty_output_schema(self, tool) -> str:
         return pretty_json(tool.output_schema)
 
     @admin.display(description="annotations")
-    def shown_annotations(self, tool) -> str:
+    def pretty_annotations(self, tool) -> str:
         return pretty_json(tool.annotations)
 
     @admin.display(description="executions")
@@ -220,7 +220,7 @@ class ToolAdmin(OfServerAdmin):
         url = reverse("admin:mcp_toolexecution_changelist")
         return format_html('<a href="{}?q={}">Its executions</a>', url, tool.id)
 
-    @admin.action(description="Accept the selected tools as they are now", permissions=["acting"])
+    @admin.action(description="Accept the selected tools as they are now", permissions=["action"])
     def accept(self, request, queryset) -> None:
         tools = list(queryset.filter(CHANGED))
         for tool in tools:
@@ -229,7 +229,7 @@ class ToolAdmin(OfServerAdmin):
 
 
 @admin.register(Resource)
-class ResourceAdmin(OfServerAdmin):
+class ResourceAdmin(ItemAdmin):
     list_display = ["uri", "name", "mime_type", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("uri", "name")
@@ -238,15 +238,15 @@ class ResourceAdmin(OfServerAdmin):
 
 
 @admin.register(Prompt)
-class PromptAdmin(OfServerAdmin):
+class PromptAdmin(ItemAdmin):
     list_display = ["name", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("name",)
     exclude = ["server", "arguments"]
-    readonly_fields = ["of_server", "shown_arguments"]
+    readonly_fields = ["of_server", "pretty_arguments"]
 
     @admin.display(description="arguments")
-    def shown_arguments(self, prompt) -> str:
+    def pretty_arguments(self, prompt) -> str:
         return pretty_json(prompt.arguments)
 
 
@@ -271,16 +271,16 @@ class ToolExecutionAdmin(RecordAdmin):
         ("executed_at", "duration_ms"),
         ("origin", "error_kind"),
         "error",
-        "shown_input",
-        "shown_output",
+        "pretty_input",
+        "pretty_output",
         ("conversation_id", "size"),
         ("project_id", "api_key_id"),
         "id",
     ]
-    readonly_fields = ["id", "of_tool", "of_server", "shown_input", "shown_output"]
+    readonly_fields = ["id", "of_tool", "of_server", "pretty_input", "pretty_output"]
 
     def get_queryset(self, request):
-        # A page of results may be hundreds of megabytes; only one is ever looked at.
+        # A page of outputs may be hundreds of megabytes; only the detail page shows one.
         rows = super().get_queryset(request)
         return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("output")
 
@@ -297,9 +297,9 @@ class ToolExecutionAdmin(RecordAdmin):
         return (execution.error or "")[:80]
 
     @admin.display(description="input")
-    def shown_input(self, execution) -> str:
+    def pretty_input(self, execution) -> str:
         return pretty_json(execution.input)
 
     @admin.display(description="output")
-    def shown_output(self, execution) -> str:
+    def pretty_output(self, execution) -> str:
         return pretty_json(execution.output)

@@ -1,11 +1,11 @@
-"""`auth_config`: how this server proves itself to an MCP server.
+"""Validate, mask and unmask `auth_config`, the credentials for an MCP server.
 
     {"type": "bearer", "token": …}
     {"type": "api_key", "key": …, "header": "X-API-Key"}
     {"type": "basic", "username": …, "password": …}
     {"type": "oauth2", "token_url": …, "client_id": …, "client_secret": …, "scope": …}
 
-Other objects are kept, sealed and masked the same, but no call can use them.
+Other objects are stored, sealed and masked alike, but no call can use them.
 Source: docs/http-contract/mcp.md, "Credentials".
 """
 
@@ -16,14 +16,14 @@ from core.errors import InvalidInput, issue
 from core.secrets import Sealed, SecretUnreadable
 
 MASK = "••••"
-_SHOWN_END = 4  # characters that the mask of a key shows; of a password it shows nothing
-# What is no secret. Every other text in the object is one.
+_VISIBLE_SUFFIX = 4  # characters of a key that its mask shows; none of a password
+# Every other string in the object is a secret.
 _PUBLIC = {
     *("type", "header", "username", "client_id", "token_url", "scope", "scopes", "audience"),
     *("resource", "token_endpoint_auth_method"),
 }
-# Members without which a type is of no use; of those in a tuple, one.
-_NEEDED = {
+# Required members by type; of a tuple, one is enough.
+_REQUIRED = {
     "none": [],
     "bearer": ["token"],
     "api_key": [("key", "api_key", "token", "value")],
@@ -40,60 +40,69 @@ _SYNONYMS = {
     "header": "api_key",
 }
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
-_OURS = {
+_RESERVED_HEADERS = {
     *("host", "accept", "connection", "content-length", "content-type", "transfer-encoding"),
     *("te", "upgrade", "cookie", "last-event-id"),
 }
 
 
 def kind(config: dict) -> str:
-    """`none`, `bearer`, `api_key`, `basic` or `oauth2`; "" when the object is none of them."""
+    """Return the type of the config, or "" for an unknown one."""
     named = config.get("type")
     if isinstance(named, str):
         name = named.strip().lower()
-        return _SYNONYMS.get(name, name) if _SYNONYMS.get(name, name) in _NEEDED else ""
-    for found in ("oauth2", "basic", "bearer", "api_key"):
-        if named is None and not _missing(config, found):
-            return found
+        return _SYNONYMS.get(name, name) if _SYNONYMS.get(name, name) in _REQUIRED else ""
+    for candidate in ("oauth2", "basic", "bearer", "api_key"):
+        if named is None and not _missing(config, candidate):
+            return candidate
     return ""
 
 
 def api_key_of(config: dict) -> tuple[str, str]:
-    """Header and key of a config of the kind `api_key`."""
-    key = next(config[name] for name in _NEEDED["api_key"][0] if config.get(name))
+    """Return the header name and the key of an `api_key` config."""
+    key = next(config[name] for name in _REQUIRED["api_key"][0] if config.get(name))
     return config.get("header") or "X-API-Key", key
 
 
 def check(config: dict) -> None:
-    """Raises InvalidInput when a config of a known type cannot be used."""
-    found = kind(config)
-    if missing := _missing(config, found) if found else None:
-        raise _refusal("missing", [missing], "Field required")
-    if found == "api_key":
+    """Raise InvalidInput for a config of a known type that cannot be used."""
+    type = kind(config)
+    if missing := _missing(config, type) if type else None:
+        raise _invalid("missing", [missing], "Field required")
+    if type == "api_key":
         header = api_key_of(config)[0]
-        own = isinstance(header, str) and header.lower()
-        if not own or not _TOKEN.fullmatch(header) or own in _OURS or own.startswith("mcp-"):
-            raise _refusal("value_error", ["header"], "Input should be the name of a free header")
-    if found == "oauth2":
+        if not _is_free_header(header):
+            raise _invalid("value_error", ["header"], "Input should be the name of a free header")
+    if type == "oauth2":
         _check_oauth(config)
     for name, value in config.items():
         if isinstance(value, str) and any(ord(character) < 32 for character in value):
-            raise _refusal("value_error", [name], "Input should not contain control characters")
+            raise _invalid("value_error", [name], "Input should not contain control characters")
+
+
+def _is_free_header(header: object) -> bool:
+    """Return whether the name can be a header, and neither HTTP nor MCP uses it itself."""
+    return (
+        isinstance(header, str)
+        and _TOKEN.fullmatch(header) is not None
+        and header.lower() not in _RESERVED_HEADERS
+        and not header.lower().startswith("mcp-")
+    )
 
 
 def _check_oauth(config: dict) -> None:
     if not _is_plain_address(config["token_url"]):
         message = "Input should be an http or https address without a password"
-        raise _refusal("value_error", ["token_url"], message)
+        raise _invalid("value_error", ["token_url"], message)
     for name in ("scope", "scopes", "audience", "resource"):
         value = config.get(name)
         texts = value if isinstance(value, list) else [value]
         if value is not None and not all(isinstance(text, str) for text in texts):
-            raise _refusal("value_error", [name], "Input should be a text or a list of texts")
+            raise _invalid("value_error", [name], "Input should be a text or a list of texts")
 
 
 def masked(config: object) -> object:
-    """The same with every secret as `••••` and, if it is a key, its last four characters."""
+    """Return the config with every secret as `••••` and the last four characters of keys."""
     if isinstance(config, dict):
         return {name: _masked_member(name, value) for name, value in config.items()}
     if isinstance(config, list):
@@ -101,18 +110,31 @@ def masked(config: object) -> object:
     if config is None or isinstance(config, bool):
         return config
     text = str(config)
-    return MASK + (text[-_SHOWN_END:] if len(text) >= 2 * _SHOWN_END else "")
+    return MASK + (text[-_VISIBLE_SUFFIX:] if len(text) >= 2 * _VISIBLE_SUFFIX else "")
 
 
 def _masked_member(name: str, value: object) -> object:
     if name in _PUBLIC and isinstance(value, str):
         return value
-    # People choose passwords, and half of one is a hint; keys are long and random.
+    # Passwords are short and chosen by people, so even four characters are a hint.
     return MASK if name == "password" and isinstance(value, str) else masked(value)
 
 
-def shown(sealed: Sealed | None) -> object:
-    """What a reply shows of a sealed config."""
+def redact(error: InvalidInput) -> InvalidInput:
+    """Return the error without the credentials in the inputs that it repeats."""
+    return InvalidInput([_redacted(issue) for issue in error.issues])
+
+
+def _redacted(issue: dict) -> dict:
+    if "auth_config" in issue["loc"]:
+        return {**issue, "input": None}
+    if isinstance(issue["input"], dict) and "auth_config" in issue["input"]:
+        return {**issue, "input": {**issue["input"], "auth_config": MASK}}
+    return issue
+
+
+def masked_config(sealed: Sealed | None) -> object:
+    """Return the masked form of a sealed config, as replies show it."""
     if sealed is None:
         return None
     try:
@@ -122,17 +144,18 @@ def shown(sealed: Sealed | None) -> object:
 
 
 def unmasked(config: dict, sealed: Sealed | None) -> dict:
-    """The config with the stored secrets in place of their own masks.
+    """Return the config with stored secrets in place of their masks.
 
-    Raises InvalidInput for a mask of anything else: it would be stored as a secret.
+    Raise InvalidInput for a mask that stands for nothing stored here: it would itself
+    be stored as a secret.
     """
     if not has_mask(config):
         return config
     stored = sealed.open() if sealed else {}
-    # Who cannot read the secret must not have it sent to a token server of their choice.
+    # A caller who cannot read the secret must not redirect it to another token server.
     if config.get("token_url") != stored.get("token_url"):
         message = "The address changes: send the secrets again"
-        raise _refusal("value_error", ["token_url"], message)
+        raise _invalid("value_error", ["token_url"], message)
     return _unmasked(config, stored, [])
 
 
@@ -153,18 +176,18 @@ def _unmasked(value: object, stored: object, path: list) -> object:
         return value
     if isinstance(stored, str | int | float) and value in (MASK, masked(stored)):
         return stored
-    raise _refusal("value_error", path, "Input is a masked value; send the secret itself")
+    raise _invalid("value_error", path, "Input is a masked value; send the secret itself")
 
 
 def has_mask(value: object) -> bool:
-    """Whether a masked value is anywhere in it."""
+    """Return whether the value contains a masked value at any depth."""
     if isinstance(value, dict | list):
         return any(map(has_mask, value.values() if isinstance(value, dict) else value))
     return is_masked(value)
 
 
 def _missing(config: dict, kind: str) -> str | None:
-    for names in _NEEDED[kind]:
+    for names in _REQUIRED[kind]:
         names = (names,) if isinstance(names, str) else names
         if not any(isinstance(config.get(name), str) and config[name] for name in names):
             return names[0]
@@ -181,6 +204,6 @@ def _is_plain_address(text: str) -> bool:
         return False
 
 
-def _refusal(type: str, path: list, message: str) -> InvalidInput:
-    # The input is not repeated: it is a secret, or stands beside one.
+def _invalid(type: str, path: list, message: str) -> InvalidInput:
+    # The input is not echoed: it is a secret, or contains one.
     return InvalidInput([issue(type, ["body", "auth_config", *path], message, None)])

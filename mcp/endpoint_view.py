@@ -1,4 +1,4 @@
-"""MCP over Streamable HTTP, without sessions: every POST is answered by one JSON object."""
+"""Serve MCP over Streamable HTTP without sessions: each POST is answered by one JSON object."""
 
 import orjson
 from django.http import HttpResponse
@@ -7,14 +7,14 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.views import APIView
 
 from core import media
-from mcp.client import wire
+from mcp.client import protocol
 from mcp.endpoint import Call, Failure, answer
 
-# What the stateless revision wants the HTTP status to say of an error.
+# HTTP statuses of errors in the stateless revision.
 _STATUS = {
-    **dict.fromkeys((wire.PARSE_ERROR, wire.INVALID_REQUEST, wire.INVALID_PARAMS), 400),
-    **dict.fromkeys((wire.HEADER_MISMATCH, wire.UNSUPPORTED_VERSION), 400),
-    wire.METHOD_NOT_FOUND: 404,
+    **dict.fromkeys((protocol.PARSE_ERROR, protocol.INVALID_REQUEST, protocol.INVALID_PARAMS), 400),
+    **dict.fromkeys((protocol.HEADER_MISMATCH, protocol.UNSUPPORTED_VERSION), 400),
+    protocol.METHOD_NOT_FOUND: 404,
 }
 _REQUEST = {
     "jsonrpc": "2.0",
@@ -44,7 +44,7 @@ class EndpointView(APIView):
     )
     def post(self, request):
         version = request.headers.get("MCP-Protocol-Version", "")
-        modern = bool(version) and version not in wire.HANDSHAKE_VERSIONS
+        modern = bool(version) and version not in protocol.HANDSHAKE_VERSIONS
         id = None
         try:
             message = _message(request.body)
@@ -54,12 +54,12 @@ class EndpointView(APIView):
                 return HttpResponse(status=202)
             id = _id(message)
             call = _call(request, message, version, modern)
-            return _json(wire.result(id, answer(call)))
+            return _json(protocol.result(id, answer(call)))
         except Failure as failure:
-            found = wire.error(id, failure.code, str(failure), failure.data)
-            # Older clients look for the error in an answer of status 200.
-            unread = failure.code in (wire.PARSE_ERROR, wire.INVALID_REQUEST)
-            return _json(found, _STATUS.get(failure.code, 200) if modern or unread else 200)
+            reply = protocol.error(id, failure.code, str(failure), failure.data)
+            # Older clients read the error from a reply of status 200.
+            is_unparsed = failure.code in (protocol.PARSE_ERROR, protocol.INVALID_REQUEST)
+            return _json(reply, _STATUS.get(failure.code, 200) if modern or is_unparsed else 200)
 
 
 def _json(message: dict, status: int = 200) -> HttpResponse:
@@ -70,16 +70,16 @@ def _message(body: bytes) -> dict:
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise Failure(wire.PARSE_ERROR, "Parse error") from None
+        raise Failure(protocol.PARSE_ERROR, "Parse error") from None
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise Failure(wire.INVALID_REQUEST, "The body should be one JSON-RPC message")
+        raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")
     return message
 
 
 def _id(message: dict) -> int | str:
     id = message["id"]
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Failure(wire.INVALID_REQUEST, "id should be a string or an integer")
+        raise Failure(protocol.INVALID_REQUEST, "id should be a string or an integer")
     return id
 
 
@@ -87,7 +87,7 @@ def _call(request, message: dict, version: str, modern: bool) -> Call:
     method, params = message["method"], message.get("params")
     params = {} if params is None else params
     if not isinstance(method, str) or not isinstance(params, dict):
-        raise Failure(wire.INVALID_REQUEST, "method should be a string, params an object")
+        raise Failure(protocol.INVALID_REQUEST, "method should be a string, params an object")
     if modern:
         _check_envelope(request.headers, method, params)
         _check_version(version)
@@ -95,20 +95,20 @@ def _call(request, message: dict, version: str, modern: bool) -> Call:
 
 
 def _check_envelope(headers, method: str, params: dict) -> None:
-    """The message says what it is twice: inside, and for gateways in its headers."""
+    """Check that `_meta` is complete and the headers repeat what the message says."""
     meta = params.get("_meta")
-    needed = (wire.META_VERSION, wire.META_CAPABILITIES)
-    if not isinstance(meta, dict) or any(name not in meta for name in needed):
-        raise Failure(wire.INVALID_PARAMS, f"params._meta should have {' and '.join(needed)}")
-    inside = {"MCP-Protocol-Version": meta[wire.META_VERSION], "Mcp-Method": method}
-    if name := wire.NAMED_BY.get(method):
-        inside["Mcp-Name"] = params.get(name)
-    for header, value in inside.items():
-        if value is not None and wire.header_text(headers.get(header)) != value:
-            raise Failure(wire.HEADER_MISMATCH, f"{header} is not what the message says")
+    required = (protocol.META_VERSION, protocol.META_CAPABILITIES)
+    if not isinstance(meta, dict) or any(name not in meta for name in required):
+        raise Failure(protocol.INVALID_PARAMS, f"params._meta should have {' and '.join(required)}")
+    expected = {"MCP-Protocol-Version": meta[protocol.META_VERSION], "Mcp-Method": method}
+    if name := protocol.NAMED_BY.get(method):
+        expected["Mcp-Name"] = params.get(name)
+    for header, value in expected.items():
+        if value is not None and protocol.header_text(headers.get(header)) != value:
+            raise Failure(protocol.HEADER_MISMATCH, f"{header} is not what the message says")
 
 
 def _check_version(version: str) -> None:
-    if version not in wire.MODERN_VERSIONS:
-        data = {"supported": list(wire.MODERN_VERSIONS), "requested": version}
-        raise Failure(wire.UNSUPPORTED_VERSION, "Unsupported protocol version", data)
+    if version not in protocol.MODERN_VERSIONS:
+        data = {"supported": list(protocol.MODERN_VERSIONS), "requested": version}
+        raise Failure(protocol.UNSUPPORTED_VERSION, "Unsupported protocol version", data)

@@ -1,17 +1,17 @@
-"""What the OpenAPI document shows of the MCP routes."""
+"""Example bodies and replies of the OpenAPI document."""
 
 _SERVER_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _KEY_ID = "0193b1a2-0000-7000-8000-000000000001"
 _AT = "2026-01-02T03:04:05.678901Z"
 
-SERVER_ENTRY = {
+NEW_SERVER = {
     "name": "calculator",
     "url": "http://localhost:9000/mcp",
     "transport_type": "http",
     "auth_config": {"type": "bearer", "token": "a-long-random-token-1234"},
 }
 SERVER = {
-    **SERVER_ENTRY,
+    **NEW_SERVER,
     "auth_config": {"type": "bearer", "token": "••••1234"},
     "capabilities": {"tools": {"listChanged": False}},
     "is_active": True,
@@ -40,7 +40,7 @@ _SCHEMA = {
     "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
     "required": ["a", "b"],
 }
-TOOL_ENTRY = {
+NEW_TOOL = {
     "server_id": _SERVER_ID,
     "name": "add",
     "description": "Adds two numbers.",
@@ -74,10 +74,9 @@ PROMPT = {
     "arguments": [{"name": "code", "required": True}],
     **_OF_ALL,
 }
-REFRESH = {"tools": [{"name": "add", "description": "Adds.", "inputSchema": _SCHEMA}]}
+REFRESH_LISTS = {"tools": [{"name": "add", "description": "Adds.", "inputSchema": _SCHEMA}]}
 REFRESHED = {"server": SERVER, "tools": [TOOL], "resources": [RESOURCE], "prompts": [PROMPT]}
-EXECUTION_ENTRY = {"input": {"a": 1, "b": 2}}
-RECORD_ENTRY = {"input": {"a": 1, "b": 2}, "output": {"sum": 3}, "duration_ms": 12}
+EXECUTION_REQUEST = {"input": {"a": 1, "b": 2}}
 EXECUTION = {
     "id": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1d",
     "tool_id": TOOL["id"],

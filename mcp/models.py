@@ -1,6 +1,7 @@
 import hashlib
+import json
+from uuid import UUID
 
-import orjson
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -10,7 +11,30 @@ from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
 from core.secrets import SealedField
 
-INDEXED_BYTES = 2_500  # of a text in UTF-8: an entry of an index takes a third of a page
+MAX_INDEXED_BYTES = 2_500  # UTF-8 bytes that fit in an index entry (a third of a page)
+
+MAX_PAGE_ROWS = 1_000
+MAX_PAGE_BYTES = 2**24
+
+
+class ToolExecutionQuerySet(ScopedQuerySet):
+    def page(self, *, limit: int, cursor: UUID | None) -> tuple[list, UUID | None]:
+        """Return executions older than the cursor, newest first, and the next cursor.
+
+        A page ends early when its inputs and outputs come to MAX_PAGE_BYTES.
+        """
+        rows = self if cursor is None else self.filter(id__lt=cursor)
+        limit = min(limit, MAX_PAGE_ROWS)
+        ids, size, more = [], 0, None
+        # Sizes first: loading a page of megabytes each is what must not happen.
+        for id, row_size in rows.values_list("id", "size")[: limit + 1]:
+            if ids and (len(ids) == limit or size + row_size > MAX_PAGE_BYTES):
+                more = ids[-1]
+                break
+            if len(ids) < limit:
+                ids.append(id)
+                size += row_size
+        return list(self.filter(id__in=ids)) if ids else [], more
 
 
 class Transport(models.TextChoices):
@@ -34,39 +58,42 @@ class Origin(models.TextChoices):
     ENDPOINT = "endpoint", "called through /mcp"
 
 
-class OwnedQuerySet(ScopedQuerySet):
+class ItemQuerySet(ScopedQuerySet):
     def active(self):
-        """Rows that are offered now: neither they nor their server are switched off."""
+        """Return the items that are active and whose server is active."""
         return self.filter(is_active=True, server__is_active=True)
 
 
 class Server(OwnedModel):
-    """An MCP server that a project registered, and what is known of it."""
+    """An MCP server that a project registered, with its state at the last contact."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project_label = models.CharField(
-        max_length=255, null=True, help_text="The client's own text, shown as `project_id`."
+        max_length=255, null=True, help_text="The client's own label, returned as `project_id`."
     )
     name = models.CharField(max_length=255)
-    url = models.CharField(max_length=1000, help_text="An address; for stdio a command line.")
+    url = models.CharField(max_length=1000, help_text="A URL; for stdio a command line.")
     transport_type = models.CharField(max_length=20, choices=Transport)
     auth_config = SealedField(null=True)
     capabilities = ExactJSONField(null=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
-    reachable = models.BooleanField(null=True, help_text="How the last contact went.")
+    reachable = models.BooleanField(null=True, help_text="Whether it answered the last time.")
     last_error = models.CharField(max_length=1000, blank=True, default="")
     contacted_at = models.DateTimeField(null=True)
     refreshed_at = models.DateTimeField(
         null=True, help_text="When its tools, resources and prompts were last replaced."
     )
     protocol_version = models.CharField(
-        max_length=32, blank=True, default="", help_text="The revision of MCP it was last spoken to"
+        max_length=32,
+        blank=True,
+        default="",
+        help_text="The MCP revision negotiated last.",
     )
-    server_info = ExactJSONField(null=True, help_text="What it says of itself.")
+    server_info = ExactJSONField(null=True, help_text="`serverInfo` as the server reports it.")
     resource_templates = ExactJSONField(
-        default=list, help_text="Patterns of the addresses of resources that it does not list."
+        default=list, help_text="URI templates of resources that the server does not list."
     )
 
     class Meta:
@@ -85,7 +112,7 @@ class Server(OwnedModel):
 
 
 class Item(OwnedModel):
-    """What a server offers. A refresh keeps its id; what is gone is switched off."""
+    """A tool, resource or prompt of a server. A refresh keeps its id; what is gone is inactive."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     title = models.TextField(null=True)
@@ -93,7 +120,7 @@ class Item(OwnedModel):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = OwnedQuerySet.as_manager()
+    objects = ItemQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -108,10 +135,10 @@ class Tool(Item):
     output_schema = ExactJSONField(null=True)
     annotations = ExactJSONField(null=True)
     fingerprint = models.CharField(
-        max_length=64, help_text="SHA-256 (hexadecimal) of what tells a model how to use it."
+        max_length=64, help_text="SHA-256 (hexadecimal) of the definition that models see."
     )
     accepted_fingerprint = models.CharField(
-        max_length=64, help_text="The fingerprint that was first seen, or accepted since."
+        max_length=64, help_text="The fingerprint that was seen first, or accepted since."
     )
 
     class Meta:
@@ -127,18 +154,18 @@ class Tool(Item):
 
     @property
     def current_fingerprint(self) -> str:
-        """SHA-256 of all that a model is told of the tool."""
-        told = [self.title, self.description, self.input_schema, self.output_schema]
-        text = orjson.dumps([*told, self.annotations], option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(text).hexdigest()
+        """SHA-256 of the definition that models see."""
+        definition = [self.title, self.description, self.input_schema, self.output_schema]
+        text = json.dumps([*definition, self.annotations], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def is_changed(self) -> bool:
-        """Whether it is another one than was first seen, and nobody has accepted that."""
+        """Whether the definition differs from the accepted one."""
         return self.fingerprint != self.accepted_fingerprint
 
     def accept(self) -> None:
-        """Take the tool as it is now. What changes at the same moment stays marked."""
+        """Accept the loaded definition; one that changes concurrently stays marked as changed."""
         Tool.objects.filter(pk=self.pk).update(accepted_fingerprint=self.fingerprint)
         self.accepted_fingerprint = self.fingerprint
 
@@ -168,7 +195,7 @@ class Prompt(Item):
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
     name = models.CharField(max_length=255)
-    arguments = ExactJSONField(null=True, help_text="A list, as MCP has it, or an object.")
+    arguments = ExactJSONField(null=True, help_text="A list as in MCP, or an object.")
 
     class Meta:
         db_table = "prompts"
@@ -183,12 +210,12 @@ class Prompt(Item):
 
 
 class ToolExecution(OwnedModel):
-    """One call of a tool: recorded for a client that made it, or made for the client."""
+    """One call of a tool: reported by a client that made it, or made for the client."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tool = models.ForeignKey(
-        Tool, on_delete=models.CASCADE, related_name="executions", db_index=False
-    )
+        Tool, on_delete=models.DO_NOTHING, related_name="executions", db_index=False
+    )  # registration.delete removes them in one statement
     conversation_id = models.UUIDField(null=True)
     origin = models.CharField(max_length=10, choices=Origin)
     input = ExactJSONField()
@@ -198,6 +225,8 @@ class ToolExecution(OwnedModel):
     duration_ms = models.BigIntegerField(null=True)
     executed_at = models.DateTimeField(default=timezone.now)
     size = models.BigIntegerField(default=0, help_text="Bytes of input and output as JSON.")
+
+    objects = ToolExecutionQuerySet.as_manager()
 
     class Meta:
         db_table = "tool_executions"
@@ -210,7 +239,7 @@ class ToolExecution(OwnedModel):
                 condition=Q(conversation_id__isnull=False),
                 name="tool_executions_conversation",
             ),
-            # Few calls fail, and those are looked for.
+            # Few calls fail, and people look for those.
             models.Index(
                 fields=["error_kind", "-id"],
                 condition=Q(error_kind__isnull=False),
@@ -222,5 +251,5 @@ class ToolExecution(OwnedModel):
         return f"{self.tool_id} at {self.executed_at:%Y-%m-%d %H:%M}"
 
 
-# A tool is changed when its fingerprints differ (Tool.is_changed), said in SQL.
+# Tool.is_changed as a condition.
 CHANGED = ~Q(fingerprint=F("accepted_fingerprint"))

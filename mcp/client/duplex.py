@@ -1,30 +1,29 @@
-"""Many requests at once over one stream of messages in each direction (stdio, older HTTP)."""
+"""Multiplex requests over one stream of messages in each direction (stdio, HTTP+SSE)."""
 
 import threading
 from collections.abc import Callable
 
-import orjson
 import requests
 
+from core import media
 from core.egress.deadlines import remaining
-from mcp.client import wire
-from mcp.client.errors import McpError, ProtocolViolation, TimedOut, Unreachable
-from mcp.client.notices import in_background
+from mcp.client import protocol
+from mcp.client.mcp_errors import McpError, ProtocolViolation, TimedOut, Unreachable
+from mcp.client.notifications import send_in_background
 
 
 class Duplex:
-    """Finds for each answer who waits for it.
+    """Match responses to the requests that wait for them.
 
-    `send` writes one message in the time that is left to its thread, `close` ends
-    the connection. A thread that reads calls `received` for each message, and
-    `ended` at the end.
+    `send` writes one message within the time limit of the calling thread, `close` ends
+    the connection. A reader thread calls `received` for each message and `ended` at the end.
     """
 
     session_id = ""
 
     def __init__(self, send: Callable[[bytes], None], close: Callable[[], None]) -> None:
         self._send, self._close = send, close
-        self._waiting: dict[object, _Waiter] = {}
+        self._pending: dict[object, _Pending] = {}
         self._lock = threading.Lock()
         self._end: McpError | None = None
 
@@ -32,62 +31,62 @@ class Duplex:
     def is_alive(self) -> bool:
         return self._end is None
 
-    def request(self, message: dict, headers: dict[str, str], *, patience: float) -> dict:
-        """The response to a request. Raises McpError."""
-        waiter = _Waiter()
+    def request(self, message: dict, headers: dict[str, str], *, timeout: float) -> dict:
+        """Send a request and return its response. Raise McpError."""
+        pending = _Pending()
         with self._lock:
             if self._end is not None:
                 raise self._end
-            self._waiting[message["id"]] = waiter
+            self._pending[message["id"]] = pending
         try:
-            self._send(orjson.dumps(message))
-            return waiter.wait(patience)
+            self._send(media.dumps(message))
+            return pending.wait(timeout)
         except TimedOut:
             self._cancel(message)
             raise
         finally:
-            self._waiting.pop(message["id"], None)
+            self._pending.pop(message["id"], None)
 
     def notify(self, message: dict, headers: dict[str, str]) -> None:
-        """Send a message that has no answer."""
-        self._send(orjson.dumps(message))
+        """Send a notification."""
+        self._send(media.dumps(message))
 
     def close(self, headers: dict[str, str]) -> None:
         self.ended(Unreachable("The connection to the MCP server was closed"))
         self._close()
 
     def received(self, text: bytes) -> None:
-        """Hand a message to who waits for it. What is no message is passed over."""
+        """Dispatch a message of the server; ignore what is not one."""
         try:
-            message = wire.parse(text)
+            message = protocol.parse(text)
         except ProtocolViolation:
             return
-        if wire.is_response(message):
+        if protocol.is_response(message):
             id = message.get("id")
-            waiter = self._waiting.get(id) if isinstance(id, int | float) else None
-            if waiter is not None:
-                waiter.answer(message)
-        elif (reply := wire.reply_to(message)) is not None:
-            # Not from the thread that reads: the other side may be waiting for us to do so.
-            in_background(lambda: self._send(orjson.dumps(reply)))
+            pending = self._pending.get(id) if isinstance(id, int | float) else None
+            if pending is not None:
+                pending.answer(message)
+        elif (reply := protocol.reply_to(message)) is not None:
+            # Not from the reader thread: the server may block until we read.
+            send_in_background(lambda: self._send(media.dumps(reply)))
 
     def ended(self, reason: McpError) -> None:
-        """Nothing will come any more: everybody who waits is told."""
+        """Fail all pending requests: no more messages will come."""
         with self._lock:
             self._end = self._end or reason
-            waiting = list(self._waiting.values())
-        for waiter in waiting:
-            waiter.answer(reason)
+            unanswered = list(self._pending.values())
+        for pending in unanswered:
+            pending.answer(reason)
 
     def _cancel(self, message: dict) -> None:
         if message["method"] in ("initialize", "server/discover"):
-            return  # these the protocol forbids to cancel
+            return  # the protocol forbids cancelling these
         params = {"requestId": message["id"], "reason": "no answer in time"}
-        notice = wire.notification("notifications/cancelled", params)
-        in_background(lambda: self._send(orjson.dumps(notice)))
+        notice = protocol.notification("notifications/cancelled", params)
+        send_in_background(lambda: self._send(media.dumps(notice)))
 
 
-class _Waiter:
+class _Pending:
     def __init__(self) -> None:
         self._arrived = threading.Event()
         self._answer: dict | McpError | None = None
@@ -96,9 +95,9 @@ class _Waiter:
         self._answer = answer
         self._arrived.set()
 
-    def wait(self, patience: float) -> dict:
+    def wait(self, timeout: float) -> dict:
         try:
-            in_time = self._arrived.wait(remaining(patience))
+            in_time = self._arrived.wait(remaining(timeout))
         except requests.Timeout:
             in_time = False
         if not in_time:

@@ -1,4 +1,4 @@
-"""What can be asked of an MCP server, once it is agreed in which revision of the protocol."""
+"""Requests to an MCP server in the negotiated revision of the protocol."""
 
 import itertools
 import threading
@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import orjson
-
+from core import media
 from core.egress.deadlines import remaining
-from mcp.client import wire
-from mcp.client.errors import ProtocolViolation, Refused, RpcError
-from mcp.client.streamable import SessionGone
+from mcp.client import protocol
+from mcp.client.mcp_errors import ProtocolViolation, Refused, RpcError
+from mcp.client.streamable import SessionLost
 
-QUICK_SECONDS = 10  # for questions that take a healthy server no work
-_MOST_PAGES = 200
-_MOST_ITEMS = 5_000
-_MOST_BYTES = 2**24  # of the items of one kind: all are kept in memory, and stored
-_MOST_ROUNDS = 10  # in which a server may say that it needs to be asked again
-_AGAIN_SECONDS = 0.1
+QUICK_TIMEOUT_SECONDS = 10  # of requests that are no work for a healthy server
+_MAX_PAGES = 200
+_MAX_ITEMS = 5_000
+_MAX_BYTES = 2**24  # of the items of one kind, which are held in memory
+_MAX_ROUNDS = 10  # of `input_required` results without requests
+_RETRY_SECONDS = 0.1
 
 
 class Connection(Protocol):
@@ -27,14 +26,14 @@ class Connection(Protocol):
 
     is_alive: bool
 
-    def request(self, message: dict, headers: dict[str, str], *, patience: float) -> dict: ...
+    def request(self, message: dict, headers: dict[str, str], *, timeout: float) -> dict: ...
     def notify(self, message: dict, headers: dict[str, str]) -> None: ...
     def close(self, headers: dict[str, str]) -> None: ...
 
 
 @dataclass
 class Session:
-    """One agreed connection to a server; threads share it."""
+    """A connection to a server with its negotiated revision. Thread-safe."""
 
     connection: Connection
     version: str = ""
@@ -48,7 +47,7 @@ class Session:
 
     @property
     def is_modern(self) -> bool:
-        return self.version in wire.MODERN_VERSIONS
+        return self.version in protocol.MODERN_VERSIONS
 
     @property
     def is_alive(self) -> bool:
@@ -57,37 +56,39 @@ class Session:
     def close(self) -> None:
         self.connection.close(self._headers())
 
-    def discover(self, version: str, *, patience: float) -> None:
-        """Agree on a revision without handshake. Raises McpError, RpcError among them."""
-        found = self._ask("server/discover", {}, version=version, patience=patience)
-        supported = found.get("supportedVersions")
+    def discover(self, version: str, *, timeout: float) -> None:
+        """Negotiate a stateless revision. Raise McpError, also RpcError."""
+        result = self._ask("server/discover", {}, version=version, timeout=timeout)
+        supported = result.get("supportedVersions")
         listed = supported if isinstance(supported, list) else []
-        common = [each for each in wire.MODERN_VERSIONS if each in listed]
+        common = [each for each in protocol.MODERN_VERSIONS if each in listed]
         if not common:
-            raise RpcError(wire.UNSUPPORTED_VERSION, "No common version", {"supported": supported})
+            raise RpcError(
+                protocol.UNSUPPORTED_VERSION, "No common version", {"supported": supported}
+            )
         self.version = common[-1]
-        meta = found.get("_meta")
-        self._learn(found, meta.get(wire.META_SERVER) if isinstance(meta, dict) else None)
+        meta = result.get("_meta")
+        self._learn(result, meta.get(protocol.META_SERVER) if isinstance(meta, dict) else None)
 
-    def initialize(self, *, patience: float = QUICK_SECONDS) -> None:
-        """Shake hands, as it was done until 2025-11-25. Raises McpError."""
+    def initialize(self, *, timeout: float = QUICK_TIMEOUT_SECONDS) -> None:
+        """Do the handshake of the revisions until 2025-11-25. Raise McpError."""
         self.version = ""
         params = {
-            "protocolVersion": wire.HANDSHAKE_VERSIONS[-1],
+            "protocolVersion": protocol.HANDSHAKE_VERSIONS[-1],
             "capabilities": {},
-            "clientInfo": wire.us(),
+            "clientInfo": protocol.implementation(),
         }
-        found = self._ask("initialize", params, patience=patience)
-        version = found.get("protocolVersion")
-        if version not in wire.HANDSHAKE_VERSIONS:
+        result = self._ask("initialize", params, timeout=timeout)
+        version = result.get("protocolVersion")
+        if version not in protocol.HANDSHAKE_VERSIONS:
             raise ProtocolViolation("The MCP server speaks no revision that this server knows")
         self.version = version
-        self._learn(found, found.get("serverInfo"))
-        self.connection.notify(wire.notification("notifications/initialized"), self._headers())
+        self._learn(result, result.get("serverInfo"))
+        self.connection.notify(protocol.notification("notifications/initialized"), self._headers())
 
     def call_tool(self, name: str, arguments: dict, schema: object = None) -> dict:
-        """The result of `tools/call`; `isError` in it is the tool's own failure."""
-        extra = wire.argument_headers(schema, arguments) if self.is_modern else {}
+        """Return the result of `tools/call`; `isError` in it marks the tool's own failure."""
+        extra = protocol.argument_headers(schema, arguments) if self.is_modern else {}
         return self._request("tools/call", {"name": name, "arguments": arguments}, extra=extra)
 
     def read_resource(self, uri: str) -> dict:
@@ -97,31 +98,31 @@ class Session:
         return self._request("prompts/get", {"name": name, "arguments": arguments})
 
     def listed(self, kind: str) -> list[dict]:
-        """All `tools`, `resources`, `resources/templates` or `prompts`; [] if it has no such thing.
+        """Return all `tools`, `resources`, `resources/templates` or `prompts` that are objects.
 
-        What in the list is no object is left out.
+        The list is empty if the server lacks the capability. Raise McpError.
         """
         if kind.partition("/")[0] not in self.capabilities:
             return []
         member = "resourceTemplates" if kind == "resources/templates" else kind
         try:
-            return list(itertools.islice(self._items(f"{kind}/list", member), _MOST_ITEMS))
+            return list(itertools.islice(self._items(f"{kind}/list", member), _MAX_ITEMS))
         except RpcError as error:
-            if error.code == wire.METHOD_NOT_FOUND:
+            if error.code == protocol.METHOD_NOT_FOUND:
                 return []
             raise
 
     def _items(self, method: str, member: str) -> Iterator[dict]:
         cursor, seen, size = None, set(), 0
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             params = {} if cursor is None else {"cursor": cursor}
-            page = self._request(method, params, patience=QUICK_SECONDS)
+            page = self._request(method, params, timeout=QUICK_TIMEOUT_SECONDS)
             items = page.get(member)
             if not isinstance(items, list):
                 raise ProtocolViolation(f"The MCP server's answer to {method} has no list")
-            size += len(orjson.dumps(items))
-            if size > _MOST_BYTES:
-                raise ProtocolViolation(f"The MCP server's list is longer than {_MOST_BYTES} bytes")
+            size += len(media.dumps(items))
+            if size > _MAX_BYTES:
+                raise ProtocolViolation(f"The MCP server's list is longer than {_MAX_BYTES} bytes")
             yield from (item for item in items if isinstance(item, dict))
             cursor = page.get("nextCursor")
             if not isinstance(cursor, str) or cursor in seen:
@@ -134,61 +135,61 @@ class Session:
         params: dict,
         *,
         extra: dict[str, str] | None = None,
-        patience: float = float("inf"),
+        timeout: float = float("inf"),
     ) -> dict:
-        """The complete result of a request. Raises McpError."""
+        """Send a request and return its complete result. Raise McpError."""
         answers: dict = {}
-        for _ in range(_MOST_ROUNDS):
-            found = self._ask_in_session(method, {**params, **answers}, extra or {}, patience)
-            if not self.is_modern or found.get("resultType", "complete") == "complete":
-                return found
-            if found["resultType"] != "input_required" or found.get("inputRequests"):
+        for _ in range(_MAX_ROUNDS):
+            result = self._ask_in_session(method, {**params, **answers}, extra or {}, timeout)
+            if not self.is_modern or result.get("resultType", "complete") == "complete":
+                return result
+            if result["resultType"] != "input_required" or result.get("inputRequests"):
                 break
-            time.sleep(remaining(_AGAIN_SECONDS))
-            state = found.get("requestState")
+            time.sleep(remaining(_RETRY_SECONDS))
+            state = result.get("requestState")
             answers = {} if state is None else {"requestState": state}
         raise Refused("The MCP server asks for a person's or a model's input, which is not there")
 
-    def _ask_in_session(self, method, params, extra, patience) -> dict:
+    def _ask_in_session(self, method, params, extra, timeout) -> dict:
         generation = self._generation
         try:
-            return self._ask(method, params, extra=extra, patience=patience)
-        except SessionGone:
+            return self._ask(method, params, extra=extra, timeout=timeout)
+        except SessionLost:
             self._renew(generation)
-        return self._ask(method, params, extra=extra, patience=patience)
+        return self._ask(method, params, extra=extra, timeout=timeout)
 
     def _renew(self, generation: int) -> None:
-        """Shake hands again; once, if several threads find at the same time that it is needed."""
+        """Initialize again, once if several threads find the session lost at the same time."""
         with self._renewing:
             if self._generation == generation:
                 self.initialize()
                 self._generation += 1
 
-    def _ask(self, method, params, *, version="", extra=None, patience=float("inf")) -> dict:
+    def _ask(self, method, params, *, version="", extra=None, timeout=float("inf")) -> dict:
         version = version or self.version
         headers = self._headers(version) | (extra or {})
-        if version in wire.MODERN_VERSIONS:
+        if version in protocol.MODERN_VERSIONS:
             params = {**params, "_meta": _envelope(version)}
             headers["Mcp-Method"] = method
-            if name := params.get(wire.NAMED_BY.get(method, "")):
-                headers["Mcp-Name"] = wire.header_value(name)
-        message = wire.request(next(self._ids), method, params)
-        patience = remaining(patience)
-        return wire.result_of(self.connection.request(message, headers, patience=patience))
+            if name := params.get(protocol.NAMED_BY.get(method, "")):
+                headers["Mcp-Name"] = protocol.header_value(name)
+        message = protocol.request(next(self._ids), method, params)
+        timeout = remaining(timeout)
+        return protocol.result_of(self.connection.request(message, headers, timeout=timeout))
 
     def _headers(self, version: str = "") -> dict[str, str]:
         version = version or self.version
         return {"MCP-Protocol-Version": version} if version else {}
 
-    def _learn(self, found: dict, server_info: object) -> None:
-        capabilities = found.get("capabilities")
+    def _learn(self, result: dict, server_info: object) -> None:
+        capabilities = result.get("capabilities")
         self.capabilities = capabilities if isinstance(capabilities, dict) else {}
         self.server_info = server_info if isinstance(server_info, dict) else None
 
 
 def _envelope(version: str) -> dict:
     return {
-        wire.META_VERSION: version,
-        wire.META_CLIENT: wire.us(),
-        wire.META_CAPABILITIES: {},
+        protocol.META_VERSION: version,
+        protocol.META_CLIENT: protocol.implementation(),
+        protocol.META_CAPABILITIES: {},
     }

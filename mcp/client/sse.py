@@ -1,4 +1,4 @@
-"""HTTP with SSE, the transport of 2024-11-05: answers come over one stream that stays open."""
+"""HTTP+SSE, the transport of 2024-11-05: responses come over one long-lived stream."""
 
 import threading
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ import requests
 
 from core import egress
 from mcp.client.duplex import Duplex
-from mcp.client.errors import HttpError, McpError, ProtocolViolation, Unreachable, translated
-from mcp.client.events import Event, events
-from mcp.client.http import MAX_BYTES, Http
+from mcp.client.event_stream import Event, read_events
+from mcp.client.http_transport import MAX_BYTES, HttpTransport
+from mcp.client.mcp_errors import HttpError, McpError, ProtocolViolation, Unreachable, translated
 
-_SILENCE_SECONDS = 300  # after which a stream without a word is given up
-_SEND_SECONDS = 10
+_IDLE_TIMEOUT_SECONDS = 300  # of a stream that sends nothing
+_SEND_TIMEOUT_SECONDS = 10
 
 
-def connect(http: Http) -> Duplex:
-    """Opens the stream, and learns from it where to send messages. Raises McpError."""
+def connect(http: HttpTransport) -> Duplex:
+    """Open the stream and read from it where to send messages. Raise McpError."""
     with ExitStack() as opening:
         response = opening.enter_context(
-            http.send("GET", headers={"Accept": "text/event-stream"}, patience=_SILENCE_SECONDS)
+            http.send("GET", headers={"Accept": "text/event-stream"}, timeout=_IDLE_TIMEOUT_SECONDS)
         )
         stream = _events_of(response)
         target = _target(http, stream)
@@ -29,7 +29,7 @@ def connect(http: Http) -> Duplex:
     def send(message: bytes) -> None:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         with http.send(
-            "POST", message, url=target, headers=headers, patience=_SEND_SECONDS
+            "POST", message, url=target, headers=headers, timeout=_SEND_TIMEOUT_SECONDS
         ) as reply:
             if reply.status_code >= 400:
                 raise HttpError(reply.status_code)
@@ -47,7 +47,7 @@ def connect(http: Http) -> Duplex:
         http.close()
 
     def close() -> None:
-        # Wakes the thread that reads, which then closes what it has in hand.
+        # Wakes the reader thread, which then closes the response.
         with suppress(OSError, ValueError, RuntimeError):
             response.raw.shutdown()
 
@@ -61,12 +61,12 @@ def _events_of(response: requests.Response) -> Iterator[Event]:
         raise HttpError(response.status_code)
     if not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
         raise ProtocolViolation("The MCP server has no stream of events at its address")
-    return events(egress.pieces(response, limit=2**62), limit=MAX_BYTES)
+    return read_events(egress.pieces(response, limit=2**62), limit=MAX_BYTES)
 
 
-def _target(http: Http, stream: Iterator[Event]) -> str:
-    """Where messages go, as the first event says."""
+def _target(http: HttpTransport, stream: Iterator[Event]) -> str:
+    """Return the URL of the `endpoint` event."""
     for event in stream:
         if event.type == "endpoint":
-            return http.own_address(event.data.decode(errors="replace").strip(), base=http.url)
+            return http.resolve_own(event.data.decode(errors="replace").strip(), base=http.url)
     raise ProtocolViolation("The MCP server's stream does not say where to send messages")

@@ -1,4 +1,4 @@
-"""stdio: the MCP server is a process of ours; messages are lines of its input and output."""
+"""stdio: the MCP server is a child process; messages are lines of its input and output."""
 
 import atexit
 import os
@@ -14,19 +14,19 @@ import requests
 
 from core.egress.deadlines import remaining
 from mcp.client.duplex import Duplex
-from mcp.client.errors import ProtocolViolation, Refused, TimedOut, Unreachable
-from mcp.client.http import MAX_BYTES
+from mcp.client.http_transport import MAX_BYTES
+from mcp.client.mcp_errors import ProtocolViolation, Refused, TimedOut, Unreachable
 
-# What the process needs to know of our environment; our own secrets are not in it.
+# The process gets these variables only: our own hold secrets.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
-_WRITE_SECONDS = 5  # unless less is left of the caller's time
-_PATIENCE = 2  # seconds between asking the process to end and making it
+_WRITE_TIMEOUT_SECONDS = 5
+_TERMINATE_SECONDS = 2  # between closing the input, SIGTERM and SIGKILL
 
 _running: set[subprocess.Popen] = set()
 
 
 def connect(words: list[str]) -> Duplex:
-    """Starts the command. Raises Refused if it cannot be started."""
+    """Start the command. Raise Refused if it cannot be started."""
     try:
         process = subprocess.Popen(
             words,
@@ -34,13 +34,13 @@ def connect(words: list[str]) -> Duplex:
             stdout=subprocess.PIPE,
             env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             bufsize=0,
-            start_new_session=True,  # a group of its own: it ends with all it started
+            start_new_session=True,  # its own process group, to end all that it starts
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is malformed"
         raise Refused(f"The MCP server's command cannot be started: {reason}") from error
     if not _running:
-        # Forked workers leave without atexit, but not without this.
+        # Forked workers skip atexit handlers, but run finalizers.
         Finalize(None, _end_all, exitpriority=0)
     _running.add(process)
     pipe = _Pipe(process)
@@ -52,14 +52,14 @@ def connect(words: list[str]) -> Duplex:
 class _Pipe:
     def __init__(self, process: subprocess.Popen) -> None:
         self._process = process
-        # Also held to close: the number of a closed file may soon be another file's.
+        # Also held to close: a closed descriptor's number may be reused at once.
         self._writing = threading.RLock()
-        # A process that does not read must not hold up the thread that writes to it.
+        # A process that does not read must not block the writing thread.
         os.set_blocking(process.stdin.fileno(), False)
 
     def write(self, message: bytes) -> None:
-        """Raises TimedOut, or Unreachable when nobody reads any more."""
-        seconds = _left(_WRITE_SECONDS)
+        """Write one line. Raise TimedOut, or Unreachable if the process has ended."""
+        seconds = _time_left(_WRITE_TIMEOUT_SECONDS)
         deadline = time.monotonic() + seconds
         if not self._writing.acquire(timeout=seconds):
             raise TimedOut("The MCP server does not read its input")
@@ -81,18 +81,18 @@ class _Pipe:
             waiting = select.poll()
             waiting.register(self._process.stdin, select.POLLOUT)
             if not waiting.poll(max(deadline - time.monotonic(), 0) * 1000):
-                # Half a line may be written: nothing that follows would be understood.
+                # Half a line may be written: nothing after it would be understood.
                 self.close()
                 raise TimedOut("The MCP server does not read its input") from None
             return 0
 
     def read_all(self, duplex: Duplex) -> None:
-        """Runs in a thread of its own until the process ends."""
+        """Dispatch lines until the process ends. Runs in a thread of its own."""
         line: list[bytes] = []
         size = 0
         while size <= MAX_BYTES and (piece := os.read(self._process.stdout.fileno(), 2**16)):
-            *whole, rest = piece.split(b"\n")
-            for part in whole:
+            *complete, rest = piece.split(b"\n")
+            for part in complete:
                 duplex.received(b"".join([*line, part]))
                 line, size = [], 0
             line.append(rest)
@@ -106,7 +106,7 @@ class _Pipe:
         self._process.stdout.close()
 
     def close(self) -> None:
-        """Ends the process: by the end of its input, else by signals. Does not wait for it."""
+        """End the process by closing its input, else by signals. Does not wait."""
         with self._writing, suppress(OSError):
             self._process.stdin.close()
         threading.Thread(target=self._end, name="mcp-stdio-end", daemon=True).start()
@@ -114,10 +114,10 @@ class _Pipe:
     def _end(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_PATIENCE)
+                self._process.wait(_TERMINATE_SECONDS)
                 break
             self._kill(number)
-        self._kill(signal.SIGKILL)  # whatever it started and left behind
+        self._kill(signal.SIGKILL)  # children that it left behind
         _running.discard(self._process)
 
     def _kill(self, number: signal.Signals) -> None:
@@ -127,9 +127,9 @@ class _Pipe:
 
 @atexit.register
 def _end_all() -> None:
-    """At the end of this process: the threads that would do it are gone, or about to."""
+    """End all processes at exit, when the threads that would do so are gone."""
     left = list(_running)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TERMINATE_SECONDS
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left:
             with suppress(ProcessLookupError, PermissionError):
@@ -139,7 +139,7 @@ def _end_all() -> None:
                 process.wait(max(deadline - time.monotonic(), 0))
 
 
-def _left(at_most: float) -> float:
+def _time_left(at_most: float) -> float:
     try:
         return remaining(at_most)
     except requests.Timeout as error:

@@ -1,6 +1,6 @@
 import pytest
 
-from mcp import first_contact
+from mcp import background_refresh
 
 SERVER = {"name": "calc", "url": "http://localhost:9/mcp", "transport_type": "http"}
 UNKNOWN = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -15,7 +15,7 @@ SCHEMA = {
 def arranged(monkeypatch):
     """The servers that a registration would have asked in the background."""
     servers = []
-    monkeypatch.setattr(first_contact, "arrange", servers.append)
+    monkeypatch.setattr(background_refresh, "schedule", servers.append)
     return servers
 
 

@@ -4,7 +4,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from mcp import catalogue
+from mcp import item_store
 from mcp.models import Server, Tool
 from tests.mcp.peers.scripted import hang, scripted
 
@@ -109,13 +109,13 @@ def test_selected_servers_are_refreshed(admin, register):
 
 
 def test_server_that_is_deleted_while_it_is_refreshed_is_told(admin, register, monkeypatch):
-    store = catalogue.store
+    store = item_store.store
 
     def delete_and_store(server, *args, **state):
         Server.objects.filter(pk=server.pk).delete()
         return store(server, *args, **state)
 
-    monkeypatch.setattr(catalogue, "store", delete_and_store)
+    monkeypatch.setattr(item_store, "store", delete_and_store)
     with scripted(hang) as server:
         shown = act(admin, "server", "refresh", register(url=server.url)["id"])
     assert "calc: Server not found" in shown

@@ -3,8 +3,8 @@
 import pytest
 from mcp_types import methods
 
+from mcp.aggregate import prefix
 from mcp.models import Server, ToolExecution
-from mcp.offers import prefix
 from tests.mcp.conftest import SCHEMA, SERVER
 from tests.mcp.peers.scripted import result, scripted
 

@@ -7,8 +7,8 @@ import time
 import pytest
 from django.db import connection
 
-from mcp import calling, catalogue
-from mcp.client.pool import pool
+from mcp import item_store, server_calls
+from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
 from tests.site.loopback import answer
@@ -20,13 +20,13 @@ SECONDS = 1
 def short_patience(settings):
     settings.MCP_TIMEOUT = SECONDS
     yield
-    for id in list(pool._places):
+    for id in list(pool._slots):
         pool.forget(id)
 
 
 @pytest.fixture
 def execute(api, register):
-    """A function: what comes of executing the tool of a scripted server."""
+    """A function: what comes of execution the tool of a scripted server."""
 
     def execute(server) -> dict:
         id = register(url=server.url)["id"]
@@ -255,13 +255,13 @@ def test_address_that_no_index_takes_is_left_out_or_refused(api, server, registe
 
 
 def test_lists_of_an_address_that_was_left_meanwhile_are_not_stored(api, register, monkeypatch):
-    store = catalogue.store
+    store = item_store.store
 
     def move_and_store(server, *args, **state):
         Server.objects.update(url="http://127.0.0.1:9/elsewhere")
         return store(server, *args, **state)
 
-    monkeypatch.setattr(catalogue, "store", move_and_store)
+    monkeypatch.setattr(item_store, "store", move_and_store)
     with scripted(hang) as server:
         path = f"/api/v1/mcp/servers/{register(url=server.url)['id']}/refresh"
         reply = api.send("POST", path, expect=409)
@@ -269,7 +269,8 @@ def test_lists_of_an_address_that_was_left_meanwhile_are_not_stored(api, registe
     assert not Tool.objects.exists()
 
 
-def test_list_without_end_is_read_to_a_limit(api, register):
+def test_list_without_end_is_read_to_a_limit(api, register, settings):
+    settings.MCP_TIMEOUT = 25
     pages = []
 
     def listed(connection, message, headers):
@@ -337,7 +338,7 @@ def test_calls_of_one_server_are_limited_and_wait_for_each_other(api, register, 
 
         def call():
             try:
-                with calling.session(row) as session:
+                with server_calls.session(row) as session:
                     session.call_tool("t", {})
             except Exception as error:
                 errors.append(error)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp import first_contact
+from mcp import background_refresh
 from mcp.models import Server, ToolExecution
 from tests.mcp.peers.scripted import hang, scripted
 
@@ -67,22 +67,22 @@ def test_arguments_that_could_not_be_repeated_are_refused(api, items, value):
     assert reply["detail"][0]["loc"][0] == "body"
 
 
-def test_first_contact_fills_what_nobody_has_filled(api, register):
+def test_initial_refresh_does_not_replace_items_stored_since(api, register):
     with scripted(hang) as server:
         row = Server.objects.get(id=register(url=server.url)["id"])
-        first_contact.make(row)
+        background_refresh.refresh_once(row)
         assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["t"]
         path = f"/api/v1/mcp/servers/{row.id}/refresh"
         api.send("POST", path, {"tools": [{"name": "given"}]})
-        first_contact.make(row)
+        background_refresh.refresh_once(row)
     assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["given"]
 
 
-def test_first_contact_that_fails_is_noted(api, server):
-    first_contact.make(Server.objects.get())
+def test_failed_initial_refresh_is_recorded(api, server):
+    background_refresh.refresh_once(Server.objects.get())
     state = api.read(f"/api/v1/mcp/servers/{server['id']}")
     assert (state["reachable"], state["refreshed_at"]) == (False, None)
     assert "refused" in state["last_error"]
     gone = Server.objects.get()
     api.send("DELETE", f"/api/v1/mcp/servers/{server['id']}")
-    first_contact.make(gone)
+    background_refresh.refresh_once(gone)

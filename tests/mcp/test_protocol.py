@@ -7,9 +7,9 @@ from mcp_types import methods
 
 from core.ids import uuid7
 from core.secrets import Sealed
-from mcp.client import notices
-from mcp.client.opening import Target, open_session
-from mcp.client.pool import Pool
+from mcp.client import notifications
+from mcp.client.negotiation import Target, open_session
+from mcp.client.session_pool import Pool
 from mcp.models import Server
 from tests.mcp.peers.scripted import (
     DISCOVERED,
@@ -193,9 +193,9 @@ def test_flood_of_questions_makes_no_flood_of_threads():
     others = {"server/discover": refuse(-32601), "initialize": INITIALIZED, "POST": hold}
     with scripted(flood, **others) as server, Pool().session(target(server.url)) as session:
         session.call_tool("t", {})
-        count = sum(thread.name == "mcp-notice" for thread in threading.enumerate())
+        count = sum(thread.name == "mcp-notify" for thread in threading.enumerate())
         done.set()
-    assert 0 < count <= notices.MOST
+    assert 0 < count <= notifications.MAX_IN_FLIGHT
 
 
 @pytest.mark.parametrize(

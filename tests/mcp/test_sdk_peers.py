@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from mcp.client.pool import pool
+from mcp.client.session_pool import pool
 from mcp.models import Server, ToolExecution
 from tests.mcp.peers.environment import command, sdk_server
 
@@ -25,7 +25,7 @@ REMEMBERING = [name for name, (transport, *_) in PEERS.items() if transport != "
 @pytest.fixture(autouse=True)
 def no_sessions_left():
     yield
-    for id in list(pool._places):
+    for id in list(pool._slots):
         pool.forget(id)
 
 
@@ -200,7 +200,7 @@ def test_session_that_the_server_forgot_is_begun_anew(api, register):
         server = register(url=url)
         tools = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh")["tools"]
         path = next(f"/api/v1/mcp/tools/{t['id']}/execute" for t in tools if t["name"] == "add")
-        (place,) = pool._places.values()
+        (place,) = pool._slots.values()
         place.session.connection.session_id = "forgotten"
         reply = api.send("POST", path, {"input": {"a": 1, "b": 2}})
         assert text_of(reply) == "3"

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import requests
 
-from mcp.client.pool import pool
+from mcp.client.session_pool import pool
 from mcp.models import Server
 from tests.server import Server as Process
 
@@ -60,7 +60,7 @@ SCRIPTS = {
 @pytest.fixture(autouse=True)
 def no_processes_left():
     yield
-    for id in list(pool._places):
+    for id in list(pool._slots):
         pool.forget(id)
     _, left = psutil.wait_procs(
         [child for child in psutil.Process().children() if _is_ours(child)], 10

@@ -110,7 +110,7 @@ def test_huge_numbers_and_deep_values_come_back_or_are_refused(api, tool):
     path = f"{PATH}/{tool['id']}"
     text = '{"input": {"a": 123456789012345678901234567890, "b": 1e300}, "error": "x"}'
     reply = api.send("POST", f"{path}/execute", text)
-    assert reply["input"] == {"a": 1.2345678901234568e29, "b": 1e300}
+    assert reply["input"] == {"a": 123456789012345678901234567890, "b": 10**300}
     assert api.read(f"{path}/history")[0]["input"] == reply["input"]
     deep = "[" * 200 + "]" * 200
     api.send("POST", f"{path}/execute", f'{{"input": {{"a": {deep}}}, "error": "x"}}', expect=422)

@@ -1,0 +1,28 @@
+"""Send messages that nobody waits for."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from core import egress
+from mcp.client.mcp_errors import McpError
+
+NOTIFY_TIMEOUT_SECONDS = 2
+MAX_IN_FLIGHT = 32  # a server may send any number of requests
+
+_slots = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+
+
+def send_in_background(send: Callable[[], None]) -> None:
+    """Send from a new thread, since the caller's time may be up; beyond MAX_IN_FLIGHT drop it."""
+
+    def quietly() -> None:
+        try:
+            with suppress(McpError), egress.time_limit(NOTIFY_TIMEOUT_SECONDS):
+                send()
+        finally:
+            _slots.release()
+
+    if not _slots.acquire(blocking=False):
+        return
+    threading.Thread(target=quietly, name="mcp-notify", daemon=True).start()

@@ -1,0 +1,240 @@
+"""Keep sessions with MCP servers open between calls, shared by the threads of a process.
+
+Opening one costs a handshake or the start of a process. A session ends when it was
+idle for some minutes, or when its server's registration changes.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from django.conf import settings
+
+from core import egress
+from core.egress.deadlines import remaining
+from core.errors import DomainError
+from mcp.client import protocol
+from mcp.client.duplex import Duplex
+from mcp.client.mcp_errors import (
+    HttpError,
+    McpError,
+    Refused,
+    RpcError,
+    TimedOut,
+    Unreachable,
+    translated,
+)
+from mcp.client.negotiation import Target, open_session
+from mcp.client.session import Session
+
+# Of the 64 threads of a worker (llmring_site/cli.py): the others stay free for
+# everything else, however slow MCP servers are.
+MAX_CALLS = 52
+_MAX_CALLS_PER_PROJECT = 40  # hanging servers of one project must not block all others
+_MAX_SESSIONS = 200
+_IDLE_SECONDS = 300
+_REAP_SECONDS = 30
+_MAX_TIMEOUTS = 3  # consecutive ones, after which the session is reslotd
+
+
+class TooBusy(DomainError):
+    """This process has no slot left for another call."""
+
+    status_code = 503
+    code = "too_busy"
+    headers = {"Retry-After": "2"}
+
+    def __init__(self) -> None:
+        super().__init__("Too many calls of MCP servers are under way; try again")
+
+
+@dataclass
+class _Slot:
+    """The shared session of one server, and its concurrency limit."""
+
+    target: Target
+    session: Session | None = None
+    used_at: float = 0.0
+    users: int = 0
+    timeouts: int = 0  # consecutive
+    is_closed: bool = False
+    opening: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.permits = threading.BoundedSemaphore(settings.MCP_CONCURRENCY)
+
+    def ready(self) -> Session:
+        """Return the session, opened if there is none alive. Raise McpError."""
+        session = self.session
+        if session is not None and session.is_alive:
+            return session
+        if not self.opening.acquire(timeout=remaining(3600)):
+            raise TimedOut("The MCP server did not answer in time")
+        try:
+            if self.is_closed:
+                raise Refused("The MCP server was changed or deleted meanwhile")
+            if self.session is None or not self.session.is_alive:
+                self.session = open_session(self.target)
+            return self.session
+        finally:
+            self.opening.release()
+
+    def adopt(self, session: Session) -> bool:
+        """Use a session that was opened elsewhere; return False if there is one already."""
+        if not self.opening.acquire(blocking=False):
+            return False  # another one is being opened
+        try:
+            needs = self.session is None or not self.session.is_alive
+            if needs and not self.is_closed:
+                self.session = session
+            return self.session is session
+        finally:
+            self.opening.release()
+
+    def close(self) -> None:
+        """End the session, also one that is just being opened."""
+        with self.opening:
+            self.is_closed = True
+            session, self.session = self.session, None
+        if session is not None:
+            session.close()
+
+
+class Pool:
+    def __init__(self) -> None:
+        self._slots: dict[UUID, _Slot] = {}
+        self._lock = threading.Lock()
+        self._calls = threading.BoundedSemaphore(MAX_CALLS)
+        self._reaper: threading.Thread | None = None
+
+    @contextmanager
+    def session(self, target: Target) -> Iterator[Session]:
+        """Yield a session for one call, limited to settings.MCP_TIMEOUT seconds.
+
+        Raise McpError, also that of the call in the block, and TooBusy.
+        """
+        with self._admit(target) as slot:
+            session = slot.ready()
+            try:
+                yield session
+                slot.timeouts = 0
+            except McpError as error:
+                slot.timeouts = slot.timeouts + 1 if isinstance(error, TimedOut) else 0
+                hangs = slot.timeouts >= _MAX_TIMEOUTS
+                if (hangs or _is_stale(error)) and slot.session is session:
+                    slot.session = None
+                    if isinstance(session.connection, Duplex):  # its stream would stay open
+                        _in_background(session.close)
+                raise
+
+    @contextmanager
+    def fresh_session(self, target: Target) -> Iterator[Session]:
+        """Like `session`, with a new session, so that the protocol version is negotiated anew."""
+        with self._admit(target) as slot:
+            session = open_session(replace(target, known_version=""))
+            try:
+                yield session
+            except BaseException:
+                _in_background(session.close)
+                raise
+            if not slot.adopt(session):
+                _in_background(session.close)
+
+    def forget(self, id: UUID) -> None:
+        """End the session with a server; running calls fail or finish."""
+        with self._lock:
+            slot = self._slots.pop(id, None)
+        if slot is not None:
+            _in_background(slot.close)
+
+    @contextmanager
+    def _admit(self, target: Target) -> Iterator[_Slot]:
+        if not self._calls.acquire(blocking=False):
+            raise TooBusy
+        try:
+            with (
+                translated(),
+                egress.time_limit(settings.MCP_TIMEOUT),
+                self._slot_of(target) as slot,
+            ):
+                yield slot
+        finally:
+            self._calls.release()
+
+    @contextmanager
+    def _slot_of(self, target: Target) -> Iterator[_Slot]:
+        with self._lock:
+            if self._users_of(target.project_id) >= _MAX_CALLS_PER_PROJECT:
+                raise TooBusy
+            slot = self._slots.get(target.id)
+            if slot is None or slot.target != target:
+                outdated, slot = slot, _Slot(target)
+                self._slots[target.id] = slot
+            else:
+                outdated = None
+            slot.users += 1
+            self._start_reaper()
+        gone = self._take_idle(time.monotonic()) if len(self._slots) > _MAX_SESSIONS else []
+        for each in [*gone, *([outdated] if outdated else [])]:
+            _in_background(each.close)
+        try:
+            if not slot.permits.acquire(timeout=remaining(3600)):
+                raise Refused("The MCP server is busy with other calls of ours")
+            try:
+                yield slot
+            finally:
+                slot.permits.release()
+        finally:
+            with self._lock:
+                slot.users -= 1
+                slot.used_at = time.monotonic()
+
+    def _users_of(self, project_id: UUID) -> int:
+        own = (each for each in self._slots.values() if each.target.project_id == project_id)
+        return sum(slot.users for slot in own)
+
+    def _start_reaper(self) -> None:
+        if self._reaper is None:
+            self._reaper = threading.Thread(target=self._reap, name="mcp-reaper", daemon=True)
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        while True:
+            time.sleep(_REAP_SECONDS)
+            for slot in self._take_idle(time.monotonic()):
+                _in_background(slot.close)
+
+    def _take_idle(self, now: float) -> list[_Slot]:
+        """Remove and return the slots that were idle for too long, or exceed the maximum."""
+        with self._lock:
+            unused = sorted(
+                (slot for slot in self._slots.values() if not slot.users),
+                key=lambda slot: slot.used_at,
+            )
+            surplus = len(self._slots) - _MAX_SESSIONS
+            gone = [
+                slot
+                for index, slot in enumerate(unused)
+                if index < surplus or now - slot.used_at > _IDLE_SECONDS
+            ]
+            for slot in gone:
+                del self._slots[slot.target.id]
+        return gone
+
+
+def _is_stale(error: McpError) -> bool:
+    """Return whether the server may have been replaced since the session was opened."""
+    if isinstance(error, RpcError):
+        return error.code in (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
+    return isinstance(error, Unreachable | HttpError)
+
+
+def _in_background(close: Callable[[], None]) -> None:
+    """Run `close` in a thread: a server that hangs delays it."""
+    threading.Thread(target=close, name="mcp-close", daemon=True).start()
+
+
+pool = Pool()

@@ -1,0 +1,140 @@
+"""Execute tools, and store their executions."""
+
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.http import Http404
+
+from conversations.models import Conversation
+from core import media
+from core.errors import DomainError
+from core.scoping import Caller
+from mcp import argument_validation, server_calls
+from mcp.client.mcp_errors import McpError
+from mcp.models import ErrorKind, Origin, Tool, ToolExecution
+from mcp.schemas import ExecutionRequest
+
+_INPUT = ["body", "input"]
+_MAX_ERROR_LENGTH = 10_000  # characters
+
+
+class ToolChanged(DomainError):
+    """The tool is pinned and differs from the accepted definition; it is not called."""
+
+    status_code = 409
+    code = "tool_changed"
+
+    def __init__(self) -> None:
+        super().__init__("The tool has changed since it was accepted; accept it before it is used")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a call. `output` is the MCP result, if there was one."""
+
+    output: dict | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    duration_ms: int | None = None
+
+
+def execute(
+    caller: Caller, tool: Tool, arguments: dict, *, conversation_id=None, origin: Origin
+) -> ToolExecution:
+    """Call the tool, and store and return the execution.
+
+    A failure of the tool or its server is stored, not raised. Raise InvalidInput for
+    arguments that do not fit the tool's schema, ToolChanged, TooBusy, and Http404 if the
+    tool was deleted concurrently.
+    """
+    check_pin(tool)
+    argument_validation.check(tool.input_schema, arguments, loc=_INPUT)
+    outcome = _call(tool, arguments) if settings.MCP_EXECUTE else Outcome()
+    return record(caller, tool, arguments, outcome, conversation_id=conversation_id, origin=origin)
+
+
+def record(
+    caller: Caller, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
+) -> ToolExecution:
+    """Store and return an execution. Raise Http404 if the tool was deleted concurrently."""
+    size = len(media.dumps([arguments, outcome.output]))
+    try:
+        return ToolExecution.objects.create(
+            tool=tool,
+            **caller.columns(),
+            conversation_id=conversation_id,
+            origin=origin,
+            input=arguments,
+            output=outcome.output,
+            error=outcome.error,
+            error_kind=outcome.error_kind,
+            duration_ms=outcome.duration_ms,
+            size=size,
+        )
+    except IntegrityError:
+        raise Http404("Tool not found") from None
+
+
+def execute_or_record(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
+    """Record the call that the client reports, or make the call that it asks for.
+
+    Raise Http404 for a conversation of another project, else as `execute`.
+    """
+    conversation_id = request.conversation_id
+    if conversation_id is not None:
+        check_conversation(caller, conversation_id)
+    if not request.is_report:
+        return execute(
+            caller, tool, request.input, conversation_id=conversation_id, origin=Origin.EXECUTED
+        )
+    outcome = Outcome(output=request.output, error=request.error, duration_ms=request.duration_ms)
+    return record(
+        caller,
+        tool,
+        request.input,
+        outcome,
+        conversation_id=conversation_id,
+        origin=Origin.RECORDED,
+    )
+
+
+def check_pin(tool: Tool) -> None:
+    """Raise ToolChanged."""
+    if settings.MCP_PIN_TOOLS and tool.is_changed:
+        raise ToolChanged
+
+
+def check_conversation(caller: Caller, id) -> None:
+    """Raise Http404 unless the conversation belongs to the caller's project."""
+    if not Conversation.objects.for_caller(caller).filter(id=id).exists():
+        raise Http404("Conversation not found")
+
+
+def _call(tool: Tool, arguments: dict) -> Outcome:
+    begun = time.monotonic()
+    output, error, kind = None, None, None
+    try:
+        server_calls.check_callable(tool.server)
+        with server_calls.session(tool.server) as session:
+            begun = time.monotonic()  # without the wait for a slot and the connection
+            output = session.call_tool(tool.name, arguments, tool.input_schema)
+    except server_calls.NotCallable as refusal:
+        error, kind = str(refusal), ErrorKind.REFUSED
+    except McpError as failure:
+        error, kind = str(failure)[:_MAX_ERROR_LENGTH], failure.kind
+    if output is not None and output.get("isError"):
+        error, kind = _text_of(output)[:_MAX_ERROR_LENGTH], ErrorKind.TOOL
+    return Outcome(output, error, kind, round((time.monotonic() - begun) * 1000))
+
+
+def _text_of(output: dict) -> str:
+    """Return the error message of a failed tool: the texts of its content."""
+    content = output.get("content")
+    parts = [
+        part["text"]
+        for part in (content if isinstance(content, list) else [])
+        if isinstance(part, dict) and isinstance(part.get("text"), str)
+    ]
+    return "\n".join(parts) or "The tool reported an error"

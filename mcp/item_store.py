@@ -1,0 +1,121 @@
+"""Store the tools, resources and prompts of an MCP server; items keep their ids."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.http import Http404
+from django.utils import timezone
+
+from core.errors import DomainError
+from mcp.models import Prompt, Resource, Server, Tool
+
+_KEY = {Tool: "name", Resource: "uri", Prompt: "name"}
+_COLUMNS = {
+    Tool: ["title", "description", "input_schema", "output_schema", "annotations"],
+    Resource: ["name", "title", "description", "mime_type"],
+    Prompt: ["title", "description", "arguments"],
+}
+_BATCH = 500
+
+
+class ServerMoved(DomainError):
+    status_code = 409
+    code = "server_moved"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedItems:
+    """Items as dicts of column values, by kind; None leaves the stored items of a kind.
+
+    A column that an item does not name keeps its value.
+    """
+
+    tools: list[dict] | None = None
+    resources: list[dict] | None = None
+    prompts: list[dict] | None = None
+
+    def by_model(self) -> Iterable[tuple[type, list[dict] | None]]:
+        return ((Tool, self.tools), (Resource, self.resources), (Prompt, self.prompts))
+
+
+def store(server: Server, items: OfferedItems, *, only_first: bool = False, **state) -> Server:
+    """Replace the server's items, set the columns in `state`, and return the server.
+
+    Items that are gone are deactivated. Without `capabilities` in `state` they become the
+    counts of the items. With `only_first` a server that was refreshed before is left alone.
+    Raise Http404, or ServerMoved if the URL changed since the items were read.
+    """
+    with transaction.atomic():
+        # Serialize refreshes: concurrent ones would see half of each other's items.
+        locked = Server.objects.select_for_update().filter(pk=server.pk).first()
+        if locked is None:
+            raise Http404("Server not found")
+        if (locked.url, locked.transport_type) != (server.url, server.transport_type):
+            raise ServerMoved("The server's address was changed meanwhile; refresh it again")
+        if only_first and locked.refreshed_at is not None:
+            return locked
+        for model, offered in items.by_model():
+            if offered is not None:
+                _replace(model, locked, offered)
+        now = timezone.now()
+        state.setdefault("capabilities", _counts(locked))
+        for name, value in {**state, "refreshed_at": now, "updated_at": now}.items():
+            setattr(locked, name, value)
+        locked.save()
+    return locked
+
+
+def _replace(model: type, server: Server, items: list[dict]) -> None:
+    key = _KEY[model]
+    existing = {getattr(row, key): row for row in model.objects.filter(server=server)}
+    wanted = {item[key]: item for item in items}  # of duplicates the last wins
+    changed = [
+        row
+        for name, item in wanted.items()
+        if (row := _changed(model, server, existing, name, item))
+    ]
+    columns = [*_COLUMNS[model], "is_active", *(["fingerprint"] if model is Tool else [])]
+    model.objects.bulk_create(
+        changed,
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["server", key],
+        update_fields=columns,
+    )
+    gone = [row.pk for name, row in existing.items() if row.is_active and name not in wanted]
+    model.objects.filter(pk__in=gone).update(is_active=False)
+
+
+def _changed(model, server, existing, name, item):
+    """Return the row to write for an item, or None if the stored one is equal."""
+    row = existing.get(name)
+    is_new = row is None
+    if is_new:
+        row = model(
+            server=server,
+            project_id=server.project_id,
+            api_key_id=server.api_key_id,
+            user_id=server.user_id,
+            **{_KEY[model]: name},
+        )
+    is_same = not is_new and row.is_active
+    row.is_active = True
+    for column in _COLUMNS[model]:
+        if column in item and getattr(row, column) != item[column]:
+            setattr(row, column, item[column])
+            is_same = False
+    if is_same:
+        return None
+    if model is Tool:
+        row.fingerprint = row.current_fingerprint
+        if is_new:
+            row.accepted_fingerprint = row.fingerprint
+    return row
+
+
+def _counts(server: Server) -> dict[str, int]:
+    return {
+        kind: model.objects.filter(server=server, is_active=True).count()
+        for kind, model in (("tools", Tool), ("resources", Resource), ("prompts", Prompt))
+    }

@@ -1,0 +1,122 @@
+"""Register, change and delete MCP servers, and add or accept their tools."""
+
+from django.db import IntegrityError, transaction
+from django.http import Http404
+from django.utils import timezone
+
+from core.errors import DomainError, InvalidInput, issue
+from core.scoping import Caller
+from core.secrets import Sealed
+from mcp import credentials, server_urls
+from mcp.client.session_pool import pool
+from mcp.models import Server, Tool, ToolExecution
+
+
+class DuplicateTool(DomainError):
+    status_code = 409
+    code = "duplicate_tool"
+
+
+class StaleFingerprint(DomainError):
+    status_code = 409
+    code = "stale_fingerprint"
+
+
+def register(caller: Caller, entry: dict) -> Server:
+    """Create a server in the caller's project. Raise InvalidInput for a bad address or config."""
+    entry = _without_nulls(entry)
+    _check_address(entry["url"], entry["transport_type"])
+    columns = _columns(entry, stored=None)
+    return Server.objects.create(**caller.columns(), **columns)
+
+
+def change(server: Server, entry: dict) -> Server:
+    """Apply the members of `entry`, except nulls, and return the server.
+
+    Raise InvalidInput or Http404.
+    """
+    entry = _without_nulls(entry)
+    url = entry.get("url", server.url)
+    transport = entry.get("transport_type", server.transport_type)
+    if (url, transport) != (server.url, server.transport_type):
+        _check_address(url, transport)
+        _check_move(server, url, entry.get("auth_config"))
+    columns = _columns(entry, stored=server.auth_config)
+    if columns:
+        columns["updated_at"] = timezone.now()
+        if not Server.objects.filter(pk=server.pk).update(**columns):  # deleted concurrently
+            raise Http404("Server not found")
+        for name, value in columns.items():
+            setattr(server, name, value)
+    return server
+
+
+def delete(server: Server) -> None:
+    """Delete the server with its tools, resources, prompts and executions."""
+    id = server.id  # Django clears it on delete
+    with transaction.atomic():
+        # Executions that are being recorded wait for this lock, then find no tool and are 404.
+        list(server.tools.select_for_update().values_list("pk"))
+        # One statement: Django's own cascade would load millions of rows to delete them.
+        executions = ToolExecution.objects.filter(project_id=server.project_id, tool__server=server)
+        executions._raw_delete(executions.db)
+        server.delete()
+    pool.forget(id)
+
+
+def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
+    """Create a tool on the server. Raise DuplicateTool, or Http404 for a deleted server."""
+    tool = Tool(server=server, **caller.columns(), **entry)
+    tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
+    try:
+        with transaction.atomic():
+            tool.save(force_insert=True)
+    except IntegrityError as error:
+        if not Server.objects.filter(pk=server.pk).exists():
+            raise Http404("Server not found") from None
+        raise DuplicateTool(f"The server has a tool named {tool.name}") from error
+    return tool
+
+
+def accept(tool: Tool, *, reviewed: str | None) -> None:
+    """Accept the current definition of the tool.
+
+    Raise StaleFingerprint if `reviewed` is given and is not the current fingerprint.
+    """
+    if reviewed is not None and reviewed != tool.fingerprint:
+        raise StaleFingerprint("The tool has changed since you saw it; look at it again")
+    tool.accept()
+
+
+def _without_nulls(entry: dict) -> dict:
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _columns(entry: dict, *, stored: Sealed | None) -> dict:
+    columns = {name: value for name, value in entry.items() if name in _PLAIN}
+    if "project_id" in entry:
+        columns["project_label"] = entry["project_id"]
+    if "capabilities" in entry:
+        columns["capabilities"] = entry["capabilities"] or None
+    if "auth_config" in entry:
+        config = credentials.unmasked(entry["auth_config"], stored)
+        credentials.check(config)
+        columns["auth_config"] = Sealed.of(config) if config else None
+    return columns
+
+
+_PLAIN = ("name", "url", "transport_type", "is_active")
+
+
+def _check_address(url: str, transport: str) -> None:
+    if message := server_urls.url_error(url, transport):
+        # The input is not echoed: it may hold a password.
+        raise InvalidInput([issue("value_error", ["body", "url"], message, None)])
+
+
+def _check_move(server: Server, url: str, config: dict | None) -> None:
+    """Refuse to send stored secrets, which the caller cannot read, to a new origin."""
+    moves = server_urls.origin(url) != server_urls.origin(server.url)
+    if moves and server.auth_config and (config is None or credentials.has_mask(config)):
+        message = "The address moves to another host: send the secrets again, or {} for none"
+        raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])
