@@ -14,11 +14,11 @@ class Command(BaseCommand):
     def handle(self, *, project, **options) -> None:
         keys = ApiKey.objects.select_related("project")
         if project:
-            found = Project.objects.named(project)
-            if found is None:
+            row = Project.objects.named(project)
+            if row is None:
                 raise CommandError(f"There is no project {project}.")
-            keys = keys.filter(project=found)
-        table = Table("id", "begins", "project", "name", "state", "expires")
+            keys = keys.filter(project=row)
+        table = Table("id", "prefix", "project", "name", "state", "expires")
         for key in keys.iterator():
             expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"
             table.add_row(str(key.id), key.hint, key.project.name, key.name, key.state, expires)
