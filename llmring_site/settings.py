@@ -59,6 +59,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
 
+OWN_APPS = [
+    "accounts",
+    "registry_proxy",
+    "usage",
+    "templates_app",
+    "conversations",
+    "aliases",
+    "receipts",
+    "mcp",
+]
 INSTALLED_APPS = [
     "llmring_site",  # first: its templates override those of other apps
     "core",
@@ -75,14 +85,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "accounts",
-    "registry_proxy",
-    "usage",
-    "templates_app",
-    "conversations",
-    "aliases",
-    "receipts",
-    "mcp",
+    *OWN_APPS,
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
@@ -160,19 +159,15 @@ def _create_key_files() -> None:
 
 def _refuse_other_versions() -> None:
     """Raise StartupError for a database whose migrations this version does not know."""
-    from django.apps import apps
     from django.conf import settings
     from django.db import connection
     from django.db.migrations.loader import MigrationLoader
 
     loader = MigrationLoader(connection)
-    ours = {
-        app.label for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR
-    }
     unknown = sorted(
         (app, name)
         for app, name in loader.applied_migrations
-        if app in ours and (app, name) not in loader.disk_migrations
+        if app in {"core", *settings.OWN_APPS} and (app, name) not in loader.disk_migrations
     )
     if not unknown:
         return

@@ -20,7 +20,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 def is_permitted(address: str, *, private: bool) -> bool:
-    """Return whether a numeric address may be called; `private` opens loopback and private networks.
+    """Return whether a numeric address may be called; `private` permits private networks.
 
     An IPv6 address that stands for an IPv4 address counts as both.
     """

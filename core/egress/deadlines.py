@@ -31,7 +31,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def remaining(at_most: float = float("inf")) -> float:
-    """Return the seconds until the deadline, `at_most` so many. Raises requests.Timeout after it."""
+    """Return the seconds left, `at_most` so many. Raises requests.Timeout after the deadline."""
     left = min(at_most, _deadline.get() - time.monotonic())
     if left <= 0:
         raise requests.Timeout("the time is up")

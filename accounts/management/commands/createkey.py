@@ -22,9 +22,7 @@ class Command(BaseCommand):
             raise CommandError("--days must be between 1 and 36500")
         expires_at = timezone.now() + timedelta(days=days) if days else None
         with transaction.atomic():
-            project = Project.objects.named(name_or_id) or Project.objects.create(name=name_or_id)
-            row, key = ApiKey.issue(project, name=name, expires_at=expires_at)
+            owner = Project.objects.named(project) or Project.objects.create(name=project)
+            row, key = ApiKey.issue(owner, name=name, expires_at=expires_at)
         self.stdout.write(key)
-        self.stderr.write(
-            f"Key {row.id} opens project {project.name} ({project.id}). Not shown again."
-        )
+        self.stderr.write(f"Key {row.id} opens project {owner.name} ({owner.id}). Not shown again.")
