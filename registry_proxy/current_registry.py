@@ -3,7 +3,7 @@
 Readers take what is in memory. Newer content comes by `keep_current()`, from
 the database (where some process of this deployment stored it) or from upstream
 (one process at a time asks). Only a process without any snapshot lets a reader
-wait, for a few seconds, and not again soon.
+wait, for a few seconds; if upstream cannot be reached, the bundled copy serves.
 """
 
 import logging
@@ -116,8 +116,10 @@ class CurrentSnapshot:
     def _load_or_fetch(self) -> None:
         self.follow()
         if self._snapshot is None:
-            with suppress(UpstreamUnavailable):  # `refresh` has recorded it
+            try:
                 refreshing.refresh(now=timezone.now(), timeout=FIRST_FETCH_TIMEOUT_SECONDS / 2)
+            except UpstreamUnavailable:  # `refresh` has recorded it
+                snapshots.take_bundled(now=timezone.now())
             self.follow()
         self._has_tried = True
         self._retry_at = self.clock() + RETRY_SECONDS
