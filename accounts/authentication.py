@@ -1,4 +1,4 @@
-"""DRF's side of accounts/admission.py: who calls becomes `request.auth`, a Caller."""
+"""DRF's adapters of accounts/admission.py: `request.auth` becomes a Caller."""
 
 from uuid import UUID
 

@@ -9,8 +9,8 @@ _ACCEPTABLE = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
 
 def of(environ: Mapping[str, str]) -> str:
-    """The request's `X-Request-ID` if it is presentable, else a new random one."""
-    given = environ.get("HTTP_X_REQUEST_ID")
-    if given and _ACCEPTABLE.fullmatch(given):
-        return given
+    """Return the request's `X-Request-ID` if it is acceptable, else a new random one."""
+    sent = environ.get("HTTP_X_REQUEST_ID")
+    if sent and _ACCEPTABLE.fullmatch(sent):
+        return sent
     return os.urandom(12).hex()

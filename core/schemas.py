@@ -299,17 +299,17 @@ _LISTS = (list[str], list[str] | None)
 
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
     """Return the 422 entries of a validation error; `loc` is where the value stands."""
-    return [_entry(found, loc) for found in error.errors(include_url=False)]
+    return [_entry(entry, loc) for entry in error.errors(include_url=False)]
 
 
-def _entry(found: dict, loc: Sequence) -> dict:
-    context = dict(found.get("ctx") or {})
-    below, input = context.pop("_at", ((), found["input"]))
+def _entry(entry: dict, loc: Sequence) -> dict:
+    context = dict(entry.get("ctx") or {})
+    below, input = context.pop("_at", ((), entry["input"]))
     context = {
         name: str(value) if isinstance(value, Exception) else value
         for name, value in context.items()
     }
-    return issue(found["type"], [*loc, *found["loc"], *below], found["msg"], input, **context)
+    return issue(entry["type"], [*loc, *entry["loc"], *below], entry["msg"], input, **context)
 
 
 def exact_number(digits: str) -> Decimal | float:

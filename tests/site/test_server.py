@@ -33,7 +33,7 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
             headers=dict(words[n + 1].split(": ") for n, word in enumerate(words) if word == "-H"),
             timeout=10,
         )
-        assert reply.json()["cost_source"] == "unpriced"  # no registry in this test
+        assert reply.json()["cost_source"] == "registry"  # the bundled copy: no internet here
         with requests.Session() as browser:
             page = browser.get(f"{server.url}/admin/login/", timeout=10)
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
