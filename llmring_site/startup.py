@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
@@ -41,6 +43,10 @@ def exit_on_config_error() -> Iterator[None]:
         yield
     except OPERATOR_ERRORS as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
+            raise
+        sys.exit("error: the database lacks tables of this version: run `llmring-db migrate`")
 
 
 def use_settings() -> None:

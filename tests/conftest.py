@@ -44,11 +44,9 @@ def django_db_keepdb():
 @pytest.fixture
 def tmp_path(tmp_path):
     """pytest's folder, which PostgreSQL can enter too when the tests run as root."""
-    for directory in (tmp_path, *tmp_path.parents):
-        directory.chmod(0o711)
-        if directory.name.startswith("pytest-of-"):
-            break
-    return tmp_path
+    from tests.server import open_to_postgresql
+
+    return open_to_postgresql(tmp_path)
 
 
 @pytest.fixture(scope="session")
