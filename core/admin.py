@@ -1,4 +1,4 @@
-"""What the admin pages of all apps share: records are looked at, not edited."""
+"""Base classes of the admin: records are read, not edited."""
 
 import json
 from uuid import UUID
@@ -52,7 +52,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class RecordAdmin(ReadOnlyAdmin):
-    """For rows whose id carries their time: newest first, dates found without scanning."""
+    """For rows whose id carries their time: newest first, dates without table scans."""
 
     date_hierarchy = "created_at"
     ordering = ["-id"]

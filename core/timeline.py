@@ -1,8 +1,8 @@
 """The admin's date hierarchy over tables of millions of rows.
 
 Django looks for the first and last date, and for the dates between, by scanning
-the table. Ids of ours carry the time and are indexed: the same answers are a
-handful of index look-ups.
+the table. Ids carry the time and are indexed: a handful of index lookups replaces
+the scans.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from unfold.views import ChangeList
 from core import ids
 
 # More days than a month's page can show; also bounds a hierarchy of all years.
-_MOST_PERIODS = 100
+MAX_PERIODS = 100
 
 
 class TimelineChangeList(ChangeList):
@@ -48,14 +48,14 @@ class _Timeline:
 
     def datetimes(self, field: str, kind: str) -> Iterator[datetime]:
         """The beginnings of the days, months or years in which there are rows."""
-        found = self._ids.order_by("id").first()
-        for _ in range(_MOST_PERIODS):
-            if found is None:
+        first = self._ids.order_by("id").first()
+        for _ in range(MAX_PERIODS):
+            if first is None:
                 return
-            beginning = _begin(ids.moment(found), kind)
+            beginning = _begin(ids.moment(first), kind)
             yield beginning
             after = ids.lowest(_begin(beginning + _LONGER[kind], kind))
-            found = self._ids.filter(id__gte=after).order_by("id").first()
+            first = self._ids.filter(id__gte=after).order_by("id").first()
 
 
 # Added to the beginning of a period, these end inside the next one.
