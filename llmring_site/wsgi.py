@@ -12,10 +12,12 @@ import django  # noqa: E402
 django.setup(set_prefix=False)
 
 from accounts.key_cache import listener  # noqa: E402
+from core.database.timeouts import limit_statements  # noqa: E402
 from core.edge import EdgeHandler  # noqa: E402
 from llmring_site import edge_routes  # noqa: E402
 from registry_proxy.current_registry import follower  # noqa: E402
 
+limit_statements()
 application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
 lifeline.watch()
 listener.start()
