@@ -3,7 +3,7 @@
 Readers take what is in memory. Newer content comes by `keep_current()`, from
 the database (where some process of this deployment stored it) or from upstream
 (one process at a time asks). Only a process without any snapshot lets a reader
-wait, for a few seconds, and not again soon.
+wait, for a few seconds; if upstream cannot be reached, the bundled copy serves.
 """
 
 import logging
@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.errors import DATABASE_AWAY, DomainError
+from core.process_thread import ProcessThread
 from registry_proxy import custom_prices, refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import RETRY_SECONDS, Refresh, Snapshot
@@ -115,8 +116,10 @@ class CurrentSnapshot:
     def _load_or_fetch(self) -> None:
         self.follow()
         if self._snapshot is None:
-            with suppress(UpstreamUnavailable):  # `refresh` has recorded it
+            try:
                 refreshing.refresh(now=timezone.now(), timeout=FIRST_FETCH_TIMEOUT_SECONDS / 2)
+            except UpstreamUnavailable:  # `refresh` has recorded it
+                snapshots.take_bundled(now=timezone.now())
             self.follow()
         self._has_tried = True
         self._retry_at = self.clock() + RETRY_SECONDS
@@ -135,11 +138,10 @@ def keep_current(*, now: datetime) -> None:
         current.follow()
 
 
-class RegistryFollower(threading.Thread):
+class RegistryFollower(ProcessThread):
     """Keeps the snapshot of this process current for as long as the process lives."""
 
-    def __init__(self) -> None:
-        super().__init__(name="registry-follower", daemon=True)
+    name = "registry-follower"
 
     def run(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from django.db import transaction
 
 from core import media
-from registry_proxy import changelog, registry_document, upstream_format
+from registry_proxy import bundled, changelog, registry_document, upstream_format
 from registry_proxy.client import UpstreamFile, UpstreamRegistry
 from registry_proxy.model_names import ModelIndex
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
@@ -108,6 +108,19 @@ def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot 
         refresh.source = source
         refresh.save()
     return taken
+
+
+def take_bundled(*, now: datetime) -> None:
+    """Store the bundled registry as the first snapshot, if there is none yet.
+
+    It is no answer of upstream, which stays due to be asked. Opens a transaction.
+    """
+    with transaction.atomic():
+        Refresh.objects.lock()
+        if Snapshot.objects.newest() is None:
+            registry = bundled.registry()
+            snapshot = _create(registry, before=None, now=now)
+            snapshot.files.set([store(file, now=now) for file in registry.files.values()])
 
 
 def store(file: UpstreamFile, *, now: datetime) -> RegistryFile:

@@ -14,6 +14,7 @@ from django.db import transaction
 from rest_framework.exceptions import ParseError
 
 from core import memory, schemas
+from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
 from usage import csv_format, ingestion, reversals
@@ -96,6 +97,7 @@ def log_batch(
         try:
             rows = _rows(caller, batch, owned_conversations, idempotency_key)
             with transaction.atomic():
+                lift_limit()
                 outcomes = [
                     _settle(caller, batch, row, outcome)
                     for row, outcome in zip(rows, ingestion.store(caller, rows), strict=True)

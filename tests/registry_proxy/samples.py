@@ -7,7 +7,7 @@ from pathlib import Path
 import registry_proxy
 
 _DATA = Path(__file__).parent / "data"
-_BUNDLED = Path(registry_proxy.__file__).parent / "bundled"
+_BUNDLED = Path(registry_proxy.__file__).parent / "bundled_registry"
 PROVIDERS = ("anthropic", "google", "openai")
 MINI = "openai:gpt-4o-mini"
 

@@ -235,3 +235,13 @@ def test_command_without_need_of_a_database_starts_none(tmp_path, arguments):
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_command_without_tables_says_how_to_get_them(data_dir):
+    done = subprocess.run(
+        [sys.executable, ROOT / "manage.py", "listkeys"],
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+    )
+    assert "run `llmring-db migrate`" in refusal(done)
