@@ -7,6 +7,7 @@ Source: docs/http-contract.md, section "Errors".
 """
 
 import logging
+from dataclasses import dataclass
 
 import orjson
 import psycopg
@@ -92,19 +93,35 @@ def _repeatable(input: object) -> object:
         return None
 
 
-def exception_handler(error: Exception, context: dict) -> Response | None:
-    """Return the reply for what a view raised; None for a bug: a 500 with a traceback."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an error says to the caller."""
+
+    status: int
+    detail: object
+    headers: dict[str, str]
+
+
+def failure(error: Exception) -> Failure | None:
+    """Return the reply to an error; None for a bug, which stays a 500 with a traceback."""
     error = _translate(error)
     if error is None:
         return None
     if isinstance(error, DomainError):
-        return Response({"detail": error.detail}, status=error.status_code, headers=error.headers)
+        return Failure(error.status_code, error.detail, error.headers)
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header
     if getattr(error, "wait", None):
         headers["Retry-After"] = str(int(error.wait))
-    return Response({"detail": error.detail}, status=error.status_code, headers=headers)
+    return Failure(error.status_code, error.detail, headers)
+
+
+def exception_handler(error: Exception, context: dict) -> Response | None:
+    """Return DRF's reply to what a view raised; None for a bug."""
+    if (reply := failure(error)) is None:
+        return None
+    return Response({"detail": reply.detail}, status=reply.status, headers=reply.headers)
 
 
 def _translate(error: Exception) -> DomainError | exceptions.APIException | None:

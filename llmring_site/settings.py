@@ -35,6 +35,8 @@ HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # --- The address people use -----------------------------------------------
 
 ALLOWED_HOSTS = env.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
+if "*" not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
 # https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
 PUBLIC_URL = env.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
@@ -87,16 +89,21 @@ INSTALLED_APPS = [
     "axes",
     *OWN_APPS,
 ]
-MIDDLEWARE = [
-    "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
+# What writes the headers of every reply, also of those that Django does not make.
+HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+MIDDLEWARE = [
+    "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
+    *HEADER_MIDDLEWARE,
+    "core.middleware.RequestChecksMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "llmring_site.urls"

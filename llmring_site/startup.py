@@ -32,12 +32,16 @@ class StartupError(RuntimeError):
     """The server cannot start; the text says why."""
 
 
+# What the operator can fix: shown as one line, without a traceback.
+OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, StartupError)
+
+
 @contextmanager
 def exit_on_config_error() -> Iterator[None]:
     """End the program with one line, not a traceback, for what its operator can fix."""
     try:
         yield
-    except (ImproperlyConfigured, EmbeddedDatabaseError, StartupError) as error:
+    except OPERATOR_ERRORS as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except ProgrammingError as error:
         if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
@@ -54,6 +58,15 @@ def use_database() -> None:
     """Make django.conf.settings ours, and run the embedded PostgreSQL if it is in use."""
     use_settings()
     embedded.ensure_running()
+
+
+def make_ready() -> None:
+    """Set Django up, check the settings and prepare the database. Raises StartupError."""
+    import django
+
+    django.setup()
+    check_configuration()
+    prepare()
 
 
 def check_configuration() -> None:

@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.errors import DATABASE_AWAY, DomainError
+from core.process_thread import ProcessThread
 from registry_proxy import custom_prices, refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import RETRY_SECONDS, Refresh, Snapshot
@@ -137,11 +138,10 @@ def keep_current(*, now: datetime) -> None:
         current.follow()
 
 
-class RegistryFollower(threading.Thread):
+class RegistryFollower(ProcessThread):
     """Keeps the snapshot of this process current for as long as the process lives."""
 
-    def __init__(self) -> None:
-        super().__init__(name="registry-follower", daemon=True)
+    name = "registry-follower"
 
     def run(self) -> None:
         while True:

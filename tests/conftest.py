@@ -58,17 +58,15 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""
     from accounts.key_cache import listener
-    from conversations import storage
     from core import bridge
-    from usage.ledger import writer
+    from core.database.group_commit import close_writers
 
     with django_db_blocker.unblock():
         listener.start()
         assert listener.listening.wait(10)
         yield
         listener.stop()
-        bridge.run(writer.close())
-        bridge.run(storage.writer.close())
+        bridge.run(close_writers())
 
 
 @pytest.fixture
