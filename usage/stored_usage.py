@@ -26,7 +26,7 @@ def usage_columns(usage: Usage) -> dict[str, Any]:
         "read_as": usage.read_as,
         "cached_input_tokens": 0,
     }
-    extras = {"units": usage.units, "modifiers": usage.modifiers, "model": usage.model}
+    extras = {"units": usage.units, "modifiers": usage.modifiers}
     if extras := {name: value for name, value in extras.items() if value}:
         columns["units_and_modifiers"] = extras
     tokens = usage.tokens
@@ -48,7 +48,6 @@ def usage_of(log: UsageLog) -> Usage:
         units={name: Decimal(str(count)) for name, count in extras.get("units", {}).items()},
         modifiers=extras.get("modifiers", {}),
         status=UsageStatus(log.usage_status),
-        model=extras.get("model"),
     )
 
 

@@ -1,11 +1,7 @@
-"""Corrections and repricing (docs/http-contract/usage.md, section "Corrections")."""
+"""Corrections (docs/http-contract/usage.md, section "Corrections")."""
 
-import io
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
-
-from django.core.management import call_command
 
 from tests.client import ApiClient
 from tests.usage.test_log import CALL
@@ -120,34 +116,3 @@ def test_a_later_report_of_an_event_replaces_the_earlier(api):
     assert (result["status"], totals(api)) == ("replaced", (1, "1", 1200))
     again = api.send("POST", BATCH, {"logs": [{**CALL, **event, "cost": 1}]})
     assert (again["duplicates"], totals(api)) == (1, (1, "1", 1200))
-
-
-def run(*options):
-    out = io.StringIO()
-    call_command("repricelogs", *options, stdout=out, stderr=io.StringIO())
-    return out.getvalue().splitlines()
-
-
-def test_unpriced_logs_are_priced_when_prices_are_known(api, upstream):
-    """1,000 × 0.15 + 200 × 0.6, per million."""
-    for _ in range(2):
-        api.send("POST", "/api/v1/log", CALL)
-    api.send("POST", "/api/v1/log", {**CALL, "cost": 1})
-    assert run("--unpriced")[-1] == "2 logs checked, 0 corrected, 0 USD"
-    from tests.registry_proxy.upstream import restart
-
-    restart()
-    upstream.publish()
-    expected = ["openai:gpt-4o-mini: 2 logs, 0.00054 USD"]
-    tail = "2 logs checked, 2 {}, 0.00054 USD"
-    assert run("--dry-run") == [*expected, tail.format("would be corrected")]
-    assert not UsageLog.objects.exclude(corrects_id=None).exists()
-    assert run("--unpriced") == [*expected, tail.format("corrected")]
-    assert run("--unpriced") == ["0 logs checked, 0 corrected, 0 USD"]
-    assert run() == ["2 logs checked, 0 corrected, 0 USD"]
-    summary = api.read("/api/v1/stats")["summary"]
-    assert (summary["total_requests"], summary["total_cost"]) == (3, "1.00054")
-    assert summary["unpriced_requests"] == 0
-    replacement = UsageLog.objects.filter(entry_type="replacement").first()
-    assert replacement.cost == Decimal("0.00027")
-    assert replacement.correction_reason == "priced again"
