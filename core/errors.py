@@ -75,6 +75,27 @@ class BodyTooLarge(DomainError):
         super().__init__(f"The body is larger than {limit} bytes")
 
 
+class QueryTooSlow(DomainError):
+    """The database gave a statement up after `settings.STATEMENT_TIMEOUT_SECONDS`."""
+
+    status_code = 503
+    code = "query_too_slow"
+
+    def __init__(self) -> None:
+        from django.conf import settings
+
+        super().__init__(
+            f"The query took longer than {settings.STATEMENT_TIMEOUT_SECONDS} seconds; narrow it"
+        )
+
+
+def is_timeout(error: Exception) -> bool:
+    """Return whether a database error is the statement timeout's."""
+    return isinstance(error, psycopg.errors.QueryCanceled) or isinstance(
+        error.__cause__, psycopg.errors.QueryCanceled
+    )
+
+
 def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
     """Return one entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
 
@@ -143,6 +164,8 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
             from django.conf import settings
 
             return BodyTooLarge(settings.MAX_BODY_BYTES)
+        case _ if is_timeout(error):
+            return QueryTooSlow()
         case _ if isinstance(error, DATABASE_AWAY):
             logger.error("database unavailable: %s", type(error).__name__)
             return DatabaseUnavailable()

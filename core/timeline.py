@@ -8,6 +8,7 @@ the scans.
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from unfold.views import ChangeList
 
 from core import ids
@@ -22,15 +23,27 @@ class TimelineChangeList(ChangeList):
     def get_filters(self, request):
         specs, has_filters, lookups, *rest = super().get_filters(request)
         for comparison in ("gte", "lt"):
-            moment = lookups.pop(f"{self.date_hierarchy}__{comparison}", None)
-            if moment is not None:
-                lookups[f"id__{comparison}"] = [ids.lowest(moment[0])]
+            values = lookups.pop(f"{self.date_hierarchy}__{comparison}", None)
+            if values:
+                lookups[f"id__{comparison}"] = [ids.lowest(_time(values[0]))]
         return specs, has_filters, lookups, *rest
 
     def get_results(self, request):
         super().get_results(request)
         # From here on only the date hierarchy asks the queryset anything.
         self.queryset = _Timeline(self.queryset)
+
+
+def _time(value: datetime | str) -> datetime:
+    """Return the time of a lookup: the hierarchy's own, or the text of a query string."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise IncorrectLookupParameters(f"{value} is not a date") from None
+    if not 1970 <= time.year < 9000:
+        raise IncorrectLookupParameters(f"No id carries {value}")
+    return time
 
 
 class _Timeline:

@@ -3,7 +3,7 @@
 from core import memory
 from llmring_site import startup
 
-memory.return_what_is_freed()
+memory.limit_retained_memory()
 startup.use_database()
 
 import django  # noqa: E402

@@ -1,10 +1,12 @@
-"""What runs beside the requests in each process that serves them."""
+"""What each process that serves requests needs besides the application."""
 
 from accounts.key_cache import listener
+from core.database.timeouts import limit_statements
 from registry_proxy.current_registry import follower
 
 
 def start() -> None:
-    """Start this process's threads, unless they run already."""
+    """Limit statements and start this process's threads, unless that has been done already."""
+    limit_statements()
     listener.start()
     follower.start()

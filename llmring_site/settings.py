@@ -57,6 +57,7 @@ SESSION_COOKIE_HTTPONLY = True
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
+MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
@@ -132,6 +133,7 @@ DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
+STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=1, maximum=3600)
 DATABASE_POOL_SIZE = env.integer("LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000)
 DATABASE_POOL_OVERFLOW = env.integer(
     "LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000

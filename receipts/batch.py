@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
+from core.database.timeouts import lift_limit
 from core.errors import DomainError
 from core.ids import uuid7
 from core.scoping import Caller
@@ -68,8 +69,9 @@ _SUMMED = """
 , grouped AS (
     SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
         AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
-        count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(cached_input_tokens) AS cached, coalesce(sum(cost), 0) AS cost
+        count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+        coalesce(sum(output_tokens), 0) AS output_tokens, sum(cached_input_tokens) AS cached,
+        coalesce(sum(cost), 0) AS cost
     FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY kind ORDER BY calls DESC, name, provider)
@@ -84,8 +86,8 @@ _SUMMED = """
 ), first_log AS (
     SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1
 ), total AS (
-    SELECT count(*) AS calls, sum(input_tokens) AS input_tokens,
-        sum(output_tokens) AS output_tokens, coalesce(sum(cost), 0) AS cost,
+    SELECT count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+        coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cost), 0) AS cost,
         count(*) FILTER (WHERE cost IS NULL) AS unpriced,
         count(DISTINCT conversation_id) AS conversations,
         min(created_at) AS first_at, max(created_at) AS last_at,
@@ -130,6 +132,7 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     calculations.load_prices()  # not inside the transaction: the first time it is a request
     id = uuid7()
     with transaction.atomic():
+        lift_limit()
         _lock_project(caller)
         now = datetime.now(UTC)
         sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))

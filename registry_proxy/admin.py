@@ -1,9 +1,8 @@
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from unfold.admin import ModelAdmin
 
-from core.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice, Refresh, Snapshot
 
