@@ -282,7 +282,8 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
         headers.insert(0, ("Content-Type", reply.content_type))
     else:
         headers.insert(0, ("Content-Length", str(len(reply.body))))
-        if not any(name == "Content-Type" for name, _ in reply.headers):
+        has_type = any(name.lower() == "content-type" for name, _ in reply.headers)
+        if not has_type and reply.status != 304:
             headers.insert(0, ("Content-Type", "application/json"))
     await send(
         {

@@ -18,6 +18,7 @@ from core.edge import Request, Route
 from llmring_site import views
 from receipts import call_receipts, endpoints
 from receipts.schemas import ReceiptDraft, SignedReceipt
+from registry_proxy.views import serve_on_edge
 from usage import ingestion, listing, statistics
 from usage.ingestion import checked_idempotency_key
 from usage.schemas import LogEntry, LogsQuery, StatsQuery
@@ -57,12 +58,20 @@ handler404 = errors.not_found
 handler500 = errors.server_error
 
 
+def _request(request: Request) -> dict[str, Request]:
+    return {"request": request}
+
+
 def _idempotency_key(request: Request) -> dict[str, str | None]:
     return {"idempotency_key": checked_idempotency_key(request.headers.get("Idempotency-Key"))}
 
 
 # Served by the edge (core/edge.py), in front of the views of the same paths.
 EDGE_ROUTES = [
+    *(
+        Route("GET", path, serve_on_edge, inputs=_request, is_public=True)
+        for path in ("/registry", "/registry.json")
+    ),
     Route(
         "POST",
         "/api/v1/log",
