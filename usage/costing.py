@@ -51,10 +51,10 @@ def cost_of(
         return Cost(None, CostSource.UNPRICED.value, unpriced_reason="unknown usage")
     priced = pricing.price(
         provider,
-        usage.model or model,
+        usage.priced_model(model),
         usage.tokens,
         units=usage.units,
-        modifiers=usage.modifiers,
+        modifiers=usage.price_terms(),
         at=at,
         project_id=project_id,
         snapshot_id=snapshot_id,

@@ -64,7 +64,7 @@ def reverse(
         "received_at": datetime.now(UTC),
         "event_id": None,
     }
-    columns = _columns_of(original)
+    columns = columns_of(original)
     columns |= negated(columns) | link | {"id": ids.uuid7(original.created_at), "fingerprint": None}
     columns["entry_type"] = EntryType.REVERSAL
     rows = [LogRow(columns)]
@@ -107,7 +107,7 @@ def author_of(caller: Caller) -> str:
     return f"user {caller.user_id}" if caller.user_id else f"key {caller.api_key_id}"
 
 
-def _columns_of(log: UsageLog) -> dict[str, Any]:
+def columns_of(log: UsageLog) -> dict[str, Any]:
     values = {
         field.attname: getattr(log, field.attname) for field in UsageLog._meta.concrete_fields
     }

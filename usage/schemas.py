@@ -34,7 +34,7 @@ from core.schemas import (
     text,
 )
 from usage.models import SIGNED_COLUMNS, CostSource, EntryType, UsageStatus
-from usage.reports.members import ReportError
+from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
 from usage.reports.reported_usage import Usage
 from usage.windows import Window, WindowEnd, WindowStart
@@ -70,7 +70,7 @@ def _count(description: str) -> Any:
 
 
 Units = Annotated[dict[text(64), Amount], Field(max_length=MAX_UNITS)]
-Modifiers = Annotated[dict[text(64), text(64)], Field(max_length=MAX_UNITS)]
+Modifiers = Annotated[dict[text(64), text(MAX_TEXT)], Field(max_length=MAX_UNITS)]
 Metadata = Annotated[FreeObject, AfterValidator(_is_bounded)]
 
 
