@@ -1,94 +1,80 @@
-"""Conversations on the fast lane (core/edge.py): the calls that models wait for.
+"""The conversation routes that models wait for, on the edge (core/edge.py)."""
 
-Each answers the plain well-formed request of a known key. Everything else, and
-whatever is not found, is for the views; until then nothing has been changed.
-"""
+from collections.abc import Callable
 
-import re
-from uuid import UUID
-
-from django.conf import settings
 from django.http import Http404
+from rest_framework.exceptions import ParseError
 
 from accounts.authentication import cached_caller
 from conversations import calls, privacy, services
-from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
-from core import media
-from core.database.raw_connection import pooled_cursor
+from conversations.schemas import LoggedCall, MessageBatch, NewConversation, NewMessage, OpenQuery
+from core import bridge, media, schemas
 from core.edge import Answer, body_of, borrowed_connection
-
-_LIMIT = re.compile(r"message_limit=([1-9][0-9]{0,3})")
-DEFAULT_MESSAGE_LIMIT, MAX_MESSAGE_LIMIT = 100, 1000
+from core.paths import uuid_in_path
+from core.scoping import Caller
 
 
 def create(environ: dict) -> Answer | None:
-    caller, entry = _read(environ, ConversationEntry)
-    if entry is None or entry.template_id is not None or not settings.CONVERSATION_TRACKING:
-        return None
-    return Answer(media.dumps(services.create_conversation(caller, entry)))
+    return _answer(
+        environ,
+        NewConversation,
+        lambda caller, body: bridge.run(services.create_conversation(caller, body)),
+    )
+
+
+def log(environ: dict, *, receipt_issuer) -> Answer | None:
+    return _answer(
+        environ,
+        LoggedCall,
+        lambda caller, body: bridge.run(calls.log_call(caller, body, receipt_issuer())),
+    )
+
+
+def append(environ: dict, conversation_id: str) -> Answer | None:
+    def call(caller: Caller, body: NewMessage):
+        id = uuid_in_path(conversation_id, "conversation_id")
+        if privacy.effective(body.logging_level) == privacy.NONE:
+            return None
+        [message] = services.append_messages(caller, id, [body], body.logging_level, path=("body",))
+        return message
+
+    return _answer(environ, NewMessage, call)
+
+
+def append_batch(environ: dict, conversation_id: str) -> Answer | None:
+    def call(caller: Caller, body: MessageBatch):
+        id = uuid_in_path(conversation_id, "conversation_id")
+        services.check_message_logging()
+        return services.append_messages(caller, id, body.messages, body.logging_level)
+
+    return _answer(environ, MessageBatch, call)
 
 
 def opened(environ: dict, conversation_id: str) -> Answer | None:
-    caller, limit = cached_caller(environ), _limit(environ)
-    if caller is None or limit is None:
+    caller = cached_caller(environ)
+    if caller is None:
         return None
+    query = schemas.parse_query(OpenQuery, environ.get("QUERY_STRING", ""))
+    limit = query.message_limit if query.include_messages else 0
     try:
-        with pooled_cursor() as cursor:
-            id = UUID(conversation_id)
-            reply = services.open_conversation(cursor, caller, id, message_limit=limit)
-    except (Http404, ValueError):
+        id = uuid_in_path(conversation_id, "conversation_id")
+        reply = services.open_conversation(caller, id, message_limit=limit)
+    except Http404:
         return None
     return Answer(media.dumps(reply))
 
 
-def append(environ: dict, conversation_id: str) -> Answer | None:
-    caller, entry = _read(environ, MessageEntry)
-    if entry is None or privacy.effective(privacy.FULL) == privacy.NONE:
-        return None
-    stored = _append(caller, conversation_id, [entry], privacy.FULL)
-    return None if stored is None else Answer(media.dumps(stored[0]))
-
-
-def append_batch(environ: dict, conversation_id: str) -> Answer | None:
-    caller, entry = _read(environ, BatchEntry)
-    if entry is None or privacy.effective(entry.logging_level) == privacy.NONE:
-        return None
-    stored = _append(caller, conversation_id, entry.messages, entry.logging_level)
-    return None if stored is None else Answer(media.dumps(stored))
-
-
-def log(environ: dict, *, receipt_issuer) -> Answer | None:
-    caller, entry = _read(environ, CallEntry)
-    if entry is None or entry.metadata.conversation_id is not None:
-        return None
-    if not settings.CONVERSATION_TRACKING:
-        return None
-    with borrowed_connection():  # for a receipt
-        return Answer(media.dumps(calls.log_call(caller, entry, receipt_issuer())))
-
-
-def _read(environ: dict, kind: type) -> tuple:
-    """The caller's caller and the entry in the body; the entry is None if it is for the view."""
+def _answer(environ: dict, model: type, call: Callable) -> Answer | None:
     caller = cached_caller(environ)
-    if caller is None or not environ.get("CONTENT_TYPE", "").startswith("application/json"):
-        return None, None
-    body = body_of(environ)
-    return caller, decode(kind, body) if body else None
-
-
-def _append(caller, conversation_id: str, entries: list, level: str) -> list[dict] | None:
-    try:
-        with pooled_cursor() as cursor:
-            return services.append_messages(cursor, caller, UUID(conversation_id), entries, level)
-    except (Http404, ValueError):
+    if caller is None or "HTTP_IDEMPOTENCY_KEY" in environ:
         return None
-
-
-def _limit(environ: dict) -> int | None:
-    """How many messages to show; None if the view has to read the query."""
-    query = environ.get("QUERY_STRING", "")
-    if not query:
-        return DEFAULT_MESSAGE_LIMIT
-    found = _LIMIT.fullmatch(query)
-    limit = int(found[1]) if found else None
-    return limit if limit is not None and limit <= MAX_MESSAGE_LIMIT else None
+    body = body_of(environ)
+    if body is None:
+        return None
+    try:
+        value = schemas.parse(model, body, content_type=environ.get("CONTENT_TYPE", ""))
+        with borrowed_connection():
+            reply = call(caller, value)
+    except (Http404, ParseError):
+        return None
+    return None if reply is None else Answer(media.dumps(reply))

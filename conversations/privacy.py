@@ -54,6 +54,11 @@ def digest(value: object) -> dict:
     return {"sha256": sha256(octets).hexdigest(), "size": len(octets)}
 
 
+def digest_of_member(value: object) -> object:
+    """Return what is stored at level `metadata` of a member that may hold content."""
+    return digest(value) if isinstance(value, str | list | dict) else value
+
+
 def digests(values: list | None) -> list[dict] | None:
     return None if values is None else [digest(value) for value in values]
 
@@ -69,9 +74,7 @@ def _without(value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {
-        name: digest(inner)
-        if name in _CONTENT_MEMBERS and isinstance(inner, str | list | dict)
-        else _without(inner)
+        name: digest_of_member(inner) if name in _CONTENT_MEMBERS else _without(inner)
         for name, inner in value.items()
     }
 
