@@ -42,7 +42,7 @@ PERMISSIONS = {
 
 
 class Unauthenticated(DomainError):
-    """The request carries nothing that says who makes it."""
+    """The request carries no credentials."""
 
     status_code = 401
     code = "not_authenticated"
@@ -137,7 +137,7 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
 
 
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
-    """Return the caller if it is known without a query; None says nothing about the key."""
+    """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
     return key_cache.get(keys.digest(key)) if key else None
 

@@ -26,7 +26,7 @@ def generate() -> str:
 def digest(key: str) -> bytes:
     """SHA-256 of the key, all that is ever stored of it.
 
-    A plain digest is enough: keys of ours have 128 random bits.
+    A plain digest is enough: issued keys have 128 random bits.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 

@@ -20,7 +20,7 @@ from conversations.storage import Row
 from core import bridge, ids
 from core.scoping import Caller
 from registry_proxy import pricing
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 from templates_app.messages import ChatMessage
 from usage import costing
 from usage.costing import Cost
@@ -174,15 +174,14 @@ def _stated_cost(numbers: CallNumbers) -> Decimal | None:
 
 def _cost(call: LoggedCall, stated: Decimal | None) -> Cost:
     numbers = call.metadata
-    return costing.cost_of(numbers.provider, _model(call), _tokens(numbers), stated=stated)
-
-
-def _tokens(numbers: CallNumbers) -> Tokens:
-    return Tokens(numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0)
+    tokens = Tokens.from_totals(
+        numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
+    )
+    return costing.cost_of(numbers.provider, _model(call), tokens, stated=stated)
 
 
 def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) -> FinishedCall:
-    numbers, tokens = call.metadata, _tokens(call.metadata)
+    numbers = call.metadata
     return FinishedCall(
         conversation_id=conversation_id,
         message_id=answer["id"],
@@ -192,9 +191,9 @@ def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) 
         alias=numbers.alias,
         profile=numbers.profile,
         lock_digest=numbers.lock_digest,
-        input_tokens=tokens.input,
-        output_tokens=tokens.output,
-        cached_tokens=tokens.cache_read,
+        input_tokens=numbers.input_tokens or 0,
+        output_tokens=numbers.output_tokens or 0,
+        cached_tokens=numbers.cached_tokens or 0,
         cost=cost.amount,
         input_cost=numbers.input_cost,
         output_cost=numbers.output_cost,

@@ -1,4 +1,4 @@
-"""The conversation routes that models wait for, on the edge (core/edge.py)."""
+"""The conversation routes that models wait for, on the edge (core/fast_lane.py)."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from accounts.authentication import cached_caller
 from conversations import calls, privacy, services
 from conversations.schemas import LoggedCall, MessageBatch, NewConversation, NewMessage, OpenQuery
 from core import bridge, media, schemas
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 from core.paths import uuid_in_path
 from core.scoping import Caller
 

@@ -35,6 +35,8 @@ HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # --- The address people use -----------------------------------------------
 
 ALLOWED_HOSTS = env.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
+if "*" not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
 # https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
 PUBLIC_URL = env.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
@@ -59,6 +61,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
 
+OWN_APPS = [
+    "accounts",
+    "registry_proxy",
+    "usage",
+    "templates_app",
+    "conversations",
+    "aliases",
+    "receipts",
+    "mcp",
+]
 INSTALLED_APPS = [
     "llmring_site",  # first: its templates override those of other apps
     "core",
@@ -75,25 +87,23 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "accounts",
-    "registry_proxy",
-    "usage",
-    "templates_app",
-    "conversations",
-    "aliases",
-    "receipts",
-    "mcp",
+    *OWN_APPS,
+]
+# What writes the headers of every reply, also of those that Django does not make.
+HEADER_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
-    "django.middleware.security.SecurityMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    *HEADER_MIDDLEWARE,
+    "core.middleware.RequestChecksMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "llmring_site.urls"
@@ -122,6 +132,7 @@ DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
+STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=1, maximum=3600)
 DATABASE_POOL_SIZE = env.integer("LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000)
 DATABASE_POOL_OVERFLOW = env.integer(
     "LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000

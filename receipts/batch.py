@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
+from core.database.timeouts import lift_limit
 from core.errors import DomainError
 from core.ids import uuid7
 from core.scoping import Caller
@@ -130,6 +131,7 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     calculations.load_prices()  # not inside the transaction: the first time it is a request
     id = uuid7()
     with transaction.atomic():
+        lift_limit()
         _lock_project(caller)
         now = datetime.now(UTC)
         sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))

@@ -130,6 +130,7 @@ class VerifyView(PublicView):
 
 class GenerateView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
+    unique_members = True
     replies = {"post": replies.GeneratedReceipt}
     tags = _TAGS
 
@@ -146,6 +147,7 @@ class GenerateView(SchemaView):
 
 class PreviewView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
+    unique_members = True
     replies = {"post": replies.ReceiptPreview}
     tags = _TAGS
 

@@ -3,7 +3,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from core import media
-from core.edge import Answer
+from core.fast_lane import Answer
 from core.views import PublicView
 from registry_proxy import mirror
 from registry_proxy.current_registry import current

@@ -15,6 +15,7 @@ from django.db import transaction
 from rest_framework.exceptions import ParseError
 
 from core import memory, schemas
+from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
 from usage import csv_format, ingestion, ledger
@@ -133,6 +134,7 @@ def _rows(
 def _store(rows: list[LogRow], request: str) -> tuple[set[UUID], dict[str, LogRow]]:
     """Return the ids of new rows with event ids, and by event id the rows stored before."""
     with transaction.atomic():
+        lift_limit()
         _, new = ledger.insert(rows)
         repeated = [row for row in rows if row.event_id and row.id not in new]
         stored = ingestion.rows_by_event(repeated)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from registry_proxy import pricing
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 from usage.models import CostSource
 from usage.schemas import METADATA_CLASSES, LogEntry
 
@@ -40,7 +40,7 @@ def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None
     if stated is not None:
         return Cost(stated, CostSource.CALLER.value)
     priced = pricing.price(provider, model, tokens)
-    if priced is None:
+    if priced.cost is None:
         return Cost(None, CostSource.UNPRICED.value)
     return Cost(priced.cost, CostSource.REGISTRY.value, priced.snapshot_id)
 
@@ -51,4 +51,6 @@ def tokens_of(entry: LogEntry) -> Tokens:
     for name in METADATA_CLASSES.keys() & entry.metadata.keys():
         token_class = METADATA_CLASSES[name]
         finer[token_class] = finer.get(token_class, 0) + (entry.metadata[name] or 0)
-    return Tokens(entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer)
+    return Tokens.from_totals(
+        entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer
+    )

@@ -1,10 +1,10 @@
-"""The hottest usage routes on the edge (core/edge.py)."""
+"""The hottest usage routes on the edge (core/fast_lane.py)."""
 
 from rest_framework.exceptions import ParseError
 
 from accounts.authentication import cached_caller
 from core import bridge, media, schemas
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 from core.idempotency import checked_idempotency_key
 from usage import ingestion, listing, statistics
 from usage.ingestion import OwnedConversations

@@ -29,7 +29,7 @@ from usage.windows import Window, WindowEnd, WindowStart
 
 # Members of `metadata` that count tokens of finer classes, and the class each counts.
 METADATA_CLASSES = {
-    "cache_write_tokens": "cache_write_5m",
+    "cache_write_tokens": "cache_write",
     "cache_write_5m_tokens": "cache_write_5m",
     "cache_write_1h_tokens": "cache_write_1h",
     "thinking_tokens": "thinking",

@@ -1,7 +1,7 @@
-"""A limit to all the waiting that a thread does for others' servers.
+"""A deadline for everything that a thread waits for in a block.
 
-The timeouts of sockets bound each wait, not their sum: a server that sends a
-byte now and then keeps its caller for ever. Here every read looks at the clock.
+Timeouts of sockets bound each wait, not their sum: a server that sends a byte now
+and then holds its caller for ever. Here every read checks the deadline.
 """
 
 import io
@@ -19,9 +19,9 @@ _deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """All that this thread waits for in the block ends within so many seconds.
+    """Bound the block's network waits by so many seconds in all.
 
-    What is late raises requests.Timeout. Of nested limits the tightest holds.
+    A read beyond it raises requests.Timeout. The earliest of nested deadlines holds.
     """
     token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
     try:
@@ -31,7 +31,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def remaining(at_most: float = float("inf")) -> float:
-    """Seconds until the tightest limit, `at_most` that many. Raises requests.Timeout after it."""
+    """Return the seconds left, `at_most` so many. Raises requests.Timeout after the deadline."""
     left = min(at_most, _deadline.get() - time.monotonic())
     if left <= 0:
         raise requests.Timeout("the time is up")
@@ -39,7 +39,7 @@ def remaining(at_most: float = float("inf")) -> float:
 
 
 class LimitedResponse(HTTPResponse):
-    """An HTTP response of which headers and body are read within the limit."""
+    """An HTTP response whose headers and body are read before the deadline."""
 
     def __init__(self, sock, *args, **kwargs) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -49,13 +49,13 @@ class LimitedResponse(HTTPResponse):
 class _LimitedReads(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
-        self._patience = sock.gettimeout() or float("inf")  # granted to a single wait
+        self._timeout = sock.gettimeout() or float("inf")  # of a single read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int | None:
-        left = min(self._patience, _deadline.get() - time.monotonic())
+        left = min(self._timeout, _deadline.get() - time.monotonic())
         if left <= 0:
             raise TimeoutError("the time is up")
         self._sock.settimeout(None if left == float("inf") else left)

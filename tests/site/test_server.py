@@ -33,7 +33,7 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
             headers=dict(words[n + 1].split(": ") for n, word in enumerate(words) if word == "-H"),
             timeout=10,
         )
-        assert reply.json()["cost_source"] == "unpriced"  # no registry in this test
+        assert reply.json()["cost_source"] == "registry"  # the bundled copy: no internet here
         with requests.Session() as browser:
             page = browser.get(f"{server.url}/admin/login/", timeout=10)
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
@@ -49,7 +49,7 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
 
 def test_workers_told_to_stop_while_they_start_do(data_dir):
     server = Server(data_dir, LLMRING_WORKERS="3")
-    server.until("Spawning worker-3")
+    server.until("worker 3 of 3 started")
     assert server.stop(seconds=25) == 0  # those that never hear of it are killed after 30
 
 
@@ -149,7 +149,7 @@ def test_unreachable_database_is_told_without_its_password(data_dir):
         LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/db",
     )
     assert server.process.wait(60) == 1
-    assert "error: the database cannot be reached" in server.output
+    assert "error: the database of LLMRING_DATABASE_URL cannot be reached" in server.output
     assert "secret-pw" not in server.output
 
 
