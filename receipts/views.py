@@ -57,7 +57,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         return Response(
             {
                 "receipts": [_verbatim(receipt) for receipt in page],
-                "total": receipts.count(),
+                "total": selection.bounded_count(receipts, query.offset + query.limit),
                 **query.model_dump(),
             }
         )

@@ -1,4 +1,4 @@
-"""The hottest usage routes on the edge (core/fast_lane.py)."""
+"""The hottest usage routes on the edge (core/edge.py)."""
 
 from rest_framework.exceptions import ParseError
 
