@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from registry_proxy.tokens import Tokens
 from templates_app.messages import ChatMessage
 from usage import costing
 from usage.costing import Cost
+from usage.reports.reported_usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     stated = _stated_cost(call.metadata)
     # A price that is not in memory may take a query, or a wait for the registry.
     is_immediate = stated is not None or pricing.is_loaded()
-    cost = _cost(call, stated) if is_immediate else await bridge.in_thread(_cost, call, stated)
+    price = partial(_cost, caller, call, stated)
+    cost = price() if is_immediate else await bridge.in_thread(price)
     messages = storage.message_rows([*call.messages, _answer(call, cost)], level, at)
     messages[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
     if issue_receipt or call.metadata.conversation_id is not None:
@@ -172,12 +175,13 @@ def _stated_cost(numbers: CallNumbers) -> Decimal | None:
     return sum(parts, Decimal(0)) if parts and not numbers.cost else numbers.cost
 
 
-def _cost(call: LoggedCall, stated: Decimal | None) -> Cost:
+def _cost(caller: Caller, call: LoggedCall, stated: Decimal | None) -> Cost:
     numbers = call.metadata
     tokens = Tokens.from_totals(
         numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
     )
-    return costing.cost_of(numbers.provider, _model(call), tokens, stated=stated)
+    usage = Usage(tokens, read_as="totals", cost=stated)
+    return costing.cost_of(numbers.provider, _model(call), usage, project_id=caller.project_id)
 
 
 def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) -> FinishedCall:

@@ -113,7 +113,7 @@ def test_missing_cost_comes_from_the_registry(api, monkeypatch):
 
     asked = []
 
-    def price(provider, model, tokens):
+    def price(provider, model, tokens, **terms):
         asked.append((provider, model, tokens.input, tokens.output, tokens.cache_read))
         return pricing.Pricing(Decimal("0.00024"), 1)
 
