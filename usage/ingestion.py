@@ -179,7 +179,10 @@ def build_row(
     }
     if entry.is_exported:
         values |= _exported_columns(entry, caller, values)
-    return LogRow(values | columns, replaces=entry.replace)
+    values |= columns
+    # PostgreSQL reads the shorter row faster than we leave out what is empty.
+    filled = {name: value for name, value in values.items() if value is not None}
+    return LogRow(filled, replaces=entry.replace)
 
 
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
