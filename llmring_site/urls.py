@@ -1,5 +1,7 @@
 """The whole URL map. Every API path is served with and without a trailing slash."""
 
+from functools import partial
+
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -12,9 +14,14 @@ from drf_spectacular.views import (
 from conversations.models import Conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
-from core.edge import Route
+from core.edge import Request, Route
 from llmring_site import views
-from receipts import call_receipts
+from receipts import call_receipts, endpoints
+from receipts.schemas import ReceiptDraft, SignedReceipt
+from registry_proxy.views import serve_on_edge
+from usage import ingestion, listing, statistics
+from usage.ingestion import checked_idempotency_key
+from usage.schemas import LogEntry, LogsQuery, StatsQuery
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
@@ -50,5 +57,43 @@ handler403 = errors.permission_denied
 handler404 = errors.not_found
 handler500 = errors.server_error
 
+
+def _request(request: Request) -> dict[str, Request]:
+    return {"request": request}
+
+
+def _idempotency_key(request: Request) -> dict[str, str | None]:
+    return {"idempotency_key": checked_idempotency_key(request.headers.get("Idempotency-Key"))}
+
+
 # Served by the edge (core/edge.py), in front of the views of the same paths.
-EDGE_ROUTES: list[Route] = []
+EDGE_ROUTES = [
+    *(
+        Route("GET", path, serve_on_edge, inputs=_request, is_public=True)
+        for path in ("/registry", "/registry.json")
+    ),
+    Route(
+        "POST",
+        "/api/v1/log",
+        partial(ingestion.log, owned_conversations=Conversation.objects.owned_ids),
+        body=LogEntry,
+        inputs=_idempotency_key,
+    ),
+    Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
+    Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),
+    Route(
+        "POST",
+        "/api/v1/receipts/issue",
+        endpoints.issue,
+        body=ReceiptDraft,
+        unique_members=True,
+    ),
+    Route(
+        "POST",
+        "/api/v1/receipts/verify",
+        endpoints.verify,
+        body=SignedReceipt,
+        unique_members=True,
+        is_public=True,
+    ),
+]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from core import bridge, ids
-from core.errors import DomainError, InvalidInput, issue
+from core.errors import DomainError
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
 from usage import costing, ledger, reversals
@@ -27,7 +27,6 @@ from usage.schemas import LogEntry
 # llmring_site/urls.py: the app that stores conversations builds upon this one.
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
-MAX_KEY_CHARACTERS = 255
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
 
 
@@ -84,18 +83,6 @@ def _prepare(
     event_id = entry.event_id or idempotency_key
     fingerprint = event_fingerprint(entry) if event_id else None
     return build_row(entry, caller, context, event_id=event_id, fingerprint=fingerprint)
-
-
-def checked_idempotency_key(header: str | None) -> str | None:
-    """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
-    key = (header or "").strip()
-    if len(key) > MAX_KEY_CHARACTERS or "\x00" in key:
-        message = f"Idempotency-Key should have at most {MAX_KEY_CHARACTERS} characters"
-        location = ["header", "Idempotency-Key"]
-        raise InvalidInput(
-            [issue("string_too_long", location, message, None, max_length=MAX_KEY_CHARACTERS)]
-        )
-    return key or None
 
 
 def reply(row: LogRow | UsageLog) -> dict:
