@@ -15,12 +15,12 @@ from conversations.models import Conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
 from core.edge import Request, Route
+from core.idempotency import checked_idempotency_key
 from llmring_site import views
 from receipts import call_receipts, endpoints
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
 from usage import ingestion, listing, statistics
-from usage.ingestion import checked_idempotency_key
 from usage.schemas import LogEntry, LogsQuery, StatsQuery
 from usage.urls import urlpatterns as usage_urls
 
