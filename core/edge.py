@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 # Parsers hold the interpreter's lock, but a thread lets other requests in between.
 MAX_PARSED_ON_LOOP = 256 * 1024  # bytes
 
+_UUID = "([0-9a-fA-F-]{36})"
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict]]
 Send = Callable[[dict], Awaitable[None]]
@@ -53,6 +55,9 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._values
 
     def __iter__(self):
         return iter(self._values)
@@ -155,13 +160,16 @@ class Route:
     """
 
     method: str
-    path: str  # "/things/{thing_id}"; it is served with and without a trailing slash
+    # "/things/{thing_id}", served with and without a trailing slash; what is no UUID in its
+    # place is left to the view.
+    path: str
     endpoint: Callable[..., Any]
     body: type | None = None
     query: type | None = None
     unique_members: bool = False  # refuse bodies in which a member occurs twice
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
+    unless: str | None = None  # requests with this header are left to the view
 
     @property
     def is_fixed(self) -> bool:
@@ -169,7 +177,7 @@ class Route:
 
     @property
     def pattern(self) -> re.Pattern:
-        return re.compile(re.sub(r"\{(\w+)\}", "([^/]+)", self.path.rstrip("/")) + "/?")
+        return re.compile(re.sub(r"\{(\w+)\}", _UUID, self.path.rstrip("/")) + "/?")
 
 
 class Edge:
@@ -229,6 +237,8 @@ class Edge:
 
     def serves(self, route: Route, headers: Headers) -> bool:
         """Return whether a request for the route stays here."""
+        if route.unless is not None and route.unless in headers:
+            return False
         return route.is_public or self._can_admit(headers)
 
     async def _reply(

@@ -11,13 +11,19 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from conversations.calls import log_call
+from conversations.endpoints import append_batch, append_message, open_conversation
 from conversations.models import Conversation
+from conversations.schemas import LoggedCall, MessageBatch, NewConversation, NewMessage, OpenQuery
+from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
 from core.edge import Request, Route
 from core.idempotency import checked_idempotency_key
+from core.scoping import Caller
 from llmring_site import views
-from receipts import call_receipts, endpoints
+from receipts import call_receipts
+from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
 from usage import ingestion, listing, statistics
@@ -66,12 +72,27 @@ def _idempotency_key(request: Request) -> dict[str, str | None]:
     return {"idempotency_key": checked_idempotency_key(request.headers.get("Idempotency-Key"))}
 
 
+async def _log_call(caller: Caller, call: LoggedCall) -> dict:
+    return await log_call(caller, call, call_receipts.issuer())
+
+
+def _conversation_routes(prefix: str) -> list[Route]:
+    conversations = f"{prefix}/conversations"
+    one = f"{conversations}/{{conversation_id}}"
+    post = partial(Route, "POST", unless="Idempotency-Key")
+    return [
+        post(conversations, create_conversation, body=NewConversation),
+        post(f"{conversations}/log", _log_call, body=LoggedCall),
+        Route("GET", one, open_conversation, query=OpenQuery),
+        post(f"{one}/messages", append_message, body=NewMessage),
+        post(f"{one}/messages/batch", append_batch, body=MessageBatch),
+    ]
+
+
 # Served by the edge (core/edge.py), in front of the views of the same paths.
 EDGE_ROUTES = [
-    *(
-        Route("GET", path, serve_on_edge, inputs=_request, is_public=True)
-        for path in ("/registry", "/registry.json")
-    ),
+    Route("GET", "/registry", serve_on_edge, inputs=_request, is_public=True),
+    Route("GET", "/registry.json", serve_on_edge, inputs=_request, is_public=True),
     Route(
         "POST",
         "/api/v1/log",
@@ -81,19 +102,15 @@ EDGE_ROUTES = [
     ),
     Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
     Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),
-    Route(
-        "POST",
-        "/api/v1/receipts/issue",
-        endpoints.issue,
-        body=ReceiptDraft,
-        unique_members=True,
-    ),
+    Route("POST", "/api/v1/receipts/issue", issue, body=ReceiptDraft, unique_members=True),
     Route(
         "POST",
         "/api/v1/receipts/verify",
-        endpoints.verify,
+        verify,
         body=SignedReceipt,
         unique_members=True,
         is_public=True,
     ),
+    *_conversation_routes(""),
+    *_conversation_routes("/api/v1"),
 ]
