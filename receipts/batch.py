@@ -8,6 +8,7 @@ selects. Source: docs/receipt-format.md, "Batch receipts".
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from core.database.timeouts import lift_limit
 from core.errors import DomainError
@@ -41,9 +42,10 @@ class TooManyLogs(DomainError):
 
 _SELECTED = f"""
 WITH selected ({", ".join(COLUMNS)}) AS MATERIALIZED (
-    ({{conversations}}) UNION ALL ({{calls}}) LIMIT %s
+    ({{conversations}}) UNION ALL ({{calls}})
 )
 """
+_COUNTED = "SELECT count(*) FROM (({conversations}) UNION ALL ({calls}) LIMIT %s) AS chosen"
 _LINKED = """
 , linked AS (
     INSERT INTO receipt_logs
@@ -165,10 +167,9 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
 
     Raises TooManyLogs.
     """
-    conversations, of_conversations = chosen.conversations.query.sql_with_params()
-    calls, of_calls = chosen.calls.query.sql_with_params()
-    statement = _SELECTED.format(conversations=conversations, calls=calls)
-    parameters = [*of_conversations, *of_calls, MAX_LOGS + 1]
+    if _count(chosen) > MAX_LOGS:
+        raise TooManyLogs
+    statement, parameters = _union(_SELECTED, chosen.conversations, chosen.calls)
     if link:
         statement += _LINK + _LINKED
         parameters += link
@@ -176,6 +177,22 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
         cursor.execute(statement + _SUMMED, [*parameters, MAX_NAMES, summaries.MAX_LISTED_LOGS])
         (text,) = cursor.fetchone()
     sums = Sums.parse(text)
-    if sums.total["calls"] > MAX_LOGS:
-        raise TooManyLogs
     return sums if sums.total["calls"] else None
+
+
+def _count(chosen: Selection) -> int:
+    """Return the number of chosen logs, or MAX_LOGS + 1. Reads indexes only."""
+    statement, parameters = _union(
+        _COUNTED, chosen.conversations.values_list("id"), chosen.calls.values_list("id")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*parameters, MAX_LOGS + 1])
+        return cursor.fetchone()[0]
+
+
+def _union(statement: str, conversations: QuerySet, calls: QuerySet) -> tuple[str, list]:
+    """Return the statement with both queries put in, and their parameters."""
+    conversations_sql, of_conversations = conversations.query.sql_with_params()
+    calls_sql, of_calls = calls.query.sql_with_params()
+    sql = statement.format(conversations=conversations_sql, calls=calls_sql)
+    return sql, [*of_conversations, *of_calls]
