@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from conversations import calls, payloads, retention, search, services, storage, transfer
+from conversations import calls, endpoints, payloads, retention, search, services, storage, transfer
 from conversations.calls import IssueReceipt
 from conversations.models import Conversation as StoredConversation
 from conversations.schemas import (
@@ -109,9 +109,7 @@ class ConversationViewSet(ScopedModelViewSet):
 
     def retrieve(self, request, conversation_id):
         """Open a conversation with its newest messages, oldest first"""
-        query = self.query
-        limit = query.message_limit if query.include_messages else 0
-        return Response(services.open_conversation(request.auth, self._id, message_limit=limit))
+        return Response(endpoints.open_conversation(request.auth, conversation_id, self.query))
 
     def partial_update(self, request, conversation_id):
         """Change a conversation
@@ -148,13 +146,7 @@ class ConversationViewSet(ScopedModelViewSet):
         At privacy level `none` the reply's `id` is null. A message whose `message_id`
         is stored already is answered as it is stored.
         """
-        id, message = self._id, self.body
-        stored = services.append_messages(
-            request.auth, id, [message], message.logging_level, path=("body",)
-        )
-        return Response(
-            stored[0] if stored else payloads.unstored_message_payload(message.role, id)
-        )
+        return Response(endpoints.append_message(request.auth, conversation_id, self.body))
 
     @action(detail=True, methods=["post"], url_path="messages/batch")
     @idempotent
@@ -163,11 +155,7 @@ class ConversationViewSet(ScopedModelViewSet):
 
         Also takes a bare list of messages.
         """
-        id, batch = self._id, self.body
-        services.check_message_logging()
-        return Response(
-            services.append_messages(request.auth, id, batch.messages, batch.logging_level)
-        )
+        return Response(endpoints.append_batch(request.auth, conversation_id, self.body))
 
     @action(detail=False, methods=["delete"], url_path="old-messages")
     def old_messages(self, request):
