@@ -79,6 +79,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
+        self.host = headers.get("Host") or (scope.get("server") or [""])[0]
         self.scheme: str = scope.get("scheme", "http")
         peer = scope["client"][0] if scope.get("client") else ""
         self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
@@ -253,7 +254,7 @@ class Edge:
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
         try:
-            request_checks.check_host(request.headers.get("Host"))
+            request_checks.check_host(request.host)
             result = await self._call(route, names, request)
         except ClientDisconnected:
             raise

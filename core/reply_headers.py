@@ -55,3 +55,9 @@ def add_common(headers: RawHeaders, common: RawHeaders) -> None:
     headers += [
         (name, own_vary + b", " + value if name == b"vary" else value) for name, value in common
     ]
+
+
+def forget() -> None:
+    """Read the settings again; for tests that change them."""
+    _middleware.cache_clear()
+    common_headers.cache_clear()
