@@ -6,12 +6,23 @@ Source: docs/http-contract/receipts.md, section "Receipt routes".
 import secrets
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from core.errors import InvalidInput, issue
 from receipts import calculations, signing
 from receipts.documents import NotCanonical, canonical
 from receipts.keys import SigningKey
-from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft
+from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft, UsageDraft
+
+# Of plain usage, what stands elsewhere in a receipt, or is the server's to set.
+_MOVED_USAGE_MEMBERS = {
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cost",
+    "signature",
+    "key_id",
+}
 
 
 class Signed(NamedTuple):
@@ -30,12 +41,11 @@ def format_time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def issue_receipt(draft: ReceiptDraft, key: SigningKey) -> Signed:
+def issue_receipt(draft: ReceiptDraft, key: SigningKey, project_id: UUID) -> Signed:
     """Return the signed receipt for a draft. Raises InvalidInput for what JCS cannot carry."""
-    form = draft.root
-    if isinstance(form, FlatDraft):
-        return sign(flat_document(form), key)
-    return sign(nested_document(form, key.id), key)
+    if isinstance(draft.root, FlatDraft):
+        return sign(flat_document(draft.root), key)
+    return sign(nested_document(draft, key.id, project_id), key)
 
 
 def sign(document: dict, key: SigningKey) -> Signed:
@@ -66,19 +76,46 @@ def flat_document(draft: FlatDraft) -> dict:
     }
 
 
-def nested_document(draft: NestedDraft, key_id: str) -> dict:
+def nested_document(draft: ReceiptDraft, key_id: str, project_id: UUID) -> dict:
     """Return the unsigned document. Stated values and unknown members stay as they were sent."""
-    members = draft.model_dump(exclude_unset=True)
-    members.pop("signature", None)
+    form = draft.root
     return {
-        **members,
-        "id": draft.id or new_receipt_id(),
-        "timestamp": draft.timestamp or format_time(datetime.now(UTC)),
-        "alias": draft.alias or "default",
-        "profile": draft.profile or "default",
-        "lock_digest": draft.lock_digest or "",
+        **stated_members(draft),
+        "id": form.id or new_receipt_id(),
+        "timestamp": form.timestamp or format_time(datetime.now(UTC)),
+        "alias": form.alias or "default",
+        "profile": form.profile or "default",
+        "lock_digest": form.lock_digest or "",
         # Like the signature, it is the server's to set.
         "key_id": key_id,
-        "tokens": {**members["tokens"], "cached_input": draft.tokens.cached_input or 0},
-        "cost": {**(members.get("cost") or {}), **calculations.complete_cost(draft)},
+        "tokens": _tokens(form),
+        "cost": {
+            **form.stated_cost.model_dump(exclude_unset=True),
+            **calculations.complete_cost(form, project_id),
+        },
+    }
+
+
+def stated_members(draft: ReceiptDraft) -> dict:
+    """Return the members of a draft that its receipt takes over, in the places they have there."""
+    form = draft.root
+    if isinstance(form, FlatDraft):
+        return form.model_dump(exclude_unset=True)
+    if isinstance(form, NestedDraft):
+        return form.model_dump(exclude_unset=True, exclude={"signature", "key_id"})
+    members = {
+        name: value for name, value in draft.document.items() if name not in _MOVED_USAGE_MEMBERS
+    }
+    return members | {"tokens": _tokens(form), "cost": form.stated_cost.model_dump()}
+
+
+def _tokens(form: NestedDraft | UsageDraft) -> dict:
+    if isinstance(form, NestedDraft):
+        counts = form.tokens.model_dump(exclude_unset=True)
+        return {**counts, "cached_input": form.tokens.cached_input or 0}
+    tokens = form.read_usage().tokens
+    return {
+        "input": tokens.prompt,
+        "output": tokens.completion,
+        "cached_input": tokens.cache_read,
     }

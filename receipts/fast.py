@@ -13,7 +13,7 @@ from core import media, schemas
 from core.errors import InvalidInput
 from core.fast_lane import Answer, body_of
 from receipts import drafts, server_keys, verification
-from receipts.schemas import NestedDraft, ReceiptDraft, SignedReceipt
+from receipts.schemas import ReceiptDraft, SignedReceipt
 
 Body = TypeVar("Body", ReceiptDraft, SignedReceipt)
 
@@ -21,13 +21,14 @@ Body = TypeVar("Body", ReceiptDraft, SignedReceipt)
 def issue(environ: dict) -> Answer | None:
     """Sign a draft of a cached caller."""
     key = server_keys.cached_signing_key()
-    if key is None or cached_caller(environ) is None:
+    caller = cached_caller(environ)
+    if key is None or caller is None:
         return None
     draft = _body(environ, ReceiptDraft)
-    if draft is None or (isinstance(draft.root, NestedDraft) and not draft.root.cost_is_complete):
+    if draft is None or not draft.is_complete:
         return None  # the registry's prices may take a query
     try:
-        return Answer(drafts.issue_receipt(draft, key).text)
+        return Answer(drafts.issue_receipt(draft, key, caller.project_id).text)
     except InvalidInput:
         return None
 

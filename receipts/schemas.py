@@ -5,8 +5,9 @@ the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -37,6 +38,9 @@ from core.schemas import (
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
 from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, exact, form_of
+from registry_proxy.tokens import Tokens
+from usage.reports.reported_usage import Usage
+from usage.schemas import UsageReport
 
 # --- Types -----------------------------------------------------------------
 
@@ -170,44 +174,63 @@ class DraftCost(_Extensible):
     calculation: Text | None = Field(None, description="Default: terms, prices and registry.")
 
 
-# Members of plain usage details that have a place in the nested form.
-_USAGE_DETAILS = ("input_tokens", "output_tokens", "cached_input_tokens")
-
-
-class NestedDraft(_Extensible):
-    """An unsigned receipt in the nested form. Further members are signed as they are."""
+class _NestedMembers(_Extensible):
+    """What a draft of the nested form may state in any spelling. Further members are signed too."""
 
     id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
-    provider: Text255 | None = None
-    model: Text255
     alias: Text255 | None = Field(None, description="Default: `default`.")
     profile: Text255 | None = Field(None, description="Default: `default`.")
     lock_digest: Text255 | None = None
-    tokens: DraftTokens
-    cost: DraftCost | None = None
-
-    @property
-    def cost_is_complete(self) -> bool:
-        """Whether amount and calculation are both stated."""
-        cost = self.cost or DraftCost()
-        return cost.amount is not None and cost.calculation is not None
 
     @model_validator(mode="before")
     @classmethod
-    def _move_usage_details(cls, value: Any) -> Any:
-        """Put plain usage details (`input_tokens`, a bare `cost`) in their places."""
-        if not isinstance(value, dict):
+    def _wrap_bare_cost(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or isinstance(value.get("cost"), dict | None):
             return value
-        if not isinstance(value.get("cost"), dict | None):
-            value = {**value, "cost": {"amount": value["cost"]}}
-        if "tokens" in value or not value.keys() & set(_USAGE_DETAILS):
-            return value
-        tokens = {
-            name.removesuffix("_tokens"): value[name] for name in _USAGE_DETAILS if name in value
-        }
-        rest = {name: inner for name, inner in value.items() if name not in _USAGE_DETAILS}
-        return {**rest, "tokens": tokens}
+        return {**value, "cost": {"amount": value["cost"]}}
+
+    @property
+    def stated_cost(self) -> DraftCost:
+        return self.cost or DraftCost()
+
+
+class NestedDraft(_NestedMembers):
+    """An unsigned receipt in the nested form."""
+
+    provider: Text255 | None = None
+    model: Text255
+    tokens: DraftTokens
+    cost: DraftCost | None = None
+
+    def read_usage(self) -> Usage:
+        """Return what the call used."""
+        counts = self.tokens
+        return Usage(
+            Tokens.from_totals(counts.input, counts.output, counts.cached_input or 0), "receipt"
+        )
+
+
+class UsageDraft(_NestedMembers, UsageReport):
+    """What a call used, as `POST /api/v1/log` takes it; it becomes a nested receipt."""
+
+    provider: text(50) = ""
+    cost: DraftCost | None = None
+
+    @model_validator(mode="after")
+    def _is_known(self):
+        if self.read().tokens is None:
+            raise member_error(
+                "value_error",
+                "A receipt cannot state usage that nobody knows",
+                "usage_status",
+                input=self.usage_status,
+            )
+        return self
+
+    def read_usage(self) -> Usage:
+        """Return what the call used."""
+        return self.read()
 
 
 # --- Signed receipts -------------------------------------------------------
@@ -262,6 +285,8 @@ class NestedReceipt(_Extensible):
 _Form = TypeVar("_Form", bound=Schema)
 # A body with one of these is a receipt itself, whatever its member `receipt` is.
 _RECEIPT_MEMBERS = {"id", "receipt_id", "model", "alias", "timestamp"}
+# A draft with one of these, and without `tokens`, states plain usage.
+_USAGE_DETAILS = {"usage", "usage_status", "input_tokens", "output_tokens", "cached_input_tokens"}
 
 
 class _Wrapped(Schema, Generic[_Form]):
@@ -286,43 +311,67 @@ def _unwrap(body: dict) -> tuple[Any, bool]:
     return body["receipt"], True
 
 
-def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
+def _validated(body: dict, form_of_receipt: Callable[[dict], type[Schema]]) -> Schema:
     receipt, is_wrapped = _unwrap(body)
-    form = flat if not isinstance(receipt, dict) or form_of(receipt) == FLAT else nested
+    form = form_of_receipt(receipt if isinstance(receipt, dict) else {})
     if is_wrapped:
         return _Wrapped[form].model_validate(body).receipt
     return form.model_validate(body)
 
 
-class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
-    """An unsigned receipt, bare or as `receipt`."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT]})
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
-        return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
+def _draft_form(receipt: dict) -> type[Schema]:
+    if form_of(receipt) == FLAT:
+        return FlatDraft
+    is_nested = "tokens" in receipt or not receipt.keys() & _USAGE_DETAILS
+    return NestedDraft if is_nested else UsageDraft
 
 
-class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
-    """A signed receipt, bare or as `receipt`."""
+def _signed_form(receipt: dict) -> type[Schema]:
+    return FlatReceipt if form_of(receipt) == FLAT else NestedReceipt
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
+
+class _ReceiptBody(RootModel):
+    """A receipt, bare or as `receipt`, by the schema of its form."""
+
+    _form: ClassVar[Callable[[dict], type[Schema]]]
     _document: dict = PrivateAttr()
 
     @property
     def document(self) -> dict:
-        """The receipt as it was sent, which is what the signature covers."""
+        """The receipt as it was sent."""
         return self._document
 
     @model_validator(mode="wrap")
     @classmethod
-    def _by_form(cls, value: Any, handler: Any) -> "SignedReceipt":
+    def _by_form(cls, value: Any, handler: Any) -> Self:
         body = _exact_object(value)
-        receipt = cls.model_construct(_validated(body, FlatReceipt, NestedReceipt))
+        receipt = cls.model_construct(_validated(body, cls._form))
         receipt._document = _unwrap(body)[0]
         return receipt
+
+
+class ReceiptDraft(_ReceiptBody, RootModel[NestedDraft | FlatDraft | UsageDraft]):
+    """An unsigned receipt, bare or as `receipt`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
+    )
+    _form = staticmethod(_draft_form)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether amount and calculation are stated, so that no price is needed."""
+        if isinstance(self.root, FlatDraft):
+            return True
+        cost = self.root.stated_cost
+        return cost.amount is not None and cost.calculation is not None
+
+
+class SignedReceipt(_ReceiptBody, RootModel[NestedReceipt | FlatReceipt]):
+    """A signed receipt, bare or as `receipt`; its signature covers the document as it was sent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
+    _form = staticmethod(_signed_form)
 
 
 class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):

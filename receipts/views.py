@@ -111,7 +111,13 @@ class IssueView(SchemaView):
         `output_tokens`) become a nested receipt. Without an amount the registry's prices
         make one.
         """
-        return Response(Fragment(drafts.issue_receipt(self.body, server_keys.signing_key()).text))
+        return Response(
+            Fragment(
+                drafts.issue_receipt(
+                    self.body, server_keys.signing_key(), request.auth.project_id
+                ).text
+            )
+        )
 
 
 class VerifyView(PublicView):
