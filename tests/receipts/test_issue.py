@@ -2,7 +2,7 @@
 
 import pytest
 
-from receipts import verification, views
+from receipts import verification
 from receipts.models import Receipt
 from tests.receipts import vectors
 
@@ -20,14 +20,10 @@ FLAT_DRAFT = {
 }
 
 
-@pytest.fixture(params=["fast lane", "ordinary way"])
-def issue(request, api, signing):
-    """Issues both ways; the fast lane leaves requests of browsers to the other."""
-    extra = {"HTTP_ORIGIN": "http://localhost:5173"} if request.param == "ordinary way" else {}
-    api.send("POST", ISSUE, FLAT_DRAFT)  # from here on the process remembers key and caller
-
+@pytest.fixture
+def issue(api, signing):
     def issue(draft, *, expect=200):
-        return api.send("POST", ISSUE, draft, expect=expect, **extra)
+        return api.send("POST", ISSUE, draft, expect=expect)
 
     return issue
 
@@ -82,12 +78,6 @@ def test_flat_receipts_have_thirteen_members(issue):
     """So that every generation verifies them; and nobody has a summary signed unseen."""
     receipt = issue(vectors.flat() | {"batch_summary": {"total_calls": 9}, "team": "x"})
     assert receipt == vectors.signed_flat()
-
-
-def test_ordinary_drafts_take_the_fast_lane(issue, api, monkeypatch):
-    monkeypatch.setattr(views.IssueView, "post", None)
-    for draft in (FLAT_DRAFT, vectors.flat(), vectors.nested()):
-        api.send("POST", ISSUE, draft)
 
 
 def test_the_bytes_are_the_canonical_text(api, signing):
