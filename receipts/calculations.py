@@ -13,13 +13,12 @@ from functools import lru_cache
 from uuid import UUID
 
 from core.media import plain
-from receipts.schemas import NestedDraft, UsageDraft, parse_time
+from receipts.schemas import NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
 from registry_proxy.tokens import Tokens
 from usage import costing
-from usage.reports.reported_usage import UsageStatus
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
@@ -32,29 +31,24 @@ def load_prices() -> None:
     pricing.load()
 
 
-def complete_cost(draft: NestedDraft | UsageDraft, project_id: UUID) -> dict:
+def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     """Return both members of the draft's cost, a missing amount by the prices of its time.
 
     Without a price the amount is "0", and the calculation says so.
     """
-    stated, usage = draft.stated_cost, draft.read_usage()
-    amount = stated.amount
-    if amount is not None and stated.calculation is not None:
-        return {"amount": amount, "calculation": stated.calculation}
-    if amount is None and usage.cost is not None:
-        amount = plain(usage.cost)  # some providers' usage objects state what they charge
-    if amount is None and usage.status == UsageStatus.FAILED:
-        return {"amount": "0", "calculation": "failed: nothing was billed"}
+    stated = draft.stated_cost
+    if stated.amount is not None and stated.calculation is not None:
+        return {"amount": stated.amount, "calculation": stated.calculation}
     provider, model = draft.provider or "", draft.model
     at = parse_time(draft.timestamp) if draft.timestamp else None
-    priced = costing.price_of(provider, model, usage, project_id=project_id, at=at)
+    priced = costing.price_of(provider, model, draft.used, project_id=project_id, at=at)
     calculation = None
     if priced.quote:
         name = f"{provider}:{model}" if provider and ":" not in model else model
         calculation = _calculation(priced.quote, name, _source(priced))
-    if amount is not None:
+    if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
-        return {"amount": amount, "calculation": by_registry}
+        return {"amount": stated.amount, "calculation": by_registry}
     if priced.cost is None:
         return {"amount": "0", "calculation": f"unpriced: {priced.unpriced_reason}"}
     return {"amount": plain(priced.cost), "calculation": calculation}

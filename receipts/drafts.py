@@ -12,17 +12,7 @@ from core.errors import InvalidInput, issue
 from receipts import calculations, signing
 from receipts.documents import NotCanonical, canonical
 from receipts.keys import SigningKey
-from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft, UsageDraft
-
-# Of plain usage, what stands elsewhere in a receipt, or is the server's to set.
-_MOVED_USAGE_MEMBERS = {
-    "input_tokens",
-    "output_tokens",
-    "cached_input_tokens",
-    "cost",
-    "signature",
-    "key_id",
-}
+from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft
 
 
 class Signed(NamedTuple):
@@ -43,9 +33,10 @@ def format_time(moment: datetime) -> str:
 
 def issue_receipt(draft: ReceiptDraft, key: SigningKey, project_id: UUID) -> Signed:
     """Return the signed receipt for a draft. Raises InvalidInput for what JCS cannot carry."""
-    if isinstance(draft.root, FlatDraft):
-        return sign(flat_document(draft.root), key)
-    return sign(nested_document(draft, key.id, project_id), key)
+    form = draft.root
+    if isinstance(form, FlatDraft):
+        return sign(flat_document(form), key)
+    return sign(nested_document(form, key.id, project_id), key)
 
 
 def sign(document: dict, key: SigningKey) -> Signed:
@@ -76,46 +67,20 @@ def flat_document(draft: FlatDraft) -> dict:
     }
 
 
-def nested_document(draft: ReceiptDraft, key_id: str, project_id: UUID) -> dict:
+def nested_document(draft: NestedDraft, key_id: str, project_id: UUID) -> dict:
     """Return the unsigned document. Stated values and unknown members stay as they were sent."""
-    form = draft.root
+    members = draft.signed_members()
     return {
-        **stated_members(draft),
-        "id": form.id or new_receipt_id(),
-        "timestamp": form.timestamp or format_time(datetime.now(UTC)),
-        "alias": form.alias or "default",
-        "profile": form.profile or "default",
-        "lock_digest": form.lock_digest or "",
+        **members,
+        "id": draft.id or new_receipt_id(),
+        "timestamp": draft.timestamp or format_time(datetime.now(UTC)),
+        "alias": draft.alias or "default",
+        "profile": draft.profile or "default",
+        "lock_digest": draft.lock_digest or "",
         # Like the signature, it is the server's to set.
         "key_id": key_id,
-        "tokens": _tokens(form),
         "cost": {
-            **form.stated_cost.model_dump(exclude_unset=True),
-            **calculations.complete_cost(form, project_id),
+            **(members.get("cost") or {}),
+            **calculations.complete_cost(draft, project_id),
         },
-    }
-
-
-def stated_members(draft: ReceiptDraft) -> dict:
-    """Return the members of a draft that its receipt takes over, in the places they have there."""
-    form = draft.root
-    if isinstance(form, FlatDraft):
-        return form.model_dump(exclude_unset=True)
-    if isinstance(form, NestedDraft):
-        return form.model_dump(exclude_unset=True, exclude={"signature", "key_id"})
-    members = {
-        name: value for name, value in draft.document.items() if name not in _MOVED_USAGE_MEMBERS
-    }
-    return members | {"tokens": _tokens(form), "cost": form.stated_cost.model_dump()}
-
-
-def _tokens(form: NestedDraft | UsageDraft) -> dict:
-    if isinstance(form, NestedDraft):
-        counts = form.tokens.model_dump(exclude_unset=True)
-        return {**counts, "cached_input": form.tokens.cached_input or 0}
-    tokens = form.read_usage().tokens
-    return {
-        "input": tokens.prompt,
-        "output": tokens.completion,
-        "cached_input": tokens.cache_read,
     }

@@ -5,9 +5,8 @@ the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -24,6 +23,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from core.errors import InvalidInput
+from core.media import plain
 from core.schemas import (
     Count,
     Name255,
@@ -34,11 +35,13 @@ from core.schemas import (
     decimal,
     member_error,
     text,
+    validate,
 )
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
 from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, exact, form_of
 from registry_proxy.tokens import Tokens
+from usage.reports.flat_members import CLASS_OF
 from usage.reports.reported_usage import Usage
 from usage.schemas import UsageReport
 
@@ -166,6 +169,20 @@ class DraftTokens(_Extensible):
             )
         return self
 
+    def reported(self) -> dict[str, int]:
+        """Return the counts by the names that they have in a log's report."""
+        classes = {
+            f"{name}_tokens": count
+            for name, count in (self.model_extra or {}).items()
+            if f"{name}_tokens" in CLASS_OF and type(count) is int
+        }
+        return {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cached_input_tokens": self.cached_input or 0,
+            **classes,
+        }
+
 
 class DraftCost(_Extensible):
     amount: StatedAmount | None = Field(
@@ -174,63 +191,100 @@ class DraftCost(_Extensible):
     calculation: Text | None = Field(None, description="Default: terms, prices and registry.")
 
 
-class _NestedMembers(_Extensible):
-    """What a draft of the nested form may state in any spelling. Further members are signed too."""
+# Members of a report that become `tokens` of the nested form, and are not signed besides.
+_COUNTS = ("input_tokens", "output_tokens", *CLASS_OF)
+_PLACEMENT = ("input_includes_cache", "output_includes_thinking")
+# Those that say besides what the call used, and are signed as they are.
+_TERMS = ("units", "modifiers", "service_tier")
+
+
+class NestedDraft(_Extensible):
+    """An unsigned receipt in the nested form. Further members are signed as they are."""
 
     id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
+    provider: Text255 | None = None
+    model: Text255
     alias: Text255 | None = Field(None, description="Default: `default`.")
     profile: Text255 | None = Field(None, description="Default: `default`.")
     lock_digest: Text255 | None = None
+    tokens: DraftTokens | None = Field(
+        None, description="Or the members by which a log says what it used: `usage`, for one."
+    )
+    cost: DraftCost | None = None
+
+    _usage: Usage = PrivateAttr()
+
+    @property
+    def stated_cost(self) -> DraftCost:
+        """The cost as the caller states it, or a provider's usage object does."""
+        cost = self.cost or DraftCost()
+        if cost.amount is None and self._usage.cost is not None:
+            return DraftCost(amount=plain(self._usage.cost), calculation=cost.calculation)
+        return cost
+
+    @property
+    def used(self) -> Usage:
+        """What the call used, in disjoint token classes."""
+        return self._usage
 
     @model_validator(mode="before")
     @classmethod
     def _wrap_bare_cost(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or isinstance(value.get("cost"), dict | None):
-            return value
-        return {**value, "cost": {"amount": value["cost"]}}
-
-    @property
-    def stated_cost(self) -> DraftCost:
-        return self.cost or DraftCost()
-
-
-class NestedDraft(_NestedMembers):
-    """An unsigned receipt in the nested form."""
-
-    provider: Text255 | None = None
-    model: Text255
-    tokens: DraftTokens
-    cost: DraftCost | None = None
-
-    def read_usage(self) -> Usage:
-        """Return what the call used."""
-        counts = self.tokens
-        return Usage(
-            Tokens.from_totals(counts.input, counts.output, counts.cached_input or 0), "receipt"
-        )
-
-
-class UsageDraft(_NestedMembers, UsageReport):
-    """What a call used, as `POST /api/v1/log` takes it; it becomes a nested receipt."""
-
-    provider: text(50) = ""
-    cost: DraftCost | None = None
+        if isinstance(value, dict) and not isinstance(value.get("cost"), dict | None):
+            return {**value, "cost": {"amount": value["cost"]}}
+        return value
 
     @model_validator(mode="after")
-    def _is_known(self):
-        if self.read().tokens is None:
-            raise member_error(
-                "value_error",
-                "A receipt cannot state usage that nobody knows",
-                "usage_status",
-                input=self.usage_status,
-            )
+    def _read_usage(self):
+        members = self.model_extra or {}
+        reported = {name: members[name] for name in (*_COUNTS, *_PLACEMENT) if name in members}
+        if self.tokens is not None:
+            reported = self.tokens.reported()
+        elif members.get("usage") is not None:
+            reported["usage"] = members["usage"]
+        elif not reported:
+            raise member_error("missing", "Field required", "tokens", input=None)
+        else:
+            reported |= {"cost": self.cost and self.cost.amount}
+            reported |= {"metadata": members.get("metadata") or {}}
+        self._usage = _read({**reported, **{name: members.get(name) for name in _TERMS}}, self)
         return self
 
-    def read_usage(self) -> Usage:
-        """Return what the call used."""
-        return self.read()
+    def signed_members(self) -> dict[str, Any]:
+        """Return the members to sign as they were sent, with `tokens` made from a report."""
+        members = self.model_dump(exclude_unset=True, exclude={"signature"})
+        if self.tokens is not None:
+            cached = self.tokens.cached_input or 0
+            return members | {"tokens": {**members["tokens"], "cached_input": cached}}
+        members = {name: value for name, value in members.items() if name not in _NOT_SIGNED}
+        return members | {"tokens": _nested_tokens(self._usage.tokens)}
+
+
+_NOT_SIGNED = frozenset((*_COUNTS, *_PLACEMENT))
+
+
+def _read(reported: dict[str, Any], draft: NestedDraft) -> Usage:
+    """Return what a draft says that its call used, read as a log's report is."""
+    names = {"provider": (draft.provider or "")[:50], "model": draft.model}
+    try:
+        usage = validate(UsageReport, names | reported, loc=()).read()
+    except InvalidInput as error:
+        first = error.issues[0]
+        raise member_error(
+            first["type"], first["msg"], *first["loc"], input=first["input"]
+        ) from None
+    return usage
+
+
+def _nested_tokens(tokens: Tokens) -> dict[str, int]:
+    classes = {
+        name: count
+        for name, count in tokens.by_class().items()
+        if count and name not in ("input", "output", "cache_read")
+    }
+    totals = {"input": tokens.prompt, "output": tokens.completion}
+    return {**totals, "cached_input": tokens.cache_read, **classes}
 
 
 # --- Signed receipts -------------------------------------------------------
@@ -285,8 +339,6 @@ class NestedReceipt(_Extensible):
 _Form = TypeVar("_Form", bound=Schema)
 # A body with one of these is a receipt itself, whatever its member `receipt` is.
 _RECEIPT_MEMBERS = {"id", "receipt_id", "model", "alias", "timestamp"}
-# A draft with one of these, and without `tokens`, states plain usage.
-_USAGE_DETAILS = {"usage", "usage_status", "input_tokens", "output_tokens", "cached_input_tokens"}
 
 
 class _Wrapped(Schema, Generic[_Form]):
@@ -311,52 +363,25 @@ def _unwrap(body: dict) -> tuple[Any, bool]:
     return body["receipt"], True
 
 
-def _validated(body: dict, form_of_receipt: Callable[[dict], type[Schema]]) -> Schema:
+def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
     receipt, is_wrapped = _unwrap(body)
-    form = form_of_receipt(receipt if isinstance(receipt, dict) else {})
+    form = flat if not isinstance(receipt, dict) or form_of(receipt) == FLAT else nested
     if is_wrapped:
         return _Wrapped[form].model_validate(body).receipt
     return form.model_validate(body)
 
 
-def _draft_form(receipt: dict) -> type[Schema]:
-    if form_of(receipt) == FLAT:
-        return FlatDraft
-    is_nested = "tokens" in receipt or not receipt.keys() & _USAGE_DETAILS
-    return NestedDraft if is_nested else UsageDraft
-
-
-def _signed_form(receipt: dict) -> type[Schema]:
-    return FlatReceipt if form_of(receipt) == FLAT else NestedReceipt
-
-
-class _ReceiptBody(RootModel):
-    """A receipt, bare or as `receipt`, by the schema of its form."""
-
-    _form: ClassVar[Callable[[dict], type[Schema]]]
-    _document: dict = PrivateAttr()
-
-    @property
-    def document(self) -> dict:
-        """The receipt as it was sent."""
-        return self._document
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _by_form(cls, value: Any, handler: Any) -> Self:
-        body = _exact_object(value)
-        receipt = cls.model_construct(_validated(body, cls._form))
-        receipt._document = _unwrap(body)[0]
-        return receipt
-
-
-class ReceiptDraft(_ReceiptBody, RootModel[NestedDraft | FlatDraft | UsageDraft]):
+class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
     """An unsigned receipt, bare or as `receipt`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
     )
-    _form = staticmethod(_draft_form)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
+        return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
 
     @property
     def is_complete(self) -> bool:
@@ -366,12 +391,33 @@ class ReceiptDraft(_ReceiptBody, RootModel[NestedDraft | FlatDraft | UsageDraft]
         cost = self.root.stated_cost
         return cost.amount is not None and cost.calculation is not None
 
+    def stated_members(self) -> dict[str, Any]:
+        """Return the members that the receipt takes over, in the places that they have there."""
+        if isinstance(self.root, FlatDraft):
+            return self.root.model_dump(exclude_unset=True)
+        members = self.root.signed_members()
+        members.pop("key_id", None)
+        return members
 
-class SignedReceipt(_ReceiptBody, RootModel[NestedReceipt | FlatReceipt]):
-    """A signed receipt, bare or as `receipt`; its signature covers the document as it was sent."""
+
+class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
+    """A signed receipt, bare or as `receipt`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
-    _form = staticmethod(_signed_form)
+    _document: dict = PrivateAttr()
+
+    @property
+    def document(self) -> dict:
+        """The receipt as it was sent, which is what the signature covers."""
+        return self._document
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _by_form(cls, value: Any, handler: Any) -> "SignedReceipt":
+        body = _exact_object(value)
+        receipt = cls.model_construct(_validated(body, FlatReceipt, NestedReceipt))
+        receipt._document = _unwrap(body)[0]
+        return receipt
 
 
 class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):

@@ -11,7 +11,7 @@ from core.errors import DomainError
 from core.scoping import Caller
 from receipts import server_keys, verification
 from receipts.documents import FLAT, NESTED, canonical
-from receipts.drafts import Signed, issue_receipt, stated_members
+from receipts.drafts import Signed, issue_receipt
 from receipts.models import Receipt
 from receipts.schemas import (
     FlatReceipt,
@@ -77,7 +77,7 @@ def _store_draft(draft: ReceiptDraft, caller: Caller) -> Receipt:
     if insert(row):
         return row
     stored = _with_same_id(row, caller)
-    if not _agree(stored.content, row.content, stated_members(draft)):
+    if not _agree(stored.content, row.content, draft.stated_members()):
         raise ReceiptIdTaken
     return stored
 
