@@ -13,6 +13,7 @@ from core.media import plain
 from receipts import calculations
 from receipts.documents import MAX_INTEGER
 from registry_proxy.tokens import Tokens
+from usage.reports.reported_usage import Usage
 
 # Up to so many logs are listed by id; more are named by range and digest alone.
 MAX_LISTED_LOGS = 1_000
@@ -156,7 +157,9 @@ def _input_cost(models: list[dict], total: Decimal) -> Decimal:
             for name in ("input_tokens", "output_tokens", "cached")
         )
         tokens = Tokens.from_totals(input, output, min(cached, input))
-        cost += calculations.input_cost(group["cost"], group["provider"], group["name"], tokens)
+        cost += calculations.input_cost(
+            group["cost"], group["provider"], group["name"], Usage(tokens, "sums")
+        )
     return min(cost, total)
 
 
