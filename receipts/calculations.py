@@ -10,13 +10,14 @@ Source: docs/receipt-format.md, "The calculation".
 
 from decimal import Context, Decimal
 from functools import lru_cache
+from uuid import UUID
 
 from core.media import plain
-from receipts.schemas import DraftCost, NestedDraft, parse_time
+from receipts.schemas import NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
-from registry_proxy.tokens import Tokens
+from usage import costing
 from usage.reports.reported_usage import Usage
 
 _EXACT = Context(prec=80)
@@ -30,37 +31,27 @@ def load_prices() -> None:
     pricing.load()
 
 
-def complete_cost(draft: NestedDraft) -> dict:
-    """Return both members of the draft's cost, a missing amount by the registry's prices.
+def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
+    """Return both members of the draft's cost, a missing amount by the prices of its time.
 
     Without a price the amount is "0", and the calculation says so.
     """
-    stated = draft.cost or DraftCost()
-    if stated.amount is None and draft.used.cost is not None:
-        stated = DraftCost(amount=plain(draft.used.cost), calculation=stated.calculation)
-    if draft.cost_is_complete:
+    stated = draft.stated_cost
+    if stated.amount is not None and stated.calculation is not None:
         return {"amount": stated.amount, "calculation": stated.calculation}
-    model, provider = draft.model, draft.provider or ""
-    name = f"{provider}:{model}" if provider and ":" not in model else model
-    used = draft.used
-    priced = pricing.price(
-        provider,
-        used.priced_model(model),
-        used.tokens,
-        units=used.units,
-        modifiers=used.price_terms(),
-        at=draft.timestamp and parse_time(draft.timestamp),
-    )
+    provider, model = draft.provider or "", draft.model
+    at = parse_time(draft.timestamp) if draft.timestamp else None
+    priced = costing.price_of(provider, model, draft.used, project_id=project_id, at=at)
     calculation = None
     if priced.quote:
+        name = f"{provider}:{model}" if provider and ":" not in model else model
         calculation = _calculation(priced.quote, name, _source(priced))
     if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
         return {"amount": stated.amount, "calculation": by_registry}
-    return {
-        "amount": "0" if priced.cost is None else plain(priced.cost),
-        "calculation": calculation or f"unpriced: {priced.unpriced_reason}",
-    }
+    if priced.cost is None:
+        return {"amount": "0", "calculation": f"unpriced: {priced.unpriced_reason}"}
+    return {"amount": plain(priced.cost), "calculation": calculation}
 
 
 def _calculation(quote: Quote, model: str, source: str) -> str:
@@ -101,13 +92,7 @@ def input_cost(cost: Decimal, provider: str, model: str, usage: Usage) -> Decima
     The ledger has one cost per call. Without a price all of it is the output's,
     as the older server split it.
     """
-    priced = pricing.price(
-        provider,
-        usage.priced_model(model),
-        usage.tokens or Tokens(),
-        units=usage.units,
-        modifiers=usage.price_terms(),
-    )
+    priced = costing.price_of(provider, model, usage)
     if not priced.cost:
         return Decimal(0)
     output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)

@@ -28,8 +28,10 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     than its receipt.
     """
     tokens = call.usage.tokens
+    if tokens is None:
+        return None
     input_cost, output_cost, total = _costs(call)
-    if tokens is None or max(total, tokens.prompt + tokens.completion) > MAX_INTEGER:
+    if max(total, tokens.prompt + tokens.completion) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
     draft = FlatDraft.model_construct(
@@ -48,8 +50,7 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     )
     document = flat_document(draft)
     if call.cost is None:
-        # Never a signed 0 that could be taken for a cost.
-        document["cost_source"] = "unpriced"
+        document["cost_source"] = "unpriced"  # the zeros beside it are no price
     signed = sign(document, key)
     row = services.issued_row(signed, key.id, caller)
     services.insert(row)
