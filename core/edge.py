@@ -290,10 +290,9 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
     headers = [*reply.headers, ("X-Request-ID", request.id)]
     if isinstance(reply, StreamingReply):
         headers.insert(0, ("Content-Type", reply.content_type))
-    else:
+    elif reply.status != 304:
         headers.insert(0, ("Content-Length", str(len(reply.body))))
-        has_type = any(name.lower() == "content-type" for name, _ in reply.headers)
-        if not has_type and reply.status != 304:
+        if not any(name.lower() == "content-type" for name, _ in reply.headers):
             headers.insert(0, ("Content-Type", "application/json"))
     await send(
         {
