@@ -2,11 +2,13 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from django.template.response import TemplateResponse
+from django.utils.cache import add_never_cache_headers
+from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import ApiKey, Membership, Project, User
+from core.admin import ModelAdmin
 
 
 class ApiKeyInline(TabularInline):
@@ -54,12 +56,22 @@ class ApiKeyAdmin(ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        made, text = ApiKey.issue(obj.project, name=obj.name, expires_at=obj.expires_at)
-        obj.__dict__.update(made.__dict__)
-        shown = format_html("The key is <code>{}</code>. It is not shown again.", text)
-        messages.warning(request, shown)
+        row, request.new_key = ApiKey.issue(obj.project, name=obj.name, expires_at=obj.expires_at)
+        obj.__dict__.update(row.__dict__)
 
-    @admin.action(description="Revoke the selected keys")
+    def response_add(self, request, obj, post_url_continue=None):
+        """Show the key on the reply itself: messages travel in a cookie that anybody can read."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A new API key",
+            "key": obj,
+            "text": request.new_key,
+        }
+        response = TemplateResponse(request, "accounts/new_key.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request, queryset) -> None:
         messages.success(request, f"{queryset.revoke()} keys revoked.")
 

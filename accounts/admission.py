@@ -42,7 +42,7 @@ PERMISSIONS = {
 
 
 class Unauthenticated(DomainError):
-    """The request carries nothing that says who makes it."""
+    """The request carries no credentials."""
 
     status_code = 401
     code = "not_authenticated"
@@ -102,7 +102,12 @@ def authenticate(headers: Mapping[str, str]) -> Caller | None:
 
 
 def authenticate_key(key: str) -> Caller:
-    """Return the caller of a well-formed key. Raises InvalidKey."""
+    """Return the caller of a well-formed key. Raises InvalidKey.
+
+    An id is never a key: whoever sees one in a reply could use it as such.
+    """
+    if keys.is_id(key):
+        raise InvalidKey
     digest = keys.digest(key)
     if caller := key_cache.get(digest):
         return caller
@@ -132,7 +137,7 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
 
 
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
-    """Return the caller if it is known without a query; None says nothing about the key."""
+    """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
     return key_cache.get(keys.digest(key)) if key else None
 

@@ -1,5 +1,6 @@
-"""DRF's side of accounts/admission.py: who calls becomes `request.auth`, a Caller."""
+"""DRF's adapters of accounts/admission.py: `request.auth` becomes a Caller."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -8,6 +9,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from accounts import admission
 from accounts.admission import Action
+from core import bridge, edge
 from core.scoping import Caller
 
 
@@ -68,6 +70,26 @@ class ProjectSessionScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema):
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+def presents_key(headers: Mapping[str, str]) -> bool:
+    """Return whether the edge can admit a request; without a key there may be a session."""
+    return admission.presented_key(headers) != ("", "")
+
+
+async def admit_request(request: edge.Request) -> Caller:
+    """Return the caller of a request to the edge that presents a key.
+
+    Raises what `admission.authenticate` and `admission.admit` do.
+    """
+    action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
+    if caller := admission.cached_caller(request.headers):
+        return admission.admit(caller, action)
+
+    def look_up() -> Caller:
+        return admission.admit(admission.authenticate(request.headers), action)
+
+    return await bridge.in_thread(edge.with_connection, look_up)
 
 
 def cached_caller(environ: dict) -> Caller | None:

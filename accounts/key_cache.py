@@ -15,6 +15,7 @@ import psycopg
 from django.utils import timezone
 
 from core.database import raw_connection
+from core.process_thread import ProcessThread
 from core.scoping import Caller
 
 logger = logging.getLogger(__name__)
@@ -53,15 +54,21 @@ def put(digest: bytes, caller: Caller, expires_at: datetime | None, *, generatio
         _entries[digest] = _Entry(caller, expires_at)
 
 
-class KeyListener(threading.Thread):
+class KeyListener(ProcessThread):
     """Listens for changed keys on a connection of its own, for as long as the process lives."""
 
+    name = "key-listener"
+
     def __init__(self) -> None:
-        super().__init__(name="key-listener", daemon=True)
+        super().__init__()
         self.generation = 0
+        self.prepare()
+
+    def prepare(self) -> None:
         self.listening = threading.Event()
         self._stopped = threading.Event()
         self._checked_at = float("-inf")
+        self._forget()
 
     @property
     def is_healthy(self) -> bool:

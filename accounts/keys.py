@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from uuid import UUID
 
 PREFIX = "llmr_pk_"
 MAX_LENGTH = 255
@@ -25,9 +26,18 @@ def generate() -> str:
 def digest(key: str) -> bytes:
     """SHA-256 of the key, all that is ever stored of it.
 
-    A plain digest is enough: keys of ours have 128 random bits.
+    A plain digest is enough: issued keys have 128 random bits.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def is_id(text: str) -> bool:
+    """Return whether it has the form of an id, which replies and exports show to everybody."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_form(key: str) -> None:

@@ -125,7 +125,7 @@ class ApiKey(models.Model):
 
     @classmethod
     def issue(cls, project: Project, *, name: str = "", expires_at=None) -> tuple["ApiKey", str]:
-        """A new key of the project: the stored row, and the text, to be shown once."""
+        """Make a key of the project. Returns its row and its text, which is not stored."""
         text = keys.generate()
         row = cls.objects.create(
             project=project,

@@ -21,6 +21,7 @@ class Postgres:
 
     def __init__(self) -> None:
         directory = Path(tempfile.mkdtemp(prefix="llmring-bench-pg-"))
+        directory.chmod(0o711)  # PostgreSQL runs as another account when we are root
         # Exit handlers run last in, first out: the server, started below, stops before this.
         atexit.register(shutil.rmtree, directory)
         server = embedded.EmbeddedPostgres(directory)

@@ -20,7 +20,7 @@ from core import bridge, ids
 from core.fields import twelve_places
 from core.scoping import Caller
 from registry_proxy import pricing
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 
 _FREE = Decimal(0)
 
@@ -197,11 +197,11 @@ def _cost(call: CallEntry) -> _Cost:
         total = sum(split, Decimal(0))
     if total is not None:
         return _Cost(twelve_places(total), "caller")
-    tokens = Tokens(
+    tokens = Tokens.from_totals(
         numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
     )
     priced = pricing.price(numbers.provider, _model(call), tokens)
-    return _Cost(priced.cost, "registry") if priced else _Cost(None, "unpriced")
+    return _Cost(priced.cost, "unpriced" if priced.cost is None else "registry")
 
 
 def _finished(call: CallEntry, conversation_id: UUID, answer: Row, cost: _Cost) -> FinishedCall:

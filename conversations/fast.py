@@ -15,7 +15,7 @@ from conversations import calls, privacy, services
 from conversations.entries import BatchEntry, CallEntry, ConversationEntry, MessageEntry, decode
 from core import media
 from core.database.raw_connection import pooled_cursor
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 
 _LIMIT = re.compile(r"message_limit=([1-9][0-9]{0,3})")
 DEFAULT_MESSAGE_LIMIT, MAX_MESSAGE_LIMIT = 100, 1000

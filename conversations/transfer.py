@@ -13,6 +13,7 @@ from conversations.payloads import CONVERSATION_COLUMNS
 from conversations.serializers import ImportedConversationSerializer
 from conversations.storage import Row
 from core import ids, media
+from core.database.timeouts import lift_limit
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 
@@ -75,6 +76,7 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
     counts = {"imported": 0, "skipped": 0, "messages": 0}
     try:
         with transaction.atomic(), connection.cursor() as cursor:
+            lift_limit()
             stored = Conversation.objects.filter(id__in=[one.id for one in conversations])
             owners = dict(stored.values_list("id", "project_id"))
             for imported in conversations:

@@ -63,6 +63,12 @@ def adopt(loop: asyncio.AbstractEventLoop) -> None:
         _crossing = _Crossing(loop)
 
 
+def release() -> None:
+    """Let the threads of this process's loop end, when it does."""
+    if _crossing is not None and _crossing.pid == os.getpid():
+        _crossing.threads.shutdown(wait=False)
+
+
 def _current() -> _Crossing:
     global _crossing
     if _crossing is None or not _crossing.is_usable:

@@ -1,154 +1,315 @@
-"""Answers the hottest routes before Django's request machinery.
+"""The ASGI application: the hot routes natively, everything else by Django.
 
-A request through Django's middleware and DRF's dispatch costs several times
-what logging a call costs itself. The few routes listed in `ROUTES` are tried
-here first: a function of the WSGI environ that answers the common case, or
-returns None. Then (and for requests of browsers, which need CORS) the request
-takes the ordinary way, as if nothing had happened.
-
-A fast function may return None only before it has changed anything.
+A hot endpoint is a function of (caller, validated input), written once in its app; its
+DRF view calls the same function. The edge knows no rule: who may call is asked of
+`authenticate`, bodies and queries are read by their schemas, errors become replies as
+in the views, and Django's own middleware writes the headers.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from http import HTTPStatus
-from io import BytesIO
+from functools import cached_property
+from inspect import iscoroutinefunction
+from typing import Any
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
+from structlog.contextvars import bound_contextvars
 
-from core import media, request_ids
-from core.errors import DATABASE_AWAY, DatabaseUnavailable, DomainError
+from core import bridge, media, request_checks, request_ids, schemas
+from core.client_address import client_address
+from core.errors import BodyTooLarge, failure
+from core.middleware import log_access
+from core.reply_headers import common_headers, with_common
 
 logger = logging.getLogger(__name__)
 
+# Parsers hold the interpreter's lock, but a thread lets other requests in between.
+MAX_PARSED_ON_LOOP = 256 * 1024  # bytes
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict]]
+Send = Callable[[dict], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ClientDisconnected(Exception):
+    """Nobody waits for the reply any more."""
+
+
+class Headers(Mapping[str, str]):
+    """Request headers by name in any case; repeated ones are joined, as WSGI does."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._values: dict[str, str] = {}
+        for raw_name, raw_value in raw:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            known = self._values.get(name)
+            self._values[name] = value if known is None else f"{known},{value}"
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self):
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Request:
+    """A request to the edge."""
+
+    def __init__(self, scope: Scope, receive: Receive, parameters: Mapping[str, str]) -> None:
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query_string: str = scope["query_string"].decode("latin-1")
+        self.scheme: str = scope.get("scheme", "http")
+        self.headers = Headers(scope["headers"])
+        peer = scope["client"][0] if scope.get("client") else ""
+        self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
+        self.parameters = parameters
+        self.id = request_ids.choose(self.headers.get("X-Request-ID"))
+
+    async def body(self) -> bytes:
+        """Return the whole body, without its content coding.
+
+        Raises BodyTooLarge, UnsupportedCoding, MalformedBody, and ClientDisconnected.
+        """
+        request_checks.body_length(self.headers.get("Content-Length"))
+        parts = []
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size > settings.MAX_BODY_BYTES:
+                raise BodyTooLarge(settings.MAX_BODY_BYTES)
+            parts.append(part)
+            more = message.get("more_body", False)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if coding := self.headers.get("Content-Encoding"):
+            return await bridge.in_thread(request_checks.decode, body, coding)
+        return body
+
+    async def parse(self, model: type, *, unique_members: bool = False) -> Any:
+        """Return the model that the body holds. Raises what `body` and `schemas.parse` do."""
+        body = await self.body()
+        arguments = {
+            "content_type": self.headers.get("Content-Type", ""),
+            "unique_members": unique_members,
+        }
+        if len(body) > MAX_PARSED_ON_LOOP:
+            return await bridge.in_thread(schemas.parse, model, body, **arguments)
+        return schemas.parse(model, body, **arguments)
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone; for replies that take long."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    @cached_property
+    def common_headers(self) -> tuple[tuple[str, str], ...]:
+        return common_headers(
+            method=self.method,
+            origin=self.headers.get("Origin"),
+            scheme=self.scheme,
+            proto=self.headers.get("X-Forwarded-Proto"),
+        )
+
 
 @dataclass(slots=True)
-class Answer:
-    """A finished reply: JSON bytes, and headers beyond the common ones."""
+class Reply:
+    """A finished reply; JSON unless its headers say otherwise."""
 
     body: bytes
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
-EdgeView = Callable[[dict], Answer | None]
+@dataclass(slots=True)
+class StreamingReply:
+    """A reply whose chunks are sent as they come; the iterator is closed when the client goes."""
 
-_REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_COMMON = [
-    ("Content-Type", "application/json"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", settings.X_FRAME_OPTIONS),
-    ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-]
+    chunks: AsyncIterator[bytes]
+    content_type: str
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
 
-def body_of(environ: dict) -> bytes | None:
-    """The request's body, left readable for the ordinary way; None when it is over the limit."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if length > settings.MAX_BODY_BYTES:
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A native route.
+
+    `endpoint(caller, *path parameters, **inputs)` returns a Reply or a JSON value; a sync one
+    runs in a thread, with Django's database connection. `inputs` are `body` and `query`,
+    as far as their schemas are given, and `request` when `with_request`.
+    A `public` route needs no caller, and its endpoint gets none.
+    """
+
+    method: str
+    path: str  # "/things/{thing_id}"; it is served with and without a trailing slash
+    endpoint: Callable[..., Any]
+    body: type | None = None
+    query: type | None = None
+    public: bool = False
+    with_request: bool = False
+
+    @property
+    def is_fixed(self) -> bool:
+        return "{" not in self.path
+
+    @property
+    def pattern(self) -> re.Pattern:
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path.rstrip("/")) + "/?")
+
+
+class Edge:
+    """Serves `routes`; hands every other request to `fallback`.
+
+    `admit` returns the caller of a request, or raises; a request for which `can_admit` is
+    false is left to the fallback, which knows other ways in.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        can_admit: Callable[[Headers], bool],
+        admit: Callable[[Request], Awaitable[object]],
+        fallback: Application,
+    ) -> None:
+        self._can_admit = can_admit
+        self._admit = admit
+        self._fallback = fallback
+        self._fixed: dict[tuple[str, str], Route] = {}
+        self._patterns: list[tuple[str, re.Pattern, Route]] = []
+        for route in routes:
+            if route.is_fixed:
+                path = route.path.rstrip("/")
+                self._fixed[route.method, path] = self._fixed[route.method, f"{path}/"] = route
+            else:
+                self._patterns.append((route.method, route.pattern, route))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self.match(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        if found is None:
+            await self._fallback(scope, receive, send)
+            return
+        route, parameters = found
+        request = Request(scope, receive, parameters)
+        if not (route.public or self._can_admit(request.headers)):
+            await self._fallback(scope, receive, send)
+            return
+        started = time.perf_counter()
+        with bound_contextvars(request_id=request.id):
+            try:
+                reply = await self._reply(route, request)
+            except ClientDisconnected:
+                return
+            await _send(reply, request, send)
+            log_access(request.method, request.path, reply.status, started)
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route of a request and what its path names; None for Django's."""
+        if route := self._fixed.get((method, path)):
+            return route, {}
+        for own_method, pattern, route in self._patterns:
+            if method == own_method and (found := pattern.fullmatch(path)):
+                return route, found.groupdict()
         return None
-    body = environ["wsgi.input"].read(length)
-    environ["wsgi.input"] = BytesIO(body)
-    return body
+
+    async def _reply(self, route: Route, request: Request) -> Reply | StreamingReply:
+        try:
+            request_checks.check_host(request.headers.get("Host"))
+            result = await self._call(route, request)
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            return _failed(error, request)
+        if isinstance(result, Reply | StreamingReply):
+            return result
+        return Reply(media.dumps(result))
+
+    async def _call(self, route: Route, request: Request) -> Any:
+        arguments = [*request.parameters.values()]
+        if not route.public:
+            arguments.insert(0, await self._admit(request))
+        inputs = {}
+        if route.query is not None:
+            inputs["query"] = schemas.parse_query(route.query, request.query_string)
+        if route.body is not None:
+            inputs["body"] = await request.parse(route.body)
+        if route.with_request:
+            inputs["request"] = request
+        if iscoroutinefunction(route.endpoint):
+            return await route.endpoint(*arguments, **inputs)
+        return await bridge.in_thread(with_connection, route.endpoint, *arguments, **inputs)
 
 
-@contextmanager
-def borrowed_connection() -> Iterator[None]:
-    """Gives Django's database connection back afterwards, as the end of a request does."""
+def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:
+    """Call a sync endpoint; give Django's connection back afterwards, as its requests do."""
     try:
-        yield
+        return endpoint(*arguments, **inputs)
     finally:
         if not connection.in_atomic_block:
             connection.close()
 
 
-class Edge:
-    """Mixed into a handler: `answer(environ)` before everything else."""
-
-    def __init__(
-        self,
-        *args,
-        routes: dict[tuple[str, str], EdgeView],
-        patterns: list[tuple[str, re.Pattern, EdgeView]],
-        **kwargs,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        # HSTS is Django's to add; behind TLS the routes' security headers are the same otherwise.
-        self._routes = routes
-        self._patterns = patterns
-
-    def answer(self, environ: dict) -> tuple[str, list[tuple[str, str]], bytes] | None:
-        """Status line, headers and body, or None for the ordinary way."""
-        view = self._view(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if view is None or "HTTP_ORIGIN" in environ:
-            return None
-        request_id = request_ids.of(environ)
-        try:
-            answer = view(environ)
-        except DomainError as error:
-            answer = _failure(error)
-        except DATABASE_AWAY as error:
-            logger.error(
-                "database unavailable: %s", type(error).__name__, extra={"request_id": request_id}
-            )
-            answer = _failure(DatabaseUnavailable())
-        except Exception:
-            logger.exception("%s failed", environ["PATH_INFO"], extra={"request_id": request_id})
-            answer = Answer(media.dumps({"detail": "Internal Server Error"}), 500)
-        if answer is None:
-            return None
-        headers = [
-            *_COMMON,
-            ("Content-Length", str(len(answer.body))),
-            ("X-Request-ID", request_id),
-            *answer.headers,
-        ]
-        return _REASONS[answer.status], headers, answer.body
-
-    def _view(self, method: str, path: str) -> EdgeView | None:
-        if view := self._routes.get((method, path)):
-            return view
-        for own_method, pattern, view in self._patterns:
-            if method == own_method and (found := pattern.fullmatch(path)):
-                return partial(_with_id, view, found[1])
-        return None
+def _failed(error: Exception, request: Request) -> Reply:
+    reply = failure(error)
+    if reply is None:
+        logger.error("%s %s failed", request.method, request.path, exc_info=error)
+        return Reply(media.dumps({"detail": "Internal Server Error"}), 500)
+    return Reply(media.dumps({"detail": reply.detail}), reply.status, [*reply.headers.items()])
 
 
-def _with_id(view: Callable, id: str, environ: dict) -> Answer | None:
-    return view(environ, id)
-
-
-def _failure(error: DomainError) -> Answer:
-    return Answer(
-        media.dumps({"detail": error.detail}), error.status_code, [*error.headers.items()]
+async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> None:
+    headers = [*reply.headers, ("X-Request-ID", request.id)]
+    if isinstance(reply, StreamingReply):
+        headers.insert(0, ("Content-Type", reply.content_type))
+    else:
+        headers.insert(0, ("Content-Length", str(len(reply.body))))
+        if not any(name == "Content-Type" for name, _ in reply.headers):
+            headers.insert(0, ("Content-Type", "application/json"))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in with_common(headers, request.common_headers)
+            ],
+        }
     )
+    if isinstance(reply, StreamingReply):
+        await _stream(reply.chunks, request, send)
+    else:
+        await send({"type": "http.response.body", "body": reply.body})
 
 
-class EdgeHandler(Edge, WSGIHandler):
-    """Django's WSGI application with the fast lane before it."""
+async def _stream(chunks: AsyncIterator[bytes], request: Request, send: Send) -> None:
+    """Send the chunks until they or the client have gone."""
 
-    def __call__(self, environ, start_response):
-        found = None
-        if not settings.ACCESS_LOG:  # its lines are written on the ordinary way
-            found = self.answer(environ)
-        if found is None:
-            return self._ordinary(environ, start_response)
-        status, headers, body = found
-        start_response(status, headers)
-        return [body]
+    async def send_all() -> None:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
-    def _ordinary(self, environ, start_response):
-        response = super().__call__(environ, start_response)
-        if getattr(response, "streaming", True):
-            return response
-        # A list tells the server the length; an iterator would be sent in chunks.
-        body = [response.content]
-        response.close()
-        return body
+    sending = asyncio.ensure_future(send_all())
+    gone = asyncio.ensure_future(request.disconnected())
+    try:
+        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()  # an error after the first byte can only break the connection
+    finally:
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)

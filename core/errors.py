@@ -1,12 +1,13 @@
 """How everything fails: one handler, one shape.
 
-    DomainError          a rule of ours was broken: `{"detail": "<text>"}`
+    DomainError          a rule was broken: `{"detail": "<text>"}`
       InvalidInput       malformed input: 422, `{"detail": [{type, loc, msg, input, ctx?}, …]}`
 
 Source: docs/http-contract.md, section "Errors".
 """
 
 import logging
+from dataclasses import dataclass
 
 import orjson
 import psycopg
@@ -19,7 +20,7 @@ from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_INPUT = 500  # characters of a refused input that its error repeats
+MAX_INPUT = 500  # characters of a refused input that its error repeats
 
 # What the database layer raises when the server is away or its connections are all taken.
 DATABASE_AWAY = (
@@ -31,7 +32,7 @@ DATABASE_AWAY = (
 
 
 class DomainError(Exception):
-    """A rule of ours was broken. `str(error)` is shown to the caller."""
+    """A rule was broken. The caller gets `str(error)` as `detail`."""
 
     status_code = 400
     code = "error"
@@ -43,13 +44,13 @@ class DomainError(Exception):
 
 
 class InvalidInput(DomainError):
-    """The input has the wrong form; `issues` says where and how, made by `issue()`."""
+    """The input is malformed; `issues` are entries made by `issue()`."""
 
     status_code = 422
     code = "invalid_input"
 
     def __init__(self, issues: list[dict]) -> None:
-        super().__init__("; ".join(found["msg"] for found in issues))
+        super().__init__("; ".join(entry["msg"] for entry in issues))
         self.issues = issues
 
     @property
@@ -74,37 +75,74 @@ class BodyTooLarge(DomainError):
         super().__init__(f"The body is larger than {limit} bytes")
 
 
-def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
-    """One entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
+class QueryTooSlow(DomainError):
+    """The database gave a statement up after `settings.STATEMENT_TIMEOUT_SECONDS`."""
 
-    An input too long to read, or too deep to write, is not repeated.
+    status_code = 503
+    code = "query_too_slow"
+
+    def __init__(self) -> None:
+        from django.conf import settings
+
+        super().__init__(
+            f"The query took longer than {settings.STATEMENT_TIMEOUT_SECONDS} seconds; narrow it"
+        )
+
+
+def is_timeout(error: Exception) -> bool:
+    """Return whether a database error is the statement timeout's."""
+    return isinstance(error, psycopg.errors.QueryCanceled) or isinstance(
+        error.__cause__, psycopg.errors.QueryCanceled
+    )
+
+
+def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
+    """Return one entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
+
+    An input that is too long, or nested too deeply, is not repeated.
     """
-    found = {"type": type, "loc": loc, "msg": msg, "input": _repeatable(input)}
-    return {**found, "ctx": context} if context else found
+    entry = {"type": type, "loc": loc, "msg": msg, "input": _repeatable(input)}
+    return {**entry, "ctx": context} if context else entry
 
 
 def _repeatable(input: object) -> object:
     if isinstance(input, str):
-        return input if len(input) <= _LONGEST_INPUT else f"{input[:_LONGEST_INPUT]}…"
+        return input if len(input) <= MAX_INPUT else f"{input[:MAX_INPUT]}…"
     try:
-        return input if len(orjson.dumps(input, default=str)) <= _LONGEST_INPUT else None
+        return input if len(orjson.dumps(input, default=str)) <= MAX_INPUT else None
     except TypeError:  # nested too deeply, or with integers beyond 64 bits
         return None
 
 
-def exception_handler(error: Exception, context: dict) -> Response | None:
-    """The reply for what a view raised; None for a bug, which stays a 500 with a traceback."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an error says to the caller."""
+
+    status: int
+    detail: object
+    headers: dict[str, str]
+
+
+def failure(error: Exception) -> Failure | None:
+    """Return the reply to an error; None for a bug, which stays a 500 with a traceback."""
     error = _translate(error)
     if error is None:
         return None
     if isinstance(error, DomainError):
-        return Response({"detail": error.detail}, status=error.status_code, headers=error.headers)
+        return Failure(error.status_code, error.detail, error.headers)
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header
     if getattr(error, "wait", None):
         headers["Retry-After"] = str(int(error.wait))
-    return Response({"detail": error.detail}, status=error.status_code, headers=headers)
+    return Failure(error.status_code, error.detail, headers)
+
+
+def exception_handler(error: Exception, context: dict) -> Response | None:
+    """Return DRF's reply to what a view raised; None for a bug."""
+    if (reply := failure(error)) is None:
+        return None
+    return Response({"detail": reply.detail}, status=reply.status, headers=reply.headers)
 
 
 def _translate(error: Exception) -> DomainError | exceptions.APIException | None:
@@ -117,15 +155,17 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
         case DomainError() | exceptions.APIException():
             return error
         case Http404():
-            # Views name what was not found; Django's own texts name models and queries.
-            found = str(error)
-            return exceptions.NotFound(found if found.endswith("not found") else "Not Found")
+            # The texts of views name the resource; Django's own name models and queries.
+            text = str(error)
+            return exceptions.NotFound(text if text.endswith("not found") else "Not Found")
         case PermissionDenied():
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             from django.conf import settings
 
             return BodyTooLarge(settings.MAX_BODY_BYTES)
+        case _ if is_timeout(error):
+            return QueryTooSlow()
         case _ if isinstance(error, DATABASE_AWAY):
             logger.error("database unavailable: %s", type(error).__name__)
             return DatabaseUnavailable()

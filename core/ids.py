@@ -1,8 +1,8 @@
 """Ids that carry their own time: UUIDv7 (RFC 9562, section 5.7, method 3).
 
-Made by hand because both directions are needed: an id for a given moment
-(imported rows, range bounds) and the moment of a given id, exact to the
-microsecond. Libraries fill the sub-millisecond bits with a counter instead.
+Written by hand because both directions are needed: an id for a time (imported rows,
+range bounds) and the time of an id, exact to the microsecond. Libraries fill the
+sub-millisecond bits with a counter instead.
 """
 
 import os
@@ -17,9 +17,9 @@ _RANDOM_BITS = (1 << 62) - 1
 
 
 def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
-    """An id for the moment `at` (aware; default now).
+    """Return an id for the time `at` (aware; default now).
 
-    New each time, unless `random` (64 bits) fixes its random part.
+    It is new each time, unless `random` (64 bits) fixes its random part.
     """
     microseconds = time.time_ns() // 1000 if at is None else _microseconds(at)
     if random is None:
@@ -28,7 +28,7 @@ def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
 
 
 def several(at: datetime, count: int) -> list[UUID]:
-    """New ids for the moment `at`; cheaper than one by one. Their order says nothing."""
+    """Return new ids for the time `at`, in no order; cheaper than one by one."""
     prefix, random = _prefix(_microseconds(at)), os.urandom(8 * count)
     return [
         UUID(int=prefix | (int.from_bytes(random[n : n + 8]) & _RANDOM_BITS))
@@ -37,12 +37,12 @@ def several(at: datetime, count: int) -> list[UUID]:
 
 
 def lowest(at: datetime) -> UUID:
-    """The smallest id of the moment `at`: a half-open range bound."""
+    """Return the smallest id of the time `at`: a half-open range bound."""
     return UUID(int=_prefix(_microseconds(at)))
 
 
 def moment(id: UUID) -> datetime:
-    """The moment an id of ours was made for, UTC, to the microsecond."""
+    """Return the time that an id carries, UTC, to the microsecond."""
     milliseconds, fraction = id.int >> 80, (id.int >> 64) & 0xFFF
     return _EPOCH + timedelta(microseconds=milliseconds * 1000 + (fraction * 1000 >> 12))
 
@@ -52,7 +52,7 @@ def _microseconds(at: datetime) -> int:
 
 
 def _prefix(microseconds: int) -> int:
-    """The 128-bit value with time, version and variant set, and no random bits."""
+    """Return the 128-bit value with time, version and variant set, and no random bits."""
     milliseconds, rest = divmod(microseconds, 1000)
     # Rounded up, so that the 12 bits turn back into the same microsecond.
     fraction = -(-(rest << 12) // 1000)

@@ -1,4 +1,4 @@
-"""Keeps the memory of a process with many threads from growing with its largest requests."""
+"""Settings of malloc that keep a threaded process from growing with its largest requests."""
 
 import ctypes
 from contextlib import suppress
@@ -8,8 +8,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _128_KIB = 128 * 1024
 
 
-def return_what_is_freed() -> None:
-    """Have glibc give memory back to the system, and share what it keeps among all threads.
+def limit_retained_memory() -> None:
+    """Make glibc return freed memory to the system, and share what it keeps among all threads.
 
     By default each thread may get an arena of its own, whose free memory no other
     thread can use, and the first large buffer raises the size up to which buffers are
@@ -23,6 +23,6 @@ def return_what_is_freed() -> None:
 
 
 def trim() -> None:
-    """Give back at once what a large request has freed; one or two milliseconds."""
+    """Return to the system what a large request has freed; takes one or two milliseconds."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

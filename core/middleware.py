@@ -1,42 +1,85 @@
-"""The outermost layer of a request that takes Django's whole way."""
+"""The outer layers of a request to Django; the edge does the same for its own (core/edge.py)."""
 
 import logging
 import time
+from io import BytesIO
 
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from structlog.contextvars import bound_contextvars
 
-from core import request_ids
-from core.errors import BodyTooLarge
+from core import request_checks, request_ids
+from core.client_address import client_address
+from core.errors import BodyTooLarge, DomainError
 
 access = logging.getLogger("llmring.access")
 
 
+def log_access(method: str, path: str, status: int, started: float) -> None:
+    """Write a line of the access log when it is on; `started` is of time.perf_counter()."""
+    if settings.ACCESS_LOG:
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        access.info("%s %s %s", method, path, status, extra={"milliseconds": milliseconds})
+
+
 class RequestMiddleware:
-    """Gives the request its id, bounds its body, and writes the access log when asked to."""
+    """Outermost: gives the request its id, completes the reply, and writes the access log."""
 
     def __init__(self, get_response) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest):
-        request.id = request_ids.of(request.META)
+        request.id = request_ids.choose(request.META.get("HTTP_X_REQUEST_ID"))
+        # Whatever limits or locks out by address sees the client's, not the proxy's.
+        request.META["REMOTE_ADDR"] = client_address(
+            request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+        )
         started = time.perf_counter()
         with bound_contextvars(request_id=request.id):
-            response = self._answer(request)
+            response = self.get_response(request)
             response["X-Request-ID"] = request.id
-            if settings.ACCESS_LOG:
-                access.info(
-                    "%s %s %s",
-                    request.method,
-                    request.path,
-                    response.status_code,
-                    extra={"milliseconds": round((time.perf_counter() - started) * 1000, 1)},
-                )
+            if not response.streaming:
+                response.setdefault("Content-Length", str(len(response.content)))
+            if response.status_code != 405 and request.method != "OPTIONS":
+                del response["Allow"]  # DRF's, in every reply: here its only use is to say no
+            log_access(request.method, request.path, response.status_code, started)
         return response
 
-    def _answer(self, request: HttpRequest):
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY_BYTES:
-            error = BodyTooLarge(settings.MAX_BODY_BYTES)
-            return JsonResponse({"detail": error.detail}, status=error.status_code)
+
+class RequestChecksMiddleware:
+    """Refuses foreign hosts and bad bodies; hands on chunked and compressed bodies as plain ones.
+
+    Inside the middleware that writes headers, so that browsers can read its refusals.
+    """
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest):
+        try:
+            request_checks.check_host(request.META.get("HTTP_HOST"))
+            self._prepare_body(request)
+        except DomainError as error:
+            return JsonResponse(
+                {"detail": error.detail}, status=error.status_code, headers=error.headers
+            )
         return self.get_response(request)
+
+    def _prepare_body(self, request: HttpRequest) -> None:
+        meta, limit = request.META, settings.MAX_BODY_BYTES
+        length = request_checks.body_length(meta.get("CONTENT_LENGTH"))
+        coding = meta.pop("HTTP_CONTENT_ENCODING", None)
+        if "CONTENT_LENGTH" in meta and meta["CONTENT_LENGTH"]:
+            if not coding:
+                return
+            body = request.read(length)
+        elif meta.get("wsgi.input_terminated"):  # chunked
+            body = meta["wsgi.input"].read(limit + 1)
+            if len(body) > limit:
+                raise BodyTooLarge(limit)
+        else:
+            return
+        body = request_checks.decode(body, coding)
+        meta["CONTENT_LENGTH"] = str(len(body))
+        # As WSGIRequest makes it of a plain body.
+        request._stream, request._read_started = BytesIO(body), False

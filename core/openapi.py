@@ -55,7 +55,7 @@ class AutoSchema(SpectacularSchema):
         return get_origin(self._declared("replies")) is list
 
     def get_filter_backends(self) -> list:
-        return []  # the query says it all
+        return []  # the query declares them
 
     def _get_paginator(self) -> None:
         return None
@@ -109,8 +109,8 @@ class AutoSchema(SpectacularSchema):
         schema = self._reference(model, mode)
         is_model = isinstance(model, type) and issubclass(model, BaseModel)
         examples = self._json_schema(model, mode).get("examples", []) if is_model else []
-        shown = {f"example {n}": {"value": value} for n, value in enumerate(examples, start=1)}
-        return {"schema": schema, **({"examples": shown} if shown else {})}
+        named = {f"example {n}": {"value": value} for n, value in enumerate(examples, start=1)}
+        return {"schema": schema, **({"examples": named} if named else {})}
 
     def _reference(self, model: Any, mode: str) -> dict:
         """Return a reference to the component of a model, or the schema of another type."""
@@ -145,11 +145,11 @@ class AutoSchema(SpectacularSchema):
 
 def _without_null(schema: dict) -> dict:
     """Return the schema of a query parameter, which is absent or has a value."""
-    given = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    if len(given) != 1:
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) != 1:
         return schema
     rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
-    return {**given[0], **rest}
+    return {**options[0], **rest}
 
 
 def _keys_are(kind: type, value: Any) -> bool:
@@ -163,7 +163,7 @@ def _suffix(mode: str) -> str:
 
 def without_trailing_slashes(result, generator, request, public):
     """Both spellings of every path are served; the document shows the shorter one."""
-    result["paths"] = {path.rstrip("/") or "/": found for path, found in result["paths"].items()}
+    result["paths"] = {path.rstrip("/") or "/": item for path, item in result["paths"].items()}
     return result
 
 

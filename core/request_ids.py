@@ -2,15 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
 
 # What may stand in a header and in a log line without being taken for something else.
 _ACCEPTABLE = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
 
-def of(environ: Mapping[str, str]) -> str:
-    """The request's `X-Request-ID` if it is presentable, else a new random one."""
-    given = environ.get("HTTP_X_REQUEST_ID")
-    if given and _ACCEPTABLE.fullmatch(given):
-        return given
+def choose(sent: str | None) -> str:
+    """Return the request's `X-Request-ID` if it is presentable, else a new random one."""
+    if sent and _ACCEPTABLE.fullmatch(sent):
+        return sent
     return os.urandom(12).hex()

@@ -201,8 +201,8 @@ JSONValue = Annotated[Any, _storable]
 # --- Parsing ---------------------------------------------------------------
 
 Model = TypeVar("Model", bound=BaseModel)
-# A number so long may lose digits as a double, or be beyond 64 bits.
-_LONG_NUMBER = re.compile(rb"[-+.eE\d]{17}")
+# A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
+_LONG_NUMBER = re.compile(rb"[-+.eE\d]{17}|[eE]-\d{3}")
 
 
 def parse(
@@ -251,7 +251,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     try:
         return json.loads(
             body,
-            parse_float=exact_number,
+            parse_float=_exact_number_of_body,
             object_pairs_hook=_unique_object if unique_members else None,
         )
     except RecursionError:
@@ -299,24 +299,41 @@ _LISTS = (list[str], list[str] | None)
 
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
     """Return the 422 entries of a validation error; `loc` is where the value stands."""
-    return [_entry(found, loc) for found in error.errors(include_url=False)]
+    return [_entry(entry, loc) for entry in error.errors(include_url=False)]
 
 
-def _entry(found: dict, loc: Sequence) -> dict:
-    context = dict(found.get("ctx") or {})
-    below, input = context.pop("_at", ((), found["input"]))
+def _entry(entry: dict, loc: Sequence) -> dict:
+    context = dict(entry.get("ctx") or {})
+    below, input = context.pop("_at", ((), entry["input"]))
     context = {
         name: str(value) if isinstance(value, Exception) else value
         for name, value in context.items()
     }
-    return issue(found["type"], [*loc, *found["loc"], *below], found["msg"], input, **context)
+    return issue(entry["type"], [*loc, *entry["loc"], *below], entry["msg"], input, **context)
 
 
 def exact_number(digits: str) -> Decimal | float:
     """Return a JSON number with a fraction or an exponent, exactly if that takes few digits."""
-    number = Decimal(digits)
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:  # an exponent of more digits than Decimal takes
+        return float(digits)
     is_usual = len(digits) <= _MAX_DIGITS and abs(number.adjusted()) <= _MAX_EXPONENT
     return number if is_usual and number else float(digits)
+
+
+def _exact_number_of_body(digits: str) -> Decimal | float:
+    """Raises ValueError for a number that neither a Decimal keeps nor a double."""
+    number = exact_number(digits)
+    if type(number) is float and not _is_exact(number, digits):
+        raise ValueError("A number has more digits or a larger exponent than is kept")
+    return number
+
+
+def _is_exact(double: float, digits: str) -> bool:
+    if not double:
+        return not digits.lower().partition("e")[0].strip("-0.")
+    return Decimal(repr(double)) == Decimal(digits)
 
 
 def _unique_object(members: list[tuple[str, Any]]) -> dict:

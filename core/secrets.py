@@ -1,4 +1,4 @@
-"""Secrets in the database: sealed, so that a copy of it gives none of them away.
+"""Secrets in the database are sealed: a copy of it reveals none of them.
 
 A sealed value is `s1.<key id>.<base64>`: XSalsa20-Poly1305 (PyNaCl's SecretBox)
 over its JSON. The keys come from LLMRING_ENCRYPTION_KEY, several separated by

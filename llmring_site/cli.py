@@ -1,14 +1,10 @@
 """The console scripts `llmring-server` and `llmring-db`, and manage.py."""
 
 import argparse
-import gc
 import os
 import sys
-from _thread import start_new_thread
-from pathlib import Path
 
-from llmring_site import parent_watchdog as lifeline
-from llmring_site import startup
+from llmring_site import serving, startup
 
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
@@ -29,6 +25,8 @@ def server(arguments: list[str] | None = None) -> None:
     command, rest = arguments[:1], arguments[1:]
     if command == ["db"]:
         return database(rest)
+    if command == ["health"]:
+        sys.exit(_check_health())
     if command == ["manage"]:
         return manage(["llmring-server manage", *rest])
     if command == ["serve"]:
@@ -36,8 +34,9 @@ def server(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "llmring-server",
         description="Run LLMRing Server.",
-        epilog="Also: `llmring-server db …` (see llmring-db --help), and `llmring-server manage …` "
-        "for keys, imports and Django's commands (see llmring-server manage help).",
+        epilog="Also: `llmring-server db …` (see llmring-db --help), `llmring-server manage …` "
+        "for keys, imports and Django's commands (see llmring-server manage help), and "
+        "`llmring-server health`, which fails when the server of these settings is not healthy.",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, help="port to listen on (LLMRING_HTTP_PORT, else 8000)")
@@ -55,7 +54,7 @@ def server(arguments: list[str] | None = None) -> None:
         os.environ["LLMRING_WORKERS"] = str(options.workers)
     with startup.exit_on_config_error():
         _check_env(options.env)
-        _serve(options.host, reload=options.reload)
+        sys.exit(_serve(options.host, reload=options.reload))
 
 
 def database(arguments: list[str] | None = None) -> None:
@@ -123,53 +122,43 @@ def _check_env(name: str) -> None:
         raise startup.StartupError("LLMRING_DATABASE_URL must be set with --env prod")
 
 
+def _check_health() -> str | None:
+    """Return why the server of the settings is not healthy, or None; asked on this machine."""
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlsplit
+
+    from django.conf import settings
+
+    with startup.exit_on_config_error():
+        startup.use_settings()
+        # A host that the server answers for, whatever LLMRING_ALLOWED_HOSTS says.
+        headers = {"Host": urlsplit(settings.PUBLIC_URL).netloc}
+        server = HTTPConnection("127.0.0.1", settings.HTTP_PORT, timeout=5)
+        try:
+            server.request("GET", "/health", headers=headers)
+            response = server.getresponse()
+        except (OSError, HTTPException) as error:
+            return f"unhealthy: {error}"
+        body = response.read(2_000).decode(errors="replace")
+        return None if response.status == 200 else f"unhealthy: {response.status} {body}"
+
+
 def _version() -> str:
     import importlib.metadata
 
     return importlib.metadata.version("llmring-server")
 
 
-def _serve(host: str, *, reload: bool) -> None:
-    startup.use_database()
-    import django
+def _serve(host: str, *, reload: bool) -> int:
+    startup.use_settings()
     from django.conf import settings
 
-    django.setup()
-    startup.check_configuration()
-    startup.prepare()
-
-    from granian import Granian
-    from granian.constants import Interfaces, RuntimeModes
-
-    class Server(Granian):
-        def signal_handler_interrupt(self, *args) -> None:
-            # Granian's takes a lock that the interrupted code may hold: a signal that comes
-            # twice, as Ctrl-C does under `uv run`, would stop it for good, and not us.
-            start_new_thread(super().signal_handler_interrupt, ())
-
-    lifeline.begin()
-    # Workers are forked: what is loaded by now stays shared as long as the garbage
-    # collector, which writes to everything it looks at, leaves it alone.
-    gc.collect()
-    gc.freeze()
-    Server(
-        "llmring_site.wsgi:application",
-        address=host,
-        port=settings.HTTP_PORT,
-        interface=Interfaces.WSGI,
-        workers=settings.WORKERS,
-        # Threads that wait for the database or an upstream: bounded, and cheap while idle.
-        blocking_threads=64,
-        runtime_mode=RuntimeModes.st,
-        backlog=2048,
-        websockets=False,
-        log_dictconfig=settings.LOGGING,
-        respawn_failed_workers=True,
-        workers_kill_timeout=30,  # seconds for running requests after SIGTERM
-        reload=reload,
-        reload_paths=[Path(__file__).resolve().parent.parent] if reload else None,
-        process_name=None,
-    ).serve()
+    sockets = serving.bind(host, settings.HTTP_PORT)
+    startup.use_database()
+    if reload:
+        return serving.serve_reloading(sockets)
+    startup.make_ready()
+    return serving.serve_forked(sockets, workers=settings.WORKERS)
 
 
 if __name__ == "__main__":

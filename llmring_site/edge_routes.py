@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-from core.edge import EdgeView
+from core.fast_lane import EdgeView
 
 
 def routes() -> dict[tuple[str, str], EdgeView]:

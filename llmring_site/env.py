@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -160,6 +161,14 @@ def _origin(name: str, item: str) -> str:
     if not well_formed:
         raise invalid(name, "origins without path or slash, such as https://app.example.com", item)
     return origin
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return the addresses and networks that are listed."""
+    try:
+        return [ip_network(item) for item in string_list(name)]
+    except ValueError as error:
+        raise invalid(name, f"addresses or networks such as 10.0.0.0/8 ({error})") from None
 
 
 def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) -> str:

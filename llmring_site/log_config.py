@@ -45,7 +45,8 @@ def logging_settings(*, level: str, format: str) -> dict:
             "django.request": {"level": "ERROR"},
             # The pool tells of every connection that a restarted database costs.
             "psycopg.pool": {"level": "ERROR"},
-            "_granian": {"handlers": [], "propagate": True},
+            # Its workers' beginnings and ends; serving.py tells of what matters.
+            "uvicorn.error": {"level": "WARNING"},
             "django": {"level": level.upper(), "handlers": [], "propagate": True},
         },
     }

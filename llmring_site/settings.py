@@ -35,6 +35,8 @@ HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # --- The address people use -----------------------------------------------
 
 ALLOWED_HOSTS = env.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
+if "*" not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
 # https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
 PUBLIC_URL = env.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
@@ -42,21 +44,34 @@ CSRF_TRUSTED_ORIGINS = [env.origin_of(urlsplit(PUBLIC_URL))]
 # The path below which a proxy serves us; it takes the path off before it passes a request on.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.boolean("LLMRING_HSTS_SUBDOMAINS", False)
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+# Proxies whose X-Forwarded-For is believed; without any, the connection's own address counts.
+TRUSTED_PROXIES = env.networks("LLMRING_TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 # Clients may lose the body of a redirected POST: we never redirect to https.
-SILENCED_SYSTEM_CHECKS = ["security.W008"]
+# HSTS binds other hosts, and for a year, only where the operator says so.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
+MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
 
+OWN_APPS = [
+    "accounts",
+    "registry_proxy",
+    "usage",
+    "templates_app",
+    "conversations",
+    "aliases",
+    "receipts",
+    "mcp",
+]
 INSTALLED_APPS = [
     "llmring_site",  # first: its templates override those of other apps
     "core",
@@ -73,25 +88,23 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "accounts",
-    "registry_proxy",
-    "usage",
-    "templates_app",
-    "conversations",
-    "aliases",
-    "receipts",
-    "mcp",
+    *OWN_APPS,
+]
+# What writes the headers of every reply, also of those that Django does not make.
+HEADER_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
-    "django.middleware.security.SecurityMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    *HEADER_MIDDLEWARE,
+    "core.middleware.RequestChecksMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "llmring_site.urls"
@@ -120,6 +133,7 @@ DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
+STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=1, maximum=3600)
 DATABASE_POOL_SIZE = env.integer("LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000)
 DATABASE_POOL_OVERFLOW = env.integer(
     "LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000
@@ -171,6 +185,7 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
 # --- Keys -----------------------------------------------------------------
 

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
@@ -31,13 +32,21 @@ class StartupError(RuntimeError):
     """The server cannot start; the text says why."""
 
 
+# What the operator can fix: shown as one line, without a traceback.
+OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, StartupError)
+
+
 @contextmanager
 def exit_on_config_error() -> Iterator[None]:
     """End the program with one line, not a traceback, for what its operator can fix."""
     try:
         yield
-    except (ImproperlyConfigured, EmbeddedDatabaseError, StartupError) as error:
+    except OPERATOR_ERRORS as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
+            raise
+        sys.exit("error: the database lacks tables of this version: run `llmring-db migrate`")
 
 
 def use_settings() -> None:
@@ -49,6 +58,15 @@ def use_database() -> None:
     """Make django.conf.settings ours, and run the embedded PostgreSQL if it is in use."""
     use_settings()
     embedded.ensure_running()
+
+
+def make_ready() -> None:
+    """Set Django up, check the settings and prepare the database. Raises StartupError."""
+    import django
+
+    django.setup()
+    check_configuration()
+    prepare()
 
 
 def check_configuration() -> None:
@@ -160,19 +178,15 @@ def _create_key_files() -> None:
 
 def _refuse_other_versions() -> None:
     """Raise StartupError for a database whose migrations this version does not know."""
-    from django.apps import apps
     from django.conf import settings
     from django.db import connection
     from django.db.migrations.loader import MigrationLoader
 
     loader = MigrationLoader(connection)
-    ours = {
-        app.label for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR
-    }
     unknown = sorted(
         (app, name)
         for app, name in loader.applied_migrations
-        if app in ours and (app, name) not in loader.disk_migrations
+        if app in {"core", *settings.OWN_APPS} and (app, name) not in loader.disk_migrations
     )
     if not unknown:
         return
@@ -197,13 +211,17 @@ def _create_first_accounts() -> None:
     from accounts.models import ApiKey, Project
 
     users = get_user_model().objects
-    if not users.filter(is_superuser=True).exists():
+    if not users.exists():
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
         users.create_superuser(settings.ADMIN_USER, password=password)
         printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
         print(
             f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
             f"user {settings.ADMIN_USER}, password {printed}"
+        )
+    elif not users.filter(is_superuser=True).exists():
+        print(
+            "\n  Admin     nobody is a superuser: `manage.py createsuperuser` makes one", flush=True
         )
     if not ApiKey.objects.exists():
         _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")

@@ -12,6 +12,7 @@ from drf_spectacular.views import (
 from conversations.models import Conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
+from core.edge import Route
 from llmring_site import views
 from receipts import call_receipts
 from usage.urls import urlpatterns as usage_urls
@@ -48,3 +49,6 @@ handler400 = errors.bad_request
 handler403 = errors.permission_denied
 handler404 = errors.not_found
 handler500 = errors.server_error
+
+# Served by the edge (core/edge.py), in front of the views of the same paths.
+EDGE_ROUTES: list[Route] = []

@@ -15,7 +15,8 @@ from core.media import plain
 from receipts.schemas import DraftCost, NestedDraft
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
-from registry_proxy.prices import Quote, Tokens
+from registry_proxy.prices import Quote
+from registry_proxy.tokens import Tokens
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
@@ -37,21 +38,23 @@ def complete_cost(draft: NestedDraft) -> dict:
         return {"amount": stated.amount, "calculation": stated.calculation}
     model, provider = draft.model, draft.provider or ""
     name = f"{provider}:{model}" if provider and ":" not in model else model
-    tokens = Tokens(draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0)
+    tokens = Tokens.from_totals(
+        draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0
+    )
     priced = pricing.price(provider, model, tokens)
     calculation = None
-    if priced:
-        calculation = _calculation(priced.quote, name, _registry_name(priced.snapshot_id))
+    if priced.quote:
+        calculation = _calculation(priced.quote, name, _source(priced))
     if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
         return {"amount": stated.amount, "calculation": by_registry}
     return {
-        "amount": plain(priced.cost) if priced else "0",
+        "amount": "0" if priced.cost is None else plain(priced.cost),
         "calculation": calculation or f"unpriced: the registry has no price for {name}",
     }
 
 
-def _calculation(quote: Quote, model: str, registry: str) -> str:
+def _calculation(quote: Quote, model: str, source: str) -> str:
     terms = " + ".join(
         f"{term.token_class} {term.tokens} * {plain(term.dollars_per_million)}"
         for term in quote.terms
@@ -62,8 +65,18 @@ def _calculation(quote: Quote, model: str, registry: str) -> str:
     rounded = "" if _EXACT.scaleb(millionths, -6) == quote.total else " rounded to 12 places"
     return (
         f"{terms or 'no tokens'} = {plain(millionths)} per 1000000 "
-        f"= {plain(quote.total)} USD{rounded}; {model} in registry {registry}"
+        f"= {plain(quote.total)} USD{rounded}; {model} in {source}"
     )
+
+
+def _source(priced: pricing.Pricing) -> str:
+    """Return what the prices are from: the registry's snapshot, the operator's price, or both."""
+    sources = []
+    if priced.snapshot_id is not None:
+        sources.append(f"registry {_registry_name(priced.snapshot_id)}")
+    if priced.custom_price_id is not None:
+        sources.append(f"custom price {priced.custom_price_id}")
+    return " and ".join(sources)
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +93,7 @@ def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Deci
     as the older server split it.
     """
     priced = pricing.price(provider, model, tokens)
-    if priced is None or not priced.cost:
+    if not priced.cost:
         return Decimal(0)
     output = sum(
         term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")

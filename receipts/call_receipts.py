@@ -14,7 +14,7 @@ from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
 from receipts.schemas import FlatDraft
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 
 
 def issuer() -> IssueReceipt | None:
@@ -66,7 +66,7 @@ def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
     total = call.cost or Decimal(0)
     if call.input_cost is not None and call.output_cost is not None:
         return call.input_cost, call.output_cost, total
-    tokens = Tokens(
+    tokens = Tokens.from_totals(
         call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
     )
     part = calculations.input_cost(total, call.provider, call.model, tokens)

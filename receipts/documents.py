@@ -143,14 +143,14 @@ def exact(value: object, levels: int = MAX_DEPTH) -> object:
     Raises AmbiguousJSON for numbers beyond 2^53-1, numbers with more digits than
     a double keeps, and nesting deeper than 64 levels.
     """
-    match value:
-        case str() | bool() | None:
-            return value
-        case int() | float() | Decimal():
-            return _exact_number(value)
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int or kind is float or kind is Decimal:
+        return _exact_number(value)
     if not levels:
         raise AmbiguousJSON(f"JSON is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, list):
+    if kind is list:
         return [exact(item, levels - 1) for item in value]
     return {name: exact(inner, levels - 1) for name, inner in value.items()}
 

@@ -10,8 +10,8 @@ from rest_framework.exceptions import ParseError
 
 from accounts.authentication import cached_caller
 from core import media, schemas
-from core.edge import Answer, body_of
 from core.errors import InvalidInput
+from core.fast_lane import Answer, body_of
 from receipts import drafts, server_keys, verification
 from receipts.schemas import NestedDraft, ReceiptDraft, SignedReceipt
 

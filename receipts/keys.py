@@ -35,6 +35,11 @@ def encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
+def pem_blocks(text: str) -> list[str]:
+    """Return the base64 text of each PEM block with a public key."""
+    return _PEM.findall(text)
+
+
 @dataclass(frozen=True)
 class PublicKey:
     """A key that verifies. Its id defaults to one derived from its digest."""
@@ -45,6 +50,9 @@ class PublicKey:
     def __post_init__(self) -> None:
         if len(self.raw) != bindings.crypto_sign_PUBLICKEYBYTES:
             raise BadKey(f"has {len(self.raw)} bytes, an Ed25519 key has 32")
+        # Nothing verifies under other bytes, or, with keys of small order, anything might.
+        if not bindings.crypto_core_ed25519_is_valid_point(self.raw):
+            raise BadKey("is not an Ed25519 key: its bytes name no point of the curve's group")
         if not self.id:
             digest = hashlib.sha256(self.text.encode()).hexdigest()
             object.__setattr__(self, "id", f"key_{digest[:16]}")
@@ -52,12 +60,37 @@ class PublicKey:
     @classmethod
     def parse(cls, text: str, id: str = "") -> "PublicKey":
         """Return the key of base64 or of a PEM SubjectPublicKeyInfo. Raises BadKey."""
-        if match := _PEM.search(text):
-            der = decode("".join(match[1].split()))
-            if not der.startswith(_SPKI):
-                raise BadKey("is a PEM of another kind than Ed25519")
-            return cls(der[len(_SPKI) :], id)
-        return cls(decode(text), id)
+        blocks = pem_blocks(text)
+        if len(blocks) > 1:
+            raise BadKey("has several PEM blocks")
+        return cls.from_pem(blocks[0], id) if blocks else cls(decode(text), id)
+
+    @classmethod
+    def from_pem(cls, block: str, id: str = "") -> "PublicKey":
+        """Return the key of the base64 text of a PEM block. Raises BadKey."""
+        der = decode("".join(block.split()))
+        if not der.startswith(_SPKI):
+            raise BadKey("is a PEM of another kind than Ed25519")
+        return cls(der[len(_SPKI) :], id)
+
+    @classmethod
+    def from_json(cls, entry: object, id: str = "") -> "PublicKey":
+        """Return the key of a JWK (RFC 8037) or of an entry of our key document.
+
+        `id` is for an entry without one. Raises BadKey, also for keys that are
+        for another algorithm or for encryption.
+        """
+        if not isinstance(entry, dict):
+            raise BadKey("has an entry that is not an object")
+        if "kty" in entry and (entry["kty"], entry.get("crv")) != ("OKP", "Ed25519"):
+            raise BadKey("has a JWK of another kind than Ed25519 (kty OKP, crv Ed25519)")
+        if entry.get("use", "sig") != "sig":
+            raise BadKey("has a JWK that is not for signatures")
+        algorithm = entry.get("alg", entry.get("algorithm", "Ed25519"))
+        text = entry.get("x" if "kty" in entry else "public_key")
+        if algorithm not in ("EdDSA", "Ed25519") or not isinstance(text, str):
+            raise BadKey("has an entry without an Ed25519 key (a JWK, or public_key)")
+        return cls(decode(text), str(entry.get("kid") or entry.get("key_id") or id))
 
     @cached_property
     def text(self) -> str:

@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     PrivateAttr,
     RootModel,
     TypeAdapter,
@@ -54,8 +55,9 @@ def _time_text(value: object) -> str:
     return value.strip()
 
 
-def _in_range(value: object, minimum: int) -> Decimal:
-    number = decimal(value)
+def _number(value: object, minimum: int) -> int | float | Decimal:
+    """Return a number of a body, or its numeric text as a Decimal."""
+    number = value if type(value) in (int, float) else decimal(value)
     if number < minimum:
         raise PydanticKnownError("greater_than_equal", {"ge": minimum})
     if number > MAX_INTEGER:
@@ -63,9 +65,17 @@ def _in_range(value: object, minimum: int) -> Decimal:
     return number
 
 
-def _amount(value: object) -> float:
-    """Return an amount as the double that a flat receipt states."""
-    number = _in_range(value, 0)
+def _draft_number(value: object) -> int | float | Decimal:
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise PydanticKnownError("float_parsing")
+    return _number(value, 0)
+
+
+def _amount(value: object) -> int | float:
+    """Return an amount as the JSON number that a flat receipt states."""
+    number = _draft_number(value)
+    if type(number) is not Decimal:
+        return number
     double = float(number)
     if Decimal(repr(double)) != number:
         raise PydanticCustomError(
@@ -76,12 +86,14 @@ def _amount(value: object) -> float:
 
 def _stated_amount(value: object) -> int | float | str:
     """Return an amount as the caller wrote it, number or text."""
-    _in_range(value, 0)
+    number = _draft_number(value)
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value.strip()):
-            raise PydanticKnownError("float_parsing")
         return value.strip()
-    return int(value) if isinstance(value, bool) else value
+    return int(number) if isinstance(value, bool) else number
+
+
+def _signed_amount(value: object) -> int | float | Decimal:
+    return _number(value, -MAX_INTEGER)
 
 
 def _schema(**keywords: object) -> WithJsonSchema:
@@ -91,17 +103,17 @@ def _schema(**keywords: object) -> WithJsonSchema:
 # An ISO 8601 time that stays the text it is.
 TimeText = Annotated[str, BeforeValidator(_time_text), _schema(type="string", format="date-time")]
 Amount = Annotated[
-    float, BeforeValidator(_amount), _schema(type="number", minimum=0, maximum=MAX_INTEGER)
+    Any, PlainValidator(_amount), _schema(type="number", minimum=0, maximum=MAX_INTEGER)
 ]
 StatedAmount = Annotated[
-    int | float | str,
-    BeforeValidator(_stated_amount),
+    Any,
+    PlainValidator(_stated_amount),
     _schema(anyOf=[{"type": "number", "minimum": 0}, {"type": "string"}]),
 ]
 SignedCount = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 SignedAmount = Annotated[
-    Decimal,
-    BeforeValidator(lambda value: _in_range(value, -MAX_INTEGER)),
+    Any,
+    PlainValidator(_signed_amount),
     _schema(anyOf=[{"type": "number"}, {"type": "string"}]),
 ]
 

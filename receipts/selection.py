@@ -38,6 +38,7 @@ from usage.models import UsageLog
 _MICROSECOND = timedelta(microseconds=1)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
+MAX_COUNTED = 10_000
 COLUMNS = (
     "id",
     "type",
@@ -176,21 +177,25 @@ def _of_newest_answer(member: str) -> Coalesce:
     return Coalesce(Subquery(newest), Value("unknown"))
 
 
-def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
-    """Return a page of the uncertified logs: conversations, then calls, each newest first.
+def bounded_count(rows: QuerySet, end: int) -> int:
+    """Return the number of rows, or one more than has to be counted.
 
-    Both counts read an index each; the page itself reads no more than it returns.
+    Counted are MAX_COUNTED rows, and those up to the `end` of the page: whoever
+    reads on while there is more than `end` reaches the last row.
     """
+    return rows[: max(MAX_COUNTED, end) + 1].count()
+
+
+def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
+    """Return a page of the uncertified logs: conversations, then calls, each newest first."""
     selection = uncertified(caller)
-    total, logs = 0, []
+    counted, logs = 0, []
     for rows in (selection.conversations, selection.calls):
-        count = rows.count()
-        if len(logs) < limit and offset < total + count:
-            start = max(0, offset - total)
-            page = rows.order_by("-id")[start : start + limit - len(logs)]
-            logs += [_uncertified_log(row) for row in page]
-        total += count
-    return {"logs": logs, "total": total, "limit": limit, "offset": offset}
+        newest = rows.order_by("-id")
+        start = max(0, offset - counted)
+        logs += [_uncertified_log(row) for row in newest[start : start + limit - len(logs)]]
+        counted += bounded_count(newest, offset + limit)
+    return {"logs": logs, "total": counted, "limit": limit, "offset": offset}
 
 
 def _uncertified_log(row: tuple) -> dict:
@@ -213,7 +218,7 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
     return {
         "receipt_id": receipt.receipt_id,
         "logs": [{"id": id, "type": type, **details.get(id, {})} for id, type in page],
-        "total": links.count(),
+        "total": bounded_count(links, offset + limit),
         "limit": limit,
         "offset": offset,
     }

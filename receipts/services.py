@@ -130,7 +130,7 @@ def row_of(
             "receipt_id": receipt.id,
             "receipt_type": "single",
             "total_tokens": receipt.tokens.input + receipt.tokens.output,
-            "total_cost": receipt.cost.amount.quantize(_PLACES),
+            "total_cost": _twelve_places(receipt.cost.amount),
         }
     else:
         columns = {
@@ -138,7 +138,7 @@ def row_of(
             "receipt_id": receipt.receipt_id,
             "receipt_type": receipt.receipt_type or "single",
             "total_tokens": receipt.total_tokens,
-            "total_cost": receipt.total_cost.quantize(_PLACES),
+            "total_cost": _twelve_places(receipt.total_cost),
         }
     return Receipt(
         **caller.columns(),
@@ -151,3 +151,7 @@ def row_of(
         key_id=key_id,
         document=text.decode(),
     )
+
+
+def _twelve_places(amount: int | float | Decimal) -> Decimal:
+    return Decimal(str(amount)).quantize(_PLACES)

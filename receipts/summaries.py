@@ -12,7 +12,7 @@ from core.errors import DomainError
 from core.media import plain
 from receipts import calculations
 from receipts.documents import MAX_INTEGER
-from registry_proxy.prices import Tokens
+from registry_proxy.tokens import Tokens
 
 # Up to so many logs are listed by id; more are named by range and digest alone.
 MAX_LISTED_LOGS = 1_000
@@ -155,7 +155,7 @@ def _input_cost(models: list[dict], total: Decimal) -> Decimal:
             round(group[name] / group["calls"])
             for name in ("input_tokens", "output_tokens", "cached")
         )
-        tokens = Tokens(input, output, min(cached, input))
+        tokens = Tokens.from_totals(input, output, min(cached, input))
         cost += calculations.input_cost(group["cost"], group["provider"], group["name"], tokens)
     return min(cost, total)
 

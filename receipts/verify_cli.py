@@ -5,11 +5,13 @@ Exit status: 0 valid, 1 not valid, 2 the files cannot be used.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from receipts import keys, verification
+from receipts import verification
 from receipts.documents import AmbiguousJSON, id_of, parse
-from receipts.keys import BadKey, PublicKey
+from receipts.keys import BadKey, PublicKey, pem_blocks
 
 _VALID, _NOT_VALID, _UNUSABLE = 0, 1, 2
 
@@ -71,23 +73,36 @@ def _keys(path: str, id: str) -> list[PublicKey]:
     """Return the keys of a file; those without an id of their own get `id`."""
     text = _text(path).decode(errors="replace").strip()
     try:
-        if not text.startswith(("{", "[")):
-            return [PublicKey.parse(text, id)]
-        return [_from_json(entry, id) for entry in _entries(parse(text.encode()))]
+        if text.startswith(("{", "[")):
+            return _from_json(parse(text.encode()), id)
+        if blocks := pem_blocks(text):
+            return _usable(PublicKey.from_pem, blocks, id)
+        return [PublicKey.parse(text, id)]
     except (BadKey, AmbiguousJSON) as error:
         raise _Unusable(f"{path}: {error}") from None
 
 
-def _entries(document: object) -> list:
-    if isinstance(document, dict):
-        document = document.get("keys", [document])
-    if not isinstance(document, list):
-        raise BadKey("holds no list of keys")
-    return document
+def _from_json(document: object, id: str) -> list[PublicKey]:
+    """Return the keys of a JWK, a list of JWKs, a JWK set or our key document."""
+    if isinstance(document, dict) and "keys" not in document:
+        return [PublicKey.from_json(document, id)]
+    entries = document["keys"] if isinstance(document, dict) else document
+    if not isinstance(entries, list):
+        raise BadKey("has no list of keys")
+    return _usable(PublicKey.from_json, entries, id)
 
 
-def _from_json(entry: object, id: str) -> PublicKey:
-    text = isinstance(entry, dict) and (entry.get("x") or entry.get("public_key"))
-    if not isinstance(text, str):
-        raise BadKey("has an entry without a key (x or public_key)")
-    return PublicKey(keys.decode(text), str(entry.get("kid") or entry.get("key_id") or id))
+def _usable(read: Callable[[Any, str], PublicKey], entries: list, id: str) -> list[PublicKey]:
+    """Return the Ed25519 keys among the entries. Raises BadKey if there is none.
+
+    Others are ignored, as RFC 7517, section 5, has it for sets of keys.
+    """
+    usable, reason = [], BadKey("has no key")
+    for entry in entries:
+        try:
+            usable.append(read(entry, id))
+        except BadKey as error:
+            reason = error
+    if not usable:
+        raise reason
+    return usable

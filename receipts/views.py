@@ -57,7 +57,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         return Response(
             {
                 "receipts": [_verbatim(receipt) for receipt in page],
-                "total": receipts.count(),
+                "total": selection.bounded_count(receipts, query.offset + query.limit),
                 **query.model_dump(),
             }
         )
@@ -130,6 +130,7 @@ class VerifyView(PublicView):
 
 class GenerateView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
+    unique_members = True
     replies = {"post": replies.GeneratedReceipt}
     tags = _TAGS
 
@@ -146,6 +147,7 @@ class GenerateView(SchemaView):
 
 class PreviewView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
+    unique_members = True
     replies = {"post": replies.ReceiptPreview}
     tags = _TAGS
 

@@ -1,7 +1,10 @@
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 
-from core.admin import ReadOnlyAdmin, pretty_json
-from registry_proxy.models import Refresh, Snapshot
+from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
+from registry_proxy import custom_prices
+from registry_proxy.models import CustomPrice, Refresh, Snapshot
 
 
 @admin.register(Snapshot)
@@ -51,3 +54,54 @@ class RefreshAdmin(ReadOnlyAdmin):
     list_display = ["attempted_at", "succeeded_at", "error"]
     search_ids = ()
     search_texts = ("error",)
+
+
+class CustomPriceForm(forms.ModelForm):
+    def clean_prices(self) -> dict[str, str]:
+        prices = self.cleaned_data["prices"] or {}
+        if not isinstance(prices, dict):
+            raise ValidationError('Write an object, such as {"input": "2.5"}.')
+        return custom_prices.parse_amounts({name: str(text) for name, text in prices.items()})
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if not self.errors:
+            price = CustomPrice(**{**_values(self.instance), **cleaned})
+            if custom_prices.overlaps(price):
+                raise ValidationError("Another price of these models is valid in this time.")
+        return cleaned
+
+
+def _values(price: CustomPrice) -> dict:
+    return {field.name: getattr(price, field.name) for field in CustomPrice._meta.concrete_fields}
+
+
+@admin.register(CustomPrice)
+class CustomPriceAdmin(ModelAdmin):
+    """Prices are added and ended. What calls were priced from does not change."""
+
+    form = CustomPriceForm
+    list_display = ["provider", "model", "modifier", "project_id", "valid_from", "valid_to", "note"]
+    list_filter = ["provider"]
+    search_fields = ["provider", "model", "note"]
+    fields = [
+        "provider",
+        "model",
+        "modifier",
+        "project_id",
+        "prices",
+        "factor",
+        "priced_as",
+        "valid_from",
+        "valid_to",
+        "note",
+    ]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in self.fields if name not in ("valid_to", "note")] if obj else []
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        return False
+
+    def save_model(self, request, obj, form, change) -> None:
+        custom_prices.save(obj)

@@ -5,6 +5,8 @@ Source: docs/http-contract.md, section "Registry".
 
 from collections.abc import Iterator, Mapping
 
+from registry_proxy.prices import PRICE_PREFIX
+
 
 def diff(before: Mapping[str, Mapping], after: Mapping[str, Mapping]) -> list[dict]:
     """Return an entry for each model added or removed and for each member that changed.
@@ -32,7 +34,7 @@ def _changed_members(model: str, before: Mapping, after: Mapping) -> Iterator[di
 
 
 def _change_type(field: str, new: object) -> str:
-    if field.startswith("dollars_per_million_tokens_"):
+    if field.startswith(PRICE_PREFIX):
         return "price_changed"
     if field == "is_active":
         return "deactivated" if new is False else "activated"

@@ -6,6 +6,7 @@ Files are requested in parallel, with the validators of the stored copies.
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import requests
 
@@ -40,6 +41,24 @@ class UpstreamRegistry:
     documents: Mapping[str, dict]
     version: str
     digest: str
+
+    @classmethod
+    def of(cls, files: Mapping[str, UpstreamFile]) -> Self:
+        """Return the state that a manifest and provider files make; raise MalformedDocument."""
+        manifest = files.get(MANIFEST)
+        documents = {
+            upstream_format.provider_of(path): upstream_format.parse_provider(file.body, path)
+            for path, file in sorted(files.items())
+            if path != MANIFEST
+        }
+        return cls(
+            files=files,
+            documents=documents,
+            version=""
+            if manifest is None
+            else upstream_format.manifest_version(upstream_format.parse_manifest(manifest.body)),
+            digest=upstream_format.digest(documents),
+        )
 
 
 def open_session() -> requests.Session:
@@ -76,18 +95,7 @@ class RegistryClient:
             files |= self.files(more, known)
             if missing := sorted((wanted | more) - files.keys()):
                 raise UpstreamUnavailable(f"{', '.join(missing)}: not found")
-            documents = {
-                upstream_format.provider_of(path): upstream_format.parse_provider(
-                    files[path].body, path
-                )
-                for path in sorted(wanted | more)
-            }
-            return UpstreamRegistry(
-                files=files,
-                documents=documents,
-                version="" if manifest is None else upstream_format.manifest_version(manifest),
-                digest=upstream_format.digest(documents),
-            )
+            return UpstreamRegistry.of(files)
         except upstream_format.MalformedDocument as error:
             raise UpstreamUnavailable(str(error)) from error
 

@@ -3,12 +3,13 @@
 Readers take what is in memory. Newer content comes by `keep_current()`, from
 the database (where some process of this deployment stored it) or from upstream
 (one process at a time asks). Only a process without any snapshot lets a reader
-wait, for a few seconds, and not again soon.
+wait, for a few seconds; if upstream cannot be reached, the bundled copy serves.
 """
 
 import logging
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,10 +19,11 @@ from django.db import connection
 from django.utils import timezone
 
 from core.errors import DATABASE_AWAY, DomainError
-from registry_proxy import refreshing, snapshots
+from core.process_thread import ProcessThread
+from registry_proxy import custom_prices, refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import RETRY_SECONDS, Refresh, Snapshot
-from registry_proxy.snapshots import LoadedSnapshot
+from registry_proxy.snapshots import LoadedSnapshot, SnapshotPrices
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +51,12 @@ class CurrentSnapshot:
         """Return the snapshot; None as long as upstream has never been reached."""
         return self._snapshot or self._load_first()
 
-    @property
-    def is_loaded(self) -> bool:
-        """Return whether `get` answers at once, without a query or a wait for upstream."""
-        return self._snapshot is not None or self.clock() < self._retry_at
+    def is_loaded(self, at: datetime | None = None) -> bool:
+        """Return whether `held_at` answers at once: no query, no wait for upstream."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return self.clock() < self._retry_at
+        return at is None or self._id_at(at) == snapshot.id
 
     def require(self) -> LoadedSnapshot:
         """Return the snapshot; raise RegistryUnavailable if there has never been one."""
@@ -61,9 +65,21 @@ class CurrentSnapshot:
             raise RegistryUnavailable("The model registry could not be fetched yet; try again")
         return snapshot
 
+    def held_at(self, at: datetime | None = None) -> SnapshotPrices | None:
+        """Return the prices that this server had at a time, by default those it has now.
+
+        For times before the oldest snapshot it is that one; None without any snapshot.
+        """
+        snapshot = self.get()
+        if snapshot is None:
+            return None
+        snapshot_id = snapshot.id if at is None else self._id_at(at)
+        return snapshot.prices if snapshot_id == snapshot.id else snapshots.load_prices(snapshot_id)
+
     def reset(self) -> None:
         """Return to the state of a process that has just started."""
         self._snapshot: LoadedSnapshot | None = None
+        self._timeline: list[tuple[datetime, int]] = []  # when each snapshot was first held
         self._has_tried = False
         self._retry_at = float("-inf")
 
@@ -74,7 +90,14 @@ class CurrentSnapshot:
             if self._has_tried:  # the follower will find it: no reader needs to try again
                 self._retry_at = self.clock() + RETRY_SECONDS
         elif self._snapshot is None or self._snapshot.id != newest:
-            self._snapshot = snapshots.load(newest)
+            snapshot = snapshots.load(newest)
+            timeline = Snapshot.objects.order_by("fetched_at", "id")
+            self._timeline = list(timeline.values_list("fetched_at", "id"))
+            self._snapshot = snapshot
+
+    def _id_at(self, at: datetime) -> int:
+        position = bisect_right(self._timeline, at, key=lambda held: held[0])
+        return self._timeline[max(position - 1, 0)][1]
 
     def _load_first(self) -> LoadedSnapshot | None:
         if self.clock() < self._retry_at:
@@ -93,8 +116,10 @@ class CurrentSnapshot:
     def _load_or_fetch(self) -> None:
         self.follow()
         if self._snapshot is None:
-            with suppress(UpstreamUnavailable):  # `refresh` has recorded it
+            try:
                 refreshing.refresh(now=timezone.now(), timeout=FIRST_FETCH_TIMEOUT_SECONDS / 2)
+            except UpstreamUnavailable:  # `refresh` has recorded it
+                snapshots.take_bundled(now=timezone.now())
             self.follow()
         self._has_tried = True
         self._retry_at = self.clock() + RETRY_SECONDS
@@ -106,17 +131,17 @@ current = CurrentSnapshot()
 def keep_current(*, now: datetime) -> None:
     """Refresh if the copy is old and this process may ask; load what is newest."""
     current.follow()
+    custom_prices.current.follow()
     if Refresh.objects.claim(now=now, max_age=timedelta(seconds=settings.CACHE_TTL_SECONDS)):
         with suppress(UpstreamUnavailable):
             refreshing.refresh(now=now)
         current.follow()
 
 
-class RegistryFollower(threading.Thread):
+class RegistryFollower(ProcessThread):
     """Keeps the snapshot of this process current for as long as the process lives."""
 
-    def __init__(self) -> None:
-        super().__init__(name="registry-follower", daemon=True)
+    name = "registry-follower"
 
     def run(self) -> None:
         while True:

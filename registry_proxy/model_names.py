@@ -1,34 +1,160 @@
-"""Finding the registry entry that a caller means by provider and model."""
+"""Finding the registry entry that a caller means by provider and model.
 
-from collections.abc import Mapping
+Providers, SDKs and exporters write one model in many ways. A name is resolved
+by its exact spelling, a listed alias, a provider prefix, letter case, and
+synonyms of the provider; then without one trailing date and one Bedrock
+wrapping. It is never resolved by a shorter prefix: a fine-tuned or unknown
+variant has prices of its own.
+Source: docs/http-contract.md, section "Model names".
+"""
 
-from registry_proxy.prices import PriceEntry
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import NamedTuple
+
+from registry_proxy.prices import ModelPrices
+
+# What clients, exporters and cloud platforms call the providers; OpenTelemetry's names too.
+_SYNONYMS = {
+    "openai": ("openai",),
+    "azure": ("openai", "anthropic"),
+    "azure_openai": ("openai",),
+    "azureopenai": ("openai",),
+    "azure_ai": ("openai", "anthropic"),
+    "azure.ai.openai": ("openai",),
+    "azure.ai.inference": ("openai", "anthropic"),
+    "anthropic": ("anthropic",),
+    "claude": ("anthropic",),
+    "google": ("google",),
+    "gemini": ("google",),
+    "googleai": ("google",),
+    "google_ai": ("google",),
+    "google_ai_studio": ("google",),
+    "google_genai": ("google",),
+    "google_generativeai": ("google",),
+    "gcp.gemini": ("google",),
+    "gcp.gen_ai": ("google", "anthropic"),
+    "gcp.vertex_ai": ("google", "anthropic"),
+    "vertex": ("google", "anthropic"),
+    "vertexai": ("google", "anthropic"),
+    "vertex_ai": ("google", "anthropic"),
+    "google_vertex": ("google", "anthropic"),
+    "google_vertexai": ("google", "anthropic"),
+    "bedrock": ("anthropic",),
+    "aws_bedrock": ("anthropic",),
+    "aws.bedrock": ("anthropic",),
+    "amazon_bedrock": ("anthropic",),
+}
+# Segments before a name that say nothing about the provider.
+_NEUTRAL_SEGMENTS = frozenset({"models", "publishers", "openrouter", "litellm"})
+_TRAILING_DATE = re.compile(r"(.+)[-@](\d{4})(-?)(\d{2})\3(\d{2})", re.ASCII)
+# `us.anthropic.claude-…-v1:0`, also as the end of an inference profile's ARN.
+_BEDROCK = re.compile(
+    r"(?:arn:[^/]+/)?(?:[a-z]{2,6}(?:-gov)?\.)?(?P<vendor>[a-z0-9]+)\."
+    r"(?P<model>[a-z].*?)(?:-v\d+)?(?::\d+(?:k|:\d+k)?)?",
+    re.ASCII,
+)
+_MAX_MEMO = 10_000
+
+
+class Match(NamedTuple):
+    """A registry entry: its key, `provider:model`, and its prices."""
+
+    key: str
+    prices: ModelPrices
+
+    @property
+    def provider(self) -> str:
+        return self.key.partition(":")[0]
+
+    @property
+    def undated_model(self) -> str:
+        name = self.key.partition(":")[2]
+        return without_date(name) or name
+
+
+class Twin(NamedTuple):
+    """Two entries whose names differ in letter case only; `suspect` is not the provider's name."""
+
+    suspect: str
+    preferred: str
 
 
 class ModelIndex:
     """The price entries of one snapshot by every name that callers use for them.
 
-    A model is found by `provider:model` (or by `model` alone when it already has a
-    colon), then by the bare `model`, then by `provider/model`, and last by the
-    aliases that the registry lists for the provider. Names are case-sensitive;
-    inactive models keep their prices.
-    Source: docs/http-contract.md, section "Cost".
+    Entries of inactive models keep their prices.
     """
 
     def __init__(self, models: Mapping[str, Mapping]) -> None:
-        self._entries = {key: PriceEntry.parse(entry) for key, entry in models.items()}
-        self._index = self._entries | self._aliases(models)
+        self.twins = find_twins(models)
+        suspects = {twin.suspect: twin.preferred for twin in self.twins}
+        self._entries = {
+            key: Match(key, _prices(key, models)) for key in models if key not in suspects
+        }
+        self._entries |= {
+            suspect: self._entries[preferred] for suspect, preferred in suspects.items()
+        }
+        self._names = self._entries | self._aliases(models)
+        self._folded: dict[str, Match] = {}
+        # In this order: an entry's own name before an alias, a first entry before later ones.
+        for name, match in self._names.items():
+            self._folded.setdefault(name.casefold(), match)
+        self._providers = sorted({match.provider for match in self._entries.values()})
+        self._memo: dict[tuple[str, str], Match | None] = {}
 
-    def lookup(self, provider: str, model: str) -> PriceEntry | None:
-        """Return the model's prices; None for an unknown model. Usually one dict lookup."""
-        entry = self._index.get(model if ":" in model else f"{provider}:{model}")
-        if entry is not None:
-            return entry
+    def lookup(self, provider: str, model: str) -> Match | None:
+        """Return the entry of a model; None for an unknown one. Usually one dict lookup."""
+        match = self._exact(provider, model)
+        if match is not None:
+            return match
+        sent = provider, model
+        if sent not in self._memo:
+            if len(self._memo) >= _MAX_MEMO:
+                self._memo.clear()
+            self._memo[sent] = self._lenient(provider.strip(), model.strip())
+        return self._memo[sent]
+
+    def _exact(self, provider: str, model: str) -> Match | None:
+        match = self._names.get(model if ":" in model else f"{provider}:{model}")
+        if match is not None:
+            return match
         return self._entries.get(model) or self._entries.get(f"{provider}/{model}")
 
-    def _aliases(self, models: Mapping[str, Mapping]) -> dict[str, PriceEntry]:
+    def _lenient(self, provider: str, model: str) -> Match | None:
+        providers, name = self._split_prefix(self._candidates(provider), model)
+        for vendor, variant in _variants(name):
+            possible = [vendor] if vendor else providers
+            matches = [self._folded.get(f"{each}:{variant}".casefold()) for each in possible]
+            found = {match.key: match for match in matches if match is not None}
+            if len(found) == 1 or (found and provider):
+                return next(iter(found.values()))
+        return None
+
+    def _candidates(self, provider: str) -> list[str]:
+        """Return the registry's providers that a caller may mean; all of them for no name."""
+        if not provider:
+            return self._providers
+        folded = provider.casefold()
+        return list(_SYNONYMS.get(folded.replace("-", "_"), (folded,)))
+
+    def _split_prefix(self, providers: list[str], model: str) -> tuple[list[str], str]:
+        """Take segments such as `openai/`, `models/` or `google:` off the name."""
+        while True:
+            head, separator, rest = re.match(r"([^/:]*)([/:]?)(.*)", model, re.DOTALL).groups()
+            if not separator or not rest:
+                return providers, model
+            folded = head.casefold().replace("-", "_")
+            if folded in _SYNONYMS or head.casefold() in self._providers:
+                providers = self._candidates(head)
+            elif separator != "/" or folded not in _NEUTRAL_SEGMENTS:
+                return providers, model
+            model = rest
+
+    def _aliases(self, models: Mapping[str, Mapping]) -> dict[str, Match]:
         """Map `provider:alias` to entries, except aliases that are a model's own name."""
-        aliases = {}
+        aliases: dict[str, Match] = {}
         # Where two models share an alias, the first active one has it.
         for key in sorted(models, key=lambda key: models[key].get("is_active") is False):
             provider = key.split(":", 1)[0] if ":" in key else models[key].get("provider")
@@ -37,6 +163,54 @@ class ModelIndex:
                 if not any(name in models for name in names):
                     aliases.setdefault(names[0], self._entries[key])
         return aliases
+
+
+def find_twins(models: Mapping[str, Mapping]) -> list[Twin]:
+    """Return the entries whose names differ in letter case only.
+
+    Providers spell the names of their models in small letters; the other spelling
+    comes from headings of their pages, often with wrong prices.
+    """
+    twins = []
+    for key in models:
+        preferred = key.lower()
+        if preferred != key and preferred in models:
+            twins.append(Twin(key, preferred))
+    return sorted(twins)
+
+
+def without_date(name: str) -> str | None:
+    """Return the name without its trailing date; None if it has none."""
+    match = _TRAILING_DATE.fullmatch(name)
+    if match is None:
+        return None
+    stem, year, _, month, day = match.groups()
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+    return stem
+
+
+def _variants(name: str) -> Iterator[tuple[str | None, str]]:
+    """Yield the vendor (None: the caller's provider) and spelling that a name may stand for."""
+    forms = [(None, name)]
+    if "@" in name:  # Vertex AI's spelling of a dated name
+        forms.append((None, name.replace("@", "-")))
+    if match := _BEDROCK.fullmatch(name.lower()):
+        forms.append((match["vendor"], match["model"]))
+    yield from forms
+    for vendor, form in forms:
+        if stem := without_date(form):
+            yield vendor, stem
+
+
+def _prices(key: str, models: Mapping[str, Mapping]) -> ModelPrices:
+    stem = without_date(key)
+    provider, _, model = (stem or key).partition(":")
+    return ModelPrices.parse(
+        models[key], provider=provider, model=model, sibling=models.get(stem) if stem else None
+    )
 
 
 def _listed_aliases(entry: Mapping) -> list[str]:

@@ -1,7 +1,10 @@
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
+from django.utils import timezone
 
 from registry_proxy.snapshot_names import SnapshotName
 
@@ -179,3 +182,78 @@ class Refresh(models.Model):
 
     def __str__(self) -> str:
         return f"attempted at {self.attempted_at}"
+
+
+class CustomPrice(models.Model):
+    """What the operator pays for a model, from one moment to another.
+
+    It replaces the registry's prices of the classes and units that it names. In
+    patterns `*` stands for any text. With `modifier` it is the price of calls
+    made with that modifier, such as `speed=fast`.
+    """
+
+    MAX_AMOUNT = 1_000_000
+
+    id = models.AutoField(primary_key=True)
+    project_id = models.UUIDField(
+        null=True, blank=True, help_text="The project that pays it; empty: all of them."
+    )
+    provider = models.CharField(max_length=50, help_text="As calls name it; * is any text.")
+    model = models.CharField(max_length=255, help_text="As calls name it; * is any text.")
+    modifier = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="name=value, such as speed=fast: the price of calls made so.",
+    )
+    prices = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="US dollars as text by name: per million of a token class (input, cache_read, "
+        "audio_input, …), per one of a unit (web_searches, audio_seconds, …).",
+    )
+    factor = models.DecimalField(
+        max_digits=20,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Multiplies the registry's prices.",
+    )
+    priced_as = models.CharField(
+        max_length=255, blank=True, help_text="provider:model whose registry prices hold."
+    )
+    valid_from = models.DateTimeField(default=timezone.now)
+    valid_to = models.DateTimeField(null=True, blank=True, help_text="Empty: until further notice.")
+    note = models.CharField(max_length=255, blank=True, help_text="Why, and where it is agreed.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "custom_prices"
+        ordering = ["provider", "model", "-valid_from", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(valid_to=None) | Q(valid_to__gt=F("valid_from")),
+                name="custom_prices_end_after_start",
+                violation_error_message="A price ends after it begins.",
+            ),
+            models.CheckConstraint(
+                condition=Q(factor=None) | Q(factor__gte=0),
+                name="custom_prices_factor_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        end = f" to {self.valid_to:%Y-%m-%d}" if self.valid_to else ""
+        return f"{self.provider}:{self.model} from {self.valid_from:%Y-%m-%d}{end}"
+
+    def clean(self) -> None:
+        if not (self.prices or self.factor is not None or self.priced_as):
+            raise ValidationError("A price needs `prices`, a `factor` or `priced_as`.")
+        if self.priced_as and ":" not in self.priced_as:
+            raise ValidationError({"priced_as": "Name it as provider:model."})
+        if self.modifier and not all(self.modifier.partition("=")):
+            raise ValidationError({"modifier": "Write it as name=value."})
+
+    @property
+    def amounts(self) -> dict[str, Decimal]:
+        """Return the stored prices by class or unit."""
+        return {name: Decimal(text) for name, text in self.prices.items()}

@@ -1,7 +1,8 @@
-"""The cost of a call: token counts and a registry entry in, exact dollars out.
+"""Prices by token class, and the exact cost of what is billed at them.
 
-Prices are US dollars per million tokens. Token classes are disjoint when they
-are billed, so no token is paid for twice.
+Prices are US dollars per million. Token classes are disjoint, so no token is
+paid for twice, and a class without a price has none: it is never billed at the
+price of another class, except where the provider publishes that rule.
 Source: docs/http-contract.md, section "Cost".
 """
 
@@ -10,45 +11,31 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import NamedTuple
 
+from pydantic_core import PydanticKnownError
+
+from core import schemas
+from registry_proxy import published_rules
+
 _PLACES = Decimal(1).scaleb(-12)
 # Wide enough for any price times any 64-bit count, so that no product is rounded.
 _EXACT = Context(prec=60)
 # A dollar per token: a larger number is a mistake, not a price.
 _MAX_PRICE = 1_000_000
+PRICE_PREFIX = "dollars_per_million_tokens_"
+_CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h", "cache_write")
+
+Prices = Mapping[str, Decimal]
 
 
 class PriceMissing(Exception):
-    """The registry entry has no price for a class of tokens that the call used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """The token counts of one call.
-
-    `input` is the whole prompt and contains `cache_read`; `output` is the whole
-    completion and contains `thinking`. Cache writes stand beside `input`, because
-    the client bills them without taking them out of the prompt.
-    A part never counts for more than its whole: the surplus is dropped.
-    """
-
-    input: int
-    output: int
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
-    thinking: int = 0
-
-    def __post_init__(self) -> None:
-        writes = min(self.cache_write_5m, self.cache_write_1h)
-        if min(self.input, self.output, self.cache_read, self.thinking, writes) < 0:
-            raise ValueError("token counts are never negative")
+    """Something that was used has no price. The text says what."""
 
 
 class Term(NamedTuple):
-    """The part of a cost that comes from one class of tokens."""
+    """The part of a cost that comes from one token class or unit."""
 
     token_class: str
-    tokens: int
+    tokens: int | Decimal
     dollars_per_million: Decimal
     amount: Decimal
 
@@ -61,92 +48,131 @@ class Quote(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PriceEntry:
-    """The prices of one model, fallbacks applied. None: the registry has no price."""
+class ModelPrices:
+    """The prices of one model. A class that is absent has no price."""
 
-    input: Decimal | None
-    output: Decimal | None
-    cache_read: Decimal | None
-    cache_write_5m: Decimal | None
-    cache_write_1h: Decimal | None
-    thinking: Decimal | None
-    input_long_context: Decimal | None
-    long_context_threshold: int | None
+    standard: Prices
+    long_context: Prices
+    long_context_threshold: int | None = None
 
     @classmethod
-    def parse(cls, entry: Mapping) -> "PriceEntry":
-        """Return the prices of a registry entry; an invalid price counts as missing."""
+    def parse(
+        cls, entry: Mapping, *, provider: str = "", model: str = "", sibling: Mapping | None = None
+    ) -> "ModelPrices":
+        """Return the prices of a registry entry; an invalid price counts as missing.
 
-        def price(name: str) -> Decimal | None:
-            return _price(entry.get(f"dollars_per_million_tokens_{name}"))
+        Prices that the entry lacks are those of `sibling`, the entry of the same
+        model under its undated name. `model` is the undated name itself.
+        """
+        stated = _stated_prices(entry)
+        if sibling:
+            stated = _stated_prices(sibling) | stated
+            if not _is_tiered(entry):
+                entry = sibling
+        standard = _standard(stated, provider, model)
+        if _is_tiered(entry) and "input_long_context" in stated:
+            threshold = max(entry["long_context_threshold_tokens"], 0)
+            return cls(standard, _long_context(stated, standard, provider), threshold)
+        if rule := published_rules.long_context_rule(provider, model):
+            return cls(standard, rule.apply(standard), rule.threshold)
+        return cls(standard, {})
 
-        plain, completion, cached = price("input"), price("output"), price("cached_input")
-        write_5m, write_1h = price("cache_write_5m"), price("cache_write_1h")
-        threshold = entry.get("long_context_threshold_tokens")
-        tiered = entry.get("supports_long_context_pricing") is True and type(threshold) is int
-        long_context = price("input_long_context") if tiered else None
-        return cls(
-            input=plain,
-            output=completion,
-            cache_read=_first(price("cache_read"), cached, plain),
-            cache_write_5m=_first(write_5m, write_1h, cached, plain),
-            cache_write_1h=_first(write_1h, write_5m, cached, plain),
-            thinking=_first(price("output_thinking"), completion),
-            input_long_context=long_context,
-            long_context_threshold=None if long_context is None else max(threshold, 0),
-        )
+    def for_prompt(self, prompt_tokens: int) -> Prices:
+        """Return the prices of a request: above the threshold all of it costs the long price."""
+        if self.long_context_threshold is None or prompt_tokens <= self.long_context_threshold:
+            return self.standard
+        return self.long_context
 
 
-def quote(entry: PriceEntry, tokens: Tokens) -> Quote:
-    """Return the exact cost of one call; the total is rounded only beyond twelve places.
+def quote(counts: Mapping[str, int | Decimal], prices: Prices) -> Quote:
+    """Return the exact cost of these counts; the total is rounded only beyond twelve places.
 
-    Raises PriceMissing if a class that has tokens has no price.
+    Raises PriceMissing if something that was used has no price.
     """
-    cached = min(tokens.cache_read, tokens.input)
-    thinking = min(tokens.thinking, tokens.output)
-    uncached = tokens.input - cached
-    excess = _long_context_tokens(entry, tokens.input, uncached)
     terms = []
     total = Decimal(0)
-    for token_class, count, price in (
-        ("input", uncached - excess, entry.input),
-        ("input_long_context", excess, entry.input_long_context),
-        ("cache_read", cached, entry.cache_read),
-        ("cache_write_5m", tokens.cache_write_5m, entry.cache_write_5m),
-        ("cache_write_1h", tokens.cache_write_1h, entry.cache_write_1h),
-        ("output", tokens.output - thinking, entry.output),
-        ("thinking", thinking, entry.thinking),
-    ):
+    for name, count in counts.items():
         if not count:
             continue
-        if price is None:
-            raise PriceMissing(f"no price for {token_class} tokens")
-        amount = _EXACT.scaleb(_EXACT.multiply(price, count), -6)
-        terms.append(Term(token_class, count, price, amount))
+        if name not in prices:
+            raise PriceMissing(f"no price for {name}")
+        amount = _EXACT.scaleb(_EXACT.multiply(prices[name], count), -6)
+        terms.append(Term(name, count, prices[name], amount))
         total = _EXACT.add(total, amount)
     if total.as_tuple().exponent < -12:
         total = total.quantize(_PLACES, context=_EXACT)
     return Quote(tuple(terms), total)
 
 
-def _long_context_tokens(entry: PriceEntry, prompt: int, uncached: int) -> int:
-    """Return how many uncached tokens are above the threshold.
+def parse_price(value: object) -> Decimal | None:
+    """Return a price given as a JSON number or as numeric text; None for anything else.
 
-    Caches hold the beginning of a prompt, so what exceeds the threshold is uncached
-    first. Output has no such tier here although the registry lists one: the client
-    prices only the excess of the prompt, and both sides must come to the same sum.
+    A number counts by its shortest text: 0.15 is exactly 0.15.
     """
-    if entry.long_context_threshold is None:
-        return 0
-    return min(uncached, max(prompt - entry.long_context_threshold, 0))
-
-
-def _price(value: object) -> Decimal | None:
-    """Return a JSON number as Decimal through its shortest text: 0.15 is exactly 0.15."""
-    if type(value) not in (int, float) or not 0 <= value <= _MAX_PRICE:
+    if isinstance(value, bool):
         return None
-    return Decimal(str(value))
+    try:
+        price = schemas.decimal(value)
+    except PydanticKnownError:
+        return None
+    return price if 0 <= price <= _MAX_PRICE else None
 
 
-def _first(*prices: Decimal | None) -> Decimal | None:
-    return next((price for price in prices if price is not None), None)
+def scaled(prices: Prices, factor: Decimal) -> dict[str, Decimal]:
+    """Return the prices times a factor."""
+    return {name: _EXACT.multiply(price, factor) for name, price in prices.items()}
+
+
+def _stated_prices(entry: Mapping) -> dict[str, Decimal]:
+    """Return the valid prices of an entry by their names without the common prefix."""
+    found = {
+        name.removeprefix(PRICE_PREFIX): parse_price(value)
+        for name, value in entry.items()
+        if name.startswith(PRICE_PREFIX)
+    }
+    return {name: price for name, price in found.items() if price is not None}
+
+
+def _standard(stated: Mapping[str, Decimal], provider: str, model: str) -> dict[str, Decimal]:
+    read = ("cache_read", "cached_input", "input")
+    classes = {
+        "input": ("input",),
+        "cache_read": read,
+        "cache_write_5m": ("cache_write_5m",),
+        "cache_write_1h": ("cache_write_1h",),
+        # Five minutes are the lifetime of a write that does not state one.
+        "cache_write": ("cache_write", "cache_write_5m"),
+        "output": ("output",),
+        "thinking": ("output_thinking", "output"),
+    }
+    prices = {
+        token_class: next(stated[name] for name in names if name in stated)
+        for token_class, names in classes.items()
+        if any(name in stated for name in names)
+    }
+    rule = published_rules.cache_write_rule(provider, model)
+    if rule and "input" in prices:
+        prices.setdefault("cache_write", prices["input"] * rule.factor)
+    return prices
+
+
+def _is_tiered(entry: Mapping) -> bool:
+    return (
+        entry.get("supports_long_context_pricing") is True
+        and type(entry.get("long_context_threshold_tokens")) is int
+    )
+
+
+def _long_context(stated: Mapping[str, Decimal], standard: Prices, provider: str) -> Prices:
+    long_input = stated["input_long_context"]
+    prices = {"input": long_input}
+    if "output_long_context" in stated:
+        prices["output"] = stated["output_long_context"]
+        if standard.get("thinking") == standard.get("output"):
+            prices["thinking"] = prices["output"]
+    if provider in published_rules.CACHES_FOLLOW_LONG_INPUT and standard.get("input"):
+        for name in _CACHE_CLASSES:
+            if name in standard:
+                product = _EXACT.multiply(standard[name], long_input)
+                prices[name] = _EXACT.divide(product, standard["input"])
+    return prices

@@ -1,56 +1,140 @@
-"""The cost of a call by the registry, current or as of a snapshot."""
+"""The price of a call: the one place that other apps ask.
 
+A call costs what held when it was made: the prices of the registry snapshot that
+this server had then, changed by the operator's own prices and by the published
+rules for the call's modifiers. What has no price makes the call unpriced, and
+the result says what it was.
+Source: docs/http-contract.md, section "Cost".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from uuid import UUID
 
-from registry_proxy import prices, snapshots
+from django.utils import timezone
+
+from registry_proxy import custom_prices, prices, published_rules, snapshots
 from registry_proxy.current_registry import current
-from registry_proxy.prices import PriceMissing, Quote, Tokens
-from registry_proxy.snapshots import LoadedSnapshot
+from registry_proxy.model_names import Match
+from registry_proxy.models import CustomPrice
+from registry_proxy.prices import PriceMissing, Quote
+from registry_proxy.tokens import TOKEN_CLASSES, Tokens
+
+_MILLION = 1_000_000
 
 
-class Priced(NamedTuple):
-    """A cost in US dollars, and the snapshot whose prices it is made of."""
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """The cost of a call in US dollars, or why it has none.
 
-    cost: Decimal
-    snapshot_id: int
-    quote: Quote
+    `snapshot_id` names the registry snapshot behind it, `custom_price_id` the
+    operator's price; `priced_as` is the registry's `provider:model`, or the names
+    as sent where only custom prices were needed.
+    """
+
+    cost: Decimal | None
+    snapshot_id: int | None = None
+    custom_price_id: int | None = None
+    priced_as: str | None = None
+    quote: Quote | None = None
+    unpriced_reason: str | None = None
 
 
 def load() -> None:
-    """Have the registry in memory. Call it before a transaction: it may wait for upstream."""
+    """Load registry and custom prices. Call it before a transaction: it may wait for upstream."""
     current.get()
+    custom_prices.current.follow()
 
 
-def is_loaded() -> bool:
+def is_loaded(at: datetime | None = None) -> bool:
     """Return whether `price` answers at once, without a query or a wait for upstream."""
-    return current.is_loaded
+    return current.is_loaded(at) and custom_prices.current.is_loaded
 
 
-def price(provider: str, model: str, tokens: Tokens) -> Priced | None:
-    """Return the cost of a call; None if the registry has no price for it.
+def price(
+    provider: str,
+    model: str,
+    tokens: Tokens,
+    *,
+    units: Mapping[str, Decimal] | None = None,
+    modifiers: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+    project_id: UUID | None = None,
+    snapshot_id: int | None = None,
+) -> Pricing:
+    """Return the cost of a call made `at` a time (default now), or the reason why it has none.
 
-    Microseconds, and no network, once the process has a copy of the registry;
-    before that the first caller waits for it, a few seconds at most.
+    `snapshot_id` computes it by a certain snapshot instead (raises
+    Snapshot.DoesNotExist). Microseconds, and no network, once the process has a
+    copy of the registry; before that the first caller waits for it, a few seconds
+    at most. One or two queries for a snapshot that is not in memory.
     """
-    snapshot = current.get()
-    return None if snapshot is None else _price(snapshot, provider, model, tokens)
-
-
-def price_at(snapshot_id: int, provider: str, model: str, tokens: Tokens) -> Priced | None:
-    """Return the cost by the prices of a stored snapshot, to the last digit as `price` did then.
-
-    Raises Snapshot.DoesNotExist. Two queries for a snapshot that is not in memory.
-    """
-    return _price(snapshots.load(snapshot_id), provider, model, tokens)
-
-
-def _price(snapshot: LoadedSnapshot, provider: str, model: str, tokens: Tokens) -> Priced | None:
-    entry = snapshot.models.lookup(provider, model)
-    if entry is None:
-        return None
+    held = current.held_at(at) if snapshot_id is None else snapshots.load_prices(snapshot_id)
+    moment = at or timezone.now()
+    custom = custom_prices.current.find(provider, model, at=moment, project_id=project_id)
+    match = None
+    if held is not None:
+        named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
+        match = held.models.lookup(*named)
+    if match is None and (custom is None or custom.priced_as):
+        return Pricing(None, unpriced_reason=f"no prices for {provider}:{model}")
+    applied = [custom] if custom else []
     try:
-        quote = prices.quote(entry, tokens)
-    except PriceMissing:
-        return None
-    return Priced(quote.total, snapshot.id, quote)
+        by_name = _base_prices(match, custom, tokens.prompt)
+        for name, value in sorted((modifiers or {}).items()):
+            rule = custom_prices.current.find(
+                provider, model, at=moment, project_id=project_id, modifier=f"{name}={value}"
+            )
+            by_name = _modified(by_name, match, name, value, rule, tokens.prompt)
+            applied += [rule] if rule else []
+        quote = prices.quote(_used(tokens, units), by_name)
+    except PriceMissing as error:
+        key = match.key if match else f"{provider}:{model}"
+        return Pricing(None, priced_as=key, unpriced_reason=f"{error} of {key}")
+    return Pricing(
+        quote.total,
+        snapshot_id=held.id if match else None,
+        custom_price_id=applied[-1].id if applied else None,
+        priced_as=match.key if match else f"{provider}:{model}",
+        quote=quote,
+    )
+
+
+def _used(tokens: Tokens, units: Mapping[str, Decimal] | None) -> dict[str, int | Decimal]:
+    return {**tokens.by_class(), **(units or {})}
+
+
+def _base_prices(match: Match | None, custom: CustomPrice | None, prompt: int) -> prices.Prices:
+    by_name = match.prices.for_prompt(prompt) if match else {}
+    return by_name if custom is None else _customized(by_name, custom)
+
+
+def _customized(by_name: prices.Prices, custom: CustomPrice) -> prices.Prices:
+    """Return the prices with a factor, then with the operator's own amounts."""
+    if custom.factor is not None:
+        by_name = prices.scaled(by_name, custom.factor)
+    own = {
+        name: amount if name in TOKEN_CLASSES else amount * _MILLION
+        for name, amount in custom.amounts.items()
+    }
+    return {**by_name, **own}
+
+
+def _modified(
+    by_name: prices.Prices,
+    match: Match | None,
+    name: str,
+    value: str,
+    custom: CustomPrice | None,
+    prompt: int,
+) -> prices.Prices:
+    if custom is not None:
+        return _customized(by_name, custom)
+    rule = match and published_rules.modifier_rule(
+        match.provider, match.undated_model, name, value, prompt_tokens=prompt
+    )
+    if not rule:
+        raise PriceMissing(f"no price for {name} {value}")
+    return rule.apply(by_name)

@@ -33,14 +33,14 @@ def build(
         "snapshot": snapshot,
         "generated": generated,
         "generated_at": generated,
-        "models": _models(documents),
+        "models": models(documents),
         "providers": {
             provider: _provider(provider, document) for provider, document in documents.items()
         },
     }
 
 
-def _models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
+def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
     """Return all models by upstream key, with defaults for the members that clients need."""
     return {
         key: _model(provider, key, entry, document.get("updated_at"))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from django.db import transaction
 
 from core import media
-from registry_proxy import changelog, registry_document, upstream_format
+from registry_proxy import bundled, changelog, registry_document, upstream_format
 from registry_proxy.client import UpstreamFile, UpstreamRegistry
 from registry_proxy.model_names import ModelIndex
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
@@ -17,11 +17,19 @@ from registry_proxy.representations import Representation, representation
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedSnapshot:
-    """A snapshot in memory, about two megabytes, with prices by name and the bytes to send."""
+class SnapshotPrices:
+    """The prices of a snapshot by name."""
 
     id: int
     models: ModelIndex
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSnapshot:
+    """A snapshot in memory, about two megabytes, with its prices and the bytes to send."""
+
+    id: int
+    prices: SnapshotPrices
     document: Mapping
     representation: Representation
     files: Mapping[str, Representation]
@@ -47,7 +55,7 @@ def load(snapshot_id: int) -> LoadedSnapshot:
     registry_document.add_inactive_from(document["models"], _deactivated_at(snapshot_id))
     return LoadedSnapshot(
         id=snapshot.id,
-        models=ModelIndex(document["models"]),
+        prices=SnapshotPrices(snapshot.id, ModelIndex(document["models"])),
         document=document,
         representation=representation(media.dumps(document)),
         files={path: representation(file.body) for path, file in stored.items()},
@@ -56,6 +64,16 @@ def load(snapshot_id: int) -> LoadedSnapshot:
             for provider, content in documents.items()
         },
     )
+
+
+@lru_cache(maxsize=64)
+def load_prices(snapshot_id: int) -> SnapshotPrices:
+    """Return the prices of a stored snapshot; raise Snapshot.DoesNotExist.
+
+    Two queries if they are not in memory.
+    """
+    documents = provider_documents(files(Snapshot.objects.get(pk=snapshot_id)))
+    return SnapshotPrices(snapshot_id, ModelIndex(registry_document.models(documents)))
 
 
 def _deactivated_at(snapshot_id: int) -> dict[str, datetime]:
@@ -90,6 +108,19 @@ def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot 
         refresh.source = source
         refresh.save()
     return taken
+
+
+def take_bundled(*, now: datetime) -> None:
+    """Store the bundled registry as the first snapshot, if there is none yet.
+
+    It is no answer of upstream, which stays due to be asked. Opens a transaction.
+    """
+    with transaction.atomic():
+        Refresh.objects.lock()
+        if Snapshot.objects.newest() is None:
+            registry = bundled.registry()
+            snapshot = _create(registry, before=None, now=now)
+            snapshot.files.set([store(file, now=now) for file in registry.files.values()])
 
 
 def store(file: UpstreamFile, *, now: datetime) -> RegistryFile:

@@ -1,9 +1,9 @@
 from django import forms
 from django.contrib import admin
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 
 from core import schemas
+from core.admin import ModelAdmin
 from core.errors import InvalidInput
 from templates_app.models import ConversationTemplate
 from templates_app.schemas import TemplateChanges

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from accounts.models import ApiKey, Project
-from core.edge import Edge
+from core.fast_lane import Edge
 from llmring_site import edge_routes
 from tests import openapi
 

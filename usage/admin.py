@@ -1,6 +1,7 @@
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter
 
+from accounts.models import Project
 from core.admin import RecordAdmin, pretty_json
 from usage.models import UsageLog
 
@@ -26,8 +27,10 @@ class UsageLogAdmin(RecordAdmin):
         ("origin", FieldTextFilter),
     ]
     list_filter_submit = True
-    search_ids = ("id", "project_id", "api_key_id", "conversation_id")
-    search_texts = ("id_at_origin", "event_id")
+    search_ids = ("id", "project_id", "conversation_id", "api_key_id")
+    search_in_projects = ("conversation_id", "event_id", "api_key_id", "id_at_origin")
+    projects = Project.objects.all()
+    search_texts = ("event_id", "id_at_origin")
     search_help_text = "An id of a log, project, key or conversation; an id at its origin."
     exclude = ["metadata", "fingerprint", "cost"]
     readonly_fields = ["shown_cost", "shown_metadata"]

@@ -4,7 +4,7 @@ from rest_framework.exceptions import ParseError
 
 from accounts.authentication import cached_caller
 from core import bridge, media, schemas
-from core.edge import Answer, body_of, borrowed_connection
+from core.fast_lane import Answer, body_of, borrowed_connection
 from usage import ingestion, listing, statistics
 from usage.ingestion import OwnedConversations, checked_idempotency_key
 from usage.schemas import LogEntry, LogsQuery, StatsQuery

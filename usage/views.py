@@ -3,11 +3,13 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.response import Response
 
 from core import bridge
+from core.paths import uuid_in_path
 from core.views import SchemaView
-from usage import batches, export, ingestion, listing, statistics
+from usage import batches, corrections, export, ingestion, listing, statistics
 from usage.ingestion import OwnedConversations, checked_idempotency_key
 from usage.schemas import (
     BatchReport,
+    Correction,
     ExportedLog,
     ExportQuery,
     Log,
@@ -16,7 +18,9 @@ from usage.schemas import (
     LogsQuery,
     Stats,
     StatsQuery,
+    StoredCorrection,
     StoredLog,
+    Voiding,
 )
 
 _IDEMPOTENCY_KEY = OpenApiParameter(
@@ -71,6 +75,35 @@ class LogBatchView(SchemaView):
         return Response(report)
 
 
+class CorrectView(SchemaView):
+    tags = ["usage"]
+    bodies = {"post": Correction}
+    replies = {"post": StoredCorrection}
+
+    def post(self, request, log_id):
+        """Correct a log
+
+        The wrong log stays; another takes its numbers back, and a third stands for it.
+        Without new counts those of the wrong log are priced again.
+        """
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.correct(request.auth, id, self.body))
+
+
+class VoidView(SchemaView):
+    tags = ["usage"]
+    bodies = {"post": Voiding}
+    replies = {"post": StoredCorrection}
+
+    def post(self, request, log_id):
+        """Take a log back
+
+        The wrong log stays; another takes its numbers back.
+        """
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.void(request.auth, id, self.body.reason))
+
+
 class StatsView(SchemaView):
     tags = ["usage"]
     queries = {"get": StatsQuery}
@@ -106,8 +139,7 @@ class ExportView(SchemaView):
     def get(self, request):
         """Export logs, oldest first, as a stream"""
         query = self.query
-        content_type, serialize = export.FORMATS[query.format]
-        chunks = export.chunks(request.auth, query)
-        response = StreamingHttpResponse(serialize(chunks), content_type=content_type)
+        content_type, chunks = export.FORMATS[query.format]
+        response = StreamingHttpResponse(chunks(request.auth, query), content_type=content_type)
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query.format}"'
         return response

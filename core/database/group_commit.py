@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from django.db import connection, transaction
@@ -35,6 +35,15 @@ Execute = Callable[[str, Sequence], Awaitable[list[tuple]]]
 Store = Callable[[Execute, list], Awaitable[Sequence]]
 
 
+_writers: "WeakSet[GroupWriter]" = WeakSet()
+
+
+async def close_writers() -> None:
+    """Close the running loop's connections of all writers."""
+    for writer in [*_writers]:
+        await writer.close()
+
+
 class GroupWriter:
     """Writes items through `await store(execute, items)`, which runs one statement for all.
 
@@ -43,6 +52,7 @@ class GroupWriter:
     """
 
     def __init__(self, store: Store) -> None:
+        _writers.add(self)
         self._store = store
         # A loop belongs to one process: a forked child never meets its parent's connection.
         self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()

@@ -6,6 +6,7 @@ Rights of directories are never changed: what the account cannot reach is placed
 `SYSTEM_DIR` instead.
 """
 
+import importlib.metadata
 import os
 import pwd
 import shutil
@@ -59,21 +60,27 @@ def closed_parents(path: Path) -> list[Path]:
 
 
 def reachable_copy(programs: Path) -> Path:
-    """Return the directory of programs itself, or else a copy that the account can reach."""
+    """Return the directory of programs itself, or else a copy that the account can reach.
+
+    `programs` is in the package of the wheel, whose libraries are found from there.
+    """
     if not closed_parents(programs / "bin"):
         return programs
-    # Two versions of the wheel differ in the time of their files.
-    copy = SYSTEM_DIR / f"{programs.name}-{int((programs / 'bin/postgres').stat().st_mtime)}"
-    if not copy.exists():
+    package = programs.parent
+    place = SYSTEM_DIR / f"{package.name}-{importlib.metadata.version(package.name)}"
+    if not place.exists():
         SYSTEM_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix="copying-", dir=SYSTEM_DIR))
-        shutil.copytree(programs, draft, symlinks=True, dirs_exist_ok=True)
+        for directory in (programs, package / ".dylibs", Path(f"{package}.libs")):
+            if directory.exists():
+                target = draft / directory.relative_to(package.parent)
+                shutil.copytree(directory, target, symlinks=True)
         draft.chmod(0o755)
         try:
-            draft.rename(copy)
+            draft.rename(place)
         except OSError:  # another process was faster
             shutil.rmtree(draft)
-    return copy
+    return place / programs.relative_to(package.parent)
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""Calls out of this server: where they may go, how long they may take, how much they may bring.
+"""Outbound HTTP: which addresses may be called, for how long, and how much they may return.
 
     with egress.time_limit(20), egress.session() as session:
         with session.get(url, timeout=(3, 10), stream=True) as response:
             body = egress.read(response, limit=2**20)
 
-Every connection is checked where it is opened: the name is looked up, forbidden
-addresses are dropped, and the socket is connected to one of those that are left.
-No second look-up can lead elsewhere (DNS rebinding), and a redirect is checked
-like any other call. Proxies and passwords of the environment are not used: a
-proxy would look names up for itself.
+Every connection is checked where it is opened: the name is resolved, forbidden
+addresses are dropped, and the socket is connected to one of the others. No second
+lookup can lead elsewhere (DNS rebinding), and a redirect is checked like any other
+call. Proxies and passwords of the environment are not used: a proxy would resolve
+names by itself.
 
     requests.RequestException
       ForbiddenAddress    the policy refuses the address; nothing was sent
@@ -48,7 +48,7 @@ class TooLarge(requests.RequestException):
 
 
 def session(*, pool_size: int = 10) -> requests.Session:
-    """A session for calls that the policy permits; `pool_size` connections per host stay open.
+    """Return a session for permitted calls; `pool_size` connections per host stay open.
 
     It follows three redirects at most. Cookies are not kept, so threads can share it.
     """
@@ -65,9 +65,9 @@ def session(*, pool_size: int = 10) -> requests.Session:
 
 
 def check_host(host: str) -> None:
-    """Raises ForbiddenAddress if the host is, as it is written, a refused address.
+    """Raise ForbiddenAddress if the host is, as it is written, a refused address.
 
-    A name is looked up only when it is called; of names only localhost is known before.
+    Other names than localhost are resolved only when they are called.
     """
     literal = host.strip("[]")
     if literal.rstrip(".").lower() == "localhost" or literal.lower().endswith(".localhost"):
@@ -81,12 +81,12 @@ def check_host(host: str) -> None:
 
 
 def read(response: requests.Response, *, limit: int) -> bytes:
-    """The whole body of a streamed response. Raises TooLarge beyond `limit` bytes."""
+    """Return the whole body of a streamed response. Raises TooLarge beyond `limit` bytes."""
     return b"".join(pieces(response, limit=limit))
 
 
 def pieces(response: requests.Response, *, limit: int) -> Iterator[bytes]:
-    """The body of a streamed response as it arrives. Raises TooLarge beyond `limit` bytes."""
+    """Yield the body of a streamed response as it arrives. Raises TooLarge beyond `limit` bytes."""
     size = 0
     try:
         # read1 returns after each arrival; read would wait for a whole chunk.
@@ -109,13 +109,13 @@ class _Session(requests.Session):
     """Reads nothing of a redirect but its address: the body may have no end."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        found = super().get_redirect_target(resp)
-        if found is not None:
+        target = super().get_redirect_target(resp)
+        if target is not None:
             resp.raw.close()
-        return found
+        return target
 
     def resolve_redirects(self, *args, yield_requests=False, **options) -> Iterator:
-        # Without redirects requests would still look where this one leads, and may stumble.
+        # With allow_redirects off, requests would still prepare the next one, and may fail.
         return iter(()) if yield_requests else super().resolve_redirects(*args, **options)
 
 
@@ -125,7 +125,7 @@ class _NoCookies(DefaultCookiePolicy):
 
 
 class _Forbidden(Exception):
-    """Not an OSError: those urllib3 takes for failed connections."""
+    """Not an OSError, which urllib3 takes for a failed connection."""
 
 
 class _Connection(HTTPConnection):
@@ -134,10 +134,10 @@ class _Connection(HTTPConnection):
     response_class = LimitedResponse
 
     def _new_conn(self) -> socket.socket:
-        patience = self.timeout if isinstance(self.timeout, int | float) else CONNECT_SECONDS
+        timeout = self.timeout if isinstance(self.timeout, int | float) else CONNECT_SECONDS
         try:
-            patience = remaining(patience)
-            return _connect(self._dns_host, self.port, patience, self.socket_options)
+            timeout = remaining(timeout)
+            return _connect(self._dns_host, self.port, timeout, self.socket_options)
         except (TimeoutError, requests.Timeout) as error:
             text = f"{self.host} does not accept connections"
             raise urllib3.exceptions.ConnectTimeoutError(self, text) from error
@@ -171,11 +171,11 @@ class _Adapter(HTTPAdapter):
             raise ForbiddenAddress(str(error), request=request) from None
 
 
-def _connect(host: str, port: int, patience: float, options) -> socket.socket:
-    deadline = time.monotonic() + patience
-    found = _look_up(host, port, patience)
+def _connect(host: str, port: int, timeout: float, options) -> socket.socket:
+    deadline = time.monotonic() + timeout
+    resolved = _resolve(host, port, timeout)
     private = settings.EGRESS == "private"
-    permitted = [each for each in found if is_permitted(each[4][0], private=private)]
+    permitted = [each for each in resolved if is_permitted(each[4][0], private=private)]
     if not permitted:
         raise _Forbidden(_refusal(host))
     failure: OSError = TimeoutError()
@@ -193,8 +193,8 @@ def _connect(host: str, port: int, patience: float, options) -> socket.socket:
     raise failure
 
 
-def _look_up(host: str, port: int, patience: float) -> list[tuple]:
-    """What getaddrinfo finds. It cannot be told to hurry, so names are left to a thread."""
+def _resolve(host: str, port: int, timeout: float) -> list[tuple]:
+    """Return what getaddrinfo does. It has no timeout, so a thread waits for names."""
     try:
         ip_address(host.strip("[]"))
         return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
@@ -202,18 +202,18 @@ def _look_up(host: str, port: int, patience: float) -> list[tuple]:
         pass
     outcome: list = []
 
-    def find() -> None:
+    def resolve() -> None:
         try:
             outcome.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=find, name="look-up", daemon=True)
+    thread = threading.Thread(target=resolve, name="resolver", daemon=True)
     thread.start()
-    thread.join(patience)
+    thread.join(timeout)
     match outcome:
         case []:
-            raise TimeoutError(f"{host} is not found in time")
+            raise TimeoutError(f"{host} was not resolved in time")
         case [OSError() as error]:
             raise error
         case [UnicodeError() as error]:

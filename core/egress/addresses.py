@@ -1,9 +1,9 @@
-"""Which network addresses this server may call. No network here."""
+"""Which network addresses this server may call. Nothing here uses the network."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-# Where clouds hand out credentials to whoever asks from inside the machine, and
-# everything link-local around them. Nobody's setting opens these.
+# Where clouds give credentials to whatever runs on the machine, and everything
+# link-local around them. No setting opens these.
 _METADATA = [
     ip_network(network)
     for network in (
@@ -20,7 +20,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 def is_permitted(address: str, *, private: bool) -> bool:
-    """Whether a numeric address may be called; `private` opens loopback and private networks.
+    """Return whether a numeric address may be called; `private` permits private networks.
 
     An IPv6 address that stands for an IPv4 address counts as both.
     """
@@ -32,18 +32,18 @@ def _is_permitted(ip: IPv4Address | IPv6Address, private: bool) -> bool:
     if any(ip in network for network in _METADATA) or ip.is_multicast:
         return False
     if isinstance(ip, IPv6Address) and _inside(ip):
-        return True  # what it stands for decides
+        return True  # the IPv4 address decides
     if private:
         return not ip.is_reserved or ip.is_loopback
     return ip.is_global
 
 
 def _inside(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses that packets to an IPv6 address would reach."""
+    """Return the IPv4 addresses that packets to an IPv6 address would reach."""
     if isinstance(ip, IPv4Address):
         return []
-    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    embedded = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
     # ::1 and :: are no IPv4 addresses, though they look like 0.0.0.1 and 0.0.0.0.
     if ip in _NAT64 or 1 < int(ip) < 2**32:
-        found.append(IPv4Address(int(ip) & 0xFFFFFFFF))
-    return [each for each in found if each is not None]
+        embedded.append(IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [each for each in embedded if each is not None]

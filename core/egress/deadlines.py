@@ -1,7 +1,7 @@
-"""A limit to all the waiting that a thread does for others' servers.
+"""A deadline for everything that a thread waits for in a block.
 
-The timeouts of sockets bound each wait, not their sum: a server that sends a
-byte now and then keeps its caller for ever. Here every read looks at the clock.
+Timeouts of sockets bound each wait, not their sum: a server that sends a byte now
+and then holds its caller for ever. Here every read checks the deadline.
 """
 
 import io
@@ -36,10 +36,10 @@ _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
-    """Limit all waiting of this thread in the block to so many seconds.
+    """Bound the block's network waits by so many seconds in all.
 
-    `renew_time_limit` starts them anew, up to `max_seconds` in all. What is late raises
-    requests.Timeout. Of nested limits the tightest holds.
+    `renew_time_limit` starts them anew, up to `max_seconds`. A read beyond the deadline
+    raises requests.Timeout. The earliest of nested deadlines holds.
     """
     token = _deadline.set(_Deadline(seconds, max_seconds, _deadline.get()))
     try:
@@ -49,13 +49,13 @@ def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
 
 
 def renew_time_limit() -> None:
-    """Grant the innermost limit its seconds again: the other side shows that it works."""
+    """Start the innermost limit anew: the other side has shown that it is at work."""
     if (deadline := _deadline.get()) is not None:
         deadline.renew()
 
 
 def remaining(at_most: float = float("inf")) -> float:
-    """Seconds until the tightest limit, `at_most` that many. Raises requests.Timeout after it."""
+    """Return the seconds left, `at_most` so many. Raises requests.Timeout after the deadline."""
     left = min(at_most, _seconds_left())
     if left <= 0:
         raise requests.Timeout("the time is up")
@@ -68,7 +68,7 @@ def _seconds_left() -> float:
 
 
 class LimitedResponse(HTTPResponse):
-    """An HTTP response of which headers and body are read within the limit."""
+    """An HTTP response whose headers and body are read before the deadline."""
 
     def __init__(self, sock, *args, **kwargs) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -78,13 +78,13 @@ class LimitedResponse(HTTPResponse):
 class _LimitedReads(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
-        self._patience = sock.gettimeout() or float("inf")  # granted to a single wait
+        self._timeout = sock.gettimeout() or float("inf")  # of a single read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int | None:
-        left = min(self._patience, _seconds_left())
+        left = min(self._timeout, _seconds_left())
         if left <= 0:
             raise TimeoutError("the time is up")
         self._sock.settimeout(None if left == float("inf") else left)

@@ -24,8 +24,8 @@ from mcp.client.session import Session
 
 T = TypeVar("T")
 
-# Of the 64 threads of a worker (llmring_site/cli.py): the others stay free for
-# everything else, however slow MCP servers are.
+# Of the 64 threads of a worker (core/bridge.py): the others stay free for everything
+# else, however slow MCP servers are.
 MAX_CALLS = 52
 _MAX_CALLS_PER_PROJECT = 40  # hanging servers of one project must not block all others
 _MAX_SESSIONS = 200

@@ -16,7 +16,7 @@ import os, signal, sys, time
 groups = set()
 for line in sys.stdin:
     (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-for number in (signal.SIGTERM, signal.SIGKILL):
+for number in (signal.SIGTERM, signal.SIGKILL) if groups else ():
     for group in groups:
         try:
             os.killpg(group, number)

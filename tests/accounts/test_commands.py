@@ -31,10 +31,16 @@ def test_created_key_can_expire(db_all):
         run("createkey", "acme", "--days", "0")
 
 
-def test_list_shows_keys_without_the_keys(api, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    listed = run("listkeys")
-    assert str(api.api_key_id) in listed and "1 keys" in listed and api.key not in listed
+def test_list_in_80_columns_names_what_can_be_revoked(api, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    ApiKey.issue(Project.objects.create(name="[red]" + "long " * 40), name="n" * 200)
+    output = run("listkeys")
+    assert max(map(len, output.splitlines())) <= 80
+    assert "[red]" in output and "2 keys" in output and api.key not in output
+    for key in ApiKey.objects.all():
+        assert str(key.id) in output and key.hint in output
+    run("revokekey", next(word for word in output.split() if word.startswith("0")))
+    assert ApiKey.objects.filter(revoked_at__isnull=False).count() == 1
 
 
 def test_list_of_an_unknown_project_says_so(db_all):

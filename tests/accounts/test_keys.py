@@ -97,3 +97,15 @@ def test_strict_mode_knows_only_issued_keys(api, settings):
     assert api.read(ROUTE) == []
     assert ApiClient("unknown").read(ROUTE, expect=401) == {"detail": "Invalid API key"}
     assert Project.objects.count() == 1
+
+
+@pytest.mark.parametrize("mode", ["bridge", "strict"])
+@pytest.mark.parametrize("form", ["{0}", "{0.hex}", "{{{0}}}", "{0.urn}"])
+def test_ids_are_never_keys(api, anonymous, settings, mode, form):
+    """Replies show them to everybody."""
+    settings.API_KEY_VALIDATION_MODE = mode
+    key = form.format(api.api_key_id)
+    assert anonymous.read(ROUTE, HTTP_X_API_KEY=key, expect=401) == {"detail": "Invalid API key"}
+    body = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    anonymous.send("POST", "/api/v1/log", body, HTTP_X_API_KEY=key, expect=401)
+    assert Project.objects.count() == 1

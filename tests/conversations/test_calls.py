@@ -114,11 +114,11 @@ def test_missing_cost_comes_from_the_registry(api, monkeypatch):
 
     def price(provider, model, tokens):
         asked.append((provider, model, tokens.input, tokens.output, tokens.cache_read))
-        return pricing.Priced(Decimal("0.00024"), 1, None)
+        return pricing.Pricing(Decimal("0.00024"), 1)
 
     monkeypatch.setattr(pricing, "price", price)
     log(api, cost=None)
-    assert asked == [("openai", "openai:gpt-4o-mini", 12, 3, 4)]
+    assert asked == [("openai", "openai:gpt-4o-mini", 8, 3, 4)]
     assert Conversation.objects.get().total_cost == Decimal("0.00024")
     answer = Message.objects.get(role="assistant")
     assert (answer.metadata["cost"], answer.metadata["cost_source"]) == (0.00024, "registry")

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.ids import uuid7
 from receipts import summaries, verification
@@ -271,7 +273,9 @@ def test_too_many_logs_are_refused_and_nothing_is_certified(api, monkeypatch):
     monkeypatch.setattr(batch, "MAX_LOGS", 2)
     for _ in range(3):
         log(api)
-    api.send("POST", GENERATE, SINCE, expect=400)
+    with CaptureQueriesContext(connection) as queries:
+        api.send("POST", GENERATE, SINCE, expect=400)
+    assert not any("INSERT INTO receipt_logs" in query["sql"] for query in queries)
     assert not ReceiptLog.objects.exists()
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from receipts import keys
 from tests.receipts import vectors
-from tests.server import Server
+from tests.server import Server, open_to_postgresql
 
 RECEIPT = "/api/v1/receipts/rcpt-demo-1"
 
@@ -21,7 +21,7 @@ RECEIPT = "/api/v1/receipts/rcpt-demo-1"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with Server(
-        tmp_path_factory.mktemp("receipts") / "data",
+        open_to_postgresql(tmp_path_factory.mktemp("receipts")) / "data",
         LLMRING_RECEIPTS_PRIVATE_KEY_B64=vectors.SEED,
         LLMRING_RECEIPTS_KEY_ID="k-2025",
         LLMRING_WORKERS="1",

@@ -28,6 +28,7 @@ def rotate(settings, key=vectors.OTHER_KEY, id="k-2026"):
         (vectors.SEED[:-4], vectors.PUBLIC, PRIVATE),
         ("not base64!", "", PRIVATE),
         ("", "not base64!", PUBLIC),
+        ("", "A" * 43, PUBLIC),
     ],
 )
 def test_unusable_keys_refuse_to_start_and_name_the_variable(settings, private, public, named):
@@ -40,6 +41,9 @@ def test_unusable_keys_refuse_to_start_and_name_the_variable(settings, private, 
 def test_retired_keys_that_cannot_be_used_refuse_to_start(signing):
     signing.RECEIPTS_RETIRED_KEYS = ["k-2024:AAAA"]
     with pytest.raises(ImproperlyConfigured, match="LLMRING_RECEIPTS_RETIRED_KEYS has 3 bytes"):
+        server_keys.configured()
+    signing.RECEIPTS_RETIRED_KEYS = [f"k-2024:{'A' * 43}"]
+    with pytest.raises(ImproperlyConfigured, match="LLMRING_RECEIPTS_RETIRED_KEYS is not an Ed"):
         server_keys.configured()
     signing.RECEIPTS_RETIRED_KEYS = [f"k-2025:{vectors.OTHER_KEY.public.text}"]
     with pytest.raises(ImproperlyConfigured, match="is the current id"):

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from receipts import keys
 from receipts.keys import BadKey, PublicKey, SigningKey, decode
 from tests.receipts import vectors
 
@@ -42,6 +43,12 @@ def test_a_pem_is_read_back():
         (vectors.PUBLIC[:-3], "30 bytes"),
         ("not base64!", "not base64"),
         ("é" * 43, "not base64"),
+        (keys.encode(bytes(32)), "no point"),
+        (keys.encode(bytes([1, *bytes(31)])), "no point"),
+        (keys.encode(bytes([2, *bytes(31)])), "no point"),
+        (keys.encode(b"\xff" * 32), "no point"),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "48 bytes"),
+        (vectors.KEY.public.pem * 2, "several PEM blocks"),
         ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "another kind"),
     ],
 )

@@ -9,6 +9,14 @@ import pytest
 from receipts import verify_cli
 from tests.receipts import vectors
 
+RSA_PEM = "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAw\n-----END PUBLIC KEY-----\n"
+FOREIGN = [
+    {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "rsa"},
+    {"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "kid": "p-384"},
+    vectors.OTHER_KEY.public.jwk | {"crv": "X25519"},
+    {"kid": "none"},
+]
+
 
 @pytest.fixture
 def run(tmp_path, capsys):
@@ -40,15 +48,28 @@ def run(tmp_path, capsys):
         {"kty": "OKP", "crv": "Ed25519", "x": vectors.PUBLIC},
         [vectors.OTHER_KEY.public.jwk, vectors.KEY.public.jwk],
         {"keys": [{"key_id": "k-2025", "public_key": vectors.PUBLIC}]},
+        {"keys": [*FOREIGN, vectors.KEY.public.jwk]},
+        [*FOREIGN, vectors.KEY.public.jwk, *FOREIGN],
+        vectors.OTHER_KEY.public.pem + RSA_PEM + vectors.KEY.public.pem,
     ],
-    ids=["PEM", "base64", "JWK", "JWK without id", "list of JWKs", "key document"],
+    ids=[
+        "PEM",
+        "base64",
+        "JWK",
+        "JWK without id",
+        "list of JWKs",
+        "key document",
+        "JWK set with foreign keys",
+        "list with foreign keys",
+        "several PEM blocks",
+    ],
 )
 def test_genuine_receipts_are_valid_with_every_form_of_the_key(run, receipt, key):
     status, shown = run(receipt, key)
     assert (status, shown[:7]) == (0, "valid: "), shown
 
 
-def test_the_reason_is_told(run):
+def test_the_reason_is_printed(run):
     assert run(vectors.signed_flat() | {"model": "gpt-5"}) == (
         1,
         "not valid: the signature does not match the document\n",
@@ -67,8 +88,24 @@ def test_the_reason_is_told(run):
         ("[]", vectors.PUBLIC, "JSON object"),
         ("{", vectors.PUBLIC, "position"),
         ("{}", "x", "not base64"),
-        ("{}", "{}", "without a key"),
+        ("{}", "{}", "without an Ed25519 key"),
         ("{}", '{"keys":{}}', "no list of keys"),
+        ("{}", '{"keys":[]}', "no key"),
+        ("{}", "[]", "no key"),
+        ("{}", '{"keys":[5]}', "not an object"),
+        ("{}", vectors.KEY.public.jwk | {"kty": "EC", "crv": "P-256"}, "another kind"),
+        ("{}", vectors.KEY.public.jwk | {"crv": "X25519"}, "another kind"),
+        ("{}", vectors.KEY.public.jwk | {"crv": "Ed448"}, "another kind"),
+        ("{}", {"kty": "oct", "k": vectors.PUBLIC}, "another kind"),
+        ("{}", {"kty": "OKP", "x": vectors.PUBLIC}, "another kind"),
+        ("{}", {"x": vectors.PUBLIC}, "without an Ed25519 key"),
+        ("{}", vectors.KEY.public.jwk | {"use": "enc"}, "not for signatures"),
+        ("{}", vectors.KEY.public.jwk | {"alg": "ES256"}, "without an Ed25519 key"),
+        ("{}", {"public_key": vectors.PUBLIC, "algorithm": "RSA"}, "without an Ed25519 key"),
+        ("{}", {"public_key": [vectors.PUBLIC]}, "without an Ed25519 key"),
+        ("{}", {"keys": [{"kty": "RSA"}, {"kty": "EC", "crv": "P-384"}]}, "another kind"),
+        ("{}", vectors.KEY.public.jwk | {"x": "A" * 43}, "no point of the curve"),
+        ("{}", RSA_PEM, "PEM of another kind"),
     ],
 )
 def test_unusable_files_are_named(run, receipt, key, reason):

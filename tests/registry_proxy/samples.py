@@ -4,7 +4,10 @@ import copy
 import json
 from pathlib import Path
 
+import registry_proxy
+
 _DATA = Path(__file__).parent / "data"
+_BUNDLED = Path(registry_proxy.__file__).parent / "bundled_registry"
 PROVIDERS = ("anthropic", "google", "openai")
 MINI = "openai:gpt-4o-mini"
 
@@ -43,3 +46,17 @@ def changed(provider: str, model: str, **members) -> bytes:
     document = copy.deepcopy(documents()[provider])
     document["models"][model] |= members
     return json.dumps(document).encode()
+
+
+def real_files() -> dict[str, bytes]:
+    """The provider files of the copy that ships with the server, for `publish(**…)`."""
+    return {name: (_BUNDLED / name / "models.json").read_bytes() for name in PROVIDERS}
+
+
+def real_models() -> dict[str, dict]:
+    """The models of that copy by their keys."""
+    return {
+        key: entry
+        for body in real_files().values()
+        for key, entry in json.loads(body)["models"].items()
+    }

@@ -40,3 +40,14 @@ def test_upstream_away_is_a_failure(refreshed, upstream):
     with pytest.raises(CommandError, match="not available: anthropic/models.json"):
         run()
     assert Snapshot.objects.count() == 1
+
+
+def test_spellings_in_another_letter_case_are_reported(db_all, upstream):
+    upstream.publish(**samples.real_files())
+    suspects = [
+        "Suspect: openai:GPT-4.1, priced as openai:gpt-4.1 (same prices)",
+        "Suspect: openai:GPT-4o, priced as openai:gpt-4o (cached_input None instead of 1.25, "
+        "output 2.5 instead of 10.0)",
+    ]
+    assert run().splitlines()[:2] == suspects
+    assert run().splitlines()[:2] == suspects

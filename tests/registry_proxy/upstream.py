@@ -9,7 +9,7 @@ import urllib3
 from django.core.cache import cache
 from requests.adapters import BaseAdapter
 
-from registry_proxy import archives, client, snapshots
+from registry_proxy import archives, client, custom_prices, snapshots
 from registry_proxy.current_registry import current
 from tests.registry_proxy import samples
 
@@ -81,6 +81,8 @@ def restart() -> None:
     current.reset()
     archives.fetcher.reset()
     snapshots.load.cache_clear()
+    snapshots.load_prices.cache_clear()
+    custom_prices.current.reset()
     cache.clear()
 
 

@@ -1,42 +1,28 @@
-"""A live server in this process, over the tests' database: the production handler, threads."""
+"""A live server in this process, over the tests' database: the production application."""
 
 import threading
 from contextlib import contextmanager
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from django.db import connections
+import uvicorn
 
-from core.edge import EdgeHandler
-from llmring_site import edge_routes
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def process_request_thread(self, request, client_address):
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            connections.close_all()
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
+from core.database.group_commit import close_writers
+from core.lifespan import Lifespan
+from llmring_site.application import edge
+from llmring_site.serving import bind, listen
 
 
 @contextmanager
 def serving():
     """The address of the server, for as long as the block lasts."""
-    application = EdgeHandler(routes=edge_routes.routes(), patterns=edge_routes.patterns())
-    with make_server(
-        "127.0.0.1", 0, application, server_class=_Server, handler_class=_QuietHandler
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    [socket] = bind("127.0.0.1", 0)
+    listen([socket])
+    # The registry is not followed here; the key listener is a fixture's.
+    application = Lifespan(edge, start=lambda: None, stop=close_writers)
+    server = uvicorn.Server(uvicorn.Config(application, ws="none", lifespan="on", log_config=None))
+    thread = threading.Thread(target=server.run, args=[[socket]], daemon=True)
+    thread.start()
+    try:
+        yield "http://{}:{}".format(*socket.getsockname())
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from accounts.models import ApiKey, User
@@ -114,3 +115,21 @@ def test_guessing_passwords_is_stopped(db_all):
         client.post(page, {"username": "boss", "password": "wrong"})
     right = client.post(page, {"username": "boss", "password": "a long password"})
     assert right.status_code == 429
+
+
+def _models_with_actions():
+    return [model for model, page in admin.site._registry.items() if page.actions]
+
+
+@pytest.mark.parametrize("model", _models_with_actions(), ids=lambda model: model._meta.label)
+def test_permission_to_view_changes_nothing(db_all, rf, model):
+    """Roles by actions: who may only look is offered no action at all."""
+    reader = User.objects.create_user("reader", password="x", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    request = rf.get("/")
+    request.user = reader
+    page = admin.site._registry[model]
+    assert list(page.get_actions(request)) == []
+    superuser = User.objects.create_superuser("root", password="x")
+    request.user = superuser
+    assert set(page.actions) <= set(page.get_actions(request))

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.database import server_account
+from core.database import embedded, server_account
 from core.database.embedded import EmbeddedDatabaseError, EmbeddedPostgres
 from core.database.server_account import SYSTEM_DIR
 
@@ -220,3 +220,20 @@ def test_useradd_is_found_outside_of_the_path(monkeypatch, tmp_path):
     monkeypatch.setattr(server_account, "_SBIN", str(tmp_path))
     monkeypatch.setenv("PATH", "/nowhere")
     server_account._create_account()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root keeps its directories closed to PostgreSQL")
+def test_programs_in_a_closed_home_are_copied_with_their_libraries(tmp_path, monkeypatch):
+    """As by `uv tool install` into root's home."""
+    wheel = embedded._PROGRAMS.parent
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    for directory in (embedded._PROGRAMS, Path(f"{wheel}.libs")):
+        shutil.copytree(directory, home / directory.relative_to(wheel.parent), symlinks=True)
+    monkeypatch.setattr(server_account, "SYSTEM_DIR", tmp_path / "system")
+    programs = server_account.reachable_copy(home / wheel.name / "pginstall18")
+    assert programs.is_relative_to(tmp_path / "system")
+    account = server_account.run_as(server_account.server_account())
+    done = subprocess.run([programs / "bin/initdb", "--version"], capture_output=True, **account)
+    assert done.returncode == 0 and b"18" in done.stdout
+    assert server_account.reachable_copy(home / wheel.name / "pginstall18") == programs

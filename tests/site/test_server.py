@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +35,7 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
             headers=dict(words[n + 1].split(": ") for n, word in enumerate(words) if word == "-H"),
             timeout=10,
         )
-        assert reply.json()["cost_source"] == "unpriced"  # no registry in this test
+        assert reply.json()["cost_source"] == "registry"  # the bundled copy: no internet here
         with requests.Session() as browser:
             page = browser.get(f"{server.url}/admin/login/", timeout=10)
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
@@ -47,9 +49,36 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
         assert len(logs.json()) == 1
 
 
+def test_every_start_says_once_that_it_is_ready(data_dir):
+    for _ in range(2):
+        with Server(data_dir, LLMRING_WORKERS="3", LLMRING_ALLOWED_HOSTS="localhost") as server:
+            server.until("Ready: ")
+            (line,) = re.findall("^Ready: .*$", server.output, re.MULTILINE)
+            site = f"http://localhost:{server.port}"
+            assert line == (
+                f"Ready: {site}  {site}/docs  {site}/admin/  (listening on 127.0.0.1:{server.port})"
+            )
+            assert health_command(server.port).returncode == 0
+    down = health_command(server.port)
+    assert down.returncode == 1 and down.stderr.startswith("unhealthy: ")
+
+
+def health_command(port: int) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "llmring_server.cli", "health"],
+        env={
+            "PATH": os.environ["PATH"],
+            "LLMRING_HTTP_PORT": str(port),
+            "LLMRING_DATA_DIR": "/nowhere",
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_workers_told_to_stop_while_they_start_do(data_dir):
     server = Server(data_dir, LLMRING_WORKERS="3")
-    server.until("Spawning worker-3")
+    server.until("worker 3 of 3 started")
     assert server.stop(seconds=25) == 0  # those that never hear of it are killed after 30
 
 
@@ -149,7 +178,7 @@ def test_unreachable_database_is_told_without_its_password(data_dir):
         LLMRING_DATABASE_URL="postgresql://me:secret-pw@127.0.0.1:9/db",
     )
     assert server.process.wait(60) == 1
-    assert "error: the database cannot be reached" in server.output
+    assert "error: the database of LLMRING_DATABASE_URL cannot be reached" in server.output
     assert "secret-pw" not in server.output
 
 

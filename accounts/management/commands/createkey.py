@@ -17,12 +17,12 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="where the key will be used")
         parser.add_argument("--days", type=int, help="days until the key expires; default never")
 
-    def handle(self, *, project, name, days, **options) -> None:
+    def handle(self, *, project: str, name, days, **options) -> None:
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be between 1 and 36500")
         expires_at = timezone.now() + timedelta(days=days) if days else None
         with transaction.atomic():
-            found = Project.objects.named(project) or Project.objects.create(name=project)
-            row, key = ApiKey.issue(found, name=name, expires_at=expires_at)
+            owner = Project.objects.named(project) or Project.objects.create(name=project)
+            row, key = ApiKey.issue(owner, name=name, expires_at=expires_at)
         self.stdout.write(key)
-        self.stderr.write(f"Key {row.id} opens project {found.name} ({found.id}). Not shown again.")
+        self.stderr.write(f"Key {row.id} opens project {owner.name} ({owner.id}). Not shown again.")

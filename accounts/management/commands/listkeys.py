@@ -6,7 +6,7 @@ from accounts.models import ApiKey, Project
 
 
 class Command(BaseCommand):
-    help = "List the API keys: what is known of them, never the keys themselves."
+    help = "List the API keys by id, never the keys themselves."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--project", help="only the keys of this project (name or id)")
@@ -18,9 +18,17 @@ class Command(BaseCommand):
             if found is None:
                 raise CommandError(f"There is no project {project}.")
             keys = keys.filter(project=found)
-        table = Table("id", "begins", "project", "name", "state", "expires")
+        # Two lines for each key: the id, which revokekey takes, fits 80 columns uncut.
+        table = Table(box=None, padding=(0, 2, 1, 0))
+        table.add_column("id\nprefix of the key", no_wrap=True)
+        table.add_column("project\nname", overflow="fold")
+        table.add_column("state\nexpires", no_wrap=True)
         for key in keys.iterator():
             expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"
-            table.add_row(str(key.id), key.hint, key.project.name, key.name, key.state, expires)
-        Console(file=self.stdout).print(table)
+            table.add_row(
+                f"{key.id}\n{key.hint}",
+                f"{key.project.name}\n{key.name}",
+                f"{key.state}\n{expires}",
+            )
+        Console(file=self.stdout, markup=False, emoji=False, highlight=False).print(table)
         self.stdout.write(f"{table.row_count} keys")

@@ -14,13 +14,13 @@ class Command(BaseCommand):
 
     def handle(self, *, key, **options) -> None:
         try:
-            found = ApiKey.objects.filter(id=UUID(key))
+            rows = ApiKey.objects.filter(id=UUID(key))
         except ValueError:
-            found = ApiKey.objects.filter(digest=keys.digest(key))
-        row = found.first()
+            rows = ApiKey.objects.filter(digest=keys.digest(key))
+        row = rows.first()
         if row is None:
             raise CommandError("There is no such key.")
-        if not found.revoke():
+        if not rows.revoke():
             raise CommandError(
                 f"Key {row.id} was revoked before, at {row.revoked_at:%Y-%m-%d %H:%M}."
             )

@@ -1,13 +1,16 @@
 import json
+from collections.abc import Iterator
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from registry_proxy import refreshing
+from registry_proxy import refreshing, snapshots
+from registry_proxy.changelog import diff
 from registry_proxy.client import UpstreamUnavailable
 from registry_proxy.models import Snapshot
+from registry_proxy.prices import PRICE_PREFIX
 
 
 class Command(BaseCommand):
@@ -20,8 +23,10 @@ class Command(BaseCommand):
                 taken = refreshing.refresh(now=timezone.now())
         except UpstreamUnavailable as error:
             raise CommandError(f"The public registry is not available: {error}") from None
+        newest = taken or Snapshot.objects.newest()
+        for line in _suspects(newest):
+            self.stdout.write(line)
         if taken is None:
-            newest = Snapshot.objects.newest()
             self.stdout.write(f"Nothing has changed: {newest} with {newest.model_count} models")
             return
         if taken.changes:
@@ -29,6 +34,23 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Stored {taken}: {taken.model_count} models, {taken.change_count} changes"
         )
+
+
+def _suspects(snapshot: Snapshot) -> Iterator[str]:
+    """Yield a line for each entry that differs from another one in letter case only."""
+    loaded = snapshots.load(snapshot.id)
+    models = loaded.document["models"]
+    for suspect, preferred in loaded.prices.models.twins:
+        prices = [
+            {name: value for name, value in models[key].items() if name.startswith(PRICE_PREFIX)}
+            for key in (preferred, suspect)
+        ]
+        differences = ", ".join(
+            f"{change['field'].removeprefix(PRICE_PREFIX)} {change['new_value']} "
+            f"instead of {change['old_value']}"
+            for change in diff({"": prices[0]}, {"": prices[1]})
+        )
+        yield f"Suspect: {suspect}, priced as {preferred} ({differences or 'same prices'})"
 
 
 def _table(snapshot: Snapshot) -> Table:

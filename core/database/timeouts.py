@@ -1,0 +1,23 @@
+"""How long a statement of a request may run: others pay for what its sender does not see."""
+
+from django.conf import settings
+from django.db import connection, connections
+
+_OPTION = "-c statement_timeout="
+
+
+def limit_statements() -> None:
+    """Give every connection that this process opens from now on the limit of the settings.
+
+    For processes that serve requests; commands take the time that they need. Behind a
+    pooler that drops start-up options there is no limit.
+    """
+    options = connections.settings["default"]["OPTIONS"]
+    if _OPTION not in options["options"]:
+        options["options"] += f" {_OPTION}{settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
+
+
+def lift_limit() -> None:
+    """Lift the limit until the running transaction ends, for writes whose size is bounded."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")

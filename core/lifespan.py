@@ -1,0 +1,52 @@
+"""The start and the end of a process that serves ASGI."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from core import bridge
+from core.edge import Application, Receive, Scope, Send
+
+
+class Lifespan:
+    """Answers the server's lifespan messages; hands every request to `application`.
+
+    `start` is called in the process that serves, before its first request, also where no
+    such messages come (an application mounted in another one); `stop` after the last.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        start: Callable[[], None],
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._application = application
+        self._start = start
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                self._begin()
+                await self._application(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close"})
+
+    def _begin(self) -> None:
+        bridge.adopt(asyncio.get_running_loop())
+        self._start()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._begin()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._stop()
+                bridge.release()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

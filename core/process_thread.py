@@ -1,0 +1,41 @@
+"""A thread that each serving process has for itself, however the process came to be."""
+
+import os
+import threading
+
+
+class ProcessThread:
+    """Runs `run()` in a daemon thread, at most once in each process.
+
+    The object may be made before a fork: the thread belongs to the process that starts it.
+    """
+
+    name = "background"
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Start the thread, unless this process has done so already."""
+        if self._pid == os.getpid():
+            return
+        with self._starting:
+            if self._pid == os.getpid():
+                return
+            self.prepare()
+            self._thread = threading.Thread(target=self.run, name=self.name, daemon=True)
+            self._thread.start()
+            self._pid = os.getpid()
+
+    def join(self) -> None:
+        """Wait until the thread has ended; `start` then starts another."""
+        self._thread.join()
+        self._pid = None
+
+    def prepare(self) -> None:
+        """Forget what another process left in the object."""
+
+    def run(self) -> None:
+        raise NotImplementedError

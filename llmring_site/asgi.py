@@ -1,0 +1,13 @@
+"""The ASGI application, for `llmring-server` and any other ASGI server."""
+
+from core import memory
+from llmring_site import startup
+
+memory.limit_retained_memory()
+startup.use_database()
+
+import django  # noqa: E402
+
+django.setup(set_prefix=False)
+
+from llmring_site.application import asgi as application  # noqa: E402, F401

@@ -1,0 +1,16 @@
+from django.core.management.commands import runserver
+
+from llmring_site import serving
+
+
+class Command(runserver.Command):
+    help = "Serves the ASGI application, as llmring-server does, in one process that reloads."
+
+    def inner_run(self, *args, **options) -> None:
+        if not options["skip_checks"]:
+            self.check(**self.get_check_kwargs(options), display_num_errors=True)
+        self.check_migrations()
+        sockets = serving.bind(self.addr, int(self.port))
+        serving.listen(sockets)
+        self.on_bind(self.port)
+        serving.serve(sockets)

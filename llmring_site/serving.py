@@ -1,0 +1,166 @@
+"""Sockets, and the HTTP server on them."""
+
+import errno
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from llmring_site import parent_watchdog, startup
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+_GRACE_SECONDS = 30  # for running requests after SIGTERM
+_KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies give up their side
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of the host; they do not listen yet.
+
+    Raises StartupError when the port is in use, or the host is none of this machine.
+    """
+    sockets: list[socket.socket] = []
+    unavailable: OSError | None = None
+    for family, address in _addresses(host, port):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        # For a restart while old connections are dying; a port that is served stays refused.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(address)
+        except OSError as error:
+            sock.close()
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise _refused(host, port, error) from None
+            unavailable = error  # as ::1 of localhost, where IPv6 is off
+        else:
+            sockets.append(sock)
+    if not sockets:
+        raise _refused(host, port, unavailable)
+    return sockets
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError):
+        raise startup.StartupError(
+            f"--host must be an address of this machine, got {host!r}"
+        ) from None
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _refused(host: str, port: int, error: OSError | None) -> startup.StartupError:
+    if error is not None and error.errno == errno.EADDRINUSE:
+        return startup.StartupError(
+            f"port {port} is in use: another server runs there; choose one with --port"
+        )
+    reason = "" if error is None else f" ({error.strerror})"
+    return startup.StartupError(f"cannot listen on {host} port {port}{reason}")
+
+
+def listen(sockets: Sequence[socket.socket]) -> None:
+    """Let connections in. Raises StartupError when another server was faster."""
+    for sock in sockets:
+        try:
+            sock.listen(BACKLOG)
+        except OSError as error:
+            host, port = sock.getsockname()[:2]
+            raise _refused(host, port, error) from None
+
+
+class Announcement:
+    """Prints one line when the first of all workers serves, and never again."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        # Workers that are forked later share the pipe, and one of them gets the byte.
+        self._turn, write_end = os.pipe()
+        os.write(write_end, b"1")
+        os.close(write_end)
+
+    def print(self) -> None:
+        if not os.read(self._turn, 1):
+            return
+        from django.conf import settings
+
+        url = settings.PUBLIC_URL
+        places = ", ".join(_spelled(sock.getsockname()) for sock in self._sockets)
+        print(f"Ready: {url}  {url}/docs  {url}/admin/  (listening on {places})", flush=True)
+
+
+def _spelled(address: tuple) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
+    """Serve the ASGI application in this process until it is told to stop."""
+    import uvicorn
+
+    from llmring_site.asgi import application
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets=None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                announcement.print()
+
+        def handle_exit(self, sig, frame) -> None:
+            # However often it is told (Ctrl-C reaches every process, twice under `uv run`),
+            # running requests are finished. The status stays 0.
+            self.should_exit = True
+
+    Server(
+        uvicorn.Config(
+            application,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # whom to believe is for the application to know
+            backlog=BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    ).run(sockets=list(sockets))
+
+
+def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
+    """Serve in so many forked workers; return the exit status."""
+    from llmring_site import asgi  # noqa: F401  loaded before the fork, its pages are shared
+    from llmring_site.supervisor import Supervisor
+
+    listen(sockets)
+    # What is loaded by now stays shared as long as the garbage collector, which
+    # writes to everything it looks at, leaves it alone.
+    gc.collect()
+    gc.freeze()
+    announcement = Announcement(sockets)
+    return Supervisor(lambda: serve(sockets, announcement), count=workers).run()
+
+
+def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
+    """Serve in a child process that is started anew when a source file changes."""
+    from django.utils import autoreload
+
+    def run() -> None:
+        parent_watchdog.watch(os.getppid())
+        try:
+            startup.make_ready()
+            listen(sockets)
+        except startup.OPERATOR_ERRORS as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            os._exit(1)  # the reloader's loop runs in another thread
+        serve(sockets, Announcement(sockets))
+
+    autoreload.run_with_reloader(run)
+    sys.exit()

@@ -1,0 +1,108 @@
+"""Forked workers, kept running until the process is told to stop."""
+
+import logging
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+
+from llmring_site import parent_watchdog
+
+logger = logging.getLogger(__name__)
+
+# Waited for, not handled: nothing is interrupted, and no signal is lost between two steps.
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGALRM}
+_GRACE_SECONDS = 35  # for the workers to finish their requests; they give up after 30
+_QUICK_SECONDS = 2  # a worker that lived no longer never served
+_MAX_QUICK_ENDS = 5
+
+
+class Supervisor:
+    """Runs `work()` in each of `count` forked processes, replacing those that end."""
+
+    def __init__(self, work: Callable[[], None], *, count: int) -> None:
+        self._work = work
+        self._count = count
+        self._workers: dict[int, float] = {}  # process id: when it was started
+        self._quick_ends = 0
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Return the exit status of the whole server, once all workers have ended."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems drop what is not handled
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            self._start_missing()
+            while self._workers or not self._is_stopping:
+                match signal.sigwait(_SIGNALS):
+                    case signal.SIGCHLD:
+                        self._reap()
+                    case signal.SIGALRM if self._is_stopping:
+                        self._signal_all(signal.SIGKILL)
+                    case signal.SIGALRM:
+                        self._start_missing()
+                    case _:
+                        self._stop()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return 1 if self._quick_ends >= _MAX_QUICK_ENDS else 0
+
+    def _start_missing(self) -> None:
+        for _ in range(self._count - len(self._workers)):
+            parent = os.getpid()
+            if (pid := os.fork()) == 0:
+                self._run_worker(parent)
+            self._workers[pid] = time.monotonic()
+            logger.info("worker %d of %d started", len(self._workers), self._count)
+
+    def _run_worker(self, parent: int) -> None:
+        """Never returns."""
+        status = 1
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            parent_watchdog.watch(parent)
+            self._work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)  # what is registered to be done at exit is for the parent
+
+    def _reap(self) -> None:
+        for pid in [*self._workers]:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            is_quick = time.monotonic() - self._workers.pop(pid) < _QUICK_SECONDS
+            if self._is_stopping:
+                continue
+            self._quick_ends = self._quick_ends + 1 if is_quick else 0
+            logger.error("worker %d ended: %s", pid, _describe(status))
+        if not self._is_stopping and len(self._workers) < self._count:
+            self._replace()
+
+    def _replace(self) -> None:
+        if self._quick_ends >= _MAX_QUICK_ENDS:
+            logger.error("workers end as soon as they start: giving up")
+            self._stop()
+        elif self._quick_ends:
+            signal.alarm(1)
+        else:
+            self._start_missing()
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        self._signal_all(signal.SIGTERM)
+        signal.alarm(_GRACE_SECONDS)
+
+    def _signal_all(self, number: int) -> None:
+        for pid in self._workers:  # none of them is reaped, so the id is still its own
+            os.kill(pid, number)
+
+
+def _describe(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -1,0 +1,143 @@
+"""The operator's own prices: for deployments, contracts and units that no registry knows.
+
+A process keeps them in memory. Other processes learn of a change within seconds,
+by `follow()`.
+"""
+
+import re
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from core.errors import DomainError
+from registry_proxy.models import CustomPrice
+
+OVERLAP_CONSTRAINT = "custom_prices_ranges_apart"
+
+
+class PriceOverlap(DomainError):
+    """Another custom price of the same models is valid at the same time."""
+
+    status_code = 409
+    code = "price_overlap"
+
+
+class CustomPrices:
+    """All custom prices, as this process knows them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the state of a process that has just started."""
+        self._rows: tuple[CustomPrice, ...] | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._rows is not None
+
+    def follow(self) -> None:
+        """Load what is stored now. One query."""
+        self._rows = tuple(CustomPrice.objects.all())
+
+    def find(
+        self,
+        provider: str,
+        model: str,
+        *,
+        at: datetime,
+        project_id: UUID | None = None,
+        modifier: str = "",
+    ) -> CustomPrice | None:
+        """Return the price of a model, or of a `modifier` of it such as `speed=fast`, at a time.
+
+        A project's own price wins over a global one, then the longer pattern.
+        """
+        best, best_rank = None, None
+        for row in self._loaded():
+            if (
+                row.modifier == modifier
+                and row.project_id in (None, project_id)
+                and row.valid_from <= at
+                and (row.valid_to is None or at < row.valid_to)
+                and _matches(row.provider, provider)
+                and _matches(row.model, model)
+            ):
+                rank = (row.project_id is not None, len(row.model), len(row.provider))
+                if best_rank is None or rank > best_rank:
+                    best, best_rank = row, rank
+        return best
+
+    def _loaded(self) -> tuple[CustomPrice, ...]:
+        if self._rows is None:
+            with self._lock:
+                if self._rows is None:
+                    self.follow()
+        return self._rows
+
+
+current = CustomPrices()
+
+
+def save(price: CustomPrice) -> CustomPrice:
+    """Store a price and use it from now on. Raises ValidationError or PriceOverlap."""
+    price.full_clean()
+    try:
+        with transaction.atomic():
+            price.save()
+    except IntegrityError as error:
+        if OVERLAP_CONSTRAINT not in str(error):
+            raise
+        raise PriceOverlap(
+            "Another price of these models is valid in a part of this time; end it first"
+        ) from error
+    current.follow()
+    return price
+
+
+def overlaps(price: CustomPrice) -> bool:
+    """Return whether another price of exactly these models is valid at the same time."""
+    others = CustomPrice.objects.exclude(pk=price.pk).filter(
+        Q(valid_to=None) | Q(valid_to__gt=price.valid_from),
+        project_id=price.project_id,
+        provider__iexact=price.provider,
+        model__iexact=price.model,
+        modifier=price.modifier,
+    )
+    if price.valid_to is not None:
+        others = others.filter(valid_from__lt=price.valid_to)
+    return others.exists()
+
+
+def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return prices by class or unit as they are stored. Raises ValidationError."""
+    amounts = {}
+    for name, text in texts.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", name):
+            raise ValidationError(f"{name!r} is not the name of a token class or unit")
+        try:
+            amount = Decimal(text)
+        except ArithmeticError:
+            amount = Decimal("NaN")
+        if not amount.is_finite() or not 0 <= amount <= CustomPrice.MAX_AMOUNT:
+            raise ValidationError(f"{name}: {text!r} is not a price")
+        amounts[name] = str(amount)
+    return amounts
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return pattern == "*" or _compiled(pattern).fullmatch(text.strip()) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern:
+    """Compile a pattern in which only `*` is special; letter case does not matter."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE | re.DOTALL)

@@ -1,0 +1,195 @@
+"""Setting the operator's own prices, by command and in the admin."""
+
+import threading
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from accounts.models import User
+from registry_proxy import custom_prices, pricing
+from registry_proxy.custom_prices import PriceOverlap
+from registry_proxy.models import CustomPrice
+from registry_proxy.tokens import Tokens
+
+LIST = "/admin/registry_proxy/customprice/"
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def set_price(*args, **options) -> str:
+    out = StringIO()
+    call_command("setprice", *args, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_a_price_is_set_and_used_at_once(db_all):
+    pricing.price("local", "llama", Tokens(1))
+    out = set_price("local", "llama", "input=0.05", "web_searches=0.01", valid_from="2026-01-01")
+    row = CustomPrice.objects.get()
+    assert out == f"Set price {row.id}: local:llama from 2026-01-01\n"
+    assert row.prices == {"input": "0.05", "web_searches": "0.01"}
+    assert pricing.price("local", "llama", Tokens(input=20)).cost == Decimal("0.000001")
+
+
+def test_a_price_has_a_project_a_modifier_and_an_end(project):
+    set_price(
+        *("azure", "*"),
+        priced_as="openai:gpt-4o",
+        factor="1.1",
+        modifier="region=eu",
+        project=str(project.id),
+        valid_from="2026-01-01T00:00:00+02:00",
+        valid_to="2027-01-01",
+        note="contract 7",
+    )
+    row = CustomPrice.objects.get()
+    assert (row.project_id, row.modifier, row.factor) == (project.id, "region=eu", Decimal("1.1"))
+    assert row.valid_from == datetime(2025, 12, 31, 22, tzinfo=UTC)
+    assert row.valid_to == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "args, options, message",
+    [
+        (["p", "m"], {}, "needs `prices`"),
+        (["p", "m", "input"], {}, "not name=dollars"),
+        (["p", "m", "input=free"], {}, "not a price"),
+        (["p", "m", "input=-1"], {}, "not a price"),
+        (["p", "m", "input=NaN"], {}, "not a price"),
+        (["p", "m", "In put=1"], {}, "not the name of a token class or unit"),
+        (["p", "m", "input=1"], {"factor": "x"}, "decimal number"),
+        (["p", "m"], {"factor": "-1"}, "custom_prices_factor_not_negative"),
+        (["p", "m"], {"priced_as": "gpt-4o"}, "provider:model"),
+        (["p", "m", "input=1"], {"modifier": "fast"}, "name=value"),
+        (["p", "m", "input=1"], {"valid_from": "soon"}, "not an ISO 8601 time"),
+        (
+            ["p", "m", "input=1"],
+            {"valid_from": "2026-02-01", "valid_to": "2026-01-01"},
+            "ends after it begins",
+        ),
+        (["p", "m", "input=1"], {"project": "nobody"}, "no project nobody"),
+        (["p" * 51, "m", "input=1"], {}, "at most 50 characters"),
+    ],
+)
+def test_malformed_prices_are_refused(db_all, args, options, message):
+    with pytest.raises(CommandError, match=message):
+        set_price(*args, **options)
+    assert not CustomPrice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "begin, end",
+    [
+        ("2026-01-15", None),
+        ("2025-12-01", "2026-01-02"),
+        ("2026-01-10", "2026-01-20"),
+        ("2025-01-01", None),
+    ],
+)
+def test_overlapping_ranges_are_refused(project, begin, end):
+    set_price("openai", "gpt-*", "input=1", valid_from="2026-01-01", valid_to="2026-02-01")
+    with pytest.raises(CommandError, match="valid in a part of this time"):
+        set_price("OpenAI", "GPT-*", "input=2", valid_from=begin, valid_to=end)
+    set_price("openai", "gpt-*", "input=2", valid_from="2026-02-01")
+    set_price("openai", "gpt-*", "input=2", valid_from="2026-01-01", project=project.name)
+    set_price("openai", "gpt-*", "input=2", valid_from="2026-01-01", modifier="speed=fast")
+    set_price("openai", "gpt-4*", "input=2", valid_from="2026-01-01")
+    assert CustomPrice.objects.count() == 5
+
+
+def test_of_two_prices_set_at_once_one_is_refused(db_all):
+    barrier, refused = threading.Barrier(2), []
+
+    def save():
+        barrier.wait()
+        try:
+            custom_prices.save(CustomPrice(provider="p", model="m", prices={"input": "1"}))
+        except PriceOverlap as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=save) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(refused), CustomPrice.objects.count()) == (1, 1)
+
+
+def test_another_process_learns_of_a_price(db_all):
+    pricing.price("local", "llama", Tokens(1))
+    CustomPrice.objects.create(  # as the other process stores it
+        provider="local", model="llama", prices={"input": "1"}, valid_from="2026-01-01T00:00Z"
+    )
+    assert pricing.price("local", "llama", Tokens(1)).cost is None
+    custom_prices.current.follow()
+    assert pricing.price("local", "llama", Tokens(1)).cost == Decimal("0.000001")
+
+
+@pytest.fixture
+def admin(client, db_all):
+    client.force_login(User.objects.create_superuser("admin"), backend=BACKEND)
+    return client
+
+
+FORM = {
+    "provider": "openai",
+    "model": "gpt-4o",
+    "prices": '{"input": 2.25}',
+    "valid_from_0": "2026-01-01",
+    "valid_from_1": "00:00",
+    "note": "contract 7",
+}
+
+
+def test_a_price_is_added_and_ended_in_the_admin(admin):
+    assert admin.post(f"{LIST}add/", FORM).status_code == 302
+    row = CustomPrice.objects.get()
+    assert row.prices == {"input": "2.25"}
+    page = admin.get(f"{LIST}{row.id}/change/").content.decode()
+    assert "contract 7" in page
+    ended = {"valid_to_0": "2026-02-01", "valid_to_1": "00:00", "note": "ended", "model": "other"}
+    assert admin.post(f"{LIST}{row.id}/change/", ended).status_code == 302
+    row.refresh_from_db()
+    assert (row.valid_to, row.note, row.model) == (
+        datetime(2026, 2, 1, tzinfo=UTC),
+        "ended",
+        "gpt-4o",
+    )
+    assert admin.post(f"{LIST}{row.id}/delete/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({}, "Another price of these models is valid in this time."),
+        ({"model": "other", "prices": "[1]"}, "Write an object"),
+        ({"model": "other", "prices": '{"input": "free"}'}, "is not a price"),
+        ({"model": "other", "prices": "{}"}, "A price needs"),
+        (
+            {"model": "other", "valid_to_0": "2025-01-01", "valid_to_1": "00:00"},
+            "A price ends after it begins.",
+        ),
+    ],
+)
+def test_malformed_prices_are_refused_in_the_admin(admin, changed, message):
+    admin.post(f"{LIST}add/", FORM)
+    response = admin.post(f"{LIST}add/", {**FORM, **changed})
+    assert response.status_code == 200
+    assert message in response.content.decode()
+    assert CustomPrice.objects.count() == 1
+
+
+def test_view_permission_alone_changes_no_price(client, db_all):
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_customprice"))
+    client.force_login(viewer, backend=BACKEND)
+    row = custom_prices.save(CustomPrice(provider="p", model="m", prices={"input": "1"}))
+    assert client.get(LIST).status_code == 200
+    assert client.post(f"{LIST}add/", FORM).status_code == 403
+    assert client.post(f"{LIST}{row.id}/change/", {"note": "x"}).status_code == 403

@@ -1,0 +1,69 @@
+"""A statement of a request is given up after a while; a reply says so."""
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from accounts.models import User
+from core.database import raw_connection
+from core.database.timeouts import limit_statements
+from tests.client import ApiClient
+from usage.models import UsageLog
+
+CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+TOO_SLOW = {"detail": "The query took longer than 1 seconds; narrow it"}
+
+
+@pytest.fixture
+def one_second(settings, db_all):
+    """Connections whose statements may take a second."""
+    settings.STATEMENT_TIMEOUT_SECONDS = 1
+    options = connections.settings["default"]["OPTIONS"]
+    unlimited = options["options"]
+    connection.close()
+    connection.close_pool()
+    limit_statements()
+    limit_statements()  # again: it is one limit all the same
+    yield
+    options["options"] = unlimited
+    connection.close()
+    connection.close_pool()
+
+
+@pytest.fixture
+def locked(one_second):
+    """The ledger, held by somebody else: every read of it waits."""
+    with raw_connection.connect() as other, other.transaction(force_rollback=True):
+        other.execute("SET statement_timeout = 0")
+        other.execute("LOCK TABLE usage_logs IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_limit_is_part_of_each_connection(one_second):
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("1s",)
+        with pytest.raises(Exception, match="statement timeout") as error:
+            cursor.execute("SELECT pg_sleep(2)")
+    assert isinstance(error.value.__cause__, psycopg.errors.QueryCanceled)
+
+
+def test_reply_says_that_a_query_took_too_long(api, locked):
+    assert api.read("/api/v1/logs", expect=503) == TOO_SLOW
+
+
+def test_admin_page_says_what_to_do(db_all, locked):
+    browser = ApiClient()
+    browser.force_login(User.objects.create_superuser("root", password="x"))
+    response = browser.get("/admin/usage/usagelog/")
+    assert response.status_code == 503
+    assert "Narrow the list" in response.content.decode()
+
+
+def test_bounded_writes_take_their_time(api, one_second):
+    """A batch lifts the limit for its own transaction, and only for it."""
+    api.send("POST", "/api/v1/log/batch", {"logs": [CALL] * 3})
+    assert UsageLog.objects.count() == 3
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("1s",)
