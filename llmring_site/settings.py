@@ -311,6 +311,7 @@ TIME_ZONE = "UTC"
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",
     "SITE_HEADER": "LLMRing Server",
+    "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
 }

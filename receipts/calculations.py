@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 
 from core.media import plain
-from receipts.schemas import DraftCost, NestedDraft
+from receipts.schemas import DraftCost, NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
@@ -34,14 +34,21 @@ def complete_cost(draft: NestedDraft) -> dict:
     Without a price the amount is "0", and the calculation says so.
     """
     stated = draft.cost or DraftCost()
+    if stated.amount is None and draft.used.cost is not None:
+        stated = DraftCost(amount=plain(draft.used.cost), calculation=stated.calculation)
     if draft.cost_is_complete:
         return {"amount": stated.amount, "calculation": stated.calculation}
     model, provider = draft.model, draft.provider or ""
     name = f"{provider}:{model}" if provider and ":" not in model else model
-    tokens = Tokens.from_totals(
-        draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0
+    used = draft.used
+    priced = pricing.price(
+        provider,
+        used.priced_model(model),
+        used.tokens,
+        units=used.units,
+        modifiers=used.price_terms(),
+        at=draft.timestamp and parse_time(draft.timestamp),
     )
-    priced = pricing.price(provider, model, tokens)
     calculation = None
     if priced.quote:
         calculation = _calculation(priced.quote, name, _source(priced))
@@ -50,7 +57,7 @@ def complete_cost(draft: NestedDraft) -> dict:
         return {"amount": stated.amount, "calculation": by_registry}
     return {
         "amount": "0" if priced.cost is None else plain(priced.cost),
-        "calculation": calculation or f"unpriced: the registry has no price for {name}",
+        "calculation": calculation or f"unpriced: {priced.unpriced_reason}",
     }
 
 

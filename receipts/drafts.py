@@ -68,8 +68,7 @@ def flat_document(draft: FlatDraft) -> dict:
 
 def nested_document(draft: NestedDraft, key_id: str) -> dict:
     """Return the unsigned document. Stated values and unknown members stay as they were sent."""
-    members = draft.model_dump(exclude_unset=True)
-    members.pop("signature", None)
+    members = draft.signed_members()
     return {
         **members,
         "id": draft.id or new_receipt_id(),
@@ -79,6 +78,5 @@ def nested_document(draft: NestedDraft, key_id: str) -> dict:
         "lock_digest": draft.lock_digest or "",
         # Like the signature, it is the server's to set.
         "key_id": key_id,
-        "tokens": {**members["tokens"], "cached_input": draft.tokens.cached_input or 0},
         "cost": {**(members.get("cost") or {}), **calculations.complete_cost(draft)},
     }

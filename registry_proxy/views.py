@@ -3,7 +3,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from core import media
 from core.conditional import not_modified
-from core.fast_lane import Answer
+from core.edge import Reply, Request
 from core.views import PublicView
 from registry_proxy import mirror
 from registry_proxy.current_registry import current
@@ -124,16 +124,12 @@ class ArchiveView(_RegistryView):
         return _respond(request, mirror.archive_file(provider, number))
 
 
-def serve_on_edge(environ: dict) -> Answer | None:
-    """Answer `GET /registry` without a query from prepared bytes; None leaves it to the view."""
-    if environ.get("QUERY_STRING"):
+async def serve_on_edge(request: Request) -> Reply | None:
+    """Return `GET /registry` without a query from prepared bytes; None leaves it to the view."""
+    if request.query_string or not current.is_loaded() or (snapshot := current.get()) is None:
         return None
-    snapshot = current.get()
-    if snapshot is None:
-        return None
-    request = HttpRequest()
-    request.method, request.META = "GET", environ
-    response = _respond(request, snapshot.representation)
-    return Answer(
-        response.content, response.status_code, [*snapshot.representation.headers.items()]
-    )
+    conditions = HttpRequest()
+    conditions.method = request.method
+    conditions.META["HTTP_IF_NONE_MATCH"] = request.headers.get("If-None-Match", "")
+    response = _respond(conditions, snapshot.representation)
+    return Reply(response.content, response.status_code, [*response.items()])

@@ -141,10 +141,9 @@ def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict
     if is_new:
         return {"status": "created", **ingestion.reply(stored)}
     if row.replaces:
-        return {
-            "status": "replaced",
-            **ingestion.reply(reversals.replace(caller, stored, row)),
-        }
+        current = reversals.replace(caller, stored, row)
+        status = "replaced" if current is row else "duplicate"
+        return {"status": status, **ingestion.reply(current)}
     if ingestion.matches_idempotent_request(stored, row):
         return {"status": "duplicate", **ingestion.reply(stored)}
     if row.fingerprint == batch.fingerprint:

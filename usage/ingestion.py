@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from core import bridge, ids
-from core.errors import DomainError, InvalidInput, issue
+from core.errors import DomainError
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
 from usage import costing, ledger, reversals
@@ -22,12 +22,12 @@ from usage.ledger import LogRow, writer
 from usage.models import CostSource, EntryType, UsageLog
 from usage.reports.reported_usage import Usage
 from usage.schemas import LogEntry
+from usage.stored_usage import usage_columns
 
 # Returns which of the conversations exist and are the caller's. Bound in
 # llmring_site/urls.py: the app that stores conversations builds upon this one.
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
-MAX_KEY_CHARACTERS = 255
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
 
 
@@ -84,18 +84,6 @@ def _prepare(
     event_id = entry.event_id or idempotency_key
     fingerprint = event_fingerprint(entry) if event_id else None
     return build_row(entry, caller, context, event_id=event_id, fingerprint=fingerprint)
-
-
-def checked_idempotency_key(header: str | None) -> str | None:
-    """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
-    key = (header or "").strip()
-    if len(key) > MAX_KEY_CHARACTERS or "\x00" in key:
-        message = f"Idempotency-Key should have at most {MAX_KEY_CHARACTERS} characters"
-        location = ["header", "Idempotency-Key"]
-        raise InvalidInput(
-            [issue("string_too_long", location, message, None, max_length=MAX_KEY_CHARACTERS)]
-        )
-    return key or None
 
 
 def reply(row: LogRow | UsageLog) -> dict:
@@ -182,8 +170,6 @@ def build_row(
         "latency_ms": entry.latency_ms,
         "metadata": entry.metadata,
         "conversation_id": context.conversation_id,
-        "usage_status": usage.status,
-        "read_as": entry.read_as or usage.read_as,
         **usage_columns(usage),
         **_cost(entry, caller, context, usage).columns(),
         "event_id": event_id,
@@ -198,6 +184,7 @@ def build_row(
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
     columns = {
+        "read_as": entry.read_as or values["read_as"],
         "entry_type": entry.entry_type or EntryType.CALL,
         "corrects_id": entry.corrects_id,
         "correction_reason": entry.correction_reason,
@@ -225,45 +212,6 @@ def _cost(entry: LogEntry, caller: Caller, context: Context, usage: Usage) -> Co
     return costing.cost_of(
         entry.provider, entry.model, usage, project_id=caller.project_id, at=entry.timestamp
     )
-
-
-def usage_columns(usage: Usage) -> dict[str, Any]:
-    """Return the columns of the token classes, and of what else is billed."""
-    extras = {
-        name: value
-        for name, value in (("units", usage.units), ("modifiers", usage.modifiers))
-        if value
-    }
-    columns: dict[str, Any] = {"cached_input_tokens": 0}
-    if extras:
-        columns["units_and_modifiers"] = extras
-    tokens = usage.tokens
-    if tokens is None:
-        return columns
-    columns |= {"input_tokens": tokens.prompt, "output_tokens": tokens.completion}
-    for name, column in _CLASS_COLUMNS:
-        if count := getattr(tokens, name):
-            columns[column] = count
-    return columns
-
-
-# The classes that have a column; the others are the rest of input and output.
-_CLASS_COLUMNS = [
-    ("cache_read", "cached_input_tokens"),
-    *(
-        (name, f"{name}_tokens")
-        for name in (
-            "cache_write_5m",
-            "cache_write_1h",
-            "cache_write",
-            "thinking",
-            "audio_input",
-            "audio_output",
-            "image_input",
-            "image_output",
-        )
-    ),
-]
 
 
 def _user_in(metadata: dict[str, Any]) -> str | None:

@@ -5,27 +5,21 @@ Source: docs/http-contract/usage.md, section "Corrections".
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from core import ids
-from registry_proxy.tokens import Tokens
 from usage import costing, reversals
 from usage.costing import Cost
 from usage.ledger import LogRow
-from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, CostSource, EntryType, UsageLog
-from usage.reports.reported_usage import Usage
+from usage.models import CostSource, EntryType, UsageLog
+from usage.stored_usage import usage_of
 from usage.windows import Window
 
 AUTHOR = "repricelogs"
 _CHUNK_ROWS = 2_000
-_TOKEN_CLASS_OF = {
-    name: "cache_read" if name == "cached_input_tokens" else name.removesuffix("_tokens")
-    for name in (*INPUT_CLASSES, *OUTPUT_CLASSES)
-}
 
 
 class Repriced(NamedTuple):
@@ -64,7 +58,7 @@ def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
             cost = costing.cost_of(
                 log.provider,
                 log.model,
-                stored_usage(log),
+                usage_of(log),
                 project_id=log.project_id,
                 at=log.created_at,
             )
@@ -80,27 +74,4 @@ def correct(repriced: Repriced) -> None:
         reason=f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500],
         author=AUTHOR,
         replacement=LogRow(columns),
-    )
-
-
-def stored_usage(log: UsageLog) -> Usage:
-    """Return the usage that the columns of an entry say."""
-    extras: dict[str, Any] = log.units_and_modifiers or {}
-    return Usage(
-        _tokens(log),
-        log.read_as,
-        units={name: Decimal(str(count)) for name, count in extras.get("units", {}).items()},
-        modifiers=extras.get("modifiers", {}),
-        status=log.usage_status,
-    )
-
-
-def _tokens(log: UsageLog) -> Tokens | None:
-    if log.input_tokens is None:
-        return None
-    classes = {name: getattr(log, name) or 0 for name in _TOKEN_CLASS_OF}
-    return Tokens(
-        input=log.input_tokens - sum(classes[name] for name in INPUT_CLASSES),
-        output=log.output_tokens - sum(classes[name] for name in OUTPUT_CLASSES),
-        **{_TOKEN_CLASS_OF[name]: count for name, count in classes.items()},
     )

@@ -108,6 +108,7 @@ def author_of(caller: Caller) -> str:
 
 
 def columns_of(log: UsageLog) -> dict[str, Any]:
+    """Return the columns of a stored row that are not empty."""
     values = {
         field.attname: getattr(log, field.attname) for field in UsageLog._meta.concrete_fields
     }

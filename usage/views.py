@@ -1,12 +1,12 @@
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.response import Response
 
 from core import bridge
+from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
 from core.paths import uuid_in_path
 from core.views import SchemaView
 from usage import batches, corrections, export, ingestion, listing, statistics
-from usage.ingestion import OwnedConversations, checked_idempotency_key
+from usage.ingestion import OwnedConversations
 from usage.schemas import (
     BatchReport,
     Correction,
@@ -23,18 +23,11 @@ from usage.schemas import (
     Voiding,
 )
 
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="A retry with the same key and body gets the first answer; another body gets 409.",
-)
-
 
 class LogView(SchemaView):
     tags = ["usage"]
     bodies = {"post": LogEntry}
-    headers = {"post": [_IDEMPOTENCY_KEY]}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredLog}
     owned_conversations: OwnedConversations = None
 
@@ -55,7 +48,7 @@ class LogView(SchemaView):
 class LogBatchView(SchemaView):
     tags = ["usage"]
     bodies = {"post": {"application/json": LogBatch, "application/x-ndjson": LogEntry}}
-    headers = {"post": [_IDEMPOTENCY_KEY]}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": BatchReport}
     owned_conversations: OwnedConversations = None
 

@@ -64,7 +64,7 @@ def test_without_a_price_it_says_so(api, draft):
     receipt = api.send("POST", ISSUE, draft | {"model": "gpt-9", "provider": "openai"})
     assert receipt["cost"] == {
         "amount": "0",
-        "calculation": "unpriced: the registry has no price for openai:gpt-9",
+        "calculation": "unpriced: no prices for openai:gpt-9",
     }
 
 

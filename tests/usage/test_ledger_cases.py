@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import pytest
 
+from receipts import server_keys
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 from tests.registry_proxy import samples
 from tests.usage import ledger_cases
 
 LOG, BATCH = "/api/v1/log", "/api/v1/log/batch"
+ISSUE = "/api/v1/receipts/issue"
 CASES = ledger_cases.read()
 # The member of a listed log that counts each class; fresh input and plain output are the rest.
 MEMBERS = {
@@ -35,10 +37,6 @@ def by_log(api) -> None:
 def by_batch(api) -> None:
     reply = api.send("POST", BATCH, {"logs": reports()})
     assert (reply["created"], reply["failed"]) == (len(CASES), 0)
-
-
-def by_lines(api) -> None:
-    """Export what one way has stored, and read it back into the project of the other client."""
 
 
 def ledger(api) -> dict[str, dict]:
@@ -90,6 +88,32 @@ def test_statistics_add_up(api, real_prices):
         case for case in CASES if case["source"] == "unpriced" and case["tokens"] is not None
     ]
     assert summary["unpriced_requests"] == len(unpriced)
+
+
+def test_receipts_certify_what_the_table_says(api, real_prices, signing):
+    server_keys.clear_cache()
+    wrong = {}
+    for case in CASES:
+        if case["tokens"] is None:
+            continue
+        receipt = api.send("POST", ISSUE, {**case["report"], "timestamp": "2026-11-26T00:00:00Z"})
+        counts = Tokens(**case["tokens"])
+        tokens = {
+            "input": counts.prompt,
+            "output": counts.completion,
+            "cached_input": counts.cache_read,
+            **{name: getattr(counts, name) for name in MEMBERS if case["tokens"].get(name)},
+        }
+        tokens.pop("cache_read", None)
+        cost = receipt["cost"]
+        is_unpriced = cost["calculation"].startswith("unpriced: ")
+        if (receipt["tokens"], Decimal(str(cost["amount"])), is_unpriced) != (
+            tokens,
+            Decimal(case["cost"] or 0),
+            case["source"] == "unpriced",
+        ):
+            wrong[case["case"]] = case, receipt
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("case", ledger_cases.refused(), ids=ledger_cases.name)
