@@ -87,7 +87,10 @@ RESOURCES = {
     "priority is true": ({"uri": "x:1", "name": "o", "annotations": {"priority": True}}, True),
     "audience is a text": ({"uri": "x:1", "name": "o", "annotations": {"audience": "user"}}, True),
     "audience is unknown": ({"uri": "x:1", "name": "o", "annotations": {"audience": ["x"]}}, True),
-    "a day is no time": ({"uri": "x:1", "name": "o", "annotations": {"lastModified": "today"}}, True),
+    "a day is no time": (
+        {"uri": "x:1", "name": "o", "annotations": {"lastModified": "today"}},
+        True,
+    ),
 }
 PROMPTS = {
     "arguments are an object": ({"name": "odd", "arguments": {"a": {"required": True}}}, True),
@@ -102,7 +105,10 @@ PROMPTS = {
 TEMPLATES = {
     "no name": ({"uriTemplate": "x:{a}"}, True),
     "template is null": ({"uriTemplate": None, "name": "odd"}, False),
-    "annotations are odd": ({"uriTemplate": "x:{a}", "name": "o", "annotations": {"priority": -1}}, True),
+    "annotations are odd": (
+        {"uriTemplate": "x:{a}", "name": "o", "annotations": {"priority": -1}},
+        True,
+    ),
 }
 KINDS = {
     "tools": ("tools/list", "tools", TOOLS),
@@ -163,15 +169,9 @@ def test_odd_tool_that_a_client_stored_is_offered_as_well(api, register, found, 
     item = {member: item[member] for member in known if member in item}
     server = register()
     path = f"/api/v1/mcp/servers/{server['id']}/refresh"
-    if api.generic("POST", path, _json({"tools": [item]}), "application/json").status_code == 200:
+    if api.post(path, {"tools": [item]}, "application/json").status_code == 200:
         for version in REVISIONS:
             assert len(found("tools/list", version)["tools"]) == 1
-
-
-def _json(value: dict) -> str:
-    import json
-
-    return json.dumps(value)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from mcp import param_headers
-from mcp.models import ToolExecution
+from mcp.models import Server, ToolExecution
 from tests.mcp.peers.scripted import DISCOVERED, as_json, result, scripted
 from tests.mcp.test_endpoint import META, MODERN
 
@@ -11,9 +11,7 @@ TYPES = {"region": "string", "count": "integer", "dry": "boolean"}
 SCHEMA = {
     "type": "object",
     "properties": {
-        **{
-            name: {"type": kind, "x-mcp-header": name.title()} for name, kind in TYPES.items()
-        },
+        **{name: {"type": kind, "x-mcp-header": name.title()} for name, kind in TYPES.items()},
         "where": {
             "type": "object",
             "properties": {"zone": {"type": "string", "x-mcp-header": "Zone"}},
@@ -119,10 +117,7 @@ GOOD = [
 
 @pytest.mark.parametrize(("arguments", "headers"), GOOD)
 def test_call_with_the_same_in_headers_is_made(calculator, call, arguments, headers):
-    reply = call(arguments, **headers)
-    schema_error = "does not fit" in str(reply)
-    assert "result" in reply or schema_error
-    assert not reply.get("error")
+    assert "result" in call(arguments, **headers)
 
 
 BAD = {
@@ -158,10 +153,11 @@ def test_older_revisions_know_no_such_headers(api, calculator):
     assert "result" in api.send("POST", "/mcp", body, HTTP_MCP_PROTOCOL_VERSION="2025-11-25")
 
 
-@pytest.mark.parametrize(("arguments", "headers"), GOOD)
+@pytest.mark.parametrize(
+    ("arguments", "headers"),
+    [each for each in GOOD if each[0] != {"region": None}],  # which the schema refuses
+)
 def test_headers_go_with_our_own_calls(api, calculator, arguments, headers):
-    if None in arguments.values():
-        return  # the schema refuses it
     path = f"/api/v1/mcp/tools/{calculator.refreshed['tools'][0]['id']}/execute"
     api.send("POST", path, {"input": arguments})
     _, sent, _ = calculator.requests[-1]
@@ -188,8 +184,6 @@ def test_schema_that_changed_is_read_again_when_its_headers_are_refused(api, reg
         id = register(url=server.url)["id"]
         tool = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"][0]
         api.send("PUT", f"/api/v1/mcp/servers/{id}", {"timeout_seconds": 20})
-        from mcp.models import Server
-
         Server.objects.update(refreshed_at=None)
         server.methods["tools/list"] = tools(annotated)
         path = f"/api/v1/mcp/tools/{tool['id']}/execute"
