@@ -170,9 +170,10 @@ class History:
         When the first message is not known, it was changed, or deleted here, or all is
         new: then the run must lead to a newest message.
         """
-        runs = [self._run(turn, sent, 0) for turn in self._candidates(sent, 0)]
+        roots = [turn for turn in self._roots if sent and turn.is_sent_as(sent[0])]
+        runs = [self._run(turn, sent, 0) for turn in (*self._candidates(sent, 0), *roots)]
         if runs:
-            return 0, max(runs, key=len)
+            return 0, max(runs, key=len)  # of equal ones the newest
         return self._run_to_the_end(sent, 1)
 
     def _run_to_the_end(

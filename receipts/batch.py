@@ -71,7 +71,7 @@ _SUMMED = """
 , grouped AS (
     SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
         AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
-        count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+        sum(calls) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
         coalesce(sum(output_tokens), 0) AS output_tokens, sum(cached_input_tokens) AS cached,
         coalesce(sum(cost), 0) AS cost
     FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
@@ -88,20 +88,24 @@ _SUMMED = """
 ), first_log AS (
     SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1
 ), total AS (
-    SELECT count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+    SELECT count(*) AS logs, coalesce(sum(calls), 0) AS calls,
+        coalesce(sum(input_tokens), 0) AS input_tokens,
         coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cost), 0) AS cost,
-        count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+        coalesce(sum(calls) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL), 0)
+            AS unpriced,
+        coalesce(sum(calls) FILTER (WHERE input_tokens IS NULL), 0) AS unknown,
         count(DISTINCT conversation_id) AS conversations,
         min(created_at) AS first_at, max(created_at) AS last_at,
         (SELECT id FROM selected ORDER BY id LIMIT 1) AS first_id,
         (SELECT id FROM selected ORDER BY id DESC LIMIT 1) AS last_id,
         encode(sha256(string_agg(sha256(convert_to(
-            concat_ws(' ', type, id, input_tokens, output_tokens,
+            concat_ws(' ', type, id, coalesce(input_tokens::text, 'unknown'),
+                coalesce(output_tokens::text, 'unknown'),
                 coalesce(trim_scale(cost)::text, 'unpriced')), 'UTF8'
         )), ''::bytea ORDER BY id)), 'hex') AS digest
     FROM selected
 ), listed AS (
-    SELECT * FROM selected WHERE (SELECT calls FROM total) <= %s
+    SELECT * FROM selected WHERE (SELECT logs FROM total) <= %s
 )
 SELECT jsonb_build_object(
     'total', (SELECT to_jsonb(total) FROM total),
@@ -151,7 +155,7 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
         row = services.issued_row(signed, key.id, caller)
         row.id = id
         row.save(force_insert=True)
-    return signed, sums.total["calls"]
+    return signed, sums.total["logs"]
 
 
 def _lock_project(caller: Caller) -> None:
@@ -177,7 +181,7 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
         cursor.execute(statement + _SUMMED, [*parameters, MAX_NAMES, summaries.MAX_LISTED_LOGS])
         (text,) = cursor.fetchone()
     sums = Sums.parse(text)
-    return sums if sums.total["calls"] else None
+    return sums if sums.total["logs"] else None
 
 
 def _count(chosen: Selection) -> int:

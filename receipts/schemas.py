@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from core.errors import InvalidInput
+from core.media import plain
 from core.schemas import (
     Count,
     Name255,
@@ -215,10 +216,12 @@ class NestedDraft(_Extensible):
     _usage: Usage = PrivateAttr()
 
     @property
-    def cost_is_complete(self) -> bool:
-        """Whether amount and calculation are both stated."""
+    def stated_cost(self) -> DraftCost:
+        """The cost as the caller states it, or a provider's usage object does."""
         cost = self.cost or DraftCost()
-        return cost.amount is not None and cost.calculation is not None
+        if cost.amount is None and self._usage.cost is not None:
+            return DraftCost(amount=plain(self._usage.cost), calculation=cost.calculation)
+        return cost
 
     @property
     def used(self) -> Usage:
@@ -371,12 +374,30 @@ def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
 class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
     """An unsigned receipt, bare or as `receipt`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
+    )
 
     @model_validator(mode="wrap")
     @classmethod
     def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
         return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether amount and calculation are stated, so that no price is needed."""
+        if isinstance(self.root, FlatDraft):
+            return True
+        cost = self.root.stated_cost
+        return cost.amount is not None and cost.calculation is not None
+
+    def stated_members(self) -> dict[str, Any]:
+        """Return the members that the receipt takes over, in the places that they have there."""
+        if isinstance(self.root, FlatDraft):
+            return self.root.model_dump(exclude_unset=True)
+        members = self.root.signed_members()
+        members.pop("key_id", None)
+        return members
 
 
 class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):

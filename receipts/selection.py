@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     CharField,
     Exists,
     F,
@@ -20,6 +21,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
+    When,
 )
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
@@ -32,8 +34,9 @@ from core.media import number
 from core.scoping import Caller
 from receipts.models import Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
+from usage.corrections import corrected_by
 from usage.export import FIELDS
-from usage.models import UsageLog
+from usage.models import EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +54,7 @@ COLUMNS = (
     "cached_input_tokens",
     "cost",
     "conversation_id",
+    "calls",
 )
 
 
@@ -138,6 +142,8 @@ def _call_rows(calls: QuerySet) -> QuerySet:
         "cached_input_tokens",
         "cost",
         "conversation_id",
+        # A reversal takes its call back: its numbers are negative, and so is its count.
+        Case(When(entry_type=EntryType.REVERSAL, then=-1), default=1, output_field=IntegerField()),
     )
 
 
@@ -161,6 +167,7 @@ def _conversation_rows(conversations: QuerySet) -> QuerySet:
             Value(0, IntegerField()),
             "total_cost",
             F("id"),
+            Value(1, IntegerField()),
         )
     )
 
@@ -200,7 +207,7 @@ def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
 
 def _uncertified_log(row: tuple) -> dict:
     log = dict(zip(COLUMNS, row, strict=True))
-    del log["conversation_id"]
+    del log["conversation_id"], log["calls"]
     log["timestamp"] = log.pop("created_at").isoformat()
     log["cost"] = _cost(log["cost"])
     return log
@@ -227,7 +234,15 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
     calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
     logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
-    return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in logs}
+    reversals = corrected_by(receipt.project_id, ids)
+    return {
+        log["id"]: {
+            **log,
+            "cost": _cost(log["cost"]),
+            "corrected_by": reversals.get(log["id"]),
+        }
+        for log in logs
+    }
 
 
 def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

@@ -105,7 +105,7 @@ class ChatMessage(Schema):
     """A message. Members that are not listed are kept and returned as they came."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JSONValue]
+    __pydantic_extra__: dict[Text, JSONValue]
     # Members of replies; a message that was read from here can be sent as it is.
     REPLY_MEMBERS: ClassVar = frozenset(
         ("id", "conversation_id", "content_hash", "receipt_id", "timestamp")
