@@ -14,7 +14,6 @@ from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
 from receipts.schemas import FlatDraft
-from registry_proxy.tokens import Tokens
 
 
 def issuer() -> IssueReceipt | None:
@@ -28,8 +27,11 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     Return None for numbers that no receipt can state: the call is worth more
     than its receipt.
     """
+    tokens = call.usage.tokens
+    if tokens is None:
+        return None
     input_cost, output_cost, total = _costs(call)
-    if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
+    if max(total, tokens.prompt + tokens.completion) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
     draft = FlatDraft.model_construct(
@@ -39,9 +41,9 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
         lock_digest=call.lock_digest,
         provider=call.provider,
         model=call.model,
-        prompt_tokens=call.input_tokens,
-        completion_tokens=call.output_tokens,
-        total_tokens=call.input_tokens + call.output_tokens,
+        prompt_tokens=tokens.prompt,
+        completion_tokens=tokens.completion,
+        total_tokens=tokens.prompt + tokens.completion,
         input_cost=float(input_cost),
         output_cost=float(output_cost),
         total_cost=float(total),
@@ -69,8 +71,5 @@ def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
     total = call.cost or Decimal(0)
     if call.input_cost is not None and call.output_cost is not None:
         return call.input_cost, call.output_cost, total
-    tokens = Tokens.from_totals(
-        call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
-    )
-    part = calculations.input_cost(total, call.provider, call.model, tokens)
+    part = calculations.input_cost(total, call.provider, call.model, call.usage)
     return part, total - part, total
