@@ -30,7 +30,7 @@ class ReceiptPage(Schema):
 
 
 class Verdict(Schema):
-    """`key_id` names the key that signed; `reason` says why a receipt is not valid."""
+    """`key_id` names the key that signed; `reason` explains why a receipt is not valid."""
 
     receipt_id: str | None
     valid: bool
