@@ -57,14 +57,14 @@ class Totals:
 def message_rows(messages: Sequence[ChatMessage], level: str, at: datetime) -> list[Row]:
     """Return the rows of messages of one moment, at privacy level `full` or `metadata`.
 
-    Each follows the one before it, unless it names another; the first has no parent yet.
+    Each follows the one before it; the first has no parent yet.
     """
     rows = [
         _message_row(message, level, at, id)
         for message, id in zip(messages, ids.several(at, len(messages)), strict=True)
     ]
     for before, row in pairwise(rows):
-        row.setdefault("parent_id", before["id"])
+        row["parent_id"] = before["id"]
     return rows
 
 
@@ -72,7 +72,6 @@ def message_rows(messages: Sequence[ChatMessage], level: str, at: datetime) -> l
 _AS_SENT = (
     "role",
     "name",
-    "parent_id",
     "message_id",
     "tool_calls",
     "tool_call_id",
