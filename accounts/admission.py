@@ -49,7 +49,7 @@ class Unauthenticated(DomainError):
     headers = _CHALLENGE
 
     def __init__(self) -> None:
-        super().__init__("Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)")
+        super().__init__("Authentication required: provide X-API-Key or Authorization: Bearer")
 
 
 class InvalidKey(DomainError):

@@ -18,13 +18,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from core import bridge, media, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
-from core.reply_headers import common_headers, with_common
+from core.reply_headers import RawHeaders, add_common, common_headers
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,10 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 
+    # The inherited ones raise and catch for every header that is missing.
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._values.get(name.lower(), default)
+
     def __contains__(self, name: object) -> bool:
         return str(name).lower() in self._values
 
@@ -75,6 +79,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
+        self.host = headers.get("Host") or (scope.get("server") or [""])[0]
         self.scheme: str = scope.get("scheme", "http")
         peer = scope["client"][0] if scope.get("client") else ""
         self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
@@ -119,8 +124,8 @@ class Request:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    @cached_property
-    def common_headers(self) -> tuple[tuple[str, str], ...]:
+    @property
+    def common_headers(self) -> RawHeaders:
         return common_headers(
             method=self.method,
             origin=self.headers.get("Origin"),
@@ -148,7 +153,7 @@ class StreamingReply:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """A native route.
 
@@ -170,6 +175,10 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
+
+    @cached_property
+    def is_async(self) -> bool:
+        return iscoroutinefunction(self.endpoint)
 
     @property
     def is_fixed(self) -> bool:
@@ -215,16 +224,16 @@ class Edge:
             return
         request = Request(scope, headers, receive)
         started = time.perf_counter()
-        with bound_contextvars(request_id=request.id):
-            try:
-                reply = await self._reply(*found, request)
-            except ClientDisconnected:
-                return
-            if reply is None:
-                await self._fallback(scope, receive, send)
-                return
-            await _send(reply, request, send)
-            log_access(request.method, request.path, reply.status, started)
+        bind_contextvars(request_id=request.id)  # in the context of this request's task alone
+        try:
+            reply = await self._reply(*found, request)
+        except ClientDisconnected:
+            return
+        if reply is None:
+            await self._fallback(scope, receive, send)
+            return
+        await _send(reply, request, send)
+        log_access(request.method, request.path, reply.status, started)
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
         """Return the route of a request and what its path names; None if there is no such route."""
@@ -245,7 +254,7 @@ class Edge:
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
         try:
-            request_checks.check_host(request.headers.get("Host"))
+            request_checks.check_host(request.host)
             result = await self._call(route, names, request)
         except ClientDisconnected:
             raise
@@ -264,7 +273,7 @@ class Edge:
         if route.query is not None:
             arguments.append(schemas.parse_query(route.query, request.query_string))
         inputs = route.inputs(request) if route.inputs else {}
-        if iscoroutinefunction(route.endpoint):
+        if route.is_async:
             return await route.endpoint(*arguments, **inputs)
         return await bridge.in_thread(with_connection, route.endpoint, *arguments, **inputs)
 
@@ -287,24 +296,18 @@ def _failed(error: Exception, request: Request) -> Reply:
 
 
 async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> None:
-    headers = [*reply.headers, ("X-Request-ID", request.id)]
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
+    ]
+    headers.append((b"x-request-id", request.id.encode()))
     if isinstance(reply, StreamingReply):
-        headers.insert(0, ("Content-Type", reply.content_type))
-    else:
-        headers.insert(0, ("Content-Length", str(len(reply.body))))
-        has_type = any(name.lower() == "content-type" for name, _ in reply.headers)
-        if not has_type and reply.status != 304:
-            headers.insert(0, ("Content-Type", "application/json"))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in with_common(headers, request.common_headers)
-            ],
-        }
-    )
+        headers.append((b"content-type", reply.content_type.encode()))
+    elif reply.status != 304:
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+        if not any(name == b"content-type" for name, _ in headers):
+            headers.append((b"content-type", b"application/json"))
+    add_common(headers, request.common_headers)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(reply, StreamingReply):
         await _stream(reply.chunks, request, send)
     else:

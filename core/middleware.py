@@ -5,10 +5,10 @@ import time
 from io import BytesIO
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bound_contextvars
 
-from core import request_checks, request_ids
+from core import media, request_checks, request_ids
 from core.client_address import client_address
 from core.errors import BodyTooLarge, DomainError
 
@@ -38,7 +38,8 @@ class RequestMiddleware:
         with bound_contextvars(request_id=request.id):
             response = self.get_response(request)
             response["X-Request-ID"] = request.id
-            if not response.streaming:
+            # A 304 may only name the length of the 200, which was not made.
+            if not response.streaming and response.status_code != 304:
                 response.setdefault("Content-Length", str(len(response.content)))
             if response.status_code != 405 and request.method != "OPTIONS":
                 del response["Allow"]  # DRF's, in every reply: here its only use is to say no
@@ -57,11 +58,14 @@ class RequestChecksMiddleware:
 
     def __call__(self, request: HttpRequest):
         try:
-            request_checks.check_host(request.META.get("HTTP_HOST"))
+            request_checks.check_host(request.META.get("HTTP_HOST") or request.META["SERVER_NAME"])
             self._prepare_body(request)
         except DomainError as error:
-            return JsonResponse(
-                {"detail": error.detail}, status=error.status_code, headers=error.headers
+            return HttpResponse(
+                media.dumps({"detail": error.detail}),
+                content_type="application/json",
+                status=error.status_code,
+                headers=error.headers,
             )
         return self.get_response(request)
 

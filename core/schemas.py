@@ -201,10 +201,9 @@ JSONValue = Annotated[Any, _storable]
 # --- Parsing ---------------------------------------------------------------
 
 Model = TypeVar("Model", bound=BaseModel)
-# A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
-_LONG_NUMBER, _SMALL_NUMBER = b"0" * 17, b"e-000"
-_AS_DIGITS = bytes.maketrans(b"-+.eE123456789", b"0" * 14)
-_AS_ZEROS = bytes.maketrans(b"E123456789", b"e" + b"0" * 9)
+# A number so long may lose digits as a double, or be beyond 64 bits.
+_LONG_NUMBER = re.compile(rb"[\[:,\s]-?\d[-+.eE\d]{15}")
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def parse(
@@ -248,7 +247,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     except orjson.JSONDecodeError as error:
         decode_text(body)
         raise _invalid_json(loc, error.msg, error.pos) from None
-    if not unique_members and not _may_lose_digits(body):
+    if not unique_members and not _may_round(body):
         return value
     try:
         return json.loads(
@@ -262,11 +261,16 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         raise _invalid_json(loc, str(error)) from None
 
 
-def _may_lose_digits(body: bytes) -> bool:
-    """Return whether a number of the body may need exact parsing; cheaper than any regex."""
-    return _LONG_NUMBER in body.translate(_AS_DIGITS) or (
-        _SMALL_NUMBER in body.translate(_AS_ZEROS)
-    )
+def _may_round(body: bytes) -> bool:
+    """Return whether a double or 64 bits may not keep a number of the body.
+
+    Of sixteen digits at least eight stand together, which is seen ten times faster than
+    what the regular expression finds. A number with an exponent below -99 may become 0.
+    """
+    zeros = body.translate(_ALL_ZEROS)
+    if b"0e-000" in zeros or b"0E-000" in zeros:
+        return True
+    return b"0" * 8 in zeros and (body[:1] not in b"{[" or bool(_LONG_NUMBER.search(body)))
 
 
 def decode_text(body: bytes) -> str:

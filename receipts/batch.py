@@ -5,7 +5,7 @@ comes to Python. It is written by hand because the ORM cannot insert what it
 selects. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -16,6 +16,8 @@ from core.ids import uuid7
 from core.scoping import Caller
 from receipts import calculations, drafts, selection, server_keys, services, summaries
 from receipts.drafts import Signed
+from receipts.keys import SigningKey
+from receipts.models import CertifiedDay
 from receipts.schemas import GenerationRequest
 from receipts.selection import COLUMNS, Selection
 from receipts.summaries import Sums
@@ -71,7 +73,7 @@ _SUMMED = """
 , grouped AS (
     SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
         AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
-        count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+        sum(calls) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
         coalesce(sum(output_tokens), 0) AS output_tokens, sum(cached_input_tokens) AS cached,
         coalesce(sum(cost), 0) AS cost
     FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
@@ -88,20 +90,24 @@ _SUMMED = """
 ), first_log AS (
     SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1
 ), total AS (
-    SELECT count(*) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+    SELECT count(*) AS logs, coalesce(sum(calls), 0) AS calls,
+        coalesce(sum(input_tokens), 0) AS input_tokens,
         coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cost), 0) AS cost,
-        count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+        coalesce(sum(calls) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL), 0)
+            AS unpriced,
+        coalesce(sum(calls) FILTER (WHERE input_tokens IS NULL), 0) AS unknown,
         count(DISTINCT conversation_id) AS conversations,
         min(created_at) AS first_at, max(created_at) AS last_at,
         (SELECT id FROM selected ORDER BY id LIMIT 1) AS first_id,
         (SELECT id FROM selected ORDER BY id DESC LIMIT 1) AS last_id,
         encode(sha256(string_agg(sha256(convert_to(
-            concat_ws(' ', type, id, input_tokens, output_tokens,
+            concat_ws(' ', type, id, coalesce(input_tokens::text, 'unknown'),
+                coalesce(output_tokens::text, 'unknown'),
                 coalesce(trim_scale(cost)::text, 'unpriced')), 'UTF8'
         )), ''::bytea ORDER BY id)), 'hex') AS digest
     FROM selected
 ), listed AS (
-    SELECT * FROM selected WHERE (SELECT calls FROM total) <= %s
+    SELECT * FROM selected WHERE (SELECT logs FROM total) <= %s
 )
 SELECT jsonb_build_object(
     'total', (SELECT to_jsonb(total) FROM total),
@@ -129,29 +135,50 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     means the same to all of them; a unique index holds it besides.
     Raises NothingChosen, NoLogs, TooManyLogs, UnusableSigningKey.
     """
-    chosen = selection.select(request, caller)
     key = server_keys.signing_key()
     calculations.load_prices()  # not inside the transaction: the first time it is a request
-    id = uuid7()
     with transaction.atomic():
         lift_limit()
         _lock_project(caller)
-        now = datetime.now(UTC)
-        sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))
-        if sums is None:
-            raise NoLogs
-        document = summaries.document(
-            sums,
-            receipt_id=drafts.new_receipt_id(),
-            timestamp=drafts.format_time(now),
-            description=request.description,
-            tags=request.tags,
-        )
-        signed = drafts.sign(document, key)
-        row = services.issued_row(signed, key.id, caller)
-        row.id = id
-        row.save(force_insert=True)
-    return signed, sums.total["calls"]
+        chosen = selection.select(request, caller)
+        certified = _certify(chosen, request, key, caller)
+        _mark_certified(chosen.days, caller)
+    if certified is None:
+        raise NoLogs
+    return certified
+
+
+def _certify(
+    chosen: Selection, request: GenerationRequest, key: SigningKey, caller: Caller
+) -> tuple[Signed, int] | None:
+    id, now = uuid7(), datetime.now(UTC)
+    sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))
+    if sums is None:
+        return None
+    document = summaries.document(
+        sums,
+        receipt_id=drafts.new_receipt_id(),
+        timestamp=drafts.format_time(now),
+        description=request.description,
+        tags=request.tags,
+    )
+    signed = drafts.sign(document, key)
+    row = services.issued_row(signed, key.id, caller)
+    row.id = id
+    row.save(force_insert=True)
+    return signed, sums.total["logs"]
+
+
+def _mark_certified(days: dict[date, int], caller: Caller) -> None:
+    CertifiedDay.objects.bulk_create(
+        [
+            CertifiedDay(project_id=caller.project_id, day=day, entries=entries)
+            for day, entries in days.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["project_id", "day"],
+        update_fields=["entries"],
+    )
 
 
 def _lock_project(caller: Caller) -> None:
@@ -177,7 +204,7 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
         cursor.execute(statement + _SUMMED, [*parameters, MAX_NAMES, summaries.MAX_LISTED_LOGS])
         (text,) = cursor.fetchone()
     sums = Sums.parse(text)
-    return sums if sums.total["calls"] else None
+    return sums if sums.total["logs"] else None
 
 
 def _count(chosen: Selection) -> int:

@@ -10,17 +10,20 @@ Source: docs/receipt-format.md, "The calculation".
 
 from decimal import Context, Decimal
 from functools import lru_cache
+from uuid import UUID
 
 from core.media import plain
-from receipts.schemas import DraftCost, NestedDraft
+from receipts.schemas import NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
-from registry_proxy.tokens import Tokens
+from usage import costing
+from usage.reports.reported_usage import Usage
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
 _STATED = "stated by the caller"
+_OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 
 
 def load_prices() -> None:
@@ -28,30 +31,27 @@ def load_prices() -> None:
     pricing.load()
 
 
-def complete_cost(draft: NestedDraft) -> dict:
-    """Return both members of the draft's cost, a missing amount by the registry's prices.
+def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
+    """Return both members of the draft's cost, a missing amount by the prices of its time.
 
-    Without a price the amount is "0", and the calculation says so.
+    Without a price the amount is "0", and the calculation gives the reason.
     """
-    stated = draft.cost or DraftCost()
-    if draft.cost_is_complete:
+    stated = draft.stated_cost
+    if stated.amount is not None and stated.calculation is not None:
         return {"amount": stated.amount, "calculation": stated.calculation}
-    model, provider = draft.model, draft.provider or ""
-    name = f"{provider}:{model}" if provider and ":" not in model else model
-    tokens = Tokens.from_totals(
-        draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0
-    )
-    priced = pricing.price(provider, model, tokens)
+    provider, model = draft.provider or "", draft.model
+    at = parse_time(draft.timestamp) if draft.timestamp else None
+    priced = costing.price_of(provider, model, draft.used, project_id=project_id, at=at)
     calculation = None
     if priced.quote:
+        name = f"{provider}:{model}" if provider and ":" not in model else model
         calculation = _calculation(priced.quote, name, _source(priced))
     if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
         return {"amount": stated.amount, "calculation": by_registry}
-    return {
-        "amount": "0" if priced.cost is None else plain(priced.cost),
-        "calculation": calculation or f"unpriced: the registry has no price for {name}",
-    }
+    if priced.cost is None:
+        return {"amount": "0", "calculation": f"unpriced: {priced.unpriced_reason}"}
+    return {"amount": plain(priced.cost), "calculation": calculation}
 
 
 def _calculation(quote: Quote, model: str, source: str) -> str:
@@ -86,16 +86,14 @@ def _registry_name(snapshot_id: int) -> str:
     return f"{snapshot.name} sha256:{snapshot.digest}"
 
 
-def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Decimal:
+def input_cost(cost: Decimal, provider: str, model: str, usage: Usage) -> Decimal:
     """Return the part of a call's cost that its input made, in proportion of the prices.
 
     The ledger has one cost per call. Without a price all of it is the output's,
     as the older server split it.
     """
-    priced = pricing.price(provider, model, tokens)
+    priced = costing.price_of(provider, model, usage)
     if not priced.cost:
         return Decimal(0)
-    output = sum(
-        term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")
-    )
+    output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)
     return (cost * (1 - output / priced.cost)).quantize(_PLACES)

@@ -5,12 +5,15 @@ ledger. A conversation with calls in the ledger is counted by them, so that
 nothing is counted twice. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     CharField,
     Exists,
     F,
@@ -19,7 +22,9 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    Sum,
     Value,
+    When,
 )
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
@@ -30,12 +35,16 @@ from core import ids
 from core.errors import DomainError
 from core.media import number
 from core.scoping import Caller
-from receipts.models import Receipt, ReceiptLog
+from receipts.models import CertifiedDay, Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
+from usage.corrections import corrected_by
 from usage.export import FIELDS
-from usage.models import UsageLog
+from usage.models import DailyUsage, EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_MAX_RANGES = 31  # of days that are read one after the other
+_NO_ID = UUID(int=0)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 MAX_COUNTED = 10_000
@@ -51,6 +60,7 @@ COLUMNS = (
     "cached_input_tokens",
     "cost",
     "conversation_id",
+    "calls",
 )
 
 
@@ -65,10 +75,15 @@ class NothingChosen(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen logs, as rows of COLUMNS."""
+    """The chosen logs, as rows of COLUMNS.
+
+    `days` have no uncertified calls once all of these are certified: with each, the
+    number of its entries when the logs were chosen.
+    """
 
     conversations: QuerySet
     calls: QuerySet
+    days: dict[date, int] = field(default_factory=dict)
     since_last: bool = False
 
 
@@ -90,17 +105,47 @@ def select(request: GenerationRequest, caller: Caller) -> Selection:
 
 def uncertified(caller: Caller) -> Selection:
     """Return the logs that no receipt has certified, nor their conversation as a whole."""
+    days = _open_days(caller)
+    within = Q()
+    for first, beyond in _ranges(days):
+        within |= Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
     return _selection(
         caller,
         ~_is_linked(log_id=OuterRef("id")),
-        ~_is_linked(log_id=OuterRef("id"))
-        & ~_is_linked(log_id=OuterRef("conversation_id"), counted=True),
+        (within if days else Q(id=_NO_ID)) & _IS_UNCERTIFIED_CALL,
+        days=days,
         since_last=True,
     )
 
 
+def _open_days(caller: Caller) -> dict[date, int]:
+    """Return the days that may have uncertified calls, and the number of entries of each."""
+    entries = DailyUsage.objects.for_caller(caller).values_list("day").annotate(Sum("entries"))
+    certified = dict(CertifiedDay.objects.for_caller(caller).values_list("day", "entries"))
+    return {day: count for day, count in entries if certified.get(day) != count}
+
+
+def _ranges(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
+    """Return the half-open ranges of time that the days make, the newest first."""
+    ranges: list[tuple[datetime, datetime]] = []
+    for day in sorted(days, reverse=True):
+        start = datetime.combine(day, time(), UTC)
+        if ranges and ranges[-1][0] - start == _DAY:
+            ranges[-1] = (start, ranges[-1][1])
+        else:
+            ranges.append((start, start + _DAY))
+    if len(ranges) > _MAX_RANGES:
+        return [(ranges[-1][0], ranges[0][1])]
+    return ranges
+
+
 def _is_linked(**link: object) -> Exists:
     return Exists(ReceiptLog.objects.filter(project_id=OuterRef("project_id"), **link))
+
+
+_IS_UNCERTIFIED_CALL = Q(~_is_linked(log_id=OuterRef("id"))) & Q(
+    ~_is_linked(log_id=OuterRef("conversation_id"), counted=True)
+)
 
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
@@ -116,12 +161,12 @@ def _among(caller: Caller, log_ids: list[UUID]) -> Selection:
 
 
 def _selection(
-    caller: Caller, of_conversations: Q, of_calls: Q, *, since_last: bool = False
+    caller: Caller, of_conversations: Q | Exists, of_calls: Q, **details: Any
 ) -> Selection:
     return Selection(
         _conversation_rows(Conversation.objects.for_caller(caller).filter(of_conversations)),
         _call_rows(UsageLog.objects.for_caller(caller).filter(of_calls)),
-        since_last,
+        **details,
     )
 
 
@@ -138,6 +183,8 @@ def _call_rows(calls: QuerySet) -> QuerySet:
         "cached_input_tokens",
         "cost",
         "conversation_id",
+        # A reversal takes its call back: its numbers are negative, and so is its count.
+        Case(When(entry_type=EntryType.REVERSAL, then=-1), default=1, output_field=IntegerField()),
     )
 
 
@@ -161,6 +208,7 @@ def _conversation_rows(conversations: QuerySet) -> QuerySet:
             Value(0, IntegerField()),
             "total_cost",
             F("id"),
+            Value(1, IntegerField()),
         )
     )
 
@@ -189,8 +237,13 @@ def bounded_count(rows: QuerySet, end: int) -> int:
 def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
     """Return a page of the uncertified logs: conversations, then calls, each newest first."""
     selection = uncertified(caller)
+    # A range at a time: in one query, the planner may read all that lies between them.
+    parts = [
+        selection.calls.filter(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
+        for first, beyond in _ranges(selection.days)
+    ]
     counted, logs = 0, []
-    for rows in (selection.conversations, selection.calls):
+    for rows in (selection.conversations, *parts):
         newest = rows.order_by("-id")
         start = max(0, offset - counted)
         logs += [_uncertified_log(row) for row in newest[start : start + limit - len(logs)]]
@@ -200,7 +253,7 @@ def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
 
 def _uncertified_log(row: tuple) -> dict:
     log = dict(zip(COLUMNS, row, strict=True))
-    del log["conversation_id"]
+    del log["conversation_id"], log["calls"]
     log["timestamp"] = log.pop("created_at").isoformat()
     log["cost"] = _cost(log["cost"])
     return log
@@ -227,7 +280,15 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
     calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
     logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
-    return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in logs}
+    reversals = corrected_by(receipt.project_id, ids)
+    return {
+        log["id"]: {
+            **log,
+            "cost": _cost(log["cost"]),
+            "corrected_by": reversals.get(log["id"]),
+        }
+        for log in logs
+    }
 
 
 def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

@@ -51,16 +51,7 @@ def cost_of(
         return Cost(Decimal(0), CostSource.CALLER.value)
     if usage.tokens is None:
         return Cost(None, CostSource.UNPRICED.value, unpriced_reason="unknown usage")
-    priced = pricing.price(
-        provider,
-        usage.priced_model(model),
-        usage.tokens,
-        units=usage.units,
-        modifiers=usage.price_terms(),
-        at=at,
-        project_id=project_id,
-        snapshot_id=snapshot_id,
-    )
+    priced = price_of(provider, model, usage, project_id=project_id, at=at, snapshot_id=snapshot_id)
     source = CostSource.UNPRICED if priced.cost is None else CostSource.REGISTRY
     return Cost(
         priced.cost,
@@ -69,6 +60,28 @@ def cost_of(
         priced.snapshot_id,
         priced.custom_price_id,
         priced.unpriced_reason,
+    )
+
+
+def price_of(
+    provider: str,
+    model: str,
+    usage: Usage,
+    *,
+    project_id: UUID | None = None,
+    at: datetime | None = None,
+    snapshot_id: int | None = None,
+) -> pricing.Pricing:
+    """Return the price of known usage, with its terms, whatever its caller states as cost."""
+    return pricing.price(
+        provider,
+        usage.priced_model(model),
+        usage.tokens,
+        units=usage.units,
+        modifiers=usage.price_terms(),
+        at=at,
+        project_id=project_id,
+        snapshot_id=snapshot_id,
     )
 
 

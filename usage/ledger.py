@@ -63,17 +63,17 @@ WITH inserted AS (
 ), labelled AS (
     SELECT project_id, (created_at AT TIME ZONE 'UTC')::date AS day,
         {", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)},
-        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}
+        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}, count(*) AS entries
     FROM inserted GROUP BY {", ".join(str(n + 1) for n in range(2 + len(LABELS)))}
 ), summed AS (
-    INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS})
+    INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS}, entries)
     SELECT project_id, day,
         sha256(convert_to(jsonb_build_array({_LABELS})::text, 'UTF8')) AS labels,
-        {_LABELS}, {_SUMS}
+        {_LABELS}, {_SUMS}, entries
     FROM labelled
     ORDER BY project_id, day, labels
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
-        {", ".join(f"{name} = {_added(name)}" for name in SUMS)}
+        {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
 )
 SELECT array_agg(id) FROM inserted
 """

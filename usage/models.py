@@ -191,6 +191,7 @@ class DailyUsage(models.Model):
     profile = models.CharField(max_length=64)
     api_key_id = models.CharField(max_length=36)
     priced_as = models.CharField(max_length=320)
+    entries = models.BigIntegerField(help_text="Rows of the ledger, reversals too; only grows.")
     requests = models.BigIntegerField()
     unpriced_requests = models.BigIntegerField()
     unknown_requests = models.BigIntegerField()

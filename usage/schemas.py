@@ -126,9 +126,13 @@ class UsageReport(Schema):
     @model_validator(mode="after")
     def _read_usage(self) -> Self:
         try:
-            self._read = read_usage(self)
+            self._read = read_usage(self._report())
         except ReportError as error:
             raise member_error(error.type, str(error), *error.loc, input=error.value) from None
+        return self
+
+    def _report(self) -> Self:
+        """Return the members to read, for bodies that have other names or defaults for them."""
         return self
 
     def read(self) -> Usage:

@@ -34,8 +34,8 @@ CONFIGS = [
     ),
     ({"token": "short"}, {"token": "••••"}),
     (
-        {"type": "of our own", "deep": {"list": ["0123456789"], "pin": 12345678, "on": True}},
-        {"type": "of our own", "deep": {"list": ["••••6789"], "pin": "••••5678", "on": True}},
+        {"type": "headers", "headers": {"X-A": "0123456789", "X-B": "b"}, "pins": [12345678]},
+        {"type": "headers", "headers": {"X-A": "••••6789", "X-B": "••••"}, "pins": ["••••5678"]},
     ),
 ]
 
@@ -123,7 +123,7 @@ def test_config_of_a_known_type_that_cannot_work_is_refused(api, config, loc):
     [
         *[({"token": "t"}, "bearer"), ({"api_key": "k"}, "api_key")],
         *[({"username": "u", "password": "p"}, "basic"), ({"type": "OAuth"}, "oauth2")],
-        *[({"type": "none"}, "none"), ({"type": "kerberos", "token": "t"}, ""), ({}, "")],
+        *[({"type": "none"}, "none"), ({"type": "kerberos", "token": "t"}, ""), ({}, "none")],
     ],
 )
 def test_kind_is_told_by_the_type_or_by_the_members(config, kind):

@@ -107,8 +107,8 @@ def test_nothing_is_stored(issue):
     ],
 )
 def test_flat_drafts_are_validated(issue, change, type, place):
-    (found,) = issue(FLAT_DRAFT | change, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == (type, ["body", *place])
+    (error,) = issue(FLAT_DRAFT | change, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == (type, ["body", *place])
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_flat_drafts_are_validated(issue, change, type, place):
     ],
 )
 def test_nested_drafts_are_validated(issue, change, type, place):
-    (found,) = issue(vectors.nested() | change, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == (type, ["body", *place])
+    (error,) = issue(vectors.nested() | change, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == (type, ["body", *place])
 
 
 def test_every_missing_member_is_named(issue):
-    missing = [found["loc"] for found in issue({}, expect=422)["detail"]]
+    missing = [error["loc"] for error in issue({}, expect=422)["detail"]]
     assert missing == [["body", name] for name in FLAT_DRAFT]
 
 
@@ -163,10 +163,51 @@ def test_bad_bodies_are_refused(issue, body, reason):
     assert reason in str(detail)
 
 
-def test_without_a_key_it_says_how_to_make_one(api):
+def test_without_a_key_it_names_the_command_that_makes_one(api):
     detail = api.send("POST", ISSUE, vectors.flat(), expect=400)["detail"]
     assert "manage.py generatereceiptkey" in detail
 
 
 def test_a_key_is_needed(anonymous, signing):
     anonymous.send("POST", ISSUE, vectors.flat(), expect=401)
+
+
+def test_a_providers_usage_object_becomes_tokens_and_is_signed_as_it_came(api, signing):
+    usage = {
+        "input_tokens": 27,
+        "cache_creation_input_tokens": 2000,
+        "cache_read_input_tokens": 4000,
+        "output_tokens": 210,
+        "output_tokens_details": {"thinking_tokens": 150},
+        "seconds": 0.25,
+    }
+    draft = {"provider": "anthropic", "model": "claude-opus-4-1", "usage": usage}
+    receipt = api.send("POST", ISSUE, draft)
+    assert receipt["usage"] == usage
+    assert receipt["tokens"] == {
+        "input": 6027,
+        "output": 210,
+        "cached_input": 4000,
+        "cache_write": 2000,
+        "thinking": 150,
+    }
+    assert api.send("POST", "/api/v1/receipts/verify", receipt)["valid"] is True
+
+
+@pytest.mark.parametrize(
+    "members, type, loc",
+    [
+        ({"usage": {"prompt_tokens": "5"}}, "int_type", ["usage", "prompt_tokens"]),
+        ({"input_tokens": 5}, "missing", ["output_tokens"]),
+        ({"id": "r"}, "missing", ["tokens"]),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_malformed_usage_is_refused_where_it_is(api, signing, members, type, loc, wrapped):
+    draft = {"provider": "openai", "model": "gpt-4o-mini", **members}
+    body = {"receipt": draft} if wrapped else draft
+    (issue,) = api.send("POST", ISSUE, body, expect=422)["detail"]
+    assert (issue["type"], issue["loc"]) == (
+        type,
+        ["body", *(["receipt"] if wrapped else []), *loc],
+    )

@@ -49,6 +49,13 @@ def test_providers_of_the_manifest_are_fetched_too(upstream):
     assert upstream.client().registry({}).documents["acme"] == {"models": {}}
 
 
+def test_a_listed_provider_without_a_file_is_left_out(upstream):
+    upstream.files["manifest.json"] = b'{"version": "1", "providers": {"mistral": {}}}'
+    registry = upstream.client().registry({})
+    assert sorted(registry.documents) == ["anthropic", "google", "openai"]
+    assert registry.problems == ["mistral/models.json: not found; it is left out"]
+
+
 def test_registry_without_manifest_has_the_providers_known_so_far(upstream):
     """Mirrors without a manifest worked with the older server."""
     del upstream.files["manifest.json"]
@@ -133,6 +140,7 @@ def test_a_registry_without_any_provider_is_unavailable(upstream):
 
 def test_unknown_big_integers_stop_nothing(upstream):
     body = samples.changed("openai", samples.MINI, limit=2**60, huge=10**30)
+    body = body.replace(b"{", b'{"generated_ns": 1767323045678901234, ', 1)
     upstream.files["openai/models.json"] = body
     registry = upstream.client().registry({})
     model = registry.documents["openai"]["models"][samples.MINI]
