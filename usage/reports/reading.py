@@ -56,6 +56,8 @@ def _read_provider_usage(report: Report) -> Usage:
     if usage.has("prompt_tokens", "completion_tokens"):
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
     if usage.has("inputTokens", "outputTokens"):
+        if usage.has(*openai_usage.AI_SDK_MEMBERS):
+            return openai_usage.read_ai_sdk(usage, thinks_beside=thinks_beside(report))
         return anthropic_usage.read_converse(usage)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):
