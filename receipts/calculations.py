@@ -34,7 +34,7 @@ def load_prices() -> None:
 def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     """Return both members of the draft's cost, a missing amount by the prices of its time.
 
-    Without a price the amount is "0", and the calculation says so.
+    Without a price the amount is "0", and the calculation gives the reason.
     """
     stated = draft.stated_cost
     if stated.amount is not None and stated.calculation is not None:

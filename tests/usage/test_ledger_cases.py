@@ -81,7 +81,7 @@ def test_statistics_add_up(api, real_prices):
     known = [Tokens(**case["tokens"]) for case in CASES if case["tokens"] is not None]
     summary = api.read("/api/v1/stats")["summary"]
     assert summary["total_requests"] == len(CASES)
-    assert summary["total_cost"] == str(sum(Decimal(case["cost"] or 0) for case in CASES))
+    assert Decimal(summary["total_cost"]) == sum(Decimal(case["cost"] or 0) for case in CASES)
     assert summary["total_tokens"] == sum(tokens.prompt + tokens.completion for tokens in known)
     assert summary["unknown_requests"] == len(CASES) - len(known)
     unpriced = [
