@@ -36,7 +36,7 @@ class MessageIdReused(DomainError):
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A message, stored or sent, with what tells it from others."""
+    """A message, stored or sent, with what distinguishes it from others."""
 
     row: Row
     hashes: frozenset[str]

@@ -69,15 +69,17 @@ def digests(values: list | None) -> list[dict] | None:
 
 def without_content(row: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a message as it is stored at level `metadata`."""
-    kept = {name: value for name, value in row.items() if name not in ("content", "content_parts")}
-    kept["metadata"] = _without(row["metadata"])
+    stored = {
+        name: value for name, value in row.items() if name not in ("content", "content_parts")
+    }
+    stored["metadata"] = _without(row["metadata"])
     for name in ("tool_calls", "tool_results"):
         if name in row:
-            kept[name] = digests(row[name])
+            stored[name] = digests(row[name])
     if "extra" in row:
         members = row["extra"].items()
-        kept["extra"] = {name: digest_of_member(value) for name, value in members}
-    return kept
+        stored["extra"] = {name: digest_of_member(value) for name, value in members}
+    return stored
 
 
 def _without(value: object) -> object:

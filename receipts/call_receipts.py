@@ -27,27 +27,10 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     Return None for numbers that no receipt can state: the call is worth more
     than its receipt.
     """
-    tokens = call.usage.tokens
-    if tokens is None:
-        return None
-    input_cost, output_cost, total = _costs(call)
-    if max(total, tokens.prompt + tokens.completion) > MAX_INTEGER:
+    draft = _draft(call)
+    if draft is None or max(draft.total_cost, draft.total_tokens) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
-    draft = FlatDraft.model_construct(
-        timestamp=format_time(call.at),
-        alias=call.alias or "default",
-        profile=call.profile,
-        lock_digest=call.lock_digest,
-        provider=call.provider,
-        model=call.model,
-        prompt_tokens=tokens.prompt,
-        completion_tokens=tokens.completion,
-        total_tokens=tokens.prompt + tokens.completion,
-        input_cost=float(input_cost),
-        output_cost=float(output_cost),
-        total_cost=float(total),
-    )
     document = flat_document(draft)
     if call.cost is None:
         document["cost_source"] = "unpriced"  # the zeros beside it are no price
@@ -64,6 +47,28 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
         certified_at=call.at,
     )
     return signed.document
+
+
+def _draft(call: FinishedCall) -> FlatDraft | None:
+    """Return what the receipt states; None if nobody knows what the call used."""
+    tokens = call.usage.tokens
+    if tokens is None:
+        return None
+    input_cost, output_cost, total = _costs(call)
+    return FlatDraft.model_construct(
+        timestamp=format_time(call.at),
+        alias=call.alias or "default",
+        profile=call.profile,
+        lock_digest=call.lock_digest,
+        provider=call.provider,
+        model=call.model,
+        prompt_tokens=tokens.prompt,
+        completion_tokens=tokens.completion,
+        total_tokens=tokens.prompt + tokens.completion,
+        input_cost=float(input_cost),
+        output_cost=float(output_cost),
+        total_cost=float(total),
+    )
 
 
 def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
