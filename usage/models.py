@@ -135,6 +135,7 @@ class UsageLog(OwnedModel):
     class Meta:
         db_table = "usage_logs"
         ordering = ["-id"]
+        permissions = [("correct_usagelog", "Can take logs back")]
         indexes = [
             models.Index(fields=["project_id", "id"], name="usage_logs_project_id"),
             models.Index(
