@@ -57,7 +57,8 @@ class AggregatedServers:
 
     def server_of(self, name: str) -> Server | None:
         """Return the server whose item the name would be, known or not."""
-        return self.servers.get(name.partition("__")[0])
+        prefix, separator, _ = name.partition("__")
+        return self.servers.get(prefix) if separator else None
 
     def addressed(self, uri: str) -> tuple[Server, str] | None:
         """Return the server of a resource and its own URI there; None for an unknown server.

@@ -56,10 +56,10 @@ def kind(config: dict) -> str:
         return _SYNONYMS.get(name, name) if _SYNONYMS.get(name, name) in _REQUIRED else ""
     if not config:
         return "none"
-    for candidate in ("oauth2", "basic", "bearer", "api_key", "headers"):
+    for candidate in ("oauth2", "basic", "bearer", "api_key"):
         if named is None and not _missing(config, candidate):
             return candidate
-    return ""
+    return "headers" if named is None and "headers" in config else ""
 
 
 def api_key_of(config: dict) -> tuple[str, str]:

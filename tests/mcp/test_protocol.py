@@ -213,6 +213,9 @@ def test_flood_of_questions_makes_no_flood_of_threads():
         ({"type": "basic", "username": "me", "password": "pw"}, "authorization", "basic bwu6chc="),
         ({"type": "api_key", "key": "k3y"}, "x-api-key", "k3y"),
         ({"type": "api_key", "header": "X-Own", "value": "k3y"}, "x-own", "k3y"),
+        ({"type": "headers", "headers": {"X-A": "k3y", "X-B": "b"}}, "x-a", "k3y"),
+        ({"type": "headers", "headers": {"X-A": "a", "X-B": "k3y"}}, "x-b", "k3y"),
+        ({"headers": {"Authorization": "Token k3y"}}, "authorization", "token k3y"),
     ],
 )
 def test_credentials_go_with_every_call(config, header, value):
