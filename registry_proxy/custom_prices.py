@@ -107,6 +107,16 @@ def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
     return price
 
 
+def end(price: CustomPrice, *, at: datetime) -> None:
+    """Have a price hold no longer than until a time; delete it if it has not begun by then."""
+    if price.valid_from >= at:
+        CustomPrice.objects.filter(pk=price.pk).delete()
+    elif price.valid_to is None or price.valid_to > at:
+        price.valid_to = at
+        price.save(update_fields=["valid_to"])
+    current.follow()
+
+
 def overlaps(price: CustomPrice) -> bool:
     """Return whether another price of exactly these models is valid at the same time."""
     return _overlapping(price).exists()

@@ -408,7 +408,6 @@ class Log(Schema):
     read_as: str
     priced_as: str | None
     unpriced_reason: str | None
-    received_at: datetime
     entry_type: EntryType
     corrects_id: UUID | None
     correction_reason: str | None
@@ -416,6 +415,7 @@ class Log(Schema):
 
 
 class ExportedLog(Log):
+    received_at: datetime = Field(description="When this server stored it.")
     event_id: str | None
     api_key_id: UUID | None
     snapshot: str | None = Field(description="Digest of the registry whose prices were applied.")

@@ -19,7 +19,7 @@ WITHOUT_COUNTS = {
 
 def read_usage(report: Report) -> Usage:
     """Return what a report says of the usage of its call. Raises ReportError."""
-    status = UsageStatus(report.usage_status or UsageStatus.SETTLED)
+    status = UsageStatus(report.usage_status) if report.usage_status else UsageStatus.SETTLED
     if status in WITHOUT_COUNTS:
         _refuse_counts(report, status)
         return WITHOUT_COUNTS[status]
@@ -32,12 +32,18 @@ def read_usage(report: Report) -> Usage:
     return Usage(
         tokens,
         usage.read_as,
-        units=usage.units | as_units(**(report.units or {})),
-        modifiers=usage.modifiers
-        | as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})}),
+        units=usage.units | as_units(**report.units) if report.units else usage.units,
+        modifiers=usage.modifiers | _modifiers(report),
         cost=usage.cost if report.cost is None else report.cost,
         status=status,
     )
+
+
+def _modifiers(report: Report) -> dict[str, str]:
+    """Return the terms that a report states beside the usage itself."""
+    if not (report.service_tier or report.modifiers):
+        return {}
+    return as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})})
 
 
 def _refuse_counts(report: Report, status: UsageStatus) -> None:
