@@ -161,15 +161,7 @@ def build_row(
         **caller.columns(),
         "created_at": at,
         "received_at": now,
-        "provider": entry.provider,
-        "model": entry.model,
-        "alias": entry.alias,
-        "profile": entry.profile or "default",
-        "origin": entry.origin,
-        "id_at_origin": entry.id_at_origin,
-        "end_user": entry.user or _user_in(entry.metadata),
-        "latency_ms": entry.latency_ms,
-        "metadata": entry.metadata,
+        **_descriptive_columns(entry),
         "conversation_id": context.conversation_id,
         **usage_columns(usage),
         **_cost(entry, caller, context, usage).columns(),
@@ -183,6 +175,20 @@ def build_row(
     # PostgreSQL reads the shorter row faster than we leave out what is empty.
     filled = {name: value for name, value in values.items() if value is not None}
     return LogRow(filled, replaces=entry.replace)
+
+
+def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "provider": entry.provider,
+        "model": entry.model,
+        "alias": entry.alias,
+        "profile": entry.profile or "default",
+        "origin": entry.origin,
+        "id_at_origin": entry.id_at_origin,
+        "end_user": entry.user or _user_in(entry.metadata),
+        "latency_ms": entry.latency_ms,
+        "metadata": entry.metadata,
+    }
 
 
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:

@@ -113,11 +113,21 @@ def test_a_provider_that_fails_keeps_its_last_copy(upstream, answer, why):
     upstream.files["openai/models.json"] = samples.changed("openai", samples.MINI, max_tools=1)
     upstream.broken["google/models.json"] = answer
     fallback = upstream.client().registry({}, fallback=first.files)
-    assert fallback.files["google/models.json"] == first.files["google/models.json"]
+    kept, held = fallback.files["google/models.json"], first.files["google/models.json"]
+    assert kept.body == held.body
     assert fallback.documents["openai"]["models"][samples.MINI]["max_tools"] == 1
     (problem,) = fallback.problems
     assert why in problem
     assert problem.endswith("; its last copy is kept")
+
+
+def test_a_copy_of_another_upstream_is_kept_without_its_validators(upstream):
+    others = upstream.client().registry({}).files
+    upstream.broken["google/models.json"] = upstream.broken["manifest.json"] = lambda: reply(500)
+    kept = upstream.client().registry({}, fallback=others).files
+    for path in ("google/models.json", "manifest.json"):
+        assert (kept[path].body, kept[path].etag) == (others[path].body, "")
+    assert upstream.client().registry(others).files["google/models.json"].etag
 
 
 @pytest.mark.parametrize("answer", [lambda: reply(500), lambda: reply(200, b"<html>")])
