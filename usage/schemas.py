@@ -33,10 +33,10 @@ from core.schemas import (
     member_error,
     text,
 )
-from usage.models import SIGNED_COLUMNS, CostSource, EntryType, UsageStatus
+from usage.models import SIGNED_COLUMNS, CostSource, EntryType
 from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
-from usage.reports.reported_usage import Usage
+from usage.reports.reported_usage import Usage, UsageStatus
 from usage.windows import Window, WindowEnd, WindowStart
 
 MAX_UNITS = 50  # names of units or modifiers of one call
