@@ -1,4 +1,4 @@
-"""What is exported is read back as the same logs (docs/http-contract/usage.md, "Round trips")."""
+"""What is exported is read back as the same logs (docs/http-contract.md, "Exporting logs")."""
 
 import json
 import random
@@ -118,6 +118,20 @@ def test_exported_logs_can_be_posted_one_by_one(exported, other_api):
     copies = UsageLog.objects.filter(project_id=other_api.project.id)
     assert copies.count() == 20
     assert set(without_own(ledger_of(other_api))) <= set(without_own(ledger_of(exported)))
+
+
+def test_ten_thousand_odd_logs_come_back_as_they_were(priced, other_api):
+    def post_all(client, lines):
+        reports = [post(client, b"\n".join(lines[n : n + 5_000])) for n in (0, 5_000)]
+        return [(report["created"], report["duplicates"]) for report in reports]
+
+    assert (
+        post_all(priced, [json.dumps(log).encode() for log in odd_logs(10_000)]) == [(5_000, 0)] * 2
+    )
+    lines = ledger_of(priced).splitlines()
+    assert post_all(other_api, lines) == [(5_000, 0)] * 2
+    assert post_all(other_api, lines) == [(0, 5_000)] * 2
+    assert without_own(ledger_of(other_api)) == without_own(b"\n".join(lines))
 
 
 def test_copied_corrections_name_the_copies(exported, other_api):
