@@ -43,7 +43,6 @@ CONVERSATION_COLUMNS = {
 # JSON columns come as text, which is passed on and never parsed.
 _MESSAGE_COLUMNS = {
     "id": "id",
-    "conversation_id": "conversation_id",
     "parent_id": "parent_id",
     "message_id": "message_id",
     "role": "role",
@@ -62,6 +61,7 @@ _MESSAGE_COLUMNS = {
     "receipt_id": "receipt_id",
     "timestamp": "timestamp",
 }
+_EMPTY_MESSAGE = dict.fromkeys(("id", "conversation_id", *_MESSAGE_COLUMNS))
 _CONVERSATION = f"""
 SELECT {", ".join(CONVERSATION_COLUMNS.values())} FROM conversations
 WHERE id = %s AND project_id = %s
@@ -93,8 +93,9 @@ def conversation_payloads(values: Iterable[Sequence]) -> list[Payload]:
 
 def message_payload(row: Row, conversation_id: UUID) -> Payload:
     """Return the payload of a message about to be stored."""
-    payload = {member: row.get(member) for member in _MESSAGE_COLUMNS}
-    return _completed(payload, conversation_id=conversation_id)
+    payload = {**_EMPTY_MESSAGE, **row, "conversation_id": conversation_id}
+    payload.pop("cost", None)  # it is part of the metadata
+    return _completed(payload)
 
 
 def unstored_message_payload(role: str, conversation_id: UUID) -> Payload:
@@ -114,7 +115,7 @@ def read_conversation(cursor, caller: Caller, conversation_id: UUID) -> Payload:
 def read_newest(cursor, caller: Caller, conversation_id: UUID, *, limit: int) -> list[Payload]:
     """Return the last messages, oldest first."""
     cursor.execute(_NEWEST, (caller.project_id, conversation_id, limit))
-    return [_stored_message(row) for row in reversed(cursor.fetchall())]
+    return [_stored_message(row, conversation_id) for row in reversed(cursor.fetchall())]
 
 
 def read_page(
@@ -122,7 +123,7 @@ def read_page(
 ) -> list[Payload]:
     """Return messages from the oldest on."""
     cursor.execute(_PAGE, (caller.project_id, conversation_id, limit, offset))
-    return [_stored_message(row) for row in cursor.fetchall()]
+    return [_stored_message(row, conversation_id) for row in cursor.fetchall()]
 
 
 def read_by_ids(
@@ -130,7 +131,7 @@ def read_by_ids(
 ) -> dict[UUID, Payload]:
     """Return messages of the conversation by their ids."""
     cursor.execute(_BY_IDS, (caller.project_id, conversation_id, list(ids)))
-    return {row[0]: _stored_message(row) for row in cursor.fetchall()}
+    return {row[0]: _stored_message(row, conversation_id) for row in cursor.fetchall()}
 
 
 def read_after(
@@ -139,11 +140,13 @@ def read_after(
     """Return messages behind `position` and up to `last`, and the position of the last one."""
     cursor.execute(_AFTER, (caller.project_id, conversation_id, position, last, limit))
     rows = cursor.fetchall()
-    return [_stored_message(row) for row in rows], rows[-1][-1] if rows else last
+    messages = [_stored_message(row, conversation_id) for row in rows]
+    return messages, rows[-1][-1] if rows else last
 
 
-def _stored_message(row: Sequence) -> Payload:
-    payload = dict(zip(_MESSAGE_COLUMNS, row[:-1], strict=True))
+def _stored_message(row: Sequence, conversation_id: UUID) -> Payload:
+    payload = {"id": row[0], "conversation_id": conversation_id}
+    payload.update(zip(_MESSAGE_COLUMNS, row, strict=False))  # a position may follow
     for member in ("content_parts", "tool_calls", "tool_results", "metadata"):
         if payload[member] is not None:
             payload[member] = orjson.Fragment(payload[member])
@@ -152,13 +155,12 @@ def _stored_message(row: Sequence) -> Payload:
     return _completed(payload)
 
 
-def _completed(payload: Payload, **changes: object) -> Payload:
+def _completed(payload: Payload) -> Payload:
     """Merge the columns that are one to clients, and add up a token count left open."""
-    parts = payload.pop("content_parts")
+    parts, extra = payload.pop("content_parts"), payload.pop("extra")
     if parts is not None:
         payload["content"] = parts
     input, output = payload["input_tokens"], payload["output_tokens"]
     if payload["token_count"] is None and (input is not None or output is not None):
         payload["token_count"] = (input or 0) + (output or 0)
-    extra = payload.pop("extra") or {}
-    return payload | changes | extra
+    return payload if extra is None else payload | extra

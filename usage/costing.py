@@ -10,8 +10,8 @@ from uuid import UUID
 
 from core.schemas import twelve_places
 from registry_proxy import pricing
-from usage.models import CostSource, UsageStatus
-from usage.reports.reported_usage import Usage
+from usage.models import CostSource
+from usage.reports.reported_usage import Usage, UsageStatus
 
 
 class Cost(NamedTuple):
@@ -26,8 +26,10 @@ class Cost(NamedTuple):
 
     def columns(self) -> dict[str, object]:
         """Return the columns of the ledger that say it."""
-        columns = self._asdict()
-        return {"cost": columns.pop("amount"), "cost_source": columns.pop("source"), **columns}
+        return dict(zip(_COLUMNS, self, strict=True))
+
+
+_COLUMNS = ("cost", "cost_source", *Cost._fields[2:])
 
 
 def cost_of(

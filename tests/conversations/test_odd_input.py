@@ -6,9 +6,9 @@ import pytest
 
 from conversations.models import Conversation, Message
 from tests import odd_bodies
+from tests.conversations.test_edge import WAYS
 from tests.conversations.test_transfer import line
 
-VIEW = {"HTTP_ORIGIN": "http://localhost:5173"}
 NUMBERS = {"provider": "p", "model": "m"}
 TAIL = f',"metadata":{json.dumps(NUMBERS)}}}'
 
@@ -33,7 +33,10 @@ WHOLE = {"byte order mark", "UTF-16", "no object", "cut off", "empty", "blank"}
 
 def send(api, path, body, status) -> list:
     """Send by both ways; return the details, which must be the same."""
-    details = [api.send("POST", path, body, expect=status, **way)["detail"] for way in ({}, VIEW)]
+    details = []
+    for way in WAYS:
+        with way():
+            details.append(api.send("POST", path, body, expect=status)["detail"])
     assert details[0] == details[1]
     return details[0]
 
@@ -75,9 +78,10 @@ def test_odd_call_is_refused(api, name):
 def test_numbers_of_calls_and_imports_keep_all_digits(api, digits):
     metadata = json.dumps(NUMBERS)
     call = f'{{"messages": [], "response": {{"usage": {{"n": {digits}}}}}, "metadata": {metadata}}}'
-    for way in ({}, VIEW):
-        id = api.send("POST", "/conversations/log", call, **way)["conversation_id"]
-        assert f'"n": {digits}' in api.get(f"/conversations/{id}").content.decode()
+    for way in WAYS:
+        with way():
+            id = api.send("POST", "/conversations/log", call)["conversation_id"]
+            assert f'"n": {digits}' in api.get(f"/conversations/{id}").content.decode()
     message = f'{{"role":"user","timestamp":"2026-01-05T10:00:00Z","metadata":{{"n":{digits}}}}}'
     text = line().strip()[:-1] + f',"messages":[{message}]}}'
     api.send("POST", "/conversations/import", text)
@@ -95,16 +99,18 @@ def test_numbers_of_calls_and_imports_keep_all_digits(api, digits):
 )
 def test_costs_are_exact_to_twelve_places(api, path, cost, stored):
     message = f'{{"role": "user", "metadata": {{"cost": {cost}}}}}'
-    for way in ({}, VIEW):
-        api.send("POST", f"{path}/messages", message, **way)
+    for way in WAYS:
+        with way():
+            api.send("POST", f"{path}/messages", message)
     costs = {f"{cost:f}" for cost in Message.objects.values_list("cost", flat=True)}
     assert costs == {stored}
 
 
 def test_last_of_two_members_counts_by_both_ways(api, path):
     body = odd_bodies.repeated({"role": "user", "content": "last"}, "content", '"first"')
-    for way in ({}, VIEW):
-        assert api.send("POST", f"{path}/messages", body, **way)["content"] == "last"
+    for way in WAYS:
+        with way():
+            assert api.send("POST", f"{path}/messages", body)["content"] == "last"
 
 
 @pytest.mark.parametrize("key", ['"a\\u0000b"', '"\\ud800"'])

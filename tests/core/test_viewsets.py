@@ -108,6 +108,8 @@ def test_schemas_of_one_name_are_refused():
 
 
 def test_query_is_read_once():
-    view = NoteViewSet(action="list", request=SimpleNamespace(META={"QUERY_STRING": "limit=3"}))
+    view = NoteViewSet(
+        action="list", request=SimpleNamespace(method="GET", META={"QUERY_STRING": "limit=3"})
+    )
     assert view.query is view.query
     assert view.query.limit == 3

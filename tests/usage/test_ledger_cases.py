@@ -1,8 +1,10 @@
 """The table of cases through every way of reporting a call: the same numbers in all of them."""
 
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 
 from receipts import server_keys
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
@@ -81,13 +83,80 @@ def test_statistics_add_up(api, real_prices):
     known = [Tokens(**case["tokens"]) for case in CASES if case["tokens"] is not None]
     summary = api.read("/api/v1/stats")["summary"]
     assert summary["total_requests"] == len(CASES)
-    assert summary["total_cost"] == str(sum(Decimal(case["cost"] or 0) for case in CASES))
+    assert Decimal(summary["total_cost"]) == sum(Decimal(case["cost"] or 0) for case in CASES)
     assert summary["total_tokens"] == sum(tokens.prompt + tokens.completion for tokens in known)
     assert summary["unknown_requests"] == len(CASES) - len(known)
     unpriced = [
         case for case in CASES if case["source"] == "unpriced" and case["tokens"] is not None
     ]
     assert summary["unpriced_requests"] == len(unpriced)
+
+
+def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing):
+    """The counts and the cost of the answer, and those of the receipt that comes with it."""
+    server_keys.clear_cache()
+    wrong = {}
+    for case in CASES:
+        call = {"messages": [], "response": {"content": "A"}, "metadata": case["report"]}
+        reply = api.send("POST", "/api/v1/conversations/log", call)
+        (answer,) = api.read(f"/api/v1/conversations/{reply['conversation_id']}")["messages"]
+        is_known, counts = case["tokens"] is not None, Tokens(**case["tokens"] or {})
+        numbers = answer["metadata"]
+        classes = {name: numbers.get(f"{name}_tokens", 0) for name in MEMBERS}
+        classes["cache_read"] = numbers.get("cached_tokens") or 0
+        found = {
+            "tokens": (answer["input_tokens"], answer["output_tokens"]),
+            "classes": classes,
+            "cost": (numbers["cost"], numbers["cost_source"]),
+            "receipt": reply["receipt"]
+            and (
+                reply["receipt"]["prompt_tokens"],
+                reply["receipt"]["completion_tokens"],
+                reply["receipt"]["total_cost"],
+                reply["receipt"].get("cost_source"),
+            ),
+        }
+        cost = float(case["cost"] or 0)
+        table = {
+            "tokens": (counts.prompt, counts.completion) if is_known else (None, None),
+            "classes": {name: getattr(counts, name) for name in MEMBERS},
+            "cost": (cost, case["source"]),
+            "receipt": (
+                counts.prompt,
+                counts.completion,
+                cost,
+                "unpriced" if case["source"] == "unpriced" else None,
+            )
+            if is_known
+            else None,
+        }
+        if found != table:
+            wrong[case["case"]] = found, table
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    "format, content_type", [("ndjson", "application/x-ndjson"), ("csv", "text/csv")]
+)
+def test_an_export_is_read_back_as_the_same_ledger(
+    api, other_api, real_prices, format, content_type
+):
+    by_batch(api)
+    exported = api.get("/api/v1/logs/export", {"format": format}).getvalue()
+    reply = other_api.send("POST", BATCH, exported, content_type=content_type)
+    assert (reply["created"], reply["failed"]) == (len(CASES), 0)
+    own = {"id", "received_at"}
+    ours, theirs = (
+        {
+            case: {name: value for name, value in log.items() if name not in own}
+            for case, log in ledger(client).items()
+        }
+        for client in (api, other_api)
+    )
+    assert ours == theirs
+    out = StringIO()
+    call_command("repricelogs", "--from", "2026-01-01", "--dry-run", stdout=out, stderr=StringIO())
+    assert out.getvalue().endswith(" 0 would change, by 0 USD in all\n")
 
 
 def test_receipts_certify_what_the_table_says(api, real_prices, signing):

@@ -1,4 +1,4 @@
-"""What is exported is read back as the same logs (docs/http-contract/usage.md, "Round trips")."""
+"""What is exported is read back as the same logs (docs/http-contract.md, "Exporting logs")."""
 
 import json
 import random
@@ -110,6 +110,20 @@ def test_an_export_posted_to_a_batch_is_the_same_ledger_once(exported, other_api
     assert [body.pop("by_api_key") and body for body in sums][0] == sums[1]
 
 
+def test_ten_thousand_odd_logs_come_back_as_they_were(priced, other_api):
+    def post_all(client, lines):
+        reports = [post(client, b"\n".join(lines[n : n + 5_000])) for n in (0, 5_000)]
+        return [(report["created"], report["duplicates"]) for report in reports]
+
+    assert (
+        post_all(priced, [json.dumps(log).encode() for log in odd_logs(10_000)]) == [(5_000, 0)] * 2
+    )
+    lines = ledger_of(priced).splitlines()
+    assert post_all(other_api, lines) == [(5_000, 0)] * 2
+    assert post_all(other_api, lines) == [(0, 5_000)] * 2
+    assert without_own(ledger_of(other_api)) == without_own(b"\n".join(lines))
+
+
 def test_copied_corrections_name_the_copies(exported, other_api):
     post(other_api, ledger_of(exported))
     copies = UsageLog.objects.filter(project_id=other_api.project.id)
@@ -158,7 +172,9 @@ def test_the_same_instant_is_the_same_event(api):
 def test_late_logs_are_found_by_when_they_were_received(api):
     call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
     api.send("POST", "/api/v1/log", {**call, "timestamp": "2020-01-05T10:00:00Z"})
-    (log,) = api.read("/api/v1/logs", {"received_start": "2026-01-01"})
+    assert len(api.read("/api/v1/logs", {"received_start": "2026-01-01"})) == 1
+    log = api.get("/api/v1/logs/export", {"received_start": "2026-01-01"}).getvalue()
+    log = json.loads(log)
     later = {"received_start": log["received_at"]}
     assert len(api.get("/api/v1/logs/export", later).getvalue().splitlines()) == 1
     assert api.read("/api/v1/logs", {"received_end": "2026-01-01"}) == []
