@@ -90,10 +90,3 @@ async def admit_request(request: edge.Request) -> Caller:
         return admission.admit(admission.authenticate(request.headers), action)
 
     return await bridge.in_thread(edge.with_connection, look_up)
-
-
-def cached_caller(environ: dict) -> Caller | None:
-    """Return the caller of a WSGI request if it is known without a query."""
-    names = ("X-API-Key", "X-Project-Key", "Authorization")
-    headers = {name: environ.get(f"HTTP_{name.upper().replace('-', '_')}", "") for name in names}
-    return admission.cached_caller(headers)

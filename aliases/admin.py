@@ -13,14 +13,14 @@ class AliasBindingAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     search_ids = ("project_id", "api_key_id")
     search_texts = ("alias", "model")
-    search_help_text = "The exact alias or model; an id of a project or key."
+    search_help_text = "The exact alias or model; the id of a project or key."
     exclude = ["metadata"]
-    readonly_fields = ["shown_metadata"]
+    readonly_fields = ["formatted_metadata"]
 
     @admin.display(description="bound", boolean=True)
     def is_bound(self, row: AliasBinding) -> bool:
-        return row.deleted_at is None
+        return not row.is_deleted
 
     @admin.display(description="metadata")
-    def shown_metadata(self, row: AliasBinding) -> str:
+    def formatted_metadata(self, row: AliasBinding) -> str:
         return pretty_json(row.metadata)

@@ -1,4 +1,4 @@
-"""A project's aliases in the shape of the client's lockfile, `llmring.lock`.
+"""A project's aliases in the format of the client's lockfile, `llmring.lock`.
 
 The client reads TOML, and JSON from files named `*.json`.
 """
@@ -14,11 +14,11 @@ from core import media
 DEFAULT_PROFILE = "default"
 
 
-def document(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
-    """The lockfile of the bindings, which are all of `profile` or of every profile.
+def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
+    """Return the lockfile of the bindings, which are all of `profile` or of every profile.
 
-    A model that names several, by commas, becomes an ordered list of them. The
-    times are those of the bindings, so the same aliases give the same document.
+    Several models, separated by commas, become an ordered list. The times are
+    those of the bindings, so the same aliases give the same document.
     """
     rows = sorted(bindings, key=lambda row: (row.profile, row.alias))
     names = sorted({profile or DEFAULT_PROFILE, *(row.profile for row in rows)})
@@ -47,11 +47,12 @@ def _binding(row: AliasBinding) -> dict:
 
 
 def as_json(lockfile: dict) -> bytes:
+    """Return the lockfile as JSON."""
     return media.dumps(lockfile)
 
 
 def as_toml(lockfile: dict) -> bytes:
-    """TOML has no null: members without a value are left out."""
+    """Return the lockfile as TOML, which has no null: members without a value are left out."""
     return tomli_w.dumps(_without_nulls(lockfile)).encode()
 
 
@@ -63,7 +64,7 @@ def _without_nulls(value: object) -> object:
     return value
 
 
-# Content type, file name and writer of each format.
+# Content type, file name and serializer of each format.
 FORMATS = {
     "json": ("application/json", "llmring.lock.json", as_json),
     "toml": ("application/toml", "llmring.lock", as_toml),

@@ -9,11 +9,11 @@ from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 class AliasBindingQuerySet(ScopedQuerySet):
     def bound(self):
-        """Aliases that stand for a model now."""
+        """Return the aliases that stand for a model now."""
         return self.filter(deleted_at__isnull=True)
 
     def changed_since(self, since: int | datetime):
-        """Aliases bound, changed or removed after a revision, or after a moment."""
+        """Return the aliases bound, changed or removed after a revision or a time."""
         if isinstance(since, int):
             return self.filter(revision__gt=since)
         return self.filter(updated_at__gt=since)
@@ -22,15 +22,16 @@ class AliasBindingQuerySet(ScopedQuerySet):
 class AliasBinding(OwnedModel):
     """What an alias stands for in a profile of a project.
 
-    Written by aliases/binding.py, which gives every change the next revision of
-    the project. A removed alias stays as a row, so that readers of changes learn of it.
+    Written by aliases/bindings.py, which gives every change the next revision of
+    the project. A removed alias stays as a row, for the readers of changes.
     """
 
     id = models.BigAutoField(primary_key=True)
     profile = models.CharField(max_length=64)
     alias = models.CharField(max_length=64)
     model = models.CharField(
-        max_length=255, help_text="provider:model, or several of them, by commas, in order."
+        max_length=255,
+        help_text="provider:model, or several of them, separated by commas, in order.",
     )
     metadata = ExactJSONField(null=True)
     revision = models.BigIntegerField(help_text="The project's revision that changed it last.")
@@ -54,9 +55,13 @@ class AliasBinding(OwnedModel):
     def __str__(self) -> str:
         return f"{self.alias} ({self.profile})"
 
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_at is not None
+
 
 class AliasRevision(models.Model):
-    """How often a project's aliases changed. Its row is the lock that orders the changes."""
+    """The number of changes of a project's aliases. Its row is the lock that orders them."""
 
     project_id = models.UUIDField(primary_key=True)
     revision = models.BigIntegerField()
@@ -69,6 +74,8 @@ class AliasRevision(models.Model):
 
     @classmethod
     def current(cls, caller: Caller) -> int:
-        """The project's revision; 0 before its first alias."""
-        found = cls.objects.filter(project_id=caller.project_id).values_list("revision", flat=True)
-        return found.first() or 0
+        """Return the project's revision; 0 before its first alias."""
+        revisions = cls.objects.filter(project_id=caller.project_id).values_list(
+            "revision", flat=True
+        )
+        return revisions.first() or 0

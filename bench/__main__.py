@@ -49,6 +49,12 @@ def arguments() -> Namespace:
     )
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument("--no-peer", action="store_true", help="measure this server alone")
+    alone.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="DIR",
+        help="compare with another checkout of this server, synced, instead of the older one",
+    )
     alone.add_argument("--no-ours", action="store_true", help="measure the older server alone")
     parser.add_argument("--json", type=Path, help="results file; default: bench/results/TIME.json")
     return parser.parse_args()
@@ -70,7 +76,15 @@ def start_sides(options: Namespace, stack: ExitStack) -> list[Side]:
     if not options.no_ours:
         server = our_server(registry_url=registry_url, scratch=scratch)
         sides.append(stack.enter_context(server))
-    if not options.no_peer:
+    if options.baseline:
+        server = our_server(
+            registry_url=registry_url,
+            scratch=scratch,
+            name="baseline",
+            checkout=options.baseline.resolve(),
+        )
+        sides.append(stack.enter_context(server))
+    elif not options.no_peer:
         servers = peer_servers(options.peer_env, registry_url=registry_url, scratch=scratch)
         sides += stack.enter_context(servers)
     return sides

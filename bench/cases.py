@@ -71,6 +71,17 @@ def reading_conversation(side: Side) -> Request:
     return get(f"/api/v1/conversations/{conversation}")
 
 
+def verifying(side: Side) -> Request:
+    receipt = side.call(post("/api/v1/receipts/issue", payloads.UNSIGNED_RECEIPT))
+    return post("/api/v1/receipts/verify", receipt)
+
+
+def reading_templates(side: Side) -> Request:
+    for _ in range(50):
+        side.call(post("/api/v1/templates/", payloads.TEMPLATE, api_key=READER_KEY))
+    return get("/api/v1/templates/?limit=50", api_key=READER_KEY)
+
+
 CASES = (
     Case(
         name="log",
@@ -148,9 +159,40 @@ CASES = (
         rows=100,
     ),
     Case(
+        name="message",
+        title="POST messages",
+        concurrency=(1, 16),
+        prepare=lambda side: post(
+            f"/api/v1/conversations/{new_conversation(side)}/messages",
+            payloads.messages(1)[0],
+        ),
+        table="llmring.messages",
+    ),
+    Case(
         name="receipt-issue",
         title="POST receipts/issue",
         concurrency=(1, 16),
         prepare=always(post("/api/v1/receipts/issue", payloads.UNSIGNED_RECEIPT)),
+    ),
+    Case(
+        name="receipt-verify",
+        title="POST receipts/verify",
+        concurrency=(1, 16),
+        prepare=verifying,
+        holds=lambda answer: answer["valid"],
+    ),
+    Case(
+        name="template-new",
+        title="POST templates",
+        concurrency=(1, 16),
+        prepare=always(post("/api/v1/templates/", payloads.TEMPLATE)),
+        table="llmring.conversation_templates",
+    ),
+    Case(
+        name="templates",
+        title="GET templates, 50",
+        concurrency=(1, 16),
+        prepare=reading_templates,
+        holds=lambda answer: len(answer) == 50,
     ),
 )

@@ -1,5 +1,6 @@
-"""This server, started with its own command."""
+"""This server, or another checkout of it, started with its own command."""
 
+import base64
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,21 +17,28 @@ BATCH = 5000
 
 
 @contextmanager
-def our_server(*, registry_url: str, scratch: Path) -> Iterator[Side]:
-    """This checkout's server with two workers, without Redis, on a database of its own."""
-    port, log = free_port(), scratch / "ours.log"
-    command = [Path(sys.executable).with_name("llmring-server"), "--host", "127.0.0.1"]
+def our_server(
+    *, registry_url: str, scratch: Path, name: str = "ours", checkout: Path | None = None
+) -> Iterator[Side]:
+    """A checkout's server with two workers, without Redis, on a database of its own.
+
+    By default it is this checkout; another one has its environment in `.venv`.
+    """
+    port, log = free_port(), scratch / f"{name}.log"
+    programs = checkout / ".venv" / "bin" if checkout else Path(sys.executable).parent
+    command = [programs / "llmring-server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", str(WORKERS)]
     postgres = Postgres()
     env = {
         "LLMRING_DATABASE_URL": postgres.url,
         "LLMRING_REGISTRY_BASE_URL": registry_url,
-        "LLMRING_DATA_DIR": str(scratch / "data"),
+        "LLMRING_DATA_DIR": str(scratch / f"{name}.data"),
+        "LLMRING_RECEIPTS_PRIVATE_KEY_B64": base64.b64encode(bytes(range(32))).decode(),
     }
     with running(command, log=log, env=env) as pid:
         url = f"http://127.0.0.1:{port}"
         wait_for(url + "/health", pid=pid, log=log)
-        yield Side(name="ours", url=url, pid=pid, postgres=postgres, store=log_batches)
+        yield Side(name=name, url=url, pid=pid, postgres=postgres, store=log_batches)
 
 
 def log_batches(side: Side, rows: Iterable[dict]) -> None:

@@ -49,6 +49,15 @@ CONVERSATION_CALL = {
         "output_tokens": 16,
     },
 }
+TEMPLATE = {
+    "name": "A benchmark template",
+    "description": "Asks for one short sentence.",
+    "system_prompt": "You answer in one short sentence about {topic}.",
+    "user_prompt_template": "What does {topic} measure?",
+    "model": "gpt-4o-mini",
+    "temperature": 0.7,
+    "max_tokens": 512,
+}
 UNSIGNED_RECEIPT = {
     "alias": "summarizer",
     "profile": "default",

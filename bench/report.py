@@ -73,12 +73,14 @@ def show(console: Console, figures: list[Figure], memory: dict[str, float]) -> N
 
 
 def comparison(figures: Iterable[Figure]) -> Table:
-    """A row for each load: ours beside the better of the older server's two set-ups."""
-    table = Table(box=SIMPLE_HEAD, title="This server and the older one, medians of the rounds")
-    for heading in ("case", "c", "ours", "older", "ratio"):
+    """A row for each load: ours beside the baseline, or the better of the older's two set-ups."""
+    table = Table(
+        box=SIMPLE_HEAD, title="This server and what it is compared with, medians of the rounds"
+    )
+    for heading in ("case", "c", "ours", "other", "ratio"):
         table.add_column(heading, justify="left" if heading == "case" else "right")
     for heading in ("p99 ms", "CPU µs", "errors"):
-        table.add_column(f"{heading}\nours / older", justify="right")
+        table.add_column(f"{heading}\nours / other", justify="right")
     loads = defaultdict(dict)
     for figure in figures:
         loads[figure.case, figure.connections, figure.unit][figure.side] = figure

@@ -7,27 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from conversations import privacy, services, storage
-from conversations.entries import CallEntry, LoggedCall, LoggedMessage, MessageEntry, money
-from conversations.models import Conversation, Message
+from conversations import history, privacy, services, storage
+from conversations.models import Conversation
+from conversations.payloads import Payload
+from conversations.schemas import CallNumbers, LoggedCall
 from conversations.storage import Row
 from core import bridge, ids
-from core.fields import twelve_places
 from core.scoping import Caller
 from registry_proxy import pricing
 from registry_proxy.tokens import Tokens
-
-_FREE = Decimal(0)
-
-
-class _Cost(NamedTuple):
-    amount: Decimal | None
-    source: str
+from templates_app.messages import ChatMessage
+from usage import costing
+from usage.costing import Cost
+from usage.reports.reported_usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,81 +53,74 @@ class FinishedCall:
 IssueReceipt = Callable[[FinishedCall, Caller], dict | None]
 
 
-def log_call(caller: Caller, call: CallEntry, issue_receipt: IssueReceipt | None) -> dict:
-    """Store the call's messages and its answer; return the reply.
+async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt | None) -> Payload:
+    """Store the call's messages and its answer, and return the reply.
 
     They go to the conversation that the metadata names, if the caller has it, else
     to a new one. At privacy level `none` nothing is stored and the ids are empty.
+    Raises TrackingDisabled.
     """
+    services.check_tracking()
     level = privacy.effective(call.logging_level)
     if level == privacy.NONE:
         return {"conversation_id": "", "message_id": "", "receipt": None}
     at = datetime.now(UTC)
-    cost = _cost(call)
-    entries = [*map(_entry, call.messages), _answer(call, cost)]
-    messages = storage.message_rows(entries, level, at)
+    stated = _stated_cost(call.metadata)
+    # A price that is not in memory may take a query, or a wait for the registry.
+    is_immediate = stated is not None or pricing.is_loaded()
+    price = partial(_cost, caller, call, stated)
+    cost = price() if is_immediate else await bridge.in_thread(price)
+    messages = storage.message_rows([*call.messages, _answer(call, cost)], level, at)
     messages[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
     if issue_receipt or call.metadata.conversation_id is not None:
-        return _log_in_transaction(caller, call, messages, cost, issue_receipt)
+        return await bridge.in_thread(
+            _log_in_transaction, caller, call, messages, cost, issue_receipt
+        )
     id = ids.uuid7(at)
-    new = storage.new_conversation(caller, _columns(call, id, at), messages)
-    bridge.run(storage.writer.write(new))
-    return _reply(id, messages)
+    await storage.writer.write(storage.prepare(caller, _columns(call, id, at), messages))
+    return _reply(id, messages[-1]["id"])
 
 
 def _log_in_transaction(
     caller: Caller,
-    call: CallEntry,
+    call: LoggedCall,
     messages: list[Row],
-    cost: _Cost,
+    cost: Cost,
     issue_receipt: IssueReceipt | None,
-) -> dict:
-    answer = messages[-1]
+) -> Payload:
+    *sent, answer = messages
     receipt = None
     with transaction.atomic(), connection.cursor() as cursor:
         existing = _existing_conversation(caller, call.metadata.conversation_id)
+        if existing:
+            messages, answer_id = history.new_rows(existing, sent, answer)
+            if not messages:
+                return _reply(existing.id, answer_id)
         id = existing.id if existing else ids.uuid7(answer["timestamp"])
         if issue_receipt:
             receipt = issue_receipt(_finished(call, id, answer, cost), caller)
             answer["receipt_id"] = receipt and receipt["receipt_id"]
         if existing:
-            storage.append(cursor, caller, id, _not_stored_yet(existing, messages))
+            storage.append(cursor, caller, id, messages, follows=False)
         else:
             columns = _columns(call, id, answer["timestamp"])
-            storage.insert(cursor, storage.new_conversation(caller, columns, messages))
-    return _reply(id, messages, receipt)
+            storage.insert(cursor, storage.prepare(caller, columns, messages))
+    return _reply(id, answer["id"], receipt)
 
 
-def _reply(id: UUID, messages: list[Row], receipt: dict | None = None) -> dict:
-    return {"conversation_id": id, "message_id": messages[-1]["id"], "receipt": receipt}
+def _reply(id: UUID, answer_id: UUID, receipt: dict | None = None) -> Payload:
+    return {"conversation_id": id, "message_id": answer_id, "receipt": receipt}
 
 
 def _existing_conversation(caller: Caller, text: str | None) -> Conversation | None:
     """Lock and return the caller's conversation with this id; None if there is none."""
     try:
-        id = UUID(text or "")
+        return services.lock_conversation(caller, UUID(text or ""))
     except ValueError:
         return None
-    return Conversation.objects.for_caller(caller).select_for_update().filter(id=id).first()
 
 
-def _not_stored_yet(conversation: Conversation, messages: list[Row]) -> list[Row]:
-    """Return the messages without the beginning that the conversation already holds.
-
-    Chat clients send the whole history with each call.
-    """
-    count = conversation.message_count
-    if not 0 < count < len(messages):
-        return messages
-    stored = Message.objects.filter(
-        project_id=conversation.project_id, conversation=conversation
-    ).order_by("position")
-    known = list(stored.values_list("role", "content_hash")[:count])
-    sent = [(message["role"], message.get("content_hash")) for message in messages[:count]]
-    return messages[count:] if known == sent else messages
-
-
-def _columns(call: CallEntry, id: UUID, at: datetime) -> Row:
+def _columns(call: LoggedCall, id: UUID, at: datetime) -> Row:
     numbers = call.metadata
     return {
         "id": id,
@@ -143,69 +134,58 @@ def _columns(call: CallEntry, id: UUID, at: datetime) -> Row:
     }
 
 
-def _entry(message: LoggedMessage) -> MessageEntry:
-    """Return the message, with its links to a tool call among its metadata."""
-    links = {"tool_call_id": message.tool_call_id, "name": message.name}
-    links = {name: value for name, value in links.items() if value is not None}
-    return MessageEntry(
-        role=message.role,
-        content=message.content,
-        tool_calls=message.tool_calls,
-        tool_results=message.tool_results,
-        metadata={**links, **(message.metadata or {})},
-    )
-
-
-def _answer(call: CallEntry, cost: _Cost) -> MessageEntry:
+def _answer(call: LoggedCall, cost: Cost) -> ChatMessage:
+    """Return the answer as a message, with what is known of the call as its metadata."""
     response, numbers = call.response, call.metadata
-    known = {
+    known: dict[str, Any] = {
         "cached_tokens": numbers.cached_tokens,
         "input_cost": numbers.input_cost,
         "output_cost": numbers.output_cost,
     }
-    return MessageEntry(
-        role="assistant",
-        content=response.content,
-        tool_calls=response.tool_calls,
-        input_tokens=numbers.input_tokens,
-        output_tokens=numbers.output_tokens,
-        metadata={
-            "model": _model(call),
-            "finish_reason": response.finish_reason,
-            "usage": response.usage,
-            "provider": numbers.provider,
-            "cost": cost.amount or _FREE,
-            "cost_source": cost.source,
-            **{name: value for name, value in known.items() if value is not None},
-        },
+    metadata = {
+        **(response.metadata or {}),
+        "model": _model(call),
+        "finish_reason": response.finish_reason,
+        "usage": response.usage,
+        "provider": numbers.provider,
+        "cost": cost.amount or Decimal(0),
+        "cost_source": cost.source,
+        **{name: value for name, value in known.items() if value is not None},
+    }
+    return response.model_copy(
+        update={
+            "metadata": metadata,
+            "input_tokens": _first(numbers.input_tokens, response.input_tokens),
+            "output_tokens": _first(numbers.output_tokens, response.output_tokens),
+        }
     )
 
 
-def _model(call: CallEntry) -> str:
+def _first(stated: int | None, other: int | None) -> int | None:
+    return other if stated is None else stated
+
+
+def _model(call: LoggedCall) -> str:
     return call.response.model or call.metadata.model
 
 
-def _cost(call: CallEntry) -> _Cost:
-    """Return the cost: as the caller says, in sum or in parts, else by the registry."""
+def _stated_cost(numbers: CallNumbers) -> Decimal | None:
+    """Return what the caller says that the call cost, in sum or in parts."""
+    parts = [part for part in (numbers.input_cost, numbers.output_cost) if part is not None]
+    return sum(parts, Decimal(0)) if parts and not numbers.cost else numbers.cost
+
+
+def _cost(caller: Caller, call: LoggedCall, stated: Decimal | None) -> Cost:
     numbers = call.metadata
-    total, *parts = (
-        None if value is None else money(value)
-        for value in (numbers.cost, numbers.input_cost, numbers.output_cost)
-    )
-    split = [part for part in parts if part is not None]
-    if not total and split:
-        total = sum(split, Decimal(0))
-    if total is not None:
-        return _Cost(twelve_places(total), "caller")
     tokens = Tokens.from_totals(
         numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
     )
-    priced = pricing.price(numbers.provider, _model(call), tokens)
-    return _Cost(priced.cost, "unpriced" if priced.cost is None else "registry")
+    usage = Usage(tokens, read_as="totals", cost=stated)
+    return costing.cost_of(numbers.provider, _model(call), usage, project_id=caller.project_id)
 
 
-def _finished(call: CallEntry, conversation_id: UUID, answer: Row, cost: _Cost) -> FinishedCall:
-    numbers: LoggedCall = call.metadata
+def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) -> FinishedCall:
+    numbers = call.metadata
     return FinishedCall(
         conversation_id=conversation_id,
         message_id=answer["id"],
@@ -219,6 +199,6 @@ def _finished(call: CallEntry, conversation_id: UUID, answer: Row, cost: _Cost) 
         output_tokens=numbers.output_tokens or 0,
         cached_tokens=numbers.cached_tokens or 0,
         cost=cost.amount,
-        input_cost=money(numbers.input_cost),
-        output_cost=money(numbers.output_cost),
+        input_cost=numbers.input_cost,
+        output_cost=numbers.output_cost,
     )

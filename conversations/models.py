@@ -10,13 +10,9 @@ from django.utils import timezone
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
+from templates_app.messages import ROLES
 
-
-class Role(models.TextChoices):
-    SYSTEM = "system", "system"
-    USER = "user", "user"
-    ASSISTANT = "assistant", "assistant"
-    TOOL = "tool", "tool"
+Role = models.TextChoices("Role", [(role.upper(), role) for role in ROLES])
 
 
 class ConversationQuerySet(ScopedQuerySet):
@@ -50,6 +46,7 @@ class Conversation(OwnedModel):
     last_position = models.BigIntegerField(
         default=0, help_text="Position of the newest message; never decreases."
     )
+    last_message_id = models.UUIDField(null=True, help_text="The newest message.")
     total_input_tokens = models.BigIntegerField(default=0)
     total_output_tokens = models.BigIntegerField(default=0)
     total_cost = models.DecimalField(
@@ -100,7 +97,10 @@ class Message(OwnedModel):
         Conversation, models.DO_NOTHING, db_constraint=False, db_index=False
     )
     position = models.BigIntegerField(help_text="From 1, in the order of commits.")
+    parent_id = models.UUIDField(null=True, help_text="The message before it in its branch.")
+    message_id = models.CharField(max_length=255, null=True, help_text="The client's own id.")
     role = models.CharField(max_length=50, choices=Role)
+    name = models.TextField(null=True, help_text="Of a participant or function.")
     content = models.TextField(null=True)
     content_parts = ExactJSONField(
         null=True, help_text="Content that is not plain text: a list of parts or an object."
@@ -109,7 +109,9 @@ class Message(OwnedModel):
         max_length=64, null=True, help_text="SHA-256 of the text, or of the canonical JSON."
     )
     tool_calls = ExactJSONField(null=True)
+    tool_call_id = models.TextField(null=True)
     tool_results = ExactJSONField(null=True)
+    extra = ExactJSONField(null=True, help_text="Members that only the provider knows.")
     metadata = ExactJSONField(default=dict)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
@@ -127,6 +129,11 @@ class Message(OwnedModel):
             models.UniqueConstraint(
                 fields=["project_id", "conversation", "position"],
                 name="messages_one_per_position",
+            ),
+            models.UniqueConstraint(
+                fields=["project_id", "conversation", "message_id"],
+                condition=Q(message_id__isnull=False),
+                name="messages_one_per_message_id",
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="messages_role_is_known"

@@ -14,6 +14,7 @@ import orjson
 from django.http import Http404
 
 from conversations.storage import Row
+from core import schemas
 from core.scoping import Caller
 
 Payload = dict[str, Any]
@@ -43,12 +44,17 @@ CONVERSATION_COLUMNS = {
 _MESSAGE_COLUMNS = {
     "id": "id",
     "conversation_id": "conversation_id",
+    "parent_id": "parent_id",
+    "message_id": "message_id",
     "role": "role",
+    "name": "name",
     "content": "content",
     "content_parts": "content_parts::text",
     "content_hash": "content_hash",
     "tool_calls": "tool_calls::text",
+    "tool_call_id": "tool_call_id",
     "tool_results": "tool_results::text",
+    "extra": "extra::text",
     "metadata": "metadata::text",
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -67,6 +73,7 @@ WHERE project_id = %s AND conversation_id = %s
 # The unique index of (project, conversation, position) gives both orders without sorting.
 _NEWEST = f"{_MESSAGES} ORDER BY position DESC LIMIT %s"
 _PAGE = f"{_MESSAGES} ORDER BY position LIMIT %s OFFSET %s"
+_BY_IDS = f"{_MESSAGES} AND id = ANY(%s)"
 _AFTER = f"{_MESSAGES} AND position > %s AND position <= %s ORDER BY position LIMIT %s"
 
 
@@ -118,6 +125,14 @@ def read_page(
     return [_stored_message(row) for row in cursor.fetchall()]
 
 
+def read_by_ids(
+    cursor, caller: Caller, conversation_id: UUID, ids: Sequence[UUID]
+) -> dict[UUID, Payload]:
+    """Return messages of the conversation by their ids."""
+    cursor.execute(_BY_IDS, (caller.project_id, conversation_id, list(ids)))
+    return {row[0]: _stored_message(row) for row in cursor.fetchall()}
+
+
 def read_after(
     cursor, caller: Caller, conversation_id: UUID, *, position: int, last: int, limit: int
 ) -> tuple[list[Payload], int]:
@@ -132,15 +147,18 @@ def _stored_message(row: Sequence) -> Payload:
     for member in ("content_parts", "tool_calls", "tool_results", "metadata"):
         if payload[member] is not None:
             payload[member] = orjson.Fragment(payload[member])
+    if payload["extra"] is not None:
+        payload["extra"] = schemas.loads(payload["extra"].encode())
     return _completed(payload)
 
 
 def _completed(payload: Payload, **changes: object) -> Payload:
-    """Merge the two columns of content, and add up a token count that the client left open."""
+    """Merge the columns that are one to clients, and add up a token count left open."""
     parts = payload.pop("content_parts")
     if parts is not None:
         payload["content"] = parts
     input, output = payload["input_tokens"], payload["output_tokens"]
     if payload["token_count"] is None and (input is not None or output is not None):
         payload["token_count"] = (input or 0) + (output or 0)
-    return payload | changes
+    extra = payload.pop("extra") or {}
+    return payload | changes | extra

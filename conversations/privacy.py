@@ -5,10 +5,13 @@ Source: docs/http-contract/conversations.md, section "Privacy levels".
 
 import json
 import re
+from decimal import Decimal
 from hashlib import sha256
 
 import rfc8785
 from django.conf import settings
+
+from core import media
 
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
 
@@ -54,6 +57,11 @@ def digest(value: object) -> dict:
     return {"sha256": sha256(octets).hexdigest(), "size": len(octets)}
 
 
+def digest_of_member(value: object) -> object:
+    """Return what is stored at level `metadata` of a member that may hold content."""
+    return digest(value) if isinstance(value, str | list | dict) else value
+
+
 def digests(values: list | None) -> list[dict] | None:
     return None if values is None else [digest(value) for value in values]
 
@@ -69,9 +77,7 @@ def _without(value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {
-        name: digest(inner)
-        if name in _CONTENT_MEMBERS and isinstance(inner, str | list | dict)
-        else _without(inner)
+        name: digest_of_member(inner) if name in _CONTENT_MEMBERS else _without(inner)
         for name, inner in value.items()
     }
 
@@ -87,9 +93,30 @@ def _is_digest(value: object) -> bool:
 
 
 def _canonical(value: object) -> bytes:
-    """Return RFC 8785; for integers that it does not allow, JSON with sorted names."""
+    """Return RFC 8785; for numbers that it does not allow, JSON with sorted names."""
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        value = _with_doubles(value)
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError:
+        text = json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=media.plain
+        )
         return text.encode()
+
+
+def _with_doubles(value: object) -> object:
+    """Return the value with a double for each Decimal that is one.
+
+    Beside a long number, the parser makes Decimals also of short ones.
+    """
+    match value:
+        case dict():
+            return {name: _with_doubles(inner) for name, inner in value.items()}
+        case list():
+            return [_with_doubles(inner) for inner in value]
+        case Decimal() if Decimal(repr(float(value))) == value:
+            return float(value)
+    return value

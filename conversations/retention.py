@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef
 from conversations import payloads
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids
+from core.models import IdempotentRequest
 from core.scoping import Caller
 
 MESSAGES_PER_TRANSACTION = 2_000
@@ -64,6 +65,8 @@ def prune(days: int, *, now: datetime, caller: Caller | None = None) -> Iterator
     for project_id, conversations in batches:
         while deleted := _delete_old(project_id, conversations, ids.lowest(at)):
             yield deleted
+    replies = IdempotentRequest.objects.filter(created_at__lt=at)
+    (replies.for_caller(caller) if caller else replies).delete()
 
 
 def count_old(days: int, *, now: datetime) -> int:
@@ -80,6 +83,9 @@ def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
             raise payloads.not_found()
         for model in (Message, ConversationWords):
             model.objects.for_caller(caller).filter(conversation_id=conversation_id).delete()
+        # Stored replies repeat messages.
+        replies = IdempotentRequest.objects.for_caller(caller)
+        replies.filter(subject_id=conversation_id).delete()
         own.delete()
 
 

@@ -1,6 +1,7 @@
 """Searching conversations by words, the one last changed first, however many there are.
 
-Words are runs of letters, digits and underscores, without regard to case. They are cut
+Words are runs of letters, digits and underscores, without regard to case or to how a
+character is encoded: full-width forms, ligatures, decomposed accents. They are cut
 here and not by PostgreSQL's parser, which costs three times as much and was the larger
 part of storing a batch of messages.
 
@@ -11,6 +12,7 @@ and would read a million rows in search of a rare one.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -19,22 +21,32 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 _WORD = re.compile(r"\w+")
+# Soft hyphens and joiners, which stand inside of words.
+_INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 MAX_WORD_LENGTH = 60  # characters; longer words are the same when these are
 MAX_QUERY_WORDS = 10  # further words of a search do not count
 # A tsvector holds a megabyte; four bytes a character stay far below it.
 _MAX_TEXT_LENGTH = 200_000
 
 
+def _folded(text: str) -> str:
+    """Return the text as it is compared: Unicode's NFKC_Casefold, nearly."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
 def query_words(text: str) -> list[str]:
     """Return the different words that a search for `text` asks for, ten at most."""
-    words = (word[:MAX_WORD_LENGTH] for word in _WORD.findall(text.casefold()))
+    words = (word[:MAX_WORD_LENGTH] for word in _WORD.findall(_folded(text)))
     return list(dict.fromkeys(words))[:MAX_QUERY_WORDS]
 
 
 def index_texts(texts: Iterable[str]) -> list[str]:
     """Return the different words of all texts, in space-separated texts that fit a tsvector."""
     # Cut at white space first, which is quick, and only what differs is cut further.
-    chunks = set("\n".join(texts).casefold().split())
+    chunks = set(_folded("\n".join(texts)).split())
     words = list({word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))})
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]

@@ -7,14 +7,18 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from conversations import payloads, privacy, storage
-from conversations.entries import ConversationEntry, MessageEntry
+from conversations import history, payloads, privacy, storage
+from conversations.history import Turn
+from conversations.models import Conversation, Message
 from conversations.payloads import Payload
-from conversations.storage import NewConversation, Row
+from conversations.schemas import NewConversation
+from conversations.storage import PreparedConversation, Row
 from core import bridge, ids
-from core.errors import DomainError
+from core.database.raw_connection import pooled_cursor
+from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 from templates_app import services as template_services
+from templates_app.messages import ChatMessage
 
 DEFAULT_ALIAS = "default"
 DEFAULT_TEMPERATURE = 0.7
@@ -26,6 +30,11 @@ class TrackingDisabled(DomainError):
 
 class MessageLoggingDisabled(DomainError):
     code = "message_logging_disabled"
+
+
+class MessageIdReused(DomainError):
+    status_code = 409
+    code = "message_id_reused"
 
 
 def check_tracking() -> None:
@@ -40,16 +49,20 @@ def check_message_logging() -> None:
         raise MessageLoggingDisabled("Message logging is disabled")
 
 
-def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
+async def create_conversation(caller: Caller, body: NewConversation) -> Payload:
     """Store a conversation and return its payload. A template's messages are its first ones.
 
     Raises TrackingDisabled; with a template also Http404 and InvalidInput.
     """
     check_tracking()
-    if body.template_id is None:
-        new = _new_conversation(caller, body)
-        bridge.run(storage.writer.write(new))
-        return payloads.conversation_payload(new.row)
+    if body.template_id is not None:
+        return await bridge.in_thread(_create_from_template, caller, body)
+    new = _prepare(caller, body)
+    await storage.writer.write(new)
+    return payloads.conversation_payload(new.row)
+
+
+def _create_from_template(caller: Caller, body: NewConversation) -> Payload:
     with transaction.atomic(), connection.cursor() as cursor:
         template = template_services.get_template(caller, body.template_id)
         prompt = template_services.use(template, body.values or {})
@@ -60,36 +73,30 @@ def create_conversation(caller: Caller, body: ConversationEntry) -> Payload:
             "temperature": template.temperature,
             "max_tokens": template.max_tokens,
         }
-        for name, value in defaults.items():
-            if getattr(body, name) is None:
-                setattr(body, name, value)
-        messages = [
-            MessageEntry(role=message["role"], content=message.get("content"))
-            for message in prompt["messages"]
-        ]
-        new = _new_conversation(caller, body, messages)
+        missing = {name: value for name, value in defaults.items() if getattr(body, name) is None}
+        messages = [ChatMessage.model_validate(message) for message in prompt["messages"]]
+        new = _prepare(caller, body.model_copy(update=missing), messages)
         storage.insert(cursor, new)
     return payloads.conversation_payload(new.row)
 
 
-def _new_conversation(
-    caller: Caller, body: ConversationEntry, messages: Sequence[MessageEntry] = ()
-) -> NewConversation:
+def _prepare(
+    caller: Caller, body: NewConversation, messages: Sequence[ChatMessage] = ()
+) -> PreparedConversation:
     at = datetime.now(UTC)
     level = privacy.effective(privacy.FULL)
     rows = [] if level == privacy.NONE else storage.message_rows(messages, level, at)
     columns = conversation_columns(body) | {"id": ids.uuid7(at), "created_at": at}
-    return storage.new_conversation(caller, columns, rows)
+    return storage.prepare(caller, columns, rows)
 
 
-def conversation_columns(body: ConversationEntry) -> Row:
+def conversation_columns(body: NewConversation) -> Row:
     """Return the columns of a conversation that a body sets, with the defaults."""
-    temperature = DEFAULT_TEMPERATURE if body.temperature is None else float(body.temperature)
     return {
         "title": body.title,
         "system_prompt": body.system_prompt,
         "model_alias": DEFAULT_ALIAS if body.model_alias is None else body.model_alias,
-        "temperature": temperature,
+        "temperature": DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
         "max_tokens": body.max_tokens,
         "project_label": body.project_id,
         "origin": body.origin,
@@ -99,31 +106,134 @@ def conversation_columns(body: ConversationEntry) -> Row:
 
 
 def append_messages(
-    cursor, caller: Caller, conversation_id: UUID, messages: Sequence[MessageEntry], level: str
+    caller: Caller,
+    conversation_id: UUID,
+    messages: Sequence[ChatMessage],
+    level: str,
+    *,
+    path: Sequence[str] = ("body", "messages"),
 ) -> list[Payload]:
     """Store the messages, all or none, and return their payloads; none at level `none`.
 
-    `level` is the request's; the server's wins where it is stricter.
-    Raises Http404.
+    `level` is the request's; the server's wins where it is stricter. A message whose
+    `message_id` is stored already is returned, not stored again. `path` is where the
+    list stands in the request.
+    Raises Http404, MessageIdReused, and InvalidInput for an unknown parent.
     """
     level = privacy.effective(level)
-    if level == privacy.NONE or not messages:
-        payloads.read_conversation(cursor, caller, conversation_id)
-        return []
-    rows = storage.message_rows(messages, level, datetime.now(UTC))
-    if not storage.append(cursor, caller, conversation_id, rows):
-        raise payloads.not_found()
+    is_stored = level != privacy.NONE and messages
+    if is_stored and any(message.message_id or message.parent_id for message in messages):
+        return _append_identified(caller, conversation_id, messages, level, path)
+    with pooled_cursor() as cursor:
+        if not is_stored:
+            payloads.read_conversation(cursor, caller, conversation_id)
+            return []
+        rows = storage.message_rows(messages, level, datetime.now(UTC))
+        if not storage.append(cursor, caller, conversation_id, rows):
+            raise payloads.not_found()
     return [payloads.message_payload(row, conversation_id) for row in rows]
 
 
-def open_conversation(
-    cursor, caller: Caller, conversation_id: UUID, *, message_limit: int
-) -> Payload:
+def _append_identified(
+    caller: Caller,
+    conversation_id: UUID,
+    messages: Sequence[ChatMessage],
+    level: str,
+    path: Sequence[str],
+) -> list[Payload]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        conversation = lock_conversation(caller, conversation_id)
+        if conversation is None:
+            raise payloads.not_found()
+        rows = storage.message_rows(messages, level, datetime.now(UTC))
+        _resolve_parents(conversation, messages, rows, path)
+        stored = _stored_by_message_id(conversation, rows)
+        new = [row for row in rows if row.get("message_id") not in stored]
+        for row in new:
+            # It may follow a message that turned out to be stored already.
+            row["parent_id"] = next(
+                (
+                    stored[other["message_id"]]
+                    for other in rows
+                    if other["id"] == row.get("parent_id") and other.get("message_id") in stored
+                ),
+                row.get("parent_id"),
+            )
+        if new:
+            storage.append(cursor, caller, conversation_id, new)
+        known = payloads.read_by_ids(cursor, caller, conversation_id, [*stored.values()])
+    return [
+        known.get(stored.get(row.get("message_id")))
+        or payloads.message_payload(row, conversation_id)
+        for row in rows
+    ]
+
+
+def _resolve_parents(
+    conversation: Conversation,
+    messages: Sequence[ChatMessage],
+    rows: Sequence[Row],
+    path: Sequence[str],
+) -> None:
+    """Replace parents that were copied with their messages; check those that were chosen."""
+    copies: dict[str, UUID] = {}
+    for number, (message, row) in enumerate(zip(messages, rows, strict=True)):
+        members = message.model_extra
+        if message.parent_id is not None:
+            before = rows[number - 1]["id"] if number else None
+            if str(message.parent_id) in copies:
+                row["parent_id"] = copies[str(message.parent_id)]
+            elif str(members.get("conversation_id", conversation.id)) != str(conversation.id):
+                row["parent_id"] = before
+            elif not _holds(conversation, message.parent_id):
+                place = [*path, number] if path[-1] == "messages" else [*path]
+                raise InvalidInput(
+                    [
+                        issue(
+                            "unknown_parent",
+                            [*place, "parent_id"],
+                            "The conversation has no such message",
+                            message.parent_id,
+                        )
+                    ]
+                )
+        if members.get("id") is not None:
+            copies[str(members["id"])] = row["id"]
+
+
+def _holds(conversation: Conversation, id: UUID) -> bool:
+    own = Message.objects.filter(project_id=conversation.project_id, conversation=conversation)
+    return own.filter(id=id).exists()
+
+
+def _stored_by_message_id(conversation: Conversation, rows: Sequence[Row]) -> dict[str, UUID]:
+    """Return the ids of those messages that are stored already, by the client's own id.
+
+    Raises MessageIdReused when a stored one says something else.
+    """
+    sent = {row["message_id"]: row for row in rows if row.get("message_id") is not None}
+    stored = {}
+    for row in history.stored_rows(conversation, message_id__in=list(sent)):
+        id = row["message_id"]
+        if not Turn.of(row).has_content_of(Turn.of(sent[id])):
+            raise MessageIdReused(f'Another message has the message_id "{id}"')
+        stored[id] = row["id"]
+    return stored
+
+
+def lock_conversation(caller: Caller, conversation_id: UUID) -> Conversation | None:
+    """Lock and return the caller's conversation, for use inside a transaction."""
+    own = Conversation.objects.for_caller(caller).filter(id=conversation_id)
+    return own.select_for_update().first()
+
+
+def open_conversation(caller: Caller, conversation_id: UUID, *, message_limit: int) -> Payload:
     """Return the conversation's payload with its newest messages. Raises Http404."""
-    conversation = payloads.read_conversation(cursor, caller, conversation_id)
-    messages = (
-        payloads.read_newest(cursor, caller, conversation_id, limit=message_limit)
-        if message_limit
-        else []
-    )
+    with pooled_cursor() as cursor:
+        conversation = payloads.read_conversation(cursor, caller, conversation_id)
+        messages = (
+            payloads.read_newest(cursor, caller, conversation_id, limit=message_limit)
+            if message_limit
+            else []
+        )
     return {**conversation, "messages": messages}

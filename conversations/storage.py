@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +20,11 @@ from django.db.models import Model
 from django.db.models.functions import Greatest
 
 from conversations import privacy, search
-from conversations.entries import MessageEntry, money
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
 from core.database.group_commit import Execute, GroupWriter
 from core.scoping import Caller
+from templates_app.messages import ChatMessage, dollars
 
 # The columns of a row by name. What is absent is null: PostgreSQL reads no more than it has to.
 Row = dict[str, Any]
@@ -53,31 +54,44 @@ class Totals:
         return totals
 
 
-def message_rows(messages: Sequence[MessageEntry], level: str, at: datetime) -> list[Row]:
-    """Return the rows of messages of one moment, at privacy level `full` or `metadata`."""
-    return [
+def message_rows(messages: Sequence[ChatMessage], level: str, at: datetime) -> list[Row]:
+    """Return the rows of messages of one moment, at privacy level `full` or `metadata`.
+
+    Each follows the one before it, unless it names another; the first has no parent yet.
+    """
+    rows = [
         _message_row(message, level, at, id)
         for message, id in zip(messages, ids.several(at, len(messages)), strict=True)
     ]
+    for before, row in pairwise(rows):
+        row.setdefault("parent_id", before["id"])
+    return rows
 
 
-def _message_row(message: MessageEntry, level: str, at: datetime, id: UUID) -> Row:
+def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Row:
     content, metadata = message.content, message.metadata or {}
     tool_calls, tool_results = message.tool_calls, message.tool_results
+    extra = message.extra() or None
     content_hash = privacy.content_hash(content)
-    cost = money(metadata.get("cost"))
+    cost = dollars(metadata.get("cost"))
     if level != privacy.FULL:
         content = None
         metadata = privacy.without_content(metadata)
         tool_calls, tool_results = privacy.digests(tool_calls), privacy.digests(tool_results)
+        extra = extra and {name: privacy.digest_of_member(value) for name, value in extra.items()}
     row = {
         "id": id,
+        "parent_id": message.parent_id,
+        "message_id": message.message_id,
         "role": message.role,
+        "name": message.name,
         "timestamp": at,
         "content" if isinstance(content, str) else "content_parts": content,
         "content_hash": content_hash,
         "tool_calls": tool_calls,
+        "tool_call_id": message.tool_call_id,
         "tool_results": tool_results,
+        "extra": extra,
         "metadata": metadata,
         "input_tokens": message.input_tokens,
         "output_tokens": message.output_tokens,
@@ -113,7 +127,7 @@ def _insert(table: str, columns: dict[str, str]) -> str:
 
 _WORDS = _columns(ConversationWords) | {"words": "text"}
 _OWNER = ("conversation_id", "project_id", "api_key_id", "user_id", "position")
-_CONTENT = _columns(Message, without=_OWNER)
+_CONTENT = _columns(Message, without=(*_OWNER, "parent_id"))
 
 _INSERT_WORDS = _insert("conversation_words", _WORDS)
 _INSERTS = (
@@ -121,8 +135,12 @@ _INSERTS = (
     _INSERT_WORDS,
     _insert("messages", _columns(Message)),
 )
+# The row is locked before it is changed, so that its newest message is the one before these.
 _UPDATE_COUNTERS = """
-WITH updated AS (
+WITH locked AS (
+    SELECT last_message_id FROM conversations
+    WHERE id = %(conversation)s AND project_id = %(project)s FOR UPDATE
+), updated AS (
     UPDATE conversations SET
         message_count = message_count + %(count)s,
         last_position = last_position + %(count)s,
@@ -130,27 +148,30 @@ WITH updated AS (
         total_output_tokens = total_output_tokens + %(output_tokens)s,
         total_cost = total_cost + %(cost)s,
         updated_at = greatest(updated_at, %(last_at)s),
-        last_message_at = greatest(last_message_at, %(last_at)s)
-    WHERE id = %(conversation)s AND project_id = %(project)s
-    RETURNING last_position - %(count)s AS position_before
+        last_message_at = greatest(last_message_at, %(last_at)s),
+        last_message_id = %(last_id)s
+    FROM locked WHERE id = %(conversation)s AND project_id = %(project)s
+    RETURNING last_position - %(count)s AS position_before, locked.last_message_id AS id_before
 )"""
 _INDEX_WORDS = f""", indexed AS (
     INSERT INTO conversation_words ({", ".join(_WORDS)})
     SELECT {_values(_WORDS)} FROM updated, {_records("%(words)s", _WORDS)}
 )"""
 _INSERT_MESSAGES = f"""
-INSERT INTO messages ({", ".join((*_OWNER, *_CONTENT))})
-SELECT %(conversation)s, %(project)s, %(key)s, %(user)s,
-    position_before + number, {_values(_CONTENT)}
+INSERT INTO messages ({", ".join((*_OWNER, "parent_id", *_CONTENT))})
+SELECT %(conversation)s, %(project)s, %(key)s, %(user)s, position_before + number,
+    coalesce(parent_id, CASE WHEN number = 1 AND %(follows)s THEN id_before END),
+    {_values(_CONTENT)}
 FROM updated, ROWS FROM (
     json_to_recordset(%(messages)s::json)
-        AS ({", ".join(f"{name} {type}" for name, type in _CONTENT.items())})
-) WITH ORDINALITY AS new({", ".join(_CONTENT)}, number)
+        AS (parent_id uuid, {", ".join(f"{name} {type}" for name, type in _CONTENT.items())})
+) WITH ORDINALITY AS new(parent_id, {", ".join(_CONTENT)}, number)
+RETURNING parent_id
 """
 
 
 @dataclass(frozen=True, slots=True)
-class NewConversation:
+class PreparedConversation:
     """A conversation with its first messages, ready to be stored: its rows, and as JSON."""
 
     row: Row
@@ -159,7 +180,7 @@ class NewConversation:
     messages: bytes
 
 
-def new_conversation(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> NewConversation:
+def prepare(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> PreparedConversation:
     """Complete the rows of a conversation and of its first messages.
 
     `columns` has at least `id`, `created_at`, `model_alias` and `temperature`.
@@ -171,6 +192,7 @@ def new_conversation(caller: Caller, columns: Row, messages: Sequence[Row] = ())
         **caller.columns(),
         "message_count": totals.messages,
         "last_position": totals.messages,
+        "last_message_id": messages[-1]["id"] if messages else None,
         "total_input_tokens": totals.input_tokens,
         "total_output_tokens": totals.output_tokens,
         "total_cost": totals.cost,
@@ -185,17 +207,17 @@ def new_conversation(caller: Caller, columns: Row, messages: Sequence[Row] = ())
         *_title_words(row.get("title"), owner, row["created_at"]),
         *_message_words(messages, owner),
     ]
-    return NewConversation(
+    return PreparedConversation(
         row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1]
     )
 
 
-def insert(cursor, new: NewConversation) -> None:
+def insert(cursor, new: PreparedConversation) -> None:
     """Store the conversation, on Django's cursor: inside a transaction of the caller's."""
     cursor.execute(*_insert_statement([new]))
 
 
-async def _insert_all(execute: Execute, conversations: list[NewConversation]) -> Sequence:
+async def _insert_all(execute: Execute, conversations: list[PreparedConversation]) -> Sequence:
     await execute(*_insert_statement(conversations, on_conflict="ON CONFLICT DO NOTHING"))
     return [None] * len(conversations)
 
@@ -205,7 +227,7 @@ writer = GroupWriter(_insert_all)
 
 
 def _insert_statement(
-    conversations: Sequence[NewConversation], *, on_conflict: str = ""
+    conversations: Sequence[PreparedConversation], *, on_conflict: str = ""
 ) -> tuple[str, list[str]]:
     """Return the statement that stores the conversations, and its parameters.
 
@@ -226,10 +248,18 @@ def _insert_statement(
     return statement, [f"[{items.decode()}]" for _, items in parts]
 
 
-def append(cursor, caller: Caller, conversation_id: UUID, messages: Sequence[Row]) -> bool:
+def append(
+    cursor,
+    caller: Caller,
+    conversation_id: UUID,
+    messages: Sequence[Row],
+    *,
+    follows: bool = True,
+) -> bool:
     """Store at least one message at the conversation's end; False if the caller has no such.
 
-    `cursor` is Django's or one of `pooled_cursor`.
+    A first message without a parent follows the newest stored one, unless `follows` is
+    false. `cursor` is Django's or one of `pooled_cursor`.
     """
     totals = Totals.of(messages)
     owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
@@ -246,11 +276,17 @@ def append(cursor, caller: Caller, conversation_id: UUID, messages: Sequence[Row
             "output_tokens": totals.output_tokens,
             "cost": totals.cost,
             "last_at": totals.last_at,
+            "last_id": messages[-1]["id"],
+            "follows": follows,
             "words": media.dumps(words).decode(),
             "messages": media.dumps(messages).decode(),
         },
     )
-    return cursor.rowcount > 0
+    if cursor.rowcount == 0:
+        return False
+    # What is before the first message is known only now.
+    messages[0]["parent_id"] = cursor.fetchone()[0]
+    return True
 
 
 def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:

@@ -1,18 +1,16 @@
 """Export and import: a line of JSON for each conversation, with all its messages."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
 from conversations import payloads, privacy, services, storage
-from conversations.entries import ImportedConversation, ImportedMessage, decode
 from conversations.models import Conversation
 from conversations.payloads import CONVERSATION_COLUMNS
-from conversations.serializers import ImportedConversationSerializer
+from conversations.schemas import ImportedConversation
 from conversations.storage import Row
-from core import ids, media
+from core import ids, media, schemas
 from core.database.timeouts import lift_limit
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
@@ -83,11 +81,11 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
                 if owners.get(imported.id) == caller.project_id:
                     counts["skipped"] += 1
                     continue
-                messages = [_message_row(message, level) for message in imported.messages]
+                messages = _message_rows(imported, level)
                 columns = _columns(imported)
                 if imported.id in owners:
                     columns["id"] = ids.uuid7(columns["created_at"])
-                storage.insert(cursor, storage.new_conversation(caller, columns, messages))
+                storage.insert(cursor, storage.prepare(caller, columns, messages))
                 owners[imported.id] = caller.project_id
                 counts["imported"] += 1
                 counts["messages"] += len(messages)
@@ -105,35 +103,24 @@ def _lines(body: bytes) -> list[bytes]:
 
 def _read(number: int, line: bytes) -> ImportedConversation:
     """Return the conversation of a line. Raises InvalidInput, naming the line from 0."""
-    entry = decode(ImportedConversation, line)
-    if entry is not None and all(_is_usual(at) for at in _times(entry)):
-        return entry
-    try:
-        return ImportedConversationSerializer.read(media.loads(line))
-    except InvalidInput as error:
-        for found in error.issues:
-            found["loc"][1:1] = [number]
-        raise
+    return schemas.parse(ImportedConversation, line, loc=("body", number))
 
 
-def _times(entry: ImportedConversation) -> Iterator[datetime]:
-    yield entry.created_at
-    yield entry.updated_at or entry.created_at
-    for message in entry.messages:
-        yield message.timestamp
-
-
-def _is_usual(at: datetime) -> bool:
-    """Return whether the time has an offset and an id can carry it."""
-    return at.tzinfo is not None and 1970 < at.year < 9000
-
-
-def _message_row(message: ImportedMessage, level: str) -> Row:
-    [row] = storage.message_rows([message], level, message.timestamp)
-    if "content_hash" not in row and message.content_hash:
-        # The content was hidden where the export was made; only its hash is known.
-        row["content_hash"] = message.content_hash
-    return row
+def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:
+    """Return the rows of the messages, which get new ids and keep their branches."""
+    rows: list[Row] = []
+    new_ids: dict[str, UUID] = {}
+    for message in imported.messages:
+        [row] = storage.message_rows([message], level, message.timestamp)
+        if "content_hash" not in row and message.content_hash:
+            # The content was hidden where the export was made; only its hash is known.
+            row["content_hash"] = message.content_hash
+        before = rows[-1]["id"] if rows else None
+        is_root = "parent_id" in message.model_fields_set and message.parent_id is None
+        row["parent_id"] = new_ids.get(str(message.parent_id), None if is_root else before)
+        new_ids[str(message.id)] = row["id"]
+        rows.append(row)
+    return rows
 
 
 def _columns(imported: ImportedConversation) -> Row:

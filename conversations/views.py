@@ -1,290 +1,216 @@
+from collections.abc import Callable
+from uuid import UUID
+
 from django.conf import settings
 from django.db import connection, transaction
 from django.http import StreamingHttpResponse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.decorators import action
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from conversations import (
-    calls,
-    examples,
-    payloads,
-    retention,
-    search,
-    services,
-    storage,
-    transfer,
-)
-from conversations.models import Conversation
-from conversations.serializers import (
-    CallEntrySerializer,
-    ConversationChangesSerializer,
-    ConversationEntrySerializer,
-    ConversationSerializer,
+from conversations import calls, endpoints, payloads, retention, search, services, storage, transfer
+from conversations.calls import IssueReceipt
+from conversations.models import Conversation as StoredConversation
+from conversations.schemas import (
+    Conversation,
+    ConversationChanges,
+    ConversationDetail,
     ConversationsQuery,
-    LoggedSerializer,
-    MessageBatchSerializer,
-    MessageSerializer,
+    DeletedMessages,
+    ImportResult,
+    LoggedCall,
+    LoggedCallReply,
+    Message,
+    MessageBatch,
     MessagesQuery,
-    OpenedSerializer,
+    NewConversation,
+    NewMessage,
     OpenQuery,
     RetentionQuery,
-    SingleMessageSerializer,
 )
+from core import bridge
+from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.paths import uuid_in_path
+from core.views import SchemaView
+from core.viewsets import ScopedModelViewSet
+from templates_app.schemas import Deletion
 
-_TAGS = ["conversations"]
-_ID = OpenApiParameter("conversation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+TAGS = ["conversations"]
+NDJSON = "application/x-ndjson"
+DELETED = {"message": "Conversation deleted successfully"}
 
 
-class ConversationsView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Begin a conversation",
-        request=ConversationEntrySerializer,
-        responses=ConversationSerializer,
-        examples=[
-            OpenApiExample("a conversation", examples.CONVERSATION_ENTRY, request_only=True),
-            OpenApiExample("stored", examples.CONVERSATION, response_only=True),
-        ],
-    )
-    def post(self, request):
-        entry = ConversationEntrySerializer.read(request.data, request=request)
-        return Response(services.create_conversation(request.auth, entry))
+class ConversationViewSet(ScopedModelViewSet):
+    queryset = StoredConversation.objects.all()
+    lookup_url_kwarg = "conversation_id"
+    tags = TAGS
+    reply = Conversation
+    bodies = {
+        "create": NewConversation,
+        "partial_update": ConversationChanges,
+        "append_message": NewMessage,
+        "append_batch": MessageBatch,
+        "import_lines": {NDJSON: str},
+    }
+    queries = {
+        "list": ConversationsQuery,
+        "retrieve": OpenQuery,
+        "messages": MessagesQuery,
+        "old_messages": RetentionQuery,
+    }
+    replies = {
+        "retrieve": ConversationDetail,
+        "destroy": Deletion,
+        "messages": list[Message],
+        "append_message": Message,
+        "append_batch": list[Message],
+        "old_messages": DeletedMessages,
+        "export_all": {NDJSON: str},
+        "export": {NDJSON: str},
+        "import_lines": ImportResult,
+    }
+    headers = {
+        name: [IDEMPOTENCY_KEY]
+        for name in ("create", "append_message", "append_batch", "import_lines")
+    }
+    filters = {
+        "project_id": "project_label",
+        "origin": "origin",
+        "model_alias": "model_alias",
+    }
 
-    @extend_schema(
-        tags=_TAGS,
-        summary="List conversations, the one last changed first",
-        parameters=[ConversationsQuery],
-        responses=ConversationSerializer(many=True),
-        examples=[OpenApiExample("a conversation", examples.CONVERSATION, response_only=True)],
-    )
-    def get(self, request):
-        query = ConversationsQuery.read(request)
+    @property
+    def _id(self) -> UUID:
+        return uuid_in_path(self.kwargs["conversation_id"], "conversation_id")
+
+    def list(self, request):
+        """List conversations, the one last changed first"""
+        query = self.query
         if not settings.CONVERSATION_TRACKING:
             return Response([])
-        conversations = Conversation.objects.for_caller(request.auth)
-        for name in ("origin", "model_alias"):
-            if name in query:
-                conversations = conversations.filter(**{name: query[name]})
-        if "project_id" in query:
-            conversations = conversations.filter(project_label=query["project_id"])
-        limit, offset = query["limit"], query["offset"]
-        if "q" in query:
-            page = search.page(
-                conversations,
-                query["q"],
-                project_id=request.auth.project_id,
-                limit=limit,
-                offset=offset,
-            )
+        own = self.filter_queryset(self.get_queryset())
+        if query.q is None:
+            page = own[query.offset : query.offset + query.limit]
         else:
-            page = conversations[offset : offset + limit]
+            page = search.page(
+                own,
+                query.q,
+                project_id=request.auth.project_id,
+                limit=query.limit,
+                offset=query.offset,
+            )
         rows = page.values_list(*payloads.CONVERSATION_COLUMNS.values())
         return Response(payloads.conversation_payloads(rows))
 
+    @idempotent
+    def create(self, request):
+        """Begin a conversation"""
+        return Response(bridge.run(services.create_conversation(request.auth, self.body)))
 
-class ConversationView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Open a conversation with its newest messages, oldest first",
-        parameters=[_ID, OpenQuery],
-        responses=OpenedSerializer,
-        examples=[OpenApiExample("opened", examples.OPENED, response_only=True)],
-    )
-    def get(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        query = OpenQuery.read(request)
-        with connection.cursor() as cursor:
-            limit = query["message_limit"] if query["include_messages"] else 0
-            return Response(
-                services.open_conversation(cursor, request.auth, id, message_limit=limit)
-            )
+    def retrieve(self, request, conversation_id):
+        """Open a conversation with its newest messages, oldest first"""
+        return Response(endpoints.open_conversation(request.auth, conversation_id, self.query))
 
-    @extend_schema(
-        tags=_TAGS,
-        summary="Change a conversation",
-        description="Members given are changed; null clears `title`, `system_prompt` and "
-        "`max_tokens`, and leaves the others as they are.",
-        parameters=[_ID],
-        request=ConversationChangesSerializer,
-        responses=ConversationSerializer,
-        examples=[
-            OpenApiExample("a new title", {"title": "Parsers"}, request_only=True),
-            OpenApiExample("changed", examples.CONVERSATION, response_only=True),
-        ],
-    )
-    def patch(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        serializer = ConversationChangesSerializer(data=request.data, context={"request": request})
-        serializer.is_valid(raise_exception=True)
+    def partial_update(self, request, conversation_id):
+        """Change a conversation
+
+        Members given are changed; null clears `title`, `system_prompt` and
+        `max_tokens`, and leaves the others as they are.
+        """
+        id, changes = self._id, self.body.columns()
         with transaction.atomic(), connection.cursor() as cursor:
-            storage.change(cursor, request.auth, id, serializer.validated_data)
+            storage.change(cursor, request.auth, id, changes)
             return Response(payloads.read_conversation(cursor, request.auth, id))
 
-    @extend_schema(
-        tags=_TAGS,
-        summary="Delete a conversation and its messages",
-        parameters=[_ID],
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample("deleted", examples.DELETED, response_only=True),
-        ],
-    )
-    def delete(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        retention.delete_conversation(request.auth, id)
-        return Response(examples.DELETED)
+    def destroy(self, request, conversation_id):
+        """Delete a conversation and its messages"""
+        retention.delete_conversation(request.auth, self._id)
+        return Response(DELETED)
 
-
-class MessagesView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="List messages, oldest first",
-        parameters=[_ID, MessagesQuery],
-        responses=MessageSerializer(many=True),
-        examples=[OpenApiExample("a message", examples.MESSAGE, response_only=True)],
-    )
-    def get(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        query = MessagesQuery.read(request)
+    @action(detail=True)
+    def messages(self, request, conversation_id):
+        """List messages, oldest first"""
+        id, query = self._id, self.query
         with connection.cursor() as cursor:
             payloads.read_conversation(cursor, request.auth, id)
-            return Response(payloads.read_page(cursor, request.auth, id, **query))
-
-    @extend_schema(
-        tags=_TAGS,
-        summary="Append one message",
-        description="At privacy level `none` the reply's `id` is null.",
-        parameters=[_ID],
-        request=SingleMessageSerializer,
-        responses=MessageSerializer,
-        examples=[
-            OpenApiExample("a message", examples.MESSAGE_ENTRY, request_only=True),
-            OpenApiExample("stored", examples.MESSAGE, response_only=True),
-        ],
-    )
-    def post(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        entry, level = SingleMessageSerializer.read(request.data, request=request)
-        with connection.cursor() as cursor:
-            stored = services.append_messages(cursor, request.auth, id, [entry], level)
-        return Response(stored[0] if stored else payloads.unstored_message_payload(entry.role, id))
-
-
-class MessageBatchView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Append messages, all or none",
-        description="Also takes a bare list of messages.",
-        parameters=[_ID],
-        request=MessageBatchSerializer,
-        responses=MessageSerializer(many=True),
-        examples=[
-            OpenApiExample(
-                "one message", {"messages": [examples.MESSAGE_ENTRY]}, request_only=True
-            ),
-            OpenApiExample("stored", examples.MESSAGE, response_only=True),
-        ],
-    )
-    def post(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
-        data = {"messages": request.data} if isinstance(request.data, list) else request.data
-        entry = MessageBatchSerializer.read(data, request=request)
-        services.check_message_logging()
-        with connection.cursor() as cursor:
-            return Response(
-                services.append_messages(
-                    cursor, request.auth, id, entry.messages, entry.logging_level
-                )
+            page = payloads.read_page(
+                cursor, request.auth, id, limit=query.limit, offset=query.offset
             )
+        return Response(page)
 
+    @messages.mapping.post
+    @idempotent
+    def append_message(self, request, conversation_id):
+        """Append one message
 
-class CallView(APIView):
-    # Returns what issues receipts of calls, or None while nothing signs. Bound in the URL map:
-    # receipts are issued by a higher layer.
-    receipt_issuer = None
+        At privacy level `none` the reply's `id` is null. A message whose `message_id`
+        is stored already is answered as it is stored.
+        """
+        return Response(endpoints.append_message(request.auth, conversation_id, self.body))
 
-    @extend_schema(
-        tags=_TAGS,
-        summary="Log a whole call as a conversation",
-        description="What was sent to a model and what it answered. `receipt` is the signed "
-        "receipt of the call when signing keys are configured, else null.",
-        request=CallEntrySerializer,
-        responses=LoggedSerializer,
-        examples=[
-            OpenApiExample("a call", examples.CALL, request_only=True),
-            OpenApiExample("stored", examples.LOGGED, response_only=True),
-        ],
-    )
-    def post(self, request):
-        entry = CallEntrySerializer.read(request.data, request=request)
-        return Response(calls.log_call(request.auth, entry, self.receipt_issuer()))
+    @action(detail=True, methods=["post"], url_path="messages/batch")
+    @idempotent
+    def append_batch(self, request, conversation_id):
+        """Append messages, all or none
 
+        Also takes a bare list of messages.
+        """
+        return Response(endpoints.append_batch(request.auth, conversation_id, self.body))
 
-class OldMessagesView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Delete your messages older than a number of days",
-        parameters=[RetentionQuery],
-        responses=OpenApiTypes.OBJECT,
-        examples=[OpenApiExample("deleted", {"deleted_count": 12, "retention_days": 30})],
-    )
-    def delete(self, request):
-        days = RetentionQuery.read(request).get("retention_days")
-        days = days or settings.MESSAGE_RETENTION_DAYS
+    @action(detail=False, methods=["delete"], url_path="old-messages")
+    def old_messages(self, request):
+        """Delete your messages older than a number of days"""
+        days = self.query.retention_days or settings.MESSAGE_RETENTION_DAYS
         deleted = sum(retention.prune(days, now=timezone.now(), caller=request.auth))
         return Response({"deleted_count": deleted, "retention_days": days})
 
+    @action(detail=False, url_path="export")
+    def export_all(self, request):
+        """Export all conversations as a stream
 
-class ExportView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Export all conversations as a stream",
-        description="A line for each conversation, with all its messages.",
-        responses={(200, "application/x-ndjson"): OpenedSerializer(many=True)},
-    )
-    def get(self, request):
+        A line for each conversation, with all its messages.
+        """
         return _download(transfer.export_lines(request.auth), "conversations")
 
-
-class ConversationExportView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Export one conversation",
-        parameters=[_ID],
-        responses={(200, "application/x-ndjson"): str},
-    )
-    def get(self, request, conversation_id):
-        id = uuid_in_path(conversation_id, "conversation_id")
+    @action(detail=True)
+    def export(self, request, conversation_id):
+        """Export one conversation"""
+        id = self._id
         with connection.cursor() as cursor:
             payloads.read_conversation(cursor, request.auth, id)
         return _download(transfer.export_lines(request.auth, only=id), f"conversation-{id}")
 
+    @action(detail=False, methods=["post"], url_path="import")
+    @idempotent
+    def import_lines(self, request):
+        """Import an export, all or nothing
+
+        Conversations that are here already are skipped.
+        """
+        return Response(transfer.import_lines(request.auth, request.body))
+
 
 def _download(lines, name: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response = StreamingHttpResponse(lines, content_type=NDJSON)
     response["Content-Disposition"] = f'attachment; filename="{name}.ndjson"'
     return response
 
 
-class ImportView(APIView):
-    @extend_schema(
-        tags=_TAGS,
-        summary="Import an export, all or nothing",
-        description="Conversations that are here already are skipped.",
-        request={"application/x-ndjson": str},
-        responses=OpenApiTypes.OBJECT,
-        examples=[
-            OpenApiExample(
-                "imported",
-                {"imported": 1, "skipped": 0, "messages": 2},
-                response_only=True,
-                media_type="application/json",
-            )
-        ],
-    )
+class CallView(SchemaView):
+    # Returns what issues receipts of calls, or None while nothing signs. Bound in the URL map:
+    # receipts are issued by a higher layer.
+    receipt_issuer: Callable[[], IssueReceipt | None] | None = None
+    tags = TAGS
+    bodies = {"post": LoggedCall}
+    replies = {"post": LoggedCallReply}
+    headers = {"post": [IDEMPOTENCY_KEY]}
+
+    @idempotent
     def post(self, request):
-        return Response(transfer.import_lines(request.auth, request.body))
+        """Log a whole call as a conversation
+
+        What was sent to a model and what it answered. `receipt` is the signed receipt
+        of the call when signing keys are configured, else null.
+        """
+        call = calls.log_call(request.auth, self.body, self.receipt_issuer())
+        return Response(bridge.run(call))

@@ -18,18 +18,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from core import bridge, media, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
-from core.reply_headers import common_headers, with_common
+from core.reply_headers import RawHeaders, add_common, common_headers
 
 logger = logging.getLogger(__name__)
 
 # Parsers hold the interpreter's lock, but a thread lets other requests in between.
 MAX_PARSED_ON_LOOP = 256 * 1024  # bytes
+
+_UUID = "([0-9a-fA-F-]{36})"
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict]]
@@ -54,6 +56,13 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 
+    # The inherited ones raise and catch for every header that is missing.
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._values.get(name.lower(), default)
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._values
+
     def __iter__(self):
         return iter(self._values)
 
@@ -64,16 +73,16 @@ class Headers(Mapping[str, str]):
 class Request:
     """A request to the edge."""
 
-    def __init__(self, scope: Scope, receive: Receive, parameters: Mapping[str, str]) -> None:
+    def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
+        self.headers = headers
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
+        self.host = headers.get("Host") or (scope.get("server") or [""])[0]
         self.scheme: str = scope.get("scheme", "http")
-        self.headers = Headers(scope["headers"])
         peer = scope["client"][0] if scope.get("client") else ""
         self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
-        self.parameters = parameters
         self.id = request_ids.choose(self.headers.get("X-Request-ID"))
 
     async def body(self) -> bytes:
@@ -115,8 +124,8 @@ class Request:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    @cached_property
-    def common_headers(self) -> tuple[tuple[str, str], ...]:
+    @property
+    def common_headers(self) -> RawHeaders:
         return common_headers(
             method=self.method,
             origin=self.headers.get("Origin"),
@@ -144,23 +153,32 @@ class StreamingReply:
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """A native route.
 
-    `endpoint(caller, *path parameters, **inputs)` returns a Reply or a JSON value; a sync one
-    runs in a thread, with Django's database connection. `inputs` are `body` and `query`,
-    as far as their schemas are given, and `request` when `with_request`.
-    A `public` route needs no caller, and its endpoint gets none.
+    `endpoint(caller, *names in the path, body, query, **inputs(request))` gets `body` and
+    `query` as far as their schemas are given, and no caller when the route is public. It
+    returns a Reply, a JSON value, or a pair of a JSON value and headers; without a body,
+    also None, which leaves the request to Django. A sync endpoint runs in a thread, with
+    Django's database connection.
     """
 
     method: str
-    path: str  # "/things/{thing_id}"; it is served with and without a trailing slash
+    # "/things/{thing_id}", served with and without a trailing slash; what is no UUID in its
+    # place is left to the view.
+    path: str
     endpoint: Callable[..., Any]
     body: type | None = None
     query: type | None = None
-    public: bool = False
-    with_request: bool = False
+    unique_members: bool = False  # refuse bodies in which a member occurs twice
+    inputs: Callable[[Request], dict[str, Any]] | None = None
+    is_public: bool = False
+    unless: str | None = None  # requests with this header are left to the view
+
+    @cached_property
+    def is_async(self) -> bool:
+        return iscoroutinefunction(self.endpoint)
 
     @property
     def is_fixed(self) -> bool:
@@ -168,7 +186,7 @@ class Route:
 
     @property
     def pattern(self) -> re.Pattern:
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path.rstrip("/")) + "/?")
+        return re.compile(re.sub(r"\{(\w+)\}", _UUID, self.path.rstrip("/")) + "/?")
 
 
 class Edge:
@@ -199,57 +217,63 @@ class Edge:
                 self._patterns.append((route.method, route.pattern, route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self.match(scope["method"], scope["path"]) if scope["type"] == "http" else None
-        if found is None:
+        found = self.match(scope["method"], scope["path"])
+        headers = Headers(scope["headers"]) if found else None
+        if headers is None or not self.serves(found[0], headers):
             await self._fallback(scope, receive, send)
             return
-        route, parameters = found
-        request = Request(scope, receive, parameters)
-        if not (route.public or self._can_admit(request.headers)):
-            await self._fallback(scope, receive, send)
-            return
+        request = Request(scope, headers, receive)
         started = time.perf_counter()
-        with bound_contextvars(request_id=request.id):
-            try:
-                reply = await self._reply(route, request)
-            except ClientDisconnected:
-                return
-            await _send(reply, request, send)
-            log_access(request.method, request.path, reply.status, started)
+        bind_contextvars(request_id=request.id)  # in the context of this request's task alone
+        try:
+            reply = await self._reply(*found, request)
+        except ClientDisconnected:
+            return
+        if reply is None:
+            await self._fallback(scope, receive, send)
+            return
+        await _send(reply, request, send)
+        log_access(request.method, request.path, reply.status, started)
 
-    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route of a request and what its path names; None for Django's."""
+    def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
+        """Return the route of a request and what its path names; None if there is no such route."""
         if route := self._fixed.get((method, path)):
-            return route, {}
+            return route, ()
         for own_method, pattern, route in self._patterns:
             if method == own_method and (found := pattern.fullmatch(path)):
-                return route, found.groupdict()
+                return route, found.groups()
         return None
 
-    async def _reply(self, route: Route, request: Request) -> Reply | StreamingReply:
+    def serves(self, route: Route, headers: Headers) -> bool:
+        """Return whether a request for the route stays here."""
+        if route.unless is not None and route.unless in headers:
+            return False
+        return route.is_public or self._can_admit(headers)
+
+    async def _reply(
+        self, route: Route, names: tuple[str, ...], request: Request
+    ) -> Reply | StreamingReply | None:
         try:
-            request_checks.check_host(request.headers.get("Host"))
-            result = await self._call(route, request)
+            request_checks.check_host(request.host)
+            result = await self._call(route, names, request)
         except ClientDisconnected:
             raise
         except Exception as error:
             return _failed(error, request)
-        if isinstance(result, Reply | StreamingReply):
+        if result is None or isinstance(result, Reply | StreamingReply):
             return result
-        return Reply(media.dumps(result))
+        value, headers = result if isinstance(result, tuple) else (result, {})
+        return Reply(media.dumps(value), headers=[*headers.items()])
 
-    async def _call(self, route: Route, request: Request) -> Any:
-        arguments = [*request.parameters.values()]
-        if not route.public:
-            arguments.insert(0, await self._admit(request))
-        inputs = {}
-        if route.query is not None:
-            inputs["query"] = schemas.parse_query(route.query, request.query_string)
+    async def _call(self, route: Route, names: tuple[str, ...], request: Request) -> Any:
+        arguments: list[Any] = [] if route.is_public else [await self._admit(request)]
+        arguments += names
         if route.body is not None:
-            inputs["body"] = await request.parse(route.body)
-        if route.with_request:
-            inputs["request"] = request
-        if iscoroutinefunction(route.endpoint):
+            arguments.append(await request.parse(route.body, unique_members=route.unique_members))
+        if route.query is not None:
+            arguments.append(schemas.parse_query(route.query, request.query_string))
+        inputs = route.inputs(request) if route.inputs else {}
+        if route.is_async:
             return await route.endpoint(*arguments, **inputs)
         return await bridge.in_thread(with_connection, route.endpoint, *arguments, **inputs)
 
@@ -272,23 +296,19 @@ def _failed(error: Exception, request: Request) -> Reply:
 
 
 async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> None:
-    headers = [*reply.headers, ("X-Request-ID", request.id)]
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
+    ]
+    headers.append((b"x-request-id", request.id.encode()))
     if isinstance(reply, StreamingReply):
-        headers.insert(0, ("Content-Type", reply.content_type))
+        headers.append((b"content-type", reply.content_type.encode()))
     else:
-        headers.insert(0, ("Content-Length", str(len(reply.body))))
-        if not any(name == "Content-Type" for name, _ in reply.headers):
-            headers.insert(0, ("Content-Type", "application/json"))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in with_common(headers, request.common_headers)
-            ],
-        }
-    )
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+        has_type = any(name == b"content-type" for name, _ in headers)
+        if not has_type and reply.status != 304:
+            headers.append((b"content-type", b"application/json"))
+    add_common(headers, request.common_headers)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(reply, StreamingReply):
         await _stream(reply.chunks, request, send)
     else:

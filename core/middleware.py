@@ -5,10 +5,10 @@ import time
 from io import BytesIO
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bound_contextvars
 
-from core import request_checks, request_ids
+from core import media, request_checks, request_ids
 from core.client_address import client_address
 from core.errors import BodyTooLarge, DomainError
 
@@ -57,11 +57,14 @@ class RequestChecksMiddleware:
 
     def __call__(self, request: HttpRequest):
         try:
-            request_checks.check_host(request.META.get("HTTP_HOST"))
+            request_checks.check_host(request.META.get("HTTP_HOST") or request.META["SERVER_NAME"])
             self._prepare_body(request)
         except DomainError as error:
-            return JsonResponse(
-                {"detail": error.detail}, status=error.status_code, headers=error.headers
+            return HttpResponse(
+                media.dumps({"detail": error.detail}),
+                content_type="application/json",
+                status=error.status_code,
+                headers=error.headers,
             )
         return self.get_response(request)
 

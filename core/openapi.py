@@ -34,6 +34,15 @@ class AutoSchema(SpectacularSchema):
     def _declared(self, kind: str) -> Any:
         return getattr(self.view, kind, {}).get(self._operation)
 
+    def get_operation_id(self) -> str:
+        """Name a viewset's own actions after their functions, which are unique."""
+        extra = {found.__name__ for found in getattr(self.view, "get_extra_actions", list)()}
+        tokens = self._tokenize_path()
+        basename = getattr(self.view, "basename", None)
+        if self._operation not in extra or basename not in tokens:
+            return super().get_operation_id()
+        return "_".join([*tokens[: tokens.index(basename) + 1], self._operation])
+
     def get_tags(self) -> list[str]:
         return getattr(self.view, "tags", None) or super().get_tags()
 

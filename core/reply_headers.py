@@ -4,14 +4,13 @@ Django's own middleware writes them (settings.HEADER_MIDDLEWARE): as part of the
 middleware for the views, and here for the replies of the edge.
 """
 
-from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
-Headers = tuple[tuple[str, str], ...]
+RawHeaders = list[tuple[bytes, bytes]]
 
 
 @cache
@@ -23,8 +22,10 @@ def _middleware():
 
 
 @lru_cache(maxsize=256)
-def common_headers(*, method: str, origin: str | None, scheme: str, proto: str | None) -> Headers:
-    """Return what Django's middleware adds to a reply.
+def common_headers(
+    *, method: str, origin: str | None, scheme: str, proto: str | None
+) -> RawHeaders:
+    """Return what Django's middleware adds to a reply, as ASGI writes it. Not to be changed.
 
     `origin` and `proto` are the request's `Origin` and `X-Forwarded-Proto`.
     """
@@ -38,15 +39,25 @@ def common_headers(*, method: str, origin: str | None, scheme: str, proto: str |
         request.META["HTTP_X_FORWARDED_PROTO"] = proto
     response = _middleware()(request)
     del response["Content-Type"]
-    return tuple(response.items())
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.items()
+    ]
 
 
-def with_common(headers: Iterable[tuple[str, str]], common: Headers) -> list[tuple[str, str]]:
-    """Return a reply's own headers followed by the common ones; `Vary` names what both vary by."""
-    own = {name.lower(): value for name, value in headers}
-    merged = [pair for pair in headers if pair[0].lower() != "vary"]
-    for name, value in common:
-        if name.lower() == "vary" and own.get("vary"):
-            value = f"{own['vary']}, {value}"
-        merged.append((name, value))
-    return merged
+def add_common(headers: RawHeaders, common: RawHeaders) -> None:
+    """Add the common headers to a reply's own; `Vary` names what both vary by."""
+    own_vary = next((value for name, value in headers if name == b"vary"), None)
+    if own_vary is None:
+        headers += common
+        return
+    headers.remove((b"vary", own_vary))
+    headers += [
+        (name, own_vary + b", " + value if name == b"vary" else value) for name, value in common
+    ]
+
+
+def forget() -> None:
+    """Read the settings again; for tests that change them."""
+    _middleware.cache_clear()
+    common_headers.cache_clear()

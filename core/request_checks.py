@@ -51,10 +51,13 @@ class MalformedLength(DomainError):
         super().__init__("Content-Length must be a number of bytes")
 
 
-def check_host(host: str | None) -> None:
-    """Raise ForeignHost unless LLMRING_ALLOWED_HOSTS has the request's `Host`."""
+def check_host(host: str) -> None:
+    """Raise ForeignHost unless LLMRING_ALLOWED_HOSTS has the request's `Host`.
+
+    A request without one is for the address that it came to.
+    """
     if "*" not in settings.ALLOWED_HOSTS:
-        domain, _ = split_domain_port((host or "").lower())
+        domain, _ = split_domain_port(host.lower())
         if not validate_host(domain, settings.ALLOWED_HOSTS):
             raise ForeignHost
 

@@ -32,8 +32,9 @@ class SchemaMixin:
 
     @property
     def operation(self) -> str:
-        """The action of a viewset, or the method of a plain view in lower case."""
-        return getattr(self, "action", None) or self.request.method.lower()
+        """The action of a viewset, or the method of a plain view in lower case; HEAD is a `get`."""
+        method = self.request.method.lower()
+        return getattr(self, "action", None) or ("get" if method == "head" else method)
 
     @cached_property
     def body(self) -> Any:

@@ -25,6 +25,8 @@ def server(arguments: list[str] | None = None) -> None:
     command, rest = arguments[:1], arguments[1:]
     if command == ["db"]:
         return database(rest)
+    if command == ["health"]:
+        sys.exit(_check_health())
     if command == ["manage"]:
         return manage(["llmring-server manage", *rest])
     if command == ["serve"]:
@@ -32,8 +34,9 @@ def server(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "llmring-server",
         description="Run LLMRing Server.",
-        epilog="Also: `llmring-server db …` (see llmring-db --help), and `llmring-server manage …` "
-        "for keys, imports and Django's commands (see llmring-server manage help).",
+        epilog="Also: `llmring-server db …` (see llmring-db --help), `llmring-server manage …` "
+        "for keys, imports and Django's commands (see llmring-server manage help), and "
+        "`llmring-server health`, which fails when the server of these settings is not healthy.",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, help="port to listen on (LLMRING_HTTP_PORT, else 8000)")
@@ -117,6 +120,27 @@ def _check_env(name: str) -> None:
     startup.use_settings()
     if name == "prod" and not settings.DATABASE_URL:
         raise startup.StartupError("LLMRING_DATABASE_URL must be set with --env prod")
+
+
+def _check_health() -> str | None:
+    """Return why the server of the settings is not healthy, or None; asked on this machine."""
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import urlsplit
+
+    from django.conf import settings
+
+    with startup.exit_on_config_error():
+        startup.use_settings()
+        # A host that the server answers for, whatever LLMRING_ALLOWED_HOSTS says.
+        headers = {"Host": urlsplit(settings.PUBLIC_URL).netloc}
+        server = HTTPConnection("127.0.0.1", settings.HTTP_PORT, timeout=5)
+        try:
+            server.request("GET", "/health", headers=headers)
+            response = server.getresponse()
+        except (OSError, HTTPException) as error:
+            return f"unhealthy: {error}"
+        body = response.read(2_000).decode(errors="replace")
+        return None if response.status == 200 else f"unhealthy: {response.status} {body}"
 
 
 def _version() -> str:

@@ -1,5 +1,6 @@
 """Replies of the service about itself."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -82,6 +83,12 @@ class DatabaseState(Schema):
         return self.database == "connected" and self.migrations is None
 
 
+class RegistryState(Schema):
+    snapshot: str
+    prices_made_at: datetime | None = Field(description="When upstream last updated the prices.")
+    prices_are_old: bool = Field(description="Whether that is more than thirty days ago.")
+
+
 class Health(Schema):
     """Whether the service works."""
 
@@ -104,6 +111,9 @@ class Health(Schema):
     database: _Connection
     migrations: _Migrations = None
     redis: Literal["disabled", "connected", "disconnected"]
+    registry: RegistryState | None = Field(
+        None, description="The prices in use; absent while this process has none."
+    )
     name: str = "LLMRing Server"
     version: str
     timestamp: str

@@ -74,13 +74,43 @@ def listen(sockets: Sequence[socket.socket]) -> None:
             raise _refused(host, port, error) from None
 
 
-def serve(sockets: Sequence[socket.socket]) -> None:
+class Announcement:
+    """Prints one line when the first of all workers serves, and never again."""
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        # Workers that are forked later share the pipe, and one of them gets the byte.
+        self._turn, write_end = os.pipe()
+        os.write(write_end, b"1")
+        os.close(write_end)
+
+    def print(self) -> None:
+        if not os.read(self._turn, 1):
+            return
+        from django.conf import settings
+
+        url = settings.PUBLIC_URL
+        places = ", ".join(_spelled(sock.getsockname()) for sock in self._sockets)
+        print(f"Ready: {url}  {url}/docs  {url}/admin/  (listening on {places})", flush=True)
+
+
+def _spelled(address: tuple) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
     """Serve the ASGI application in this process until it is told to stop."""
     import uvicorn
 
     from llmring_site.asgi import application
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets=None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                announcement.print()
+
         def handle_exit(self, sig, frame) -> None:
             # However often it is told (Ctrl-C reaches every process, twice under `uv run`),
             # running requests are finished. The status stays 0.
@@ -114,7 +144,8 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     # writes to everything it looks at, leaves it alone.
     gc.collect()
     gc.freeze()
-    return Supervisor(lambda: serve(sockets), count=workers).run()
+    announcement = Announcement(sockets)
+    return Supervisor(lambda: serve(sockets, announcement), count=workers).run()
 
 
 def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
@@ -129,7 +160,7 @@ def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
         except startup.OPERATOR_ERRORS as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # the reloader's loop runs in another thread
-        serve(sockets)
+        serve(sockets, Announcement(sockets))
 
     autoreload.run_with_reloader(run)
     sys.exit()

@@ -57,6 +57,7 @@ SESSION_COOKIE_HTTPONLY = True
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
+MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- Apps and middleware --------------------------------------------------
@@ -307,6 +308,7 @@ TIME_ZONE = "UTC"
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",
     "SITE_HEADER": "LLMRing Server",
+    "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
 }

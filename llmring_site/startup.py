@@ -16,6 +16,7 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
 
+SETTINGS_MODULE = "llmring_site.settings"
 # One server migrates and creates the first accounts; others that start meanwhile wait.
 _MIGRATION_LOCK = 0x6C6C6D72
 _WAIT_SECONDS = 30  # for a database that starts together with us
@@ -51,7 +52,7 @@ def exit_on_config_error() -> Iterator[None]:
 
 def use_settings() -> None:
     """Make django.conf.settings ours."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmring_site.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS_MODULE)
 
 
 def use_database() -> None:
@@ -85,7 +86,7 @@ def check_configuration() -> None:
             print(f"warning: {_text(message)}", file=sys.stderr)
 
 
-def prepare() -> None:
+def prepare(*, with_accounts: bool = True) -> None:
     """Migrate, and create the admin and the first key when there are none. Django is set up.
 
     Nothing is written before database and data directory turn out to be usable. Raises
@@ -107,7 +108,8 @@ def prepare() -> None:
                 call_command("migrate", interactive=False, verbosity=0)
             except DatabaseError as error:
                 raise StartupError(f"a migration failed: {error}") from error
-            _create_first_accounts()
+            if with_accounts:
+                _create_first_accounts()
     finally:
         # Workers are forked from this process: they must not share its connections.
         for connection in connections.all(initialized_only=True):

@@ -1,5 +1,7 @@
 """The whole URL map. Every API path is served with and without a trailing slash."""
 
+from functools import partial
+
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -9,12 +11,23 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from conversations.calls import log_call
+from conversations.endpoints import append_batch, append_message, open_conversation
 from conversations.models import Conversation
+from conversations.schemas import LoggedCall, MessageBatch, NewConversation, NewMessage, OpenQuery
+from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
-from core.edge import Route
+from core.edge import Request, Route
+from core.idempotency import checked_idempotency_key
+from core.scoping import Caller
 from llmring_site import views
 from receipts import call_receipts
+from receipts.endpoints import issue, verify
+from receipts.schemas import ReceiptDraft, SignedReceipt
+from registry_proxy.views import serve_on_edge
+from usage import ingestion, listing, statistics
+from usage.schemas import LogEntry, LogsQuery, StatsQuery
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
@@ -50,5 +63,54 @@ handler403 = errors.permission_denied
 handler404 = errors.not_found
 handler500 = errors.server_error
 
+
+def _request(request: Request) -> dict[str, Request]:
+    return {"request": request}
+
+
+def _idempotency_key(request: Request) -> dict[str, str | None]:
+    return {"idempotency_key": checked_idempotency_key(request.headers.get("Idempotency-Key"))}
+
+
+async def _log_call(caller: Caller, call: LoggedCall) -> dict:
+    return await log_call(caller, call, call_receipts.issuer())
+
+
+def _conversation_routes(prefix: str) -> list[Route]:
+    conversations = f"{prefix}/conversations"
+    one = f"{conversations}/{{conversation_id}}"
+    post = partial(Route, "POST", unless="Idempotency-Key")
+    return [
+        post(conversations, create_conversation, body=NewConversation),
+        post(f"{conversations}/log", _log_call, body=LoggedCall),
+        Route("GET", one, open_conversation, query=OpenQuery),
+        post(f"{one}/messages", append_message, body=NewMessage),
+        post(f"{one}/messages/batch", append_batch, body=MessageBatch),
+    ]
+
+
 # Served by the edge (core/edge.py), in front of the views of the same paths.
-EDGE_ROUTES: list[Route] = []
+EDGE_ROUTES = [
+    Route("GET", "/registry", serve_on_edge, inputs=_request, is_public=True),
+    Route("GET", "/registry.json", serve_on_edge, inputs=_request, is_public=True),
+    Route(
+        "POST",
+        "/api/v1/log",
+        partial(ingestion.log, owned_conversations=Conversation.objects.owned_ids),
+        body=LogEntry,
+        inputs=_idempotency_key,
+    ),
+    Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
+    Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),
+    Route("POST", "/api/v1/receipts/issue", issue, body=ReceiptDraft, unique_members=True),
+    Route(
+        "POST",
+        "/api/v1/receipts/verify",
+        verify,
+        body=SignedReceipt,
+        unique_members=True,
+        is_public=True,
+    ),
+    *_conversation_routes(""),
+    *_conversation_routes("/api/v1"),
+]

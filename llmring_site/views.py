@@ -12,7 +12,16 @@ from rest_framework.response import Response
 
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
-from llmring_site.schemas import DatabaseState, Health, Live, NotReady, Ready, Service
+from llmring_site.schemas import (
+    DatabaseState,
+    Health,
+    Live,
+    NotReady,
+    Ready,
+    RegistryState,
+    Service,
+)
+from registry_proxy.current_registry import are_old, current
 
 
 def _now() -> str:
@@ -44,6 +53,7 @@ class HealthView(PublicView):
         health = Health(
             status="healthy" if state.is_usable else "unhealthy",
             redis=_redis_state(),
+            registry=_registry_state(),
             version=settings.VERSION,
             timestamp=_now(),
             **state.model_dump(),
@@ -92,6 +102,15 @@ def _database_state() -> DatabaseState:
 def _known_migrations() -> frozenset[tuple[str, str]]:
     """Return app and name of every migration of this version."""
     return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def _registry_state() -> RegistryState | None:
+    snapshot = current.in_memory()
+    return snapshot and RegistryState(
+        snapshot=snapshot.name,
+        prices_made_at=snapshot.prices_made_at,
+        prices_are_old=are_old(snapshot.prices_made_at, now=datetime.now(UTC)),
+    )
 
 
 def _redis_state() -> str:

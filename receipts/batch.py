@@ -8,6 +8,7 @@ selects. Source: docs/receipt-format.md, "Batch receipts".
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from core.database.timeouts import lift_limit
 from core.errors import DomainError
@@ -41,9 +42,10 @@ class TooManyLogs(DomainError):
 
 _SELECTED = f"""
 WITH selected ({", ".join(COLUMNS)}) AS MATERIALIZED (
-    ({{conversations}}) UNION ALL ({{calls}}) LIMIT %s
+    ({{conversations}}) UNION ALL ({{calls}})
 )
 """
+_COUNTED = "SELECT count(*) FROM (({conversations}) UNION ALL ({calls}) LIMIT %s) AS chosen"
 _LINKED = """
 , linked AS (
     INSERT INTO receipt_logs
@@ -69,8 +71,9 @@ _SUMMED = """
 , grouped AS (
     SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
         AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
-        count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(cached_input_tokens) AS cached, coalesce(sum(cost), 0) AS cost
+        sum(calls) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+        coalesce(sum(output_tokens), 0) AS output_tokens, sum(cached_input_tokens) AS cached,
+        coalesce(sum(cost), 0) AS cost
     FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY kind ORDER BY calls DESC, name, provider)
@@ -85,20 +88,24 @@ _SUMMED = """
 ), first_log AS (
     SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1
 ), total AS (
-    SELECT count(*) AS calls, sum(input_tokens) AS input_tokens,
-        sum(output_tokens) AS output_tokens, coalesce(sum(cost), 0) AS cost,
-        count(*) FILTER (WHERE cost IS NULL) AS unpriced,
+    SELECT count(*) AS logs, coalesce(sum(calls), 0) AS calls,
+        coalesce(sum(input_tokens), 0) AS input_tokens,
+        coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cost), 0) AS cost,
+        coalesce(sum(calls) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL), 0)
+            AS unpriced,
+        coalesce(sum(calls) FILTER (WHERE input_tokens IS NULL), 0) AS unknown,
         count(DISTINCT conversation_id) AS conversations,
         min(created_at) AS first_at, max(created_at) AS last_at,
         (SELECT id FROM selected ORDER BY id LIMIT 1) AS first_id,
         (SELECT id FROM selected ORDER BY id DESC LIMIT 1) AS last_id,
         encode(sha256(string_agg(sha256(convert_to(
-            concat_ws(' ', type, id, input_tokens, output_tokens,
+            concat_ws(' ', type, id, coalesce(input_tokens::text, 'unknown'),
+                coalesce(output_tokens::text, 'unknown'),
                 coalesce(trim_scale(cost)::text, 'unpriced')), 'UTF8'
         )), ''::bytea ORDER BY id)), 'hex') AS digest
     FROM selected
 ), listed AS (
-    SELECT * FROM selected WHERE (SELECT calls FROM total) <= %s
+    SELECT * FROM selected WHERE (SELECT logs FROM total) <= %s
 )
 SELECT jsonb_build_object(
     'total', (SELECT to_jsonb(total) FROM total),
@@ -148,7 +155,7 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
         row = services.issued_row(signed, key.id, caller)
         row.id = id
         row.save(force_insert=True)
-    return signed, sums.total["calls"]
+    return signed, sums.total["logs"]
 
 
 def _lock_project(caller: Caller) -> None:
@@ -164,10 +171,9 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
 
     Raises TooManyLogs.
     """
-    conversations, of_conversations = chosen.conversations.query.sql_with_params()
-    calls, of_calls = chosen.calls.query.sql_with_params()
-    statement = _SELECTED.format(conversations=conversations, calls=calls)
-    parameters = [*of_conversations, *of_calls, MAX_LOGS + 1]
+    if _count(chosen) > MAX_LOGS:
+        raise TooManyLogs
+    statement, parameters = _union(_SELECTED, chosen.conversations, chosen.calls)
     if link:
         statement += _LINK + _LINKED
         parameters += link
@@ -175,6 +181,22 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
         cursor.execute(statement + _SUMMED, [*parameters, MAX_NAMES, summaries.MAX_LISTED_LOGS])
         (text,) = cursor.fetchone()
     sums = Sums.parse(text)
-    if sums.total["calls"] > MAX_LOGS:
-        raise TooManyLogs
-    return sums if sums.total["calls"] else None
+    return sums if sums.total["logs"] else None
+
+
+def _count(chosen: Selection) -> int:
+    """Return the number of chosen logs, or MAX_LOGS + 1. Reads indexes only."""
+    statement, parameters = _union(
+        _COUNTED, chosen.conversations.values_list("id"), chosen.calls.values_list("id")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*parameters, MAX_LOGS + 1])
+        return cursor.fetchone()[0]
+
+
+def _union(statement: str, conversations: QuerySet, calls: QuerySet) -> tuple[str, list]:
+    """Return the statement with both queries put in, and their parameters."""
+    conversations_sql, of_conversations = conversations.query.sql_with_params()
+    calls_sql, of_calls = calls.query.sql_with_params()
+    sql = statement.format(conversations=conversations_sql, calls=calls_sql)
+    return sql, [*of_conversations, *of_calls]

@@ -10,16 +10,19 @@ Source: docs/receipt-format.md, "The calculation".
 
 from decimal import Context, Decimal
 from functools import lru_cache
+from uuid import UUID
 
 from core.media import plain
-from receipts.schemas import DraftCost, NestedDraft
+from receipts.schemas import NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
 from registry_proxy.tokens import Tokens
+from usage import costing
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
+_OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 _STATED = "stated by the caller"
 
 
@@ -28,30 +31,27 @@ def load_prices() -> None:
     pricing.load()
 
 
-def complete_cost(draft: NestedDraft) -> dict:
-    """Return both members of the draft's cost, a missing amount by the registry's prices.
+def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
+    """Return both members of the draft's cost, a missing amount by the prices of its time.
 
     Without a price the amount is "0", and the calculation says so.
     """
-    stated = draft.cost or DraftCost()
-    if draft.cost_is_complete:
+    stated = draft.stated_cost
+    if stated.amount is not None and stated.calculation is not None:
         return {"amount": stated.amount, "calculation": stated.calculation}
-    model, provider = draft.model, draft.provider or ""
-    name = f"{provider}:{model}" if provider and ":" not in model else model
-    tokens = Tokens.from_totals(
-        draft.tokens.input, draft.tokens.output, draft.tokens.cached_input or 0
-    )
-    priced = pricing.price(provider, model, tokens)
+    provider, model = draft.provider or "", draft.model
+    at = parse_time(draft.timestamp) if draft.timestamp else None
+    priced = costing.price_of(provider, model, draft.used, project_id=project_id, at=at)
     calculation = None
     if priced.quote:
+        name = f"{provider}:{model}" if provider and ":" not in model else model
         calculation = _calculation(priced.quote, name, _source(priced))
     if stated.amount is not None:
         by_registry = f"{_STATED}; by the registry: {calculation}" if calculation else _STATED
         return {"amount": stated.amount, "calculation": by_registry}
-    return {
-        "amount": "0" if priced.cost is None else plain(priced.cost),
-        "calculation": calculation or f"unpriced: the registry has no price for {name}",
-    }
+    if priced.cost is None:
+        return {"amount": "0", "calculation": f"unpriced: {priced.unpriced_reason}"}
+    return {"amount": plain(priced.cost), "calculation": calculation}
 
 
 def _calculation(quote: Quote, model: str, source: str) -> str:
@@ -95,7 +95,5 @@ def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Deci
     priced = pricing.price(provider, model, tokens)
     if not priced.cost:
         return Decimal(0)
-    output = sum(
-        term.amount for term in priced.quote.terms if term.token_class in ("output", "thinking")
-    )
+    output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)
     return (cost * (1 - output / priced.cost)).quantize(_PLACES)

@@ -46,7 +46,10 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
         output_cost=float(output_cost),
         total_cost=float(total),
     )
-    signed = sign(flat_document(draft), key)
+    document = flat_document(draft)
+    if call.cost is None:
+        document["cost_source"] = "unpriced"  # the zeros beside it are no price
+    signed = sign(document, key)
     row = services.issued_row(signed, key.id, caller)
     services.insert(row)
     ReceiptLog.objects.create(

@@ -6,6 +6,7 @@ Source: docs/http-contract/receipts.md, section "Receipt routes".
 import secrets
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from core.errors import InvalidInput, issue
 from receipts import calculations, signing
@@ -30,12 +31,12 @@ def format_time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def issue_receipt(draft: ReceiptDraft, key: SigningKey) -> Signed:
+def issue_receipt(draft: ReceiptDraft, key: SigningKey, project_id: UUID) -> Signed:
     """Return the signed receipt for a draft. Raises InvalidInput for what JCS cannot carry."""
     form = draft.root
     if isinstance(form, FlatDraft):
         return sign(flat_document(form), key)
-    return sign(nested_document(form, key.id), key)
+    return sign(nested_document(form, key.id, project_id), key)
 
 
 def sign(document: dict, key: SigningKey) -> Signed:
@@ -66,10 +67,9 @@ def flat_document(draft: FlatDraft) -> dict:
     }
 
 
-def nested_document(draft: NestedDraft, key_id: str) -> dict:
+def nested_document(draft: NestedDraft, key_id: str, project_id: UUID) -> dict:
     """Return the unsigned document. Stated values and unknown members stay as they were sent."""
-    members = draft.model_dump(exclude_unset=True)
-    members.pop("signature", None)
+    members = draft.signed_members()
     return {
         **members,
         "id": draft.id or new_receipt_id(),
@@ -79,6 +79,8 @@ def nested_document(draft: NestedDraft, key_id: str) -> dict:
         "lock_digest": draft.lock_digest or "",
         # Like the signature, it is the server's to set.
         "key_id": key_id,
-        "tokens": {**members["tokens"], "cached_input": draft.tokens.cached_input or 0},
-        "cost": {**(members.get("cost") or {}), **calculations.complete_cost(draft)},
+        "cost": {
+            **(members.get("cost") or {}),
+            **calculations.complete_cost(draft, project_id),
+        },
     }

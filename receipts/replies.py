@@ -65,6 +65,7 @@ class ReceiptPreview(Schema):
     total_conversations: int = 0
     total_cost_exact: str = "0"
     unpriced_calls: int = 0
+    unknown_calls: int = 0
     start_date: str = ""
     end_date: str = ""
     by_model: dict[str, GroupSums] = {}
@@ -78,8 +79,8 @@ class UncertifiedLog(Schema):
     provider: str
     model: str
     alias: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
     cached_input_tokens: int
     cost: Number
     timestamp: str

@@ -31,6 +31,11 @@ FLAT_DRAFT = {
     "output_cost": 0.00018,
     "total_cost": 0.00036,
 }
+USAGE_DRAFT = {
+    "provider": "anthropic",
+    "model": "claude-3-5-haiku-20241022",
+    "usage": {"input_tokens": 1000, "output_tokens": 300, "cache_read_input_tokens": 200},
+}
 GENERATION = {"since_last_receipt": True, "description": "January", "tags": ["billing"]}
 _SUMS = {"calls": 2, "cost": 0.0021, "tokens": 2400}
 _SUMMARY = {
@@ -39,6 +44,7 @@ _SUMMARY = {
     "total_cost": 0.0021,
     "total_cost_exact": "0.0021",
     "unpriced_calls": 0,
+    "unknown_calls": 0,
     "start_date": "2026-01-02T03:04:05.678901+00:00",
     "end_date": "2026-01-02T03:05:06.789012+00:00",
     "by_model": {"gpt-4o-mini": _SUMS},

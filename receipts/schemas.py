@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from core.errors import InvalidInput
+from core.media import plain
 from core.schemas import (
     Count,
     Name255,
@@ -33,10 +35,15 @@ from core.schemas import (
     decimal,
     member_error,
     text,
+    validate,
 )
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
 from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, exact, form_of
+from registry_proxy.tokens import Tokens
+from usage.reports.flat_members import CLASS_OF
+from usage.reports.reported_usage import Usage
+from usage.schemas import UsageReport
 
 # --- Types -----------------------------------------------------------------
 
@@ -162,6 +169,20 @@ class DraftTokens(_Extensible):
             )
         return self
 
+    def reported(self) -> dict[str, int]:
+        """Return the counts by the names that they have in a log's report."""
+        classes = {
+            f"{name}_tokens": count
+            for name, count in (self.model_extra or {}).items()
+            if f"{name}_tokens" in CLASS_OF and type(count) is int
+        }
+        return {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cached_input_tokens": self.cached_input or 0,
+            **classes,
+        }
+
 
 class DraftCost(_Extensible):
     amount: StatedAmount | None = Field(
@@ -170,8 +191,11 @@ class DraftCost(_Extensible):
     calculation: Text | None = Field(None, description="Default: terms, prices and registry.")
 
 
-# Members of plain usage details that have a place in the nested form.
-_USAGE_DETAILS = ("input_tokens", "output_tokens", "cached_input_tokens")
+# Members of a report that become `tokens` of the nested form, and are not signed besides.
+_COUNTS = ("input_tokens", "output_tokens", *CLASS_OF)
+_PLACEMENT = ("input_includes_cache", "output_includes_thinking")
+# Those that say besides what the call used, and are signed as they are.
+_TERMS = ("units", "modifiers", "service_tier")
 
 
 class NestedDraft(_Extensible):
@@ -184,30 +208,83 @@ class NestedDraft(_Extensible):
     alias: Text255 | None = Field(None, description="Default: `default`.")
     profile: Text255 | None = Field(None, description="Default: `default`.")
     lock_digest: Text255 | None = None
-    tokens: DraftTokens
+    tokens: DraftTokens | None = Field(
+        None, description="Or the members by which a log says what it used: `usage`, for one."
+    )
     cost: DraftCost | None = None
 
+    _usage: Usage = PrivateAttr()
+
     @property
-    def cost_is_complete(self) -> bool:
-        """Whether amount and calculation are both stated."""
+    def stated_cost(self) -> DraftCost:
+        """The cost as the caller states it, or a provider's usage object does."""
         cost = self.cost or DraftCost()
-        return cost.amount is not None and cost.calculation is not None
+        if cost.amount is None and self._usage.cost is not None:
+            return DraftCost(amount=plain(self._usage.cost), calculation=cost.calculation)
+        return cost
+
+    @property
+    def used(self) -> Usage:
+        """What the call used, in disjoint token classes."""
+        return self._usage
 
     @model_validator(mode="before")
     @classmethod
-    def _move_usage_details(cls, value: Any) -> Any:
-        """Put plain usage details (`input_tokens`, a bare `cost`) in their places."""
-        if not isinstance(value, dict):
-            return value
-        if not isinstance(value.get("cost"), dict | None):
-            value = {**value, "cost": {"amount": value["cost"]}}
-        if "tokens" in value or not value.keys() & set(_USAGE_DETAILS):
-            return value
-        tokens = {
-            name.removesuffix("_tokens"): value[name] for name in _USAGE_DETAILS if name in value
-        }
-        rest = {name: inner for name, inner in value.items() if name not in _USAGE_DETAILS}
-        return {**rest, "tokens": tokens}
+    def _wrap_bare_cost(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not isinstance(value.get("cost"), dict | None):
+            return {**value, "cost": {"amount": value["cost"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _read_usage(self):
+        members = self.model_extra or {}
+        reported = {name: members[name] for name in (*_COUNTS, *_PLACEMENT) if name in members}
+        if self.tokens is not None:
+            reported = self.tokens.reported()
+        elif members.get("usage") is not None:
+            reported["usage"] = members["usage"]
+        elif not reported:
+            raise member_error("missing", "Field required", "tokens", input=None)
+        else:
+            reported |= {"cost": self.cost and self.cost.amount}
+            reported |= {"metadata": members.get("metadata") or {}}
+        self._usage = _read({**reported, **{name: members.get(name) for name in _TERMS}}, self)
+        return self
+
+    def signed_members(self) -> dict[str, Any]:
+        """Return the members to sign as they were sent, with `tokens` made from a report."""
+        members = self.model_dump(exclude_unset=True, exclude={"signature"})
+        if self.tokens is not None:
+            cached = self.tokens.cached_input or 0
+            return members | {"tokens": {**members["tokens"], "cached_input": cached}}
+        members = {name: value for name, value in members.items() if name not in _NOT_SIGNED}
+        return members | {"tokens": _nested_tokens(self._usage.tokens)}
+
+
+_NOT_SIGNED = frozenset((*_COUNTS, *_PLACEMENT))
+
+
+def _read(reported: dict[str, Any], draft: NestedDraft) -> Usage:
+    """Return what a draft says that its call used, read as a log's report is."""
+    names = {"provider": (draft.provider or "")[:50], "model": draft.model}
+    try:
+        usage = validate(UsageReport, names | reported, loc=()).read()
+    except InvalidInput as error:
+        first = error.issues[0]
+        raise member_error(
+            first["type"], first["msg"], *first["loc"], input=first["input"]
+        ) from None
+    return usage
+
+
+def _nested_tokens(tokens: Tokens) -> dict[str, int]:
+    classes = {
+        name: count
+        for name, count in tokens.by_class().items()
+        if count and name not in ("input", "output", "cache_read")
+    }
+    totals = {"input": tokens.prompt, "output": tokens.completion}
+    return {**totals, "cached_input": tokens.cache_read, **classes}
 
 
 # --- Signed receipts -------------------------------------------------------
@@ -297,12 +374,30 @@ def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
 class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
     """An unsigned receipt, bare or as `receipt`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
+    )
 
     @model_validator(mode="wrap")
     @classmethod
     def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
         return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether amount and calculation are stated, so that no price is needed."""
+        if isinstance(self.root, FlatDraft):
+            return True
+        cost = self.root.stated_cost
+        return cost.amount is not None and cost.calculation is not None
+
+    def stated_members(self) -> dict[str, Any]:
+        """Return the members that the receipt takes over, in the places that they have there."""
+        if isinstance(self.root, FlatDraft):
+            return self.root.model_dump(exclude_unset=True)
+        members = self.root.signed_members()
+        members.pop("key_id", None)
+        return members
 
 
 class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):

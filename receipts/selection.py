@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     CharField,
     Exists,
     F,
@@ -20,6 +21,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
+    When,
 )
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
@@ -32,12 +34,14 @@ from core.media import number
 from core.scoping import Caller
 from receipts.models import Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
+from usage.corrections import corrected_by
 from usage.export import FIELDS
-from usage.models import UsageLog
+from usage.models import EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
+MAX_COUNTED = 10_000
 COLUMNS = (
     "id",
     "type",
@@ -50,6 +54,7 @@ COLUMNS = (
     "cached_input_tokens",
     "cost",
     "conversation_id",
+    "calls",
 )
 
 
@@ -137,6 +142,8 @@ def _call_rows(calls: QuerySet) -> QuerySet:
         "cached_input_tokens",
         "cost",
         "conversation_id",
+        # A reversal takes its call back: its numbers are negative, and so is its count.
+        Case(When(entry_type=EntryType.REVERSAL, then=-1), default=1, output_field=IntegerField()),
     )
 
 
@@ -160,6 +167,7 @@ def _conversation_rows(conversations: QuerySet) -> QuerySet:
             Value(0, IntegerField()),
             "total_cost",
             F("id"),
+            Value(1, IntegerField()),
         )
     )
 
@@ -176,26 +184,30 @@ def _of_newest_answer(member: str) -> Coalesce:
     return Coalesce(Subquery(newest), Value("unknown"))
 
 
-def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
-    """Return a page of the uncertified logs: conversations, then calls, each newest first.
+def bounded_count(rows: QuerySet, end: int) -> int:
+    """Return the number of rows, or one more than has to be counted.
 
-    Both counts read an index each; the page itself reads no more than it returns.
+    Counted are MAX_COUNTED rows, and those up to the `end` of the page: whoever
+    reads on while there is more than `end` reaches the last row.
     """
+    return rows[: max(MAX_COUNTED, end) + 1].count()
+
+
+def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
+    """Return a page of the uncertified logs: conversations, then calls, each newest first."""
     selection = uncertified(caller)
-    total, logs = 0, []
+    counted, logs = 0, []
     for rows in (selection.conversations, selection.calls):
-        count = rows.count()
-        if len(logs) < limit and offset < total + count:
-            start = max(0, offset - total)
-            page = rows.order_by("-id")[start : start + limit - len(logs)]
-            logs += [_uncertified_log(row) for row in page]
-        total += count
-    return {"logs": logs, "total": total, "limit": limit, "offset": offset}
+        newest = rows.order_by("-id")
+        start = max(0, offset - counted)
+        logs += [_uncertified_log(row) for row in newest[start : start + limit - len(logs)]]
+        counted += bounded_count(newest, offset + limit)
+    return {"logs": logs, "total": counted, "limit": limit, "offset": offset}
 
 
 def _uncertified_log(row: tuple) -> dict:
     log = dict(zip(COLUMNS, row, strict=True))
-    del log["conversation_id"]
+    del log["conversation_id"], log["calls"]
     log["timestamp"] = log.pop("created_at").isoformat()
     log["cost"] = _cost(log["cost"])
     return log
@@ -213,7 +225,7 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
     return {
         "receipt_id": receipt.receipt_id,
         "logs": [{"id": id, "type": type, **details.get(id, {})} for id, type in page],
-        "total": links.count(),
+        "total": bounded_count(links, offset + limit),
         "limit": limit,
         "offset": offset,
     }
@@ -222,7 +234,15 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
     calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
     logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
-    return {log["id"]: {**log, "cost": _cost(log["cost"])} for log in logs}
+    reversals = corrected_by(receipt.project_id, ids)
+    return {
+        log["id"]: {
+            **log,
+            "cost": _cost(log["cost"]),
+            "corrected_by": reversals.get(log["id"]),
+        }
+        for log in logs
+    }
 
 
 def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

@@ -72,13 +72,12 @@ def _store_draft(draft: ReceiptDraft, caller: Caller) -> Receipt:
     that agrees in every member of the draft.
     """
     key = server_keys.signing_key()
-    signed = issue_receipt(draft, key)
+    signed = issue_receipt(draft, key, caller.project_id)
     row = issued_row(signed, key.id, caller)
     if insert(row):
         return row
     stored = _with_same_id(row, caller)
-    stated = draft.root.model_dump(exclude_unset=True, exclude={"signature", "key_id"})
-    if not _agree(stored.content, row.content, stated):
+    if not _agree(stored.content, row.content, draft.stated_members()):
         raise ReceiptIdTaken
     return stored
 

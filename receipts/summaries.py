@@ -28,6 +28,7 @@ _PREVIEWED = (
     "total_cost",
     "total_cost_exact",
     "unpriced_calls",
+    "unknown_calls",
     "start_date",
     "end_date",
     "by_model",
@@ -70,7 +71,7 @@ def document(
 
     Costs are JSON numbers; the exact total stands beside them as text. Raises TotalTooLarge.
     """
-    calls, cost = sums.total["calls"], Decimal(sums.total["cost"])
+    logs, cost = sums.total["logs"], Decimal(sums.total["cost"])
     summary = _summary(sums)
     input_cost = _input_cost(sums.models, cost)
     return {
@@ -80,14 +81,14 @@ def document(
         "profile": "default",
         "lock_digest": "",
         "provider": sums.first["provider"],
-        "model": sums.first["model"] if calls == 1 else f"batch:{calls} calls",
+        "model": sums.first["model"] if logs == 1 else f"batch:{sums.total['calls']} calls",
         "prompt_tokens": _count(sums.total["input_tokens"]),
         "completion_tokens": _count(sums.total["output_tokens"]),
         "total_tokens": _tokens(sums.total),
         "input_cost": _number(input_cost),
         "output_cost": _number(cost - input_cost),
         "total_cost": _number(cost),
-        "receipt_type": _receipt_type(calls),
+        "receipt_type": _receipt_type(logs),
         "batch_summary": summary,
         "description": description,
         "tags": tags or [],
@@ -96,16 +97,16 @@ def document(
 
 def preview(sums: Sums) -> dict:
     """Return what the receipt would state, without making it. Raises TotalTooLarge."""
-    summary, calls = _summary(sums), sums.total["calls"]
+    summary, logs = _summary(sums), sums.total["logs"]
     return {
-        "total_logs": calls,
-        "receipt_type": _receipt_type(calls),
+        "total_logs": logs,
+        "receipt_type": _receipt_type(logs),
         **{name: summary[name] for name in _PREVIEWED},
     }
 
 
-def _receipt_type(calls: int) -> str:
-    return "single" if calls == 1 else "batch"
+def _receipt_type(logs: int) -> str:
+    return "single" if logs == 1 else "batch"
 
 
 def _summary(sums: Sums) -> dict:
@@ -117,6 +118,7 @@ def _summary(sums: Sums) -> dict:
         "total_cost": _number(total["cost"]),
         "total_cost_exact": plain(Decimal(total["cost"])),
         "unpriced_calls": total["unpriced"],
+        "unknown_calls": total["unknown"],
         "start_date": _time(total["first_at"]),
         "end_date": _time(total["last_at"]),
         "by_model": _by_name(sums.models),
@@ -124,11 +126,11 @@ def _summary(sums: Sums) -> dict:
         "conversation_ids": sums.conversation_ids,
         "log_ids": sums.log_ids,
         "logs": {
-            "count": total["calls"],
+            "count": total["logs"],
             "first_id": total["first_id"],
             "last_id": total["last_id"],
             "digest": f"sha256:{total['digest']}",
-            "listed": total["calls"] <= MAX_LISTED_LOGS,
+            "listed": total["logs"] <= MAX_LISTED_LOGS,
         },
     }
 
@@ -152,12 +154,14 @@ def _input_cost(models: list[dict], total: Decimal) -> Decimal:
     cost = Decimal(0)
     for group in models:
         input, output, cached = (
-            round(group[name] / group["calls"])
+            round(group[name] / max(group["calls"], 1))
             for name in ("input_tokens", "output_tokens", "cached")
         )
+        if min(input, output, cached) < 0:
+            continue  # corrections alone
         tokens = Tokens.from_totals(input, output, min(cached, input))
         cost += calculations.input_cost(group["cost"], group["provider"], group["name"], tokens)
-    return min(cost, total)
+    return max(min(cost, total), Decimal(0))
 
 
 def _time(text: str) -> str:
@@ -170,13 +174,13 @@ def _tokens(group: dict) -> int:
 
 
 def _count(value: int) -> int:
-    if value > MAX_INTEGER:
+    if abs(value) > MAX_INTEGER:
         raise TotalTooLarge
     return int(value)
 
 
 def _number(value: Decimal | int) -> float:
     """Return the JSON number of an amount: the nearest double."""
-    if value > MAX_INTEGER:
+    if abs(value) > MAX_INTEGER:
         raise TotalTooLarge
     return float(value)

@@ -3,10 +3,11 @@ from drf_spectacular.utils import extend_schema
 from orjson import Fragment
 from rest_framework.response import Response
 
+from core import bridge
 from core.errors import DomainError
 from core.views import PublicView, SchemaView
 from core.viewsets import ScopedModelViewSet
-from receipts import batch, drafts, replies, schemas, selection, server_keys, services, verification
+from receipts import batch, endpoints, replies, schemas, selection, server_keys, services
 from receipts.keys import PublicKey
 from receipts.models import Receipt
 
@@ -57,7 +58,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         return Response(
             {
                 "receipts": [_verbatim(receipt) for receipt in page],
-                "total": receipts.count(),
+                "total": selection.bounded_count(receipts, query.offset + query.limit),
                 **query.model_dump(),
             }
         )
@@ -111,7 +112,8 @@ class IssueView(SchemaView):
         `output_tokens`) become a nested receipt. Without an amount the registry's prices
         make one.
         """
-        return Response(Fragment(drafts.issue_receipt(self.body, server_keys.signing_key()).text))
+        reply = bridge.run(endpoints.issue(request.auth, self.body))
+        return Response(Fragment(reply.body))
 
 
 class VerifyView(PublicView):
@@ -125,7 +127,7 @@ class VerifyView(PublicView):
 
         Needs no key. `reason` says why a receipt is not valid.
         """
-        return Response(verification.verdict(self.body.document, server_keys.trusted()))
+        return Response(bridge.run(endpoints.verify(self.body)))
 
 
 class GenerateView(SchemaView):

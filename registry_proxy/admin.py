@@ -1,9 +1,11 @@
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
 from registry_proxy import custom_prices
+from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
 from registry_proxy.models import CustomPrice, Refresh, Snapshot
 
 
@@ -15,6 +17,8 @@ class SnapshotAdmin(ReadOnlyAdmin):
         "model_count",
         "change_count",
         "fetched_at",
+        "prices_made_at",
+        "are_prices_current",
         "short_digest",
     ]
     date_hierarchy = "taken_on"
@@ -26,6 +30,7 @@ class SnapshotAdmin(ReadOnlyAdmin):
         "version",
         "digest",
         "fetched_at",
+        "prices_made_at",
         "model_count",
         "change_count",
         "formatted_changes",
@@ -40,6 +45,10 @@ class SnapshotAdmin(ReadOnlyAdmin):
     def snapshot_name(self, snapshot: Snapshot) -> str:
         return str(snapshot)
 
+    @admin.display(description=f"prices under {MAX_PRICE_AGE_DAYS} days old", boolean=True)
+    def are_prices_current(self, snapshot: Snapshot) -> bool:
+        return not are_old(snapshot.prices_made_at, now=timezone.now())
+
     @admin.display(description="digest")
     def short_digest(self, snapshot: Snapshot) -> str:
         return snapshot.digest[:12]
@@ -51,9 +60,19 @@ class SnapshotAdmin(ReadOnlyAdmin):
 
 @admin.register(Refresh)
 class RefreshAdmin(ReadOnlyAdmin):
-    list_display = ["attempted_at", "succeeded_at", "error"]
+    list_display = ["attempted_at", "succeeded_at", "error", "problem_count"]
+    exclude = ["problems"]
+    readonly_fields = ["formatted_problems"]
     search_ids = ()
     search_texts = ("error",)
+
+    @admin.display(description="left out or kept")
+    def problem_count(self, refresh: Refresh) -> int:
+        return len(refresh.problems)
+
+    @admin.display(description="left out or kept")
+    def formatted_problems(self, refresh: Refresh) -> str:
+        return pretty_json(refresh.problems)
 
 
 class CustomPriceForm(forms.ModelForm):

@@ -49,8 +49,8 @@ class ArchiveFetcher:
         try:
             with refreshing.upstream_client(FIRST_FETCH_TIMEOUT_SECONDS / 2) as source:
                 files = source.files(paths, {})
-            for path, file in files.items():
-                parse_provider(file.body, path)
+            for file in files.values():
+                parse_provider(file.body)
         except (UpstreamUnavailable, MalformedDocument) as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             raise _unavailable() from error

@@ -4,7 +4,7 @@ Files are requested in parallel, with the validators of the stored copies.
 """
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,6 +17,7 @@ from registry_proxy.upstream_format import MANIFEST, WELL_KNOWN_PROVIDERS, provi
 MAX_BYTES = 4 * 2**20  # for one file; the largest today is about 200 kB
 CONNECT_SECONDS = 3.05  # slightly more than TCP's first retransmission takes
 _PARALLEL = 4
+_NOT_FOUND = "not found"
 
 
 class UpstreamUnavailable(Exception):
@@ -35,19 +36,23 @@ class UpstreamFile:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRegistry:
-    """One complete state of the public registry: its files by path, and their content."""
+    """One state of the public registry: its files by path, and their content.
+
+    `problems` says what is left out of it or kept from before.
+    """
 
     files: Mapping[str, UpstreamFile]
     documents: Mapping[str, dict]
     version: str
     digest: str
+    problems: list[str]
 
     @classmethod
-    def of(cls, files: Mapping[str, UpstreamFile]) -> Self:
+    def of(cls, files: Mapping[str, UpstreamFile], problems: Iterable[str] = ()) -> Self:
         """Return the state that a manifest and provider files make; raise MalformedDocument."""
         manifest = files.get(MANIFEST)
         documents = {
-            upstream_format.provider_of(path): upstream_format.parse_provider(file.body, path)
+            upstream_format.provider_of(path): upstream_format.parse_provider(file.body)
             for path, file in sorted(files.items())
             if path != MANIFEST
         }
@@ -58,6 +63,7 @@ class UpstreamRegistry:
             if manifest is None
             else upstream_format.manifest_version(upstream_format.parse_manifest(manifest.body)),
             digest=upstream_format.digest(documents),
+            problems=[*problems, *upstream_format.problems(files)],
         )
 
 
@@ -74,28 +80,39 @@ class RegistryClient:
         self._base_url = base_url.rstrip("/") + "/"
         self._timeout = timeout
 
-    def registry(self, known: Mapping[str, UpstreamFile]) -> UpstreamRegistry:
-        """Return the complete current state; `known` has the stored copies by path.
+    def registry(
+        self, known: Mapping[str, UpstreamFile], fallback: Mapping[str, UpstreamFile] | None = None
+    ) -> UpstreamRegistry:
+        """Return the current state; `known` has this upstream's stored copies by path.
 
-        Raises UpstreamUnavailable if any provider's file cannot be fetched or read:
-        half a registry would leave the other half's models without prices.
+        A file that cannot be fetched or read fails alone: its copy in `fallback` (by
+        default in `known`) stays in force, and without one the provider is left out.
+        Either is in `problems`. Raises UpstreamUnavailable if no provider's file is there.
         """
+        fallback = known if fallback is None else fallback
         wanted = {provider_path(provider) for provider in WELL_KNOWN_PROVIDERS}
-        files = self.files({MANIFEST, *wanted}, known)
+        fetched, failures = self._fetch({MANIFEST, *wanted}, known)
+        if failures.get(MANIFEST) == _NOT_FOUND:
+            del failures[MANIFEST]  # a mirror need not have one
+        elif MANIFEST not in fetched and MANIFEST in fallback:
+            fetched[MANIFEST] = fallback[MANIFEST]
+        more = {provider_path(name) for name in _listed_providers(fetched, failures, fallback)}
+        more_fetched, more_failures = self._fetch(more - wanted, known)
+        fetched |= more_fetched
+        failures |= more_failures
+        for path in (wanted | more) & fetched.keys():
+            if error := _fault(fetched[path]):
+                failures[path] = error
+                del fetched[path]
+        if not (wanted | more) & fetched.keys():
+            raise UpstreamUnavailable("; ".join(f"{path}: {why}" for path, why in failures.items()))
+        kept = {path: fallback[path] for path in failures if path in fallback}
+        problems = [
+            f"{path}: {why}; {'its last copy is kept' if path in kept else 'it is left out'}"
+            for path, why in sorted(failures.items())
+        ]
         try:
-            manifest = (
-                upstream_format.parse_manifest(files[MANIFEST].body) if MANIFEST in files else None
-            )
-            listed = (
-                _known_providers(known)
-                if manifest is None
-                else upstream_format.listed_providers(manifest)
-            )
-            more = {provider_path(provider) for provider in listed} - wanted
-            files |= self.files(more, known)
-            if missing := sorted((wanted | more) - files.keys()):
-                raise UpstreamUnavailable(f"{', '.join(missing)}: not found")
-            return UpstreamRegistry.of(files)
+            return UpstreamRegistry.of(fetched | kept, problems)
         except upstream_format.MalformedDocument as error:
             raise UpstreamUnavailable(str(error)) from error
 
@@ -106,18 +123,34 @@ class RegistryClient:
 
         Raises UpstreamUnavailable if one of them fails other than by a 404.
         """
-        paths = sorted(paths)
-        pool = ThreadPoolExecutor(_PARALLEL)
-        try:
-            # Each file has its own limit; this bounds the files that wait for a thread.
-            fetched = pool.map(self._file, paths, map(known.get, paths), timeout=2 * self._timeout)
-            return {file.path: file for file in fetched if file is not None}
-        except TimeoutError as error:
-            raise UpstreamUnavailable(f"no answer within {2 * self._timeout} seconds") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        fetched, failures = self._fetch(paths, known)
+        for path, why in failures.items():
+            if why != _NOT_FOUND:
+                raise UpstreamUnavailable(f"{path}: {why}")
+        return fetched
 
-    def _file(self, path: str, known: UpstreamFile | None) -> UpstreamFile | None:
+    def _fetch(
+        self, paths: Iterable[str], known: Mapping[str, UpstreamFile]
+    ) -> tuple[dict[str, UpstreamFile], dict[str, str]]:
+        """Return the files by path, and why the others could not be fetched."""
+        pool = ThreadPoolExecutor(_PARALLEL)
+        futures = {path: pool.submit(self._file, path, known.get(path)) for path in sorted(paths)}
+        # Each file has its own limit; this bounds the files that wait for a thread.
+        wait(futures.values(), timeout=2 * self._timeout)
+        pool.shutdown(wait=False, cancel_futures=True)
+        files, failures = {}, {}
+        for path, future in futures.items():
+            if future.cancelled() or not future.done():
+                failures[path] = f"no answer within {2 * self._timeout} seconds"
+            elif error := future.exception():
+                if not isinstance(error, UpstreamUnavailable):
+                    raise error
+                failures[path] = str(error)
+            else:
+                files[path] = future.result()
+        return files, failures
+
+    def _file(self, path: str, known: UpstreamFile | None) -> UpstreamFile:
         try:
             with (
                 egress.time_limit(self._timeout),
@@ -129,11 +162,11 @@ class RegistryClient:
                 ) as response,
             ):
                 if response.status_code == 404:
-                    return None
+                    raise UpstreamUnavailable(_NOT_FOUND)
                 if response.status_code == 304 and known is not None:
                     return known
                 if response.status_code != 200:
-                    raise UpstreamUnavailable(f"{path}: status {response.status_code}")
+                    raise UpstreamUnavailable(f"status {response.status_code}")
                 return UpstreamFile(
                     path=path,
                     body=egress.read(response, limit=MAX_BYTES),
@@ -141,14 +174,36 @@ class RegistryClient:
                     last_modified=_validator(response, "Last-Modified"),
                 )
         except egress.TooLarge as error:
-            raise UpstreamUnavailable(f"{path}: more than {MAX_BYTES} bytes") from error
+            raise UpstreamUnavailable(f"more than {MAX_BYTES} bytes") from error
         except (requests.RequestException, OSError) as error:
             # Not the error's text: it contains the address, which may contain a password.
-            raise UpstreamUnavailable(f"{path}: {type(error).__name__}") from error
+            raise UpstreamUnavailable(type(error).__name__) from error
 
 
-def _known_providers(known: Mapping[str, UpstreamFile]) -> list[str]:
-    return [upstream_format.provider_of(path) for path in known if path != MANIFEST]
+def _listed_providers(
+    fetched: Mapping[str, UpstreamFile],
+    failures: dict[str, str],
+    fallback: Mapping[str, UpstreamFile],
+) -> list[str]:
+    """Return the providers of the manifest; without a readable one, those known so far."""
+    if MANIFEST in fetched:
+        try:
+            return upstream_format.listed_providers(
+                upstream_format.parse_manifest(fetched[MANIFEST].body)
+            )
+        except upstream_format.MalformedDocument as error:
+            failures[MANIFEST] = str(error)
+            del fetched[MANIFEST]
+    return [upstream_format.provider_of(path) for path in fallback if path != MANIFEST]
+
+
+def _fault(file: UpstreamFile) -> str:
+    """Return why a provider's file cannot be read; empty if it can."""
+    try:
+        upstream_format.digest({"": upstream_format.parse_provider(file.body)})
+    except upstream_format.MalformedDocument as error:
+        return str(error)
+    return ""
 
 
 def _conditions(known: UpstreamFile | None) -> dict[str, str]:

@@ -27,6 +27,7 @@ from registry_proxy.snapshots import LoadedSnapshot, SnapshotPrices
 
 logger = logging.getLogger(__name__)
 
+MAX_PRICE_AGE_DAYS = 30  # older prices are reported as old
 FIRST_FETCH_TIMEOUT_SECONDS = 5  # the longest that a request waits for the very first copy
 _POLL_SECONDS = 3  # until a process learns of a snapshot that another one stored
 
@@ -57,6 +58,10 @@ class CurrentSnapshot:
         if snapshot is None:
             return self.clock() < self._retry_at
         return at is None or self._id_at(at) == snapshot.id
+
+    def in_memory(self) -> LoadedSnapshot | None:
+        """Return the snapshot if this process has it; never wait for it."""
+        return self._snapshot
 
     def require(self) -> LoadedSnapshot:
         """Return the snapshot; raise RegistryUnavailable if there has never been one."""
@@ -94,6 +99,9 @@ class CurrentSnapshot:
             timeline = Snapshot.objects.order_by("fetched_at", "id")
             self._timeline = list(timeline.values_list("fetched_at", "id"))
             self._snapshot = snapshot
+            if are_old(snapshot.prices_made_at, now=timezone.now()):
+                made = snapshot.prices_made_at or "an unknown time"
+                logger.warning("registry %s has old prices, of %s", snapshot.name, made)
 
     def _id_at(self, at: datetime) -> int:
         position = bisect_right(self._timeline, at, key=lambda held: held[0])
@@ -126,6 +134,11 @@ class CurrentSnapshot:
 
 
 current = CurrentSnapshot()
+
+
+def are_old(prices_made_at: datetime | None, *, now: datetime) -> bool:
+    """Return whether prices are older than thirty days, or of unknown age."""
+    return prices_made_at is None or now - prices_made_at > timedelta(days=MAX_PRICE_AGE_DAYS)
 
 
 def keep_current(*, now: datetime) -> None:

@@ -6,7 +6,7 @@ by `follow()`.
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +15,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from core.errors import DomainError
 from registry_proxy.models import CustomPrice
@@ -48,33 +49,29 @@ class CustomPrices:
         """Load what is stored now. One query."""
         self._rows = tuple(CustomPrice.objects.all())
 
-    def find(
-        self,
-        provider: str,
-        model: str,
-        *,
-        at: datetime,
-        project_id: UUID | None = None,
-        modifier: str = "",
-    ) -> CustomPrice | None:
-        """Return the price of a model, or of a `modifier` of it such as `speed=fast`, at a time.
+    def finder(
+        self, provider: str, model: str, *, at: datetime | None, project_id: UUID | None
+    ) -> Callable[[str], CustomPrice | None]:
+        """Return a function from a modifier to the price of a model at a time (default now).
 
+        A modifier is written as `speed=fast`; "" is the price of calls without one.
         A project's own price wins over a global one, then the longer pattern.
         """
-        best, best_rank = None, None
-        for row in self._loaded():
-            if (
-                row.modifier == modifier
-                and row.project_id in (None, project_id)
-                and row.valid_from <= at
-                and (row.valid_to is None or at < row.valid_to)
-                and _matches(row.provider, provider)
-                and _matches(row.model, model)
-            ):
-                rank = (row.project_id is not None, len(row.model), len(row.provider))
-                if best_rank is None or rank > best_rank:
-                    best, best_rank = row, rank
-        return best
+        rows = self._loaded()
+        if not rows:
+            return _find_none
+        moment = at or timezone.now()
+        matching = [
+            row
+            for row in rows
+            if row.project_id in (None, project_id)
+            and row.valid_from <= moment
+            and (row.valid_to is None or moment < row.valid_to)
+            and _matches(row.provider, provider)
+            and _matches(row.model, model)
+        ]
+        matching.sort(key=_rank, reverse=True)
+        return lambda modifier: next((row for row in matching if row.modifier == modifier), None)
 
     def _loaded(self) -> tuple[CustomPrice, ...]:
         if self._rows is None:
@@ -131,6 +128,14 @@ def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
             raise ValidationError(f"{name}: {text!r} is not a price")
         amounts[name] = str(amount)
     return amounts
+
+
+def _find_none(modifier: str) -> None:
+    return None
+
+
+def _rank(price: CustomPrice) -> tuple:
+    return price.project_id is not None, len(price.model), len(price.provider)
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -15,7 +15,7 @@ from core.errors import DomainError
 from registry_proxy import archives, registry_document, snapshots, upstream_format
 from registry_proxy.current_registry import current
 from registry_proxy.models import Snapshot
-from registry_proxy.registry_document import filter_models, parse_time
+from registry_proxy.registry_document import filter_models
 from registry_proxy.representations import Representation, representation
 from registry_proxy.snapshot_names import parse_archive_number, parse_snapshot_name
 
@@ -132,17 +132,13 @@ def _archived_document(number: int) -> Mapping:
     if not providers or stored.keys() != providers:
         raise NotPublished(f"Version {number}")
     documents = {
-        provider: upstream_format.parse_provider(
-            body, upstream_format.archive_path(provider, number)
-        )
-        for provider, body in stored.items()
+        provider: upstream_format.parse_provider(body) for provider, body in stored.items()
     }
-    times = [parse_time(document.get("updated_at")) for document in documents.values()]
     return registry_document.build(
         documents,
         version=str(number),
         snapshot=None,
-        generated_at=max(filter(None, times), default=None),
+        generated_at=registry_document.made_at(documents),
     )
 
 

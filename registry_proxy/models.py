@@ -80,6 +80,9 @@ class Snapshot(models.Model):
     changes = models.JSONField(help_text="Differences from the snapshot before.")
     change_count = models.PositiveIntegerField()
     fetched_at = models.DateTimeField()
+    prices_made_at = models.DateTimeField(
+        null=True, help_text="When upstream last updated one of the files."
+    )
     files = models.ManyToManyField(RegistryFile, through="SnapshotFile", related_name="snapshots")
 
     objects = SnapshotQuerySet.as_manager()
@@ -165,6 +168,11 @@ class Refresh(models.Model):
     attempted_at = models.DateTimeField(null=True)
     succeeded_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True, help_text="Why the last attempt failed.")
+    problems = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What the last refresh left out, or kept from before.",
+    )
     source = models.CharField(
         max_length=64,
         blank=True,

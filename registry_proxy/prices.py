@@ -37,7 +37,11 @@ class Term(NamedTuple):
     token_class: str
     tokens: int | Decimal
     dollars_per_million: Decimal
-    amount: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        """The exact part of the cost in US dollars."""
+        return _EXACT.scaleb(_EXACT.multiply(self.dollars_per_million, self.tokens), -6)
 
 
 class Quote(NamedTuple):
@@ -90,15 +94,15 @@ def quote(counts: Mapping[str, int | Decimal], prices: Prices) -> Quote:
     Raises PriceMissing if something that was used has no price.
     """
     terms = []
-    total = Decimal(0)
+    millionths = Decimal(0)
     for name, count in counts.items():
         if not count:
             continue
         if name not in prices:
             raise PriceMissing(f"no price for {name}")
-        amount = _EXACT.scaleb(_EXACT.multiply(prices[name], count), -6)
-        terms.append(Term(name, count, prices[name], amount))
-        total = _EXACT.add(total, amount)
+        terms.append(Term(name, count, prices[name]))
+        millionths = _EXACT.fma(prices[name], count, millionths)
+    total = _EXACT.scaleb(millionths, -6)
     if total.as_tuple().exponent < -12:
         total = total.quantize(_PLACES, context=_EXACT)
     return Quote(tuple(terms), total)

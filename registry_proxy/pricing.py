@@ -7,13 +7,11 @@ the result says what it was.
 Source: docs/http-contract.md, section "Cost".
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
-
-from django.utils import timezone
 
 from registry_proxy import custom_prices, prices, published_rules, snapshots
 from registry_proxy.current_registry import current
@@ -25,8 +23,7 @@ from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 _MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
+class Pricing(NamedTuple):
     """The cost of a call in US dollars, or why it has none.
 
     `snapshot_id` names the registry snapshot behind it, `custom_price_id` the
@@ -66,49 +63,51 @@ def price(
 ) -> Pricing:
     """Return the cost of a call made `at` a time (default now), or the reason why it has none.
 
-    `snapshot_id` computes it by a certain snapshot instead (raises
-    Snapshot.DoesNotExist). Microseconds, and no network, once the process has a
-    copy of the registry; before that the first caller waits for it, a few seconds
-    at most. One or two queries for a snapshot that is not in memory.
+    By the prices of `snapshot_id` if given; raises Snapshot.DoesNotExist. Microseconds
+    for what is in memory (`is_loaded`); else some queries, or a wait for upstream.
     """
     held = current.held_at(at) if snapshot_id is None else snapshots.load_prices(snapshot_id)
-    moment = at or timezone.now()
-    custom = custom_prices.current.find(provider, model, at=moment, project_id=project_id)
-    match = None
-    if held is not None:
-        named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
-        match = held.models.lookup(*named)
+    find_custom = custom_prices.current.finder(provider, model, at=at, project_id=project_id)
+    custom = find_custom("")
+    named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
+    match = None if held is None else held.models.lookup(*named)
     if match is None and (custom is None or custom.priced_as):
         return Pricing(None, unpriced_reason=f"no prices for {provider}:{model}")
-    applied = [custom] if custom else []
+    key = match.key if match else f"{provider}:{model}"
     try:
-        by_name = _base_prices(match, custom, tokens.prompt)
-        for name, value in sorted((modifiers or {}).items()):
-            rule = custom_prices.current.find(
-                provider, model, at=moment, project_id=project_id, modifier=f"{name}={value}"
-            )
-            by_name = _modified(by_name, match, name, value, rule, tokens.prompt)
-            applied += [rule] if rule else []
-        quote = prices.quote(_used(tokens, units), by_name)
+        by_name, custom = _prices(match, find_custom, modifiers or {}, tokens.prompt)
+        quote = prices.quote(tokens.by_class() | (units or {}), by_name)
     except PriceMissing as error:
-        key = match.key if match else f"{provider}:{model}"
         return Pricing(None, priced_as=key, unpriced_reason=f"{error} of {key}")
     return Pricing(
         quote.total,
         snapshot_id=held.id if match else None,
-        custom_price_id=applied[-1].id if applied else None,
-        priced_as=match.key if match else f"{provider}:{model}",
+        custom_price_id=custom.id if custom else None,
+        priced_as=key,
         quote=quote,
     )
 
 
-def _used(tokens: Tokens, units: Mapping[str, Decimal] | None) -> dict[str, int | Decimal]:
-    return {**tokens.by_class(), **(units or {})}
+def _prices(
+    match: Match | None,
+    find_custom: Callable[[str], CustomPrice | None],
+    modifiers: Mapping[str, str],
+    prompt_tokens: int,
+) -> tuple[prices.Prices, CustomPrice | None]:
+    """Return the prices of a call, and the custom price that changed them last.
 
-
-def _base_prices(match: Match | None, custom: CustomPrice | None, prompt: int) -> prices.Prices:
-    by_name = match.prices.for_prompt(prompt) if match else {}
-    return by_name if custom is None else _customized(by_name, custom)
+    Raises PriceMissing for a modifier without a price.
+    """
+    by_name = match.prices.for_prompt(prompt_tokens) if match else {}
+    custom = find_custom("")
+    if custom:
+        by_name = _customized(by_name, custom)
+    for name, value in sorted(modifiers.items()):
+        if own := find_custom(f"{name}={value}"):
+            by_name, custom = _customized(by_name, own), own
+        else:
+            by_name = _modified(by_name, match, name, value, prompt_tokens)
+    return by_name, custom
 
 
 def _customized(by_name: prices.Prices, custom: CustomPrice) -> prices.Prices:
@@ -123,15 +122,9 @@ def _customized(by_name: prices.Prices, custom: CustomPrice) -> prices.Prices:
 
 
 def _modified(
-    by_name: prices.Prices,
-    match: Match | None,
-    name: str,
-    value: str,
-    custom: CustomPrice | None,
-    prompt: int,
+    by_name: prices.Prices, match: Match | None, name: str, value: str, prompt: int
 ) -> prices.Prices:
-    if custom is not None:
-        return _customized(by_name, custom)
+    """Return the prices by the published rule for a modifier; raise PriceMissing."""
     rule = match and published_rules.modifier_rule(
         match.provider, match.undated_model, name, value, prompt_tokens=prompt
     )

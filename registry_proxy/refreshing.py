@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from registry_proxy import client, snapshots
+from registry_proxy import bundled, client, snapshots
 from registry_proxy.client import RegistryClient, UpstreamUnavailable
 from registry_proxy.models import Refresh, Snapshot
 
@@ -34,15 +34,17 @@ def refresh(*, now: datetime, timeout: float | None = None) -> Snapshot | None:
     source = hashlib.sha256(settings.REGISTRY_BASE_URL.encode()).hexdigest()
     # Validators of another registry's files could match files of this one.
     is_known = Refresh.objects.filter(source=source).exists()
-    known = snapshots.files(Snapshot.objects.newest()) if is_known else {}
+    held = snapshots.files(Snapshot.objects.newest()) or bundled.registry().files
     try:
         with upstream_client(timeout) as registry_client:
-            registry = registry_client.registry(known)
+            registry = registry_client.registry(held if is_known else {}, fallback=held)
     except UpstreamUnavailable as error:
         # While upstream is away it is asked again and again: one line in the log is enough.
         if Refresh.objects.note_failure(str(error), now=now):
             logger.warning("the registry was not refreshed: %s", error)
         raise
+    if registry.problems and not Refresh.objects.filter(problems=registry.problems).exists():
+        logger.warning("the registry was refreshed in part: %s", "; ".join(registry.problems))
     taken = snapshots.take(registry, source=source, now=now)
     if taken is not None:
         logger.info("registry snapshot %s: %s changes", taken, taken.change_count)

@@ -40,6 +40,12 @@ def build(
     }
 
 
+def made_at(documents: Mapping[str, Mapping]) -> datetime | None:
+    """Return when upstream last updated one of the documents; None if none says so."""
+    times = [parse_time(document.get("updated_at")) for document in documents.values()]
+    return max(filter(None, times), default=None)
+
+
 def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
     """Return all models by upstream key, with defaults for the members that clients need."""
     return {
@@ -114,6 +120,7 @@ def _provider(provider: str, document: Mapping) -> dict:
         "base_url": base_url,
         "models_endpoint": models_endpoint,
         "version": document.get("version"),
+        "updated_at": _utc(document.get("updated_at")),
         "models": {
             _unprefixed(key): {
                 "name": _text(entry.get("model_name")) or _unprefixed(key),

@@ -3,8 +3,6 @@
 import hashlib
 from typing import NamedTuple
 
-from django.utils.http import parse_etags
-
 _ONE_HOUR = "public, max-age=3600"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -20,11 +18,6 @@ class Representation(NamedTuple):
     def headers(self) -> dict[str, str]:
         """Return the headers of both a 200 and a 304."""
         return {"ETag": self.etag, "Cache-Control": self.cache_control}
-
-    def matches(self, if_none_match: str) -> bool:
-        """Return whether this `If-None-Match` lists these bytes (RFC 9110, 13.1.2)."""
-        tags = parse_etags(if_none_match)
-        return "*" in tags or self.etag in (tag.removeprefix("W/") for tag in tags)
 
 
 def representation(body: bytes, *, immutable: bool = False) -> Representation:

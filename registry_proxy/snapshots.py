@@ -30,6 +30,8 @@ class LoadedSnapshot:
 
     id: int
     prices: SnapshotPrices
+    name: str
+    prices_made_at: datetime | None
     document: Mapping
     representation: Representation
     files: Mapping[str, Representation]
@@ -50,12 +52,14 @@ def load(snapshot_id: int) -> LoadedSnapshot:
         # Without a manifest upstream has no name for its state; ours stands in.
         version=snapshot.version or str(snapshot.name),
         snapshot=str(snapshot.name),
-        generated_at=snapshot.fetched_at,
+        generated_at=snapshot.prices_made_at or snapshot.fetched_at,
     )
     registry_document.add_inactive_from(document["models"], _deactivated_at(snapshot_id))
     return LoadedSnapshot(
         id=snapshot.id,
         prices=SnapshotPrices(snapshot.id, ModelIndex(document["models"])),
+        name=str(snapshot.name),
+        prices_made_at=snapshot.prices_made_at,
         document=document,
         representation=representation(media.dumps(document)),
         files={path: representation(file.body) for path, file in stored.items()},
@@ -105,6 +109,7 @@ def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot 
         newest.files.set([store(file, now=now) for file in registry.files.values()])
         refresh.attempted_at = refresh.succeeded_at = now
         refresh.error = ""
+        refresh.problems = registry.problems
         refresh.source = source
         refresh.save()
     return taken
@@ -148,7 +153,7 @@ def files(snapshot: Snapshot | None) -> dict[str, UpstreamFile]:
 def provider_documents(files: Mapping[str, UpstreamFile]) -> dict[str, dict]:
     """Return the provider documents among the files, by provider."""
     return {
-        upstream_format.provider_of(path): upstream_format.parse_provider(file.body, path)
+        upstream_format.provider_of(path): upstream_format.parse_provider(file.body)
         for path, file in files.items()
         if path != upstream_format.MANIFEST
     }
@@ -171,6 +176,7 @@ def _create(registry: UpstreamRegistry, *, before: Snapshot | None, now: datetim
         changes=changes,
         change_count=len(changes),
         fetched_at=now,
+        prices_made_at=registry_document.made_at(registry.documents),
     )
 
 

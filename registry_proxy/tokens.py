@@ -50,8 +50,9 @@ class Tokens:
         )
 
     def by_class(self) -> dict[str, int]:
-        """Return the counts by the names of their classes."""
-        return dict(zip(TOKEN_CLASSES, _counts(self), strict=True))
+        """Return the counts by the names of their classes, without those that are 0."""
+        counts = zip(TOKEN_CLASSES, _counts(self), strict=True)
+        return {name: count for name, count in counts if count}
 
     @property
     def prompt(self) -> int:

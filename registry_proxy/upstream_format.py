@@ -4,11 +4,15 @@ Source: docs/http-contract.md, section "Registry".
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import orjson
 import rfc8785
+
+from core.schemas import SAFE_INTEGER_MAX
+from registry_proxy.prices import PRICE_PREFIX, parse_price
 
 # Always asked for, whatever the manifest lists.
 WELL_KNOWN_PROVIDERS = ("anthropic", "google", "openai")
@@ -17,6 +21,8 @@ MANIFEST = "manifest.json"
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 _MAX_PROVIDERS = 64  # each one is a request
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{1,64}")
+_LONG_INTEGER = re.compile(rb"\d{19}")
+_MAX_PROBLEMS = 20
 
 
 class MalformedDocument(ValueError):
@@ -42,24 +48,24 @@ def is_provider_name(text: str) -> bool:
 
 def parse_manifest(body: bytes) -> dict:
     """Return the manifest; raise MalformedDocument."""
-    manifest = _parse_object(body, MANIFEST)
+    manifest = _parse_object(body)
     providers = manifest.get("providers", {})
     if not isinstance(providers, dict):
-        raise MalformedDocument(f"{MANIFEST}: `providers` is not an object")
+        raise MalformedDocument("`providers` is not an object")
     if len(providers) > _MAX_PROVIDERS:
-        raise MalformedDocument(f"{MANIFEST}: lists {len(providers)} providers")
+        raise MalformedDocument(f"lists {len(providers)} providers")
     return manifest
 
 
-def parse_provider(body: bytes, path: str) -> dict:
+def parse_provider(body: bytes) -> dict:
     """Return a provider's document without entries that are not objects.
 
     Raises MalformedDocument.
     """
-    document = _parse_object(body, path)
+    document = _parse_object(body)
     models = document.get("models")
     if not isinstance(models, dict):
-        raise MalformedDocument(f"{path}: `models` is not an object")
+        raise MalformedDocument("`models` is not an object")
     entries = {key: entry for key, entry in models.items() if key and isinstance(entry, dict)}
     return {**document, "models": entries}
 
@@ -88,22 +94,59 @@ def archive_count(document: Mapping) -> int:
 def digest(documents: Mapping[str, Mapping]) -> str:
     """Return the SHA-256 (hex) of the RFC 8785 form of the provider documents by provider.
 
-    Raises MalformedDocument if there is no such form: integers beyond 2^53, endless nesting.
+    Integers beyond 2^53, which have no such form, count as texts of their digits.
+    Raises MalformedDocument if there is no such form for another reason.
     """
     try:
-        return hashlib.sha256(rfc8785.dumps(dict(documents))).hexdigest()
+        canonical = rfc8785.dumps(_without_big_integers(dict(documents)))
     except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise MalformedDocument(f"the registry has no canonical form: {error}") from error
+    return hashlib.sha256(canonical).hexdigest()
 
 
-def _parse_object(body: bytes, path: str) -> dict:
+def problems(files: Mapping[str, object]) -> list[str]:
+    """Return what of the provider files' entries is ignored, 20 lines at most."""
+    found = [
+        problem
+        for path, file in sorted(files.items())
+        if path != MANIFEST
+        for problem in _ignored(path, _parse_object(file.body)["models"])
+    ]
+    if len(found) > _MAX_PROBLEMS:
+        found[_MAX_PROBLEMS - 1 :] = [f"and {len(found) - _MAX_PROBLEMS + 1} more"]
+    return found
+
+
+def _ignored(path: str, models: Mapping[str, object]) -> Iterator[str]:
+    for key, entry in models.items():
+        if not key or not isinstance(entry, dict):
+            yield f"{path}: the entry {key[:100]!r} is not an object"
+            continue
+        for name, value in entry.items():
+            if name.startswith(PRICE_PREFIX) and value is not None and parse_price(value) is None:
+                yield f"{path}: {key[:100]}: {name} is not a price: {str(value)[:50]!r}"
+
+
+def _without_big_integers(value: object) -> object:
+    """Return the value with integers that RFC 8785 refuses as their digits."""
+    if isinstance(value, dict):
+        return {name: _without_big_integers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_big_integers(inner) for inner in value]
+    is_big = type(value) is int and abs(value) > SAFE_INTEGER_MAX
+    return str(value) if is_big else value
+
+
+def _parse_object(body: bytes) -> dict:
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedDocument(f"{path}: {error}") from error
+        if _LONG_INTEGER.search(body):  # orjson makes doubles of integers beyond 64 bits
+            document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDocument(f"invalid JSON: {error}") from error
     if not isinstance(document, dict):
-        raise MalformedDocument(f"{path}: not a JSON object")
+        raise MalformedDocument("not a JSON object")
     # PostgreSQL cannot store NUL, and no genuine document has one.
     if b"\\u0000" in body:
-        raise MalformedDocument(f"{path}: contains a NUL character")
+        raise MalformedDocument("contains a NUL character")
     return document

@@ -105,10 +105,10 @@ class ChatMessage(Schema):
     """A message. Members that are not listed are kept and returned as they came."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JSONValue]
+    __pydantic_extra__: dict[Text, JSONValue]
     # Members of replies; a message that was read from here can be sent as it is.
     REPLY_MEMBERS: ClassVar = frozenset(
-        ("id", "conversation_id", "content_hash", "receipt_id", "timestamp", "logging_level")
+        ("id", "conversation_id", "content_hash", "receipt_id", "timestamp")
     )
 
     role: Role
@@ -145,3 +145,20 @@ class ChatMessage(Schema):
             for name, value in self.__pydantic_extra__.items()
             if name not in self.REPLY_MEMBERS
         }
+
+
+def unique_message_ids(messages: list[ChatMessage]) -> list[ChatMessage]:
+    """Return `messages`; refuse two of one id, which could not both be stored."""
+    seen = set()
+    for position, message in enumerate(messages):
+        id = message.message_id
+        if id is not None and id in seen:
+            raise member_error(
+                "repeated_message_id",
+                "Another message of the list has this id",
+                position,
+                "message_id",
+                input=id,
+            )
+        seen.add(id)
+    return messages

@@ -15,7 +15,7 @@ from core.schemas import (
 )
 from core.viewsets import page_query
 from templates_app import rendering
-from templates_app.messages import ChatMessage
+from templates_app.messages import ChatMessage, unique_message_ids
 from templates_app.models import DEFAULT_MODEL
 
 MAX_MESSAGES = 100
@@ -71,7 +71,12 @@ def _example(**members: Any) -> ConfigDict:
 class _TemplateMembers(Schema):
     description: Text | None = None
     system_prompt: Text | None = Field(None, description="Variables stand in it as `{{name}}`.")
-    messages: list[ChatMessage] | None = Field(None, max_length=MAX_MESSAGES)
+    messages: (
+        Annotated[
+            list[ChatMessage], Field(max_length=MAX_MESSAGES), AfterValidator(unique_message_ids)
+        ]
+        | None
+    ) = None
     variables: Variables | None = Field(
         None, description="Every variable with its default; null: a value must be given."
     )

@@ -6,6 +6,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.errors import DomainError
+from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
 from templates_app import services
 from templates_app.models import ConversationTemplate
@@ -40,6 +41,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         "stats": list[TemplateStatistics],
         "use": UsedTemplate | Template,
     }
+    headers = {"create": [IDEMPOTENCY_KEY], "use": [IDEMPOTENCY_KEY]}
     filters = {"created_by": "created_by"}
 
     def get_queryset(self):
@@ -64,6 +66,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         """One template"""
         return super().retrieve(request)
 
+    @idempotent
     def create(self, request):
         """Make a template"""
         now = timezone.now()
@@ -103,6 +106,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return Response([self.represent(row, TemplateStatistics) for row in page])
 
     @action(detail=True, methods=["post"])
+    @idempotent
     def use(self, request, template_id):
         """Use a template: count it, and fill it with values"""
         template = self.get_object()

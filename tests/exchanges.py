@@ -33,13 +33,13 @@ _MASKED = {
     r"csrfmiddlewaretoken[^>]*": "<csrf>",
 }
 _VARYING_HEADERS = {
-    "X-Request-ID",
-    "Content-Length",
-    "Set-Cookie",
-    "Date",
-    "Expires",
-    "ETag",
-    "Last-Modified",
+    "x-request-id",
+    "content-length",
+    "set-cookie",
+    "date",
+    "expires",
+    "etag",
+    "last-modified",
 }
 
 
@@ -49,6 +49,7 @@ def read(path: str) -> dict[str, Counter]:
     for line in Path(path).read_text().splitlines():
         exchange = json.loads(line)
         test = exchange.pop("test").split("::", 1)[-1]
+        exchange["headers"] = {name.lower(): value for name, value in exchange["headers"].items()}
         for name in _VARYING_HEADERS & exchange["headers"].keys():
             exchange["headers"][name] = "<varies>"
         exchanges[test][masked(json.dumps(exchange, sort_keys=True))] += 1

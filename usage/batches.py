@@ -7,9 +7,8 @@ import io
 import threading
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.db import transaction
 from rest_framework.exceptions import ParseError
@@ -18,8 +17,8 @@ from core import memory, schemas
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
-from usage import csv_format, ingestion, ledger
-from usage.ingestion import EventReused, OwnedConversations
+from usage import csv_format, ingestion, reversals
+from usage.ingestion import EventReused, Outcome, OwnedConversations
 from usage.ledger import LogRow
 from usage.schemas import LogEntry
 
@@ -97,7 +96,13 @@ def log_batch(
     with _one_at_a_time:
         try:
             rows = _rows(caller, batch, owned_conversations, idempotency_key)
-            return _report(batch, rows, *_store(rows, batch.fingerprint))
+            with transaction.atomic():
+                lift_limit()
+                outcomes = [
+                    _settle(caller, batch, row, outcome)
+                    for row, outcome in zip(rows, ingestion.store(caller, rows), strict=True)
+                ]
+            return _report(batch, outcomes)
         finally:
             memory.trim()
 
@@ -110,45 +115,44 @@ def _rows(
 ) -> list[LogRow]:
     """Return the rows of the good items, in order."""
     entries = [item for item in batch.items if isinstance(item, LogEntry)]
-    conversations = iter(ingestion.resolve_conversations(entries, caller, owned_conversations))
+    contexts = iter(ingestion.resolve(entries, caller, owned_conversations))
     rows = []
     for index, item in enumerate(batch.items):
         if isinstance(item, InvalidInput):
             continue
         event_id, fingerprint = item.event_id or None, None
-        if event_id:
+        if item.is_exported:
+            pass  # it is known by its id, and its event was reported elsewhere
+        elif event_id:
             fingerprint = ingestion.event_fingerprint(item)
         elif idempotency_key:
             event_id, fingerprint = f"{idempotency_key}/{index}", batch.fingerprint
-        row = ingestion.build_row(
-            item,
-            caller,
-            conversation_id=next(conversations),
-            event_id=event_id,
-            fingerprint=fingerprint,
+        rows.append(
+            ingestion.build_row(
+                item, caller, next(contexts), event_id=event_id, fingerprint=fingerprint
+            )
         )
-        rows.append(row)
     return rows
 
 
-def _store(rows: list[LogRow], request: str) -> tuple[set[UUID], dict[str, LogRow]]:
-    """Return the ids of new rows with event ids, and by event id the rows stored before."""
-    with transaction.atomic():
-        lift_limit()
-        _, new = ledger.insert(rows)
-        repeated = [row for row in rows if row.event_id and row.id not in new]
-        stored = ingestion.rows_by_event(repeated)
-        for row in repeated:
-            first = stored[row.event_id]
-            if row.fingerprint == request and not first.matches_idempotent_request(row):
-                raise EventReused
-    return new, stored
+def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict:
+    """Return the result of a row. Raises EventReused if the request's own key is reused."""
+    stored, is_new = outcome
+    if is_new:
+        return {"status": "created", **ingestion.reply(stored)}
+    if row.replaces:
+        current = reversals.replace(caller, stored, row)
+        status = "replaced" if current is row else "duplicate"
+        return {"status": status, **ingestion.reply(current)}
+    if ingestion.matches_idempotent_request(stored, row):
+        return {"status": "duplicate", **ingestion.reply(stored)}
+    if row.fingerprint == batch.fingerprint:
+        raise EventReused
+    return {"status": "error", "detail": str(EventReused("event_id"))}
 
 
-def _report(
-    batch: Batch, rows: list[LogRow], new: set[UUID], stored: dict[str, LogRow]
-) -> dict[str, Any]:
-    outcomes = (_outcome(row, new, stored) for row in rows)
+def _report(batch: Batch, outcomes: Iterable[dict]) -> dict[str, Any]:
+    outcomes = iter(outcomes)
     results = [
         {"index": index, **_result(item, outcomes)} for index, item in enumerate(batch.items)
     ]
@@ -156,6 +160,7 @@ def _report(
     return {
         "created": counts["created"],
         "duplicates": counts["duplicate"],
+        "replaced": counts["replaced"],
         "failed": counts["error"],
         "results": results,
     }
@@ -165,12 +170,3 @@ def _result(item: LogEntry | InvalidInput, outcomes: Iterator[dict]) -> dict:
     if isinstance(item, InvalidInput):
         return {"status": "error", "detail": item.issues}
     return next(outcomes)
-
-
-def _outcome(row: LogRow, new: set[UUID], stored: dict[str, LogRow]) -> dict:
-    if row.event_id is None or row.id in new:
-        return {"status": "created", **row.reply()}
-    first = stored[row.event_id]
-    if not first.matches_idempotent_request(row):
-        return {"status": "error", "detail": str(EventReused("event_id"))}
-    return {"status": "duplicate", **first.reply()}

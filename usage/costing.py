@@ -1,15 +1,17 @@
-"""What a log costs: what its caller states, else what the registry's prices come to.
+"""What a call costs: what its caller states, else what the prices of its time come to.
 
 Source: docs/http-contract.md, section "Cost".
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
+from core.schemas import twelve_places
 from registry_proxy import pricing
-from registry_proxy.tokens import Tokens
-from usage.models import CostSource
-from usage.schemas import METADATA_CLASSES, LogEntry
+from usage.models import CostSource, UsageStatus
+from usage.reports.reported_usage import Usage
 
 
 class Cost(NamedTuple):
@@ -17,40 +19,70 @@ class Cost(NamedTuple):
 
     amount: Decimal | None
     source: str
+    priced_as: str | None = None
     snapshot_id: int | None = None
+    custom_price_id: int | None = None
+    unpriced_reason: str | None = None
+
+    def columns(self) -> dict[str, object]:
+        """Return the columns of the ledger that say it."""
+        columns = self._asdict()
+        return {"cost": columns.pop("amount"), "cost_source": columns.pop("source"), **columns}
 
 
-def cost_of_entry(entry: LogEntry) -> Cost:
-    """Return the cost of a log; of one that was exported, what it cost."""
-    match entry.cost_source:
-        case CostSource.UNPRICED:
-            return Cost(None, CostSource.UNPRICED.value)
-        case CostSource.REGISTRY if entry.cost is not None:
-            return Cost(entry.cost, CostSource.REGISTRY.value)
-    return cost_of(entry.provider, entry.model, tokens_of(entry), stated=entry.cost)
+def cost_of(
+    provider: str,
+    model: str,
+    usage: Usage,
+    *,
+    project_id: UUID | None = None,
+    at: datetime | None = None,
+    snapshot_id: int | None = None,
+) -> Cost:
+    """Return the cost of a call made `at` a time, by default now.
 
-
-def is_immediate(entry: LogEntry) -> bool:
-    """Return whether the cost of a log is known without a query or a wait for upstream."""
-    return entry.cost is not None or pricing.is_loaded()
-
-
-def cost_of(provider: str, model: str, tokens: Tokens, *, stated: Decimal | None) -> Cost:
-    """Return the cost of a call. `stated` is the caller's figure, which wins."""
-    if stated is not None:
-        return Cost(stated, CostSource.CALLER.value)
-    priced = pricing.price(provider, model, tokens)
-    if priced.cost is None:
-        return Cost(None, CostSource.UNPRICED.value)
-    return Cost(priced.cost, CostSource.REGISTRY.value, priced.snapshot_id)
-
-
-def tokens_of(entry: LogEntry) -> Tokens:
-    """Return the entry's tokens by the classes that are billed apart."""
-    finer: dict[str, int] = {}
-    for name in METADATA_CLASSES.keys() & entry.metadata.keys():
-        token_class = METADATA_CLASSES[name]
-        finer[token_class] = finer.get(token_class, 0) + (entry.metadata[name] or 0)
-    return Tokens.from_totals(
-        entry.input_tokens, entry.output_tokens, entry.cached_input_tokens or 0, **finer
+    `snapshot_id` computes it by the prices of a certain registry snapshot.
+    """
+    if usage.cost is not None:
+        return Cost(twelve_places(usage.cost), CostSource.CALLER.value)
+    if usage.status == UsageStatus.FAILED:
+        return Cost(Decimal(0), CostSource.CALLER.value)
+    if usage.tokens is None:
+        return Cost(None, CostSource.UNPRICED.value, unpriced_reason="unknown usage")
+    priced = price_of(provider, model, usage, project_id=project_id, at=at, snapshot_id=snapshot_id)
+    source = CostSource.UNPRICED if priced.cost is None else CostSource.REGISTRY
+    return Cost(
+        priced.cost,
+        source.value,
+        priced.priced_as,
+        priced.snapshot_id,
+        priced.custom_price_id,
+        priced.unpriced_reason,
     )
+
+
+def price_of(
+    provider: str,
+    model: str,
+    usage: Usage,
+    *,
+    project_id: UUID | None = None,
+    at: datetime | None = None,
+    snapshot_id: int | None = None,
+) -> pricing.Pricing:
+    """Return the price of known usage, with its terms, whatever its caller states as cost."""
+    return pricing.price(
+        provider,
+        usage.priced_model(model),
+        usage.tokens,
+        units=usage.units,
+        modifiers=usage.price_terms(),
+        at=at,
+        project_id=project_id,
+        snapshot_id=snapshot_id,
+    )
+
+
+def is_immediate(usage: Usage, at: datetime | None) -> bool:
+    """Return whether the cost is known without a query or a wait for upstream."""
+    return usage.cost is not None or pricing.is_loaded(at)

@@ -9,13 +9,16 @@ Source: docs/http-contract.md, section "Exporting logs".
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from core import media, schemas
 from core.errors import InvalidInput, issue
+from core.schemas import decimal
 from usage.schemas import ExportedLog
 
 csv.field_size_limit(10_000_000)  # characters of a cell: metadata may be long
+_OBJECTS = ("metadata", "units", "modifiers")
 _MARKED = ("=", "+", "-", "@", "\t", "'")
 _TEXTS = {
     name
@@ -24,24 +27,29 @@ _TEXTS = {
 }
 
 
-def write(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
-    """Yield a header line, then a line for each log; metadata as JSON, absent values empty."""
-    yield (",".join(ExportedLog.model_fields) + "\r\n").encode()
-    for chunk in chunks:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        for row in chunk:
-            writer.writerow(_cell(value) for value in row.values())
-        yield text.getvalue().encode()
+def header() -> bytes:
+    """Return the line that names the columns."""
+    return (",".join(ExportedLog.model_fields) + "\r\n").encode()
+
+
+def lines(logs: Iterable[dict[str, Any]]) -> bytes:
+    """Return a line for each log; objects as JSON, absent values empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for log in logs:
+        writer.writerow(map(_cell, log.values()))
+    return text.getvalue().encode()
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str):
-        return f"'{value}" if value == "" or value.startswith(_MARKED) else value
-    if value is None or isinstance(value, int):
-        return value
-    text = media.dumps(value).decode()
-    return text if isinstance(value, dict) else text.strip('"')
+    match value:
+        case str():
+            return f"'{value}" if value == "" or value.startswith(_MARKED) else value
+        case dict():
+            return media.dumps(value).decode()
+        case float() | Decimal():
+            return media.plain(decimal(value))
+    return value
 
 
 def read(lines: Iterable[str]) -> Iterator[dict[str, Any] | InvalidInput]:
@@ -65,16 +73,12 @@ def read(lines: Iterable[str]) -> Iterator[dict[str, Any] | InvalidInput]:
 
 
 def _row(cells: dict[str, str]) -> dict[str, Any] | InvalidInput:
-    row: dict[str, Any] = {}
-    for name, cell in cells.items():
-        if cell == "" or not name:
-            continue
-        if name in _TEXTS and cell.startswith("'"):
-            cell = cell[1:]
-        row[name] = cell
+    row: dict[str, Any] = {
+        name: cell.removeprefix("'") for name, cell in cells.items() if cell != "" and name
+    }
     try:
-        if "metadata" in row:
-            row["metadata"] = schemas.loads(row["metadata"].encode(), loc=("body", "metadata"))
+        for name in row.keys() & _OBJECTS:
+            row[name] = schemas.loads(row[name].encode(), loc=("body", name))
     except InvalidInput as error:
         return error
     return row

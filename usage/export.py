@@ -1,54 +1,70 @@
 """`GET /logs/export`: all logs of a window, oldest first, as NDJSON or CSV in chunks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from django.db import connection
-from django.db.models import QuerySet
 
-from core import ids, media
+from core import schemas
 from core.scoping import Caller
-from usage import csv_format
+from registry_proxy.models import Snapshot
+from usage import csv_format, filters
+from usage.listing import read_page
 from usage.models import UsageLog
 from usage.schemas import ExportedLog, ExportQuery
 
 _CHUNK_ROWS = 2_000
-# The members of an exported log and the field of each.
-FIELDS = {name: name for name in ExportedLog.model_fields} | {"logged_at": "created_at"}
+# Members that are fields of the model as they are, and the field of each.
+FIELDS = {
+    name: field
+    for name in ExportedLog.model_fields
+    if (field := {"logged_at": "created_at", "user": "end_user"}.get(name, name))
+    in {field.attname for field in UsageLog._meta.concrete_fields}
+}
 
 
-def chunks(caller: Caller, query: ExportQuery) -> Iterator[list[dict]]:
-    """Yield all matching logs, oldest first.
+def ndjson(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
+    """Yield the logs as JSON objects, one a line, some lines at a time.
 
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    window = query.window()
-    logs = UsageLog.objects.for_caller(caller).filter(
-        id__lt=ids.lowest(window.end), **query.labels()
-    )
-    chunk = _read_chunk(logs.filter(id__gte=ids.lowest(window.start)))
-    while chunk:
+    condition, parameters = filters.in_window(caller, query)
+    sql = {"snapshot": _snapshot_sql()}
+    next_id = None
+    while True:
+        after = " AND id > %(after)s" if next_id else ""
+        page = read_page(
+            ExportedLog.model_fields,
+            condition + after,
+            parameters | {"after": next_id},
+            "ASC",
+            limit=_CHUNK_ROWS,
+            separator="\n",
+            sql=sql,
+        )
         if not connection.in_atomic_block:
             connection.close()
-        yield chunk
-        chunk = _read_chunk(logs.filter(id__gt=chunk[-1]["id"]))
+        for text in page.texts:
+            yield text.encode() + b"\n"
+        if (next_id := page.next_id) is None:
+            return
 
 
-def _read_chunk(logs: QuerySet) -> list[dict]:
-    values = logs.order_by("id").values_list(*FIELDS.values())[:_CHUNK_ROWS]
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in values]
-    for row in rows:
-        row["cost"] = row["cost"] or 0
-    return rows
+def _snapshot_sql() -> str:
+    """Return the SQL of the digest of a row's snapshot. There are few snapshots."""
+    digests = Snapshot.objects.values_list("id", "digest")
+    cases = " ".join(f"WHEN {id:d} THEN 'sha256:{digest}'" for id, digest in digests)
+    return f"CASE snapshot_id {cases} END" if cases else "NULL::text"
 
 
-def as_ndjson(chunks: Iterable[list[dict]]) -> Iterator[bytes]:
-    """Yield one JSON object a line."""
-    for chunk in chunks:
-        yield b"".join(media.dumps(row) + b"\n" for row in chunk)
+def as_csv(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
+    """Yield a header line, then a line for each log, some lines at a time."""
+    yield csv_format.header()
+    for chunk in ndjson(caller, query):
+        yield csv_format.lines(schemas.loads(line) for line in chunk.splitlines())
 
 
 FORMATS = {
-    "ndjson": ("application/x-ndjson", as_ndjson),
-    "csv": ("text/csv; charset=utf-8", csv_format.write),
+    "ndjson": ("application/x-ndjson", ndjson),
+    "csv": ("text/csv; charset=utf-8", as_csv),
 }

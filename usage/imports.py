@@ -7,8 +7,6 @@ time and its old id (or its text), so a repeated row is found by it.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,13 +17,11 @@ from rest_framework.exceptions import ParseError
 from accounts import admission, keys
 from accounts.admission import Action
 from accounts.models import ApiKey
-from core import ids, schemas
+from core import schemas
 from core.errors import InvalidInput
 from core.scoping import Caller
-from usage import csv_format, ingestion, ledger
+from usage import csv_format, ingestion
 from usage.ingestion import OwnedConversations
-from usage.ledger import LogRow
-from usage.models import UsageLog
 from usage.schemas import ImportedLog
 
 
@@ -49,8 +45,6 @@ class BadRow(ValueError):
 class _Log(NamedTuple):
     entry: ImportedLog
     caller: Caller
-    id: UUID
-    event_id: str | None
 
 
 @dataclass
@@ -73,9 +67,9 @@ class Importer:
             raise BadRow(_in_words(error)) from None
         except ParseError as error:
             raise BadRow(str(error.detail)) from None
-        caller = self.caller or self._caller_of(entry.api_key_id)
-        id = _id(entry, row, caller)
-        return _Log(entry, caller, id, entry.event_id or None)
+        if entry.id is None:
+            entry.id = json.dumps(row, sort_keys=True, default=str)
+        return _Log(entry, self.caller or self._caller_of(entry.api_key_id))
 
     def store(self, logs: Sequence[_Log]) -> int:
         """Store the logs, all or none; return how many were new."""
@@ -85,28 +79,20 @@ class Importer:
 
     def _store(self, logs: list[_Log]) -> int:
         """Store logs of one project."""
-        stored, _ = ledger.insert(self._rows(logs))
-        if stored < len(logs):
-            copies = [_copy_of(log) for log in _of_other_projects(logs)]
-            stored += ledger.insert(self._rows(copies))[0]
-        return stored
-
-    def _rows(self, logs: list[_Log]) -> list[LogRow]:
-        if not logs:
-            return []
-        conversations = ingestion.resolve_conversations(
-            [log.entry for log in logs], logs[0].caller, self.owned_conversations
-        )
-        return [
+        project = logs[0].caller
+        contexts = ingestion.resolve([log.entry for log in logs], project, self.owned_conversations)
+        rows = [
             ingestion.build_row(
                 log.entry,
                 log.caller,
-                conversation_id=conversation,
-                id=log.id,
-                event_id=log.event_id,
+                context,
+                event_id=log.entry.event_id or None,
+                id=ingestion.own_id(log.entry, log.caller),
             )
-            for log, conversation in zip(logs, conversations, strict=True)
+            for log, context in zip(logs, contexts, strict=True)
         ]
+        outcomes = ingestion.store(project, rows, keeps_old_ids=True)
+        return sum(outcome.is_new for outcome in outcomes)
 
     def _caller_of(self, key: str | None) -> Caller:
         if not (key or "").strip():
@@ -114,26 +100,6 @@ class Importer:
         if key not in self._callers:
             self._callers[key] = _authenticate(key.strip())
         return self._callers[key]
-
-
-def _of_other_projects(logs: Sequence[_Log]) -> list[_Log]:
-    """Return the logs that could not be inserted although the project has no such row.
-
-    Ids are unique in the server: another project has the rows that they are copies of.
-    """
-    own = UsageLog.objects.for_caller(logs[0].caller)
-    known_ids = set(own.filter(id__in=[log.id for log in logs]).values_list("id", flat=True))
-    events = [log.event_id for log in logs if log.event_id]
-    known_events = set(own.filter(event_id__in=events).values_list("event_id", flat=True))
-    return [log for log in logs if log.id not in known_ids and log.event_id not in known_events]
-
-
-def _copy_of(log: _Log) -> _Log:
-    """Return the log with an id of its own; the old one becomes its event id if it has none."""
-    return log._replace(
-        id=_derived_id(log.caller, str(log.id), log.entry.timestamp),
-        event_id=log.event_id or str(log.id),
-    )
 
 
 def _authenticate(key: str) -> Caller:
@@ -151,23 +117,6 @@ def _authenticate(key: str) -> Caller:
         raise BadRow(f"api_key_id {error.reason}") from None
     except admission.InvalidKey:
         raise BadRow("api_key_id is no key of this server; name a project with --project") from None
-
-
-def _id(entry: ImportedLog, row: dict, caller: Caller) -> UUID:
-    """Return the row's own id if it has our form and its time; else one made from it."""
-    text = entry.id or json.dumps(row, sort_keys=True, default=str)
-    try:
-        own = UUID(text)
-        if own.version == 7 and ids.moment(own) == entry.timestamp:
-            return own
-    except ValueError:
-        pass
-    return _derived_id(caller, text, entry.timestamp)
-
-
-def _derived_id(caller: Caller, text: str, at: datetime) -> UUID:
-    seed = sha256(f"{caller.project_id}/{text}".encode()).digest()
-    return ids.uuid7(at, random=int.from_bytes(seed[:8]))
 
 
 def _project_of(log: _Log) -> UUID:

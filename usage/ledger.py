@@ -9,15 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from core import media
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
-from usage.models import LABELS, SUMS, UsageLog
+from usage.filters import LABEL_SQL
+from usage.models import LABELS, SUMS, TOKEN_COLUMNS, EntryType, UsageLog, UsageStatus
 
-_FREE = Decimal(0)
+# What a row of the ledger adds to each sum. The numbers of a reversal are negative themselves.
+_COUNT = f"CASE entry_type WHEN '{EntryType.REVERSAL}' THEN -1 ELSE 1 END"
+_IS_UNKNOWN = f"usage_status = '{UsageStatus.UNKNOWN}'"
+SHARE_SQL = {
+    "requests": _COUNT,
+    "unpriced_requests": f"CASE WHEN cost IS NULL AND NOT {_IS_UNKNOWN} THEN {_COUNT} ELSE 0 END",
+    "unknown_requests": f"CASE WHEN {_IS_UNKNOWN} THEN {_COUNT} ELSE 0 END",
+    "cost": "coalesce(cost, 0)",
+    **{name: f"coalesce({name}, 0)" for name in TOKEN_COLUMNS},
+}
 _COLUMNS = column_types(UsageLog)
 _NAMES = ", ".join(_COLUMNS)
 _LABELS = ", ".join(LABELS)
@@ -32,12 +44,10 @@ WITH inserted AS (
     ON CONFLICT DO NOTHING
     RETURNING *
 ), labelled AS (
-    SELECT project_id, (created_at AT TIME ZONE 'UTC')::date AS day, provider, model,
-        coalesce(alias, '') AS alias, coalesce(origin, '') AS origin, profile,
-        count(*) AS requests, count(*) FILTER (WHERE cost IS NULL) AS unpriced_requests,
-        coalesce(sum(cost), 0) AS cost, sum(input_tokens) AS input_tokens,
-        sum(output_tokens) AS output_tokens, sum(cached_input_tokens) AS cached_input_tokens
-    FROM inserted GROUP BY 1, 2, 3, 4, 5, 6, 7
+    SELECT project_id, (created_at AT TIME ZONE 'UTC')::date AS day,
+        {", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)},
+        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}
+    FROM inserted GROUP BY {", ".join(str(n + 1) for n in range(2 + len(LABELS)))}
 ), summed AS (
     INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS})
     SELECT project_id, day,
@@ -48,59 +58,68 @@ WITH inserted AS (
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = daily.{name} + excluded.{name}" for name in SUMS)}
 )
-SELECT count(*), array_agg(id) FILTER (WHERE event_id IS NOT NULL) FROM inserted
+SELECT array_agg(id) FROM inserted
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogRow:
-    """A row of the ledger. `json` holds its columns as the statement takes them."""
+    """A row before it is written: the columns that are not empty.
 
-    id: UUID
-    project_id: UUID
-    created_at: datetime
-    cost: Decimal | None
-    cost_source: str
-    event_id: str | None
-    fingerprint: str | None
-    json: bytes
-
-    def matches_idempotent_request(self, other: "LogRow") -> bool:
-        """Whether both report the same event. Imported rows have no fingerprint: assume so."""
-        return self.fingerprint in (None, other.fingerprint)
-
-    def reply(self) -> dict:
-        """Return what `POST /log` answers for this row."""
-        return {
-            "log_id": self.id,
-            "cost": self.cost or _FREE,
-            "timestamp": self.created_at,
-            "cost_source": self.cost_source,
-        }
-
-
-def insert(rows: Sequence[LogRow]) -> tuple[int, set[UUID]]:
-    """Store the rows, all or none, on Django's connection.
-
-    Returns how many were new, and the ids of those new ones that have an event id.
+    `replaces`: if its event is stored already, the row corrects it.
     """
+
+    columns: dict[str, Any]
+    replaces: bool = False
+
+    @property
+    def id(self) -> UUID:
+        return self.columns["id"]
+
+    @property
+    def created_at(self) -> datetime:
+        return self.columns["created_at"]
+
+    @property
+    def event_id(self) -> str | None:
+        return self.columns["event_id"]
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self.columns["fingerprint"]
+
+    @property
+    def cost(self) -> Decimal | None:
+        return self.columns["cost"]
+
+    @property
+    def cost_source(self) -> str:
+        return self.columns["cost_source"]
+
+    @property
+    def unpriced_reason(self) -> str | None:
+        return self.columns.get("unpriced_reason")
+
+
+def insert(rows: Sequence[LogRow]) -> set[UUID]:
+    """Store the rows, all or none, on Django's connection; return the ids of those that are new."""
     if not rows:
-        return 0, set()
+        return set()
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, _parameters(rows))
-        count, new_events = cursor.fetchone()
-    return count, set(new_events or ())
+        return set(cursor.fetchone()[0] or ())
 
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
-    """Return of each row whether it was new. False: its event id was there already."""
-    [(_, new_events)] = await execute(_INSERT, _parameters(rows))
-    new = set(new_events or ())
-    return [row.event_id is None or row.id in new for row in rows]
+    """Store the rows; return of each whether it is new. If not, its event id is not."""
+    [(new,)] = await execute(_INSERT, _parameters(rows))
+    # Without an event id it is new, also when the statement is repeated after it was committed.
+    known = set(new or ())
+    return [row.event_id is None or row.id in known for row in rows]
 
 
 def _parameters(rows: Sequence[LogRow]) -> list[str]:
-    return [(b"[" + b",".join(row.json for row in rows) + b"]").decode()]
+    return [media.dumps([row.columns for row in rows]).decode()]
 
 
 writer = GroupWriter(insert_group)

@@ -5,52 +5,143 @@ would cost several times what the query does.
 Source: docs/http-contract.md, section "Listing logs".
 """
 
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
+
 import orjson
 from django.db import connection
 
-from core import ids
 from core.scoping import Caller
+from usage import filters
+from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
 from usage.schemas import Log, LogsQuery
+
+MAX_PAGE_BYTES = 8 * 2**20
+# Metadata that one statement writes out, as it is stored: compressed, up to ninety times smaller.
+_MAX_STORED_BYTES = 2**19
+
+
+def _iso_time(column: str) -> str:
+    text = f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"replace({text}, '.000000Z', 'Z')"
+
 
 # The SQL of the members that are not columns as they are.
 _SQL = {
-    "logged_at": (
-        """replace(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),"""
-        " '.000000Z', 'Z')"
-    ),
+    "logged_at": _iso_time("created_at"),
+    "received_at": _iso_time("received_at"),
     "cost": "coalesce(trim_scale(cost), 0)",  # unknown: 0, and cost_source is "unpriced"
+    "user": "end_user",
+    **{name: f"coalesce({name}, 0)" for name in (*INPUT_CLASSES, *OUTPUT_CLASSES)},
+    **{name: f"coalesce(units_and_modifiers->'{name}', '{{}}')" for name in ("units", "modifiers")},
 }
-_COLUMNS = ", ".join(f"{_SQL.get(name, name)} AS {name}" for name in Log.model_fields)
+
+
+class Page(NamedTuple):
+    """The JSON objects of some logs; the id of the last one, if there may be more after it."""
+
+    texts: list[str]
+    next_id: UUID | None
 
 
 def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, str]]:
     """Return the body and the headers of `GET /logs`: a page, and where the next one begins."""
-    window = query.window()
-    before = ids.lowest(window.end)
+    condition, parameters = filters.in_window(caller, query)
     if query.cursor is not None:
-        before = min(before, query.cursor)
-    labels = query.labels()
-    conditions = "".join(f" AND {name} = %({name})s" for name in labels)
-    sql = f"""
-        SELECT
-            '[' || coalesce(string_agg(row_to_json(page)::text, ',' ORDER BY id DESC), '') || ']',
-            count(*), (array_agg(id ORDER BY id))[1]
-        FROM (
-            SELECT {_COLUMNS} FROM usage_logs
-            WHERE project_id = %(project)s AND id >= %(start)s AND id < %(before)s{conditions}
-            ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
-        ) AS page
+        condition += " AND id < %(cursor)s"
+        parameters["cursor"] = query.cursor
+    page = read_page(
+        Log.model_fields, condition, parameters, "DESC", limit=query.limit, offset=query.offset
+    )
+    headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
+    return orjson.Fragment(f"[{','.join(page.texts)}]"), headers
+
+
+def read_page(
+    members: Iterable[str],
+    condition: str,
+    parameters: dict[str, Any],
+    order: str,
+    *,
+    limit: int,
+    offset: int = 0,
+    separator: str = ",",
+    sql: dict[str, str] | None = None,
+) -> Page:
+    """Return the first logs that meet the condition: `limit` of them, or fewer large ones.
+
+    `texts` are JSON objects joined by `separator`, in one text or in a few. `sql`
+    has the SQL of members that only the caller knows.
     """
-    parameters = {
-        **labels,
-        "project": caller.project_id,
-        "start": ids.lowest(window.start),
-        "before": before,
-        "limit": query.limit,
-        "offset": query.offset,
-    }
+    written = _SQL | (sql or {})
+    columns = ", ".join(f'{written.get(name, name)} AS "{name}"' for name in members)
+    picked = f"""
+        SELECT * FROM usage_logs WHERE {condition}
+        ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+    """
+    parameters = {**parameters, "limit": limit, "offset": offset, "separator": separator}
+    text, last, count, stored = _run(
+        f"""
+        WITH picked AS MATERIALIZED ({picked}), stored AS (
+            SELECT count(*) AS count, coalesce(sum(pg_column_size(metadata)), 0) AS bytes,
+                (array_agg(id ORDER BY id {order}))[count(*)] AS last
+            FROM picked
+        )
+        SELECT string_agg(row_to_json(page)::text, %(separator)s), last, count, bytes
+        FROM stored LEFT JOIN LATERAL (
+            SELECT {columns} FROM picked
+            WHERE bytes <= {_MAX_STORED_BYTES} ORDER BY picked.id {order}
+        ) AS page ON true
+        GROUP BY last, count, bytes
+        """,
+        parameters,
+    )[0]
+    if stored > _MAX_STORED_BYTES:
+        return _read_large(columns, picked, parameters, order)
+    return Page([text] if count else [], last if count == limit else None)
+
+
+def _read_large(columns: str, picked: str, parameters: dict[str, Any], order: str) -> Page:
+    """Return as many of the picked logs as the bytes of a page allow, at least one."""
+    sizes = _run(
+        f"SELECT id, pg_column_size(metadata) FROM ({picked}) AS picked ORDER BY id {order}",
+        parameters,
+    )
+    texts: list[str] = []
+    last, used = None, 0
+    for group in _groups(sizes):
+        written = _run(
+            f"""
+            SELECT string_agg(row_to_json(page)::text, %(separator)s) FROM (
+                SELECT {columns} FROM usage_logs
+                WHERE project_id = %(project)s AND id = ANY(%(ids)s) ORDER BY usage_logs.id {order}
+            ) AS page
+            """,
+            {**parameters, "ids": group},
+        )[0][0]
+        texts.append(written)
+        last, used = group[-1], used + len(written)
+        if used >= MAX_PAGE_BYTES:
+            break
+    is_last = last == sizes[-1][0] and len(sizes) < parameters["limit"]
+    return Page(texts, None if is_last else last)
+
+
+def _groups(sizes: list[tuple[UUID, int]]) -> Iterable[list[UUID]]:
+    """Yield the ids in groups, each of metadata that one statement may write out."""
+    group: list[UUID] = []
+    total = 0
+    for id, size in sizes:
+        if group and total + size > _MAX_STORED_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(id)
+        total += size
+    yield group
+
+
+def _run(sql: str, parameters: dict[str, Any]) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        text, count, last = cursor.fetchone()
-    is_full = count == query.limit
-    return orjson.Fragment(text), {"X-Next-Cursor": str(last)} if is_full else {}
+        return cursor.fetchall()

@@ -1,20 +1,30 @@
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
-from core.scoping import OwnedModel
+from core.scoping import OwnedModel, ScopedQuerySet
 
 # Labels of a log that daily sums are kept by, in the order of their digest.
-LABELS = ("provider", "model", "alias", "origin", "profile")
-# What is summed for each combination of labels.
-SUMS = (
-    "requests",
-    "unpriced_requests",
-    "cost",
-    "input_tokens",
-    "output_tokens",
+LABELS = ("provider", "model", "alias", "origin", "profile", "api_key_id", "priced_as")
+# The token classes that have columns beside `input_tokens` and `output_tokens`, which
+# contain them. What is left of those two is fresh text of the prompt, and text without thinking.
+INPUT_CLASSES = (
     "cached_input_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_write_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
 )
+OUTPUT_CLASSES = ("thinking_tokens", "audio_output_tokens", "image_output_tokens")
+TOKEN_COLUMNS = ("input_tokens", "output_tokens", *INPUT_CLASSES, *OUTPUT_CLASSES)
+# What a reversal has with the opposite sign.
+SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
+# What is summed for each combination of labels.
+SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost", *TOKEN_COLUMNS)
 
 
 class CostSource(models.TextChoices):
@@ -23,25 +33,73 @@ class CostSource(models.TextChoices):
     UNPRICED = "unpriced", "unknown: no price"
 
 
-class UsageLog(OwnedModel):
-    """One call of a model. Its id carries the time, so ranges of time are ranges of ids.
+class UsageStatus(models.TextChoices):
+    SETTLED = "settled", "the provider's final counts"
+    ESTIMATED = "estimated", "counted by someone else"
+    FAILED = "failed", "nothing was billed"
+    UNKNOWN = "unknown", "nobody knows"
 
+
+class EntryType(models.TextChoices):
+    CALL = "call", "a call"
+    REVERSAL = "reversal", "takes a wrong entry back"
+    REPLACEMENT = "replacement", "stands for a wrong entry"
+
+
+def _class_column(what: str) -> models.BigIntegerField:
+    return models.BigIntegerField(null=True, help_text=f"{what}; empty: none.")
+
+
+class UsageLog(OwnedModel):
+    """One call of a model, or a correction of one. Entries are never changed.
+
+    The id carries the time of the call, so ranges of time are ranges of ids.
     Written by usage/ledger.py in one statement with its share of DailyUsage;
     rows made any other way are missing from the statistics.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(help_text="When the call happened.")
+    received_at = models.DateTimeField(db_default=Now(), help_text="When this server stored it.")
     provider = models.CharField(max_length=50)
-    model = models.CharField(max_length=255)
+    model = models.CharField(max_length=255, help_text="As the caller named it.")
+    priced_as = models.CharField(
+        max_length=320, null=True, help_text="The registry's model whose prices were applied."
+    )
     alias = models.CharField(max_length=128, null=True)
     profile = models.CharField(max_length=64)
     origin = models.CharField(max_length=255, null=True)
     id_at_origin = models.CharField(max_length=255, null=True)
+    end_user = models.CharField(
+        max_length=255, null=True, help_text="The caller's own name of the end user."
+    )
     conversation_id = models.UUIDField(null=True)
-    input_tokens = models.BigIntegerField(help_text="All prompt tokens, cached ones included.")
-    output_tokens = models.BigIntegerField(help_text="All completion tokens, thinking included.")
-    cached_input_tokens = models.BigIntegerField(help_text="Prompt tokens read from a cache.")
+    input_tokens = models.BigIntegerField(
+        null=True, help_text="All prompt tokens, cached and written ones included; empty: unknown."
+    )
+    output_tokens = models.BigIntegerField(
+        null=True, help_text="All completion tokens, thinking included; empty: unknown."
+    )
+    cached_input_tokens = models.BigIntegerField(
+        db_default=0, help_text="Prompt tokens read from a cache."
+    )
+    cache_write_5m_tokens = _class_column("Prompt tokens written to a cache for five minutes")
+    cache_write_1h_tokens = _class_column("Prompt tokens written to a cache for an hour")
+    cache_write_tokens = _class_column("Prompt tokens written to a cache for an unstated time")
+    audio_input_tokens = _class_column("Prompt tokens of audio")
+    image_input_tokens = _class_column("Prompt tokens of images")
+    thinking_tokens = _class_column("Completion tokens of thinking")
+    audio_output_tokens = _class_column("Completion tokens of audio")
+    image_output_tokens = _class_column("Completion tokens of images")
+    units_and_modifiers = ExactJSONField(
+        null=True, help_text="What else is billed, and the terms that change its price."
+    )
+    usage_status = models.CharField(
+        max_length=9, choices=UsageStatus.choices, db_default=UsageStatus.SETTLED
+    )
+    read_as = models.CharField(
+        max_length=100, db_default="flat", help_text="The form that the report was read as."
+    )
     cost = models.DecimalField(
         max_digits=38, decimal_places=12, null=True, help_text="US dollars; empty: no price known."
     )
@@ -49,6 +107,10 @@ class UsageLog(OwnedModel):
     snapshot_id = models.BigIntegerField(
         null=True, help_text="The registry snapshot whose prices were applied."
     )
+    custom_price_id = models.BigIntegerField(
+        null=True, help_text="The operator's own price that was applied."
+    )
+    unpriced_reason = models.CharField(max_length=500, null=True)
     latency_ms = models.BigIntegerField(null=True)
     event_id = models.CharField(
         max_length=300, null=True, help_text="The client's own id of the event, for safe retries."
@@ -57,6 +119,14 @@ class UsageLog(OwnedModel):
         max_length=32,
         null=True,
         help_text="Digest of the event, which distinguishes a retry from a reused id.",
+    )
+    entry_type = models.CharField(
+        max_length=11, choices=EntryType.choices, db_default=EntryType.CALL
+    )
+    corrects_id = models.UUIDField(null=True, help_text="The entry that this one corrects.")
+    correction_reason = models.CharField(max_length=500, null=True)
+    correction_author = models.CharField(
+        max_length=100, null=True, help_text="The key or the person that corrected it."
     )
     metadata = ExactJSONField(default=dict)
 
@@ -67,28 +137,28 @@ class UsageLog(OwnedModel):
             models.Index(fields=["project_id", "id"], name="usage_logs_project_id"),
             models.Index(
                 fields=["project_id", "conversation_id"],
-                condition=models.Q(conversation_id__isnull=False),
+                condition=Q(conversation_id__isnull=False),
                 name="usage_logs_conversation_id",
             ),
+            # Rows arrive in its order, so a few pages of index find the latest of any table.
+            BrinIndex(fields=["received_at"], name="usage_logs_received_at"),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["project_id", "event_id"],
-                condition=models.Q(event_id__isnull=False),
+                condition=Q(event_id__isnull=False),
                 name="usage_logs_event_once",
             ),
-            models.CheckConstraint(
-                condition=models.Q(
-                    input_tokens__gte=0,
-                    output_tokens__gte=0,
-                    cached_input_tokens__gte=0,
-                    cached_input_tokens__lte=models.F("input_tokens"),
-                ),
-                name="usage_logs_tokens_not_negative",
+            models.UniqueConstraint(
+                fields=["project_id", "corrects_id", "entry_type"],
+                condition=Q(corrects_id__isnull=False),
+                name="usage_logs_corrected_once",
             ),
             models.CheckConstraint(
-                condition=models.Q(cost__isnull=True) | models.Q(cost__gte=0),
-                name="usage_logs_cost_not_negative",
+                condition=Q(entry_type=EntryType.REVERSAL)
+                | (Q(input_tokens__gte=0, output_tokens__gte=0) & (Q(cost=None) | Q(cost__gte=0)))
+                | Q(input_tokens=None, output_tokens=None, cost=None),
+                name="usage_logs_only_reversals_are_negative",
             ),
         ]
 
@@ -96,28 +166,45 @@ class UsageLog(OwnedModel):
         return f"{self.provider}:{self.model} {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
+def _sum_of_tokens() -> models.DecimalField:
+    return models.DecimalField(max_digits=38, decimal_places=0)
+
+
 class DailyUsage(models.Model):
     """Sums over a project's logs of one UTC day, updated by the statement that writes the logs.
 
-    A missing alias or origin is the empty text here.
+    A label that a log has not is the empty text here. Reversals count negatively.
     """
 
     pk = models.CompositePrimaryKey("project_id", "day", "labels")
     project_id = models.UUIDField()
     day = models.DateField()
-    # SHA-256 of the five labels: together they can be longer than an index allows.
+    # SHA-256 of the labels: together they can be longer than an index allows.
     labels = models.BinaryField(max_length=32)
     provider = models.CharField(max_length=50)
     model = models.CharField(max_length=255)
     alias = models.CharField(max_length=128)
     origin = models.CharField(max_length=255)
     profile = models.CharField(max_length=64)
+    api_key_id = models.CharField(max_length=36)
+    priced_as = models.CharField(max_length=320)
     requests = models.BigIntegerField()
     unpriced_requests = models.BigIntegerField()
+    unknown_requests = models.BigIntegerField()
     cost = models.DecimalField(max_digits=50, decimal_places=12)
-    input_tokens = models.DecimalField(max_digits=38, decimal_places=0)
-    output_tokens = models.DecimalField(max_digits=38, decimal_places=0)
-    cached_input_tokens = models.DecimalField(max_digits=38, decimal_places=0)
+    input_tokens = _sum_of_tokens()
+    output_tokens = _sum_of_tokens()
+    cached_input_tokens = _sum_of_tokens()
+    cache_write_5m_tokens = _sum_of_tokens()
+    cache_write_1h_tokens = _sum_of_tokens()
+    cache_write_tokens = _sum_of_tokens()
+    audio_input_tokens = _sum_of_tokens()
+    image_input_tokens = _sum_of_tokens()
+    thinking_tokens = _sum_of_tokens()
+    audio_output_tokens = _sum_of_tokens()
+    image_output_tokens = _sum_of_tokens()
+
+    objects = ScopedQuerySet.as_manager()
 
     class Meta:
         db_table = "usage_daily"

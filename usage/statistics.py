@@ -1,103 +1,114 @@
 """Statistics of a window: whole days from their sums, partial days at its ends from the logs.
 
 Sums and logs are written by one statement, so the figures equal the ledger at
-every moment. One query; its cost hardly grows with the number of logs.
+every moment. One query; its cost hardly grows with the number of logs, unless it
+asks for what the sums of days do not know: then it reads the logs themselves, for
+as long as a statement may take.
 Source: docs/http-contract.md, section "Statistics".
 """
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
 from core import ids, media
 from core.scoping import Caller
-from usage.models import LABELS
+from usage import filters
+from usage.filters import LABEL_SQL
+from usage.ledger import SHARE_SQL
+from usage.models import LABELS, SUMS
 from usage.schemas import StatsQuery
-from usage.windows import Window
 
+MAX_NAMES = 1_000  # of users or tags; those with most requests
 _PERIODS = {
+    "hour": "hour_start",
     "day": "day",
     "week": "date_trunc('week', day)::date",  # the ISO week's Monday
     "month": "date_trunc('month', day)::date",
+}
+_LABELS = ", ".join(LABELS)
+_SUMS = ", ".join(SUMS)
+_TOTALS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+_SHARES = ", ".join(f"{SHARE_SQL[name]} AS {name}" for name in SUMS)
+_LEDGER_LABELS = ", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)
+_UTC = "created_at AT TIME ZONE 'UTC'"
+# The label of each mask of grouping(): a bit is set for what is not grouped by.
+_LABEL_OF_MASK = " ".join(
+    f"WHEN {(1 << len(LABELS)) - 1 - (1 << len(LABELS) - 1 - n)} THEN '{name}'"
+    for n, name in enumerate(LABELS)
+)
+_GROUPS = {
+    "user": "SELECT coalesce(end_user, '') AS name, * FROM chosen",
+    "tag": """
+        SELECT tag AS name, chosen.* FROM chosen, jsonb_array_elements_text(
+            CASE jsonb_typeof(metadata->'tags') WHEN 'array' THEN metadata->'tags' ELSE '[]' END
+        ) AS tag
+    """,
 }
 
 
 def stats(caller: Caller, query: StatsQuery) -> dict:
     """Return the body of `GET /stats`."""
-    groups = _groups(caller, query.window(), query.group_by, query.labels())
-    return {
-        "summary": _summary(groups),
-        "by_day": _by_period(groups),
-        "by_model": {name: _usage(sums) for name, sums in groups["model"].items()},
-        "by_provider": {name: _usage(sums) for name, sums in groups["provider"].items()},
-        "by_origin": {
-            name: {"requests": sums["requests"], "cost": sums["cost"]}
-            for name, sums in groups["origin"].items()
-            if name
-        },
-        "by_alias": {name: _usage(sums) for name, sums in groups["alias"].items() if name},
-        "by_profile": {name: _usage(sums) for name, sums in groups["profile"].items()},
-    }
+    reads_ledger = query.group_by == "hour" or filters.reads_ledger_only(query)
+    body = _body(_groups(caller, query, reads_ledger=reads_ledger))
+    for name in query.groups or ():
+        body[f"by_{name}"] = _by_name(caller, query, name)
+    return body
 
 
-def _groups(caller: Caller, window: Window, group_by: str, labels: dict[str, str]) -> dict:
+def _groups(caller: Caller, query: StatsQuery, *, reads_ledger: bool) -> dict[str, dict]:
     """Return sums by each label, by period, and by period and model; each sorted by its key."""
-    groups = {name: {} for name in (*LABELS, "all", "period", "top")}
+    groups: dict[str, dict] = {name: {} for name in (*LABELS, "all", "period", "top")}
     with connection.cursor() as cursor:
-        cursor.execute(*_query(caller, window, group_by, labels))
+        cursor.execute(*_statement(caller, query, reads_ledger=reads_ledger))
         for kind, period, name, *sums in cursor:
             key = (period, name) if kind == "top" else name or period or ""
-            groups[kind][key] = dict(zip(_SUMS, sums, strict=True))
+            groups[kind][key] = dict(zip(SUMS, sums, strict=True))
     return groups
 
 
-_SUMS = ("requests", "unpriced_requests", "cost", "input_tokens", "output_tokens")
-_COLUMNS = ", ".join(_SUMS)
-_TOTALS = ", ".join(f"sum({name}) AS {name}" for name in _SUMS)
-
-
-def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]):
-    first, after = _whole_days(window)
-    conditions = "".join(f" AND {name} = %({name})s" for name in labels)
-    period = _PERIODS[group_by]
+def _statement(
+    caller: Caller, query: StatsQuery, *, reads_ledger: bool
+) -> tuple[str, dict[str, Any]]:
+    window = query.window()
+    whole_days = (window.end.date(), window.end.date()) if reads_ledger else _whole_days(window)
+    first, after = whole_days
+    in_sums, parameters = filters.on_daily_sums(query)
+    in_ledger, ledger_parameters = filters.on_ledger(query)
+    period = _PERIODS[query.group_by]
     # One pass sums the parts by all labels, and by period and model; few rows are
     # left to sum again by each label.
     sql = f"""
-        WITH grouped AS MATERIALIZED (
-            SELECT grouping(profile) = 1 AS is_dated, {period} AS period,
-                provider, model, alias, origin, profile, {_TOTALS}
-            FROM (
-                SELECT day, provider, model, alias, origin, profile, {_COLUMNS}
-                FROM usage_daily
-                WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{conditions}
-                UNION ALL
-                SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model,
-                    coalesce(alias, ''), coalesce(origin, ''), profile,
-                    1, (cost IS NULL)::int, coalesce(cost, 0), input_tokens, output_tokens
-                FROM usage_logs
-                WHERE project_id = %(project)s{conditions} AND (
-                    (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
-                )
-            ) AS parts
-            GROUP BY GROUPING SETS ((provider, model, alias, origin, profile), ({period}, model))
+        WITH parts AS (
+            SELECT day, NULL::timestamp AS hour_start, {_LABELS}, {_SUMS}
+            FROM usage_daily
+            WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{in_sums}
+            UNION ALL
+            SELECT ({_UTC})::date, date_trunc('hour', {_UTC}), {_LEDGER_LABELS}, {_SHARES}
+            FROM usage_logs
+            WHERE project_id = %(project)s{in_ledger} AND (
+                (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
+            )
+        ), grouped AS MATERIALIZED (
+            SELECT grouping(profile) = 1 AS is_dated, {period} AS period, {_LABELS}, {_TOTALS}
+            FROM parts
+            GROUP BY GROUPING SETS (({_LABELS}), ({period}, model))
         )
-        -- A bit of grouping() is set for what is not grouped by; the first column's is the highest.
         SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
             period, model, {_TOTALS}
         FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
         UNION ALL
-        SELECT CASE grouping(provider, model, alias, origin, profile)
-                WHEN 15 THEN 'provider' WHEN 23 THEN 'model' WHEN 27 THEN 'alias'
-                WHEN 29 THEN 'origin' ELSE 'profile'
-            END,
-            NULL, coalesce(provider, model, alias, origin, profile), {_TOTALS}
+        SELECT CASE grouping({_LABELS}) {_LABEL_OF_MASK} END,
+            NULL, coalesce({_LABELS}), {_TOTALS}
         FROM grouped WHERE NOT is_dated
-        GROUP BY GROUPING SETS ((provider), (model), (alias), (origin), (profile))
+        GROUP BY GROUPING SETS ({", ".join(f"({name})" for name in LABELS)})
         ORDER BY 2, 3
     """
     return sql, {
-        **labels,
+        **parameters,
+        **ledger_parameters,
         "project": caller.project_id,
         "first": first,
         "after": after,
@@ -108,7 +119,24 @@ def _query(caller: Caller, window: Window, group_by: str, labels: dict[str, str]
     }
 
 
-def _whole_days(window: Window) -> tuple[date, date]:
+def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:
+    """Return sums by the names of a group that only the logs know."""
+    condition, parameters = filters.in_window(caller, query)
+    sql = f"""
+        WITH chosen AS (SELECT * FROM usage_logs WHERE {condition}),
+            named AS ({_GROUPS[group]}),
+            shares AS (SELECT name, {_SHARES} FROM named WHERE name <> '')
+        SELECT name, {_TOTALS} FROM shares GROUP BY name
+        ORDER BY sum(requests) DESC, name LIMIT {MAX_NAMES}
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return {
+            name: _usage(dict(zip(SUMS, sums, strict=True))) for name, *sums in cursor.fetchall()
+        }
+
+
+def _whole_days(window) -> tuple[date, date]:
     """Return the first day wholly inside the window, and the first one after those.
 
     Without any, both are the day after the window's start: then one range of
@@ -124,8 +152,26 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+def _body(groups: dict[str, dict]) -> dict:
+    return {
+        "summary": _summary(groups),
+        "by_day": _by_period(groups),
+        "by_model": _usages(groups["model"], unnamed=True),
+        "by_priced_model": _usages(groups["priced_as"]),
+        "by_provider": _usages(groups["provider"], unnamed=True),
+        "by_origin": {
+            name: {**_usage(sums), "cost": sums["cost"]}
+            for name, sums in groups["origin"].items()
+            if name
+        },
+        "by_alias": _usages(groups["alias"]),
+        "by_profile": _usages(groups["profile"], unnamed=True),
+        "by_api_key": _usages(groups["api_key_id"]),
+    }
+
+
 def _summary(groups: dict) -> dict:
-    total = groups["all"].get("", dict.fromkeys(_SUMS, Decimal(0)))
+    total = groups["all"].get("", dict.fromkeys(SUMS, Decimal(0)))
     total = {name: value or Decimal(0) for name, value in total.items()}  # sums of nothing are NULL
     return {
         "total_requests": total["requests"],
@@ -134,6 +180,7 @@ def _summary(groups: dict) -> dict:
         "unique_models": len(groups["model"]),
         "unique_origins": sum(1 for name in groups["origin"] if name),
         "unpriced_requests": total["unpriced_requests"],
+        "unknown_requests": total["unknown_requests"],
     }
 
 
@@ -147,7 +194,7 @@ def _by_period(groups: dict) -> list[dict]:
         top[period] = min(top.get(period, rank), rank)
     return [
         {
-            "date": period,
+            "date": period.replace(tzinfo=UTC) if isinstance(period, datetime) else period,
             "requests": sums["requests"],
             "cost": media.plain(sums["cost"]),
             "top_model": top[period][1],
@@ -156,10 +203,10 @@ def _by_period(groups: dict) -> list[dict]:
     ]
 
 
+def _usages(groups: dict[str, dict], *, unnamed: bool = False) -> dict[str, dict]:
+    """Return the sums by name; of logs without such a label only if `unnamed`."""
+    return {name: _usage(sums) for name, sums in groups.items() if name or unnamed}
+
+
 def _usage(sums: dict) -> dict:
-    return {
-        "requests": sums["requests"],
-        "cost": media.plain(sums["cost"]),
-        "input_tokens": sums["input_tokens"],
-        "output_tokens": sums["output_tokens"],
-    }
+    return {**sums, "cost": media.plain(sums["cost"])}

@@ -12,5 +12,9 @@ def urlpatterns(*, owned_conversations: OwnedConversations) -> list[URLPattern]:
         re_path(r"^log/batch/?$", batch, name="usage-log-batch"),
         re_path(r"^stats/?$", views.StatsView.as_view(), name="usage-stats"),
         re_path(r"^logs/?$", views.LogsView.as_view(), name="usage-logs"),
+        re_path(
+            r"^logs/(?P<log_id>[^/]+)/correct/?$", views.CorrectView.as_view(), name="usage-correct"
+        ),
+        re_path(r"^logs/(?P<log_id>[^/]+)/void/?$", views.VoidView.as_view(), name="usage-void"),
         re_path(r"^logs/export/?$", views.ExportView.as_view(), name="usage-export"),
     ]

@@ -1,13 +1,15 @@
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.response import Response
 
 from core import bridge
+from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
+from core.paths import uuid_in_path
 from core.views import SchemaView
-from usage import batches, export, ingestion, listing, statistics
-from usage.ingestion import OwnedConversations, checked_idempotency_key
+from usage import batches, corrections, export, ingestion, listing, statistics
+from usage.ingestion import OwnedConversations
 from usage.schemas import (
     BatchReport,
+    Correction,
     ExportedLog,
     ExportQuery,
     Log,
@@ -16,21 +18,16 @@ from usage.schemas import (
     LogsQuery,
     Stats,
     StatsQuery,
+    StoredCorrection,
     StoredLog,
-)
-
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="A retry with the same key and body gets the first answer; another body gets 409.",
+    Voiding,
 )
 
 
 class LogView(SchemaView):
     tags = ["usage"]
     bodies = {"post": LogEntry}
-    headers = {"post": [_IDEMPOTENCY_KEY]}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredLog}
     owned_conversations: OwnedConversations = None
 
@@ -51,7 +48,7 @@ class LogView(SchemaView):
 class LogBatchView(SchemaView):
     tags = ["usage"]
     bodies = {"post": {"application/json": LogBatch, "application/x-ndjson": LogEntry}}
-    headers = {"post": [_IDEMPOTENCY_KEY]}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": BatchReport}
     owned_conversations: OwnedConversations = None
 
@@ -69,6 +66,35 @@ class LogBatchView(SchemaView):
             idempotency_key=checked_idempotency_key(request.headers.get("Idempotency-Key")),
         )
         return Response(report)
+
+
+class CorrectView(SchemaView):
+    tags = ["usage"]
+    bodies = {"post": Correction}
+    replies = {"post": StoredCorrection}
+
+    def post(self, request, log_id):
+        """Correct a log
+
+        The wrong log stays; another takes its numbers back, and a third stands for it.
+        Without new counts those of the wrong log are priced again.
+        """
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.correct(request.auth, id, self.body))
+
+
+class VoidView(SchemaView):
+    tags = ["usage"]
+    bodies = {"post": Voiding}
+    replies = {"post": StoredCorrection}
+
+    def post(self, request, log_id):
+        """Take a log back
+
+        The wrong log stays; another takes its numbers back.
+        """
+        id = uuid_in_path(log_id, "log_id")
+        return Response(corrections.void(request.auth, id, self.body.reason))
 
 
 class StatsView(SchemaView):
@@ -106,8 +132,7 @@ class ExportView(SchemaView):
     def get(self, request):
         """Export logs, oldest first, as a stream"""
         query = self.query
-        content_type, serialize = export.FORMATS[query.format]
-        chunks = export.chunks(request.auth, query)
-        response = StreamingHttpResponse(serialize(chunks), content_type=content_type)
+        content_type, chunks = export.FORMATS[query.format]
+        response = StreamingHttpResponse(chunks(request.auth, query), content_type=content_type)
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query.format}"'
         return response

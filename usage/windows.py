@@ -6,7 +6,6 @@ Both ends are inclusive and UTC (docs/http-contract.md, section "Windows").
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -38,25 +37,30 @@ class Window:
         return cls(min(start, end), end)
 
 
-def _bound(text: str, *, is_end: bool) -> datetime:
-    """Return the time that a parameter names; for an end, the first time after it.
+def parse_start(text: str) -> datetime:
+    """Return the time that a start names. A date without a time is its first moment."""
+    return _parse(text)
 
-    A date without a time is its whole day; a time without offset is UTC.
-    """
+
+def parse_end(text: str) -> datetime:
+    """Return the first time after the one that an end names. A date is its whole day."""
+    return _parse(text) + (_MICROSECOND if re.search(r"[Tt ]", text) else timedelta(days=1))
+
+
+def _parse(text: str) -> datetime:
+    """Return a time in UTC; one without offset is UTC. Raises PydanticCustomError, a ValueError."""
     try:
         at = datetime.fromisoformat(text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         # Outside these years neither ids nor PostgreSQL's sums of days make sense.
         if not 1970 <= at.year <= 9000:
             raise ValueError("year out of range")
-        if not is_end:
-            return at
-        return at + (_MICROSECOND if re.search(r"[Tt ]", text) else timedelta(days=1))
+        return at
     except (ValueError, OverflowError):
         message = "Input should be a date or a date and time in ISO 8601"
         raise PydanticCustomError("datetime_parsing", message) from None
 
 
 _text = WithJsonSchema({"type": "string"})
-WindowStart = Annotated[datetime, BeforeValidator(partial(_bound, is_end=False)), _text]
-WindowEnd = Annotated[datetime, BeforeValidator(partial(_bound, is_end=True)), _text]
+WindowStart = Annotated[datetime, BeforeValidator(parse_start), _text]
+WindowEnd = Annotated[datetime, BeforeValidator(parse_end), _text]

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('profile', models.CharField(max_length=64)),
                 ('alias', models.CharField(max_length=64)),
-                ('model', models.CharField(help_text='provider:model, or several of them, by commas, in order.', max_length=255)),
+                ('model', models.CharField(help_text='provider:model, or several of them, separated by commas, in order.', max_length=255)),
                 ('metadata', core.json_columns.ExactJSONField(null=True)),
                 ('revision', models.BigIntegerField(help_text="The project's revision that changed it last.")),
                 ('created_at', models.DateTimeField()),

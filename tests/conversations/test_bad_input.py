@@ -57,7 +57,7 @@ BAD_MESSAGES = [
     ({"role": "user", "content": "a\x00"}, "null_character", ("content",)),
     ({"role": "user", "content": [{"a": "\x00"}]}, "null_character", ("content",)),
     ({"role": "user", "tool_calls": "x"}, "list_type", ("tool_calls",)),
-    ({"role": "user", "tool_results": [1]}, "dict_type", ("tool_results",)),
+    ({"role": "user", "tool_results": [1]}, "dict_type", ("tool_results", 0)),
     ({"role": "user", "metadata": []}, "dict_type", ("metadata",)),
     ({"role": "user", "metadata": {"cost": "much"}}, "float_parsing", ("metadata", "cost")),
     ({"role": "user", "metadata": {"cost": -1}}, "greater_than_equal", ("metadata", "cost")),
@@ -133,7 +133,7 @@ def test_bad_numbers_of_a_call_store_nothing(api, name, value):
     assert not Conversation.objects.exists()
 
 
-def test_missing_parts_of_a_call_are_all_told(api):
+def test_missing_parts_of_a_call_are_all_reported(api):
     found = api.send("POST", "/conversations/log", {}, expect=422)
     missing = [("missing", ("body", name)) for name in ("messages", "response", "metadata")]
     assert issues(found) == missing

@@ -37,6 +37,11 @@ def test_stored_message_is_read_as_it_was_answered(api, path):
         "content_hash": sha256(b"Hi").hexdigest(),
         "token_count": 15,
         "receipt_id": None,
+        "parent_id": None,
+        "message_id": None,
+        "name": None,
+        "tool_call_id": None,
+        "extra": 1,
         "timestamp": stored["timestamp"],
     }
     assert api.read(f"{path}/messages") == [stored]

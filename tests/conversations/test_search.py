@@ -40,6 +40,34 @@ def test_words_of_any_script_are_found(api, text):
     assert found(api, text.upper()) == [id]
 
 
+@pytest.mark.parametrize(
+    ("stored", "typed"),
+    [
+        ("ＧＰＴ－４ ｃｏｓｔｓ", "gpt"),
+        ("gpt costs", "ｃｏｓｔｓ"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("caf\u00e9", "CAFE\u0301"),
+        ("\ufb01nal \ufb02ow", "final flow"),
+        ("\u30ab\u3099", "\u30ac"),  # katakana ga, as macOS writes file names
+        ("\uff76\uff9e", "\u30ac"),  # and in half width
+        ("\u1100\u1161", "\uac00"),  # conjoining Hangul
+        ("para\u00adgraph", "paragraph"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("\u2167 x\u00b2", "viii X2"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("\u212bngstr\u00f6m", "\u00e5ngstro\u0308m"),
+        (
+            "\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2",
+            "\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3",
+        ),
+    ],
+)
+def test_words_are_the_same_however_they_are_encoded(api, stored, typed):
+    by_text = conversation(api, stored)
+    by_title = conversation(api, title=stored)
+    assert set(found(api, typed)) == {by_text, by_title}
+
+
 def test_texts_of_multimodal_content_and_calls_are_found(api):
     parts = [{"type": "text", "text": "a zebra"}, {"type": "image", "data": "lion"}]
     id = conversation(api, parts)

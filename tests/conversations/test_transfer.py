@@ -33,7 +33,10 @@ def opened(api) -> list[dict]:
     found = []
     for row in api.read("/conversations"):
         conversation = api.read(f"/conversations/{row['id']}")
-        for message in conversation["messages"]:
+        messages = conversation["messages"]
+        numbers = {message["id"]: number for number, message in enumerate(messages)}
+        for message in messages:
+            message["parent_id"] = numbers.get(message["parent_id"])
             del message["id"]
         found.append({**conversation, "api_key_id": None})
     return found

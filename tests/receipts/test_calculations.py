@@ -64,7 +64,7 @@ def test_without_a_price_it_says_so(api, draft):
     receipt = api.send("POST", ISSUE, draft | {"model": "gpt-9", "provider": "openai"})
     assert receipt["cost"] == {
         "amount": "0",
-        "calculation": "unpriced: the registry has no price for openai:gpt-9",
+        "calculation": "unpriced: no prices for openai:gpt-9",
     }
 
 
@@ -107,3 +107,48 @@ def test_a_batch_splits_its_cost_by_the_registrys_prices(api, draft):
         0.00024,
         0.00054,
     )
+
+
+@pytest.mark.parametrize(
+    ("details", "tokens", "amount"),
+    [
+        # 1000 fresh and 400 cached tokens, 200 of output at 0.15, 0.075 and 0.6 dollars.
+        (
+            {
+                "usage": {
+                    "prompt_tokens": 1400,
+                    "completion_tokens": 200,
+                    "prompt_tokens_details": {"cached_tokens": 400},
+                }
+            },
+            {"input": 1400, "output": 200, "cached_input": 400},
+            "0.0003",
+        ),
+        (
+            {"input_tokens": 1000, "output_tokens": 200, "cached_input_tokens": 5000},
+            {"input": 6000, "output": 200, "cached_input": 5000},
+            "0.000645",
+        ),
+        (
+            {"usage": {"prompt_tokens": 9, "completion_tokens": 1, "cost": 0.25}},
+            {"input": 9, "output": 1, "cached_input": 0},
+            "0.25",
+        ),
+    ],
+)
+def test_usage_is_read_as_in_the_ledger(api, draft, details, tokens, amount):
+    call = {"provider": "openai", "model": "gpt-4o-mini", **details}
+    receipt = api.send("POST", ISSUE, call)
+    verification.verify(receipt, [vectors.KEY.public])
+    assert (receipt["tokens"], receipt["cost"]["amount"]) == (tokens, amount)
+    assert receipt.get("usage") == details.get("usage")  # it is signed as it was sent
+    logged = api.send("POST", "/api/v1/log", call)
+    assert Decimal(str(logged["cost"])) == Decimal(amount)
+    stored = api.send("POST", "/api/v1/receipts", {"id": "x", **call})
+    assert api.send("POST", "/api/v1/receipts", {"id": "x", **call}) == stored
+
+
+def test_another_usage_under_the_same_id_is_409(api, draft):
+    call = {"id": "x", "model": "gpt-4o-mini", "provider": "openai", "input_tokens": 1}
+    api.send("POST", "/api/v1/receipts", call | {"output_tokens": 1})
+    api.send("POST", "/api/v1/receipts", call | {"output_tokens": 2}, expect=409)

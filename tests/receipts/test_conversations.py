@@ -178,3 +178,9 @@ class TestReceiptsOfLoggedCalls:
     def test_numbers_that_no_receipt_can_state_do_not_lose_the_call(self, api):
         reply = converse(api, cost=1e17)
         assert reply["receipt"] is None and reply["conversation_id"]
+
+    def test_an_unknown_cost_is_not_signed_as_0_without_saying_so(self, api):
+        receipt = converse(api, cost=None, model="unheard-of")["receipt"]
+        verification.verify(receipt, [vectors.KEY.public])
+        assert (receipt["total_cost"], receipt["cost_source"]) == (0, "unpriced")
+        assert "cost_source" not in converse(api, cost=0)["receipt"]

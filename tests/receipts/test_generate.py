@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.ids import uuid7
 from receipts import summaries, verification
@@ -69,6 +71,7 @@ def test_a_batch_receipt_states_the_exact_sums(api):
         "total_cost": 0.300000000001,
         "total_cost_exact": "0.300000000001",
         "unpriced_calls": 1,
+        "unknown_calls": 0,
         "start_date": logged[-1]["logged_at"].replace("Z", "+00:00"),
         "end_date": logged[0]["logged_at"].replace("Z", "+00:00"),
         "by_model": {
@@ -271,7 +274,9 @@ def test_too_many_logs_are_refused_and_nothing_is_certified(api, monkeypatch):
     monkeypatch.setattr(batch, "MAX_LOGS", 2)
     for _ in range(3):
         log(api)
-    api.send("POST", GENERATE, SINCE, expect=400)
+    with CaptureQueriesContext(connection) as queries:
+        api.send("POST", GENERATE, SINCE, expect=400)
+    assert not any("INSERT INTO receipt_logs" in query["sql"] for query in queries)
     assert not ReceiptLog.objects.exists()
 
 
@@ -280,3 +285,49 @@ def test_without_a_key_nothing_is_certified(api, settings):
     log(api)
     assert "generatereceiptkey" in api.send("POST", GENERATE, SINCE, expect=400)["detail"]
     assert not ReceiptLog.objects.exists()
+
+
+def test_corrections_are_certified_like_calls(api):
+    """A receipt for 0.5 too much is followed by one that takes it back and states what is right."""
+    id = log(api, cost="0.9", input_tokens=100)
+    first = api.send("POST", GENERATE, SINCE)["receipt"]
+    correction = {"reason": "typo", "cost": "0.4"}
+    replaced = api.send("POST", f"/api/v1/logs/{id}/correct", correction)
+    reply = api.send("POST", GENERATE, SINCE)
+    receipt, summary = reply["receipt"], reply["receipt"]["batch_summary"]
+    assert (reply["certified_count"], summary["total_calls"], summary["total_tokens"]) == (2, 0, 0)
+    assert (receipt["total_cost"], summary["total_cost_exact"]) == (-0.5, "-0.5")
+    assert (receipt["input_cost"], receipt["output_cost"]) == (0, -0.5)
+    assert summary["by_model"] == {"gpt-4o": {"calls": 0, "cost": -0.5, "tokens": 0}}
+    assert set(summary["log_ids"]) == {replaced["reversal_id"], replaced["replacement"]["log_id"]}
+    # The first receipt stays as it was signed; its log says what took it back.
+    path = f"/api/v1/receipts/{first['receipt_id']}"
+    assert api.read(path) == first
+    (shown,) = api.read(f"{path}/logs")["logs"]
+    assert (shown["cost"], shown["corrected_by"]) == (0.9, replaced["reversal_id"])
+    shown = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
+    assert summary["logs"]["digest"] == digest_of(shown)
+
+
+def test_a_voided_call_counts_nothing(api):
+    id = log(api, cost="0.9")
+    api.send("POST", f"/api/v1/logs/{id}/void", {"reason": "never happened"})
+    reply = api.send("POST", GENERATE, SINCE)
+    assert reply["certified_count"] == 2
+    assert (reply["receipt"]["total_cost"], reply["receipt"]["model"]) == (0, "batch:0 calls")
+
+
+def test_calls_of_unknown_usage_are_counted_apart(api):
+    unknown = {"provider": "openai", "model": "gpt-4o", "usage_status": "unknown"}
+    api.send("POST", "/api/v1/log", unknown)
+    receipt = api.send("POST", GENERATE, SINCE)["receipt"]
+    summary = receipt["batch_summary"]
+    assert (receipt["total_tokens"], receipt["total_cost"]) == (0, 0)
+    assert (summary["unknown_calls"], summary["unpriced_calls"], summary["total_calls"]) == (
+        1,
+        0,
+        1,
+    )
+    line = f"usage {summary['log_ids'][0]} unknown unknown unpriced"
+    digest = hashlib.sha256(hashlib.sha256(line.encode()).digest()).hexdigest()
+    assert summary["logs"]["digest"] == f"sha256:{digest}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receipts import verification, views
+from receipts import verification
 from receipts.models import Receipt
 from tests.receipts import vectors
 
@@ -20,14 +20,10 @@ FLAT_DRAFT = {
 }
 
 
-@pytest.fixture(params=["fast lane", "ordinary way"])
-def issue(request, api, signing):
-    """Issues both ways; the fast lane leaves requests of browsers to the other."""
-    extra = {"HTTP_ORIGIN": "http://localhost:5173"} if request.param == "ordinary way" else {}
-    api.send("POST", ISSUE, FLAT_DRAFT)  # from here on the process remembers key and caller
-
+@pytest.fixture
+def issue(api, signing):
     def issue(draft, *, expect=200):
-        return api.send("POST", ISSUE, draft, expect=expect, **extra)
+        return api.send("POST", ISSUE, draft, expect=expect)
 
     return issue
 
@@ -82,12 +78,6 @@ def test_flat_receipts_have_thirteen_members(issue):
     """So that every generation verifies them; and nobody has a summary signed unseen."""
     receipt = issue(vectors.flat() | {"batch_summary": {"total_calls": 9}, "team": "x"})
     assert receipt == vectors.signed_flat()
-
-
-def test_ordinary_drafts_take_the_fast_lane(issue, api, monkeypatch):
-    monkeypatch.setattr(views.IssueView, "post", None)
-    for draft in (FLAT_DRAFT, vectors.flat(), vectors.nested()):
-        api.send("POST", ISSUE, draft)
 
 
 def test_the_bytes_are_the_canonical_text(api, signing):
@@ -180,3 +170,44 @@ def test_without_a_key_it_says_how_to_make_one(api):
 
 def test_a_key_is_needed(anonymous, signing):
     anonymous.send("POST", ISSUE, vectors.flat(), expect=401)
+
+
+def test_a_providers_usage_object_becomes_tokens_and_is_signed_as_it_came(api, signing):
+    usage = {
+        "input_tokens": 27,
+        "cache_creation_input_tokens": 2000,
+        "cache_read_input_tokens": 4000,
+        "output_tokens": 210,
+        "output_tokens_details": {"thinking_tokens": 150},
+        "seconds": 0.25,
+    }
+    draft = {"provider": "anthropic", "model": "claude-opus-4-1", "usage": usage}
+    receipt = api.send("POST", ISSUE, draft)
+    assert receipt["usage"] == usage
+    assert receipt["tokens"] == {
+        "input": 6027,
+        "output": 210,
+        "cached_input": 4000,
+        "cache_write": 2000,
+        "thinking": 150,
+    }
+    assert api.send("POST", "/api/v1/receipts/verify", receipt)["valid"] is True
+
+
+@pytest.mark.parametrize(
+    "members, type, loc",
+    [
+        ({"usage": {"prompt_tokens": "5"}}, "int_type", ["usage", "prompt_tokens"]),
+        ({"input_tokens": 5}, "missing", ["output_tokens"]),
+        ({"id": "r"}, "missing", ["tokens"]),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_malformed_usage_is_refused_where_it_is(api, signing, members, type, loc, wrapped):
+    draft = {"provider": "openai", "model": "gpt-4o-mini", **members}
+    body = {"receipt": draft} if wrapped else draft
+    (issue,) = api.send("POST", ISSUE, body, expect=422)["detail"]
+    assert (issue["type"], issue["loc"]) == (
+        type,
+        ["body", *(["receipt"] if wrapped else []), *loc],
+    )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from receipts import selection
 from receipts.models import ReceiptLog
 from tests.receipts.ledger import log
 
@@ -59,6 +60,18 @@ def test_uncertified_logs_are_listed_newest_first_until_certified(api, other_api
     api.send("POST", "/api/v1/receipts/generate", {"log_ids": [second]})
     assert [entry["id"] for entry in api.read("/api/v1/receipts/uncertified")["logs"]] == [first]
     api.read("/api/v1/receipts/uncertified", {"limit": "0"}, expect=422)
+
+
+def test_totals_count_up_to_a_bound_and_never_stop_a_reader(api, monkeypatch):
+    monkeypatch.setattr(selection, "MAX_COUNTED", 2)
+    ids = [log(api) for _ in range(5)][::-1]
+    read, offset, page = [], 0, {"total": 1}
+    while offset < page["total"]:
+        page = api.read("/api/v1/receipts/uncertified", {"limit": 2, "offset": offset})
+        read += [entry["id"] for entry in page["logs"]]
+        offset += 2
+    assert (read, page["total"]) == (ids, 5)
+    assert api.read("/api/v1/receipts/uncertified", {"limit": 1})["total"] == 3
 
 
 def test_logs_that_were_deleted_are_still_named(api):

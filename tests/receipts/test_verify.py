@@ -3,19 +3,15 @@
 import pytest
 
 from receipts import signing as signatures
-from receipts import views
 from tests.receipts import vectors
 
 VERIFY = "/api/v1/receipts/verify"
 
 
-@pytest.fixture(params=["fast lane", "ordinary way"])
-def verify(request, anonymous, signing):
-    extra = {"HTTP_ORIGIN": "http://localhost:5173"} if request.param == "ordinary way" else {}
-    anonymous.send("POST", VERIFY, vectors.signed_flat())  # the keys are remembered now
-
+@pytest.fixture
+def verify(anonymous, signing):
     def verify(receipt, *, expect=200):
-        return anonymous.send("POST", VERIFY, receipt, expect=expect, **extra)
+        return anonymous.send("POST", VERIFY, receipt, expect=expect)
 
     return verify
 
@@ -50,13 +46,6 @@ def test_others_are_not_and_the_reason_is_told(verify, receipt, reason):
         "algorithm": "Ed25519",
         "reason": reason,
     }
-
-
-def test_ordinary_receipts_take_the_fast_lane(verify, anonymous, monkeypatch):
-    monkeypatch.setattr(views.VerifyView, "post", None)
-    for receipt in (vectors.flat_as_sent(), vectors.signed_nested()):
-        assert anonymous.send("POST", VERIFY, receipt)["valid"]
-    assert not anonymous.send("POST", VERIFY, vectors.flat())["valid"]
 
 
 def test_missing_members_are_422(verify):

@@ -4,6 +4,7 @@ import pytest
 
 from registry_proxy import refreshing
 from registry_proxy.current_registry import current
+from tests.registry_proxy import samples
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def refreshed(db_all, upstream):
         return snapshot
 
     return refresh
+
+
+@pytest.fixture
+def real(refreshed):
+    """The snapshot of the registry that ships with the server, of 19 August 2026."""
+    return refreshed(8, 19, **samples.real_files())

@@ -4,6 +4,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from tests.registry_proxy import samples
+from tests.registry_proxy.upstream import reply
 
 
 @pytest.fixture
@@ -57,3 +58,12 @@ def test_the_list_takes_as_many_queries_for_many_snapshots(admin, refreshed):
         members = {"dollars_per_million_tokens_input": price}
         refreshed(8, 20, openai=samples.changed("openai", samples.MINI, **members))
     assert queries() == before
+
+
+def test_old_prices_and_problems_are_visible(admin, refreshed, upstream):
+    upstream.broken["google/models.json"] = lambda: reply(500)
+    refreshed(8, 19)
+    listed = admin.get("/admin/registry_proxy/snapshot/").content.decode()
+    assert "prices under 30 days old" in listed.lower()
+    page = admin.get("/admin/registry_proxy/refresh/1/change/").content.decode()
+    assert "google/models.json: status 500; its last copy is kept" in page

@@ -60,50 +60,116 @@ def test_registry_without_manifest_has_the_providers_known_so_far(upstream):
     assert sorted(registry.documents) == ["acme", "anthropic", "google", "openai"]
 
 
-@pytest.mark.parametrize("path", ALL)
-@pytest.mark.parametrize(
-    "answer",
+FAULTS = pytest.mark.parametrize(
+    "answer, why",
     [
-        lambda: reply(500),
-        lambda: reply(304),
-        lambda: reply(204),
-        lambda: reply(200, b"<html>Welcome to the hotel network</html>"),
-        lambda: reply(200, b'{"models": {"a:b": '),
-        lambda: reply(200, b"\x1f\x8bgarbage", {"Content-Encoding": "gzip"}),
-        lambda: drip(itertools.repeat(b" " * 2**16)),
+        (lambda: reply(500), "status 500"),
+        (lambda: reply(304), "status 304"),
+        (lambda: reply(204), "status 204"),
+        (lambda: reply(404), "not found"),
+        (lambda: reply(200, b"<html>Welcome to the hotel network</html>"), "invalid JSON"),
+        (lambda: reply(200, b'{"models": {"a:b": '), "invalid JSON"),
+        (lambda: reply(200, b'{"models": []}'), "`models` is not an object"),
+        (lambda: reply(200, b'{"models": {"a:b": {"x": "\\u0000"}}}'), "NUL"),
+        (lambda: reply(200, b"\x1f\x8bgarbage", {"Content-Encoding": "gzip"}), "ContentDecoding"),
+        (lambda: drip(itertools.repeat(b" " * 2**16)), "more than 4194304 bytes"),
     ],
-    ids=["500", "304 unasked", "204", "html", "cut off", "bad gzip", "endless"],
+    ids=[
+        "500",
+        "304 unasked",
+        "204",
+        "404",
+        "html",
+        "cut off",
+        "no models",
+        "NUL",
+        "bad gzip",
+        "endless",
+    ],
 )
-def test_half_a_registry_is_no_registry(upstream, path, answer):
-    upstream.broken[path] = answer
-    with pytest.raises(UpstreamUnavailable, match=path):
+
+
+@FAULTS
+def test_a_provider_that_fails_is_left_out_alone(upstream, answer, why):
+    upstream.broken["google/models.json"] = answer
+    registry = upstream.client().registry({})
+    assert sorted(registry.documents) == ["anthropic", "openai"]
+    (problem,) = registry.problems
+    assert problem.startswith("google/models.json: ")
+    assert why in problem
+    assert problem.endswith("; it is left out")
+
+
+@FAULTS
+def test_a_provider_that_fails_keeps_its_last_copy(upstream, answer, why):
+    first = upstream.client().registry({})
+    upstream.files["openai/models.json"] = samples.changed("openai", samples.MINI, max_tools=1)
+    upstream.broken["google/models.json"] = answer
+    fallback = upstream.client().registry({}, fallback=first.files)
+    assert fallback.files["google/models.json"] == first.files["google/models.json"]
+    assert fallback.documents["openai"]["models"][samples.MINI]["max_tools"] == 1
+    (problem,) = fallback.problems
+    assert why in problem
+    assert problem.endswith("; its last copy is kept")
+
+
+@pytest.mark.parametrize("answer", [lambda: reply(500), lambda: reply(200, b"<html>")])
+def test_a_manifest_that_fails_keeps_its_last_copy(upstream, answer):
+    upstream.files["acme/models.json"] = b'{"models": {}}'
+    acme = UpstreamFile("acme/models.json", b'{"models": {}}')
+    first = upstream.client().registry({}).files | {"acme/models.json": acme}
+    upstream.broken["manifest.json"] = answer
+    registry = upstream.client().registry({}, fallback=first)
+    assert registry.version == "2025-08-20"
+    assert registry.problems[0].startswith("manifest.json: ")
+
+
+def test_a_registry_without_any_provider_is_unavailable(upstream):
+    for provider in samples.PROVIDERS:
+        upstream.broken[f"{provider}/models.json"] = lambda: reply(500)
+    with pytest.raises(UpstreamUnavailable, match="openai/models.json: status 500"):
         upstream.client().registry({})
 
 
-def test_a_provider_that_is_not_found_fails_the_whole(upstream):
-    del upstream.files["google/models.json"]
-    with pytest.raises(UpstreamUnavailable, match="google/models.json: not found"):
-        upstream.client().registry({})
+def test_unknown_big_integers_stop_nothing(upstream):
+    body = samples.changed("openai", samples.MINI, limit=2**60, huge=10**30)
+    upstream.files["openai/models.json"] = body
+    registry = upstream.client().registry({})
+    model = registry.documents["openai"]["models"][samples.MINI]
+    assert (model["limit"], model["huge"]) == (2**60, 10**30)
+    assert registry.problems == []
+    upstream.files["openai/models.json"] = body.replace(str(10**30).encode(), b"1" * 31)
+    assert upstream.client().registry({}).digest != registry.digest
 
 
-def test_unwritable_numbers_fail_the_whole(upstream):
-    upstream.files["openai/models.json"] = samples.changed("openai", samples.MINI, limit=2**60)
-    with pytest.raises(UpstreamUnavailable, match="no canonical form"):
-        upstream.client().registry({})
+def test_what_is_ignored_of_a_file_is_reported(upstream):
+    price = {"dollars_per_million_tokens_input": "free", "dollars_per_million_tokens_x": "0.5"}
+    body = json.loads(samples.changed("openai", samples.MINI, **price))
+    body["models"]["openai:broken"] = 7
+    upstream.files["openai/models.json"] = json.dumps(body).encode()
+    assert upstream.client().registry({}).problems == [
+        "openai/models.json: openai:gpt-4o-mini: dollars_per_million_tokens_input is not a price: "
+        "'free'",
+        "openai/models.json: the entry 'openai:broken' is not an object",
+    ]
+    body["models"] |= {f"openai:{number}": 7 for number in range(100)}
+    upstream.files["openai/models.json"] = json.dumps(body).encode()
+    problems = upstream.client().registry({}).problems
+    assert (len(problems), problems[-1]) == (20, "and 83 more")
 
 
 def test_size_is_bounded(upstream):
     padding = b" " * (30 * 2**20)
     upstream.files["openai/models.json"] = samples.body("openai/models.json") + padding
     with pytest.raises(UpstreamUnavailable, match=f"more than {client.MAX_BYTES} bytes"):
-        upstream.client().registry({})
+        upstream.client().files(["openai/models.json"], {})
 
 
 def test_size_is_bounded_after_decompression(upstream):
     bomb = gzip.compress(b" " * (30 * 2**20))
     upstream.broken["openai/models.json"] = lambda: reply(200, bomb, {"Content-Encoding": "gzip"})
     with pytest.raises(UpstreamUnavailable, match=f"more than {client.MAX_BYTES} bytes"):
-        upstream.client().registry({})
+        upstream.client().files(["openai/models.json"], {})
 
 
 def drip_on(connection):
@@ -138,7 +204,7 @@ def test_errors_never_show_the_address(upstream):
     upstream.down = True
     with pytest.raises(UpstreamUnavailable) as caught:
         upstream.client().registry({})
-    assert str(caught.value) == "anthropic/models.json: ConnectionError"
+    assert str(caught.value) == "; ".join(f"{path}: ConnectionError" for path in ALL)
 
 
 def test_missing_files_are_left_out(upstream):

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry_proxy import current_registry, refreshing
 from registry_proxy.client import UpstreamUnavailable
-from registry_proxy.current_registry import current, follower, keep_current
+from registry_proxy.current_registry import are_old, current, follower, keep_current
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import restart
@@ -175,3 +175,32 @@ def test_no_error_ends_the_follower(db_all, monkeypatch, caplog, error):
     monkeypatch.setattr(current_registry, "keep_current", fail)
     follower.poll()
     assert "registry not refreshed" in caplog.text
+
+
+MADE = datetime(2026, 8, 18, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "made, now, old",
+    [
+        (MADE, MADE + timedelta(days=30), False),
+        (MADE, MADE + timedelta(days=30, seconds=1), True),
+        (None, MADE, True),
+    ],
+)
+def test_prices_are_old_after_thirty_days(made, now, old):
+    assert are_old(made, now=now) is old
+
+
+def test_health_reports_the_age_of_prices(anonymous, refreshed, monkeypatch):
+    assert "registry" not in anonymous.read("/health")
+    refreshed(8, 19)
+    monkeypatch.setattr(current_registry, "MAX_PRICE_AGE_DAYS", 100_000)
+    state = {
+        "snapshot": "2026.08.19",
+        "prices_made_at": "2026-08-18T21:05:03.715411Z",
+        "prices_are_old": False,
+    }
+    assert anonymous.read("/health")["registry"] == state
+    monkeypatch.setattr(current_registry, "MAX_PRICE_AGE_DAYS", 0)
+    assert anonymous.read("/health")["registry"] == {**state, "prices_are_old": True}

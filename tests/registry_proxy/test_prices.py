@@ -154,10 +154,12 @@ def test_terms_name_what_was_billed_at_which_price():
     prices = ModelPrices.parse(stated(**MINI, cached_input=0.075))
     result = quote({"input": 600, "cache_read": 400, "output": 200}, prices.standard)
     assert result.terms == (
-        Term("input", 600, Decimal("0.15"), Decimal("0.00009")),
-        Term("cache_read", 400, Decimal("0.075"), Decimal("0.00003")),
-        Term("output", 200, Decimal("0.6"), Decimal("0.00012")),
+        Term("input", 600, Decimal("0.15")),
+        Term("cache_read", 400, Decimal("0.075")),
+        Term("output", 200, Decimal("0.6")),
     )
+    amounts = [term.amount for term in result.terms]
+    assert amounts == [Decimal("0.00009"), Decimal("0.00003"), Decimal("0.00012")]
     assert result.total == sum(term.amount for term in result.terms)
 
 

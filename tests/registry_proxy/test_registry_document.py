@@ -81,6 +81,7 @@ def test_providers_have_both_old_shapes():
         "base_url": "https://generativelanguage.googleapis.com",
         "models_endpoint": "/v1/models",
         "version": 1,
+        "updated_at": "2026-08-18T17:30:40.820947Z",
         "models": {
             "gemini-2.5-flash": {
                 "name": "gemini-2.5-flash",

@@ -6,6 +6,7 @@ from django.db import connection
 
 from registry_proxy import refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
+from registry_proxy.current_registry import current
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply
@@ -71,15 +72,49 @@ def test_a_new_manifest_version_is_a_new_snapshot_without_changes(refreshed, ups
     assert (snapshot.version, snapshot.changes) == ("2026-08-20", [])
 
 
-def test_a_partial_fetch_is_not_stored(refreshed, upstream):
-    refreshed(8, 19)
+def test_a_provider_that_fails_keeps_its_prices_and_is_reported(refreshed, upstream, caplog):
+    first = refreshed(8, 19)
     upstream.broken["google/models.json"] = lambda: reply(500)
+    second = refreshed(8, 20, openai=CHEAPER)
+    assert (second.model_count, second.change_count) == (first.model_count, 1)
+    refresh = Refresh.objects.get()
+    assert refresh.succeeded_at.day == 20
+    assert refresh.problems == ["google/models.json: status 500; its last copy is kept"]
+    assert caplog.text.count("refreshed in part") == 1
+    refreshed(8, 21)
+    assert caplog.text.count("refreshed in part") == 1, "the same problem is logged once"
+    del upstream.broken["google/models.json"]
+    refreshed(8, 22)
+    assert Refresh.objects.get().problems == []
+
+
+def test_a_provider_that_fails_at_first_has_the_bundled_prices(refreshed, upstream):
+    upstream.broken["google/models.json"] = lambda: reply(404)
+    refreshed(8, 19)
+    models = current.require().document["models"]
+    assert "google:gemini-3.7-flash" in models, "of the bundled copy"
+    assert Refresh.objects.get().problems == [
+        "google/models.json: not found; its last copy is kept"
+    ]
+
+
+def test_a_fetch_without_any_provider_is_not_stored(refreshed, upstream):
+    refreshed(8, 19)
+    for provider in samples.PROVIDERS:
+        upstream.broken[f"{provider}/models.json"] = lambda: reply(500)
     with pytest.raises(UpstreamUnavailable):
-        refreshed(8, 20, openai=CHEAPER)
+        refreshed(8, 20)
     assert Snapshot.objects.count() == 1
     refresh = Refresh.objects.get()
     assert (refresh.attempted_at.day, refresh.succeeded_at.day) == (20, 19)
-    assert refresh.error == "google/models.json: status 500"
+    assert "openai/models.json: status 500" in refresh.error
+
+
+def test_members_that_upstream_adds_are_passed_on_exactly(anonymous, refreshed):
+    refreshed(8, 19, openai=samples.changed("openai", samples.MINI, limit=2**60, huge=10**30))
+    body = anonymous.get("/registry").content.decode()
+    assert f'"limit":{2**60}' in body
+    assert f'"huge":{10**30}' in body
 
 
 def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):

@@ -11,6 +11,7 @@ from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+STANDARD_LIBRARY = {*sys.stdlib_module_names, "compression"}  # the last from Python 3.14 on
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 
 
@@ -35,7 +36,7 @@ def test_every_import_is_declared():
     undeclared = {
         module
         for package in PACKAGES
-        for module in imported_modules(package) - set(PACKAGES) - set(sys.stdlib_module_names)
+        for module in imported_modules(package) - set(PACKAGES) - STANDARD_LIBRARY
         if not {re.sub(r"[-_.]+", "-", name).lower() for name in distributions.get(module, [])}
         & declared
     }

@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +47,33 @@ def test_first_start_prints_accounts_once_and_a_call_that_works(data_dir):
         assert "password" not in again.output and "llmr_pk_" not in again.output
         logs = requests.get(f"{again.url}/api/v1/logs", headers=headers(key), timeout=10)
         assert len(logs.json()) == 1
+
+
+def test_every_start_says_once_that_it_is_ready(data_dir):
+    for _ in range(2):
+        with Server(data_dir, LLMRING_WORKERS="3", LLMRING_ALLOWED_HOSTS="localhost") as server:
+            server.until("Ready: ")
+            (line,) = re.findall("^Ready: .*$", server.output, re.MULTILINE)
+            site = f"http://localhost:{server.port}"
+            assert line == (
+                f"Ready: {site}  {site}/docs  {site}/admin/  (listening on 127.0.0.1:{server.port})"
+            )
+            assert health_command(server.port).returncode == 0
+    down = health_command(server.port)
+    assert down.returncode == 1 and down.stderr.startswith("unhealthy: ")
+
+
+def health_command(port: int) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "llmring_server.cli", "health"],
+        env={
+            "PATH": os.environ["PATH"],
+            "LLMRING_HTTP_PORT": str(port),
+            "LLMRING_DATA_DIR": "/nowhere",
+        },
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_workers_told_to_stop_while_they_start_do(data_dir):

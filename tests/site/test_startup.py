@@ -16,6 +16,7 @@ from llmring_site import checks, startup
 from tests.environment import DATA_DIR
 from tests.redis_process import redis_server
 from tests.server import free_port
+from tests.site.databases import new_database
 from tests.site.loopback import listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,20 +40,6 @@ def refusal(done: subprocess.CompletedProcess) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     return line
-
-
-@contextmanager
-def database(*, options: str = ""):
-    """The address of a new database of the tests' own PostgreSQL."""
-    server = EmbeddedPostgres(DATA_DIR)
-    name = f"startup_{os.getpid()}"
-    with server.connect("postgres") as administrator:
-        administrator.execute(f"CREATE DATABASE {name} {options}")
-    try:
-        yield f"postgresql://postgres@/{name}?host={server.socket_dir}"
-    finally:
-        with server.connect("postgres") as administrator:
-            administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
@@ -108,7 +95,7 @@ def test_missing_database_and_user_are_said_at_once(tmp_path, django_db_setup):
 
 def test_database_of_another_encoding_is_refused_untouched(tmp_path, django_db_setup):
     latin = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
-    with database(options=latin) as url:
+    with new_database(options=latin) as url:
         line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
         assert "LLMRING_DATABASE_URL" in line and "UTF8, got LATIN1" in line
         with psycopg.connect(url) as untouched:
@@ -136,7 +123,7 @@ def test_pooler_that_drops_options_is_refused(django_db_setup, django_db_blocker
 
 
 def test_user_without_rights_is_told_what_to_grant(tmp_path, django_db_setup):
-    with database() as url:
+    with new_database() as url:
         role = f"weak_{os.getpid()}"
         with psycopg.connect(url, autocommit=True) as administrator:
             administrator.execute(f"CREATE ROLE {role} LOGIN")

@@ -106,6 +106,7 @@ def test_empty_batch_stores_nothing(api):
     assert api.send("POST", BATCH, {"logs": []}) == {
         "created": 0,
         "duplicates": 0,
+        "replaced": 0,
         "failed": 0,
         "results": [],
     }

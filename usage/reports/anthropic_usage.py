@@ -49,10 +49,10 @@ def read_messages(usage: Members, *, model: str) -> Usage:
             service_tier=usage.text("service_tier"),
             speed=usage.text("speed"),
             region=usage.text("inference_geo"),
+            served_model=served_by,
             other_model=", ".join(sorted(others)),
         ),
         cost=read_cost(usage),
-        model=served_by,
     )
 
 

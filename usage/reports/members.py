@@ -10,6 +10,7 @@ from typing import Self
 # The largest integer that every JSON reader, and so every receipt, keeps exactly.
 MAX_COUNT = 2**53 - 1
 MAX_AMOUNT = 10**18
+MAX_TEXT = 255
 
 Location = tuple[str | int, ...]
 
@@ -61,6 +62,9 @@ class Members:
         value = self._values.get(name)
         if value is not None and not isinstance(value, str):
             raise self.error("string_type", name, "Input should be a valid string")
+        if value is not None and len(value) > MAX_TEXT:
+            message = f"String should have at most {MAX_TEXT} characters"
+            raise self.error("string_too_long", name, message)
         return value
 
     def flag(self, name: str) -> bool:

@@ -37,7 +37,6 @@ def read_usage(report: Report) -> Usage:
         | as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})}),
         cost=usage.cost if report.cost is None else report.cost,
         status=status,
-        model=usage.model,
     )
 
 

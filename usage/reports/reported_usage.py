@@ -16,6 +16,9 @@ class UsageStatus(StrEnum):
     UNKNOWN = "unknown"  # may have been billed; nobody can say
 
 
+SERVED_MODEL = "served_model"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The usage of one call.
@@ -23,9 +26,9 @@ class Usage:
     `tokens` is None when nobody knows them. `read_as` says which form the report
     has and how what it leaves open was decided. `units` counts what is billed
     but is no token (`audio_seconds`, `web_searches`); `modifiers` are terms that
-    change the price (`service_tier`, `speed`, `region`). `cost` is what the
-    caller or the provider says, in US dollars. `model` is the model that served,
-    where the usage names it.
+    change the price (`service_tier`, `speed`, `region`), or the model whose prices
+    they are (`served_model`). `cost` is what the caller or the provider says, in US
+    dollars.
     """
 
     tokens: Tokens | None
@@ -34,7 +37,14 @@ class Usage:
     modifiers: dict[str, str] = field(default_factory=dict)
     cost: Decimal | None = None
     status: UsageStatus = UsageStatus.SETTLED
-    model: str | None = None
+
+    def priced_model(self, requested: str) -> str:
+        """Return the model that served, where the usage names another one than was asked for."""
+        return self.modifiers.get(SERVED_MODEL, requested)
+
+    def price_terms(self) -> dict[str, str]:
+        """Return the modifiers of the price of that model."""
+        return {name: term for name, term in self.modifiers.items() if name != SERVED_MODEL}
 
 
 # What providers call their ordinary terms, which need no modifier.

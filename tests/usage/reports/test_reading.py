@@ -19,7 +19,6 @@ def test_a_report_is_read_as_the_table_says(case):
     assert usage.units == {name: Decimal(n) for name, n in case.get("units", {}).items()}
     assert usage.modifiers == case.get("modifiers", {})
     assert usage.status == case.get("status", "settled")
-    assert usage.model == case.get("model")
     assert usage.read_as == case.get("read_as", usage.read_as)
     stated = case["cost"] if case["source"] == "caller" else None
     assert (usage.cost and Decimal(str(usage.cost))) == (stated and Decimal(stated))

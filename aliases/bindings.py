@@ -1,16 +1,16 @@
-"""Changing aliases: every call is one revision, all of it or nothing.
+"""Changing aliases: every call is one revision, applied whole or not at all.
 
 The project's row of `alias_revisions` is locked first, so changes of a project
-have an order, and whoever has read up to a revision has missed none before it.
+have an order, and a reader that has read up to a revision has missed none before it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-import orjson
 from django.db import connection, transaction
 
 from aliases.models import AliasBinding, AliasRevision
+from core import media
 from core.scoping import Caller
 
 _NEXT_REVISION = """
@@ -18,7 +18,7 @@ INSERT INTO alias_revisions (project_id, revision) VALUES (%s, 1)
 ON CONFLICT (project_id) DO UPDATE SET revision = alias_revisions.revision + 1
 RETURNING revision
 """
-# The clock is read after the lock was taken: times have the order of revisions.
+# The clock is read under the lock, so times have the order of revisions.
 _BIND = """
 INSERT INTO aliases AS bound (
     project_id, api_key_id, user_id, profile, alias, model, metadata, revision,
@@ -55,7 +55,10 @@ class Binding:
 
 
 def bind_all(caller: Caller, profile: str, bindings: Sequence[Binding]) -> int:
-    """Bind each alias, new or not; how many were sent. Of a repeated alias the last counts."""
+    """Bind each alias, new or not; return how many were sent.
+
+    Of an alias that is repeated the last one counts.
+    """
     if not bindings:
         return 0
     last = {binding.alias: binding for binding in bindings}
@@ -68,23 +71,23 @@ def bind_all(caller: Caller, profile: str, bindings: Sequence[Binding]) -> int:
                 "user": caller.user_id,
                 "profile": profile,
                 "revision": _next_revision(cursor, caller),
-                "bindings": orjson.dumps(list(last.values())).decode(),
+                "bindings": media.dumps([asdict(binding) for binding in last.values()]).decode(),
             },
         )
     return len(bindings)
 
 
 def bind(caller: Caller, profile: str, binding: Binding) -> AliasBinding:
-    """Bind one alias; its row."""
+    """Bind one alias; return its row."""
     with transaction.atomic():
         bind_all(caller, profile, [binding])
         return AliasBinding.objects.for_caller(caller).get(profile=profile, alias=binding.alias)
 
 
 def unbind(caller: Caller, profile: str, alias: str) -> bool:
-    """Remove the alias; whether there was one."""
+    """Remove the alias; return whether there was one."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # The lock of all changes first, as in bind_all: no circle of waiting.
+        # The lock of all changes first, as in bind_all, so that no two wait for each other.
         list(AliasRevision.objects.select_for_update().filter(project_id=caller.project_id))
         bound = AliasBinding.objects.for_caller(caller).bound()
         row = bound.filter(profile=profile, alias=alias).first()

@@ -1,0 +1,31 @@
+"""The calls that models wait for, for the edge and the views alike."""
+
+from conversations import payloads, services
+from conversations.payloads import Payload
+from conversations.schemas import MessageBatch, NewMessage, OpenQuery
+from core.paths import uuid_in_path
+from core.scoping import Caller
+
+_ID = "conversation_id"
+
+
+def open_conversation(caller: Caller, conversation_id: str, query: OpenQuery) -> Payload:
+    """Return a conversation with its newest messages. Raises Http404, InvalidInput."""
+    limit = query.message_limit if query.include_messages else 0
+    return services.open_conversation(
+        caller, uuid_in_path(conversation_id, _ID), message_limit=limit
+    )
+
+
+def append_message(caller: Caller, conversation_id: str, message: NewMessage) -> Payload:
+    """Store a message and return it. Raises what `services.append_messages` does."""
+    id, level = uuid_in_path(conversation_id, _ID), message.logging_level
+    stored = services.append_messages(caller, id, [message], level, path=("body",))
+    return stored[0] if stored else payloads.unstored_message_payload(message.role, id)
+
+
+def append_batch(caller: Caller, conversation_id: str, batch: MessageBatch) -> list[Payload]:
+    """Store messages, all or none, and return them. Raises what `services.append_messages` does."""
+    id = uuid_in_path(conversation_id, _ID)
+    services.check_message_logging()
+    return services.append_messages(caller, id, batch.messages, batch.logging_level)

@@ -1,0 +1,297 @@
+"""Which messages of a logged call its conversation already holds.
+
+Chat clients send the whole history with each call, or its last turns, or only what is
+new; turns are retried and regenerated, and system prompts change. What is known is not
+stored again. What is new follows the message that it was sent after: where another
+message follows that one already, it begins a branch.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Case, F, Func, IntegerField, Value, When
+
+from conversations import privacy
+from conversations.models import Conversation, Message
+from conversations.storage import Row
+
+MAX_CANDIDATES = 50  # of equal stored messages, the newest ones
+MAX_COMPARED_PARTS = 65_536  # bytes; of larger parts, as images, only the hash is compared
+_INSTRUCTIONS = ("system", "developer")
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """A message, stored or sent, with what tells it from others."""
+
+    row: Row
+    hashes: frozenset[str]
+    tool_calls: list | None
+    tool_results: list | None
+    extra: dict[str, Any]
+    children: list["Turn"] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, row: Row) -> "Turn":
+        extra = row.get("extra") or {}
+        return cls(
+            row,
+            frozenset(_content_hashes(row)),
+            privacy.digests(row.get("tool_calls") or None),
+            privacy.digests(row.get("tool_results") or None),
+            {
+                name: privacy.digest_of_member(value)
+                for name, value in extra.items()
+                if value not in (None, [], "")
+            },
+        )
+
+    @property
+    def is_instruction(self) -> bool:
+        return self.row["role"] in _INSTRUCTIONS
+
+    def index_keys(self) -> Iterator[tuple]:
+        """Yield keys of which equal messages share at least one."""
+        for hash in self.hashes or (None,):
+            yield self.row["role"], hash
+        if self.row.get("message_id") is not None:
+            yield ("message_id", self.row["message_id"])
+
+    def child_sent_as(self, sent: "Turn") -> "Turn | None":
+        """Return the newest message after this one that is the sent one."""
+        matching = (child for child in reversed(self.children) if child.is_sent_as(sent))
+        return next(matching, None)
+
+    def is_sent_as(self, sent: "Turn") -> bool:
+        """Return whether this stored message is the sent one."""
+        own_id, sent_id = self.row.get("message_id"), sent.row.get("message_id")
+        if own_id is not None and sent_id is not None:
+            return own_id == sent_id
+        return self.has_content_of(sent)
+
+    def has_content_of(self, sent: "Turn") -> bool:
+        """Return whether the sent message says the same as this stored one.
+
+        Clients leave out what their own library does not know: beside the same text, a
+        member that was not sent does not make another message.
+        """
+        if self.row["role"] != sent.row["role"]:
+            return False
+        if not (self.hashes & sent.hashes or self.hashes == sent.hashes):
+            return False
+        if any(
+            self.row.get(name) != sent.row[name]
+            for name in ("name", "tool_call_id")
+            if sent.row.get(name) is not None
+        ):
+            return False
+        if not sent.hashes:
+            return (self.tool_calls, self.tool_results, self.extra) == (
+                sent.tool_calls,
+                sent.tool_results,
+                sent.extra,
+            )
+        shared = self.extra.keys() & sent.extra.keys()
+        return (
+            sent.tool_calls in (None, self.tool_calls)
+            and sent.tool_results in (None, self.tool_results)
+            and all(self.extra[name] == sent.extra[name] for name in shared)
+        )
+
+
+def _content_hashes(row: Row) -> Iterator[str]:
+    """Yield the hashes under which a content may be known.
+
+    Clients send a text as a part, and move the marks of a provider's cache.
+    """
+    if row.get("content_hash"):
+        yield row["content_hash"]
+    parts = row.get("content_parts")
+    if isinstance(parts, list) and all(isinstance(part, dict) for part in parts):
+        plain = [
+            {name: value for name, value in part.items() if name != "cache_control"}
+            for part in parts
+        ]
+        texts = [part.get("text") for part in plain if part.keys() == {"type", "text"}]
+        is_one_text = len(plain) == len(texts) == 1 and isinstance(texts[0], str)
+        if hash := privacy.content_hash(texts[0] if is_one_text else plain):
+            yield hash
+
+
+class History:
+    """The stored messages of a conversation, as the tree of their branches."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.instructions: list[Turn] = []
+        self._roots: list[Turn] = []
+        self._index: dict[tuple, list[Turn]] = defaultdict(list)
+        # Instructions are taken out of the tree: a changed prompt does not change the history.
+        nearest: dict[UUID, Turn | None] = {}
+        for row in stored_rows(conversation):
+            turn = Turn.of(row)
+            parent = nearest.get(row["parent_id"])
+            if turn.is_instruction:
+                self.instructions.append(turn)
+                nearest[row["id"]] = parent
+                continue
+            nearest[row["id"]] = turn
+            (parent.children if parent else self._roots).append(turn)
+            for key in turn.index_keys():
+                self._index[key].append(turn)
+
+    def knows_instruction(self, sent: Turn) -> bool:
+        """Return whether a system message is stored, or is the conversation's own prompt."""
+        prompt = self.conversation.system_prompt
+        if self._roots and prompt and privacy.content_hash(prompt) in sent.hashes:
+            return True
+        return any(turn.is_sent_as(sent) for turn in self.instructions)
+
+    def align(self, sent: Sequence[Turn]) -> list[Turn | None]:
+        """Return, for each sent message, the stored one that it repeats, if any."""
+        known: list[Turn | None] = [None] * len(sent)
+        start, run = self._best_run(sent)
+        while run:
+            known[start : start + len(run)] = run
+            # One message may have been changed in the middle, and what follows it not.
+            changed = start + len(run)
+            start, run = self._run_to_the_end(sent, changed + 1, below=run[-1])
+        return known
+
+    def is_root(self, turn: Turn) -> bool:
+        return turn in self._roots
+
+    def _best_run(self, sent: Sequence[Turn]) -> tuple[int, list[Turn]]:
+        """Return where in `sent` the history begins, and the stored messages it repeats.
+
+        When the first message is not known, it was changed, or deleted here, or all is
+        new: then the run must lead to a newest message.
+        """
+        roots = [turn for turn in self._roots if sent and turn.is_sent_as(sent[0])]
+        runs = [self._run(turn, sent, 0) for turn in (*self._candidates(sent, 0), *roots)]
+        if runs:
+            return 0, max(runs, key=len)  # of equal ones the newest
+        return self._run_to_the_end(sent, 1)
+
+    def _run_to_the_end(
+        self, sent: Sequence[Turn], start: int, *, below: Turn | None = None
+    ) -> tuple[int, list[Turn]]:
+        """Return the first run, from `start` on, that ends at or just before a newest message."""
+        within = None if below is None else {id(turn) for turn in _descendants(below)}
+        for position in range(start, len(sent) if within != set() else start):
+            for turn in self._candidates(sent, position):
+                if within is not None and id(turn) not in within:
+                    continue
+                run = self._run(turn, sent, position)
+                if not any(child.children for child in run[-1].children):
+                    return position, run
+        return start, []
+
+    def _candidates(self, sent: Sequence[Turn], position: int) -> list[Turn]:
+        """Return the stored messages that a sent one may repeat, the newest first."""
+        if position >= len(sent):
+            return []
+        turn = sent[position]
+        stored = [one for key in turn.index_keys() for one in self._index.get(key, ())]
+        return [one for one in reversed(stored) if one.is_sent_as(turn)][:MAX_CANDIDATES]
+
+    @staticmethod
+    def _run(turn: Turn, sent: Sequence[Turn], position: int) -> list[Turn]:
+        """Return the stored messages that repeat the sent ones, from `turn` on."""
+        run = [turn]
+        for following in sent[position + 1 :]:
+            child = run[-1].child_sent_as(following)
+            if child is None:
+                break
+            run.append(child)
+        return run
+
+
+def _descendants(turn: Turn) -> Iterator[Turn]:
+    pending = [*turn.children]
+    while pending:
+        child = pending.pop()
+        yield child
+        pending += child.children
+
+
+def stored_rows(conversation: Conversation, **conditions: Any) -> Iterator[Row]:
+    """Yield the columns of stored messages that tell them apart, in their order."""
+    own = Message.objects.filter(
+        project_id=conversation.project_id, conversation=conversation, **conditions
+    )
+    size = Func(F("content_parts"), function="pg_column_size", output_field=IntegerField())
+    parts = Case(
+        When(parts_size__lt=MAX_COMPARED_PARTS, then=F("content_parts")), default=Value(None)
+    )
+    rows = own.annotate(parts_size=size, compared_parts=parts).order_by("position")
+    names = (
+        "id",
+        "parent_id",
+        "message_id",
+        "role",
+        "name",
+        "content_hash",
+        "tool_calls",
+        "tool_call_id",
+        "tool_results",
+        "extra",
+    )
+    for *values, parts in rows.values_list(*names, "compared_parts").iterator():
+        yield {**dict(zip(names, values, strict=True)), "content_parts": parts}
+
+
+def new_rows(
+    conversation: Conversation, sent: Sequence[Row], answer: Row
+) -> tuple[list[Row], UUID]:
+    """Return what a call adds to its conversation, and the id of its answer.
+
+    The rows get their parents. There are none when the whole call is stored already.
+    """
+    history = History(conversation)
+    turns = [Turn.of(row) for row in sent]
+    dialogue = [turn for turn in turns if not turn.is_instruction]
+    aligned = history.align(dialogue)
+    known = {id(turn): stored for turn, stored in zip(dialogue, aligned, strict=True) if stored}
+    expired = _expired(history, dialogue, aligned)
+    # Without anything known, only what is new was sent: it continues the conversation.
+    last = None
+    parent_id = None if known else conversation.last_message_id
+    rows: list[Row] = []
+    instructions: list[Row] = []
+
+    def add(*new: Row) -> None:
+        nonlocal parent_id
+        for row in new:
+            row["parent_id"] = parent_id
+            parent_id = row["id"]
+            rows.append(row)
+
+    for turn in turns:
+        if turn.is_instruction:
+            if not history.knows_instruction(turn):
+                instructions.append(turn.row)
+        elif last_known := known.get(id(turn)):
+            last = last_known
+            parent_id = last.row["id"]
+        elif id(turn) not in expired:
+            add(*instructions, turn.row)
+            instructions.clear()
+    if last and not rows and not instructions and (stored := last.child_sent_as(Turn.of(answer))):
+        return [], stored.row["id"]
+    add(*instructions, answer)
+    return rows, answer["id"]
+
+
+def _expired(
+    history: History, dialogue: Sequence[Turn], aligned: Sequence[Turn | None]
+) -> Collection[int]:
+    """Return the sent messages that were deleted here by age, by identity."""
+    conversation = history.conversation
+    first = next((n for n, stored in enumerate(aligned) if stored), 0)
+    if conversation.last_position == conversation.message_count or not first:
+        return ()
+    return {id(turn) for turn in dialogue[:first]} if history.is_root(aligned[first]) else ()

@@ -1,0 +1,18 @@
+"""Conditional requests (RFC 9110, section 13), by Django's own rules."""
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
+
+
+def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse | None:
+    """Return the 304 with these headers if the caller has what their `ETag` stands for.
+
+    None: answer in full. A failed `If-Match` is a 412.
+    """
+    response = get_conditional_response(request, etag=headers["ETag"])
+    if response is not None:
+        for name, value in headers.items():
+            response[name] = value
+    return response

@@ -1,0 +1,123 @@
+"""Safe repetition: a POST with an `Idempotency-Key` is carried out once.
+
+Source: docs/http-contract.md, section "Retries".
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import wraps
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.response import Response
+
+from core import ids, media, schemas
+from core.errors import DomainError, InvalidInput, issue
+from core.models import IdempotentRequest
+from core.scoping import Caller
+
+HEADER = "Idempotency-Key"
+MAX_KEY_LENGTH = 255  # characters
+IDEMPOTENCY_KEY = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="A retry with the same key and body gets the first answer; another body gets 409.",
+)
+
+
+class IdempotencyKeyReused(DomainError):
+    status_code = 409
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(f"{HEADER} was used before for a different request")
+
+
+def checked_idempotency_key(header: str | None) -> str | None:
+    """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
+    key = (header or "").strip()
+    if len(key) > MAX_KEY_LENGTH or "\x00" in key:
+        message = f"{HEADER} should have at most {MAX_KEY_LENGTH} characters"
+        location = ["header", HEADER]
+        raise InvalidInput(
+            [issue("string_too_long", location, message, None, max_length=MAX_KEY_LENGTH)]
+        )
+    return key or None
+
+
+def idempotent(handler: Callable) -> Callable:
+    """Decorate a view's method: a repeated request gets the first one's reply.
+
+    The reply is stored in the transaction that carries the request out, so there is
+    never one without the other; requests of one key wait for each other. A request that
+    was refused leaves nothing behind.
+    """
+
+    @wraps(handler)
+    def once(self, request, *args, **kwargs):
+        key = checked_idempotency_key(request.headers.get(HEADER))
+        if key is None:
+            return handler(self, request, *args, **kwargs)
+        digest = _body_digest(request.body)
+        with transaction.atomic():
+            first = _claim(request.auth, f"{_route(request.path)}\n{key}", digest)
+            if first.reply is not None:
+                return Response(orjson.Fragment(first.reply))
+            response = handler(self, request, *args, **kwargs)
+            first.reply = media.dumps(response.data).decode()
+            first.subject_id = _subject(kwargs, response.data)
+            first.save(update_fields=["reply", "subject_id"])
+        return response
+
+    return once
+
+
+def _claim(caller: Caller, key: str, digest: str) -> IdempotentRequest:
+    """Return the record of the key, with the reply if there is one. Raises IdempotencyKeyReused.
+
+    Waits for another request of the same key.
+    """
+    new = IdempotentRequest(
+        id=ids.uuid7(),
+        project_id=caller.project_id,
+        fingerprint=sha256(key.encode()).hexdigest(),
+        body_digest=digest,
+    )
+    IdempotentRequest.objects.bulk_create([new], ignore_conflicts=True)
+    own = IdempotentRequest.objects.for_caller(caller)
+    first = own.get(fingerprint=new.fingerprint)
+    if first.body_digest != digest:
+        raise IdempotencyKeyReused
+    return first
+
+
+def _route(path: str) -> str:
+    """Return the path by which both of its spellings and prefixes are one."""
+    return path.removeprefix("/api/v1").rstrip("/")
+
+
+def _body_digest(body: bytes) -> str:
+    """Return the SHA-256 of a body, for JSON without regard to the order of members."""
+    try:
+        value = schemas.loads(body)
+        body = json.dumps(value, sort_keys=True, default=str).encode()
+    except (InvalidInput, ValueError, RecursionError):
+        pass  # NDJSON, or what the handler will refuse
+    return sha256(body).hexdigest()
+
+
+def _subject(path: Mapping[str, Any], reply: Any) -> UUID | None:
+    """Return the id of the row that a reply is about: as the path names it, or the reply."""
+    members = reply if isinstance(reply, dict) else {}
+    named = [*path.values(), members.get("conversation_id"), members.get("id")]
+    for value in filter(None, named):
+        try:
+            return UUID(str(value))
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,86 @@
+"""The operator's own prices in the cost of a call."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from registry_proxy import custom_prices, pricing
+from registry_proxy.models import CustomPrice
+from registry_proxy.tokens import Tokens
+
+CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
+
+
+def custom(provider, model, *, valid_from=datetime(2026, 1, 1, tzinfo=UTC), **members):
+    prices = {name: str(value) for name, value in members.pop("prices", {}).items()}
+    return custom_prices.save(
+        CustomPrice(provider=provider, model=model, prices=prices, valid_from=valid_from, **members)
+    )
+
+
+def test_own_prices_replace_those_of_their_classes(real):
+    row = custom("openai", "gpt-4o-mini", prices={"input": "0.1"})
+    priced = pricing.price(*CALL)
+    # 1,000 × 0.1 + 200 × 0.6
+    assert priced.cost == Decimal("0.00022")
+    assert (priced.custom_price_id, priced.snapshot_id) == (row.id, real.id)
+
+
+def test_a_unit_costs_its_price_each(real):
+    custom("openai", "gpt-4o-mini", prices={"web_searches": "0.01"})
+    priced = pricing.price(*CALL, units={"web_searches": Decimal(3)})
+    assert priced.cost == Decimal("0.03027")
+
+
+def test_a_model_of_ones_own_needs_no_registry(db_all):
+    row = custom("local", "llama-*", prices={"input": "0.05", "output": "0.1"})
+    priced = pricing.price("Local", "Llama-3-70b", Tokens(input=1000, output=200))
+    assert priced.cost == Decimal("0.00007")
+    assert priced.priced_as == "Local:Llama-3-70b"
+    assert (priced.custom_price_id, priced.snapshot_id) == (row.id, None)
+    assert pricing.price("other", "llama-3", Tokens(1)).cost is None
+
+
+def test_a_deployment_is_priced_as_a_model(real):
+    custom("azure", "my-deployment", priced_as="openai:gpt-4o-mini", factor=Decimal("1.1"))
+    priced = pricing.price("azure", "my-deployment", CALL[2])
+    assert priced.cost == Decimal("0.000297")
+    assert priced.priced_as == "openai:gpt-4o-mini"
+    custom("azure", "lost", priced_as="openai:gpt-9")
+    assert pricing.price("azure", "lost", Tokens(1)).cost is None
+
+
+def test_a_factor_does_not_change_own_amounts(real):
+    custom("openai", "gpt-4o-mini", factor=Decimal("0.5"), prices={"output": "1"})
+    assert pricing.price(*CALL).cost == Decimal("0.000275")
+
+
+def test_a_modifier_can_have_an_own_price(real):
+    custom("anthropic", "claude-opus-*", modifier="speed=fast", factor=Decimal(6))
+    call = "anthropic", "claude-opus-4-6", Tokens(input=1000, output=100)
+    assert pricing.price(*call).cost == Decimal("0.0075")
+    assert pricing.price(*call, modifiers={"speed": "fast"}).cost == Decimal("0.045")
+    fast_batch = {"speed": "fast", "service_tier": "batch"}
+    assert pricing.price(*call, modifiers=fast_batch).cost == Decimal("0.0225")
+
+
+def test_own_prices_hold_from_and_to(real):
+    change = datetime(2026, 6, 1, tzinfo=UTC)
+    custom("openai", "gpt-4o-mini", prices={"input": "1"}, valid_to=change)
+    custom("openai", "gpt-4o-mini", prices={"input": "2"}, valid_from=change)
+    call = "openai", "gpt-4o-mini", Tokens(input=1_000_000)
+    before = change - timedelta(microseconds=1)
+    costs = [pricing.price(*call, at=at).cost for at in (before, change)]
+    assert costs == [1, 2]
+    assert pricing.price(*call, at=datetime(2025, 1, 1, tzinfo=UTC)).cost == Decimal("0.15")
+
+
+def test_a_projects_price_wins_over_a_global_one_and_the_longer_pattern_over_the_shorter(
+    real, project, other_project
+):
+    custom("*", "*", prices={"input": "1"})
+    custom("openai", "gpt-4o*", prices={"input": "2"})
+    custom("openai", "*", project_id=project.id, prices={"input": "3"})
+    call = "openai", "gpt-4o-mini", Tokens(input=1_000_000)
+    assert pricing.price(*call, project_id=project.id).cost == 3
+    assert pricing.price(*call, project_id=other_project.id).cost == 2
+    assert pricing.price("openai", "gpt-4.1", Tokens(input=1_000_000)).cost == 1

@@ -1,0 +1,63 @@
+"""Service tiers and other modifiers, and units, by the published rules."""
+
+from decimal import Decimal
+
+import pytest
+
+from registry_proxy import pricing
+from registry_proxy.tokens import Tokens
+
+CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
+
+
+@pytest.mark.parametrize(
+    "provider, model, tier, cost",
+    [
+        # 1,000 × 2.5 + 1,000 × 0.25 + 100 × 15 = 4,250 millionths, and its half
+        ("openai", "gpt-5.4", "flex", "0.002125"),
+        ("openai", "gpt-5.4", "batch", "0.002125"),
+        ("openai", "gpt-5.4", "priority", "0.0085"),
+        # 1,000 × 0.45 + 1,000 × 0.045 + 100 × 3.6
+        ("openai", "gpt-5-mini-2025-08-07", "priority", "0.000855"),
+        # 1,000 × 0.5 + 1,000 × 0.05 + 100 × 2.5
+        ("anthropic", "claude-haiku-4-5", "batch", "0.0008"),
+    ],
+)
+def test_published_modifiers(real, provider, model, tier, cost):
+    tokens = Tokens(1000, 1000, output=100)
+    priced = pricing.price(provider, model, tokens, modifiers={"service_tier": tier})
+    assert priced.cost == Decimal(cost)
+
+
+def test_gemini_batches_halve_text_and_leave_cached_tokens_unpriced(real):
+    call = "google", "gemini-2.5-flash"
+    batch = {"service_tier": "batch"}
+    assert pricing.price(*call, Tokens(1000), modifiers=batch).cost == Decimal("0.00015")
+    priced = pricing.price(*call, Tokens(1000, 1), modifiers=batch)
+    assert priced.unpriced_reason == "no price for cache_read of google:gemini-2.5-flash"
+
+
+@pytest.mark.parametrize(
+    "provider, model, tokens, modifiers",
+    [
+        ("openai", "gpt-4o", Tokens(1), {"service_tier": "priority"}),
+        ("openai", "gpt-5.5", Tokens(300_000), {"service_tier": "priority"}),
+        ("openai", "gpt-5.5", Tokens(1), {"service_tier": "scale"}),
+        ("anthropic", "claude-opus-4-6", Tokens(1), {"speed": "fast"}),
+        ("anthropic", "claude-opus-4-6", Tokens(1), {"region": "us"}),
+        ("anthropic", "claude-opus-4-6", Tokens(1), {"service_tier": "batch", "speed": "fast"}),
+        ("google", "gemini-2.5-flash", Tokens(1), {"service_tier": "priority"}),
+        ("anthropic", "claude-opus-4-6", Tokens(1), {"other_model": "claude-haiku-4-5"}),
+    ],
+)
+def test_a_modifier_without_a_price_is_never_silently_standard(
+    real, provider, model, tokens, modifiers
+):
+    priced = pricing.price(provider, model, tokens, modifiers=modifiers)
+    assert priced.cost is None
+    assert priced.unpriced_reason.startswith("no price for ")
+
+
+def test_a_unit_without_a_price_makes_the_call_unpriced(real):
+    priced = pricing.price(*CALL, units={"web_searches": Decimal(2)})
+    assert priced.unpriced_reason == "no price for web_searches of openai:gpt-4o-mini"

@@ -1,0 +1,115 @@
+"""A request has one reply, whether the edge or a view of Django makes it."""
+
+import gzip
+import json
+
+import pytest
+from django.test.client import ClientHandler
+
+from core import reply_headers
+from tests.client import ApiClient
+from tests.exchanges import masked
+from tests.usage.test_log import CALL
+
+LOG = "/api/v1/log"
+CASES = {
+    "log": ("POST", LOG, CALL, {}),
+    "log with a slash": ("POST", f"{LOG}/", CALL, {}),
+    "log from a page": ("POST", LOG, CALL, {"HTTP_ORIGIN": "http://localhost:5173"}),
+    "log of an unknown key": ("POST", LOG, CALL, {"HTTP_X_API_KEY": "llmr_pk_" + "0f" * 16}),
+    "log of an unusable key": ("POST", LOG, CALL, {"HTTP_X_API_KEY": "a b"}),
+    "log with a bearer token": (
+        "POST",
+        LOG,
+        CALL,
+        {"HTTP_X_API_KEY": "", "HTTP_AUTHORIZATION": "Bearer sk-1"},
+    ),
+    "invalid log": ("POST", LOG, {**CALL, "input_tokens": -1}, {}),
+    "no JSON": ("POST", LOG, b"{", {}),
+    "no UTF-8": ("POST", LOG, b"\xff", {}),
+    "no body": ("POST", LOG, b"", {}),
+    "a text": ("POST", LOG, b"{}", {"content_type": "text/plain"}),
+    "long idempotency key": ("POST", LOG, CALL, {"HTTP_IDEMPOTENCY_KEY": "k" * 256}),
+    "compressed": ("POST", LOG, gzip.compress(json.dumps(CALL).encode()), {"coding": "gzip"}),
+    "badly compressed": ("POST", LOG, b"{}", {"coding": "gzip"}),
+    "unknown coding": ("POST", LOG, b"{}", {"coding": "br"}),
+    "too large": ("POST", LOG, b" " * 10_485_761, {}),
+    "logs": ("GET", "/api/v1/logs", None, {}),
+    "logs of a bad query": ("GET", "/api/v1/logs?limit=x", None, {}),
+    "stats over TLS": ("GET", "/api/v1/stats", None, {"HTTP_X_FORWARDED_PROTO": "https"}),
+    "registry": ("GET", "/registry.json", None, {"HTTP_ORIGIN": "https://elsewhere.example"}),
+    "foreign host": ("GET", "/api/v1/stats", None, {"SERVER_NAME": "evil.example"}),
+    "no key": ("GET", "/api/v1/stats", None, {"HTTP_X_API_KEY": ""}),
+    "verify": ("POST", "/api/v1/receipts/verify", {"receipt": {}}, {}),
+    "no conversation": (
+        "GET",
+        f"/api/v1/conversations/{'0' * 8}-0000-0000-0000-{'0' * 12}",
+        None,
+        {},
+    ),
+    "new conversation": ("POST", "/conversations", {"title": "t"}, {}),
+}
+
+
+@pytest.fixture
+def views(api):
+    """The same caller's client of Django's views alone."""
+    client = ApiClient(api.key)
+    client.handler = ClientHandler(enforce_csrf_checks=False)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _over_tls(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.ALLOWED_HOSTS = ["testserver"]
+    reply_headers.forget()
+    yield
+    reply_headers.forget()
+
+
+def exchange(client, method, path, body, extra):
+    extra = dict(extra)
+    extra.setdefault("content_type", "application/json")
+    if "coding" in extra:
+        extra["HTTP_CONTENT_ENCODING"] = extra.pop("coding")
+    body = json.dumps(body) if isinstance(body, dict) else body or b""
+    response = client.generic(method, path, body, **extra)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    assert len(headers.pop("x-request-id")) == 24
+    return response.status_code, headers, masked(response.content.decode())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_reply_alike(api, views, name):
+    by_view = exchange(views, *CASES[name])
+    assert exchange(api, *CASES[name]) == by_view
+    if "TLS" in name:
+        assert by_view[1]["strict-transport-security"].startswith("max-age=31536000")
+    assert "origin" in by_view[1]["vary"]
+
+
+def test_refusals_can_be_read_by_pages(api):
+    """A browser hides every reply that lacks the header, also one that says why."""
+    page = {"HTTP_ORIGIN": "http://localhost:5173"}
+    for path, body, status in (
+        (LOG, b" " * 10_485_761, 413),
+        ("/api/v1/log/batch", b" " * 10_485_761, 413),
+        ("/api/v1/templates", b"{}", 415),
+    ):
+        coding = {"HTTP_CONTENT_ENCODING": "br"} if status == 415 else {}
+        response = api.generic("POST", path, body, "application/json", **page, **coding)
+        assert response.status_code == status
+        assert response.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/log/batch", "/api/v1/templates", "/mcp", "/health"])
+def test_compressed_bodies_are_read_by_every_view(api, path):
+    body = json.dumps({"name": "t", "logs": [CALL]}).encode()
+    plain = api.generic("POST", path, body, "application/json")
+    packed = api.generic(
+        "POST", path, gzip.compress(body), "application/json", HTTP_CONTENT_ENCODING="gzip"
+    )
+    assert packed.status_code == plain.status_code
+    assert masked(packed.content.decode()) == masked(plain.content.decode())

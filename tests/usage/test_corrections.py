@@ -1,0 +1,118 @@
+"""Corrections (docs/http-contract/usage.md, section "Corrections")."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.client import ApiClient
+from tests.usage.test_log import CALL
+from usage.models import UsageLog
+
+AT = "2026-01-05T10:00:00Z"
+WINDOW = {"start_date": "2026-01-05", "end_date": "2026-01-05"}
+BATCH = "/api/v1/log/batch"
+
+
+def logged(api, **members):
+    items = [{**CALL, "cost": "0.5", "timestamp": AT, **members}]
+    return api.send("POST", BATCH, {"logs": items})["results"][0]["log_id"]
+
+
+def correct(api, log_id, **members):
+    body = {"reason": "wrong", **members}
+    return api.send("POST", f"/api/v1/logs/{log_id}/correct", body)
+
+
+def void(api, log_id, expect=200):
+    return api.send("POST", f"/api/v1/logs/{log_id}/void", {"reason": "a test"}, expect=expect)
+
+
+def totals(api):
+    summary = api.read("/api/v1/stats", WINDOW)["summary"]
+    return summary["total_requests"], summary["total_cost"], summary["total_tokens"]
+
+
+def test_a_voided_log_stays_and_counts_no_more(api):
+    id = logged(api)
+    reply = void(api, id)
+    assert (reply["corrected_id"], reply["replacement"]) == (id, None)
+    assert totals(api) == (0, "0", 0)
+    original, reversal = sorted(api.read("/api/v1/logs", WINDOW), key=lambda log: log["entry_type"])
+    assert (original["id"], original["cost"], original["entry_type"]) == (id, 0.5, "call")
+    assert (reversal["id"], reversal["corrects_id"]) == (reply["reversal_id"], id)
+    assert (reversal["cost"], reversal["input_tokens"]) == (-0.5, -1000)
+    assert reversal["correction_reason"] == "a test"
+    assert reversal["correction_author"] == f"key {api.api_key_id}"
+    assert reversal["logged_at"] == original["logged_at"]
+
+
+def test_a_corrected_log_counts_as_its_replacement(api):
+    id = logged(api, alias="a", metadata={"m": 1})
+    reply = correct(api, id, input_tokens=10, output_tokens=5, cost="0.2")
+    assert totals(api) == (1, "0.2", 15)
+    row = UsageLog.objects.get(id=reply["replacement"]["log_id"])
+    assert (row.alias, row.metadata, row.entry_type) == ("a", {"m": 1}, "replacement")
+    assert (row.corrects_id, row.api_key_id) == (uuid.UUID(id), api.api_key_id)
+
+
+def test_what_a_correction_leaves_out_stays(api):
+    reply = correct(api, logged(api, cached_input_tokens=400), cost="0.1")
+    row = UsageLog.objects.get(id=reply["replacement"]["log_id"])
+    assert (row.input_tokens, row.output_tokens, row.cached_input_tokens) == (1000, 200, 400)
+    assert totals(api) == (1, "0.1", 1200)
+
+
+def test_a_log_is_corrected_once_and_its_replacement_again(api):
+    id = logged(api)
+    replacement = correct(api, id, cost="0.2")["replacement"]["log_id"]
+    assert "corrected already" in void(api, id, expect=409)["detail"]
+    reversal = void(api, replacement)["reversal_id"]
+    assert totals(api) == (0, "0", 0)
+    void(api, reversal, expect=409)
+
+
+def test_racing_corrections_take_a_log_back_once(api):
+    id = logged(api)
+
+    def post(_):
+        client = ApiClient(api.key)
+        return client.post(
+            f"/api/v1/logs/{id}/void", {"reason": "r"}, content_type="application/json"
+        ).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(post, range(4))) == [200, 409, 409, 409]
+    assert totals(api) == (0, "0", 0)
+
+
+def test_strangers_and_unknown_logs_are_not_found(api, other_api):
+    id = logged(api)
+    assert void(other_api, id, expect=404) == {"detail": "Log not found"}
+    void(api, uuid.uuid4(), expect=404)
+    void(api, "seven", expect=422)
+    assert totals(api) == (1, "0.5", 1200)
+
+
+def test_a_correction_needs_a_reason_and_sense(api):
+    id = logged(api)
+    for body, member in [
+        ({}, "reason"),
+        ({"reason": ""}, "reason"),
+        ({"reason": "r", "input_tokens": -1}, "input_tokens"),
+        ({"reason": "r", "usage": {"prompt_tokens": "x"}}, "usage"),
+        ({"reason": "r", "output_tokens": 5}, "input_tokens"),
+    ]:
+        (error,) = api.send("POST", f"/api/v1/logs/{id}/correct", body, expect=422)["detail"]
+        assert error["loc"][1] == member
+    assert totals(api) == (1, "0.5", 1200)
+
+
+def test_a_later_report_of_an_event_replaces_the_earlier(api):
+    """A stream that is reported several times."""
+    event = {"event_id": "stream-1", "replace": True, "timestamp": AT}
+    for cost in ("0.1", "0.3", "0.3", "0.7"):
+        api.send("POST", "/api/v1/log", {**CALL, **event, "cost": cost})
+        assert totals(api) == (1, cost, 1200)
+    (result,) = api.send("POST", BATCH, {"logs": [{**CALL, **event, "cost": 1}]})["results"]
+    assert (result["status"], totals(api)) == ("replaced", (1, "1", 1200))
+    again = api.send("POST", BATCH, {"logs": [{**CALL, **event, "cost": 1}]})
+    assert (again["duplicates"], totals(api)) == (1, (1, "1", 1200))

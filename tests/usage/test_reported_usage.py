@@ -1,0 +1,96 @@
+"""What a report used, in lists and statistics (docs/http-contract/usage.md)."""
+
+import pytest
+
+LOG, LOGS, STATS = "/api/v1/log", "/api/v1/logs", "/api/v1/stats"
+
+
+def test_calls_of_unknown_usage_are_counted_apart(api):
+    api.send("POST", LOG, {"provider": "p", "model": "m", "usage_status": "unknown"})
+    (log,) = api.read(LOGS)
+    assert (log["input_tokens"], log["usage_status"], log["cost"]) == (None, "unknown", 0)
+    sums = api.read(STATS)["by_model"]["m"]
+    assert (sums["requests"], sums["unknown_requests"], sums["unpriced_requests"]) == (1, 1, 0)
+
+
+def test_statistics_have_the_classes_beside_the_totals(api, refreshed):
+    refreshed(11, 20)
+    usage = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "prompt_tokens_details": {"cached_tokens": 400},
+        "completion_tokens_details": {"reasoning_tokens": 150},
+    }
+    for _ in range(2):
+        api.send("POST", LOG, {"provider": "openai", "model": "gpt-4o-mini", "usage": usage})
+    sums = api.read(STATS)["by_priced_model"]["openai:gpt-4o-mini"]
+    assert (sums["input_tokens"], sums["cached_input_tokens"]) == (2000, 800)
+    assert (sums["output_tokens"], sums["thinking_tokens"]) == (400, 300)
+
+
+CALL = {"provider": "p", "model": "m", "input_tokens": 10, "output_tokens": 5, "cost": 1}
+
+
+@pytest.fixture
+def labelled(api):
+    for members in (
+        {"user": "ann", "metadata": {"tags": ["a", "b"]}},
+        {"metadata": {"user_id": "ann", "tags": ["b"]}, "alias": "fast"},
+        {"metadata": {"user_id": 7}, "alias": "slow"},
+        {"usage_status": "unknown", "input_tokens": None, "output_tokens": None, "cost": None},
+    ):
+        api.send("POST", LOG, {**CALL, **members})
+    return api
+
+
+def test_users_and_tags_are_groups_that_are_asked_for(labelled):
+    body = labelled.read(f"{STATS}?groups=user&groups=tag")
+    assert {name: sums["requests"] for name, sums in body["by_user"].items()} == {"ann": 2, "7": 1}
+    assert {name: sums["cost"] for name, sums in body["by_tag"].items()} == {"b": "2", "a": "1"}
+    assert "by_user" not in labelled.read(STATS)
+
+
+def test_hours_are_periods(labelled):
+    (hour,) = labelled.read(STATS, {"group_by": "hour"})["by_day"]
+    assert (hour["requests"], hour["cost"]) == (4, "3")
+    assert hour["date"].endswith(":00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("query", "requests"),
+    [
+        ("alias=fast&alias=slow", 2),
+        ("alias=none", 2),
+        ("alias=none&alias=fast", 3),
+        ("user=ann", 2),
+        ("user=none", 1),
+        ("tag=a&tag=b", 2),
+        ("tag=none", 2),
+        ("tag=a&alias=fast", 0),
+        ("cost_source=caller", 3),
+        ("usage_status=unknown&usage_status=failed", 1),
+        ("priced_as=none", 4),
+        ("api_key_id=none", 0),
+        ("timezone=UTC", 4),
+    ],
+)
+def test_filters_mean_any_of_their_values(labelled, query, requests):
+    assert labelled.read(f"{STATS}?{query}")["summary"]["total_requests"] == requests
+    assert len(labelled.read(f"{LOGS}?{query}")) == requests
+    assert len(labelled.get(f"{LOGS}/export?{query}").getvalue().splitlines()) == requests
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"timezone": "Europe/Berlin"},
+        {"cost_source": "me"},
+        {"usage_status": "odd"},
+        {"groups": "model"},
+        {"received_start": "soon"},
+        {"tag": "\x00"},
+    ],
+)
+def test_what_is_not_served_is_refused_and_not_ignored(api, query):
+    (error,) = api.read(STATS, query, expect=422)["detail"]
+    assert error["loc"] == ["query", next(iter(query))]

@@ -1,0 +1,165 @@
+"""What is exported is read back as the same logs (docs/http-contract/usage.md, "Round trips")."""
+
+import json
+import random
+
+import pytest
+
+from registry_proxy import snapshots
+from tests.usage.test_corrections import BATCH, correct, void
+from usage.models import UsageLog
+
+WINDOW = {"start_date": "2026-01-01", "end_date": "2026-02-28"}
+# Of a copy, what is its own.
+OWN = ("id", "received_at", "api_key_id", "corrects_id")
+TEXTS = [
+    "",
+    "=1+1",
+    "+1",
+    "-1",
+    "@a",
+    "\ta",
+    "'",
+    "''x",
+    'a "b", c',
+    "a\r\nb",
+    "ü;ö",
+    " x ",
+    "none",
+]
+_take_bundled = snapshots.take_bundled
+
+
+@pytest.fixture
+def priced(api, monkeypatch):
+    monkeypatch.setattr(snapshots, "take_bundled", _take_bundled)
+    return api
+
+
+def odd_logs(count):
+    """Reports of all kinds: odd texts, numbers of any size, all token classes, no usage."""
+    pick = random.Random(7)
+    for number in range(count):
+        at = f"2026-01-{1 + number % 28:02}T{number % 24:02}:{number % 60:02}:00.{number:06}Z"
+        log = {
+            "provider": pick.choice(["openai", "anthropic", "google", "", "=p"]),
+            "model": pick.choice(["gpt-4o-mini", "claude-haiku-4-5", "unknown", "'m"]),
+            "alias": pick.choice([None, *TEXTS]),
+            "origin": pick.choice([None, *TEXTS]),
+            "id_at_origin": pick.choice([None, *TEXTS]),
+            "user": pick.choice([None, *TEXTS]),
+            "profile": pick.choice(["p", *TEXTS]),
+            "metadata": {pick.choice(TEXTS): pick.choice([1e30, 2**70, 0.1, None, ["x"], {}])},
+            "timestamp": at,
+            "event_id": pick.choice([None, f"{pick.choice(TEXTS)}{number}"]),
+            "latency_ms": pick.choice([None, 0, 5]),
+        }
+        kind = number % 5
+        if kind == 0:
+            log["usage_status"] = "unknown"
+        else:
+            log |= {"input_tokens": 1000, "output_tokens": 200}
+        if kind == 2:
+            log |= {"cost": pick.choice([0, "0.000000000001", "123456789012.000000000001"])}
+        if kind == 3:
+            log |= {"cached_input_tokens": 300, "cache_write_5m_tokens": 50, "thinking_tokens": 9}
+        if kind == 4:
+            log |= {"units": {"audio_seconds": "1.5"}, "service_tier": "flex"}
+        yield log
+
+
+def post(api, logs, content_type="application/x-ndjson"):
+    return api.send("POST", BATCH, logs, content_type=content_type)
+
+
+def ledger_of(api, format="ndjson"):
+    response = api.get("/api/v1/logs/export", {**WINDOW, "format": format})
+    return response.getvalue()
+
+
+def without_own(text):
+    logs = [json.loads(line) for line in text.splitlines()]
+    return sorted(
+        json.dumps({name: log[name] for name in log if name not in OWN}, sort_keys=True)
+        for log in logs
+    )
+
+
+@pytest.fixture
+def exported(priced):
+    lines = "\n".join(json.dumps(log) for log in odd_logs(400))
+    report = post(priced, lines)
+    assert (report["created"], report["failed"]) == (400, 0)
+    ids = [result["log_id"] for result in report["results"]]
+    correct(priced, ids[1], input_tokens=5, output_tokens=6)
+    void(priced, ids[2])
+    return priced
+
+
+@pytest.mark.parametrize("format", ["ndjson", "csv"])
+def test_an_export_posted_to_a_batch_is_the_same_ledger_once(exported, other_api, format):
+    content_type = "text/csv" if format == "csv" else "application/x-ndjson"
+    before = ledger_of(exported, format)
+    first = post(other_api, before, content_type)
+    assert (first["created"], first["failed"], first["duplicates"]) == (403, 0, 0)
+    assert without_own(ledger_of(other_api)) == without_own(ledger_of(exported))
+    assert post(other_api, before, content_type)["duplicates"] == 403
+    assert post(exported, before, content_type)["duplicates"] == 403
+    assert UsageLog.objects.count() == 806
+    sums = [client.read("/api/v1/stats", WINDOW) for client in (exported, other_api)]
+    assert [body.pop("by_api_key") and body for body in sums][0] == sums[1]
+
+
+def test_copied_corrections_name_the_copies(exported, other_api):
+    post(other_api, ledger_of(exported))
+    copies = UsageLog.objects.filter(project_id=other_api.project.id)
+    ids = set(copies.values_list("id", flat=True))
+    corrected = set(copies.exclude(corrects_id=None).values_list("corrects_id", flat=True))
+    assert len(corrected) == 2
+    assert corrected <= ids
+
+
+def test_csv_may_come_from_a_spreadsheet(api):
+    """With a byte order mark, semicolons and Windows line ends."""
+    text = "\ufeffprovider;model;input_tokens;output_tokens;cost;alias;metadata\r\n"
+    text += 'openai;gpt-4o-mini;10;5;0.25;\'=x;"{""a"": 1}"\r\n\r\n'
+    text += "openai;gpt-4o-mini;ten;5;;;\r\n"
+    text += "openai;gpt-4o-mini;10;5;;;{broken\r\n"
+    report = post(api, text.encode(), "text/csv; charset=utf-8")
+    assert [result["status"] for result in report["results"]] == ["created", "error", "error"]
+    assert report["results"][1]["detail"][0]["loc"] == ["body", "input_tokens"]
+    assert report["results"][2]["detail"][0]["loc"][:2] == ["body", "metadata"]
+    (log,) = api.read("/api/v1/logs")
+    assert (log["alias"], log["cost"], log["metadata"]) == ("=x", 0.25, {"a": 1})
+
+
+@pytest.mark.parametrize("name", ["timestamp", "logged_at", "created_at", "time"])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-01-31T23:59:59.9999999Z", "2026-01-31T23:59:59.999999Z"),
+        ("2026-01-31T23:59:59-01:00", "2026-02-01T00:59:59Z"),
+        ("2026-01-31 10:00", "2026-01-31T10:00:00Z"),
+    ],
+)
+def test_times_are_cut_and_told_in_utc(api, name, text, shown):
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, name: text}
+    assert api.send("POST", "/api/v1/log", call)["timestamp"] == shown
+
+
+def test_the_same_instant_is_the_same_event(api):
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "event_id": "e"}
+    first = api.send("POST", "/api/v1/log", {**call, "timestamp": "2026-01-05T10:00:00Z"})
+    again = api.send("POST", "/api/v1/log", {**call, "timestamp": "2026-01-05T12:00:00.0+02:00"})
+    assert again == first
+    api.send("POST", "/api/v1/log", {**call, "timestamp": "2026-01-05T10:00:01Z"}, expect=409)
+
+
+def test_late_logs_are_found_by_when_they_were_received(api):
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    api.send("POST", "/api/v1/log", {**call, "timestamp": "2020-01-05T10:00:00Z"})
+    (log,) = api.read("/api/v1/logs", {"received_start": "2026-01-01"})
+    later = {"received_start": log["received_at"]}
+    assert len(api.get("/api/v1/logs/export", later).getvalue().splitlines()) == 1
+    assert api.read("/api/v1/logs", {"received_end": "2026-01-01"}) == []
+    assert api.read("/api/v1/stats", later)["summary"]["total_requests"] == 1

@@ -1,0 +1,91 @@
+"""What callers, operators and the repricing of the ledger correct.
+
+Source: docs/http-contract/usage.md, section "Corrections".
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+
+from core import schemas
+from core.scoping import Caller
+from usage import ingestion, reversals
+from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
+from usage.schemas import Correction, LogEntry
+
+# What a log says besides its usage.
+_DESCRIPTION = ("alias", "profile", "origin", "id_at_origin", "latency_ms", "metadata")
+
+
+def void(caller: Caller, log_id: UUID, reason: str) -> dict:
+    """Take a log back. Raises Http404, AlreadyCorrected, NotCorrectable."""
+    original = _own_log(caller, log_id)
+    author = reversals.author_of(caller)
+    return _reply(original, reversals.reverse(original, reason=reason, author=author))
+
+
+def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
+    """Replace a log by what it should have said.
+
+    Raises Http404, InvalidInput, AlreadyCorrected, NotCorrectable.
+    """
+    original = _own_log(caller, log_id)
+    entry = schemas.validate(LogEntry, _corrected_report(original, correction.sent()))
+    row = ingestion.build_row(entry, caller)
+    reversal_id = reversals.reverse(
+        original,
+        reason=correction.reason,
+        author=reversals.author_of(caller),
+        replacement=row,
+    )
+    return _reply(original, reversal_id, ingestion.reply(row))
+
+
+def corrected_by(project_id: UUID, log_ids: list[UUID]) -> dict[UUID, UUID]:
+    """Return of each log that was corrected the entry that took it back."""
+    corrections = UsageLog.objects.filter(
+        project_id=project_id, corrects_id__in=log_ids, entry_type="reversal"
+    )
+    return dict(corrections.values_list("corrects_id", "id"))
+
+
+def _own_log(caller: Caller, log_id: UUID) -> UsageLog:
+    log = UsageLog.objects.for_caller(caller).filter(pk=log_id).first()
+    if log is None:
+        raise Http404("Log not found")
+    return log
+
+
+def _corrected_report(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the report that the original should have been."""
+    report = {name: getattr(original, name) for name in ("provider", "model", *_DESCRIPTION)}
+    report |= {"user": original.end_user, "timestamp": original.created_at}
+    if not changes.keys() & {"usage", "usage_status", *TOKEN_COLUMNS, "reasoning_tokens"}:
+        report |= reported_usage(original)
+    return report | {name: value for name, value in changes.items() if name != "reason"}
+
+
+def reported_usage(log: UsageLog) -> dict[str, Any]:
+    """Return the members of a report that say what a stored log used."""
+    classes = (*INPUT_CLASSES, *OUTPUT_CLASSES)
+    extras = log.units_and_modifiers or {}
+    return {
+        "input_tokens": log.input_tokens,
+        "output_tokens": log.output_tokens,
+        **{name: getattr(log, name) for name in classes},
+        # Stored totals contain their classes.
+        "input_includes_cache": True,
+        "output_includes_thinking": True,
+        "usage_status": log.usage_status,
+        "units": extras.get("units"),
+        "modifiers": extras.get("modifiers"),
+    }
+
+
+def _reply(original: UsageLog, reversal_id: UUID, replacement: dict | None = None) -> dict:
+    return {
+        "corrected_id": original.id,
+        "reversal_id": reversal_id,
+        "replacement": replacement,
+    }

@@ -1,0 +1,70 @@
+"""The conditions of a query, on rows of the ledger and on daily sums.
+
+Source: docs/http-contract.md, section "Windows".
+"""
+
+from typing import Any
+
+from core import ids
+from core.scoping import Caller
+from usage.models import LABELS
+from usage.schemas import WindowQuery
+
+NONE = "none"  # as a filter: logs that have no such label
+# A label of a ledger's row as the daily sums have it: empty for none.
+LABEL_SQL = {name: f"coalesce({name}::text, '')" for name in LABELS}
+_LEDGER_ONLY = {
+    "user": "coalesce(end_user, '')",
+    "cost_source": "cost_source",
+    "usage_status": "usage_status",
+}
+
+
+def reads_ledger_only(query: WindowQuery) -> bool:
+    """Return whether the query narrows by what the daily sums do not know."""
+    names = [*_LEDGER_ONLY, "tag", "received_start", "received_end"]
+    return any(getattr(query, name) is not None for name in names)
+
+
+def on_daily_sums(query: WindowQuery) -> tuple[str, dict[str, Any]]:
+    """Return the conditions, each beginning with AND, and their parameters."""
+    return _any_of(query, {name: name for name in LABELS})
+
+
+def on_ledger(query: WindowQuery) -> tuple[str, dict[str, Any]]:
+    """Return the conditions but for the window, each beginning with AND, and their parameters."""
+    sql, parameters = _any_of(query, LABEL_SQL | _LEDGER_ONLY)
+    if query.tag:
+        tagged = "metadata->'tags' ?| %(tag)s::text[]"
+        sql += (
+            f" AND ({tagged} OR NOT metadata ? 'tags')" if NONE in query.tag else f" AND {tagged}"
+        )
+        parameters["tag"] = query.tag
+    if query.received_start:
+        sql += " AND received_at >= %(received_start)s"
+        parameters["received_start"] = query.received_start
+    if query.received_end:
+        sql += " AND received_at < %(received_end)s"
+        parameters["received_end"] = query.received_end
+    return sql, parameters
+
+
+def in_window(caller: Caller, query: WindowQuery) -> tuple[str, dict[str, Any]]:
+    """Return the whole condition of a ledger's rows, and its parameters."""
+    window = query.window()
+    sql, parameters = on_ledger(query)
+    return "project_id = %(project)s AND id >= %(start)s AND id < %(end)s" + sql, {
+        **parameters,
+        "project": caller.project_id,
+        "start": ids.lowest(window.start),
+        "end": ids.lowest(window.end),
+    }
+
+
+def _any_of(query: WindowQuery, columns: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    wanted = {name: getattr(query, name) for name in columns if getattr(query, name) is not None}
+    sql = "".join(f" AND {columns[name]} = ANY(%({name})s::text[])" for name in wanted)
+    return sql, {
+        name: ["" if value == NONE else value for value in values]
+        for name, values in wanted.items()
+    }

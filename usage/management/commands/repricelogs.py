@@ -1,0 +1,96 @@
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress
+
+from accounts.models import Project
+from core.media import plain
+from registry_proxy import pricing
+from usage import repricing
+from usage.repricing import Repriced
+from usage.reversals import AlreadyCorrected
+from usage.schemas import WindowQuery
+from usage.windows import Window
+
+
+class Command(BaseCommand):
+    help = "Price logs again by what is known today, and correct those that come out otherwise."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--from", dest="start", required=True, help="date or time, UTC")
+        parser.add_argument("--to", dest="end", help="date or time, UTC, inclusive; default today")
+        parser.add_argument("--project", help="name or id; default all projects")
+        parser.add_argument("--unpriced", action="store_true", help="only logs without a price")
+        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+
+    def handle(self, *, start, end, project, unpriced, dry_run, **options) -> None:
+        window = _window(start, end)
+        pricing.load()
+        changes: dict[str, Change] = {}
+        checked = 0
+        for project_id in _project_ids(project):
+            logs = repricing.standing(project_id, window, unpriced=unpriced)
+            for repriced in self._with_progress(repricing.reprice(logs), logs.count()):
+                checked += 1
+                if repriced.differs and (dry_run or _correct(repriced)):
+                    name = f"{repriced.log.provider}:{repriced.log.model}"
+                    changes.setdefault(name, Change()).add(repriced)
+        for name, change in sorted(changes.items()):
+            self.stdout.write(f"{name}: {change}")
+        count = sum(change.logs for change in changes.values())
+        total = sum((change.after - change.before for change in changes.values()), Decimal(0))
+        verb = "would change" if dry_run else "corrected"
+        self.stdout.write(f"{checked} logs checked, {count} {verb}, by {plain(total)} USD in all")
+
+    def _with_progress(self, steps: Iterable[Repriced], total: int) -> Iterator[Repriced]:
+        with Progress(console=Console(file=self.stderr, force_terminal=None)) as progress:
+            yield from progress.track(steps, total=total, description="repricing")
+
+
+@dataclass(slots=True)
+class Change:
+    """How the costs of a model's logs change, in US dollars; unpriced ones count as 0."""
+
+    logs: int = 0
+    before: Decimal = field(default_factory=Decimal)
+    after: Decimal = field(default_factory=Decimal)
+
+    def add(self, repriced: Repriced) -> None:
+        self.logs += 1
+        self.before += repriced.log.cost or 0
+        self.after += repriced.cost.amount or 0
+
+    def __str__(self) -> str:
+        return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
+
+
+def _correct(repriced: Repriced) -> bool:
+    """Correct the log; return False if somebody else has meanwhile."""
+    try:
+        repricing.correct(repriced)
+    except AlreadyCorrected:
+        return False
+    return True
+
+
+def _window(start: str, end: str | None) -> Window:
+    try:
+        query = WindowQuery.model_validate({"start_date": start, "end_date": end})
+    except ValidationError as error:
+        raise CommandError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from None
+    return Window.of(query.start_date, query.end_date, now=datetime.now(UTC))
+
+
+def _project_ids(name_or_id: str | None) -> list[UUID]:
+    if name_or_id is None:
+        return list(Project.objects.order_by("id").values_list("id", flat=True))
+    project = Project.objects.named(name_or_id)
+    if project is None:
+        raise CommandError(f"There is no project {name_or_id}")
+    return [project.id]

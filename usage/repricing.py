@@ -1,0 +1,77 @@
+"""Pricing the ledger again by what is known today: prices that came late, names, rules.
+
+Entries whose cost comes out otherwise are corrected. What callers stated stays.
+Source: docs/http-contract/usage.md, section "Corrections".
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from core import ids
+from usage import costing, reversals
+from usage.costing import Cost
+from usage.ledger import LogRow
+from usage.models import CostSource, EntryType, UsageLog
+from usage.stored_usage import usage_of
+from usage.windows import Window
+
+AUTHOR = "repricelogs"
+_CHUNK_ROWS = 2_000
+
+
+class Repriced(NamedTuple):
+    """An entry, and its cost by what is known today."""
+
+    log: UsageLog
+    cost: Cost
+
+    @property
+    def differs(self) -> bool:
+        return (self.log.cost, self.log.cost_source) != (self.cost.amount, self.cost.source)
+
+
+def standing(project_id: UUID, window: Window, *, unpriced: bool = False) -> QuerySet[UsageLog]:
+    """Return the entries of a project that a price may change: of those corrected, the last.
+
+    `unpriced`: only those without a price.
+    """
+    later = UsageLog.objects.filter(project_id=project_id, corrects_id=OuterRef("id"))
+    sources = [CostSource.UNPRICED] if unpriced else [CostSource.UNPRICED, CostSource.REGISTRY]
+    return UsageLog.objects.filter(
+        ~Exists(later),
+        project_id=project_id,
+        id__gte=ids.lowest(window.start),
+        id__lt=ids.lowest(window.end),
+        cost_source__in=sources,
+    ).exclude(entry_type=EntryType.REVERSAL)
+
+
+def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
+    """Yield the entries with their costs by what is known today, oldest first, in chunks."""
+    logs = logs.order_by("id")
+    chunk = list(logs[:_CHUNK_ROWS])
+    while chunk:
+        for log in chunk:
+            cost = costing.cost_of(
+                log.provider,
+                log.model,
+                usage_of(log),
+                project_id=log.project_id,
+                at=log.created_at,
+            )
+            yield Repriced(log, cost)
+        chunk = list(logs.filter(id__gt=chunk[-1].id)[:_CHUNK_ROWS])
+
+
+def correct(repriced: Repriced) -> None:
+    """Replace an entry by one with the new cost. Raises AlreadyCorrected."""
+    columns = reversals.columns_of(repriced.log) | repriced.cost.columns()
+    reversals.reverse(
+        repriced.log,
+        reason=f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500],
+        author=AUTHOR,
+        replacement=LogRow(columns),
+    )

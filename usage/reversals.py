@@ -1,0 +1,115 @@
+"""Taking entries back: the ledger is append-only, so another entry has the opposite numbers.
+
+A reversal stands on the day of the original and under its labels, as does the
+replacement that may follow it. All sums change in the same transaction.
+Source: docs/http-contract/usage.md, section "Corrections".
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from core import ids
+from core.errors import DomainError
+from core.scoping import Caller
+from usage import ledger
+from usage.ledger import LogRow
+from usage.models import SIGNED_COLUMNS, EntryType, UsageLog
+
+_REPLACED = "replaced by a later report"
+# Of the original, what its replacement keeps: when it was, and whose.
+_KEPT = ("created_at", "api_key_id", "user_id", "conversation_id")
+
+
+class AlreadyCorrected(DomainError):
+    status_code = 409
+    code = "already_corrected"
+
+    def __init__(self) -> None:
+        super().__init__("The log is corrected already; correct its replacement instead")
+
+
+class NotCorrectable(DomainError):
+    status_code = 409
+    code = "not_correctable"
+
+    def __init__(self) -> None:
+        super().__init__("A reversal cannot be corrected")
+
+
+def negated(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a row with the opposite sign."""
+    return {name: -columns[name] for name in SIGNED_COLUMNS if columns.get(name) is not None}
+
+
+def reverse(
+    original: UsageLog,
+    *,
+    reason: str,
+    author: str,
+    replacement: LogRow | None = None,
+) -> UUID:
+    """Take an entry back, and store what stands for it; return the id of the reversal.
+
+    Raises AlreadyCorrected, NotCorrectable.
+    """
+    if original.entry_type == EntryType.REVERSAL:
+        raise NotCorrectable
+    link = {
+        "corrects_id": original.id,
+        "correction_reason": reason,
+        "correction_author": author,
+        "received_at": datetime.now(UTC),
+        "event_id": None,
+    }
+    columns = columns_of(original)
+    columns |= negated(columns) | link | {"id": ids.uuid7(original.created_at), "fingerprint": None}
+    columns["entry_type"] = EntryType.REVERSAL
+    rows = [LogRow(columns)]
+    if replacement is not None:
+        kept = {name: getattr(original, name) for name in _KEPT}
+        replacement.columns |= kept | link | {"id": ids.uuid7(original.created_at)}
+        replacement.columns["entry_type"] = EntryType.REPLACEMENT
+        rows.append(replacement)
+    with transaction.atomic():
+        if len(ledger.insert(rows)) < len(rows):
+            transaction.set_rollback(True)
+            raise AlreadyCorrected
+    return columns["id"]
+
+
+def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
+    """Have a later report of an event correct the earlier one; return the entry that stands.
+
+    The same report again changes nothing. Raises AlreadyCorrected if it was voided.
+    """
+    current = latest(first)
+    if current.fingerprint == row.fingerprint:
+        return current
+    reverse(current, reason=_REPLACED, author=author_of(caller), replacement=row)
+    return row
+
+
+def latest(log: UsageLog) -> UsageLog:
+    """Return the last replacement of an entry, or the entry itself. A query for each."""
+    replacements = UsageLog.objects.filter(
+        project_id=log.project_id, entry_type=EntryType.REPLACEMENT
+    )
+    while (following := replacements.filter(corrects_id=log.id).first()) is not None:
+        log = following
+    return log
+
+
+def author_of(caller: Caller) -> str:
+    """Return the name of a caller in corrections."""
+    return f"user {caller.user_id}" if caller.user_id else f"key {caller.api_key_id}"
+
+
+def columns_of(log: UsageLog) -> dict[str, Any]:
+    """Return the columns of a stored row that are not empty."""
+    values = {
+        field.attname: getattr(log, field.attname) for field in UsageLog._meta.concrete_fields
+    }
+    return {name: value for name, value in values.items() if value is not None}

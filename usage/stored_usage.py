@@ -1,0 +1,62 @@
+"""The usage of a call as columns of the ledger, both ways.
+
+`input_tokens` and `output_tokens` contain the classes that have columns of their own;
+what is left of them is fresh text of the prompt, and text without thinking.
+Source: docs/http-contract/usage.md, section "Token classes".
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from registry_proxy.tokens import Tokens
+from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, UsageLog
+from usage.reports.reported_usage import Usage, UsageStatus
+
+_COLUMN_OF = {"cache_read": "cached_input_tokens"} | {
+    column.removesuffix("_tokens"): column
+    for column in (*INPUT_CLASSES, *OUTPUT_CLASSES)
+    if column != "cached_input_tokens"
+}
+
+
+def usage_columns(usage: Usage) -> dict[str, Any]:
+    """Return the columns that say what a call used, without those that are empty."""
+    columns: dict[str, Any] = {
+        "usage_status": usage.status,
+        "read_as": usage.read_as,
+        "cached_input_tokens": 0,
+    }
+    extras = {"units": usage.units, "modifiers": usage.modifiers}
+    if extras := {name: value for name, value in extras.items() if value}:
+        columns["units_and_modifiers"] = extras
+    tokens = usage.tokens
+    if tokens is None:
+        return columns
+    columns |= {"input_tokens": tokens.prompt, "output_tokens": tokens.completion}
+    for name, column in _COLUMN_OF.items():
+        if count := getattr(tokens, name):
+            columns[column] = count
+    return columns
+
+
+def usage_of(log: UsageLog) -> Usage:
+    """Return what a stored call used. Its cost is none of it."""
+    extras = log.units_and_modifiers or {}
+    return Usage(
+        _tokens_of(log),
+        log.read_as,
+        units={name: Decimal(str(count)) for name, count in extras.get("units", {}).items()},
+        modifiers=extras.get("modifiers", {}),
+        status=UsageStatus(log.usage_status),
+    )
+
+
+def _tokens_of(log: UsageLog) -> Tokens | None:
+    if log.input_tokens is None:
+        return None
+    classes = {name: getattr(log, column) or 0 for name, column in _COLUMN_OF.items()}
+    return Tokens(
+        input=log.input_tokens - sum(getattr(log, column) or 0 for column in INPUT_CLASSES),
+        output=log.output_tokens - sum(getattr(log, column) or 0 for column in OUTPUT_CLASSES),
+        **classes,
+    )
