@@ -204,7 +204,7 @@ REST_FRAMEWORK = {
         "accounts.authentication.ProjectSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
-    "DEFAULT_PARSER_CLASSES": ["core.media.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": [],  # bodies are read by their schemas
     "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",

@@ -19,6 +19,16 @@ def pytest_configure(config):
     _trade_durability_for_speed()
 
 
+# Whole folders whose stories have several connections: servers, threads that call peers.
+_WITH_REAL_COMMITS = ("mcp", "released_client", "site")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.fspath).parent.name in _WITH_REAL_COMMITS:
+            item.add_marker(pytest.mark.django_db(transaction=True), append=False)
+
+
 def _trade_durability_for_speed():
     """Tests of durability start servers of their own; what is lost here is made anew."""
     from core.database import raw_connection
