@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import key_cache, keys
+from accounts import api_keys, key_cache
 from accounts.models import ApiKey, Membership, Project, Role, User
 from core.errors import DomainError
 from core.scoping import Caller
@@ -49,7 +49,7 @@ class Unauthenticated(DomainError):
     headers = _CHALLENGE
 
     def __init__(self) -> None:
-        super().__init__("Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)")
+        super().__init__("Authentication required: provide X-API-Key or Authorization: Bearer")
 
 
 class InvalidKey(DomainError):
@@ -95,8 +95,8 @@ def authenticate(headers: Mapping[str, str]) -> Caller | None:
     if not key:
         return None
     try:
-        keys.check_form(key)
-    except keys.MalformedKey as error:
+        api_keys.check_form(key)
+    except api_keys.MalformedKey as error:
         raise UnusableKey(f"{header} {error.reason}") from None
     return authenticate_key(key)
 
@@ -106,9 +106,9 @@ def authenticate_key(key: str) -> Caller:
 
     An id is never a key: whoever sees one in a reply could use it as such.
     """
-    if keys.is_id(key):
+    if api_keys.is_id(key):
         raise InvalidKey
-    digest = keys.digest(key)
+    digest = api_keys.digest(key)
     if caller := key_cache.get(digest):
         return caller
     generation = key_cache.listener.generation
@@ -139,7 +139,7 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
-    return key_cache.get(keys.digest(key)) if key else None
+    return key_cache.get(api_keys.digest(key)) if key else None
 
 
 def admit(caller: Caller | None, action: Action) -> Caller:

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import keys
+from accounts import api_keys
 from core.ids import uuid7
 
 
@@ -126,12 +126,12 @@ class ApiKey(models.Model):
     @classmethod
     def issue(cls, project: Project, *, name: str = "", expires_at=None) -> tuple["ApiKey", str]:
         """Make a key of the project. Returns its row and its text, which is not stored."""
-        text = keys.generate()
+        text = api_keys.generate()
         row = cls.objects.create(
             project=project,
             name=name,
-            digest=keys.digest(text),
-            hint=text[: len(keys.PREFIX) + 4],
+            digest=api_keys.digest(text),
+            hint=text[: len(api_keys.PREFIX) + 4],
             expires_at=expires_at,
         )
         return row, text

@@ -2,7 +2,14 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, RootModel, WrapValidator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    ValidationError,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from aliases.lockfile import DEFAULT_PROFILE, FORMATS
@@ -24,8 +31,13 @@ def _is_free(alias: str) -> str:
 def _revision_or_time(value: str, handler: Any) -> int | datetime:
     if value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
-    # An unescaped plus sign of an offset arrives as a space.
-    return handler(value.strip().replace(" ", "+"))
+    try:
+        # An unescaped plus sign of an offset arrives as a space.
+        return handler(value.strip().replace(" ", "+"))
+    except ValidationError:
+        raise PydanticCustomError(
+            "datetime_parsing", "Input should be a revision or an ISO 8601 time"
+        ) from None
 
 
 AliasName = Annotated[text(64, min_length=1), AfterValidator(_is_free)]

@@ -107,21 +107,33 @@ class MessageAdmin(ReadOnlyAdmin):
     search_ids = ("id", "conversation_id")
     search_texts = ("receipt_id",)
     search_help_text = "An id of a message or conversation, or of a message's receipt."
-    exclude = ["conversation", "tool_calls", "tool_results", "metadata", "content_parts"]
+    exclude = [
+        "conversation",
+        "tool_calls",
+        "tool_results",
+        "extra",
+        "metadata",
+        "content_parts",
+    ]
     readonly_fields = [
         "conversation_link",
         "parts_json",
         "tool_calls_json",
         "tool_results_json",
+        "extra_json",
         "metadata_json",
     ]
 
     @admin.display(description="text")
     def excerpt(self, message: Message) -> str:
-        if message.content is None:
-            return "(parts)" if message.content_parts else "(not stored)"
         text = message.content
-        return text if len(text) <= 80 else f"{text[:80]}…"
+        if text is not None:
+            return text if len(text) <= 80 else f"{text[:80]}…"
+        if message.content_parts:
+            return "(parts)"
+        if message.content_hash:
+            return "(not stored)"
+        return "(tool calls)" if message.tool_calls else "(none)"
 
     @admin.display(description="conversation")
     def conversation_link(self, message: Message) -> str:
@@ -139,6 +151,10 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="tool results")
     def tool_results_json(self, message: Message) -> str:
         return pretty_json(message.tool_results)
+
+    @admin.display(description="of the provider")
+    def extra_json(self, message: Message) -> str:
+        return pretty_json(message.extra)
 
     @admin.display(description="metadata")
     def metadata_json(self, message: Message) -> str:

@@ -20,7 +20,6 @@ from conversations.schemas import CallNumbers, LoggedCall
 from conversations.storage import Row
 from core import bridge, ids
 from core.scoping import Caller
-from registry_proxy import pricing
 from registry_proxy.tokens import Tokens
 from templates_app.messages import ChatMessage
 from usage import costing
@@ -40,9 +39,7 @@ class FinishedCall:
     alias: str | None
     profile: str | None
     lock_digest: str | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
+    usage: Usage
     cost: Decimal | None
     input_cost: Decimal | None
     output_cost: Decimal | None
@@ -65,10 +62,9 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     if level == privacy.NONE:
         return {"conversation_id": "", "message_id": "", "receipt": None}
     at = datetime.now(UTC)
-    stated = _stated_cost(call.metadata)
+    price = partial(_cost, caller, call)
     # A price that is not in memory may take a query, or a wait for the registry.
-    is_immediate = stated is not None or pricing.is_loaded()
-    price = partial(_cost, caller, call, stated)
+    is_immediate = costing.is_immediate(call.metadata.read(), at)
     cost = price() if is_immediate else await bridge.in_thread(price)
     messages = storage.message_rows([*call.messages, _answer(call, cost)], level, at)
     messages[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
@@ -137,51 +133,54 @@ def _columns(call: LoggedCall, id: UUID, at: datetime) -> Row:
 def _answer(call: LoggedCall, cost: Cost) -> ChatMessage:
     """Return the answer as a message, with what is known of the call as its metadata."""
     response, numbers = call.response, call.metadata
-    known: dict[str, Any] = {
-        "cached_tokens": numbers.cached_tokens,
-        "input_cost": numbers.input_cost,
-        "output_cost": numbers.output_cost,
-    }
+    tokens = numbers.read().tokens if numbers.states_counts else None
     metadata = {
         **(response.metadata or {}),
         "model": _model(call),
         "finish_reason": response.finish_reason,
-        "usage": response.usage,
+        "usage": response.usage if numbers.usage is None else numbers.usage,
         "provider": numbers.provider,
         "cost": cost.amount or Decimal(0),
         "cost_source": cost.source,
-        **{name: value for name, value in known.items() if value is not None},
+        **{name: value for name, value in _known(numbers).items() if value is not None},
     }
     return response.model_copy(
         update={
             "metadata": metadata,
-            "input_tokens": _first(numbers.input_tokens, response.input_tokens),
-            "output_tokens": _first(numbers.output_tokens, response.output_tokens),
+            "input_tokens": tokens.prompt if tokens else response.input_tokens,
+            "output_tokens": tokens.completion if tokens else response.output_tokens,
         }
     )
 
 
-def _first(stated: int | None, other: int | None) -> int | None:
-    return other if stated is None else stated
+def _known(numbers: CallNumbers) -> dict[str, Any]:
+    """Return what else is known of a call's numbers, None for what is not."""
+    usage = numbers.read()
+    tokens = usage.tokens or Tokens()
+    classes = {
+        f"{name}_tokens": count or None
+        for name, count in tokens.by_class().items()
+        if name not in ("input", "output", "cache_read")
+    }
+    return {
+        "cached_tokens": tokens.cache_read or numbers.cached_tokens,
+        **classes,
+        "units": usage.units or None,
+        "modifiers": usage.modifiers or None,
+        "input_cost": numbers.input_cost,
+        "output_cost": numbers.output_cost,
+    }
 
 
 def _model(call: LoggedCall) -> str:
     return call.response.model or call.metadata.model
 
 
-def _stated_cost(numbers: CallNumbers) -> Decimal | None:
-    """Return what the caller says that the call cost, in sum or in parts."""
-    parts = [part for part in (numbers.input_cost, numbers.output_cost) if part is not None]
-    return sum(parts, Decimal(0)) if parts and not numbers.cost else numbers.cost
-
-
-def _cost(caller: Caller, call: LoggedCall, stated: Decimal | None) -> Cost:
+def _cost(caller: Caller, call: LoggedCall) -> Cost:
     numbers = call.metadata
-    tokens = Tokens.from_totals(
-        numbers.input_tokens or 0, numbers.output_tokens or 0, numbers.cached_tokens or 0
+    return costing.cost_of(
+        numbers.provider, _model(call), numbers.read(), project_id=caller.project_id
     )
-    usage = Usage(tokens, read_as="totals", cost=stated)
-    return costing.cost_of(numbers.provider, _model(call), usage, project_id=caller.project_id)
 
 
 def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) -> FinishedCall:
@@ -195,9 +194,7 @@ def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) 
         alias=numbers.alias,
         profile=numbers.profile,
         lock_digest=numbers.lock_digest,
-        input_tokens=numbers.input_tokens or 0,
-        output_tokens=numbers.output_tokens or 0,
-        cached_tokens=numbers.cached_tokens or 0,
+        usage=numbers.read(),
         cost=cost.amount,
         input_cost=numbers.input_cost,
         output_cost=numbers.output_cost,

@@ -1,15 +1,24 @@
 """A conversation as the admin shows it: messages in turn, long texts folded."""
 
-import json
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from conversations import storage
 from conversations.models import Message
+from core.admin import indented_json
 
 MESSAGES_PER_PAGE = 100
 MAX_UNFOLDED = 600  # characters
+_EXTRAS = (
+    "name",
+    "content_parts",
+    "tool_calls",
+    "tool_call_id",
+    "tool_results",
+    "extra",
+    "metadata",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,7 @@ class Turn:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether there was a text that the privacy level kept from being stored."""
+        """Whether there was a text, which the privacy level excluded."""
         parts = self.message.content_parts
         return not self.head and not parts and self.message.content_hash is not None
 
@@ -57,12 +66,8 @@ def page(messages: QuerySet, *, before: int | None = None, after: int | None = N
 def _turn(message: Message) -> Turn:
     text = "\n\n".join(storage.texts_of(message.content, message.content_parts))
     extras = [
-        (name.replace("_", " "), _pretty(value))
-        for name in ("content_parts", "tool_calls", "tool_results", "metadata")
+        (name.replace("_", " "), indented_json(value))
+        for name in _EXTRAS
         if (value := getattr(message, name))
     ]
     return Turn(message, text[:MAX_UNFOLDED], text[MAX_UNFOLDED:], extras)
-
-
-def _pretty(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -7,7 +7,7 @@ message follows that one already, it begins a branch.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,15 +17,26 @@ from django.db.models import Case, F, Func, IntegerField, Value, When
 from conversations import privacy
 from conversations.models import Conversation, Message
 from conversations.storage import Row
+from core.errors import DomainError
 
 MAX_CANDIDATES = 50  # of equal stored messages, the newest ones
 MAX_COMPARED_PARTS = 65_536  # bytes; of larger parts, as images, only the hash is compared
 _INSTRUCTIONS = ("system", "developer")
 
 
+class MessageIdReused(DomainError):
+    """A message of this `message_id` is stored already, with other content."""
+
+    status_code = 409
+    code = "message_id_reused"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f'Another message has the message_id "{message_id}"')
+
+
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A message, stored or sent, with what tells it from others."""
+    """A message, stored or sent, with what distinguishes it from others."""
 
     row: Row
     hashes: frozenset[str]
@@ -127,12 +138,15 @@ class History:
     def __init__(self, conversation: Conversation) -> None:
         self.conversation = conversation
         self.instructions: list[Turn] = []
+        self.by_message_id: dict[str, Turn] = {}
         self._roots: list[Turn] = []
         self._index: dict[tuple, list[Turn]] = defaultdict(list)
         # Instructions are taken out of the tree: a changed prompt does not change the history.
         nearest: dict[UUID, Turn | None] = {}
         for row in stored_rows(conversation):
             turn = Turn.of(row)
+            if row["message_id"] is not None:
+                self.by_message_id[row["message_id"]] = turn
             parent = nearest.get(row["parent_id"])
             if turn.is_instruction:
                 self.instructions.append(turn)
@@ -161,8 +175,22 @@ class History:
             start, run = self._run_to_the_end(sent, changed + 1, below=run[-1])
         return known
 
-    def is_root(self, turn: Turn) -> bool:
-        return turn in self._roots
+    def find(self, sent: Sequence[Turn]) -> dict[int, Turn | None]:
+        """Return the stored message of each sent one that is not new, by the latter's identity.
+
+        None stands for a message that was deleted here by age.
+        """
+        aligned = self.align(sent)
+        known: dict[int, Turn | None] = {
+            id(turn): stored or self.by_message_id.get(turn.row.get("message_id"))
+            for turn, stored in zip(sent, aligned, strict=True)
+        }
+        known = {turn: stored for turn, stored in known.items() if stored}
+        first = next((number for number, stored in enumerate(aligned) if stored), 0)
+        has_expired = self.conversation.last_position > self.conversation.message_count
+        if has_expired and first and aligned[first] in self._roots:
+            known |= dict.fromkeys(map(id, sent[:first]))
+        return known
 
     def _best_run(self, sent: Sequence[Turn]) -> tuple[int, list[Turn]]:
         """Return where in `sent` the history begins, and the stored messages it repeats.
@@ -250,48 +278,47 @@ def new_rows(
     """Return what a call adds to its conversation, and the id of its answer.
 
     The rows get their parents. There are none when the whole call is stored already.
+    Raises MessageIdReused for an answer with the id of another message.
     """
     history = History(conversation)
     turns = [Turn.of(row) for row in sent]
-    dialogue = [turn for turn in turns if not turn.is_instruction]
-    aligned = history.align(dialogue)
-    known = {id(turn): stored for turn, stored in zip(dialogue, aligned, strict=True) if stored}
-    expired = _expired(history, dialogue, aligned)
-    # Without anything known, only what is new was sent: it continues the conversation.
-    last = None
-    parent_id = None if known else conversation.last_message_id
-    rows: list[Row] = []
-    instructions: list[Row] = []
-
-    def add(*new: Row) -> None:
-        nonlocal parent_id
-        for row in new:
-            row["parent_id"] = parent_id
-            parent_id = row["id"]
-            rows.append(row)
-
+    known = history.find([turn for turn in turns if not turn.is_instruction])
+    additions = _Additions(None if known else conversation.last_message_id)
     for turn in turns:
         if turn.is_instruction:
             if not history.knows_instruction(turn):
-                instructions.append(turn.row)
-        elif last_known := known.get(id(turn)):
-            last = last_known
-            parent_id = last.row["id"]
-        elif id(turn) not in expired:
-            add(*instructions, turn.row)
-            instructions.clear()
-    if last and not rows and not instructions and (stored := last.child_sent_as(Turn.of(answer))):
+                additions.instructions.append(turn.row)
+        elif id(turn) in known:
+            additions.skip(known[id(turn)])
+        else:
+            additions.add(turn.row)
+    stored = additions.last_known and additions.last_known.child_sent_as(Turn.of(answer))
+    if stored and not additions.rows and not additions.instructions:
         return [], stored.row["id"]
-    add(*instructions, answer)
-    return rows, answer["id"]
+    if answer.get("message_id") in history.by_message_id:
+        raise MessageIdReused(answer["message_id"])
+    additions.add(answer)
+    return additions.rows, answer["id"]
 
 
-def _expired(
-    history: History, dialogue: Sequence[Turn], aligned: Sequence[Turn | None]
-) -> Collection[int]:
-    """Return the sent messages that were deleted here by age, by identity."""
-    conversation = history.conversation
-    first = next((n for n, stored in enumerate(aligned) if stored), 0)
-    if conversation.last_position == conversation.message_count or not first:
-        return ()
-    return {id(turn) for turn in dialogue[:first]} if history.is_root(aligned[first]) else ()
+class _Additions:
+    """The rows that a call adds, each after the message that it was sent after."""
+
+    def __init__(self, parent_id: UUID | None) -> None:
+        # Without anything known, only what is new was sent: it follows the newest message.
+        self._parent_id = parent_id
+        self.rows: list[Row] = []
+        self.instructions: list[Row] = []  # stored before the next new message
+        self.last_known: Turn | None = None
+
+    def skip(self, stored: Turn | None) -> None:
+        """Go on after a stored message; None for one that expired."""
+        if stored:
+            self.last_known, self._parent_id = stored, stored.row["id"]
+
+    def add(self, row: Row) -> None:
+        for new in (*self.instructions, row):
+            new["parent_id"] = self._parent_id
+            self._parent_id = new["id"]
+            self.rows.append(new)
+        self.instructions.clear()

@@ -62,6 +62,7 @@ _MESSAGE_COLUMNS = {
     "receipt_id": "receipt_id",
     "timestamp": "timestamp",
 }
+_EMPTY_MESSAGE = dict.fromkeys(_MESSAGE_COLUMNS)
 _CONVERSATION = f"""
 SELECT {", ".join(CONVERSATION_COLUMNS.values())} FROM conversations
 WHERE id = %s AND project_id = %s
@@ -93,8 +94,9 @@ def conversation_payloads(values: Iterable[Sequence]) -> list[Payload]:
 
 def message_payload(row: Row, conversation_id: UUID) -> Payload:
     """Return the payload of a message about to be stored."""
-    payload = {member: row.get(member) for member in _MESSAGE_COLUMNS}
-    return _completed(payload, conversation_id=conversation_id)
+    payload = {**_EMPTY_MESSAGE, **row, "conversation_id": conversation_id}
+    payload.pop("cost", None)  # it is part of the metadata
+    return _completed(payload)
 
 
 def unstored_message_payload(role: str, conversation_id: UUID) -> Payload:
@@ -152,13 +154,12 @@ def _stored_message(row: Sequence) -> Payload:
     return _completed(payload)
 
 
-def _completed(payload: Payload, **changes: object) -> Payload:
+def _completed(payload: Payload) -> Payload:
     """Merge the columns that are one to clients, and add up a token count left open."""
-    parts = payload.pop("content_parts")
+    parts, extra = payload.pop("content_parts"), payload.pop("extra")
     if parts is not None:
         payload["content"] = parts
     input, output = payload["input_tokens"], payload["output_tokens"]
     if payload["token_count"] is None and (input is not None or output is not None):
         payload["token_count"] = (input or 0) + (output or 0)
-    extra = payload.pop("extra") or {}
-    return payload | changes | extra
+    return payload if extra is None else payload | extra

@@ -7,6 +7,7 @@ import json
 import re
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 import rfc8785
 from django.conf import settings
@@ -66,12 +67,23 @@ def digests(values: list | None) -> list[dict] | None:
     return None if values is None else [digest(value) for value in values]
 
 
-def without_content(metadata: dict) -> dict:
-    """Return the metadata with digests where members, at any depth, hold content."""
-    return _without(metadata)
+def without_content(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a message as it is stored at level `metadata`."""
+    stored = {
+        name: value for name, value in row.items() if name not in ("content", "content_parts")
+    }
+    stored["metadata"] = _without(row["metadata"])
+    for name in ("tool_calls", "tool_results"):
+        if name in row:
+            stored[name] = digests(row[name])
+    if "extra" in row:
+        members = row["extra"].items()
+        stored["extra"] = {name: digest_of_member(value) for name, value in members}
+    return stored
 
 
 def _without(value: object) -> object:
+    """Return metadata with digests where members, at any depth, hold content."""
     if isinstance(value, list):
         return [_without(item) for item in value]
     if not isinstance(value, dict):

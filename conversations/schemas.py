@@ -1,5 +1,6 @@
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -9,7 +10,7 @@ from conversations import privacy
 from core.schemas import (
     INT64_MAX,
     Amount,
-    Count32,
+    Count,
     FreeObject,
     JSONValue,
     Schema,
@@ -23,6 +24,8 @@ from core.schemas import (
 from core.viewsets import page_query
 from templates_app.messages import ChatMessage, Role, unique_message_ids
 from templates_app.schemas import MaxTokens, Temperature, Variables
+from usage.reports.reading import WITHOUT_COUNTS
+from usage.schemas import UsageReport
 
 MAX_MESSAGES = 10_000  # of one request
 
@@ -193,7 +196,9 @@ class LoggedResponse(ChatMessage):
     usage: FreeObject | None = None
 
 
-class CallNumbers(Schema):
+class CallNumbers(UsageReport):
+    """What is known of a call. What it used is reported as in a log; counts may be left out."""
+
     provider: Text255
     model: Text255
     alias: Text255 | None = None
@@ -204,9 +209,7 @@ class CallNumbers(Schema):
     )
     input_cost: Amount | None = None
     output_cost: Amount | None = None
-    input_tokens: Count32 | None = None
-    output_tokens: Count32 | None = None
-    cached_tokens: Count32 | None = None
+    cached_tokens: Count | None = Field(None, description="Another name of `cached_input_tokens`.")
     conversation_id: Text | None = Field(
         None,
         description="A conversation of yours to continue; what it already holds is not repeated.",
@@ -215,6 +218,24 @@ class CallNumbers(Schema):
     lock_digest: Text255 | None = Field(
         None, description="Digest of the client's lockfile, for the receipt."
     )
+
+    @property
+    def states_counts(self) -> bool:
+        return self.usage is not None or (self.input_tokens, self.output_tokens) != (None, None)
+
+    def _report(self) -> Self:
+        report = {"cost": self._stated_cost()}
+        if self.cached_input_tokens is None:
+            report["cached_input_tokens"] = self.cached_tokens
+        if self.usage is None and self.usage_status not in WITHOUT_COUNTS:
+            report["input_tokens"] = self.input_tokens or 0
+            report["output_tokens"] = self.output_tokens or 0
+        return self.model_copy(update=report)
+
+    def _stated_cost(self) -> Decimal | None:
+        """Return what the caller says that the call cost, in sum or in parts."""
+        parts = [part for part in (self.input_cost, self.output_cost) if part is not None]
+        return sum(parts, Decimal(0)) if parts and not self.cost else self.cost
 
 
 class LoggedCall(Schema):

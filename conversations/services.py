@@ -8,12 +8,12 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from conversations import history, payloads, privacy, storage
-from conversations.history import Turn
+from conversations.history import MessageIdReused, Turn
 from conversations.models import Conversation, Message
 from conversations.payloads import Payload
-from conversations.schemas import NewConversation
+from conversations.schemas import MessageBatch, NewConversation
 from conversations.storage import PreparedConversation, Row
-from core import bridge, ids
+from core import bridge, ids, schemas
 from core.database.raw_connection import pooled_cursor
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
@@ -30,11 +30,6 @@ class TrackingDisabled(DomainError):
 
 class MessageLoggingDisabled(DomainError):
     code = "message_logging_disabled"
-
-
-class MessageIdReused(DomainError):
-    status_code = 409
-    code = "message_id_reused"
 
 
 def check_tracking() -> None:
@@ -74,8 +69,11 @@ def _create_from_template(caller: Caller, body: NewConversation) -> Payload:
             "max_tokens": template.max_tokens,
         }
         missing = {name: value for name, value in defaults.items() if getattr(body, name) is None}
-        messages = [ChatMessage.model_validate(message) for message in prompt["messages"]]
-        new = _prepare(caller, body.model_copy(update=missing), messages)
+        # Values may have made ids of messages empty or equal.
+        batch = schemas.validate(
+            MessageBatch, {"messages": prompt["messages"]}, loc=("body", "values")
+        )
+        new = _prepare(caller, body.model_copy(update=missing), batch.messages)
         storage.insert(cursor, new)
     return payloads.conversation_payload(new.row)
 
@@ -141,64 +139,51 @@ def _append_identified(
     level: str,
     path: Sequence[str],
 ) -> list[Payload]:
+    """Append messages that name themselves or their parents."""
     with transaction.atomic(), connection.cursor() as cursor:
         conversation = lock_conversation(caller, conversation_id)
         if conversation is None:
             raise payloads.not_found()
         rows = storage.message_rows(messages, level, datetime.now(UTC))
-        _resolve_parents(conversation, messages, rows, path)
         stored = _stored_by_message_id(conversation, rows)
+        for row in rows:
+            row["id"] = stored.get(row.get("message_id"), row["id"])
+        _set_parents(conversation, messages, rows, path)
         new = [row for row in rows if row.get("message_id") not in stored]
-        for row in new:
-            # It may follow a message that turned out to be stored already.
-            row["parent_id"] = next(
-                (
-                    stored[other["message_id"]]
-                    for other in rows
-                    if other["id"] == row.get("parent_id") and other.get("message_id") in stored
-                ),
-                row.get("parent_id"),
-            )
         if new:
             storage.append(cursor, caller, conversation_id, new)
         known = payloads.read_by_ids(cursor, caller, conversation_id, [*stored.values()])
-    return [
-        known.get(stored.get(row.get("message_id")))
-        or payloads.message_payload(row, conversation_id)
-        for row in rows
-    ]
+    return [known.get(row["id"]) or payloads.message_payload(row, conversation_id) for row in rows]
 
 
-def _resolve_parents(
+def _set_parents(
     conversation: Conversation,
     messages: Sequence[ChatMessage],
     rows: Sequence[Row],
     path: Sequence[str],
 ) -> None:
-    """Replace parents that were copied with their messages; check those that were chosen."""
+    """Set the parents that the messages name, else the message before; the first one's is open.
+
+    Messages may be copies from elsewhere, and name each other by the ids they had there.
+    Raises InvalidInput for a parent that the conversation does not hold.
+    """
     copies: dict[str, UUID] = {}
+    before: UUID | None = None
     for number, (message, row) in enumerate(zip(messages, rows, strict=True)):
         members = message.model_extra
-        if message.parent_id is not None:
-            before = rows[number - 1]["id"] if number else None
-            if str(message.parent_id) in copies:
-                row["parent_id"] = copies[str(message.parent_id)]
-            elif str(members.get("conversation_id", conversation.id)) != str(conversation.id):
-                row["parent_id"] = before
-            elif not _holds(conversation, message.parent_id):
+        parent_id = message.parent_id and copies.get(str(message.parent_id), message.parent_id)
+        is_copy = str(members.get("conversation_id", conversation.id)) != str(conversation.id)
+        if parent_id in copies.values() or (parent_id and not is_copy):
+            if parent_id not in copies.values() and not _holds(conversation, parent_id):
                 place = [*path, number] if path[-1] == "messages" else [*path]
+                message = "The conversation has no such message"
                 raise InvalidInput(
-                    [
-                        issue(
-                            "unknown_parent",
-                            [*place, "parent_id"],
-                            "The conversation has no such message",
-                            message.parent_id,
-                        )
-                    ]
+                    [issue("unknown_parent", [*place, "parent_id"], message, parent_id)]
                 )
-        if members.get("id") is not None:
-            copies[str(members["id"])] = row["id"]
+            row["parent_id"] = parent_id
+        else:
+            row["parent_id"] = before
+        copies[str(members.get("id"))] = before = row["id"]
 
 
 def _holds(conversation: Conversation, id: UUID) -> bool:
@@ -211,12 +196,12 @@ def _stored_by_message_id(conversation: Conversation, rows: Sequence[Row]) -> di
 
     Raises MessageIdReused when a stored one says something else.
     """
-    sent = {row["message_id"]: row for row in rows if row.get("message_id") is not None}
+    sent = {row["message_id"]: row for row in rows if "message_id" in row}
     stored = {}
     for row in history.stored_rows(conversation, message_id__in=list(sent)):
         id = row["message_id"]
         if not Turn.of(row).has_content_of(Turn.of(sent[id])):
-            raise MessageIdReused(f'Another message has the message_id "{id}"')
+            raise MessageIdReused(id)
         stored[id] = row["id"]
     return stored
 

@@ -57,48 +57,46 @@ class Totals:
 def message_rows(messages: Sequence[ChatMessage], level: str, at: datetime) -> list[Row]:
     """Return the rows of messages of one moment, at privacy level `full` or `metadata`.
 
-    Each follows the one before it, unless it names another; the first has no parent yet.
+    Each follows the one before it; the first has no parent yet.
     """
     rows = [
         _message_row(message, level, at, id)
         for message, id in zip(messages, ids.several(at, len(messages)), strict=True)
     ]
     for before, row in pairwise(rows):
-        row.setdefault("parent_id", before["id"])
+        row["parent_id"] = before["id"]
     return rows
 
 
+# Members of a message that its row has as they were sent.
+_AS_SENT = (
+    "role",
+    "name",
+    "message_id",
+    "tool_calls",
+    "tool_call_id",
+    "tool_results",
+    "input_tokens",
+    "output_tokens",
+    "token_count",
+)
+
+
 def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Row:
-    content, metadata = message.content, message.metadata or {}
-    tool_calls, tool_results = message.tool_calls, message.tool_results
-    extra = message.extra() or None
-    content_hash = privacy.content_hash(content)
-    cost = dollars(metadata.get("cost"))
-    if level != privacy.FULL:
-        content = None
-        metadata = privacy.without_content(metadata)
-        tool_calls, tool_results = privacy.digests(tool_calls), privacy.digests(tool_results)
-        extra = extra and {name: privacy.digest_of_member(value) for name, value in extra.items()}
-    row = {
-        "id": id,
-        "parent_id": message.parent_id,
-        "message_id": message.message_id,
-        "role": message.role,
-        "name": message.name,
-        "timestamp": at,
-        "content" if isinstance(content, str) else "content_parts": content,
-        "content_hash": content_hash,
-        "tool_calls": tool_calls,
-        "tool_call_id": message.tool_call_id,
-        "tool_results": tool_results,
-        "extra": extra,
-        "metadata": metadata,
-        "input_tokens": message.input_tokens,
-        "output_tokens": message.output_tokens,
-        "token_count": message.token_count,
-        "cost": cost,
-    }
-    return {column: value for column, value in row.items() if value is not None}
+    members = message.__dict__
+    row = {name: value for name in _AS_SENT if (value := members[name]) is not None}
+    row["id"], row["timestamp"] = id, at
+    row["metadata"] = metadata = members["metadata"] or {}
+    if (cost := dollars(metadata.get("cost"))) is not None:
+        row["cost"] = cost
+    content = members["content"]
+    if content is not None:
+        row["content" if isinstance(content, str) else "content_parts"] = content
+        if (content_hash := privacy.content_hash(content)) is not None:
+            row["content_hash"] = content_hash
+    if message.__pydantic_extra__ and (extra := message.extra()):
+        row["extra"] = extra
+    return row if level == privacy.FULL else privacy.without_content(row)
 
 
 def _columns(model: type[Model], *, without: Sequence[str] = ()) -> dict[str, str]:
@@ -203,9 +201,10 @@ def prepare(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> Prepa
         {**message, **owner, "position": position}
         for position, message in enumerate(messages, start=1)
     ]
+    place = {"conversation_id": row["id"], "project_id": caller.project_id}
     words = [
-        *_title_words(row.get("title"), owner, row["created_at"]),
-        *_message_words(messages, owner),
+        *_title_words(row.get("title"), place, row["created_at"]),
+        *_message_words(messages, place),
     ]
     return PreparedConversation(
         row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1]

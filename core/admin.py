@@ -127,5 +127,9 @@ class RecordAdmin(ReadOnlyAdmin):
 
 def pretty_json(value: object) -> str:
     """Return the value as indented JSON, for a read-only field."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre style="white-space: pre-wrap">{}</pre>', text)
+    return format_html('<pre style="white-space: pre-wrap">{}</pre>', indented_json(value))
+
+
+def indented_json(value: object) -> str:
+    """Return the value as indented JSON; long decimals stand in it as texts."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -13,6 +13,7 @@ def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpRespon
     """
     response = get_conditional_response(request, etag=headers["ETag"])
     if response is not None:
+        del response["Content-Type"]  # of a body that is not there
         for name, value in headers.items():
             response[name] = value
     return response

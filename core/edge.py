@@ -302,10 +302,9 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
     headers.append((b"x-request-id", request.id.encode()))
     if isinstance(reply, StreamingReply):
         headers.append((b"content-type", reply.content_type.encode()))
-    else:
+    elif reply.status != 304:
         headers.append((b"content-length", b"%d" % len(reply.body)))
-        has_type = any(name == b"content-type" for name, _ in headers)
-        if not has_type and reply.status != 304:
+        if not any(name == b"content-type" for name, _ in headers):
             headers.append((b"content-type", b"application/json"))
     add_common(headers, request.common_headers)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -1,4 +1,4 @@
-"""JSON out: one writer, one renderer, and no negotiation. Bodies are read in core/schemas.py."""
+"""JSON replies: one writer, one renderer, no negotiation. Bodies: core/schemas.py."""
 
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ def number(value: Decimal) -> orjson.Fragment:
 
 
 def plain(value: Decimal) -> str:
-    """Return a Decimal without exponent and trailing zeros: `0.00024`, `0`, `12`."""
+    """Return a Decimal's digits with neither exponent nor trailing zeros: `0.00024`, `12`."""
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -63,10 +63,10 @@ class JSONRenderer(BaseRenderer):
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Clients of this API send all sorts of `Accept`; the answer is JSON all the same."""
+    """Answers with JSON, whatever `Accept` says: clients send all sorts."""
 
     def select_parser(self, request, parsers):
-        return None  # bodies are read by their schemas
+        return parsers[0]
 
     def select_renderer(self, request, renderers, format_suffix=None):
         return renderers[0], renderers[0].media_type

@@ -38,7 +38,8 @@ class RequestMiddleware:
         with bound_contextvars(request_id=request.id):
             response = self.get_response(request)
             response["X-Request-ID"] = request.id
-            if not response.streaming:
+            # A 304 may only name the length of the 200, which was not made.
+            if not response.streaming and response.status_code != 304:
                 response.setdefault("Content-Length", str(len(response.content)))
             if response.status_code != 405 and request.method != "OPTIONS":
                 del response["Allow"]  # DRF's, in every reply: here its only use is to say no

@@ -201,8 +201,9 @@ JSONValue = Annotated[Any, _storable]
 # --- Parsing ---------------------------------------------------------------
 
 Model = TypeVar("Model", bound=BaseModel)
-# A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
-_LONG_NUMBER = re.compile(rb"[-+.eE\d]{17}|[eE]-\d{3}")
+# A number so long may lose digits as a double, or be beyond 64 bits.
+_LONG_NUMBER = re.compile(rb"[\[:,\s]-?\d[-+.eE\d]{15}")
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def parse(
@@ -246,7 +247,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     except orjson.JSONDecodeError as error:
         decode_text(body)
         raise _invalid_json(loc, error.msg, error.pos) from None
-    if not unique_members and not _LONG_NUMBER.search(body):
+    if not unique_members and not _may_round(body):
         return value
     try:
         return json.loads(
@@ -258,6 +259,18 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         raise _invalid_json(loc, "JSON is nested too deeply") from None
     except ValueError as error:  # a repeated member, or more digits than Python converts
         raise _invalid_json(loc, str(error)) from None
+
+
+def _may_round(body: bytes) -> bool:
+    """Return whether a double or 64 bits may not keep a number of the body.
+
+    Of sixteen digits at least eight stand together, which is seen ten times faster than
+    what the regular expression finds. A number with an exponent below -99 may become 0.
+    """
+    zeros = body.translate(_ALL_ZEROS)
+    if b"0e-000" in zeros or b"0E-000" in zeros:
+        return True
+    return b"0" * 8 in zeros and (body[:1] not in b"{[" or bool(_LONG_NUMBER.search(body)))
 
 
 def decode_text(body: bytes) -> str:

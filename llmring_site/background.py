@@ -2,6 +2,7 @@
 
 from accounts.key_cache import listener
 from core.database.timeouts import limit_statements
+from mcp import background_refresh
 from registry_proxy.current_registry import follower
 
 
@@ -10,3 +11,4 @@ def start() -> None:
     limit_statements()
     listener.start()
     follower.start()
+    background_refresh.start()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 
 from llmring_site import serving, startup
@@ -17,6 +18,9 @@ _WITHOUT_DATABASE = {
     "startapp",
     "version",
 }
+
+# Of the wheel that brings the embedded PostgreSQL; they speak to older servers too.
+_PROGRAMS = {"psql": "psql", "dump": "pg_dump", "restore": "pg_restore"}
 
 
 def server(arguments: list[str] | None = None) -> None:
@@ -58,14 +62,21 @@ def server(arguments: list[str] | None = None) -> None:
 
 
 def database(arguments: list[str] | None = None) -> None:
-    """`llmring-db migrate|status|url`."""
-    parser = argparse.ArgumentParser("llmring-db", description="Manage the database.")
-    parser.add_argument("command", choices=["migrate", "status", "url"])
+    """`llmring-db migrate|status|url|psql|dump|restore`."""
+    parser = argparse.ArgumentParser(
+        "llmring-db",
+        description="Manage the database.",
+        epilog="psql, dump and restore are PostgreSQL's psql, pg_dump and pg_restore, connected to "
+        "the database, and take their options.",
+    )
+    parser.add_argument("command", choices=["migrate", "status", "url", *_PROGRAMS])
     parser.add_argument(
         "--with-password", action="store_true", help="url: print the password as part of it"
     )
     _add_env(parser)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in _PROGRAMS:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     with startup.exit_on_config_error():
         _check_env(options.env)
         from llmring_site.database_report import address, print_status
@@ -81,7 +92,22 @@ def database(arguments: list[str] | None = None) -> None:
             startup.prepare()
         else:
             startup.require_database()
+        if options.command in _PROGRAMS:
+            sys.exit(_run_program(_PROGRAMS[options.command], rest))
         sys.exit(0 if print_status() else 1)
+
+
+def _run_program(name: str, arguments: list[str]) -> int:
+    from django.conf import settings
+
+    from core.database.embedded import PROGRAMS
+    from llmring_site.database_report import address
+
+    # Not on the command line, which everybody on this machine can read.
+    password = settings.DATABASES["default"].get("PASSWORD", "")
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    command = [PROGRAMS / "bin" / name, f"--dbname={address()}", *arguments]
+    return subprocess.run(command, env=environment).returncode
 
 
 def manage(arguments: list[str] | None = None) -> None:

@@ -204,7 +204,7 @@ REST_FRAMEWORK = {
         "accounts.authentication.ProjectSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
-    "DEFAULT_PARSER_CLASSES": [],  # bodies are read by their schemas
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],  # core/schemas.py parses
     "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",
@@ -292,6 +292,9 @@ MCP_STDIO_COMMANDS = env.string_list("LLMRING_MCP_STDIO_COMMANDS")
 MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
 # Shorter than the 30 seconds for which the client library waits for us.
 MCP_TIMEOUT = env.integer("LLMRING_MCP_TIMEOUT", 25, minimum=1, maximum=600)  # seconds
+# Seconds of a call that reports progress.
+MCP_MAX_TIMEOUT = env.integer("LLMRING_MCP_MAX_TIMEOUT", 300, minimum=1, maximum=3600)
+MCP_REFRESH_MINUTES = env.integer("LLMRING_MCP_REFRESH", 15, minimum=0, maximum=10_080)  # 0: off
 MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
 # --- Logs, language, time -------------------------------------------------

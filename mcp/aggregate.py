@@ -1,179 +1,156 @@
-"""The items of all active servers of a project, under names that are unique across servers.
+"""The items of all active servers of a project, as `/mcp` offers them.
 
-A tool or prompt `add` of the server "My Calculator" is `my-calculator__add`, its
-resource `file:///a` is `my-calculator+file:///a`. Source: docs/http-contract/mcp.md,
-"One endpoint for a project".
+A tool or prompt `add` of the server with the prefix `calc` is `calc__add`, its resource
+`file:///a` is `calc+file:///a`. Resources of MCP Apps (`ui://`) keep their addresses.
+Source: docs/http-contract/mcp.md, "One endpoint for a project".
 """
 
-import re
+from collections.abc import Callable
 
 from django.conf import settings
+from django.db.models import Q
 
 from core.scoping import Caller
+from mcp import offered_items
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool
+from mcp.offered_items import UI_SCHEME
 
 PAGE_SIZE = 500
-_MAX_PREFIX_LENGTH = 32
-_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 
 
 class AggregatedServers:
-    """The active servers of a project, by prefix. The oldest of one name has it without number."""
+    """The active servers of a project, by prefix, the oldest first."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self.servers: dict[str, Server] = {}
         active = Server.objects.for_caller(caller).filter(is_active=True).order_by("id")
-        numbers: dict[str, int] = {}  # last number given, by prefix
-        for server in active.defer("capabilities", "server_info", "resource_templates"):
-            wanted = unique = prefix(server.name)
-            while unique in self.servers:
-                numbers[wanted] = numbers.get(wanted, 1) + 1
-                unique = f"{wanted}-{numbers[wanted]}"
-            self.servers[unique] = server
-        self._prefixes = {server.id: prefix for prefix, server in self.servers.items()}
+        self.servers: dict[str, Server] = {
+            server.prefix: server
+            for server in active.defer("capabilities", "server_info", "resource_templates")
+        }
 
-    def tools(self, offset: int, *, modern: bool) -> list[dict]:
+    def tools(self, offset: int, *, modern: bool) -> "Page":
         """Return a page of MCP tools, without changed ones where tools are pinned."""
         rows = self._rows(Tool)
         if settings.MCP_PIN_TOOLS:
             rows = rows.exclude(CHANGED)
-        return [self._tool(row, modern) for row in rows[offset : offset + PAGE_SIZE]]
+        return _page(rows, offset, lambda row: _tool(row, modern))
 
-    def resources(self, offset: int) -> list[dict]:
-        rows = self._rows(Resource)[offset : offset + PAGE_SIZE]
-        return [
-            _present(
-                uri=f"{self._prefixes[row.server_id]}+{row.uri}",
-                name=row.name,
-                title=row.title,
-                description=row.description,
-                mimeType=row.mime_type,
-            )
-            for row in rows
-        ]
+    def resources(self, offset: int) -> "Page":
+        """Return a page of MCP resources; of an app's address, `resources/read` asks the oldest."""
+        return _page(self._rows(Resource), offset, _resource)
 
     def resource_templates(self) -> list[dict]:
-        servers = Server.objects.filter(id__in=self._prefixes)
-        templates = dict(servers.values_list("id", "resource_templates"))
         return [
-            _present(
-                uriTemplate=f"{prefix}+{each['uriTemplate']}",
-                name=_text(each, "name") or each["uriTemplate"],
-                title=_text(each, "title"),
-                description=_text(each, "description"),
-                mimeType=_text(each, "mimeType"),
-            )
-            for prefix, server in self.servers.items()
-            for each in templates.get(server.id, ())
-            if _text(each, "uriTemplate")
+            {**template, "uriTemplate": _address(prefix, template["uriTemplate"])}
+            for prefix, templates in self._templates()
+            for each in templates
+            if (template := offered_items.repair_template(each)[0])
         ]
 
-    def prompts(self, offset: int) -> list[dict]:
-        rows = self._rows(Prompt)[offset : offset + PAGE_SIZE]
-        return [
-            _present(
-                name=f"{self._prefixes[row.server_id]}__{row.name}",
-                title=row.title,
-                description=row.description,
-                arguments=_arguments(row.arguments),
-            )
-            for row in rows
-        ]
+    def prompts(self, offset: int) -> "Page":
+        return _page(self._rows(Prompt), offset, _prompt)
 
     def named(self, model: type, name: str):
-        """Return the active tool or prompt of this name with its server, or None."""
-        prefix, _, own = name.partition("__")
-        server = self.servers.get(prefix)
-        if server is None:
-            return None
-        row = model.objects.filter(server=server, name=own, is_active=True).first()
-        if row is not None:
-            row.server = server
-        return row
+        """Return the active tool or prompt that is offered under this name, or None."""
+        return self._rows(model).filter(offered_name=name).first()
+
+    def server_of(self, name: str) -> Server | None:
+        """Return the server whose item the name would be, known or not."""
+        prefix, separator, _ = name.partition("__")
+        return self.servers.get(prefix) if separator else None
 
     def addressed(self, uri: str) -> tuple[Server, str] | None:
         """Return the server of a resource and its own URI there; None for an unknown server.
 
         The resource itself need not be known: servers do not list all.
         """
+        if uri.startswith(UI_SCHEME):
+            server = self._server_of_app(uri)
+            return (server, uri) if server else None
         prefix, _, own = uri.partition("+")
         server = self.servers.get(prefix)
-        return (server, own) if server is not None else None
+        return (server, own) if server else None
 
-    def with_addresses(self, server: Server, blocks: list[dict]) -> list[dict]:
-        """Return content blocks with the URIs of resources in their aggregated form."""
-        return [self._with_address(server, block) for block in blocks]
+    def _server_of_app(self, uri: str) -> Server | None:
+        """Return the oldest server that lists an app's resource, or names it in a tool."""
+        in_tool = Q(extra___meta__ui__resourceUri=uri) | Q(**{"extra___meta__ui/resourceUri": uri})
+        for rows in (self._rows(Resource).filter(uri=uri), self._rows(Tool).filter(in_tool)):
+            if row := rows.first():
+                return row.server
+        for prefix, templates in self._templates():
+            for each in templates:
+                start = str(each.get("uriTemplate", "")).partition("{")[0]
+                if len(start) > len(UI_SCHEME) and uri.startswith(start):
+                    return self.servers[prefix]
+        return None
 
-    def _with_address(self, server: Server, block: dict) -> dict:
-        if isinstance(block.get("resource"), dict):
-            return {**block, "resource": self._with_address(server, block["resource"])}
-        if isinstance(block.get("uri"), str):
-            return {**block, "uri": f"{self._prefixes[server.id]}+{block['uri']}"}
-        return block
+    def _templates(self) -> list[tuple[str, list[dict]]]:
+        servers = Server.objects.for_caller(self._caller).filter(is_active=True).order_by("id")
+        return list(servers.values_list("prefix", "resource_templates"))
 
     def _rows(self, model: type):
-        rows = model.objects.for_caller(self._caller).active()
-        return rows.filter(server__in=self.servers.values()).order_by("server_id", *_order(model))
-
-    def _tool(self, row: Tool, modern: bool) -> dict:
-        output_schema = row.output_schema
-        if not modern and output_schema and output_schema.get("type") != "object":
-            output_schema = None  # until 2025-11-25 structured content is an object
-        return _present(
-            name=f"{self._prefixes[row.server_id]}__{row.name}",
-            title=row.title,
-            description=row.description,
-            inputSchema={**row.input_schema, "type": "object"},
-            outputSchema=output_schema,
-            annotations=_annotations(row.annotations),
-        )
+        rows = model.objects.for_caller(self._caller).active().select_related("server")
+        return rows.order_by("server_id", "uri" if model is Resource else "name")
 
 
-def prefix(name: str) -> str:
-    """Return the name as a prefix that tool names and URI schemes can have."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MAX_PREFIX_LENGTH].rstrip("-")
-    return slug if slug[:1].isalpha() else f"s-{slug}".rstrip("-")
+def with_addresses(server: Server, blocks: list[dict]) -> list[dict]:
+    """Return content blocks of a server with the addresses of resources as they are offered."""
+    return [_with_address(server, block) for block in blocks]
 
 
-def _order(model: type) -> list[str]:
-    return ["uri"] if model is Resource else ["name"]
+def _with_address(server: Server, block: dict) -> dict:
+    if isinstance(block.get("resource"), dict):
+        return {**block, "resource": _with_address(server, block["resource"])}
+    if isinstance(block.get("uri"), str):
+        return {**block, "uri": _address(server.prefix, block["uri"])}
+    return block
 
 
-def _present(**members) -> dict:
-    return {name: value for name, value in members.items() if value is not None}
+def _address(prefix: str, uri: str) -> str:
+    return uri if uri.startswith(UI_SCHEME) else f"{prefix}+{uri}"
 
 
-def _annotations(stored: dict | None) -> dict | None:
-    """Return the valid annotations: clients refuse the whole list for one invalid member."""
-    stored = stored or {}
-    annotations = {name: stored[name] for name in _HINTS if isinstance(stored.get(name), bool)}
-    if isinstance(stored.get("title"), str):
-        annotations["title"] = stored["title"]
-    return annotations or None
+Page = tuple[list[dict], int | None]
 
 
-def _arguments(stored: list | dict | None) -> list[dict] | None:
-    if isinstance(stored, dict):
-        stored = [
-            {"name": name, **(each if isinstance(each, dict) else {})}
-            for name, each in stored.items()
-        ]
-    arguments = []
-    for each in stored or []:
-        if isinstance(each, dict) and isinstance(each.get("name"), str):
-            required = each.get("required")
-            arguments.append(
-                _present(
-                    name=each["name"],
-                    title=_text(each, "title"),
-                    description=_text(each, "description"),
-                    required=required if isinstance(required, bool) else None,
-                )
-            )
-    return arguments or None
+def _page(rows, offset: int, offered: Callable) -> Page:
+    """Return the items of a page that can be offered, and the offset of the next page."""
+    page = list(rows[offset : offset + PAGE_SIZE])
+    items = [item for row in page if (item := offered(row)) is not None]
+    return items, offset + PAGE_SIZE if len(page) == PAGE_SIZE else None
 
 
-def _text(item: object, name: str) -> str | None:
-    value = item.get(name) if isinstance(item, dict) else None
-    return value if isinstance(value, str) else None
+def _tool(row: Tool, modern: bool) -> dict | None:
+    """Return the tool as MCP has it; None if clients would refuse it."""
+    tool = _members(
+        row,
+        name=row.name,
+        inputSchema=row.input_schema,
+        outputSchema=row.output_schema,
+        annotations=row.annotations,
+    )
+    tool, _ = offered_items.repair_tool(tool)
+    if tool is None:
+        return None
+    if not modern and tool.get("outputSchema", {}).get("type") != "object":
+        tool.pop("outputSchema", None)  # until 2025-11-25 structured content is an object
+    return {**tool, "name": row.offered_name}
+
+
+def _resource(row: Resource) -> dict | None:
+    members = _members(row, uri=row.uri, name=row.name, mimeType=row.mime_type)
+    resource, _ = offered_items.repair_resource(members)
+    return resource and {**resource, "uri": _address(row.server.prefix, row.uri)}
+
+
+def _prompt(row: Prompt) -> dict | None:
+    prompt, _ = offered_items.repair_prompt(_members(row, name=row.name, arguments=row.arguments))
+    return prompt and {**prompt, "name": row.offered_name}
+
+
+def _members(row: Tool | Resource | Prompt, **members) -> dict:
+    """Return the members of an item; null means absent."""
+    members |= {"title": row.title, "description": row.description}
+    known = {name: value for name, value in members.items() if value is not None}
+    return {**row.extra, **known}

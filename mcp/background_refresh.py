@@ -1,63 +1,102 @@
-"""Refresh newly registered servers in the background, while their clients go on."""
+"""Refresh MCP servers in the background: new ones at once, others when they are due.
+
+Every worker runs it; a row is claimed by the one that moves its `next_refresh_at`.
+"""
 
 import logging
-import queue
+import os
 import threading
+from datetime import datetime
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.http import Http404
+from django.utils import timezone
 
 from core.errors import DATABASE_AWAY, DomainError
 from mcp import server_refresh
 from mcp.models import Server, Transport
+from mcp.server_calls import changed_servers
 
 logger = logging.getLogger(__name__)
 
 _THREADS = 2
-_waiting: queue.Queue[Server] = queue.Queue(maxsize=100)
+_POLL_SECONDS = 10
 _starting = threading.Lock()
-_started = False
+_started_in = 0  # the process; a forked one starts its own threads
+
+
+def start() -> None:
+    """Run in this process. Does nothing where servers are not called, or it runs already."""
+    global _started_in
+    with _starting:
+        if not settings.MCP_EXECUTE or _started_in == os.getpid():
+            return
+        _started_in = os.getpid()
+        for _ in range(_THREADS):
+            threading.Thread(target=_work, name="mcp-refresh", daemon=True).start()
 
 
 def schedule(server: Server) -> None:
-    """Queue the initial refresh of a server that can be called.
+    """Refresh the server, whose `next_refresh_at` has come, without waiting for the next poll."""
+    start()
+    changed_servers.arrived.set()
 
-    When the queue is full it is skipped; the client can still refresh the server itself.
-    """
-    if settings.MCP_EXECUTE and server.is_active and server.transport_type != Transport.WEBSOCKET:
-        try:
-            _waiting.put_nowait(server)
-        except queue.Full:
-            logger.info("initial refresh of MCP server %s skipped: the queue is full", server.id)
-        else:
-            _start()
+
+def refresh_due(now: datetime) -> bool:
+    """Refresh one server that is due; return whether there was one."""
+    server = _claim(now)
+    if server is None:
+        return False
+    refresh_once(server)
+    return True
 
 
 def refresh_once(server: Server) -> None:
     """Refresh the server, unless its client has stored its items since. Never raises."""
     try:
-        server_refresh.refresh(server, only_first=True)
+        server_refresh.refresh_in_session(server, only_first=server.refreshed_at is None)
     except (DomainError, Http404) as error:
-        logger.info("initial refresh of MCP server %s failed: %s", server.id, error)
+        logger.info("background refresh of MCP server %s failed: %s", server.id, error)
     except DATABASE_AWAY as error:
-        logger.warning("initial refresh of MCP server %s: %s", server.id, type(error).__name__)
+        logger.warning("background refresh of MCP server %s: %s", server.id, type(error).__name__)
     except Exception:
-        logger.exception("initial refresh of MCP server %s failed", server.id)
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
+        logger.exception("background refresh of MCP server %s failed", server.id)
 
 
-def _start() -> None:
-    global _started
-    with _starting:
-        if not _started:
-            for _ in range(_THREADS):
-                threading.Thread(target=_work, name="mcp-initial-refresh", daemon=True).start()
-            _started = True
+def mark_changed() -> None:
+    """Make the servers due whose lists have changed, each at most once in MIN_INTERVAL."""
+    if ids := changed_servers.take():
+        soon = F("refreshed_at") + server_refresh.MIN_INTERVAL
+        changed = Server.objects.filter(id__in=ids, has_given_lists=False)
+        changed.update(next_refresh_at=Greatest(timezone.now(), soon))
+
+
+def _claim(now: datetime) -> Server | None:
+    with transaction.atomic():
+        due = Server.objects.select_for_update(skip_locked=True)
+        due = due.filter(is_active=True, next_refresh_at__lte=now).order_by("next_refresh_at")
+        server = due.exclude(transport_type=Transport.WEBSOCKET).first()
+        if server is not None:
+            server.next_refresh_at = server_refresh.next_refresh_time(now)
+            server.save(update_fields=["next_refresh_at"])
+    return server
 
 
 def _work() -> None:
     while True:
-        refresh_once(_waiting.get())
+        try:
+            mark_changed()
+            while refresh_due(timezone.now()):
+                pass
+        except DATABASE_AWAY as error:
+            logger.warning("background refresh of MCP servers: %s", type(error).__name__)
+        except Exception:
+            logger.exception("background refresh of MCP servers failed")
+        finally:
+            if not connection.in_atomic_block:
+                connection.close()
+        changed_servers.arrived.wait(_POLL_SECONDS)
+        changed_servers.arrived.clear()

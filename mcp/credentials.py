@@ -3,9 +3,10 @@
     {"type": "bearer", "token": …}
     {"type": "api_key", "key": …, "header": "X-API-Key"}
     {"type": "basic", "username": …, "password": …}
+    {"type": "headers", "headers": {name: value, …}}
     {"type": "oauth2", "token_url": …, "client_id": …, "client_secret": …, "scope": …}
 
-Other objects are stored, sealed and masked alike, but no call can use them.
+Credentials that no call could use are refused.
 Source: docs/http-contract/mcp.md, "Credentials".
 """
 
@@ -28,6 +29,7 @@ _REQUIRED = {
     "bearer": ["token"],
     "api_key": [("key", "api_key", "token", "value")],
     "basic": ["username", "password"],
+    "headers": [],
     "oauth2": ["token_url", "client_id", "client_secret"],
 }
 _SYNONYMS = {
@@ -47,15 +49,17 @@ _RESERVED_HEADERS = {
 
 
 def kind(config: dict) -> str:
-    """Return the type of the config, or "" for an unknown one."""
+    """Return the type of the config, or "" for an unknown one; {} is `none`."""
     named = config.get("type")
     if isinstance(named, str):
         name = named.strip().lower()
         return _SYNONYMS.get(name, name) if _SYNONYMS.get(name, name) in _REQUIRED else ""
+    if not config:
+        return "none"
     for candidate in ("oauth2", "basic", "bearer", "api_key"):
         if named is None and not _missing(config, candidate):
             return candidate
-    return ""
+    return "headers" if named is None and "headers" in config else ""
 
 
 def api_key_of(config: dict) -> tuple[str, str]:
@@ -67,17 +71,43 @@ def api_key_of(config: dict) -> tuple[str, str]:
 def check(config: dict) -> None:
     """Raise InvalidInput for a config of a known type that cannot be used."""
     type = kind(config)
-    if missing := _missing(config, type) if type else None:
+    if not type:
+        expected = ", ".join(_REQUIRED)
+        raise _invalid("value_error", ["type"], f"Input should be one of {expected}")
+    if missing := _missing(config, type):
         raise _invalid("missing", [missing], "Field required")
-    if type == "api_key":
-        header = api_key_of(config)[0]
-        if not _is_free_header(header):
-            raise _invalid("value_error", ["header"], "Input should be the name of a free header")
+    if type == "api_key" and not _is_free_header(api_key_of(config)[0]):
+        raise _invalid("value_error", ["header"], "Input should be the name of a free header")
+    if type == "headers":
+        _check_headers(config.get("headers"))
     if type == "oauth2":
         _check_oauth(config)
     for name, value in config.items():
-        if isinstance(value, str) and any(ord(character) < 32 for character in value):
+        if not isinstance(value, str):
+            continue
+        if any(ord(character) < 32 for character in value):
             raise _invalid("value_error", [name], "Input should not contain control characters")
+        if type in ("bearer", "api_key") and not _is_header_value(value):
+            raise _invalid("value_error", [name], "Input should be text that a header can hold")
+
+
+def _check_headers(headers: object) -> None:
+    if not isinstance(headers, dict) or not headers:
+        raise _invalid("dict_type", ["headers"], "Input should be a valid dictionary with a header")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise _invalid("value_error", ["headers"], "Input should name each header once")
+    for name, value in headers.items():
+        if not _is_free_header(name):
+            raise _invalid("value_error", ["headers", name], "Input should name a free header")
+        if not isinstance(value, str) or not _is_header_value(value):
+            message = "Input should be text that a header can hold"
+            raise _invalid("value_error", ["headers", name], message)
+
+
+def _is_header_value(value: str) -> bool:
+    """Return whether the text can be sent in a header: Latin-1 without outer spaces."""
+    is_printable = all(32 <= ord(character) < 256 and ord(character) != 127 for character in value)
+    return is_printable and value == value.strip() and bool(value)
 
 
 def _is_free_header(header: object) -> bool:

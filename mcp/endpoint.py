@@ -3,6 +3,7 @@
 Lists come from the database, calls go to the servers.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.http import Http404
@@ -11,10 +12,12 @@ from pydantic_core import PydanticCustomError
 from core.errors import DomainError, InvalidInput
 from core.schemas import storable
 from core.scoping import Caller
-from mcp import execution, server_calls, server_content
-from mcp.aggregate import PAGE_SIZE, AggregatedServers
+from mcp import execution, param_headers, server_calls, server_content, server_refresh
+from mcp.aggregate import AggregatedServers, Page, with_addresses
 from mcp.client import protocol
 from mcp.client.mcp_errors import McpError, RpcError
+from mcp.client.notifications import Listener, ignore
+from mcp.client.session import Session
 from mcp.models import Origin, Prompt, Server, Tool
 
 _INSTRUCTIONS = (
@@ -27,7 +30,8 @@ _CAPABILITIES = {
     "prompts": {"listChanged": False},
 }
 _CACHED = {"ttlMs": 0, "cacheScope": "private"}
-_STATELESS_MEMBERS = ("resultType", "ttlMs", "cacheScope", "_meta")
+_MODERN_MEMBERS = ("resultType", "ttlMs", "cacheScope")
+_ENVELOPE = (protocol.META_VERSION, protocol.META_CLIENT, protocol.META_CAPABILITIES)
 
 
 class Failure(Exception):
@@ -40,12 +44,28 @@ class Failure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the caller, the method with its parameters, the protocol version."""
+    """One request: the caller, the method with its parameters, the protocol version.
+
+    `on_progress` gets the parameters of each progress notification of the server.
+    """
 
     caller: Caller
     method: str
     params: dict
     version: str
+    headers: Mapping[str, str]
+    on_progress: Listener = ignore
+
+    @property
+    def meta(self) -> dict:
+        """What the client sends along for the server."""
+        meta = self.params.get("_meta")
+        own = (*_ENVELOPE, "progressToken")
+        return {name: meta[name] for name in meta.keys() - own} if isinstance(meta, dict) else {}
+
+    @property
+    def options(self) -> dict:
+        return {"meta": self.meta, "on_progress": self.on_progress}
 
     @property
     def is_modern(self) -> bool:
@@ -82,15 +102,17 @@ def answer(call: Call) -> dict:
     if call.method not in methods:
         raise Failure(protocol.METHOD_NOT_FOUND, "Method not found", call.method)
     result = methods[call.method](call)
-    if not call.is_modern:
-        return {name: value for name, value in result.items() if name not in _STATELESS_MEMBERS}
-    if call.method not in ("tools/call", "prompts/get"):
-        result = {**result, **_CACHED}
-    return {
-        **result,
-        "resultType": "complete",
-        "_meta": {protocol.META_SERVER: protocol.implementation()},
-    }
+    meta = result.get("_meta")
+    meta = {**meta} if isinstance(meta, dict) else {}
+    meta.pop(protocol.META_SERVER, None)
+    if call.is_modern:
+        if call.method not in ("tools/call", "prompts/get"):
+            result = {**result, **_CACHED}
+        meta[protocol.META_SERVER] = protocol.implementation()
+        return {**result, "resultType": "complete", "_meta": meta}
+    absent = (*_MODERN_MEMBERS, "_meta")
+    result = {name: value for name, value in result.items() if name not in absent}
+    return {**result, "_meta": meta} if meta else result
 
 
 def _discover(call: Call) -> dict:
@@ -117,13 +139,12 @@ def _ping(call: Call) -> dict:
 
 
 def _list_tools(call: Call) -> dict:
-    return _page(
-        call, "tools", AggregatedServers(call.caller).tools(call.offset(), modern=call.is_modern)
-    )
+    servers = AggregatedServers(call.caller)
+    return _page("tools", servers.tools(call.offset(), modern=call.is_modern))
 
 
 def _list_resources(call: Call) -> dict:
-    return _page(call, "resources", AggregatedServers(call.caller).resources(call.offset()))
+    return _page("resources", AggregatedServers(call.caller).resources(call.offset()))
 
 
 def _list_templates(call: Call) -> dict:
@@ -131,35 +152,63 @@ def _list_templates(call: Call) -> dict:
 
 
 def _list_prompts(call: Call) -> dict:
-    return _page(call, "prompts", AggregatedServers(call.caller).prompts(call.offset()))
+    return _page("prompts", AggregatedServers(call.caller).prompts(call.offset()))
 
 
-def _page(call: Call, member: str, items: list[dict]) -> dict:
-    if len(items) < PAGE_SIZE:
-        return {member: items}
-    return {member: items, "nextCursor": str(call.offset() + PAGE_SIZE)}
+def _page(member: str, page: Page) -> dict:
+    items, next_offset = page
+    return {member: items, **({} if next_offset is None else {"nextCursor": str(next_offset)})}
 
 
 def _call_tool(call: Call) -> dict:
-    name, arguments, servers = call.text("name"), call.arguments(), AggregatedServers(call.caller)
-    tool = servers.named(Tool, name)
-    unknown = Failure(protocol.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
-    if tool is None:
-        raise unknown
+    arguments, tool = call.arguments(), _named(call, Tool)
+    if call.is_modern:
+        mismatch = param_headers.mismatch(tool.input_schema, arguments, call.headers)
+        if mismatch:
+            raise Failure(protocol.HEADER_MISMATCH, mismatch)
     try:
-        made = execution.execute(call.caller, tool, arguments, origin=Origin.ENDPOINT)
+        made = execution.execute(
+            call.caller, tool, arguments, origin=Origin.ENDPOINT, **call.options
+        )
     except InvalidInput as refusal:
         return _tool_error(_explained(refusal))
     except execution.ToolChanged as refusal:
         return _tool_error(str(refusal))
     except Http404:
-        raise unknown from None
+        raise _unknown(call, Tool) from None
     except DomainError as failure:
         raise Failure(protocol.INTERNAL_ERROR, str(failure)) from failure
     if made.output is None:
         return _tool_error(made.error or "The tool was not called")
-    content = servers.with_addresses(tool.server, server_content.dicts(made.output.get("content")))
-    return {**made.output, "content": content}
+    return _tool_result(call, tool, made.output)
+
+
+def _tool_result(call: Call, tool: Tool, output: dict) -> dict:
+    content = with_addresses(tool.server, server_content.dicts(output.get("content")))
+    result = {**output, "content": content}
+    if not call.is_modern and not isinstance(output.get("structuredContent"), dict):
+        result.pop("structuredContent", None)  # until 2025-11-25 it is an object
+    return result
+
+
+def _named(call: Call, model: type) -> Tool | Prompt:
+    """Return the tool or prompt that the call names. Raise Failure for an unknown one.
+
+    Its server is asked once for its lists if the name could be one of its items.
+    """
+    name, servers = call.text("name"), AggregatedServers(call.caller)
+    row = servers.named(model, name)
+    server = servers.server_of(name)
+    if row is None and server and server_refresh.refresh_for_unknown_item(server):
+        row = servers.named(model, name)
+    if row is None:
+        raise _unknown(call, model)
+    return row
+
+
+def _unknown(call: Call, model: type) -> Failure:
+    name = call.text("name")[:200]
+    return Failure(protocol.INVALID_PARAMS, f"Unknown {model._meta.model_name}: {name}")
 
 
 def _explained(refusal: InvalidInput) -> str:
@@ -176,20 +225,19 @@ def _tool_error(text: str) -> dict:
 
 
 def _read_resource(call: Call) -> dict:
-    uri, servers = call.text("uri"), AggregatedServers(call.caller)
-    target = servers.addressed(uri)
+    uri = call.text("uri")
+    target = AggregatedServers(call.caller).addressed(uri)
     if target is None:
         raise _no_resource(call, uri)
     server, own = target
     try:
-        result = _ask(server, lambda session: session.read_resource(own))
+        result = _ask(server, lambda session: session.read_resource(own, **call.options))
     except RpcError as error:
         if error.code in (protocol.RESOURCE_NOT_FOUND, protocol.INVALID_PARAMS):
             raise _no_resource(call, uri) from error
         raise Failure(protocol.INTERNAL_ERROR, str(error)) from error
-    return {
-        "contents": servers.with_addresses(server, server_content.dicts(result.get("contents")))
-    }
+    contents = server_content.dicts(result.get("contents"))
+    return {**result, "contents": with_addresses(server, contents)}
 
 
 def _no_resource(call: Call, uri: str) -> Failure:
@@ -198,37 +246,32 @@ def _no_resource(call: Call, uri: str) -> Failure:
 
 
 def _get_prompt(call: Call) -> dict:
-    name, arguments, servers = call.text("name"), call.arguments(), AggregatedServers(call.caller)
-    prompt = servers.named(Prompt, name)
-    if prompt is None:
-        raise Failure(protocol.INVALID_PARAMS, f"Unknown prompt: {name[:200]}")
-    texts = server_content.texts(arguments)
+    arguments, prompt = server_content.texts(call.arguments()), _named(call, Prompt)
+
+    def get(session: Session) -> dict:
+        return session.get_prompt(prompt.name, arguments, **call.options)
+
     try:
-        result = _ask(prompt.server, lambda session: session.get_prompt(prompt.name, texts))
+        result = _ask(prompt.server, get)
     except RpcError as error:
-        known = (
-            protocol.INVALID_PARAMS
-            if error.code == protocol.INVALID_PARAMS
-            else protocol.INTERNAL_ERROR
-        )
-        raise Failure(known, str(error)) from error
+        is_callers = error.code == protocol.INVALID_PARAMS
+        code = protocol.INVALID_PARAMS if is_callers else protocol.INTERNAL_ERROR
+        raise Failure(code, str(error)) from error
     messages = server_content.dicts(result.get("messages"))
     for message in messages:
         if isinstance(message.get("content"), dict):
-            (message["content"],) = servers.with_addresses(prompt.server, [message["content"]])
-    description = result.get("description")
-    prompt_result = {"messages": messages}
-    if isinstance(description, str):
-        prompt_result["description"] = description
-    return prompt_result
+            (message["content"],) = with_addresses(prompt.server, [message["content"]])
+    result = {**result, "messages": messages}
+    if not isinstance(result.get("description"), str):
+        result.pop("description", None)
+    return result
 
 
-def _ask(server: Server, ask) -> dict:
+def _ask(server: Server, ask: Callable[[Session], dict]) -> dict:
     """Return the server's result. Raise its RpcError, or Failure if it cannot be asked."""
     try:
         server_calls.check_callable(server)
-        with server_calls.session(server) as session:
-            return ask(session)
+        return server_calls.call(server, ask)
     except RpcError:
         raise
     except (McpError, DomainError) as error:

@@ -1,14 +1,26 @@
-"""Serve MCP over Streamable HTTP without sessions: each POST is answered by one JSON object."""
+"""Serve MCP over Streamable HTTP without sessions: each POST is answered for itself.
+
+The answer is one JSON object, or a stream of events when the client asked for progress
+and there is some.
+"""
+
+import re
+from itertools import chain
+from urllib.parse import urlsplit
 
 import orjson
-from django.http import HttpResponse
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.views import APIView
 
 from core import media
+from mcp import examples
 from mcp.client import protocol
+from mcp.client.notifications import Listener, ignore
 from mcp.endpoint import Call, Failure, answer
+from mcp.progress_stream import with_progress
 
 # HTTP statuses of errors in the stateless revision.
 _STATUS = {
@@ -16,17 +28,7 @@ _STATUS = {
     **dict.fromkeys((protocol.HEADER_MISMATCH, protocol.UNSUPPORTED_VERSION), 400),
     protocol.METHOD_NOT_FOUND: 404,
 }
-_REQUEST = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "tools/call",
-    "params": {"name": "calculator__add", "arguments": {"a": 1, "b": 2}},
-}
-_REPLY = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "result": {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}},
-}
+_LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 class EndpointView(APIView):
@@ -37,33 +39,84 @@ class EndpointView(APIView):
         "over Streamable HTTP, in every revision from 2024-11-05 to 2026-07-28.",
         request={"application/json": OpenApiTypes.OBJECT},
         responses={200: OpenApiTypes.OBJECT, 202: OpenApiResponse(description="A notification.")},
-        examples=[
-            OpenApiExample("a call", _REQUEST, request_only=True),
-            OpenApiExample("its result", _REPLY, response_only=True, status_codes=["200"]),
-        ],
+        examples=examples.ENDPOINT,
     )
     def post(self, request):
         version = request.headers.get("MCP-Protocol-Version", "")
         modern = bool(version) and version not in protocol.HANDSHAKE_VERSIONS
         id = None
         try:
+            if not _is_allowed(request.headers.get("Origin")):
+                refusal = protocol.error(None, protocol.INVALID_REQUEST, "Origin is not allowed")
+                return _json(refusal, 403)
             message = _message(request.body)
             if "id" not in message or "method" not in message:
                 if modern:
                     _check_version(version)
                 return HttpResponse(status=202)
             id = _id(message)
-            call = _call(request, message, version, modern)
-            return _json(protocol.result(id, answer(call)))
+            _check(request.headers, message, version, modern)
         except Failure as failure:
-            reply = protocol.error(id, failure.code, str(failure), failure.data)
-            # Older clients read the error from a reply of status 200.
-            is_unparsed = failure.code in (protocol.PARSE_ERROR, protocol.INVALID_REQUEST)
-            return _json(reply, _STATUS.get(failure.code, 200) if modern or is_unparsed else 200)
+            return _json(*_failed(id, failure, modern))
+        return self._answer(request, message, version, modern)
+
+    def _answer(self, request, message: dict, version: str, modern: bool):
+        def run(on_progress: Listener) -> tuple[dict, int]:
+            call = Call(
+                caller=request.auth,
+                method=message["method"],
+                params=message.get("params") or {},
+                version=version,
+                headers=request.headers,
+                on_progress=on_progress,
+            )
+            try:
+                return protocol.result(message["id"], answer(call)), 200
+            except Failure as failure:
+                return _failed(message["id"], failure, modern)
+
+        token = _progress_token(message)
+        if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
+            return _json(*run(ignore))
+        messages = with_progress(run, token)
+        first, status = next(messages)
+        if protocol.is_response(first):
+            return _json(first, status)
+        return StreamingHttpResponse(
+            map(_event, chain([first], (each for each, _ in messages))),
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+
+def _is_allowed(origin: str | None) -> bool:
+    """Return whether a page of this origin may call. The key alone does not protect.
+
+    Whoever rebinds a name to this server's address has the browser send the page's origin,
+    which a wildcard would let pass: it does not count here.
+    """
+    if origin is None or _LOOPBACK.fullmatch(origin) or origin in settings.CORS_ALLOWED_ORIGINS:
+        return True
+    public = urlsplit(settings.PUBLIC_URL)
+    if origin == f"{public.scheme}://{public.netloc}":
+        return True
+    return any(re.match(pattern, origin) for pattern in settings.CORS_ALLOWED_ORIGIN_REGEXES)
 
 
 def _json(message: dict, status: int = 200) -> HttpResponse:
     return HttpResponse(media.dumps(message), content_type="application/json", status=status)
+
+
+def _event(message: dict) -> bytes:
+    return b"event: message\ndata: " + media.dumps(message) + b"\n\n"
+
+
+def _failed(id: object, failure: Failure, modern: bool) -> tuple[dict, int]:
+    """Return the error message and its HTTP status."""
+    message = protocol.error(id, failure.code, str(failure), failure.data)
+    # Older clients read the error from a reply of status 200.
+    is_unparsed = failure.code in (protocol.PARSE_ERROR, protocol.INVALID_REQUEST)
+    return message, _STATUS.get(failure.code, 200) if modern or is_unparsed else 200
 
 
 def _message(body: bytes) -> dict:
@@ -83,15 +136,21 @@ def _id(message: dict) -> int | str:
     return id
 
 
-def _call(request, message: dict, version: str, modern: bool) -> Call:
+def _progress_token(message: dict) -> int | str | None:
+    meta = (message.get("params") or {}).get("_meta")
+    token = meta.get("progressToken") if isinstance(meta, dict) else None
+    return token if isinstance(token, int | str) and not isinstance(token, bool) else None
+
+
+def _check(headers, message: dict, version: str, modern: bool) -> None:
+    """Raise Failure unless the message is a request of the revision."""
     method, params = message["method"], message.get("params")
     params = {} if params is None else params
     if not isinstance(method, str) or not isinstance(params, dict):
         raise Failure(protocol.INVALID_REQUEST, "method should be a string, params an object")
     if modern:
-        _check_envelope(request.headers, method, params)
+        _check_envelope(headers, method, params)
         _check_version(version)
-    return Call(caller=request.auth, method=method, params=params, version=version)
 
 
 def _check_envelope(headers, method: str, params: dict) -> None:

@@ -1,5 +1,7 @@
 """Example bodies and replies of the OpenAPI document."""
 
+from drf_spectacular.utils import OpenApiExample
+
 _SERVER_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _KEY_ID = "0193b1a2-0000-7000-8000-000000000001"
 _AT = "2026-01-02T03:04:05.678901Z"
@@ -25,6 +27,9 @@ SERVER = {
     "contacted_at": _AT,
     "refreshed_at": _AT,
     "protocol_version": "2026-07-28",
+    "prefix": "calculator",
+    "legacy": False,
+    "timeout_seconds": None,
 }
 _OF_ALL = {
     "is_active": True,
@@ -105,3 +110,19 @@ RENDERED = {
     "error": None,
 }
 DELETED = {"message": "Server deleted successfully"}
+
+_CALL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "calculator__add", "arguments": {"a": 1, "b": 2}},
+}
+_RESULT = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "result": {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}},
+}
+ENDPOINT = [
+    OpenApiExample("a call", _CALL, request_only=True),
+    OpenApiExample("its result", _RESULT, response_only=True, status_codes=["200"]),
+]

@@ -1,7 +1,9 @@
 """Execute tools, and store their executions."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -11,8 +13,10 @@ from conversations.models import Conversation
 from core import media
 from core.errors import DomainError
 from core.scoping import Caller
-from mcp import argument_validation, server_calls
-from mcp.client.mcp_errors import McpError
+from mcp import argument_validation, server_calls, server_refresh
+from mcp.client import protocol
+from mcp.client.mcp_errors import McpError, RpcError
+from mcp.client.session import Session
 from mcp.models import ErrorKind, Origin, Tool, ToolExecution
 from mcp.schemas import ExecutionRequest
 
@@ -41,22 +45,38 @@ class Outcome:
 
 
 def execute(
-    caller: Caller, tool: Tool, arguments: dict, *, conversation_id=None, origin: Origin
+    caller: Caller,
+    tool: Tool,
+    arguments: dict,
+    *,
+    origin: Origin,
+    conversation_id: UUID | None = None,
+    **options,
 ) -> ToolExecution:
-    """Call the tool, and store and return the execution.
+    """Call the tool, and store and return the execution; `options` are Session.call_tool's.
 
+    Where calling is switched off, what a client asks to execute is only recorded.
     A failure of the tool or its server is stored, not raised. Raise InvalidInput for
     arguments that do not fit the tool's schema, ToolChanged, TooBusy, and Http404 if the
     tool was deleted concurrently.
     """
     check_pin(tool)
     argument_validation.check(tool.input_schema, arguments, loc=_INPUT)
-    outcome = _call(tool, arguments) if settings.MCP_EXECUTE else Outcome()
+    if origin == Origin.EXECUTED and not settings.MCP_EXECUTE:
+        outcome, origin = Outcome(), Origin.RECORDED
+    else:
+        outcome = _call(tool, arguments, **options)
     return record(caller, tool, arguments, outcome, conversation_id=conversation_id, origin=origin)
 
 
 def record(
-    caller: Caller, tool: Tool, arguments: dict, outcome: Outcome, *, conversation_id=None, origin
+    caller: Caller,
+    tool: Tool,
+    arguments: dict,
+    outcome: Outcome,
+    *,
+    origin: Origin,
+    conversation_id: UUID | None = None,
 ) -> ToolExecution:
     """Store and return an execution. Raise Http404 if the tool was deleted concurrently."""
     size = len(media.dumps([arguments, outcome.output]))
@@ -106,20 +126,26 @@ def check_pin(tool: Tool) -> None:
         raise ToolChanged
 
 
-def check_conversation(caller: Caller, id) -> None:
+def check_conversation(caller: Caller, id: UUID) -> None:
     """Raise Http404 unless the conversation belongs to the caller's project."""
     if not Conversation.objects.for_caller(caller).filter(id=id).exists():
         raise Http404("Conversation not found")
 
 
-def _call(tool: Tool, arguments: dict) -> Outcome:
+def _call(tool: Tool, arguments: dict, **options) -> Outcome:
     begun = time.monotonic()
     output, error, kind = None, None, None
+
+    def ask(session: Session) -> dict:
+        nonlocal begun
+        begun = time.monotonic()  # without the wait for a slot and the connection
+        return session.call_tool(tool.name, arguments, tool.input_schema, **options)
+
     try:
+        if not tool.is_active:
+            raise server_calls.NotCallable("The tool is switched off (is_active)")
         server_calls.check_callable(tool.server)
-        with server_calls.session(tool.server) as session:
-            begun = time.monotonic()  # without the wait for a slot and the connection
-            output = session.call_tool(tool.name, arguments, tool.input_schema)
+        output = _with_current_headers(tool, ask)
     except server_calls.NotCallable as refusal:
         error, kind = str(refusal), ErrorKind.REFUSED
     except McpError as failure:
@@ -127,6 +153,19 @@ def _call(tool: Tool, arguments: dict) -> Outcome:
     if output is not None and output.get("isError"):
         error, kind = _text_of(output)[:_MAX_ERROR_LENGTH], ErrorKind.TOOL
     return Outcome(output, error, kind, round((time.monotonic() - begun) * 1000))
+
+
+def _with_current_headers(tool: Tool, ask: Callable[[Session], dict]) -> dict:
+    """Return the result; when the headers are refused, read the tool's schema again first."""
+    try:
+        return server_calls.call(tool.server, ask)
+    except RpcError as error:
+        if error.code != protocol.HEADER_MISMATCH:
+            raise
+        if not server_refresh.refresh_for_unknown_item(tool.server):
+            raise
+    tool.refresh_from_db(fields=["input_schema"])
+    return server_calls.call(tool.server, ask)
 
 
 def _text_of(output: dict) -> str:

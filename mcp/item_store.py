@@ -8,14 +8,16 @@ from django.http import Http404
 from django.utils import timezone
 
 from core.errors import DomainError
-from mcp.models import Prompt, Resource, Server, Tool
+from mcp.models import Item, Prompt, Resource, Server, Tool
+from mcp.offered_names import offered_name
 
 _KEY = {Tool: "name", Resource: "uri", Prompt: "name"}
 _COLUMNS = {
-    Tool: ["title", "description", "input_schema", "output_schema", "annotations"],
-    Resource: ["name", "title", "description", "mime_type"],
-    Prompt: ["title", "description", "arguments"],
+    Tool: ["title", "description", "input_schema", "output_schema", "annotations", "extra"],
+    Resource: ["name", "title", "description", "mime_type", "extra"],
+    Prompt: ["title", "description", "arguments", "extra"],
 }
+_NAMED = (Tool, Prompt)  # resources are known by their URIs
 _BATCH = 500
 
 
@@ -70,11 +72,12 @@ def _replace(model: type, server: Server, items: list[dict]) -> None:
     key = _KEY[model]
     existing = {getattr(row, key): row for row in model.objects.filter(server=server)}
     wanted = {item[key]: item for item in items}  # of duplicates the last wins
-    changed = [
-        row
-        for name, item in wanted.items()
-        if (row := _changed(model, server, existing, name, item))
-    ]
+    taken = {row.offered_name for row in existing.values()} if model in _NAMED else set()
+    changed = []
+    for name, item in wanted.items():
+        row = existing.get(name) or _new(model, server, name, taken)
+        if _update(row, item):
+            changed.append(row)
     columns = [*_COLUMNS[model], "is_active", *(["fingerprint"] if model is Tool else [])]
     model.objects.bulk_create(
         changed,
@@ -87,31 +90,34 @@ def _replace(model: type, server: Server, items: list[dict]) -> None:
     model.objects.filter(pk__in=gone).update(is_active=False)
 
 
-def _changed(model, server, existing, name, item):
-    """Return the row to write for an item, or None if the stored one is equal."""
-    row = existing.get(name)
-    is_new = row is None
-    if is_new:
-        row = model(
-            server=server,
-            project_id=server.project_id,
-            api_key_id=server.api_key_id,
-            user_id=server.user_id,
-            **{_KEY[model]: name},
-        )
-    is_same = not is_new and row.is_active
+def _new(model: type, server: Server, name: str, taken: set[str]) -> Item:
+    row = model(
+        server=server,
+        project_id=server.project_id,
+        api_key_id=server.api_key_id,
+        user_id=server.user_id,
+        is_active=False,  # until it is updated
+        **{_KEY[model]: name},
+    )
+    if model in _NAMED:
+        row.offered_name = offered_name(server.prefix, name, taken)
+        taken.add(row.offered_name)
+    return row
+
+
+def _update(row: Item, item: dict) -> bool:
+    """Set the row's columns and return whether it has to be written."""
+    is_changed, is_new = not row.is_active, row._state.adding
     row.is_active = True
-    for column in _COLUMNS[model]:
+    for column in _COLUMNS[type(row)]:
         if column in item and getattr(row, column) != item[column]:
             setattr(row, column, item[column])
-            is_same = False
-    if is_same:
-        return None
-    if model is Tool:
+            is_changed = True
+    if is_changed and isinstance(row, Tool):
         row.fingerprint = row.current_fingerprint
         if is_new:
             row.accepted_fingerprint = row.fingerprint
-    return row
+    return is_changed
 
 
 def _counts(server: Server) -> dict[str, int]:

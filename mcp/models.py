@@ -13,6 +13,7 @@ from core.secrets import SealedField
 
 MAX_INDEXED_BYTES = 2_500  # UTF-8 bytes that fit in an index entry (a third of a page)
 
+MAX_PREFIX_LENGTH = 40
 MAX_PAGE_ROWS = 1_000
 MAX_PAGE_BYTES = 2**24
 
@@ -76,6 +77,17 @@ class Server(OwnedModel):
     transport_type = models.CharField(max_length=20, choices=Transport)
     auth_config = SealedField(null=True)
     capabilities = ExactJSONField(null=True)
+    prefix = models.CharField(
+        max_length=MAX_PREFIX_LENGTH,
+        editable=False,
+        help_text="Begins the names of its items on /mcp; never changes.",
+    )
+    legacy = models.BooleanField(
+        default=False, help_text="Greeted with `initialize` at once: it is older than 2026-07-28."
+    )
+    timeout_seconds = models.FloatField(
+        null=True, help_text="Limit of a call; empty: LLMRING_MCP_TIMEOUT."
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -84,6 +96,12 @@ class Server(OwnedModel):
     contacted_at = models.DateTimeField(null=True)
     refreshed_at = models.DateTimeField(
         null=True, help_text="When its tools, resources and prompts were last replaced."
+    )
+    has_given_lists = models.BooleanField(
+        default=False, help_text="The client sent its items: it is not refreshed by itself."
+    )
+    next_refresh_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a worker is to refresh it; empty: never."
     )
     protocol_version = models.CharField(
         max_length=32,
@@ -100,15 +118,45 @@ class Server(OwnedModel):
         db_table = "servers"
         ordering = ["-id"]
         verbose_name = "MCP server"
-        indexes = [models.Index(fields=["project_id", "-id"], name="servers_of_project")]
+        indexes = [
+            models.Index(fields=["project_id", "-id"], name="servers_of_project"),
+            models.Index(
+                fields=["next_refresh_at"],
+                condition=Q(is_active=True, next_refresh_at__isnull=False),
+                name="servers_to_refresh",
+            ),
+        ]
         constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "prefix"], name="servers_prefix_is_unique"
+            ),
             models.CheckConstraint(
                 condition=Q(transport_type__in=Transport.values), name="servers_transport_is_known"
-            )
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class RetiredPrefix(OwnedModel):
+    """The prefix of a deleted server: no other server may get it, or names would move to it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    prefix = models.CharField(max_length=MAX_PREFIX_LENGTH)
+    url = models.CharField(max_length=1000)
+    transport_type = models.CharField(max_length=20)
+
+    class Meta:
+        db_table = "retired_prefixes"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id", "prefix"], name="retired_prefixes_once_in_a_project"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.prefix
 
 
 class Item(OwnedModel):
@@ -117,6 +165,9 @@ class Item(OwnedModel):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     title = models.TextField(null=True)
     description = models.TextField(null=True)
+    extra = ExactJSONField(
+        default=dict, help_text="Members of the MCP item that have no column: `_meta`, `icons`, …"
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -131,6 +182,7 @@ class Tool(Item):
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
     name = models.CharField(max_length=255)
+    offered_name = models.CharField(max_length=64, editable=False, help_text="Its name on /mcp.")
     input_schema = ExactJSONField(default=dict)
     output_schema = ExactJSONField(null=True)
     annotations = ExactJSONField(null=True)
@@ -146,7 +198,10 @@ class Tool(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="tools_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="tools_once_on_a_server")
+            models.UniqueConstraint(fields=["server", "name"], name="tools_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["project_id", "offered_name"], name="tools_offered_name_is_unique"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -195,6 +250,7 @@ class Prompt(Item):
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
     name = models.CharField(max_length=255)
+    offered_name = models.CharField(max_length=64, editable=False, help_text="Its name on /mcp.")
     arguments = ExactJSONField(null=True, help_text="A list as in MCP, or an object.")
 
     class Meta:
@@ -202,7 +258,10 @@ class Prompt(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="prompts_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="prompts_once_on_a_server")
+            models.UniqueConstraint(fields=["server", "name"], name="prompts_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["project_id", "offered_name"], name="prompts_offered_name_is_unique"
+            ),
         ]
 
     def __str__(self) -> str:

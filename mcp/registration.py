@@ -1,6 +1,6 @@
 """Register, change and delete MCP servers, and add or accept their tools."""
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
@@ -9,7 +9,8 @@ from core.scoping import Caller
 from core.secrets import Sealed
 from mcp import credentials, server_urls
 from mcp.client.session_pool import pool
-from mcp.models import Server, Tool, ToolExecution
+from mcp.models import Server, Tool, ToolExecution, Transport
+from mcp.offered_names import create_server, offered_name, retire
 
 
 class DuplicateTool(DomainError):
@@ -27,7 +28,8 @@ def register(caller: Caller, entry: dict) -> Server:
     entry = _without_nulls(entry)
     _check_address(entry["url"], entry["transport_type"])
     columns = _columns(entry, stored=None)
-    return Server.objects.create(**caller.columns(), **columns)
+    _check_credentials(columns.get("transport_type"), entry.get("auth_config"))
+    return create_server(caller, {**columns, "next_refresh_at": timezone.now()})
 
 
 def change(server: Server, entry: dict) -> Server:
@@ -41,8 +43,11 @@ def change(server: Server, entry: dict) -> Server:
     if (url, transport) != (server.url, server.transport_type):
         _check_address(url, transport)
         _check_move(server, url, entry.get("auth_config"))
+    _check_credentials(transport, entry.get("auth_config"))
     columns = _columns(entry, stored=server.auth_config)
     if columns:
+        if _CONNECTING & columns.keys() and not server.has_given_lists:
+            columns |= {"protocol_version": "", "next_refresh_at": timezone.now()}
         columns["updated_at"] = timezone.now()
         if not Server.objects.filter(pk=server.pk).update(**columns):  # deleted concurrently
             raise Http404("Server not found")
@@ -60,6 +65,7 @@ def delete(server: Server) -> None:
         # One statement: Django's own cascade would load millions of rows to delete them.
         executions = ToolExecution.objects.filter(project_id=server.project_id, tool__server=server)
         executions._raw_delete(executions.db)
+        retire(server)
         server.delete()
     pool.forget(id)
 
@@ -68,13 +74,14 @@ def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
     """Create a tool on the server. Raise DuplicateTool, or Http404 for a deleted server."""
     tool = Tool(server=server, **caller.columns(), **entry)
     tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
-    try:
-        with transaction.atomic():
-            tool.save(force_insert=True)
-    except IntegrityError as error:
-        if not Server.objects.filter(pk=server.pk).exists():
-            raise Http404("Server not found") from None
-        raise DuplicateTool(f"The server has a tool named {tool.name}") from error
+    with transaction.atomic():
+        if not Server.objects.select_for_update().filter(pk=server.pk).exists():
+            raise Http404("Server not found")
+        tools = dict(server.tools.values_list("name", "offered_name"))
+        if tool.name in tools:
+            raise DuplicateTool(f"The server has a tool named {tool.name}")
+        tool.offered_name = offered_name(server.prefix, tool.name, set(tools.values()))
+        tool.save(force_insert=True)
     return tool
 
 
@@ -96,6 +103,8 @@ def _columns(entry: dict, *, stored: Sealed | None) -> dict:
     columns = {name: value for name, value in entry.items() if name in _PLAIN}
     if "project_id" in entry:
         columns["project_label"] = entry["project_id"]
+    if "timeout_seconds" in entry:
+        columns["timeout_seconds"] = entry["timeout_seconds"] or None
     if "capabilities" in entry:
         columns["capabilities"] = entry["capabilities"] or None
     if "auth_config" in entry:
@@ -105,7 +114,15 @@ def _columns(entry: dict, *, stored: Sealed | None) -> dict:
     return columns
 
 
-_PLAIN = ("name", "url", "transport_type", "is_active")
+_PLAIN = ("name", "url", "transport_type", "is_active", "legacy")
+# Members whose change makes what is known of the server doubtful.
+_CONNECTING = {"url", "transport_type", "auth_config", "is_active", "legacy"}
+
+
+def _check_credentials(transport: str | None, config: dict | None) -> None:
+    if transport == Transport.STDIO and config and credentials.kind(config) != "none":
+        message = "A stdio server gets no credentials"
+        raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])
 
 
 def _check_address(url: str, transport: str) -> None:

@@ -57,6 +57,16 @@ class ServerChanges(Schema):
     )
     capabilities: FreeObject | None = None
     is_active: bool | None = None
+    legacy: bool | None = Field(
+        None, description="The server is older than 2026-07-28: it is greeted with `initialize`."
+    )
+    timeout_seconds: float | None = Field(
+        None,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="Limit of a call; 0: LLMRING_MCP_TIMEOUT.",
+    )
     project_id: Text255 | None = Field(None, description="A label of the client's own.")
 
 
@@ -231,6 +241,9 @@ class Server(Schema):
     contacted_at: datetime | None
     refreshed_at: datetime | None
     protocol_version: str
+    prefix: str = Field(description="Begins the names of its items on `/mcp`.")
+    legacy: bool
+    timeout_seconds: float | None
 
 
 class ServerOfTool(Schema):

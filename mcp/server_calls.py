@@ -1,22 +1,31 @@
-"""Open sessions with registered MCP servers, and record on their rows how that went.
+"""Call registered MCP servers, and record on their rows how that went.
 
 No database connection is held while a server is waited for: a worker has few of
 them, and MCP servers can take long.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from core.errors import DomainError
-from mcp.client.mcp_errors import McpError, Refused, TimedOut, Unreachable
+from mcp import server_urls
+from mcp.client.mcp_errors import McpError, Refused, TimedOut, Unauthorized, Unreachable
 from mcp.client.negotiation import Target
 from mcp.client.session import Session
 from mcp.client.session_pool import pool
 from mcp.models import Server, Transport
+
+T = TypeVar("T")
 
 
 class ServerFailed(DomainError):
@@ -32,6 +41,27 @@ class NotCallable(DomainError):
     code = "mcp_not_callable"
 
 
+class ChangedServers:
+    """The servers that said that their lists have changed, for `background_refresh`."""
+
+    def __init__(self) -> None:
+        self._ids: queue.SimpleQueue[UUID] = queue.SimpleQueue()
+        self.arrived = threading.Event()
+
+    def add(self, id: UUID) -> None:
+        self._ids.put(id)
+        self.arrived.set()
+
+    def take(self) -> set[UUID]:
+        ids = set()
+        while not self._ids.empty():
+            ids.add(self._ids.get())
+        return ids
+
+
+changed_servers = ChangedServers()
+
+
 def check_callable(server: Server) -> None:
     """Raise NotCallable."""
     if not settings.MCP_EXECUTE:
@@ -40,19 +70,28 @@ def check_callable(server: Server) -> None:
         raise NotCallable("The MCP server is switched off (is_active)")
     if server.transport_type == Transport.WEBSOCKET:
         raise NotCallable("Calling MCP servers over websocket is not supported")
+    is_stdio = server.transport_type == Transport.STDIO
+    if is_stdio and server_urls.allowed_command(server.url) is None:
+        raise NotCallable(server_urls.UNLISTED_COMMAND)
 
 
-def session(server: Server) -> AbstractContextManager[Session]:
-    """Return a context manager with a session for one call.
+def call(server: Server, ask: Callable[[Session], T]) -> T:
+    """Return what `ask` makes of a session with the server. Raise McpError and TooBusy."""
+    with _recording(server) as contact:
 
-    It raises McpError, also that of the call in the block, and TooBusy.
-    """
-    return _recorded(server, pool.session)
+        def ask_and_note(session: Session) -> T:
+            contact.version = session.version
+            return ask(session)
+
+        return pool.call(contact.target, ask_and_note)
 
 
-def fresh_session(server: Server) -> AbstractContextManager[Session]:
-    """Like `session`, with the protocol version negotiated anew."""
-    return _recorded(server, pool.fresh_session)
+@contextmanager
+def fresh_session(server: Server) -> Iterator[Session]:
+    """Yield a session whose protocol version is negotiated anew. Raise as `call`."""
+    with _recording(server) as contact, pool.fresh_session(contact.target) as session:
+        contact.version = session.version
+        yield session
 
 
 @contextmanager
@@ -64,30 +103,49 @@ def as_bad_gateway() -> Iterator[None]:
         raise ServerFailed(str(error)) from error
 
 
+@dataclass(slots=True)
+class _Contact:
+    target: Target
+    version: str = ""
+
+
 @contextmanager
-def _recorded(server: Server, opened) -> Iterator[Session]:
-    target = Target(
-        id=server.id,
-        url=server.url,
-        transport=server.transport_type,
-        project_id=server.project_id,
-        auth_config=server.auth_config,
-        known_version=server.protocol_version,
+def _recording(server: Server) -> Iterator[_Contact]:
+    contact = _Contact(
+        Target(
+            id=server.id,
+            url=server.url,
+            transport=server.transport_type,
+            project_id=server.project_id,
+            auth_config=server.auth_config,
+            timeout_seconds=server.timeout_seconds,
+            is_legacy=server.legacy,
+            known_version=server.protocol_version,
+            on_list_changed=partial(changed_servers.add, server.id),
+        )
     )
     if not connection.in_atomic_block:
         connection.close()  # back to the pool
     try:
-        with opened(target) as session:
-            yield session
+        yield contact
     except McpError as error:
-        is_away = isinstance(error, Unreachable | TimedOut | Refused)
-        _record(server, failure=str(error) if is_away else "")
+        if isinstance(error, Unreachable | TimedOut | Unauthorized):
+            _record(server, reachable=False, last_error=str(error)[:1000])
+        elif not isinstance(error, Refused):  # that one is this server's own
+            _record_answer(server, contact)
         raise
-    _record(server, failure="")
+    _record_answer(server, contact)
 
 
-def _record(server: Server, *, failure: str) -> None:
-    """Store whether the server was reached, if that changed."""
-    state = {"reachable": not failure, "last_error": failure[:1000]}
+def _record_answer(server: Server, contact: _Contact) -> None:
+    """Store that the server answered. What the last refresh found wrong stays."""
+    state = {} if server.reachable else {"reachable": True, "last_error": ""}
+    _record(server, **state, protocol_version=contact.version or server.protocol_version)
+
+
+def _record(server: Server, **state) -> None:
+    """Store how the contact went, if that is new."""
     if any(getattr(server, name) != value for name, value in state.items()):
         Server.objects.filter(pk=server.pk).update(**state, contacted_at=timezone.now())
+        for name, value in state.items():
+            setattr(server, name, value)

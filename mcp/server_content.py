@@ -51,8 +51,10 @@ def read_content(resource: Resource) -> Content:
         server_calls.check_callable(resource.server)
     except server_calls.NotCallable as refusal:
         return Content(resource, error=str(refusal))
-    with server_calls.as_bad_gateway(), server_calls.session(resource.server) as session:
-        result = session.read_resource(resource.uri)
+    with server_calls.as_bad_gateway():
+        result = server_calls.call(
+            resource.server, lambda session: session.read_resource(resource.uri)
+        )
     return Content(resource, dicts(result.get("contents")))
 
 
@@ -78,8 +80,10 @@ def render(prompt: Prompt, body: dict) -> Rendering:
         server_calls.check_callable(prompt.server)
     except server_calls.NotCallable as refusal:
         return Rendering(prompt, arguments, error=str(refusal))
-    with server_calls.as_bad_gateway(), server_calls.session(prompt.server) as session:
-        result = session.get_prompt(prompt.name, texts(arguments))
+    with server_calls.as_bad_gateway():
+        result = server_calls.call(
+            prompt.server, lambda session: session.get_prompt(prompt.name, texts(arguments))
+        )
     description = result.get("description")
     return Rendering(
         prompt,

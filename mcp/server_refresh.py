@@ -1,93 +1,214 @@
 """Refresh the stored items of an MCP server, from the server itself or from given lists."""
 
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.utils import timezone
 
-from mcp import item_store, server_calls
+from core.errors import DomainError
+from mcp import item_store, offered_items, server_calls
+from mcp.client.mcp_errors import McpError, translated
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
 from mcp.models import MAX_INDEXED_BYTES, Server
 from mcp.schemas import PromptItem, RefreshLists, ResourceItem, ToolItem
 
+MIN_INTERVAL = timedelta(seconds=10)  # between refreshes that servers or calls ask for
+_JITTER = 0.1
 
-def refresh(server: Server, *, only_first: bool = False) -> Server:
+
+def refresh(server: Server) -> Server:
     """Ask the server for its tools, resources and prompts, store them, and return its row.
 
-    Raise ServerFailed if it does not answer, NotCallable if it must not be called.
+    The session and protocol version that this proves replace those in use. Raise
+    ServerFailed if it does not answer, NotCallable if it must not be called.
     """
     server_calls.check_callable(server)
     with server_calls.as_bad_gateway(), server_calls.fresh_session(server) as session:
-        items, state = _ask(session)
-    return item_store.store(server, items, only_first=only_first, **state)
+        lists = _read_lists(session)
+    return _store(server, lists)
+
+
+def refresh_in_session(server: Server, *, only_first: bool = False) -> Server:
+    """Like `refresh`, in the session that stands; the lists may be its own.
+
+    With `only_first` a server that was refreshed before is left alone.
+    """
+    server_calls.check_callable(server)
+    with server_calls.as_bad_gateway():
+        lists = server_calls.call(server, _read_lists)
+    return _store(server, lists, only_first=only_first)
+
+
+def refresh_for_unknown_item(server: Server) -> bool:
+    """Refresh a server that is asked for an item unknown here; return whether that was done.
+
+    It is not when the client sent the lists, or the last refresh was a moment ago.
+    """
+    is_recent = server.refreshed_at and timezone.now() - server.refreshed_at < MIN_INTERVAL
+    if server.has_given_lists or is_recent:
+        return False
+    try:
+        refresh_in_session(server)
+    except DomainError:
+        return False
+    return True
 
 
 def replace(server: Server, lists: RefreshLists) -> Server:
     """Replace the stored items by the given lists, and return the server's row."""
     items = OfferedItems(
-        tools=_each(_tool_columns, lists.tools),
-        resources=_each(_resource_columns, lists.resources),
+        tools=_each(_given_tool, lists.tools),
+        resources=_each(_given_resource, lists.resources),
         prompts=_each(PromptItem.sent, lists.prompts),
     )
-    return item_store.store(server, items)
+    return item_store.store(server, items, has_given_lists=True, next_refresh_at=None)
 
 
-def _ask(session: Session) -> tuple[OfferedItems, dict]:
-    tools, resources, prompts = map(session.listed, ("tools", "resources", "prompts"))
-    items = OfferedItems(
-        tools=[tool for each in tools if (tool := _tool(each))],
-        resources=[resource for each in resources if (resource := _resource(each))],
-        prompts=[prompt for each in prompts if (prompt := _prompt(each))],
+def next_refresh_time(now: datetime) -> datetime | None:
+    """Return when a server that is refreshed now is due again, or None for never."""
+    if not settings.MCP_REFRESH_MINUTES:
+        return None
+    minutes = settings.MCP_REFRESH_MINUTES * random.uniform(1 - _JITTER, 1 + _JITTER)
+    return now + timedelta(minutes=minutes)
+
+
+@dataclass(slots=True)
+class _Lists:
+    """What a server offers; a kind that could not be read is None."""
+
+    items: OfferedItems
+    state: dict
+    problems: list[str] = field(default_factory=list)
+
+
+def _store(server: Server, lists: _Lists, *, only_first: bool = False) -> Server:
+    now = timezone.now()
+    return item_store.store(
+        server,
+        lists.items,
+        only_first=only_first,
+        **lists.state,
+        reachable=True,
+        last_error="; ".join(lists.problems)[:1000],
+        contacted_at=now,
+        has_given_lists=False,
+        next_refresh_at=next_refresh_time(now),
     )
-    return items, {
+
+
+def _read_lists(session: Session) -> _Lists:
+    """Read all lists. Only the tools have to be readable; problems of the others are noted."""
+    problems: list[str] = []
+
+    def read(kind: str, columns_of: Callable[[dict, list[str]], dict | None]) -> list[dict]:
+        columns = (columns_of(item, problems) for item in session.listed(kind))
+        return [each for each in columns if each]
+
+    def read_if_possible(kind: str, columns_of: Callable) -> list[dict] | None:
+        try:
+            with translated():
+                return read(kind, columns_of)
+        except McpError as error:
+            problems.append(f"{kind}: {error}")
+            return None
+
+    items = OfferedItems(
+        tools=read("tools", _tool),
+        resources=read_if_possible("resources", _resource),
+        prompts=read_if_possible("prompts", _prompt),
+    )
+    templates = read_if_possible("resources/templates", _template)
+    state = {
         "capabilities": session.capabilities,
         "protocol_version": session.version,
         "server_info": session.server_info,
-        "resource_templates": session.listed("resources/templates"),
-        "reachable": True,
-        "last_error": "",
-        "contacted_at": timezone.now(),
+        **({} if templates is None else {"resource_templates": templates}),
     }
+    return _Lists(items, state, problems)
 
 
-def _tool(item: dict) -> dict | None:
-    """Return the columns of a tool as the server lists it, or None for an unusable item."""
-    schema = item.get("inputSchema")
-    if not _is_name(item.get("name"), 255) or not isinstance(schema, dict):
+# --- Items as servers list them --------------------------------------------
+
+
+def _repaired(repair: Callable, item: dict, key: str, limit: int, problems: list) -> dict | None:
+    """Return the item as it can be offered and stored, or None; note what is wrong with it."""
+    name = item.get(key)
+    is_storable = isinstance(name, str) and len(name) <= limit
+    if is_storable and len(name.encode()) <= MAX_INDEXED_BYTES:
+        repaired, notes = repair(item)
+    else:
+        repaired, notes = None, [f"its {key} cannot be stored"]
+    if notes:
+        verb = "repaired" if repaired else "left out"
+        problems.append(f"{str(name)[:100]!r} {verb} ({', '.join(notes[:3])})")
+    return repaired
+
+
+def _split(item: dict, columns: dict[str, str]) -> dict:
+    """Return the columns of an item, named by its members; the other members are `extra`."""
+    known = {column: item.get(member) for member, column in columns.items()}
+    return {**known, "extra": {name: item[name] for name in item.keys() - columns.keys()}}
+
+
+def _tool(item: dict, problems: list[str]) -> dict | None:
+    item = _repaired(offered_items.repair_tool, item, "name", 255, problems)
+    return item and _split(
+        item,
+        {
+            "name": "name",
+            "title": "title",
+            "description": "description",
+            "inputSchema": "input_schema",
+            "outputSchema": "output_schema",
+            "annotations": "annotations",
+        },
+    )
+
+
+def _resource(item: dict, problems: list[str]) -> dict | None:
+    item = _repaired(offered_items.repair_resource, item, "uri", 1000, problems)
+    if item is None:
         return None
-    return {
-        "name": item["name"],
-        "title": _text(item, "title"),
-        "description": _text(item, "description"),
-        "input_schema": schema,
-        "output_schema": _object(item, "outputSchema"),
-        "annotations": _object(item, "annotations"),
-    }
+    columns = _split(
+        item,
+        {
+            "uri": "uri",
+            "name": "name",
+            "title": "title",
+            "description": "description",
+            "mimeType": "mime_type",
+        },
+    )
+    columns["name"] = columns["name"][:255]
+    columns["mime_type"] = (columns["mime_type"] or "")[:255] or None
+    return columns
 
 
-def _resource(item: dict) -> dict | None:
-    if not _is_name(item.get("uri"), 1000):
-        return None
-    return {
-        "uri": item["uri"],
-        "name": (_text(item, "name") or item["uri"])[:255],
-        "title": _text(item, "title"),
-        "description": _text(item, "description"),
-        "mime_type": (_text(item, "mimeType") or "")[:255] or None,
-    }
+def _template(item: dict, problems: list[str]) -> dict | None:
+    return _repaired(offered_items.repair_template, item, "uriTemplate", 1000, problems)
 
 
-def _prompt(item: dict) -> dict | None:
-    if not _is_name(item.get("name"), 255):
-        return None
-    arguments = item.get("arguments")
-    return {
-        "name": item["name"],
-        "title": _text(item, "title"),
-        "description": _text(item, "description"),
-        "arguments": arguments if isinstance(arguments, list | dict) else None,
-    }
+def _prompt(item: dict, problems: list[str]) -> dict | None:
+    item = _repaired(offered_items.repair_prompt, item, "name", 255, problems)
+    return item and _split(
+        item,
+        {
+            "name": "name",
+            "title": "title",
+            "description": "description",
+            "arguments": "arguments",
+        },
+    )
 
 
-def _tool_columns(item: ToolItem) -> dict:
+# --- Items as clients send them --------------------------------------------
+
+
+def _given_tool(item: ToolItem) -> dict:
     columns = item.sent()
     schemas = [columns.pop(name, None) for name in ("inputSchema", "input_schema")]
     if (output_schema := columns.pop("outputSchema", None)) is not None:
@@ -95,29 +216,11 @@ def _tool_columns(item: ToolItem) -> dict:
     return {**columns, "input_schema": schemas[0] if schemas[0] is not None else schemas[1] or {}}
 
 
-def _resource_columns(item: ResourceItem) -> dict:
+def _given_resource(item: ResourceItem) -> dict:
     columns = item.sent()
     types = [columns.pop(name, None) for name in ("mimeType", "mime_type")]
-    return {
-        **columns,
-        "name": item.name or item.uri[:255],
-        "mime_type": types[0] or types[1],
-    }
+    return {**columns, "name": item.name or item.uri[:255], "mime_type": types[0] or types[1]}
 
 
-def _each(convert, items: list | None) -> list[dict] | None:
+def _each(convert: Callable, items: list | None) -> list[dict] | None:
     return None if items is None else [convert(item) for item in items]
-
-
-def _is_name(value: object, longest: int) -> bool:
-    if not isinstance(value, str) or len(value.encode()) > MAX_INDEXED_BYTES:
-        return False
-    return 0 < len(value) <= longest
-
-
-def _text(item: dict, name: str) -> str | None:
-    return item[name] if isinstance(item.get(name), str) else None
-
-
-def _object(item: dict, name: str) -> dict | None:
-    return item[name] if isinstance(item.get(name), dict) else None

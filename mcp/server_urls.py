@@ -8,6 +8,7 @@ from django.conf import settings
 from core import egress
 from mcp.models import Transport
 
+UNLISTED_COMMAND = "The command is not one of LLMRING_MCP_STDIO_COMMANDS"
 _SCHEMES = {
     Transport.HTTP: ("http", "https"),
     Transport.SSE: ("http", "https"),

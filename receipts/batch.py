@@ -5,7 +5,7 @@ comes to Python. It is written by hand because the ORM cannot insert what it
 selects. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -16,6 +16,8 @@ from core.ids import uuid7
 from core.scoping import Caller
 from receipts import calculations, drafts, selection, server_keys, services, summaries
 from receipts.drafts import Signed
+from receipts.keys import SigningKey
+from receipts.models import CertifiedDay
 from receipts.schemas import GenerationRequest
 from receipts.selection import COLUMNS, Selection
 from receipts.summaries import Sums
@@ -133,29 +135,50 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     means the same to all of them; a unique index holds it besides.
     Raises NothingChosen, NoLogs, TooManyLogs, UnusableSigningKey.
     """
-    chosen = selection.select(request, caller)
     key = server_keys.signing_key()
     calculations.load_prices()  # not inside the transaction: the first time it is a request
-    id = uuid7()
     with transaction.atomic():
         lift_limit()
         _lock_project(caller)
-        now = datetime.now(UTC)
-        sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))
-        if sums is None:
-            raise NoLogs
-        document = summaries.document(
-            sums,
-            receipt_id=drafts.new_receipt_id(),
-            timestamp=drafts.format_time(now),
-            description=request.description,
-            tags=request.tags,
-        )
-        signed = drafts.sign(document, key)
-        row = services.issued_row(signed, key.id, caller)
-        row.id = id
-        row.save(force_insert=True)
+        chosen = selection.select(request, caller)
+        certified = _certify(chosen, request, key, caller)
+        _mark_certified(chosen.days, caller)
+    if certified is None:
+        raise NoLogs
+    return certified
+
+
+def _certify(
+    chosen: Selection, request: GenerationRequest, key: SigningKey, caller: Caller
+) -> tuple[Signed, int] | None:
+    id, now = uuid7(), datetime.now(UTC)
+    sums = _sum(chosen, link=(caller.project_id, id, chosen.since_last, now))
+    if sums is None:
+        return None
+    document = summaries.document(
+        sums,
+        receipt_id=drafts.new_receipt_id(),
+        timestamp=drafts.format_time(now),
+        description=request.description,
+        tags=request.tags,
+    )
+    signed = drafts.sign(document, key)
+    row = services.issued_row(signed, key.id, caller)
+    row.id = id
+    row.save(force_insert=True)
     return signed, sums.total["logs"]
+
+
+def _mark_certified(days: dict[date, int], caller: Caller) -> None:
+    CertifiedDay.objects.bulk_create(
+        [
+            CertifiedDay(project_id=caller.project_id, day=day, entries=entries)
+            for day, entries in days.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["project_id", "day"],
+        update_fields=["entries"],
+    )
 
 
 def _lock_project(caller: Caller) -> None:

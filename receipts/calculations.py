@@ -17,13 +17,13 @@ from receipts.schemas import NestedDraft, parse_time
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
-from registry_proxy.tokens import Tokens
 from usage import costing
+from usage.reports.reported_usage import Usage
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
-_OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 _STATED = "stated by the caller"
+_OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 
 
 def load_prices() -> None:
@@ -34,7 +34,7 @@ def load_prices() -> None:
 def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     """Return both members of the draft's cost, a missing amount by the prices of its time.
 
-    Without a price the amount is "0", and the calculation says so.
+    Without a price the amount is "0", and the calculation gives the reason.
     """
     stated = draft.stated_cost
     if stated.amount is not None and stated.calculation is not None:
@@ -86,13 +86,13 @@ def _registry_name(snapshot_id: int) -> str:
     return f"{snapshot.name} sha256:{snapshot.digest}"
 
 
-def input_cost(cost: Decimal, provider: str, model: str, tokens: Tokens) -> Decimal:
+def input_cost(cost: Decimal, provider: str, model: str, usage: Usage) -> Decimal:
     """Return the part of a call's cost that its input made, in proportion of the prices.
 
     The ledger has one cost per call. Without a price all of it is the output's,
     as the older server split it.
     """
-    priced = pricing.price(provider, model, tokens)
+    priced = costing.price_of(provider, model, usage)
     if not priced.cost:
         return Decimal(0)
     output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)

@@ -14,7 +14,6 @@ from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import ReceiptLog
 from receipts.schemas import FlatDraft
-from registry_proxy.tokens import Tokens
 
 
 def issuer() -> IssueReceipt | None:
@@ -28,24 +27,10 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     Return None for numbers that no receipt can state: the call is worth more
     than its receipt.
     """
-    input_cost, output_cost, total = _costs(call)
-    if max(total, call.input_tokens + call.output_tokens) > MAX_INTEGER:
+    draft = _draft(call)
+    if draft is None or max(draft.total_cost, draft.total_tokens) > MAX_INTEGER:
         return None
     key = server_keys.signing_key()
-    draft = FlatDraft.model_construct(
-        timestamp=format_time(call.at),
-        alias=call.alias or "default",
-        profile=call.profile,
-        lock_digest=call.lock_digest,
-        provider=call.provider,
-        model=call.model,
-        prompt_tokens=call.input_tokens,
-        completion_tokens=call.output_tokens,
-        total_tokens=call.input_tokens + call.output_tokens,
-        input_cost=float(input_cost),
-        output_cost=float(output_cost),
-        total_cost=float(total),
-    )
     document = flat_document(draft)
     if call.cost is None:
         document["cost_source"] = "unpriced"  # the zeros beside it are no price
@@ -64,13 +49,32 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     return signed.document
 
 
+def _draft(call: FinishedCall) -> FlatDraft | None:
+    """Return what the receipt states; None if nobody knows what the call used."""
+    tokens = call.usage.tokens
+    if tokens is None:
+        return None
+    input_cost, output_cost, total = _costs(call)
+    return FlatDraft.model_construct(
+        timestamp=format_time(call.at),
+        alias=call.alias or "default",
+        profile=call.profile,
+        lock_digest=call.lock_digest,
+        provider=call.provider,
+        model=call.model,
+        prompt_tokens=tokens.prompt,
+        completion_tokens=tokens.completion,
+        total_tokens=tokens.prompt + tokens.completion,
+        input_cost=float(input_cost),
+        output_cost=float(output_cost),
+        total_cost=float(total),
+    )
+
+
 def _costs(call: FinishedCall) -> tuple[Decimal, Decimal, Decimal]:
     """Return the input's part, the output's part and the whole; zero if nothing is known."""
     total = call.cost or Decimal(0)
     if call.input_cost is not None and call.output_cost is not None:
         return call.input_cost, call.output_cost, total
-    tokens = Tokens.from_totals(
-        call.input_tokens, call.output_tokens, min(call.cached_tokens, call.input_tokens)
-    )
-    part = calculations.input_cost(total, call.provider, call.model, tokens)
+    part = calculations.input_cost(total, call.provider, call.model, call.usage)
     return part, total - part, total

@@ -113,3 +113,24 @@ class ReceiptLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.log_type} {self.log_id}"
+
+
+class CertifiedDay(models.Model):
+    """A UTC day all of whose calls were certified when the ledger had so many entries of it.
+
+    Entries only grow in number, so the day has nothing uncertified until they do.
+    Without it, finding a few new calls would read all that were ever certified.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "day")
+    project_id = models.UUIDField()
+    day = models.DateField()
+    entries = models.BigIntegerField()
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        db_table = "receipt_days"
+
+    def __str__(self) -> str:
+        return f"{self.day}"

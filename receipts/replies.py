@@ -30,7 +30,7 @@ class ReceiptPage(Schema):
 
 
 class Verdict(Schema):
-    """`key_id` names the key that signed; `reason` says why a receipt is not valid."""
+    """`key_id` names the key that signed; `reason` explains why a receipt is not valid."""
 
     receipt_id: str | None
     valid: bool
@@ -40,9 +40,6 @@ class Verdict(Schema):
 
 
 class GeneratedReceipt(Schema):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"receipt": samples.BATCH, "certified_count": 2}]}
-    )
     receipt: FlatReceipt
     certified_count: int
 
@@ -56,7 +53,6 @@ class GroupSums(Schema):
 class ReceiptPreview(Schema):
     """Only the first members when there are no such logs."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.PREVIEW]})
     total_logs: int
     total_cost: Number
     total_tokens: int
@@ -73,7 +69,6 @@ class ReceiptPreview(Schema):
 
 
 class UncertifiedLog(Schema):
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.LOG]})
     id: UUID
     type: Literal["usage", "conversation"]
     provider: str
@@ -113,7 +108,6 @@ class CertifiedLogPage(Schema):
 class JsonWebKey(Schema):
     """RFC 8037."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.JWK]})
     kty: Literal["OKP"]
     crv: Literal["Ed25519"]
     x: str
@@ -136,6 +130,5 @@ class PublicKeyEntry(Schema):
 
 
 class KeyDocument(Schema):
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.KEY_DOCUMENT]})
     keys: list[PublicKeyEntry]
     current_key_id: str | None

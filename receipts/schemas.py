@@ -209,7 +209,7 @@ class NestedDraft(_Extensible):
     profile: Text255 | None = Field(None, description="Default: `default`.")
     lock_digest: Text255 | None = None
     tokens: DraftTokens | None = Field(
-        None, description="Or the members by which a log says what it used: `usage`, for one."
+        None, description="Or the members of a log that state its usage: `usage`, for one."
     )
     cost: DraftCost | None = None
 
@@ -265,7 +265,7 @@ _NOT_SIGNED = frozenset((*_COUNTS, *_PLACEMENT))
 
 
 def _read(reported: dict[str, Any], draft: NestedDraft) -> Usage:
-    """Return what a draft says that its call used, read as a log's report is."""
+    """Return the usage that a draft states, read like the report of a log."""
     names = {"provider": (draft.provider or "")[:50], "model": draft.model}
     try:
         usage = validate(UsageReport, names | reported, loc=()).read()

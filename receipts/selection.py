@@ -5,9 +5,11 @@ ledger. A conversation with calls in the ledger is counted by them, so that
 nothing is counted twice. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -20,6 +22,7 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    Sum,
     Value,
     When,
 )
@@ -32,13 +35,16 @@ from core import ids
 from core.errors import DomainError
 from core.media import number
 from core.scoping import Caller
-from receipts.models import Receipt, ReceiptLog
+from receipts.models import CertifiedDay, Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
 from usage.corrections import corrected_by
 from usage.export import FIELDS
-from usage.models import EntryType, UsageLog
+from usage.models import DailyUsage, EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_MAX_RANGES = 31  # of days that are read one after the other
+_NO_ID = UUID(int=0)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 MAX_COUNTED = 10_000
@@ -69,10 +75,15 @@ class NothingChosen(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen logs, as rows of COLUMNS."""
+    """The chosen logs, as rows of COLUMNS.
+
+    `days` have no uncertified calls once all of these are certified: with each, the
+    number of its entries when the logs were chosen.
+    """
 
     conversations: QuerySet
     calls: QuerySet
+    days: dict[date, int] = field(default_factory=dict)
     since_last: bool = False
 
 
@@ -94,17 +105,47 @@ def select(request: GenerationRequest, caller: Caller) -> Selection:
 
 def uncertified(caller: Caller) -> Selection:
     """Return the logs that no receipt has certified, nor their conversation as a whole."""
+    days = _open_days(caller)
+    within = Q()
+    for first, beyond in _ranges(days):
+        within |= Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
     return _selection(
         caller,
         ~_is_linked(log_id=OuterRef("id")),
-        ~_is_linked(log_id=OuterRef("id"))
-        & ~_is_linked(log_id=OuterRef("conversation_id"), counted=True),
+        (within if days else Q(id=_NO_ID)) & _IS_UNCERTIFIED_CALL,
+        days=days,
         since_last=True,
     )
 
 
+def _open_days(caller: Caller) -> dict[date, int]:
+    """Return the days that may have uncertified calls, and the number of entries of each."""
+    entries = DailyUsage.objects.for_caller(caller).values_list("day").annotate(Sum("entries"))
+    certified = dict(CertifiedDay.objects.for_caller(caller).values_list("day", "entries"))
+    return {day: count for day, count in entries if certified.get(day) != count}
+
+
+def _ranges(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
+    """Return the half-open ranges of time that the days make, the newest first."""
+    ranges: list[tuple[datetime, datetime]] = []
+    for day in sorted(days, reverse=True):
+        start = datetime.combine(day, time(), UTC)
+        if ranges and ranges[-1][0] - start == _DAY:
+            ranges[-1] = (start, ranges[-1][1])
+        else:
+            ranges.append((start, start + _DAY))
+    if len(ranges) > _MAX_RANGES:
+        return [(ranges[-1][0], ranges[0][1])]
+    return ranges
+
+
 def _is_linked(**link: object) -> Exists:
     return Exists(ReceiptLog.objects.filter(project_id=OuterRef("project_id"), **link))
+
+
+_IS_UNCERTIFIED_CALL = Q(~_is_linked(log_id=OuterRef("id"))) & Q(
+    ~_is_linked(log_id=OuterRef("conversation_id"), counted=True)
+)
 
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
@@ -120,12 +161,12 @@ def _among(caller: Caller, log_ids: list[UUID]) -> Selection:
 
 
 def _selection(
-    caller: Caller, of_conversations: Q, of_calls: Q, *, since_last: bool = False
+    caller: Caller, of_conversations: Q | Exists, of_calls: Q, **details: Any
 ) -> Selection:
     return Selection(
         _conversation_rows(Conversation.objects.for_caller(caller).filter(of_conversations)),
         _call_rows(UsageLog.objects.for_caller(caller).filter(of_calls)),
-        since_last,
+        **details,
     )
 
 
@@ -196,8 +237,13 @@ def bounded_count(rows: QuerySet, end: int) -> int:
 def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
     """Return a page of the uncertified logs: conversations, then calls, each newest first."""
     selection = uncertified(caller)
+    # A range at a time: in one query, the planner may read all that lies between them.
+    parts = [
+        selection.calls.filter(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
+        for first, beyond in _ranges(selection.days)
+    ]
     counted, logs = 0, []
-    for rows in (selection.conversations, selection.calls):
+    for rows in (selection.conversations, *parts):
         newest = rows.order_by("-id")
         start = max(0, offset - counted)
         logs += [_uncertified_log(row) for row in newest[start : start + limit - len(logs)]]

@@ -13,6 +13,7 @@ from core.media import plain
 from receipts import calculations
 from receipts.documents import MAX_INTEGER
 from registry_proxy.tokens import Tokens
+from usage.reports.reported_usage import Usage
 
 # Up to so many logs are listed by id; more are named by range and digest alone.
 MAX_LISTED_LOGS = 1_000
@@ -160,7 +161,8 @@ def _input_cost(models: list[dict], total: Decimal) -> Decimal:
         if min(input, output, cached) < 0:
             continue  # corrections alone
         tokens = Tokens.from_totals(input, output, min(cached, input))
-        cost += calculations.input_cost(group["cost"], group["provider"], group["name"], tokens)
+        usage = Usage(tokens, "sums")
+        cost += calculations.input_cost(group["cost"], group["provider"], group["name"], usage)
     return max(min(cost, total), Decimal(0))
 
 

@@ -125,7 +125,7 @@ class VerifyView(PublicView):
     def post(self, request):
         """Verify a receipt
 
-        Needs no key. `reason` says why a receipt is not valid.
+        Needs no key. `reason` explains why a receipt is not valid.
         """
         return Response(bridge.run(endpoints.verify(self.body)))
 

@@ -89,14 +89,15 @@ class RegistryClient:
         default in `known`) stays in force, and without one the provider is left out.
         Either is in `problems`. Raises UpstreamUnavailable if no provider's file is there.
         """
-        fallback = known if fallback is None else fallback
+        # Validators of another upstream's copy could match a file of this one.
+        held = known if fallback is None else _without_validators(fallback) | dict(known)
         wanted = {provider_path(provider) for provider in WELL_KNOWN_PROVIDERS}
         fetched, failures = self._fetch({MANIFEST, *wanted}, known)
         if failures.get(MANIFEST) == _NOT_FOUND:
             del failures[MANIFEST]  # a mirror need not have one
-        elif MANIFEST not in fetched and MANIFEST in fallback:
-            fetched[MANIFEST] = fallback[MANIFEST]
-        more = {provider_path(name) for name in _listed_providers(fetched, failures, fallback)}
+        elif MANIFEST in failures and MANIFEST in held:
+            fetched[MANIFEST] = held[MANIFEST]
+        more = {provider_path(name) for name in _listed_providers(fetched, failures, held)}
         more_fetched, more_failures = self._fetch(more - wanted, known)
         fetched |= more_fetched
         failures |= more_failures
@@ -106,7 +107,7 @@ class RegistryClient:
                 del fetched[path]
         if not (wanted | more) & fetched.keys():
             raise UpstreamUnavailable("; ".join(f"{path}: {why}" for path, why in failures.items()))
-        kept = {path: fallback[path] for path in failures if path in fallback}
+        kept = {path: held[path] for path in failures if path in held}
         problems = [
             f"{path}: {why}; {'its last copy is kept' if path in kept else 'it is left out'}"
             for path, why in sorted(failures.items())
@@ -180,10 +181,14 @@ class RegistryClient:
             raise UpstreamUnavailable(type(error).__name__) from error
 
 
+def _without_validators(files: Mapping[str, UpstreamFile]) -> dict[str, UpstreamFile]:
+    return {path: UpstreamFile(path, file.body) for path, file in files.items()}
+
+
 def _listed_providers(
     fetched: Mapping[str, UpstreamFile],
     failures: dict[str, str],
-    fallback: Mapping[str, UpstreamFile],
+    held: Mapping[str, UpstreamFile],
 ) -> list[str]:
     """Return the providers of the manifest; without a readable one, those known so far."""
     if MANIFEST in fetched:
@@ -194,7 +199,7 @@ def _listed_providers(
         except upstream_format.MalformedDocument as error:
             failures[MANIFEST] = str(error)
             del fetched[MANIFEST]
-    return [upstream_format.provider_of(path) for path in fallback if path != MANIFEST]
+    return [upstream_format.provider_of(path) for path in held if path != MANIFEST]
 
 
 def _fault(file: UpstreamFile) -> str:

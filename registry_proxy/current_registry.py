@@ -11,7 +11,6 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -146,8 +145,10 @@ def keep_current(*, now: datetime) -> None:
     current.follow()
     custom_prices.current.follow()
     if Refresh.objects.claim(now=now, max_age=timedelta(seconds=settings.CACHE_TTL_SECONDS)):
-        with suppress(UpstreamUnavailable):
+        try:
             refreshing.refresh(now=now)
+        except UpstreamUnavailable:  # `refresh` has recorded it
+            snapshots.take_bundled(now=now)
         current.follow()
 
 

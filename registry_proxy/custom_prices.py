@@ -84,11 +84,18 @@ class CustomPrices:
 current = CustomPrices()
 
 
-def save(price: CustomPrice) -> CustomPrice:
-    """Store a price and use it from now on. Raises ValidationError or PriceOverlap."""
+def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
+    """Store a price and use it from now on. Raises ValidationError or PriceOverlap.
+
+    With `replace` the price that holds when it begins ends then.
+    """
     price.full_clean()
     try:
         with transaction.atomic():
+            if replace:
+                _overlapping(price).filter(valid_from__lt=price.valid_from).update(
+                    valid_to=price.valid_from
+                )
             price.save()
     except IntegrityError as error:
         if OVERLAP_CONSTRAINT not in str(error):
@@ -100,8 +107,22 @@ def save(price: CustomPrice) -> CustomPrice:
     return price
 
 
+def end(price: CustomPrice, *, at: datetime) -> None:
+    """Have a price hold no longer than until a time; delete it if it has not begun by then."""
+    if price.valid_from >= at:
+        CustomPrice.objects.filter(pk=price.pk).delete()
+    elif price.valid_to is None or price.valid_to > at:
+        price.valid_to = at
+        price.save(update_fields=["valid_to"])
+    current.follow()
+
+
 def overlaps(price: CustomPrice) -> bool:
     """Return whether another price of exactly these models is valid at the same time."""
+    return _overlapping(price).exists()
+
+
+def _overlapping(price: CustomPrice):
     others = CustomPrice.objects.exclude(pk=price.pk).filter(
         Q(valid_to=None) | Q(valid_to__gt=price.valid_from),
         project_id=price.project_id,
@@ -109,9 +130,7 @@ def overlaps(price: CustomPrice) -> bool:
         model__iexact=price.model,
         modifier=price.modifier,
     )
-    if price.valid_to is not None:
-        others = others.filter(valid_from__lt=price.valid_to)
-    return others.exists()
+    return others if price.valid_to is None else others.filter(valid_from__lt=price.valid_to)
 
 
 def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:

@@ -110,11 +110,14 @@ class ModelIndex:
         if match is not None:
             return match
         sent = provider, model
-        if sent not in self._memo:
-            if len(self._memo) >= _MAX_MEMO:
-                self._memo.clear()
-            self._memo[sent] = self._lenient(provider.strip(), model.strip())
-        return self._memo[sent]
+        try:
+            return self._memo[sent]
+        except KeyError:
+            match = self._lenient(provider.strip(), model.strip())
+        if len(self._memo) >= _MAX_MEMO:
+            self._memo.clear()
+        self._memo[sent] = match
+        return match
 
     def _exact(self, provider: str, model: str) -> Match | None:
         match = self._names.get(model if ":" in model else f"{provider}:{model}")
@@ -128,8 +131,9 @@ class ModelIndex:
             possible = [vendor] if vendor else providers
             matches = [self._folded.get(f"{each}:{variant}".casefold()) for each in possible]
             found = {match.key: match for match in matches if match is not None}
-            if len(found) == 1 or (found and provider):
-                return next(iter(found.values()))
+            if found:
+                is_clear = len(found) == 1 or provider
+                return next(iter(found.values())) if is_clear else None
         return None
 
     def _candidates(self, provider: str) -> list[str]:

@@ -1,10 +1,11 @@
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from core.schemas import Schema, Text
+from core.schemas import Amount, Number, Schema, Text, Timestamp, text
 from registry_proxy.snapshot_names import SnapshotName, parse_snapshot_name
 
 
@@ -185,3 +186,55 @@ class Changelog(Schema):
     )
 
     changes: list[RegistryVersion] = Field(description="Newest first.")
+
+
+# --- The operator's own prices ---------------------------------------------
+
+
+class NewPrice(Schema):
+    """What you pay for a model: prices, a factor on the registry's, or another model's prices."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "provider": "azure",
+                    "model": "my-deployment",
+                    "priced_as": "openai:gpt-4o-mini",
+                    "factor": 0.9,
+                    "valid_from": "2026-11-01T00:00:00Z",
+                }
+            ]
+        }
+    )
+
+    provider: text(50, min_length=1) = Field(description="As calls name it; `*` is any text.")
+    model: text(255, min_length=1) = Field(description="As calls name it; `*` is any text.")
+    modifier: text(100) = Field(
+        "", description="`speed=fast`, say: the price of calls made with it."
+    )
+    prices: dict[Text, Amount] = Field(
+        {}, description="US dollars: per million of a token class, per one of a unit."
+    )
+    factor: Amount | None = Field(None, description="Multiplies the registry's prices.")
+    priced_as: text(255) = Field("", description="`provider:model` whose registry prices hold.")
+    valid_from: Timestamp | None = Field(None, description="Default: now.")
+    valid_to: Timestamp | None = Field(None, description="Default: until further notice.")
+    note: text(255) = ""
+    replace: bool = Field(
+        False, description="End the price that holds when this one begins, instead of 409."
+    )
+
+
+class Price(Schema):
+    id: int
+    project_id: UUID | None = Field(description="Null: a price of the operator, for all projects.")
+    provider: str
+    model: str
+    modifier: str
+    prices: dict[str, str]
+    factor: Number | None
+    priced_as: str
+    valid_from: datetime
+    valid_to: datetime | None
+    note: str

@@ -120,9 +120,11 @@ def take_bundled(*, now: datetime) -> None:
 
     It is no answer of upstream, which stays due to be asked. Opens a transaction.
     """
+    if Snapshot.objects.exists():
+        return
     with transaction.atomic():
         Refresh.objects.lock()
-        if Snapshot.objects.newest() is None:
+        if not Snapshot.objects.exists():
             registry = bundled.registry()
             snapshot = _create(registry, before=None, now=now)
             snapshot.files.set([store(file, now=now) for file in registry.files.values()])

@@ -1,10 +1,16 @@
 from django.urls import re_path
 
+from core.viewsets import Router
 from registry_proxy import views
+from registry_proxy.price_views import PriceViewSet
 
 _PROVIDER = r"(?P<provider>[^/]+)"
 
+prices = Router()
+prices.register("api/v1/prices", PriceViewSet, basename="prices")
+
 urlpatterns = [
+    *prices.urls,
     re_path(r"^registry/?$", views.RegistryView.as_view(), name="registry"),
     re_path(r"^registry\.json/?$", views.RegistryFileView.as_view(), name="registry-file"),
     re_path(

@@ -76,9 +76,9 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     try:
         dollars(cost)
     except ValidationError as error:
-        [found, *_] = error.errors(include_url=False)
-        context = found.get("ctx", {})
-        raise member_error(found["type"], found["msg"], "cost", input=cost, **context) from None
+        [entry, *_] = error.errors(include_url=False)
+        context = entry.get("ctx", {})
+        raise member_error(entry["type"], entry["msg"], "cost", input=cost, **context) from None
     return value
 
 
@@ -123,7 +123,7 @@ class ChatMessage(Schema):
     input_tokens: Count32 | None = None
     output_tokens: Count32 | None = None
     token_count: Count32 | None = Field(
-        None, description="Where input and output are not told apart."
+        None, description="Where input and output are not counted apart."
     )
     message_id: text(255, min_length=1) | None = Field(
         None, description="The client's own id, unique in its conversation."

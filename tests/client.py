@@ -95,7 +95,10 @@ async def _exchange(scope: dict, body: bytes) -> HttpResponse:
     start, *parts = sent
     headers = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
     content = b"".join(part["body"] for part in parts)
-    return HttpResponse(content, status=start["status"], headers=headers)
+    response = HttpResponse(content, status=start["status"], headers=headers)
+    if not any(name.lower() == "content-type" for name in headers):
+        del response["Content-Type"]  # Django's default, which was not sent
+    return response
 
 
 class ApiClient(Client):

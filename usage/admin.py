@@ -1,9 +1,20 @@
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import FieldTextFilter
+from unfold.forms import ActionForm
 
 from accounts.models import Project
 from core.admin import RecordAdmin, pretty_json
+from usage import reversals
 from usage.models import UsageLog
+
+MAX_VOIDED = 1_000  # logs that one action takes back
+
+
+class VoidForm(ActionForm):
+    reason = forms.CharField(required=False, max_length=500, label="reason")
 
 
 @admin.register(UsageLog)
@@ -21,6 +32,8 @@ class UsageLogAdmin(RecordAdmin):
     ]
     list_filter = [
         "cost_source",
+        "usage_status",
+        "entry_type",
         ("provider", FieldTextFilter),
         ("model", FieldTextFilter),
         ("alias", FieldTextFilter),
@@ -34,6 +47,28 @@ class UsageLogAdmin(RecordAdmin):
     search_help_text = "An id of a log, project, key or conversation; an id at its origin."
     exclude = ["metadata", "fingerprint", "cost"]
     readonly_fields = ["shown_cost", "shown_metadata"]
+    actions = ["void"]
+    action_form = VoidForm
+
+    def has_correct_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("usage.correct_usagelog")
+
+    @admin.action(description="Take the selected logs back", permissions=["correct"])
+    def void(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> None:
+        reason = request.POST.get("reason", "").strip()
+        chosen = list(logs[: MAX_VOIDED + 1])
+        if not reason or len(chosen) > MAX_VOIDED:
+            what = "Say why they are wrong" if not reason else f"Choose at most {MAX_VOIDED:,}"
+            self.message_user(request, f"No log was taken back. {what}.", messages.ERROR)
+            return
+        voided = 0
+        for log in chosen:
+            try:
+                reversals.reverse(log, reason=reason[:500], author=f"user {request.user.pk}")
+                voided += 1
+            except (reversals.AlreadyCorrected, reversals.NotCorrectable) as error:
+                self.message_user(request, f"{log.id}: {error}", messages.WARNING)
+        self.message_user(request, f"{voided} logs taken back.", messages.SUCCESS)
 
     @admin.display(description="cost (USD)", ordering="cost")
     def shown_cost(self, log: UsageLog) -> str:

@@ -26,8 +26,10 @@ class Cost(NamedTuple):
 
     def columns(self) -> dict[str, object]:
         """Return the columns of the ledger that say it."""
-        columns = self._asdict()
-        return {"cost": columns.pop("amount"), "cost_source": columns.pop("source"), **columns}
+        return dict(zip(_COLUMNS, self, strict=True))
+
+
+_COLUMNS = ("cost", "cost_source", *Cost._fields[2:])
 
 
 def cost_of(

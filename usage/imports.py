@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from rest_framework.exceptions import ParseError
 
-from accounts import admission, keys
+from accounts import admission, api_keys
 from accounts.admission import Action
 from accounts.models import ApiKey
 from core import schemas
@@ -111,9 +111,9 @@ def _authenticate(key: str) -> Caller:
     if row:
         return Caller(project_id=row.project_id, api_key_id=row.id)
     try:
-        keys.check_form(key)
+        api_keys.check_form(key)
         return admission.admit(admission.authenticate_key(key), Action.WRITE)
-    except keys.MalformedKey as error:
+    except api_keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
     except admission.InvalidKey:
         raise BadRow("api_key_id is no key of this server; name a project with --project") from None

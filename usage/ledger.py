@@ -18,7 +18,15 @@ from core import media
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
 from usage.filters import LABEL_SQL
-from usage.models import LABELS, SUMS, TOKEN_COLUMNS, EntryType, UsageLog, UsageStatus
+from usage.models import (
+    LABELS,
+    OPTIONAL_CLASSES,
+    SUMS,
+    TOKEN_COLUMNS,
+    EntryType,
+    UsageLog,
+    UsageStatus,
+)
 
 # What a row of the ledger adds to each sum. The numbers of a reversal are negative themselves.
 _COUNT = f"CASE entry_type WHEN '{EntryType.REVERSAL}' THEN -1 ELSE 1 END"
@@ -29,11 +37,20 @@ SHARE_SQL = {
     "unknown_requests": f"CASE WHEN {_IS_UNKNOWN} THEN {_COUNT} ELSE 0 END",
     "cost": "coalesce(cost, 0)",
     **{name: f"coalesce({name}, 0)" for name in TOKEN_COLUMNS},
+    **{name: name for name in OPTIONAL_CLASSES},
 }
 _COLUMNS = column_types(UsageLog)
 _NAMES = ", ".join(_COLUMNS)
 _LABELS = ", ".join(LABELS)
 _SUMS = ", ".join(SUMS)
+
+
+def _added(name: str) -> str:
+    total = f"daily.{name} + excluded.{name}"
+    if name not in OPTIONAL_CLASSES:
+        return total
+    return f"coalesce({total}, daily.{name}, excluded.{name})"
+
 
 _INSERT = f"""
 WITH inserted AS (
@@ -46,17 +63,17 @@ WITH inserted AS (
 ), labelled AS (
     SELECT project_id, (created_at AT TIME ZONE 'UTC')::date AS day,
         {", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)},
-        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}
+        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}, count(*) AS entries
     FROM inserted GROUP BY {", ".join(str(n + 1) for n in range(2 + len(LABELS)))}
 ), summed AS (
-    INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS})
+    INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS}, entries)
     SELECT project_id, day,
         sha256(convert_to(jsonb_build_array({_LABELS})::text, 'UTF8')) AS labels,
-        {_LABELS}, {_SUMS}
+        {_LABELS}, {_SUMS}, entries
     FROM labelled
     ORDER BY project_id, day, labels
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
-        {", ".join(f"{name} = daily.{name} + excluded.{name}" for name in SUMS)}
+        {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
 )
 SELECT array_agg(id) FROM inserted
 """
@@ -82,15 +99,15 @@ class LogRow:
 
     @property
     def event_id(self) -> str | None:
-        return self.columns["event_id"]
+        return self.columns.get("event_id")
 
     @property
     def fingerprint(self) -> str | None:
-        return self.columns["fingerprint"]
+        return self.columns.get("fingerprint")
 
     @property
     def cost(self) -> Decimal | None:
-        return self.columns["cost"]
+        return self.columns.get("cost")
 
     @property
     def cost_source(self) -> str:

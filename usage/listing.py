@@ -10,16 +10,20 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
+from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
 from usage.schemas import Log, LogsQuery
 
 MAX_PAGE_BYTES = 8 * 2**20
-# Metadata that one statement writes out, as it is stored: compressed, up to ninety times smaller.
-_MAX_STORED_BYTES = 2**19
+# Metadata as it is stored: compressed, up to ninety times smaller. What a statement writes out
+# of rows of any size, and up to where a row is small.
+_MAX_STORED_BYTES, _MAX_SMALL_BYTES = 2**19, 2**12
+_SMALL_METADATA = (
+    f"CASE WHEN pg_column_size(metadata) <= {_MAX_SMALL_BYTES} THEN metadata END"  # else NULL
+)
 
 
 def _iso_time(column: str) -> str:
@@ -74,55 +78,53 @@ def read_page(
     `texts` are JSON objects joined by `separator`, in one text or in a few. `sql`
     has the SQL of members that only the caller knows.
     """
-    written = _SQL | (sql or {})
-    columns = ", ".join(f'{written.get(name, name)} AS "{name}"' for name in members)
-    picked = f"""
-        SELECT * FROM usage_logs WHERE {condition}
-        ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
-    """
+    members_sql = _SQL | (sql or {})
+    small = members_sql | {"metadata": _SMALL_METADATA}
     parameters = {**parameters, "limit": limit, "offset": offset, "separator": separator}
-    text, last, count, stored = _run(
+    text, count, last, has_large = _run(
         f"""
-        WITH picked AS MATERIALIZED ({picked}), stored AS (
-            SELECT count(*) AS count, coalesce(sum(pg_column_size(metadata)), 0) AS bytes,
-                (array_agg(id ORDER BY id {order}))[count(*)] AS last
-            FROM picked
-        )
-        SELECT string_agg(row_to_json(page)::text, %(separator)s), last, count, bytes
-        FROM stored LEFT JOIN LATERAL (
-            SELECT {columns} FROM picked
-            WHERE bytes <= {_MAX_STORED_BYTES} ORDER BY picked.id {order}
-        ) AS page ON true
-        GROUP BY last, count, bytes
+        SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}),
+            count(*), (array_agg(id ORDER BY id {order}))[count(*)], bool_or(metadata IS NULL)
+        FROM (
+            SELECT {_columns(members, small)} FROM usage_logs WHERE {condition}
+            ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+        ) AS page
         """,
         parameters,
     )[0]
-    if stored > _MAX_STORED_BYTES:
-        return _read_large(columns, picked, parameters, order)
+    if has_large:
+        return _read_large(_columns(members, members_sql), condition, parameters, order)
     return Page([text] if count else [], last if count == limit else None)
 
 
-def _read_large(columns: str, picked: str, parameters: dict[str, Any], order: str) -> Page:
-    """Return as many of the picked logs as the bytes of a page allow, at least one."""
+def _columns(members: Iterable[str], sql: dict[str, str]) -> str:
+    return ", ".join(f'{sql.get(name, name)} AS "{name}"' for name in members)
+
+
+def _read_large(columns: str, condition: str, parameters: dict[str, Any], order: str) -> Page:
+    """Return as many of the logs as the bytes of a page allow, at least one."""
     sizes = _run(
-        f"SELECT id, pg_column_size(metadata) FROM ({picked}) AS picked ORDER BY id {order}",
+        f"""
+        SELECT id, pg_column_size(metadata) FROM usage_logs WHERE {condition}
+        ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+        """,
         parameters,
     )
     texts: list[str] = []
-    last, used = None, 0
+    last, size = None, 0
     for group in _groups(sizes):
-        written = _run(
+        text = _run(
             f"""
-            SELECT string_agg(row_to_json(page)::text, %(separator)s) FROM (
+            SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}) FROM (
                 SELECT {columns} FROM usage_logs
-                WHERE project_id = %(project)s AND id = ANY(%(ids)s) ORDER BY usage_logs.id {order}
+                WHERE project_id = %(project)s AND id = ANY(%(ids)s)
             ) AS page
             """,
             {**parameters, "ids": group},
         )[0][0]
-        texts.append(written)
-        last, used = group[-1], used + len(written)
-        if used >= MAX_PAGE_BYTES:
+        texts.append(text)
+        last, size = group[-1], size + len(text)
+        if size >= MAX_PAGE_BYTES:
             break
     is_last = last == sizes[-1][0] and len(sizes) < parameters["limit"]
     return Page(texts, None if is_last else last)
@@ -142,6 +144,5 @@ def _groups(sizes: list[tuple[UUID, int]]) -> Iterable[list[UUID]]:
 
 
 def _run(sql: str, parameters: dict[str, Any]) -> list[tuple]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall()
+    with pooled_cursor() as cursor:
+        return cursor.execute(sql, parameters).fetchall()

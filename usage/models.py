@@ -20,6 +20,8 @@ INPUT_CLASSES = (
     "image_input_tokens",
 )
 OUTPUT_CLASSES = ("thinking_tokens", "audio_output_tokens", "image_output_tokens")
+# Most calls have none of these: empty columns are neither stored nor summed.
+OPTIONAL_CLASSES = (*INPUT_CLASSES[1:], *OUTPUT_CLASSES)
 TOKEN_COLUMNS = ("input_tokens", "output_tokens", *INPUT_CLASSES, *OUTPUT_CLASSES)
 # What a reversal has with the opposite sign.
 SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
@@ -133,6 +135,7 @@ class UsageLog(OwnedModel):
     class Meta:
         db_table = "usage_logs"
         ordering = ["-id"]
+        permissions = [("correct_usagelog", "Can take logs back")]
         indexes = [
             models.Index(fields=["project_id", "id"], name="usage_logs_project_id"),
             models.Index(
@@ -166,14 +169,15 @@ class UsageLog(OwnedModel):
         return f"{self.provider}:{self.model} {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
-def _sum_of_tokens() -> models.DecimalField:
-    return models.DecimalField(max_digits=38, decimal_places=0)
+def _sum_of_tokens(*, null: bool = False) -> models.DecimalField:
+    return models.DecimalField(max_digits=38, decimal_places=0, null=null)
 
 
 class DailyUsage(models.Model):
     """Sums over a project's logs of one UTC day, updated by the statement that writes the logs.
 
-    A label that a log has not is the empty text here. Reversals count negatively.
+    A label that a log has not is the empty text here; a class without tokens may be
+    empty. Reversals count negatively.
     """
 
     pk = models.CompositePrimaryKey("project_id", "day", "labels")
@@ -188,6 +192,7 @@ class DailyUsage(models.Model):
     profile = models.CharField(max_length=64)
     api_key_id = models.CharField(max_length=36)
     priced_as = models.CharField(max_length=320)
+    entries = models.BigIntegerField(help_text="Rows of the ledger, reversals too; only grows.")
     requests = models.BigIntegerField()
     unpriced_requests = models.BigIntegerField()
     unknown_requests = models.BigIntegerField()
@@ -195,14 +200,14 @@ class DailyUsage(models.Model):
     input_tokens = _sum_of_tokens()
     output_tokens = _sum_of_tokens()
     cached_input_tokens = _sum_of_tokens()
-    cache_write_5m_tokens = _sum_of_tokens()
-    cache_write_1h_tokens = _sum_of_tokens()
-    cache_write_tokens = _sum_of_tokens()
-    audio_input_tokens = _sum_of_tokens()
-    image_input_tokens = _sum_of_tokens()
-    thinking_tokens = _sum_of_tokens()
-    audio_output_tokens = _sum_of_tokens()
-    image_output_tokens = _sum_of_tokens()
+    cache_write_5m_tokens = _sum_of_tokens(null=True)
+    cache_write_1h_tokens = _sum_of_tokens(null=True)
+    cache_write_tokens = _sum_of_tokens(null=True)
+    audio_input_tokens = _sum_of_tokens(null=True)
+    image_input_tokens = _sum_of_tokens(null=True)
+    thinking_tokens = _sum_of_tokens(null=True)
+    audio_output_tokens = _sum_of_tokens(null=True)
+    image_output_tokens = _sum_of_tokens(null=True)
 
     objects = ScopedQuerySet.as_manager()
 

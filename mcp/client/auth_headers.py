@@ -10,7 +10,7 @@ import requests
 from core import egress
 from core.secrets import Sealed
 from mcp import credentials
-from mcp.client.mcp_errors import ProtocolViolation, Refused
+from mcp.client.mcp_errors import ProtocolViolation, Refused, Unauthorized
 
 _TOKEN_BYTES = 2**16
 _MARGIN_SECONDS = 30  # before the expiry of a token
@@ -39,6 +39,8 @@ class Credentials:
             case "basic":
                 pair = f"{config['username']}:{config['password']}".encode()
                 return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+            case "headers":
+                return config["headers"]
             case "api_key":
                 header, key = credentials.api_key_of(config)
                 return {header: key}
@@ -46,12 +48,17 @@ class Credentials:
                 return {"Authorization": f"Bearer {self._oauth_token(config)}"}
         raise Refused("auth_config has no type that this server can use")
 
-    def renew(self) -> bool:
-        """Drop a refused token, and return whether there was one, so that a new one may help."""
+    def renew(self, refused: dict[str, str]) -> bool:
+        """Drop the token of refused headers, and return whether another one may help.
+
+        Of several threads whose calls were refused together, one fetches the new token.
+        """
         with self._lock:
-            had_token, self._token = bool(self._token), ""
-            self._expires_at = float("-inf")
-        return had_token
+            if not self._token:
+                return False
+            if refused.get("Authorization") == f"Bearer {self._token}":
+                self._expires_at = float("-inf")
+            return True
 
     def _oauth_token(self, config: dict) -> str:
         with self._lock:
@@ -64,7 +71,7 @@ class Credentials:
 def fetch_token(config: dict) -> tuple[str, float]:
     """Return a client-credentials token (RFC 6749, 4.4) and its lifetime in seconds.
 
-    Raise Refused if the token server refuses, ProtocolViolation for any other answer.
+    Raise Unauthorized if the token server refuses, ProtocolViolation for any other answer.
     """
     form = {"grant_type": "client_credentials"}
     scope = config.get("scope") or config.get("scopes")
@@ -89,7 +96,7 @@ def fetch_token(config: dict) -> tuple[str, float]:
     ):
         body = egress.read(response, limit=_TOKEN_BYTES)
     if response.status_code != 200:
-        raise Refused(f"The token server answered with status {response.status_code}")
+        raise Unauthorized(f"The token server answered with status {response.status_code}")
     try:
         answer = orjson.loads(body)
         token, seconds = answer["access_token"], answer.get("expires_in")

@@ -1,5 +1,6 @@
 """Multiplex requests over one stream of messages in each direction (stdio, HTTP+SSE)."""
 
+import queue
 import threading
 from collections.abc import Callable
 
@@ -8,8 +9,15 @@ import requests
 from core import media
 from core.egress.deadlines import remaining
 from mcp.client import protocol
-from mcp.client.mcp_errors import McpError, ProtocolViolation, TimedOut, Unreachable
-from mcp.client.notifications import send_in_background
+from mcp.client.mcp_errors import (
+    HttpError,
+    McpError,
+    ProtocolViolation,
+    Rejected,
+    TimedOut,
+    Unreachable,
+)
+from mcp.client.notifications import Listener, ignore, send_in_background
 
 
 class Duplex:
@@ -19,11 +27,11 @@ class Duplex:
     the connection. A reader thread calls `received` for each message and `ended` at the end.
     """
 
-    session_id = ""
+    on_notification: Listener = staticmethod(ignore)
 
     def __init__(self, send: Callable[[bytes], None], close: Callable[[], None]) -> None:
         self._send, self._close = send, close
-        self._pending: dict[object, _Pending] = {}
+        self._pending: dict[int, _Pending] = {}
         self._lock = threading.Lock()
         self._end: McpError | None = None
 
@@ -31,9 +39,16 @@ class Duplex:
     def is_alive(self) -> bool:
         return self._end is None
 
-    def request(self, message: dict, headers: dict[str, str], *, timeout: float) -> dict:
+    def request(
+        self,
+        message: dict,
+        headers: dict[str, str],
+        *,
+        timeout: float,
+        on_progress: Listener = ignore,
+    ) -> dict:
         """Send a request and return its response. Raise McpError."""
-        pending = _Pending()
+        pending = _Pending(on_progress)
         with self._lock:
             if self._end is not None:
                 raise self._end
@@ -41,6 +56,10 @@ class Duplex:
         try:
             self._send(media.dumps(message))
             return pending.wait(timeout)
+        except HttpError as error:
+            if error.is_rejection and message["method"] not in protocol.NEGOTIATION:
+                raise Rejected(error) from error
+            raise
         except TimedOut:
             self._cancel(message)
             raise
@@ -59,16 +78,18 @@ class Duplex:
         """Dispatch a message of the server; ignore what is not one."""
         try:
             message = protocol.parse(text)
-        except ProtocolViolation:
+        except ProtocolViolation as error:
+            self._put(error.request_id, error)
             return
         if protocol.is_response(message):
-            id = message.get("id")
-            pending = self._pending.get(id) if isinstance(id, int | float) else None
-            if pending is not None:
-                pending.answer(message)
+            self._put(message.get("id"), message)
         elif (reply := protocol.reply_to(message)) is not None:
             # Not from the reader thread: the server may block until we read.
             send_in_background(lambda: self._send(media.dumps(reply)))
+        elif message.get("method") == protocol.PROGRESS:
+            self._put(_progress_token(message), message)
+        else:
+            self.on_notification(message)
 
     def ended(self, reason: McpError) -> None:
         """Fail all pending requests: no more messages will come."""
@@ -76,10 +97,15 @@ class Duplex:
             self._end = self._end or reason
             unanswered = list(self._pending.values())
         for pending in unanswered:
-            pending.answer(reason)
+            pending.put(reason)
+
+    def _put(self, id: object, item: dict | McpError) -> None:
+        pending = self._pending.get(protocol.request_id(id))
+        if pending is not None:
+            pending.put(item)
 
     def _cancel(self, message: dict) -> None:
-        if message["method"] in ("initialize", "server/discover"):
+        if message["method"] in protocol.NEGOTIATION:
             return  # the protocol forbids cancelling these
         params = {"requestId": message["id"], "reason": "no answer in time"}
         notice = protocol.notification("notifications/cancelled", params)
@@ -87,21 +113,30 @@ class Duplex:
 
 
 class _Pending:
-    def __init__(self) -> None:
-        self._arrived = threading.Event()
-        self._answer: dict | McpError | None = None
+    """A request that waits: for its response or failure, and for progress until then."""
 
-    def answer(self, answer: dict | McpError) -> None:
-        self._answer = answer
-        self._arrived.set()
+    def __init__(self, on_progress: Listener) -> None:
+        self._on_progress = on_progress
+        self._arrived: queue.SimpleQueue[dict | McpError] = queue.SimpleQueue()
+        self.put = self._arrived.put
 
     def wait(self, timeout: float) -> dict:
+        while True:
+            item = self._next(timeout)
+            if isinstance(item, McpError):
+                raise item
+            if protocol.is_response(item):
+                return item
+            self._on_progress(item)
+
+    def _next(self, timeout: float) -> dict | McpError:
         try:
-            in_time = self._arrived.wait(remaining(timeout))
-        except requests.Timeout:
-            in_time = False
-        if not in_time:
-            raise TimedOut("The MCP server did not answer in time")
-        if isinstance(self._answer, McpError):
-            raise self._answer
-        return self._answer
+            # SimpleQueue takes no infinite timeout.
+            return self._arrived.get(timeout=min(remaining(timeout), threading.TIMEOUT_MAX))
+        except (queue.Empty, requests.Timeout):
+            raise TimedOut("The MCP server did not answer in time") from None
+
+
+def _progress_token(message: dict) -> object:
+    params = message.get("params")
+    return params.get("progressToken") if isinstance(params, dict) else None

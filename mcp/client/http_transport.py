@@ -8,7 +8,7 @@ import requests
 
 from core import egress
 from mcp.client.auth_headers import Credentials
-from mcp.client.mcp_errors import ProtocolViolation, Refused, translated
+from mcp.client.mcp_errors import ProtocolViolation, Refused, Unauthorized, translated
 from mcp.server_urls import origin
 
 MAX_BYTES = 8 * 2**20  # of one answer
@@ -38,14 +38,18 @@ class HttpTransport:
     ) -> Iterator[requests.Response]:
         """Yield the streamed response, whatever its status. `timeout` bounds each wait."""
         with translated():
-            response = self._send(method, url or self.url, body, headers, timeout)
-            if response.status_code == 401 and self._credentials.renew():
+            own = self._credentials.headers()
+            response = self._send(method, url or self.url, body, headers | own, timeout)
+            if response.status_code == 401 and self._credentials.renew(own):
                 response.close()
-                response = self._send(method, url or self.url, body, headers, timeout)
+                own = self._credentials.headers()
+                response = self._send(method, url or self.url, body, headers | own, timeout)
             if response.status_code in (401, 403):
                 response.close()
                 status = response.status_code
-                raise Refused(f"The MCP server does not accept the credentials (status {status})")
+                raise Unauthorized(
+                    f"The MCP server does not accept the credentials (status {status})"
+                )
             with response:
                 yield response
 
@@ -70,7 +74,7 @@ class HttpTransport:
                 method,
                 url,
                 data=body,
-                headers={**headers, **self._credentials.headers()},
+                headers=headers,
                 timeout=(min(egress.CONNECT_SECONDS, timeout), timeout),
                 allow_redirects=False,
                 stream=True,

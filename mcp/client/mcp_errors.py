@@ -5,7 +5,9 @@ McpError
   TimedOut            no complete answer in time
   ProtocolViolation   an answer that is not MCP, or too large
     HttpError         an HTTP status without a JSON-RPC message
-  Refused             not called, or the server did not accept the credentials
+    Rejected          the server turned the request away before running it
+  Refused             not called: this server is against it
+    Unauthorized      the server did not accept the credentials
   RpcError            the server answered with a JSON-RPC error
 """
 
@@ -17,6 +19,9 @@ import requests
 
 from core import egress
 from core.secrets import SecretUnreadable
+
+# Statuses of 4xx about the credentials, the time, the size and the number of requests.
+_OTHER_REASONS = (401, 403, 408, 413, 429)
 
 
 class McpError(Exception):
@@ -32,11 +37,18 @@ class TimedOut(McpError):
 
 
 class ProtocolViolation(McpError):
+    """`request_id` is the request that an unreadable answer belongs to, if it shows."""
+
     kind = "protocol"
+    request_id: int | None = None
 
 
 class Refused(McpError):
     kind = "refused"
+
+
+class Unauthorized(Refused):
+    """The MCP server, or its token server, does not accept the credentials."""
 
 
 class RpcError(McpError):
@@ -55,6 +67,19 @@ class HttpError(ProtocolViolation):
     def __init__(self, status: int) -> None:
         super().__init__(f"The MCP server answered with status {status}")
         self.status = status
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the request was turned away for what it is, so that it cannot have run."""
+        return 400 <= self.status < 500 and self.status not in _OTHER_REASONS
+
+
+class Rejected(ProtocolViolation):
+    """The request was turned away before it ran: its session or revision may be outdated."""
+
+    def __init__(self, reason: McpError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @contextmanager

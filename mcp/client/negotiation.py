@@ -1,5 +1,6 @@
 """Open sessions: choose the transport, and negotiate the protocol version."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -10,42 +11,63 @@ from mcp import server_urls
 from mcp.client import protocol, sse, stdio
 from mcp.client.auth_headers import Credentials
 from mcp.client.http_transport import HttpTransport
-from mcp.client.mcp_errors import HttpError, ProtocolViolation, Refused, RpcError, TimedOut
+from mcp.client.mcp_errors import (
+    HttpError,
+    McpError,
+    ProtocolViolation,
+    Refused,
+    Rejected,
+    RpcError,
+    TimedOut,
+    Unreachable,
+)
 from mcp.client.session import QUICK_TIMEOUT_SECONDS, Connection, Session
 from mcp.client.streamable import Streamable
 
 _PROBE_TIMEOUT_SECONDS = 5  # older servers may leave `server/discover` unanswered
 # Statuses with which servers without Streamable HTTP answer a POST.
 _NOT_STREAMABLE = (400, 404, 405, 406, 415)
+_ALL_VERSIONS = protocol.MODERN_VERSIONS + protocol.HANDSHAKE_VERSIONS
+
+
+def _ignore_change() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which server to call, and how. Plain data: calls hold no database connection."""
+    """Which server to call, and how. Plain data: calls hold no database connection.
+
+    `on_list_changed` is called, from any thread, when the server says that its tools,
+    resources or prompts have changed.
+    """
 
     id: UUID
     url: str
     transport: str
     project_id: UUID
     auth_config: Sealed | None = None
+    timeout_seconds: float | None = None
+    is_legacy: bool = False
     known_version: str = field(default="", compare=False)
+    on_list_changed: Callable[[], None] = field(default=_ignore_change, compare=False)
 
 
 def open_session(target: Target) -> Session:
     """Open a session in the newest revision that both speak. Raise McpError."""
+    session = _open(target)
+    session.on_list_changed = target.on_list_changed
+    return session
+
+
+def _open(target: Target) -> Session:
     match target.transport:
         case "http":
             return _open_http(target)
         case "sse":
             return _negotiate(sse.connect(_http(target)), versions=protocol.HANDSHAKE_VERSIONS)
         case "stdio":
-            words = server_urls.allowed_command(target.url)
-            if words is None:
-                raise Refused("The command is not one of LLMRING_MCP_STDIO_COMMANDS")
-            # No quick timeout: a command like `uvx` may first download what it runs.
-            return _negotiate(
-                stdio.connect(words), versions=_versions(target), timeout=float("inf")
-            )
+            return _open_stdio(target)
     raise Refused(f"Calling MCP servers over {target.transport} is not supported")
 
 
@@ -67,11 +89,27 @@ def _open_http(target: Target) -> Session:
         raise not_streamable from None
 
 
+def _open_stdio(target: Target) -> Session:
+    words = server_urls.allowed_command(target.url)
+    if words is None:
+        raise Refused(server_urls.UNLISTED_COMMAND)
+    # No quick timeout: a command like `uvx` may first download what it runs.
+    versions, timeout = _versions(target), float("inf")
+    try:
+        return _negotiate(stdio.connect(words), versions=versions, timeout=timeout)
+    except Unreachable:
+        if versions == protocol.HANDSHAKE_VERSIONS:
+            raise
+    # Some servers exit at a first message that is not `initialize`.
+    versions = protocol.HANDSHAKE_VERSIONS
+    return _negotiate(stdio.connect(words), versions=versions, timeout=timeout)
+
+
 def _versions(target: Target) -> tuple[str, ...]:
     """Return the revisions to try: no probe if a handshake worked the last time."""
-    if target.known_version in protocol.HANDSHAKE_VERSIONS:
+    if target.is_legacy or target.known_version in protocol.HANDSHAKE_VERSIONS:
         return protocol.HANDSHAKE_VERSIONS
-    return protocol.MODERN_VERSIONS + protocol.HANDSHAKE_VERSIONS
+    return _ALL_VERSIONS
 
 
 def _negotiate(
@@ -79,7 +117,7 @@ def _negotiate(
 ) -> Session:
     session = Session(connection)
     try:
-        if set(versions) & set(protocol.MODERN_VERSIONS) and _discover(session):
+        if versions == _ALL_VERSIONS and _discover(session):
             return session
         try:
             session.initialize(timeout=timeout)
@@ -95,24 +133,30 @@ def _negotiate(
 
 def _discover(session: Session) -> bool:
     """Return whether the server speaks a stateless revision. Raise McpError if it is away."""
-    version = protocol.MODERN_VERSIONS[-1]
+    is_http = isinstance(session.connection, Streamable)
     try:
-        session.discover(version, timeout=_PROBE_TIMEOUT_SECONDS)
+        session.discover(protocol.MODERN_VERSIONS[-1], timeout=_PROBE_TIMEOUT_SECONDS)
         return True
     except RpcError as error:
         supported = error.data.get("supported") if isinstance(error.data, dict) else None
-        if error.code == protocol.UNSUPPORTED_VERSION and isinstance(supported, list):
-            ours = protocol.MODERN_VERSIONS + protocol.HANDSHAKE_VERSIONS
-            if not any(version in supported for version in ours):
-                raise ProtocolViolation("The MCP server speaks no revision known here") from error
-        return False
-    except HttpError as error:
-        if error.status >= 500:
-            raise
+        is_listed = error.code == protocol.UNSUPPORTED_VERSION and isinstance(supported, list)
+        if is_listed and not any(version in supported for version in _ALL_VERSIONS):
+            raise ProtocolViolation("The MCP server speaks no revision known here") from error
         return False
     except ProtocolViolation:
-        return False
+        return False  # with HttpError: some servers fail with 500 at an unknown method
     except TimedOut:
-        if isinstance(session.connection, Streamable):
+        if is_http:
             raise  # over HTTP an older server would have answered with an error
         return False
+    except Unreachable:
+        if not is_http:
+            raise
+        return False  # some servers close the connection; one that is away fails again
+
+
+def is_outdated(error: McpError) -> bool:
+    """Return whether the server may be another one than the session was negotiated with."""
+    if isinstance(error, RpcError):
+        return error.code in (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
+    return isinstance(error, Unreachable | HttpError | Rejected)

@@ -1,4 +1,4 @@
-"""Send messages that nobody waits for."""
+"""Notifications of servers, and messages of ours that nobody waits for."""
 
 import threading
 from collections.abc import Callable
@@ -7,10 +7,17 @@ from contextlib import suppress
 from core import egress
 from mcp.client.mcp_errors import McpError
 
+# Is called with each notification, in the thread that reads it.
+Listener = Callable[[dict], None]
+
 NOTIFY_TIMEOUT_SECONDS = 2
 MAX_IN_FLIGHT = 32  # a server may send any number of requests
 
 _slots = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+
+
+def ignore(message: dict) -> None:
+    """Ignore a notification."""
 
 
 def send_in_background(send: Callable[[], None]) -> None:

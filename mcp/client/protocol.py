@@ -6,6 +6,7 @@ Source: https://modelcontextprotocol.io/specification
 """
 
 import base64
+import json
 import re
 
 import orjson
@@ -16,10 +17,11 @@ from mcp.client.mcp_errors import ProtocolViolation, RpcError
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
 
-META_VERSION = "io.modelcontextprotocol/protocolVersion"
-META_CLIENT = "io.modelcontextprotocol/clientInfo"
-META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
-META_SERVER = "io.modelcontextprotocol/serverInfo"
+META_PREFIX = "io.modelcontextprotocol/"
+META_VERSION = f"{META_PREFIX}protocolVersion"
+META_CLIENT = f"{META_PREFIX}clientInfo"
+META_CAPABILITIES = f"{META_PREFIX}clientCapabilities"
+META_SERVER = f"{META_PREFIX}serverInfo"
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -30,13 +32,22 @@ RESOURCE_NOT_FOUND = -32002  # until 2025-11-25
 HEADER_MISMATCH = -32020
 UNSUPPORTED_VERSION = -32022
 
+PROGRESS = "notifications/progress"
+# The requests that agree on a revision.
+NEGOTIATION = ("initialize", "server/discover")
 # The parameter that a request repeats in the header Mcp-Name.
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 _MAX_DEPTH = 64  # levels of nesting, as in every JSON column
 _MAX_CONTAINERS = 500_000  # parsing millions of empty lists holds the GIL for a second
+_BOM = b"\xef\xbb\xbf"
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=")
+# The id of a message that is not valid JSON, where serializers put it.
+_ID_BESIDE_VERSION = re.compile(
+    rb'"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*"?(\d{1,15})\b'
+    rb'|"id"\s*:\s*"?(\d{1,15})"?\s*,\s*"jsonrpc"\s*:\s*"2\.0"'
+)
 
 
 def implementation() -> dict[str, str]:
@@ -62,18 +73,82 @@ def error(id: object, code: int, message: str, data: object = None) -> dict:
     return {"jsonrpc": "2.0", "id": id, "error": {**body, "data": data} if data else body}
 
 
+def request_id(value: object) -> int | None:
+    """Return the id of a request of ours; servers may send it back as text or as 1.0."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}\s*", value, re.ASCII):
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        return int(value)
+    return None
+
+
 def parse(text: bytes) -> dict:
-    """Parse a message. Raise ProtocolViolation unless it is a JSON object that can be stored."""
+    """Parse a message, repairing text that cannot be stored.
+
+    Raise ProtocolViolation unless it is a JSON object that can be stored; its `request_id`
+    is the request that the text answers, as far as that can be seen.
+    """
+    try:
+        return _parse(text)
+    except ProtocolViolation as error:
+        if found := _ID_BESIDE_VERSION.search(text):
+            error.request_id = int(found[1] or found[2])
+        raise
+
+
+def _parse(text: bytes) -> dict:
     # Brackets inside strings count too; no real result has that many.
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise ProtocolViolation("The MCP server's answer has too many lists and objects")
+    text = text.removeprefix(_BOM)
     try:
         message = orjson.loads(text)
+        needs_repair = b"\\u0000" in text
     except orjson.JSONDecodeError:
-        raise ProtocolViolation("The MCP server's answer is not JSON") from None
+        message, needs_repair = _parse_leniently(text), True
     if not isinstance(message, dict):
         raise ProtocolViolation("The MCP server's answer is not a JSON-RPC message")
-    return _storable(message, has_nul=b"\\u0000" in text)
+    _check_depth(message)
+    return _repaired(message) if needs_repair else message
+
+
+def _parse_leniently(text: bytes) -> object:
+    """Parse JSON with invalid UTF-8, lone surrogates, control characters or NaN in it."""
+    encoding = json.detect_encoding(text)
+    try:
+        decoded = text.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:
+        decoded = text.decode(encoding, "replace")
+    try:
+        return json.loads(decoded, strict=False, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        raise ProtocolViolation("The MCP server's answer is not JSON") from None
+
+
+def _check_depth(message: dict) -> None:
+    level: list = [message]
+    for _ in range(_MAX_DEPTH):
+        if not level:
+            return
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {_MAX_DEPTH} levels")
+
+
+def _repaired(value: object) -> object:
+    """Return the value with U+FFFD for NUL and lone surrogates, which cannot be stored."""
+    if isinstance(value, str):
+        text = value.replace("\x00", "\ufffd")
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_repaired(name): _repaired(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_repaired(inner) for inner in value]
+    return value
 
 
 def is_response(message: dict) -> bool:
@@ -94,15 +169,19 @@ def reply_to(message: dict) -> dict | None:
 
 def result_of(message: dict) -> dict:
     """Return the result of a response. Raise RpcError for an error, or ProtocolViolation."""
-    error = message.get("error")
-    if isinstance(error, dict):
-        code, text = error.get("code"), error.get("message")
-        raise RpcError(
-            code if isinstance(code, int) else 0, str(text or "no reason given"), error.get("data")
-        )
+    if isinstance(message.get("error"), dict):
+        raise error_of(message["error"])
     if not isinstance(message.get("result"), dict):
         raise ProtocolViolation("The MCP server's answer has no result")
     return message["result"]
+
+
+def error_of(body: dict) -> RpcError:
+    """Return the exception for the `error` member of a response."""
+    code, text = body.get("code"), body.get("message")
+    return RpcError(
+        code if isinstance(code, int) else 0, str(text or "no reason given"), body.get("data")
+    )
 
 
 def header_value(text: str) -> str:
@@ -121,48 +200,3 @@ def header_text(value: str | None) -> str | None:
         return base64.b64decode(encoded[1], validate=True).decode()
     except ValueError:
         return None
-
-
-def argument_headers(schema: object, arguments: dict) -> dict[str, str]:
-    """Return the `Mcp-Param-…` headers that a tool's schema requests with `x-mcp-header`."""
-    headers = {}
-    waiting = [(schema, arguments)]
-    while waiting:
-        schema, values = waiting.pop()
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        for name, inner in properties.items() if isinstance(properties, dict) else ():
-            value = values.get(name)
-            if isinstance(value, dict):
-                waiting.append((inner, value))
-            token = inner.get("x-mcp-header") if isinstance(inner, dict) else None
-            if isinstance(token, str) and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", token, re.ASCII):
-                if isinstance(value, bool):
-                    headers[f"Mcp-Param-{token}"] = "true" if value else "false"
-                elif isinstance(value, str | int):
-                    headers[f"Mcp-Param-{token}"] = header_value(str(value))
-    return headers
-
-
-def _storable(message: dict, *, has_nul: bool) -> dict:
-    """Return the message without NUL, which PostgreSQL cannot store."""
-    level: list = [message]
-    for _ in range(_MAX_DEPTH):
-        if not level:
-            return _without_nul(message) if has_nul else message
-        level = [
-            inner
-            for value in level
-            for inner in (value.values() if isinstance(value, dict) else value)
-            if isinstance(inner, dict | list)
-        ]
-    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {_MAX_DEPTH} levels")
-
-
-def _without_nul(value: object) -> object:
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_nul(inner) for inner in value]
-    return value

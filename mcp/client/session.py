@@ -1,17 +1,17 @@
 """Requests to an MCP server in the negotiated revision of the protocol."""
 
 import itertools
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from core import media
-from core.egress.deadlines import remaining
+from core.egress.deadlines import remaining, renew_time_limit
+from mcp import param_headers
 from mcp.client import protocol
 from mcp.client.mcp_errors import ProtocolViolation, Refused, RpcError
-from mcp.client.streamable import SessionLost
+from mcp.client.notifications import Listener, ignore
 
 QUICK_TIMEOUT_SECONDS = 10  # of requests that are no work for a healthy server
 _MAX_PAGES = 200
@@ -25,25 +25,32 @@ class Connection(Protocol):
     """A Streamable or a Duplex."""
 
     is_alive: bool
+    on_notification: Listener
 
-    def request(self, message: dict, headers: dict[str, str], *, timeout: float) -> dict: ...
+    def request(
+        self, message: dict, headers: dict[str, str], *, timeout: float, on_progress: Listener = ...
+    ) -> dict: ...
     def notify(self, message: dict, headers: dict[str, str]) -> None: ...
     def close(self, headers: dict[str, str]) -> None: ...
 
 
 @dataclass
 class Session:
-    """A connection to a server with its negotiated revision. Thread-safe."""
+    """A connection to a server with its negotiated revision. Thread-safe.
+
+    Its methods raise McpError; Rejected when the call cannot have run, and another
+    session may do better.
+    """
 
     connection: Connection
     version: str = ""
     capabilities: dict = field(default_factory=dict)
     server_info: dict | None = None
+    on_list_changed: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
-        self._renewing = threading.Lock()
-        self._generation = 0
+        self.connection.on_notification = self._notified
 
     @property
     def is_modern(self) -> bool:
@@ -86,16 +93,39 @@ class Session:
         self._learn(result, result.get("serverInfo"))
         self.connection.notify(protocol.notification("notifications/initialized"), self._headers())
 
-    def call_tool(self, name: str, arguments: dict, schema: object = None) -> dict:
-        """Return the result of `tools/call`; `isError` in it marks the tool's own failure."""
-        extra = protocol.argument_headers(schema, arguments) if self.is_modern else {}
-        return self._request("tools/call", {"name": name, "arguments": arguments}, extra=extra)
+    def call_tool(
+        self,
+        name: str,
+        arguments: dict,
+        schema: object = None,
+        *,
+        meta: dict | None = None,
+        on_progress: Listener = ignore,
+    ) -> dict:
+        """Return the result of `tools/call`; `isError` in it marks the tool's own failure.
 
-    def read_resource(self, uri: str) -> dict:
-        return self._request("resources/read", {"uri": uri})
+        `meta` goes with the request as `_meta`; `on_progress` gets the parameters of each
+        progress notification.
+        """
+        params = {"name": name, "arguments": arguments, "_meta": meta or {}}
+        headers = param_headers.headers_for(schema, arguments) if self.is_modern else {}
+        return self._call("tools/call", params, on_progress, headers)
 
-    def get_prompt(self, name: str, arguments: dict) -> dict:
-        return self._request("prompts/get", {"name": name, "arguments": arguments})
+    def read_resource(
+        self, uri: str, *, meta: dict | None = None, on_progress: Listener = ignore
+    ) -> dict:
+        return self._call("resources/read", {"uri": uri, "_meta": meta or {}}, on_progress)
+
+    def get_prompt(
+        self,
+        name: str,
+        arguments: dict,
+        *,
+        meta: dict | None = None,
+        on_progress: Listener = ignore,
+    ) -> dict:
+        params = {"name": name, "arguments": arguments, "_meta": meta or {}}
+        return self._call("prompts/get", params, on_progress)
 
     def listed(self, kind: str) -> list[dict]:
         """Return all `tools`, `resources`, `resources/templates` or `prompts` that are objects.
@@ -129,18 +159,24 @@ class Session:
                 return
             seen.add(cursor)
 
-    def _request(
-        self,
-        method: str,
-        params: dict,
-        *,
-        extra: dict[str, str] | None = None,
-        timeout: float = float("inf"),
+    def _call(
+        self, method: str, params: dict, on_progress: Listener, headers: dict | None = None
     ) -> dict:
-        """Send a request and return its complete result. Raise McpError."""
+        """Send a request that may take long: each progress grants it its time anew."""
+
+        def progressed(message: dict) -> None:
+            renew_time_limit()
+            on_progress(message.get("params") or {})
+
+        return self._request(
+            method, params, headers=headers, on_progress=progressed, wants_progress=True
+        )
+
+    def _request(self, method: str, params: dict, **options) -> dict:
+        """Send a request and return its complete result."""
         answers: dict = {}
         for _ in range(_MAX_ROUNDS):
-            result = self._ask_in_session(method, {**params, **answers}, extra or {}, timeout)
+            result = self._ask(method, {**params, **answers}, **options)
             if not self.is_modern or result.get("resultType", "complete") == "complete":
                 return result
             if result["resultType"] != "input_required" or result.get("inputRequests"):
@@ -150,32 +186,43 @@ class Session:
             answers = {} if state is None else {"requestState": state}
         raise Refused("The MCP server asks for a person's or a model's input, which is not there")
 
-    def _ask_in_session(self, method, params, extra, timeout) -> dict:
-        generation = self._generation
-        try:
-            return self._ask(method, params, extra=extra, timeout=timeout)
-        except SessionLost:
-            self._renew(generation)
-        return self._ask(method, params, extra=extra, timeout=timeout)
-
-    def _renew(self, generation: int) -> None:
-        """Initialize again, once if several threads find the session lost at the same time."""
-        with self._renewing:
-            if self._generation == generation:
-                self.initialize()
-                self._generation += 1
-
-    def _ask(self, method, params, *, version="", extra=None, timeout=float("inf")) -> dict:
+    def _ask(
+        self,
+        method: str,
+        params: dict,
+        *,
+        version: str = "",
+        headers: dict[str, str] | None = None,
+        timeout: float = float("inf"),
+        on_progress: Listener = ignore,
+        wants_progress: bool = False,
+    ) -> dict:
         version = version or self.version
-        headers = self._headers(version) | (extra or {})
+        id = next(self._ids)
+        meta = dict(params.get("_meta") or {})
+        if wants_progress:
+            meta["progressToken"] = id
+        headers = self._headers(version) | (headers or {})
         if version in protocol.MODERN_VERSIONS:
-            params = {**params, "_meta": _envelope(version)}
+            meta |= _envelope(version)
             headers["Mcp-Method"] = method
             if name := params.get(protocol.NAMED_BY.get(method, "")):
                 headers["Mcp-Name"] = protocol.header_value(name)
-        message = protocol.request(next(self._ids), method, params)
-        timeout = remaining(timeout)
-        return protocol.result_of(self.connection.request(message, headers, timeout=timeout))
+        params = {name: value for name, value in params.items() if name != "_meta"}
+        if meta:
+            params["_meta"] = meta
+        answer = self.connection.request(
+            protocol.request(id, method, params),
+            headers,
+            timeout=remaining(timeout),
+            on_progress=on_progress,
+        )
+        return protocol.result_of(answer)
+
+    def _notified(self, message: dict) -> None:
+        method = message.get("method")
+        if self.on_list_changed and isinstance(method, str) and method.endswith("/list_changed"):
+            self.on_list_changed()
 
     def _headers(self, version: str = "") -> dict[str, str]:
         version = version or self.version

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -16,28 +17,21 @@ from django.conf import settings
 from core import egress
 from core.egress.deadlines import remaining
 from core.errors import DomainError
-from mcp.client import protocol
 from mcp.client.duplex import Duplex
-from mcp.client.mcp_errors import (
-    HttpError,
-    McpError,
-    Refused,
-    RpcError,
-    TimedOut,
-    Unreachable,
-    translated,
-)
-from mcp.client.negotiation import Target, open_session
+from mcp.client.mcp_errors import McpError, Refused, Rejected, TimedOut, translated
+from mcp.client.negotiation import Target, is_outdated, open_session
 from mcp.client.session import Session
 
-# Of the 64 threads of a worker (llmring_site/cli.py): the others stay free for
-# everything else, however slow MCP servers are.
+T = TypeVar("T")
+
+# Of the 64 threads of a worker (core/bridge.py): the others stay free for everything
+# else, however slow MCP servers are.
 MAX_CALLS = 52
 _MAX_CALLS_PER_PROJECT = 40  # hanging servers of one project must not block all others
 _MAX_SESSIONS = 200
 _IDLE_SECONDS = 300
 _REAP_SECONDS = 30
-_MAX_TIMEOUTS = 3  # consecutive ones, after which the session is reslotd
+_MAX_TIMEOUTS = 3  # consecutive ones, after which the session is replaced
 
 
 class TooBusy(DomainError):
@@ -61,6 +55,7 @@ class _Slot:
     users: int = 0
     timeouts: int = 0  # consecutive
     is_closed: bool = False
+    replaced: list[Session] = field(default_factory=list)
     opening: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -82,24 +77,50 @@ class _Slot:
         finally:
             self.opening.release()
 
-    def adopt(self, session: Session) -> bool:
-        """Use a session that was opened elsewhere; return False if there is one already."""
-        if not self.opening.acquire(blocking=False):
-            return False  # another one is being opened
+    @contextmanager
+    def lend(self) -> Iterator[Session]:
+        """Yield the session for one call, and drop it if the call shows that it is no good."""
+        session = self.ready()
         try:
-            needs = self.session is None or not self.session.is_alive
-            if needs and not self.is_closed:
-                self.session = session
-            return self.session is session
-        finally:
-            self.opening.release()
+            yield session
+            self.timeouts = 0
+        except McpError as error:
+            self.timeouts = self.timeouts + 1 if isinstance(error, TimedOut) else 0
+            hangs = self.timeouts >= _MAX_TIMEOUTS
+            if (hangs or is_outdated(error)) and self.session is session:
+                self.session = None
+                if isinstance(session.connection, Duplex):  # its stream would stay open
+                    _in_background(session.close)
+            raise
+
+    def adopt(self, session: Session) -> bool:
+        """Replace the session by one that was opened since; return False for a closed slot.
+
+        Calls that still run in the old one may finish.
+        """
+        with self.opening:
+            if self.is_closed:
+                return False
+            old, self.session = self.session, session
+            self.timeouts = 0
+        if old is not None and old is not session:
+            self.replaced.append(old)
+        return True
+
+    def take_replaced(self) -> list[Session]:
+        """Return the replaced sessions that nobody uses any more."""
+        if self.users:
+            return []
+        replaced, self.replaced = self.replaced, []
+        return replaced
 
     def close(self) -> None:
         """End the session, also one that is just being opened."""
         with self.opening:
             self.is_closed = True
-            session, self.session = self.session, None
-        if session is not None:
+            sessions = [*self.replaced, *([self.session] if self.session else [])]
+            self.session, self.replaced = None, []
+        for session in sessions:
             session.close()
 
 
@@ -110,31 +131,32 @@ class Pool:
         self._calls = threading.BoundedSemaphore(MAX_CALLS)
         self._reaper: threading.Thread | None = None
 
-    @contextmanager
-    def session(self, target: Target) -> Iterator[Session]:
-        """Yield a session for one call, limited to settings.MCP_TIMEOUT seconds.
+    def call(self, target: Target, ask: Callable[[Session], T]) -> T:
+        """Return what `ask` makes of a session, within the time that a call may take.
 
-        Raise McpError, also that of the call in the block, and TooBusy.
+        When the server turns the call away before it ran, because it has lost the session or
+        is another one meanwhile, `ask` is repeated once in a new session. Raise McpError and
+        TooBusy.
         """
         with self._admit(target) as slot:
-            session = slot.ready()
             try:
-                yield session
-                slot.timeouts = 0
-            except McpError as error:
-                slot.timeouts = slot.timeouts + 1 if isinstance(error, TimedOut) else 0
-                hangs = slot.timeouts >= _MAX_TIMEOUTS
-                if (hangs or _is_stale(error)) and slot.session is session:
-                    slot.session = None
-                    if isinstance(session.connection, Duplex):  # its stream would stay open
-                        _in_background(session.close)
-                raise
+                with slot.lend() as session:
+                    return ask(session)
+            except Rejected:
+                pass
+            try:
+                with slot.lend() as session:
+                    return ask(session)
+            except Rejected as error:
+                raise error.reason from None
 
     @contextmanager
     def fresh_session(self, target: Target) -> Iterator[Session]:
-        """Like `session`, with a new session, so that the protocol version is negotiated anew."""
+        """Yield a new session, negotiated anew, which then replaces the one of the pool."""
         with self._admit(target) as slot:
-            session = open_session(replace(target, known_version=""))
+            # A stdio server that exits at a probe would be started twice each time.
+            known = target.known_version if target.transport == "stdio" else ""
+            session = open_session(replace(target, known_version=known))
             try:
                 yield session
             except BaseException:
@@ -154,10 +176,11 @@ class Pool:
     def _admit(self, target: Target) -> Iterator[_Slot]:
         if not self._calls.acquire(blocking=False):
             raise TooBusy
+        seconds = target.timeout_seconds or settings.MCP_TIMEOUT
         try:
             with (
                 translated(),
-                egress.time_limit(settings.MCP_TIMEOUT),
+                egress.time_limit(seconds, max_seconds=settings.MCP_MAX_TIMEOUT),
                 self._slot_of(target) as slot,
             ):
                 yield slot
@@ -174,7 +197,7 @@ class Pool:
                 outdated, slot = slot, _Slot(target)
                 self._slots[target.id] = slot
             else:
-                outdated = None
+                outdated, slot.target = None, target  # with what is known of it now
             slot.users += 1
             self._start_reaper()
         gone = self._take_idle(time.monotonic()) if len(self._slots) > _MAX_SESSIONS else []
@@ -191,6 +214,9 @@ class Pool:
             with self._lock:
                 slot.users -= 1
                 slot.used_at = time.monotonic()
+                replaced = slot.take_replaced()
+            for session in replaced:
+                _in_background(session.close)
 
     def _users_of(self, project_id: UUID) -> int:
         own = (each for each in self._slots.values() if each.target.project_id == project_id)
@@ -223,13 +249,6 @@ class Pool:
             for slot in gone:
                 del self._slots[slot.target.id]
         return gone
-
-
-def _is_stale(error: McpError) -> bool:
-    """Return whether the server may have been replaced since the session was opened."""
-    if isinstance(error, RpcError):
-        return error.code in (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
-    return isinstance(error, Unreachable | HttpError)
 
 
 def _in_background(close: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from multiprocessing.util import Finalize
 import requests
 
 from core.egress.deadlines import remaining
+from mcp.client import stdio_watchdog
 from mcp.client.duplex import Duplex
 from mcp.client.http_transport import MAX_BYTES
 from mcp.client.mcp_errors import ProtocolViolation, Refused, TimedOut, Unreachable
@@ -43,6 +44,7 @@ def connect(words: list[str]) -> Duplex:
         # Forked workers skip atexit handlers, but run finalizers.
         Finalize(None, _end_all, exitpriority=0)
     _running.add(process)
+    stdio_watchdog.watch(process.pid)
     pipe = _Pipe(process)
     duplex = Duplex(pipe.write, pipe.close)
     threading.Thread(target=pipe.read_all, args=[duplex], name="mcp-stdio", daemon=True).start()
@@ -119,6 +121,7 @@ class _Pipe:
             self._kill(number)
         self._kill(signal.SIGKILL)  # children that it left behind
         _running.discard(self._process)
+        stdio_watchdog.forget(self._process.pid)
 
     def _kill(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -137,6 +140,7 @@ def _end_all() -> None:
         for process in left:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(deadline - time.monotonic(), 0))
+    stdio_watchdog.stop()
 
 
 def _time_left(at_most: float) -> float:

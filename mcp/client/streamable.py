@@ -11,62 +11,71 @@ from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.event_stream import Event, read_events
 from mcp.client.http_transport import MAX_BYTES, HttpTransport
-from mcp.client.mcp_errors import HttpError, McpError, ProtocolViolation, TimedOut
-from mcp.client.notifications import NOTIFY_TIMEOUT_SECONDS, send_in_background
+from mcp.client.mcp_errors import HttpError, McpError, ProtocolViolation, Rejected, TimedOut
+from mcp.client.notifications import (
+    NOTIFY_TIMEOUT_SECONDS,
+    Listener,
+    ignore,
+    send_in_background,
+)
 
 _BOTH = "application/json, text/event-stream"
 _MAX_RESUMPTIONS = 5
 _DRAIN_SECONDS = 0.05  # to read the end of a stream, so that the connection can be reused
-
-
-class SessionLost(McpError):
-    """The server has lost our session; the request was not served."""
-
-    kind = "protocol"
+_SESSION_STATUSES = (404, 410)
 
 
 @dataclass(slots=True)
-class _Position:
-    """How far a stream was read, and how many seconds to wait before resuming it."""
+class _Exchange:
+    """A request under way, and how far the stream of its answer was read."""
 
-    id: str = ""
-    seconds: float = 1.0
+    id: int
+    headers: dict[str, str]
+    timeout: float
+    on_progress: Listener
+    last_event_id: str = ""
+    retry_seconds: float = 1.0
 
     def note(self, event: Event) -> None:
-        self.id = event.id or self.id
+        self.last_event_id = event.id or self.last_event_id
         if event.retry is not None:
-            self.seconds = event.retry / 1000
+            self.retry_seconds = event.retry / 1000
 
 
 class Streamable:
     """A server at a URL. Thread-safe; `session_id` is empty if the server assigned none."""
 
     is_alive = True
+    on_notification: Listener = staticmethod(ignore)
 
     def __init__(self, http: HttpTransport) -> None:
         self._http = http
         self.session_id = ""
 
-    def request(self, message: dict, headers: dict[str, str], *, timeout: float) -> dict:
+    def request(
+        self,
+        message: dict,
+        headers: dict[str, str],
+        *,
+        timeout: float,
+        on_progress: Listener = ignore,
+    ) -> dict:
         """Send a request and return its response.
 
-        Raise McpError: HttpError for a status without a JSON-RPC message, SessionLost.
+        Raise McpError: HttpError for a status without a JSON-RPC message, Rejected.
         """
-        knew_session = bool(self.session_id)
+        exchange = _Exchange(message["id"], headers, timeout, on_progress)
         try:
             with self._post(message, headers, timeout) as response:
                 if response.status_code >= 400:
-                    return _refusal(response, knew_session)
+                    return self._refusal(response, message)
                 if message["method"] == "initialize":
                     self.session_id = response.headers.get("Mcp-Session-Id", "")
                 match response.status_code, _content_type(response):
                     case 200, "application/json":
-                        answer = protocol.parse(egress.read(response, limit=MAX_BYTES))
-                        if answer.get("id") not in (message["id"], None):
-                            raise ProtocolViolation("The MCP server answered another request")
-                        return answer
+                        return self._answer(response, message)
                     case 200, "text/event-stream":
-                        return self._from_stream(response, message["id"], headers, timeout)
+                        return self._from_stream(response, exchange)
                 raise HttpError(response.status_code)
         except TimedOut:
             self._cancel(message, headers)
@@ -96,40 +105,83 @@ class Streamable:
         body = media.dumps(message)
         return self._http.send("POST", body, headers={**own, **headers}, timeout=timeout)
 
-    def _from_stream(self, response, id: int, headers: dict[str, str], timeout: float) -> dict:
-        position = _Position()
-        answer = self._answer_in(response, id, headers, position)
+    def _answer(self, response: requests.Response, message: dict) -> dict:
+        answer = protocol.parse(egress.read(response, limit=MAX_BYTES))
+        if answer.get("id") is None or protocol.request_id(answer["id"]) == message["id"]:
+            return answer
+        if isinstance(answer.get("error"), dict) and message["method"] not in protocol.NEGOTIATION:
+            raise Rejected(protocol.error_of(answer["error"]))
+        raise ProtocolViolation("The MCP server answered another request")
+
+    def _refusal(self, response: requests.Response, message: dict) -> dict:
+        """Return the JSON-RPC error in a response of status 400 or more, else raise."""
+        status, answer = response.status_code, {}
+        if _content_type(response) == "application/json":
+            with suppress(ProtocolViolation):
+                answer = protocol.parse(egress.read(response, limit=MAX_BYTES))
+        has_error = isinstance(answer.get("error"), dict)
+        failure = HttpError(status)
+        # An error about our message has its id. One about the session has none, or a made-up
+        # one; some servers answer both with our id and a status that means the session.
+        is_ours = has_error and protocol.request_id(answer.get("id")) == message["id"]
+        is_about_session = bool(self.session_id) and status in _SESSION_STATUSES
+        is_negotiation = message["method"] in protocol.NEGOTIATION
+        if failure.is_rejection and not is_negotiation and (is_about_session or not is_ours):
+            raise Rejected(protocol.error_of(answer["error"]) if has_error else failure)
+        if has_error:
+            return answer
+        raise failure
+
+    def _from_stream(self, response: requests.Response, exchange: _Exchange) -> dict:
+        answer = self._answer_in(response, exchange)
         for _ in range(_MAX_RESUMPTIONS):
-            if answer or not position.id:
+            if answer or not exchange.last_event_id:
                 break
-            time.sleep(remaining(position.seconds))
-            own = {"Accept": "text/event-stream", "Last-Event-ID": position.id}
+            time.sleep(remaining(exchange.retry_seconds))
+            own = {"Accept": "text/event-stream", "Last-Event-ID": exchange.last_event_id}
             if self.session_id:
                 own["Mcp-Session-Id"] = self.session_id
-            with self._http.send("GET", headers={**own, **headers}, timeout=timeout) as resumed:
+            headers = {**own, **exchange.headers}
+            with self._http.send("GET", headers=headers, timeout=exchange.timeout) as resumed:
                 if resumed.status_code != 200:
                     raise HttpError(resumed.status_code)
-                answer = self._answer_in(resumed, id, headers, position)
+                answer = self._answer_in(resumed, exchange)
         if not answer:
             raise ProtocolViolation("The MCP server's stream ended without an answer")
         return answer
 
-    def _answer_in(self, response, id: int, headers: dict, position: _Position) -> dict | None:
+    def _answer_in(self, response: requests.Response, exchange: _Exchange) -> dict | None:
         """Return the response in a stream, or None if the stream ends before it."""
         try:
             for event in read_events(egress.pieces(response, limit=MAX_BYTES), limit=MAX_BYTES):
-                position.note(event)
+                exchange.note(event)
                 if event.type != "message" or not event.data:
                     continue
-                message = protocol.parse(event.data)
-                if protocol.is_response(message):
-                    if message.get("id") in (id, None):
-                        _drain(response)
-                        return message
-                elif (reply := protocol.reply_to(message)) is not None:
-                    send_in_background(lambda reply=reply: self.notify(reply, headers))
+                answer = self._received(event.data, exchange)
+                if answer is not None:
+                    _drain(response)
+                    return answer
         except requests.ConnectionError:
             pass
+        return None
+
+    def _received(self, text: bytes, exchange: _Exchange) -> dict | None:
+        """Dispatch a message; return it if it is the response. Ignore what is no message."""
+        try:
+            message = protocol.parse(text)
+        except ProtocolViolation as error:
+            if error.request_id == exchange.id:
+                raise
+            return None
+        if protocol.is_response(message):
+            id = message.get("id")
+            return message if id is None or protocol.request_id(id) == exchange.id else None
+        if (reply := protocol.reply_to(message)) is not None:
+            send_in_background(lambda: self.notify(reply, exchange.headers))
+        elif message.get("method") == protocol.PROGRESS:
+            exchange.on_progress(message)
+        else:
+            self.on_notification(message)
         return None
 
     def _cancel(self, message: dict, headers: dict[str, str]) -> None:
@@ -138,20 +190,6 @@ class Streamable:
             params = {"requestId": message["id"], "reason": "no answer in time"}
             notice = protocol.notification("notifications/cancelled", params)
             send_in_background(lambda: self.notify(notice, headers))
-
-
-def _refusal(response: requests.Response, knew_session: bool) -> dict:
-    """Return the JSON-RPC error in a response of status 400 or more, else raise."""
-    answer = {}
-    if _content_type(response) == "application/json":
-        with suppress(ProtocolViolation):
-            answer = protocol.parse(egress.read(response, limit=MAX_BYTES))
-    # An error about our message has its id, one about the session has none.
-    if response.status_code == 404 and knew_session and answer.get("id") is None:
-        raise SessionLost("The MCP server has forgotten the session")
-    if isinstance(answer.get("error"), dict):
-        return answer
-    raise HttpError(response.status_code)
 
 
 def _content_type(response: requests.Response) -> str:

@@ -10,7 +10,7 @@ from accounts.models import ApiKey, Project
 from tests.client import ApiClient
 
 ROUTE = "/api/v1/logs"
-MISSING = "Authentication required: provide X-API-Key or (X-User-ID + X-Project-ID)"
+MISSING = "Authentication required: provide X-API-Key or Authorization: Bearer"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from accounts import key_cache, keys
+from accounts import api_keys, key_cache
 from tests.client import ApiClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,7 +25,7 @@ def refused_within(client, seconds: float) -> bool:
 
 def test_cached_key_is_refused_after_its_revocation(api, project):
     api.send("POST", "/api/v1/log", CALL)
-    assert key_cache.get(keys.digest(api.key))
+    assert key_cache.get(api_keys.digest(api.key))
     project.api_keys.all().revoke()
     assert refused_within(api, 1)
     api.send("POST", "/api/v1/log", CALL, expect=401)
@@ -41,7 +41,7 @@ def test_change_made_by_another_program_is_noticed_too(api):
 def test_nothing_is_cached_while_the_listener_is_cut_off(api, project, monkeypatch):
     api.send("POST", "/api/v1/log", CALL)
     monkeypatch.setattr(key_cache.KeyListener, "is_healthy", False)
-    assert key_cache.get(keys.digest(api.key)) is None
+    assert key_cache.get(api_keys.digest(api.key)) is None
     api.send("POST", "/api/v1/log", CALL)  # every request looks its key up
     project.api_keys.all().revoke()
     api.send("POST", "/api/v1/log", CALL, expect=401)

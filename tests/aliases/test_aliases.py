@@ -111,7 +111,7 @@ def test_delete_says_whether_there_was_one(api):
     assert names(api) == ["a1"]
 
 
-def test_strangers_aliases_are_unknown(api, other_api):
+def test_aliases_of_another_project_are_not_found(api, other_api):
     bind(api, "a1")
     bind(other_api, "a1", "theirs:m")
     assert api.read("/api/v1/aliases/a1")["model"] == MODEL

@@ -88,6 +88,16 @@ def test_words_and_ids_are_searched(admin, api, other_api):
         assert "zebra" in text(admin, "/admin/conversations/message/", {"q": term})
 
 
+def test_message_of_a_provider_is_shown_with_its_numbers(admin, api):
+    id = api.send("POST", "/conversations", {})["id"]
+    body = '{"role": "tool", "tool_call_id": "c1", "refusal": "no", "n": 0.12345678901234567891}'
+    message = api.send("POST", f"/conversations/{id}/messages", body)["id"]
+    for page in (f"{LIST}{id}/change/", f"/admin/conversations/message/{message}/change/"):
+        shown = text(admin, page)
+        assert "refusal" in shown and "0.12345678901234567891" in shown and "c1" in shown
+    assert "(none)" in text(admin, "/admin/conversations/message/")
+
+
 def test_one_message_is_shown_with_all_it_has(admin, api):
     id = conversation(api, MESSAGE)
     message = api.read(f"/conversations/{id}/messages")[0]["id"]

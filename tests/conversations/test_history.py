@@ -305,6 +305,28 @@ def test_client_ids_decide_before_the_texts(api):
     assert (reply["message_id"], len(chat.messages), chat.cost) == (chat.messages[3]["id"], 4, 2)
 
 
+def test_known_id_out_of_its_place_is_not_stored_again(api):
+    chat = Chat(api)
+    first, second = ({**user(text), "message_id": text} for text in ("u1", "u2"))
+    chat.send([first, second], {"content": "ok", "message_id": "a1"})
+    for sent in ([second, first], [user("new"), first], [first, user("new"), second]):
+        chat.send(sent, "again")
+    ids = [message["message_id"] for message in chat.messages if message["message_id"]]
+    assert ids == ["u1", "u2", "a1"]
+
+
+def test_answer_with_the_id_of_another_message_is_a_conflict(api):
+    chat = Chat(api)
+    chat.send([user("1?")], {"content": "one", "message_id": "a1"})
+    body = {
+        "messages": [user("2?")],
+        "response": {"content": "two", "message_id": "a1"},
+        "metadata": {"provider": "p", "model": "m", "conversation_id": chat.id},
+    }
+    api.send("POST", "/conversations/log", body, expect=409)
+    assert chat.texts == ["1?", "one"]
+
+
 def test_level_metadata_tells_messages_apart_by_their_hashes(api, settings):
     settings.MESSAGE_LOGGING_LEVEL = "metadata"
     chat = Chat(api, SYSTEM)

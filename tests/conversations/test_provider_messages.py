@@ -151,6 +151,28 @@ def test_whole_conversation_is_copied_by_any_route(api):
         assert [message["parent_id"] for message in copies] == [None, *ids[:-1]]
 
 
+@pytest.mark.parametrize("value", ["", "x"])
+def test_template_cannot_make_ids_empty_or_equal(api, value):
+    messages = [{"role": "user", "message_id": "{{a}}"}, {"role": "user", "message_id": "{{b}}"}]
+    made = api.send(
+        "POST",
+        "/api/v1/templates",
+        {"name": "t", "variables": {"a": "x", "b": None}, "messages": messages},
+    )
+    body = {"template_id": made["id"], "values": {"b": value}}
+    issue = api.send("POST", "/conversations", body, expect=422)["detail"][0]
+    assert issue["loc"][:2] == ["body", "values"]
+    assert api.read("/conversations") == []
+    assert api.read(f"/api/v1/templates/{made['id']}")["usage_count"] == 0
+
+
+def test_parents_of_elsewhere_are_not_taken_over(api):
+    elsewhere = "59d80ca7-0000-4000-8000-000000000000"
+    for route in (by_log, by_template, by_import):
+        path = route(api, {"role": "user", "content": "x", "parent_id": elsewhere})
+        assert api.read(path)["messages"][0]["parent_id"] is None
+
+
 def test_answer_of_a_call_keeps_what_the_provider_added(api):
     response = {
         "content": None,

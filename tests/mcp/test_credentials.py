@@ -34,8 +34,8 @@ CONFIGS = [
     ),
     ({"token": "short"}, {"token": "••••"}),
     (
-        {"type": "of our own", "deep": {"list": ["0123456789"], "pin": 12345678, "on": True}},
-        {"type": "of our own", "deep": {"list": ["••••6789"], "pin": "••••5678", "on": True}},
+        {"type": "headers", "headers": {"X-A": "0123456789", "X-B": "b"}, "pins": [12345678]},
+        {"type": "headers", "headers": {"X-A": "••••6789", "X-B": "••••"}, "pins": ["••••5678"]},
     ),
 ]
 
@@ -111,9 +111,29 @@ def test_mask_of_nothing_is_refused(api, register, mask):
         ({**OAUTH, "scope": {"read": True}}, ["scope"]),
         ({**OAUTH, "scopes": ["read", 5]}, ["scopes"]),
         ({**OAUTH, "audience": 5}, ["audience"]),
+        ({"type": "headers"}, ["headers"]),
+        ({"type": "headers", "headers": {}}, ["headers"]),
+        ({"type": "headers", "headers": ["X-A: b"]}, ["headers"]),
+        ({"type": "headers", "headers": {"X-A": 5}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": None}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": ""}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": "a\nb"}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": "ключ"}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": " a"}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"Host": "a"}}, ["headers", "Host"]),
+        ({"type": "headers", "headers": {"Mcp-Name": "a"}}, ["headers", "Mcp-Name"]),
+        ({"type": "headers", "headers": {"a b": "c"}}, ["headers", "a b"]),
+        ({"type": "headers", "headers": {"": "c"}}, ["headers", ""]),
+        ({"type": "headers", "headers": {"X-A": "a", "x-a": "b"}}, ["headers"]),
+        ({"type": "bearer", "token": "ключ"}, ["token"]),
+        ({"token": "a b\u2028"}, ["token"]),
+        ({"api_key": "€"}, ["api_key"]),
+        ({"type": "kerberos", "ticket": "x"}, ["type"]),
+        ({"type": ["bearer"], "token": "x"}, ["type"]),
+        ({"certificate": "x"}, ["type"]),
     ],
 )
-def test_config_of_a_known_type_that_cannot_work_is_refused(api, config, loc):
+def test_credentials_that_can_never_be_used_are_refused(api, config, loc):
     reply = api.send("POST", PATH, {**SERVER, "auth_config": config}, expect=422)
     assert [each["loc"] for each in reply["detail"]] == [["body", "auth_config", *loc]]
 
@@ -123,10 +143,10 @@ def test_config_of_a_known_type_that_cannot_work_is_refused(api, config, loc):
     [
         *[({"token": "t"}, "bearer"), ({"api_key": "k"}, "api_key")],
         *[({"username": "u", "password": "p"}, "basic"), ({"type": "OAuth"}, "oauth2")],
-        *[({"type": "none"}, "none"), ({"type": "kerberos", "token": "t"}, ""), ({}, "")],
+        *[({"type": "none"}, "none"), ({"type": "kerberos", "token": "t"}, ""), ({}, "none")],
     ],
 )
-def test_kind_is_told_by_the_type_or_by_the_members(config, kind):
+def test_kind_follows_from_the_type_or_the_members(config, kind):
     assert credentials.kind(config) == kind
 
 
@@ -165,3 +185,27 @@ def test_secret_that_cannot_be_opened_is_told_and_can_be_replaced(api, register)
     api.send("PUT", f"{PATH}/{server['id']}", {"name": "still works"})
     api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": BEARER})
     assert Server.objects.get().auth_config.open() == BEARER
+
+
+def test_refused_credentials_are_not_repeated(api):
+    secret = "a-secret-that-nobody-repeats"
+    for entry in (
+        {"auth_config": {"type": "bearer", "token": f"{secret}\n"}},
+        {"auth_config": secret},
+        {"auth_config": [secret]},
+        {"auth_config": {"type": "headers", "headers": {"X-A": f"{secret}€"}}},
+        {"auth_config": {"type": "bearer", "token": secret}, "name": None},
+        {"auth_config": {"type": "bearer", "token": secret}, "url": "nowhere"},
+    ):
+        response = api.post(PATH, {**SERVER, **entry}, "application/json")
+        assert response.status_code == 422
+        assert secret not in response.content.decode()
+
+
+@pytest.mark.parametrize("config", [BEARER, {"type": "headers", "headers": {"X-A": "b"}}])
+def test_command_takes_no_credentials(api, register, config):
+    entry = {**SERVER, "transport_type": "stdio", "url": "some-command"}
+    reply = api.send("POST", PATH, {**entry, "auth_config": config}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "auth_config"]
+    server = register(transport_type="stdio", url="some-command", auth_config={"type": "none"})
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)

@@ -3,8 +3,8 @@
 import pytest
 from mcp_types import methods
 
-from mcp.aggregate import prefix
 from mcp.models import Server, ToolExecution
+from mcp.offered_names import slug
 from tests.mcp.conftest import SCHEMA, SERVER
 from tests.mcp.peers.scripted import result, scripted
 
@@ -78,7 +78,7 @@ def error(reply: dict) -> int:
 def test_lists_are_valid_in_every_revision(found, offered, version):
     tools = found("tools/list", version)["tools"]
     assert [tool["name"] for tool in tools] == ["my-calc__add", "my-calc__bare"]
-    assert tools[0]["annotations"] == {"openWorldHint": True}
+    assert tools[0]["annotations"] == {"openWorldHint": True, "odd": []}
     assert tools[0]["inputSchema"] == SCHEMA
     assert tools[1]["inputSchema"] == {"type": "object"}
     assert ("outputSchema" in tools[0]) == (version == MODERN)
@@ -221,7 +221,7 @@ def test_servers_of_one_name_have_prefixes_of_their_own(found, api, register):
     ],
 )
 def test_prefix_is_made_of_what_names_and_schemes_can_have(name, expected):
-    assert prefix(name) == expected
+    assert slug(name) == expected
 
 
 BROKEN = [

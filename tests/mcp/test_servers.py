@@ -27,6 +27,9 @@ def test_registered_server_is_returned_and_stored(api):
         "contacted_at": None,
         "refreshed_at": None,
         "protocol_version": "",
+        "prefix": "calc",
+        "legacy": False,
+        "timeout_seconds": None,
     }
     assert reply["created_at"].endswith("Z")
     row = Server.objects.get()

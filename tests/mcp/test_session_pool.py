@@ -34,8 +34,7 @@ def target(**members) -> Target:
 
 
 def use(pool: Pool, place: Target) -> None:
-    with pool.session(place):
-        pass
+    pool.call(place, lambda session: None)
 
 
 def test_session_is_used_again_until_the_registration_changes(opened):
@@ -77,8 +76,12 @@ def test_refresh_of_a_server_that_is_deleted_meanwhile_leaves_no_session(opened)
 
 def test_stream_that_does_not_take_messages_is_closed(opened):
     pool, place = Pool(), target()
-    with pytest.raises(HttpError), pool.session(place):
+
+    def fail(session):
         raise HttpError(500)
+
+    with pytest.raises(HttpError):
+        pool.call(place, fail)
     assert opened[0].wait(5)
     use(pool, place)
     assert len(opened) == 2
@@ -93,18 +96,23 @@ def test_session_that_was_idle_the_longest_gives_way(opened, monkeypatch):
     assert not opened[1].is_set()
 
 
-def test_refresh_does_not_wait_for_another_session_that_is_being_opened(opened):
+def test_refreshed_session_replaces_the_one_in_use(opened):
     pool, place = Pool(), target()
-    with pool.fresh_session(place):
-        pool._slots[place.id].opening.acquire()
+    use(pool, place)
+    with pool.fresh_session(place) as fresh:
+        assert not opened[0].is_set()
     assert opened[0].wait(5)
+    assert pool.call(place, lambda session: session) is fresh
 
 
 def test_one_project_leaves_room_for_the_others(opened, monkeypatch):
     monkeypatch.setattr(session_pool, "_MAX_CALLS_PER_PROJECT", 1)
     pool, first = Pool(), target()
-    with pool.session(first):
+
+    def use_others(session):
         with pytest.raises(TooBusy):
             use(pool, target(project_id=first.project_id))
         use(pool, target())
+
+    pool.call(first, use_others)
     use(pool, first)

@@ -7,7 +7,7 @@ from usage.models import UsageLog
 
 
 def log(api, **members) -> str:
-    """The id of a call logged over HTTP, with a stated cost."""
+    """Return the id of a call logged over HTTP, with a stated cost."""
     entry = {
         "provider": "openai",
         "model": "gpt-4o",
@@ -20,7 +20,7 @@ def log(api, **members) -> str:
 
 
 def row(api, at, **columns) -> UsageLog:
-    """A call at a given time, written past the API."""
+    """Return a call of this time, written without the API."""
     values = {
         "provider": "openai",
         "model": "gpt-4o",

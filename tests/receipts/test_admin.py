@@ -1,4 +1,4 @@
-"""Receipts in the admin: to look at, with a badge computed from what is stored."""
+"""Receipts in the admin: read only, with the signature status of what is stored."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -29,11 +29,11 @@ def page(operator, path):
     return reply.content.decode()
 
 
-def test_the_badge_says_what_the_stored_text_proves(operator, receipt):
+def test_the_signature_status_is_that_of_the_stored_text(operator, receipt):
     item = reverse("admin:receipts_receipt_change", args=[receipt.pk])
     for path in (CHANGELIST, item):
-        shown = page(operator, path)
-        assert "verified" in shown and "not valid" not in shown
+        html = page(operator, path)
+        assert "verified" in html and "not valid" not in html
     Receipt.objects.update(document=receipt.document.replace("prod", "dev"))
     for path in (CHANGELIST, item):
         assert "not valid" in page(operator, path)
@@ -42,7 +42,7 @@ def test_the_badge_says_what_the_stored_text_proves(operator, receipt):
         assert "not valid" in page(operator, path)
 
 
-def test_receipts_are_found_by_id(operator, receipt):
+def test_receipts_are_searched_by_id(operator, receipt):
     assert "rcpt-demo-1" in page(operator, f"{CHANGELIST}?q=rcpt-demo-1")
     assert "rcpt-demo-1" in page(operator, f"{CHANGELIST}?q={receipt.project_id}")
     assert "rcpt-demo-1" not in page(operator, f"{CHANGELIST}?q=none")
@@ -56,7 +56,7 @@ def test_nothing_can_be_changed(operator, receipt):
     assert operator.post(delete, {"post": "yes"}).status_code == 403
 
 
-def test_keys_are_shown(operator, receipt):
+def test_keys_are_displayed(operator, receipt):
     api_key = ReceiptKey.objects.get_or_create(
         key_id="k-2025", defaults={"public_key": vectors.KEY.public.raw}
     )[0]

@@ -39,7 +39,7 @@ def test_an_amount_left_to_us_comes_with_its_terms_prices_and_registry(api, draf
 
 
 @pytest.mark.parametrize("cost", [None, {}, {"amount": None}, {"calculation": "mine"}])
-def test_the_amount_is_ours_whenever_none_is_stated(api, draft, cost):
+def test_the_server_computes_an_amount_that_is_not_stated(api, draft, cost):
     receipt = api.send("POST", ISSUE, draft | {"cost": cost})
     assert receipt["cost"]["amount"] == "0.00024"
     assert "in registry" in receipt["cost"]["calculation"]
@@ -60,7 +60,7 @@ def test_a_stated_calculation_stays(api, draft):
     assert api.send("POST", ISSUE, draft | {"cost": cost})["cost"] == cost
 
 
-def test_without_a_price_it_says_so(api, draft):
+def test_without_a_price_the_calculation_gives_the_reason(api, draft):
     receipt = api.send("POST", ISSUE, draft | {"model": "gpt-9", "provider": "openai"})
     assert receipt["cost"] == {
         "amount": "0",

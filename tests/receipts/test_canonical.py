@@ -1,4 +1,4 @@
-"""RFC 8785: its own samples, and that the fast way writes what the library writes."""
+"""RFC 8785: its own samples, and that orjson writes what the library writes."""
 
 import json
 import random
@@ -83,9 +83,9 @@ def test_numbers_are_written_as_in_appendix_b(bits, text):
     assert canonical({"in": [number]}) == b'{"in":[%s]}' % text.encode()
 
 
-@pytest.mark.parametrize(("given", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_documents_are_written_as_in_the_test_data_of_the_rfc(given, expected):
-    assert canonical(json.loads(given)) == expected.encode()
+@pytest.mark.parametrize(("source", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_documents_are_written_as_in_the_test_data_of_the_rfc(source, expected):
+    assert canonical(json.loads(source)) == expected.encode()
 
 
 def test_every_character_is_escaped_as_the_library_escapes_it():
@@ -93,7 +93,7 @@ def test_every_character_is_escaped_as_the_library_escapes_it():
         assert canonical({"a": chr(code)}) == rfc8785.dumps({"a": chr(code)})
 
 
-def test_the_fast_way_writes_what_the_library_writes():
+def test_orjson_and_the_library_write_the_same():
     chance = random.Random(8785)
     for _ in range(3000):
         value = _some_value(chance, 3)
@@ -134,7 +134,7 @@ def _some_value(chance: random.Random, levels: int):
     ],
     ids=repr,
 )
-def test_what_jcs_cannot_carry_is_refused(value):
+def test_values_that_jcs_cannot_carry_are_refused(value):
     with pytest.raises(NotCanonical):
         canonical({"member": value})
 

@@ -39,10 +39,10 @@ def summary(reply) -> dict:
 
 
 def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
-    talk = converse_unsigned(api)["conversation_id"]
-    (shown,) = api.read(UNCERTIFIED)["logs"]
-    assert {name: shown[name] for name in shown if name != "timestamp"} == {
-        "id": talk,
+    conversation = converse_unsigned(api)["conversation_id"]
+    (entry,) = api.read(UNCERTIFIED)["logs"]
+    assert {name: entry[name] for name in entry if name != "timestamp"} == {
+        "id": conversation,
         "type": "conversation",
         "alias": "deep",
         "provider": "openai",
@@ -60,12 +60,12 @@ def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
         "gpt-4o",
         0.25,
     )
-    found = summary(reply)
-    assert (found["conversation_ids"], found["log_ids"]) == ([talk], [])
-    assert (found["total_conversations"], found["total_calls"]) == (1, 1)
+    totals = summary(reply)
+    assert (totals["conversation_ids"], totals["log_ids"]) == ([conversation], [])
+    assert (totals["total_conversations"], totals["total_calls"]) == (1, 1)
     logs = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
     assert [(entry["id"], entry["type"], entry["cost"]) for entry in logs] == [
-        (talk, "conversation", 0.25)
+        (conversation, "conversation", 0.25)
     ]
     assert api.read(UNCERTIFIED)["total"] == 0
 
@@ -73,33 +73,35 @@ def test_a_conversation_without_calls_in_the_ledger_counts_itself(api):
 @pytest.mark.parametrize("way", ["since", "range", "ids", "conversation"])
 def test_a_conversation_and_its_call_count_once(api, way):
     """The client writes both: the conversation, then the call that names it."""
-    talk = converse_unsigned(api)["conversation_id"]
-    call = log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
+    conversation = converse_unsigned(api)["conversation_id"]
+    call = log(
+        api, cost="0.25", metadata={"conversation_id": conversation}, id_at_origin=conversation
+    )
     assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [call]
     body = {
         "since": SINCE,
         "range": {"start_date": "2026-01-01", "end_date": "2999-01-01"},
-        "ids": {"log_ids": [talk, call]},
-        "conversation": {"conversation_id": talk},
+        "ids": {"log_ids": [conversation, call]},
+        "conversation": {"conversation_id": conversation},
     }[way]
     reply = api.send("POST", GENERATE, body)
-    found = summary(reply)
+    totals = summary(reply)
     assert (reply["certified_count"], reply["receipt"]["total_cost"]) == (1, 0.25)
-    assert (found["conversation_ids"], found["log_ids"]) == ([talk], [call])
+    assert (totals["conversation_ids"], totals["log_ids"]) == ([conversation], [call])
     api.send("POST", GENERATE, SINCE, expect=400)
 
 
 def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_with_it(api):
-    talk = converse_unsigned(api)["conversation_id"]
+    conversation = converse_unsigned(api)["conversation_id"]
     api.send("POST", GENERATE, SINCE)
-    log(api, cost="0.25", metadata={"conversation_id": talk}, id_at_origin=talk)
+    log(api, cost="0.25", metadata={"conversation_id": conversation}, id_at_origin=conversation)
     assert api.read(UNCERTIFIED)["total"] == 0
     api.send("POST", GENERATE, SINCE, expect=400)
 
 
 def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
-    talk = converse_unsigned(api)["conversation_id"]
-    metadata = {"metadata": {"conversation_id": talk}, "id_at_origin": talk}
+    conversation = converse_unsigned(api)["conversation_id"]
+    metadata = {"metadata": {"conversation_id": conversation}, "id_at_origin": conversation}
     log(api, **metadata)
     api.send("POST", GENERATE, SINCE)
     later = log(api, **metadata)
@@ -109,8 +111,8 @@ def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
 def test_a_conversation_whose_calls_were_deleted_is_not_certified_again(api):
     from usage.models import UsageLog
 
-    talk = converse_unsigned(api)["conversation_id"]
-    log(api, metadata={"conversation_id": talk}, id_at_origin=talk)
+    conversation = converse_unsigned(api)["conversation_id"]
+    log(api, metadata={"conversation_id": conversation}, id_at_origin=conversation)
     api.send("POST", GENERATE, SINCE)
     UsageLog.objects.all().delete()
     assert api.read(UNCERTIFIED)["total"] == 0
@@ -118,18 +120,21 @@ def test_a_conversation_whose_calls_were_deleted_is_not_certified_again(api):
 
 def test_empty_conversations_and_strangers_are_no_logs(api, other_api):
     api.send("POST", "/api/v1/conversations", {"title": "not begun"})
-    talk = converse_unsigned(other_api)["conversation_id"]
+    conversation = converse_unsigned(other_api)["conversation_id"]
     assert api.read(UNCERTIFIED)["total"] == 0
-    api.send("POST", GENERATE, {"conversation_id": talk}, expect=400)
-    api.send("POST", GENERATE, {"log_ids": [talk]}, expect=400)
+    api.send("POST", GENERATE, {"conversation_id": conversation}, expect=400)
+    api.send("POST", GENERATE, {"log_ids": [conversation]}, expect=400)
 
 
 def test_conversations_come_before_calls(api):
-    talks = [converse_unsigned(api)["conversation_id"] for _ in range(2)]
+    conversations = [converse_unsigned(api)["conversation_id"] for _ in range(2)]
     call = log(api)
-    assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [*reversed(talks), call]
+    assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [
+        *reversed(conversations),
+        call,
+    ]
     page = api.read(UNCERTIFIED, {"limit": 2, "offset": 1})
-    assert [entry["id"] for entry in page["logs"]] == [talks[0], call]
+    assert [entry["id"] for entry in page["logs"]] == [conversations[0], call]
     assert page["total"] == 3
     assert api.send("POST", GENERATE, SINCE)["receipt"]["provider"] == "openai"
 
@@ -167,8 +172,8 @@ class TestReceiptsOfLoggedCalls:
         )
 
     def test_it_certifies_the_call(self, api):
-        talk = converse(api)["conversation_id"]
-        log(api, metadata={"conversation_id": talk}, id_at_origin=talk)
+        conversation = converse(api)["conversation_id"]
+        log(api, metadata={"conversation_id": conversation}, id_at_origin=conversation)
         assert api.read(UNCERTIFIED)["total"] == 0
 
     def test_without_a_key_there_is_none(self, api, signing):

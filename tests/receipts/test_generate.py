@@ -95,10 +95,10 @@ def test_a_batch_receipt_states_the_exact_sums(api):
     }
     ledger = api.read("/api/v1/stats")["summary"]
     assert (ledger["total_cost"], ledger["total_tokens"]) == (summary["total_cost_exact"], 61)
-    shown = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")
-    assert [entry["id"] for entry in shown["logs"]] == ids and shown["total"] == 4
-    assert {entry["type"] for entry in shown["logs"]} == {"usage"}
-    assert summary["logs"]["digest"] == digest_of(shown["logs"])
+    page = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")
+    assert [entry["id"] for entry in page["logs"]] == ids and page["total"] == 4
+    assert {entry["type"] for entry in page["logs"]} == {"usage"}
+    assert summary["logs"]["digest"] == digest_of(page["logs"])
 
 
 def test_the_receipt_is_stored_and_returned_verbatim(api):
@@ -163,13 +163,16 @@ def test_plain_dates_are_midnight(api):
 
 
 def test_calls_of_a_conversation(api):
-    talk = uuid7()
+    conversation_id = uuid7()
     now = datetime.now(UTC)
-    ours = row(api, now, conversation_id=talk)
+    ours = row(api, now, conversation_id=conversation_id)
     row(api, now)
-    receipt = api.send("POST", GENERATE, {"conversation_id": str(talk)})["receipt"]
+    receipt = api.send("POST", GENERATE, {"conversation_id": str(conversation_id)})["receipt"]
     summary = receipt["batch_summary"]
-    assert (summary["conversation_ids"], summary["log_ids"]) == ([str(talk)], [str(ours.id)])
+    assert (summary["conversation_ids"], summary["log_ids"]) == (
+        [str(conversation_id)],
+        [str(ours.id)],
+    )
     assert (summary["total_conversations"], summary["total_calls"]) == (1, 1)
     # Its call is linked, and so is the conversation, which counts nothing itself.
     assert sorted(ReceiptLog.objects.values_list("log_type", "counted")) == [
@@ -238,12 +241,12 @@ def test_long_lists_give_way_to_range_and_digest(api, monkeypatch):
     receipt = api.send("POST", GENERATE, SINCE)["receipt"]
     summary = receipt["batch_summary"]
     assert summary["log_ids"] == summary["conversation_ids"] == []
-    shown = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
+    entries = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
     assert summary["logs"] == {
         "count": 3,
         "first_id": ids[0],
         "last_id": ids[2],
-        "digest": digest_of(shown),
+        "digest": digest_of(entries),
         "listed": False,
     }
 
@@ -300,13 +303,13 @@ def test_corrections_are_certified_like_calls(api):
     assert (receipt["input_cost"], receipt["output_cost"]) == (0, -0.5)
     assert summary["by_model"] == {"gpt-4o": {"calls": 0, "cost": -0.5, "tokens": 0}}
     assert set(summary["log_ids"]) == {replaced["reversal_id"], replaced["replacement"]["log_id"]}
-    # The first receipt stays as it was signed; its log says what took it back.
+    # The first receipt stays as it was signed; its log names what took it back.
     path = f"/api/v1/receipts/{first['receipt_id']}"
     assert api.read(path) == first
-    (shown,) = api.read(f"{path}/logs")["logs"]
-    assert (shown["cost"], shown["corrected_by"]) == (0.9, replaced["reversal_id"])
-    shown = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
-    assert summary["logs"]["digest"] == digest_of(shown)
+    (entry,) = api.read(f"{path}/logs")["logs"]
+    assert (entry["cost"], entry["corrected_by"]) == (0.9, replaced["reversal_id"])
+    entries = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]
+    assert summary["logs"]["digest"] == digest_of(entries)
 
 
 def test_a_voided_call_counts_nothing(api):

@@ -107,8 +107,8 @@ def test_nothing_is_stored(issue):
     ],
 )
 def test_flat_drafts_are_validated(issue, change, type, place):
-    (found,) = issue(FLAT_DRAFT | change, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == (type, ["body", *place])
+    (error,) = issue(FLAT_DRAFT | change, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == (type, ["body", *place])
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_flat_drafts_are_validated(issue, change, type, place):
     ],
 )
 def test_nested_drafts_are_validated(issue, change, type, place):
-    (found,) = issue(vectors.nested() | change, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == (type, ["body", *place])
+    (error,) = issue(vectors.nested() | change, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == (type, ["body", *place])
 
 
 def test_every_missing_member_is_named(issue):
-    missing = [found["loc"] for found in issue({}, expect=422)["detail"]]
+    missing = [error["loc"] for error in issue({}, expect=422)["detail"]]
     assert missing == [["body", name] for name in FLAT_DRAFT]
 
 
@@ -163,7 +163,7 @@ def test_bad_bodies_are_refused(issue, body, reason):
     assert reason in str(detail)
 
 
-def test_without_a_key_it_says_how_to_make_one(api):
+def test_without_a_key_it_names_the_command_that_makes_one(api):
     detail = api.send("POST", ISSUE, vectors.flat(), expect=400)["detail"]
     assert "manage.py generatereceiptkey" in detail
 

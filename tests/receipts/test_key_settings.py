@@ -78,8 +78,8 @@ def test_every_key_that_signed_stays_listed_and_verifies(api, signing):
     assert newer["key_id"] == "k-2026"
     server_keys.clear_cache()
     for receipt, key_id in ((issued, "k-2025"), (flat, "k-2025"), (newer, "k-2026")):
-        found = api.send("POST", "/api/v1/receipts/verify", receipt)
-        assert (found["valid"], found["key_id"]) == (True, key_id)
+        verdict = api.send("POST", "/api/v1/receipts/verify", receipt)
+        assert (verdict["valid"], verdict["key_id"]) == (True, key_id)
     assert Receipt.objects.get().is_verified
     listed = [key["kid"] for key in api.read("/receipts/public-keys.json")]
     assert listed == ["k-2026", "k-2025"]

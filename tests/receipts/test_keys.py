@@ -52,7 +52,7 @@ def test_a_pem_is_read_back():
         ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "another kind"),
     ],
 )
-def test_what_is_no_key_is_refused(text, reason):
+def test_texts_of_other_kinds_are_refused(text, reason):
     with pytest.raises(BadKey, match=reason):
         PublicKey.parse(text)
     with pytest.raises(BadKey, match="31 bytes"):
@@ -63,13 +63,13 @@ def test_the_pem_opens_with_other_software(tmp_path):
     loaded = load_pem_public_key(vectors.KEY.public.pem.encode())
     assert loaded.public_bytes_raw() == vectors.KEY.public.raw
     if openssl := shutil.which("openssl"):
-        shown = subprocess.run(
+        process = subprocess.run(
             [openssl, "pkey", "-pubin", "-outform", "DER"],
             input=vectors.KEY.public.pem.encode(),
             capture_output=True,
             check=True,
         )
-        assert shown.stdout.hex() == (
+        assert process.stdout.hex() == (
             "302a300506032b657003210003a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
         )
 

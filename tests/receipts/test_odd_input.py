@@ -119,8 +119,8 @@ def test_texts_with_more_than_one_meaning_are_refused(api, signing, route, body,
 def test_amounts_of_the_flat_form_are_numbers_that_keep_their_digits(api, signing, route):
     for amount in ("0.123456789012345678901", "1e-400", "９"):
         draft = vectors.flat() | {"total_cost": amount}
-        (found,) = api.send("POST", f"/api/v1/receipts{route}", draft, expect=422)["detail"]
-        assert found["loc"] == ["body", "total_cost"]
+        (error,) = api.send("POST", f"/api/v1/receipts{route}", draft, expect=422)["detail"]
+        assert error["loc"] == ["body", "total_cost"]
 
 
 @pytest.mark.parametrize("route", ["/generate", "/preview"])
@@ -163,8 +163,8 @@ def test_odd_generation_requests_are_refused(api, signing, route, body, status):
 @pytest.mark.parametrize("route", ["", "/issue"])
 def test_amounts_that_readers_take_for_different_numbers_are_refused(api, signing, route, amount):
     draft = vectors.nested() | {"cost": {"amount": amount, "calculation": "mine"}}
-    (found,) = api.send("POST", f"/api/v1/receipts{route}", draft, expect=422)["detail"]
-    assert found["loc"] == ["body", "cost", "amount"]
+    (error,) = api.send("POST", f"/api/v1/receipts{route}", draft, expect=422)["detail"]
+    assert error["loc"] == ["body", "cost", "amount"]
 
 
 def test_amounts_keep_all_their_digits(api, signing):

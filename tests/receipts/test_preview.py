@@ -10,7 +10,7 @@ SINCE = {"since_last_receipt": True}
 pytestmark = pytest.mark.usefixtures("signing")
 
 
-def test_preview_says_what_the_receipt_will_say(api):
+def test_preview_states_what_the_receipt_will_state(api):
     log(api, alias="deep")
     log(api, cost="0.5")
     preview = api.send("POST", "/api/v1/receipts/preview", SINCE)

@@ -41,8 +41,8 @@ def test_nested_vector_has_the_size_and_digest_of_the_contract():
     ids=["flat", "flat as the older server sent it", "nested"],
 )
 def test_vectors_verify(document, spelling):
-    found = verification.verify(document, [vectors.OTHER_KEY.public, vectors.KEY.public])
-    assert (found.key, found.spelling) == (vectors.KEY.public, spelling)
+    verified = verification.verify(document, [vectors.OTHER_KEY.public, vectors.KEY.public])
+    assert (verified.key, verified.spelling) == (vectors.KEY.public, spelling)
 
 
 def test_other_libraries_verify_what_we_sign():

@@ -64,7 +64,7 @@ def test_usage_details_become_a_nested_receipt(api):
 def test_the_same_document_twice_is_one_receipt(api):
     first = api.send("POST", RECEIPTS, vectors.signed_nested())
     assert api.send("POST", RECEIPTS, vectors.signed_nested()) == first
-    # Unsigned it is completed anew, and still says the same.
+    # Unsigned it is completed anew, and still states the same.
     assert api.send("POST", RECEIPTS, vectors.nested()) == {**first, "status": "issued"}
     assert Receipt.objects.count() == 1
 
@@ -122,8 +122,8 @@ def test_strangers_receipts_are_not_found(api, other_api):
     ],
 )
 def test_bad_signatures_are_refused_and_nothing_is_stored(api, receipt, detail):
-    found = api.send("POST", RECEIPTS, receipt, expect=400)["detail"]
-    assert found == detail or (detail is None and "13 base members" in found)
+    message = api.send("POST", RECEIPTS, receipt, expect=400)["detail"]
+    assert message == detail or (detail is None and "13 base members" in message)
     assert not Receipt.objects.exists()
 
 
@@ -149,8 +149,8 @@ def test_without_keys_signed_receipts_are_refused(api, settings):
     ],
 )
 def test_malformed_receipts_are_refused(api, body, place):
-    found = api.send("POST", RECEIPTS, body, expect=422)["detail"][0]
-    assert place is None or found["loc"] == place
+    error = api.send("POST", RECEIPTS, body, expect=422)["detail"][0]
+    assert place is None or error["loc"] == place
 
 
 def test_genuine_oddities_are_stored(api):

@@ -1,4 +1,4 @@
-"""`POST /receipts/verify`: public, and says why."""
+"""`POST /receipts/verify`: public, with the reason why not."""
 
 import pytest
 
@@ -51,8 +51,8 @@ def test_others_are_not_and_the_reason_is_told(verify, receipt, reason):
 def test_missing_members_are_422(verify):
     receipt = vectors.signed_flat()
     del receipt["model"]
-    (found,) = verify(receipt, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == ("missing", ["body", "model"])
+    (error,) = verify(receipt, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == ("missing", ["body", "model"])
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def run(tmp_path, capsys):
         (tmp_path / "key").write_text(key if isinstance(key, str) else json.dumps(key))
         with pytest.raises(SystemExit) as ended:
             verify_cli.main([str(tmp_path / "receipt.json"), "--key", str(tmp_path / "key")])
-        shown = capsys.readouterr()
-        return ended.value.code, shown.out + shown.err
+        output = capsys.readouterr()
+        return ended.value.code, output.out + output.err
 
     return run
 
@@ -65,8 +65,8 @@ def run(tmp_path, capsys):
     ],
 )
 def test_genuine_receipts_are_valid_with_every_form_of_the_key(run, receipt, key):
-    status, shown = run(receipt, key)
-    assert (status, shown[:7]) == (0, "valid: "), shown
+    status, output = run(receipt, key)
+    assert (status, output[:7]) == (0, "valid: "), output
 
 
 def test_the_reason_is_printed(run):
@@ -109,8 +109,8 @@ def test_the_reason_is_printed(run):
     ],
 )
 def test_unusable_files_are_named(run, receipt, key, reason):
-    status, shown = run(receipt, key)
-    assert status == 2 and reason in shown
+    status, output = run(receipt, key)
+    assert status == 2 and reason in output
 
 
 def test_a_missing_file_is_named(capsys):

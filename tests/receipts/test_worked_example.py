@@ -32,8 +32,8 @@ def folder(tmp_path):
 def commands():
     for kind, _, content in BLOCKS:
         if kind == "console":
-            for shown in content.removeprefix("$ ").split("\n$ "):
-                command, _, output = shown.partition("\n")
+            for example in content.removeprefix("$ ").split("\n$ "):
+                command, _, output = example.partition("\n")
                 yield pytest.param(command, output.strip(), id=command)
 
 

@@ -30,6 +30,12 @@ def test_calls_are_priced_without_internet(with_bundled, api):
     assert api.read("/registry")["snapshot"] == str(Snapshot.objects.get())
 
 
+def test_the_follower_loads_the_copy_before_any_request(with_bundled):
+    keep_current(now=timezone.now())
+    assert current.in_memory().document["models"]["openai:gpt-4o-mini"]
+    assert Refresh.objects.get().succeeded_at is None
+
+
 def test_upstream_is_still_asked_and_replaces_the_copy(with_bundled, api, upstream):
     assert current.require().id == Snapshot.objects.get().id
     refresh = Refresh.objects.get()

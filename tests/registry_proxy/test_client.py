@@ -49,6 +49,13 @@ def test_providers_of_the_manifest_are_fetched_too(upstream):
     assert upstream.client().registry({}).documents["acme"] == {"models": {}}
 
 
+def test_a_listed_provider_without_a_file_is_left_out(upstream):
+    upstream.files["manifest.json"] = b'{"version": "1", "providers": {"mistral": {}}}'
+    registry = upstream.client().registry({})
+    assert sorted(registry.documents) == ["anthropic", "google", "openai"]
+    assert registry.problems == ["mistral/models.json: not found; it is left out"]
+
+
 def test_registry_without_manifest_has_the_providers_known_so_far(upstream):
     """Mirrors without a manifest worked with the older server."""
     del upstream.files["manifest.json"]
@@ -106,11 +113,21 @@ def test_a_provider_that_fails_keeps_its_last_copy(upstream, answer, why):
     upstream.files["openai/models.json"] = samples.changed("openai", samples.MINI, max_tools=1)
     upstream.broken["google/models.json"] = answer
     fallback = upstream.client().registry({}, fallback=first.files)
-    assert fallback.files["google/models.json"] == first.files["google/models.json"]
+    kept, held = fallback.files["google/models.json"], first.files["google/models.json"]
+    assert kept.body == held.body
     assert fallback.documents["openai"]["models"][samples.MINI]["max_tools"] == 1
     (problem,) = fallback.problems
     assert why in problem
     assert problem.endswith("; its last copy is kept")
+
+
+def test_a_copy_of_another_upstream_is_kept_without_its_validators(upstream):
+    others = upstream.client().registry({}).files
+    upstream.broken["google/models.json"] = upstream.broken["manifest.json"] = lambda: reply(500)
+    kept = upstream.client().registry({}, fallback=others).files
+    for path in ("google/models.json", "manifest.json"):
+        assert (kept[path].body, kept[path].etag) == (others[path].body, "")
+    assert upstream.client().registry(others).files["google/models.json"].etag
 
 
 @pytest.mark.parametrize("answer", [lambda: reply(500), lambda: reply(200, b"<html>")])
@@ -133,6 +150,7 @@ def test_a_registry_without_any_provider_is_unavailable(upstream):
 
 def test_unknown_big_integers_stop_nothing(upstream):
     body = samples.changed("openai", samples.MINI, limit=2**60, huge=10**30)
+    body = body.replace(b"{", b'{"generated_ns": 1767323045678901234, ', 1)
     upstream.files["openai/models.json"] = body
     registry = upstream.client().registry({})
     model = registry.documents["openai"]["models"][samples.MINI]

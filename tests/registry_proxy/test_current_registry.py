@@ -18,7 +18,7 @@ NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
 CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_input=0.1)
 
 
-def test_reading_the_current_edition_asks_nobody(refreshed, upstream):
+def test_reading_the_current_snapshot_asks_neither_database_nor_upstream(refreshed, upstream):
     refreshed(8, 19)
     with CaptureQueriesContext(connection) as queries:
         current.require()
@@ -26,7 +26,7 @@ def test_reading_the_current_edition_asks_nobody(refreshed, upstream):
     assert upstream.requests == []
 
 
-def test_an_old_copy_is_served_and_replaced_behind_the_readers_back(anonymous, refreshed, upstream):
+def test_an_old_copy_is_served_while_it_is_replaced(anonymous, refreshed, upstream):
     refreshed(8, 19)
     upstream.publish(openai=CHEAPER)
     before = anonymous.get("/registry")
@@ -98,7 +98,7 @@ def test_validators_are_not_sent_to_another_upstream(refreshed, upstream, settin
     assert not any("If-None-Match" in request.headers for request in upstream.requests)
 
 
-def test_while_somebody_follows_readers_do_not_try_again(anonymous, upstream, monkeypatch):
+def test_with_a_follower_readers_do_not_try_again(anonymous, upstream, monkeypatch):
     anonymous.read("/registry", expect=503)
     upstream.requests.clear()
     now = current.clock()
@@ -150,11 +150,11 @@ def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(edition) for edition in found}) == 1
+    assert len({id(snapshot) for snapshot in found}) == 1
     assert len(upstream.requests) == 4
 
 
-def test_the_first_reader_is_less_patient_than_a_refresh(db_all, upstream):
+def test_the_first_reader_has_a_shorter_timeout_than_a_refresh(db_all, upstream):
     upstream.publish()
     current.get()
     refreshing.refresh(now=NOON)

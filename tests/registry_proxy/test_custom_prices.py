@@ -103,6 +103,19 @@ def test_overlapping_ranges_are_refused(project, begin, end):
     assert CustomPrice.objects.count() == 5
 
 
+def test_a_price_replaces_the_one_that_holds_until_then(db_all):
+    set_price("openai", "gpt-*", "input=1", valid_from="2026-01-01")
+    set_price("openai", "gpt-*", "input=2", valid_from="2026-02-01", replace=True)
+    rows = CustomPrice.objects.order_by("valid_from").values_list("prices", "valid_to")
+    assert list(rows) == [
+        ({"input": "1"}, datetime(2026, 2, 1, tzinfo=UTC)),
+        ({"input": "2"}, None),
+    ]
+    with pytest.raises(CommandError, match="valid in a part of this time"):
+        set_price("openai", "gpt-*", "input=3", valid_from="2026-01-15", replace=True)
+    assert [row[1] for row in rows.all()] == [datetime(2026, 2, 1, tzinfo=UTC), None]
+
+
 def test_of_two_prices_set_at_once_one_is_refused(db_all):
     barrier, refused = threading.Barrier(2), []
 

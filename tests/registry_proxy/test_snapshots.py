@@ -162,7 +162,7 @@ def test_only_a_new_kind_of_failure_is_news(db_all):
     assert news == [True, False, True, True]
 
 
-def test_after_a_success_nobody_asks_until_the_copy_is_old(refreshed):
+def test_after_a_success_upstream_is_not_asked_until_the_copy_is_old(refreshed):
     refreshed(8, 19)
     hour = timedelta(hours=1)
     assert not Refresh.objects.claim(now=NOON + timedelta(minutes=59), max_age=hour)

@@ -57,3 +57,20 @@ def test_status_of_a_database_that_is_away_is_one_line():
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: the database of LLMRING_DATABASE_URL cannot be reached: ")
     assert "refused" in line and "secret-pw" not in line
+
+
+def test_dump_is_restored_into_another_database(data_dir, tmp_path):
+    of = {"LLMRING_DATA_DIR": str(data_dir)}
+    dump = str(tmp_path / "llmring.dump")
+    assert run("migrate", **of).returncode == 0
+    statement = "INSERT INTO projects (id, name, created_at) VALUES (gen_random_uuid(), 'x', now())"
+    written = run("psql", "-c", statement, **of)
+    assert written.stdout == "INSERT 0 1\n", written.stderr
+    dumped = run("dump", "--format=custom", "--file", dump, **of)
+    assert dumped.returncode == 0, dumped.stderr
+    other = {"LLMRING_DATA_DIR": str(tmp_path / "other")}
+    restored = run("restore", "--no-owner", dump, **other)
+    assert restored.returncode == 0, restored.stderr
+    count = run("psql", "-At", "-c", "SELECT count(*) FROM projects WHERE name = 'x'", **other)
+    assert count.stdout == "1\n"
+    assert "0 pending" in run("status", **other).stdout

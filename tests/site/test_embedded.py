@@ -225,10 +225,10 @@ def test_useradd_is_found_outside_of_the_path(monkeypatch, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="root keeps its directories closed to PostgreSQL")
 def test_programs_in_a_closed_home_are_copied_with_their_libraries(tmp_path, monkeypatch):
     """As by `uv tool install` into root's home."""
-    wheel = embedded._PROGRAMS.parent
+    wheel = embedded.PROGRAMS.parent
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    for directory in (embedded._PROGRAMS, Path(f"{wheel}.libs")):
+    for directory in (embedded.PROGRAMS, Path(f"{wheel}.libs")):
         shutil.copytree(directory, home / directory.relative_to(wheel.parent), symlinks=True)
     monkeypatch.setattr(server_account, "SYSTEM_DIR", tmp_path / "system")
     programs = server_account.reachable_copy(home / wheel.name / "pginstall18")

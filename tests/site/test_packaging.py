@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 
 from django.conf import settings
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -29,16 +31,14 @@ def imported_modules(package: str) -> set[str]:
 def test_every_import_is_declared():
     """Also what other packages bring along today: they may stop."""
     declared = {
-        re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()
-        for line in PROJECT["project"]["dependencies"]
+        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
     } | {"psycopg-pool"}  # an extra of psycopg
     distributions = importlib.metadata.packages_distributions()
     undeclared = {
         module
         for package in PACKAGES
         for module in imported_modules(package) - set(PACKAGES) - STANDARD_LIBRARY
-        if not {re.sub(r"[-_.]+", "-", name).lower() for name in distributions.get(module, [])}
-        & declared
+        if not {canonicalize_name(name) for name in distributions.get(module, [])} & declared
     }
     assert undeclared == set()
 
@@ -57,3 +57,15 @@ def test_licence_and_changelog_are_there():
     assert PROJECT["project"]["license"] == "MIT"
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_lock_names_what_is_declared_and_no_index():
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock and "--index" not in lock
+    locked = {
+        canonicalize_name(match[1]): match[2]
+        for match in re.finditer(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", lock, re.MULTILINE)
+    }
+    for line in PROJECT["project"]["dependencies"]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line

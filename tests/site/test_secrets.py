@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
+from core import key_files
 from core.ids import uuid7
 from core.secrets import Sealed, SecretUnreadable
 from llmring_site import env
@@ -103,3 +104,19 @@ def test_short_keys_are_refused_without_being_repeated(monkeypatch):
     assert "tooshort" not in str(refusal.value)
     monkeypatch.setenv("X_KEYS", f" {OLD},{NEW} ,")
     assert env.secret_keys("X_KEYS") == [OLD.strip(), NEW.strip()]
+
+
+@pytest.mark.parametrize("name", ["secret_key", "encryption_key"])
+def test_key_file_that_cannot_be_written_names_both_ways_out(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        key_files.load_or_create(tmp_path / "file", name)
+    assert "LLMRING_DATA_DIR must be" in str(refusal.value)
+    assert f"or set LLMRING_{name.upper()}" in str(refusal.value)
+
+
+def test_key_file_is_made_once_and_only_for_its_owner(tmp_path):
+    key = key_files.load_or_create(tmp_path / "data", "secret_key")
+    assert len(key) >= 32 and key_files.load_or_create(tmp_path / "data", "secret_key") == key
+    assert (tmp_path / "data" / "secret_key").stat().st_mode & 0o077 == 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret_key"]

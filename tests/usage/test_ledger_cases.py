@@ -81,13 +81,56 @@ def test_statistics_add_up(api, real_prices):
     known = [Tokens(**case["tokens"]) for case in CASES if case["tokens"] is not None]
     summary = api.read("/api/v1/stats")["summary"]
     assert summary["total_requests"] == len(CASES)
-    assert summary["total_cost"] == str(sum(Decimal(case["cost"] or 0) for case in CASES))
+    assert Decimal(summary["total_cost"]) == sum(Decimal(case["cost"] or 0) for case in CASES)
     assert summary["total_tokens"] == sum(tokens.prompt + tokens.completion for tokens in known)
     assert summary["unknown_requests"] == len(CASES) - len(known)
     unpriced = [
         case for case in CASES if case["source"] == "unpriced" and case["tokens"] is not None
     ]
     assert summary["unpriced_requests"] == len(unpriced)
+
+
+def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing):
+    """The counts and the cost of the answer, and those of the receipt that comes with it."""
+    server_keys.clear_cache()
+    wrong = {}
+    for case in CASES:
+        call = {"messages": [], "response": {"content": "A"}, "metadata": case["report"]}
+        reply = api.send("POST", "/api/v1/conversations/log", call)
+        (answer,) = api.read(f"/api/v1/conversations/{reply['conversation_id']}")["messages"]
+        is_known, counts = case["tokens"] is not None, Tokens(**case["tokens"] or {})
+        numbers = answer["metadata"]
+        classes = {name: numbers.get(f"{name}_tokens", 0) for name in MEMBERS}
+        classes["cache_read"] = numbers.get("cached_tokens") or 0
+        found = {
+            "tokens": (answer["input_tokens"], answer["output_tokens"]),
+            "classes": classes,
+            "cost": (numbers["cost"], numbers["cost_source"]),
+            "receipt": reply["receipt"]
+            and (
+                reply["receipt"]["prompt_tokens"],
+                reply["receipt"]["completion_tokens"],
+                reply["receipt"]["total_cost"],
+                reply["receipt"].get("cost_source"),
+            ),
+        }
+        cost = float(case["cost"] or 0)
+        table = {
+            "tokens": (counts.prompt, counts.completion) if is_known else (None, None),
+            "classes": {name: getattr(counts, name) for name in MEMBERS},
+            "cost": (cost, case["source"]),
+            "receipt": (
+                counts.prompt,
+                counts.completion,
+                cost,
+                "unpriced" if case["source"] == "unpriced" else None,
+            )
+            if is_known
+            else None,
+        }
+        if found != table:
+            wrong[case["case"]] = found, table
+    assert wrong == {}
 
 
 def test_receipts_certify_what_the_table_says(api, real_prices, signing):

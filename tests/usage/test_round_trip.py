@@ -158,7 +158,9 @@ def test_the_same_instant_is_the_same_event(api):
 def test_late_logs_are_found_by_when_they_were_received(api):
     call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
     api.send("POST", "/api/v1/log", {**call, "timestamp": "2020-01-05T10:00:00Z"})
-    (log,) = api.read("/api/v1/logs", {"received_start": "2026-01-01"})
+    assert len(api.read("/api/v1/logs", {"received_start": "2026-01-01"})) == 1
+    log = api.get("/api/v1/logs/export", {"received_start": "2026-01-01"}).getvalue()
+    log = json.loads(log)
     later = {"received_start": log["received_at"]}
     assert len(api.get("/api/v1/logs/export", later).getvalue().splitlines()) == 1
     assert api.read("/api/v1/logs", {"received_end": "2026-01-01"}) == []

@@ -3,6 +3,9 @@
 Source: docs/http-contract/usage.md, section "Token classes".
 """
 
+from operator import attrgetter
+
+from registry_proxy.tokens import Tokens
 from usage.reports.members import Location, ReportError, as_count
 from usage.reports.placement import place
 from usage.reports.report import Report, thinks_beside
@@ -23,6 +26,7 @@ CLASS_OF = {
 }
 # Those that `metadata` may hold, for clients that cannot send other members.
 METADATA_MEMBERS = CLASS_OF.keys() - {"cached_input_tokens"}
+_class_members = attrgetter(*CLASS_OF)
 
 
 def read_flat(report: Report) -> Usage:
@@ -30,6 +34,9 @@ def read_flat(report: Report) -> Usage:
     for name in ("input_tokens", "output_tokens"):
         if getattr(report, name) is None:
             raise ReportError("missing", (name,), "Field required")
+    if not any(_class_members(report)) and METADATA_MEMBERS.isdisjoint(report.metadata):
+        # Most reports count no single classes: the shortest way for them.
+        return Usage(Tokens(report.input_tokens, output=report.output_tokens), "flat")
     parts = _class_counts(report)
     _require_fit(report, parts)
     from_decorator = bool(parts) and _is_from_decorator(report)

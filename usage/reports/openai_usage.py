@@ -21,22 +21,35 @@ _PROMPT_DETAILS = (
     "input_tokens_details",
     "input_token_details",  # transcriptions and Realtime
     "prompt_token_details",  # Mistral
+    "inputTokenDetails",  # Vercel's AI SDK
 )
 _COMPLETION_DETAILS = (
     "completion_tokens_details",
     "output_tokens_details",
     "output_token_details",
+    "outputTokenDetails",
 )
-# Beside the detail of OpenAI, and of LangChain: DeepSeek, Moonshot, Mistral, LiteLLM.
-_CACHE_READ_DETAILS = ("cached_tokens", "cache_read")
+# Beside the detail of OpenAI, LangChain and the AI SDK: DeepSeek, Moonshot, Mistral, LiteLLM,
+# Codex, and the AI SDK again.
+_CACHE_READ_DETAILS = ("cached_tokens", "cache_read", "cacheReadTokens")
 _CACHE_READS = (
     "prompt_cache_hit_tokens",
     "cached_tokens",
     "num_cached_tokens",
     "cache_read_input_tokens",
+    "cached_input_tokens",
+    "cachedInputTokens",
 )
 
 
+_CACHE_WRITE_DETAILS = (
+    "cache_write_tokens",
+    "cache_creation_tokens",
+    "cache_creation",
+    "cacheWriteTokens",
+)
+# Members by which the AI SDK's usage is told from Bedrock's, which has `inputTokens` too.
+AI_SDK_MEMBERS = ("cachedInputTokens", "reasoningTokens", "inputTokenDetails", "outputTokenDetails")
 _AUDIO = ("audio_tokens", "audio")
 
 
@@ -61,6 +74,13 @@ def read_responses(usage: Members, *, thinks_beside: bool) -> Usage:
     prompt = usage.required_count("input_tokens")
     completion = usage.required_count("output_tokens")
     return _read("openai_responses", usage, prompt, completion, thinks_beside=thinks_beside)
+
+
+def read_ai_sdk(usage: Members, *, thinks_beside: bool) -> Usage:
+    """Read `inputTokens` and `outputTokens` as Vercel's AI SDK counts them, like Responses."""
+    prompt = usage.required_count("inputTokens")
+    completion = usage.required_count("outputTokens")
+    return _read("ai_sdk", usage, prompt, completion, thinks_beside=thinks_beside)
 
 
 def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_beside: bool) -> Usage:
@@ -96,7 +116,7 @@ def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_bes
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
     total = agreed_count(
-        (inputs, ("cache_write_tokens", "cache_creation_tokens", "cache_creation")),
+        (inputs, _CACHE_WRITE_DETAILS),
         (usage, ("cache_creation_input_tokens",)),
     )
     nested = inputs.part("cache_creation_token_details")  # LiteLLM
@@ -124,10 +144,10 @@ def _thinking(
 ) -> tuple[int, bool | None]:
     """Return the reasoning tokens, and whether the completion contains them if the total tells."""
     thinking = agreed_count(
-        (outputs, ("reasoning_tokens", "thinking_tokens", "reasoning")),
-        (usage, ("reasoning_tokens",)),
+        (outputs, ("reasoning_tokens", "thinking_tokens", "reasoning", "reasoningTokens")),
+        (usage, ("reasoning_tokens", "reasoning_output_tokens", "reasoningTokens")),
     )
-    surplus = usage.count("total_tokens") - prompt - completion
+    surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
     if thinks_beside and not thinking and surplus > 0:
         # Google's compatible route counts its thoughts in the total only.
         return surplus, False

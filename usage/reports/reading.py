@@ -11,7 +11,7 @@ from usage.reports.members import MAX_COUNT, Members, ReportError
 from usage.reports.report import Report, thinks_beside
 from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_units
 
-_WITHOUT_COUNTS = {
+WITHOUT_COUNTS = {
     UsageStatus.UNKNOWN: Usage(None, "unknown", status=UsageStatus.UNKNOWN),
     UsageStatus.FAILED: Usage(Tokens(), "failed", status=UsageStatus.FAILED),
 }
@@ -19,10 +19,10 @@ _WITHOUT_COUNTS = {
 
 def read_usage(report: Report) -> Usage:
     """Return what a report says of the usage of its call. Raises ReportError."""
-    status = UsageStatus(report.usage_status or UsageStatus.SETTLED)
-    if status in _WITHOUT_COUNTS:
+    status = UsageStatus(report.usage_status) if report.usage_status else UsageStatus.SETTLED
+    if status in WITHOUT_COUNTS:
         _refuse_counts(report, status)
-        return _WITHOUT_COUNTS[status]
+        return WITHOUT_COUNTS[status]
     usage = read_flat(report) if report.usage is None else _read_provider_usage(report)
     tokens = usage.tokens
     if max(tokens.prompt, tokens.completion) > MAX_COUNT:
@@ -32,12 +32,18 @@ def read_usage(report: Report) -> Usage:
     return Usage(
         tokens,
         usage.read_as,
-        units=usage.units | as_units(**(report.units or {})),
-        modifiers=usage.modifiers
-        | as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})}),
+        units=usage.units | as_units(**report.units) if report.units else usage.units,
+        modifiers=usage.modifiers | _modifiers(report),
         cost=usage.cost if report.cost is None else report.cost,
         status=status,
     )
+
+
+def _modifiers(report: Report) -> dict[str, str]:
+    """Return the terms that a report states beside the usage itself."""
+    if not (report.service_tier or report.modifiers):
+        return {}
+    return as_modifiers(**{"service_tier": report.service_tier, **(report.modifiers or {})})
 
 
 def _refuse_counts(report: Report, status: UsageStatus) -> None:
@@ -56,6 +62,8 @@ def _read_provider_usage(report: Report) -> Usage:
     if usage.has("prompt_tokens", "completion_tokens"):
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
     if usage.has("inputTokens", "outputTokens"):
+        if usage.has(*openai_usage.AI_SDK_MEMBERS):
+            return openai_usage.read_ai_sdk(usage, thinks_beside=thinks_beside(report))
         return anthropic_usage.read_converse(usage)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):

@@ -2,7 +2,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import keys
+from accounts import api_keys
 from accounts.models import ApiKey
 
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
         try:
             rows = ApiKey.objects.filter(id=UUID(key))
         except ValueError:
-            rows = ApiKey.objects.filter(digest=keys.digest(key))
+            rows = ApiKey.objects.filter(digest=api_keys.digest(key))
         row = rows.first()
         if row is None:
             raise CommandError("There is no such key.")

@@ -29,6 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="valid_from", help="ISO 8601, UTC; default now")
         parser.add_argument("--to", dest="valid_to", help="ISO 8601, UTC; default never")
         parser.add_argument("--project", help="name or id; default all projects")
+        parser.add_argument(
+            "--replace", action="store_true", help="end the price that holds until then"
+        )
         parser.add_argument("--note", default="", help="why, and where it is agreed")
 
     def handle(self, *, provider, model, prices, project, **options) -> None:
@@ -45,7 +48,7 @@ class Command(BaseCommand):
                 project_id=_project_id(project),
                 note=options["note"],
             )
-            custom_prices.save(price)
+            custom_prices.save(price, replace=options["replace"])
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from None
         except PriceOverlap as error:

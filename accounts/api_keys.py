@@ -1,4 +1,4 @@
-"""API keys as text: making, digesting, checking their form. No database here."""
+"""API keys as text: generation, digest, and form. No database here."""
 
 import hashlib
 import re
@@ -19,12 +19,12 @@ class MalformedKey(ValueError):
 
 
 def generate() -> str:
-    """A new key: `llmr_pk_` and 32 hexadecimal digits."""
+    """Return a new key: `llmr_pk_` and 32 hexadecimal digits."""
     return PREFIX + secrets.token_hex(16)
 
 
 def digest(key: str) -> bytes:
-    """SHA-256 of the key, all that is ever stored of it.
+    """Return the SHA-256 of the key, all that is ever stored of it.
 
     A plain digest is enough: issued keys have 128 random bits.
     """

@@ -1,0 +1,87 @@
+"""A project's own prices, and those of the operator that hold for it.
+
+Source: docs/http-contract.md, section "Cost".
+"""
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import Http404
+from django.utils import timezone
+from rest_framework.response import Response
+
+from core.errors import DomainError, InvalidInput, issue
+from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet, page_query
+from registry_proxy import custom_prices
+from registry_proxy.models import CustomPrice
+from registry_proxy.schemas import NewPrice, Price
+
+
+class GlobalPrice(DomainError):
+    status_code = 403
+    code = "global_price"
+
+    def __init__(self) -> None:
+        super().__init__("Prices of all projects are set by the operator")
+
+
+class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
+    queryset = CustomPrice.objects.all()
+    lookup_url_kwarg = "price_id"
+    not_found = "Price not found"
+    tags = ["usage"]
+    reply = Price
+    bodies = {"create": NewPrice}
+    queries = {"list": page_query(default=100, maximum=1000)}
+
+    def get_queryset(self):
+        return self.queryset.filter(Q(project_id=self.request.auth.project_id) | Q(project_id=None))
+
+    def get_object(self):
+        text = self.kwargs["price_id"]
+        is_id = text.isascii() and text.isdigit() and len(text) < 10
+        price = self.get_queryset().filter(pk=int(text)).first() if is_id else None
+        if price is None:
+            raise Http404(self.not_found)
+        return price
+
+    def list(self, request):
+        """List the prices that hold or held for you: your own and the operator's"""
+        return super().list(request)
+
+    def retrieve(self, request, price_id):
+        """One price"""
+        return super().retrieve(request)
+
+    def create(self, request):
+        """Set a price of your own
+
+        Calls made from `valid_from` on cost it; `repricelogs` applies it to those logged before.
+        """
+        members = self.body.model_dump(exclude={"prices", "replace", "valid_from"})
+        try:
+            price = CustomPrice(
+                **members,
+                prices=custom_prices.parse_amounts(
+                    {name: str(amount) for name, amount in self.body.prices.items()}
+                ),
+                valid_from=self.body.valid_from or timezone.now(),
+                project_id=request.auth.project_id,
+            )
+            custom_prices.save(price, replace=self.body.replace)
+        except ValidationError as error:
+            raise InvalidInput(
+                [issue("value_error", ["body"], message, None) for message in error.messages]
+            ) from None
+        return Response(self.represent(price))
+
+    def destroy(self, request, price_id):
+        """End a price of yours
+
+        It holds no longer; calls that were made under it keep their cost. One that has
+        not begun is deleted.
+        """
+        price = self.get_object()
+        if price.project_id is None:
+            raise GlobalPrice
+        custom_prices.end(price, at=timezone.now())
+        return Response(self.represent(price))

@@ -1,0 +1,43 @@
+"""The examples of the API documents are right when they are sent as they are."""
+
+import pytest
+
+
+def examples(api) -> list[tuple[str, str, dict]]:
+    document = api.read("/openapi.json")
+    return [
+        (method.upper(), path, example["value"])
+        for path, operations in document["paths"].items()
+        if path.startswith(("/conversations", "/api/v1/templates"))
+        for method, operation in operations.items()
+        for media in operation.get("requestBody", {}).get("content", {}).values()
+        for example in media.get("examples", {}).values()
+    ]
+
+
+def test_every_body_has_an_example_that_is_accepted(api):
+    template = {"name": "t", "variables": {"language": "Python"}}
+    ids = {
+        "conversation_id": api.send("POST", "/conversations", {})["id"],
+        "template_id": api.send("POST", "/api/v1/templates", template)["id"],
+    }
+    sent = [(method, path) for method, path, _ in examples(api)]
+    assert sorted(sent) == [
+        ("PATCH", "/conversations/{conversation_id}"),
+        ("POST", "/api/v1/templates"),
+        ("POST", "/api/v1/templates/{template_id}/use"),
+        ("POST", "/conversations"),
+        ("POST", "/conversations/log"),
+        ("POST", "/conversations/{conversation_id}/messages"),
+        ("POST", "/conversations/{conversation_id}/messages/batch"),
+        ("PUT", "/api/v1/templates/{template_id}"),
+    ]
+    for method, path, body in examples(api):
+        api.send(method, path.format(**ids), body)
+
+
+@pytest.mark.parametrize("schema", ["ChatMessageRequest", "NewMessageRequest", "Message"])
+def test_messages_are_described_with_members_of_providers(api, schema):
+    found = api.read("/openapi.json")["components"]["schemas"][schema]
+    assert found["additionalProperties"] is not False
+    assert {"role", "content", "tool_calls", "tool_call_id", "name"} <= found["properties"].keys()

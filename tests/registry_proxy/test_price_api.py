@@ -1,0 +1,90 @@
+"""`/api/v1/prices`: what a project pays, through the API."""
+
+import pytest
+
+from registry_proxy.models import CustomPrice
+
+PRICES = "/api/v1/prices"
+LOG = "/api/v1/log"
+CALL = {"provider": "azure", "model": "my-deployment", "input_tokens": 1000, "output_tokens": 200}
+OWN = {"provider": "azure", "model": "my-*", "prices": {"input": 2, "output": "10.5"}}
+
+
+@pytest.fixture(autouse=True)
+def forgotten_prices():
+    from registry_proxy import custom_prices
+
+    custom_prices.current.reset()
+    yield
+    custom_prices.current.reset()
+
+
+def test_a_price_is_set_listed_applied_and_ended(api, other_api, refreshed):
+    """1,000 × 2 + 200 × 10.5, per million."""
+    refreshed(11, 20)
+    assert api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
+    price = api.send("POST", PRICES, OWN)
+    assert price["prices"] == {"input": "2", "output": "10.5"}
+    assert api.read(f"{PRICES}/{price['id']}") == price
+    assert api.read(PRICES) == [price]
+    assert api.send("POST", LOG, CALL)["cost"] == 0.0041
+    assert other_api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
+    assert other_api.read(PRICES) == []
+    other_api.read(f"{PRICES}/{price['id']}", expect=404)
+    other_api.send("DELETE", f"{PRICES}/{price['id']}", expect=404)
+    assert api.send("DELETE", f"{PRICES}/{price['id']}")["valid_to"] is not None
+    assert api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
+
+
+def test_overlapping_prices_are_refused_unless_they_replace(api, refreshed):
+    refreshed(11, 20)
+    first = api.send("POST", PRICES, {**OWN, "valid_from": "2026-11-01T00:00:00Z"})
+    api.send("POST", PRICES, {**OWN, "valid_from": "2026-11-10T00:00:00Z"}, expect=409)
+    second = {**OWN, "prices": {"input": 4, "output": 4}, "replace": True}
+    api.send("POST", PRICES, {**second, "valid_from": "2026-11-10T00:00:00Z"})
+    assert api.read(f"{PRICES}/{first['id']}")["valid_to"] == "2026-11-10T00:00:00Z"
+    early = {**CALL, "timestamp": "2026-11-05T00:00:00Z"}
+    assert api.send("POST", LOG, early)["cost"] == 0.0041
+    assert api.send("POST", LOG, {**early, "timestamp": "2026-11-12T00:00:00Z"})["cost"] == 0.0048
+
+
+def test_a_deployment_is_priced_as_a_model(api, refreshed):
+    """(1,000 × 0.15 + 200 × 0.6) × 0.9, per million."""
+    refreshed(11, 20)
+    own = {"provider": "azure", "model": "my-deployment", "priced_as": "openai:gpt-4o-mini"}
+    api.send("POST", PRICES, {**own, "factor": 0.9})
+    assert api.send("POST", LOG, CALL)["cost"] == 0.000243
+
+
+def test_a_price_that_has_not_begun_is_deleted(api):
+    price = api.send("POST", PRICES, {**OWN, "valid_from": "2099-01-01T00:00:00Z"})
+    api.send("DELETE", f"{PRICES}/{price['id']}")
+    assert not CustomPrice.objects.exists()
+
+
+def test_the_operators_prices_are_shown_and_stay(api):
+    price = CustomPrice.objects.create(provider="*", model="*", factor=2)
+    assert api.read(PRICES)[0]["project_id"] is None
+    api.send("DELETE", f"{PRICES}/{price.id}", expect=403)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"prices": {"Input!": 1}},
+        {"prices": {"input": -1}},
+        {"prices": {"input": 1}, "modifier": "fast"},
+        {"priced_as": "gpt-4o-mini"},
+        {"factor": 1, "valid_from": "2026-11-02T00:00:00Z", "valid_to": "2026-11-01T00:00:00Z"},
+        {"factor": "x"},
+    ],
+)
+def test_malformed_prices_are_refused(api, members):
+    api.send("POST", PRICES, {"provider": "openai", "model": "x", **members}, expect=422)
+    assert not CustomPrice.objects.exists()
+
+
+@pytest.mark.parametrize("id", ["0", "x", "99999999999999999999", "%00"])
+def test_unknown_prices_are_not_found(api, id):
+    api.read(f"{PRICES}/{id}", expect=404)
