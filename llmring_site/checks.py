@@ -42,10 +42,30 @@ def check_database(app_configs, databases, **kwargs) -> list[Error]:
         return []
     with connections["default"].cursor() as cursor:
         cursor.execute(_DATABASE_STATE, {"schema": settings.DATABASE_SCHEMA})
-        version, encoding, path, is_replica, name, is_plain, may_create = cursor.fetchone()
+        faults = _database_faults(*cursor.fetchone())
+    return [
+        Error(
+            message if "LLMRING_" in message else f"LLMRING_DATABASE_URL: {message}",
+            id=f"llmring.{id}",
+        )
+        for id, (is_wrong, message) in faults.items()
+        if is_wrong
+    ]
+
+
+def _database_faults(
+    version: int,
+    encoding: str,
+    path: str,
+    is_replica: bool,
+    name: str,
+    is_plain: bool,
+    may_create: bool,
+) -> dict[str, tuple[bool, str]]:
+    """Return of each possible fault whether the database has it, and the message."""
     schemas = [settings.DATABASE_SCHEMA, settings.MCP_SCHEMA]
     search_path = [schema.strip().strip('"') for schema in path.split(",")]
-    faults = {
+    return {
         "E001": (
             version < _MIN_POSTGRESQL,
             f"PostgreSQL must be of version 14 or later, got {version // 10_000}.",
@@ -73,14 +93,6 @@ def check_database(app_configs, databases, **kwargs) -> list[Error]:
             f"the schema {schemas[0]} if it exists).",
         ),
     }
-    return [
-        Error(
-            message if "LLMRING_" in message else f"LLMRING_DATABASE_URL: {message}",
-            id=f"llmring.{id}",
-        )
-        for id, (is_wrong, message) in faults.items()
-        if is_wrong
-    ]
 
 
 def check_redis() -> list[Error]:

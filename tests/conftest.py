@@ -141,6 +141,13 @@ def anonymous(db_all):
     return ApiClient()
 
 
+@pytest.fixture(params=["edge", "views"])
+def way(request, monkeypatch):
+    """Have requests served by the edge, or by Django's views alone."""
+    if request.param == "views":
+        monkeypatch.setenv("VIEWS", "1")
+
+
 @pytest.fixture(autouse=True)
 def upstream(monkeypatch):
     """The public registry: away, until a test calls its `publish()`.

@@ -15,7 +15,8 @@ from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
-from usage.schemas import Log, LogsQuery
+from usage.query_schemas import LogsQuery
+from usage.reply_schemas import Log
 
 MAX_PAGE_BYTES = 8 * 2**20
 # Metadata as it is stored: compressed, up to ninety times smaller. What a statement writes out
@@ -81,20 +82,22 @@ def read_page(
     members_sql = _SQL | (sql or {})
     small = members_sql | {"metadata": _SMALL_METADATA}
     parameters = {**parameters, "limit": limit, "offset": offset, "separator": separator}
-    text, count, last, has_large = _run(
-        f"""
-        SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}),
-            count(*), (array_agg(id ORDER BY id {order}))[count(*)], bool_or(metadata IS NULL)
-        FROM (
-            SELECT {_columns(members, small)} FROM usage_logs WHERE {condition}
-            ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
-        ) AS page
-        """,
-        parameters,
-    )[0]
+    statement = _page_sql(_columns(members, small), condition, order)
+    text, count, last, has_large = _run(statement, parameters)[0]
     if has_large:
         return _read_large(_columns(members, members_sql), condition, parameters, order)
     return Page([text] if count else [], last if count == limit else None)
+
+
+def _page_sql(columns: str, condition: str, order: str) -> str:
+    return f"""
+        SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}),
+            count(*), (array_agg(id ORDER BY id {order}))[count(*)], bool_or(metadata IS NULL)
+        FROM (
+            SELECT {columns} FROM usage_logs WHERE {condition}
+            ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+        ) AS page
+    """
 
 
 def _columns(members: Iterable[str], sql: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from usage import filters
 from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
-from usage.schemas import StatsQuery
+from usage.query_schemas import StatsQuery
 
 MAX_NAMES = 1_000  # of users or tags; those with most requests
 _PERIODS = {
@@ -81,10 +81,24 @@ def _statement(
     first, after = whole_days
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
-    period = _PERIODS[query.group_by]
+    sql = _sums_sql(_PERIODS[query.group_by], in_sums, in_ledger)
+    return sql, {
+        **parameters,
+        **ledger_parameters,
+        "project": caller.project_id,
+        "first": first,
+        "after": after,
+        "start": ids.lowest(window.start),
+        "first_id": ids.lowest(min(_midnight(first), window.end)),
+        "after_id": ids.lowest(_midnight(after)),
+        "end": ids.lowest(window.end),
+    }
+
+
+def _sums_sql(period: str, in_sums: str, in_ledger: str) -> str:
     # One pass sums the parts by all labels, and by period and model; few rows are
     # left to sum again by each label.
-    sql = f"""
+    return f"""
         WITH parts AS (
             SELECT day, NULL::timestamp AS hour_start, {_LABELS}, {_SUMS}
             FROM usage_daily
@@ -110,17 +124,6 @@ def _statement(
         GROUP BY GROUPING SETS ({", ".join(f"({name})" for name in LABELS)})
         ORDER BY 2, 3
     """
-    return sql, {
-        **parameters,
-        **ledger_parameters,
-        "project": caller.project_id,
-        "first": first,
-        "after": after,
-        "start": ids.lowest(window.start),
-        "first_id": ids.lowest(min(_midnight(first), window.end)),
-        "after_id": ids.lowest(_midnight(after)),
-        "end": ids.lowest(window.end),
-    }
 
 
 def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:
