@@ -148,6 +148,14 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     return Supervisor(lambda: serve(sockets, announcement), count=workers).run()
 
 
+def serve_here(sockets: Sequence[socket.socket]) -> None:
+    """Serve in this process alone. Raises StartupError when another server was faster."""
+    from llmring_site import asgi  # noqa: F401  loaded before the first connection waits for it
+
+    listen(sockets)
+    serve(sockets, Announcement(sockets))
+
+
 def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
     """Serve in a child process that is started anew when a source file changes."""
     from django.utils import autoreload
@@ -156,11 +164,10 @@ def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
         parent_watchdog.watch(os.getppid())
         try:
             startup.make_ready()
-            listen(sockets)
+            serve_here(sockets)
         except startup.OPERATOR_ERRORS as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # the reloader's loop runs in another thread
-        serve(sockets, Announcement(sockets))
 
     autoreload.run_with_reloader(run)
     sys.exit()

@@ -53,8 +53,8 @@ def work(api, path: str, query: dict | None = None) -> tuple[int, int]:
         api.read(path, query)
     pages = 0
     with connection.cursor() as cursor:
-        for found in captured:
-            sql = found["sql"]
+        for result in captured:
+            sql = result["sql"]
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
             plan = cursor.fetchone()[0]
             plan = json.loads(plan) if isinstance(plan, str) else plan

@@ -134,12 +134,12 @@ def test_a_process_without_a_copy_gets_it_from_the_thread_that_refreshes(anonymo
 
 def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
     upstream.publish()
-    barrier, found = threading.Barrier(4), []
+    barrier, result = threading.Barrier(4), []
 
     def read():
         barrier.wait()
         try:
-            found.append(current.get())
+            result.append(current.get())
         finally:
             connection.close()
 
@@ -148,7 +148,7 @@ def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(snapshot) for snapshot in found}) == 1
+    assert len({id(snapshot) for snapshot in result}) == 1
     assert len(upstream.requests) == 4
 
 
