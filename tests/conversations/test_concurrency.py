@@ -9,6 +9,8 @@ from django.db import connection
 from conversations.models import Conversation, Message
 from tests.client import ApiClient
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 WRITERS = 16
 
 
