@@ -3,7 +3,7 @@
 Source: docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from conversations import history, privacy, services, storage
 from conversations.models import Conversation
 from conversations.payloads import Payload
 from conversations.schemas import CallNumbers, LoggedCall
-from conversations.storage import Row
+from conversations.storage import PreparedConversation, Row
 from core import bridge, ids
 from core.scoping import Caller
 from registry_proxy.tokens import Tokens
@@ -25,6 +25,8 @@ from templates_app.messages import ChatMessage
 from usage import costing
 from usage.costing import Cost
 from usage.reports.reported_usage import Usage
+
+MAX_TEXT_ON_LOOP = 2_000  # characters of one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,34 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     # A price that is not in memory may take a query, or a wait for the registry.
     is_immediate = costing.is_immediate(call.metadata.read(), at)
     cost = price() if is_immediate else await bridge.in_thread(price)
-    messages = storage.message_rows([*call.messages, _answer(call, cost)], level, at)
-    messages[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
+    rows = partial(_message_rows, call, cost, level, at)
     if issue_receipt or call.metadata.conversation_id is not None:
         return await bridge.in_thread(
-            _log_in_transaction, caller, call, messages, cost, issue_receipt
+            lambda: _log_in_transaction(caller, call, rows(), cost, issue_receipt)
         )
-    id = ids.uuid7(at)
-    await storage.writer.write(storage.prepare(caller, _columns(call, id, at), messages))
-    return _reply(id, messages[-1]["id"])
+
+    def prepare() -> PreparedConversation:
+        return storage.prepare(caller, _columns(call, ids.uuid7(at), at), rows())
+
+    new = (
+        prepare() if _is_small([*call.messages, call.response]) else await bridge.in_thread(prepare)
+    )
+    await storage.writer.write(new)
+    return _reply(new.row["id"], new.row["last_message_id"])
+
+
+def _is_small(messages: Sequence[ChatMessage]) -> bool:
+    """Return whether cutting the messages into words takes the event loop no time to speak of."""
+    texts = [message.content for message in messages]
+    return len(texts) <= 50 and all(
+        text is None or (isinstance(text, str) and len(text) <= MAX_TEXT_ON_LOOP) for text in texts
+    )
+
+
+def _message_rows(call: LoggedCall, cost: Cost, level: str, at: datetime) -> list[Row]:
+    rows = storage.message_rows([*call.messages, _answer(call, cost)], level, at)
+    rows[-1]["cost"] = cost.amount  # null, and not 0, when it is not known
+    return rows
 
 
 def _log_in_transaction(

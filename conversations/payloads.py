@@ -43,7 +43,6 @@ CONVERSATION_COLUMNS = {
 # JSON columns come as text, which is passed on and never parsed.
 _MESSAGE_COLUMNS = {
     "id": "id",
-    "conversation_id": "conversation_id",
     "parent_id": "parent_id",
     "message_id": "message_id",
     "role": "role",
@@ -62,7 +61,7 @@ _MESSAGE_COLUMNS = {
     "receipt_id": "receipt_id",
     "timestamp": "timestamp",
 }
-_EMPTY_MESSAGE = dict.fromkeys(_MESSAGE_COLUMNS)
+_EMPTY_MESSAGE = dict.fromkeys(("id", "conversation_id", *_MESSAGE_COLUMNS))
 _CONVERSATION = f"""
 SELECT {", ".join(CONVERSATION_COLUMNS.values())} FROM conversations
 WHERE id = %s AND project_id = %s
@@ -116,7 +115,7 @@ def read_conversation(cursor, caller: Caller, conversation_id: UUID) -> Payload:
 def read_newest(cursor, caller: Caller, conversation_id: UUID, *, limit: int) -> list[Payload]:
     """Return the last messages, oldest first."""
     cursor.execute(_NEWEST, (caller.project_id, conversation_id, limit))
-    return [_stored_message(row) for row in reversed(cursor.fetchall())]
+    return [_stored_message(row, conversation_id) for row in reversed(cursor.fetchall())]
 
 
 def read_page(
@@ -124,7 +123,7 @@ def read_page(
 ) -> list[Payload]:
     """Return messages from the oldest on."""
     cursor.execute(_PAGE, (caller.project_id, conversation_id, limit, offset))
-    return [_stored_message(row) for row in cursor.fetchall()]
+    return [_stored_message(row, conversation_id) for row in cursor.fetchall()]
 
 
 def read_by_ids(
@@ -132,7 +131,7 @@ def read_by_ids(
 ) -> dict[UUID, Payload]:
     """Return messages of the conversation by their ids."""
     cursor.execute(_BY_IDS, (caller.project_id, conversation_id, list(ids)))
-    return {row[0]: _stored_message(row) for row in cursor.fetchall()}
+    return {row[0]: _stored_message(row, conversation_id) for row in cursor.fetchall()}
 
 
 def read_after(
@@ -141,11 +140,13 @@ def read_after(
     """Return messages behind `position` and up to `last`, and the position of the last one."""
     cursor.execute(_AFTER, (caller.project_id, conversation_id, position, last, limit))
     rows = cursor.fetchall()
-    return [_stored_message(row) for row in rows], rows[-1][-1] if rows else last
+    messages = [_stored_message(row, conversation_id) for row in rows]
+    return messages, rows[-1][-1] if rows else last
 
 
-def _stored_message(row: Sequence) -> Payload:
-    payload = dict(zip(_MESSAGE_COLUMNS, row[:-1], strict=True))
+def _stored_message(row: Sequence, conversation_id: UUID) -> Payload:
+    payload = {"id": row[0], "conversation_id": conversation_id}
+    payload.update(zip(_MESSAGE_COLUMNS, row, strict=False))  # a position may follow
     for member in ("content_parts", "tool_calls", "tool_results", "metadata"):
         if payload[member] is not None:
             payload[member] = orjson.Fragment(payload[member])

@@ -155,7 +155,7 @@ _INDEX_WORDS = f""", indexed AS (
     INSERT INTO conversation_words ({", ".join(_WORDS)})
     SELECT {_values(_WORDS)} FROM updated, {_records("%(words)s", _WORDS)}
 )"""
-_INSERT_MESSAGES = f"""
+_INSERT_MESSAGES = f""", inserted AS (
 INSERT INTO messages ({", ".join((*_OWNER, "parent_id", *_CONTENT))})
 SELECT %(conversation)s, %(project)s, %(key)s, %(user)s, position_before + number,
     coalesce(parent_id, CASE WHEN number = 1 AND %(follows)s THEN id_before END),
@@ -164,7 +164,8 @@ FROM updated, ROWS FROM (
     json_to_recordset(%(messages)s::json)
         AS (parent_id uuid, {", ".join(f"{name} {type}" for name, type in _CONTENT.items())})
 ) WITH ORDINALITY AS new(parent_id, {", ".join(_CONTENT)}, number)
-RETURNING parent_id
+)
+SELECT id_before FROM updated
 """
 
 
@@ -281,10 +282,11 @@ def append(
             "messages": media.dumps(messages).decode(),
         },
     )
-    if cursor.rowcount == 0:
+    updated = cursor.fetchone()
+    if updated is None:
         return False
-    # What is before the first message is known only now.
-    messages[0]["parent_id"] = cursor.fetchone()[0]
+    if follows and messages[0].get("parent_id") is None:
+        messages[0]["parent_id"] = updated[0]  # known only now
     return True
 
 

@@ -8,6 +8,8 @@ class CoreConfig(AppConfig):
     name = "core"
 
     def ready(self) -> None:
+        from core.database import forks  # noqa: F401  registers what it does
+
         # Sent by apps with models only, and once is enough: any one of them will do.
         pre_migrate.connect(_create_first_schema, sender=apps.get_app_config("contenttypes"))
 

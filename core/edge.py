@@ -217,7 +217,9 @@ class Edge:
                 self._patterns.append((route.method, route.pattern, route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self.match(scope["method"], scope["path"])
+        # Mounted in another application, the path begins with that of the mount.
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        found = self.match(scope["method"], path)
         headers = Headers(scope["headers"]) if found else None
         if headers is None or not self.serves(found[0], headers):
             await self._fallback(scope, receive, send)

@@ -176,12 +176,12 @@ def _issues_of(detail: object, loc: list) -> list[dict]:
     """The 422 entries of a DRF ValidationError raised outside our serializers."""
     if isinstance(detail, dict):
         return [
-            found
+            entry
             for name, inner in detail.items()
-            for found in _issues_of(inner, loc if name == "non_field_errors" else [*loc, name])
+            for entry in _issues_of(inner, loc if name == "non_field_errors" else [*loc, name])
         ]
     if isinstance(detail, list):
-        return [found for inner in detail for found in _issues_of(inner, loc)]
+        return [entry for inner in detail for entry in _issues_of(inner, loc)]
     return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]
 
 

@@ -60,13 +60,13 @@ def create_app(
 
 def _variables_of(db_manager: Any, schema: str | None, settings: Any) -> dict[str, str]:
     if settings is None:
-        given = {}
+        values = {}
     elif isinstance(settings, Mapping):
-        given = settings
+        values = settings
     else:
-        given = settings.model_dump() if hasattr(settings, "model_dump") else vars(settings)
+        values = settings.model_dump() if hasattr(settings, "model_dump") else vars(settings)
     variables = {}
-    for name, value in given.items():
+    for name, value in values.items():
         variable = name.upper()
         if not variable.startswith((_PREFIX, "ADMIN_")):
             variable = _PREFIX + variable

@@ -43,9 +43,9 @@ def logging_settings(*, level: str, format: str) -> dict:
         "loggers": {
             # Replies of 4xx are the caller's affair.
             "django.request": {"level": "ERROR"},
-            # The pool tells of every connection that a restarted database costs.
+            # The pool reports every connection that a restarted database costs.
             "psycopg.pool": {"level": "ERROR"},
-            # Its workers' beginnings and ends; serving.py tells of what matters.
+            # Its workers' starts and ends; serving.py reports what matters.
             "uvicorn.error": {"level": "WARNING"},
             "django": {"level": level.upper(), "handlers": [], "propagate": True},
         },

@@ -45,14 +45,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError):
         raise startup.StartupError(
             f"--host must be an address of this machine, got {host!r}"
         ) from None
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in addresses))
 
 
 def _refused(host: str, port: int, error: OSError | None) -> startup.StartupError:
@@ -100,7 +100,7 @@ def _spelled(address: tuple) -> str:
 
 
 def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
-    """Serve the ASGI application in this process until it is told to stop."""
+    """Serve the ASGI application in this process until it is asked to stop."""
     import uvicorn
 
     from llmring_site.asgi import application
@@ -112,7 +112,7 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
                 announcement.print()
 
         def handle_exit(self, sig, frame) -> None:
-            # However often it is told (Ctrl-C reaches every process, twice under `uv run`),
+            # However often it is asked (Ctrl-C reaches every process, twice under `uv run`),
             # running requests are finished. The status stays 0.
             self.should_exit = True
 
@@ -148,6 +148,14 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     return Supervisor(lambda: serve(sockets, announcement), count=workers).run()
 
 
+def serve_here(sockets: Sequence[socket.socket]) -> None:
+    """Serve in this process alone. Raises StartupError when another server was faster."""
+    from llmring_site import asgi  # noqa: F401  loaded before the first connection waits for it
+
+    listen(sockets)
+    serve(sockets, Announcement(sockets))
+
+
 def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
     """Serve in a child process that is started anew when a source file changes."""
     from django.utils import autoreload
@@ -156,11 +164,10 @@ def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
         parent_watchdog.watch(os.getppid())
         try:
             startup.make_ready()
-            listen(sockets)
+            serve_here(sockets)
         except startup.OPERATOR_ERRORS as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # the reloader's loop runs in another thread
-        serve(sockets, Announcement(sockets))
 
     autoreload.run_with_reloader(run)
     sys.exit()

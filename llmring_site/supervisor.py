@@ -1,4 +1,4 @@
-"""Forked workers, kept running until the process is told to stop."""
+"""Forked workers, kept running until the process is asked to stop."""
 
 import logging
 import os

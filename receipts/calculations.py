@@ -13,7 +13,8 @@ from functools import lru_cache
 from uuid import UUID
 
 from core.media import plain
-from receipts.schemas import NestedDraft, parse_time
+from receipts.amounts import parse_time
+from receipts.schemas import NestedDraft
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote

@@ -1,24 +1,18 @@
-"""The bodies, queries and replies of the receipt routes.
+"""The bodies and queries of the receipt routes.
 
 A receipt in a body stands there bare or as the member `receipt`, and is read by
 the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
-import re
-from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     PrivateAttr,
     RootModel,
-    TypeAdapter,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -32,106 +26,24 @@ from core.schemas import (
     Text,
     Text255,
     Timestamp,
-    decimal,
     member_error,
     text,
     validate,
 )
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
-from receipts.documents import FLAT, MAX_INTEGER, AmbiguousJSON, exact, form_of
+from receipts.amounts import Amount, SignedAmount, SignedCount, StatedAmount, TimeText
+from receipts.documents import FLAT, AmbiguousJSON, exact, form_of
 from registry_proxy.tokens import Tokens
 from usage.reports.flat_members import CLASS_OF
 from usage.reports.reported_usage import Usage
 from usage.schemas import UsageReport
-
-# --- Types -----------------------------------------------------------------
-
-_timestamp = TypeAdapter(Timestamp)
-# The one grammar of numbers that all readers of the text agree on, JSON's.
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,2})?", re.ASCII)
-
-
-def parse_time(value: str) -> Any:
-    """Return the aware time that a validated timestamp names."""
-    return _timestamp.validate_python(value)
-
-
-def _time_text(value: object) -> str:
-    parse_time(value)
-    return value.strip()
-
-
-def _number(value: object, minimum: int) -> int | float | Decimal:
-    """Return a number of a body, or its numeric text as a Decimal."""
-    number = value if type(value) in (int, float) else decimal(value)
-    if number < minimum:
-        raise PydanticKnownError("greater_than_equal", {"ge": minimum})
-    if number > MAX_INTEGER:
-        raise PydanticKnownError("less_than_equal", {"le": MAX_INTEGER})
-    return number
-
-
-def _draft_number(value: object) -> int | float | Decimal:
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-        raise PydanticKnownError("float_parsing")
-    return _number(value, 0)
-
-
-def _amount(value: object) -> int | float:
-    """Return an amount as the JSON number that a flat receipt states."""
-    number = _draft_number(value)
-    if type(number) is not Decimal:
-        return number
-    double = float(number)
-    if Decimal(repr(double)) != number:
-        raise PydanticCustomError(
-            "decimal_max_digits", "Input has more digits than a JSON number keeps"
-        )
-    return double
-
-
-def _stated_amount(value: object) -> int | float | str:
-    """Return an amount as the caller wrote it, number or text."""
-    number = _draft_number(value)
-    if isinstance(value, str):
-        return value.strip()
-    return int(number) if isinstance(value, bool) else number
-
-
-def _signed_amount(value: object) -> int | float | Decimal:
-    return _number(value, -MAX_INTEGER)
-
-
-def _schema(**keywords: object) -> WithJsonSchema:
-    return WithJsonSchema(keywords)
-
-
-# An ISO 8601 time that stays the text it is.
-TimeText = Annotated[str, BeforeValidator(_time_text), _schema(type="string", format="date-time")]
-Amount = Annotated[
-    Any, PlainValidator(_amount), _schema(type="number", minimum=0, maximum=MAX_INTEGER)
-]
-StatedAmount = Annotated[
-    Any,
-    PlainValidator(_stated_amount),
-    _schema(anyOf=[{"type": "number", "minimum": 0}, {"type": "string"}]),
-]
-SignedCount = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-SignedAmount = Annotated[
-    Any,
-    PlainValidator(_signed_amount),
-    _schema(anyOf=[{"type": "number"}, {"type": "string"}]),
-]
 
 
 class _Extensible(Schema):
     """Keeps members that are not declared: they are signed like the others."""
 
     model_config = ConfigDict(extra="allow")
-
-
-# --- Drafts ----------------------------------------------------------------
 
 
 class FlatDraft(Schema):
@@ -287,9 +199,6 @@ def _nested_tokens(tokens: Tokens) -> dict[str, int]:
     return {**totals, "cached_input": tokens.cache_read, **classes}
 
 
-# --- Signed receipts -------------------------------------------------------
-
-
 class FlatReceipt(_Extensible):
     """A signed receipt in the flat form: the members by which it is stored."""
 
@@ -333,8 +242,6 @@ class NestedReceipt(_Extensible):
     cost: ReceiptCost
     signature: Any = None
 
-
-# --- Bodies ----------------------------------------------------------------
 
 _Form = TypeVar("_Form", bound=Schema)
 # A body with one of these is a receipt itself, whatever its member `receipt` is.

@@ -10,6 +10,7 @@ from django.db import connection
 from core.errors import DomainError
 from core.scoping import Caller
 from receipts import server_keys, verification
+from receipts.amounts import parse_time
 from receipts.documents import FLAT, NESTED, canonical
 from receipts.drafts import Signed, issue_receipt
 from receipts.models import Receipt
@@ -19,7 +20,6 @@ from receipts.schemas import (
     ReceiptDraft,
     ReceiptToStore,
     SignedReceipt,
-    parse_time,
 )
 
 _PLACES = Decimal(1).scaleb(-12)

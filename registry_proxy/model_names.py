@@ -130,10 +130,10 @@ class ModelIndex:
         for vendor, variant in _variants(name):
             possible = [vendor] if vendor else providers
             matches = [self._folded.get(f"{each}:{variant}".casefold()) for each in possible]
-            found = {match.key: match for match in matches if match is not None}
-            if found:
-                is_clear = len(found) == 1 or provider
-                return next(iter(found.values())) if is_clear else None
+            by_key = {match.key: match for match in matches if match is not None}
+            if by_key:
+                is_clear = len(by_key) == 1 or provider
+                return next(iter(by_key.values())) if is_clear else None
         return None
 
     def _candidates(self, provider: str) -> list[str]:

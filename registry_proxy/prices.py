@@ -129,12 +129,12 @@ def scaled(prices: Prices, factor: Decimal) -> dict[str, Decimal]:
 
 def _stated_prices(entry: Mapping) -> dict[str, Decimal]:
     """Return the valid prices of an entry by their names without the common prefix."""
-    found = {
+    by_name = {
         name.removeprefix(PRICE_PREFIX): parse_price(value)
         for name, value in entry.items()
         if name.startswith(PRICE_PREFIX)
     }
-    return {name: price for name, price in found.items() if price is not None}
+    return {name: price for name, price in by_name.items() if price is not None}
 
 
 def _standard(stated: Mapping[str, Decimal], provider: str, model: str) -> dict[str, Decimal]:

@@ -106,15 +106,15 @@ def digest(documents: Mapping[str, Mapping]) -> str:
 
 def problems(files: Mapping[str, object]) -> list[str]:
     """Return what of the provider files' entries is ignored, 20 lines at most."""
-    found = [
+    lines = [
         problem
         for path, file in sorted(files.items())
         if path != MANIFEST
         for problem in _ignored(path, _parse_object(file.body)["models"])
     ]
-    if len(found) > _MAX_PROBLEMS:
-        found[_MAX_PROBLEMS - 1 :] = [f"and {len(found) - _MAX_PROBLEMS + 1} more"]
-    return found
+    if len(lines) > _MAX_PROBLEMS:
+        lines[_MAX_PROBLEMS - 1 :] = [f"and {len(lines) - _MAX_PROBLEMS + 1} more"]
+    return lines
 
 
 def _ignored(path: str, models: Mapping[str, object]) -> Iterator[str]:

@@ -94,7 +94,9 @@ class ConversationTemplate(models.Model):
 
         The values are checked in templates_app/services.py. Raises rendering.TooLong.
         """
-        given = {name: value for name, value in values.items() if value is not None}
-        texts = {name: rendering.text_of(value) for name, value in (self.variables | given).items()}
+        stated = {name: value for name, value in values.items() if value is not None}
+        texts = {
+            name: rendering.text_of(value) for name, value in (self.variables | stated).items()
+        }
         prompt = {"system_prompt": self.system_prompt, "messages": self.messages}
         return rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES)

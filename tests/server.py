@@ -7,12 +7,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import requests
 
 READY_SECONDS = 60
+COMMAND = (
+    *(sys.executable, "-m", "llmring_site.cli"),
+    *("--host", "127.0.0.1", "--port", "{port}"),
+)
 
 
 def free_port() -> int:
@@ -31,10 +36,21 @@ def open_to_postgresql(directory: Path) -> Path:
 
 
 class Server:
-    """`llmring-server` on a free port with its data in `data_dir`; a context manager."""
+    """`llmring-server` on a free port with its data in `data_dir`; a context manager.
 
-    def __init__(self, data_dir: Path, **variables: str) -> None:
-        self.port = free_port()
+    `command` starts it in another way; `{port}` in it is replaced.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        command: Sequence[str] = COMMAND,
+        cwd: Path | None = None,
+        port: int | None = None,
+        **variables: str,
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.with_name(f"{data_dir.name}.{self.port}.log")
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -45,16 +61,9 @@ class Server:
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "llmring_site.cli",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    str(self.port),
-                ],
+                [part.format(port=self.port) for part in command],
                 env=environment,
+                cwd=cwd,
                 stdout=log,
                 stderr=log,
             )
@@ -77,7 +86,7 @@ class Server:
             try:
                 if requests.get(f"{self.url}/health", timeout=5).ok:
                     return self
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.05)
         raise AssertionError(self.output)
 

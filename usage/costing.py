@@ -10,8 +10,8 @@ from uuid import UUID
 
 from core.schemas import twelve_places
 from registry_proxy import pricing
-from usage.models import CostSource, UsageStatus
-from usage.reports.reported_usage import Usage
+from usage.models import CostSource
+from usage.reports.reported_usage import Usage, UsageStatus
 
 
 class Cost(NamedTuple):

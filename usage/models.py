@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
+from usage.reports.reported_usage import UsageStatus
 
 # Labels of a log that daily sums are kept by, in the order of their digest.
 LABELS = ("provider", "model", "alias", "origin", "profile", "api_key_id", "priced_as")
@@ -33,13 +34,6 @@ class CostSource(models.TextChoices):
     CALLER = "caller", "the caller"
     REGISTRY = "registry", "the registry's prices"
     UNPRICED = "unpriced", "unknown: no price"
-
-
-class UsageStatus(models.TextChoices):
-    SETTLED = "settled", "the provider's final counts"
-    ESTIMATED = "estimated", "counted by someone else"
-    FAILED = "failed", "nothing was billed"
-    UNKNOWN = "unknown", "nobody knows"
 
 
 class EntryType(models.TextChoices):

@@ -43,7 +43,7 @@ def database_settings(
     # the same database would find the first one's table of migrations there.
     search_path = f"-c search_path={','.join(schemas)}"
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "core.database.postgresql",
         **{_DJANGO_NAMES[name]: value for name, value in target.items() if name in _DJANGO_NAMES},
         "OPTIONS": {
             **options,
@@ -54,6 +54,8 @@ def database_settings(
                 "min_size": 1,
                 "max_size": share - OWN_CONNECTIONS,
                 "timeout": 30,  # seconds a request waits for a free connection
+                # Attempts come at growing intervals; after so many seconds they begin anew.
+                "reconnect_timeout": 5,
             },
         },
     }

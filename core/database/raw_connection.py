@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
-from core.database import embedded
+from core.database import embedded, liveness
 from core.database.embedded import EmbeddedDatabaseError
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
@@ -81,8 +81,11 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
     if connection.connection is not None:  # ours already: a second one could be waited for in vain
         yield psycopg.Cursor(connection.connection)
         return
-    connection.pool.open()
-    with connection.pool.connection() as pooled:
+    pool = connection.pool
+    pooled = liveness.take(pool)
+    try:
         # Django's cursors never prepare, whatever this says.
         pooled.prepare_threshold = 0
         yield _FastCursor(pooled)
+    finally:
+        pool.putconn(pooled)

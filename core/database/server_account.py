@@ -118,8 +118,8 @@ def _create_account() -> None:
     path = f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
     reason = "neither useradd nor adduser was found"
     for program, *arguments in _CREATE_COMMANDS:
-        if found := shutil.which(program, path=path):
-            done = subprocess.run([found, *arguments], capture_output=True, text=True)
+        if command := shutil.which(program, path=path):
+            done = subprocess.run([command, *arguments], capture_output=True, text=True)
             if done.returncode == 0:
                 return
             reason = " ".join(done.stderr.split())

@@ -91,8 +91,8 @@ def parse(text: bytes) -> dict:
     try:
         return _parse(text)
     except ProtocolViolation as error:
-        if found := _ID_BESIDE_VERSION.search(text):
-            error.request_id = int(found[1] or found[2])
+        if match := _ID_BESIDE_VERSION.search(text):
+            error.request_id = int(match[1] or match[2])
         raise
 
 

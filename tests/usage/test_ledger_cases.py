@@ -1,8 +1,10 @@
 """The table of cases through every way of reporting a call: the same numbers in all of them."""
 
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 
 from receipts import server_keys
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
@@ -131,6 +133,30 @@ def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing
         if found != table:
             wrong[case["case"]] = found, table
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    "format, content_type", [("ndjson", "application/x-ndjson"), ("csv", "text/csv")]
+)
+def test_an_export_is_read_back_as_the_same_ledger(
+    api, other_api, real_prices, format, content_type
+):
+    by_batch(api)
+    exported = api.get("/api/v1/logs/export", {"format": format}).getvalue()
+    reply = other_api.send("POST", BATCH, exported, content_type=content_type)
+    assert (reply["created"], reply["failed"]) == (len(CASES), 0)
+    own = {"id", "received_at"}
+    ours, theirs = (
+        {
+            case: {name: value for name, value in log.items() if name not in own}
+            for case, log in ledger(client).items()
+        }
+        for client in (api, other_api)
+    )
+    assert ours == theirs
+    out = StringIO()
+    call_command("repricelogs", "--from", "2026-01-01", "--dry-run", stdout=out, stderr=StringIO())
+    assert out.getvalue().endswith(" 0 would change, by 0 USD in all\n")
 
 
 def test_receipts_certify_what_the_table_says(api, real_prices, signing):

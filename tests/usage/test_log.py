@@ -9,18 +9,14 @@ from tests.client import ApiClient
 from usage.models import DailyUsage, UsageLog
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
-# A browser's request takes the ordinary way through Django; others try the fast lane.
-BOTH_WAYS = pytest.mark.parametrize(
-    "extra", [{}, {"HTTP_ORIGIN": "http://a.test"}], ids=["fast", "ordinary"]
-)
+# By the edge, and by the views behind it.
+BOTH_WAYS = pytest.mark.usefixtures("way")
 
 
 @BOTH_WAYS
-def test_callers_cost_is_stored_and_returned(api, extra):
+def test_callers_cost_is_stored_and_returned(api):
     api.send("POST", "/api/v1/log", CALL)  # the key is known to the process from here on
-    reply = api.send(
-        "POST", "/api/v1/log", {**CALL, "cost": 0.0025, "alias": "summarizer"}, **extra
-    )
+    reply = api.send("POST", "/api/v1/log", {**CALL, "cost": 0.0025, "alias": "summarizer"})
     assert (reply["cost"], reply["cost_source"]) == (0.0025, "caller")
     row = UsageLog.objects.get(id=reply["log_id"])
     assert (row.cost, row.alias, row.profile) == (Decimal("0.0025"), "summarizer", "default")
@@ -29,7 +25,7 @@ def test_callers_cost_is_stored_and_returned(api, extra):
 
 
 @BOTH_WAYS
-def test_everything_a_client_may_send_is_kept(api, extra):
+def test_everything_a_client_may_send_is_kept(api):
     api.send("POST", "/api/v1/log", CALL)
     sent = {
         **CALL,
@@ -43,14 +39,14 @@ def test_everything_a_client_may_send_is_kept(api, extra):
         "metadata": {"user": "ü", "nested": {"deep": [1, 2.5, None, True]}},
         "unknown": "ignored",
     }
-    row = UsageLog.objects.get(id=api.send("POST", "/api/v1/log", sent, **extra)["log_id"])
+    row = UsageLog.objects.get(id=api.send("POST", "/api/v1/log", sent)["log_id"])
     kept = {name: getattr(row, name) for name in sent if name not in ("unknown", "cost")}
     assert kept == {name: value for name, value in sent.items() if name not in ("unknown", "cost")}
     assert row.cost == Decimal("0.1")
 
 
 @BOTH_WAYS
-def test_costs_keep_every_digit_up_to_twelve_places(api, extra):
+def test_costs_keep_every_digit_up_to_twelve_places(api):
     api.send("POST", "/api/v1/log", CALL)
     for given, kept in [
         ("0.000000000001", "0.000000000001"),
@@ -61,7 +57,7 @@ def test_costs_keep_every_digit_up_to_twelve_places(api, extra):
     ]:
         body = '{"provider":"p","model":"m","input_tokens":1,"output_tokens":0,"cost":GIVEN}'
         body = body.replace("GIVEN", given)
-        reply = api.send("POST", "/api/v1/log", body, **extra)
+        reply = api.send("POST", "/api/v1/log", body)
         assert UsageLog.objects.get(id=reply["log_id"]).cost == Decimal(kept)
 
 

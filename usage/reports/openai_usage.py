@@ -3,7 +3,7 @@
 Chat Completions say `prompt_tokens`, Responses say `input_tokens`; images, audio
 and embeddings use either. Cached and written tokens are part of the prompt.
 Reasoning is part of the completion at OpenAI and stands beside it at xAI and on
-Google's compatible route; `total_tokens` tells which.
+Google's compatible route; `total_tokens` decides which.
 Source: docs/http-contract/usage.md, section "A provider's own usage object".
 """
 
@@ -48,7 +48,7 @@ _CACHE_WRITE_DETAILS = (
     "cache_creation",
     "cacheWriteTokens",
 )
-# Members by which the AI SDK's usage is told from Bedrock's, which has `inputTokens` too.
+# Members by which the AI SDK's usage differs from Bedrock's, which has `inputTokens` too.
 AI_SDK_MEMBERS = ("cachedInputTokens", "reasoningTokens", "inputTokenDetails", "outputTokenDetails")
 _AUDIO = ("audio_tokens", "audio")
 
@@ -62,7 +62,7 @@ def read_chat(usage: Members, *, thinks_beside: bool) -> Usage:
     """Read `prompt_tokens` and `completion_tokens`; embeddings have no completion.
 
     Gateways may add the names of Responses, with 0 in one of the two.
-    `thinks_beside` tells that the provider may count reasoning beside the completion.
+    `thinks_beside`: the provider may count reasoning beside the completion.
     """
     prompt = usage.required_count("prompt_tokens", "input_tokens")
     completion = usage.count("completion_tokens", "output_tokens")
@@ -142,7 +142,7 @@ def _is_of_images(usage: Members, outputs: Members) -> bool:
 def _thinking(
     usage: Members, outputs: Members, prompt: int, completion: int, thinks_beside: bool
 ) -> tuple[int, bool | None]:
-    """Return the reasoning tokens, and whether the completion contains them if the total tells."""
+    """Return the reasoning tokens, and whether they are part of the completion, if known."""
     thinking = agreed_count(
         (outputs, ("reasoning_tokens", "thinking_tokens", "reasoning", "reasoningTokens")),
         (usage, ("reasoning_tokens", "reasoning_output_tokens", "reasoningTokens")),

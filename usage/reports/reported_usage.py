@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+
+from django.db.models import TextChoices
 
 from registry_proxy.tokens import Tokens
 
 
-class UsageStatus(StrEnum):
+class UsageStatus(TextChoices):
     """How much is known of what a call used."""
 
-    SETTLED = "settled"  # the provider's final counts
-    ESTIMATED = "estimated"  # counted by someone else
-    FAILED = "failed"  # nothing that is billed happened
-    UNKNOWN = "unknown"  # may have been billed; nobody can say
+    SETTLED = "settled", "the provider's final counts"
+    ESTIMATED = "estimated", "counted by someone else"
+    FAILED = "failed", "nothing was billed"
+    UNKNOWN = "unknown", "nobody knows"
 
 
 SERVED_MODEL = "served_model"

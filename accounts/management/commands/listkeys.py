@@ -14,10 +14,10 @@ class Command(BaseCommand):
     def handle(self, *, project, **options) -> None:
         keys = ApiKey.objects.select_related("project")
         if project:
-            found = Project.objects.named(project)
-            if found is None:
+            owner = Project.objects.named(project)
+            if owner is None:
                 raise CommandError(f"There is no project {project}.")
-            keys = keys.filter(project=found)
+            keys = keys.filter(project=owner)
         # Two lines for each key: the id, which revokekey takes, fits 80 columns uncut.
         table = Table(box=None, padding=(0, 2, 1, 0))
         table.add_column("id\nprefix of the key", no_wrap=True)

@@ -10,7 +10,4 @@ class Command(runserver.Command):
         if not options["skip_checks"]:
             self.check(**self.get_check_kwargs(options), display_num_errors=True)
         self.check_migrations()
-        sockets = serving.bind(self.addr, int(self.port))
-        serving.listen(sockets)
-        self.on_bind(self.port)
-        serving.serve(sockets)
+        serving.serve_here(serving.bind(self.addr, int(self.port)))

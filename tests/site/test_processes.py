@@ -1,0 +1,248 @@
+"""Workers, reloaders and other servers: nothing made before a fork is used after it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.database.embedded import EmbeddedPostgres
+from tests.server import COMMAND, Server
+from tests.usage.test_log import CALL
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+
+
+def log(server, **headers) -> requests.Response:
+    return requests.post(
+        f"{server.url}/api/v1/log",
+        json=CALL,
+        headers={"X-API-Key": server.key, **headers},
+        timeout=SECONDS,
+    )
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_port_in_use_is_refused_at_once_and_touches_nothing(data_dir, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        server = Server(data_dir, port=other.getsockname()[1])
+        assert server.process.wait(SECONDS) == 1
+    [line] = server.output.splitlines()
+    assert line.startswith(f"error: port {server.port} is in use")
+    assert not (data_dir / "postgres").exists()
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.9", "[::2]"])
+def test_host_that_is_not_ours_is_refused_in_one_line(data_dir, host):
+    command = [*COMMAND[:4], host, *COMMAND[5:]]
+    server = Server(data_dir, command=command)
+    assert server.process.wait(SECONDS) == 1
+    [line] = server.output.splitlines()
+    assert line.startswith("error: ") and host.strip("[]") in line
+
+
+def test_revoked_key_is_refused_by_all_workers_within_a_second(data_dir):
+    with Server(data_dir, LLMRING_WORKERS="3") as server:
+        for _ in range(20):
+            assert log(server).status_code == 200
+        with EmbeddedPostgres(data_dir).connect("llmring") as connection:
+            connection.execute("UPDATE llmring.api_keys SET revoked_at = now()")
+        time.sleep(1)  # what is promised
+        with ThreadPoolExecutor(10) as pool:
+            replies = list(pool.map(lambda _: log(server).status_code, range(40)))
+        assert replies == [401] * 40
+
+
+def test_hanging_tools_leave_threads_for_everybody_else(data_dir):
+    """Ninety calls of a server that accepts and never answers; one worker has 64 threads."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=200) as silent,
+        Server(data_dir, LLMRING_WORKERS="1", LLMRING_MCP_TIMEOUT="8") as server,
+        ThreadPoolExecutor(90) as pool,
+    ):
+        headers = {"X-API-Key": server.key}
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"
+        entry = {"name": "silent", "url": url, "transport_type": "http"}
+        mcp = f"{server.url}/api/v1/mcp"
+        made = requests.post(f"{mcp}/servers", json=entry, headers=headers, timeout=SECONDS).json()
+        tool = {"server_id": made["id"], "name": "hang", "input_schema": {"type": "object"}}
+        made = requests.post(f"{mcp}/tools", json=tool, headers=headers, timeout=SECONDS).json()
+        execute = f"{mcp}/tools/{made['id']}/execute"
+        calls = [
+            pool.submit(
+                requests.post, execute, json={"input": {}}, headers=headers, timeout=SECONDS
+            )
+            for _ in range(90)
+        ]
+        started = time.monotonic()
+        for path in ("/live", "/api/v1/logs", "/api/v1/templates"):
+            reply = requests.get(f"{server.url}{path}", headers=headers, timeout=5)
+            assert reply.status_code == 200
+        assert log(server).status_code == 200
+        assert time.monotonic() - started < 5
+        assert {call.result().status_code for call in calls} <= {200, 429, 502, 503, 504}
+
+
+def copied_source(directory: Path) -> Path:
+    """The programs in a folder where they can be edited."""
+    source = directory / "source"
+    skipped = shutil.ignore_patterns(".*", "tests", "bench", "docs", "data", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    return source
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [*COMMAND, "--reload"],
+        [sys.executable, "manage.py", "runserver", "127.0.0.1:{port}"],
+    ],
+    ids=["--reload", "runserver"],
+)
+def test_edited_view_is_served(data_dir, tmp_path, command):
+    source = copied_source(tmp_path)
+    if "manage.py" in command:
+        with Server(data_dir, cwd=source):
+            pass  # migrates
+    with Server(data_dir, command=command, cwd=source, PYTHONPATH=str(source)) as server:
+
+        def alive() -> str:
+            try:
+                return requests.get(f"{server.url}/live", timeout=5).json()["status"]
+            except requests.RequestException:
+                return ""
+
+        assert alive() == "alive"
+        schemas = source / "llmring_site" / "schemas.py"
+        schemas.write_text(schemas.read_text().replace('"alive"', '"edited"'))
+        until(lambda: alive() == "edited")
+
+
+AFTER_FORK = """
+import os
+from llmring_site import startup
+startup.use_database()
+import django
+django.setup()
+from django.db import connection
+from accounts.models import ApiKey
+from accounts.key_cache import listener
+from conversations.models import Conversation
+from core import bridge
+from core.scoping import Caller
+from usage.ingestion import log
+from usage.schemas import LogEntry
+import uuid
+
+def work():
+    entry = LogEntry(provider="p", model="m", input_tokens=1, output_tokens=1, cost=1)
+    caller = Caller(project_id=uuid.UUID(int=1), api_key_id=uuid.UUID(int=2))
+    owned = Conversation.objects.owned_ids
+    bridge.run(log(caller, entry, owned_conversations=owned))
+    listener.start()
+    assert listener.listening.wait(20)
+    return ApiKey.objects.count()
+
+before = work()
+pids = []
+for _ in range(3):
+    if (pid := os.fork()) == 0:
+        status = 1
+        try:
+            status = int(work() != before)
+        finally:
+            os._exit(status)
+    pids.append(pid)
+assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
+assert work() == before
+"""
+
+
+def test_forked_process_uses_nothing_of_its_parent(data_dir):
+    """The parent has used everything: pool, loop, writer, listener."""
+    with Server(data_dir):
+        environment = {**os.environ, "LLMRING_DATA_DIR": str(data_dir)}
+        subprocess.run(
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", AFTER_FORK],
+            env=environment,
+            check=True,
+            timeout=SECONDS,
+        )
+        with closing(EmbeddedPostgres(data_dir).connect("llmring")) as connection:
+            [(count,)] = connection.execute("SELECT count(*) FROM llmring.usage_logs")
+        assert count == 5
+
+
+def test_workers_that_die_at_once_end_the_server(data_dir):
+    command = [
+        sys.executable,
+        "-c",
+        "import os, sys; from llmring_site.supervisor import Supervisor;"
+        "sys.exit(Supervisor(lambda: os._exit(3), count=2).run())",
+    ]
+    server = Server(data_dir, command=command)
+    assert server.process.wait(SECONDS) == 1
+
+
+# --- Other servers and Pythons ---------------------------------------------
+
+
+def uv_run(*arguments: str) -> list[str]:
+    return ["uv", "run", "-q", "--project", str(ROOT), "--no-dev", "--isolated", *arguments]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("application", "worker"),
+    [
+        ("llmring_site.wsgi:application", ["-k", "gthread", "--threads", "4"]),
+        ("llmring_site.asgi:application", ["-k", "uvicorn_worker.UvicornWorker"]),
+    ],
+    ids=["wsgi", "asgi"],
+)
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+def test_gunicorn_serves(data_dir, application, worker, preload):
+    with Server(data_dir) as server:
+        key = server.key
+    command = uv_run("--with", "gunicorn", "--with", "uvicorn-worker", "gunicorn", "-w", "2")
+    command += [*worker, *preload, "-b", "127.0.0.1:{port}", application]
+    with Server(data_dir, command=command) as server, requests.Session() as session:
+        session.headers["X-API-Key"] = key
+        started = time.monotonic()
+        for _ in range(10):
+            reply = session.post(f"{server.url}/api/v1/log", json=CALL, timeout=SECONDS)
+            assert reply.status_code == 200, server.output
+        for path in ("/api/v1/stats", "/registry.json", "/health", "/api/v1/logs/export"):
+            assert session.get(f"{server.url}{path}", timeout=SECONDS).status_code == 200
+        chunks = iter([b'{"provider":"p",', b'"model":"m","input_tokens":1,"output_tokens":1}'])
+        json = {"Content-Type": "application/json"}
+        reply = session.post(f"{server.url}/api/v1/log", chunks, headers=json, timeout=SECONDS)
+        assert reply.status_code == 200, reply.text
+        assert time.monotonic() - started < 20
+        server.stop(seconds=20)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_other_pythons_serve(data_dir, version):
+    command = uv_run("--python", version, "python", *COMMAND[1:])
+    with Server(data_dir, command=command) as server:
+        assert log(server).status_code == 200
+        logs = requests.get(
+            f"{server.url}/api/v1/logs", headers={"X-API-Key": server.key}, timeout=SECONDS
+        )
+        assert len(logs.json()) == 1
