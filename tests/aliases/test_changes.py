@@ -9,6 +9,8 @@ from aliases.models import AliasBinding
 from tests.aliases.test_aliases import MODEL, bind, bulk
 from tests.client import ApiClient
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 PATH = "/api/v1/aliases/"
 
 

@@ -5,11 +5,14 @@ Counted in pages that PostgreSQL reads, not in time: time is not the same twice.
 
 import json
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conversations import services
 from conversations.models import Conversation
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SMALL, LARGE = 20, 4000  # conversations of 20 messages each
 MOST_PAGES = 400

@@ -8,6 +8,8 @@ from registry_proxy.models import RegistryFile
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply, restart
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 FOR_GOOD = "public, max-age=31536000, immutable"
 AN_HOUR = "public, max-age=3600"
 PRICE = "dollars_per_million_tokens_input"

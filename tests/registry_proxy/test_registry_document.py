@@ -5,6 +5,8 @@ import pytest
 from registry_proxy.registry_document import build, filter_models
 from tests.registry_proxy import samples
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 TAKEN = datetime(2026, 8, 19, 4, 5, 6, 789000, tzinfo=UTC)
 
 

@@ -11,6 +11,8 @@ from registry_proxy.models import Refresh, RegistryFile, Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
 CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_input=0.1)
 

@@ -151,6 +151,7 @@ def test_stats_are_ordered_by_use_then_last_use(api):
     }
 
 
+@pytest.mark.django_db(transaction=True)
 def test_concurrent_uses_are_all_counted(api):
     path = f"{PATH}/{make(api)['id']}/use"
 
