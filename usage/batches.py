@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from rest_framework.exceptions import ParseError
 
-from core import memory, schemas
+from core import schemas
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
@@ -96,17 +96,14 @@ def log_batch(
     used for another batch.
     """
     with _one_at_a_time:
-        try:
-            rows = _rows(caller, batch, owned_conversations, idempotency_key)
-            with transaction.atomic():
-                lift_limit()
-                outcomes = [
-                    _settle(caller, batch, row, outcome)
-                    for row, outcome in zip(rows, deduplication.store(caller, rows), strict=True)
-                ]
-            return _report(batch, outcomes)
-        finally:
-            memory.trim()
+        rows = _rows(caller, batch, owned_conversations, idempotency_key)
+        with transaction.atomic():
+            lift_limit()
+            outcomes = [
+                _settle(caller, batch, row, outcome)
+                for row, outcome in zip(rows, deduplication.store(caller, rows), strict=True)
+            ]
+        return _report(batch, outcomes)
 
 
 def _rows(
