@@ -88,10 +88,11 @@ class ReceiptViewSet(ScopedModelViewSet):
 
     def logs(self, request, receipt_id):
         """The logs that a receipt certifies"""
+        query = self.query
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise ReceiptNotAccessible
-        return Response(selection.certified_page(receipt, **self.query.model_dump()))
+        return Response(selection.certified_page(receipt, **query.model_dump()))
 
 
 def _verbatim(receipt: Receipt) -> Fragment:
