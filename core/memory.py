@@ -1,7 +1,10 @@
 """Settings of malloc that keep a threaded process from growing with its largest requests."""
 
 import ctypes
-from contextlib import suppress
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # Names and numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -26,3 +29,26 @@ def trim() -> None:
     """Return to the system what a large request has freed; takes one or two milliseconds."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+_pausing = threading.Lock()
+_pauses = 0
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector while a parser makes many objects, none of them garbage.
+
+    It would look at all of them again and again, and hold up every thread for seconds.
+    """
+    global _pauses
+    with _pausing:
+        _pauses += 1
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _pausing:
+            _pauses -= 1
+            if not _pauses:
+                gc.enable()
