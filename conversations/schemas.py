@@ -37,15 +37,15 @@ Level = Annotated[
 _ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _MESSAGE_ID = "0193b1a2-7c40-7b1c-9d2e-3f4a5b6c7d8e"
 _AT = "2026-01-02T03:04:05.678901Z"
-_SENT = {
+_BODY = {
     "title": "A parser",
     "system_prompt": "You are a careful engineer.",
     "model_alias": "deep",
     "temperature": 0.2,
     "project_id": "compiler",
 }
-_SHOWN = {
-    **_SENT,
+_REPLY = {
+    **_BODY,
     "id": _ID,
     "max_tokens": None,
     "api_key_id": "0193b1a2-0000-7000-8000-000000000001",
@@ -60,14 +60,14 @@ _SHOWN = {
     "updated_at": _AT,
     "last_message_at": _AT,
 }
-_SENT_MESSAGE = {
+_MESSAGE_BODY = {
     "role": "user",
     "content": "What is a grammar?",
     "input_tokens": 9,
     "metadata": {"cost": 0.00001},
 }
-_SHOWN_MESSAGE = {
-    **_SENT_MESSAGE,
+_MESSAGE_REPLY = {
+    **_MESSAGE_BODY,
     "id": _MESSAGE_ID,
     "conversation_id": _ID,
     "parent_id": None,
@@ -99,7 +99,7 @@ class _Settings(Schema):
 
 
 class NewConversation(_Settings):
-    model_config = _example(_SENT)
+    model_config = _example(_BODY)
 
     temperature: Temperature = Field(None, description="0.7 when absent.")
     project_id: Text255 | None = Field(
@@ -157,7 +157,7 @@ class RetentionQuery(Schema):
 class NewMessage(ChatMessage):
     """A message and the privacy level to store it at."""
 
-    model_config = _example(_SENT_MESSAGE)
+    model_config = _example(_MESSAGE_BODY)
 
     logging_level: Level = privacy.FULL
 
@@ -165,7 +165,7 @@ class NewMessage(ChatMessage):
 class MessageBatch(Schema):
     """Messages to append, all or none; a list of them alone will do."""
 
-    model_config = _example({"messages": [_SENT_MESSAGE]})
+    model_config = _example({"messages": [_MESSAGE_BODY]})
 
     messages: Annotated[
         list[ChatMessage], Field(max_length=MAX_MESSAGES), AfterValidator(unique_message_ids)
@@ -330,7 +330,7 @@ class ImportResult(Schema):
 class Conversation(Schema):
     """A conversation in replies."""
 
-    model_config = _example(_SHOWN)
+    model_config = _example(_REPLY)
 
     id: UUID
     title: str | None
@@ -355,7 +355,7 @@ class Conversation(Schema):
 class Message(Schema):
     """A message in replies, with the members that a provider added to it."""
 
-    model_config = _example(_SHOWN_MESSAGE, extra="allow")
+    model_config = _example(_MESSAGE_REPLY, extra="allow")
 
     id: UUID | None = Field(description="Null: nothing was stored.")
     conversation_id: UUID
@@ -377,7 +377,7 @@ class Message(Schema):
 
 
 class ConversationDetail(Conversation):
-    model_config = _example({**_SHOWN, "messages": [_SHOWN_MESSAGE]})
+    model_config = _example({**_REPLY, "messages": [_MESSAGE_REPLY]})
 
     messages: list[Message]
 

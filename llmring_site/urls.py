@@ -27,7 +27,8 @@ from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
 from usage import ingestion, listing, statistics
-from usage.schemas import LogEntry, LogsQuery, StatsQuery
+from usage.query_schemas import LogsQuery, StatsQuery
+from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}

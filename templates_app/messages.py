@@ -106,9 +106,9 @@ class ChatMessage(Schema):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[Text, JSONValue]
-    # Members of replies; a message that was read from here can be sent as it is.
-    REPLY_MEMBERS: ClassVar = frozenset(
-        ("id", "conversation_id", "content_hash", "receipt_id", "timestamp")
+    # Members of replies, which a copy of a message brings along, and of requests.
+    NOT_STORED: ClassVar = frozenset(
+        ("id", "conversation_id", "content_hash", "receipt_id", "timestamp", "logging_level")
     )
 
     role: Role
@@ -133,17 +133,15 @@ class ChatMessage(Schema):
     )
 
     def sent_members(self) -> dict[str, Any]:
-        """Return the members that the client sent, without those of replies."""
-        return {
-            name: value for name, value in self.sent().items() if name not in self.REPLY_MEMBERS
-        }
+        """Return the members that the client sent and that belong to the message."""
+        return {name: value for name, value in self.sent().items() if name not in self.NOT_STORED}
 
     def extra(self) -> dict[str, Any]:
         """Return the provider's own members."""
         return {
             name: value
             for name, value in self.__pydantic_extra__.items()
-            if name not in self.REPLY_MEMBERS
+            if name not in self.NOT_STORED
         }
 
 

@@ -38,7 +38,7 @@ Variables = Annotated[FreeObject, Field(max_length=MAX_VARIABLES), AfterValidato
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
 
-_SENT = {
+_BODY = {
     "name": "Reviewer",
     "system_prompt": "You review {{language}} code.",
     "variables": {"language": "Python"},
@@ -46,8 +46,8 @@ _SENT = {
     "temperature": 0.2,
     "created_by": "ada",
 }
-_SHOWN = {
-    **_SENT,
+_REPLY = {
+    **_BODY,
     "id": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
     "description": None,
     "messages": [],
@@ -101,7 +101,7 @@ class _TemplateMembers(Schema):
 
 
 class NewTemplate(_TemplateMembers):
-    model_config = _example(**_SENT)
+    model_config = _example(**_BODY)
 
     name: Name255
     created_by: Text255 | None = None
@@ -143,7 +143,7 @@ class TemplateStatsQuery(Schema):
 class Template(Schema):
     """A template in replies."""
 
-    model_config = _example(**_SHOWN)
+    model_config = _example(**_REPLY)
 
     id: UUID
     name: str
@@ -175,7 +175,7 @@ class UsedTemplate(Template):
     """A template with its texts filled, when values were sent."""
 
     model_config = _example(
-        **_SHOWN, rendered={"system_prompt": "You review Rust code.", "messages": []}
+        **_REPLY, rendered={"system_prompt": "You review Rust code.", "messages": []}
     )
 
     rendered: RenderedTemplate
@@ -183,11 +183,11 @@ class UsedTemplate(Template):
 
 class TemplateStatistics(Schema):
     model_config = _example(
-        template_id=_SHOWN["id"],
+        template_id=_REPLY["id"],
         template_name="Reviewer",
         usage_count=3,
-        last_used_at=_SHOWN["created_at"],
-        created_at=_SHOWN["created_at"],
+        last_used_at=_REPLY["created_at"],
+        created_at=_REPLY["created_at"],
     )
 
     template_id: UUID = Field(validation_alias="id")

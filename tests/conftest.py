@@ -19,6 +19,16 @@ def pytest_configure(config):
     _trade_durability_for_speed()
 
 
+# Whole folders whose stories have several connections: servers, threads that call peers.
+_WITH_REAL_COMMITS = ("mcp", "released_client", "site")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.fspath).parent.name in _WITH_REAL_COMMITS:
+            item.add_marker(pytest.mark.django_db(transaction=True), append=False)
+
+
 def _trade_durability_for_speed():
     """Tests of durability start servers of their own; what is lost here is made anew."""
     from core.database import raw_connection
@@ -29,16 +39,28 @@ def _trade_durability_for_speed():
         connection.execute("SELECT pg_reload_conf()")
 
 
+def _migrations() -> str:
+    files = sorted(Path(settings.BASE_DIR).glob("*/migrations/*.py"))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _migrated() -> Path:
+    """The file that says which migrations made this worker's database."""
+    return settings.DATA_DIR / f"migrated-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
 @pytest.fixture(scope="session")
 def django_db_keepdb():
     """Use the last run's database again, as long as no migration has changed."""
-    migrations = sorted(Path(settings.BASE_DIR).glob("*/migrations/*.py"))
-    digest = sha256(b"".join(path.read_bytes() for path in migrations)).hexdigest()
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    record = settings.DATA_DIR / f"tested-migrations-{worker}"
-    is_known = record.exists() and record.read_text() == digest
-    record.write_text(digest)
-    return is_known
+    record = _migrated()
+    is_current = record.exists() and record.read_text() == _migrations()
+    record.unlink(missing_ok=True)
+    return is_current
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    _migrated().write_text(_migrations())
 
 
 @pytest.fixture
@@ -70,8 +92,18 @@ def _own_connections(django_db_setup, django_db_blocker):
 
 
 @pytest.fixture
-def db_all(_own_connections, transactional_db):
-    """The database with real commits: writers on connections of their own are part of the story."""
+def db_all(request, db, monkeypatch):
+    """The database, all of it undone after the test.
+
+    A test whose story has a second connection (threads, a live server, what a process
+    caches and hears of) is marked `django_db(transaction=True)` and gets real commits.
+    """
+    marker = request.node.get_closest_marker("django_db")
+    if marker and marker.kwargs.get("transaction"):
+        request.getfixturevalue("_own_connections")
+        return
+    # Nobody hears of a key that is changed inside a transaction.
+    monkeypatch.setattr("accounts.key_cache.KeyListener.is_healthy", False)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class UsageLogAdmin(RecordAdmin):
         "origin",
         "input_tokens",
         "output_tokens",
-        "shown_cost",
+        "cost_text",
         "cost_source",
     ]
     list_filter = [
@@ -46,7 +46,7 @@ class UsageLogAdmin(RecordAdmin):
     search_texts = ("event_id", "id_at_origin")
     search_help_text = "An id of a log, project, key or conversation; an id at its origin."
     exclude = ["metadata", "fingerprint", "cost"]
-    readonly_fields = ["shown_cost", "shown_metadata"]
+    readonly_fields = ["cost_text", "metadata_json"]
     actions = ["void"]
     action_form = VoidForm
 
@@ -71,9 +71,9 @@ class UsageLogAdmin(RecordAdmin):
         self.message_user(request, f"{voided} logs taken back.", messages.SUCCESS)
 
     @admin.display(description="cost (USD)", ordering="cost")
-    def shown_cost(self, log: UsageLog) -> str:
+    def cost_text(self, log: UsageLog) -> str:
         return "unpriced" if log.cost is None else f"{log.cost.normalize():f}"
 
     @admin.display(description="metadata")
-    def shown_metadata(self, log: UsageLog) -> str:
+    def metadata_json(self, log: UsageLog) -> str:
         return pretty_json(log.metadata)

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from rest_framework.exceptions import ParseError
 
-from core import memory, schemas
+from core import schemas
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
-from usage import csv_format, ingestion, reversals
-from usage.ingestion import EventReused, Outcome, OwnedConversations
+from usage import csv_format, deduplication, events, ingestion, reversals
+from usage.deduplication import Outcome
+from usage.events import EventReused
+from usage.ingestion import OwnedConversations
 from usage.ledger import LogRow
 from usage.schemas import LogEntry
 
@@ -51,7 +53,7 @@ def parse(body: bytes, content_type: str) -> Batch:
         context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
         message = f"List should have at most {MAX_ITEMS} items"
         raise InvalidInput([issue("too_long", ["body", "logs"], message, None, **context)])
-    return Batch([_entry(item) for item in items], ingestion.fingerprint(body))
+    return Batch([_entry(item) for item in items], events.fingerprint(body))
 
 
 def _list_of(value: Any) -> list:
@@ -94,17 +96,14 @@ def log_batch(
     used for another batch.
     """
     with _one_at_a_time:
-        try:
-            rows = _rows(caller, batch, owned_conversations, idempotency_key)
-            with transaction.atomic():
-                lift_limit()
-                outcomes = [
-                    _settle(caller, batch, row, outcome)
-                    for row, outcome in zip(rows, ingestion.store(caller, rows), strict=True)
-                ]
-            return _report(batch, outcomes)
-        finally:
-            memory.trim()
+        rows = _rows(caller, batch, owned_conversations, idempotency_key)
+        with transaction.atomic():
+            lift_limit()
+            outcomes = [
+                _settle(caller, batch, row, outcome)
+                for row, outcome in zip(rows, deduplication.store(caller, rows), strict=True)
+            ]
+        return _report(batch, outcomes)
 
 
 def _rows(
@@ -124,7 +123,7 @@ def _rows(
         if item.is_exported:
             pass  # it is known by its id, and its event was reported elsewhere
         elif event_id:
-            fingerprint = ingestion.event_fingerprint(item)
+            fingerprint = events.event_fingerprint(item)
         elif idempotency_key:
             event_id, fingerprint = f"{idempotency_key}/{index}", batch.fingerprint
         rows.append(
@@ -144,7 +143,7 @@ def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict
         current = reversals.replace(caller, stored, row)
         status = "replaced" if current is row else "duplicate"
         return {"status": status, **ingestion.reply(current)}
-    if ingestion.matches_idempotent_request(stored, row):
+    if events.matches_idempotent_request(stored, row):
         return {"status": "duplicate", **ingestion.reply(stored)}
     if row.fingerprint == batch.fingerprint:
         raise EventReused

@@ -15,7 +15,7 @@ from typing import Any
 from core import media, schemas
 from core.errors import InvalidInput, issue
 from core.schemas import decimal
-from usage.schemas import ExportedLog
+from usage.reply_schemas import ExportedLog
 
 csv.field_size_limit(10_000_000)  # characters of a cell: metadata may be long
 _OBJECTS = ("metadata", "units", "modifiers")

@@ -10,7 +10,8 @@ from registry_proxy.models import Snapshot
 from usage import csv_format, filters
 from usage.listing import read_page
 from usage.models import UsageLog
-from usage.schemas import ExportedLog, ExportQuery
+from usage.query_schemas import ExportQuery
+from usage.reply_schemas import ExportedLog
 
 _CHUNK_ROWS = 2_000
 # Members that are fields of the model as they are, and the field of each.

@@ -8,7 +8,7 @@ from typing import Any
 from core import ids
 from core.scoping import Caller
 from usage.models import LABELS
-from usage.schemas import WindowQuery
+from usage.query_schemas import WindowQuery
 
 NONE = "none"  # as a filter: logs that have no such label
 # A label of a ledger's row as the daily sums have it: empty for none.

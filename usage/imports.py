@@ -20,7 +20,7 @@ from accounts.models import ApiKey
 from core import schemas
 from core.errors import InvalidInput
 from core.scoping import Caller
-from usage import csv_format, ingestion
+from usage import csv_format, deduplication, ingestion
 from usage.ingestion import OwnedConversations
 from usage.schemas import ImportedLog
 
@@ -87,11 +87,11 @@ class Importer:
                 log.caller,
                 context,
                 event_id=log.entry.event_id or None,
-                id=ingestion.own_id(log.entry, log.caller),
+                id=deduplication.own_id(log.entry, log.caller),
             )
             for log, context in zip(logs, contexts, strict=True)
         ]
-        outcomes = ingestion.store(project, rows, keeps_old_ids=True)
+        outcomes = deduplication.store(project, rows, keeps_old_ids=True)
         return sum(outcome.is_new for outcome in outcomes)
 
     def _caller_of(self, key: str | None) -> Caller:

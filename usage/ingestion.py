@@ -3,20 +3,25 @@
 Source: docs/http-contract.md, sections "Logging a call" and "Retries".
 """
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import transaction
+
 from core import bridge, ids
-from core.errors import DomainError
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
-from usage import costing, ledger, reversals
+from usage import costing, deduplication, reversals
 from usage.costing import Cost
+from usage.events import (
+    EventReused,
+    event_fingerprint,
+    matches_idempotent_request,
+    stored_events,
+)
 from usage.ledger import LogRow, writer
 from usage.models import CostSource, EntryType, UsageLog
 from usage.reports.reported_usage import Usage
@@ -28,16 +33,6 @@ from usage.stored_usage import usage_columns
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
-
-
-class EventReused(DomainError):
-    """The event id is stored already, with another event."""
-
-    status_code = 409
-    code = "event_reused"
-
-    def __init__(self, what: str = "Idempotency-Key") -> None:
-        super().__init__(f"{what} was used before for a different request")
 
 
 async def log(
@@ -56,6 +51,8 @@ async def log(
         "event_id": event_id,
         "fingerprint": event_fingerprint(entry) if event_id else None,
     }
+    if entry.is_exported:
+        return reply(await bridge.in_thread(_store_exported, entry, caller, owned_conversations))
     if _is_immediate(entry):
         row = build_row(entry, caller, **event)
     else:
@@ -71,13 +68,19 @@ async def log(
     return reply(first)
 
 
+def _store_exported(
+    entry: LogEntry, caller: Caller, owned_conversations: OwnedConversations
+) -> LogRow | UsageLog:
+    """Store a log that may be known by its id; return the row that stands for it."""
+    row = _build_row(entry, caller, owned_conversations, {"event_id": entry.event_id or None})
+    with transaction.atomic():
+        [outcome] = deduplication.store(caller, [row])
+    return outcome.row
+
+
 def _is_immediate(entry: LogEntry) -> bool:
     """Return whether the row can be made without waiting for the database."""
-    return (
-        entry.cost_source is None
-        and named_conversation(entry) is None
-        and costing.is_immediate(entry.read(), entry.timestamp)
-    )
+    return named_conversation(entry) is None and costing.is_immediate(entry.read(), entry.timestamp)
 
 
 def _build_row(
@@ -96,14 +99,6 @@ def reply(row: LogRow | UsageLog) -> dict:
         "cost_source": row.cost_source,
     }
     return stored | ({"unpriced_reason": row.unpriced_reason} if row.unpriced_reason else {})
-
-
-def matches_idempotent_request(first: UsageLog, row: LogRow) -> bool:
-    """Whether both report the same event. Imported rows have no fingerprint: assume so."""
-    return first.fingerprint is None or row.fingerprint in (None, first.fingerprint)
-
-
-# --- Rows ------------------------------------------------------------------
 
 
 class Context(NamedTuple):
@@ -201,7 +196,7 @@ def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -
         "correction_author": entry.correction_author,
     }
     if entry.id:
-        columns["id"] = own_id(entry, caller)
+        columns["id"] = deduplication.own_id(entry, caller)
     if entry.entry_type == EntryType.REVERSAL:
         columns |= reversals.negated(values)
     return columns
@@ -238,91 +233,3 @@ def named_conversation(entry: LogEntry) -> UUID | None:
             except ValueError:
                 continue
     return None
-
-
-# --- Events ----------------------------------------------------------------
-
-
-def event_fingerprint(entry: LogEntry) -> str:
-    """Return a digest that the same event always has, however its JSON was written."""
-    members = entry.model_dump(exclude_defaults=True, exclude_none=True, exclude={"replace"})
-    return fingerprint(json.dumps(members, sort_keys=True, default=_canonical).encode())
-
-
-def _canonical(value: object) -> object:
-    # Numbers of free objects are exact decimals or doubles, as the rest of the body has it.
-    return float(value) if isinstance(value, Decimal) else str(value)
-
-
-def fingerprint(*parts: bytes) -> str:
-    """Return 32 hexadecimal digits that differ when any of the parts does."""
-    return sha256(b"\0".join(parts)).hexdigest()[:32]
-
-
-def stored_events(caller: Caller, rows: Sequence[LogRow]) -> dict[str, UsageLog]:
-    """Return what is stored under the event ids of the rows."""
-    event_ids = [row.event_id for row in rows if row.event_id]
-    logs = UsageLog.objects.for_caller(caller).filter(event_id__in=event_ids)
-    return {log.event_id: log for log in logs}
-
-
-# --- Rows that may be known ------------------------------------------------
-
-
-class Outcome(NamedTuple):
-    """What became of a row: the row itself if it is new, else the one stored before."""
-
-    row: LogRow | UsageLog
-    is_new: bool
-
-
-def store(caller: Caller, rows: Sequence[LogRow], *, keeps_old_ids: bool = False) -> list[Outcome]:
-    """Store the rows that are not known yet, all or none; inside a transaction.
-
-    A row that the project has, by its event or its id, is known. Ids are unique in
-    the server: a copy of another project's row gets one of its own, made from the old
-    one, which becomes its event id if `keeps_old_ids` and it has none.
-    """
-    new = ledger.insert(rows)
-    rest = [row for row in rows if row.id not in new]
-    events, known = stored_events(caller, rest), _stored_ids(caller, rest)
-    copies = [row for row in rest if row.event_id not in events and row.id not in known]
-    for row in copies:
-        if keeps_old_ids:
-            row.columns["event_id"] = row.event_id or str(row.id)
-        for name in ("id", "corrects_id"):
-            if old := row.columns.get(name):
-                row.columns[name] = derived_id(caller, str(old), row.created_at)
-    new |= ledger.insert(copies)
-    known |= _stored_ids(caller, [row for row in copies if row.id not in new])
-    outcomes = []
-    for row in rows:
-        is_new = row.id in new
-        new.discard(row.id)  # a row that comes twice is new once
-        outcomes.append(
-            Outcome(row if is_new else events.get(row.event_id) or known.get(row.id, row), is_new)
-        )
-    return outcomes
-
-
-def _stored_ids(caller: Caller, rows: Sequence[LogRow]) -> dict[UUID, UsageLog]:
-    if not rows:
-        return {}
-    return UsageLog.objects.for_caller(caller).in_bulk([row.id for row in rows])
-
-
-def own_id(entry: LogEntry, caller: Caller) -> UUID:
-    """Return the id of an exported log if it has our form and its time; else one made from it."""
-    try:
-        id = UUID(entry.id)
-        if id.version == 7 and ids.moment(id) == entry.timestamp:
-            return id
-    except ValueError:
-        pass
-    return derived_id(caller, entry.id, entry.timestamp)
-
-
-def derived_id(caller: Caller, text: str, at: datetime) -> UUID:
-    """Return the id that a log of another place always has in this project."""
-    seed = sha256(f"{caller.project_id}/{text}".encode()).digest()
-    return ids.uuid7(at, random=int.from_bytes(seed[:8]))

@@ -15,7 +15,8 @@ from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
-from usage.schemas import Log, LogsQuery
+from usage.query_schemas import LogsQuery
+from usage.reply_schemas import Log
 
 MAX_PAGE_BYTES = 8 * 2**20
 # Metadata as it is stored: compressed, up to ninety times smaller. What a statement writes out

@@ -1,11 +1,9 @@
-"""What the usage routes take and return: one schema a body, whatever way it comes in.
+"""The bodies that the usage routes take: one schema each, whatever way they come in.
 
-Source: docs/http-contract.md, sections "Logging a call" to "Listing logs".
+Source: docs/http-contract.md, section "Logging a call"; docs/http-contract/usage.md.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from datetime import date as Date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -23,11 +21,9 @@ from pydantic_core import PydanticCustomError
 
 from core import media
 from core.schemas import (
-    INT64_MAX,
     Amount,
     Count,
     FreeObject,
-    Number,
     Schema,
     Timestamp,
     member_error,
@@ -37,16 +33,15 @@ from usage.models import SIGNED_COLUMNS, CostSource, EntryType
 from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
 from usage.reports.reported_usage import Usage, UsageStatus
-from usage.windows import Window, WindowEnd, WindowStart
+from usage.windows import EARLIEST
 
 MAX_UNITS = 50  # names of units or modifiers of one call
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 # Clients whose clock is a little ahead are not refused.
 _MAX_AHEAD = timedelta(days=1)
 
 
 def _is_plausible(at: datetime) -> datetime:
-    if not _EARLIEST <= at <= datetime.now(UTC) + _MAX_AHEAD:
+    if not EARLIEST <= at <= datetime.now(UTC) + _MAX_AHEAD:
         raise PydanticCustomError("datetime_range", "Input should be a time between 1970 and now")
     return at
 
@@ -262,216 +257,3 @@ class LogBatch(Schema):
     """Many calls. Each item is validated by itself, and has its own result."""
 
     logs: list[LogEntry]
-
-
-class StoredLog(Schema):
-    log_id: UUID
-    cost: Number = Field(description="US dollars; 0 when no price is known.")
-    timestamp: datetime
-    cost_source: CostSource
-    unpriced_reason: str = Field(None, description="Why there is no price, if there is none.")
-
-
-class StoredCorrection(Schema):
-    corrected_id: UUID = Field(description="The log that was wrong. It stays as it is.")
-    reversal_id: UUID = Field(description="The log that takes its numbers back.")
-    replacement: StoredLog | None = Field(description="The log that stands for it, if any.")
-
-
-class BatchResult(Schema):
-    index: int
-    status: Literal["created", "duplicate", "replaced", "error"]
-    log_id: UUID = None
-    cost: Number = None
-    timestamp: datetime = None
-    cost_source: CostSource = None
-    unpriced_reason: str = None
-    detail: str | list[dict[str, Any]] = Field(None, description="What is wrong with the item.")
-
-
-class BatchReport(Schema):
-    created: int
-    duplicates: int
-    replaced: int
-    failed: int
-    results: list[BatchResult] = Field(description="One for each item, in the order sent.")
-
-
-def _without_nul(values: list[str] | None) -> list[str] | None:
-    if any("\x00" in value for value in values or ()):
-        raise PydanticCustomError("null_character", "Null characters are not allowed.")
-    return values
-
-
-def _among(choices: Sequence[str]) -> AfterValidator:
-    """Return the validator of a list of some of the choices."""
-
-    def check(values: list[str] | None) -> list[str] | None:
-        if not set(values or ()) <= set(choices):
-            expected = " or ".join(f"'{choice}'" for choice in choices)
-            raise PydanticCustomError("literal_error", f"Input should be {expected}")
-        return values
-
-    return AfterValidator(check)
-
-
-Filter = Annotated[list[str] | None, AfterValidator(_without_nul)]
-
-
-class WindowQuery(Schema):
-    """A window of time, and what to narrow it by.
-
-    Of a filter that is given several times any value counts; `none` stands for logs without one.
-    """
-
-    start_date: WindowStart | None = Field(
-        None, description="Date or date and time, inclusive; default 30 days back."
-    )
-    end_date: WindowEnd | None = Field(
-        None,
-        description="Date (its whole day) or date and time, inclusive; default today.",
-    )
-    received_start: WindowStart | None = Field(
-        None, description="Only logs stored since then, whenever their calls happened."
-    )
-    received_end: WindowEnd | None = Field(None, description="Only logs stored until then.")
-    origin: Filter = None
-    model: Filter = None
-    alias: Filter = None
-    profile: Filter = None
-    provider: Filter = None
-    priced_as: Filter = None
-    api_key_id: Filter = None
-    user: Filter = None
-    tag: Filter = None
-    cost_source: Annotated[list[str] | None, _among(CostSource.values)] = None
-    usage_status: Annotated[list[str] | None, _among(UsageStatus.values)] = None
-    timezone: Literal["UTC"] = "UTC"
-
-    def window(self) -> Window:
-        """Return the window; by default one of all times when it is narrowed by `received_*`."""
-        is_late = self.received_start or self.received_end
-        start = self.start_date or (_EARLIEST if is_late else None)
-        return Window.of(start, self.end_date, now=datetime.now(UTC))
-
-
-class StatsQuery(WindowQuery):
-    group_by: Literal["hour", "day", "week", "month"] = "day"
-    groups: Annotated[list[str] | None, _among(("user", "tag"))] = Field(
-        None, description="More groups: `user`, `tag`. They read the ledger itself."
-    )
-
-
-class LogsQuery(WindowQuery):
-    limit: int = Field(50, ge=1, le=500)
-    offset: int = Field(0, ge=0, le=INT64_MAX)
-    cursor: UUID | None = Field(
-        None, description="Only logs older than the one with this id: the last of a page."
-    )
-
-
-class ExportQuery(WindowQuery):
-    format: Literal["ndjson", "csv"] = "ndjson"
-
-
-class Log(Schema):
-    """A log of the ledger. `input_tokens` and `output_tokens` contain the classes beside them."""
-
-    id: UUID
-    logged_at: datetime
-    provider: str
-    model: str
-    alias: str | None
-    profile: str
-    origin: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_input_tokens: int
-    cost: Number = Field(description="US dollars; 0 when no price is known.")
-    cost_source: CostSource
-    latency_ms: int | None
-    metadata: dict[str, Any]
-    conversation_id: UUID | None
-    id_at_origin: str | None
-    user: str | None
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    cache_write_tokens: int
-    thinking_tokens: int
-    audio_input_tokens: int
-    audio_output_tokens: int
-    image_input_tokens: int
-    image_output_tokens: int
-    units: dict[str, Number]
-    modifiers: dict[str, str]
-    usage_status: UsageStatus
-    read_as: str
-    priced_as: str | None
-    unpriced_reason: str | None
-    entry_type: EntryType
-    corrects_id: UUID | None
-    correction_reason: str | None
-    correction_author: str | None
-
-
-class ExportedLog(Log):
-    received_at: datetime = Field(description="When this server stored it.")
-    event_id: str | None
-    api_key_id: UUID | None
-    snapshot: str | None = Field(description="Digest of the registry whose prices were applied.")
-
-
-class TokenSums(Schema):
-    requests: int
-    unpriced_requests: int
-    unknown_requests: int
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    cache_write_tokens: int
-    thinking_tokens: int
-    audio_input_tokens: int
-    audio_output_tokens: int
-    image_input_tokens: int
-    image_output_tokens: int
-
-
-class Sums(TokenSums):
-    cost: str = Field(description="US dollars, decimal text.")
-
-
-class OriginSums(TokenSums):
-    cost: Number
-
-
-class PeriodSums(Schema):
-    date: Date | datetime = Field(description="The first day of the period; its start for hours.")
-    requests: int
-    cost: str
-    top_model: str
-
-
-class StatsSummary(Schema):
-    total_requests: int
-    total_cost: str
-    total_tokens: int
-    unique_models: int
-    unique_origins: int
-    unpriced_requests: int = Field(description="Whose usage is known, but no price.")
-    unknown_requests: int = Field(description="Whose usage is not known.")
-
-
-class Stats(Schema):
-    summary: StatsSummary
-    by_day: list[PeriodSums]
-    by_model: dict[str, Sums]
-    by_priced_model: dict[str, Sums]
-    by_provider: dict[str, Sums]
-    by_origin: dict[str, OriginSums]
-    by_alias: dict[str, Sums]
-    by_profile: dict[str, Sums]
-    by_api_key: dict[str, Sums]
-    by_user: dict[str, Sums] = None
-    by_tag: dict[str, Sums] = None

@@ -18,7 +18,7 @@ from usage import filters
 from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
-from usage.schemas import StatsQuery
+from usage.query_schemas import StatsQuery
 
 MAX_NAMES = 1_000  # of users or tags; those with most requests
 _PERIODS = {

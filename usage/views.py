@@ -7,21 +7,9 @@ from core.paths import uuid_in_path
 from core.views import SchemaView
 from usage import batches, corrections, export, ingestion, listing, statistics
 from usage.ingestion import OwnedConversations
-from usage.schemas import (
-    BatchReport,
-    Correction,
-    ExportedLog,
-    ExportQuery,
-    Log,
-    LogBatch,
-    LogEntry,
-    LogsQuery,
-    Stats,
-    StatsQuery,
-    StoredCorrection,
-    StoredLog,
-    Voiding,
-)
+from usage.query_schemas import ExportQuery, LogsQuery, StatsQuery
+from usage.reply_schemas import BatchReport, ExportedLog, Log, Stats, StoredCorrection, StoredLog
+from usage.schemas import Correction, LogBatch, LogEntry, Voiding
 
 
 class LogView(SchemaView):

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # of a call
 _DEFAULT_LENGTH = timedelta(days=30)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -3,10 +3,13 @@
 import time
 
 import psycopg
+import pytest
 from django.db import connection
 
 from accounts import api_keys, key_cache
 from tests.client import ApiClient
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUTE = "/api/v1/logs"
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}

@@ -10,9 +10,9 @@ def test_aliases_are_listed_searched_and_only_read(client, api):
     )
     row = bind(api, "first-alias", metadata={"note": "x"})
     bind(api, "other-alias", "p:other")
-    shown = client.get(LIST, {"q": "first-alias"}).content.decode()
-    assert "first-alias" in shown
-    assert "p:other" not in shown
+    html = client.get(LIST, {"q": "first-alias"}).content.decode()
+    assert "first-alias" in html
+    assert "p:other" not in html
     assert "note" in client.get(f"{LIST}{row['id']}/change/").content.decode()
     for action in ("add", f"{row['id']}/change", f"{row['id']}/delete"):
         assert client.post(f"{LIST}{action}/").status_code == 403

@@ -38,8 +38,8 @@ def test_bound_alias_is_read_listed_and_resolved(api):
 def test_both_header_names_open_the_same_aliases(api, anonymous):
     bind(api, "a1")
     for header in ("HTTP_X_PROJECT_KEY", "HTTP_X_API_KEY"):
-        found = anonymous.read("/api/v1/aliases/", **{header: api.key})
-        assert [row["alias"] for row in found] == ["a1"]
+        result = anonymous.read("/api/v1/aliases/", **{header: api.key})
+        assert [row["alias"] for row in result] == ["a1"]
     anonymous.read("/api/v1/aliases/", expect=401)
 
 
@@ -150,14 +150,14 @@ def test_empty_bulk_changes_nothing(api, body):
     ],
 )
 def test_one_bad_item_binds_none(api, item, type, loc):
-    found = bulk(api, [{"alias": "a", "model": MODEL}, item], expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == (type, loc)
+    error = bulk(api, [{"alias": "a", "model": MODEL}, item], expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == (type, loc)
     assert not AliasBinding.objects.exists()
 
 
 def test_bulk_of_an_object_is_refused(api):
-    found = bulk(api, {"alias": "a", "model": MODEL}, expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == ("list_type", ["body"])
+    error = bulk(api, {"alias": "a", "model": MODEL}, expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == ("list_type", ["body"])
 
 
 @pytest.mark.parametrize(
@@ -175,15 +175,15 @@ def test_bulk_of_an_object_is_refused(api):
 )
 def test_unusable_alias_is_refused(api, alias, type):
     body = {"alias": alias, "model": MODEL}
-    found = api.send("POST", "/api/v1/aliases/bind", body, expect=422)["detail"]
-    assert [(issue["type"], issue["loc"]) for issue in found] == [(type, ["body", "alias"])]
+    error = api.send("POST", "/api/v1/aliases/bind", body, expect=422)["detail"]
+    assert [(issue["type"], issue["loc"]) for issue in error] == [(type, ["body", "alias"])]
 
 
 def test_unusable_paths_and_profiles_are_refused(api):
     long = "x" * 65
     body = {"model": MODEL}
-    found = api.send("PUT", f"/api/v1/aliases/{long}", body, expect=422)["detail"][0]
-    assert found["loc"] == ["path", "alias"]
+    error = api.send("PUT", f"/api/v1/aliases/{long}", body, expect=422)["detail"][0]
+    assert error["loc"] == ["path", "alias"]
     api.send("PUT", "/api/v1/aliases/a", {**body, "profile": long}, expect=422)
     api.send("PUT", "/api/v1/aliases/a%00b", body, expect=404)
     for path in ("a", "", "resolve", "export"):

@@ -9,6 +9,8 @@ from aliases.models import AliasBinding
 from tests.aliases.test_aliases import MODEL, bind, bulk
 from tests.client import ApiClient
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 PATH = "/api/v1/aliases/"
 
 
@@ -42,8 +44,8 @@ def test_changes_since_a_time_are_those_after_it(api):
 
 @pytest.mark.parametrize("since", ["yesterday", "-1", "9" * 30, "²"])
 def test_bad_since_is_refused(api, since):
-    found = api.read(PATH, {"since": since}, expect=422)["detail"][0]
-    assert found["loc"] == ["query", "since"]
+    error = api.read(PATH, {"since": since}, expect=422)["detail"][0]
+    assert error["loc"] == ["query", "since"]
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}?since=0", "/api/v1/aliases/export"])

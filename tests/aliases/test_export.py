@@ -14,8 +14,8 @@ def test_lockfile_has_every_profile_with_ordered_models(api):
     constraints = {"max_cost": 1, "region": None}
     bind(api, "deep", "openai:c", profile="dev", metadata={"constraints": constraints, "x": 1})
     last = bind(api, "cheap", "openai:d")
-    found = api.read(EXPORT)
-    assert found == {
+    result = api.read(EXPORT)
+    assert result == {
         "version": "1.0",
         "created_at": first["created_at"].replace("Z", "+00:00"),
         "updated_at": last["updated_at"].replace("Z", "+00:00"),
@@ -38,16 +38,16 @@ def test_lockfile_has_every_profile_with_ordered_models(api):
         },
     }
     toml = tomllib.loads(api.get(EXPORT, {"format": "toml"}).content.decode())
-    del found["profiles"]["dev"]["bindings"][0]["constraints"]["region"]  # TOML has no null
-    assert toml == found
+    del result["profiles"]["dev"]["bindings"][0]["constraints"]["region"]  # TOML has no null
+    assert toml == result
 
 
 def test_one_profile_becomes_the_default_one(api):
     bind(api, "fast", "openai:a", profile="prod")
     bind(api, "fast", "openai:b")
-    found = api.read(EXPORT, {"profile": "prod"})
-    assert found["default_profile"] == "prod"
-    assert list(found["profiles"]) == ["prod"]
+    result = api.read(EXPORT, {"profile": "prod"})
+    assert result["default_profile"] == "prod"
+    assert list(result["profiles"]) == ["prod"]
 
 
 def test_no_aliases_are_an_empty_profile(api, other_api):

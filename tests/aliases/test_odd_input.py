@@ -76,14 +76,14 @@ def test_odd_queries_never_fail(api, query):
 
 @pytest.mark.parametrize("body", [b"{}", b'"a"', b"1", b"true", b'{"items": []}'])
 def test_bulk_takes_a_list_only(api, body):
-    found = api.send("POST", f"{ALIASES}/bulk_upsert", body, expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == ("list_type", ["body"])
+    error = api.send("POST", f"{ALIASES}/bulk_upsert", body, expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == ("list_type", ["body"])
 
 
 def test_bulk_is_bounded(api):
     items = json.dumps([{"alias": f"a{n}", "model": MODEL} for n in range(10_001)])
-    found = api.send("POST", f"{ALIASES}/bulk_upsert", items, expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == ("too_long", ["body"])
+    error = api.send("POST", f"{ALIASES}/bulk_upsert", items, expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == ("too_long", ["body"])
     assert not AliasBinding.objects.exists()
 
 

@@ -43,12 +43,12 @@ def test_conversation_reads_as_a_chat(admin, api):
         {"role": "tool", "content": "42", "tool_results": [{"n": 42}]},
         title="A chat",
     )
-    shown = text(admin, f"{LIST}{id}/change/")
-    roles = re.findall(r'<article class="chat-turn chat-(\w+)"', shown)
+    html = text(admin, f"{LIST}{id}/change/")
+    roles = re.findall(r'<article class="chat-turn chat-(\w+)"', html)
     assert roles == ["system", "user", "assistant", "tool"]
-    assert "Be &lt;b&gt;brief&lt;/b&gt;." in shown
-    assert "the rest, 1900 characters" in shown
-    assert "tool results" in shown
+    assert "Be &lt;b&gt;brief&lt;/b&gt;." in html
+    assert "the rest, 1900 characters" in html
+    assert "tool results" in html
 
 
 def test_long_chats_are_shown_in_pages(admin, api, monkeypatch):
@@ -69,9 +69,9 @@ def test_long_chats_are_shown_in_pages(admin, api, monkeypatch):
 def test_what_privacy_hides_stays_hidden(admin, api, settings):
     settings.MESSAGE_LOGGING_LEVEL = "metadata"
     id = conversation(api, MESSAGE)
-    shown = text(admin, f"{LIST}{id}/change/")
-    assert "Not stored: privacy level" in shown
-    assert SECRET not in shown
+    html = text(admin, f"{LIST}{id}/change/")
+    assert "Not stored: privacy level" in html
+    assert SECRET not in html
     assert "(not stored)" in text(admin, "/admin/conversations/message/")
 
 
@@ -79,9 +79,9 @@ def test_words_and_ids_are_searched(admin, api, other_api):
     id = conversation(api, {"role": "user", "content": "zebra"}, title="first-title")
     conversation(other_api, {"role": "user", "content": "lion"}, title="other-title")
     for term in ("zebra", "FIRST", id, str(api.project.id)):
-        shown = text(admin, LIST, {"q": term})
-        assert "first-title" in shown
-        assert "other-title" not in shown
+        html = text(admin, LIST, {"q": term})
+        assert "first-title" in html
+        assert "other-title" not in html
     assert "first-title" not in text(admin, LIST, {"q": "'; drop"})
     message = api.read(f"/conversations/{id}/messages")[0]["id"]
     for term in (message, id):
@@ -93,17 +93,17 @@ def test_message_of_a_provider_is_shown_with_its_numbers(admin, api):
     body = '{"role": "tool", "tool_call_id": "c1", "refusal": "no", "n": 0.12345678901234567891}'
     message = api.send("POST", f"/conversations/{id}/messages", body)["id"]
     for page in (f"{LIST}{id}/change/", f"/admin/conversations/message/{message}/change/"):
-        shown = text(admin, page)
-        assert "refusal" in shown and "0.12345678901234567891" in shown and "c1" in shown
+        html = text(admin, page)
+        assert "refusal" in html and "0.12345678901234567891" in html and "c1" in html
     assert "(none)" in text(admin, "/admin/conversations/message/")
 
 
 def test_one_message_is_shown_with_all_it_has(admin, api):
     id = conversation(api, MESSAGE)
     message = api.read(f"/conversations/{id}/messages")[0]["id"]
-    shown = text(admin, f"/admin/conversations/message/{message}/change/")
-    assert "model_used" in shown
-    assert f"{LIST}{id}/change/" in shown
+    html = text(admin, f"/admin/conversations/message/{message}/change/")
+    assert "model_used" in html
+    assert f"{LIST}{id}/change/" in html
 
 
 @pytest.mark.parametrize("model", ["conversation", "message"])

@@ -43,8 +43,8 @@ def test_bad_conversation_is_refused(api, body, expected):
 
 def test_missing_body_and_other_content_types_are_refused(api):
     assert issues(api.send("POST", "/conversations", expect=422)) == [("missing", ("body",))]
-    found = api.send("POST", "/conversations", "{}", expect=422, content_type="text/plain")
-    assert issues(found) == [("model_attributes_type", ("body",))]
+    result = api.send("POST", "/conversations", "{}", expect=422, content_type="text/plain")
+    assert issues(result) == [("model_attributes_type", ("body",))]
     api.send("POST", "/conversations", b"\xff", expect=400)
 
 
@@ -74,10 +74,10 @@ BAD_MESSAGES = [
 def test_one_bad_message_stores_none(api, message, type, loc):
     path = f"/conversations/{api.send('POST', '/conversations', {})['id']}"
     body = {"messages": [MESSAGE, message]}
-    found = api.send("POST", f"{path}/messages/batch", body, expect=422)
-    assert issues(found) == [(type, ("body", "messages", 1, *loc))]
-    found = api.send("POST", f"{path}/messages", message, expect=422)
-    assert issues(found) == [(type, ("body", *loc))]
+    result = api.send("POST", f"{path}/messages/batch", body, expect=422)
+    assert issues(result) == [(type, ("body", "messages", 1, *loc))]
+    result = api.send("POST", f"{path}/messages", message, expect=422)
+    assert issues(result) == [(type, ("body", *loc))]
     assert api.read(path)["message_count"] == 0
     assert not Message.objects.exists()
 
@@ -88,8 +88,8 @@ def test_nesting_deeper_than_can_be_read_back_is_refused(api):
         value = f'{{"a":{DEEP}}}' if member == "metadata" else DEEP.replace("[]", "[{}]")
         for where, body in (("", "%s"), ("/batch", '{"messages":[%s]}')):
             message = '{"role":"user","%s":%s}' % (member, value)  # noqa: UP031
-            found = api.send("POST", path + where, body % message, expect=422)
-            assert found["detail"][0]["type"] in ("too_deep", "dict_type")
+            result = api.send("POST", path + where, body % message, expect=422)
+            assert result["detail"][0]["type"] in ("too_deep", "dict_type")
     assert not Message.objects.exists()
 
 
@@ -108,8 +108,8 @@ def test_nesting_deeper_than_can_be_read_back_is_refused(api):
     ],
 )
 def test_bad_call_stores_nothing(api, changes, type, loc):
-    found = api.send("POST", "/conversations/log", {**CALL, **changes}, expect=422)
-    assert (type, ("body", *loc)) in issues(found)
+    result = api.send("POST", "/conversations/log", {**CALL, **changes}, expect=422)
+    assert (type, ("body", *loc)) in issues(result)
     assert not Conversation.objects.exists()
     assert not ConversationWords.objects.exists()
 
@@ -128,15 +128,15 @@ def test_bad_call_stores_nothing(api, changes, type, loc):
 )
 def test_bad_numbers_of_a_call_store_nothing(api, name, value):
     body = {**CALL, "metadata": {**CALL["metadata"], name: value}}
-    found = api.send("POST", "/conversations/log", body, expect=422)
-    assert found["detail"][0]["loc"] == ["body", "metadata", name]
+    result = api.send("POST", "/conversations/log", body, expect=422)
+    assert result["detail"][0]["loc"] == ["body", "metadata", name]
     assert not Conversation.objects.exists()
 
 
 def test_missing_parts_of_a_call_are_all_reported(api):
-    found = api.send("POST", "/conversations/log", {}, expect=422)
+    result = api.send("POST", "/conversations/log", {}, expect=422)
     missing = [("missing", ("body", name)) for name in ("messages", "response", "metadata")]
-    assert issues(found) == missing
+    assert issues(result) == missing
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_missing_parts_of_a_call_are_all_reported(api):
 )
 def test_bad_query_is_refused(api, path, query, loc):
     id = api.send("POST", "/conversations", {})["id"]
-    found = api.read(f"/conversations{path.format(id=id)}", query, expect=422)
-    assert found["detail"][0]["loc"] == ["query", loc]
+    result = api.read(f"/conversations{path.format(id=id)}", query, expect=422)
+    assert result["detail"][0]["loc"] == ["query", loc]
 
 
 def test_unknown_level_is_refused(api):
@@ -170,5 +170,5 @@ def test_unknown_level_is_refused(api):
 
 def test_too_many_messages_are_refused(api):
     path = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages/batch"
-    found = api.send("POST", path, {"messages": [{"role": "user"}] * 10_001}, expect=422)
-    assert issues(found) == [("too_long", ("body", "messages"))]
+    result = api.send("POST", path, {"messages": [{"role": "user"}] * 10_001}, expect=422)
+    assert issues(result) == [("too_long", ("body", "messages"))]

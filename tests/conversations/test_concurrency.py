@@ -9,6 +9,8 @@ from django.db import connection
 from conversations.models import Conversation, Message
 from tests.client import ApiClient
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 WRITERS = 16
 
 
@@ -56,7 +58,10 @@ def test_sixteen_writers_lose_nothing_and_keep_an_order(api, id):
     assert conversation.total_cost == Decimal("0.000000000001") * count
     positions = Message.objects.order_by("position").values_list("position", flat=True)
     assert list(positions) == list(range(1, count + 1))
-    texts = [row["content"] for row in api.read(f"/conversations/{id}/messages?limit=1000")]
+    messages = api.read(f"/conversations/{id}/messages?limit=1000")
+    ids = [message["id"] for message in messages]
+    assert [message["parent_id"] for message in messages] == [None, *ids[:-1]]
+    texts = [message["content"] for message in messages]
     for number in range(WRITERS):
         # Each writer's own messages stand in the order in which it was answered.
         own = [text for text in texts if text.startswith(f"{number}.")]

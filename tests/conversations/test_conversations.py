@@ -42,7 +42,7 @@ def test_created_conversation_is_opened_and_listed_as_it_was_answered(api, path)
 
 
 def test_every_member_is_kept(api):
-    given = {
+    stated = {
         "title": "",
         "system_prompt": "Be brief.",
         "model_alias": "deep",
@@ -52,8 +52,8 @@ def test_every_member_is_kept(api):
         "origin": "app",
         "profile": "dev",
     }
-    made = api.send("POST", "/conversations", {**given, "api_key_id": "mine", "unknown": 1})
-    assert {name: made[name] for name in given} == given
+    made = api.send("POST", "/conversations", {**stated, "api_key_id": "mine", "unknown": 1})
+    assert {name: made[name] for name in stated} == stated
     assert made["api_key_id"] == str(api.api_key_id)
 
 
@@ -120,8 +120,8 @@ ROUTES = [
 def test_strangers_conversation_is_not_found(api, other_api, anonymous, method, path, body):
     made = api.send("POST", "/conversations", {})
     whole = f"/api/v1/conversations/{made['id']}{path}"
-    found = other_api.send(method, whole, body, expect=404)
-    assert found == {"detail": "Conversation not found"}
+    result = other_api.send(method, whole, body, expect=404)
+    assert result == {"detail": "Conversation not found"}
     anonymous.send(method, whole, body, expect=401)
     assert other_api.read("/conversations") == []
     assert api.read("/conversations") == [made]
@@ -129,9 +129,9 @@ def test_strangers_conversation_is_not_found(api, other_api, anonymous, method, 
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
 def test_bad_id_is_refused(api, method, path, body):
-    found = api.send(method, f"/conversations/nonsense{path}", body, expect=422)
-    assert found["detail"][0]["type"] == "uuid_parsing"
-    assert found["detail"][0]["loc"] == ["path", "conversation_id"]
+    result = api.send(method, f"/conversations/nonsense{path}", body, expect=422)
+    assert result["detail"][0]["type"] == "uuid_parsing"
+    assert result["detail"][0]["loc"] == ["path", "conversation_id"]
 
 
 @pytest.mark.parametrize(

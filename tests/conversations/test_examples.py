@@ -38,6 +38,6 @@ def test_every_body_has_an_example_that_is_accepted(api):
 
 @pytest.mark.parametrize("schema", ["ChatMessageRequest", "NewMessageRequest", "Message"])
 def test_messages_are_described_with_members_of_providers(api, schema):
-    found = api.read("/openapi.json")["components"]["schemas"][schema]
-    assert found["additionalProperties"] is not False
-    assert {"role", "content", "tool_calls", "tool_call_id", "name"} <= found["properties"].keys()
+    result = api.read("/openapi.json")["components"]["schemas"][schema]
+    assert result["additionalProperties"] is not False
+    assert {"role", "content", "tool_calls", "tool_call_id", "name"} <= result["properties"].keys()

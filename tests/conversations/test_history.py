@@ -11,6 +11,8 @@ from django.db import connection
 from conversations.models import Message
 from tests.client import ApiClient
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 SYSTEM = {"role": "system", "content": "Be brief."}
 
 

@@ -12,6 +12,8 @@ from tests.client import ApiClient
 from tests.conversations.test_calls import CALL
 from tests.conversations.test_transfer import exported, line
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 KEY = {"HTTP_IDEMPOTENCY_KEY": "order-7"}
 MESSAGE = {"role": "user", "content": "hello", "metadata": {"cost": 1}}
 TEMPLATES = "/api/v1/templates"

@@ -106,8 +106,8 @@ def test_bare_list_and_body_without_id_are_batches(api, path):
 def test_message_limit_gives_the_newest_in_order(api, path):
     """Contract decision O5."""
     batch(api, path, *({"role": "user", "content": str(n)} for n in range(5)))
-    shown = api.read(path, {"message_limit": 2})["messages"]
-    assert [message["content"] for message in shown] == ["3", "4"]
+    payload = api.read(path, {"message_limit": 2})["messages"]
+    assert [message["content"] for message in payload] == ["3", "4"]
     assert api.read(path, {"include_messages": "false"})["messages"] == []
     page = api.read(f"{path}/messages", {"limit": 2, "offset": 1})
     assert [message["content"] for message in page] == ["1", "2"]

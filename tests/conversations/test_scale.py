@@ -5,11 +5,14 @@ Counted in pages that PostgreSQL reads, not in time: time is not the same twice.
 
 import json
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conversations import services
 from conversations.models import Conversation
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SMALL, LARGE = 20, 4000  # conversations of 20 messages each
 MOST_PAGES = 400
@@ -53,8 +56,8 @@ def work(api, path: str, query: dict | None = None) -> tuple[int, int]:
         api.read(path, query)
     pages = 0
     with connection.cursor() as cursor:
-        for found in captured:
-            sql = found["sql"]
+        for result in captured:
+            sql = result["sql"]
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
             plan = cursor.fetchone()[0]
             plan = json.loads(plan) if isinstance(plan, str) else plan

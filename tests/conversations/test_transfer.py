@@ -30,7 +30,7 @@ def exported(api, path="/conversations/export") -> str:
 
 def opened(api) -> list[dict]:
     """All conversations as opened, without what an import makes anew."""
-    found = []
+    result = []
     for row in api.read("/conversations"):
         conversation = api.read(f"/conversations/{row['id']}")
         messages = conversation["messages"]
@@ -38,8 +38,8 @@ def opened(api) -> list[dict]:
         for message in messages:
             message["parent_id"] = numbers.get(message["parent_id"])
             del message["id"]
-        found.append({**conversation, "api_key_id": None})
-    return found
+        result.append({**conversation, "api_key_id": None})
+    return result
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_id_taken_by_a_stranger_is_replaced(api, other_api, conversations):
 def test_smallest_line_and_the_older_servers_rows_are_taken(api):
     message = {"role": "user", "content": "x", "timestamp": "2026-01-04T10:00:00"}
     id = imported(api, line(message_count=7, messages=[message], model_alias=None))
-    found = api.read(f"/conversations/{id}")
-    assert (found["id"], found["message_count"]) == ("59d80ca7-0000-4000-8000-000000000001", 1)
-    assert found["messages"][0]["timestamp"] == found["created_at"] == "2026-01-04T10:00:00Z"
+    result = api.read(f"/conversations/{id}")
+    assert (result["id"], result["message_count"]) == ("59d80ca7-0000-4000-8000-000000000001", 1)
+    assert result["messages"][0]["timestamp"] == result["created_at"] == "2026-01-04T10:00:00Z"
 
 
 def test_import_obeys_the_servers_level(api, settings):
@@ -130,6 +130,6 @@ def test_import_obeys_the_servers_level(api, settings):
 )
 def test_bad_line_imports_nothing(api, text, loc, type):
     good = "" if not text else line(id="59d80ca7-0000-4000-8000-000000000002")
-    found = api.send("POST", "/conversations/import", good + text, expect=422)["detail"][0]
-    assert (found["loc"][: len(loc)], found["type"]) == (loc, type)
+    error = api.send("POST", "/conversations/import", good + text, expect=422)["detail"][0]
+    assert (error["loc"][: len(loc)], error["type"]) == (loc, type)
     assert not Conversation.objects.exists()

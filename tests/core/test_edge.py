@@ -15,6 +15,8 @@ from core.edge import Edge, Route, StreamingReply
 from core.errors import DomainError
 from core.schemas import Schema
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 

@@ -11,6 +11,8 @@ from core import bridge
 from core.database.group_commit import MAX_GROUP, GroupWriter
 from core.errors import DatabaseUnavailable
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 class Store:
     """Records the groups it is given; each statement waits until it is let through."""

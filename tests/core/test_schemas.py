@@ -171,9 +171,9 @@ def test_times_are_utc_and_never_rounded_forward(text, at):
 def test_repeated_members_are_refused_where_it_matters():
     body = b'{"name": "a", "name": "b"}'
     assert parse(Sample, body).name == "b"
-    found = refused(body, unique_members=True)
-    assert found["type"] == "json_invalid"
-    assert "name" in found["ctx"]["error"]
+    result = refused(body, unique_members=True)
+    assert result["type"] == "json_invalid"
+    assert "name" in result["ctx"]["error"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])

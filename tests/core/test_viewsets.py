@@ -1,7 +1,5 @@
 """A resource as it is declared: paging, filters, scoping and its part of the OpenAPI document."""
 
-from types import SimpleNamespace
-
 import pytest
 from django.urls import include, path
 from drf_spectacular.generators import SchemaGenerator
@@ -105,11 +103,3 @@ def test_schemas_of_one_name_are_refused():
     other.register("others", OtherViewSet, basename="other")
     with pytest.raises(Exception, match="Two schemas are named NewNoteRequest"):
         SchemaGenerator(patterns=[*urlpatterns, *other.urls]).get_schema(public=True)
-
-
-def test_query_is_read_once():
-    view = NoteViewSet(
-        action="list", request=SimpleNamespace(method="GET", META={"QUERY_STRING": "limit=3"})
-    )
-    assert view.query is view.query
-    assert view.query.limit == 3

@@ -19,8 +19,8 @@ def test_snapshots_are_listed_and_shown(admin, refreshed):
     snapshot = refreshed(8, 19)
     listed = admin.get("/admin/registry_proxy/snapshot/").content.decode()
     assert "2026.08.19" in listed
-    shown = admin.get(f"/admin/registry_proxy/snapshot/{snapshot.id}/change/").content.decode()
-    assert "anthropic:claude-opus-4-1-20250805" in shown
+    html = admin.get(f"/admin/registry_proxy/snapshot/{snapshot.id}/change/").content.decode()
+    assert "anthropic:claude-opus-4-1-20250805" in html
 
 
 @pytest.mark.parametrize("term", ["2025-08-20", "0" * 64, "7d444840-9dc0-11d1-b245-5ffdce74fad2"])
@@ -47,9 +47,9 @@ def test_the_last_contact_is_shown(admin, refreshed):
 
 def test_the_list_takes_as_many_queries_for_many_snapshots(admin, refreshed):
     def queries() -> int:
-        with CaptureQueriesContext(connection) as found:
+        with CaptureQueriesContext(connection) as result:
             admin.get("/admin/registry_proxy/snapshot/")
-        return len(found)
+        return len(result)
 
     refreshed(8, 19)
     queries()

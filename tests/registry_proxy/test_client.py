@@ -226,8 +226,8 @@ def test_errors_never_show_the_address(upstream):
 
 
 def test_missing_files_are_left_out(upstream):
-    found = upstream.client().files(["google/v/1/models.json", "google/v/2/models.json"], {})
-    assert list(found) == ["google/v/1/models.json"]
+    result = upstream.client().files(["google/v/1/models.json", "google/v/2/models.json"], {})
+    assert list(result) == ["google/v/1/models.json"]
 
 
 @pytest.mark.parametrize("etag", ['"' + "x" * 300 + '"', '"a\x00b"', '"é"'])

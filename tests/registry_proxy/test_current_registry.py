@@ -12,6 +12,8 @@ from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import restart
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
 CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_input=0.1)
 
@@ -134,12 +136,12 @@ def test_a_process_without_a_copy_gets_it_from_the_thread_that_refreshes(anonymo
 
 def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
     upstream.publish()
-    barrier, found = threading.Barrier(4), []
+    barrier, result = threading.Barrier(4), []
 
     def read():
         barrier.wait()
         try:
-            found.append(current.get())
+            result.append(current.get())
         finally:
             connection.close()
 
@@ -148,7 +150,7 @@ def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(snapshot) for snapshot in found}) == 1
+    assert len({id(snapshot) for snapshot in result}) == 1
     assert len(upstream.requests) == 4
 
 

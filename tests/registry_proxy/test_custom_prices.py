@@ -16,6 +16,8 @@ from registry_proxy.custom_prices import PriceOverlap
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import Tokens
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 LIST = "/admin/registry_proxy/customprice/"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 

@@ -8,6 +8,8 @@ from registry_proxy.models import RegistryFile
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply, restart
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 FOR_GOOD = "public, max-age=31536000, immutable"
 AN_HOUR = "public, max-age=3600"
 PRICE = "dollars_per_million_tokens_input"
@@ -92,8 +94,8 @@ def test_upstreams_name_for_a_day_to_come_is_not_offered(anonymous, refreshed, u
     ["2026.08.18", "2026.08.20.3", "2026.13.01", "4", "99", "0", "latest", "x" * 65, "%7Bx%7D"],
 )
 def test_unknown_versions_are_not_found(anonymous, two_days, upstream, name):
-    shown = name.replace("%7B", "{").replace("%7D", "}")
-    expected = {"detail": f"Version {shown} not found"}
+    payload = name.replace("%7B", "{").replace("%7D", "}")
+    expected = {"detail": f"Version {payload} not found"}
     assert anonymous.read(f"/registry/v/{name}/registry.json", expect=404) == expected
     assert anonymous.read(f"/registry.json?version={name}", expect=404) == expected
     assert upstream.requests == []

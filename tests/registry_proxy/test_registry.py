@@ -3,6 +3,8 @@ import pytest
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 SPELLINGS = ["/registry", "/registry/", "/registry.json", "/registry.json/"]
 # Requests of browsers are answered by Django, others by the edge in front of it.
 BROWSER = {"HTTP_ORIGIN": "http://localhost:5173"}

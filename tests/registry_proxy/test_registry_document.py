@@ -5,6 +5,8 @@ import pytest
 from registry_proxy.registry_document import build, filter_models
 from tests.registry_proxy import samples
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 TAKEN = datetime(2026, 8, 19, 4, 5, 6, 789000, tzinfo=UTC)
 
 
@@ -15,9 +17,9 @@ def document():
 
 
 def test_top_level_names_version_snapshot_and_time():
-    found = document()
-    del found["models"], found["providers"]
-    assert found == {
+    result = document()
+    del result["models"], result["providers"]
+    assert result == {
         "version": "2025-08-20",
         "snapshot": "2026.08.19",
         "generated": "2026-08-19T04:05:06.789000Z",
@@ -50,8 +52,8 @@ def test_first_archives_name_of_the_input_limit_is_understood():
 
 def test_members_upstream_leaves_out_are_filled_in():
     documents = {"acme": {"models": {"acme:one": {"model_name": 5, "deprecated_date": "soon"}}}}
-    found = build(documents, version="", snapshot=None, generated_at=TAKEN)
-    assert found["models"]["acme:one"] == {
+    result = build(documents, version="", snapshot=None, generated_at=TAKEN)
+    assert result["models"]["acme:one"] == {
         "provider": "acme",
         "model_name": "one",
         "display_name": "one",
@@ -72,7 +74,7 @@ def test_members_upstream_leaves_out_are_filled_in():
         "updated_at": None,
         "deprecated_date": "soon",
     }
-    assert found["providers"]["acme"]["name"] == "Acme"
+    assert result["providers"]["acme"]["name"] == "Acme"
 
 
 def test_providers_have_both_old_shapes():
@@ -117,6 +119,6 @@ OPUS, FLASH = "anthropic:claude-opus-4-1-20250805", "google:gemini-2.5-flash"
     ],
 )
 def test_filter_keeps_models_that_have_all(providers, capabilities, models):
-    found = filter_models(document(), providers=providers, capabilities=capabilities)
-    assert found["models"].keys() == models
-    assert found["providers"] == document()["providers"]
+    result = filter_models(document(), providers=providers, capabilities=capabilities)
+    assert result["models"].keys() == models
+    assert result["providers"] == document()["providers"]

@@ -11,6 +11,8 @@ from registry_proxy.models import Refresh, RegistryFile, Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 NOON = datetime(2026, 8, 19, 12, tzinfo=UTC)
 CHEAPER = samples.changed("openai", samples.MINI, dollars_per_million_tokens_input=0.1)
 
@@ -58,7 +60,7 @@ def test_content_that_comes_back_is_a_new_snapshot_again(refreshed):
     refreshed(8, 20, openai=CHEAPER)
     third = refreshed(8, 21, openai=samples.body("openai/models.json"))
     assert third.digest == first.digest
-    assert [str(found) for found in Snapshot.objects.all()] == [
+    assert [str(result) for result in Snapshot.objects.all()] == [
         "2026.08.21",
         "2026.08.20",
         "2026.08.19",
@@ -136,7 +138,7 @@ def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):
     for thread in threads:
         thread.join()
     assert len(taken) == 4
-    assert [found for found in taken if found is not None] == [Snapshot.objects.get()]
+    assert [result for result in taken if result is not None] == [Snapshot.objects.get()]
 
 
 def test_one_claim_is_granted_at_a_time(db_all):

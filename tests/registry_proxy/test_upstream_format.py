@@ -28,15 +28,15 @@ def test_malformed_provider_documents_are_refused(body):
 
 
 def test_entries_that_are_no_objects_are_left_out():
-    found = upstream_format.parse_provider(b'{"models": {"a:b": {}, "a:c": 1, "": {}}}')
-    assert found == {"models": {"a:b": {}}}
+    result = upstream_format.parse_provider(b'{"models": {"a:b": {}, "a:c": 1, "": {}}}')
+    assert result == {"models": {"a:b": {}}}
 
 
 def test_digest_is_sha_256_of_the_canonical_form():
     """RFC 8785: members sorted, no blanks, 3.0 written as 3."""
     canonical = b'{"acme":{"models":{},"version":3},"zeta":{}}'
-    found = upstream_format.digest({"zeta": {}, "acme": {"version": 3.0, "models": {}}})
-    assert found == hashlib.sha256(canonical).hexdigest()
+    result = upstream_format.digest({"zeta": {}, "acme": {"version": 3.0, "models": {}}})
+    assert result == hashlib.sha256(canonical).hexdigest()
 
 
 def test_big_integers_have_a_digest():

@@ -32,13 +32,13 @@ def listening(behave: Callable[[socket.socket], None], address: str = "127.0.0.1
 
 def request_of(connection: socket.socket) -> bytes:
     """A whole HTTP request, head and body."""
-    found = b""
-    while b"\r\n\r\n" not in found:
+    result = b""
+    while b"\r\n\r\n" not in result:
         piece = connection.recv(65536)
         if not piece:
-            return found
-        found += piece
-    head, _, body = found.partition(b"\r\n\r\n")
+            return result
+        result += piece
+    head, _, body = result.partition(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")

@@ -91,10 +91,10 @@ def test_new_key_is_shown_once(browser, project):
     row = ApiKey.objects.get(name="laptop")
     for page in ("changelist", "change"):
         arguments = [row.id] if page == "change" else []
-        shown = browser.get(
+        html = browser.get(
             reverse(f"admin:accounts_apikey_{page}", args=arguments)
         ).content.decode()
-        assert key not in shown and row.hint in shown
+        assert key not in html and row.hint in html
 
 
 def test_keys_are_revoked_by_action_and_never_deleted(browser, api):

@@ -44,9 +44,9 @@ def test_every_operation_says_what_it_is_for():
 
 
 def test_every_route_but_the_public_ones_needs_a_key(anonymous):
-    found = list(operations())
-    assert len(found) >= 5
-    for method, path in found:
+    result = list(operations())
+    assert len(result) >= 5
+    for method, path in result:
         for spelling in (path, f"{path}/"):
             anonymous.send(method, spelling, expect=401)
 

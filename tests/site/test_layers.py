@@ -36,7 +36,7 @@ def test_tables_are_named_only_by_their_own_app(app):
     foreign = {table for other in APPS if other != app for table in tables(other)}
     named = re.compile(rf"{_IN_SQL}({'|'.join(sorted(foreign, key=len, reverse=True))})\b")
     assert [
-        (path.name, found) for path, text in sources(app) for found in named.findall(text)
+        (path.name, result) for path, text in sources(app) for result in named.findall(text)
     ] == []
 
 

@@ -35,8 +35,8 @@ KEY = {"X-API-Key": "key-of-the-host"}
     ],
 )
 def test_address_of_pools_and_managers_is_read(source, address):
-    found = library._variables_of(source, None, None)["LLMRING_DATABASE_URL"]
-    assert found == (address or "postgresql://h/m")
+    result = library._variables_of(source, None, None)["LLMRING_DATABASE_URL"]
+    assert result == (address or "postgresql://h/m")
 
 
 def test_arguments_that_cannot_work_are_refused():

@@ -35,9 +35,9 @@ def test_every_reply_has_a_request_id_and_security_headers(api):
 @BOTH_WAYS
 def test_clients_request_id_is_kept_if_presentable(api):
     api.send("POST", "/api/v1/log", CALL)
-    for given, kept in [("trace-7:a/b", True), ("a b", False), ("x" * 129, False), ("ü", False)]:
-        response = api.post("/api/v1/log", CALL, "application/json", HTTP_X_REQUEST_ID=given)
-        assert (response["X-Request-ID"] == given) == kept
+    for stated, kept in [("trace-7:a/b", True), ("a b", False), ("x" * 129, False), ("ü", False)]:
+        response = api.post("/api/v1/log", CALL, "application/json", HTTP_X_REQUEST_ID=stated)
+        assert (response["X-Request-ID"] == stated) == kept
 
 
 def test_browsers_of_any_origin_may_call_and_read_our_headers(api):

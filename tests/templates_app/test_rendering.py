@@ -133,11 +133,11 @@ def test_use_without_values_returns_the_template_alone(api, template):
 )
 def test_wrong_values_are_refused_and_not_counted(api, template, values, type, name):
     path = f"{PATH}/{template['id']}"
-    found = api.send("POST", f"{path}/use", {"values": values}, expect=422)["detail"]
+    error = api.send("POST", f"{path}/use", {"values": values}, expect=422)["detail"]
     expected = [(type, ["body", "values", name])]
-    assert [(issue["type"], issue["loc"]) for issue in found] == expected
+    assert [(issue["type"], issue["loc"]) for issue in error] == expected
     body = {"template_id": template["id"], "values": values}
-    assert api.send("POST", "/conversations", body, expect=422)["detail"] == found
+    assert api.send("POST", "/conversations", body, expect=422)["detail"] == error
     assert api.read(path)["usage_count"] == 0
     assert api.read("/conversations") == []
 
@@ -145,8 +145,8 @@ def test_wrong_values_are_refused_and_not_counted(api, template, values, type, n
 def test_overlong_result_is_refused(api, settings):
     made = make(api, system_prompt="{{a}}" * 1000, variables={"a": None})
     path = f"{PATH}/{made['id']}/use"
-    found = api.send("POST", path, {"values": {"a": "x" * 100_000}}, expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == ("too_long", ["body", "values"])
+    error = api.send("POST", path, {"values": {"a": "x" * 100_000}}, expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == ("too_long", ["body", "values"])
 
 
 def test_conversation_begins_with_the_filled_template(api, template):
@@ -169,17 +169,17 @@ def test_conversation_begins_with_the_filled_template(api, template):
 
 
 def test_what_the_request_gives_wins_over_the_template(api, template):
-    given = {"title": "own", "system_prompt": "", "model_alias": "fast", "temperature": 0}
-    body = {"template_id": template["id"], "values": {"who": "Ada"}, **given}
+    stated = {"title": "own", "system_prompt": "", "model_alias": "fast", "temperature": 0}
+    body = {"template_id": template["id"], "values": {"who": "Ada"}, **stated}
     made = api.send("POST", "/conversations", body)
-    assert {name: made[name] for name in given} == given
+    assert {name: made[name] for name in stated} == stated
     assert made["max_tokens"] == 50
 
 
 def test_strangers_template_starts_nothing(api, other_api, template):
     body = {"template_id": template["id"], "values": {"who": "x"}}
-    found = other_api.send("POST", "/conversations", body, expect=404)
-    assert found == {"detail": "Template not found"}
+    result = other_api.send("POST", "/conversations", body, expect=404)
+    assert result == {"detail": "Template not found"}
     api.send("POST", "/conversations", {"template_id": "x"}, expect=422)
 
 

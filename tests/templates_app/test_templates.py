@@ -52,7 +52,7 @@ def test_made_template_is_read_and_listed(api):
 
 
 def test_every_member_is_kept(api):
-    given = {
+    stated = {
         "description": "d",
         "system_prompt": "{{x}}",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "{{x}}"}]}],
@@ -64,15 +64,15 @@ def test_every_member_is_kept(api):
         "created_by": "ada",
         "project_id": "label",
     }
-    made = make(api, **given, is_active=False, usage_count=7)
-    assert {name: made[name] for name in given} == given
+    made = make(api, **stated, is_active=False, usage_count=7)
+    assert {name: made[name] for name in stated} == stated
     assert (made["is_active"], made["usage_count"]) == (True, 0)
 
 
 def test_nulls_are_defaults(api):
-    given = dict.fromkeys(("messages", "variables", "model", "temperature", "tool_config"))
-    made = make(api, **given)
-    assert {name: made[name] for name in given} == {name: DEFAULTS[name] for name in given}
+    stated = dict.fromkeys(("messages", "variables", "model", "temperature", "tool_config"))
+    made = make(api, **stated)
+    assert {name: made[name] for name in stated} == {name: DEFAULTS[name] for name in stated}
 
 
 def test_list_has_own_and_global_ones_newest_first(api, other_api, shared):
@@ -115,11 +115,11 @@ def test_deleted_template_is_hidden_and_can_come_back(api):
 def test_strangers_template_is_not_found(api, other_api, anonymous, method, suffix, body):
     path = f"{PATH}/{make(api)['id']}{suffix}"
     for where in (path, UNKNOWN + suffix):
-        found = other_api.send(method, where, body, expect=404)
-        assert found == {"detail": "Template not found"}
+        error = other_api.send(method, where, body, expect=404)
+        assert error == {"detail": "Template not found"}
     anonymous.send(method, path, body, expect=401)
-    found = api.send(method, f"{PATH}/nonsense{suffix}", body, expect=422)["detail"][0]
-    assert (found["type"], found["loc"]) == ("uuid_parsing", ["path", "template_id"])
+    error = api.send(method, f"{PATH}/nonsense{suffix}", body, expect=422)["detail"][0]
+    assert (error["type"], error["loc"]) == ("uuid_parsing", ["path", "template_id"])
     assert ConversationTemplate.objects.filter(is_active=True, name="t").count() == 1
 
 
@@ -151,6 +151,7 @@ def test_stats_are_ordered_by_use_then_last_use(api):
     }
 
 
+@pytest.mark.django_db(transaction=True)
 def test_concurrent_uses_are_all_counted(api):
     path = f"{PATH}/{make(api)['id']}/use"
 
@@ -190,8 +191,8 @@ def test_concurrent_uses_are_all_counted(api):
     ],
 )
 def test_bad_template_is_refused(api, members, type, loc):
-    found = api.send("POST", PATH, {"name": "t", **members}, expect=422)["detail"]
-    assert [(issue["type"], issue["loc"]) for issue in found] == [(type, ["body", *loc])]
+    error = api.send("POST", PATH, {"name": "t", **members}, expect=422)["detail"]
+    assert [(issue["type"], issue["loc"]) for issue in error] == [(type, ["body", *loc])]
     assert not ConversationTemplate.objects.exists()
 
 
@@ -204,6 +205,6 @@ def test_bad_queries_and_methods_are_refused(api):
 
 def test_null_message_of_a_template_is_refused(api):
     body = {"name": "t", "messages": [None]}
-    (found,) = api.send("POST", "/api/v1/templates", body, expect=422)["detail"]
-    assert found["loc"] == ["body", "messages", 0]
+    (error,) = api.send("POST", "/api/v1/templates", body, expect=422)["detail"]
+    assert error["loc"] == ["body", "messages", 0]
     assert api.read("/api/v1/templates") == []

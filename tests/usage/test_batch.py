@@ -96,8 +96,8 @@ def test_malformed_batches_are_refused_whole(api):
         (json.dumps({"logs": [CALL] * 5001}), "too_long"),
         ("[" * 50_000, "json_invalid"),
     ]:
-        (found,) = api.send("POST", BATCH, body, expect=422)["detail"]
-        assert found["type"] == type, body[:40]
+        (error,) = api.send("POST", BATCH, body, expect=422)["detail"]
+        assert error["type"] == type, body[:40]
     api.send("POST", BATCH, b"\xff{", expect=400)
     assert not UsageLog.objects.exists()
 

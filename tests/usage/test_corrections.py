@@ -3,9 +3,13 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.client import ApiClient
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 AT = "2026-01-05T10:00:00Z"
 WINDOW = {"start_date": "2026-01-05", "end_date": "2026-01-05"}

@@ -56,23 +56,23 @@ BAD = {
 def test_bad_member_is_named(api, change, type, member):
     api.send("POST", "/api/v1/log", CALL)
     body = {name: value for name, value in {**CALL, **change}.items() if value is not ...}
-    (found,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
-    assert (found["type"], found["loc"]) == (type, ["body", member])
+    (error,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == (type, ["body", member])
     assert UsageLog.objects.count() == 1
     api.send("POST", "/api/v1/log", CALL)
 
 
 def test_every_bad_member_is_listed(api):
-    found = api.send("POST", "/api/v1/log", {}, expect=422)["detail"]
+    errors = api.send("POST", "/api/v1/log", {}, expect=422)["detail"]
     missing = ["provider", "model"]
-    assert [(e["type"], e["loc"], e["msg"], e["input"]) for e in found] == [
+    assert [(e["type"], e["loc"], e["msg"], e["input"]) for e in errors] == [
         ("missing", ["body", name], "Field required", {}) for name in missing
     ]
 
 
 def test_limits_are_in_the_context(api):
-    (found,) = api.send("POST", "/api/v1/log", {**CALL, "input_tokens": -5}, expect=422)["detail"]
-    assert found == {
+    (error,) = api.send("POST", "/api/v1/log", {**CALL, "input_tokens": -5}, expect=422)["detail"]
+    assert error == {
         "type": "greater_than_equal",
         "loc": ["body", "input_tokens"],
         "msg": "Input should be greater than or equal to 0",
@@ -83,8 +83,8 @@ def test_limits_are_in_the_context(api):
 
 def test_token_class_in_metadata_must_be_a_count(api):
     body = {**CALL, "metadata": {"cache_write_5m_tokens": "many"}}
-    (found,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
-    assert found["loc"] == ["body", "metadata", "cache_write_5m_tokens"]
+    (error,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
+    assert error["loc"] == ["body", "metadata", "cache_write_5m_tokens"]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_token_class_in_metadata_must_be_a_count(api):
 @BOTH_WAYS
 def test_body_that_is_no_object(api, body, type):
     api.send("POST", "/api/v1/log", CALL)
-    (found,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
-    assert (found["type"], found["loc"][0]) == (type, "body")
+    (error,) = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
+    assert (error["type"], error["loc"][0]) == (type, "body")
 
 
 @BOTH_WAYS
@@ -145,5 +145,4 @@ def test_other_methods_are_not_allowed(api):
 
 def test_integers_of_any_size_in_metadata_are_taken(api):
     for number in (2**64, -(2**70), 10**40):
-        for _ in range(2):  # the second time, the key is known to the fast lane
-            api.send("POST", "/api/v1/log", {**CALL, "metadata": {"n": number}})
+        api.send("POST", "/api/v1/log", {**CALL, "metadata": {"n": number}})

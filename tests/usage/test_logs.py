@@ -95,8 +95,8 @@ def test_other_projects_logs_are_not_listed(api, other_api):
     ],
 )
 def test_bad_query_names_its_parameter(api, name, value):
-    (found,) = api.read(LOGS, {name: value}, expect=422)["detail"]
-    assert found["loc"] == ["query", name]
+    (error,) = api.read(LOGS, {name: value}, expect=422)["detail"]
+    assert error["loc"] == ["query", name]
 
 
 def test_queries_do_not_grow_with_rows(api, django_assert_max_num_queries):

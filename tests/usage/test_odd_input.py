@@ -69,9 +69,9 @@ def test_odd_members_are_refused_alike(api, send, member, error):
     type, name = error
     status, reply = send(api, _BODY.format(member=member))
     assert status == 422
-    found = reply["detail"][0]
-    assert found["type"] == type
-    assert name is None or found["loc"][:2] == ["body", name]
+    issue = reply["detail"][0]
+    assert issue["type"] == type
+    assert name is None or issue["loc"][:2] == ["body", name]
     assert not UsageLog.objects.exists()
 
 

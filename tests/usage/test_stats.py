@@ -160,5 +160,5 @@ def test_only_the_callers_rows_are_counted(api, other_api):
     ],
 )
 def test_bad_query_names_its_parameter(api, query):
-    (found,) = api.read(STATS, query, expect=422)["detail"]
-    assert found["loc"] == ["query", next(iter(query))]
+    (error,) = api.read(STATS, query, expect=422)["detail"]
+    assert error["loc"] == ["query", next(iter(query))]

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import psycopg
+import pytest
 from django.db import connection
 
 from core import bridge
@@ -13,6 +14,8 @@ from usage.ingestion import build_row
 from usage.ledger import insert, insert_group
 from usage.models import DailyUsage, UsageLog
 from usage.schemas import LogEntry
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def entry(**members) -> LogEntry:

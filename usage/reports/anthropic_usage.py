@@ -4,11 +4,11 @@ Cached and written tokens stand beside the prompt; thinking is part of the outpu
 Source: docs/http-contract/usage.md, section "A provider's own usage object".
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
-from registry_proxy.tokens import Tokens
+from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 from usage.reports.cache_writes import split_by_lifetime
-from usage.reports.members import Members
+from usage.reports.members import MAX_TEXT, Members
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
 
@@ -50,7 +50,7 @@ def read_messages(usage: Members, *, model: str) -> Usage:
             speed=usage.text("speed"),
             region=usage.text("inference_geo"),
             served_model=served_by,
-            other_model=", ".join(sorted(others)),
+            other_model=", ".join(sorted(others))[:MAX_TEXT],
         ),
         cost=read_cost(usage),
     )
@@ -74,8 +74,9 @@ def read_converse(usage: Members) -> Usage:
 
 def sum_up(*counted: Tokens) -> Tokens:
     """Return the tokens of several requests, class by class."""
-    names = [field.name for field in fields(Tokens)]
-    return Tokens(**{name: sum(getattr(tokens, name) for tokens in counted) for name in names})
+    return Tokens(
+        **{name: sum(getattr(tokens, name) for tokens in counted) for name in TOKEN_CLASSES}
+    )
 
 
 def _message_tokens(usage: Members) -> Tokens:
@@ -90,8 +91,10 @@ def _message_tokens(usage: Members) -> Tokens:
 
 def _with_lifetimes(tokens: Tokens, split: Members) -> Tokens:
     """Take lifetimes that the entries leave out from the split of the totals, if it covers them."""
-    lifetimes = split_by_lifetime(tokens.cache_write, split)
-    return tokens if lifetimes["cache_write"] else replace(tokens, **lifetimes)
+    written = tokens.cache_write + tokens.cache_write_5m + tokens.cache_write_1h
+    lifetimes = split_by_lifetime(0, split)
+    covers = written == lifetimes["cache_write_5m"] + lifetimes["cache_write_1h"]
+    return replace(tokens, **lifetimes) if tokens.cache_write and covers else tokens
 
 
 def _billed(iterations: list[Members], model: str) -> tuple[str | None, list[Members], set[str]]:

@@ -13,9 +13,9 @@ from accounts.models import Project
 from core.media import plain
 from registry_proxy import pricing
 from usage import repricing
+from usage.query_schemas import WindowQuery
 from usage.repricing import Repriced
 from usage.reversals import AlreadyCorrected
-from usage.schemas import WindowQuery
 from usage.windows import Window
 
 

@@ -1,0 +1,93 @@
+"""What the reading routes are asked for.
+
+Source: docs/http-contract.md, sections "Windows" to "Listing logs".
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from core.schemas import INT64_MAX, Schema
+from usage.models import CostSource, UsageStatus
+from usage.windows import EARLIEST, Window, WindowEnd, WindowStart
+
+
+def _without_nul(values: list[str] | None) -> list[str] | None:
+    if any("\x00" in value for value in values or ()):
+        raise PydanticCustomError("null_character", "Null characters are not allowed.")
+    return values
+
+
+def _among(choices: Sequence[str]) -> AfterValidator:
+    """Return the validator of a list of some of the choices."""
+
+    def check(values: list[str] | None) -> list[str] | None:
+        if not set(values or ()) <= set(choices):
+            expected = " or ".join(f"'{choice}'" for choice in choices)
+            raise PydanticCustomError("literal_error", f"Input should be {expected}")
+        return values
+
+    return AfterValidator(check)
+
+
+Filter = Annotated[list[str] | None, AfterValidator(_without_nul)]
+
+
+class WindowQuery(Schema):
+    """A window of time, and what to narrow it by.
+
+    Of a filter that is given several times any value counts; `none` stands for logs without one.
+    """
+
+    start_date: WindowStart | None = Field(
+        None, description="Date or date and time, inclusive; default 30 days back."
+    )
+    end_date: WindowEnd | None = Field(
+        None,
+        description="Date (its whole day) or date and time, inclusive; default today.",
+    )
+    received_start: WindowStart | None = Field(
+        None, description="Only logs stored since then, whenever their calls happened."
+    )
+    received_end: WindowEnd | None = Field(None, description="Only logs stored until then.")
+    origin: Filter = None
+    model: Filter = None
+    alias: Filter = None
+    profile: Filter = None
+    provider: Filter = None
+    priced_as: Filter = None
+    api_key_id: Filter = None
+    user: Filter = None
+    tag: Filter = None
+    cost_source: Annotated[list[str] | None, _among(CostSource.values)] = None
+    usage_status: Annotated[list[str] | None, _among(UsageStatus.values)] = None
+    timezone: Literal["UTC"] = "UTC"
+
+    def window(self) -> Window:
+        """Return the window; by default one of all times when it is narrowed by `received_*`."""
+        is_late = self.received_start or self.received_end
+        start = self.start_date or (EARLIEST if is_late else None)
+        return Window.of(start, self.end_date, now=datetime.now(UTC))
+
+
+class StatsQuery(WindowQuery):
+    group_by: Literal["hour", "day", "week", "month"] = "day"
+    groups: Annotated[list[str] | None, _among(("user", "tag"))] = Field(
+        None, description="More groups: `user`, `tag`. They read the ledger itself."
+    )
+
+
+class LogsQuery(WindowQuery):
+    limit: int = Field(50, ge=1, le=500)
+    offset: int = Field(0, ge=0, le=INT64_MAX)
+    cursor: UUID | None = Field(
+        None, description="Only logs older than the one with this id: the last of a page."
+    )
+
+
+class ExportQuery(WindowQuery):
+    format: Literal["ndjson", "csv"] = "ndjson"
