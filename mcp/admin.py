@@ -27,6 +27,26 @@ def _count(model: type) -> Coalesce:
     return Coalesce(Subquery(counted), 0)
 
 
+def _json(column: str):
+    """Return the display of a JSON column as indented text."""
+
+    @admin.display(description=column.replace("_", " "))
+    def pretty(self, row) -> str:
+        return pretty_json(getattr(row, column))
+
+    return pretty
+
+
+def _counted(kind: str):
+    """Return the display of the number of a server's active items of a kind."""
+
+    @admin.display(description=kind)
+    def counted(self, server) -> int:
+        return getattr(server, f"active_{kind}")
+
+    return counted
+
+
 class ActionAdmin(ReadOnlyAdmin):
     """Read-only rows, with actions for people who have the change permission."""
 
@@ -57,8 +77,10 @@ class ServerAdmin(ActionAdmin):
     fields = [
         ("name", "transport_type"),
         ("url", "is_active"),
+        ("prefix", "legacy", "timeout_seconds"),
         ("reachable", "contacted_at"),
-        ("refreshed_at", "protocol_version"),
+        ("refreshed_at", "next_refresh_at", "has_given_lists"),
+        "protocol_version",
         "last_error",
         "pretty_auth_config",
         "pretty_capabilities",
@@ -74,26 +96,23 @@ class ServerAdmin(ActionAdmin):
         "pretty_capabilities",
         "pretty_server_info",
         "pretty_templates",
+        "prefix",
+        "next_refresh_at",
         "created_at",
     ]
     actions = ["refresh"]
+
+    tool_count = _counted("tools")
+    resource_count = _counted("resources")
+    prompt_count = _counted("prompts")
+    pretty_capabilities = _json("capabilities")
+    pretty_server_info = _json("server_info")
+    pretty_templates = _json("resource_templates")
 
     def get_queryset(self, request):
         # Subqueries: three joins would multiply the rows of each server.
         counts = {f"active_{model._meta.model_name}s": _count(model) for model in _ITEMS}
         return super().get_queryset(request).annotate(**counts)
-
-    @admin.display(description="tools")
-    def tool_count(self, server) -> int:
-        return server.active_tools
-
-    @admin.display(description="resources")
-    def resource_count(self, server) -> int:
-        return server.active_resources
-
-    @admin.display(description="prompts")
-    def prompt_count(self, server) -> int:
-        return server.active_prompts
 
     @admin.display(description="last error")
     def short_error(self, server) -> str:
@@ -102,18 +121,6 @@ class ServerAdmin(ActionAdmin):
     @admin.display(description="credentials")
     def pretty_auth_config(self, server) -> str:
         return pretty_json(credentials.masked_config(server.auth_config))
-
-    @admin.display(description="capabilities")
-    def pretty_capabilities(self, server) -> str:
-        return pretty_json(server.capabilities)
-
-    @admin.display(description="server info")
-    def pretty_server_info(self, server) -> str:
-        return pretty_json(server.server_info)
-
-    @admin.display(description="resource templates")
-    def pretty_templates(self, server) -> str:
-        return pretty_json(server.resource_templates)
 
     @admin.action(description="Refresh the selected servers", permissions=["action"])
     def refresh(self, request, queryset) -> None:
@@ -172,7 +179,7 @@ class ToolAdmin(ItemAdmin):
     search_texts = ("name",)
     search_help_text = "The exact name; an id of a tool, server or project."
     fields = [
-        ("name", "of_server"),
+        ("name", "offered_name", "of_server"),
         ("title", "is_active"),
         "description",
         ("is_changed", "executions"),
@@ -192,8 +199,13 @@ class ToolAdmin(ItemAdmin):
         "pretty_output_schema",
         "pretty_annotations",
         "executions",
+        "offered_name",
     ]
     actions = ["accept"]
+
+    pretty_input_schema = _json("input_schema")
+    pretty_output_schema = _json("output_schema")
+    pretty_annotations = _json("annotations")
 
     @admin.display(description="description")
     def short_description(self, tool) -> str:
@@ -202,18 +214,6 @@ class ToolAdmin(ItemAdmin):
     @admin.display(description="changed", boolean=True)
     def is_changed(self, tool) -> bool:
         return tool.is_changed
-
-    @admin.display(description="input schema")
-    def pretty_input_schema(self, tool) -> str:
-        return pretty_json(tool.input_schema)
-
-    @admin.display(description="output schema")
-    def pretty_output_schema(self, tool) -> str:
-        return pretty_json(tool.output_schema)
-
-    @admin.display(description="annotations")
-    def pretty_annotations(self, tool) -> str:
-        return pretty_json(tool.annotations)
 
     @admin.display(description="executions")
     def executions(self, tool) -> str:
@@ -233,7 +233,7 @@ class ResourceAdmin(ItemAdmin):
     list_display = ["uri", "name", "mime_type", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("uri", "name")
-    exclude = ["server"]
+    exclude = ["server", "extra"]
     readonly_fields = ["of_server"]
 
 
@@ -242,12 +242,9 @@ class PromptAdmin(ItemAdmin):
     list_display = ["name", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("name",)
-    exclude = ["server", "arguments"]
-    readonly_fields = ["of_server", "pretty_arguments"]
-
-    @admin.display(description="arguments")
-    def pretty_arguments(self, prompt) -> str:
-        return pretty_json(prompt.arguments)
+    exclude = ["server", "arguments", "extra"]
+    readonly_fields = ["of_server", "offered_name", "pretty_arguments"]
+    pretty_arguments = _json("arguments")
 
 
 @admin.register(ToolExecution)
@@ -279,6 +276,9 @@ class ToolExecutionAdmin(RecordAdmin):
     ]
     readonly_fields = ["id", "of_tool", "of_server", "pretty_input", "pretty_output"]
 
+    pretty_input = _json("input")
+    pretty_output = _json("output")
+
     def get_queryset(self, request):
         # A page of outputs may be hundreds of megabytes; only the detail page shows one.
         rows = super().get_queryset(request)
@@ -295,11 +295,3 @@ class ToolExecutionAdmin(RecordAdmin):
     @admin.display(description="error")
     def short_error(self, execution) -> str:
         return (execution.error or "")[:80]
-
-    @admin.display(description="input")
-    def pretty_input(self, execution) -> str:
-        return pretty_json(execution.input)
-
-    @admin.display(description="output")
-    def pretty_output(self, execution) -> str:
-        return pretty_json(execution.output)

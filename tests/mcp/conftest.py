@@ -41,3 +41,8 @@ def tool(api, server):
         "/api/v1/mcp/tools",
         {"server_id": server["id"], "name": "add", "input_schema": SCHEMA},
     )
+
+
+@pytest.fixture
+def db_all(_own_connections, db):
+    """A transaction that is rolled back. Tests with other threads use `transactional_db`."""

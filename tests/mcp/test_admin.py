@@ -8,6 +8,8 @@ from mcp import item_store
 from mcp.models import Server, Tool
 from tests.mcp.peers.scripted import hang, scripted
 
+pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
+
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 LISTS = {
     "tools": [{"name": "add", "description": "Adds."}],
@@ -108,7 +110,7 @@ def test_selected_servers_are_refreshed(admin, register):
     assert Tool.objects.get().server_id == Server.objects.get(id=good["id"]).id
 
 
-def test_server_that_is_deleted_while_it_is_refreshed_is_told(admin, register, monkeypatch):
+def test_server_that_is_deleted_while_it_is_refreshed_is_reported(admin, register, monkeypatch):
     store = item_store.store
 
     def delete_and_store(server, *args, **state):

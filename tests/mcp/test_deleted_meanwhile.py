@@ -6,6 +6,8 @@ from mcp import execution, registration
 from mcp.models import Server
 from tests.mcp.conftest import SCHEMA
 
+pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
+
 CALL = {"name": "calc__add", "arguments": {"a": 1}}
 
 

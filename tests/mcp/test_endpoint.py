@@ -105,7 +105,7 @@ def test_handshake_agrees_on_the_revision_that_is_asked_for(found, api, version)
     assert found("ping", version) == {}
 
 
-def test_handshake_offers_the_newest_to_who_wants_an_unknown_one(ask):
+def test_handshake_offers_the_newest_to_clients_that_want_an_unknown_one(ask):
     for wanted in ("1999-01-01", MODERN, None):
         reply = ask("initialize", "", protocolVersion=wanted)
         assert reply["result"]["protocolVersion"] == HANDSHAKE[-1]
@@ -149,7 +149,7 @@ def test_call_goes_to_the_server_and_is_recorded(found, api, register, version):
 
 
 @pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
-def test_what_fails_upstream_is_told_as_a_failure_of_the_tool(found, ask, offered, version):
+def test_upstream_failure_is_a_failure_of_the_tool(found, ask, offered, version):
     reply = found("tools/call", version, name="my-calc__bare", arguments={})
     assert reply["isError"] is True
     assert "Connection refused" in reply["content"][0]["text"]
@@ -288,7 +288,7 @@ def test_stateless_request_says_the_same_inside_and_outside(api):
     assert error(api.send("POST", "/mcp", unknown, expect=404, **headers)) == -32601
 
 
-def test_unknown_revision_is_told_which_are_known(api):
+def test_unknown_revision_is_answered_with_the_known_ones(api):
     version = "2027-01-01"
     meta = {**META, "io.modelcontextprotocol/protocolVersion": version}
     headers = {"HTTP_MCP_PROTOCOL_VERSION": version, "HTTP_MCP_METHOD": "tools/list"}

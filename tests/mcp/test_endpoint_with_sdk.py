@@ -9,6 +9,8 @@ from mcp.models import Server, ToolExecution
 from tests.mcp.peers.environment import command, sdk_server
 from tests.released_client.server import serving
 
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("transactional_db")]
+
 
 @pytest.fixture(scope="module", params=["any", "handshake"])
 def upstream_url(request):

@@ -17,7 +17,7 @@ SECONDS = 1
 
 
 @pytest.fixture(autouse=True)
-def short_patience(settings):
+def short_timeout(settings):
     settings.MCP_TIMEOUT = SECONDS
     yield
     for id in list(pool._slots):
@@ -220,7 +220,7 @@ def test_failing_refresh_says_why_and_leaves_what_is_stored(api, register, metho
     assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["kept"]
 
 
-def test_unreachable_server_is_told_apart(api, server):
+def test_unreachable_server_is_reported(api, server):
     reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", expect=502)
     assert reply == {"detail": "The MCP server was not reached: Connection refused"}
     assert Server.objects.get().reachable is False
@@ -253,7 +253,7 @@ def test_address_that_no_index_takes_is_left_out_or_refused(api, server, registe
     assert resource["uri"] == "x:1"
 
 
-def test_lists_of_an_address_that_was_left_meanwhile_are_not_stored(api, register, monkeypatch):
+def test_lists_of_a_former_address_are_not_stored(api, register, monkeypatch):
     store = item_store.store
 
     def move_and_store(server, *args, **state):
@@ -318,6 +318,7 @@ def test_server_that_only_asks_again_is_given_up(execute):
     assert states[:2] == [None, "s"]
 
 
+@pytest.mark.usefixtures("transactional_db")
 def test_calls_of_one_server_are_limited_and_wait_for_each_other(api, register, settings):
     settings.MCP_CONCURRENCY, settings.MCP_TIMEOUT = 2, 10
     under_way, most, lock = 0, 0, threading.Lock()

@@ -117,18 +117,18 @@ def test_server_that_moved_or_came_back_is_due_at_once(api, peer, register):
 
 SCRIPT = """
 import json, sys
-def tell(**message):
+def answer(**message):
     print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
 tools = OLD
 for line in sys.stdin:
     message = json.loads(line)
     match message["method"]:
-        case "server/discover": tell(id=message["id"], result=DISCOVERED)
-        case "tools/list": tell(id=message["id"], result=tools)
+        case "server/discover": answer(id=message["id"], result=DISCOVERED)
+        case "tools/list": answer(id=message["id"], result=tools)
         case "tools/call":
             tools = NEW
-            tell(method="notifications/KIND/list_changed")
-            tell(id=message["id"], result={"content": []})
+            answer(method="notifications/KIND/list_changed")
+            answer(id=message["id"], result={"content": []})
 """
 
 

@@ -205,6 +205,7 @@ def test_all_lists_of_twenty_odd_servers_are_valid(found, twenty_odd_servers):  
             assert len(result[member]) > 20
 
 
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.peers
 @pytest.mark.parametrize(
     ("peer", "mode"),

@@ -241,6 +241,7 @@ def messages_of(response) -> list[dict]:
     return [json.loads(each.partition("data: ")[2]) for each in text.split("\n\n") if each]
 
 
+@pytest.mark.usefixtures("transactional_db")
 @BOTH
 @pytest.mark.parametrize("token", ["theirs", 7, ""])
 def test_progress_comes_back_under_the_clients_token(api, progressing, version, token):
@@ -272,6 +273,7 @@ def test_progress_that_nobody_asked_for_is_kept_back(api, progressing, meta, acc
     assert response.json()["result"]["content"] == CALLED["content"]
 
 
+@pytest.mark.usefixtures("transactional_db")
 def test_answer_without_progress_is_no_stream(api, peer):
     meta = {**META, "progressToken": 1}
     both = "application/json, text/event-stream"
@@ -281,6 +283,7 @@ def test_answer_without_progress_is_no_stream(api, peer):
     assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
 
 
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.peers
 @pytest.mark.parametrize(("client", "version"), [(SDK_1, "1"), (SDK, "2")])
 def test_progress_goes_through_from_sdk_to_sdk(api, register, client, version):

@@ -128,13 +128,13 @@ def test_known_revision_saves_the_probe():
     assert server.requests[0][2]["method"] == "initialize"
 
 
-def test_server_that_dropped_the_handshake_since_is_found_out():
+def test_server_that_dropped_the_handshake_is_detected():
     with scripted(answered(DONE), initialize=refuse(-32022)) as server:
         session = open_session(target(server.url, known_version=HANDSHAKE))
     assert session.version == MODERN
 
 
-def test_server_of_an_unknown_revision_only_is_told_apart(api, register):
+def test_server_of_an_unknown_revision_only_is_reported(api, register):
     initialized = {**INITIALIZED, "protocolVersion": "1999-01-01"}
     others = {"server/discover": refuse(-32601), "initialize": initialized}
     with scripted(answered(DONE), **others) as server:
@@ -185,7 +185,7 @@ def test_requests_of_the_server_are_answered():
     assert replies()["q2"]["error"]["code"] == -32601
 
 
-def test_flood_of_questions_makes_no_flood_of_threads():
+def test_flood_of_requests_makes_no_flood_of_threads():
     done = threading.Event()
 
     def flood(connection, message, headers):
@@ -257,7 +257,7 @@ def oauth(port: int, **members) -> dict:
     }
 
 
-def test_oauth_token_is_fetched_once_and_used_again():
+def test_oauth_token_is_fetched_once():
     tokens = TokenServer()
     with (
         listening(tokens) as port,
@@ -300,7 +300,7 @@ def test_oauth_token_is_renewed_before_it_ends_and_when_it_is_refused():
 
 
 @pytest.mark.parametrize("status", ["401 No", "500 Oops", "302 Found"])
-def test_token_server_that_gives_none_is_told(api, register, status):
+def test_token_server_that_gives_none_is_reported(api, register, status):
     with listening(TokenServer(status=status)) as port, scripted(answered(DONE)) as server:
         id = register(url=server.url, auth_config=oauth(port))["id"]
         reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)

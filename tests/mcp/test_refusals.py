@@ -62,6 +62,7 @@ def test_refusal_of_ours_does_not_mark_the_server(api, register, settings, way, 
     assert (state["reachable"], state["last_error"]) == (reachable, "")
 
 
+@pytest.mark.usefixtures("transactional_db")
 def test_busy_server_is_not_marked(api, register, settings):
     settings.MCP_CONCURRENCY, settings.MCP_TIMEOUT = 1, 1
     inside, done = threading.Event(), threading.Event()

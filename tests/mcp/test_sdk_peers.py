@@ -8,6 +8,8 @@ from mcp.client.session_pool import pool
 from mcp.models import Server, ToolExecution
 from tests.mcp.peers.environment import command, sdk_server
 
+pytestmark = pytest.mark.peers
+
 MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
 # How a server is registered, what it is, and the revision that is agreed with it.
 PEERS = {

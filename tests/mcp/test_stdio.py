@@ -15,7 +15,7 @@ from tests.server import Server as Process
 # A server in one line of Python for each way of being one.
 PREFACE = """
 import json, os, sys, time
-def tell(id, result):
+def answer(id, result):
     print(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}), flush=True)
 found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
 tools = {"tools": [{"name": "t", "inputSchema": {}}], "resultType": "complete"}
@@ -23,24 +23,24 @@ def serve(call):
     for line in sys.stdin:
         message = json.loads(line)
         match message["method"]:
-            case "server/discover": tell(message["id"], found)
-            case "tools/list": tell(message["id"], tools)
+            case "server/discover": answer(message["id"], found)
+            case "tools/list": answer(message["id"], tools)
             case "tools/call": call(message)
 """
 SCRIPTS = {
     "echoes": (
-        "def call(message): tell(message['id'], {'pid': os.getpid(), 'env': dict(os.environ)})\n"
+        "def call(message): answer(message['id'], {'pid': os.getpid(), 'env': dict(os.environ)})\n"
         "serve(call)"
     ),
     "chatters": (
         "print('Starting up!', flush=True)\n"
-        "def call(message): print('{half', flush=True); tell(message['id'], {'content': []})\n"
+        "def call(message): print('{half', flush=True); answer(message['id'], {'content': []})\n"
         "serve(call)"
     ),
     "answers nobody": (
         "def call(message):\n"
-        "    for id in ([], {}, None, 'x', 99, 1.5): tell(id, {})\n"
-        "    tell(message['id'], {'content': []})\n"
+        "    for id in ([], {}, None, 'x', 99, 1.5): answer(id, {})\n"
+        "    answer(message['id'], {'content': []})\n"
         "serve(call)"
     ),
     "dies": "serve(lambda message: os._exit(3))",
@@ -48,12 +48,12 @@ SCRIPTS = {
     "hangs at times": (
         "def call(message):\n"
         "    if message['params']['arguments']: time.sleep(60)\n"
-        "    tell(message['id'], {'pid': os.getpid()})\n"
+        "    answer(message['id'], {'pid': os.getpid()})\n"
         "serve(call)"
     ),
-    "stops reading": "serve(lambda message: (tell(message['id'], {}), time.sleep(60)))",
+    "stops reading": "serve(lambda message: (answer(message['id'], {}), time.sleep(60)))",
     "ends at once": "sys.exit(7)",
-    "stays": "serve(lambda message: tell(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
+    "stays": "serve(lambda message: answer(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
 }
 
 
@@ -121,14 +121,14 @@ def test_command_that_is_not_listed_is_not_started(execute, line, change):
     assert reply["error"] == "The command is not one of LLMRING_MCP_STDIO_COMMANDS"
 
 
-def test_listed_command_that_does_not_exist_is_told(execute, settings):
+def test_listed_command_that_does_not_exist_is_reported(execute, settings):
     settings.MCP_STDIO_COMMANDS = ["/no/such/program"]
     reply = execute("/no/such/program")
     assert reply["error"] == "The MCP server's command cannot be started: No such file or directory"
 
 
 @pytest.mark.parametrize("way", ["chatters", "answers nobody"])
-def test_lines_that_answer_no_question_are_passed_over(execute, line, way):
+def test_lines_that_answer_no_request_are_ignored(execute, line, way):
     assert execute(line(way))["output"] == {"content": []}
 
 
@@ -138,12 +138,12 @@ def test_process_that_died_is_told_and_started_again(api, execute, line):
         assert reply["error"] == "The MCP server ended with status 3"
 
 
-def test_process_that_ends_at_once_is_told(execute, line):
+def test_process_that_ends_at_once_is_reported(execute, line):
     reply = execute(line("ends at once"))
     assert (reply["error_kind"], reply["output"]) == ("unreachable", None)
 
 
-def test_process_that_hangs_is_left_in_time(execute, line, settings):
+def test_process_that_hangs_is_abandoned_in_time(execute, line, settings):
     settings.MCP_TIMEOUT = 1
     begun = time.monotonic()
     reply = execute(line("hangs"))
@@ -174,7 +174,7 @@ def test_process_ends_with_its_registration(api, execute, line):
     process.wait(10)
 
 
-def test_process_that_does_not_want_to_end_is_made_to(api, execute, line):
+def test_process_that_does_not_end_is_killed(api, execute, line):
     process = psutil.Process(execute(line("echoes"))["output"]["pid"])
     process.suspend()
     api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")

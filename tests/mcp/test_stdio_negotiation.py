@@ -14,7 +14,7 @@ SCRIPT = """
 import json, os, sys, time
 with open(STARTS, "a") as starts:
     starts.write("x")
-def tell(id, result):
+def answer(id, result):
     print(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}), flush=True)
 agreed = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
           "serverInfo": {"name": "s", "version": "1"}}
@@ -27,11 +27,11 @@ for line in sys.stdin:
         continue
     is_first = False
     if method == "initialize":
-        tell(message["id"], agreed)
+        answer(message["id"], agreed)
     elif method == "tools/list":
-        tell(message["id"], {"tools": [{"name": "t", "inputSchema": {"type": "object"}}]})
+        answer(message["id"], {"tools": [{"name": "t", "inputSchema": {"type": "object"}}]})
     elif method == "tools/call":
-        tell(message["id"], {"content": [{"type": "text", "text": "called"}]})
+        answer(message["id"], {"content": [{"type": "text", "text": "called"}]})
 """
 FIRST = {
     "ends": "sys.exit(0)",
@@ -117,7 +117,7 @@ def test_command_that_answers_is_not_started_again(api, register, listed, way, m
     assert listed.starts() == 1
 
 
-def test_command_that_always_ends_is_told(api, register, listed):
+def test_command_that_always_ends_is_reported(api, register, listed):
     listed("pass")
     url = shlex.join([sys.executable, "-c", "raise SystemExit(3)"])
     server = register(transport_type="stdio", url=url)

@@ -97,13 +97,13 @@ def test_ids_are_matched_as_the_sdks_match_them(id, expected):
 
 SCRIPT = r"""
 import json, sys
-def tell(id, result):
+def answer(id, result):
     print(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}), flush=True)
 for line in sys.stdin:
     message = json.loads(line)
     match message["method"]:
-        case "server/discover": tell(message["id"], DISCOVERED)
-        case "tools/list": tell(message["id"], {"tools": [TOOL], "resultType": "complete"})
+        case "server/discover": answer(message["id"], DISCOVERED)
+        case "tools/list": answer(message["id"], {"tools": [TOOL], "resultType": "complete"})
         case "tools/call":
             sys.stdout.buffer.write(BODY.replace(b"%ID", str(message["id"]).encode()) + b"\n")
             sys.stdout.buffer.flush()

@@ -119,20 +119,20 @@ def test_progress_that_stops_does_not_keep_it_alive(execute):
 
 SCRIPT = """
 import json, sys, time
-def tell(**message):
+def answer(**message):
     print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
 for line in sys.stdin:
     message = json.loads(line)
     match message["method"]:
-        case "server/discover": tell(id=message["id"], result=DISCOVERED)
-        case "tools/list": tell(id=message["id"], result={"tools": [TOOL]})
+        case "server/discover": answer(id=message["id"], result=DISCOVERED)
+        case "tools/list": answer(id=message["id"], result={"tools": [TOOL]})
         case "tools/call":
             token = message["params"]["_meta"]["progressToken"]
             for step in range(6):
                 time.sleep(0.3)
                 params = {"progress": step, "progressToken": FORM(token)}
-                tell(method="notifications/progress", params=params)
-            tell(id=message["id"], result={"content": []})
+                answer(method="notifications/progress", params=params)
+            answer(id=message["id"], result={"content": []})
 """
 
 

@@ -10,6 +10,8 @@ from tests.mcp.peers.environment import sdk_server
 from tests.released_client.client import run_client
 from tests.released_client.server import serving
 
+pytestmark = pytest.mark.peers
+
 MANIFEST = {
     "servers": [
         {
