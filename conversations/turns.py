@@ -38,7 +38,7 @@ class Turn:
         return cls(
             row,
             frozenset(_content_hashes(row)),
-            privacy.digests(row.get("tool_calls") or None),
+            privacy.digests(_without_places(row.get("tool_calls")) or None),
             privacy.digests(row.get("tool_results") or None),
             {
                 name: privacy.digest_of_member(value)
@@ -98,6 +98,14 @@ class Turn:
             and sent.tool_results in (None, self.tool_results)
             and all(self.extra[name] == sent.extra[name] for name in shared)
         )
+
+
+def _without_places(tool_calls: list[dict] | None) -> list[dict]:
+    """Return tool calls without the places that they had in a stream."""
+    return [
+        {name: value for name, value in call.items() if name != "index"}
+        for call in tool_calls or ()
+    ]
 
 
 def _content_hashes(row: Row) -> Iterator[str]:

@@ -80,11 +80,17 @@ class ReceiptViewSet(ScopedModelViewSet):
         )
 
     def retrieve(self, request, receipt_id):
-        """A stored receipt, verbatim"""
+        """A stored receipt, verbatim
+
+        If logs that it certifies were corrected since, `X-Corrected-By` has the ids of
+        the reversals, the first ones if there are many.
+        """
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise Http404("Receipt not found")
-        return Response(_verbatim(receipt))
+        reversals = selection.first_reversals(receipt)
+        headers = {"X-Corrected-By": ", ".join(map(str, reversals))} if reversals else {}
+        return Response(_verbatim(receipt), headers=headers)
 
     def logs(self, request, receipt_id):
         """The logs that a receipt certifies"""
