@@ -6,6 +6,7 @@ Source: docs/http-contract/mcp.md, "One endpoint for a project".
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Q
@@ -23,11 +24,12 @@ class AggregatedServers:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        active = Server.objects.for_caller(caller).filter(is_active=True).order_by("id")
-        self.servers: dict[str, Server] = {
-            server.prefix: server
-            for server in active.defer("capabilities", "server_info", "resource_templates")
-        }
+
+    @cached_property
+    def servers(self) -> dict[str, Server]:
+        active = Server.objects.for_caller(self._caller).filter(is_active=True).order_by("id")
+        large = ("capabilities", "server_info", "resource_templates")
+        return {server.prefix: server for server in active.defer(*large)}
 
     def tools(self, offset: int, *, modern: bool) -> "Page":
         """Return a page of MCP tools, without changed ones where tools are pinned."""
@@ -91,6 +93,7 @@ class AggregatedServers:
 
     def _rows(self, model: type):
         rows = model.objects.for_caller(self._caller).active().select_related("server")
+        rows = rows.defer("server__server_info", "server__resource_templates")
         return rows.order_by("server_id", "uri" if model is Resource else "name")
 
 
@@ -122,15 +125,8 @@ def _page(rows, offset: int, offered: Callable) -> Page:
 
 
 def _tool(row: Tool, modern: bool) -> dict | None:
-    """Return the tool as MCP has it; None if clients would refuse it."""
-    tool = _members(
-        row,
-        name=row.name,
-        inputSchema=row.input_schema,
-        outputSchema=row.output_schema,
-        annotations=row.annotations,
-    )
-    tool, _ = offered_items.repair_tool(tool)
+    """Return the tool as `/mcp` lists it; None if clients would refuse it."""
+    tool = offered_items.repaired(row)
     if tool is None:
         return None
     if not modern and tool.get("outputSchema", {}).get("type") != "object":
@@ -139,18 +135,10 @@ def _tool(row: Tool, modern: bool) -> dict | None:
 
 
 def _resource(row: Resource) -> dict | None:
-    members = _members(row, uri=row.uri, name=row.name, mimeType=row.mime_type)
-    resource, _ = offered_items.repair_resource(members)
+    resource = offered_items.repaired(row)
     return resource and {**resource, "uri": _address(row.server.prefix, row.uri)}
 
 
 def _prompt(row: Prompt) -> dict | None:
-    prompt, _ = offered_items.repair_prompt(_members(row, name=row.name, arguments=row.arguments))
+    prompt = offered_items.repaired(row)
     return prompt and {**prompt, "name": row.offered_name}
-
-
-def _members(row: Tool | Resource | Prompt, **members) -> dict:
-    """Return the members of an item; null means absent."""
-    members |= {"title": row.title, "description": row.description}
-    known = {name: value for name, value in members.items() if value is not None}
-    return {**row.extra, **known}
