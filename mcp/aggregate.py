@@ -40,7 +40,7 @@ class AggregatedServers:
 
     def resources(self, offset: int) -> "Page":
         """Return a page of MCP resources; of an app's address, `resources/read` asks the oldest."""
-        return _page(self._rows(Resource), offset, _resource)
+        return _page(self._with_servers(Resource), offset, _resource)
 
     def resource_templates(self) -> list[dict]:
         return [
@@ -55,7 +55,7 @@ class AggregatedServers:
 
     def named(self, model: type, name: str):
         """Return the active tool or prompt that is offered under this name, or None."""
-        return self._rows(model).filter(offered_name=name).first()
+        return self._with_servers(model).filter(offered_name=name).first()
 
     def server_of(self, name: str) -> Server | None:
         """Return the server whose item the name would be, known or not."""
@@ -77,7 +77,8 @@ class AggregatedServers:
     def _server_of_app(self, uri: str) -> Server | None:
         """Return the oldest server that lists an app's resource, or names it in a tool."""
         in_tool = Q(extra___meta__ui__resourceUri=uri) | Q(**{"extra___meta__ui/resourceUri": uri})
-        for rows in (self._rows(Resource).filter(uri=uri), self._rows(Tool).filter(in_tool)):
+        resources, tools = map(self._with_servers, (Resource, Tool))
+        for rows in (resources.filter(uri=uri), tools.filter(in_tool)):
             if row := rows.first():
                 return row.server
         for prefix, templates in self._templates():
@@ -92,9 +93,11 @@ class AggregatedServers:
         return list(servers.values_list("prefix", "resource_templates"))
 
     def _rows(self, model: type):
-        rows = model.objects.for_caller(self._caller).active().select_related("server")
-        rows = rows.defer("server__server_info", "server__resource_templates")
+        rows = model.objects.for_caller(self._caller).active()
         return rows.order_by("server_id", "uri" if model is Resource else "name")
+
+    def _with_servers(self, model: type):
+        return self._rows(model).select_related("server")
 
 
 def with_addresses(server: Server, blocks: list[dict]) -> list[dict]:
