@@ -24,6 +24,7 @@ from core.schemas import (
 from core.viewsets import page_query
 from templates_app.messages import ChatMessage, Role, unique_message_ids
 from templates_app.schemas import MaxTokens, Temperature, Variables
+from usage.reports.flat_members import DECORATOR_MEMBER
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import UsageReport
 
@@ -196,6 +197,10 @@ class LoggedResponse(ChatMessage):
     usage: FreeObject | None = None
 
 
+# Of calls that the released client's decorator logs; logs of usage have DECORATOR_MEMBER besides.
+DECORATOR_ORIGIN = "llmring-decorator"
+
+
 class CallNumbers(UsageReport):
     """What is known of a call. What it used is reported as in a log; counts may be left out."""
 
@@ -230,6 +235,8 @@ class CallNumbers(UsageReport):
         if self.usage is None and self.usage_status not in WITHOUT_COUNTS:
             report["input_tokens"] = self.input_tokens or 0
             report["output_tokens"] = self.output_tokens or 0
+        if self.origin == DECORATOR_ORIGIN:
+            report["metadata"] = {DECORATOR_MEMBER: self.alias, **self.metadata}
         return self.model_copy(update=report)
 
     def _stated_cost(self) -> Decimal | None:

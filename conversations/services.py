@@ -8,11 +8,11 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from conversations import history, payloads, privacy, storage
-from conversations.history import MessageIdReused, Turn
 from conversations.models import Conversation, Message
 from conversations.payloads import Payload
 from conversations.schemas import MessageBatch, NewConversation
 from conversations.storage import PreparedConversation, Row
+from conversations.turns import MessageIdReused, Turn
 from core import bridge, ids, schemas
 from core.database.raw_connection import pooled_cursor
 from core.errors import DomainError, InvalidInput, issue

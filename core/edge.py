@@ -28,8 +28,7 @@ from core.reply_headers import RawHeaders, add_common, common_headers
 
 logger = logging.getLogger(__name__)
 
-# Parsers hold the interpreter's lock, but a thread lets other requests in between.
-MAX_PARSED_ON_LOOP = 256 * 1024  # bytes
+MAX_PARSED_ON_LOOP = 64 * 1024  # bytes; larger bodies are parsed in a thread
 
 _UUID = "([0-9a-fA-F-]{36})"
 
@@ -257,17 +256,15 @@ class Edge:
     ) -> Reply | StreamingReply | None:
         try:
             request_checks.check_host(request.host)
-            result = await self._call(route, names, request)
+            return await self._call(route, names, request)
         except ClientDisconnected:
             raise
         except Exception as error:
             return _failed(error, request)
-        if result is None or isinstance(result, Reply | StreamingReply):
-            return result
-        value, headers = result if isinstance(result, tuple) else (result, {})
-        return Reply(media.dumps(value), headers=[*headers.items()])
 
-    async def _call(self, route: Route, names: tuple[str, ...], request: Request) -> Any:
+    async def _call(
+        self, route: Route, names: tuple[str, ...], request: Request
+    ) -> Reply | StreamingReply | None:
         arguments: list[Any] = [] if route.is_public else [await self._admit(request)]
         arguments += names
         if route.body is not None:
@@ -276,8 +273,18 @@ class Edge:
             arguments.append(schemas.parse_query(route.query, request.query_string))
         inputs = route.inputs(request) if route.inputs else {}
         if route.is_async:
-            return await route.endpoint(*arguments, **inputs)
-        return await bridge.in_thread(with_connection, route.endpoint, *arguments, **inputs)
+            return _as_reply(await route.endpoint(*arguments, **inputs))
+        # Long replies are written in the thread, too.
+        return await bridge.in_thread(
+            lambda: _as_reply(with_connection(route.endpoint, *arguments, **inputs))
+        )
+
+
+def _as_reply(result: Any) -> Reply | StreamingReply | None:
+    if result is None or isinstance(result, Reply | StreamingReply):
+        return result
+    value, headers = result if isinstance(result, tuple) else (result, {})
+    return Reply(media.dumps(value), headers=[*headers.items()])
 
 
 def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:

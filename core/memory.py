@@ -2,7 +2,9 @@
 
 import ctypes
 import gc
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # Names and numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -33,3 +35,26 @@ def release() -> None:
     gc.collect()
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+_pausing = threading.Lock()
+_pauses = 0
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector while a parser makes many objects, none of them garbage.
+
+    It would look at all of them again and again, and hold up every thread for seconds.
+    """
+    global _pauses
+    with _pausing:
+        _pauses += 1
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _pausing:
+            _pauses -= 1
+            if not _pauses:
+                gc.enable()

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -27,6 +28,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 from rest_framework.exceptions import ParseError
 
+from core import memory
 from core.errors import InvalidInput, issue
 
 INT32_MAX = 2**31 - 1
@@ -200,6 +202,7 @@ JSONValue = Annotated[Any, _storable]
 
 # --- Parsing ---------------------------------------------------------------
 
+_LARGE_BODY = 64 * 1024  # bytes
 Model = TypeVar("Model", bound=BaseModel)
 # A number so long may lose digits as a double, or be beyond 64 bits.
 _LONG_NUMBER = re.compile(rb"[\[:,\s]-?\d[-+.eE\d]{15}")
@@ -223,7 +226,12 @@ def parse(
         return validate(model, {}, loc=loc)
     if not is_json(content_type):
         return validate(model, decode_text(body), loc=loc)  # a text is no object: refused
-    return validate(model, loads(body, unique_members=unique_members, loc=loc), loc=loc)
+    with _gc_paused_for(body):
+        return validate(model, loads(body, unique_members=unique_members, loc=loc), loc=loc)
+
+
+def _gc_paused_for(body: bytes) -> AbstractContextManager:
+    return memory.gc_paused() if len(body) > _LARGE_BODY else nullcontext()
 
 
 def is_json(content_type: str) -> bool:
@@ -243,7 +251,8 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     if not body.strip():
         raise InvalidInput([issue("missing", list(loc), "Field required", None)])
     try:
-        value = orjson.loads(body)
+        with _gc_paused_for(body):
+            value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         decode_text(body)
         raise _invalid_json(loc, error.msg, error.pos) from None

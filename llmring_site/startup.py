@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import ProgrammingError
+from django.db import DatabaseError, ProgrammingError, transaction
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.database import embedded
@@ -93,8 +93,7 @@ def prepare(*, with_accounts: bool = True) -> None:
     StartupError when the database cannot be reached or used, was made by another
     version, or a migration fails.
     """
-    from django.core.management import call_command
-    from django.db import DatabaseError, connections
+    from django.db import connections
 
     from llmring_site.checks import check_database, check_redis
 
@@ -104,10 +103,7 @@ def prepare(*, with_accounts: bool = True) -> None:
             _raise_first(check_database(None, ["default"]))
             _refuse_other_versions()
             _create_key_files()
-            try:
-                call_command("migrate", interactive=False, verbosity=0)
-            except DatabaseError as error:
-                raise StartupError(f"a migration failed: {error}") from error
+            _migrate()
             if with_accounts:
                 _create_first_accounts()
     finally:
@@ -115,6 +111,23 @@ def prepare(*, with_accounts: bool = True) -> None:
         for connection in connections.all(initialized_only=True):
             connection.close()
             connection.close_pool()
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+
+    def migrate() -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+
+    try:
+        try:
+            migrate()
+        except DatabaseError:
+            # PostgreSQL may have committed a step of a killed server since we read what is
+            # applied. Steps are transactions: one that fails for another reason fails again.
+            migrate()
+    except DatabaseError as error:
+        raise StartupError(f"a migration failed: {error}") from error
 
 
 def require_database(*, wait: bool = False) -> None:
@@ -206,7 +219,9 @@ def _refuse_other_versions() -> None:
     )
 
 
+@transaction.atomic
 def _create_first_accounts() -> None:
+    """Create and print them; committed last, so that none exists that nobody was shown."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
@@ -219,7 +234,8 @@ def _create_first_accounts() -> None:
         printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
         print(
             f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
-            f"user {settings.ADMIN_USER}, password {printed}"
+            f"user {settings.ADMIN_USER}, password {printed}",
+            flush=True,
         )
     elif not users.filter(is_superuser=True).exists():
         print(

@@ -48,6 +48,7 @@ _NO_ID = UUID(int=0)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 MAX_COUNTED = 10_000
+MAX_REVERSALS = 20
 COLUMNS = (
     "id",
     "type",
@@ -275,6 +276,17 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
         "limit": limit,
         "offset": offset,
     }
+
+
+def first_reversals(receipt: Receipt) -> list[UUID]:
+    """Return the ids of the reversals of logs that a receipt certifies, at most MAX_REVERSALS."""
+    certified = receipt.logs.filter(project_id=receipt.project_id, log_type="usage")
+    reversals = UsageLog.objects.filter(
+        project_id=receipt.project_id,
+        entry_type=EntryType.REVERSAL,
+        corrects_id__in=certified.values("log_id"),
+    )
+    return list(reversals.order_by("id").values_list("id", flat=True)[:MAX_REVERSALS])
 
 
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

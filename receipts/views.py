@@ -80,18 +80,25 @@ class ReceiptViewSet(ScopedModelViewSet):
         )
 
     def retrieve(self, request, receipt_id):
-        """A stored receipt, verbatim"""
+        """A stored receipt, verbatim
+
+        If logs that it certifies were corrected since, `X-Corrected-By` has the ids of
+        the reversals, the first ones if there are many.
+        """
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise Http404("Receipt not found")
-        return Response(_verbatim(receipt))
+        reversals = selection.first_reversals(receipt)
+        headers = {"X-Corrected-By": ", ".join(map(str, reversals))} if reversals else {}
+        return Response(_verbatim(receipt), headers=headers)
 
     def logs(self, request, receipt_id):
         """The logs that a receipt certifies"""
+        query = self.query
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise ReceiptNotAccessible
-        return Response(selection.certified_page(receipt, **self.query.model_dump()))
+        return Response(selection.certified_page(receipt, **query.model_dump()))
 
 
 def _verbatim(receipt: Receipt) -> Fragment:

@@ -138,10 +138,7 @@ class ModelIndex:
 
     def _candidates(self, provider: str) -> list[str]:
         """Return the registry's providers that a caller may mean; all of them for no name."""
-        if not provider:
-            return self._providers
-        folded = provider.casefold()
-        return list(_SYNONYMS.get(folded.replace("-", "_"), (folded,)))
+        return list(providers_named(provider)) if provider else self._providers
 
     def _split_prefix(self, providers: list[str], model: str) -> tuple[list[str], str]:
         """Take segments such as `openai/`, `models/` or `google:` off the name."""
@@ -167,6 +164,12 @@ class ModelIndex:
                 if not any(name in models for name in names):
                     aliases.setdefault(names[0], self._entries[key])
         return aliases
+
+
+def providers_named(name: str) -> tuple[str, ...]:
+    """Return the registry's providers that a name of a provider or platform may mean."""
+    folded = name.casefold()
+    return _SYNONYMS.get(folded.replace("-", "_"), (folded,))
 
 
 def find_twins(models: Mapping[str, Mapping]) -> list[Twin]:

@@ -140,7 +140,10 @@ def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict
     if is_new:
         return {"status": "created", **ingestion.reply(stored)}
     if row.replaces:
-        current = reversals.replace(caller, stored, row)
+        try:
+            current = reversals.replace(caller, stored, row)
+        except reversals.AlreadyCorrected as error:
+            return {"status": "error", "detail": str(error)}
         status = "replaced" if current is row else "duplicate"
         return {"status": status, **ingestion.reply(current)}
     if events.matches_idempotent_request(stored, row):

@@ -15,7 +15,7 @@ from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
 from usage.schemas import Correction, LogEntry
 
 # What a log says besides its usage.
-_DESCRIPTION = ("alias", "profile", "origin", "id_at_origin", "latency_ms", "metadata")
+_DESCRIPTION = ("alias", "profile", "origin", "id_at_origin", "latency_ms")
 
 
 def void(caller: Caller, log_id: UUID, reason: str) -> dict:
@@ -33,6 +33,10 @@ def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
     original = _own_log(caller, log_id)
     entry = schemas.validate(LogEntry, _corrected_report(original, correction.sent()))
     row = ingestion.build_row(entry, caller)
+    if "metadata" not in correction.sent():
+        # Not through the report: it may be larger than reports may be now, and the
+        # counts of token classes in it are those that were wrong.
+        row.columns["metadata"] = original.metadata
     reversal_id = reversals.reverse(
         original,
         reason=correction.reason,

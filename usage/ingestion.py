@@ -188,17 +188,18 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
-    columns = {
-        "read_as": entry.read_as or values["read_as"],
-        "entry_type": entry.entry_type or EntryType.CALL,
-        "corrects_id": entry.corrects_id,
-        "correction_reason": entry.correction_reason,
-        "correction_author": entry.correction_author,
-    }
+    columns: dict[str, Any] = {"read_as": entry.read_as or values["read_as"]}
     if entry.id:
         columns["id"] = deduplication.own_id(entry, caller)
-    if entry.entry_type == EntryType.REVERSAL:
-        columns |= reversals.negated(values)
+    if entry.corrects_id:
+        columns |= {
+            "entry_type": entry.entry_type or EntryType.CALL,
+            "corrects_id": entry.corrects_id,
+            "correction_reason": entry.correction_reason,
+            "correction_author": entry.correction_author,
+        }
+        if entry.entry_type == EntryType.REVERSAL:
+            columns |= reversals.negated(values)
     return columns
 
 

@@ -85,11 +85,16 @@ def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
 
     The same report again changes nothing. Raises AlreadyCorrected if it was voided.
     """
-    current = latest(first)
-    if current.fingerprint == row.fingerprint:
-        return current
-    reverse(current, reason=_REPLACED, author=author_of(caller), replacement=row)
-    return row
+    while True:
+        current = latest(first)
+        if current.fingerprint == row.fingerprint:
+            return current
+        try:
+            reverse(current, reason=_REPLACED, author=author_of(caller), replacement=row)
+            return row
+        except AlreadyCorrected:
+            if latest(first).id == current.id:
+                raise  # nothing stands for it: it was voided
 
 
 def latest(log: UsageLog) -> UsageLog:

@@ -35,7 +35,9 @@ class LogView(SchemaView):
 
 class LogBatchView(SchemaView):
     tags = ["usage"]
-    bodies = {"post": {"application/json": LogBatch, "application/x-ndjson": LogEntry}}
+    bodies = {
+        "post": {"application/json": LogBatch, "application/x-ndjson": LogEntry, "text/csv": str}
+    }
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": BatchReport}
     owned_conversations: OwnedConversations = None

@@ -197,3 +197,23 @@ def test_failing_receipt_stores_nothing(api):
     with pytest.raises(RuntimeError):
         log_with(api, fail)
     assert not Conversation.objects.exists()
+
+
+def test_the_decorators_cached_tokens_stand_beside_the_input(api):
+    """It copies Anthropic's counts here too; the client's other reports state a cost."""
+    metadata = {
+        "provider": "anthropic",
+        "model": "claude-haiku-4-5",
+        "input_tokens": 1000,
+        "output_tokens": 20,
+        "cached_tokens": 400,
+    }
+
+    def answer(**members) -> dict:
+        body = {"messages": [], "response": {}, "metadata": {**metadata, **members}}
+        id = api.send("POST", "/api/v1/conversations/log", body)["conversation_id"]
+        return api.read(f"/api/v1/conversations/{id}")["messages"][0]
+
+    assert answer(origin="llmring-decorator")["input_tokens"] == 1400
+    assert answer(origin="llmring-decorator", cost=0.1)["input_tokens"] == 1000
+    assert answer()["input_tokens"] == 1000

@@ -285,6 +285,10 @@ def test_answers_without_text_are_told_apart(api, other):
         (answer("Hi", reasoning_content="x"), answer("Hi")),
         ({**user("Hi"), "metadata": {"a": 1}}, user("Hi")),
         (answer(None, tool_calls=[{"id": "c"}]), answer("", tool_calls=[{"id": "c"}])),
+        (
+            answer(None, tool_calls=[{"index": 0, "id": "c"}]),
+            answer(None, tool_calls=[{"id": "c"}]),
+        ),
     ],
 )
 def test_same_message_in_another_form_is_known(api, stored, sent):

@@ -305,7 +305,9 @@ def test_corrections_are_certified_like_calls(api):
     assert set(summary["log_ids"]) == {replaced["reversal_id"], replaced["replacement"]["log_id"]}
     # The first receipt stays as it was signed; its log names what took it back.
     path = f"/api/v1/receipts/{first['receipt_id']}"
-    assert api.read(path) == first
+    response = api.get(path)
+    assert response.json() == first
+    assert response["X-Corrected-By"] == replaced["reversal_id"]
     (entry,) = api.read(f"{path}/logs")["logs"]
     assert (entry["cost"], entry["corrected_by"]) == (0.9, replaced["reversal_id"])
     entries = api.read(f"/api/v1/receipts/{receipt['receipt_id']}/logs")["logs"]

@@ -33,7 +33,7 @@ try:
 except batch.NoLogs:
     print(json.dumps([0, "0"]))
 """
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.usefixtures("signing"), pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connection
+from django.core import management
+from django.db import ProgrammingError, connection
 
 from core.database.embedded import EmbeddedPostgres
 from llmring_site import checks, startup
@@ -232,3 +233,17 @@ def test_command_without_tables_says_how_to_get_them(data_dir):
         text=True,
     )
     assert "run `llmring-db migrate`" in refusal(done)
+
+
+def test_step_that_a_killed_server_committed_meanwhile_is_seen(monkeypatch):
+    """Its COMMIT may be on its way while the next server reads what is applied."""
+    calls = []
+
+    def migrate(*arguments, **options) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise ProgrammingError('relation "auth_permission" already exists')
+
+    monkeypatch.setattr(management, "call_command", migrate)
+    startup._migrate()
+    assert len(calls) == 2

@@ -82,6 +82,8 @@ def test_placeholder_of_a_declared_variable_never_stays(api, where):
     for values in ({}, {"n": None}, {"n": ""}):
         rendered = api.send("POST", path, {"values": values})["rendered"]
         assert "n}}" not in json.dumps(rendered)
+    begun = api.send("POST", "/conversations", {"template_id": made["id"]})
+    assert "n}}" not in json.dumps(api.read(f"/conversations/{begun['id']}"))
 
 
 @pytest.mark.parametrize("digits", odd_bodies.EXACT.values(), ids=odd_bodies.EXACT.keys())

@@ -120,3 +120,26 @@ def test_a_later_report_of_an_event_replaces_the_earlier(api):
     assert (result["status"], totals(api)) == ("replaced", (1, "1", 1200))
     again = api.send("POST", BATCH, {"logs": [{**CALL, **event, "cost": 1}]})
     assert (again["duplicates"], totals(api)) == (1, (1, "1", 1200))
+
+
+def test_racing_reports_of_an_event_leave_one(api):
+    def report(cost):
+        body = {**CALL, "event_id": "e", "replace": True, "timestamp": AT, "cost": cost}
+        return ApiClient(api.key).send("POST", "/api/v1/log", body)["cost"]
+
+    with ThreadPoolExecutor(4) as pool:
+        costs = list(pool.map(report, range(1, 9)))
+    assert costs == [*range(1, 9)]
+    requests, cost, tokens = totals(api)
+    assert (requests, tokens) == (1, 1200)
+    assert float(cost) in costs
+
+
+def test_a_voided_event_is_not_replaced(api):
+    event = {**CALL, "event_id": "e", "replace": True, "timestamp": AT}
+    void(api, api.send("POST", "/api/v1/log", event)["log_id"])
+    changed = {**event, "cost": 2}
+    assert "corrected already" in api.send("POST", "/api/v1/log", changed, expect=409)["detail"]
+    report = api.send("POST", BATCH, {"logs": [changed, {**CALL, "timestamp": AT, "cost": 1}]})
+    assert [result["status"] for result in report["results"]] == ["error", "created"]
+    assert totals(api) == (1, "1", 1200)

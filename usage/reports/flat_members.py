@@ -26,6 +26,8 @@ CLASS_OF = {
 }
 # Those that `metadata` may hold, for clients that cannot send other members.
 METADATA_MEMBERS = CLASS_OF.keys() - {"cached_input_tokens"}
+# By this member of `metadata` a report of the released client is known.
+DECORATOR_MEMBER = "model_alias"
 _class_members = attrgetter(*CLASS_OF)
 
 
@@ -104,6 +106,6 @@ def _is_from_decorator(report: Report) -> bool:
     return (
         report.cost is None
         and report.input_includes_cache is None
-        and "model_alias" in report.metadata
+        and DECORATOR_MEMBER in report.metadata
         and report.provider.casefold() == "anthropic"
     )

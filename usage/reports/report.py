@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from registry_proxy.model_names import providers_named
+
 
 class Report(Protocol):
     """One call as reported; None is what was not said. Types are those of the schema.
@@ -36,13 +38,11 @@ class Report(Protocol):
     metadata: Mapping
 
 
-# Their APIs count thinking beside the completion; by the names that clients use for them.
-_GOOGLE = frozenset({"google", "gemini", "google_ai_studio", "google-vertex"})
-_OTHERS = frozenset({"xai", "x-ai", "x_ai", "grok", "perplexity"})
+# Providers whose APIs count thinking beside the completion.
+_THINKING_BESIDE = frozenset({"google", "xai", "x-ai", "x_ai", "grok", "perplexity"})
 
 
 def thinks_beside(report: Report) -> bool:
     """Return whether the provider is one that counts thinking beside the completion."""
     name = report.provider or report.model.replace(":", "/").partition("/")[0]
-    name = name.casefold()
-    return name in _GOOGLE or name in _OTHERS or name.startswith("vertex")
+    return not _THINKING_BESIDE.isdisjoint(providers_named(name))

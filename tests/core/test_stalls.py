@@ -1,0 +1,104 @@
+"""Nothing stalls the event loop: what takes long is done in a thread."""
+
+import asyncio
+import gc
+import json
+import logging
+import time
+
+import pytest
+
+from core import schemas
+from core.database.group_commit import close_writers
+from llmring_site.application import edge
+from tests.usage.test_log import CALL
+
+SLOW_SECONDS = 0.005
+
+
+class _MeasuredLoop(asyncio.SelectorEventLoop):
+    """Measures callbacks by their processor time, which other programs do not lengthen."""
+
+    def time(self) -> float:
+        return time.thread_time()
+
+
+@pytest.fixture
+def loop():
+    loop = _MeasuredLoop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = SLOW_SECONDS
+    yield loop
+    loop.run_until_complete(close_writers())
+    loop.close()
+
+
+async def exchange(key: str, method: str, path: str, body: bytes) -> int:
+    sent = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = {"x-api-key": key, "content-type": "application/json", "host": "testserver"}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    await edge(scope, receive, send)
+    return sent[0]["status"]
+
+
+TEXT = "A sentence of a message. " * 8
+
+
+def messages(count: int) -> dict:
+    return {"messages": [{"role": "user", "content": TEXT} for _ in range(count)]}
+
+
+BODIES = {
+    "log": ("/api/v1/log", CALL),
+    "log with 200 KB of metadata": (
+        "/api/v1/log",
+        {**CALL, "metadata": {f"k{number}": [number, str(number)] for number in range(8_000)}},
+    ),
+    "log with 5 MB of metadata": (
+        "/api/v1/log",
+        {**CALL, "metadata": {f"k{number}": [number, TEXT] for number in range(20_000)}},
+    ),
+    "batch of 10": ("/messages/batch", messages(10)),
+    "batch of 800": ("/messages/batch", messages(800)),
+    "batch of 10,000": ("/messages/batch", messages(10_000)),
+    "call": (
+        "/conversations/log",
+        {**messages(2000), "response": {"content": TEXT}, "metadata": {}},
+    ),
+    "receipt": ("/api/v1/receipts/verify", {"receipt": {str(n): n for n in range(100_000)}}),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_no_callback_takes_more_than_five_milliseconds(api, loop, caplog, name):
+    path, body = BODIES[name]
+    if path.startswith("/messages"):
+        path = f"/conversations/{api.send('POST', '/conversations', {})['id']}{path}"
+    api.send("POST", "/api/v1/log", CALL)
+    content = json.dumps(body).encode()
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        status = loop.run_until_complete(exchange(api.key, "POST", path, content))
+    assert status < 500
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_collector_is_paused_while_a_large_body_is_parsed(monkeypatch):
+    """It would look at three million lists again and again, for seconds."""
+    seen = []
+    monkeypatch.setattr(schemas.orjson, "loads", lambda body: seen.append(gc.isenabled()))
+    schemas.loads(b"[" + b"[]," * 100_000 + b"[]]")
+    schemas.loads(b"[]")
+    assert seen == [False, True] and gc.isenabled()
