@@ -1,5 +1,6 @@
 import hashlib
 import json
+from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -168,16 +169,37 @@ class Item(OwnedModel):
     extra = ExactJSONField(
         default=dict, help_text="Members of the MCP item that have no column: `_meta`, `icons`, …"
     )
+    needs_repair = models.BooleanField(
+        default=True, editable=False, help_text="Clients would refuse it as it is stored."
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    MEMBERS: ClassVar[dict[str, str]]  # of the MCP item, with the columns that hold them
     objects = ItemQuerySet.as_manager()
 
     class Meta:
         abstract = True
 
+    def as_mcp(self) -> dict:
+        """Return the item as MCP has it, under its own name."""
+        values = {member: getattr(self, column) for member, column in self.MEMBERS.items()}
+        return {
+            **self.extra,
+            **{member: value for member, value in values.items() if value is not None},
+        }
+
 
 class Tool(Item):
+    MEMBERS = {
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "inputSchema": "input_schema",
+        "outputSchema": "output_schema",
+        "annotations": "annotations",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
@@ -228,6 +250,14 @@ class Tool(Item):
 
 
 class Resource(Item):
+    MEMBERS = {
+        "uri": "uri",
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "mimeType": "mime_type",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="resources", db_index=False
     )
@@ -250,6 +280,13 @@ class Resource(Item):
 
 
 class Prompt(Item):
+    MEMBERS = {
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "arguments": "arguments",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
