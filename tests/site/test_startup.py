@@ -247,3 +247,33 @@ def test_step_that_a_killed_server_committed_meanwhile_is_seen(monkeypatch):
     monkeypatch.setattr(management, "call_command", migrate)
     startup._migrate()
     assert len(calls) == 2
+
+
+KILLED = """
+import os, sys
+from django.db.migrations.executor import MigrationExecutor
+original = MigrationExecutor.record_migration
+def record(self, migration):
+    if (migration.app_label, migration.name) == tuple(sys.argv[1].split(".")):
+        os._exit(9)
+    original(self, migration)
+MigrationExecutor.record_migration = record
+from llmring_site.cli import database
+database(["migrate"])
+"""
+
+
+@pytest.mark.parametrize("migration", ["auth.0001_initial", "usage.0001_schema"])
+def test_server_killed_before_it_recorded_a_migration_starts_again(data_dir, migration):
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, migration], env=environment, cwd=ROOT)
+    assert killed.returncode == 9
+    again = subprocess.run(
+        [sys.executable, "-c", "from llmring_site.cli import database; database(['migrate'])"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "0 pending" in again.stdout
