@@ -107,6 +107,12 @@ def db_all(request, db, monkeypatch):
 
 
 @pytest.fixture
+def bridge_mode(settings):
+    """Any text a client brings as its key opens a project of its own."""
+    settings.API_KEY_VALIDATION_MODE = "bridge"
+
+
+@pytest.fixture
 def project(db_all):
     from accounts.models import Project
 

@@ -12,6 +12,8 @@ for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_
 DATA_DIR = Path(__file__).resolve().parent.parent / ".pytest_cache" / "data"
 os.environ["LLMRING_DATA_DIR"] = str(DATA_DIR)
 os.environ["LLMRING_REGISTRY_BASE_URL"] = "http://registry.invalid/"
+# In `bridge` mode rows would be kept apart by keys that opened projects of their own.
+os.environ["LLMRING_API_KEY_VALIDATION_MODE"] = "strict"
 # Folders of its own: pytest removes those of other runs, and one may be going on elsewhere.
 TEMPORARY = DATA_DIR.with_name("tmp")
 TEMPORARY.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def test_text_that_cannot_be_a_key_is_refused(anonymous, key, detail):
         assert response.json() == {"detail": detail}
 
 
-def test_longest_key_is_accepted(anonymous):
+def test_longest_key_is_accepted(anonymous, bridge_mode):
     assert anonymous.read(ROUTE, HTTP_X_API_KEY="k" * 255) == []
 
 

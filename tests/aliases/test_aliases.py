@@ -52,13 +52,13 @@ def test_both_header_names_open_the_same_aliases(api, anonymous):
         ("/api/v1/aliases/resolve?alias=a1", {"alias": "a1", "model": None}),
     ],
 )
-def test_key_that_has_not_written_yet_has_no_aliases(anonymous, path, expected):
+def test_key_that_has_not_written_yet_has_no_aliases(anonymous, path, expected, bridge_mode):
     anonymous.defaults["HTTP_X_API_KEY"] = "llmr_pk_" + "a" * 32
     assert anonymous.read(path) == expected
     assert anonymous.get(path).get("X-Alias-Revision", "0") == "0"
 
 
-def test_key_that_has_not_written_yet_exports_an_empty_lockfile(anonymous):
+def test_key_that_has_not_written_yet_exports_an_empty_lockfile(anonymous, bridge_mode):
     anonymous.defaults["HTTP_X_API_KEY"] = "llmr_pk_" + "a" * 32
     first = anonymous.get("/api/v1/aliases/export")
     assert first.json()["profiles"]["default"]["bindings"] == []

@@ -59,5 +59,5 @@ def test_no_route_fails_on_an_empty_or_senseless_request(api):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/logs", "/api/v1/stats"])
-def test_unknown_key_sees_nothing(db_all, path):
+def test_unknown_key_sees_nothing(db_all, bridge_mode, path):
     assert ApiClient("nobody's").get(path).status_code == 200

@@ -5,15 +5,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 import requests
 
 from core.database.embedded import EmbeddedPostgres
+from tests.environment import DATA_DIR
 from tests.server import COMMAND, Server
 from tests.usage.test_log import CALL
 
@@ -201,8 +203,28 @@ def test_workers_that_die_at_once_end_the_server(data_dir):
 # --- Other servers and Pythons ---------------------------------------------
 
 
-def uv_run(*arguments: str) -> list[str]:
-    return ["uv", "run", "-q", "--project", str(ROOT), "--no-dev", "--isolated", *arguments]
+def python_with(*packages: str, version: str = "") -> str:
+    """The Python of an environment with our package and others, made when it is missing."""
+    name = "-".join(("python", version or "own", *packages))
+    home = DATA_DIR.parent / name
+    if not home.exists():
+        draft = Path(tempfile.mkdtemp(dir=home.parent))
+        for arguments in (
+            ["venv", "--allow-existing", "--python", interpreter(version), draft],
+            ["pip", "install", "--python", draft / "bin/python", *packages, "--editable", ROOT],
+        ):
+            subprocess.run(["uv", "-q", *arguments], check=True, timeout=600)
+        with suppress(OSError):  # another process was faster
+            draft.rename(home)
+    return str(home / "bin/python")
+
+
+def interpreter(version: str) -> str:
+    """A Python of this version that is here already, else what uv can find or fetch."""
+    if not version:
+        return sys.executable
+    installed = Path(os.environ.get("PYENV_ROOT", "/")).glob(f"versions/{version}.*/bin/python")
+    return str(next(installed, version))
 
 
 @pytest.mark.peers
@@ -218,8 +240,9 @@ def uv_run(*arguments: str) -> list[str]:
 def test_gunicorn_serves(data_dir, application, worker, preload):
     with Server(data_dir) as server:
         key = server.key
-    command = uv_run("--with", "gunicorn", "--with", "uvicorn-worker", "gunicorn", "-w", "2")
-    command += [*worker, *preload, "-b", "127.0.0.1:{port}", application]
+    python = python_with("gunicorn", "uvicorn-worker")
+    command = [python, "-m", "gunicorn", "-w", "2", *worker, *preload]
+    command += ["-b", "127.0.0.1:{port}", application]
     with Server(data_dir, command=command) as server, requests.Session() as session:
         session.headers["X-API-Key"] = key
         started = time.monotonic()
@@ -239,7 +262,7 @@ def test_gunicorn_serves(data_dir, application, worker, preload):
 @pytest.mark.peers
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
 def test_other_pythons_serve(data_dir, version):
-    command = uv_run("--python", version, "python", *COMMAND[1:])
+    command = [python_with(version=version), *COMMAND[1:]]
     with Server(data_dir, command=command) as server:
         assert log(server).status_code == 200
         logs = requests.get(

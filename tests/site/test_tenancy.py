@@ -110,10 +110,9 @@ def test_stranger_sees_none_of_our_rows_in_lists(ours, other_api, path):
 
 
 @pytest.mark.parametrize("path", list(lists()))
-def test_key_that_has_never_written_gets_every_list(db_all, settings, path):
+def test_key_that_has_never_written_gets_every_list(db_all, bridge_mode, path):
     """In `bridge` mode a key never seen before reads the lists of no project."""
     from tests.client import ApiClient
 
-    settings.API_KEY_VALIDATION_MODE = "bridge"
     query = {"alias": "x"} if path == "/api/v1/aliases/resolve" else None
     assert ApiClient("never-seen").get(path, query).status_code == 200

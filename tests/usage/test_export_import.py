@@ -119,7 +119,7 @@ OLD_ROW = {
 }
 
 
-def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path):
+def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path, bridge_mode):
     path = tmp_path / "old.ndjson"
     path.write_text(json.dumps(OLD_ROW) + "\n")
     assert run(path) == "1 logs imported, 0 known already, 0 skipped"
@@ -129,7 +129,7 @@ def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path):
     assert DailyUsage.objects.get().cost == Decimal("0.00027")
 
 
-def test_bad_rows_are_skipped_and_reported(db_all, tmp_path, capsys):
+def test_bad_rows_are_skipped_and_reported(db_all, tmp_path, capsys, bridge_mode):
     path = tmp_path / "old.ndjson"
     bad = [
         "{broken",

@@ -93,7 +93,7 @@ def test_sums_of_the_day_are_kept_with_the_rows(api):
     assert sums == {"a": (2, Decimal("0.2")), "": (1, Decimal("0.1"))}
 
 
-def test_key_never_seen_before_opens_a_project_of_its_own(anonymous):
+def test_key_never_seen_before_opens_a_project_of_its_own(anonymous, bridge_mode):
     client = ApiClient("a-key-of-the-client's-own")
     assert client.read("/api/v1/logs") == []
     assert not ApiKey.objects.exists()  # reading makes nothing
