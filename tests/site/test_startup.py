@@ -143,23 +143,29 @@ def test_user_without_rights_is_told_what_to_grant(tmp_path, django_db_setup):
         ("accounts", "9999_later", "made by a newer version (accounts.9999_later) than"),
     ],
 )
-def test_database_of_another_version_is_refused(db, app, name, reason):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", [app, name]
-        )
-    with pytest.raises(startup.StartupError) as refused:
+def test_database_of_another_version_is_refused(db_all, app, name, reason):
+    with applied(app, name), pytest.raises(startup.StartupError) as refused:
         startup._refuse_other_versions()
     assert reason in str(refused.value)
 
 
-def test_migrations_of_other_apps_are_none_of_our_business(db):
+def test_migrations_of_other_apps_are_none_of_our_business(db_all):
+    with applied("blog", "0001_initial"):
+        startup._refuse_other_versions()
+
+
+@contextmanager
+def applied(app: str, name: str):
+    """A migration that the database has and this version does not know."""
+    row = "app = %s AND name = %s"
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO django_migrations (app, name, applied)"
-            " VALUES ('blog', '0001_initial', now())"
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", [app, name]
         )
-    startup._refuse_other_versions()
+        try:
+            yield
+        finally:
+            cursor.execute(f"DELETE FROM django_migrations WHERE {row}", [app, name])
 
 
 @pytest.fixture
