@@ -6,6 +6,7 @@ Source: docs/http-contract/mcp.md, "One endpoint for a project".
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Q
@@ -23,11 +24,12 @@ class AggregatedServers:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        active = Server.objects.for_caller(caller).filter(is_active=True).order_by("id")
-        self.servers: dict[str, Server] = {
-            server.prefix: server
-            for server in active.defer("capabilities", "server_info", "resource_templates")
-        }
+
+    @cached_property
+    def servers(self) -> dict[str, Server]:
+        active = Server.objects.for_caller(self._caller).filter(is_active=True).order_by("id")
+        large = ("capabilities", "server_info", "resource_templates")
+        return {server.prefix: server for server in active.defer(*large)}
 
     def tools(self, offset: int, *, modern: bool) -> "Page":
         """Return a page of MCP tools, without changed ones where tools are pinned."""
@@ -38,7 +40,7 @@ class AggregatedServers:
 
     def resources(self, offset: int) -> "Page":
         """Return a page of MCP resources; of an app's address, `resources/read` asks the oldest."""
-        return _page(self._rows(Resource), offset, _resource)
+        return _page(self._with_servers(Resource), offset, _resource)
 
     def resource_templates(self) -> list[dict]:
         return [
@@ -53,7 +55,7 @@ class AggregatedServers:
 
     def named(self, model: type, name: str):
         """Return the active tool or prompt that is offered under this name, or None."""
-        return self._rows(model).filter(offered_name=name).first()
+        return self._with_servers(model).filter(offered_name=name).first()
 
     def server_of(self, name: str) -> Server | None:
         """Return the server whose item the name would be, known or not."""
@@ -75,7 +77,8 @@ class AggregatedServers:
     def _server_of_app(self, uri: str) -> Server | None:
         """Return the oldest server that lists an app's resource, or names it in a tool."""
         in_tool = Q(extra___meta__ui__resourceUri=uri) | Q(**{"extra___meta__ui/resourceUri": uri})
-        for rows in (self._rows(Resource).filter(uri=uri), self._rows(Tool).filter(in_tool)):
+        resources, tools = map(self._with_servers, (Resource, Tool))
+        for rows in (resources.filter(uri=uri), tools.filter(in_tool)):
             if row := rows.first():
                 return row.server
         for prefix, templates in self._templates():
@@ -90,8 +93,11 @@ class AggregatedServers:
         return list(servers.values_list("prefix", "resource_templates"))
 
     def _rows(self, model: type):
-        rows = model.objects.for_caller(self._caller).active().select_related("server")
+        rows = model.objects.for_caller(self._caller).active()
         return rows.order_by("server_id", "uri" if model is Resource else "name")
+
+    def _with_servers(self, model: type):
+        return self._rows(model).select_related("server")
 
 
 def with_addresses(server: Server, blocks: list[dict]) -> list[dict]:
@@ -122,15 +128,8 @@ def _page(rows, offset: int, offered: Callable) -> Page:
 
 
 def _tool(row: Tool, modern: bool) -> dict | None:
-    """Return the tool as MCP has it; None if clients would refuse it."""
-    tool = _members(
-        row,
-        name=row.name,
-        inputSchema=row.input_schema,
-        outputSchema=row.output_schema,
-        annotations=row.annotations,
-    )
-    tool, _ = offered_items.repair_tool(tool)
+    """Return the tool as `/mcp` lists it; None if clients would refuse it."""
+    tool = offered_items.repaired(row)
     if tool is None:
         return None
     if not modern and tool.get("outputSchema", {}).get("type") != "object":
@@ -139,18 +138,10 @@ def _tool(row: Tool, modern: bool) -> dict | None:
 
 
 def _resource(row: Resource) -> dict | None:
-    members = _members(row, uri=row.uri, name=row.name, mimeType=row.mime_type)
-    resource, _ = offered_items.repair_resource(members)
+    resource = offered_items.repaired(row)
     return resource and {**resource, "uri": _address(row.server.prefix, row.uri)}
 
 
 def _prompt(row: Prompt) -> dict | None:
-    prompt, _ = offered_items.repair_prompt(_members(row, name=row.name, arguments=row.arguments))
+    prompt = offered_items.repaired(row)
     return prompt and {**prompt, "name": row.offered_name}
-
-
-def _members(row: Tool | Resource | Prompt, **members) -> dict:
-    """Return the members of an item; null means absent."""
-    members |= {"title": row.title, "description": row.description}
-    known = {name: value for name, value in members.items() if value is not None}
-    return {**row.extra, **known}

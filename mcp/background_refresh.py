@@ -41,8 +41,9 @@ def start() -> None:
 
 def schedule(server: Server) -> None:
     """Refresh the server, whose `next_refresh_at` has come, without waiting for the next poll."""
-    start()
-    changed_servers.arrived.set()
+    if server.is_active and server.transport_type != Transport.WEBSOCKET:
+        start()
+        changed_servers.arrived.set()
 
 
 def refresh_due(now: datetime) -> bool:

@@ -197,9 +197,10 @@ def _named(call: Call, model: type) -> Tool | Prompt:
     Its server is asked once for its lists if the name could be one of its items.
     """
     name, servers = call.text("name"), AggregatedServers(call.caller)
-    row = servers.named(model, name)
+    if row := servers.named(model, name):
+        return row
     server = servers.server_of(name)
-    if row is None and server and server_refresh.refresh_for_unknown_item(server):
+    if server and server_refresh.refresh_for_unknown_item(server):
         row = servers.named(model, name)
     if row is None:
         raise _unknown(call, model)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from core.errors import DomainError
 from mcp.models import Item, Prompt, Resource, Server, Tool
+from mcp.offered_items import needs_repair
 from mcp.offered_names import offered_name
 
 _KEY = {Tool: "name", Resource: "uri", Prompt: "name"}
@@ -78,12 +79,13 @@ def _replace(model: type, server: Server, items: list[dict]) -> None:
         row = existing.get(name) or _new(model, server, name, taken)
         if _update(row, item):
             changed.append(row)
-    columns = [*_COLUMNS[model], "is_active", *(["fingerprint"] if model is Tool else [])]
+    columns = [*_COLUMNS[model], "is_active", "needs_repair"]
+    columns += ["fingerprint"] if model is Tool else []
     model.objects.bulk_create(
         changed,
         batch_size=_BATCH,
         update_conflicts=True,
-        unique_fields=["server", key],
+        unique_fields=["server", key, "project_id"],
         update_fields=columns,
     )
     gone = [row.pk for name, row in existing.items() if row.is_active and name not in wanted]
@@ -113,6 +115,8 @@ def _update(row: Item, item: dict) -> bool:
         if column in item and getattr(row, column) != item[column]:
             setattr(row, column, item[column])
             is_changed = True
+    if is_changed:
+        row.needs_repair = needs_repair(row)
     if is_changed and isinstance(row, Tool):
         row.fingerprint = row.current_fingerprint
         if is_new:

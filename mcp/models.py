@@ -1,5 +1,6 @@
 import hashlib
 import json
+from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -168,16 +169,37 @@ class Item(OwnedModel):
     extra = ExactJSONField(
         default=dict, help_text="Members of the MCP item that have no column: `_meta`, `icons`, …"
     )
+    needs_repair = models.BooleanField(
+        default=True, editable=False, help_text="Clients would refuse it as it is stored."
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    MEMBERS: ClassVar[dict[str, str]]  # of the MCP item, with the columns that hold them
     objects = ItemQuerySet.as_manager()
 
     class Meta:
         abstract = True
 
+    def as_mcp(self) -> dict:
+        """Return the item as MCP has it, under its own name."""
+        values = {member: getattr(self, column) for member, column in self.MEMBERS.items()}
+        return {
+            **self.extra,
+            **{member: value for member, value in values.items() if value is not None},
+        }
+
 
 class Tool(Item):
+    MEMBERS = {
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "inputSchema": "input_schema",
+        "outputSchema": "output_schema",
+        "annotations": "annotations",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="tools", db_index=False
     )
@@ -198,7 +220,9 @@ class Tool(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="tools_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="tools_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["server", "name", "project_id"], name="tools_once_on_a_server"
+            ),
             models.UniqueConstraint(
                 fields=["project_id", "offered_name"], name="tools_offered_name_is_unique"
             ),
@@ -226,6 +250,14 @@ class Tool(Item):
 
 
 class Resource(Item):
+    MEMBERS = {
+        "uri": "uri",
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "mimeType": "mime_type",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="resources", db_index=False
     )
@@ -238,7 +270,9 @@ class Resource(Item):
         ordering = ["uri", "id"]
         indexes = [models.Index(fields=["project_id", "uri", "id"], name="resources_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "uri"], name="resources_once_on_a_server")
+            models.UniqueConstraint(
+                fields=["server", "uri", "project_id"], name="resources_once_on_a_server"
+            )
         ]
 
     def __str__(self) -> str:
@@ -246,6 +280,13 @@ class Resource(Item):
 
 
 class Prompt(Item):
+    MEMBERS = {
+        "name": "name",
+        "title": "title",
+        "description": "description",
+        "arguments": "arguments",
+    }
+
     server = models.ForeignKey(
         Server, on_delete=models.CASCADE, related_name="prompts", db_index=False
     )
@@ -258,7 +299,9 @@ class Prompt(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="prompts_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="prompts_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["server", "name", "project_id"], name="prompts_once_on_a_server"
+            ),
             models.UniqueConstraint(
                 fields=["project_id", "offered_name"], name="prompts_offered_name_is_unique"
             ),

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mcp import param_headers
+from mcp.models import Item, Prompt, Resource, Tool
 
 UI_SCHEME = "ui://"  # of MCP Apps, whose hosts know resources by this address
 _MAX_ROUNDS = 10  # of repairs; an item that needs more is left out
@@ -149,6 +150,18 @@ class _Prompt(_Item):
 Repaired = tuple[dict | None, list[str]]
 
 
+def needs_repair(row: Item) -> bool:
+    """Return whether clients would refuse the item as it is stored."""
+    item = row.as_mcp()
+    return _REPAIRS[type(row)](item)[0] != item
+
+
+def repaired(row: Item) -> dict | None:
+    """Return the item as it can be offered, under its own name, or None."""
+    item = row.as_mcp()
+    return _REPAIRS[type(row)](item)[0] if row.needs_repair else item
+
+
 def repair_tool(item: dict) -> Repaired:
     """Return the tool as it can be offered, and what was removed; None if it cannot be."""
     item = dict(item)
@@ -181,6 +194,9 @@ def repair_prompt(item: dict) -> Repaired:
         ]
         item = {**item, "arguments": listed}
     return _repair(_Prompt, item)
+
+
+_REPAIRS = {Tool: repair_tool, Resource: repair_resource, Prompt: repair_prompt}
 
 
 def _named(item: dict, key: str) -> dict:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from itertools import count
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from core.scoping import Caller
 from mcp.models import RetiredPrefix, Server
@@ -43,9 +43,8 @@ def create_server(caller: Caller, columns: dict) -> Server:
     for attempt in count(1):
         prefix = _free_prefix(caller, columns)
         try:
-            with transaction.atomic():
-                return Server.objects.create(**caller.columns(), **columns, prefix=prefix)
-        except IntegrityError:
+            return Server.objects.create(**caller.columns(), **columns, prefix=prefix)
+        except IntegrityError:  # another one has just taken it
             if attempt == _ATTEMPTS:
                 raise
 
@@ -67,11 +66,11 @@ def retire(server: Server) -> None:
 def _free_prefix(caller: Caller, columns: dict) -> str:
     wanted = slug(columns["name"])
     similar = {"project_id": caller.project_id, "prefix__startswith": wanted}
-    used = set(Server.objects.filter(**similar).values_list("prefix", flat=True))
     # A server that is registered again gets its names back.
     others = RetiredPrefix.objects.filter(**similar).exclude(
         url=columns["url"], transport_type=columns["transport_type"]
     )
-    used.update(others.values_list("prefix", flat=True))
+    taken = Server.objects.filter(**similar).order_by().values_list("prefix")
+    used = {prefix for (prefix,) in taken.union(others.values_list("prefix"))}
     candidates = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
     return next(each for each in candidates if each not in used)

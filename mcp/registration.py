@@ -10,6 +10,7 @@ from core.secrets import Sealed
 from mcp import credentials, server_urls
 from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution, Transport
+from mcp.offered_items import needs_repair
 from mcp.offered_names import create_server, offered_name, retire
 
 
@@ -74,6 +75,7 @@ def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
     """Create a tool on the server. Raise DuplicateTool, or Http404 for a deleted server."""
     tool = Tool(server=server, **caller.columns(), **entry)
     tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
+    tool.needs_repair = needs_repair(tool)
     with transaction.atomic():
         if not Server.objects.select_for_update().filter(pk=server.pk).exists():
             raise Http404("Server not found")

@@ -13,7 +13,7 @@ from mcp import item_store, offered_items, server_calls
 from mcp.client.mcp_errors import McpError, translated
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
-from mcp.models import MAX_INDEXED_BYTES, Server
+from mcp.models import MAX_INDEXED_BYTES, Item, Prompt, Resource, Server, Tool
 from mcp.schemas import PromptItem, RefreshLists, ResourceItem, ToolItem
 
 MIN_INTERVAL = timedelta(seconds=10)  # between refreshes that servers or calls ask for
@@ -148,43 +148,23 @@ def _repaired(repair: Callable, item: dict, key: str, limit: int, problems: list
     return repaired
 
 
-def _split(item: dict, columns: dict[str, str]) -> dict:
-    """Return the columns of an item, named by its members; the other members are `extra`."""
-    known = {column: item.get(member) for member, column in columns.items()}
-    return {**known, "extra": {name: item[name] for name in item.keys() - columns.keys()}}
+def _split(model: type[Item], item: dict | None) -> dict | None:
+    """Return the columns of an item; members without a column are `extra`."""
+    if item is None:
+        return None
+    known = {column: item.get(member) for member, column in model.MEMBERS.items()}
+    return {**known, "extra": {name: item[name] for name in item.keys() - model.MEMBERS.keys()}}
 
 
 def _tool(item: dict, problems: list[str]) -> dict | None:
-    item = _repaired(offered_items.repair_tool, item, "name", 255, problems)
-    return item and _split(
-        item,
-        {
-            "name": "name",
-            "title": "title",
-            "description": "description",
-            "inputSchema": "input_schema",
-            "outputSchema": "output_schema",
-            "annotations": "annotations",
-        },
-    )
+    return _split(Tool, _repaired(offered_items.repair_tool, item, "name", 255, problems))
 
 
 def _resource(item: dict, problems: list[str]) -> dict | None:
     item = _repaired(offered_items.repair_resource, item, "uri", 1000, problems)
-    if item is None:
-        return None
-    columns = _split(
-        item,
-        {
-            "uri": "uri",
-            "name": "name",
-            "title": "title",
-            "description": "description",
-            "mimeType": "mime_type",
-        },
-    )
-    columns["name"] = columns["name"][:255]
-    columns["mime_type"] = (columns["mime_type"] or "")[:255] or None
+    if columns := _split(Resource, item):
+        columns["name"] = columns["name"][:255]
+        columns["mime_type"] = (columns["mime_type"] or "")[:255] or None
     return columns
 
 
@@ -193,16 +173,7 @@ def _template(item: dict, problems: list[str]) -> dict | None:
 
 
 def _prompt(item: dict, problems: list[str]) -> dict | None:
-    item = _repaired(offered_items.repair_prompt, item, "name", 255, problems)
-    return item and _split(
-        item,
-        {
-            "name": "name",
-            "title": "title",
-            "description": "description",
-            "arguments": "arguments",
-        },
-    )
+    return _split(Prompt, _repaired(offered_items.repair_prompt, item, "name", 255, problems))
 
 
 # --- Items as clients send them --------------------------------------------

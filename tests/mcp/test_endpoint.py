@@ -323,8 +323,8 @@ def test_lists_take_as_many_queries_for_many_servers(ask, api, django_assert_num
 
     register(1)
     ask("tools/list")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         ask("tools/list")
     register(4)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         assert len(ask("tools/list")["result"]["tools"]) == 10
