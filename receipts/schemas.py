@@ -102,6 +102,10 @@ class DraftCost(_Extensible):
     )
     calculation: Text | None = Field(None, description="Default: terms, prices and registry.")
 
+    @property
+    def is_complete(self) -> bool:
+        return self.amount is not None and self.calculation is not None
+
 
 # Members of a report that become `tokens` of the nested form, and are not signed besides.
 _COUNTS = ("input_tokens", "output_tokens", *CLASS_OF)
@@ -149,6 +153,8 @@ class NestedDraft(_Extensible):
 
     @model_validator(mode="after")
     def _read_usage(self):
+        if self.tokens is not None and self.cost is not None and self.cost.is_complete:
+            return self  # nothing is left to price
         members = self.model_extra or {}
         reported = {name: members[name] for name in (*_COUNTS, *_PLACEMENT) if name in members}
         if self.tokens is not None:
@@ -293,10 +299,7 @@ class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
     @property
     def is_complete(self) -> bool:
         """Whether amount and calculation are stated, so that no price is needed."""
-        if isinstance(self.root, FlatDraft):
-            return True
-        cost = self.root.stated_cost
-        return cost.amount is not None and cost.calculation is not None
+        return isinstance(self.root, FlatDraft) or self.root.stated_cost.is_complete
 
     def stated_members(self) -> dict[str, Any]:
         """Return the members that the receipt takes over, in the places that they have there."""
