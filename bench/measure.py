@@ -38,12 +38,12 @@ def cpu_seconds(*pids: int) -> float:
     return ticks / TICKS_PER_SECOND
 
 
-def wait_until_idle(*pids: int, patience: float = 10) -> None:
-    """Return once the trees of `pids` use less than a tenth of a core, or after `patience` seconds.
+def wait_until_idle(*pids: int, timeout_seconds: float = 10) -> None:
+    """Return once the trees of `pids` use less than a tenth of a core, or the time is up.
 
     Load ends with requests on their way; without this, their work falls into the next sample.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_seconds
     used = cpu_seconds(*pids)
     while time.monotonic() < deadline:
         time.sleep(0.2)

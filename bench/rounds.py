@@ -11,7 +11,7 @@ from bench.request import Request
 from bench.side import Refused, Side
 
 WARM_UP_SECONDS = 1
-PATIENCE_SECONDS = 10
+IDLE_TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def ready(case: Case, side: Side) -> Request:
     A server may still be reading the registry, so it is asked again for a while.
     """
     request = case.prepare(side)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + IDLE_TIMEOUT_SECONDS
     while not case.holds(answer := side.call(request)):
         if time.monotonic() > deadline:
             raise Refused(f"not what the case is about: {str(answer)[:200]}")

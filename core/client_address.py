@@ -9,7 +9,7 @@ def client_address(peer: str, forwarded_for: str) -> str:
     """Return whose request it is: `peer`, or what a trusted proxy says in X-Forwarded-For.
 
     Each proxy appends whom it heard from, so the list is read from its end for as
-    long as trusted proxies vouch for it; what stands before may be made up.
+    long as trusted proxies added it; what precedes it may be made up.
     """
     address = peer
     for hop in reversed(forwarded_for.split(",")):

@@ -24,6 +24,7 @@ class Lifespan:
         self._application = application
         self._start = start
         self._stop = stop
+        self._loop: asyncio.AbstractEventLoop | None = None  # which only one process has
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -36,8 +37,11 @@ class Lifespan:
                 await send({"type": "websocket.close"})
 
     def _begin(self) -> None:
-        bridge.adopt(asyncio.get_running_loop())
-        self._start()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            bridge.adopt(loop)
+            self._start()
+            self._loop = loop
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -104,6 +104,7 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
     import uvicorn
 
     from llmring_site.asgi import application
+    from llmring_site.http_protocol import HttpProtocol
 
     class Server(uvicorn.Server):
         async def startup(self, sockets=None) -> None:
@@ -120,7 +121,7 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
         uvicorn.Config(
             application,
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

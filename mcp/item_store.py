@@ -85,7 +85,7 @@ def _replace(model: type, server: Server, items: list[dict]) -> None:
         changed,
         batch_size=_BATCH,
         update_conflicts=True,
-        unique_fields=["server", key],
+        unique_fields=["server", key, "project_id"],
         update_fields=columns,
     )
     gone = [row.pk for name, row in existing.items() if row.is_active and name not in wanted]

@@ -220,7 +220,9 @@ class Tool(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="tools_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="tools_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["server", "name", "project_id"], name="tools_once_on_a_server"
+            ),
             models.UniqueConstraint(
                 fields=["project_id", "offered_name"], name="tools_offered_name_is_unique"
             ),
@@ -268,7 +270,9 @@ class Resource(Item):
         ordering = ["uri", "id"]
         indexes = [models.Index(fields=["project_id", "uri", "id"], name="resources_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "uri"], name="resources_once_on_a_server")
+            models.UniqueConstraint(
+                fields=["server", "uri", "project_id"], name="resources_once_on_a_server"
+            )
         ]
 
     def __str__(self) -> str:
@@ -295,7 +299,9 @@ class Prompt(Item):
         ordering = ["name", "id"]
         indexes = [models.Index(fields=["project_id", "name", "id"], name="prompts_of_project")]
         constraints = [
-            models.UniqueConstraint(fields=["server", "name"], name="prompts_once_on_a_server"),
+            models.UniqueConstraint(
+                fields=["server", "name", "project_id"], name="prompts_once_on_a_server"
+            ),
             models.UniqueConstraint(
                 fields=["project_id", "offered_name"], name="prompts_offered_name_is_unique"
             ),

@@ -38,7 +38,7 @@ def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     Without a price the amount is "0", and the calculation gives the reason.
     """
     stated = draft.stated_cost
-    if stated.amount is not None and stated.calculation is not None:
+    if stated.is_complete:
         return {"amount": stated.amount, "calculation": stated.calculation}
     provider, model = draft.provider or "", draft.model
     at = parse_time(draft.timestamp) if draft.timestamp else None

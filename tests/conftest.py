@@ -1,7 +1,7 @@
 """What every test shares: a database of its own, and the cast.
 
 `api` and `other_api` are clients of two projects, `anonymous` has no key. They
-speak to the same handler as the production server, fast lane included.
+speak to the same application as the production server, edge included.
 """
 
 import os

@@ -145,7 +145,7 @@ class Migration(migrations.Migration):
                 'db_table': 'resources',
                 'ordering': ['uri', 'id'],
                 'indexes': [models.Index(fields=['project_id', 'uri', 'id'], name='resources_of_project')],
-                'constraints': [models.UniqueConstraint(fields=('server', 'uri'), name='resources_once_on_a_server')],
+                'constraints': [models.UniqueConstraint(fields=('server', 'uri', 'project_id'), name='resources_once_on_a_server')],
             },
         ),
         migrations.CreateModel(
@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
                 'db_table': 'prompts',
                 'ordering': ['name', 'id'],
                 'indexes': [models.Index(fields=['project_id', 'name', 'id'], name='prompts_of_project')],
-                'constraints': [models.UniqueConstraint(fields=('server', 'name'), name='prompts_once_on_a_server'), models.UniqueConstraint(fields=('project_id', 'offered_name'), name='prompts_offered_name_is_unique')],
+                'constraints': [models.UniqueConstraint(fields=('server', 'name', 'project_id'), name='prompts_once_on_a_server'), models.UniqueConstraint(fields=('project_id', 'offered_name'), name='prompts_offered_name_is_unique')],
             },
         ),
         migrations.AddIndex(
@@ -179,7 +179,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='tool',
-            constraint=models.UniqueConstraint(fields=('server', 'name'), name='tools_once_on_a_server'),
+            constraint=models.UniqueConstraint(fields=('server', 'name', 'project_id'), name='tools_once_on_a_server'),
         ),
         migrations.AddConstraint(
             model_name='tool',

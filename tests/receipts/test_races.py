@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection
 
-from core.database import raw_connection as own_connection
+from core.database import raw_connection
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
 from tests.receipts.ledger import log
@@ -71,7 +71,7 @@ def worker(api):
 @pytest.fixture
 def own(api):
     """A connection that holds what the workers wait for."""
-    with own_connection.connect() as own:
+    with raw_connection.connect() as own:
         yield own
 
 

@@ -60,7 +60,7 @@ async def main():
     manager = MCPHttpClient(base_url=url, api_key=key)
     own = await manager.create_conversation(title="MCP", project_id="default-user")
     added = await manager.add_message(own, role="user", content="five")
-    found = {
+    result = {
         "created": str(id),
         "history": await session.get_conversation_history(id, limit=3),
         "listed": await session.list_conversations(limit=10),
@@ -70,7 +70,7 @@ async def main():
         "warnings": warnings,
     }
     await manager.close()
-    print(json.dumps(found))
+    print(json.dumps(result))
 
 
 asyncio.run(main())

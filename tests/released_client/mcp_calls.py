@@ -40,7 +40,7 @@ async def helpers() -> dict:
     (prompt,) = await client.list_prompts(server_id=id)
     tool_id = UUID(tool["id"])
     conversation = await client.create_conversation(title="MCP", project_id="default-user")
-    found = {
+    result = {
         "server": server,
         "listed": [each["id"] for each in await client.list_servers()],
         "got": await client.get_server(id),
@@ -65,24 +65,24 @@ async def helpers() -> dict:
         "deleted": await client.delete_server(id),
     }
     await client.close()
-    return found
+    return result
 
 
 def commands() -> dict:
-    found = {
+    result = {
         "register": command("servers", "register", "--name", "cli", "--url", mcp_server),
         "servers": command("servers", "list"),
         "apply": command("apply", "-f", manifest),
         "tools": command("tools"),
     }
-    id = found["servers"].split("id=")[1].split()[0]
+    id = result["servers"].split("id=")[1].split()[0]
     options = ["--name", "again", "--description", "Again.", "--arguments", '{"x": {}}']
-    found["prompt"] = command("prompts", "register", "--server-id", id, *options)
-    found["prompts"] = command("prompts", "--server-id", id)
+    result["prompt"] = command("prompts", "register", "--server-id", id, *options)
+    result["prompts"] = command("prompts", "--server-id", id)
     options = ["--uri", "notes://more", "--mime-type", "text/plain"]
-    found["resource"] = command("resources", "register", "--server-id", id, *options)
-    found["resources"] = command("resources", "--server-id", id)
-    return found
+    result["resource"] = command("resources", "register", "--server-id", id, *options)
+    result["resources"] = command("resources", "--server-id", id)
+    return result
 
 
 print(json.dumps({**asyncio.run(helpers()), "commands": commands()}))

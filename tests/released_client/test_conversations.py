@@ -30,10 +30,10 @@ def registry(tmp_path) -> str:
 
 def test_client_keeps_and_reads_conversations_without_a_warning(api, registry, tmp_path):
     with serving() as address:
-        found = run_client("conversations.py", address, api.key, registry, cwd=tmp_path)
-    assert found["warnings"] == []
-    history = found["history"]
-    assert (history["id"], history["title"]) == (found["created"], "A session")
+        result = run_client("conversations.py", address, api.key, registry, cwd=tmp_path)
+    assert result["warnings"] == []
+    history = result["history"]
+    assert (history["id"], history["title"]) == (result["created"], "A session")
     assert history["message_count"] == 5
     assert [(row["role"], row["content"]) for row in history["messages"]] == [
         ("user", "two"),
@@ -41,11 +41,11 @@ def test_client_keeps_and_reads_conversations_without_a_warning(api, registry, t
         ("assistant", "answer to three"),
     ]
     assert history["total_input_tokens"] == 2000
-    assert {row["id"] for row in found["listed"]} >= {found["created"], found["manager"]}
-    assert len(found["listed"]) == 4
-    assert found["added"]["id"] == found["messages"][0]["id"]
+    assert {row["id"] for row in result["listed"]} >= {result["created"], result["manager"]}
+    assert len(result["listed"]) == 4
+    assert result["added"]["id"] == result["messages"][0]["id"]
     assert api.read("/conversations", {"q": "look"})[0]["total_cost"] == 0.00027
     logged = list(UsageLog.objects.values_list("conversation_id", flat=True))
     assert len(logged) == 4
-    assert [str(id) for id in logged].count(found["created"]) == 2
+    assert [str(id) for id in logged].count(result["created"]) == 2
     assert None not in logged

@@ -33,24 +33,24 @@ def manifest(tmp_path):
 
 def test_every_call_of_the_client_succeeds(api, manifest, tmp_path):
     with sdk_server("http") as url, serving() as address:
-        found = run_client("mcp_calls.py", address, api.key, url, manifest, cwd=tmp_path)
-    id = found["server"]["id"]
-    assert found["listed"] == found["inactive"] == [id]
-    assert (found["got"]["url"], found["updated"]["name"]) == (url, "renamed")
-    assert (found["switched off"]["is_active"], found["deleted"]) == (False, True)
-    assert found["tool"]["server"] == {"id": id, "name": "helped", "url": url}
-    assert found["same tool"] is found["resource"] is found["prompt"] is True
-    assert found["by name"] == found["tool"]["id"]
-    recorded, executed = found["recorded"], found["executed"]
+        result = run_client("mcp_calls.py", address, api.key, url, manifest, cwd=tmp_path)
+    id = result["server"]["id"]
+    assert result["listed"] == result["inactive"] == [id]
+    assert (result["got"]["url"], result["updated"]["name"]) == (url, "renamed")
+    assert (result["switched off"]["is_active"], result["deleted"]) == (False, True)
+    assert result["tool"]["server"] == {"id": id, "name": "helped", "url": url}
+    assert result["same tool"] is result["resource"] is result["prompt"] is True
+    assert result["by name"] == result["tool"]["id"]
+    recorded, executed = result["recorded"], result["executed"]
     assert (recorded["output"], recorded["duration_ms"]) == ({"sum": 1}, 5)
-    assert recorded["conversation_id"] == found["conversation"]
+    assert recorded["conversation_id"] == result["conversation"]
     assert executed["output"]["structuredContent"] == {"result": 42}
-    assert found["history"] == [executed, recorded]
-    assert found["content"]["content"] == "Water the plants."
-    assert found["rendered"]["rendered"] == "Please review this Python: x = 1"
-    assert found["message"]["id"] == found["messages"][0]["id"]
+    assert result["history"] == [executed, recorded]
+    assert result["content"]["content"] == "Water the plants."
+    assert result["rendered"]["rendered"] == "Please review this Python: x = 1"
+    assert result["message"]["id"] == result["messages"][0]["id"]
     assert not ToolExecution.objects.exists()  # they went with their server
-    commands = found["commands"]
+    commands = result["commands"]
     assert {printed[:2] for printed in commands.values()} == {"0:"}
     assert "Registered MCP server" in commands["register"]
     assert "sub" in commands["tools"]

@@ -143,23 +143,29 @@ def test_user_without_rights_is_told_what_to_grant(tmp_path, django_db_setup):
         ("accounts", "9999_later", "made by a newer version (accounts.9999_later) than"),
     ],
 )
-def test_database_of_another_version_is_refused(db, app, name, reason):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", [app, name]
-        )
-    with pytest.raises(startup.StartupError) as refused:
+def test_database_of_another_version_is_refused(db_all, app, name, reason):
+    with applied(app, name), pytest.raises(startup.StartupError) as refused:
         startup._refuse_other_versions()
     assert reason in str(refused.value)
 
 
-def test_migrations_of_other_apps_are_none_of_our_business(db):
+def test_migrations_of_other_apps_are_none_of_our_business(db_all):
+    with applied("blog", "0001_initial"):
+        startup._refuse_other_versions()
+
+
+@contextmanager
+def applied(app: str, name: str):
+    """A migration that the database has and this version does not know."""
+    row = "app = %s AND name = %s"
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO django_migrations (app, name, applied)"
-            " VALUES ('blog', '0001_initial', now())"
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", [app, name]
         )
-    startup._refuse_other_versions()
+        try:
+            yield
+        finally:
+            cursor.execute(f"DELETE FROM django_migrations WHERE {row}", [app, name])
 
 
 @pytest.fixture
@@ -247,3 +253,33 @@ def test_step_that_a_killed_server_committed_meanwhile_is_seen(monkeypatch):
     monkeypatch.setattr(management, "call_command", migrate)
     startup._migrate()
     assert len(calls) == 2
+
+
+KILLED = """
+import os, sys
+from django.db.migrations.executor import MigrationExecutor
+original = MigrationExecutor.record_migration
+def record(self, migration):
+    if (migration.app_label, migration.name) == tuple(sys.argv[1].split(".")):
+        os._exit(9)
+    original(self, migration)
+MigrationExecutor.record_migration = record
+from llmring_site.cli import database
+database(["migrate"])
+"""
+
+
+@pytest.mark.parametrize("migration", ["auth.0001_initial", "usage.0001_schema"])
+def test_server_killed_before_it_recorded_a_migration_starts_again(data_dir, migration):
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, migration], env=environment, cwd=ROOT)
+    assert killed.returncode == 9
+    again = subprocess.run(
+        [sys.executable, "-c", "from llmring_site.cli import database; database(['migrate'])"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "0 pending" in again.stdout

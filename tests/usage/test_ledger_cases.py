@@ -104,7 +104,7 @@ def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing
         numbers = answer["metadata"]
         classes = {name: numbers.get(f"{name}_tokens", 0) for name in MEMBERS}
         classes["cache_read"] = numbers.get("cached_tokens") or 0
-        found = {
+        result = {
             "tokens": (answer["input_tokens"], answer["output_tokens"]),
             "classes": classes,
             "cost": (numbers["cost"], numbers["cost_source"]),
@@ -130,8 +130,8 @@ def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing
             if is_known
             else None,
         }
-        if found != table:
-            wrong[case["case"]] = found, table
+        if result != table:
+            wrong[case["case"]] = result, table
     assert wrong == {}
 
 

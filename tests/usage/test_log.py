@@ -48,7 +48,7 @@ def test_everything_a_client_may_send_is_kept(api):
 @BOTH_WAYS
 def test_costs_keep_every_digit_up_to_twelve_places(api):
     api.send("POST", "/api/v1/log", CALL)
-    for given, kept in [
+    for stated, kept in [
         ("0.000000000001", "0.000000000001"),
         ('"123456789012.000000000001"', "123456789012.000000000001"),
         ('"999999999999999999.0000000000049"', "999999999999999999.000000000005"),
@@ -56,7 +56,7 @@ def test_costs_keep_every_digit_up_to_twelve_places(api):
         ("250", "250"),
     ]:
         body = '{"provider":"p","model":"m","input_tokens":1,"output_tokens":0,"cost":GIVEN}'
-        body = body.replace("GIVEN", given)
+        body = body.replace("GIVEN", stated)
         reply = api.send("POST", "/api/v1/log", body)
         assert UsageLog.objects.get(id=reply["log_id"]).cost == Decimal(kept)
 
