@@ -305,7 +305,7 @@ def _within_ids(value: datetime) -> datetime:
     return value
 
 
-# A time that an id of ours can carry.
+# A time that a UUIDv7 can carry.
 Moment = Annotated[Timestamp, AfterValidator(_within_ids)]
 
 

@@ -225,7 +225,7 @@ def parse(
     if not body and getattr(model, "body_is_optional", False):
         return validate(model, {}, loc=loc)
     if not is_json(content_type):
-        return validate(model, decode_text(body), loc=loc)  # a text is no object: refused
+        return validate(model, decode_text(body), loc=loc)  # a text is not an object: refused
     with _gc_paused_for(body):
         return validate(model, loads(body, unique_members=unique_members, loc=loc), loc=loc)
 

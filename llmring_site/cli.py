@@ -136,7 +136,7 @@ def _add_env(parser: argparse.ArgumentParser) -> None:
         "--env",
         choices=["test", "dev", "prod"],
         default="dev",
-        help="prod insists on LLMRING_DATABASE_URL (%(default)s)",
+        help="prod requires LLMRING_DATABASE_URL (%(default)s)",
     )
 
 

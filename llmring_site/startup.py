@@ -1,4 +1,4 @@
-"""What happens before a process of ours does its work: database, migrations, first accounts."""
+"""What every process does first: database, migrations, first accounts."""
 
 import os
 import re

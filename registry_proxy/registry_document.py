@@ -25,7 +25,7 @@ def build(
 ) -> dict:
     """Return the registry document of these provider documents.
 
-    `version` is upstream's name of this state, `snapshot` the permanent name of ours.
+    `version` is upstream's name of this state, `snapshot` its permanent name on this server.
     """
     generated = generated_at and _isoformat(generated_at)
     return {

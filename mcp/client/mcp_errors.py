@@ -105,7 +105,7 @@ def translated() -> Iterator[None]:
         raise _connection_failure(error) from error
     except requests.RequestException as error:
         raise ProtocolViolation(
-            f"The MCP server's answer is no HTTP: {type(error).__name__}"
+            f"The MCP server's answer is not HTTP: {type(error).__name__}"
         ) from error
     except SecretUnreadable as error:
         raise Refused(str(error)) from error

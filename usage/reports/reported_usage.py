@@ -26,7 +26,7 @@ class Usage:
 
     `tokens` is None when nobody knows them. `read_as` says which form the report
     has and how what it leaves open was decided. `units` counts what is billed
-    but is no token (`audio_seconds`, `web_searches`); `modifiers` are terms that
+    but is not a token (`audio_seconds`, `web_searches`); `modifiers` are terms that
     change the price (`service_tier`, `speed`, `region`), or the model whose prices
     they are (`served_model`). `cost` is what the caller or the provider says, in US
     dollars.
