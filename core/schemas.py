@@ -320,7 +320,7 @@ _LISTS = (list[str], list[str] | None)
 
 
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
-    """Return the 422 entries of a validation error; `loc` is where the value stands."""
+    """Return the 422 entries of a validation error; `loc` is the value's location."""
     return [_entry(entry, loc) for entry in error.errors(include_url=False)]
 
 

@@ -130,7 +130,7 @@ def string_list(name: str, default: Iterable[str] = ()) -> list[str]:
 
 
 def hosts(name: str, default: Iterable[str]) -> list[str]:
-    """Return host names; `*` is any, a leading dot stands for all subdomains."""
+    """Return host names; `*` is any, a leading dot means all subdomains."""
     names = string_list(name, default)
     for item in names:
         if not re.fullmatch(_HOST, item):

@@ -41,7 +41,7 @@ def build(
 
 
 def made_at(documents: Mapping[str, Mapping]) -> datetime | None:
-    """Return when upstream last updated one of the documents; None if none says so."""
+    """Return when upstream last updated one of the documents; None if none has a time."""
     times = [parse_time(document.get("updated_at")) for document in documents.values()]
     return max(filter(None, times), default=None)
 

@@ -39,7 +39,7 @@ READERS = {"ndjson": read_ndjson, "csv": csv_format.read}
 
 
 class BadRow(ValueError):
-    """A row that cannot be imported; the text says why."""
+    """A row that cannot be imported; the message has the reason."""
 
 
 class _Log(NamedTuple):

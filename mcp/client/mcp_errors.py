@@ -1,4 +1,4 @@
-"""The failures of MCP servers. Their texts are shown to callers and hold no URL or secret.
+"""The failures of MCP servers. Their texts are sent to callers and contain no URL or secret.
 
 McpError
   Unreachable         no connection, or it was lost before the answer

@@ -1,4 +1,4 @@
-"""What a report says, whatever form it came in."""
+"""The usage that a report states, whatever its form."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -40,7 +40,7 @@ class Usage:
     status: UsageStatus = UsageStatus.SETTLED
 
     def priced_model(self, requested: str) -> str:
-        """Return the model that served, where the usage names another one than was asked for."""
+        """Return the model that served, if the usage names another than the requested one."""
         return self.modifiers.get(SERVED_MODEL, requested)
 
     def price_terms(self) -> dict[str, str]:
