@@ -71,7 +71,7 @@ class AliasViewSet(ScopedModelViewSet):
     headers = {"list": [_IF_NONE_MATCH], "export": [_IF_NONE_MATCH]}
 
     def _bound(self, **labels: str | None):
-        """Return the caller's aliases that stand for a model now; labels of None are left out."""
+        """Return the caller's aliases that name a model now; labels of None are ignored."""
         labels = {name: value for name, value in labels.items() if value is not None}
         return self.get_queryset().bound().filter(**labels)
 

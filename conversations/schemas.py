@@ -243,7 +243,7 @@ class CallNumbers(UsageReport):
         return self.model_copy(update=report)
 
     def _stated_cost(self) -> Decimal | None:
-        """Return what the caller says that the call cost, in sum or in parts."""
+        """Return the cost stated by the caller, in total or in parts."""
         parts = [part for part in (self.input_cost, self.output_cost) if part is not None]
         return sum(parts, Decimal(0)) if parts and not self.cost else self.cost
 
@@ -305,7 +305,7 @@ def _within_ids(value: datetime) -> datetime:
     return value
 
 
-# A time that an id of ours can carry.
+# A time that a UUIDv7 can carry.
 Moment = Annotated[Timestamp, AfterValidator(_within_ids)]
 
 

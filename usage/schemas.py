@@ -133,7 +133,7 @@ class UsageReport(Schema):
         return self
 
     def read(self) -> Usage:
-        """Return what the report says, in disjoint token classes."""
+        """Return the stated usage, in disjoint token classes."""
         return self._read
 
 
