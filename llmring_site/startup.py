@@ -239,7 +239,8 @@ def _create_first_accounts() -> None:
         )
     elif not users.filter(is_superuser=True).exists():
         print(
-            "\n  Admin     nobody is a superuser: `manage.py createsuperuser` makes one", flush=True
+            "\n  Admin     there is no superuser: create one with `manage.py createsuperuser`",
+            flush=True,
         )
     if not ApiKey.objects.exists():
         _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")

@@ -19,7 +19,7 @@ class StoredLog(Schema):
     cost: Number = Field(description="US dollars; 0 when no price is known.")
     timestamp: datetime
     cost_source: CostSource
-    unpriced_reason: str = Field(None, description="Why there is no price, if there is none.")
+    unpriced_reason: str = Field(None, description="Reason if no price is known.")
 
 
 class StoredCorrection(Schema):

@@ -14,7 +14,7 @@ class UsageStatus(TextChoices):
     SETTLED = "settled", "the provider's final counts"
     ESTIMATED = "estimated", "counted by someone else"
     FAILED = "failed", "nothing was billed"
-    UNKNOWN = "unknown", "nobody knows"
+    UNKNOWN = "unknown", "unknown"
 
 
 SERVED_MODEL = "served_model"
@@ -24,7 +24,7 @@ SERVED_MODEL = "served_model"
 class Usage:
     """The usage of one call.
 
-    `tokens` is None when nobody knows them. `read_as` says which form the report
+    `tokens` is None if they are unknown. `read_as` says which form the report
     has and how what it leaves open was decided. `units` counts what is billed
     but is not a token (`audio_seconds`, `web_searches`); `modifiers` are terms that
     change the price (`service_tier`, `speed`, `region`), or the model whose prices
