@@ -39,7 +39,7 @@ def cpu_seconds(*pids: int) -> float:
 
 
 def wait_until_idle(*pids: int, timeout_seconds: float = 10) -> None:
-    """Return once the trees of `pids` use less than a tenth of a core, at the latest in time.
+    """Return once the trees of `pids` use less than a tenth of a core, or the time is up.
 
     Load ends with requests on their way; without this, their work falls into the next sample.
     """
