@@ -1,4 +1,4 @@
-"""Who makes a request, and what they may do. No rule about access stands elsewhere.
+"""Authenticate and authorize requests. No other module has rules about access.
 
     caller = admission.authenticate(headers)
     caller = admission.admit(caller, Action.WRITE)
@@ -143,7 +143,7 @@ def cached_caller(headers: Mapping[str, str]) -> Caller | None:
 
 
 def admit(caller: Caller | None, action: Action) -> Caller:
-    """Return the caller, who may do this from now on.
+    """Return the caller, if permitted to do this.
 
     A key never seen before opens its project here, at its first write.
     Raises Unauthenticated, NotPermitted, InvalidKey.

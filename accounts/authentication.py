@@ -41,7 +41,7 @@ class ProjectSessionAuthentication(SessionAuthentication):
 
 
 class HasApiKey(BasePermission):
-    """`True` if the caller may do what the method says; raises admission's errors otherwise."""
+    """`True` if the caller may use the HTTP method; raises admission's errors otherwise."""
 
     def has_permission(self, request, view) -> bool:
         action = Action.READ if request.method in SAFE_METHODS else Action.WRITE

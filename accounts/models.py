@@ -84,7 +84,7 @@ class ApiKeyQuerySet(models.QuerySet):
         )
 
     def revoke(self) -> int:
-        """Close the keys for good; how many were open. Workers learn of it by a trigger."""
+        """Revoke the keys permanently; return how many. A trigger notifies all workers."""
         return self.filter(revoked_at__isnull=True).update(revoked_at=Now())
 
 

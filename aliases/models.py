@@ -9,7 +9,7 @@ from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 class AliasBindingQuerySet(ScopedQuerySet):
     def bound(self):
-        """Return the aliases that stand for a model now."""
+        """Return the aliases that currently name a model."""
         return self.filter(deleted_at__isnull=True)
 
     def changed_since(self, since: int | datetime):
@@ -20,7 +20,7 @@ class AliasBindingQuerySet(ScopedQuerySet):
 
 
 class AliasBinding(OwnedModel):
-    """What an alias stands for in a profile of a project.
+    """The model that an alias names in a profile of a project.
 
     Written by aliases/bindings.py, which gives every change the next revision of
     the project. A removed alias stays as a row, for the readers of changes.

@@ -83,7 +83,7 @@ class AliasItems(RootModel[Annotated[list[AliasItem], Field(max_length=MAX_ITEMS
 
 
 class AliasTarget(_Target):
-    """What the alias of the path stands for."""
+    """The model for the alias in the path."""
 
     model_config = _example({"model": "openai:gpt-4o-mini", "profile": "dev"})
 

@@ -71,15 +71,15 @@ class AliasViewSet(ScopedModelViewSet):
     headers = {"list": [_IF_NONE_MATCH], "export": [_IF_NONE_MATCH]}
 
     def _bound(self, **labels: str | None):
-        """Return the caller's aliases that stand for a model now; labels of None are left out."""
+        """Return the caller's aliases that name a model now; labels of None are ignored."""
         labels = {name: value for name, value in labels.items() if value is not None}
         return self.get_queryset().bound().filter(**labels)
 
     def list(self, request):
-        """List aliases, or what changed of them
+        """List aliases, or their changes
 
-        With `since`, removed aliases are listed too, with `deleted`. `X-Alias-Revision`
-        is the `since` of the next poll.
+        With `since`, removed aliases are included, with `deleted`. Pass `X-Alias-Revision`
+        as `since` in the next request.
         """
         query = self.query
         # Read before the rows: a change in between makes the next poll read again.
@@ -96,38 +96,38 @@ class AliasViewSet(ScopedModelViewSet):
         return Response(rows, headers=headers)
 
     def retrieve(self, request, alias):
-        """One alias"""
+        """Get an alias"""
         row = self._bound(alias=alias, profile=self.query.profile).first()
         if row is None:
             raise Http404(self.not_found)
         return Response(self.represent(row))
 
     def update(self, request, alias):
-        """Bind the alias of the path"""
+        """Create or replace the alias in the path"""
         target = self.body
         schemas.validate(AliasInPath, {"alias": alias}, loc=("path",))
         return self._bind(alias, target)
 
     def destroy(self, request, alias):
-        """Remove an alias"""
+        """Delete an alias"""
         deleted = bindings.unbind(request.auth, self.query.profile, alias)
         return Response({"deleted": deleted})
 
     @action(detail=False, methods=["post"])
     def bind(self, request):
-        """Bind an alias, new or not"""
+        """Create or replace an alias"""
         return self._bind(self.body.alias, self.body)
 
     @action(detail=False)
     def resolve(self, request):
-        """The model behind an alias"""
+        """Resolve an alias to its model"""
         alias = self.query.alias
         bound = self._bound(alias=alias, profile=self.query.profile)
         return Response({"alias": alias, "model": bound.values_list("model", flat=True).first()})
 
     @action(detail=False, methods=["post"])
     def bulk_upsert(self, request):
-        """Bind many aliases of a profile, all or none"""
+        """Create or replace many aliases of a profile, all or none"""
         profile = self.query.profile
         items = (self.body.root if request.body else None) or []
         targets = [Binding(item.alias, item.model, item.metadata) for item in items]
@@ -135,7 +135,7 @@ class AliasViewSet(ScopedModelViewSet):
 
     @action(detail=False)
     def export(self, request):
-        """Aliases as a lockfile of the client"""
+        """Export aliases as a lockfile of the client"""
         query = self.query
         headers = _revision_headers(request)
         if response := not_modified(request, headers):

@@ -91,7 +91,7 @@ def start_sides(options: Namespace, stack: ExitStack) -> list[Side]:
 
 
 def requests_for(case: Case, sides: list[Side], console: Console) -> dict[Side, Request]:
-    """What each side is to be asked; a side that cannot be asked gets a line instead."""
+    """Return the requests for each side; print a line for a side that cannot be measured."""
     requests = {}
     for side in sides:
         try:

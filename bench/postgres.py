@@ -46,7 +46,7 @@ class Postgres:
         )
 
     def settings(self) -> dict[str, str]:
-        """Version and durability, as the server itself says them."""
+        """Return version and durability settings, as the server reports them."""
         names = ("server_version", *DURABILITY)
         return {name: self.connection.execute(f"SHOW {name}").fetchone()[0] for name in names}
 
@@ -55,7 +55,7 @@ class Postgres:
         return self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
     def analyze(self) -> None:
-        """Fresh planner statistics, which autovacuum would bring a minute later."""
+        """Update planner statistics, as autovacuum would a minute later."""
         self.connection.execute("ANALYZE")
 
     def checkpoint(self) -> None:

@@ -73,7 +73,7 @@ def wait_for(url: str, *, pid: int, log: Path, seconds: float = 60) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a child of ours is gone, or is a zombie waiting to be reaped."""
+    """Whether a child process is gone, or is a zombie waiting to be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a run found: one table for people, one JSON file for comparison."""
+"""Results of a run: a table for people, a JSON file for comparison."""
 
 import json
 import os

@@ -32,7 +32,7 @@ MAX_MESSAGES = 10_000  # of one request
 
 Level = Annotated[
     Literal[privacy.LEVELS],
-    Field(description="What to store; the server's own level wins where it is stricter."),
+    Field(description="What to store; the server's level applies if it is stricter."),
 ]
 
 _ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -104,18 +104,18 @@ class NewConversation(_Settings):
 
     temperature: Temperature = Field(None, description="0.7 when absent.")
     project_id: Text255 | None = Field(
-        None, description="Any text of the client's; gives access to nothing."
+        None, description="The client's own label; gives access to nothing."
     )
-    origin: Text255 | None = Field(None, description="The application that converses.")
+    origin: Text255 | None = Field(None, description="The application that has the conversation.")
     profile: Text64 | None = None
     template_id: UUID | None = Field(
-        None, description="Starts from this template: it gives what is not sent."
+        None, description="Template to start from; it supplies members that are not sent."
     )
     values: Variables | None = Field(None, description="Values of the template's variables.")
 
 
 class ConversationChanges(_Settings):
-    """Members given are changed. Null clears; where a value is needed, it changes nothing."""
+    """Members that are sent change. Null clears optional members, and leaves others unchanged."""
 
     model_config = _example({"title": "Parsers"})
 
@@ -131,15 +131,17 @@ class ConversationChanges(_Settings):
 
 
 class ConversationsQuery(page_query(default=20, maximum=100)):
-    q: Text | None = Field(None, description="Words that all occur in the title or in messages.")
-    project_id: Text | None = Field(None, description="The label given at creation.")
+    q: Text | None = Field(
+        None, description="Words that must all occur in the title or in messages."
+    )
+    project_id: Text | None = Field(None, description="The label sent at creation.")
     origin: Text | None = None
     model_alias: Text | None = None
 
 
 class OpenQuery(Schema):
     include_messages: bool = True
-    message_limit: int = Field(100, ge=1, le=1000, description="The newest so many, oldest first.")
+    message_limit: int = Field(100, ge=1, le=1000, description="How many of the newest messages.")
 
 
 class MessagesQuery(page_query(default=100, maximum=1000)):
@@ -148,7 +150,7 @@ class MessagesQuery(page_query(default=100, maximum=1000)):
 
 class RetentionQuery(Schema):
     retention_days: int | None = Field(
-        None, ge=0, le=INT64_MAX, description="Absent or 0: the server's own number of days."
+        None, ge=0, le=INT64_MAX, description="Absent or 0: LLMRING_MESSAGE_RETENTION_DAYS."
     )
 
 
@@ -164,7 +166,7 @@ class NewMessage(ChatMessage):
 
 
 class MessageBatch(Schema):
-    """Messages to append, all or none; a list of them alone will do."""
+    """Messages to append, all or none; a bare list is accepted too."""
 
     model_config = _example({"messages": [_MESSAGE_BODY]})
 
@@ -202,7 +204,7 @@ DECORATOR_ORIGIN = "llmring-decorator"
 
 
 class CallNumbers(UsageReport):
-    """What is known of a call. What it used is reported as in a log; counts may be left out."""
+    """Metadata of a call. Its usage is stated as in a log; counts are optional."""
 
     provider: Text255
     model: Text255
@@ -210,14 +212,15 @@ class CallNumbers(UsageReport):
     profile: Text64 | None = None
     origin: Text255 | None = Field(None, description="`llmring` when absent.")
     cost: Amount | None = Field(
-        None, description="US dollars; absent: from its parts, else from the registry."
+        None,
+        description="US dollars; default: the sum of its parts, else by the registry's prices.",
     )
     input_cost: Amount | None = None
     output_cost: Amount | None = None
     cached_tokens: Count | None = Field(None, description="Another name of `cached_input_tokens`.")
     conversation_id: Text | None = Field(
         None,
-        description="A conversation of yours to continue; what it already holds is not repeated.",
+        description="A conversation of yours to continue; its messages are not stored again.",
     )
     project_id: Text255 | None = None
     lock_digest: Text255 | None = Field(
@@ -240,7 +243,7 @@ class CallNumbers(UsageReport):
         return self.model_copy(update=report)
 
     def _stated_cost(self) -> Decimal | None:
-        """Return what the caller says that the call cost, in sum or in parts."""
+        """Return the cost stated by the caller, in total or in parts."""
         parts = [part for part in (self.input_cost, self.output_cost) if part is not None]
         return sum(parts, Decimal(0)) if parts and not self.cost else self.cost
 
@@ -288,8 +291,8 @@ class LoggedCall(Schema):
 class LoggedCallReply(Schema):
     model_config = _example({"conversation_id": _ID, "message_id": _MESSAGE_ID, "receipt": None})
 
-    conversation_id: str = Field(description="Empty: nothing was stored.")
-    message_id: str = Field(description="Of the answer.")
+    conversation_id: str = Field(description="Empty if nothing was stored.")
+    message_id: str = Field(description="Id of the answer's message.")
     receipt: dict[str, Any] | None
 
 
@@ -302,7 +305,7 @@ def _within_ids(value: datetime) -> datetime:
     return value
 
 
-# A time that an id of ours can carry.
+# A time that a UUIDv7 can carry.
 Moment = Annotated[Timestamp, AfterValidator(_within_ids)]
 
 
@@ -364,9 +367,9 @@ class Message(Schema):
 
     model_config = _example(_MESSAGE_REPLY, extra="allow")
 
-    id: UUID | None = Field(description="Null: nothing was stored.")
+    id: UUID | None = Field(description="Null if nothing was stored.")
     conversation_id: UUID
-    parent_id: UUID | None = Field(description="The message before it in its branch.")
+    parent_id: UUID | None = Field(description="The preceding message of its branch.")
     message_id: str | None = Field(description="The client's own id.")
     role: str
     name: str | None

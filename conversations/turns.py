@@ -71,7 +71,7 @@ class Turn:
         return self.has_content_of(sent)
 
     def has_content_of(self, sent: "Turn") -> bool:
-        """Return whether the sent message says the same as this stored one.
+        """Return whether the sent message equals this stored one.
 
         Clients leave out what their own library does not know: beside the same text, a
         member that was not sent does not make another message.

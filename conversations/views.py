@@ -84,7 +84,7 @@ class ConversationViewSet(ScopedModelViewSet):
         return uuid_in_path(self.kwargs["conversation_id"], "conversation_id")
 
     def list(self, request):
-        """List conversations, the one last changed first"""
+        """List conversations, most recently changed first"""
         query = self.query
         if not settings.CONVERSATION_TRACKING:
             return Response([])
@@ -104,18 +104,18 @@ class ConversationViewSet(ScopedModelViewSet):
 
     @idempotent
     def create(self, request):
-        """Begin a conversation"""
+        """Create a conversation"""
         return Response(bridge.run(services.create_conversation(request.auth, self.body)))
 
     def retrieve(self, request, conversation_id):
-        """Open a conversation with its newest messages, oldest first"""
+        """Get a conversation with its newest messages, oldest first"""
         return Response(endpoints.open_conversation(request.auth, conversation_id, self.query))
 
     def partial_update(self, request, conversation_id):
         """Change a conversation
 
-        Members given are changed; null clears `title`, `system_prompt` and
-        `max_tokens`, and leaves the others as they are.
+        Members that are sent change. Null clears `title`, `system_prompt` and
+        `max_tokens`, and leaves the others unchanged.
         """
         id, changes = self._id, self.body.columns()
         with transaction.atomic(), connection.cursor() as cursor:
@@ -143,8 +143,8 @@ class ConversationViewSet(ScopedModelViewSet):
     def append_message(self, request, conversation_id):
         """Append one message
 
-        At privacy level `none` the reply's `id` is null. A message whose `message_id`
-        is stored already is answered as it is stored.
+        At privacy level `none` the reply's `id` is null. For a `message_id` that already
+        exists, the reply is the stored message.
         """
         return Response(endpoints.append_message(request.auth, conversation_id, self.body))
 
@@ -153,7 +153,7 @@ class ConversationViewSet(ScopedModelViewSet):
     def append_batch(self, request, conversation_id):
         """Append messages, all or none
 
-        Also takes a bare list of messages.
+        The body may be a bare list of messages.
         """
         return Response(endpoints.append_batch(request.auth, conversation_id, self.body))
 
@@ -168,7 +168,7 @@ class ConversationViewSet(ScopedModelViewSet):
     def export_all(self, request):
         """Export all conversations as a stream
 
-        A line for each conversation, with all its messages.
+        NDJSON: a line for each conversation, with all its messages.
         """
         return _download(transfer.export_lines(request.auth), "conversations")
 
@@ -185,7 +185,7 @@ class ConversationViewSet(ScopedModelViewSet):
     def import_lines(self, request):
         """Import an export, all or nothing
 
-        Conversations that are here already are skipped.
+        Conversations that you already have are skipped.
         """
         return Response(transfer.import_lines(request.auth, request.body))
 
@@ -209,8 +209,8 @@ class CallView(SchemaView):
     def post(self, request):
         """Log a whole call as a conversation
 
-        What was sent to a model and what it answered. `receipt` is the signed receipt
-        of the call when signing keys are configured, else null.
+        Stores the messages sent to a model and its answer. `receipt` is the signed
+        receipt of the call if a signing key is configured, else null.
         """
         call = calls.log_call(request.auth, self.body, self.receipt_issuer())
         return Response(bridge.run(call))

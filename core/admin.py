@@ -131,5 +131,5 @@ def pretty_json(value: object) -> str:
 
 
 def indented_json(value: object) -> str:
-    """Return the value as indented JSON; long decimals stand in it as texts."""
+    """Return the value as indented JSON, with long decimals as strings."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)

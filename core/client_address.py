@@ -6,10 +6,10 @@ from django.conf import settings
 
 
 def client_address(peer: str, forwarded_for: str) -> str:
-    """Return whose request it is: `peer`, or what a trusted proxy says in X-Forwarded-For.
+    """Return the client's address: `peer`, or that of a trusted proxy's X-Forwarded-For.
 
-    Each proxy appends whom it heard from, so the list is read from its end for as
-    long as trusted proxies added it; what precedes it may be made up.
+    Each proxy appends the address of its client, so the list is read from its end as long
+    as the addresses are trusted proxies; earlier entries may be forged.
     """
     address = peer
     for hop in reversed(forwarded_for.split(",")):

@@ -7,7 +7,7 @@ from django.utils.cache import get_conditional_response
 
 
 def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse | None:
-    """Return the 304 with these headers if the caller has what their `ETag` stands for.
+    """Return a 304 with these headers if the caller has the version of their `ETag`.
 
     None: answer in full. A failed `If-Match` is a 412.
     """

@@ -116,7 +116,7 @@ def _repeatable(input: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What an error says to the caller."""
+    """The reply to an error."""
 
     status: int
     detail: object

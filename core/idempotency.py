@@ -26,7 +26,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     HEADER,
     str,
     OpenApiParameter.HEADER,
-    description="A retry with the same key and body gets the first answer; another body gets 409.",
+    description="A retry with the same key and body gets the first reply; another body gets 409.",
 )
 
 

@@ -63,7 +63,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Answers with JSON, whatever `Accept` says: clients send all sorts."""
+    """Always selects JSON, whatever `Accept` is: clients send anything."""
 
     def select_parser(self, request, parsers):
         return parsers[0]
@@ -73,7 +73,7 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 class Metadata(SimpleMetadata):
-    """What answers OPTIONS: name and description; the members stand in /openapi.json."""
+    """The reply to OPTIONS: name and description; /openapi.json has the members."""
 
     def determine_actions(self, request, view) -> dict:
         return {}

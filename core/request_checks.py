@@ -1,6 +1,6 @@
 """What no endpoint should ever see: foreign hosts, bodies too large or in an unknown coding.
 
-Source: docs/http-contract.md, section "Bodies".
+Source: docs/http-contract.md, section "Paths and bodies".
 """
 
 import sys

@@ -225,7 +225,7 @@ def parse(
     if not body and getattr(model, "body_is_optional", False):
         return validate(model, {}, loc=loc)
     if not is_json(content_type):
-        return validate(model, decode_text(body), loc=loc)  # a text is no object: refused
+        return validate(model, decode_text(body), loc=loc)  # a text is not an object: refused
     with _gc_paused_for(body):
         return validate(model, loads(body, unique_members=unique_members, loc=loc), loc=loc)
 
@@ -320,7 +320,7 @@ _LISTS = (list[str], list[str] | None)
 
 
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
-    """Return the 422 entries of a validation error; `loc` is where the value stands."""
+    """Return the 422 entries of a validation error; `loc` is the value's location."""
     return [_entry(entry, loc) for entry in error.errors(include_url=False)]
 
 

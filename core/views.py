@@ -53,7 +53,7 @@ class SchemaMixin:
 
 
 class SchemaView(SchemaMixin, APIView):
-    """For an endpoint that is no resource."""
+    """For an endpoint that is not a resource."""
 
 
 class PublicView(SchemaView):

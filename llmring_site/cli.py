@@ -136,7 +136,7 @@ def _add_env(parser: argparse.ArgumentParser) -> None:
         "--env",
         choices=["test", "dev", "prod"],
         default="dev",
-        help="prod insists on LLMRING_DATABASE_URL (%(default)s)",
+        help="prod requires LLMRING_DATABASE_URL (%(default)s)",
     )
 
 
@@ -149,7 +149,7 @@ def _check_env(name: str) -> None:
 
 
 def _check_health() -> str | None:
-    """Return why the server of the settings is not healthy, or None; asked on this machine."""
+    """Return why the configured server on this machine is not healthy, or None."""
     from http.client import HTTPConnection, HTTPException
     from urllib.parse import urlsplit
 

@@ -130,7 +130,7 @@ def string_list(name: str, default: Iterable[str] = ()) -> list[str]:
 
 
 def hosts(name: str, default: Iterable[str]) -> list[str]:
-    """Return host names; `*` is any, a leading dot stands for all subdomains."""
+    """Return host names; `*` is any, a leading dot means all subdomains."""
     names = string_list(name, default)
     for item in names:
         if not re.fullmatch(_HOST, item):
@@ -202,7 +202,7 @@ def public_url(name: str, default: str) -> str:
 def origin_of(parts: SplitResult) -> str:
     """Return scheme, host and port as browsers write them: lower case, no default port.
 
-    Raises ValueError for a port that is none.
+    Raises ValueError for an invalid port.
     """
     host = (parts.hostname or "").encode("idna" if not parts.netloc.isascii() else "ascii").decode()
     if ":" in host:
@@ -238,7 +238,7 @@ def _suits_redis(address: str) -> bool:
 def existing_path(name: str) -> str:
     """Return the path of an existing file or directory, or "" when unset.
 
-    For variables that belong to other programs too: it is not one of ours to list.
+    For variables that other programs share: they are not added to `known`.
     """
     value = os.environ.get(name, "").strip()
     if value and not Path(value).exists():

@@ -13,7 +13,7 @@ _SHARED = [
 
 
 def logging_settings(*, level: str, format: str) -> dict:
-    """Django's LOGGING: everything to standard error, in the format asked for."""
+    """Django's LOGGING: everything to standard error, in the given format."""
     if format == "json":
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:

@@ -1,4 +1,4 @@
-"""Replies of the service about itself."""
+"""Replies of the routes that describe the service."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ class Endpoints(Schema):
 
 
 class Service(Schema):
-    """What this service is, and where its parts are."""
+    """Description of the service."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -100,7 +100,7 @@ def _spelled(address: tuple) -> str:
 
 
 def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
-    """Serve the ASGI application in this process until it is asked to stop."""
+    """Serve the ASGI application in this process until SIGTERM or SIGINT."""
     import uvicorn
 
     from llmring_site.asgi import application

@@ -1,6 +1,6 @@
 """The one settings file. Every environment variable is read here, and only here.
 
-The README's table of variables is held to this file by tests/test_settings.py.
+tests/site/test_env.py compares the README's table of variables with this file.
 """
 
 import importlib.metadata

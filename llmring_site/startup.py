@@ -1,4 +1,4 @@
-"""What happens before a process of ours does its work: database, migrations, first accounts."""
+"""What every process does first: database, migrations, first accounts."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _TRANSIENT = re.compile(
 
 
 class StartupError(RuntimeError):
-    """The server cannot start; the text says why."""
+    """The server cannot start; the message has the reason."""
 
 
 # What the operator can fix: shown as one line, without a traceback.
@@ -131,7 +131,7 @@ def _migrate() -> None:
 
 
 def require_database(*, wait: bool = False) -> None:
-    """Raise StartupError when the database cannot be reached, at once unless told to wait.
+    """Raise StartupError when the database cannot be reached, immediately unless `wait` is true.
 
     Django is set up.
     """
@@ -221,7 +221,7 @@ def _refuse_other_versions() -> None:
 
 @transaction.atomic
 def _create_first_accounts() -> None:
-    """Create and print them; committed last, so that none exists that nobody was shown."""
+    """Create and print them; committed last, so that none exists that was not printed."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
@@ -239,7 +239,8 @@ def _create_first_accounts() -> None:
         )
     elif not users.filter(is_superuser=True).exists():
         print(
-            "\n  Admin     nobody is a superuser: `manage.py createsuperuser` makes one", flush=True
+            "\n  Admin     there is no superuser: create one with `manage.py createsuperuser`",
+            flush=True,
         )
     if not ApiKey.objects.exists():
         _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")

@@ -1,4 +1,4 @@
-"""Forked workers, kept running until the process is asked to stop."""
+"""Forked workers, restarted until the process is stopped."""
 
 import logging
 import os

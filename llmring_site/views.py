@@ -1,4 +1,4 @@
-"""The service about itself: what it is, and whether it works."""
+"""Routes that describe the service and its state."""
 
 import functools
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ class ServiceView(PublicView):
     replies = {"get": Service}
 
     def get(self, request):
-        """What this service is and where its parts are"""
+        """Describe the service and its addresses"""
         # Below a path: behind a proxy, or mounted in another application.
         prefix = get_script_prefix().rstrip("/")
         service = Service.below(prefix, version=settings.VERSION, timestamp=_now())
@@ -45,9 +45,9 @@ class HealthView(PublicView):
     replies = {"get": {200: Health, 503: Health}}
 
     def get(self, request):
-        """State of the service, its database and its cache
+        """Check the service, its database and its cache
 
-        503 with the same body when the database is away, or lacks migrations.
+        503 with the same body while the database is unavailable or lacks migrations.
         """
         state = _database_state()
         health = Health(
@@ -68,7 +68,7 @@ class LiveView(PublicView):
     replies = {"get": Live}
 
     def get(self, request):
-        """Whether the process answers at all"""
+        """Check that the process answers"""
         return Response(Live().model_dump())
 
 
@@ -77,7 +77,7 @@ class ReadyView(PublicView):
     replies = {"get": {200: Ready, 503: NotReady}}
 
     def get(self, request):
-        """Whether requests can be served now"""
+        """Check that requests can be served"""
         state = _database_state()
         if state.is_usable:
             return Response(Ready().model_dump())

@@ -54,7 +54,7 @@ def check(schema: dict, arguments: dict, *, loc: list) -> None:
     _steps_left.set(_MAX_STEPS)
     try:
         errors = list(islice(validator.iter_errors(_with_short_repr(arguments)), _MAX_ISSUES))
-    except Exception:  # a reference may lead to something that is no schema: anything can fail
+    except Exception:  # a reference may lead to something that is not a schema: anything can fail
         return
     if errors:
         raise InvalidInput([_issue(error, loc) for error in errors])

@@ -269,7 +269,7 @@ def _get_prompt(call: Call) -> dict:
 
 
 def _ask(server: Server, ask: Callable[[Session], dict]) -> dict:
-    """Return the server's result. Raise its RpcError, or Failure if it cannot be asked."""
+    """Return the server's result. Raise its RpcError, or Failure if it cannot be called."""
     try:
         server_calls.check_callable(server)
         return server_calls.call(server, ask)

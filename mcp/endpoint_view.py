@@ -154,7 +154,7 @@ def _check(headers, message: dict, version: str, modern: bool) -> None:
 
 
 def _check_envelope(headers, method: str, params: dict) -> None:
-    """Check that `_meta` is complete and the headers repeat what the message says."""
+    """Check that `_meta` is complete and the headers agree with the message."""
     meta = params.get("_meta")
     required = (protocol.META_VERSION, protocol.META_CAPABILITIES)
     if not isinstance(meta, dict) or any(name not in meta for name in required):

@@ -35,7 +35,7 @@ def invalid_reason(schema: object) -> str | None:
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             return f"{ANNOTATION} is not the name of a header"
         if inner.get("type") not in _TYPES:
-            return f"{ANNOTATION} stands at an argument that is no string, integer or boolean"
+            return f"{ANNOTATION} annotates an argument that is not a string, integer or boolean"
         if token.lower() in seen:
             return f"{ANNOTATION} names a header twice"
         seen.add(token.lower())

@@ -43,7 +43,7 @@ def _example(value: dict) -> ConfigDict:
 
 
 class ServerChanges(Schema):
-    """Members that are sent change; null leaves them as they are, `{}` clears an object."""
+    """Members that are sent change; null leaves them unchanged, `{}` clears an object."""
 
     model_config = _example({"is_active": False})
 
@@ -53,21 +53,21 @@ class ServerChanges(Schema):
     )
     transport_type: TransportType | None = None
     auth_config: FreeObject | None = Field(
-        None, description="`bearer`, `api_key`, `basic` or `oauth2`; stored sealed, shown masked."
+        None, description="Credentials, by `type`; encrypted, and masked in replies."
     )
     capabilities: FreeObject | None = None
     is_active: bool | None = None
     legacy: bool | None = Field(
-        None, description="The server is older than 2026-07-28: it is greeted with `initialize`."
+        None, description="Send `initialize` first, for servers older than 2026-07-28."
     )
     timeout_seconds: float | None = Field(
         None,
         ge=0,
         le=600,
         allow_inf_nan=False,
-        description="Limit of a call; 0: LLMRING_MCP_TIMEOUT.",
+        description="Time limit of a call; 0 for LLMRING_MCP_TIMEOUT.",
     )
-    project_id: Text255 | None = Field(None, description="A label of the client's own.")
+    project_id: Text255 | None = Field(None, description="The client's own label.")
 
 
 class NewServer(ServerChanges):
@@ -90,7 +90,7 @@ class NewTool(Schema):
 
 
 class ExecutionRequest(Schema):
-    """A call to make; with `output`, `error` or `duration_ms` one to record."""
+    """A call to make; with `output`, `error` or `duration_ms`, a call to record."""
 
     model_config = _example(examples.EXECUTION_REQUEST)
 
@@ -112,7 +112,7 @@ class Acceptance(Schema):
     body_is_optional: ClassVar[bool] = True
 
     fingerprint: Text64 | None = Field(
-        None, description="The fingerprint that you reviewed: another one is not accepted."
+        None, description="The fingerprint that you reviewed; any other is 409."
     )
 
 
@@ -179,7 +179,7 @@ class PromptItem(Schema):
 
 
 class RefreshLists(Schema):
-    """Lists that replace the stored items. Without any of them the server itself is asked."""
+    """Lists that replace the stored items. Without any, the server is asked."""
 
     model_config = _example(examples.REFRESH_LISTS)
     body_is_optional: ClassVar[bool] = True

@@ -138,7 +138,7 @@ def _recording(server: Server) -> Iterator[_Contact]:
 
 
 def _record_answer(server: Server, contact: _Contact) -> None:
-    """Store that the server answered. What the last refresh found wrong stays."""
+    """Store that the server answered. Errors of the last refresh stay."""
     state = {} if server.reachable else {"reachable": True, "last_error": ""}
     _record(server, **state, protocol_version=contact.version or server.protocol_version)
 

@@ -1,4 +1,4 @@
-"""Read resources and render prompts; their servers are asked each time."""
+"""Read resources and render prompts, by a call of their server each time."""
 
 from dataclasses import dataclass, field
 

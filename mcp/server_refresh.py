@@ -33,7 +33,7 @@ def refresh(server: Server) -> Server:
 
 
 def refresh_in_session(server: Server, *, only_first: bool = False) -> Server:
-    """Like `refresh`, in the session that stands; the lists may be its own.
+    """Like `refresh`, in the current session; the lists may be specific to it.
 
     With `only_first` a server that was refreshed before is left alone.
     """
@@ -44,7 +44,7 @@ def refresh_in_session(server: Server, *, only_first: bool = False) -> Server:
 
 
 def refresh_for_unknown_item(server: Server) -> bool:
-    """Refresh a server that is asked for an item unknown here; return whether that was done.
+    """Refresh a server of which an unknown item is requested; return whether that was done.
 
     It is not when the client sent the lists, or the last refresh was a moment ago.
     """

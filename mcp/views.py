@@ -56,7 +56,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         """Register an MCP server
 
         Its tools, resources and prompts are read in the background as soon as it is
-        registered. Secrets are stored sealed and shown masked.
+        registered. Secrets are encrypted, and masked in replies.
         """
         server = registration.register(request.auth, self.body.sent())
         background_refresh.schedule(server)
@@ -65,8 +65,8 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     def update(self, request, server_id):
         """Change an MCP server
 
-        Members that are sent change; null leaves them as they are, `{}` clears an object. A
-        masked secret that is sent back stays what it was. When the address moves to another
+        Members that are sent change; null leaves them unchanged, `{}` clears an object. A
+        masked secret that is sent back stays unchanged. When the address moves to another
         host, the secrets have to be sent again.
         """
         return Response(self.represent(registration.change(self.get_object(), self.body.sent())))
@@ -84,8 +84,8 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     def refresh(self, request, server_id):
         """Refresh the tools, resources and prompts of an MCP server
 
-        With any of the lists: they replace the stored items. Without: the server itself is
-        asked. Items keep their ids; those that are gone become inactive.
+        Lists in the body replace the stored items. Without any, the server is asked.
+        Items keep their ids; missing ones become inactive.
         """
         server = self.get_object()
         if self.body.is_empty:
@@ -141,9 +141,9 @@ class ToolViewSet(ItemViewSet):
     def execute(self, request, tool_id):
         """Execute a tool, or record its execution
 
-        With `output`, `error` or `duration_ms` the call was made by the client, and is
-        recorded. Otherwise it is made now, over the server's transport. A failure of the
-        tool or its server is in `error`, and the reply is still 200.
+        With `output`, `error` or `duration_ms` the client made the call, and it is only
+        recorded. Otherwise it is made now, over the server's transport. If the tool or its
+        server fails, `error` has the reason, and the reply is still 200.
         """
         tool = self.get_object()
         made = execution.execute_or_record(request.auth, tool, self.body)

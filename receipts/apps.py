@@ -13,7 +13,7 @@ class ReceiptsConfig(AppConfig):
 
 
 def _register_key(plan=None, **kwargs) -> None:
-    """List the signing key at every start, so that receipts it signs verify for good."""
+    """List the signing key at every start, so that its receipts verify permanently."""
     from receipts import server_keys
 
     if plan is not None:  # `flush` sends the signal too, without a plan

@@ -1,4 +1,4 @@
-"""Batch receipts: sum logs and certify them, each log once where that is asked.
+"""Batch receipts: sum logs and certify them, each log once if requested.
 
 One statement selects, links and sums, however many logs there are: none of them
 comes to Python. It is written by hand because the ORM cannot insert what it
@@ -190,7 +190,7 @@ def _lock_project(caller: Caller) -> None:
 
 
 def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
-    """Return the sums of the chosen logs, linked to a receipt if asked; None without any log.
+    """Return the sums of the chosen logs, linked to a receipt if given; None without any log.
 
     Raises TooManyLogs.
     """

@@ -50,7 +50,7 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
 
 
 def _draft(call: FinishedCall) -> FlatDraft | None:
-    """Return what the receipt states; None if nobody knows what the call used."""
+    """Return the contents of the receipt; None if the usage of the call is unknown."""
     tokens = call.usage.tokens
     if tokens is None:
         return None

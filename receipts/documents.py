@@ -49,11 +49,11 @@ _USAGE_MEMBERS = {"usage", "input_tokens", "output_tokens", "tokens", "cost", "i
 
 
 class NotCanonical(ValueError):
-    """The value has no canonical form; the message says why."""
+    """The value has no canonical form; the message has the reason."""
 
 
 class AmbiguousJSON(ValueError):
-    """The text is not JSON, or readers may take it for different values; the message says why."""
+    """The text is not JSON, or readers may differ on it; the message has the reason."""
 
 
 def form_of(document: dict) -> str:

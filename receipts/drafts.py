@@ -49,7 +49,7 @@ def sign(document: dict, key: SigningKey) -> Signed:
 
 
 def flat_document(draft: FlatDraft) -> dict:
-    """Return the unsigned document: exactly the thirteen members that every client knows."""
+    """Return the unsigned document: with exactly the thirteen base members."""
     return {
         "receipt_id": draft.receipt_id or new_receipt_id(),
         "timestamp": draft.timestamp or format_time(datetime.now(UTC)),

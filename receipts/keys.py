@@ -18,7 +18,7 @@ _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", re
 
 
 class BadKey(ValueError):
-    """The text is not an Ed25519 key; the message says why."""
+    """The text is not an Ed25519 key; the message has the reason."""
 
 
 def decode(text: str) -> bytes:

@@ -8,7 +8,7 @@ from receipts.keys import PublicKey
 
 
 class ReceiptKey(models.Model):
-    """A public key that has signed here. It stays listed, and verifies, for good."""
+    """A public key that has signed on this server. It remains listed, and verifies, permanently."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key_id = models.CharField(max_length=255, unique=True)

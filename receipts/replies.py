@@ -89,7 +89,7 @@ class UncertifiedLogPage(Schema):
 
 
 class CertifiedLog(Schema):
-    """What the export has of a log; `id` and `type` alone of one that was deleted since."""
+    """A log as in the export; only `id` and `type` if it was deleted since."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -106,7 +106,7 @@ class CertifiedLogPage(Schema):
 
 
 class JsonWebKey(Schema):
-    """RFC 8037."""
+    """A public key (RFC 8037)."""
 
     kty: Literal["OKP"]
     crv: Literal["Ed25519"]

@@ -47,7 +47,7 @@ class _Extensible(Schema):
 
 
 class FlatDraft(Schema):
-    """An unsigned receipt in the flat form. Costs are stated, not cross-checked."""
+    """An unsigned receipt in the flat form. Its costs are not cross-checked."""
 
     receipt_id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
@@ -115,7 +115,7 @@ _TERMS = ("units", "modifiers", "service_tier")
 
 
 class NestedDraft(_Extensible):
-    """An unsigned receipt in the nested form. Further members are signed as they are."""
+    """An unsigned receipt in the nested form. Further members are signed unchanged."""
 
     id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
@@ -125,7 +125,7 @@ class NestedDraft(_Extensible):
     profile: Text255 | None = Field(None, description="Default: `default`.")
     lock_digest: Text255 | None = None
     tokens: DraftTokens | None = Field(
-        None, description="Or the members of a log that state its usage: `usage`, for one."
+        None, description="Or state the usage as in a log, with `usage` for example."
     )
     cost: DraftCost | None = None
 
@@ -285,7 +285,7 @@ def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
 
 
 class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
-    """An unsigned receipt, bare or as `receipt`."""
+    """An unsigned receipt, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
@@ -311,7 +311,7 @@ class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
 
 
 class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
-    """A signed receipt, bare or as `receipt`."""
+    """A signed receipt, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
     _document: dict = PrivateAttr()
@@ -331,7 +331,7 @@ class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
 
 
 class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
-    """A receipt, bare or as `receipt`: signed, or a draft to sign."""
+    """A receipt, signed or to be signed, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"receipt": samples.NESTED}, samples.DRAFT]}
@@ -349,7 +349,7 @@ class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
 
 
 class GenerationRequest(Schema):
-    """Which logs a batch receipt certifies. The first of the four criteria that is sent counts."""
+    """Which logs a batch receipt certifies, by the first of the four criteria that is sent."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [samples.GENERATION]})
     conversation_id: UUID | None = None
@@ -357,7 +357,7 @@ class GenerationRequest(Schema):
     end_date: Timestamp | None = None
     log_ids: Annotated[list[UUID], Field(max_length=10_000)] | None = None
     since_last_receipt: bool | None = Field(
-        None, description="All that no receipt has certified yet."
+        None, description="All logs that no receipt has certified yet."
     )
     description: text(10_000) | None = None
     tags: Annotated[list[Text255], Field(max_length=100)] | None = None
@@ -367,5 +367,5 @@ class ReceiptPageQuery(page_query(default=100, maximum=10**9)):
     """Pages of receipts or their logs."""
 
     limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, 1000))] = Field(
-        100, description="A higher limit than 1000 is taken for 1000."
+        100, description="Higher limits are read as 1,000."
     )

@@ -104,7 +104,7 @@ def _parse_public(variable: str, text: str, id: str) -> PublicKey:
 
 
 def signing_key() -> SigningKey:
-    """Return the key that signs, having listed it for good. Raises UnusableSigningKey."""
+    """Return the signing key, and list it permanently. Raises UnusableSigningKey."""
     if key := cached_signing_key():
         return key
     key = configured().signing

@@ -1,4 +1,4 @@
-"""Store receipts: an id of a project names one document, for good.
+"""Store receipts: an id of a project permanently names one document.
 
 Source: docs/http-contract/receipts.md, section "Receipt routes".
 """

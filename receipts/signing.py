@@ -24,7 +24,7 @@ class SignatureMismatch(Exception):
 
 
 class MalformedSignature(ValueError):
-    """The value is not a signature; the message says why."""
+    """The value is not a signature; the message has the reason."""
 
 
 def sign(document: dict, key: SigningKey) -> str:

@@ -28,7 +28,7 @@ MISMATCH = "the signature does not match the document"
 
 
 class NotValid(Exception):
-    """The receipt is not genuine; the message says why."""
+    """The receipt is not genuine; the message has the reason."""
 
 
 class Verified(NamedTuple):

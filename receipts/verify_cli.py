@@ -17,7 +17,7 @@ _VALID, _NOT_VALID, _UNUSABLE = 0, 1, 2
 
 
 class _Unusable(Exception):
-    """A file cannot be used; the message says why."""
+    """A file cannot be used; the message has the reason."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -51,7 +51,7 @@ class ReceiptViewSet(ScopedModelViewSet):
     def list(self, request):
         """List stored receipts, newest first
 
-        Each in the form and with every byte of its document as it was stored.
+        Documents are returned byte for byte as stored.
         """
         receipts, query = self.get_queryset(), self.query
         page = receipts[query.offset : query.offset + query.limit]
@@ -66,9 +66,9 @@ class ReceiptViewSet(ScopedModelViewSet):
     def create(self, request):
         """Store a receipt
 
-        Wrapped in `receipt` or bare. A signed one is verified first; one without
-        `signature` is completed, signed and stored. The same document again is fine, a
-        different one under its id is 409.
+        Bare, or wrapped in `receipt`. A signed one is verified first; one without
+        `signature` is completed, signed and stored. Storing the same document again
+        succeeds; a different one under its id is 409.
         """
         receipt, status = services.store(self.body, request.auth)
         return Response(
@@ -80,10 +80,10 @@ class ReceiptViewSet(ScopedModelViewSet):
         )
 
     def retrieve(self, request, receipt_id):
-        """A stored receipt, verbatim
+        """Get a stored receipt, byte for byte
 
         If logs that it certifies were corrected since, `X-Corrected-By` has the ids of
-        the reversals, the first ones if there are many.
+        the reversals (the first 20).
         """
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
@@ -93,7 +93,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         return Response(_verbatim(receipt), headers=headers)
 
     def logs(self, request, receipt_id):
-        """The logs that a receipt certifies"""
+        """List the logs that a receipt certifies"""
         query = self.query
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
@@ -114,10 +114,9 @@ class IssueView(SchemaView):
     def post(self, request):
         """Sign a receipt without storing it
 
-        With `id`, `tokens` and `cost` in the nested form, with `prompt_tokens` and the
-        like in the flat one; plain usage details (`model`, `input_tokens`,
-        `output_tokens`) become a nested receipt. Without an amount the registry's prices
-        make one.
+        The nested form has `id`, `tokens` and `cost`, the flat one `prompt_tokens` and the
+        like. Plain usage details (`model` and the provider's `usage`, or counts) become a
+        nested receipt. Without an amount it is priced from the registry.
         """
         reply = bridge.run(endpoints.issue(request.auth, self.body))
         return Response(Fragment(reply.body))
@@ -146,8 +145,8 @@ class GenerateView(SchemaView):
     def post(self, request):
         """Certify logs with one receipt
 
-        Sums the chosen calls and conversations, signs all of it and stores it.
-        `since_last_receipt` takes what no receipt has certified yet, each log once,
+        Sums the selected calls and conversations, signs the result and stores it.
+        `since_last_receipt` selects what no receipt has certified yet, each log once,
         also when requests race.
         """
         signed, count = batch.generate(self.body, request.auth)
@@ -161,7 +160,7 @@ class PreviewView(SchemaView):
     tags = _TAGS
 
     def post(self, request):
-        """What a generated receipt would state"""
+        """Preview a generated receipt"""
         return Response(batch.preview(self.body, request.auth))
 
 
@@ -171,7 +170,7 @@ class UncertifiedView(SchemaView):
     tags = _TAGS
 
     def get(self, request):
-        """Logs that no receipt has certified yet"""
+        """List logs that no receipt has certified yet"""
         return Response(selection.uncertified_page(request.auth, **self.query.model_dump()))
 
 
@@ -193,7 +192,7 @@ class PublicKeyPemView(PublicView):
     tags = _TAGS
 
     def get(self, request):
-        """The current public key as PEM
+        """Get the current public key as PEM
 
         SubjectPublicKeyInfo, as `openssl pkey -pubin` reads it.
         """
@@ -210,7 +209,7 @@ class PublicKeyJwkView(PublicView):
     tags = _TAGS
 
     def get(self, request):
-        """The current public key as JWK"""
+        """Get the current public key as JWK"""
         return Response(_current().jwk)
 
 
@@ -219,7 +218,7 @@ class PublicKeyListView(PublicView):
     tags = _TAGS
 
     def get(self, request):
-        """Every public key that verifies, the current one first"""
+        """List all public keys, the current one first"""
         return Response(
             [
                 {**key.jwk, "key_id": key.id, "public_key": key.text, "public_key_pem": key.pem}
@@ -233,7 +232,7 @@ class PublicKeyDocumentView(PublicView):
     tags = _TAGS
 
     def get(self, request):
-        """Every public key that verifies, and which is current"""
+        """List all public keys, and the id of the current one"""
         keys, current = _trusted(), server_keys.configured().current
         return Response(
             {

@@ -32,7 +32,7 @@ _POLL_SECONDS = 3  # until a process learns of a snapshot that another one store
 
 
 class RegistryUnavailable(DomainError):
-    """There is no copy of what was asked for, and upstream cannot be reached now."""
+    """There is no copy of what was requested, and upstream cannot be reached now."""
 
     status_code = 503
     code = "registry_unavailable"

@@ -1,4 +1,4 @@
-"""The operator's own prices: for deployments, contracts and units that no registry knows.
+"""Custom prices: for deployments, contracts and units that the registry lacks.
 
 A process keeps them in memory. Other processes learn of a change within seconds,
 by `follow()`.
@@ -31,7 +31,7 @@ class PriceOverlap(DomainError):
 
 
 class CustomPrices:
-    """All custom prices, as this process knows them."""
+    """All custom prices, in the memory of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

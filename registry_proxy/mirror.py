@@ -35,7 +35,7 @@ class NotPublished(DomainError):
 def current_document(
     providers: Sequence[str] = (), capabilities: Sequence[str] = ()
 ) -> Representation:
-    """Return the current document, filtered as `filter_models` says.
+    """Return the current document, filtered by `filter_models`.
 
     Raises RegistryUnavailable.
     """

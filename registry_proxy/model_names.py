@@ -200,7 +200,7 @@ def without_date(name: str) -> str | None:
 
 
 def _variants(name: str) -> Iterator[tuple[str | None, str]]:
-    """Yield the vendor (None: the caller's provider) and spelling that a name may stand for."""
+    """Yield the vendor (None: the caller's provider) and spelling that a name may mean."""
     forms = [(None, name)]
     if "@" in name:  # Vertex AI's spelling of a dated name
         forms.append((None, name.replace("@", "-")))

@@ -45,17 +45,18 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return price
 
     def list(self, request):
-        """List the prices that hold or held for you: your own and the operator's"""
+        """List your own prices and the operator's, past ones included"""
         return super().list(request)
 
     def retrieve(self, request, price_id):
-        """One price"""
+        """Get a price"""
         return super().retrieve(request)
 
     def create(self, request):
         """Set a price of your own
 
-        Calls made from `valid_from` on cost it; `repricelogs` applies it to those logged before.
+        It applies to calls made from `valid_from` on. `manage.py repricelogs` applies it
+        to calls that are already logged.
         """
         members = self.body.model_dump(exclude={"prices", "replace", "valid_from"})
         try:
@@ -75,10 +76,9 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return Response(self.represent(price))
 
     def destroy(self, request, price_id):
-        """End a price of yours
+        """End one of your prices
 
-        It holds no longer; calls that were made under it keep their cost. One that has
-        not begun is deleted.
+        It applies until now; calls keep their cost. A price that has not begun is deleted.
         """
         price = self.get_object()
         if price.project_id is None:

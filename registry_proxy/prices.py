@@ -28,7 +28,7 @@ Prices = Mapping[str, Decimal]
 
 
 class PriceMissing(Exception):
-    """Something that was used has no price. The text says what."""
+    """A used class or unit has no price; the message names it."""
 
 
 class Term(NamedTuple):

@@ -25,7 +25,7 @@ def build(
 ) -> dict:
     """Return the registry document of these provider documents.
 
-    `version` is upstream's name of this state, `snapshot` the permanent name of ours.
+    `version` is upstream's name of this state, `snapshot` its permanent name on this server.
     """
     generated = generated_at and _isoformat(generated_at)
     return {
@@ -41,7 +41,7 @@ def build(
 
 
 def made_at(documents: Mapping[str, Mapping]) -> datetime | None:
-    """Return when upstream last updated one of the documents; None if none says so."""
+    """Return when upstream last updated one of the documents; None if none has a time."""
     times = [parse_time(document.get("updated_at")) for document in documents.values()]
     return max(filter(None, times), default=None)
 

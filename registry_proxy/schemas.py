@@ -42,7 +42,7 @@ class RegistryQuery(Schema):
 
 class ChangelogQuery(Schema):
     since: SinceVersion | None = Field(None, description="Only versions after this one.")
-    limit: int = Field(20, ge=1, le=100, description="How many versions at most.")
+    limit: int = Field(20, ge=1, le=100, description="Maximum number of versions.")
 
 
 _PRICES = {
@@ -102,8 +102,8 @@ class Registry(_Published):
         }
     )
 
-    version: str = Field(description="Upstream's name of this state.")
-    snapshot: str | None = Field(description="Our permanent name of this state.")
+    version: str = Field(description="Upstream's version.")
+    snapshot: str | None = Field(description="Permanent name of this state on this server.")
     generated: str | None
     generated_at: str | None = Field(description="When upstream made the prices.")
     models: dict[str, dict[str, Any]] = Field(description="By `provider:model`.")
@@ -192,7 +192,7 @@ class Changelog(Schema):
 
 
 class NewPrice(Schema):
-    """What you pay for a model: prices, a factor on the registry's, or another model's prices."""
+    """What you pay for a model: prices, a factor of the registry's, or another model's prices."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -211,24 +211,26 @@ class NewPrice(Schema):
     provider: text(50, min_length=1) = Field(description="As calls name it; `*` is any text.")
     model: text(255, min_length=1) = Field(description="As calls name it; `*` is any text.")
     modifier: text(100) = Field(
-        "", description="`speed=fast`, say: the price of calls made with it."
+        "", description="Only for calls with this modifier, such as `speed=fast`."
     )
     prices: dict[Text, Amount] = Field(
-        {}, description="US dollars: per million of a token class, per one of a unit."
+        {}, description="US dollars per million of a token class, or per one of a unit."
     )
     factor: Amount | None = Field(None, description="Multiplies the registry's prices.")
-    priced_as: text(255) = Field("", description="`provider:model` whose registry prices hold.")
+    priced_as: text(255) = Field("", description="`provider:model` whose registry prices apply.")
     valid_from: Timestamp | None = Field(None, description="Default: now.")
-    valid_to: Timestamp | None = Field(None, description="Default: until further notice.")
+    valid_to: Timestamp | None = Field(None, description="Default: no end.")
     note: text(255) = ""
     replace: bool = Field(
-        False, description="End the price that holds when this one begins, instead of 409."
+        False, description="End an earlier price when this one begins, instead of 409."
     )
 
 
 class Price(Schema):
     id: int
-    project_id: UUID | None = Field(description="Null: a price of the operator, for all projects.")
+    project_id: UUID | None = Field(
+        description="Null for a price of the operator, for all projects."
+    )
     provider: str
     model: str
     modifier: str

@@ -118,7 +118,7 @@ def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot 
 def take_bundled(*, now: datetime) -> None:
     """Store the bundled registry as the first snapshot, if there is none yet.
 
-    It is no answer of upstream, which stays due to be asked. Opens a transaction.
+    It does not count as an answer of upstream, which is tried again. Opens a transaction.
     """
     if Snapshot.objects.exists():
         return

@@ -39,7 +39,7 @@ class RegistryView(_RegistryView):
     replies = {"get": Registry}
 
     def get(self, request):
-        """The model registry: all models, their prices and capabilities
+        """Get the model registry: all models, their prices and capabilities
 
         Prices are US dollars per million tokens. `snapshot` is the permanent name of
         this state.
@@ -54,7 +54,7 @@ class RegistryFileView(RegistryView):
     """The same document under the name that older clients use."""
 
     def get(self, request):
-        """The model registry, as a file
+        """Get the model registry, as a file
 
         The same as `/registry`.
         """
@@ -65,10 +65,10 @@ class VersionView(_RegistryView):
     replies = {"get": Registry}
 
     def get(self, request, version):
-        """The registry as it was in a version
+        """Get a version of the registry
 
         A snapshot such as `2026.08.18`, an upstream archive number, or upstream's
-        version. Whatever it is, it never changes.
+        version. Its content never changes.
         """
         return _respond(request, mirror.version(version))
 
@@ -78,7 +78,7 @@ class ChangelogView(_RegistryView):
     replies = {"get": Changelog}
 
     def get(self, request):
-        """Changes from version to version, newest first
+        """List the changes of each version, newest first
 
         Versions in which no model changed are left out.
         """
@@ -95,9 +95,9 @@ class ManifestView(_RegistryView):
     replies = {"get": RegistryManifest}
 
     def get(self, request):
-        """Upstream's manifest, byte for byte
+        """Get upstream's manifest, byte for byte
 
-        With the files of the providers, this server can stand in for the public registry.
+        With the files of the providers, this server can replace the public registry.
         """
         return _respond(request, mirror.manifest())
 
@@ -106,7 +106,7 @@ class ProviderView(_RegistryView):
     replies = {"get": ProviderModels}
 
     def get(self, request, provider):
-        """Upstream's file of a provider, byte for byte
+        """Get upstream's file of a provider, byte for byte
 
         The provider's current models.
         """
@@ -117,7 +117,7 @@ class ArchiveView(_RegistryView):
     replies = {"get": ProviderModels}
 
     def get(self, request, provider, number):
-        """Upstream's archive of a provider, byte for byte
+        """Get upstream's archive of a provider, byte for byte
 
         Archives are numbered from 1 to the `version` of the provider's file; they never change.
         """

@@ -112,25 +112,23 @@ class ChatMessage(Schema):
     )
 
     role: Role
-    content: Content | None = Field(None, description="Text, or parts, or null.")
+    content: Content | None = Field(None, description="Text, a list of parts, an object, or null.")
     name: Text | None = None
     tool_calls: Objects | None = None
     tool_call_id: Text | None = None
     tool_results: Objects | None = None
     metadata: Metadata | None = Field(
-        None, description="Anything. `cost` (US dollars) adds to the conversation's total."
+        None, description="Free object; `cost` (US dollars) adds to the conversation's total."
     )
     input_tokens: Count32 | None = None
     output_tokens: Count32 | None = None
     token_count: Count32 | None = Field(
-        None, description="Where input and output are not counted apart."
+        None, description="Total, if input and output are not counted separately."
     )
     message_id: text(255, min_length=1) | None = Field(
-        None, description="The client's own id, unique in its conversation."
+        None, description="The client's own id, unique in the conversation."
     )
-    parent_id: UUID | None = Field(
-        None, description="The message that this one follows; absent: the newest."
-    )
+    parent_id: UUID | None = Field(None, description="The preceding message; default: the newest.")
 
     def sent_members(self) -> dict[str, Any]:
         """Return the members that the client sent and that belong to the message."""

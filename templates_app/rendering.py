@@ -20,7 +20,7 @@ class TooLong(ValueError):
 
 
 def text_of(value: str | int | float | Decimal | bool) -> str:
-    """Return the value as it stands in a text; JSON's words for the truth values."""
+    """Return the value as text; booleans as in JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     return media.plain(value) if isinstance(value, Decimal) else str(value)

@@ -115,7 +115,7 @@ class NewTemplate(_TemplateMembers):
 
 
 class TemplateChanges(_TemplateMembers):
-    """Members given are changed."""
+    """Members that are sent change."""
 
     model_config = _example(temperature=0)
 
@@ -128,7 +128,7 @@ class TemplateUse(Schema):
     body_is_optional = True
 
     values: Variables | None = Field(
-        None, description="Values by name; with them the reply has `rendered`."
+        None, description="Values by variable; the reply then has `rendered`."
     )
 
 
@@ -158,7 +158,7 @@ class Template(Schema):
     created_by: str | None
     api_key_id: UUID | None
     project_id: str | None = Field(validation_alias="project_label")
-    is_global: bool = Field(description="Made by the operator, for all projects.")
+    is_global: bool = Field(description="Created by the operator, for all projects.")
     is_active: bool
     usage_count: int
     created_at: datetime
@@ -172,7 +172,7 @@ class RenderedTemplate(Schema):
 
 
 class UsedTemplate(Template):
-    """A template with its texts filled, when values were sent."""
+    """A template, and its rendered texts if values were sent."""
 
     model_config = _example(
         **_REPLY, rendered={"system_prompt": "You review Rust code.", "messages": []}
@@ -198,6 +198,6 @@ class TemplateStatistics(Schema):
 
 
 class Deletion(Schema):
-    """What a deletion answers."""
+    """The reply to a deletion."""
 
     message: str

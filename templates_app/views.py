@@ -63,12 +63,12 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return super().list(request)
 
     def retrieve(self, request, template_id):
-        """One template"""
+        """Get a template"""
         return super().retrieve(request)
 
     @idempotent
     def create(self, request):
-        """Make a template"""
+        """Create a template"""
         now = timezone.now()
         template = ConversationTemplate.objects.create(
             **self.body.columns(), **request.auth.columns(), created_at=now, updated_at=now
@@ -76,9 +76,9 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return Response(self.represent(template))
 
     def update(self, request, template_id):
-        """Change a template of yours
+        """Change one of your templates
 
-        `is_active: true` brings a deleted one back.
+        `is_active: true` restores a deleted one.
         """
         template = self._get_own()
         changes = self.body.columns()
@@ -91,7 +91,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         return Response(self.represent(template))
 
     def destroy(self, request, template_id):
-        """Delete a template of yours"""
+        """Delete one of your templates"""
         active = self.queryset.filter(id=self._get_own().id, is_active=True)
         if not active.update(is_active=False, updated_at=timezone.now()):
             raise Http404(self.not_found)
@@ -99,7 +99,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
 
     @action(detail=False)
     def stats(self, request):
-        """Templates by use"""
+        """List templates by use"""
         last_use = F("last_used_at").desc(nulls_last=True)
         by_use = self.get_queryset().order_by("-usage_count", last_use, "-id")
         page = by_use[: self.query.limit]
@@ -108,7 +108,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     @action(detail=True, methods=["post"])
     @idempotent
     def use(self, request, template_id):
-        """Use a template: count it, and fill it with values"""
+        """Use a template: count the use, and render it with values"""
         template = self.get_object()
         values = self.body.values
         rendered = services.use(template, values)

@@ -3,7 +3,7 @@
 A spreadsheet runs cells that begin with `=`, `+`, `-` or `@`. Texts that do so, or
 begin with a tab or `'`, get a `'` in front; so does an empty text, which is not the
 same as an absent one. Numbers never do.
-Source: docs/http-contract.md, section "Exporting logs".
+Source: docs/http-contract/usage.md, section "Round trips".
 """
 
 import csv

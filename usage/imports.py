@@ -39,7 +39,7 @@ READERS = {"ndjson": read_ndjson, "csv": csv_format.read}
 
 
 class BadRow(ValueError):
-    """A row that cannot be imported; the text says why."""
+    """A row that cannot be imported; the message has the reason."""
 
 
 class _Log(NamedTuple):
@@ -116,7 +116,9 @@ def _authenticate(key: str) -> Caller:
     except api_keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
     except admission.InvalidKey:
-        raise BadRow("api_key_id is no key of this server; name a project with --project") from None
+        raise BadRow(
+            "api_key_id is not a key of this server; name a project with --project"
+        ) from None
 
 
 def _project_of(log: _Log) -> UUID:

@@ -71,7 +71,7 @@ async def log(
 def _store_exported(
     entry: LogEntry, caller: Caller, owned_conversations: OwnedConversations
 ) -> LogRow | UsageLog:
-    """Store a log that may be known by its id; return the row that stands for it."""
+    """Store a log whose id may exist already; return the stored row."""
     row = _build_row(entry, caller, owned_conversations, {"event_id": entry.event_id or None})
     with transaction.atomic():
         [outcome] = deduplication.store(caller, [row])
@@ -102,7 +102,7 @@ def reply(row: LogRow | UsageLog) -> dict:
 
 
 class Context(NamedTuple):
-    """What the database knows of a log: its conversation, and the snapshot it was priced from."""
+    """Facts of a log from the database: its conversation, and the snapshot of its price."""
 
     conversation_id: UUID | None = None
     snapshot_id: int | None = None
@@ -226,7 +226,7 @@ def _user_in(metadata: dict[str, Any]) -> str | None:
 
 
 def named_conversation(entry: LogEntry) -> UUID | None:
-    """Return the conversation that the client says the call belongs to, in either of two places."""
+    """Return the conversation that the client names, in either of two places."""
     for name in (entry.metadata.get("conversation_id"), entry.id_at_origin):
         if isinstance(name, str) and len(name) == _HYPHENATED_LENGTH:
             try:

@@ -1,4 +1,4 @@
-"""What the reading routes are asked for.
+"""Queries of the routes that read logs.
 
 Source: docs/http-contract.md, sections "Windows" to "Listing logs".
 """
@@ -38,9 +38,9 @@ Filter = Annotated[list[str] | None, AfterValidator(_without_nul)]
 
 
 class WindowQuery(Schema):
-    """A window of time, and what to narrow it by.
+    """A window of time, and filters.
 
-    Of a filter that is given several times any value counts; `none` stands for logs without one.
+    A filter given several times matches any of its values; `none` matches logs without one.
     """
 
     start_date: WindowStart | None = Field(
@@ -51,9 +51,9 @@ class WindowQuery(Schema):
         description="Date (its whole day) or date and time, inclusive; default today.",
     )
     received_start: WindowStart | None = Field(
-        None, description="Only logs stored since then, whenever their calls happened."
+        None, description="Only logs stored since this time, whenever their calls happened."
     )
-    received_end: WindowEnd | None = Field(None, description="Only logs stored until then.")
+    received_end: WindowEnd | None = Field(None, description="Only logs stored until this time.")
     origin: Filter = None
     model: Filter = None
     alias: Filter = None
@@ -77,7 +77,7 @@ class WindowQuery(Schema):
 class StatsQuery(WindowQuery):
     group_by: Literal["hour", "day", "week", "month"] = "day"
     groups: Annotated[list[str] | None, _among(("user", "tag"))] = Field(
-        None, description="More groups: `user`, `tag`. They read the ledger itself."
+        None, description="Additional groups: `user`, `tag`. They read all logs of the window."
     )
 
 
@@ -85,7 +85,7 @@ class LogsQuery(WindowQuery):
     limit: int = Field(50, ge=1, le=500)
     offset: int = Field(0, ge=0, le=INT64_MAX)
     cursor: UUID | None = Field(
-        None, description="Only logs older than the one with this id: the last of a page."
+        None, description="Id of the last log of a page; returns older ones."
     )
 
 

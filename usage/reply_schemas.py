@@ -19,13 +19,13 @@ class StoredLog(Schema):
     cost: Number = Field(description="US dollars; 0 when no price is known.")
     timestamp: datetime
     cost_source: CostSource
-    unpriced_reason: str = Field(None, description="Why there is no price, if there is none.")
+    unpriced_reason: str = Field(None, description="Reason if no price is known.")
 
 
 class StoredCorrection(Schema):
-    corrected_id: UUID = Field(description="The log that was wrong. It stays as it is.")
+    corrected_id: UUID = Field(description="The wrong log, which stays unchanged.")
     reversal_id: UUID = Field(description="The log that takes its numbers back.")
-    replacement: StoredLog | None = Field(description="The log that stands for it, if any.")
+    replacement: StoredLog | None = Field(description="The log that replaces it, if any.")
 
 
 class BatchResult(Schema):
@@ -48,7 +48,7 @@ class BatchReport(Schema):
 
 
 class Log(Schema):
-    """A log of the ledger. `input_tokens` and `output_tokens` contain the classes beside them."""
+    """A log of the ledger. `input_tokens` and `output_tokens` include the other classes."""
 
     id: UUID
     logged_at: datetime
@@ -91,7 +91,7 @@ class ExportedLog(Log):
     received_at: datetime = Field(description="When this server stored it.")
     event_id: str | None
     api_key_id: UUID | None
-    snapshot: str | None = Field(description="Digest of the registry whose prices were applied.")
+    snapshot: str | None = Field(description="Digest of the registry whose prices applied.")
 
 
 class TokenSums(Schema):
@@ -120,7 +120,7 @@ class OriginSums(TokenSums):
 
 
 class PeriodSums(Schema):
-    date: Date | datetime = Field(description="The first day of the period; its start for hours.")
+    date: Date | datetime = Field(description="The first day of the period; for hours, its start.")
     requests: int
     cost: str
     top_model: str
@@ -132,8 +132,8 @@ class StatsSummary(Schema):
     total_tokens: int
     unique_models: int
     unique_origins: int
-    unpriced_requests: int = Field(description="Whose usage is known, but no price.")
-    unknown_requests: int = Field(description="Whose usage is not known.")
+    unpriced_requests: int = Field(description="Requests with known usage and unknown price.")
+    unknown_requests: int = Field(description="Requests with unknown usage.")
 
 
 class Stats(Schema):

@@ -51,7 +51,7 @@ def reverse(
     author: str,
     replacement: LogRow | None = None,
 ) -> UUID:
-    """Take an entry back, and store what stands for it; return the id of the reversal.
+    """Reverse an entry, and store its replacement; return the id of the reversal.
 
     Raises AlreadyCorrected, NotCorrectable.
     """
@@ -81,7 +81,7 @@ def reverse(
 
 
 def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
-    """Have a later report of an event correct the earlier one; return the entry that stands.
+    """Have a later report of an event correct the earlier one; return the current entry.
 
     The same report again changes nothing. Raises AlreadyCorrected if it was voided.
     """

@@ -78,15 +78,15 @@ class UsageReport(Schema):
     )
     usage: FreeObject | None = Field(
         None,
-        description="The provider's own usage object, as it came. Recommended; wins over the "
-        "counts beside it.",
+        description="The provider's own usage object, unchanged. Recommended; counts beside it "
+        "are ignored.",
     )
     input_tokens: Count | None = _count("All prompt tokens, cached ones included.")
     output_tokens: Count | None = _count("All completion tokens, thinking included.")
     cached_input_tokens: Count | None = _count("Prompt tokens read from a cache.")
     cache_write_5m_tokens: Count | None = _count("Written to a cache for five minutes.")
     cache_write_1h_tokens: Count | None = _count("Written to a cache for an hour.")
-    cache_write_tokens: Count | None = _count("Written to a cache, for an unstated time.")
+    cache_write_tokens: Count | None = _count("Written to a cache, lifetime not stated.")
     thinking_tokens: Count | None = _count("Completion tokens of thinking.")
     reasoning_tokens: Count | None = _count("Another name of `thinking_tokens`.")
     audio_input_tokens: Count | None = _count("Prompt tokens of audio.")
@@ -95,25 +95,27 @@ class UsageReport(Schema):
     image_output_tokens: Count | None = _count("Completion tokens of images.")
     input_includes_cache: bool | None = Field(
         None,
-        description="Whether `input_tokens` contain cached and written ones; default: if they fit.",
+        description="Whether `input_tokens` include cached and written ones; default: if they fit.",
     )
     output_includes_thinking: bool | None = Field(
-        None, description="Whether `output_tokens` contain thinking; default: if it fits."
+        None, description="Whether `output_tokens` include thinking; default: if it fits."
     )
-    units: Units | None = Field(None, description="What is billed beside tokens: `audio_seconds`.")
+    units: Units | None = Field(
+        None, description="Counts billed beside tokens, such as `audio_seconds`."
+    )
     modifiers: Modifiers | None = Field(
         None, description="Terms that change the price: `service_tier`, `speed`, `region`."
     )
     service_tier: text(64) | None = None
     usage_status: UsageStatus | None = Field(
-        None, description="`unknown` for a call whose counts nobody knows; default `settled`."
+        None, description="`unknown` if the counts are not known; default `settled`."
     )
     cost: Amount | None = Field(
-        None, description="US dollars. Wins over the registry's prices; absent: computed from them."
+        None, description="US dollars. Default: by your own prices and the registry's."
     )
     currency: Literal["USD"] | None = None
     metadata: Metadata = Field(
-        {}, description="Anything. Token classes may stand here under the names they have above."
+        {}, description="Free object. It may have token classes, under the names above."
     )
 
     _read: Usage = PrivateAttr()
@@ -131,7 +133,7 @@ class UsageReport(Schema):
         return self
 
     def read(self) -> Usage:
-        """Return what the report says, in disjoint token classes."""
+        """Return the stated usage, in disjoint token classes."""
         return self._read
 
 
@@ -168,9 +170,9 @@ class LogEntry(UsageReport):
     latency_ms: Count | None = None
     origin: text(255) | None = Field(None, description="The application that made the call.")
     id_at_origin: text(255) | None = Field(
-        None, description="The application's own id of the call or conversation."
+        None, description="The application's id of the call or conversation."
     )
-    user: text(255) | None = Field(None, description="The end user; or `metadata.user_id`.")
+    user: text(255) | None = Field(None, description="The end user; default `metadata.user_id`.")
     event_id: text(255) | None = Field(
         None, description="Your id of the event: sent again, it is stored once."
     )
@@ -217,7 +219,7 @@ class LogEntry(UsageReport):
 
 
 class Correction(UsageReport):
-    """What a log should have said. What is left out stays as it was."""
+    """The right values of a log. Members that are left out stay unchanged."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -254,6 +256,6 @@ class ImportedLog(LogEntry):
 
 
 class LogBatch(Schema):
-    """Many calls. Each item is validated by itself, and has its own result."""
+    """Many calls. Each item is validated separately, and has its own result."""
 
     logs: list[LogEntry]

@@ -22,7 +22,7 @@ class LogView(SchemaView):
     def post(self, request):
         """Log one call
 
-        Stores the numbers of a call, never its texts. Answered when it is on disk.
+        Stores the numbers of a call, never its texts. The reply is sent when it is on disk.
         """
         reply = ingestion.log(
             request.auth,
@@ -45,9 +45,9 @@ class LogBatchView(SchemaView):
     def post(self, request):
         """Log many calls at once
 
-        Up to 5,000 items, as `{"logs": […]}`, as a bare list, or as NDJSON
-        (`application/x-ndjson`). Every item has its own result, in the order sent; a bad
-        one does not sink the others, and the good ones are stored together or not at all.
+        Up to 5,000 items, as `{"logs": […]}`, a bare list, NDJSON (`application/x-ndjson`)
+        or CSV (`text/csv`). Every item has its own result, in the order sent. Valid items
+        are stored together or not at all; invalid ones do not affect them.
         """
         report = batches.log_batch(
             request.auth,
@@ -66,8 +66,8 @@ class CorrectView(SchemaView):
     def post(self, request, log_id):
         """Correct a log
 
-        The wrong log stays; another takes its numbers back, and a third stands for it.
-        Without new counts those of the wrong log are priced again.
+        The wrong log stays. A reversal takes its numbers back, and a replacement has the
+        new ones. Without new counts, those of the wrong log are priced again.
         """
         id = uuid_in_path(log_id, "log_id")
         return Response(corrections.correct(request.auth, id, self.body))
@@ -81,7 +81,7 @@ class VoidView(SchemaView):
     def post(self, request, log_id):
         """Take a log back
 
-        The wrong log stays; another takes its numbers back.
+        The wrong log stays, and a reversal takes its numbers back.
         """
         id = uuid_in_path(log_id, "log_id")
         return Response(corrections.void(request.auth, id, self.body.reason))
@@ -93,7 +93,7 @@ class StatsView(SchemaView):
     replies = {"get": Stats}
 
     def get(self, request):
-        """Sums of a window, by period and by label
+        """Get the sums of a window, by period and by label
 
         Money is decimal text, except in `by_origin`. `date` begins the period.
         """
@@ -108,7 +108,7 @@ class LogsView(SchemaView):
     def get(self, request):
         """List logs, newest first
 
-        `X-Next-Cursor` holds the `cursor` of the next page while there may be one.
+        `X-Next-Cursor` is the `cursor` of the next page while there may be one.
         """
         body, headers = listing.logs(request.auth, self.query)
         return Response(body, headers=headers)

@@ -1,4 +1,4 @@
-"""The window of time that a reading route is asked for.
+"""The window of time of a query.
 
 Both ends are inclusive and UTC (docs/http-contract.md, section "Windows").
 """

@@ -57,7 +57,7 @@ _SERVER_OPTIONS = {
 
 
 class EmbeddedDatabaseError(RuntimeError):
-    """The embedded PostgreSQL did not start; the text says why and where its log is."""
+    """The embedded PostgreSQL did not start; the message has the reason and the log's path."""
 
 
 class EmbeddedPostgres:

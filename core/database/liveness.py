@@ -1,4 +1,4 @@
-"""Whether a pooled connection is still one, found out without a round trip."""
+"""Check without a round trip whether a pooled connection is alive."""
 
 import select
 

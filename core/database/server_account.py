@@ -27,7 +27,7 @@ _CREATE_COMMANDS = (
 
 
 class AccountError(RuntimeError):
-    """There is no account that PostgreSQL could run as; the text says how to make one."""
+    """No account can run PostgreSQL; the message describes how to create one."""
 
 
 def server_account() -> pwd.struct_passwd | None:

@@ -49,7 +49,7 @@ def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
 
 
 def renew_time_limit() -> None:
-    """Start the innermost limit anew: the other side has shown that it is at work."""
+    """Restart the innermost limit: the other side has reported progress."""
     if (deadline := _deadline.get()) is not None:
         deadline.renew()
 

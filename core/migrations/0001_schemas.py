@@ -3,7 +3,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Both schemas, before any table of ours or of Django's own apps."""
+    """Create both schemas before any table, also those of Django's own apps."""
 
     initial = True
     run_before = [

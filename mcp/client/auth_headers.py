@@ -1,4 +1,4 @@
-"""Authenticate to MCP servers: the headers that an `auth_config` stands for."""
+"""Authenticate to MCP servers: the headers of an `auth_config`."""
 
 import base64
 import threading

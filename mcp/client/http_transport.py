@@ -59,7 +59,7 @@ class HttpTransport:
             url = urljoin(base, text)
             is_own = origin(url) == origin(self.url)
         except ValueError as error:
-            raise ProtocolViolation("The MCP server names an address that is none") from error
+            raise ProtocolViolation("The MCP server names an invalid address") from error
         # Credentials and messages must not reach another server.
         if not is_own:
             raise Refused("The MCP server redirects to another server")

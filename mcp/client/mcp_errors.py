@@ -1,4 +1,4 @@
-"""The failures of MCP servers. Their texts are shown to callers and hold no URL or secret.
+"""The failures of MCP servers. Their texts are sent to callers and contain no URL or secret.
 
 McpError
   Unreachable         no connection, or it was lost before the answer
@@ -105,7 +105,7 @@ def translated() -> Iterator[None]:
         raise _connection_failure(error) from error
     except requests.RequestException as error:
         raise ProtocolViolation(
-            f"The MCP server's answer is no HTTP: {type(error).__name__}"
+            f"The MCP server's answer is not HTTP: {type(error).__name__}"
         ) from error
     except SecretUnreadable as error:
         raise Refused(str(error)) from error

@@ -1,4 +1,4 @@
-"""Notifications of servers, and messages of ours that nobody waits for."""
+"""Notifications of servers, and messages to them that need no answer."""
 
 import threading
 from collections.abc import Callable

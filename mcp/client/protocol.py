@@ -74,7 +74,7 @@ def error(id: object, code: int, message: str, data: object = None) -> dict:
 
 
 def request_id(value: object) -> int | None:
-    """Return the id of a request of ours; servers may send it back as text or as 1.0."""
+    """Return the id of a request, which servers may send back as text or as 1.0."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}\s*", value, re.ASCII):
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:

@@ -79,7 +79,7 @@ class _Slot:
 
     @contextmanager
     def lend(self) -> Iterator[Session]:
-        """Yield the session for one call, and drop it if the call shows that it is no good."""
+        """Yield the session for one call, and drop it if the call shows that it is unusable."""
         session = self.ready()
         try:
             yield session
@@ -205,7 +205,7 @@ class Pool:
             _in_background(each.close)
         try:
             if not slot.permits.acquire(timeout=remaining(3600)):
-                raise Refused("The MCP server is busy with other calls of ours")
+                raise Refused("The MCP server is busy with other calls of this server")
             try:
                 yield slot
             finally:

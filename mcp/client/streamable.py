@@ -166,7 +166,7 @@ class Streamable:
         return None
 
     def _received(self, text: bytes, exchange: _Exchange) -> dict | None:
-        """Dispatch a message; return it if it is the response. Ignore what is no message."""
+        """Dispatch a message; return it if it is the response. Ignore what is not a message."""
         try:
             message = protocol.parse(text)
         except ProtocolViolation as error:

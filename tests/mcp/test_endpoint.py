@@ -1,20 +1,13 @@
 """`POST /mcp` message by message, its results held against the SDK's types of each revision."""
 
 import pytest
-from mcp_types import methods
 
 from mcp.models import Server, ToolExecution
 from mcp.offered_names import slug
-from tests.mcp.conftest import SCHEMA, SERVER
+from tests.mcp.conftest import META, MODERN, SCHEMA, SERVER
 from tests.mcp.peers.scripted import result, scripted
 
-MODERN = "2026-07-28"
 HANDSHAKE = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
-NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 LISTS = {
     "tools": [
         {
@@ -31,36 +24,6 @@ LISTS = {
         {"name": "mapped", "arguments": {"y": {"description": "Y.", "required": True}, "z": 1}},
     ],
 }
-
-
-@pytest.fixture
-def ask(api):
-    """A function: the whole reply to a request in a revision."""
-
-    def ask(method: str, version: str = MODERN, expect=200, client=api, **params) -> dict:
-        headers = {"HTTP_MCP_PROTOCOL_VERSION": version} if version else {}
-        if version == MODERN:
-            params = {**params, "_meta": META}
-            headers["HTTP_MCP_METHOD"] = method
-            if method in NAMED:
-                headers["HTTP_MCP_NAME"] = params[NAMED[method]]
-        body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
-        return client.send("POST", "/mcp", body, expect=expect, **headers)
-
-    return ask
-
-
-@pytest.fixture
-def found(ask):
-    """A function: the result of a request, which must be a valid one of its revision."""
-
-    def found(method: str, version: str = MODERN, **params) -> dict:
-        reply = ask(method, version, **params)
-        assert (reply["jsonrpc"], reply["id"]) == ("2.0", 7)
-        methods.validate_server_result(method, version, reply["result"])
-        return reply["result"]
-
-    return found
 
 
 @pytest.fixture

@@ -149,8 +149,8 @@ FAILURES = {
     "redirects to metadata": (redirect("http://169.254.169.254/"), "refused", "another server"),
     "redirects elsewhere": (redirect("http://localhost:9/"), "refused", "another server"),
     "redirects behind a backslash": (redirect("http://localhost:9\\@{}/"), "refused", "another"),
-    "redirects to no address": (redirect("http://["), "protocol", "address that is none"),
-    "redirects to no port": (redirect("http://127.0.0.1:99999/"), "protocol", "address that is"),
+    "redirects to no address": (redirect("http://["), "protocol", "invalid address"),
+    "redirects to no port": (redirect("http://127.0.0.1:99999/"), "protocol", "invalid address"),
     "redirects in circles": (redirect("/mcp"), "protocol", "redirects"),
     "redirects to a page": (redirect("/x", "302 Found"), "protocol", "redirects"),
 }

@@ -8,21 +8,12 @@ import pytest
 from django.utils import timezone
 
 from mcp import background_refresh
-from mcp.client.session_pool import pool
 from mcp.models import Server, Tool
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, result, scripted
-from tests.mcp.test_endpoint import ask, found  # noqa: F401
 
 SOON = timedelta(seconds=11)  # after the shortest interval between refreshes
 OLD = {"tools": [{"name": "old", "inputSchema": {"type": "object"}}], "resultType": "complete"}
 NEW = {"tools": [{"name": "new", "inputSchema": {"type": "object"}}], "resultType": "complete"}
-
-
-@pytest.fixture(autouse=True)
-def no_sessions_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
 
 
 @pytest.fixture
@@ -170,7 +161,7 @@ def test_notice_in_the_stream_of_an_answer_is_followed(api, register):
 # --- By calls of what is unknown -------------------------------------------
 
 
-def test_unknown_tool_is_looked_for_once(api, peer, register, found, ask):  # noqa: F811
+def test_unknown_tool_is_looked_for_once(api, peer, register, found, ask):
     id = register(url=peer.url)["id"]
     api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
     peer.methods["tools/list"] = NEW
@@ -183,13 +174,13 @@ def test_unknown_tool_is_looked_for_once(api, peer, register, found, ask):  # no
 
 
 @pytest.mark.parametrize("name", ["other__t", "calc", "t", "__t", "calc_t"])
-def test_name_of_no_server_refreshes_none(api, peer, register, ask, name):  # noqa: F811
+def test_name_of_no_server_refreshes_none(api, peer, register, ask, name):
     register(url=peer.url)
     ask("tools/call", expect=400, name=name)
     assert peer.requests == []
 
 
-def test_unknown_prompt_is_looked_for_too(api, register, found):  # noqa: F811
+def test_unknown_prompt_is_looked_for_too(api, register, found):
     others = {
         "server/discover": {**DISCOVERED, "capabilities": {"prompts": {}}},
         "prompts/list": {"prompts": [{"name": "p"}]},
@@ -200,7 +191,7 @@ def test_unknown_prompt_is_looked_for_too(api, register, found):  # noqa: F811
         assert found("prompts/get", name="calc__p")["messages"] == []
 
 
-def test_client_that_sent_the_lists_is_not_overruled_by_a_call(api, peer, register, ask):  # noqa: F811
+def test_client_that_sent_the_lists_is_not_overruled_by_a_call(api, peer, register, ask):
     id = register(url=peer.url)["id"]
     api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", {"tools": [{"name": "given"}]})
     Server.objects.update(refreshed_at=timezone.now() - SOON)

@@ -5,7 +5,6 @@ A request that was turned away has not run, so it is sent once more in a new ses
 
 import pytest
 
-from mcp.client.session_pool import pool
 from mcp.models import Server
 from tests.mcp.peers.environment import (
     FASTMCP_2,
@@ -20,13 +19,6 @@ from tests.site.loopback import answer
 HANDSHAKE, MODERN = "2025-11-25", "2026-07-28"
 TOOLS = {"tools": [{"name": "add", "inputSchema": {"type": "object"}}]}
 ADD = {"input": {"a": 1, "b": 2}}
-
-
-@pytest.fixture(autouse=True)
-def no_sessions_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
 
 
 @pytest.fixture

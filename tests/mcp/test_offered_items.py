@@ -13,7 +13,6 @@ from tests.mcp.peers.environment import (
     typescript_lists,
 )
 from tests.mcp.peers.scripted import DISCOVERED, result, scripted
-from tests.mcp.test_endpoint import ask, found  # noqa: F401
 from tests.released_client.server import serving
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
@@ -144,7 +143,7 @@ def refreshed(api, register, name: str, methods: dict) -> dict:
 
 
 @pytest.mark.parametrize(("kind", "name"), ODD, ids=[f"{kind}: {name}" for kind, name in ODD])
-def test_odd_item_is_repaired_or_left_out(api, register, found, kind, name):  # noqa: F811
+def test_odd_item_is_repaired_or_left_out(api, register, found, kind, name):
     method, member, items = KINDS[kind]
     item, is_offered = items[name]
     reply = refreshed(api, register, "peer", with_item(kind, item))
@@ -163,7 +162,7 @@ def test_repaired_item_is_named(api, register):
 
 
 @pytest.mark.parametrize("name", [name for name, (_, is_offered) in TOOLS.items() if is_offered])
-def test_odd_tool_that_a_client_stored_is_offered_as_well(api, register, found, name):  # noqa: F811
+def test_odd_tool_that_a_client_stored_is_offered_as_well(api, register, found, name):
     item, _ = TOOLS[name]
     known = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
     item = {member: item[member] for member in known if member in item}
@@ -197,7 +196,7 @@ def twenty_odd_servers(api, register):
         yield
 
 
-def test_all_lists_of_twenty_odd_servers_are_valid(found, twenty_odd_servers):  # noqa: F811
+def test_all_lists_of_twenty_odd_servers_are_valid(found, twenty_odd_servers):
     for version in REVISIONS:
         for method, member, _ in KINDS.values():
             result = found(method, version)

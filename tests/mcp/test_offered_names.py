@@ -5,7 +5,6 @@ import re
 import pytest
 
 from mcp.models import Server, Tool
-from tests.mcp.test_endpoint import ask, found  # noqa: F401
 
 TAKEN_BY_MODELS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ODD = [
@@ -28,19 +27,19 @@ def offer(api, register):
     return offer
 
 
-def names(found, kind: str) -> list[str]:  # noqa: F811
+def names(found, kind: str) -> list[str]:
     return [item["name"] for item in found(f"{kind}/list")[kind]]
 
 
 @pytest.mark.parametrize("kind", ["tools", "prompts"])
-def test_names_are_such_as_models_take(found, offer, kind):  # noqa: F811
+def test_names_are_such_as_models_take(found, offer, kind):
     offer("A server with a name of more than forty characters, and ümläuts", ODD)
     offered = names(found, kind)
     assert len(set(offered)) == len(ODD)
     assert all(TAKEN_BY_MODELS.fullmatch(name) for name in offered)
 
 
-def test_good_names_stay_as_they_are(found, offer):  # noqa: F811
+def test_good_names_stay_as_they_are(found, offer):
     offer("calc", ["add", "x" * 58, "A-Z_0", "a__b"])
     assert set(names(found, "tools")) == {
         *("calc__add", f"calc__{'x' * 58}", "calc__A-Z_0", "calc__a__b")
@@ -48,7 +47,7 @@ def test_good_names_stay_as_they_are(found, offer):  # noqa: F811
 
 
 @pytest.mark.parametrize("own", ["x" * 255, "a.b", "日本語", "a b"])
-def test_cut_name_is_looked_up(found, offer, own):  # noqa: F811
+def test_cut_name_is_looked_up(found, offer, own):
     offer("calc", [own, "a_b"])
     offered = Tool.objects.get(name=own).offered_name
     reply = found("tools/call", name=offered, arguments={})
@@ -56,7 +55,7 @@ def test_cut_name_is_looked_up(found, offer, own):  # noqa: F811
     assert Tool.objects.get(name=own).executions.count() == 1
 
 
-def test_name_that_looks_like_a_cut_one_is_another(api, found, offer):  # noqa: F811
+def test_name_that_looks_like_a_cut_one_is_another(api, found, offer):
     server = offer("calc", ["a.b"])
     cut = Tool.objects.get().offered_name
     offer("other")
@@ -67,7 +66,7 @@ def test_name_that_looks_like_a_cut_one_is_another(api, found, offer):  # noqa: 
     assert len(set(names(found, "tools"))) == 3
 
 
-def test_names_stay_through_refreshes_renamings_and_pauses(api, found, offer):  # noqa: F811
+def test_names_stay_through_refreshes_renamings_and_pauses(api, found, offer):
     first, second = offer("calc", ["a.b", "t"]), offer("calc", ["a.b", "t"])
     before = [found(f"{kind}/list") for kind in ("tools", "prompts", "resources")]
     path = "/api/v1/mcp/servers"
@@ -81,7 +80,7 @@ def test_names_stay_through_refreshes_renamings_and_pauses(api, found, offer):  
 
 
 @pytest.mark.parametrize("way", ["switched off", "deleted", "renamed"])
-def test_name_never_points_to_another_server(api, ask, offer, way):  # noqa: F811
+def test_name_never_points_to_another_server(api, ask, offer, way):
     first = offer("calc", url="http://localhost:9/first")
     offer("calc", url="http://localhost:9/second")
     path = f"/api/v1/mcp/servers/{first['id']}"
@@ -104,7 +103,7 @@ def test_name_never_points_to_another_server(api, ask, offer, way):  # noqa: F81
         assert reply["error"]["code"] == -32602
 
 
-def test_server_that_is_registered_again_has_its_names_back(api, found, offer):  # noqa: F811
+def test_server_that_is_registered_again_has_its_names_back(api, found, offer):
     first = offer("calc")
     before = names(found, "tools")
     api.send("DELETE", f"/api/v1/mcp/servers/{first['id']}")

@@ -4,8 +4,8 @@ import pytest
 
 from mcp import param_headers
 from mcp.models import Server, ToolExecution
+from tests.mcp.conftest import META, MODERN
 from tests.mcp.peers.scripted import DISCOVERED, as_json, result, scripted
-from tests.mcp.test_endpoint import META, MODERN
 
 TYPES = {"region": "string", "count": "integer", "dry": "boolean"}
 SCHEMA = {

@@ -6,9 +6,9 @@ import pytest
 from mcp_types import methods
 
 from mcp.models import Tool
+from tests.mcp.conftest import META, MODERN
 from tests.mcp.peers.environment import SDK, SDK_1, run_client, sessions_server
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, result, scripted
-from tests.mcp.test_endpoint import META, MODERN, ask, found  # noqa: F401
 from tests.released_client.server import serving
 
 HANDSHAKE = "2025-11-25"
@@ -92,7 +92,7 @@ def peer(api, register):
 
 
 @BOTH
-def test_unknown_members_of_items_are_forwarded(found, peer, version):  # noqa: F811
+def test_unknown_members_of_items_are_forwarded(found, peer, version):
     assert found("tools/list", version)["tools"] == [{**TOOL, "name": "calc__t"}]
     assert found("prompts/list", version)["prompts"] == [{**PROMPT, "name": "calc__p"}]
     resources = found("resources/list", version)["resources"]
@@ -110,13 +110,13 @@ def test_unknown_members_of_items_are_forwarded(found, peer, version):  # noqa: 
         ("prompts/get", {"name": "calc__p"}),
     ],
 )
-def test_metadata_of_results_comes_back(found, peer, version, method, params):  # noqa: F811
+def test_metadata_of_results_comes_back(found, peer, version, method, params):
     reply = found(method, version, **params)
     assert RESULT_META.items() <= reply["_meta"].items()
 
 
 @BOTH
-def test_unknown_members_of_results_come_back(found, peer, version):  # noqa: F811
+def test_unknown_members_of_results_come_back(found, peer, version):
     reply = found("tools/call", version, name="calc__t")
     assert (reply["content"], reply["unknown"]) == (CALLED["content"], {"kept": True})
     assert found("resources/read", version, uri="calc+file:///a")["unknown"] == 1
@@ -163,7 +163,7 @@ def send(api, method: str, version: str, params: dict, accept="application/json"
 
 
 @BOTH
-def test_resource_of_an_app_keeps_its_address(found, peer, version):  # noqa: F811
+def test_resource_of_an_app_keeps_its_address(found, peer, version):
     assert APP in [each["uri"] for each in found("resources/list", version)["resources"]]
     (tool,) = found("tools/list", version)["tools"]
     assert tool["_meta"]["ui"]["resourceUri"] == APP
@@ -173,7 +173,7 @@ def test_resource_of_an_app_keeps_its_address(found, peer, version):  # noqa: F8
 
 
 @pytest.mark.parametrize("member", ["ui", "ui/resourceUri"])
-def test_app_that_only_a_tool_names_is_read(api, register, found, member):  # noqa: F811
+def test_app_that_only_a_tool_names_is_read(api, register, found, member):
     meta = {"ui": {"resourceUri": APP}} if member == "ui" else {"ui/resourceUri": APP}
     others = {
         **METHODS,
@@ -187,7 +187,7 @@ def test_app_that_only_a_tool_names_is_read(api, register, found, member):  # no
         assert found("resources/read", uri=APP)["contents"][0]["text"] == "<html>"
 
 
-def test_app_behind_a_template_is_read(api, register, found):  # noqa: F811
+def test_app_behind_a_template_is_read(api, register, found):
     template = {"uriTemplate": "ui://clock/{view}", "name": "clock"}
     others = {
         **METHODS,
@@ -202,7 +202,7 @@ def test_app_behind_a_template_is_read(api, register, found):  # noqa: F811
         assert found("resources/read", uri=APP)["contents"][0]["text"] == "<html>"
 
 
-def test_unknown_app_and_that_of_a_stranger_are_not_found(ask, peer, other_api):  # noqa: F811
+def test_unknown_app_and_that_of_a_stranger_are_not_found(ask, peer, other_api):
     for client, uri in ((None, "ui://other/x"), (other_api, APP)):
         options = {"client": client} if client else {}
         reply = ask("resources/read", expect=400, uri=uri, **options)

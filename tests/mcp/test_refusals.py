@@ -17,7 +17,6 @@ from mcp.client.session_pool import pool
 from mcp.models import Server, ToolExecution
 from tests.mcp.conftest import SERVER
 from tests.mcp.peers.scripted import result, scripted
-from tests.mcp.test_endpoint import ask, found  # noqa: F401
 from tests.mcp.test_protocol import TokenServer, oauth
 from tests.server import Server as Process
 from tests.site.loopback import answer, listening, request_of
@@ -122,7 +121,7 @@ def test_tool_that_is_switched_off_does_not_run_by_its_id(api, register):
     assert server.requests == []
 
 
-def test_execution_is_only_recorded_where_calling_is_switched_off(api, tool, found, settings):  # noqa: F811
+def test_execution_is_only_recorded_where_calling_is_switched_off(api, tool, found, settings):
     settings.MCP_EXECUTE = False
     path = f"/api/v1/mcp/tools/{tool['id']}/execute"
     api.send("POST", path, {"input": {"a": 1}})
@@ -147,7 +146,7 @@ def test_empty_name_and_address_are_refused_in_changes(api, server, method, memb
 
 @pytest.mark.parametrize("value", [[1, 2], "text", 5, True, None])
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-06-18", "2025-11-25", "2026-07-28"])
-def test_structured_content_that_is_no_object(api, register, found, version, value):  # noqa: F811
+def test_structured_content_that_is_no_object(api, register, found, version, value):
     content = [{"type": "text", "text": "x"}]
     called = {"content": content, "structuredContent": value}
 

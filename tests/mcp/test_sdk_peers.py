@@ -24,13 +24,6 @@ PEERS = {
 REMEMBERING = [name for name, (transport, *_) in PEERS.items() if transport != "stdio"]
 
 
-@pytest.fixture(autouse=True)
-def no_sessions_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
-
-
 @pytest.fixture(scope="module", params=PEERS)
 def peer(request):
     """Transport, address and revision of a running server of the SDK."""

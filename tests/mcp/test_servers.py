@@ -38,9 +38,9 @@ def test_registered_server_is_returned_and_stored(api):
     assert api.read(f"{PATH}/") == [reply]
 
 
-def test_registered_server_is_asked_for_its_tools(api, arranged):
+def test_registered_server_is_asked_for_its_tools(api, scheduled):
     reply = api.send("POST", PATH, SERVER)
-    assert [str(server.id) for server in arranged] == [reply["id"]]
+    assert [str(server.id) for server in scheduled] == [reply["id"]]
 
 
 @pytest.mark.parametrize(

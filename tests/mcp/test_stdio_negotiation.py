@@ -52,13 +52,6 @@ ANSWERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_processes_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
-
-
 @pytest.fixture
 def listed(tmp_path, settings):
     """A function: the command line of the server that treats its first message so."""

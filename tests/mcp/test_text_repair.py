@@ -7,7 +7,6 @@ import pytest
 
 from mcp.client.mcp_errors import ProtocolViolation
 from mcp.client.protocol import parse, request_id
-from mcp.client.session_pool import pool
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, TOOL, scripted
 from tests.site.loopback import answer
 
@@ -108,13 +107,6 @@ for line in sys.stdin:
             sys.stdout.buffer.write(BODY.replace(b"%ID", str(message["id"]).encode()) + b"\n")
             sys.stdout.buffer.flush()
 """
-
-
-@pytest.fixture(autouse=True)
-def no_sessions_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
 
 
 @pytest.fixture(params=["json", "event stream", "stdio"])

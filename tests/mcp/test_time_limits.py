@@ -6,18 +6,9 @@ import time
 
 import pytest
 
-from mcp.client.session_pool import pool
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, TOOL, event, hang, result, scripted
-from tests.mcp.test_endpoint import ask, found  # noqa: F401
 
 STEP = 0.3  # seconds between two notices of progress
-
-
-@pytest.fixture(autouse=True)
-def no_sessions_left():
-    yield
-    for id in list(pool._slots):
-        pool.forget(id)
 
 
 @pytest.fixture

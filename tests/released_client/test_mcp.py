@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mcp.models import ToolExecution
-from tests.mcp.conftest import arranged  # noqa: F401 - nothing is asked in the background
+from tests.mcp.conftest import scheduled  # noqa: F401 - nothing is asked in the background
 from tests.mcp.peers.environment import sdk_server
 from tests.released_client.client import run_client
 from tests.released_client.server import serving

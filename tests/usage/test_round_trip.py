@@ -1,4 +1,4 @@
-"""What is exported is read back as the same logs (docs/http-contract.md, "Exporting logs")."""
+"""Exports are read back as the same logs (docs/http-contract/usage.md, "Round trips")."""
 
 import json
 import random

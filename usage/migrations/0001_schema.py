@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ('audio_output_tokens', models.BigIntegerField(help_text='Completion tokens of audio; empty: none.', null=True)),
                 ('image_output_tokens', models.BigIntegerField(help_text='Completion tokens of images; empty: none.', null=True)),
                 ('units_and_modifiers', core.json_columns.ExactJSONField(help_text='What else is billed, and the terms that change its price.', null=True)),
-                ('usage_status', models.CharField(choices=[('settled', "the provider's final counts"), ('estimated', 'counted by someone else'), ('failed', 'nothing was billed'), ('unknown', 'nobody knows')], db_default='settled', max_length=9)),
+                ('usage_status', models.CharField(choices=[('settled', "the provider's final counts"), ('estimated', 'counted by someone else'), ('failed', 'nothing was billed'), ('unknown', 'unknown')], db_default='settled', max_length=9)),
                 ('read_as', models.CharField(db_default='flat', help_text='The form that the report was read as.', max_length=100)),
                 ('cost', models.DecimalField(decimal_places=12, help_text='US dollars; empty: no price known.', max_digits=38, null=True)),
                 ('cost_source', models.CharField(choices=[('caller', 'the caller'), ('registry', "the registry's prices"), ('unpriced', 'unknown: no price')], max_length=8)),

@@ -1,4 +1,4 @@
-"""Making the classes disjoint: which counts are parts of the totals, and which stand beside.
+"""Making the classes disjoint: which counts are parts of the totals, and which are added.
 
 Providers and exporters disagree on whether cached tokens are part of the prompt
 and thinking is part of the completion. A count that cannot be inside its total

@@ -1,4 +1,4 @@
-"""What a provider says that a call cost."""
+"""The cost of a call that a provider states."""
 
 from decimal import Decimal
 

@@ -18,7 +18,7 @@ WITHOUT_COUNTS = {
 
 
 def read_usage(report: Report) -> Usage:
-    """Return what a report says of the usage of its call. Raises ReportError."""
+    """Return the usage that a report states. Raises ReportError."""
     status = UsageStatus(report.usage_status) if report.usage_status else UsageStatus.SETTLED
     if status in WITHOUT_COUNTS:
         _refuse_counts(report, status)
@@ -47,7 +47,7 @@ def _modifiers(report: Report) -> dict[str, str]:
 
 
 def _refuse_counts(report: Report, status: UsageStatus) -> None:
-    """Refuse a report that says what a call used and that nobody knows it, or nothing was."""
+    """Refuse a report with counts whose status is unknown or failed."""
     for name in ("usage", "input_tokens", "output_tokens", "cost", "units", *CLASS_OF):
         if getattr(report, name):
             message = f"Input should be null where usage_status is {status}"

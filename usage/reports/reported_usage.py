@@ -1,4 +1,4 @@
-"""What a report says, whatever form it came in."""
+"""The usage that a report states, whatever its form."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +14,7 @@ class UsageStatus(TextChoices):
     SETTLED = "settled", "the provider's final counts"
     ESTIMATED = "estimated", "counted by someone else"
     FAILED = "failed", "nothing was billed"
-    UNKNOWN = "unknown", "nobody knows"
+    UNKNOWN = "unknown", "unknown"
 
 
 SERVED_MODEL = "served_model"
@@ -24,9 +24,9 @@ SERVED_MODEL = "served_model"
 class Usage:
     """The usage of one call.
 
-    `tokens` is None when nobody knows them. `read_as` says which form the report
+    `tokens` is None if they are unknown. `read_as` says which form the report
     has and how what it leaves open was decided. `units` counts what is billed
-    but is no token (`audio_seconds`, `web_searches`); `modifiers` are terms that
+    but is not a token (`audio_seconds`, `web_searches`); `modifiers` are terms that
     change the price (`service_tier`, `speed`, `region`), or the model whose prices
     they are (`served_model`). `cost` is what the caller or the provider says, in US
     dollars.
@@ -40,7 +40,7 @@ class Usage:
     status: UsageStatus = UsageStatus.SETTLED
 
     def priced_model(self, requested: str) -> str:
-        """Return the model that served, where the usage names another one than was asked for."""
+        """Return the model that served, if the usage names another than the requested one."""
         return self.modifiers.get(SERVED_MODEL, requested)
 
     def price_terms(self) -> dict[str, str]:

@@ -8,9 +8,7 @@ from accounts.models import ApiKey, Project
 
 
 class Command(BaseCommand):
-    help = (
-        "Make an API key of a project (made too if there is none of that name) and print it once."
-    )
+    help = "Create an API key for a project, which is created if it does not exist; print it once."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("project", help="name or id of the project")

@@ -6,7 +6,7 @@ from accounts.models import ApiKey, Project
 
 
 class Command(BaseCommand):
-    help = "List the API keys by id, never the keys themselves."
+    help = "List the ids of API keys, never the keys themselves."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--project", help="only the keys of this project (name or id)")

@@ -7,7 +7,7 @@ from accounts.models import ApiKey
 
 
 class Command(BaseCommand):
-    help = "Revoke an API key for good, by its id or by the key itself."
+    help = "Revoke an API key permanently, by its id or by the key itself."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("key", help="the key's id (see listkeys) or its text")

@@ -5,7 +5,7 @@ from core.secrets import Sealed, SealedField, SecretUnreadable
 
 
 class Command(BaseCommand):
-    help = "Seal all secrets in the database under the first key of LLMRING_ENCRYPTION_KEY."
+    help = "Encrypt all secrets in the database with the first key of LLMRING_ENCRYPTION_KEY."
 
     def handle(self, **options) -> str:
         counts = {"resealed": 0, "unchanged": 0, "unreadable": 0}

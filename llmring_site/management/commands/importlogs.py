@@ -14,13 +14,13 @@ _CHUNK_ROWS = 2_000  # stored in one transaction
 
 
 class Command(BaseCommand):
-    help = (
-        "Import usage logs from NDJSON or CSV: our export, or the older server's usage_logs rows."
-    )
+    help = "Import usage logs from NDJSON or CSV: an export, or the older server's usage_logs rows."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--project", help="whose logs they become (name or id)")
+        parser.add_argument(
+            "--project", help="project to import into (name or id); default: by api_key_id"
+        )
         parser.add_argument(
             "--format", choices=list(imports.READERS), help="default: by the file's name"
         )

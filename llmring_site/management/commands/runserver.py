@@ -4,7 +4,7 @@ from llmring_site import serving
 
 
 class Command(runserver.Command):
-    help = "Serves the ASGI application, as llmring-server does, in one process that reloads."
+    help = "Serve the ASGI application, as llmring-server does, in one process with autoreload."
 
     def inner_run(self, *args, **options) -> None:
         if not options["skip_checks"]:

@@ -7,7 +7,7 @@ from receipts.keys import SigningKey
 
 
 class Command(BaseCommand):
-    help = "Make a key that signs receipts, and print the variables to set."
+    help = "Create a key that signs receipts, and print the variables to set."
     requires_system_checks = []
 
     def add_arguments(self, parser):

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--to", dest="valid_to", help="ISO 8601, UTC; default never")
         parser.add_argument("--project", help="name or id; default all projects")
         parser.add_argument(
-            "--replace", action="store_true", help="end the price that holds until then"
+            "--replace", action="store_true", help="end an earlier price when this one begins"
         )
         parser.add_argument("--note", default="", help="why, and where it is agreed")
 

@@ -20,14 +20,14 @@ from usage.windows import Window
 
 
 class Command(BaseCommand):
-    help = "Price logs again by what is known today, and correct those that come out otherwise."
+    help = "Price logs again by what is known today, and correct those whose cost differs."
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("--from", dest="start", required=True, help="date or time, UTC")
         parser.add_argument("--to", dest="end", help="date or time, UTC, inclusive; default today")
         parser.add_argument("--project", help="name or id; default all projects")
         parser.add_argument("--unpriced", action="store_true", help="only logs without a price")
-        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument("--dry-run", action="store_true", help="only report what would change")
 
     def handle(self, *, start, end, project, unpriced, dry_run, **options) -> None:
         window = _window(start, end)
