@@ -1,6 +1,7 @@
 """The database without Django's connection: for the hottest statements, listeners, start-up."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,12 +34,24 @@ def connect() -> psycopg.Connection:
 async def connect_async() -> psycopg.AsyncConnection:
     """Return what `connect` does, for the event loop."""
     try:
-        return await psycopg.AsyncConnection.connect(**_parameters())
+        connection = await psycopg.AsyncConnection.connect(**_parameters())
     except psycopg.OperationalError:
         if settings.DATABASE_URL:
             raise
-    await asyncio.to_thread(_restart_embedded)
-    return await psycopg.AsyncConnection.connect(**_parameters())
+        await asyncio.to_thread(_restart_embedded)
+        connection = await psycopg.AsyncConnection.connect(**_parameters())
+    name_statements_apart(connection)
+    return connection
+
+
+def name_statements_apart(connection: psycopg.Connection | psycopg.AsyncConnection) -> None:
+    """Number the connection's prepared statements from a random start.
+
+    Psycopg's own names begin with the same one on every connection. An old pooler in
+    transaction mode lets two connections share a server: one would run the other's
+    statement. An unknown name is an error, after which nothing is prepared.
+    """
+    connection._prepared._prepared_idx = secrets.randbits(60)
 
 
 def _parameters() -> dict:
@@ -84,8 +97,10 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
     pool = connection.pool
     pooled = liveness.take(pool)
     try:
-        # Django's cursors never prepare, whatever this says.
-        pooled.prepare_threshold = 0
+        if pooled.prepare_threshold is None:
+            # Django's cursors never prepare, whatever this says.
+            pooled.prepare_threshold = 0
+            name_statements_apart(pooled)
         yield _FastCursor(pooled)
     finally:
         pool.putconn(pooled)

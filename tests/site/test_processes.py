@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import requests
 
 from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
-from tests.server import COMMAND, Server
+from tests.server import COMMAND, Server, free_port, open_to_postgresql
 from tests.usage.test_log import CALL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -269,3 +269,67 @@ def test_other_pythons_serve(data_dir, version):
             f"{server.url}/api/v1/logs", headers={"X-API-Key": server.key}, timeout=SECONDS
         )
         assert len(logs.json()) == 1
+
+
+@contextmanager
+def pgbouncer(socket_dir: str, directory: Path):
+    """The address of a pooler in transaction mode whose connections share four servers."""
+    program = shutil.which("pgbouncer")
+    assert program, "needs pgbouncer; Debian and Homebrew have it under that name"
+    port, settings = free_port(), directory / "pgbouncer.ini"
+    settings.write_text(
+        "[databases]\n"
+        f"llmring = host={socket_dir} dbname=llmring user=postgres\n"
+        "[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 4\n"
+        "ignore_startup_parameters = options, extra_float_digits\n"
+    )
+    # Nobody is root there, and PostgreSQL's own user may use its socket.
+    user = ["-u", "pgserver"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(
+        [program, "-q", *user, open_to_postgresql(directory) / settings.name]
+    )
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/llmring"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.peers
+def test_pooler_in_transaction_mode_is_enough(data_dir, tmp_path):
+    """Connections share servers, and with them the names of prepared statements."""
+    with Server(data_dir) as server:
+        key = server.key
+        with EmbeddedPostgres(data_dir).connect("llmring") as connection:
+            connection.execute(
+                "ALTER ROLE postgres IN DATABASE llmring SET search_path = llmring, mcp_client"
+            )
+            [(socket_dir,)] = connection.execute("SHOW unix_socket_directories")
+        with (
+            pgbouncer(socket_dir, tmp_path) as url,
+            Server(tmp_path / "pooled", LLMRING_DATABASE_URL=url) as pooled,
+            ThreadPoolExecutor(16) as pool,
+        ):
+            headers = {"X-API-Key": key}
+
+            def send(path: str, body: dict, count: int) -> list[dict]:
+                def once(_):
+                    reply = requests.post(
+                        f"{pooled.url}{path}", json=body, headers=headers, timeout=SECONDS
+                    )
+                    assert reply.status_code == 200, reply.text
+                    return reply.json()
+
+                return list(pool.map(once, range(count)))
+
+            send("/api/v1/log", CALL, 100)
+            *_, conversation = send("/conversations", {"title": "t"}, 60)
+            send(
+                f"/conversations/{conversation['id']}/messages",
+                {"role": "user", "content": "x"},
+                60,
+            )
+            stats = requests.get(f"{pooled.url}/api/v1/stats", headers=headers, timeout=SECONDS)
+            assert stats.json()["summary"]["total_requests"] == 100
