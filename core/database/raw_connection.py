@@ -97,10 +97,12 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
     pool = connection.pool
     pooled = liveness.take(pool)
     try:
-        if pooled.prepare_threshold is None:
-            # Django's cursors never prepare, whatever this says.
-            pooled.prepare_threshold = 0
+        if not pooled._prepared._prepared_idx:
             name_statements_apart(pooled)
+        pooled.prepare_threshold = 0
         yield _FastCursor(pooled)
     finally:
+        # Django's cursors never prepare, but would have psycopg count their statements: it
+        # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
+        pooled.prepare_threshold = None
         pool.putconn(pooled)
