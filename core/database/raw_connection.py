@@ -74,6 +74,7 @@ class _FastCursor(psycopg.Cursor):
     prepares = True  # until a pooler turns out to mix connections
 
     def execute(self, query, params=None):
+        liveness.mark_if_large(self.connection, params)
         if not _FastCursor.prepares:
             return super().execute(query, params, prepare=False, binary=True)
         try:
@@ -105,4 +106,5 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
         # Django's cursors never prepare, but would have psycopg count their statements: it
         # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
         pooled.prepare_threshold = None
+        liveness.close_if_large(pooled)
         pool.putconn(pooled)
