@@ -259,6 +259,7 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = [
     "ETag",
     "Retry-After",
+    "X-Corrected-By",
     "X-Alias-Revision",
     "X-Next-Cursor",
     "X-RateLimit-Limit",
