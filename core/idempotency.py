@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 from django.db import transaction
+from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,6 +39,14 @@ class IdempotencyKeyReused(DomainError):
         super().__init__(f"{HEADER} was used before for a different request")
 
 
+class FirstRequestUnfinished(DomainError):
+    status_code = 409
+    code = "first_request_unfinished"
+
+    def __init__(self) -> None:
+        super().__init__(f"The first request with this {HEADER} has no reply yet")
+
+
 def checked_idempotency_key(header: str | None) -> str | None:
     """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
     key = (header or "").strip()
@@ -62,27 +71,65 @@ def idempotent(handler: Callable | None = None, *, before: Callable[[], None] | 
         return partial(idempotent, before=before)
 
     @wraps(handler)
-    def once(self, request, *args, **kwargs):
+    def once(self, request, **kwargs):
         key = checked_idempotency_key(request.headers.get(HEADER))
         if key is None:
-            return handler(self, request, *args, **kwargs)
+            return handler(self, request, **kwargs)
         if before is not None:
             before()
         with transaction.atomic():
             first, _ = _claim(request, key)
             if first.reply is not None:
                 return Response(orjson.Fragment(first.reply))
-            response = handler(self, request, *args, **kwargs)
-            _keep_reply(first, kwargs, response.data)
-        return response
+            return _carry_out(handler, self, request, first, kwargs)
 
     return once
+
+
+def idempotent_call(handler: Callable) -> Callable:
+    """Decorate a view's method that calls another server: of one key it calls at most once.
+
+    No transaction is open meanwhile, so requests of one key do not wait for each other:
+    until there is a reply they raise FirstRequestUnfinished. That stays so if this process
+    dies during the call, since the call may have been made. A request that was refused
+    leaves nothing behind.
+    """
+
+    @wraps(handler)
+    def once(self, request, **kwargs):
+        key = checked_idempotency_key(request.headers.get(HEADER))
+        if key is None:
+            return handler(self, request, **kwargs)
+        first, is_new = _claim(request, key)
+        if first.reply is not None:
+            return Response(orjson.Fragment(first.reply))
+        if not is_new:
+            raise FirstRequestUnfinished
+        try:
+            return _carry_out(handler, self, request, first, kwargs)
+        except (DomainError, Http404):
+            first.delete()
+            raise
+
+    return once
+
+
+def _carry_out(
+    handler: Callable, view: Any, request: Request, first: IdempotentRequest, path: dict[str, str]
+) -> Response:
+    """Return the handler's response, after keeping it for repetitions."""
+    response = handler(view, request, **path)
+    first.reply = media.dumps(response.data).decode()
+    first.subject_id = _subject(path, response.data)
+    first.save(update_fields=["reply", "subject_id"])
+    return response
 
 
 def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
     """Return the record of the key, with the reply if there is one, and whether it is new.
 
-    Waits for a transaction that claims the same key. Raises IdempotencyKeyReused.
+    Waits for a transaction that claims the same key. Raises IdempotencyKeyReused, and
+    FirstRequestUnfinished if the first one was refused just now.
     """
     new = IdempotentRequest(
         id=ids.uuid7(),
@@ -92,16 +139,12 @@ def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
     )
     IdempotentRequest.objects.bulk_create([new], ignore_conflicts=True)
     own = IdempotentRequest.objects.for_caller(request.auth)
-    first = own.get(fingerprint=new.fingerprint)
+    first = own.filter(fingerprint=new.fingerprint).first()
+    if first is None:
+        raise FirstRequestUnfinished
     if first.body_digest != new.body_digest:
         raise IdempotencyKeyReused
     return first, first.id == new.id
-
-
-def _keep_reply(first: IdempotentRequest, path: Mapping[str, Any], reply: Any) -> None:
-    first.reply = media.dumps(reply).decode()
-    first.subject_id = _subject(path, reply)
-    first.save(update_fields=["reply", "subject_id"])
 
 
 def _route(path: str) -> str:

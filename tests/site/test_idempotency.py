@@ -3,6 +3,7 @@
 Source: docs/http-contract.md, section "Retries".
 """
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,12 +14,13 @@ from aliases.models import AliasRevision
 from core.models import IdempotentRequest
 from registry_proxy import refreshing
 from tests.client import ApiClient
+from tests.mcp.conftest import SERVER, no_sessions_left, scheduled
 from tests.receipts import vectors
 from tests.receipts.conftest import empty_key_cache, signing
 from tests.receipts.ledger import log
 from tests.registry_proxy.upstream import restart
 
-__all__ = ["empty_key_cache", "signing"]
+__all__ = ["empty_key_cache", "no_sessions_left", "scheduled", "signing"]
 pytestmark = pytest.mark.usefixtures("signing")
 
 KEY = {"HTTP_IDEMPOTENCY_KEY": "order-7"}
@@ -27,7 +29,9 @@ USED = {"model": "gpt-4o-mini", "input_tokens": 100, "output_tokens": 50, "cost"
 UNPRICED = {"model": "m", "input_tokens": 1, "output_tokens": 1}
 REASON = {"reason": "wrong"}
 
-# The route, a body, and another one; what a story of its kind has made before is <named>.
+TOOL = {"server_id": "<server>", "name": "new", "input_schema": {}}
+
+# The route, a body, and another one.
 REQUESTS = {
     "alias": (
         "/api/v1/aliases/bind",
@@ -49,13 +53,35 @@ REQUESTS = {
     "price": ("/api/v1/prices", PRICE, {**PRICE, "prices": {"input": 3}}),
     "correction": ("/api/v1/logs/<log>/correct", {**REASON, "cost": "0.2"}, REASON),
     "voiding": ("/api/v1/logs/<log>/void", REASON, {"reason": "other"}),
+    "MCP server": ("/api/v1/mcp/servers", SERVER, {**SERVER, "name": "other"}),
+    "MCP tool": ("/api/v1/mcp/tools", TOOL, {**TOOL, "name": "other"}),
+    "lists of an MCP server": (
+        "/api/v1/mcp/servers/<server>/refresh",
+        {"tools": [{"name": "sub", "input_schema": {}}]},
+        {"tools": []},
+    ),
+    "recorded execution": (
+        "/api/v1/mcp/tools/<tool>/execute",
+        {"input": {}, "output": {"sum": 3}},
+        {"input": {}, "output": {"sum": 4}},
+    ),
 }
 
 
 @pytest.fixture(params=REQUESTS.values(), ids=REQUESTS.keys())
 def request_(request, api):
-    path, body, other = request.param
-    return path.replace("<log>", log(api)), body, other
+    """The path and both bodies, with the ids of a new log, MCP server and tool."""
+    server = api.send("POST", "/api/v1/mcp/servers", {**SERVER, "name": "first"})["id"]
+    tool = {"server_id": server, "name": "add", "input_schema": {}}
+    ids = {
+        "<log>": log(api),
+        "<server>": server,
+        "<tool>": api.send("POST", "/api/v1/mcp/tools", tool)["id"],
+    }
+    text = json.dumps(request.param)
+    for placeholder, id in ids.items():
+        text = text.replace(placeholder, id)
+    return json.loads(text)
 
 
 def stored() -> dict[str, int]:
