@@ -5,7 +5,7 @@ Source: docs/http-contract.md, section "Retries".
 
 import json
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -13,12 +13,12 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import ids, media, schemas
 from core.errors import DomainError, InvalidInput, issue
 from core.models import IdempotentRequest
-from core.scoping import Caller
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255  # characters
@@ -50,50 +50,58 @@ def checked_idempotency_key(header: str | None) -> str | None:
     return key or None
 
 
-def idempotent(handler: Callable) -> Callable:
+def idempotent(handler: Callable | None = None, *, before: Callable[[], None] | None = None):
     """Decorate a view's method: a repeated request gets the first one's reply.
 
     The reply is stored in the transaction that carries the request out, so there is
     never one without the other; requests of one key wait for each other. A request that
-    was refused leaves nothing behind.
+    was refused leaves nothing behind. `before` is called ahead of the transaction, for
+    what may take network time.
     """
+    if handler is None:
+        return partial(idempotent, before=before)
 
     @wraps(handler)
     def once(self, request, *args, **kwargs):
         key = checked_idempotency_key(request.headers.get(HEADER))
         if key is None:
             return handler(self, request, *args, **kwargs)
-        digest = _body_digest(request.body)
+        if before is not None:
+            before()
         with transaction.atomic():
-            first = _claim(request.auth, f"{_route(request.path)}\n{key}", digest)
+            first, _ = _claim(request, key)
             if first.reply is not None:
                 return Response(orjson.Fragment(first.reply))
             response = handler(self, request, *args, **kwargs)
-            first.reply = media.dumps(response.data).decode()
-            first.subject_id = _subject(kwargs, response.data)
-            first.save(update_fields=["reply", "subject_id"])
+            _keep_reply(first, kwargs, response.data)
         return response
 
     return once
 
 
-def _claim(caller: Caller, key: str, digest: str) -> IdempotentRequest:
-    """Return the record of the key, with the reply if there is one. Raises IdempotencyKeyReused.
+def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
+    """Return the record of the key, with the reply if there is one, and whether it is new.
 
-    Waits for another request of the same key.
+    Waits for a transaction that claims the same key. Raises IdempotencyKeyReused.
     """
     new = IdempotentRequest(
         id=ids.uuid7(),
-        project_id=caller.project_id,
-        fingerprint=sha256(key.encode()).hexdigest(),
-        body_digest=digest,
+        project_id=request.auth.project_id,
+        fingerprint=sha256(f"{_route(request.path)}\n{key}".encode()).hexdigest(),
+        body_digest=_digest(request),
     )
     IdempotentRequest.objects.bulk_create([new], ignore_conflicts=True)
-    own = IdempotentRequest.objects.for_caller(caller)
+    own = IdempotentRequest.objects.for_caller(request.auth)
     first = own.get(fingerprint=new.fingerprint)
-    if first.body_digest != digest:
+    if first.body_digest != new.body_digest:
         raise IdempotencyKeyReused
-    return first
+    return first, first.id == new.id
+
+
+def _keep_reply(first: IdempotentRequest, path: Mapping[str, Any], reply: Any) -> None:
+    first.reply = media.dumps(reply).decode()
+    first.subject_id = _subject(path, reply)
+    first.save(update_fields=["reply", "subject_id"])
 
 
 def _route(path: str) -> str:
@@ -101,14 +109,16 @@ def _route(path: str) -> str:
     return path.removeprefix("/api/v1").rstrip("/")
 
 
-def _body_digest(body: bytes) -> str:
-    """Return the SHA-256 of a body, for JSON without regard to the order of members."""
+def _digest(request: Request) -> str:
+    """Return the SHA-256 of query and body, for JSON without regard to the order of members."""
+    body = request.body
     try:
         value = schemas.loads(body)
         body = json.dumps(value, sort_keys=True, default=str).encode()
     except (InvalidInput, ValueError, RecursionError):
         pass  # NDJSON, or what the handler will refuse
-    return sha256(body).hexdigest()
+    query = request.META.get("QUERY_STRING", "")
+    return sha256(query.encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 
 
 def _subject(path: Mapping[str, Any], reply: Any) -> UUID | None:
