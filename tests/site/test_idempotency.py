@@ -13,6 +13,7 @@ from django.db import connection
 from aliases.models import AliasRevision
 from core.models import IdempotentRequest
 from registry_proxy import refreshing
+from tests import openapi
 from tests.client import ApiClient
 from tests.mcp.conftest import SERVER, no_sessions_left, scheduled
 from tests.receipts import vectors
@@ -194,3 +195,19 @@ def test_upstream_is_never_asked_inside_the_transaction(api, monkeypatch, path, 
     monkeypatch.setattr(refreshing, "refresh", refresh)
     api.send("POST", path, body, **KEY)
     assert asked_inside == [False]
+
+
+def test_every_post_that_stores_documents_the_header():
+    def takes_key(operation: dict) -> bool:
+        names = {parameter["name"] for parameter in operation.get("parameters", ())}
+        return "Idempotency-Key" in names
+
+    paths = openapi.document()["paths"]
+    posts = {path: methods["post"] for path, methods in paths.items() if "post" in methods}
+    assert {path for path, operation in posts.items() if not takes_key(operation)} == {
+        "/api/v1/mcp/prompts/{prompt_id}/render",
+        "/api/v1/receipts/issue",
+        "/api/v1/receipts/preview",
+        "/api/v1/receipts/verify",
+        "/mcp",  # JSON-RPC, whose clients know no such header
+    }
