@@ -25,6 +25,7 @@ from aliases.schemas import (
 )
 from core import schemas
 from core.conditional import not_modified
+from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ScopedModelViewSet
 
 _IF_NONE_MATCH = OpenApiParameter(
@@ -68,7 +69,12 @@ class AliasViewSet(ScopedModelViewSet):
         "bulk_upsert": AliasUpdate,
         "export": {"application/json": Lockfile, "application/toml": str},
     }
-    headers = {"list": [_IF_NONE_MATCH], "export": [_IF_NONE_MATCH]}
+    headers = {
+        "list": [_IF_NONE_MATCH],
+        "export": [_IF_NONE_MATCH],
+        "bind": [IDEMPOTENCY_KEY],
+        "bulk_upsert": [IDEMPOTENCY_KEY],
+    }
 
     def _bound(self, **labels: str | None):
         """Return the caller's aliases that name a model now; labels of None are ignored."""
@@ -114,6 +120,7 @@ class AliasViewSet(ScopedModelViewSet):
         return Response({"deleted": deleted})
 
     @action(detail=False, methods=["post"])
+    @idempotent
     def bind(self, request):
         """Create or replace an alias"""
         return self._bind(self.body.alias, self.body)
@@ -126,6 +133,7 @@ class AliasViewSet(ScopedModelViewSet):
         return Response({"alias": alias, "model": bound.values_list("model", flat=True).first()})
 
     @action(detail=False, methods=["post"])
+    @idempotent
     def bulk_upsert(self, request):
         """Create or replace many aliases of a profile, all or none"""
         profile = self.query.profile

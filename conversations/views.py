@@ -33,6 +33,7 @@ from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.paths import uuid_in_path
 from core.views import SchemaView
 from core.viewsets import ScopedModelViewSet
+from registry_proxy import pricing
 from templates_app.schemas import Deletion
 
 TAGS = ["conversations"]
@@ -205,7 +206,7 @@ class CallView(SchemaView):
     replies = {"post": LoggedCallReply}
     headers = {"post": [IDEMPOTENCY_KEY]}
 
-    @idempotent
+    @idempotent(before=pricing.load)
     def post(self, request):
         """Log a whole call as a conversation
 

@@ -5,20 +5,21 @@ Source: docs/http-contract.md, section "Retries".
 
 import json
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import transaction
+from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import ids, media, schemas
 from core.errors import DomainError, InvalidInput, issue
 from core.models import IdempotentRequest
-from core.scoping import Caller
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255  # characters
@@ -38,6 +39,14 @@ class IdempotencyKeyReused(DomainError):
         super().__init__(f"{HEADER} was used before for a different request")
 
 
+class FirstRequestUnfinished(DomainError):
+    status_code = 409
+    code = "first_request_unfinished"
+
+    def __init__(self) -> None:
+        super().__init__(f"The first request with this {HEADER} has no reply yet")
+
+
 def checked_idempotency_key(header: str | None) -> str | None:
     """Return the `Idempotency-Key` of a request, None without one. Raises InvalidInput."""
     key = (header or "").strip()
@@ -50,50 +59,92 @@ def checked_idempotency_key(header: str | None) -> str | None:
     return key or None
 
 
-def idempotent(handler: Callable) -> Callable:
+def idempotent(handler: Callable | None = None, *, before: Callable[[], None] | None = None):
     """Decorate a view's method: a repeated request gets the first one's reply.
 
     The reply is stored in the transaction that carries the request out, so there is
     never one without the other; requests of one key wait for each other. A request that
-    was refused leaves nothing behind.
+    was refused leaves nothing behind. `before` is called ahead of the transaction, for
+    what may take network time.
     """
+    if handler is None:
+        return partial(idempotent, before=before)
 
     @wraps(handler)
-    def once(self, request, *args, **kwargs):
+    def once(self, request, **kwargs):
         key = checked_idempotency_key(request.headers.get(HEADER))
         if key is None:
-            return handler(self, request, *args, **kwargs)
-        digest = _body_digest(request.body)
+            return handler(self, request, **kwargs)
+        if before is not None:
+            before()
         with transaction.atomic():
-            first = _claim(request.auth, f"{_route(request.path)}\n{key}", digest)
+            first, _ = _claim(request, key)
             if first.reply is not None:
                 return Response(orjson.Fragment(first.reply))
-            response = handler(self, request, *args, **kwargs)
-            first.reply = media.dumps(response.data).decode()
-            first.subject_id = _subject(kwargs, response.data)
-            first.save(update_fields=["reply", "subject_id"])
-        return response
+            return _carry_out(handler, self, request, first, kwargs)
 
     return once
 
 
-def _claim(caller: Caller, key: str, digest: str) -> IdempotentRequest:
-    """Return the record of the key, with the reply if there is one. Raises IdempotencyKeyReused.
+def idempotent_call(handler: Callable) -> Callable:
+    """Decorate a view's method that calls another server: of one key it calls at most once.
 
-    Waits for another request of the same key.
+    No transaction is open meanwhile, so requests of one key do not wait for each other:
+    until there is a reply they raise FirstRequestUnfinished. That stays so if this process
+    dies during the call, since the call may have been made. A request that was refused
+    leaves nothing behind.
+    """
+
+    @wraps(handler)
+    def once(self, request, **kwargs):
+        key = checked_idempotency_key(request.headers.get(HEADER))
+        if key is None:
+            return handler(self, request, **kwargs)
+        first, is_new = _claim(request, key)
+        if first.reply is not None:
+            return Response(orjson.Fragment(first.reply))
+        if not is_new:
+            raise FirstRequestUnfinished
+        try:
+            return _carry_out(handler, self, request, first, kwargs)
+        except (DomainError, Http404):
+            first.delete()
+            raise
+
+    return once
+
+
+def _carry_out(
+    handler: Callable, view: Any, request: Request, first: IdempotentRequest, path: dict[str, str]
+) -> Response:
+    """Return the handler's response, after keeping it for repetitions."""
+    response = handler(view, request, **path)
+    first.reply = media.dumps(response.data).decode()
+    first.subject_id = _subject(path, response.data)
+    first.save(update_fields=["reply", "subject_id"])
+    return response
+
+
+def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
+    """Return the record of the key, with the reply if there is one, and whether it is new.
+
+    Waits for a transaction that claims the same key. Raises IdempotencyKeyReused, and
+    FirstRequestUnfinished if the first one was refused just now.
     """
     new = IdempotentRequest(
         id=ids.uuid7(),
-        project_id=caller.project_id,
-        fingerprint=sha256(key.encode()).hexdigest(),
-        body_digest=digest,
+        project_id=request.auth.project_id,
+        fingerprint=sha256(f"{_route(request.path)}\n{key}".encode()).hexdigest(),
+        body_digest=_digest(request),
     )
     IdempotentRequest.objects.bulk_create([new], ignore_conflicts=True)
-    own = IdempotentRequest.objects.for_caller(caller)
-    first = own.get(fingerprint=new.fingerprint)
-    if first.body_digest != digest:
+    own = IdempotentRequest.objects.for_caller(request.auth)
+    first = own.filter(fingerprint=new.fingerprint).first()
+    if first is None:
+        raise FirstRequestUnfinished
+    if first.body_digest != new.body_digest:
         raise IdempotencyKeyReused
-    return first
+    return first, first.id == new.id
 
 
 def _route(path: str) -> str:
@@ -101,14 +152,16 @@ def _route(path: str) -> str:
     return path.removeprefix("/api/v1").rstrip("/")
 
 
-def _body_digest(body: bytes) -> str:
-    """Return the SHA-256 of a body, for JSON without regard to the order of members."""
+def _digest(request: Request) -> str:
+    """Return the SHA-256 of query and body, for JSON without regard to the order of members."""
+    body = request.body
     try:
         value = schemas.loads(body)
         body = json.dumps(value, sort_keys=True, default=str).encode()
     except (InvalidInput, ValueError, RecursionError):
         pass  # NDJSON, or what the handler will refuse
-    return sha256(body).hexdigest()
+    query = request.META.get("QUERY_STRING", "")
+    return sha256(query.encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 
 
 def _subject(path: Mapping[str, Any], reply: Any) -> UUID | None:

@@ -8,12 +8,16 @@ sub-millisecond bits with a counter instead.
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from random import Random
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_BITS = (1 << 62) - 1
+# Ids are unique, not secret: a system call for each would cost as much as the rest.
+_generator = Random()
+os.register_at_fork(after_in_child=_generator.seed)
 
 
 def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
@@ -23,13 +27,13 @@ def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
     """
     microseconds = time.time_ns() // 1000 if at is None else _microseconds(at)
     if random is None:
-        random = int.from_bytes(os.urandom(8))
+        random = _generator.getrandbits(64)
     return UUID(int=_prefix(microseconds) | (random & _RANDOM_BITS))
 
 
 def several(at: datetime, count: int) -> list[UUID]:
     """Return new ids for the time `at`, in no order; cheaper than one by one."""
-    prefix, random = _prefix(_microseconds(at)), os.urandom(8 * count)
+    prefix, random = _prefix(_microseconds(at)), _generator.randbytes(8 * count)
     return [
         UUID(int=prefix | (int.from_bytes(random[n : n + 8]) & _RANDOM_BITS))
         for n in range(0, 8 * count, 8)

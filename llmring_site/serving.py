@@ -74,6 +74,32 @@ def listen(sockets: Sequence[socket.socket]) -> None:
             raise _refused(host, port, error) from None
 
 
+def spread(sockets: Sequence[socket.socket], workers: int) -> list[list[socket.socket]]:
+    """Return the listening sockets of each worker, among which Linux spreads connections.
+
+    A socket that all workers share is emptied by the first one that looks: sixteen
+    connections at once would all be served by one worker. The first worker's sockets
+    are those given, which listen alone until here: no other server can join them.
+    """
+    if workers == 1 or not sys.platform.startswith("linux"):
+        return [[*sockets] for _ in range(workers)]
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return [[*sockets], *([_twin(sock) for sock in sockets] for _ in range(workers - 1))]
+
+
+def _twin(sock: socket.socket) -> socket.socket:
+    twin = socket.socket(sock.family, sock.type)
+    twin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    twin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sock.family == socket.AF_INET6:
+        only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+    twin.bind(sock.getsockname())
+    twin.listen(BACKLOG)
+    return twin
+
+
 class Announcement:
     """Prints one line when the first of all workers serves, and never again."""
 
@@ -146,7 +172,8 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     gc.collect()
     gc.freeze()
     announcement = Announcement(sockets)
-    return Supervisor(lambda: serve(sockets, announcement), count=workers).run()
+    own = spread(sockets, workers)
+    return Supervisor(lambda slot: serve(own[slot], announcement), count=workers).run()
 
 
 def serve_here(sockets: Sequence[socket.socket]) -> None:

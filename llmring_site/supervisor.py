@@ -19,12 +19,15 @@ _MAX_QUICK_ENDS = 5
 
 
 class Supervisor:
-    """Runs `work()` in each of `count` forked processes, replacing those that end."""
+    """Runs `work(slot)` in each of `count` forked processes, replacing those that end.
 
-    def __init__(self, work: Callable[[], None], *, count: int) -> None:
+    The slots are numbered from 0; a process gets the slot of the one that it replaces.
+    """
+
+    def __init__(self, work: Callable[[int], None], *, count: int) -> None:
         self._work = work
         self._count = count
-        self._workers: dict[int, float] = {}  # process id: when it was started
+        self._workers: dict[int, tuple[int, float]] = {}  # process id: slot, time of its start
         self._quick_ends = 0
         self._is_stopping = False
 
@@ -49,14 +52,15 @@ class Supervisor:
         return 1 if self._quick_ends >= _MAX_QUICK_ENDS else 0
 
     def _start_missing(self) -> None:
-        for _ in range(self._count - len(self._workers)):
+        taken = {slot for slot, _ in self._workers.values()}
+        for slot in set(range(self._count)) - taken:
             parent = os.getpid()
             if (pid := os.fork()) == 0:
-                self._run_worker(parent)
-            self._workers[pid] = time.monotonic()
+                self._run_worker(parent, slot)
+            self._workers[pid] = slot, time.monotonic()
             logger.info("worker %d of %d started", len(self._workers), self._count)
 
-    def _run_worker(self, parent: int) -> None:
+    def _run_worker(self, parent: int, slot: int) -> None:
         """Never returns."""
         status = 1
         try:
@@ -64,7 +68,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             parent_watchdog.watch(parent)
-            self._work()
+            self._work(slot)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -76,7 +80,8 @@ class Supervisor:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
-            is_quick = time.monotonic() - self._workers.pop(pid) < _QUICK_SECONDS
+            _, started = self._workers.pop(pid)
+            is_quick = time.monotonic() - started < _QUICK_SECONDS
             if self._is_stopping:
                 continue
             self._quick_ends = self._quick_ends + 1 if is_quick else 0

@@ -12,9 +12,9 @@ from drf_spectacular.views import (
 )
 
 from conversations.calls import log_call
-from conversations.endpoints import append_batch, append_message, open_conversation
+from conversations.endpoints import append_message, open_conversation
 from conversations.models import Conversation
-from conversations.schemas import LoggedCall, MessageBatch, NewConversation, NewMessage, OpenQuery
+from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import errors
@@ -86,7 +86,6 @@ def _conversation_routes(prefix: str) -> list[Route]:
         post(f"{conversations}/log", _log_call, body=LoggedCall),
         Route("GET", one, open_conversation, query=OpenQuery),
         post(f"{one}/messages", append_message, body=NewMessage),
-        post(f"{one}/messages/batch", append_batch, body=MessageBatch),
     ]
 
 

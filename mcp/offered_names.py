@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from itertools import count
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from core.scoping import Caller
 from mcp.models import RetiredPrefix, Server
@@ -43,7 +43,8 @@ def create_server(caller: Caller, columns: dict) -> Server:
     for attempt in count(1):
         prefix = _free_prefix(caller, columns)
         try:
-            return Server.objects.create(**caller.columns(), **columns, prefix=prefix)
+            with transaction.atomic():  # a savepoint, where the caller has a transaction
+                return Server.objects.create(**caller.columns(), **columns, prefix=prefix)
         except IntegrityError:  # another one has just taken it
             if attempt == _ATTEMPTS:
                 raise

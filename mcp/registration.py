@@ -5,6 +5,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from core.errors import DomainError, InvalidInput, issue
+from core.models import IdempotentRequest
 from core.scoping import Caller
 from core.secrets import Sealed
 from mcp import credentials, server_urls
@@ -62,10 +63,13 @@ def delete(server: Server) -> None:
     id = server.id  # Django clears it on delete
     with transaction.atomic():
         # Executions that are being recorded wait for this lock, then find no tool and are 404.
-        list(server.tools.select_for_update().values_list("pk"))
+        tools = list(server.tools.select_for_update().values_list("pk", flat=True))
         # One statement: Django's own cascade would load millions of rows to delete them.
         executions = ToolExecution.objects.filter(project_id=server.project_id, tool__server=server)
         executions._raw_delete(executions.db)
+        # Stored replies repeat executions.
+        replies = IdempotentRequest.objects.filter(project_id=server.project_id)
+        replies.filter(subject_id__in=[id, *tools]).delete()
         retire(server)
         server.delete()
     pool.forget(id)

@@ -1,13 +1,15 @@
 """MCP servers, their tools, resources and prompts, and the executions of tools."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
+from django.db import transaction
 from django.http import Http404
 from rest_framework.decorators import action
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
 from core.errors import InvalidInput
+from core.idempotency import IDEMPOTENCY_KEY, idempotent, idempotent_call
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
 from mcp import (
     background_refresh,
@@ -30,6 +32,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         "partial_update": schemas.ServerChanges,
         "refresh": schemas.RefreshLists,
     }
+    headers = {"create": [IDEMPOTENCY_KEY], "refresh": [IDEMPOTENCY_KEY]}
     queries = {"list": schemas.ServersQuery}
     replies = {"destroy": schemas.DeletedServer, "refresh": schemas.RefreshedServer}
     filters = {"is_active": "is_active"}
@@ -52,6 +55,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         """Get an MCP server"""
         return super().retrieve(request)
 
+    @idempotent
     def create(self, request):
         """Register an MCP server
 
@@ -59,7 +63,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         registered. Secrets are encrypted, and masked in replies.
         """
         server = registration.register(request.auth, self.body.sent())
-        background_refresh.schedule(server)
+        transaction.on_commit(partial(background_refresh.schedule, server))
         return Response(self.represent(server))
 
     def update(self, request, server_id):
@@ -87,6 +91,10 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         Lists in the body replace the stored items. Without any, the server is asked.
         Items keep their ids; missing ones become inactive.
         """
+        once = idempotent_call if self.body.is_empty else idempotent
+        return once(ServerViewSet._refresh)(self, request, server_id=server_id)
+
+    def _refresh(self, request, server_id):
         server = self.get_object()
         if self.body.is_empty:
             server = server_refresh.refresh(server)
@@ -115,6 +123,7 @@ class ToolViewSet(ItemViewSet):
         "execute": schemas.ExecutionRequest,
         "accept": schemas.Acceptance,
     }
+    headers = {operation: [IDEMPOTENCY_KEY] for operation in bodies}
     queries = {"list": schemas.ItemsQuery, "history": schemas.HistoryQuery}
     replies = {"execute": schemas.Execution, "history": list[schemas.Execution]}
     lookup_url_kwarg = "tool_id"
@@ -128,6 +137,7 @@ class ToolViewSet(ItemViewSet):
         """Get a tool"""
         return super().retrieve(request)
 
+    @idempotent
     def create(self, request):
         """Add a tool to an MCP server"""
         servers = models.Server.objects.for_caller(request.auth)
@@ -145,11 +155,16 @@ class ToolViewSet(ItemViewSet):
         recorded. Otherwise it is made now, over the server's transport. If the tool or its
         server fails, `error` has the reason, and the reply is still 200.
         """
+        once = idempotent if self.body.is_report else idempotent_call
+        return once(ToolViewSet._execute)(self, request, tool_id=tool_id)
+
+    def _execute(self, request, tool_id):
         tool = self.get_object()
         made = execution.execute_or_record(request.auth, tool, self.body)
         return Response(self.represent(made, schemas.Execution))
 
     @action(detail=True, methods=["post"])
+    @idempotent
     def accept(self, request, tool_id):
         """Accept the current definition of a tool
 

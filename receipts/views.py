@@ -5,9 +5,19 @@ from rest_framework.response import Response
 
 from core import bridge
 from core.errors import DomainError
+from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.views import PublicView, SchemaView
 from core.viewsets import ScopedModelViewSet
-from receipts import batch, endpoints, replies, schemas, selection, server_keys, services
+from receipts import (
+    batch,
+    calculations,
+    endpoints,
+    replies,
+    schemas,
+    selection,
+    server_keys,
+    services,
+)
 from receipts.keys import PublicKey
 from receipts.models import Receipt
 
@@ -35,6 +45,7 @@ class ReceiptViewSet(ScopedModelViewSet):
     queryset = Receipt.objects.all()
     reply = replies.Receipt
     bodies = {"create": schemas.ReceiptToStore}
+    headers = {"create": [IDEMPOTENCY_KEY]}
     queries = {"list": schemas.ReceiptPageQuery, "logs": schemas.ReceiptPageQuery}
     replies = {
         "list": replies.ReceiptPage,
@@ -63,6 +74,7 @@ class ReceiptViewSet(ScopedModelViewSet):
             }
         )
 
+    @idempotent(before=calculations.load_prices)
     def create(self, request):
         """Store a receipt
 
@@ -138,10 +150,12 @@ class VerifyView(PublicView):
 
 class GenerateView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     unique_members = True
     replies = {"post": replies.GeneratedReceipt}
     tags = _TAGS
 
+    @idempotent(before=calculations.load_prices)
     def post(self, request):
         """Certify logs with one receipt
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -104,6 +104,9 @@ def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
             "Another price of these models is valid in a part of this time; end it first"
         ) from error
     current.follow()
+    if connection.in_atomic_block:
+        # The follower may have read the prices without this one meanwhile.
+        transaction.on_commit(current.follow)
     return price
 
 

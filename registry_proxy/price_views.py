@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework.response import Response
 
 from core.errors import DomainError, InvalidInput, issue
+from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet, page_query
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
@@ -31,6 +32,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     tags = ["usage"]
     reply = Price
     bodies = {"create": NewPrice}
+    headers = {"create": [IDEMPOTENCY_KEY]}
     queries = {"list": page_query(default=100, maximum=1000)}
 
     def get_queryset(self):
@@ -52,6 +54,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         """Get a price"""
         return super().retrieve(request)
 
+    @idempotent
     def create(self, request):
         """Set a price of your own
 

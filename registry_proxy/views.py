@@ -128,8 +128,11 @@ async def serve_on_edge(request: Request) -> Reply | None:
     """Return `GET /registry` without a query from prepared bytes; None leaves it to the view."""
     if request.query_string or not current.is_loaded() or (snapshot := current.get()) is None:
         return None
+    content = snapshot.representation
+    if "If-None-Match" not in request.headers:
+        return Reply(content.body, headers=[*content.headers.items()])
     conditions = HttpRequest()
     conditions.method = request.method
-    conditions.META["HTTP_IF_NONE_MATCH"] = request.headers.get("If-None-Match", "")
-    response = _respond(conditions, snapshot.representation)
+    conditions.META["HTTP_IF_NONE_MATCH"] = request.headers["If-None-Match"]
+    response = _respond(conditions, content)
     return Reply(response.content, response.status_code, [*response.items()])

@@ -2,9 +2,10 @@ from django.http import StreamingHttpResponse
 from rest_framework.response import Response
 
 from core import bridge
-from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
+from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempotent
 from core.paths import uuid_in_path
 from core.views import SchemaView
+from registry_proxy import pricing
 from usage import batches, corrections, export, ingestion, listing, statistics
 from usage.ingestion import OwnedConversations
 from usage.query_schemas import ExportQuery, LogsQuery, StatsQuery
@@ -61,8 +62,10 @@ class LogBatchView(SchemaView):
 class CorrectView(SchemaView):
     tags = ["usage"]
     bodies = {"post": Correction}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredCorrection}
 
+    @idempotent(before=pricing.load)
     def post(self, request, log_id):
         """Correct a log
 
@@ -76,8 +79,10 @@ class CorrectView(SchemaView):
 class VoidView(SchemaView):
     tags = ["usage"]
     bodies = {"post": Voiding}
+    headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredCorrection}
 
+    @idempotent
     def post(self, request, log_id):
         """Take a log back
 

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import User
 from registry_proxy import custom_prices, pricing
@@ -134,6 +134,21 @@ def test_of_two_prices_set_at_once_one_is_refused(db_all):
     for thread in threads:
         thread.join()
     assert (len(refused), CustomPrice.objects.count()) == (1, 1)
+
+
+def test_a_price_is_used_although_it_was_followed_before_its_commit(db_all):
+    def follow():
+        try:
+            custom_prices.current.follow()
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        set_price("local", "llama", "input=0.05", valid_from="2026-01-01")
+        thread = threading.Thread(target=follow)
+        thread.start()
+        thread.join()
+    assert pricing.price("local", "llama", Tokens(input=20)).cost == Decimal("0.000001")
 
 
 def test_another_process_learns_of_a_price(db_all):

@@ -194,7 +194,7 @@ def test_workers_that_die_at_once_end_the_server(data_dir):
         sys.executable,
         "-c",
         "import os, sys; from llmring_site.supervisor import Supervisor;"
-        "sys.exit(Supervisor(lambda: os._exit(3), count=2).run())",
+        "sys.exit(Supervisor(lambda slot: os._exit(3), count=2).run())",
     ]
     server = Server(data_dir, command=command)
     assert server.process.wait(SECONDS) == 1

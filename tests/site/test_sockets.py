@@ -1,0 +1,63 @@
+"""Connections are spread among the workers, and no other server gets any of them."""
+
+import socket
+
+import pytest
+
+from llmring_site import serving, startup
+
+WORKERS = 3
+
+
+@pytest.fixture
+def bound():
+    sockets = serving.bind("127.0.0.1", 0)
+    yield sockets
+    for sock in sockets:
+        sock.close()
+
+
+def accepted(sock: socket.socket) -> int:
+    sock.setblocking(False)
+    count = 0
+    while True:
+        try:
+            sock.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def test_each_worker_gets_its_share_of_connections(bound):
+    serving.listen(bound)
+    own = serving.spread(bound, WORKERS)
+    assert len(own) == WORKERS
+    clients = [socket.create_connection(bound[0].getsockname()) for _ in range(120)]
+    shares = [sum(map(accepted, sockets)) for sockets in own]
+    for client in clients:
+        client.close()
+    for sockets in own[1:]:
+        sockets[0].close()
+    assert sum(shares) == 120
+    assert min(shares) > 10  # forty each on average; a dozen or fewer has odds of one in 10^9
+
+
+def test_port_of_a_spread_server_is_in_use(bound):
+    serving.listen(bound)
+    own = serving.spread(bound, WORKERS)
+    port = bound[0].getsockname()[1]
+    with pytest.raises(startup.StartupError, match="is in use"):
+        serving.bind("127.0.0.1", port)
+    for sockets in own[1:]:
+        sockets[0].close()
+
+
+def test_of_two_servers_that_bind_at_once_one_listens(bound):
+    port = bound[0].getsockname()[1]
+    other = serving.bind("127.0.0.1", port)  # neither listens yet
+    serving.listen(bound)
+    own = serving.spread(bound, WORKERS)
+    with pytest.raises(startup.StartupError, match="is in use"):
+        serving.listen(other)
+    for sock in (*other, *(sockets[0] for sockets in own[1:])):
+        sock.close()
