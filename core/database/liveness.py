@@ -7,8 +7,8 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 # Characters of all parameters of a statement. libpq's buffers grow with the largest one and never
-# shrink, in every connection of the pool; opening another is cheap beside such a statement.
-_LARGE = 1024 * 1024
+# shrink, in every connection of the pool. Opening another is cheap beside such a statement only.
+_LARGE = 2 * 1024 * 1024
 
 
 def is_live(connection: psycopg.Connection) -> bool:

@@ -7,7 +7,7 @@ from core.database.raw_connection import pooled_cursor
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
-LARGE, SMALL = "x" * 1_100_000, "x" * 1_000
+LARGE, SMALL = "x" * 2_200_000, "x" * 1_000
 
 
 @pytest.fixture(autouse=True)
