@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 from structlog.contextvars import bind_contextvars
 
-from core import bridge, media, request_checks, request_ids, schemas
+from core import bridge, media, memory, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
@@ -72,6 +72,8 @@ class Headers(Mapping[str, str]):
 class Request:
     """A request to the edge."""
 
+    has_large_body = False
+
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self.headers = headers
@@ -104,7 +106,8 @@ class Request:
             more = message.get("more_body", False)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if coding := self.headers.get("Content-Encoding"):
-            return await bridge.in_thread(request_checks.decode, body, coding)
+            body = await bridge.in_thread(request_checks.decode, body, coding)
+        self.has_large_body = len(body) > memory.LARGE_BODY
         return body
 
     async def parse(self, model: type, *, unique_members: bool = False) -> Any:
@@ -235,6 +238,9 @@ class Edge:
             return
         await _send(reply, request, send)
         log_access(request.method, request.path, reply.status, started)
+        if request.has_large_body:
+            reply = None
+            await bridge.in_thread(memory.release)
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
         """Return the route of a request and what its path names; None if there is no such route."""

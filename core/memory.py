@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 # Names and numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _128_KIB = 128 * 1024
+LARGE_BODY = 256 * 1024  # bytes; memory is released after a request with a larger one
 
 
 def limit_retained_memory() -> None:

@@ -15,7 +15,6 @@ from django.conf import settings
 
 from core import bridge, memory
 
-_LARGE_BODY = 256 * 1024  # bytes; memory is released after such a request
 _BLOCK = 64 * 1024  # bytes of a file that are sent at once
 _SEND_SECONDS = 60  # for a client to take a block, before its thread is given to others
 
@@ -50,7 +49,7 @@ class WSGIBridge:
         if content is not None:
             await send(start)
             await send({"type": "http.response.body", "body": content})
-        if len(body) > _LARGE_BODY:
+        if len(body) > memory.LARGE_BODY:
             environ.clear()
             body = content = None
             await bridge.in_thread(memory.release)

@@ -1,9 +1,14 @@
-"""Check without a round trip whether a pooled connection is alive."""
+"""Keep pooled connections alive, and small."""
 
 import select
+from collections.abc import Collection, Mapping
 
 import psycopg
 from psycopg_pool import ConnectionPool
+
+# Characters of all parameters of a statement. libpq's buffers grow with the largest one and never
+# shrink, in every connection of the pool; opening another is cheap beside such a statement.
+_LARGE = 1024 * 1024
 
 
 def is_live(connection: psycopg.Connection) -> bool:
@@ -41,3 +46,16 @@ def discard(pool: ConnectionPool, connection: psycopg.Connection) -> None:
     """Give a dead connection back; the pool opens another."""
     connection.close()
     pool.putconn(connection)
+
+
+def mark_if_large(connection: psycopg.Connection, params: Collection | None) -> None:
+    """Note on the connection that a statement with these parameters enlarges its buffers."""
+    values = params.values() if isinstance(params, Mapping) else params or ()
+    if sum(len(value) for value in values if isinstance(value, str | bytes)) > _LARGE:
+        connection.is_large = True
+
+
+def close_if_large(connection: psycopg.Connection) -> None:
+    """Close a connection that keeps large buffers, before it is given back to its pool."""
+    if getattr(connection, "is_large", False):
+        connection.close()

@@ -74,6 +74,7 @@ class _FastCursor(psycopg.Cursor):
     prepares = True  # until a pooler turns out to mix connections
 
     def execute(self, query, params=None):
+        liveness.mark_if_large(self.connection, params)
         if not _FastCursor.prepares:
             return super().execute(query, params, prepare=False, binary=True)
         try:
@@ -97,10 +98,13 @@ def pooled_cursor() -> Iterator[psycopg.Cursor]:
     pool = connection.pool
     pooled = liveness.take(pool)
     try:
-        if pooled.prepare_threshold is None:
-            # Django's cursors never prepare, whatever this says.
-            pooled.prepare_threshold = 0
+        if not pooled._prepared._prepared_idx:
             name_statements_apart(pooled)
+        pooled.prepare_threshold = 0
         yield _FastCursor(pooled)
     finally:
+        # Django's cursors never prepare, but would have psycopg count their statements: it
+        # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
+        pooled.prepare_threshold = None
+        liveness.close_if_large(pooled)
         pool.putconn(pooled)
