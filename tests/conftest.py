@@ -51,11 +51,17 @@ def _migrated() -> Path:
 
 @pytest.fixture(scope="session")
 def django_db_keepdb():
-    """Use the last run's database again, as long as no migration has changed."""
+    """Leave the database to the next run; connections of background threads may be open."""
+    return True
+
+
+@pytest.fixture(scope="session")
+def django_db_createdb():
+    """Make the database anew only when a migration has changed since it was made."""
     record = _migrated()
     is_current = record.exists() and record.read_text() == _migrations()
     record.unlink(missing_ok=True)
-    return is_current
+    return not is_current
 
 
 @pytest.fixture(scope="session")

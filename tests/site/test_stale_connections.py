@@ -66,7 +66,7 @@ def test_messages_are_appended_after_a_restart(warm):
         warm.send("POST", f"/conversations/{id}/messages", {"role": "user", "content": "x"})
 
 
-def test_unknown_keys_are_looked_up_after_a_restart(warm):
+def test_unknown_keys_are_looked_up_after_a_restart(warm, bridge_mode):
     end_all_sessions()
     for number in range(2 * COUNT):
         stranger = ApiClient(f"llmr_pk_{number:032x}")
