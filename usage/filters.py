@@ -15,6 +15,7 @@ NONE = "none"  # as a filter: logs that have no such label
 LABEL_SQL = {name: f"coalesce({name}::text, '')" for name in LABELS}
 _LEDGER_ONLY = {
     "user": "coalesce(end_user, '')",
+    "id_at_origin": "coalesce(id_at_origin, '')",
     "cost_source": "cost_source",
     "usage_status": "usage_status",
 }

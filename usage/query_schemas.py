@@ -62,6 +62,7 @@ class WindowQuery(Schema):
     priced_as: Filter = None
     api_key_id: Filter = None
     user: Filter = None
+    id_at_origin: Filter = None
     tag: Filter = None
     cost_source: Annotated[list[str] | None, _among(CostSource.values)] = None
     usage_status: Annotated[list[str] | None, _among(UsageStatus.values)] = None

@@ -103,3 +103,13 @@ def test_queries_do_not_grow_with_rows(api, django_assert_max_num_queries):
     make(api, 50)
     with django_assert_max_num_queries(1):  # the key is cached
         assert len(api.read(LOGS, WINDOW)) == 50
+
+
+def test_logs_are_found_by_their_id_at_origin(api):
+    first = api.send("POST", "/api/v1/log", {**CALL, "id_at_origin": "order-1"})["log_id"]
+    other = api.send("POST", "/api/v1/log", CALL)["log_id"]
+    found = api.read("/api/v1/logs?id_at_origin=order-1")
+    assert [log["id"] for log in found] == [first]
+    assert [log["id"] for log in api.read("/api/v1/logs?id_at_origin=none")] == [other]
+    assert api.read("/api/v1/logs?id_at_origin=order-2") == []
+    assert api.read("/api/v1/stats?id_at_origin=order-1")["summary"]["total_requests"] == 1
