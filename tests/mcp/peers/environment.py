@@ -40,7 +40,7 @@ def node_modules(package: str) -> Path:
 
 
 def command(script: str, *arguments: str, requirement: str = SDK) -> list[str]:
-    return [python(requirement), "-P", str(HERE / script), *arguments]
+    return [python(requirement), str(HERE / script), *arguments]
 
 
 @contextmanager

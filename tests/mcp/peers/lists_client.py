@@ -6,39 +6,14 @@ VERSION is `1` or `2`, of the SDK; MODE is that of 2.x (`auto`, `legacy` or a re
 import asyncio
 import json
 import sys
-from contextlib import asynccontextmanager
+
+from sdk_session import connected
 
 version, url, key, mode = sys.argv[1:]
 
 
-@asynccontextmanager
-async def connected():
-    if version == "1":
-        from mcp.client.streamable_http import streamablehttp_client
-
-        from mcp import ClientSession
-
-        async with (
-            streamablehttp_client(url, headers={"X-API-Key": key}) as (read, write, _),
-            ClientSession(read, write) as session,
-        ):
-            await session.initialize()
-            yield session
-    else:
-        import httpx2
-        from mcp.client.streamable_http import streamable_http_client
-
-        from mcp import Client
-
-        async with (
-            httpx2.AsyncClient(headers={"X-API-Key": key}, timeout=30) as http,
-            Client(streamable_http_client(url, http_client=http), mode=mode) as client,
-        ):
-            yield client
-
-
 async def main() -> None:
-    async with connected() as client:
+    async with connected(version, url, key, mode) as client:
         tools = (await client.list_tools()).tools
         templates = await client.list_resource_templates()
         member = "resourceTemplates" if version == "1" else "resource_templates"

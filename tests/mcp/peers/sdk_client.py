@@ -8,11 +8,8 @@ import asyncio
 import json
 import sys
 
-import httpx2
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-
-from mcp import Client
+from sdk_session import connected
 
 url, key, mode = sys.argv[1:]
 
@@ -26,10 +23,7 @@ async def refused(awaitable) -> str:
 
 
 async def main() -> None:
-    async with (
-        httpx2.AsyncClient(headers={"X-API-Key": key}, timeout=30) as http,
-        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
-    ):
+    async with connected("2", url, key, mode) as client:
         tools = (await client.list_tools()).tools
         resources = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
