@@ -35,6 +35,9 @@ class Project(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    archived_at = models.DateTimeField(
+        null=True, editable=False, help_text="From then on its keys and tokens are refused."
+    )
 
     objects = ProjectQuerySet.as_manager()
 
@@ -44,6 +47,54 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Allowance(models.Model):
+    """What its holder (a gateway token) may use in all, and what it has used.
+
+    The counters are changed by the database's functions alone (accounts/limits.py).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    max_requests = models.BigIntegerField(
+        null=True, blank=True, help_text="Requests in its whole life. Empty: no limit."
+    )
+    requests_per_minute = models.IntegerField(
+        null=True, blank=True, help_text="In each minute of the database's clock. Empty: no limit."
+    )
+    budget_usd = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="US dollars in its whole life. Empty: no limit.",
+    )
+    requests = models.BigIntegerField(db_default=0, editable=False)
+    minute = models.DateTimeField(
+        null=True, editable=False, help_text="The minute that minute_requests counts."
+    )
+    minute_requests = models.IntegerField(db_default=0, editable=False)
+    spent_usd = models.DecimalField(max_digits=38, decimal_places=12, db_default=0, editable=False)
+    reserved_usd = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        db_default=0,
+        editable=False,
+        help_text="Bounds of the costs of calls whose costs are not known (yet).",
+    )
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        db_table = "allowances"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(spent_usd__gte=0, reserved_usd__gte=0),
+                name="allowances_not_negative",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 class Role(models.TextChoices):

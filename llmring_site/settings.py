@@ -71,6 +71,7 @@ OWN_APPS = [
     "aliases",
     "receipts",
     "mcp",
+    "gateway",
 ]
 INSTALLED_APPS = [
     "llmring_site",  # first: its templates override those of other apps

@@ -108,6 +108,22 @@ class UsageLog(OwnedModel):
     )
     unpriced_reason = models.CharField(max_length=500, null=True)
     latency_ms = models.BigIntegerField(null=True)
+    # Of calls through the gateway.
+    upstream = models.CharField(
+        max_length=50, null=True, help_text="The gateway's upstream; empty: reported by a client."
+    )
+    requested_model = models.CharField(
+        max_length=255, null=True, help_text="What the client asked for; `model` is what served."
+    )
+    http_status = models.SmallIntegerField(
+        null=True, help_text="The upstream's answer; empty: there was none."
+    )
+    first_byte_ms = models.BigIntegerField(
+        null=True, help_text="Until the first data of the answer."
+    )
+    error = models.CharField(
+        max_length=255, null=True, help_text="What went wrong with the call, if anything did."
+    )
     event_id = models.CharField(
         max_length=300, null=True, help_text="The client's own id of the event, for safe retries."
     )

@@ -1,0 +1,166 @@
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.models import Allowance, Project
+from core.ids import uuid7
+from core.json_columns import ExactJSONField
+from core.secrets import SealedField
+
+
+class TokenQuerySet(models.QuerySet):
+    def active(self):
+        """Tokens that are admitted now: not revoked, not expired."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True
+        )
+
+    def revoke(self) -> int:
+        """Revoke the tokens; return how many were not yet. A trigger notifies all workers."""
+        return self.filter(revoked_at__isnull=True).update(revoked_at=Now())
+
+
+def _list_of(what: str) -> models.JSONField:
+    return models.JSONField(null=True, blank=True, help_text=f"{what} Empty: all.")
+
+
+class Token(models.Model):
+    """A withering token: opens the gateway for one project. Only its digest is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="gateway_tokens")
+    allowance = models.OneToOneField(Allowance, on_delete=models.PROTECT, editable=False)
+    name = models.CharField(max_length=255, blank=True, help_text="Where the token is used.")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    hint = models.CharField(
+        max_length=30, editable=False, help_text="The token with all but its ends masked."
+    )
+    upstream = models.CharField(
+        max_length=50, blank=True, help_text="The only upstream it may call. Empty: all."
+    )
+    allowed_models = _list_of("Patterns of models, such as gpt-4o*.")
+    allowed_endpoints = _list_of("Patterns of paths, such as /v1/chat/*.")
+    allowed_origins = _list_of("Origins of browsers.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on it is refused. Empty: never."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = TokenQuerySet.as_manager()
+
+    class Meta:
+        db_table = "gateway_tokens"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name or self.hint
+
+
+class Upstream(models.Model):
+    """An API that calls are relayed to, made in the admin; others stand in the YAML file."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.SlugField(max_length=50, unique=True)
+    base_url = models.CharField(
+        max_length=500, help_text="With its path, such as https://api.groq.com/openai/v1."
+    )
+    api_key = SealedField(null=True, blank=True)
+    options = models.JSONField(
+        default=dict, blank=True, help_text="The members that the YAML file has (docs/gateway.md)."
+    )
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "gateway_upstreams"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UpstreamKey(models.Model):
+    """A project's own key of an upstream, used instead of the server's."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="upstream_keys")
+    upstream = models.CharField(max_length=50)
+    api_key = SealedField()
+    # Keyed, so that a copy of the database does not let anybody test guesses.
+    digest = models.BinaryField(max_length=32, editable=False)
+    hint = models.CharField(max_length=20, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "gateway_upstream_keys"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "upstream"], name="gateway_keys_once")
+        ]
+        indexes = [models.Index(fields=["digest"], name="gateway_keys_digest")]
+
+    def __str__(self) -> str:
+        return f"{self.upstream} {self.hint}"
+
+
+class CallState(models.TextChoices):
+    PENDING = "pending", "under way"
+    BACKGROUND = "background", "the upstream works on it; a poll will show its usage"
+    UNKNOWN = "unknown", "may have been billed: its reservation stays until it is released"
+
+
+class Call(models.Model):
+    """A call that has no final row in the ledger, or whose cost nobody knows.
+
+    Written before the upstream is called, together with its reservation; the statement
+    that writes the ledger's row deletes it. `row` has the ledger's columns as far as they
+    are known, so that a call whose worker was killed is still written.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False, help_text="The ledger's id, too.")
+    project_id = models.UUIDField()
+    token_id = models.UUIDField()
+    allowance_id = models.UUIDField()
+    worker_id = models.UUIDField()
+    state = models.CharField(max_length=10, choices=CallState.choices, db_default=CallState.PENDING)
+    started_at = models.DateTimeField()
+    reserved_usd = models.DecimalField(max_digits=38, decimal_places=12)
+    upstream = models.CharField(max_length=50)
+    response_id = models.CharField(
+        max_length=255, null=True, help_text="The upstream's id of a background answer."
+    )
+    row = ExactJSONField()
+
+    class Meta:
+        db_table = "gateway_calls"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["worker_id"], name="gateway_calls_worker"),
+            models.Index(
+                fields=["project_id", "response_id"],
+                condition=Q(response_id__isnull=False),
+                name="gateway_calls_response",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Worker(models.Model):
+    """A process that relays calls, with its last sign of life and the state of its breakers."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    host = models.CharField(max_length=255)
+    process_id = models.IntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    status = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "gateway_workers"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.process_id}"

@@ -1,0 +1,65 @@
+"""Withering tokens as text, and how one is made.
+
+Source: docs/gateway.md, section "Tokens".
+"""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from accounts import api_keys
+from accounts.models import Allowance, Project
+from gateway.models import Token
+
+PREFIX = "sk-"
+_SECRET_BYTES = 16  # 22 characters of base64url
+_FORM = re.compile(r"sk-[A-Za-z0-9_-]{22}")
+
+digest = api_keys.digest
+
+
+def generate() -> str:
+    """Return a new token: `sk-` and 22 characters, 128 random bits."""
+    return PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def has_form(text: str) -> bool:
+    """Return whether a text has the form of our tokens."""
+    return _FORM.fullmatch(text) is not None
+
+
+def masked(token: str) -> str:
+    """Return the token with only its ends readable: `sk-AaH7**************hDCQ`."""
+    secret = token.removeprefix(PREFIX)
+    return f"{PREFIX}{secret[:4]}{'*' * (len(secret) - 8)}{secret[-4:]}"
+
+
+@transaction.atomic
+def issue(
+    project: Project,
+    *,
+    expires_at: datetime | None,
+    max_requests: int | None = None,
+    requests_per_minute: int | None = None,
+    budget_usd=None,
+    **columns: Any,
+) -> tuple[Token, str]:
+    """Make a token of the project. Returns its row and its text, which is not stored."""
+    text = generate()
+    allowance = Allowance.objects.create(
+        max_requests=max_requests,
+        requests_per_minute=requests_per_minute,
+        budget_usd=budget_usd,
+    )
+    row = Token.objects.create(
+        project=project,
+        allowance=allowance,
+        digest=digest(text),
+        hint=masked(text),
+        expires_at=expires_at,
+        **columns,
+    )
+    return row, text
