@@ -79,6 +79,7 @@ class Request:
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self.headers = headers
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
@@ -88,13 +89,23 @@ class Request:
         self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
         self.id = request_ids.choose(self.headers.get("X-Request-ID"))
 
-    async def body(self) -> bytes:
+    async def body(self, *, limit: int | None = None) -> bytes:
         """Return the whole body, without its content coding.
 
-        Raises BodyTooLarge, UnsupportedCoding, MalformedBody, and ClientDisconnected.
+        `limit` is LLMRING_MAX_BODY_BYTES by default. Raises BodyTooLarge,
+        UnsupportedCoding, MalformedBody, and ClientDisconnected.
         """
-        request_checks.body_length(self.headers.get("Content-Length"))
-        parts = []
+        parts = [part async for part in self.parts(limit=limit)]
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if coding := self.headers.get("Content-Encoding"):
+            body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
+        self.has_large_body = len(body) > _LARGE_BODY
+        return body
+
+    async def parts(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises BodyTooLarge, ClientDisconnected."""
+        limit = settings.MAX_BODY_BYTES if limit is None else limit
+        request_checks.body_length(self.headers.get("Content-Length"), limit=limit)
         size, more = 0, True
         while more:
             message = await self._receive()
@@ -102,15 +113,10 @@ class Request:
                 raise ClientDisconnected
             part = message.get("body", b"")
             size += len(part)
-            if size > settings.MAX_BODY_BYTES:
-                raise BodyTooLarge(settings.MAX_BODY_BYTES)
-            parts.append(part)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            yield part
             more = message.get("more_body", False)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if coding := self.headers.get("Content-Encoding"):
-            body = await bridge.in_thread(request_checks.decode, body, coding)
-        self.has_large_body = len(body) > _LARGE_BODY
-        return body
 
     async def parse(self, model: type, *, unique_members: bool = False) -> Any:
         """Return the model that the body holds. Raises what `body` and `schemas.parse` do."""

@@ -7,6 +7,8 @@ from core.database.group_commit import close_writers
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
+from gateway import upstream_call
+from gateway.application import Gateway
 from llmring_site import background, urls
 
 
@@ -23,4 +25,11 @@ edge = Edge(
     admit=admit_request,
     fallback=WSGIBridge(WSGIHandler()),
 )
-asgi = Lifespan(edge, start=background.start, stop=close_writers)
+
+
+async def _stop() -> None:
+    await upstream_call.close()
+    await close_writers()
+
+
+asgi = Lifespan(Gateway(edge), start=background.start, stop=_stop)

@@ -299,6 +299,19 @@ MCP_MAX_TIMEOUT = env.integer("LLMRING_MCP_MAX_TIMEOUT", 300, minimum=1, maximum
 MCP_REFRESH_MINUTES = env.integer("LLMRING_MCP_REFRESH", 15, minimum=0, maximum=10_080)  # 0: off
 MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
+# --- The gateway ------------------------------------------------------------
+
+OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
+OPENAI_API_URL = env.url("OPENAI_API_URL", "https://api.openai.com")
+API_CONFIG_PATH = env.text("API_CONFIG_PATH")
+if not API_CONFIG_PATH and Path("config/api_providers.yaml").is_file():
+    API_CONFIG_PATH = "config/api_providers.yaml"
+DEFAULT_API_PROVIDER = env.text("DEFAULT_API_PROVIDER")
+GATEWAY_CONCURRENCY = env.integer("LLMRING_GATEWAY_CONCURRENCY", 1000, minimum=1)  # of a worker
+GATEWAY_MAX_BODY_BYTES = env.integer("LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_600, minimum=1024)
+# Whether tokens with a budget may call models whose cost has no bound that is known.
+GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
+
 # --- Logs, language, time -------------------------------------------------
 
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])

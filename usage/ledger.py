@@ -52,8 +52,10 @@ def _added(name: str) -> str:
     return f"coalesce({total}, daily.{name}, excluded.{name})"
 
 
-_INSERT = f"""
-WITH inserted AS (
+# Common table expressions, for statements that store rows and do more. `inserted` has the
+# new rows; the parameter is `parameter(rows)`.
+INSERT_STEPS = f"""
+inserted AS (
     -- In this order, and the sums in theirs: two writers never wait for each other in a circle.
     INSERT INTO usage_logs ({_NAMES})
     SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")} ORDER BY project_id, event_id
@@ -75,8 +77,8 @@ WITH inserted AS (
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
 )
-SELECT array_agg(id) FROM inserted
 """
+_INSERT = f"WITH {INSERT_STEPS} SELECT array_agg(id) FROM inserted"
 
 
 @dataclass(slots=True)
@@ -123,20 +125,21 @@ def insert(rows: Sequence[LogRow]) -> set[UUID]:
     if not rows:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, _parameters(rows))
+        cursor.execute(_INSERT, [parameter(rows)])
         return set(cursor.fetchone()[0] or ())
 
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Store the rows; return of each whether it is new. If not, its event id is not."""
-    [(new,)] = await execute(_INSERT, _parameters(rows))
+    [(new,)] = await execute(_INSERT, [parameter(rows)])
     # Without an event id it is new, also when the statement is repeated after it was committed.
     known = set(new or ())
     return [row.event_id is None or row.id in known for row in rows]
 
 
-def _parameters(rows: Sequence[LogRow]) -> list[str]:
-    return [media.dumps([row.columns for row in rows]).decode()]
+def parameter(rows: Sequence[LogRow]) -> str:
+    """Return the rows as the parameter of a statement with INSERT_STEPS."""
+    return media.dumps([row.columns for row in rows]).decode()
 
 
 writer = GroupWriter(insert_group)
