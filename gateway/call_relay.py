@@ -34,7 +34,7 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
     """
     started = time.perf_counter()
     plan.state.in_flight += 1
-    settlement = _Settlement(call)
+    settlement = _Settlement(call, plan)
     try:
         await _relay(exchange, plan, settlement, started)
     except errors.GatewayError as error:
@@ -61,18 +61,18 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
 class _Settlement:
     """Writes the final row of a call, once."""
 
-    def __init__(self, call: MeteredCall | None) -> None:
+    def __init__(self, call: MeteredCall | None, plan: Plan) -> None:
         self._call = call
+        self._plan = plan
         self._is_written = False
-
-    @property
-    def call(self) -> MeteredCall | None:
-        return self._call
 
     async def write(self, outcome: Outcome) -> None:
         if self._call is None or self._is_written:
             return
         self._is_written = True
+        fields = self._plan.content.fields
+        if fields is not None and (model := fields.last("model")):
+            self._call.requested_model = model[:255]  # read while the form passed
         await metering.settle(self._call, outcome)
 
     async def leave_in_background(self, response_id: str) -> None:
@@ -179,10 +179,7 @@ async def _relay_held(
 async def _send_held(exchange: Exchange, response: aiohttp.ClientResponse, held: Held) -> None:
     sent = headers.to_client(response.headers)
     if held.error is not None or not held.is_whole:
-        length = response.headers.get("Content-Length", "")
-        await exchange.start(
-            response.status, sent, length=int(length) if length.isdigit() else None
-        )
+        await exchange.start(response.status, sent, length=_stated_length(response))
         await exchange.write(held.data)
         return
     await exchange.start(response.status, sent, length=_length(exchange, response, held.data))
@@ -192,8 +189,12 @@ async def _send_held(exchange: Exchange, response: aiohttp.ClientResponse, held:
 def _length(exchange: Exchange, response: aiohttp.ClientResponse, data: bytes) -> int | None:
     if response.status in (204, 304):
         return None
+    return _stated_length(response) if exchange.request.method == "HEAD" else len(data)
+
+
+def _stated_length(response: aiohttp.ClientResponse) -> int | None:
     stated = response.headers.get("Content-Length", "")
-    return int(stated) if exchange.request.method == "HEAD" and stated.isdigit() else len(data)
+    return int(stated) if stated.isdigit() else None
 
 
 async def _read(data: bytes, response: aiohttp.ClientResponse) -> Reading:
@@ -275,14 +276,13 @@ async def _relay_bytes(
     started: float,
 ) -> None:
     """Relay an answer that states no usage: audio, files, text."""
+    length = None
     if not exchange.is_started:
-        length = response.headers.get("Content-Length", "")
-        await exchange.start(
-            response.status,
-            headers.to_client(response.headers),
-            length=int(length) if length.isdigit() else None,
-        )
-    ended = await stream(response, exchange, View(None, hides=None, coding=None), plan.upstream)
+        length = _stated_length(response)
+        sent = headers.to_client(response.headers)
+        await exchange.start(response.status, sent, length=length)
+    view = View(None, hides=None, coding=None)
+    ended = await stream(response, exchange, view, plan.upstream, length=length)
     error = ended.error
     _judge(plan, response.status, None if error == "client_gone" else error, Reading())
     await settlement.write(
@@ -296,7 +296,7 @@ async def _relay_bytes(
         )
     )
     if error is None:
-        await exchange.finish()
+        await exchange.finish(ended.rest)
 
 
 def _judge(plan: Plan, status: int, error: str | None, reading: Reading) -> None:

@@ -29,6 +29,7 @@ class Ended:
     error: str | None = None
     is_client_gone: bool = False
     first_byte_at: float | None = None
+    rest: bytes = b""
 
 
 class View:
@@ -78,10 +79,19 @@ class View:
 
 
 async def stream(
-    response: aiohttp.ClientResponse, exchange: Exchange, view: View, upstream: UpstreamConfig
+    response: aiohttp.ClientResponse,
+    exchange: Exchange,
+    view: View,
+    upstream: UpstreamConfig,
+    *,
+    length: int | None = None,
 ) -> Ended:
-    """Relay an answer piece by piece; the last pieces and its end are the caller's to send."""
+    """Relay an answer piece by piece. Its end, and `rest`, are the caller's to send.
+
+    Of an answer of known `length` the last piece is kept: with it the client has all.
+    """
     ended = Ended()
+    received = 0
     exchange.watch()
     deadline, left = None, int(upstream.drain.megabytes * 2**20)
     try:
@@ -90,6 +100,10 @@ async def stream(
             if not data:
                 return ended
             forward = view.feed(data)
+            received += len(data)
+            if received == length:
+                ended.rest = forward
+                continue
             if ended.first_byte_at is None and view.has_data:
                 ended.first_byte_at = time.perf_counter()
             if not exchange.is_gone:

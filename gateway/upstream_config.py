@@ -174,6 +174,11 @@ def configured() -> Configured:
     )
 
 
+def forget() -> None:
+    """Read the file again; for tests that change it."""
+    _configured.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _configured(path: str, default: str, openai_url: str, openai_key: str) -> Configured:
     file = _read(Path(path)) if path else _File()

@@ -80,6 +80,13 @@ def status() -> dict[str, dict]:
     }
 
 
+def forget() -> None:
+    """Return to the state of a process that has just started."""
+    global _upstreams
+    _upstreams = None
+    _states.clear()
+
+
 async def current() -> Upstreams:
     """Return the upstreams. A look-up, but for the first call after a change."""
     global _upstreams, _generation
