@@ -70,6 +70,8 @@ class Gateway:
         holder = await holders.holder_of(token)
         if path is None:
             raise errors.GatewayError("The path is ambiguous")
+        if token in unquote(request.query_string):
+            raise errors.GatewayError("A token in the query would be seen: send it as a header")
         if path == _TOKEN_PATH:
             await _reply(exchange, await token_info.describe(holder))
             return
@@ -88,7 +90,14 @@ async def _relay(
     exchange: Exchange, matched: Matched, holder: Holder, path: str, token: str
 ) -> None:
     made = await plan(exchange.request, matched, holder, path, token)
-    if matched.endpoint.lists_models:
+    try:
+        await _call(exchange, made, holder)
+    finally:
+        made.content.close()
+
+
+async def _call(exchange: Exchange, made: Plan, holder: Holder) -> None:
+    if made.endpoint.lists_models:
         await model_list.relay(exchange, made, holder)
         return
     if not made.state.breaker.acquire():
@@ -96,7 +105,7 @@ async def _relay(
             f"The upstream {made.upstream.name!r} does not answer; it is tried again soon",
             retry_after=round(made.state.breaker.seconds_left) + 1,
         )
-    if matched.endpoint.billing is Billing.FREE:
+    if made.endpoint.billing is Billing.FREE:
         await call_relay.relay(exchange, made, None)
         return
     try:

@@ -8,7 +8,8 @@ import aiohttp
 import orjson
 
 from core import bridge, media
-from core.edge import MAX_PARSED_ON_LOOP
+from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
+from core.errors import BodyTooLarge
 from gateway import background, billing, errors, headers, metering, upstream_call
 from gateway.decoding import Decoder, Undecodable
 from gateway.exchange import Exchange
@@ -38,11 +39,8 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
     try:
         await _relay(exchange, plan, settlement, started)
     except errors.GatewayError as error:
-        may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
-        plan.state.breaker.failed()
-        await settlement.write(
-            billing.unanswered(error.code, may_be_billed=may_be_billed, started=started)
-        )
+        await settlement.write(_unanswered(plan, error, started))
+        _raise_for_body(plan)
         raise
     except _Interrupted:
         plan.state.breaker.abandoned()
@@ -56,6 +54,25 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
         raise
     finally:
         plan.state.in_flight -= 1
+
+
+def _unanswered(plan: Plan, error: errors.GatewayError, started: float) -> Outcome:
+    """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
+    if plan.content.parts is not None and plan.content.parts.failure is not None:
+        plan.state.breaker.abandoned()
+        return billing.unanswered("request_incomplete", may_be_billed=False, started=started)
+    plan.state.breaker.failed()
+    may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
+    return billing.unanswered(error.code, may_be_billed=may_be_billed, started=started)
+
+
+def _raise_for_body(plan: Plan) -> None:
+    """Raise what was wrong with the client's body, rather than what became of the upstream's."""
+    match plan.content.parts and plan.content.parts.failure:
+        case BodyTooLarge() as error:
+            raise errors.RequestTooLarge(str(error))
+        case ClientDisconnected() as error:
+            raise error
 
 
 class _Settlement:

@@ -12,6 +12,8 @@ import orjson
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from core.edge import ClientDisconnected
+from core.errors import BodyTooLarge
 from gateway import errors
 
 _MAX_FIELD = 64 * 1024  # bytes that are kept of a field
@@ -96,24 +98,46 @@ class FormFields:
         self._has_ended = True
 
 
-async def passing(parts: AsyncIterator[bytes], fields: FormFields | None) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives, its fields read on the way as far as they can be."""
-    async for part in parts:
-        if fields is not None:
-            try:
-                fields.feed(part)
-            except errors.GatewayError:
-                fields = None  # the upstream's to refuse
-        yield part
+class PassingForm:
+    """The body as it arrives, its fields read on the way as far as they can be.
+
+    `failure` is why the client did not send all of it.
+    """
+
+    def __init__(self, parts: AsyncIterator[bytes], fields: FormFields | None) -> None:
+        self._parts = parts
+        self._fields = fields
+        self.failure: BodyTooLarge | ClientDisconnected | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._parts:
+                self._read(part)
+                yield part
+        except (BodyTooLarge, ClientDisconnected) as error:
+            self.failure = error
+            raise
+
+    def _read(self, part: bytes) -> None:
+        if self._fields is None:
+            return
+        try:
+            self._fields.feed(part)
+        except errors.GatewayError:
+            self._fields = None  # the upstream's to refuse
 
 
 async def held(parts: AsyncIterator[bytes], fields: FormFields) -> IO[bytes]:
     """Return the whole body, its fields read. Raises GatewayError for what is not well-formed."""
     file = tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - it is returned
-    async for part in parts:
-        fields.feed(part)
-        file.write(part)
-    fields.check_whole()
+    try:
+        async for part in parts:
+            fields.feed(part)
+            file.write(part)
+        fields.check_whole()
+    except BaseException:
+        file.close()
+        raise
     return file
 
 

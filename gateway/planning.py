@@ -4,7 +4,6 @@ Nothing here calls an upstream, and nothing has been counted yet.
 """
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import IO, Any
@@ -17,7 +16,7 @@ from core import bridge, media, request_checks, schemas
 from core.edge import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput
 from gateway import bounds, errors, forms, headers, model_rules, policies, upstreams
-from gateway.forms import FormFields
+from gateway.forms import FormFields, PassingForm
 from gateway.holders import Holder
 from gateway.json_splice import with_member
 from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
@@ -38,12 +37,17 @@ class Content:
     value: dict[str, Any] = field(default_factory=dict)
     fields: FormFields | None = None
     file: IO[bytes] | None = None
-    parts: AsyncIterator[bytes] | None = None
+    parts: PassingForm | None = None
 
     @property
     def params(self) -> dict[str, Any]:
         """The parameters of the call, of a JSON body or of a form."""
         return self.fields.values if self.fields is not None else self.value
+
+    def close(self) -> None:
+        """Give up what was held of it."""
+        if self.file is not None:
+            self.file.close()
 
 
 @dataclass(slots=True)
@@ -70,9 +74,25 @@ class Plan:
 
 async def plan(request: Request, matched: Matched, holder: Holder, path: str, token: str) -> Plan:
     """Return what is sent for a request. Raises GatewayError, ClientDisconnected."""
-    endpoint = matched.endpoint
     labels = _labels(request)
-    content = await _content(request, endpoint, holder)
+    content = await _content(request, matched.endpoint, holder)
+    try:
+        return await _plan(request, matched, holder, path, token, content, labels)
+    except BaseException:
+        content.close()
+        raise
+
+
+async def _plan(
+    request: Request,
+    matched: Matched,
+    holder: Holder,
+    path: str,
+    token: str,
+    content: Content,
+    labels: dict[str, Any],
+) -> Plan:
+    endpoint = matched.endpoint
     all_upstreams = await upstreams.current()
     named = matched.deployment or content.params.get("model")
     if isinstance(named, list):  # a form may have a field twice
@@ -82,7 +102,15 @@ async def plan(request: Request, matched: Matched, holder: Holder, path: str, to
     policies.check_upstream(upstream, request.method, path, request.headers)
     policies.check_params(upstream, content.params)
     if holder.is_restricted:
-        _check_models(request, endpoint, content, holder, model, upstream)
+        _check_models(
+            request,
+            endpoint,
+            content,
+            holder,
+            model,
+            upstream,
+            is_in_path=matched.deployment is not None,
+        )
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
         _refuse_shared(endpoint, content.value)
@@ -161,7 +189,7 @@ async def _form(request: Request, content_type: str, holder: Holder) -> Content:
             fields = FormFields(content_type)
         except errors.GatewayError:
             fields = None  # the upstream's to refuse
-        return Content(fields=fields, parts=forms.passing(parts, fields))
+        return Content(fields=fields, parts=PassingForm(parts, fields))
     fields = FormFields(content_type)
     try:
         file = await forms.held(parts, fields)
@@ -268,6 +296,8 @@ def _check_models(
     holder: Holder,
     model: str,
     upstream: UpstreamConfig,
+    *,
+    is_in_path: bool,
 ) -> None:
     """Raise ModelNotAllowed for models that the token may not use, or that nobody can know."""
     allowed = holder.allowed_models
@@ -281,15 +311,12 @@ def _check_models(
         model_rules.check(name, allowed)
     for name in model_rules.named_in_query(request.query_string):
         model_rules.check(name, allowed)
-    sent = content.value.get("model", "") if content.fields is None else model
-    if isinstance(sent, str) and sent and not model:
-        model = sent
+    in_body = content.value.get("model")
+    if in_body is not None and (is_in_path or not isinstance(in_body, str)):
+        model_rules.check(in_body, allowed)
     if not model:
         raise errors.ModelNotAllowed("The request names no model that could be checked")
     model_rules.check(model, allowed, f"{upstream.name}:{model}")
-    in_body = content.value.get("model")
-    if in_body is not None and not isinstance(in_body, str):
-        model_rules.check(in_body, allowed)
 
 
 def _fields(content: Content, name: str) -> list[str]:

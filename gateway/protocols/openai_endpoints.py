@@ -37,7 +37,8 @@ def _path(pattern: str, endpoint: Endpoint) -> _Path:
 # The first that fits the path and the method.
 _PATHS = (
     _path("/chat/completions", _call("chat_completions")),
-    _path("/chat/completions/**", _objects("stored_completions")),
+    _path("/chat/completions", _objects("stored_completions", _GET)),
+    _path("/chat/completions/*/**", _objects("stored_completions")),
     _path("/completions", _call("completions")),
     _path("/responses", _call("responses")),
     _path("/responses/compact", _call("responses")),
@@ -49,7 +50,7 @@ _PATHS = (
         "/responses/*",
         Endpoint("stored_responses", _READ, is_stateful=True, shows_result=True),
     ),
-    _path("/responses/**", _objects("stored_responses")),
+    _path("/responses/*/**", _objects("stored_responses")),
     _path("/embeddings", _call("embeddings", has_answer=False)),
     _path("/moderations", Endpoint("moderations", _POST, body=Body.JSON)),
     _path("/images/generations", _call("images")),
