@@ -32,6 +32,8 @@ from usage.stored_usage import usage_columns
 # llmring_site/urls.py: the app that stores conversations builds upon this one.
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
+# What only the gateway knows of a call.
+_GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms", "error")
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
 
 
@@ -189,6 +191,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
     columns: dict[str, Any] = {"read_as": entry.read_as or values["read_as"]}
+    columns |= {name: getattr(entry, name) for name in _GATEWAY_COLUMNS}
     if entry.id:
         columns["id"] = deduplication.own_id(entry, caller)
     if entry.corrects_id:
