@@ -6,6 +6,7 @@ It belongs into the transaction of what it records, so that both happen or neith
 refusal is recorded outside of one, which an error would roll back. Nothing secret goes in.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Max
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, AuditOutcome
@@ -96,6 +98,15 @@ def record(
     )
 
 
+def last_changes(project_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """Return when each of the projects itself was last changed, as far as it is recorded."""
+    events = AuditEvent.objects.filter(
+        project_id__in=project_ids, action__startswith="project.", outcome=AuditOutcome.SUCCESS
+    )
+    rows = events.order_by().values("project_id").annotate(last=Max("at"))
+    return {row["project_id"]: row["last"] for row in rows}
+
+
 def delete_before(time: datetime) -> int:
     """Delete the events before a time; return how many. For retention alone."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -113,9 +124,10 @@ def _actor(user_id: UUID | None, api_key_id: UUID | None) -> str:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ip_address(text.partition("%")[0]))
+        address = ip_address(text.partition("%")[0])
     except ValueError:  # a socket of this machine has none
         return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _storable(text: str) -> str:

@@ -1,3 +1,4 @@
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
@@ -7,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import api_keys
+from core import ids
 from core.ids import uuid7
 
 
@@ -195,6 +197,21 @@ class AuditOutcome(models.TextChoices):
     ERROR = "error", "error"
 
 
+class AuditEventQuerySet(models.QuerySet):
+    def since(self, time: datetime):
+        """Events of this moment and later, by the index of their ids."""
+        return self.filter(id__gte=ids.lowest(time))
+
+    def from_network_of(self, address: str | None):
+        """Events from this address; from its network of 64 bits if it is of IPv6."""
+        if address is None:
+            return self.filter(client_ip=None)
+        bits = 64 if ":" in address else 32
+        return self.extra(
+            where=["client_ip <<= set_masklen(%s::inet, %s)::cidr"], params=[address, bits]
+        )
+
+
 class AuditEvent(models.Model):
     """Something that changed access, or tried to. Written by accounts/audit.py alone.
 
@@ -220,6 +237,8 @@ class AuditEvent(models.Model):
     user_agent = models.CharField(max_length=500, blank=True)
     reason = models.CharField(max_length=500, blank=True)
     details = models.JSONField(default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
 
     class Meta:
         db_table = "audit_events"

@@ -6,7 +6,8 @@ from django.utils import timezone
 from accounts.models import Allowance, Project
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
-from core.secrets import SealedField
+from core.secrets import Sealed, SealedField, fingerprint
+from gateway.masking import masked
 
 
 class TokenQuerySet(models.QuerySet):
@@ -102,6 +103,11 @@ class UpstreamKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream} {self.hint}"
+
+    @staticmethod
+    def columns_of(key: str) -> dict[str, object]:
+        """Return the columns that store a key."""
+        return {"api_key": Sealed.of(key), "digest": fingerprint(key), "hint": masked(key)}
 
 
 class CallState(models.TextChoices):

@@ -1,13 +1,23 @@
 """The applications, put together. Django is set up."""
 
+import asyncio
+
 from django.core.handlers.wsgi import WSGIHandler
 
 from accounts.authentication import admit_request, presents_key
-from core.database.group_commit import close_writers
+from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
+from gateway import event_log, metrics
 from llmring_site import background, urls
+
+group_commit.observe(metrics.group_commit)
+
+
+async def _stop() -> None:
+    await group_commit.close_writers()
+    await asyncio.to_thread(event_log.close)
 
 
 class _Handler(WSGIHandler):
@@ -23,4 +33,4 @@ edge = Edge(
     admit=admit_request,
     fallback=WSGIBridge(WSGIHandler()),
 )
-asgi = Lifespan(edge, start=background.start, stop=close_writers)
+asgi = Lifespan(edge, start=background.start, stop=_stop)

@@ -246,6 +246,26 @@ def existing_path(name: str) -> str:
     return value
 
 
+def url_path(name: str, default: str) -> str:
+    """Return a path below our address, without a final slash."""
+    value = text(name, default)
+    if not re.fullmatch(_PATH, value) or not value.strip("/"):
+        raise invalid(name, "a path such as /metrics", value)
+    return value.rstrip("/")
+
+
+def writable_file(name: str) -> Path | None:
+    """Return the path of a file that can be written, or None when unset. Makes none."""
+    value = text(name)
+    if not value:
+        return None
+    path = Path(value).expanduser().resolve()
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(place, os.W_OK):
+        raise invalid(name, "a file in a directory that exists and can be written", value)
+    return path
+
+
 def identifier(name: str, default: str) -> str:
     """Return a PostgreSQL name that needs no quoting."""
     value = text(name, default)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from llmring_site import parent_watchdog, startup
+from llmring_site import metrics_files, parent_watchdog, startup
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,9 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     gc.freeze()
     announcement = Announcement(sockets)
     own = spread(sockets, workers)
-    return Supervisor(lambda slot: serve(own[slot], announcement), count=workers).run()
+    return Supervisor(
+        lambda slot: serve(own[slot], announcement), count=workers, ended=metrics_files.forget
+    ).run()
 
 
 def serve_here(sockets: Sequence[socket.socket]) -> None:

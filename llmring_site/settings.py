@@ -196,6 +196,8 @@ API_KEY_VALIDATION_MODE = env.choice(
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
+# Opens the management API (/manage) by the name that llm-proxy knows.
+MANAGEMENT_TOKEN = env.secret("MANAGEMENT_TOKEN")
 
 # --- API ------------------------------------------------------------------
 
@@ -304,7 +306,19 @@ MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
 LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
 ACCESS_LOG = env.boolean("LLMRING_ACCESS_LOG", False)
-LOGGING = logging_settings(level=LOG_LEVEL, format=LOG_FORMAT)
+# By the names that llm-proxy knows: the server's log and a line for each call of the gateway.
+LOG_FILE = env.writable_file("LOG_FILE")
+LOG_MAX_SIZE_MB = env.integer("LOG_MAX_SIZE_MB", 10, minimum=1, maximum=10_000)
+LOG_MAX_BACKUPS = env.integer("LOG_MAX_BACKUPS", 5, minimum=1, maximum=100)
+LOGGING = logging_settings(
+    level=LOG_LEVEL,
+    format=LOG_FORMAT,
+    file=LOG_FILE,
+    max_bytes=LOG_MAX_SIZE_MB * 1024 * 1024,
+    backups=LOG_MAX_BACKUPS,
+)
+ENABLE_METRICS = env.boolean("ENABLE_METRICS", True)
+METRICS_PATH = env.url_path("METRICS_PATH", "/metrics")
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True

@@ -1,0 +1,19 @@
+"""Upstream keys as replies show them.
+
+Source: docs/gateway.md, section "Management API".
+"""
+
+_MARKS = ("...", "…", "*")
+
+
+def masked(key: str) -> str:
+    """Return the key with only its ends readable: `sk-ABCDE...UVWX`."""
+    if len(key) > 12:
+        return f"{key[:8]}...{key[-4:]}"
+    shown = 2 if len(key) > 4 else 0
+    return key[:shown] + "*" * (len(key) - shown)
+
+
+def is_masked(key: str) -> bool:
+    """Return whether a key that was sent is what a reply showed of one."""
+    return any(mark in key for mark in _MARKS)
