@@ -179,7 +179,7 @@ def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
     from django.conf import settings
 
-    sockets = serving.bind(host, settings.HTTP_PORT)
+    sockets = serving.bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
     startup.use_database()
     if reload:
         return serving.serve_reloading(sockets)

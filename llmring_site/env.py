@@ -246,6 +246,18 @@ def existing_path(name: str) -> str:
     return value
 
 
+def listen_address(name: str) -> tuple[str, int] | None:
+    """Return host and port of `host:port`, `[::1]:port` or `:port` (all hosts); None when unset."""
+    value = text(name)
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
+    if not is_port or not re.fullmatch(rf"(?:{_HOST})?", host):
+        raise invalid(name, "an address such as :8080, 127.0.0.1:8080 or [::1]:8080", value)
+    return host or "0.0.0.0", int(port)
+
+
 def url_path(name: str, default: str) -> str:
     """Return a path below our address, without a final slash."""
     value = text(name, default)

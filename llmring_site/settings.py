@@ -31,6 +31,8 @@ SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
 )
 WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
+# Another address to listen on, by the name that llm-proxy knows: `:8080`.
+LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
 
 # --- The address people use -----------------------------------------------
 
