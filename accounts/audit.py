@@ -41,14 +41,19 @@ class Origin:
     user_agent: str = ""
 
 
-def of_request(request: HttpRequest, *, actor: str | None = None) -> Origin:
-    """Return the origin of a request to Django; by default its key or its person did it."""
-    caller = getattr(request, "auth", None)
-    user = getattr(request, "user", None)
-    user_id = user.pk if user is not None and user.is_authenticated else None
-    api_key_id = caller.api_key_id if isinstance(caller, Caller) else None
+def of_request(
+    request: HttpRequest, *, actor: str | None = None, user_id: UUID | None = None
+) -> Origin:
+    """Return the origin of a request; without an actor its key or its person is it."""
+    api_key_id = None
+    if actor is None:
+        caller = getattr(request, "auth", None)
+        api_key_id = caller.api_key_id if isinstance(caller, Caller) else None
+        user = getattr(request, "user", None)
+        user_id = user.pk if user is not None and user.is_authenticated else None
+        actor = _actor(user_id, api_key_id)
     return Origin(
-        actor=actor or _actor(user_id, api_key_id),
+        actor=actor,
         user_id=user_id,
         api_key_id=api_key_id,
         request_id=getattr(request, "id", ""),

@@ -129,6 +129,15 @@ class Membership(models.Model):
         return f"{self.user} ({self.role})"
 
 
+def state_of(credential: models.Model) -> str:
+    """Return `revoked`, `expired` or `active`, for a row with both times."""
+    if credential.revoked_at:
+        return "revoked"
+    if credential.expires_at and credential.expires_at <= timezone.now():
+        return "expired"
+    return "active"
+
+
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
         """Keys that open their project now: not revoked, not expired."""
@@ -170,11 +179,7 @@ class ApiKey(models.Model):
     @property
     def state(self) -> str:
         """`revoked`, `expired` or `active`."""
-        if self.revoked_at:
-            return "revoked"
-        if self.expires_at and self.expires_at <= timezone.now():
-            return "expired"
-        return "active"
+        return state_of(self)
 
     @classmethod
     def issue(cls, project: Project, *, name: str = "", expires_at=None) -> tuple["ApiKey", str]:

@@ -3,7 +3,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import Allowance, Project
+from accounts.models import Allowance, Project, state_of
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.secrets import Sealed, SealedField, fingerprint
@@ -57,6 +57,11 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.hint
+
+    @property
+    def state(self) -> str:
+        """`revoked`, `expired` or `active`."""
+        return state_of(self)
 
 
 class Upstream(models.Model):

@@ -99,7 +99,7 @@ class ManagementViewSet(ScopedModelViewSet):
     def _origin(self) -> audit.Origin:
         user_id = self.manager.user_id
         actor = f"user:{user_id}" if user_id else audit.MANAGEMENT_TOKEN
-        return audit.of_request(self.request._request, actor=actor)
+        return audit.of_request(self.request._request, actor=actor, user_id=user_id)
 
     def _record_refusal(self, error: Exception) -> None:
         reply = failure(error)
@@ -251,7 +251,8 @@ class TokenViewSet(ManagementViewSet):
             row, text = tokens.issue(project, expires_at=expires_at, **body.columns())
             self.record(project_id=project.id, token_id=row.id, name=row.name)
         row.allowance.refresh_from_db()
-        return Response({**replies.token(row, now), "token": text}, status=201)
+        headers = {"Cache-Control": "no-store"}
+        return Response({**replies.token(row, now), "token": text}, status=201, headers=headers)
 
     def partial_update(self, request, token_id):
         """Change a token's limits, expiry or state

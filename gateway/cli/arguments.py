@@ -1,6 +1,7 @@
 """The command line of `llm-proxy`."""
 
 import argparse
+import importlib.metadata
 import os
 import re
 from collections.abc import Callable
@@ -27,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "llm-proxy",
         description="Manage a server's projects and tokens. Without a command: run the server.",
+    )
+    top.add_argument(
+        "--version", action="version", version=importlib.metadata.version("llmring-server")
     )
     commands = _group(top)
     commands.add_parser("server", help="run the server")

@@ -1,15 +1,18 @@
 """`/metrics`: text for Prometheus, figures as JSON, sums over all workers (rows 12 and 26)."""
 
+import json
 import os
 import subprocess
 import sys
 from decimal import Decimal
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
 from tests.client import ApiClient
+from tests.server import Server
 
 pytestmark = pytest.mark.django_db
 
@@ -136,3 +139,29 @@ def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path):
         "True",
     ], done.stderr
     assert not (tmp_path / "metrics" / "8000").exists()
+
+
+def test_any_worker_answers_for_all_also_for_one_that_was_killed(tmp_path):
+    """Rows are written in groups: the sum of their sizes is the number of logs."""
+    log = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    file = tmp_path / "server.log"
+
+    def written(server: Server) -> float:
+        text = requests.get(f"{server.url}/metrics", timeout=30).text
+        return samples(text)["llmring_group_commit_size_sum[]"]
+
+    with Server(tmp_path / "data", LLMRING_WORKERS="2", LOG_FILE=str(file)) as server:
+        headers = {"X-API-Key": server.key}
+        for number in range(1, 21):
+            # Each on a connection of its own: either worker may get it.
+            requests.post(f"{server.url}/api/v1/log", json=log, headers=headers, timeout=30)
+            assert written(server) == number
+        [victim, _] = server.workers()
+        victim.kill()
+        victim.wait(30)
+        requests.post(f"{server.url}/api/v1/log", json=log, headers=headers, timeout=30)
+        assert {written(server) for _ in range(8)} == {21}
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert any("signal 9" in line["event"] for line in lines)
+    assert not (tmp_path / "data" / "metrics").exists()
