@@ -18,7 +18,6 @@ from django.db.models import Max
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, AuditOutcome
-from core import ids
 from core.redaction import without_secrets
 from core.scoping import Caller
 
@@ -117,7 +116,7 @@ def delete_before(time: datetime) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         # What the trigger asks for; it lasts for this transaction.
         cursor.execute("SELECT set_config('llmring.audit_retention', 'on', true)")
-        deleted, _ = AuditEvent.objects.filter(id__lt=ids.lowest(time)).delete()
+        deleted, _ = AuditEvent.objects.before(time).delete()
     return deleted
 
 

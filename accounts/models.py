@@ -207,6 +207,10 @@ class AuditEventQuerySet(models.QuerySet):
         """Events of this moment and later, by the index of their ids."""
         return self.filter(id__gte=ids.lowest(time))
 
+    def before(self, time: datetime):
+        """Events before this moment."""
+        return self.filter(id__lt=ids.lowest(time))
+
     def from_network_of(self, address: str | None):
         """Events from this address; from its network of 64 bits if it is of IPv6."""
         if address is None:

@@ -247,7 +247,7 @@ def existing_path(name: str) -> str:
 
 
 def listen_address(name: str) -> tuple[str, int] | None:
-    """Return host and port of `host:port`, `[::1]:port` or `:port` (all hosts); None when unset."""
+    """Return host and port of `host:port`, `[::1]:port`, `:port` (all hosts); None when unset."""
     value = text(name)
     if not value:
         return None

@@ -55,6 +55,16 @@ BAD_VALUES = [
     ("LLMRING_DATABASE_URL_FILE", "/", "a readable file"),
     ("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem", "an existing file"),
     ("ADMIN_USER", "a" * 151, "150 characters"),
+    ("MANAGEMENT_TOKEN_FILE", "/no/such/file", "a readable file"),
+    ("LISTEN_ADDR", "localhost", "such as :8080"),
+    ("LISTEN_ADDR", ":0", "such as :8080"),
+    ("LISTEN_ADDR", "http://h:8080", "such as :8080"),
+    ("LOG_FILE", "/no/such/directory/server.log", "a directory that exists"),
+    ("LOG_FILE", "/", "a directory that exists"),
+    ("LOG_MAX_SIZE_MB", "0", "an integer of at least 1"),
+    ("LOG_MAX_BACKUPS", "many", "an integer of at least 1"),
+    ("METRICS_PATH", "/", "such as /metrics"),
+    ("METRICS_PATH", "/me trics", "such as /metrics"),
 ]
 
 
