@@ -35,18 +35,20 @@ class ConfirmedActions:
         done: str,
     ) -> TemplateResponse | None:
         """Ask, then run `action(row)` for each row and report how many of them it changed."""
-        name = request.POST.get("action", "")
+        name, rows = request.POST.get("action", ""), [*rows[:_MAX_CHOSEN]]
+        if not rows:
+            messages.warning(request, "None of the selected rows is one to do this with.")
+            return None
         if "confirmed" not in request.POST:
             context = {
                 **self.admin_site.each_context(request),
                 "title": self.get_actions(request)[name][2],
                 "question": question,
-                "rows": [*rows[:_MAX_CHOSEN]],
-                "chosen": request.POST.getlist("_selected_action"),
+                "rows": rows,
                 "action": name,
             }
             return TemplateResponse(request, "gateway/confirm_action.html", context)
-        changed = sum(action(row) for row in rows[:_MAX_CHOSEN])
+        changed = sum(map(action, rows))
         messages.success(request, f"{changed} {done}.")
         return None
 

@@ -189,11 +189,13 @@ def test_reservation_of_an_unknown_call_is_released_once(browser, call):
     unknown, pending = call("unknown", "0.5"), call("pending", "0.25")
     chosen = {"action": "release", "_selected_action": [str(unknown.id), str(pending.id)]}
     listed = page("call", "changelist")
-    assert "cost nothing" in browser.post(listed, chosen).content.decode()
+    asked = browser.post(listed, chosen).content.decode()
+    assert "cost nothing" in asked and str(unknown.id) in asked and str(pending.id) not in asked
     assert Call.objects.count() == 2
 
-    for _ in range(2):
-        browser.post(listed, {**chosen, "confirmed": "yes"})
+    for answer in ("1 reservations released", "None of the selected"):
+        reply = browser.post(listed, {**chosen, "confirmed": "yes"}, follow=True)
+        assert answer in reply.content.decode()
 
     assert [row.id for row in Call.objects.all()] == [pending.id]
     allowance = Allowance.objects.get()
