@@ -14,6 +14,7 @@ from django.utils.cache import add_never_cache_headers
 
 from accounts import audit
 from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
+from core.media import plain
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import Call, CallState, Token, Upstream, UpstreamKey, Worker
@@ -160,16 +161,18 @@ class TokenAdmin(ConfirmedActions, AuditedAdmin):
     @admin.display(description="requests")
     def requests(self, token: Token) -> str:
         most = token.allowance.max_requests
-        return f"{token.allowance.requests}{'' if most is None else f' of {most}'}"
+        made = str(token.allowance.requests)
+        return made if most is None else f"{made} of {most}"
 
     @admin.display(description="spent (USD)")
     def spent(self, token: Token) -> str:
         most = token.allowance.budget_usd
-        return f"{token.allowance.spent_usd:f}{'' if most is None else f' of {most:f}'}"
+        spent = plain(token.allowance.spent_usd)
+        return spent if most is None else f"{spent} of {plain(most)}"
 
     @admin.display(description="reserved (USD)")
     def reserved(self, token: Token) -> str:
-        return f"{token.allowance.reserved_usd:f}"
+        return plain(token.allowance.reserved_usd)
 
     @admin.display(description="last used")
     def last_used_at(self, token: Token):

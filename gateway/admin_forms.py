@@ -76,6 +76,7 @@ class TokenForm(SchemaForm):
         "US dollars in its whole life.",
         decimal_places=12,
         max_digits=38,
+        label="Budget (USD)",
         widget=UnfoldAdminDecimalFieldWidget,
     )
 
@@ -132,6 +133,7 @@ class UpstreamForm(_SecretForm):
     class Meta:
         model = Upstream
         fields = ["name", "base_url", "options", "is_enabled"]
+        labels = {"base_url": "Base URL"}
 
     def save(self, commit: bool = True) -> Upstream:
         if self.cleaned_data["remove_api_key"]:

@@ -106,6 +106,8 @@ def test_limits_are_changed_and_counters_stay(browser, project, token):
     row = Token.objects.select_related("allowance").get()
     assert (row.name, row.allowance.max_requests, row.allowance.requests) == ("renamed", 9, 3)
     assert row.allowance.spent_usd == Decimal("0.5")
+    listed = browser.get(page("token", "changelist")).content.decode()
+    assert "3 of 9" in listed and "0.500000" not in listed
     assert AuditEvent.objects.get().action == "token.update"
 
 
