@@ -7,8 +7,8 @@ from django.utils.cache import add_never_cache_headers
 from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import ApiKey, Membership, Project, User
-from core.admin import ModelAdmin
+from accounts.models import ApiKey, AuditEvent, Membership, Project, User
+from core.admin import ModelAdmin, RecordAdmin, pretty_json
 
 
 class ApiKeyInline(TabularInline):
@@ -98,3 +98,18 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(RecordAdmin):
+    date_hierarchy = "at"
+    list_display = ["at", "action", "outcome", "actor", "client_ip", "project_id", "reason"]
+    list_filter = ["outcome"]
+    search_ids = ("id", "project_id")
+    search_texts = ("action", "actor", "request_id")
+    exclude = ["details"]
+    readonly_fields = ["shown_details"]
+
+    @admin.display(description="details")
+    def shown_details(self, event: AuditEvent) -> str:
+        return pretty_json(event.details)

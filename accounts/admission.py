@@ -2,14 +2,16 @@
 
     caller = admission.authenticate(headers)
     caller = admission.admit(caller, Action.WRITE)
+    manager = admission.authenticate_manager(bearer, origin)
 
 DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these two.
 Source: docs/http-contract.md, section "Keys".
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -17,13 +19,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import api_keys, key_cache
-from accounts.models import ApiKey, Membership, Project, Role, User
+from accounts import api_keys, audit, key_cache
+from accounts.models import ApiKey, AuditEvent, AuditOutcome, Membership, Project, Role, User
 from core.errors import DomainError
 from core.scoping import Caller
 
 NO_PROJECT = UUID(int=0)  # owns no row
 _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
+_MAX_GUESSES = 10  # of the management token, from one address in a minute
+_GUESS = "manage.access"  # the audit log's name of a refused one
 
 
 class Action(StrEnum):
@@ -53,7 +57,7 @@ class Unauthenticated(DomainError):
 
 
 class InvalidKey(DomainError):
-    """The key is unknown (in strict mode), revoked or expired."""
+    """The key is unknown (in strict mode), revoked or expired, or its project is archived."""
 
     status_code = 401
     code = "invalid_key"
@@ -77,6 +81,41 @@ class NotPermitted(DomainError):
 
     def __init__(self, action: Action) -> None:
         super().__init__(f"Permission to {action} this project's data is missing")
+
+
+class NoManagementAccess(DomainError):
+    """The request shows neither the management token nor the session of a superuser."""
+
+    status_code = 401
+    code = "not_authenticated"
+    headers = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self, reason: str = "missing or invalid Authorization header") -> None:
+        super().__init__(reason)
+
+
+class NotSuperuser(DomainError):
+    status_code = 403
+    code = "not_permitted"
+
+    def __init__(self) -> None:
+        super().__init__("Only superusers manage projects and tokens")
+
+
+class TooManyGuesses(DomainError):
+    status_code = 429
+    code = "too_many_guesses"
+    headers = {"Retry-After": "60"}
+
+    def __init__(self) -> None:
+        super().__init__("Too many wrong management tokens from this address; try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Who may manage all projects and their tokens; a user unless by the management token."""
+
+    user_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +175,35 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
     return Caller(project_id=project_id, user_id=user.id, permissions=permissions)
 
 
+def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
+    """Return the manager that the text after `Authorization: Bearer` proves.
+
+    Refusals are recorded, and count against the address (an IPv6 network of 64 bits)
+    that they come from. Raises NoManagementAccess, TooManyGuesses.
+    """
+    if not settings.MANAGEMENT_TOKEN:
+        raise NoManagementAccess(
+            "The management token is off: set MANAGEMENT_TOKEN where the server runs"
+        )
+    since = timezone.now() - timedelta(minutes=1)
+    guesses = AuditEvent.objects.since(since).filter(action=_GUESS)
+    if guesses.from_network_of(origin.client_ip)[:_MAX_GUESSES].count() >= _MAX_GUESSES:
+        raise TooManyGuesses
+    # Of their digests: the time tells nothing, not even the length.
+    if not hmac.compare_digest(api_keys.digest(bearer), api_keys.digest(settings.MANAGEMENT_TOKEN)):
+        reason = "invalid management token"
+        audit.record(_GUESS, origin, outcome=AuditOutcome.DENIED, reason=reason)
+        raise NoManagementAccess(reason)
+    return Manager()
+
+
+def manager_of(user: User) -> Manager:
+    """Return the manager that a person who is logged in is. Raises NotSuperuser."""
+    if not (user.is_superuser and user.is_staff and user.is_active):
+        raise NotSuperuser
+    return Manager(user_id=user.id)
+
+
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
@@ -176,13 +244,13 @@ def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
     row = (
         ApiKey.objects.filter(digest=digest)
-        .values_list("id", "project_id", "expires_at", "revoked_at")
+        .values_list("id", "project_id", "expires_at", "revoked_at", "project__archived_at")
         .first()
     )
     if row is None:
         return None
-    id, project_id, expires_at, revoked_at = row
-    if revoked_at or (expires_at and expires_at <= timezone.now()):
+    id, project_id, expires_at, revoked_at, archived_at = row
+    if revoked_at or archived_at or (expires_at and expires_at <= timezone.now()):
         raise InvalidKey
     return Caller(project_id=project_id, api_key_id=id), expires_at
 

@@ -7,8 +7,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import admission
-from accounts.admission import Action
+from accounts import admission, audit
+from accounts.admission import Action, Manager, NoManagementAccess
 from core import bridge, edge
 from core.scoping import Caller
 
@@ -47,6 +47,55 @@ class HasApiKey(BasePermission):
         action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
         request.auth = admission.admit(request.auth, action)
         return True
+
+
+class ManagementTokenAuthentication(BaseAuthentication):
+    """`request.auth` becomes a Manager by `Authorization: Bearer <MANAGEMENT_TOKEN>`."""
+
+    def authenticate(self, request) -> tuple[None, Manager] | None:
+        scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
+        if not scheme:
+            return None
+        if scheme.lower() != "bearer" or not text.strip():
+            raise NoManagementAccess
+        origin = audit.of_request(request._request, actor=audit.ANONYMOUS)
+        return None, admission.authenticate_manager(text.strip(), origin)
+
+    def authenticate_header(self, request) -> str:
+        return "Bearer"
+
+
+class ManagementSessionAuthentication(SessionAuthentication):
+    """`request.auth` becomes the Manager that a superuser is, whose CSRF token is checked."""
+
+    def authenticate(self, request):
+        session = super().authenticate(request)
+        return None if session is None else (session[0], admission.manager_of(session[0]))
+
+
+class IsManager(BasePermission):
+    """`True` for managers. Raises NoManagementAccess."""
+
+    def has_permission(self, request, view) -> bool:
+        if not isinstance(request.auth, Manager):
+            raise NoManagementAccess
+        return True
+
+
+class ManagementTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ManagementTokenAuthentication"
+    name = "ManagementToken"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "http", "scheme": "bearer", "description": "`MANAGEMENT_TOKEN`"}
+
+
+class ManagementSessionScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ManagementSessionAuthentication"
+    name = "SuperuserSession"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from core import media, request_checks, request_ids
 from core.client_address import client_address
-from core.errors import BodyTooLarge, DomainError
+from core.errors import BodyTooLarge, DomainError, failure
 
 access = logging.getLogger("llmring.access")
 
@@ -61,10 +61,11 @@ class RequestChecksMiddleware:
             request_checks.check_host(request.META.get("HTTP_HOST") or request.META["SERVER_NAME"])
             self._prepare_body(request)
         except DomainError as error:
+            status, body = failure(error).at(request.path_info)
             return HttpResponse(
-                media.dumps({"detail": error.detail}),
+                media.dumps(body),
                 content_type="application/json",
-                status=error.status_code,
+                status=status,
                 headers=error.headers,
             )
         return self.get_response(request)

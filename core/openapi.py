@@ -59,6 +59,8 @@ class AutoSchema(SpectacularSchema):
 
     def _is_list_view(self, serializer=None) -> bool:
         """Return whether a reply is a list; a plain view has no serializer to ask."""
+        if self._operation == "list":
+            return True  # also where the rows stand in an object
         if serializer is not None or not self._declared("replies"):
             return super()._is_list_view(serializer)
         return get_origin(self._declared("replies")) is list
@@ -105,6 +107,8 @@ class AutoSchema(SpectacularSchema):
         return {str(status): self._reply(model) for status, model in by_status.items()}
 
     def _reply(self, reply: Any) -> dict:
+        if reply is None:
+            return {"description": "Done"}
         by_type = reply if _keys_are(str, reply) else {_JSON: reply}
         content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
         return {"description": "", "content": content}
@@ -203,17 +207,31 @@ _ISSUES = {
 }
 
 
+_CODED_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "required": ["error", "code"],
+}
+
+
 def with_common_errors(result, generator, request, public):
-    """401 for every route that needs a key, 422 for every route that takes input."""
+    """401 for every route that needs a key, 422 (below /manage 400) for malformed input."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES}
-    for operations in result["paths"].values():
+    schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
+    for path, operations in result["paths"].items():
+        is_coded = path.startswith("/manage/")
+        error, invalid = ("CodedError",) * 2 if is_coded else ("Error", "ValidationError")
         for operation in operations.values():
             responses = operation["responses"]
             if any(operation.get("security", [])):  # public routes have one empty alternative
-                responses.setdefault("401", _error_response("Key missing or refused", "Error"))
+                responses.setdefault("401", _error_response("Key missing or refused", error))
             if operation.get("parameters") or operation.get("requestBody"):
-                responses.setdefault("422", _error_response("Malformed input", "ValidationError"))
+                status = "400" if is_coded else "422"
+                responses.setdefault(status, _error_response("Malformed input", invalid))
     return result
 
 

@@ -1,10 +1,7 @@
-"""A project's own keys of upstreams: sealed, shown only masked, and known when shared."""
+"""A project's own keys of upstreams: sealed, replaced, never shown again, and known when shared."""
 
-import hashlib
-import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from django.conf import settings
 
 from accounts.models import Project
 from core.secrets import Sealed
@@ -27,31 +24,11 @@ class OwnKey:
         return cls(row.api_key, others.exists())
 
 
-def store(project: Project, upstream: str, key: str) -> UpstreamKey:
-    """Make `key` the project's own of an upstream, instead of an earlier one."""
-    row, _ = UpstreamKey.objects.update_or_create(
-        project=project,
-        upstream=upstream,
-        defaults={"api_key": Sealed.of(key), "digest": digest(key), "hint": masked(key)},
-    )
-    return row
-
-
-def digest(key: str) -> bytes:
-    """Return what tells whether two projects have the same key, without either."""
-    secret = str(settings.SECRET_KEY).encode()
-    return hmac.digest(secret, b"upstream key\0" + key.encode(), hashlib.sha256)
-
-
-def masked(key: str) -> str:
-    """Return the key as it is shown: `sk-ABCDE...UVWX`, and less of shorter ones."""
-    if len(key) <= 4:
-        return "*" * len(key)
-    if len(key) <= 12:
-        return key[:2] + "*" * (len(key) - 2)
-    return f"{key[:8]}...{key[-4:]}"
-
-
-def is_masked(key: str) -> bool:
-    """Return whether a text is a key as it is shown, which must not be stored as one."""
-    return "..." in key or "****" in key
+def set_keys(project: Project, keys: Mapping[str, str | None]) -> None:
+    """Store the keys by upstream; None removes one."""
+    for upstream, key in keys.items():
+        own = {"project": project, "upstream": upstream}
+        if key is None:
+            UpstreamKey.objects.filter(**own).delete()
+        else:
+            UpstreamKey.objects.update_or_create(**own, defaults=UpstreamKey.columns_of(key))

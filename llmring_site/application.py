@@ -1,15 +1,25 @@
 """The applications, put together. Django is set up."""
 
+import asyncio
+
 from django.core.handlers.wsgi import WSGIHandler
 
 from accounts.authentication import admit_request, presents_key
-from core.database.group_commit import close_writers
+from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
-from gateway import upstream_call
+from gateway import event_log, metrics, upstream_call
 from gateway.application import Gateway
 from llmring_site import background, urls
+
+group_commit.observe(metrics.group_commit)
+
+
+async def _stop() -> None:
+    await upstream_call.close()
+    await group_commit.close_writers()
+    await asyncio.to_thread(event_log.close)
 
 
 class _Handler(WSGIHandler):
@@ -25,11 +35,4 @@ edge = Edge(
     admit=admit_request,
     fallback=WSGIBridge(WSGIHandler()),
 )
-
-
-async def _stop() -> None:
-    await upstream_call.close()
-    await close_writers()
-
-
 asgi = Lifespan(Gateway(edge), start=background.start, stop=_stop)

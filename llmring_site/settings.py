@@ -31,6 +31,8 @@ SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
 )
 WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
+# Another address to listen on, by the name that llm-proxy knows: `:8080`.
+LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
 
 # --- The address people use -----------------------------------------------
 
@@ -196,6 +198,8 @@ API_KEY_VALIDATION_MODE = env.choice(
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
+# Opens the management API (/manage) by the name that llm-proxy knows.
+MANAGEMENT_TOKEN = env.secret("MANAGEMENT_TOKEN")
 
 # --- API ------------------------------------------------------------------
 
@@ -317,7 +321,19 @@ GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
 LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
 ACCESS_LOG = env.boolean("LLMRING_ACCESS_LOG", False)
-LOGGING = logging_settings(level=LOG_LEVEL, format=LOG_FORMAT)
+# By the names that llm-proxy knows: the server's log and a line for each call of the gateway.
+LOG_FILE = env.writable_file("LOG_FILE")
+LOG_MAX_SIZE_MB = env.integer("LOG_MAX_SIZE_MB", 10, minimum=1, maximum=10_000)
+LOG_MAX_BACKUPS = env.integer("LOG_MAX_BACKUPS", 5, minimum=1, maximum=100)
+LOGGING = logging_settings(
+    level=LOG_LEVEL,
+    format=LOG_FORMAT,
+    file=LOG_FILE,
+    max_bytes=LOG_MAX_SIZE_MB * 1024 * 1024,
+    backups=LOG_MAX_BACKUPS,
+)
+ENABLE_METRICS = env.boolean("ENABLE_METRICS", True)
+METRICS_PATH = env.url_path("METRICS_PATH", "/metrics")
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True

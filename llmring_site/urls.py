@@ -1,7 +1,9 @@
 """The whole URL map. Every API path is served with and without a trailing slash."""
 
+import re
 from functools import partial
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -57,7 +59,15 @@ urlpatterns = [
     path("api/v1/", include(_CONVERSATIONS)),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),
+    path("manage/", include("gateway.urls")),
 ]
+
+if settings.ENABLE_METRICS:
+    _METRICS = re.escape(settings.METRICS_PATH.removeprefix("/"))
+    urlpatterns += [
+        re_path(rf"^{_METRICS}/?$", views.metrics, name="metrics"),
+        re_path(rf"^{_METRICS}/prometheus/?$", views.prometheus, name="metrics-prometheus"),
+    ]
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied

@@ -10,6 +10,7 @@ import uvicorn
 from gateway import tokens, upstream_config, upstream_keys, upstreams
 from gateway.models import Call
 from registry_proxy import pricing, snapshots
+from tests.client import ApiClient
 from tests.gateway.upstream import ScriptedUpstream
 from tests.server import free_port
 from usage.models import UsageLog
@@ -160,6 +161,31 @@ def own_key(project):
     """Give the project, or another one, an upstream key of its own."""
 
     def give(key: str = "sk-own-key-0123456789", to=project, upstream: str = "openai") -> None:
-        upstream_keys.store(to, upstream, key)
+        upstream_keys.set_keys(to, {upstream: key})
 
     return give
+
+
+MANAGEMENT_TOKEN = "correct-horse-battery-staple"
+
+
+def bearer(token: str) -> ApiClient:
+    return ApiClient(headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def manager(db_all, settings):
+    settings.MANAGEMENT_TOKEN = MANAGEMENT_TOKEN
+    return bearer(MANAGEMENT_TOKEN)
+
+
+@pytest.fixture
+def managed(manager):
+    """A project as the management API shows it."""
+    return manager.send(
+        "POST", "/manage/projects", {"name": "My Project", "api_key": KEY}, expect=201
+    )
+
+
+KEY = "sk-proj-abcdefghijklmnopWXYZ"
+MASKED = "sk-proj-...WXYZ"
