@@ -16,7 +16,16 @@ from core import ids, media, request_checks
 from core.edge import Application, ClientDisconnected, Headers, Receive, Request, Scope, Send
 from core.errors import DomainError, failure
 from core.middleware import log_access
-from gateway import call_relay, errors, holders, metering, model_list, policies, token_info
+from gateway import (
+    call_relay,
+    errors,
+    holders,
+    metering,
+    model_list,
+    policies,
+    reporting,
+    token_info,
+)
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.planning import Plan, plan
@@ -48,14 +57,21 @@ class Gateway:
         request = Request(scope, Headers(scope["headers"]), receive)
         bind_contextvars(request_id=request.id)
         exchange = Exchange(request, send)
+        refusal = None
         try:
             await self._serve(exchange, _canonical(path, scope.get("raw_path", b"")))
         except ClientDisconnected:
             return
         except Exception as error:
-            await _refuse(exchange, _as_gateway_error(error, request))
+            refusal = _as_gateway_error(error, request)
+            await _refuse(exchange, refusal)
         finally:
             exchange.unwatch()
+        reporting.answered(
+            exchange,
+            seconds=time.perf_counter() - started,
+            error_code=refusal.code if refusal else None,
+        )
         log_access(request.method, request.path, exchange.status or 0, started)
 
     async def _serve(self, exchange: Exchange, path: str | None) -> None:
@@ -76,6 +92,7 @@ class Gateway:
             await _reply(exchange, await token_info.describe(holder))
             return
         matched = _endpoint(request, path)
+        exchange.route = matched.endpoint.name
         policies.check_token(holder, path, request.headers.get("Origin"))
         if self._in_flight >= settings.GATEWAY_CONCURRENCY:
             raise errors.Busy("The server relays as many calls as it can; try again")
@@ -90,6 +107,7 @@ async def _relay(
     exchange: Exchange, matched: Matched, holder: Holder, path: str, token: str
 ) -> None:
     made = await plan(exchange.request, matched, holder, path, token)
+    exchange.upstream = made.upstream.name
     try:
         await _call(exchange, made, holder)
     finally:

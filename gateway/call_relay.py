@@ -10,7 +10,16 @@ import orjson
 from core import bridge, media
 from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
 from core.errors import BodyTooLarge
-from gateway import background, billing, errors, headers, metering, upstream_call
+from gateway import (
+    background,
+    billing,
+    errors,
+    headers,
+    metering,
+    metrics,
+    reporting,
+    upstream_call,
+)
 from gateway.decoding import Decoder, Undecodable
 from gateway.exchange import Exchange
 from gateway.metering import MeteredCall, Outcome
@@ -35,7 +44,7 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
     """
     started = time.perf_counter()
     plan.state.in_flight += 1
-    settlement = _Settlement(call, plan)
+    settlement = _Settlement(call, plan, exchange.request.id)
     try:
         await _relay(exchange, plan, settlement, started)
     except errors.GatewayError as error:
@@ -62,6 +71,7 @@ def _unanswered(plan: Plan, error: errors.GatewayError, started: float) -> Outco
         plan.state.breaker.abandoned()
         return billing.unanswered("request_incomplete", may_be_billed=False, started=started)
     plan.state.breaker.failed()
+    _show_breaker(plan)
     may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
     return billing.unanswered(error.code, may_be_billed=may_be_billed, started=started)
 
@@ -78,9 +88,10 @@ def _raise_for_body(plan: Plan) -> None:
 class _Settlement:
     """Writes the final row of a call, once."""
 
-    def __init__(self, call: MeteredCall | None, plan: Plan) -> None:
+    def __init__(self, call: MeteredCall | None, plan: Plan, request_id: str) -> None:
         self._call = call
         self._plan = plan
+        self._request_id = request_id
         self._is_written = False
 
     async def write(self, outcome: Outcome) -> None:
@@ -90,7 +101,8 @@ class _Settlement:
         fields = self._plan.content.fields
         if fields is not None and (model := fields.last("model")):
             self._call.requested_model = model[:255]  # read while the form passed
-        await metering.settle(self._call, outcome)
+        row = await metering.settle(self._call, outcome)
+        reporting.settled(self._call, outcome, row, self._request_id)
 
     async def leave_in_background(self, response_id: str) -> None:
         if self._call is not None:
@@ -261,7 +273,12 @@ async def _relay_stream(
     if view.is_decoded:
         sent = [pair for pair in sent if pair[0].lower() != "content-encoding"]
     await exchange.start(response.status, sent)
-    ended = await stream(response, exchange, view, plan.upstream)
+    streams = metrics.streams(plan.upstream.name)
+    streams.inc()
+    try:
+        ended = await stream(response, exchange, view, plan.upstream)
+    finally:
+        streams.dec()
     rest = view.finish()
     reading = reader.reading()
     error = ended.error
@@ -324,3 +341,8 @@ def _judge(plan: Plan, status: int, error: str | None, reading: Reading) -> None
         plan.state.breaker.abandoned()
     else:
         plan.state.breaker.succeeded()
+    _show_breaker(plan)
+
+
+def _show_breaker(plan: Plan) -> None:
+    metrics.breaker(plan.upstream.name, plan.state.breaker.state.value)

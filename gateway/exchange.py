@@ -15,6 +15,8 @@ class Exchange:
     def __init__(self, request: Request, send: Send) -> None:
         self.request = request
         self.status: int | None = None
+        # What it was about, as far as that is known.
+        self.upstream = self.route = "none"
         self._send = send
         self._watch: asyncio.Task | None = None
 

@@ -151,9 +151,10 @@ def credential(upstream: UpstreamConfig, holder: Holder) -> tuple[str, bool]:
     """
     if own := holder.own_keys.get(upstream.name):
         try:
-            return str(own.sealed.open()), own.is_shared
+            key = str(own.sealed.open())
         except SecretUnreadable as error:
             raise errors.UpstreamAuthError("The project's upstream key cannot be read") from error
+        return key, own.is_shared or key == upstream.api_key
     if upstream.api_key:
         return upstream.api_key, True
     raise errors.UpstreamAuthError(
