@@ -9,7 +9,7 @@ import orjson
 
 from core import bridge, media
 from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
-from core.errors import BodyTooLarge
+from core.errors import BodyTooLarge, DatabaseUnavailable
 from gateway import (
     background,
     billing,
@@ -101,7 +101,12 @@ class _Settlement:
         fields = self._plan.content.fields
         if fields is not None and (model := fields.last("model")):
             self._call.requested_model = model[:255]  # read while the form passed
-        row = await metering.settle(self._call, outcome)
+        try:
+            row = await metering.settle(self._call, outcome)
+        except DatabaseUnavailable:
+            # The client gets what was paid for; its row is written when that is possible.
+            metering.settle_later(self._call, outcome)
+            return
         reporting.settled(self._call, outcome, row, self._request_id)
 
     async def leave_in_background(self, response_id: str) -> None:

@@ -8,6 +8,7 @@ durable. Whatever happens in between, a pending row is left, which the sweeper s
 Source: docs/gateway.md, section "Metering".
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from uuid import UUID
 from core import bridge, media, schemas
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
-from core.errors import InvalidInput
+from core.errors import DatabaseUnavailable, InvalidInput
 from core.scoping import Caller
 from gateway.models import Call, CallState
 from usage import costing, ingestion, ledger
@@ -29,6 +30,8 @@ from usage.schemas import LogEntry
 
 logger = logging.getLogger(__name__)
 
+_RETRY_SECONDS = 1
+_unsettled: set[asyncio.Task] = set()
 _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
 _ADMIT = f"""
@@ -169,6 +172,23 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
     return row
 
 
+def settle_later(call: MeteredCall, outcome: Outcome) -> None:
+    """Settle the call as soon as the database answers again."""
+    task = asyncio.ensure_future(_settle_surely(call, outcome))
+    _unsettled.add(task)
+    task.add_done_callback(_unsettled.discard)
+
+
+async def _settle_surely(call: MeteredCall, outcome: Outcome) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            await settle(call, outcome)
+            return
+        except DatabaseUnavailable:
+            continue
+
+
 async def keep_in_background(call: MeteredCall, response_id: str) -> None:
     """Leave the call to the poll that will show its usage."""
     await bridge.in_thread(
@@ -198,7 +218,7 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
     columns = call.columns() | {
         "http_status": outcome.http_status,
         "first_byte_ms": outcome.first_byte_ms,
-        "error": outcome.error,
+        "error": presentable(outcome.error, 255),
     }
     if costing.is_immediate(entry.read(), None):
         return ingestion.build_row(entry, call.caller, **columns)
@@ -209,10 +229,11 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     """Return the report of the call, as a client would have made it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
-        "model": (outcome.model or call.requested_model)[:255],
+        "model": presentable(outcome.model, 255) or call.requested_model,
     }
     if outcome.usage is not None:
-        stated = {"usage": outcome.usage, "service_tier": outcome.service_tier}
+        tier = presentable(outcome.service_tier, 64)
+        stated = {"usage": outcome.usage, "service_tier": tier}
         try:
             return schemas.validate(LogEntry, known | stated)
         except InvalidInput as error:
@@ -221,6 +242,11 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     status = {"usage_status": outcome.status}
     counts = outcome.counts if outcome.status == UsageStatus.ESTIMATED else {}
     return schemas.validate(LogEntry, known | counts | status)
+
+
+def presentable(text: str | None, max_length: int) -> str | None:
+    """Return an upstream's text as the database can store it."""
+    return text and text.replace("\x00", "")[:max_length].encode("utf-8", "replace").decode()
 
 
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:

@@ -3,7 +3,6 @@
 Nothing here calls an upstream, and nothing has been counted yet.
 """
 
-import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import IO, Any
@@ -24,9 +23,10 @@ from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
+from usage.schemas import Metadata
 
-_MAX_LABEL = {"alias": 128, "profile": 64, "origin": 255}
 _UNRESERVED = "/-._~:@!$&'()*+,;="
+_NO_LABELS = {"alias": None, "profile": None, "origin": None, "metadata": {}}
 
 
 @dataclass(slots=True)
@@ -244,6 +244,8 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
     """Return the alias that a model's name is, if it is one, and the model that is meant."""
     if not isinstance(named, str):
         return None, ""
+    if "\x00" in named:
+        raise errors.GatewayError("The model's name has a null character", param="model")
     target = holder.aliases.get((profile or "default", named))
     return (None, named) if target is None else (named, target)
 
@@ -263,27 +265,26 @@ def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {key}"
 
 
+class Labels(schemas.Schema):
+    """What a client says of a call in headers, `X-LLMRing-Alias` and so on."""
+
+    alias: schemas.text(128) | None = None
+    profile: schemas.text(64) | None = None
+    origin: schemas.text(255) | None = None
+    metadata: Metadata = {}
+
+
 def _labels(request: Request) -> dict[str, Any]:
-    labels: dict[str, Any] = {}
-    for name, longest in _MAX_LABEL.items():
-        value = request.headers.get(f"X-LLMRing-{name}") or None
-        if value is not None and len(value) > longest:
-            raise errors.GatewayError(f"X-LLMRing-{name.title()} is too long")
-        labels[name] = value
-    labels["metadata"] = _metadata(request.headers.get("X-LLMRing-Metadata"))
-    return labels
-
-
-def _metadata(text: str | None) -> dict[str, Any]:
-    if not text:
-        return {}
+    sent = {name: request.headers.get(f"X-LLMRing-{name}") for name in Labels.model_fields}
+    values = {name: value for name, value in sent.items() if value}
+    if not values:
+        return dict(_NO_LABELS)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict) or len(text) > settings.MAX_METADATA_BYTES:
-        raise errors.GatewayError("X-LLMRing-Metadata must be a JSON object")
-    return value
+        if "metadata" in values:
+            values["metadata"] = schemas.loads(values["metadata"].encode())
+        return dict(schemas.validate(Labels, values))
+    except InvalidInput as error:
+        raise errors.GatewayError(f"X-LLMRing headers: {error}") from error
 
 
 # --- What may not pass ---------------------------------------------------------

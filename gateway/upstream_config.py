@@ -105,7 +105,7 @@ class UpstreamOptions(_Part):
     """What the YAML file says of an upstream, and the admin in its field of options."""
 
     protocol: Literal["openai"] = "openai"
-    provider: str | None = Field(
+    provider: Annotated[str, Field(min_length=1, max_length=50)] | None = Field(
         None, description="The ledger's and the registry's name; default: the upstream's."
     )
     auth: Literal["bearer", "api-key"] = Field(

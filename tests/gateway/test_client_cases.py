@@ -329,3 +329,57 @@ def test_a_breaker_opens_for_one_upstream_alone(gateway, mock, upstreams_file):
     assert gateway.chat("other:gpt-4o-mini").status_code == 200
     assert preflight(gateway, "https://app.test").status_code == 204
     assert len(gateway.rows) == 6  # the suspended call has none
+
+
+ODD_LABELS = [
+    {"X-LLMRing-Metadata": '{"a": "\\u0000"}'},
+    {"X-LLMRing-Metadata": "{"},
+    {"X-LLMRing-Metadata": '"text"'},
+    {"X-LLMRing-Metadata": "[" * 5000},
+    {"X-LLMRing-Alias": "a" * 129},
+    {"X-LLMRing-Origin": "a" * 256},
+]
+
+
+@pytest.mark.parametrize("headers", ODD_LABELS, ids=lambda headers: str(headers)[:40])
+def test_odd_labels_are_refused(gateway, mock, headers):
+    assert gateway.chat(headers=headers).status_code == 400
+    assert mock.requests == []
+
+
+def test_odd_names_of_models_and_errors_still_have_a_row(gateway, mock):
+    assert gateway.chat("gpt\x00").status_code == 400
+    mock.script = reply(chat(model="gpt\x00-4o-mini" + "x" * 500, service_tier="t" * 100))
+    assert gateway.chat("m" * 1000).status_code == 200
+    mock.script = reply({"error": {"message": "no", "code": "a\x00b" + "c" * 500}})
+    assert gateway.chat().status_code == 200
+    first, second = gateway.rows
+    assert (first.model[:11], len(first.model), first.usage_status) == (
+        "gpt-4o-mini",
+        255,
+        "settled",
+    )
+    assert second.error.startswith("abc")
+    assert gateway.pending == 0
+
+
+def test_an_answer_is_given_though_the_database_is_away(gateway, mock, monkeypatch):
+    """And its row is written as soon as it is back."""
+    from core.errors import DatabaseUnavailable
+    from gateway import metering
+
+    store, away = metering._settlements._store, [True]
+
+    async def flaky(execute, items):
+        if away and away.pop():
+            raise DatabaseUnavailable
+        return await store(execute, items)
+
+    monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.05)
+    for queue in metering._settlements._queues.values():
+        monkeypatch.setattr(queue, "_store", flaky)
+    monkeypatch.setattr(metering._settlements, "_store", flaky)
+    mock.script = reply(chat())
+    assert gateway.chat().json() == chat()
+    within_a_second(lambda: len(gateway.rows) == 1)
+    assert gateway.pending == 0
