@@ -8,5 +8,8 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from gateway.checks import check_upstreams
+        from gateway.reservations import follow_correction
+        from usage.reversals import follow_corrections
 
         checks.register(check_upstreams)
+        follow_corrections(follow_correction)

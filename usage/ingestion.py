@@ -23,7 +23,7 @@ from usage.events import (
     stored_events,
 )
 from usage.ledger import LogRow, writer
-from usage.models import CostSource, EntryType, UsageLog
+from usage.models import GATEWAY_COLUMNS, CostSource, EntryType, UsageLog
 from usage.reports.reported_usage import Usage
 from usage.schemas import LogEntry
 from usage.stored_usage import usage_columns
@@ -32,8 +32,6 @@ from usage.stored_usage import usage_columns
 # llmring_site/urls.py: the app that stores conversations builds upon this one.
 OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
 
-# What only the gateway knows of a call.
-_GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms", "error")
 _HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
 
 
@@ -191,7 +189,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
     columns: dict[str, Any] = {"read_as": entry.read_as or values["read_as"]}
-    columns |= {name: getattr(entry, name) for name in _GATEWAY_COLUMNS}
+    columns |= {name: getattr(entry, name) for name in GATEWAY_COLUMNS}
     if entry.id:
         columns["id"] = deduplication.own_id(entry, caller)
     if entry.corrects_id:

@@ -24,6 +24,8 @@ OUTPUT_CLASSES = ("thinking_tokens", "audio_output_tokens", "image_output_tokens
 # Most calls have none of these: empty columns are neither stored nor summed.
 OPTIONAL_CLASSES = (*INPUT_CLASSES[1:], *OUTPUT_CLASSES)
 TOKEN_COLUMNS = ("input_tokens", "output_tokens", *INPUT_CLASSES, *OUTPUT_CLASSES)
+# What only the gateway knows of a call.
+GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms", "error")
 # What a reversal has with the opposite sign.
 SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
 # What is summed for each combination of labels.

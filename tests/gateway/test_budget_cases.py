@@ -13,7 +13,7 @@ import pytest
 from accounts.models import Allowance
 from core.edge import with_connection
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import chat, chunk, in_turn, reply, stream
+from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")
 
@@ -147,10 +147,6 @@ def test_c02_what_has_no_bound_is_refused_for_a_budget(gateway, mock, settings, 
     assert gateway.chat(model).status_code == 200
 
 
-async def _hang_up(request, writer) -> None:
-    writer.close()
-
-
 STEPS = {
     "400": reply({"error": {"message": "bad"}}, 400),
     "401": reply({"error": {"message": "bad"}}, 401),
@@ -224,3 +220,29 @@ def test_a_limit_that_is_moved_holds_at_once(gateway, mock):
     Allowance.objects.filter(id=gateway.token_row.allowance_id).update(max_requests=2)
     assert gateway.chat().status_code == 200
     assert gateway.chat().status_code == 429
+
+
+def test_a_correction_gives_back_what_was_spent(gateway, mock, api):
+    mock.script = reply(chat(1000, 200))
+    gateway.use(budget_usd=1)
+    gateway.chat(max_tokens=1000)
+    assert gateway.left == Decimal("0.99973")
+
+    corrected = {"reason": "half of it", "input_tokens": 500, "output_tokens": 100}
+    log = api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", corrected)
+    # 500 * 0.15 + 100 * 0.60, per million
+    assert gateway.left == 1 - Decimal("0.000135")
+
+    replacement = log["replacement"]["log_id"]
+    api.send("POST", f"/api/v1/logs/{replacement}/void", {"reason": "a test call"})
+    assert gateway.left == 1
+
+
+def test_a_correction_says_what_an_unknown_call_cost(gateway, mock, api):
+    mock.script = hang_up
+    gateway.use(budget_usd=1)
+    gateway.chat(max_tokens=1000)
+    assert gateway.left < 1 - Decimal("0.0006")
+    counts_known = {"reason": "the provider's bill", "input_tokens": 1000, "output_tokens": 200}
+    api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", counts_known)
+    assert gateway.left == Decimal("0.99973")
