@@ -2,7 +2,7 @@
 
 from django.core.handlers.wsgi import WSGIHandler
 
-from accounts.authentication import admit_request, presents_key
+from accounts.authentication import admit_request, count_public, presents_key
 from core.database.group_commit import close_writers
 from core.edge import Edge
 from core.lifespan import Lifespan
@@ -21,6 +21,7 @@ edge = Edge(
     urls.EDGE_ROUTES,
     can_admit=presents_key,
     admit=admit_request,
+    admit_public=count_public,
     fallback=WSGIBridge(WSGIHandler()),
 )
 asgi = Lifespan(edge, start=background.start, stop=close_writers)

@@ -43,6 +43,7 @@ class ServiceView(PublicView):
 class HealthView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Health, 503: Health}}
+    is_limited = False
 
     def get(self, request):
         """Check the service, its database and its cache
@@ -66,6 +67,7 @@ class HealthView(PublicView):
 class LiveView(PublicView):
     tags = ["service"]
     replies = {"get": Live}
+    is_limited = False
 
     def get(self, request):
         """Check that the process answers"""
@@ -75,6 +77,7 @@ class LiveView(PublicView):
 class ReadyView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Ready, 503: NotReady}}
+    is_limited = False
 
     def get(self, request):
         """Check that requests can be served"""
