@@ -14,7 +14,9 @@ class Migration(migrations.Migration):
             CREATE FUNCTION retention_in_days(days integer) RETURNS integer
             LANGUAGE sql IMMUTABLE AS 'SELECT coalesce(days, 2147483647)';
 
-            CREATE FUNCTION keep_former_retention() RETURNS trigger LANGUAGE plpgsql AS $$
+            -- Other programs may not have our schema on their search path.
+            CREATE FUNCTION keep_former_retention() RETURNS trigger LANGUAGE plpgsql
+            SET search_path FROM CURRENT AS $$
             DECLARE
                 before integer := retention_in_days(
                     (SELECT retention_days FROM tiers WHERE id = OLD.tier_id));
@@ -34,7 +36,8 @@ class Migration(migrations.Migration):
                 FOR EACH ROW WHEN (OLD.tier_id IS DISTINCT FROM NEW.tier_id)
                 EXECUTE FUNCTION keep_former_retention();
 
-            CREATE FUNCTION keep_former_retentions() RETURNS trigger LANGUAGE plpgsql AS $$
+            CREATE FUNCTION keep_former_retentions() RETURNS trigger LANGUAGE plpgsql
+            SET search_path FROM CURRENT AS $$
             BEGIN
                 UPDATE projects SET
                     former_retention_days = nullif(greatest(

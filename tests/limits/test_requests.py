@@ -1,6 +1,10 @@
 """Requests per minute: D01, D02, D05, D07 of a project's requests (docs/limits.md)."""
 
+import time
+
 import pytest
+import redis
+from django.conf import settings
 
 from accounts.models import ApiKey, RequestWindow
 from tests.client import ApiClient
@@ -27,6 +31,14 @@ def test_d01_exactly_the_limit_of_one_worker_is_granted(limited):
     assert RequestWindow.objects.get(holder=limited.project.id).granted == 60
 
 
+def test_requests_are_leased_in_blocks(limited, tier, store):
+    tier.requests_per_minute = 300
+    tier.save()
+    use(limited, 5)
+    granted = RequestWindow.objects.get(holder=limited.project.id).granted
+    assert granted == {"redis": 30, "database": 10}[store]  # a tenth by all, a thirtieth by one
+
+
 def test_d01_every_announced_window_has_the_limit_and_no_more(limited, clock):
     clock.set("2026-03-10T12:00:59Z")
     before = use(limited, 61)
@@ -38,10 +50,6 @@ def test_d01_every_announced_window_has_the_limit_and_no_more(limited, clock):
 
 def _forget_pool(client) -> None:
     """Let the lease in Redis end, as it would at the end of the minute."""
-    from django.conf import settings
-
-    import redis
-
     if settings.REDIS_URL:
         with redis.Redis.from_url(settings.REDIS_URL) as store:
             store.hset(f"llmring:requests:{client.project.id}", "ends", 0)
@@ -173,8 +181,6 @@ def test_d07_removed_tier_ends_the_limit(limited):
 
 def _soon(holds) -> bool:
     """Whether it holds within a second."""
-    import time
-
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
         if holds():
