@@ -65,7 +65,7 @@ def room(project_id: UUID, now: datetime) -> int:
 
 def arrived(project_id: UUID, now: datetime) -> int:
     """Return how many logs of a project have arrived in this month."""
-    counters = MonthlyLogs.objects.filter(project_id=project_id, month=_month(now))
+    counters = MonthlyLogs.objects.filter(project_id=project_id, month=month_of(now))
     return counters.values_list("logs", flat=True).first() or 0
 
 
@@ -78,7 +78,8 @@ def _refusal(quota: int, end: datetime, now: datetime) -> LimitExceeded:
     )
 
 
-def _month(now: datetime) -> date:
+def month_of(now: datetime) -> date:
+    """Return the first day of the UTC month."""
     return now.astimezone(UTC).date().replace(day=1)
 
 

@@ -2,6 +2,7 @@
 
 from accounts.key_cache import listener
 from core.database.timeouts import limit_statements
+from llmring_site.periodic_jobs import jobs
 from mcp import background_refresh
 from registry_proxy.current_registry import follower
 
@@ -12,3 +13,4 @@ def start() -> None:
     listener.start()
     follower.start()
     background_refresh.start()
+    jobs.start()

@@ -66,9 +66,9 @@ _COUNTED = f"""
 """
 _INSERT = f"""
 WITH inserted AS (
-    -- In this order, and the sums in theirs: two writers never wait for each other in a circle.
-    INSERT INTO usage_logs ({_NAMES})
-    SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")} ORDER BY project_id, event_id
+    -- In the order given, and the sums in theirs: two writers never wait for each other in
+    -- a circle.
+    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")}
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -154,7 +154,13 @@ async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
 
 
 def _parameters(rows: Sequence[LogRow]) -> list[str]:
-    return [media.dumps([row.columns for row in rows]).decode()]
+    # Stable, so that of an event that comes twice the first is stored.
+    ordered = sorted(rows, key=_lock_order) if len(rows) > 1 else rows
+    return [media.dumps([row.columns for row in ordered]).decode()]
+
+
+def _lock_order(row: LogRow) -> tuple[UUID, str]:
+    return row.columns["project_id"], row.event_id or ""
 
 
 writer = GroupWriter(insert_group)

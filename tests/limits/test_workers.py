@@ -96,6 +96,20 @@ def test_d01_four_workers_with_redis_grant_exactly_60(start, own_redis):
     assert crowd.granted == 60
 
 
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_d02_remaining_never_rises_from_one_worker_to_the_next(start, own_redis, with_redis):
+    crowd = start(own_redis[0] if with_redis else None)
+    crowd.database.execute("UPDATE llmring.tiers SET requests_per_minute = 300")
+    time.sleep(1)
+    shown = []
+    for _ in range(60):
+        headers = {"X-API-Key": crowd.server.key}
+        reply = requests.get(f"{crowd.server.url}/api/v1/logs", headers=headers, timeout=10)
+        shown.append(int(reply.headers["X-RateLimit-Remaining"]))
+    assert shown == sorted(shown, reverse=True)
+    assert shown[-1] <= 240
+
+
 def killed(process, port) -> None:
     process.kill()
     process.wait(10)
