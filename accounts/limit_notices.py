@@ -38,10 +38,10 @@ def of_use(
     if percent is None:
         return None
     title = f"{percent} % of the {what} are used"
-    text = f"{used:,} of {limit:,} are used."
+    text = f"{_plain(used)} of {_plain(limit)} are used."
     if percent == 100:
         text += " From now on the server refuses more (429) until the limit is reset or raised."
-    return Notice(project_id, f"{subject}/{limit}"[:100], percent, title, text)
+    return Notice(project_id, f"{subject}/{_plain(limit)}"[:100], percent, title, text)
 
 
 def of_quotas(now: datetime) -> Iterator[Notice]:
@@ -110,6 +110,11 @@ def _tell(notice: Notice) -> bool:
         logger.warning("a notice of limits was not sent: %s", type(error).__name__)
         return False
     return True
+
+
+def _plain(amount: int | Decimal) -> str:
+    text = f"{amount:,}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _line(text: str) -> str:

@@ -15,6 +15,11 @@ _words = memoryview(_memory).cast("Q")
 _LOW = 0xFFFF_FFFF
 
 
+def forget() -> None:
+    """Have shown nothing, as a machine that has just started."""
+    _memory[:] = bytes(8 * _SLOTS)
+
+
 def lowest(holder: UUID, limit: int, reset: int, remaining: int) -> int:
     """Return `remaining`, or what was shown of this window before if that is less."""
     digest = hash((holder.int, limit, reset))

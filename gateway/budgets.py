@@ -18,8 +18,8 @@ def notices() -> Iterator[Notice]:
             token.project_id,
             f"budget/{token.id}",
             f"US dollars of the token {token}",
-            used=token.allowance.spent_usd.normalize(),
-            limit=token.allowance.budget_usd.normalize(),
+            used=token.allowance.spent_usd,
+            limit=token.allowance.budget_usd,
         )
         if notice:
             yield notice

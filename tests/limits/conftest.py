@@ -6,9 +6,10 @@ Each story is told twice, with Redis and without, and with real commits.
 from datetime import datetime
 
 import pytest
+import redis
 from django.db import connection
 
-from accounts import log_quotas, request_limits
+from accounts import log_quotas, request_limits, shown_remainder
 from accounts.models import Project, Tier
 from tests.client import ApiClient
 from tests.redis_process import redis_server
@@ -30,6 +31,9 @@ def redis_url():
 def store(request, settings):
     """Where requests are counted."""
     settings.REDIS_URL = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    if settings.REDIS_URL:
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            client.flushall()
     return request.param
 
 
@@ -38,6 +42,7 @@ def _fresh_worker(db_all):
     """A worker that has just started, and the real clock for whoever comes next."""
     request_limits.forget()
     log_quotas.forget()
+    shown_remainder.forget()
     yield
     set_clock(None)
 
