@@ -15,16 +15,15 @@ a minute) and accounts/log_quotas.py (logs of a month); what they refuse is a Li
 """
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from accounts.models import Allowance
 from core.errors import DomainError
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a limit's window stands after a request. `reset`: its end, in Unix seconds."""
 
     limit: int

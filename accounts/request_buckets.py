@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv6Network, ip_address
+from typing import NamedTuple
 from uuid import UUID
 
 _IPV6_PREFIX = 64  # bits: one customer has as many addresses as they like below it
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """A project, or an address for one purpose; `what` is counted of it.
 
     `per_minute` is the limit as the caller knows it; that of a project is looked up again

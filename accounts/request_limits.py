@@ -52,9 +52,10 @@ class _Lease:
     reset: int  # Unix seconds
     ends: float  # of time.monotonic(), never after the minute
     over: float  # never before it
+    window: tuple[int, int]  # accounts/shown_remainder.py
 
     @classmethod
-    def of(cls, taken: Taken, *, asked_at: float, free: int) -> "_Lease":
+    def of(cls, bucket: Bucket, taken: Taken, *, asked_at: float, free: int) -> "_Lease":
         seconds = taken.milliseconds / 1000
         return cls(
             taken.limit,
@@ -63,11 +64,11 @@ class _Lease:
             taken.reset,
             ends=asked_at + seconds,
             over=time.monotonic() + seconds,
+            window=shown_remainder.window(bucket.holder, taken.limit, taken.reset),
         )
 
-    def standing(self, bucket: Bucket, remaining: int) -> Standing:
-        shown = shown_remainder.lowest(bucket.holder, self.limit, self.reset, remaining)
-        return Standing(self.limit, shown, self.reset)
+    def standing(self, remaining: int) -> Standing:
+        return Standing(self.limit, shown_remainder.lowest(self.window, remaining), self.reset)
 
     def refusal(self, bucket: Bucket) -> LimitExceeded:
         seconds = self.over - time.monotonic()
@@ -91,7 +92,7 @@ def take_now(bucket: Bucket) -> Standing | None:
             return None
         if lease.free:
             lease.free -= 1
-            return lease.standing(bucket, lease.free + lease.others)
+            return lease.standing(lease.free + lease.others)
         if lease.others:
             return None
     raise lease.refusal(bucket)
@@ -214,7 +215,7 @@ def _outcomes(
 ) -> list[Outcome]:
     """Return the outcome of each request; keep what is left of this worker's own leases."""
     leases = {
-        bucket: _Lease.of(got, asked_at=asked_at, free=got.free if bucket in own else 0)
+        bucket: _Lease.of(bucket, got, asked_at=asked_at, free=got.free if bucket in own else 0)
         for bucket, got in taken.items()
         if got.limit is not None
     }
@@ -231,7 +232,7 @@ def _outcomes(
                 outcomes.append(None)
             elif left[bucket]:
                 left[bucket] -= 1
-                outcomes.append(lease.standing(bucket, left[bucket] + taken[bucket].left))
+                outcomes.append(lease.standing(left[bucket] + taken[bucket].left))
             else:
                 outcomes.append(lease.refusal(bucket))
     return outcomes

@@ -20,10 +20,15 @@ def forget() -> None:
     _memory[:] = bytes(8 * _SLOTS)
 
 
-def lowest(holder: UUID, limit: int, reset: int, remaining: int) -> int:
-    """Return `remaining`, or what was shown of this window before if that is less."""
+def window(holder: UUID, limit: int, reset: int) -> tuple[int, int]:
+    """Return what `lowest` knows a window by: its slot, and what tells it from others there."""
     digest = hash((holder.int, limit, reset))
-    tag, slot = (digest & _LOW) or 1, (digest >> 32) % _SLOTS
+    return (digest >> 32) % _SLOTS, (digest & _LOW) or 1
+
+
+def lowest(window: tuple[int, int], remaining: int) -> int:
+    """Return `remaining`, or what was shown of this window before if that is less."""
+    slot, tag = window
     word = _words[slot]
     if word >> 32 == tag:
         remaining = min(remaining, word & _LOW)

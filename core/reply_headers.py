@@ -63,7 +63,7 @@ def add_common(headers: RawHeaders, common: RawHeaders) -> None:
 
 def note(request: object, headers: Mapping[str, str]) -> None:
     """Have the reply to a request, on the edge or of Django, carry these headers."""
-    request.noted_headers = dict(headers)
+    request.noted_headers = headers
 
 
 def noted(request: object) -> dict[str, str]:
