@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import admission, request_limits
+from accounts import admission, log_quotas, request_limits
 from accounts.admission import Action
+from accounts.limits import LimitExceeded
 from core import bridge, edge
 from core.reply_headers import note
 from core.scoping import Caller
@@ -51,12 +53,15 @@ class HasApiKey(BasePermission):
     def has_permission(self, request, view) -> bool:
         action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
         address = request.META.get("REMOTE_ADDR", "")
-        if not isinstance(request.auth, admission.UnseenKey) or action is Action.READ:
+        if isinstance(request.auth, admission.UnseenKey) and action is Action.WRITE:
+            request.auth = admission.admit(request.auth, action, address)  # now it has a project
+        try:
             _count(request, request.auth)
-            request.auth = admission.admit(request.auth, action, address)
-        else:
-            request.auth = admission.admit(request.auth, action, address)
-            _count(request, request.auth)
+        except LimitExceeded:
+            if getattr(view, "stores_log", False) and request.auth:
+                log_quotas.check(request.auth, timezone.now())  # that lasts longer
+            raise
+        request.auth = admission.admit(request.auth, action, address)
         return True
 
 
@@ -112,7 +117,12 @@ async def admit_request(request: edge.Request) -> Caller:
             raise
         if isinstance(caller, admission.UnseenKey) and action is Action.WRITE:
             caller = await _in_thread(admission.admit, caller, action, request.client_address)
-    await _count_on_edge(request, caller)
+    try:
+        await _count_on_edge(request, caller)
+    except LimitExceeded:
+        if request.stores_log:
+            await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
+        raise
     return admission.admit(caller, action)
 
 

@@ -10,6 +10,7 @@ calls that the gateway has made already.
 """
 
 import sys
+import time
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -21,6 +22,7 @@ SQLSTATE = "LR429"
 _MAX_PROJECTS = 100_000
 # Projects whose quota this worker saw used up: the quota, and the month's end.
 _used_up: dict[UUID, tuple[int, datetime]] = {}
+_checked_at: dict[UUID, float] = {}  # of time.monotonic()
 
 
 def exceeded(caller: Caller, now: datetime) -> LimitExceeded:
@@ -45,9 +47,25 @@ def known_refusal(caller: Caller, now: datetime) -> LimitExceeded | None:
     return _refusal(quota, end, now)
 
 
+def check(caller: Caller, now: datetime) -> None:
+    """Raise LimitExceeded if the quota is used up. A query, for a project once in a second."""
+    if refusal := known_refusal(caller, now):
+        raise refusal
+    if caller.limits is None or caller.limits.logs_per_month is None:
+        return
+    if time.monotonic() - _checked_at.get(caller.project_id, float("-inf")) < 1:
+        return
+    if len(_checked_at) >= _MAX_PROJECTS:
+        _checked_at.clear()
+    _checked_at[caller.project_id] = time.monotonic()
+    if not room(caller.project_id, now):
+        raise exceeded(caller, now)
+
+
 def forget() -> None:
     """Know nothing, as a worker that has just started."""
     _used_up.clear()
+    _checked_at.clear()
 
 
 def is_cause(error: Exception) -> bool:

@@ -76,6 +76,7 @@ class Request:
 
     has_large_body = False
     noted_headers: Mapping[str, str] = {}
+    stores_log = False
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
@@ -180,6 +181,7 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
+    stores_log: bool = False  # each request is one of a month's logs
 
     @cached_property
     def is_async(self) -> bool:
@@ -279,6 +281,7 @@ class Edge:
     async def _call(
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
+        request.stores_log = route.stores_log
         if route.is_public and self._admit_public:
             await self._admit_public(request)
         arguments: list[Any] = [] if route.is_public else [await self._admit(request)]

@@ -204,7 +204,7 @@ _ISSUES = {
 
 
 def with_common_errors(result, generator, request, public):
-    """401 for every route that needs a key, 422 for every route that takes input."""
+    """401 and 429 for every route that needs a key, 422 for every route that takes input."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES}
     for operations in result["paths"].values():
@@ -212,6 +212,7 @@ def with_common_errors(result, generator, request, public):
             responses = operation["responses"]
             if any(operation.get("security", [])):  # public routes have one empty alternative
                 responses.setdefault("401", _error_response("Key missing or refused", "Error"))
+                responses.setdefault("429", _error_response("A limit is reached", "Error"))
             if operation.get("parameters") or operation.get("requestBody"):
                 responses.setdefault("422", _error_response("Malformed input", "ValidationError"))
     return result

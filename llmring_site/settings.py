@@ -190,6 +190,10 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
+# --- Mail -----------------------------------------------------------------
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
 # --- Keys -----------------------------------------------------------------
 
 API_KEY_VALIDATION_MODE = env.choice(

@@ -5,14 +5,17 @@ import time
 import pytest
 import redis
 from django.conf import settings
+from django.utils import timezone
 
-from accounts.models import ApiKey, RequestWindow
+from accounts import log_quotas, request_limits
+from accounts.models import ApiKey, MonthlyLogs, RequestWindow
 from tests.client import ApiClient
 from tests.usage.test_log import CALL
 
 pytestmark = pytest.mark.usefixtures("store", "clock")
 
 LOG, LOGS = "/api/v1/log", "/api/v1/logs"
+_real_time = time.time
 RESET = 1773144060  # 2026-03-10T12:01:00Z
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -105,6 +108,19 @@ def test_d02_refusal_says_when_to_come_back(limited, clock, path):
     assert standing(limited.get(path)) == (60, 59, RESET + 60)
 
 
+@pytest.mark.usefixtures("way")
+def test_d02_of_two_limits_the_longer_one_is_named(limited, tier):
+    tier.logs_per_month = 3
+    tier.save()
+    month = log_quotas.month_of(timezone.now())
+    MonthlyLogs.objects.create(project=limited.project, month=month, logs=3)
+    use(limited, 60)
+    assert standing(limited.get(LOGS)) == (60, 0, RESET)  # reading has one limit
+    refused = limited.post(LOG, CALL, content_type="application/json")
+    assert (refused.status_code, standing(refused)[:2]) == (429, (3, 0))
+    assert "3 logs per month" in refused.json()["detail"]
+
+
 def test_d02_project_without_tier_has_no_such_headers(api, tier):
     for path in (LOGS, "/api/v1/templates/"):
         assert not set(HEADERS) & set(api.get(path).headers)
@@ -178,6 +194,33 @@ def test_d07_removed_tier_ends_the_limit(limited):
     limited.project.save()
     assert _soon(lambda: limited.get(LOGS).status_code == 200)
     assert not set(HEADERS) & set(limited.get(LOGS).headers)
+
+
+def test_d06_lease_that_lost_its_expiry_heals_itself(limited, store):
+    if store == "database":
+        pytest.skip("leases in Redis")
+    assert use(limited, 60) == [200] * 60
+    key = f"llmring:requests:{limited.project.id}"
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        assert 0 < client.pttl(key) <= 51_000
+        client.persist(key)
+        client.hset(key, "ends", 0)  # the minute is over, and the lease still there
+        RequestWindow.objects.update(minute="2026-03-10T11:59:00Z")
+        request_limits.forget()
+        assert use(limited, 61) == [200] * 60 + [429]
+        assert 0 < client.pttl(key) <= 51_000
+
+
+def test_d01_workers_clocks_do_not_matter(limited, monkeypatch):
+    """Workers whose clocks are 40 seconds apart agree on the window and its end."""
+    shown = []
+    for skew in (40, -40, 0):
+        monkeypatch.setattr(time, "time", lambda skew=skew: _real_time() + skew)
+        request_limits.forget()  # another worker
+        shown += [standing(limited.get(LOGS)) for _ in range(20)]
+        monkeypatch.undo()
+    assert {reset for _, _, reset in shown} == {RESET}
+    assert limited.get(LOGS).status_code == 429
 
 
 def _soon(holds) -> bool:
