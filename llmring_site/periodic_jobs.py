@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import chain
 
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from accounts import limit_notices, periodic
@@ -63,7 +63,7 @@ class PeriodicJobs(ProcessThread):
                     periodic.know(_JOBS)
                     is_known = True
                 run_due(timezone.now())
-            except DATABASE_AWAY as error:
+            except (*DATABASE_AWAY, ProgrammingError) as error:  # or not migrated yet
                 logger.warning("periodic jobs: %s", type(error).__name__)
             except Exception:
                 logger.exception("periodic jobs failed")

@@ -23,6 +23,14 @@ class Migration(migrations.Migration):
                 after integer := retention_in_days(
                     (SELECT retention_days FROM tiers WHERE id = NEW.tier_id));
             BEGIN
+                -- A program that read the row before may write its old values back.
+                IF OLD.former_retention_until > now() AND
+                    NEW.former_retention_until IS DISTINCT FROM OLD.former_retention_until AND
+                    coalesce(NEW.former_retention_until < OLD.former_retention_until, true)
+                THEN
+                    NEW.former_retention_days := OLD.former_retention_days;
+                    NEW.former_retention_until := OLD.former_retention_until;
+                END IF;
                 IF after < before THEN
                     IF NEW.former_retention_until > now() THEN
                         before := greatest(before, retention_in_days(NEW.former_retention_days));
@@ -32,8 +40,9 @@ class Migration(migrations.Migration):
                 END IF;
                 RETURN NEW;
             END $$;
-            CREATE TRIGGER keep_former_retention BEFORE UPDATE OF tier_id ON projects
-                FOR EACH ROW WHEN (OLD.tier_id IS DISTINCT FROM NEW.tier_id)
+            CREATE TRIGGER keep_former_retention BEFORE UPDATE ON projects
+                FOR EACH ROW WHEN ((OLD.tier_id, OLD.former_retention_until)
+                    IS DISTINCT FROM (NEW.tier_id, NEW.former_retention_until))
                 EXECUTE FUNCTION keep_former_retention();
 
             CREATE FUNCTION keep_former_retentions() RETURNS trigger LANGUAGE plpgsql

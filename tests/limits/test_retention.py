@@ -90,6 +90,16 @@ def test_d07_tier_on_an_old_project_bites_after_a_week(api, tier):
     assert ages(api) == [1]
 
 
+def test_d07_rename_by_a_program_with_old_values_does_not_end_the_week(api, tier):
+    log_at(api, 300)
+    api.project.tier = tier
+    api.project.save()
+    api.project.name = "renamed"  # it has not read what the first change wrote
+    api.project.save()
+    assert enforce(days_later=6.9) == 0
+    assert enforce(days_later=7.1) == 1
+
+
 def test_d07_longer_retention_holds_at_once(limited):
     log_at(limited, 29)
     team = Tier.objects.create(name="longer")
