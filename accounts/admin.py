@@ -1,13 +1,16 @@
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import ApiKey, AuditEvent, Membership, Project, User
+from accounts import log_quotas
+from accounts.models import ApiKey, AuditEvent, Membership, Project, Tier, User
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 
 
@@ -25,14 +28,31 @@ class ApiKeyInline(TabularInline):
 
 @admin.register(Project)
 class ProjectAdmin(ModelAdmin):
-    list_display = ["name", "id", "created_at"]
+    list_display = ["name", "id", "tier", "created_at"]
+    list_select_related = ["tier"]
+    list_filter = ["tier"]
     search_fields = ["name", "id"]
-    readonly_fields = ["id", "created_at"]
+    readonly_fields = ["id", "logs_this_month", "created_at"]
     inlines = [ApiKeyInline]
+
+    @admin.display(description="logs this month")
+    def logs_this_month(self, project: Project) -> int:
+        return log_quotas.arrived(project.id, timezone.now())
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # Its rows live in many tables without a foreign key to it: nothing may orphan them.
         return False
+
+
+@admin.register(Tier)
+class TierAdmin(ModelAdmin):
+    list_display = ["name", "requests_per_minute", "logs_per_month", "retention_days"]
+    search_fields = ["name"]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # A project's tier is protected by the database; a default tier by nothing but this.
+        is_used = obj is not None and (obj.name == settings.DEFAULT_TIER or obj.projects.exists())
+        return not is_used and super().has_delete_permission(request, obj)
 
 
 @admin.register(ApiKey)

@@ -1,7 +1,8 @@
 """Authenticate and authorize requests. No other module has rules about access.
 
     caller = admission.authenticate(headers)
-    caller = admission.admit(caller, Action.WRITE)
+    bucket = admission.bucket_of(caller, address)     counted by accounts/request_limits.py
+    caller = admission.admit(caller, Action.WRITE, address)
     manager = admission.authenticate_manager(bearer, origin)
 
 DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these two.
@@ -19,10 +20,20 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import api_keys, audit, key_cache
-from accounts.models import ApiKey, AuditEvent, AuditOutcome, Membership, Project, Role, User
+from accounts import api_keys, audit, key_cache, request_limits
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    AuditOutcome,
+    Membership,
+    Project,
+    Role,
+    Tier,
+    User,
+)
+from accounts.request_buckets import Bucket, of_address
 from core.errors import DomainError
-from core.scoping import Caller
+from core.scoping import Caller, Limits
 
 NO_PROJECT = UUID(int=0)  # owns no row
 _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
@@ -118,6 +129,16 @@ class Manager:
     user_id: UUID | None = None
 
 
+class DefaultTierMissing(DomainError):
+    """The operator's default tier was deleted after the start, which checks it."""
+
+    status_code = 503
+    code = "default_tier_missing"
+
+    def __init__(self) -> None:
+        super().__init__("New keys cannot be used: the tier of LLMRING_DEFAULT_TIER is missing")
+
+
 @dataclass(frozen=True, slots=True)
 class UnseenKey(Caller):
     """The caller of a key never seen before, which opens a project at its first write."""
@@ -165,14 +186,21 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
 
     Staff with superuser rights are members of every project.
     """
-    if user.is_superuser:
-        exists = Project.objects.filter(id=project_id).exists()
-        return Caller(project_id=project_id, user_id=user.id) if exists else None
-    membership = Membership.objects.filter(user=user, project=project_id).first()
-    if membership is None:
+    project = Project.objects.filter(id=project_id).select_related("tier").first()
+    if project is None:
         return None
-    permissions = PERMISSIONS[Role(membership.role)]
-    return Caller(project_id=project_id, user_id=user.id, permissions=permissions)
+    permissions = None
+    if not user.is_superuser:
+        membership = Membership.objects.filter(user=user, project=project_id).first()
+        if membership is None:
+            return None
+        permissions = PERMISSIONS[Role(membership.role)]
+    return Caller(
+        project_id=project_id,
+        user_id=user.id,
+        permissions=permissions,
+        limits=_limits_of(project.tier),
+    )
 
 
 def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
@@ -210,18 +238,33 @@ def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     return key_cache.get(api_keys.digest(key)) if key else None
 
 
-def admit(caller: Caller | None, action: Action) -> Caller:
+def bucket_of(caller: Caller | None, address: str) -> Bucket | None:
+    """Return what a request counts for: the caller's project, without one its address.
+
+    None if that has no limit.
+    """
+    if caller is None or caller.project_id == NO_PROJECT:
+        return of_address(
+            address, per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE, what="requests per minute"
+        )
+    if caller.limits is None or caller.limits.requests_per_minute is None:
+        return None
+    return Bucket(caller.project_id, caller.limits.requests_per_minute)
+
+
+def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
     """Return the caller, if permitted to do this.
 
-    A key never seen before opens its project here, at its first write.
-    Raises Unauthenticated, NotPermitted, InvalidKey.
+    A key never seen before opens its project here, at its first write; so many from an
+    address in a minute.
+    Raises Unauthenticated, NotPermitted, InvalidKey, LimitExceeded.
     """
     if caller is None:
         raise Unauthenticated
     if caller.permissions is not None and action not in caller.permissions:
         raise NotPermitted(action)
     if action is Action.WRITE and isinstance(caller, UnseenKey):
-        return _open_project(caller.digest)
+        return _open_project(caller.digest, address)
     return caller
 
 
@@ -242,20 +285,36 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
 
 def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
-    row = (
-        ApiKey.objects.filter(digest=digest)
-        .values_list("id", "project_id", "expires_at", "revoked_at", "project__archived_at")
-        .first()
-    )
+    row = ApiKey.objects.filter(digest=digest).select_related("project__tier").first()
     if row is None:
         return None
-    id, project_id, expires_at, revoked_at, archived_at = row
-    if revoked_at or archived_at or (expires_at and expires_at <= timezone.now()):
+    if row.state != "active" or row.project.archived_at:
         raise InvalidKey
-    return Caller(project_id=project_id, api_key_id=id), expires_at
+    caller = Caller(
+        project_id=row.project_id, api_key_id=row.id, limits=_limits_of(row.project.tier)
+    )
+    return caller, row.expires_at
 
 
-def _open_project(digest: bytes) -> Caller:
+def _limits_of(tier: Tier | None) -> Limits | None:
+    return tier and Limits(tier.requests_per_minute, tier.logs_per_month)
+
+
+def _default_tier() -> Tier | None:
+    """Return the tier of projects that unknown keys open. Raises DefaultTierMissing."""
+    if not settings.DEFAULT_TIER:
+        return None
+    if tier := Tier.objects.filter(name=settings.DEFAULT_TIER).first():
+        return tier
+    raise DefaultTierMissing
+
+
+def _open_project(digest: bytes, address: str) -> Caller:
+    new_projects = of_address(
+        address, per_minute=settings.NEW_PROJECTS_PER_MINUTE, what="new projects per minute"
+    )
+    if new_projects:
+        request_limits.take_in_thread(new_projects)
     with transaction.atomic():
         # Two first requests may race: the lock makes the second see the first one's rows.
         with connection.cursor() as cursor:
@@ -264,6 +323,7 @@ def _open_project(digest: bytes) -> Caller:
             )
         if row := _look_up(digest):
             return row[0]
-        project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
+        tier = _default_tier()
+        project = Project.objects.create(name=f"Key {digest.hex()[:8]}", tier=tier)
         key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return Caller(project_id=project.id, api_key_id=key.id)
+    return Caller(project_id=project.id, api_key_id=key.id, limits=_limits_of(tier))

@@ -1,15 +1,18 @@
 """DRF's adapters of accounts/admission.py: `request.auth` becomes a Caller."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import admission, audit
+from accounts import admission, audit, log_quotas, request_limits
 from accounts.admission import Action, Manager, NoManagementAccess
+from accounts.limits import LimitExceeded
 from core import bridge, edge
+from core.reply_headers import note
 from core.scoping import Caller
 
 
@@ -17,7 +20,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`request.auth` becomes the Caller that the key names; there is no user."""
 
     def authenticate(self, request) -> tuple[None, Caller] | None:
-        caller = admission.authenticate(request.headers)
+        try:
+            caller = admission.authenticate(request.headers)
+        except admission.InvalidKey:
+            _count(request, None)
+            raise
         return None if caller is None else (None, caller)
 
     def authenticate_header(self, request) -> str:
@@ -45,7 +52,16 @@ class HasApiKey(BasePermission):
 
     def has_permission(self, request, view) -> bool:
         action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
-        request.auth = admission.admit(request.auth, action)
+        address = request.META.get("REMOTE_ADDR", "")
+        if isinstance(request.auth, admission.UnseenKey) and action is Action.WRITE:
+            request.auth = admission.admit(request.auth, action, address)  # now it has a project
+        try:
+            _count(request, request.auth)
+        except LimitExceeded:
+            if getattr(view, "stores_log", False) and request.auth:
+                log_quotas.check(request.auth, timezone.now())  # that lasts longer
+            raise
+        request.auth = admission.admit(request.auth, action, address)
         return True
 
 
@@ -98,6 +114,15 @@ class ManagementSessionScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
+def _count(request, caller: Caller | None) -> None:
+    """Count a request to a view for its project or its address. Raises LimitExceeded."""
+    bucket = admission.bucket_of(caller, request.META.get("REMOTE_ADDR", ""))
+    if bucket is None or request.method == "OPTIONS":
+        return
+    if standing := request_limits.take_in_thread(bucket):
+        note(request._request, standing.headers)
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = ["ApiKey", "ProjectKey", "Bearer"]
@@ -127,15 +152,39 @@ def presents_key(headers: Mapping[str, str]) -> bool:
 
 
 async def admit_request(request: edge.Request) -> Caller:
-    """Return the caller of a request to the edge that presents a key.
+    """Return the caller of a request to the edge that presents a key, and count the request.
 
-    Raises what `admission.authenticate` and `admission.admit` do.
+    Raises what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
     """
     action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
-    if caller := admission.cached_caller(request.headers):
-        return admission.admit(caller, action)
+    caller = admission.cached_caller(request.headers)
+    if caller is None:
+        try:
+            caller = await _in_thread(admission.authenticate, request.headers)
+        except admission.InvalidKey:
+            await count_public(request)
+            raise
+        if isinstance(caller, admission.UnseenKey) and action is Action.WRITE:
+            caller = await _in_thread(admission.admit, caller, action, request.client_address)
+    try:
+        await _count_on_edge(request, caller)
+    except LimitExceeded:
+        if request.stores_log:
+            await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
+        raise
+    return admission.admit(caller, action)
 
-    def look_up() -> Caller:
-        return admission.admit(admission.authenticate(request.headers), action)
 
-    return await bridge.in_thread(edge.with_connection, look_up)
+async def count_public(request: edge.Request) -> None:
+    """Count a request to the edge that is nobody's. Raises LimitExceeded."""
+    await _count_on_edge(request, None)
+
+
+async def _count_on_edge(request: edge.Request, caller: Caller | None) -> None:
+    bucket = admission.bucket_of(caller, request.client_address)
+    if bucket and (standing := await request_limits.take(bucket)):
+        note(request, standing.headers)
+
+
+async def _in_thread(function: Callable, *arguments):
+    return await bridge.in_thread(edge.with_connection, function, *arguments)

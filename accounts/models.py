@@ -22,6 +22,43 @@ class User(AbstractUser):
         ordering = ["username"]
 
 
+class Tier(models.Model):
+    """What a project may use. Projects without one have no limits."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=50, unique=True)
+    logs_per_month = models.BigIntegerField(
+        null=True, blank=True, help_text="New logs in a UTC month. Empty: no limit."
+    )
+    retention_days = models.IntegerField(
+        null=True, blank=True, help_text="Older logs are deleted. Empty: logs are kept."
+    )
+    requests_per_minute = models.IntegerField(
+        null=True, blank=True, help_text="Of all keys of a project together. Empty: no limit."
+    )
+
+    class Meta:
+        db_table = "tiers"
+        ordering = ["requests_per_minute", "name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(logs_per_month__gte=0) | Q(logs_per_month=None),
+                name="tiers_logs_per_month_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(retention_days__gte=1) | Q(retention_days=None),
+                name="tiers_retention_days_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__gte=0) | Q(requests_per_minute=None),
+                name="tiers_requests_per_minute_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ProjectQuerySet(models.QuerySet):
     def named(self, name_or_id: str) -> "Project | None":
         """The project with this id or, else, the oldest one of this name."""
@@ -40,6 +77,19 @@ class Project(models.Model):
     archived_at = models.DateTimeField(
         null=True, editable=False, help_text="From then on its keys and tokens are refused."
     )
+    tier = models.ForeignKey(
+        Tier,
+        on_delete=models.PROTECT,
+        related_name="projects",
+        null=True,
+        blank=True,
+        help_text="Empty: no limits.",
+    )
+    # Written by triggers, whoever lowers the retention (migration 0021).
+    former_retention_days = models.IntegerField(
+        null=True, editable=False, help_text="How long logs are kept until then. Empty: for ever."
+    )
+    former_retention_until = models.DateTimeField(null=True, editable=False)
 
     objects = ProjectQuerySet.as_manager()
 
@@ -97,6 +147,75 @@ class Allowance(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class RequestWindow(models.Model):
+    """How many requests of a minute its holder (a project, an address) has been granted.
+
+    Changed by the database's functions alone (accounts/request_limits.py).
+    """
+
+    holder = models.UUIDField(primary_key=True)
+    minute = models.DateTimeField()
+    granted = models.IntegerField(help_text="Leases that workers have not used are among them.")
+
+    class Meta:
+        db_table = "request_windows"
+
+    def __str__(self) -> str:
+        return f"{self.holder} {self.minute:%H:%M}"
+
+
+class MonthlyLogs(models.Model):
+    """How many logs of a project arrived in a UTC month. Only grows.
+
+    Written by the statement that stores the logs, through the function count_logs.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "month")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="monthly_logs")
+    month = models.DateField(help_text="Its first day.")
+    logs = models.BigIntegerField()
+
+    class Meta:
+        db_table = "monthly_logs"
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}: {self.logs}"
+
+
+class LimitNotice(models.Model):
+    """What a project's owners have been told, each thing once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="limit_notices")
+    subject = models.CharField(max_length=100, help_text="A limit, such as logs/2026-02.")
+    percent = models.SmallIntegerField()
+    sent_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "limit_notices"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "subject", "percent"], name="limit_notices_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.percent} %"
+
+
+class PeriodicJob(models.Model):
+    """When a job of the server is due. The worker that moves the time does it."""
+
+    name = models.CharField(primary_key=True, max_length=50)
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "periodic_jobs"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Role(models.TextChoices):

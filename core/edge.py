@@ -24,7 +24,7 @@ from core import bridge, media, memory, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
-from core.reply_headers import RawHeaders, add_common, common_headers
+from core.reply_headers import RawHeaders, add_common, common_headers, noted
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Request:
     """A request to the edge."""
 
     has_large_body = False
+    noted_headers: Mapping[str, str] = {}
+    stores_log = False
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
@@ -185,6 +187,7 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
+    stores_log: bool = False  # each request is one of a month's logs
 
     @cached_property
     def is_async(self) -> bool:
@@ -203,7 +206,9 @@ class Edge:
     """Serves `routes`; hands every other request to `fallback`.
 
     `admit` returns the caller of a request, or raises; a request for which `can_admit` is
-    false is left to the fallback, which knows other ways in.
+    false is left to the fallback, which knows other ways in. `admit_public` may refuse a
+    request to a public route. A request that was let in here is not counted again by the
+    fallback, which finds `llmring.noted_headers` in its scope.
     """
 
     def __init__(
@@ -213,9 +218,11 @@ class Edge:
         can_admit: Callable[[Headers], bool],
         admit: Callable[[Request], Awaitable[object]],
         fallback: Application,
+        admit_public: Callable[[Request], Awaitable[None]] | None = None,
     ) -> None:
         self._can_admit = can_admit
         self._admit = admit
+        self._admit_public = admit_public
         self._fallback = fallback
         self._fixed: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[str, re.Pattern, Route]] = []
@@ -242,6 +249,7 @@ class Edge:
         except ClientDisconnected:
             return
         if reply is None:
+            scope = {**scope, "llmring.noted_headers": noted(request)}
             await self._fallback(scope, receive, send)
             return
         await _send(reply, request, send)
@@ -279,6 +287,9 @@ class Edge:
     async def _call(
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
+        request.stores_log = route.stores_log
+        if route.is_public and self._admit_public:
+            await self._admit_public(request)
         arguments: list[Any] = [] if route.is_public else [await self._admit(request)]
         arguments += names
         if route.body is not None:
@@ -322,6 +333,11 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]
+    if request.noted_headers:
+        own = {name for name, _ in headers}
+        for text, value in request.noted_headers.items():
+            if (name := text.lower().encode()) not in own:
+                headers.append((name, value.encode()))
     headers.append((b"x-request-id", request.id.encode()))
     if isinstance(reply, StreamingReply):
         headers.append((b"content-type", reply.content_type.encode()))

@@ -219,7 +219,7 @@ _CODED_ERROR = {
 
 
 def with_common_errors(result, generator, request, public):
-    """401 for every route that needs a key, 422 (below /manage 400) for malformed input."""
+    """401 and 429 for every route that needs a key, 422 (below /manage 400) for bad input."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
     for path, operations in result["paths"].items():
@@ -229,6 +229,7 @@ def with_common_errors(result, generator, request, public):
             responses = operation["responses"]
             if any(operation.get("security", [])):  # public routes have one empty alternative
                 responses.setdefault("401", _error_response("Key missing or refused", error))
+                responses.setdefault("429", _error_response("A limit is reached", error))
             if operation.get("parameters") or operation.get("requestBody"):
                 status = "400" if is_coded else "422"
                 responses.setdefault(status, _error_response("Malformed input", invalid))

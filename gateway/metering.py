@@ -68,7 +68,7 @@ WITH {ledger.INSERT_STEPS}, final AS (
     RETURNING call.id
 )
 SELECT (SELECT array_agg(id) FROM (SELECT id FROM ended UNION ALL SELECT id FROM kept) AS known),
-    (SELECT array_agg(id) FROM inserted),
+    (SELECT sum(logs) FROM counted),
     (SELECT count(settle_allowance(holder, released, spent)) FROM (
         SELECT allowance_id AS holder, sum(reserved_usd) AS released, sum(spent) AS spent
         FROM ended GROUP BY 1 ORDER BY 1

@@ -4,7 +4,7 @@ import asyncio
 
 from django.core.handlers.wsgi import WSGIHandler
 
-from accounts.authentication import admit_request, presents_key
+from accounts.authentication import admit_request, count_public, presents_key
 from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
@@ -33,6 +33,7 @@ edge = Edge(
     urls.EDGE_ROUTES,
     can_admit=presents_key,
     admit=admit_request,
+    admit_public=count_public,
     fallback=WSGIBridge(WSGIHandler()),
 )
 asgi = Lifespan(Gateway(edge), start=background.start, stop=_stop)

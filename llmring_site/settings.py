@@ -29,7 +29,8 @@ DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
 SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
     lambda: key_files.load_or_create(DATA_DIR, "secret_key")
 )
-WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
+# By default no more than the default of connections is enough for.
+WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 6), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # Another address to listen on, by the name that llm-proxy knows: `:8080`.
 LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
@@ -103,6 +104,7 @@ MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
     *HEADER_MIDDLEWARE,
     "core.middleware.RequestChecksMiddleware",
+    "accounts.middleware.PublicLimitMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -190,6 +192,10 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
+# --- Mail -----------------------------------------------------------------
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
 # --- Keys -----------------------------------------------------------------
 
 API_KEY_VALIDATION_MODE = env.choice(
@@ -197,6 +203,14 @@ API_KEY_VALIDATION_MODE = env.choice(
 )
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
+DEFAULT_TIER = env.text("LLMRING_DEFAULT_TIER", max_length=50)  # of projects of unknown keys
+# Of one address; 0: no limit.
+NEW_PROJECTS_PER_MINUTE = env.integer(
+    "LLMRING_NEW_PROJECTS_PER_MINUTE", 1_000, minimum=0, maximum=2**31 - 1
+)
+PUBLIC_REQUESTS_PER_MINUTE = env.integer(
+    "LLMRING_PUBLIC_REQUESTS_PER_MINUTE", 0, minimum=0, maximum=2**31 - 1
+)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
 # Opens the management API (/manage) by the name that llm-proxy knows.
 MANAGEMENT_TOKEN = env.secret("MANAGEMENT_TOKEN")

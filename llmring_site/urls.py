@@ -109,6 +109,7 @@ EDGE_ROUTES = [
         partial(ingestion.log, owned_conversations=Conversation.objects.owned_ids),
         body=LogEntry,
         inputs=_idempotency_key,
+        stores_log=True,
     ),
     Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
     Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),

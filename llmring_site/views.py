@@ -47,6 +47,7 @@ class ServiceView(PublicView):
 class HealthView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Health, 503: Health}}
+    is_limited = False
 
     def get(self, request):
         """Check the service, its database and its cache
@@ -70,6 +71,7 @@ class HealthView(PublicView):
 class LiveView(PublicView):
     tags = ["service"]
     replies = {"get": Live}
+    is_limited = False
 
     def get(self, request):
         """Check that the process answers"""
@@ -79,6 +81,7 @@ class LiveView(PublicView):
 class ReadyView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Ready, 503: NotReady}}
+    is_limited = False
 
     def get(self, request):
         """Check that requests can be served"""

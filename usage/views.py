@@ -18,6 +18,7 @@ class LogView(SchemaView):
     bodies = {"post": LogEntry}
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredLog}
+    stores_log = True
     owned_conversations: OwnedConversations = None
 
     def post(self, request):
