@@ -199,7 +199,7 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
         project_id=project_id,
         user_id=user.id,
         permissions=permissions,
-        limits=_limits_of(project.tier),
+        limits=limits_of(project.tier),
     )
 
 
@@ -291,12 +291,13 @@ def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     if row.state != "active" or row.project.archived_at:
         raise InvalidKey
     caller = Caller(
-        project_id=row.project_id, api_key_id=row.id, limits=_limits_of(row.project.tier)
+        project_id=row.project_id, api_key_id=row.id, limits=limits_of(row.project.tier)
     )
     return caller, row.expires_at
 
 
-def _limits_of(tier: Tier | None) -> Limits | None:
+def limits_of(tier: Tier | None) -> Limits | None:
+    """Return what a tier limits; None without one."""
     return tier and Limits(tier.requests_per_minute, tier.logs_per_month)
 
 
@@ -326,4 +327,4 @@ def _open_project(digest: bytes, address: str) -> Caller:
         tier = _default_tier()
         project = Project.objects.create(name=f"Key {digest.hex()[:8]}", tier=tier)
         key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return Caller(project_id=project.id, api_key_id=key.id, limits=_limits_of(tier))
+    return Caller(project_id=project.id, api_key_id=key.id, limits=limits_of(tier))

@@ -167,7 +167,7 @@ async def admit_request(request: edge.Request) -> Caller:
         if isinstance(caller, admission.UnseenKey) and action is Action.WRITE:
             caller = await _in_thread(admission.admit, caller, action, request.client_address)
     try:
-        await _count_on_edge(request, caller)
+        await count_request(request, caller)
     except LimitExceeded:
         if request.stores_log:
             await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
@@ -177,10 +177,14 @@ async def admit_request(request: edge.Request) -> Caller:
 
 async def count_public(request: edge.Request) -> None:
     """Count a request to the edge that is nobody's. Raises LimitExceeded."""
-    await _count_on_edge(request, None)
+    await count_request(request, None)
 
 
-async def _count_on_edge(request: edge.Request, caller: Caller | None) -> None:
+async def count_request(request: edge.Request, caller: Caller | None) -> None:
+    """Count a request to the edge for its project or, without a caller, for its address.
+
+    Raises LimitExceeded.
+    """
     bucket = admission.bucket_of(caller, request.client_address)
     if bucket and (standing := await request_limits.take(bucket)):
         note(request, standing.headers)

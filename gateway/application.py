@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
+from accounts.authentication import count_request
 from core import ids, media, request_checks
 from core.edge import Application, ClientDisconnected, Headers, Receive, Request, Scope, Send
 from core.errors import DomainError, failure
@@ -83,7 +84,7 @@ class Gateway:
         token = openai.token_of(request.headers)
         if not token:
             raise errors.InvalidToken("Missing or invalid Authorization header")
-        holder = await holders.holder_of(token)
+        holder = await _holder(request, token)
         if path is None:
             raise errors.GatewayError("The path is ambiguous")
         if token in unquote(request.query_string):
@@ -101,6 +102,17 @@ class Gateway:
             await _relay(exchange, matched, holder, path, token)
         finally:
             self._in_flight -= 1
+
+
+async def _holder(request: Request, token: str) -> Holder:
+    """Return the token's holder, and count the request for its project, or for its address."""
+    try:
+        holder = await holders.holder_of(token)
+    except errors.InvalidToken:
+        await count_request(request, None)
+        raise
+    await count_request(request, holder.caller)
+    return holder
 
 
 async def _relay(
@@ -236,7 +248,8 @@ def _as_gateway_error(error: Exception, request: Request) -> errors.GatewayError
     made = errors.GatewayError(str(known.detail))
     made.status_code = known.status
     made.code = error.code if isinstance(error, DomainError) else "invalid_request"
-    made.headers, made.can_retry = known.headers, known.status >= 500
+    made.headers = known.headers
+    made.can_retry = known.status >= 500 or "Retry-After" in known.headers
     return made
 
 

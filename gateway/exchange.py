@@ -3,7 +3,7 @@
 import asyncio
 
 from core.edge import Request, Send
-from core.reply_headers import RawHeaders, add_common
+from core.reply_headers import RawHeaders, add_common, noted
 
 
 class Exchange:
@@ -49,6 +49,10 @@ class Exchange:
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         id = self.request.id.encode()
         raw.append((b"x-llmring-request-id", id))
+        raw += [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in noted(self.request).items()
+        ]
         if not any(name == b"x-request-id" for name, _ in raw):
             raw.append((b"x-request-id", id))
         if length is not None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.admission import limits_of
 from accounts.key_cache import listener
 from aliases.models import AliasBinding
 from core import bridge
@@ -93,12 +94,14 @@ def _keep(digest: bytes, holder: Holder, generation: int) -> None:
 
 
 def _look_up(digest: bytes) -> Holder:
-    row = Token.objects.select_related("project", "allowance").filter(digest=digest).first()
+    row = Token.objects.select_related("project__tier", "allowance").filter(digest=digest).first()
     if row is None:
         raise errors.TokenNotFound("Token not found")
     keys = UpstreamKey.objects.filter(project=row.project_id)
     return Holder(
-        caller=Caller(project_id=row.project_id, api_key_id=row.id),
+        caller=Caller(
+            project_id=row.project_id, api_key_id=row.id, limits=limits_of(row.project.tier)
+        ),
         token_id=row.id,
         allowance_id=row.allowance_id,
         has_budget=row.allowance.budget_usd is not None,

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.models import Allowance
+from accounts.models import Allowance, Project, Tier
 from core.edge import with_connection
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
@@ -246,3 +246,24 @@ def test_a_correction_says_what_an_unknown_call_cost(gateway, mock, api):
     counts_known = {"reason": "the provider's bill", "input_tokens": 1000, "output_tokens": 200}
     api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", counts_known)
     assert gateway.left == Decimal("0.99973")
+
+
+def test_the_limit_of_the_projects_tier_holds_here_too(gateway, mock, api):
+    """One bucket for the project, whichever way its requests come in."""
+    mock.script = reply(chat())
+    tier = Tier.objects.create(name="tiny", requests_per_minute=3, logs_per_month=1000)
+    Project.objects.filter(id=gateway.project.id).update(tier=tier)
+    gateway.use()
+
+    answers = [gateway.chat() for _ in range(2)]
+    api.send("GET", "/api/v1/logs")
+    refused = gateway.chat()
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].headers["X-RateLimit-Limit"] == "3"
+    if refused.status_code == 200:  # the database's clock has begun another minute
+        return
+    assert (refused.status_code, len(mock.requests)) == (429, 2)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "x-should-retry" not in refused.headers
+    assert set(refused.json()["error"]) == {"message", "type", "param", "code"}
