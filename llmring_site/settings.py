@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from core import key_files
@@ -315,4 +316,11 @@ UNFOLD = {
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
+    "STYLES": [lambda request: static("core/charts.css")],
+    "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "llmring_site.navigation.sidebar",
+    },
 }
