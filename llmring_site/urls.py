@@ -17,7 +17,7 @@ from conversations.models import Conversation
 from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
-from core import errors
+from core import error_pages
 from core.edge import Request, Route
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
@@ -68,10 +68,10 @@ urlpatterns = [
     path("", include("mcp.urls")),
 ]
 
-handler400 = errors.bad_request
-handler403 = errors.permission_denied
-handler404 = errors.not_found
-handler500 = errors.server_error
+handler400 = error_pages.bad_request
+handler403 = error_pages.permission_denied
+handler404 = error_pages.not_found
+handler500 = error_pages.server_error
 
 
 def _request(request: Request) -> dict[str, Request]:

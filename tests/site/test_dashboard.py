@@ -247,10 +247,9 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
 
 
 def test_a6_a_correction_lowers_the_sum_and_is_no_call(boss, api, project):
-    wrong = call(f"{day(-2)}T12:00:00Z", "m1", cost="0.90")
-    reply = api.send("POST", "/api/v1/log", wrong)
-    right = {**wrong, "model": "m1b", "cost": "0.09"}
-    api.send("POST", f"/api/v1/logs/{reply['log_id']}/correct", {"reason": "typo", "log": right})
+    wrong = api.send("POST", "/api/v1/log", call(f"{day(-2)}T12:00:00Z", "m1", cost="0.90"))
+    right = {"reason": "typo", "model": "m1b", "cost": "0.09"}
+    api.send("POST", f"/api/v1/logs/{wrong['log_id']}/correct", right)
     page = dashboard(boss, project)
     row = page.row("Cost per", day(-2))
     assert row[-1] == "0.09" and page.row("Calls per", day(-2))[-1] == "1"
