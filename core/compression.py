@@ -1,17 +1,17 @@
 """Compressing replies: pages, and JSON large enough that it pays.
 
-Never a reply that must not be stored: it may show a secret, whose letters could be
-guessed from the length beside something that the sender chose (CVE-2013-3587). What
-else is secret on a page is masked anew each time (Django's CSRF tokens), and lengths
-are blurred by up to a hundred random bytes.
+Never a reply that shows a secret, whose letters could be guessed from the length beside
+something that the sender chose (CVE-2013-3587): a view passes it to `keep_uncompressed`.
+What is secret on every page is masked anew each time (Django's CSRF tokens), and
+lengths are blurred by up to a hundred random bytes.
 """
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from django.http import HttpRequest
-from django.utils.cache import patch_vary_headers
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import add_never_cache_headers, patch_cache_control, patch_vary_headers
 from django.utils.text import compress_string
 
 MIN_PAGE_BYTES = 1_400  # a packet
@@ -36,12 +36,18 @@ def is_compressible(status: int, headers: Mapping[str, str], size: int) -> bool:
     """Return whether a reply gets smaller and may; `headers` are found by any case."""
     if status != 200 or headers.get("Content-Encoding"):
         return False
-    if re.search(r"\b(no-store|no-transform)\b", headers.get("Cache-Control") or ""):
+    if "no-transform" in (headers.get("Cache-Control") or ""):
         return False
     content_type = (headers.get("Content-Type") or "application/json").split(";")[0].strip()
     if content_type in _PAGES:
         return size >= MIN_PAGE_BYTES
     return content_type in _OTHERS and size >= MIN_JSON_BYTES
+
+
+def keep_uncompressed(response: HttpResponse) -> None:
+    """Mark a reply that shows a secret: it is neither stored nor compressed, by proxies either."""
+    add_never_cache_headers(response)
+    patch_cache_control(response, no_transform=True)
 
 
 def compress(body: bytes, *, is_prepared: bool = False) -> bytes:

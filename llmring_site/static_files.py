@@ -34,6 +34,12 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
     )
     manifest_strict = False
 
+    def read_manifest(self) -> str | None:
+        try:
+            return super().read_manifest()
+        except OSError:  # nothing could be collected
+            return None
+
     def stored_name(self, name: str) -> str:
         try:
             return super().stored_name(name)
