@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("--from", dest="start", required=True, help="date or time, UTC")
         parser.add_argument("--to", dest="end", help="date or time, UTC, inclusive; default today")
-        parser.add_argument("--project", help="name or id; default all projects")
+        parser.add_argument("--project", help="name or id; default all but the demo")
         parser.add_argument("--unpriced", action="store_true", help="only logs without a price")
         parser.add_argument("--dry-run", action="store_true", help="only report what would change")
 
@@ -89,7 +89,7 @@ def _window(start: str, end: str | None) -> Window:
 
 def _project_ids(name_or_id: str | None) -> list[UUID]:
     if name_or_id is None:
-        return list(Project.objects.order_by("id").values_list("id", flat=True))
+        return list(Project.objects.real().order_by("id").values_list("id", flat=True))
     project = Project.objects.named(name_or_id)
     if project is None:
         raise CommandError(f"There is no project {name_or_id}")
