@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.apps import apps
+from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
@@ -189,6 +190,10 @@ def test_e1_button(boss, django_user_model):
     assert boss.get(reverse("make-demo")).status_code == 405
     boss.post(reverse("remove-demo"))
     assert not Project.objects.demo().exists()
+    assert list(LogEntry.objects.order_by("id").values_list("user__username", "object_repr")) == [
+        ("boss", demo.name),
+        ("boss", demo.name),
+    ]
 
 
 def test_e1_no_button_where_there_is_real_data(a1, boss):

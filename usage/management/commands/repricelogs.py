@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,7 +13,7 @@ from core.media import plain
 from registry_proxy import pricing
 from usage import repricing
 from usage.query_schemas import WindowQuery
-from usage.repricing import Repriced
+from usage.repricing import Change, Repriced
 from usage.reversals import AlreadyCorrected
 from usage.windows import Window
 
@@ -51,23 +50,6 @@ class Command(BaseCommand):
     def _with_progress(self, steps: Iterable[Repriced], total: int) -> Iterator[Repriced]:
         with Progress(console=Console(file=self.stderr, force_terminal=None)) as progress:
             yield from progress.track(steps, total=total, description="repricing")
-
-
-@dataclass(slots=True)
-class Change:
-    """How the costs of a model's logs change, in US dollars; unpriced ones count as 0."""
-
-    logs: int = 0
-    before: Decimal = field(default_factory=Decimal)
-    after: Decimal = field(default_factory=Decimal)
-
-    def add(self, repriced: Repriced) -> None:
-        self.logs += 1
-        self.before += repriced.log.cost or 0
-        self.after += repriced.cost.amount or 0
-
-    def __str__(self) -> str:
-        return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
 
 
 def _correct(repriced: Repriced) -> bool:
