@@ -121,7 +121,13 @@ def mcp_panel(scope: Scope) -> Panel | None:
     if scope.may("mcp.view_toolexecution"):
         failed = health.failed_executions(scope.project_ids, scope.first, scope.last)
         more = "+" if failed > health.MAX_COUNTED else ""
-        address = f"{reverse('admin:mcp_toolexecution_changelist')}?error_kind__isnull=False"
+        lookup = {
+            "error_kind__isnull": "False",
+            "executed_at__gte": f"{scope.first}",
+            "executed_at__lt": f"{scope.last + timedelta(days=1)}",
+            **scope.project_lookup,
+        }
+        address = f"{reverse('admin:mcp_toolexecution_changelist')}?{urlencode(lookup)}"
         count = f"{min(failed, health.MAX_COUNTED):,}{more}"
         facts.append(Fact("failed executions of tools", count, address, failed > 0))
     changed = health.changed_tools(scope.project_ids)

@@ -75,10 +75,11 @@ class Scope:
     @cached_property
     def links(self) -> LogLinks:
         path = reverse("admin:usage_usagelog_changelist")
-        return LogLinks(path, self.first, self.last, self._project_lookup)
+        return LogLinks(path, self.first, self.last, self.project_lookup)
 
     @property
-    def _project_lookup(self) -> dict[str, str]:
+    def project_lookup(self) -> dict[str, str]:
+        """The parameters by which lists of the admin show these projects alone."""
         if self.project:
             return {"project_id__exact": str(self.project.id)}
         # The list of logs shows demo data, too, which these figures leave out.

@@ -117,6 +117,8 @@ def test_e1_each_panel_shows_something(demo, boss):
     assert "in-house:tuned-summarizer-7b" in panels
     assert "demo warehouse" in panels and "fails: demo: connection refused" in panels
     assert "failed calls 0 " not in panels and "failed executions of tools 0 " not in panels
+    failed = boss.get(page.href("failed executions of tools")).context["cl"].result_list
+    assert f"failed executions of tools {len(failed)} " in panels
     assert {"Models", "Providers", "Keys", "Aliases", "Origins"} <= {
         name.split(" by ")[0] for name in page.tables
     }
