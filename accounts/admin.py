@@ -5,13 +5,13 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.cache import add_never_cache_headers
 from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import log_quotas
 from accounts.models import ApiKey, AuditEvent, Membership, Project, Tier, User
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
+from core.compression import keep_uncompressed
 
 
 class ApiKeyInline(TabularInline):
@@ -88,7 +88,7 @@ class ApiKeyAdmin(ModelAdmin):
             "text": request.new_key,
         }
         response = TemplateResponse(request, "accounts/new_key.html", context)
-        add_never_cache_headers(response)
+        keep_uncompressed(response)
         return response
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])

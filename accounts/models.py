@@ -67,6 +67,13 @@ class ProjectQuerySet(models.QuerySet):
         except ValueError:
             return self.filter(name=name_or_id).order_by("id").first()
 
+    def real(self):
+        """Projects that totals of the whole server are about: all but demo data."""
+        return self.filter(is_demo=False)
+
+    def demo(self):
+        return self.filter(is_demo=True)
+
 
 class Project(models.Model):
     """Owns rows. Its keys come and go; its data stays."""
@@ -90,12 +97,25 @@ class Project(models.Model):
         null=True, editable=False, help_text="How long logs are kept until then. Empty: for ever."
     )
     former_retention_until = models.DateTimeField(null=True, editable=False)
+    is_demo = models.BooleanField(
+        "demo",
+        default=False,
+        db_default=False,  # for servers of the version before, until they are restarted
+        editable=False,
+        help_text="Made by `manage.py demo`: invented data, in no total of all projects.",
+    )
 
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "projects"
         ordering = ["-id"]
+        permissions = [("make_demo", "Can make and remove the demo project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_demo"], condition=Q(is_demo=True), name="projects_one_demo"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

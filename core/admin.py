@@ -1,17 +1,19 @@
 """Base classes of the admin. Records are read, not edited; any query string gets a page."""
 
 import json
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.paginator import InfinitePaginator
@@ -55,6 +57,18 @@ class ModelAdmin(UnfoldModelAdmin):
                 "seconds": settings.STATEMENT_TIMEOUT_SECONDS,
             }
             return TemplateResponse(request, "core/too_slow.html", context, status=503)
+
+    def get_changeform_initial_data(self, request):
+        """Return the values of the address as their fields read them, without what they cannot."""
+        initial = {}
+        for name, text in super().get_changeform_initial_data(request).items():
+            try:
+                value = self.opts.get_field(name).to_python(text)
+            except (FieldDoesNotExist, *_ODD_QUERY):
+                continue
+            is_naive = isinstance(value, datetime) and timezone.is_naive(value)
+            initial[name] = timezone.make_aware(value) if is_naive else value
+        return initial
 
 
 class BoundedPaginator(InfinitePaginator):

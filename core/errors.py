@@ -17,7 +17,7 @@ import psycopg
 import psycopg_pool
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -203,24 +203,3 @@ def _issues_of(detail: object, loc: list) -> list[dict]:
     if isinstance(detail, list):
         return [entry for inner in detail for entry in _issues_of(inner, loc)]
     return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]
-
-
-def _json_error(request: HttpRequest, status: int, detail: str, code: str) -> JsonResponse:
-    status, body = Failure(status, detail, {}, code).at(request.path_info)
-    return JsonResponse(body, status=status)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(request, 400, "Bad Request", "bad_request")
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(request, 403, "Forbidden", "permission_denied")
-
-
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(request, 404, "Not Found", "not_found")
-
-
-def server_error(request: HttpRequest) -> JsonResponse:
-    return _json_error(request, 500, "Internal Server Error", "internal_error")
