@@ -12,10 +12,13 @@ from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from core.change_list import ChangeList
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
 
@@ -33,6 +36,20 @@ _ODD_QUERY = (
 
 class ModelAdmin(UnfoldModelAdmin):
     """Answers odd query strings with the plain list, and slow ones with what to do."""
+
+    list_before_template = "core/active_filters.html"
+
+    def get_changelist(self, request, **kwargs):
+        return ChangeList
+
+    def describe_filter_value(self, name: str, value: str) -> str:
+        """Return what a value of a list's parameter is called on the page."""
+        return value
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        if query := request.GET.get("_changelist_filters"):
+            request.list_query = f"?{query}"  # of the list that the page was opened from
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def changelist_view(self, request, extra_context=None):
         if request.method != "GET":
@@ -123,6 +140,21 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request, **kwargs):
         return TimelineChangeList
+
+
+def admin_link(model: str, id: object, text: object = None) -> str:
+    """Return a link to the page of a row; `model` is written as in `usage.usagelog`."""
+    if id is None:
+        return "-"
+    url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
+    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text or id)
+
+
+def list_link(model: str, query: dict, text: str) -> str:
+    """Return a link to the list of a model, narrowed by a query."""
+    url = reverse(f"admin:{model.replace('.', '_')}_changelist")
+    link = '<a class="text-primary-600 underline" href="{}?{}">{}</a>'
+    return format_html(link, url, urlencode(query, doseq=True), text)
 
 
 def pretty_json(value: object) -> str:

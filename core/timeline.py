@@ -8,42 +8,39 @@ the scans.
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from django.contrib.admin.options import IncorrectLookupParameters
-from unfold.views import ChangeList
-
 from core import ids
+from core.change_list import ChangeList, utc_time
 
 # More days than a month's page can show; also bounds a hierarchy of all years.
 MAX_PERIODS = 100
 
 
 class TimelineChangeList(ChangeList):
-    """A change list whose dates are ranges of ids."""
+    """A change list whose dates are ranges of ids.
+
+    `start` and `end` are the half-open window of time that they make, None where it is open.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
 
     def get_filters(self, request):
         specs, has_filters, lookups, *rest = super().get_filters(request)
-        for comparison in ("gte", "lt"):
-            values = lookups.pop(f"{self.date_hierarchy}__{comparison}", None)
-            if values:
-                lookups[f"id__{comparison}"] = [ids.lowest(_time(values[0]))]
+        starts = [
+            utc_time(value) for value in lookups.pop(f"{self.date_hierarchy}__gte", ()) if value
+        ]
+        ends = [utc_time(value) for value in lookups.pop(f"{self.date_hierarchy}__lt", ()) if value]
+        self.start, self.end = max(starts, default=None), min(ends, default=None)
+        if self.start:
+            lookups["id__gte"] = [ids.lowest(self.start)]
+        if self.end:
+            lookups["id__lt"] = [ids.lowest(self.end)]
         return specs, has_filters, lookups, *rest
 
     def get_results(self, request):
         super().get_results(request)
         # From here on only the date hierarchy asks the queryset anything.
         self.queryset = _Timeline(self.queryset)
-
-
-def _time(value: datetime | str) -> datetime:
-    """Return the time of a lookup: the hierarchy's own, or the text of a query string."""
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else value
-        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise IncorrectLookupParameters(f"{value} is not a date") from None
-    if not 1970 <= time.year < 9000:
-        raise IncorrectLookupParameters(f"No id carries {value}")
-    return time
 
 
 class _Timeline:

@@ -119,7 +119,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"admin_urls": "core.preserved_filters"},
         },
     }
 ]
@@ -308,6 +309,8 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
+DATETIME_FORMAT = r"Y-m-d\TH:i:s\Z"
+DATE_FORMAT = "Y-m-d"
 
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",

@@ -66,12 +66,12 @@ def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
         chunk = list(logs.filter(id__gt=chunk[-1].id)[:_CHUNK_ROWS])
 
 
-def correct(repriced: Repriced) -> None:
+def correct(repriced: Repriced, *, author: str = AUTHOR) -> None:
     """Replace an entry by one with the new cost. Raises AlreadyCorrected."""
     columns = reversals.columns_of(repriced.log) | repriced.cost.columns()
     reversals.reverse(
         repriced.log,
         reason=f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500],
-        author=AUTHOR,
+        author=author,
         replacement=LogRow(columns),
     )

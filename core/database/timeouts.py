@@ -1,7 +1,10 @@
 """How long a statement of a request may run: others pay for what its sender does not see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 _OPTION = "-c statement_timeout="
 
@@ -21,3 +24,24 @@ def lift_limit() -> None:
     """Lift the limit until the running transaction ends, for writes whose size is bounded."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
+
+
+@contextmanager
+def time_limit(milliseconds: int) -> Iterator[None]:
+    """Cancel a statement of the block that takes longer: OperationalError, see `is_timeout`.
+
+    For reads that a page can do without. What the block wrote is undone then.
+    """
+    with transaction.atomic():
+        before = _set_limit(str(milliseconds))
+        yield
+        _set_limit(before)
+
+
+def _set_limit(value: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting(%(name)s), set_config(%(name)s, %(value)s, true)",
+            {"name": "statement_timeout", "value": value},
+        )
+        return cursor.fetchone()[0]

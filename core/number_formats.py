@@ -1,0 +1,30 @@
+"""Numbers and times as the admin writes them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.utils.html import format_html
+
+
+def right(text: str) -> str:
+    """Return a number's text for a column of numbers."""
+    style = "display:block;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
+    return format_html('<span style="{}">{}</span>', style, text)
+
+
+def dollars(amount: Decimal | int) -> str:
+    """Return the amount with all its digits, and separators of thousands."""
+    digits = f"{Decimal(amount):,f}"  # exact: `normalize` would round to 28 digits
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def count(number: int | Decimal | None) -> str:
+    """Return the number with separators of thousands, or a dash."""
+    return (
+        "-" if number is None else f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
+    )
+
+
+def iso_time(at: datetime | None) -> str:
+    """Return the time in ISO 8601, to the second, with its zone."""
+    return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
