@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import FieldError, PermissionDenied, ValidationError
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
@@ -53,6 +53,7 @@ class ModelAdmin(UnfoldModelAdmin):
 
     def changelist_view(self, request, extra_context=None):
         if request.method != "GET":
+            self._check_action(request)
             return super().changelist_view(request, extra_context)
         try:
             response = super().changelist_view(request, extra_context)
@@ -72,6 +73,12 @@ class ModelAdmin(UnfoldModelAdmin):
                 "seconds": settings.STATEMENT_TIMEOUT_SECONDS,
             }
             return TemplateResponse(request, "core/too_slow.html", context, status=503)
+
+    def _check_action(self, request) -> None:
+        """Refuse an action that the list does not offer to this person."""
+        action = request.POST.get("action")
+        if action and action not in self.get_actions(request):
+            raise PermissionDenied
 
 
 class BoundedPaginator(InfinitePaginator):

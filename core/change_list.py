@@ -11,6 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.http import urlencode
 from unfold.views import ChangeList as UnfoldChangeList
 
+_COMPARISONS = ("exact", "gt", "gte", "lt", "lte")
 _OPERATORS = {"gte": "from", "gt": "after", "lt": "before", "lte": "until", "icontains": "contains"}
 
 
@@ -37,12 +38,20 @@ class ChangeList(UnfoldChangeList):
 
     def get_filters(self, request):
         specs, has_filters, lookups, *rest = super().get_filters(request)
-        for name, values in lookups.items():
-            path, _, lookup = name.partition("__")
-            field = self._fields.get(path)
-            if isinstance(field, DateTimeField) and lookup in ("", "exact", *_OPERATORS):
-                lookups[name] = [utc_time(value) for value in values]
+        for name in self._times(lookups):
+            # A form sends its empty fields too.
+            lookups[name] = [utc_time(value) for value in lookups[name] if value]
+            if not lookups[name]:
+                del lookups[name]
         return specs, has_filters, lookups, *rest
+
+    def _times(self, lookups: dict) -> list[str]:
+        paths = {name: name.partition("__")[::2] for name in lookups}
+        return [
+            name
+            for name, (path, lookup) in paths.items()
+            if isinstance(self._fields.get(path), DateTimeField) and lookup in ("", *_COMPARISONS)
+        ]
 
     @cached_property
     def _fields(self) -> dict[str, Field]:

@@ -99,7 +99,7 @@ def test_new_key_is_shown_once(browser, project):
 
 def test_keys_are_revoked_by_action_and_never_deleted(browser, api):
     page = reverse("admin:accounts_apikey_changelist")
-    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)]}
+    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)], "confirmed": "yes"}
     browser.post(page, form)
     assert ApiKey.objects.get(id=api.api_key_id).state == "revoked"
     assert (
