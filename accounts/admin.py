@@ -9,7 +9,6 @@ from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers, patch_cache_control
 from django.utils.http import urlencode
 from unfold.admin import TabularInline
 from unfold.decorators import action
@@ -17,6 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.models import ApiKey, Membership, Project, User
 from core.admin import ModelAdmin
+from core.compression import keep_uncompressed
 from core.ids import uuid7
 
 
@@ -152,8 +152,7 @@ class ApiKeyAdmin(ModelAdmin):
             "text": request.new_key,
         }
         response = TemplateResponse(request, "accounts/new_key.html", context)
-        add_never_cache_headers(response)
-        patch_cache_control(response, no_transform=True)  # not compressed: it has a secret
+        keep_uncompressed(response)
         return response
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])

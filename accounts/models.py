@@ -28,6 +28,13 @@ class ProjectQuerySet(models.QuerySet):
         except ValueError:
             return self.filter(name=name_or_id).order_by("id").first()
 
+    def real(self):
+        """Projects that totals of the whole server are about: all but demo data."""
+        return self.filter(is_demo=False)
+
+    def demo(self):
+        return self.filter(is_demo=True)
+
 
 class Project(models.Model):
     """Owns rows. Its keys come and go; its data stays."""
@@ -35,12 +42,24 @@ class Project(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    is_demo = models.BooleanField(
+        "demo",
+        default=False,
+        editable=False,
+        help_text="Made by `manage.py demo`: invented data, in no total of all projects.",
+    )
 
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "projects"
         ordering = ["-id"]
+        permissions = [("make_demo", "Can make and remove the demo project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_demo"], condition=Q(is_demo=True), name="projects_one_demo"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 from structlog.contextvars import bind_contextvars
 
-from core import bridge, media, memory, request_checks, request_ids, schemas
+from core import bridge, compression, media, memory, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
@@ -238,6 +238,8 @@ class Edge:
         if reply is None:
             await self._fallback(scope, receive, send)
             return
+        if isinstance(reply, Reply):
+            reply = await _compressed(reply, request)
         await _send(reply, request, send)
         log_access(request.method, request.path, reply.status, started)
         if request.has_large_body:
@@ -293,6 +295,28 @@ def _as_reply(result: Any) -> Reply | StreamingReply | None:
         return result
     value, headers = result if isinstance(result, tuple) else (result, {})
     return Reply(media.dumps(value), headers=[*headers.items()])
+
+
+async def _compressed(reply: Reply, request: Request) -> Reply:
+    """Return the reply in the coding of the request: as it is, unless it is large."""
+    if len(reply.body) < compression.MIN_JSON_BYTES:
+        return reply
+    headers = Headers((name.encode(), value.encode("latin-1")) for name, value in reply.headers)
+    if not compression.is_compressible(reply.status, headers, len(reply.body)):
+        return reply
+    vary = ", ".join(filter(None, [headers.get("Vary"), "Accept-Encoding"]))
+    changed = {"vary": vary}
+    body = reply.body
+    if "gzip" in compression.accepted_codings(request.headers.get("Accept-Encoding", "")):
+        tag = headers.get("ETag")
+        body = await bridge.in_thread(
+            lambda: compression.compress(body, is_prepared=tag is not None)
+        )
+        changed["content-encoding"] = "gzip"
+        if tag is not None:
+            changed["etag"] = compression.weak(tag)
+    kept = [(name, value) for name, value in reply.headers if name.lower() not in changed]
+    return Reply(body, reply.status, [*kept, *changed.items()])
 
 
 def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:

@@ -14,7 +14,7 @@ import psycopg
 import psycopg_pool
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -183,23 +183,3 @@ def _issues_of(detail: object, loc: list) -> list[dict]:
     if isinstance(detail, list):
         return [entry for inner in detail for entry in _issues_of(inner, loc)]
     return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]
-
-
-def _json_error(status: int, detail: str) -> JsonResponse:
-    return JsonResponse({"detail": detail}, status=status)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(400, "Bad Request")
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(403, "Forbidden")
-
-
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(404, "Not Found")
-
-
-def server_error(request: HttpRequest) -> JsonResponse:
-    return _json_error(500, "Internal Server Error")

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from core import key_files
@@ -101,7 +102,8 @@ MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
     *HEADER_MIDDLEWARE,
     "core.middleware.RequestChecksMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "core.compression.CompressionMiddleware",
+    "llmring_site.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -126,7 +128,12 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
-WHITENOISE_USE_FINDERS = True  # files are served from the packages: nothing to collect
+STATIC_ROOT = DATA_DIR / "static"  # llmring_site/static_files.py fills it
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "llmring_site.static_files.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True  # plain names are served from the packages
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- Database and cache ---------------------------------------------------
@@ -187,6 +194,8 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "core.error_pages.locked_out"
+CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
 AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
 # --- Keys -----------------------------------------------------------------
@@ -319,4 +328,11 @@ UNFOLD = {
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
+    "STYLES": [lambda request: static("core/charts.css")],
+    "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "llmring_site.navigation.sidebar",
+    },
 }

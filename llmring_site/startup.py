@@ -95,6 +95,7 @@ def prepare(*, with_accounts: bool = True) -> None:
     """
     from django.db import connections
 
+    from llmring_site import static_files
     from llmring_site.checks import check_database, check_redis
 
     _raise_first(check_redis())
@@ -104,6 +105,7 @@ def prepare(*, with_accounts: bool = True) -> None:
             _refuse_other_versions()
             _create_key_files()
             _migrate()
+            static_files.collect()
             if with_accounts:
                 _create_first_accounts()
     finally:

@@ -18,11 +18,13 @@ from conversations.models import Conversation
 from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
-from core import errors
+from core import error_pages
 from core.edge import Request, Route
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
 from llmring_site import views
+from llmring_site.dashboard import views as dashboard_views
+from llmring_site.demo import views as demo_views
 from receipts import call_receipts
 from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
@@ -49,6 +51,13 @@ urlpatterns = [
         r"^redoc/?$", SpectacularRedocView.as_view(url_name="openapi", **_PUBLIC), name="redoc"
     ),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path(
+        "admin/dashboard/calls/",
+        admin.site.admin_view(dashboard_views.calls),
+        name="dashboard-calls",
+    ),
+    path("admin/demo/make/", admin.site.admin_view(demo_views.make), name="make-demo"),
+    path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
@@ -61,10 +70,10 @@ urlpatterns = [
     path("", include("mcp.urls")),
 ]
 
-handler400 = errors.bad_request
-handler403 = errors.permission_denied
-handler404 = errors.not_found
-handler500 = errors.server_error
+handler400 = error_pages.bad_request
+handler403 = error_pages.permission_denied
+handler404 = error_pages.not_found
+handler500 = error_pages.server_error
 
 
 def _request(request: Request) -> dict[str, Request]:

@@ -1,5 +1,6 @@
 """Replies are what `/openapi.json` says: no member more, none of another type."""
 
+import gzip
 import json
 import re
 from functools import cache
@@ -44,7 +45,9 @@ def check(method: str, path: str, response) -> None:
     assert not response.content or kind in documented["content"], f"{place}: {kind} is undocumented"
     if response.content and kind == "application/json":
         validator = _validator(found["operationId"], response.status_code)
-        error = best_match(validator.iter_errors(json.loads(response.content)))
+        is_coded = response.headers.get("Content-Encoding") == "gzip"
+        body = gzip.decompress(response.content) if is_coded else response.content
+        error = best_match(validator.iter_errors(json.loads(body)))
         assert error is None, f"{place}: {error.json_path}: {error.message[:500]}"
 
 
