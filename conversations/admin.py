@@ -6,7 +6,8 @@ from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin, admin_link, list_link, pretty_json
-from core.number_formats import dollars, right
+from core.figures import exact
+from core.number_formats import right
 
 
 @admin.register(Conversation)
@@ -66,7 +67,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="cost (USD)", ordering="total_cost")
     def cost_text(self, conversation: Conversation) -> str:
-        return right(dollars(conversation.total_cost))
+        return right(exact(conversation.total_cost))
 
     @admin.display(description="project")
     def project(self, conversation: Conversation) -> str:

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import FieldError, PermissionDenied, ValidationError
+from django.core.exceptions import BadRequest, FieldError, PermissionDenied, ValidationError
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
@@ -73,6 +74,15 @@ class ModelAdmin(UnfoldModelAdmin):
                 "seconds": settings.STATEMENT_TIMEOUT_SECONDS,
             }
             return TemplateResponse(request, "core/too_slow.html", context, status=503)
+
+    def selection(self, request) -> ChangeList:
+        """Return the list that a query string selects. Raises BadRequest for an odd one."""
+        try:
+            changes = self.get_changelist_instance(request)
+            changes.queryset.exists()
+            return changes
+        except (*_ODD_QUERY, IncorrectLookupParameters) as error:
+            raise BadRequest(f"The query selects nothing: {error}") from None
 
     def _check_action(self, request) -> None:
         """Refuse an action that the list does not offer to this person."""

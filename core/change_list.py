@@ -12,6 +12,8 @@ from django.utils.http import urlencode
 from unfold.views import ChangeList as UnfoldChangeList
 
 _COMPARISONS = ("exact", "gt", "gte", "lt", "lte")
+_SILENT = ("", "exact", "in", "isnull")
+_FALSE = ("", "false", "False", "0")
 _OPERATORS = {"gte": "from", "gt": "after", "lt": "before", "lte": "until", "icontains": "contains"}
 
 
@@ -82,7 +84,7 @@ class ChangeList(UnfoldChangeList):
                 if value:
                     yield ActiveFilter(
                         self._label(name),
-                        self.model_admin.describe_filter_value(name, value),
+                        self._words(name, value),
                         self._without(name, position),
                     )
 
@@ -92,7 +94,12 @@ class ChangeList(UnfoldChangeList):
         path, _, lookup = name.rpartition("__")
         field, operator = (path, _OPERATORS.get(lookup, lookup)) if path else (name, "")
         words = field.removesuffix("_id").replace("_", " ").replace("  ", " ")
-        return words if operator in ("", "exact") else f"{words} {operator}"
+        return words if operator in _SILENT else f"{words} {operator}"
+
+    def _words(self, name: str, value: str) -> str:
+        if name.endswith("__isnull"):
+            return "none" if value not in _FALSE else "any"
+        return self.model_admin.describe_filter_value(name, value)
 
     def _without(self, name: str, position: int) -> str:
         pairs = [

@@ -12,12 +12,6 @@ def right(text: str) -> str:
     return format_html('<span style="{}">{}</span>', style, text)
 
 
-def dollars(amount: Decimal | int) -> str:
-    """Return the amount with all its digits, and separators of thousands."""
-    digits = f"{Decimal(amount):,f}"  # exact: `normalize` would round to 28 digits
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
-
-
 def count(number: int | Decimal | None) -> str:
     """Return the number with separators of thousands, or a dash."""
     return (

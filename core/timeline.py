@@ -47,6 +47,7 @@ class _Timeline:
     """What the date hierarchy asks of a queryset."""
 
     def __init__(self, rows) -> None:
+        self.exists = rows.exists
         self._ids = rows.order_by().values_list("id", flat=True)
 
     def aggregate(self, **wanted) -> dict[str, datetime | None]:

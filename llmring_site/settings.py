@@ -228,7 +228,16 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "LLMRing Server",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",  # pydantic writes `null` as a type
-    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
+    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`, "
+    "or as `X-Project-Key` or `Authorization: Bearer`. Every path is served with and without a "
+    "trailing slash, those of conversations also without `/api/v1`.",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": True,  # said on the page
+        "filter": True,
+        "displayRequestDuration": True,
+        "validatorUrl": None,  # its badge is an image of another host
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -237,7 +246,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "core.openapi.without_trailing_slashes",
+        "core.openapi.with_one_spelling",
         "core.openapi.with_common_errors",
     ],
 }

@@ -9,7 +9,8 @@ from unfold.decorators import display
 
 from conversations.models import Conversation
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link
-from core.number_formats import count, dollars, iso_time, right
+from core.figures import exact
+from core.number_formats import count, iso_time, right
 from receipts import admin_files, server_keys, verification
 from receipts.documents import AmbiguousJSON
 from receipts.models import Receipt, ReceiptKey, ReceiptLog
@@ -118,7 +119,7 @@ class ReceiptAdmin(RecordAdmin):
 
     @admin.display(description="cost (USD)")
     def formatted_cost(self, receipt: Receipt) -> str:
-        return right(dollars(receipt.total_cost))
+        return right(exact(receipt.total_cost))
 
     @admin.display(description="project")
     def project(self, receipt: Receipt) -> str:

@@ -87,6 +87,12 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         }
         return super().changelist_view(request, context)
 
+    def get_object(self, request, object_id, from_field=None):
+        log = super().get_object(request, object_id, from_field)
+        if log:
+            log.may_be_priced = price_page.may_set(request.user)
+        return log
+
     def get_search_results(self, request, queryset, search_term):
         if condition := label_search(search_term):
             return queryset.filter(condition), False
@@ -94,11 +100,8 @@ class UsageLogAdmin(LogFields, RecordAdmin):
 
     def describe_filter_value(self, name: str, value: str) -> str:
         """Return the name of a project or key, and a choice in words."""
-        if name == "project_id__exact":
-            return _name(Project, value)
-        if name == "api_key_id__exact":
-            return _name(ApiKey, value)
-        return value
+        model = {"project_id": Project, "api_key_id": ApiKey}.get(name.partition("__")[0])
+        return _names(model, value.split(",")) if model else value
 
     def get_urls(self):
         view = self.admin_site.admin_view
@@ -111,7 +114,7 @@ class UsageLogAdmin(LogFields, RecordAdmin):
     def export(self, request: HttpRequest, kind: str):
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return as_file(self.get_changelist_instance(request), kind)
+        return as_file(self.selection(request), kind)
 
     def set_price(self, request: HttpRequest):
         return price_page.respond(request, self)
@@ -140,6 +143,6 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         self.message_user(request, f"{voided} logs taken back.", messages.SUCCESS)
 
 
-def _name(model: type, id: str) -> str:
-    row = model.objects.filter(id=id).first()
-    return str(row) if row else id
+def _names(model: type, ids: list[str]) -> str:
+    names = {str(row.pk): str(row) for row in model.objects.filter(pk__in=ids)}
+    return ", ".join(names.get(id, id) for id in ids)

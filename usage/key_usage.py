@@ -2,7 +2,8 @@ from uuid import UUID
 
 from django.db.models import Max, Sum
 
-from core.number_formats import count, dollars
+from core.figures import exact
+from core.number_formats import count
 from usage.models import DailyUsage
 
 
@@ -16,5 +17,5 @@ def usage_of_keys(ids: list[UUID]) -> dict[UUID, tuple[str, str]]:
 
 
 def _spend(row: dict) -> str:
-    known = dollars(row["spend"])
+    known = exact(row["spend"])
     return f"{known}, and {count(row['unpriced'])} unpriced calls" if row["unpriced"] else known

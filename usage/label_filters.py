@@ -29,10 +29,16 @@ class ValuesFilter(admin.FieldListFilter):
 
     @property
     def values(self) -> list[str]:
-        return [value for value in self.used_parameters.get(self.parameter, ()) if value]
+        """The chosen values, however an address names them."""
+        used = self.used_parameters
+        listed = used.get(f"{self.field_path}__in", ())
+        values = [*used.get(self.parameter, ()), *(value for values in listed for value in values)]
+        if any(used.get(f"{self.field_path}__isnull", ())):
+            values.append(NONE)
+        return [value for value in values if value]
 
     def expected_parameters(self) -> list[str]:
-        return [self.parameter]
+        return [self.parameter, f"{self.field_path}__in", f"{self.field_path}__isnull"]
 
     def queryset(self, request, queryset):
         return queryset.filter(self._condition(Q(**{f"{self.field_path}__isnull": True})))
@@ -43,7 +49,8 @@ class ValuesFilter(admin.FieldListFilter):
 
     def _condition(self, none: Q) -> Q:
         if not self.values:
-            return Q()
+            stated = self.used_parameters.get(f"{self.field_path}__isnull", ())
+            return ~none if False in stated else Q()
         condition = Q(**{f"{self.field_path}__in": [v for v in self.values if v != NONE]})
         return condition | none if NONE in self.values and self.field.null else condition
 

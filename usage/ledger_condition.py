@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -17,10 +17,12 @@ def condition_of(logs: QuerySet[UsageLog]) -> tuple[str, dict[str, Any]]:
         sql, values = query.where.as_sql(query.get_compiler(connection=connection), connection)
     except EmptyResultSet:
         return "false", {}
+    except FullResultSet:
+        return "true", {}
     names = [f"value_{n}" for n in range(len(values))]
     unused = iter(names)
     named = re.sub(r"%(.)", lambda found: _named(found[1], unused), sql)
-    return named or "true", dict(zip(names, values, strict=True))
+    return named, dict(zip(names, values, strict=True))
 
 
 def _named(character: str, names) -> str:

@@ -6,7 +6,8 @@ from unfold.decorators import display
 
 from accounts.models import ApiKey
 from core.admin import admin_link, list_link, pretty_json
-from core.number_formats import count, dollars, iso_time, right
+from core.figures import exact
+from core.number_formats import count, iso_time, right
 from usage import price_page
 from usage.models import EntryType, UsageLog, UsageStatus
 
@@ -23,7 +24,7 @@ _COLORS = {
 
 
 class LogFields:
-    """Displays for UsageLogAdmin. `project_name` is annotated by its queryset."""
+    """Displays for UsageLogAdmin, which gives logs a `project_name` and `may_be_priced`."""
 
     fieldsets = [
         (
@@ -119,7 +120,7 @@ class LogFields:
 
     @admin.display(description="cost (USD)", ordering="cost")
     def cost_text(self, log: UsageLog) -> str:
-        return right("unpriced" if log.cost is None else dollars(log.cost))
+        return right("unpriced" if log.cost is None else exact(log.cost))
 
     @admin.display(description="latency (ms)", ordering="latency_ms")
     def latency(self, log: UsageLog) -> str:
@@ -169,7 +170,8 @@ class LogFields:
 
     @admin.display(description="price")
     def price_link(self, log: UsageLog) -> str:
-        if log.cost is not None or log.usage_status == UsageStatus.UNKNOWN:
+        is_unpriced = log.cost is None and log.usage_status != UsageStatus.UNKNOWN
+        if not (is_unpriced and log.may_be_priced):
             return "-"
         return price_page.link(log.provider, log.model)
 

@@ -19,6 +19,7 @@ from usage.ledger_condition import condition_of
 from usage.models import DailyUsage, UsageLog
 
 SUM_MILLISECONDS = 1_000  # that the sums of a page may take
+MAX_UNPRICED_MODELS = 5  # that the page names
 SEARCHED_LABELS = ("model", "alias", "origin")
 
 
@@ -77,6 +78,12 @@ class LogChangeList(TimelineChangeList):
             if not is_timeout(error):
                 raise
             return None
+
+    @property
+    def unpriced_models(self) -> list[tuple[str, str]]:
+        """The first models, as provider and name, of selected days that have no price."""
+        rows = self.daily.rows.filter(unpriced_requests__gt=0).order_by("provider", "model")
+        return list(rows.values_list("provider", "model").distinct()[:MAX_UNPRICED_MODELS])
 
     def get_results(self, request):
         self.selected = self.queryset

@@ -41,6 +41,17 @@ class LogBatchView(SchemaView):
     }
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": BatchReport}
+    samples = {
+        "post": {
+            "application/x-ndjson": '{"provider": "openai", "model": "gpt-4o-mini", '
+            '"input_tokens": 1000, "output_tokens": 200}\n'
+            '{"provider": "openai", "model": "gpt-4o-mini", '
+            '"input_tokens": 300, "output_tokens": 40, "alias": "fast"}\n',
+            "text/csv": "provider,model,input_tokens,output_tokens,alias\r\n"
+            "openai,gpt-4o-mini,1000,200,\r\n"
+            "openai,gpt-4o-mini,300,40,fast\r\n",
+        }
+    }
     owned_conversations: OwnedConversations = None
 
     def post(self, request):

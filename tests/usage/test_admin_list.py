@@ -313,6 +313,10 @@ def test_parts_of_labels_and_ids_are_searched(root, api):
         ("created_at__gte={today}&created_at__lt={today}", 0),
         ("usage_status__exact=settled&cost_source__exact=caller", 3),
         ("latency_ms__isnull=True", 3),
+        ("model__in=m1,m2&alias__isnull=True", 2),
+        ("alias__isnull=True", 2),
+        ("alias__isnull=False", 1),
+        ("project_id__in={project},{other}&model__exact=m2", 1),
     ],
 )
 def test_filters_work_alone_and_together(root, api, other_api, query, count):
