@@ -79,7 +79,7 @@ class ModelAdmin(UnfoldModelAdmin):
         """Return the list that a query string selects. Raises BadRequest for an odd one."""
         try:
             changes = self.get_changelist_instance(request)
-            changes.queryset.exists()
+            list(changes.result_list[:1])
             return changes
         except (*_ODD_QUERY, IncorrectLookupParameters) as error:
             raise BadRequest(f"The query selects nothing: {error}") from None

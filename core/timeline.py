@@ -5,8 +5,11 @@ the table. Ids carry the time and are indexed: a handful of index lookups replac
 the scans.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from django.db.models import QuerySet
 
 from core import ids
 from core.change_list import ChangeList, utc_time
@@ -40,14 +43,27 @@ class TimelineChangeList(ChangeList):
     def get_results(self, request):
         super().get_results(request)
         # From here on only the date hierarchy asks the queryset anything.
-        self.queryset = _Timeline(self.queryset)
+        self.queryset = self.get_timeline(self.queryset)
+
+    def get_timeline(self, rows: QuerySet) -> "Timeline":
+        """Return what the date hierarchy asks: by default, where the listed rows are."""
+        return _Rows(rows)
 
 
-class _Timeline:
+class Timeline(Protocol):
     """What the date hierarchy asks of a queryset."""
 
+    def aggregate(self, **wanted) -> dict[str, datetime | None]:
+        """Return the `first` and the `last` time."""
+
+    def datetimes(self, field: str, kind: str) -> Iterable[datetime]:
+        """Return the beginnings of the days, months or years in which there are rows."""
+
+
+class _Rows:
+    """The timeline of rows whose ids carry their time."""
+
     def __init__(self, rows) -> None:
-        self.exists = rows.exists
         self._ids = rows.order_by().values_list("id", flat=True)
 
     def aggregate(self, **wanted) -> dict[str, datetime | None]:
@@ -63,9 +79,9 @@ class _Timeline:
         for _ in range(MAX_PERIODS):
             if first is None:
                 return
-            beginning = _begin(ids.moment(first), kind)
+            beginning = beginning_of(ids.moment(first), kind)
             yield beginning
-            after = ids.lowest(_begin(beginning + _LONGER[kind], kind))
+            after = ids.lowest(beginning_of(beginning + _LONGER[kind], kind))
             first = self._ids.filter(id__gte=after).order_by("id").first()
 
 
@@ -73,7 +89,8 @@ class _Timeline:
 _LONGER = {"day": timedelta(days=1), "month": timedelta(days=32), "year": timedelta(days=366)}
 
 
-def _begin(moment: datetime, kind: str) -> datetime:
+def beginning_of(moment: datetime, kind: str) -> datetime:
+    """Return the first moment of the day, month or year."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     if kind == "day":
         return start

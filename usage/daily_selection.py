@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, Sum
 
 from core import ids
+from core.timeline import MAX_PERIODS, beginning_of
 from usage.models import DailyUsage
 
 MAX_RANGES = 40  # of days that one statement looks at
@@ -25,6 +26,23 @@ TOTALS = (
     "input_tokens",
     "output_tokens",
 )
+
+
+class DailyTimeline:
+    """The timeline of logs by the days that have any: reading the logs would take longer."""
+
+    def __init__(self, rows: QuerySet[DailyUsage]) -> None:
+        self._days = [
+            datetime.combine(day, time.min, UTC)
+            for day in rows.order_by("day").values_list("day", flat=True).distinct()
+        ]
+
+    def aggregate(self, **wanted) -> dict[str, datetime | None]:
+        first, last = (self._days[0], self._days[-1]) if self._days else (None, None)
+        return {"first": first, "last": last}
+
+    def datetimes(self, field: str, kind: str) -> list[datetime]:
+        return list(dict.fromkeys(beginning_of(day, kind) for day in self._days))[:MAX_PERIODS]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from accounts.api_keys import is_id
 from core.database.timeouts import time_limit
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
-from usage.daily_selection import TOTALS, DailySelection
+from usage.daily_selection import TOTALS, DailySelection, DailyTimeline
 from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
 from usage.ledger_condition import condition_of
@@ -20,6 +20,7 @@ from usage.models import DailyUsage, UsageLog
 
 SUM_MILLISECONDS = 1_000  # that the sums of a page may take
 MAX_UNPRICED_MODELS = 5  # that the page names
+MAX_FOUND_LABELS = 500  # of a kind, that a search looks for
 SEARCHED_LABELS = ("model", "alias", "origin")
 
 
@@ -79,6 +80,9 @@ class LogChangeList(TimelineChangeList):
                 raise
             return None
 
+    def get_timeline(self, rows: QuerySet) -> DailyTimeline:
+        return DailyTimeline(self.daily.rows)
+
     @property
     def unpriced_models(self) -> list[tuple[str, str]]:
         """The first models, as provider and name, of selected days that have no price."""
@@ -96,10 +100,16 @@ def label_search(text: str) -> Q | None:
     It holds for rows of the ledger and of the daily sums alike.
     """
     text = text.strip().replace("\x00", "")
-    condition = Q(*((f"{name}__icontains", text) for name in SEARCHED_LABELS), _connector=Q.OR)
-    if not text or is_id(text) or not DailyUsage.objects.filter(condition).exists():
+    if not text or is_id(text):
         return None
-    return condition
+    found = {name: _labels_with(name, text) for name in SEARCHED_LABELS}
+    conditions = [(f"{name}__in", values) for name, values in found.items() if values]
+    return Q(*conditions, _connector=Q.OR) if conditions else None
+
+
+def _labels_with(name: str, text: str) -> list[str]:
+    rows = DailyUsage.objects.filter(**{f"{name}__icontains": text}).order_by(name)
+    return list(rows.values_list(name, flat=True).distinct()[:MAX_FOUND_LABELS])
 
 
 def _sums(logs: QuerySet[UsageLog]) -> dict[str, Any]:
