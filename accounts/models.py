@@ -45,6 +45,7 @@ class Project(models.Model):
     is_demo = models.BooleanField(
         "demo",
         default=False,
+        db_default=False,  # for servers of the version before, until they are restarted
         editable=False,
         help_text="Made by `manage.py demo`: invented data, in no total of all projects.",
     )

@@ -1,19 +1,27 @@
 """Base classes of the admin. Records are read, not edited; any query string gets a page."""
 
 import json
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import BadRequest, FieldError, PermissionDenied, ValidationError
+from django.core.exceptions import (
+    BadRequest,
+    FieldDoesNotExist,
+    FieldError,
+    PermissionDenied,
+    ValidationError,
+)
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
@@ -89,6 +97,18 @@ class ModelAdmin(UnfoldModelAdmin):
         action = request.POST.get("action")
         if action and action not in self.get_actions(request):
             raise PermissionDenied
+
+    def get_changeform_initial_data(self, request):
+        """Return the values of the address as their fields read them, without what they cannot."""
+        initial = {}
+        for name, text in super().get_changeform_initial_data(request).items():
+            try:
+                value = self.opts.get_field(name).to_python(text)
+            except (FieldDoesNotExist, *_ODD_QUERY):
+                continue
+            is_naive = isinstance(value, datetime) and timezone.is_naive(value)
+            initial[name] = timezone.make_aware(value) if is_naive else value
+        return initial
 
 
 class BoundedPaginator(InfinitePaginator):

@@ -338,6 +338,7 @@ UNFOLD = {
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
     "STYLES": [lambda request: static("core/charts.css")],
+    "SCRIPTS": [lambda request: static("core/keyboard.js")],
     "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
     "SIDEBAR": {
         "show_search": True,

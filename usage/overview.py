@@ -17,6 +17,7 @@ from usage.statistics import sum_by_labels
 
 # What the tops are of.
 TOPS = ("model", "provider", "alias", "origin", "api_key_id", "project")
+_SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost")
 _FEWEST = ("model", "provider")  # labels that sums by day can do with
 MAX_UNPRICED = 50  # models in a list of those without a price
 
@@ -76,7 +77,7 @@ class Overview:
 
 def overview(projects: Sequence[UUID], first: date, last: date) -> Overview:
     """Return the usage of these projects from the first day to the end of the last. One query."""
-    groups = sum_by_labels(projects, _query(first, last), labels=TOPS)
+    groups = sum_by_labels(projects, _query(first, last), labels=TOPS, sums=_SUMS)
     return Overview(
         days=days_between(first, last),
         by_day=_usages(groups["period"]),
@@ -116,7 +117,9 @@ def comparisons(
 ) -> list[Comparison]:
     """Return the usage of the last days, today included, against the period before. One query."""
     first = today - timedelta(days=2 * max(lengths) - 1)
-    by_day = _usages(sum_by_labels(projects, _query(first, today), labels=_FEWEST)["period"])
+    query = _query(first, today)
+    groups = sum_by_labels(projects, query, labels=_FEWEST, sums=_SUMS)
+    by_day = _usages(groups["period"])
 
     def between(oldest: int, newest: int) -> Usage:
         days = days_between(today - timedelta(days=oldest), today - timedelta(days=newest))

@@ -5,12 +5,15 @@ Source: docs/http-contract/usage.md, section "Corrections".
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from core import ids
+from core.media import plain
 from usage import costing, reversals
 from usage.costing import Cost
 from usage.ledger import LogRow
@@ -31,6 +34,23 @@ class Repriced(NamedTuple):
     @property
     def differs(self) -> bool:
         return (self.log.cost, self.log.cost_source) != (self.cost.amount, self.cost.source)
+
+
+@dataclass(slots=True)
+class Change:
+    """How the costs of a model's logs change, in US dollars; unpriced ones count as 0."""
+
+    logs: int = 0
+    before: Decimal = field(default_factory=Decimal)
+    after: Decimal = field(default_factory=Decimal)
+
+    def add(self, repriced: Repriced) -> None:
+        self.logs += 1
+        self.before += repriced.log.cost or 0
+        self.after += repriced.cost.amount or 0
+
+    def __str__(self) -> str:
+        return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
 
 
 def standing(project_id: UUID, window: Window, *, unpriced: bool = False) -> QuerySet[UsageLog]:

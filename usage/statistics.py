@@ -29,7 +29,6 @@ _PERIODS = {
     "week": "date_trunc('week', day)::date",  # the ISO week's Monday
     "month": "date_trunc('month', day)::date",
 }
-_SUMS = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 _SHARES = ", ".join(f"{SHARE_SQL[name]} AS {name}" for name in SUMS)
 # Beside the labels: the project's id, for sums of several projects.
@@ -55,30 +54,34 @@ def stats(caller: Caller, query: StatsQuery) -> dict:
 
 
 def sum_by_labels(
-    projects: Sequence[UUID], query: WindowQuery, *, labels: Sequence[str] = LABELS
+    projects: Sequence[UUID],
+    query: WindowQuery,
+    *,
+    labels: Sequence[str] = LABELS,
+    sums: Sequence[str] = SUMS,
 ) -> dict[str, dict]:
     """Return sums over these projects' logs, by kind and key; each kind is sorted by its key.
 
     The kinds: each of `labels` (by its texts, "" for none; `project` is a label, too),
     `period` (by the start of each), `top` (by period and model), and `all`, by "". Each
-    sum is a dictionary of `usage.models.SUMS`. `model` must be among the labels, not last.
+    sum is a dictionary of `sums`. `model` must be among the labels, not last.
     """
     groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "top")}
     with pooled_cursor() as cursor:
-        cursor.execute(*_statement(projects, query, labels))
-        for kind, period, name, *sums in cursor:
+        cursor.execute(*_statement(projects, query, labels, sums))
+        for kind, period, name, *values in cursor:
             key = (period, name) if kind == "top" else name or period or ""
-            groups[kind][key] = _sums(sums)
+            groups[kind][key] = _sums(values, sums)
     return groups
 
 
-def _sums(values: list) -> dict[str, Any]:
+def _sums(values: list, names: Sequence[str] = SUMS) -> dict[str, Any]:
     """Return sums by their names; those of nothing are NULL."""
-    return dict(zip(SUMS, (value or 0 for value in values), strict=True))
+    return dict(zip(names, (value or 0 for value in values), strict=True))
 
 
 def _statement(
-    projects: Sequence[UUID], query: WindowQuery, labels: Sequence[str]
+    projects: Sequence[UUID], query: WindowQuery, labels: Sequence[str], sums: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     window = query.window()
     group_by = getattr(query, "group_by", "day")
@@ -87,7 +90,7 @@ def _statement(
     first, after = whole_days
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
-    sql = _sums_sql(_PERIODS[group_by], in_sums, in_ledger, labels)
+    sql = _sums_sql(_PERIODS[group_by], in_sums, in_ledger, labels, sums)
     return sql, {
         **parameters,
         **ledger_parameters,
@@ -101,33 +104,37 @@ def _statement(
     }
 
 
-def _sums_sql(period: str, in_sums: str, in_ledger: str, labels: Sequence[str]) -> str:
+def _sums_sql(
+    period: str, in_sums: str, in_ledger: str, labels: Sequence[str], sums: Sequence[str]
+) -> str:
     # One pass sums the parts by all labels, and by period and model; few rows are
     # left to sum again by each label.
     names = ", ".join(labels)
+    totals = ", ".join(f"sum({name}) AS {name}" for name in sums)
     return f"""
         WITH parts AS (
-            SELECT day, NULL::timestamp AS hour_start, {_selected(_DAILY_LABELS, labels)}, {_SUMS}
+            SELECT day, NULL::timestamp AS hour_start, {_selected(_DAILY_LABELS, labels)},
+                {", ".join(sums)}
             FROM usage_daily
             WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
             UNION ALL
             SELECT ({_UTC})::date, date_trunc('hour', {_UTC}),
-                {_selected(_LEDGER_LABELS, labels)}, {_SHARES}
+                {_selected(_LEDGER_LABELS, labels)}, {_selected(SHARE_SQL, sums)}
             FROM usage_logs
             WHERE project_id = ANY(%(projects)s){in_ledger} AND (
                 (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
             )
         ), grouped AS MATERIALIZED (
-            SELECT grouping({labels[-1]}) = 1 AS is_dated, {period} AS period, {names}, {_TOTALS}
+            SELECT grouping({labels[-1]}) = 1 AS is_dated, {period} AS period, {names}, {totals}
             FROM parts
             GROUP BY GROUPING SETS (({names}), ({period}, model))
         )
         SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
-            period, model, {_TOTALS}
+            period, model, {totals}
         FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
         UNION ALL
         SELECT CASE grouping({names}) {_label_of_mask(labels)} END,
-            NULL, coalesce({names}), {_TOTALS}
+            NULL, coalesce({names}), {totals}
         FROM grouped WHERE NOT is_dated
         GROUP BY GROUPING SETS ({", ".join(f"({name})" for name in labels)})
         ORDER BY 2, 3

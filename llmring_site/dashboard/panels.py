@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from core.errors import DATABASE_AWAY, is_timeout
 from core.panels import Fact, Panel
+from llmring_site.dashboard import repricing
 from llmring_site.dashboard.scope import Scope
 from mcp import health
 from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
@@ -101,8 +102,17 @@ def unpriced_panel(scope: Scope) -> Panel | None:
         facts.append(Fact(f"{row.provider}:{row.model}", value, scope.links.window(**labels), True))
         if scope.may("registry_proxy.add_customprice"):
             form = reverse("admin:registry_proxy_customprice_add")
-            query = urlencode({"provider": row.provider, "model": row.model})
+            values = {"provider": row.provider, "model": row.model}
+            # From the window's start on, so that its calls can be priced again.
+            query = urlencode({**values, "valid_from": f"{scope.first} 00:00:00"})
             facts.append(Fact(f"Set a price of {row.model}", "", f"{form}?{query}"))
+        facts.append(
+            Fact(
+                f"What pricing {row.model} again would change",
+                "",
+                repricing.address(scope, row.provider, row.model),
+            )
+        )
     return Panel("Calls without a price", facts)
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.environment import DATA_DIR
 
+AXE = files("axe_playwright_python") / "axe.min.js"
 SCREENSHOTS = DATA_DIR.with_name("screenshots")
 DESKTOP, PHONE = (1280, 900), (360, 740)
 WAIT_SECONDS = 20
@@ -164,6 +166,42 @@ class Browser:
         return self.run(
             "const page = document.documentElement; return page.scrollWidth > page.clientWidth"
         )
+
+    def violations(self) -> list[str]:
+        """What axe finds critical or serious on the page: its rule, and where."""
+        self.run(AXE.read_text())
+        found = self.driver.execute_async_script(
+            "const done = arguments[0]; axe.run().then(result => done(result.violations))"
+        )
+        return [
+            f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}"
+            for rule in found
+            if rule["impact"] in ("critical", "serious")
+            for node in rule["nodes"]
+        ]
+
+    def transferred(self) -> dict[str, int]:
+        """The bytes over the wire of each request since this or `requests` was last asked.
+
+        What the browser had in its cache is not among them.
+        """
+        urls: dict[str, str] = {}
+        cached: set[str] = set()
+        sizes: dict[str, int] = {}
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            parameters = message["params"]
+            match message["method"]:
+                case "Network.requestWillBeSent":
+                    urls[parameters["requestId"]] = url = parameters["request"]["url"]
+                    self._requests.append(url)
+                case "Network.requestServedFromCache":
+                    cached.add(parameters["requestId"])
+                case "Network.loadingFinished":
+                    sizes[parameters["requestId"]] = int(parameters["encodedDataLength"])
+        return {
+            urls[id]: size for id, size in sizes.items() if id in urls and id not in cached and size
+        }
 
     def reset(self) -> None:
         """Become a new visitor on a desktop."""

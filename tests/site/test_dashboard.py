@@ -246,6 +246,67 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
     assert [log.cost for log in listed] == [None, None]
 
 
+def test_a5_what_a_repricing_would_change_is_shown_before_it_is_written(boss, api, project):
+    send(api, *[call(f"{day(-3)}T00:00:00Z", "no-such-model-1")] * 2)
+    page = dashboard(boss, project)
+    address = page.href("What pricing no-such-model-1 again would change")
+    text = Page(boss.get(address).content.decode()).text
+    assert "2 unpriced calls; by the prices known today 0 of them would get a price" in text
+    assert "Still unpriced" in text
+
+    form = page.href("Set a price of no-such-model-1")
+    initial = boss.get(form).context["adminform"].form.initial
+    assert initial["valid_from"].date().isoformat() == day(-29)
+    price = {
+        **{name: initial[name] for name in ("provider", "model")},
+        "valid_from_0": day(-29),
+        "valid_from_1": "00:00:00",
+        "prices": '{"input": "2", "output": "4"}',
+    }
+    assert boss.post(form, price).status_code == 302
+    text = Page(boss.get(address).content.decode()).text
+    # 10 tokens at 2 and 5 at 4 dollars per million, twice.
+    assert "2 of them would cost 0.00008 US dollars together" in text
+    assert UsageLog.objects.count() == 2  # looking wrote nothing
+
+    assert boss.post(address).status_code == 302
+    assert UsageLog.objects.count() == 6  # a reversal and a replacement of each
+    page = dashboard(boss, project)
+    assert page.row("Models", "no-such-model-1")[1:] == ["0.00008", "2"]
+    assert "Every call has a price" in page.text
+
+
+def test_a5_repricing_needs_the_permission_to_correct(api, project):
+    send(api, call(f"{day(-3)}T00:00:00Z", "no-such-model-1"))
+    user = User.objects.create_user("clerk", password="a long password", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_usagelog"))
+    clerk = person(user)
+    query = {"provider": "acme", "model": "no-such-model-1"}
+    assert clerk.get(reverse("reprice"), query).status_code == 200
+    response = clerk.post(f"{reverse('reprice')}?provider=acme&model=no-such-model-1")
+    assert response.status_code == 403 and UsageLog.objects.count() == 1
+    assert "Set a price" not in Page(clerk.get(HOME).content.decode()).text
+
+
+@pytest.mark.parametrize("query", ["provider=%00&model=%00", "model=x&start=y&project=z", ""])
+def test_repricing_takes_odd_addresses(boss, query):
+    assert boss.get(f"{reverse('reprice')}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["1", "x", "0", "-1", "9" * 30, "\x00"])
+def test_search_takes_odd_pages(boss, page):
+    response = boss.get("/admin/search/", {"s": "log", "page": page})
+    assert response.status_code == 200 and b"usagelog" in response.content
+
+
+@pytest.mark.parametrize("value", ["x", "2026-13-45", "\x00", "2026-11-01", "9" * 30])
+def test_forms_take_odd_values_from_the_address(boss, value):
+    form = reverse("admin:registry_proxy_customprice_add")
+    for name in ("valid_from", "project_id", "factor", "prices", "nonsense"):
+        assert boss.get(form, {name: value}).status_code == 200, name
+    assert boss.get(reverse("admin:accounts_apikey_add"), {"project": value}).status_code == 200
+
+
 def test_a6_a_correction_lowers_the_sum_and_is_no_call(boss, api, project):
     wrong = api.send("POST", "/api/v1/log", call(f"{day(-2)}T12:00:00Z", "m1", cost="0.90"))
     right = {"reason": "typo", "model": "m1b", "cost": "0.09"}

@@ -14,7 +14,7 @@ from tests.usage.test_log import CALL
 
 __all__ = ["boss"]
 
-PLAIN = "/static/unfold/js/chart/chart.js"
+PLAIN = "/static/unfold/js/htmx/htmx.js"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_d1_plain_names_stay_with_a_short_life(server):
 
 @pytest.fixture(scope="module")
 def hashed(server) -> str:
-    return next(path for path in files_of(server, "/admin/login/") if "js/chart/chart." in path)
+    return next(path for path in files_of(server, "/admin/login/") if "js/htmx/htmx." in path)
 
 
 @pytest.mark.parametrize(

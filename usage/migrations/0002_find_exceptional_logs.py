@@ -4,22 +4,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('usage', '0001_schema'),
+        ("usage", "0001_schema"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='usagelog',
-            index=models.Index(condition=models.Q(('entry_type', 'call'), _negated=True), fields=['-id'], name='usage_logs_corrections'),
+            model_name="usagelog",
+            index=models.Index(
+                condition=models.Q(("entry_type", "call"), _negated=True),
+                fields=["-id"],
+                name="usage_logs_corrections",
+            ),
         ),
         migrations.AddIndex(
-            model_name='usagelog',
-            index=models.Index(condition=models.Q(('usage_status', 'settled'), _negated=True), fields=['-id'], name='usage_logs_unsettled'),
+            model_name="usagelog",
+            index=models.Index(
+                condition=models.Q(("usage_status", "settled"), _negated=True),
+                fields=["-id"],
+                name="usage_logs_unsettled",
+            ),
         ),
         migrations.AddIndex(
-            model_name='usagelog',
-            index=models.Index(condition=models.Q(('cost_source', 'unpriced')), fields=['-id'], name='usage_logs_unpriced'),
+            model_name="usagelog",
+            index=models.Index(
+                condition=models.Q(("cost_source", "unpriced")),
+                fields=["-id"],
+                name="usage_logs_unpriced",
+            ),
         ),
     ]
