@@ -3,6 +3,7 @@ from uuid import UUID
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
+from accounts.admin_links import key_link, project_link
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin, admin_link, list_link, pretty_json
@@ -55,14 +56,14 @@ class ConversationAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("temperature", "max_tokens"),
                     ("origin", "profile"),
-                    ("project", "api_key_id"),
+                    ("project", "api_key"),
                     ("project_label", "template"),
                     "updated_at",
                 ],
             },
         ),
     ]
-    readonly_fields = ["cost_text", "project", "template", "calls", "executions"]
+    readonly_fields = ["cost_text", "project", "api_key", "template", "calls", "executions"]
     change_form_after_template = "conversations/chat.html"
 
     @admin.display(description="cost (USD)", ordering="total_cost")
@@ -71,7 +72,11 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="project")
     def project(self, conversation: Conversation) -> str:
-        return admin_link("accounts.project", conversation.project_id)
+        return project_link(conversation.project_id)
+
+    @admin.display(description="key")
+    def api_key(self, conversation: Conversation) -> str:
+        return key_link(conversation.api_key_id)
 
     @admin.display(description="template")
     def template(self, conversation: Conversation) -> str:

@@ -66,6 +66,12 @@ class ChangeList(UnfoldChangeList):
         self.clear_all_filters_qs = f"?{urlencode({ORDER_VAR: order})}" if order else "?"
         return rows
 
+    def get_results(self, request):
+        super().get_results(request)
+        if not self.show_full_result_count:
+            # Nothing was counted: unfold would write that there are ten billion results.
+            self.full_result_count = self.result_count
+
     @property
     def kept_parameters(self) -> Iterator[tuple[str, str]]:
         """What the form of filters has to repeat: all that it has no field for, but no page."""

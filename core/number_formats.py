@@ -7,9 +7,8 @@ from django.utils.html import format_html
 
 
 def right(text: str) -> str:
-    """Return a number's text for a column of numbers."""
-    style = "display:block;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
-    return format_html('<span style="{}">{}</span>', style, text)
+    """Return a number's text, which a list aligns to the right."""
+    return format_html('<span class="number">{}</span>', text)
 
 
 def count(number: int | Decimal | None) -> str:

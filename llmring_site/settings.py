@@ -328,8 +328,7 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
-DATETIME_FORMAT = r"Y-m-d\TH:i:s\Z"
-DATE_FORMAT = "Y-m-d"
+FORMAT_MODULE_PATH = "llmring_site.formats"
 
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",
@@ -337,7 +336,10 @@ UNFOLD = {
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
-    "STYLES": [lambda request: static("core/charts.css")],
+    "STYLES": [
+        lambda request: static("core/charts.css"),
+        lambda request: static("core/lists.css"),
+    ],
     "SCRIPTS": [lambda request: static("core/keyboard.js")],
     "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
     "SIDEBAR": {

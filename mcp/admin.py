@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
 
+from accounts.admin_links import key_link, project_link
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, pretty_json
 from core.date_filter import DatesFilter
 from core.errors import DomainError
@@ -275,11 +276,12 @@ class ToolExecutionAdmin(RecordAdmin):
         "pretty_input",
         "pretty_output",
         ("conversation", "size"),
-        ("project", "api_key_id"),
+        ("project", "api_key"),
         "id",
     ]
     readonly_fields = [
         "id",
+        "api_key",
         "of_tool",
         "of_server",
         "pretty_input",
@@ -296,13 +298,17 @@ class ToolExecutionAdmin(RecordAdmin):
         rows = super().get_queryset(request)
         return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("output")
 
+    @admin.display(description="key")
+    def api_key(self, execution) -> str:
+        return key_link(execution.api_key_id)
+
     @admin.display(description="conversation")
     def conversation(self, execution) -> str:
         return admin_link("conversations.conversation", execution.conversation_id)
 
     @admin.display(description="project")
     def project(self, execution) -> str:
-        return admin_link("accounts.project", execution.project_id)
+        return project_link(execution.project_id)
 
     @admin.display(description="tool")
     def of_tool(self, execution) -> str:

@@ -7,6 +7,7 @@ from django.urls import path
 from unfold.contrib.filters.admin import FieldTextFilter, TextFilter
 from unfold.decorators import display
 
+from accounts.admin_links import key_link, project_link
 from conversations.models import Conversation
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link
 from core.figures import exact
@@ -102,7 +103,7 @@ class ReceiptAdmin(RecordAdmin):
 
     @admin.display(description="time (UTC)", ordering="id")
     def time(self, receipt: Receipt) -> str:
-        return iso_time(receipt.timestamp)
+        return right(iso_time(receipt.timestamp))
 
     @admin.display(description="stored at")
     def created(self, receipt: Receipt) -> str:
@@ -123,11 +124,11 @@ class ReceiptAdmin(RecordAdmin):
 
     @admin.display(description="project")
     def project(self, receipt: Receipt) -> str:
-        return admin_link("accounts.project", receipt.project_id)
+        return project_link(receipt.project_id)
 
     @admin.display(description="key")
     def api_key(self, receipt: Receipt) -> str:
-        return str(receipt.api_key_id or "-")
+        return key_link(receipt.api_key_id)
 
 
 def _page(receipt: Receipt) -> dict:

@@ -7,8 +7,9 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from accounts.admin_links import project_link
 from core import schemas
-from core.admin import ModelAdmin, admin_link
+from core.admin import ModelAdmin
 from core.errors import InvalidInput
 from templates_app import rendering, services
 from templates_app.form_fields import MessagesField, VariablesField
@@ -98,7 +99,7 @@ class ConversationTemplateAdmin(ModelAdmin):
 
     @admin.display(description="project")
     def project(self, template: ConversationTemplate) -> str:
-        return admin_link("accounts.project", template.project_id)
+        return project_link(template.project_id)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         return False  # taken out of use by is_active: conversations name it

@@ -30,13 +30,13 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         "project",
         "provider",
         "model",
-        "alias",
-        "origin",
+        "cost_text",
         "input_count",
         "output_count",
-        "cost_text",
         "latency",
         "state",
+        "alias",
+        "origin",
     ]
     list_display_links = ["time"]
     sortable_by = ["time", "cost_text", "latency"]

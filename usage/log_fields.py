@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.html import format_html_join
 from unfold.decorators import display
 
-from accounts.models import ApiKey
+from accounts.admin_links import key_link
 from core.admin import admin_link, list_link, pretty_json
 from core.figures import exact
 from core.number_formats import count, iso_time, right
@@ -96,7 +96,7 @@ class LogFields:
 
     @admin.display(description="time (UTC)", ordering="id")
     def time(self, log: UsageLog) -> str:
-        return iso_time(log.created_at)
+        return right(iso_time(log.created_at))
 
     @admin.display(description="time")
     def created(self, log: UsageLog) -> str:
@@ -137,8 +137,7 @@ class LogFields:
 
     @admin.display(description="key")
     def key(self, log: UsageLog) -> str:
-        row = ApiKey.objects.filter(id=log.api_key_id).first()
-        return admin_link("accounts.apikey", row.id, row) if row else str(log.api_key_id or "-")
+        return key_link(log.api_key_id)
 
     @admin.display(description="conversation")
     def conversation(self, log: UsageLog) -> str:
