@@ -1,10 +1,22 @@
 """How long a statement of a request may run: others pay for what its sender does not see."""
 
+<<<<<<< HEAD
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import connection, connections, transaction
+=======
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import connection, connections, transaction
+
+from core.errors import DATABASE_AWAY, is_timeout
+
+Result = TypeVar("Result")
+>>>>>>> admin-dashboard
 
 _OPTION = "-c statement_timeout="
 
@@ -18,6 +30,20 @@ def limit_statements() -> None:
     options = connections.settings["default"]["OPTIONS"]
     if _OPTION not in options["options"]:
         options["options"] += f" {_OPTION}{settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
+
+
+def unless_too_slow(read: Callable[[], Result]) -> Result | None:
+    """Return what the function returns; None if one of its statements took too long.
+
+    The transaction around it, if there is one, can go on.
+    """
+    try:
+        with transaction.atomic():
+            return read()
+    except DATABASE_AWAY as error:
+        if not is_timeout(error):
+            raise
+        return None
 
 
 def lift_limit() -> None:

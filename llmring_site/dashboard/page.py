@@ -5,6 +5,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import ApiKey, Project
+from core.database.timeouts import unless_too_slow
 from llmring_site.dashboard.panels import PANELS, calls_panel
 from llmring_site.dashboard.scope import MAX_PROJECTS_TO_CHOOSE, Scope
 from usage.charts import ranking, tile, usage_charts
@@ -20,21 +21,28 @@ def add_dashboard(request: HttpRequest, context: dict) -> dict:
         projects=_projects(scope),
         demo=scope.demo if scope.may("accounts.view_project") else None,
     )
-    calls = 0
+    panels = [panel(scope) for panel in PANELS]
     if scope.may("usage.view_usagelog"):
-        compared = comparisons(scope.project_ids, scope.today)
-        usage = overview(scope.project_ids, scope.first, scope.last)
-        calls = usage.total.calls
-        context.update(
-            tiles=[tile(comparison) for comparison in compared],
-            charts=usage_charts(usage, scope.links, today=scope.today),
-            rankings=_rankings(scope, usage.tops),
-            is_empty=usage.total == NOTHING and compared[-1].now == compared[-1].before == NOTHING,
-        )
-        context.update(_first_steps(scope) if context["is_empty"] else {})
-    panels = [calls_panel(scope, calls), *(panel(scope) for panel in PANELS)]
+        figures = unless_too_slow(lambda: _usage(scope))
+        context.update(figures or {"given_up_after": settings.STATEMENT_TIMEOUT_SECONDS})
+        panels.insert(0, calls_panel(scope, figures["calls"]) if figures else None)
     context["panels"] = [panel for panel in panels if panel]
     return context
+
+
+def _usage(scope: Scope) -> dict:
+    """Return tiles, charts and tops, or the first steps where there is nothing to show."""
+    compared = comparisons(scope.project_ids, scope.today)
+    usage = overview(scope.project_ids, scope.first, scope.last)
+    is_empty = usage.total == NOTHING and compared[-1].now == compared[-1].before == NOTHING
+    return {
+        "calls": usage.total.calls,
+        "tiles": [tile(comparison) for comparison in compared],
+        "charts": usage_charts(usage, scope.links, today=scope.today),
+        "rankings": _rankings(scope, usage.tops),
+        "is_empty": is_empty,
+        **(_first_steps(scope) if is_empty else {}),
+    }
 
 
 def _projects(scope: Scope) -> list[Project]:

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import transaction
 from django.urls import reverse
 
-from core.errors import DATABASE_AWAY, is_timeout
+from core.database.timeouts import unless_too_slow
 from core.panels import Fact, Panel
 from llmring_site.dashboard import repricing
 from llmring_site.dashboard.scope import Scope
@@ -40,13 +39,8 @@ def calls_panel(scope: Scope, calls: int) -> Panel | None:
 
 def measured_calls_panel(scope: Scope) -> Panel:
     """Return latency and unsettled calls, or that they take too long."""
-    try:
-        # A statement that is canceled must not take the transaction of the request with it.
-        with transaction.atomic():
-            figures = call_figures(scope.project_ids, scope.first, scope.last)
-    except DATABASE_AWAY as error:
-        if not is_timeout(error):
-            raise
+    figures = unless_too_slow(lambda: call_figures(scope.project_ids, scope.first, scope.last))
+    if figures is None:
         seconds = settings.STATEMENT_TIMEOUT_SECONDS
         note = f"Given up after {seconds} seconds: choose fewer days or one project."
         return Panel("Latency and errors", notes=[note])

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from core import figures
-from core.errors import DATABASE_AWAY, is_timeout
+from core.database.timeouts import unless_too_slow
 from llmring_site.dashboard.scope import Scope
 from registry_proxy import pricing
 from usage import repricing
@@ -39,12 +39,7 @@ def reprice(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and not scope.may(MAY_CORRECT):
         raise PermissionDenied
     provider, model = (request.GET.get(name, "").replace("\x00", "") for name in _NAMES)
-    try:
-        repriced = _unpriced(scope, provider, model)
-    except DATABASE_AWAY as error:
-        if not is_timeout(error):
-            raise
-        repriced = None
+    repriced = unless_too_slow(lambda: _unpriced(scope, provider, model))
     if request.method == "POST" and repriced is not None and len(repriced) <= MAX_LOGS:
         count = sum(map(_correct, repriced))
         messages.success(request, f"{figures.count(count, 'call')} of {model} priced.")

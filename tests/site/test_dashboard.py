@@ -288,6 +288,25 @@ def test_a5_repricing_needs_the_permission_to_correct(api, project):
     assert "Set a price" not in Page(clerk.get(HOME).content.decode()).text
 
 
+def test_figures_that_take_too_long_are_given_up_and_said_so(boss, api, monkeypatch):
+    """The rest of the page is there."""
+    from core.database.raw_connection import pooled_cursor
+    from llmring_site.dashboard import page, panels
+
+    def slow(*arguments):
+        with pooled_cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1")
+            cursor.execute("SELECT pg_sleep(1)")
+
+    send(api, call(f"{day(0)}T00:00:00Z", cost="1"))
+    monkeypatch.setattr(panels, "call_figures", slow)
+    assert "Given up after 5 seconds" in dashboard(boss).text
+    monkeypatch.setattr(page, "overview", slow)
+    text = dashboard(boss).text
+    assert "took longer than 5 seconds" in text and "Background jobs" in text
+    assert "Make demo data" not in text
+
+
 @pytest.mark.parametrize("query", ["provider=%00&model=%00", "model=x&start=y&project=z", ""])
 def test_repricing_takes_odd_addresses(boss, query):
     assert boss.get(f"{reverse('reprice')}?{query}").status_code == 200
