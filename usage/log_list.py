@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.api_keys import is_id
-from core.database.timeouts import time_limit
-from core.errors import is_timeout
+from core.database.timeouts import unless_too_slow
 from core.timeline import TimelineChangeList
 from usage.daily_selection import TOTALS, DailySelection, DailyTimeline
 from usage.label_filters import LabelFilter, ProjectFilter
@@ -72,13 +71,9 @@ class LogChangeList(TimelineChangeList):
         """The sums of the selected logs; None if they take too long."""
         if self.daily.is_exact:
             return Totals(**self.daily.sums())
-        try:
-            with time_limit(SUM_MILLISECONDS):
-                return Totals(**_sums(self.selected))
-        except OperationalError as error:
-            if not is_timeout(error):
-                raise
-            return None
+        sums = partial(_sums, self.selected)
+        found = unless_too_slow(sums, milliseconds=SUM_MILLISECONDS)
+        return None if found is None else Totals(**found)
 
     def get_timeline(self, rows: QuerySet) -> DailyTimeline:
         return DailyTimeline(self.daily.rows)

@@ -1,12 +1,5 @@
 """How long a statement of a request may run: others pay for what its sender does not see."""
 
-<<<<<<< HEAD
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from django.conf import settings
-from django.db import connection, connections, transaction
-=======
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,7 +9,6 @@ from django.db import connection, connections, transaction
 from core.errors import DATABASE_AWAY, is_timeout
 
 Result = TypeVar("Result")
->>>>>>> admin-dashboard
 
 _OPTION = "-c statement_timeout="
 
@@ -32,14 +24,21 @@ def limit_statements() -> None:
         options["options"] += f" {_OPTION}{settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
 
 
-def unless_too_slow(read: Callable[[], Result]) -> Result | None:
+def unless_too_slow(
+    read: Callable[[], Result], *, milliseconds: int | None = None
+) -> Result | None:
     """Return what the function returns; None if one of its statements took too long.
 
-    The transaction around it, if there is one, can go on.
+    The limit is that of requests unless another is given. The transaction around it, if
+    there is one, can go on.
     """
     try:
         with transaction.atomic():
-            return read()
+            before = None if milliseconds is None else _set_limit(str(milliseconds))
+            result = read()
+            if before is not None:
+                _set_limit(before)
+            return result
     except DATABASE_AWAY as error:
         if not is_timeout(error):
             raise
@@ -50,18 +49,6 @@ def lift_limit() -> None:
     """Lift the limit until the running transaction ends, for writes whose size is bounded."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-
-
-@contextmanager
-def time_limit(milliseconds: int) -> Iterator[None]:
-    """Cancel a statement of the block that takes longer: OperationalError, see `is_timeout`.
-
-    For reads that a page can do without. What the block wrote is undone then.
-    """
-    with transaction.atomic():
-        before = _set_limit(str(milliseconds))
-        yield
-        _set_limit(before)
 
 
 def _set_limit(value: str) -> str:
