@@ -31,6 +31,7 @@ from core.change_list import ChangeList
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
 
+MAX_FOUND = 100  # rows of a search that are looked up by their ids
 MAX_PAGES = 1_000  # PostgreSQL reads and drops the rows of the pages before
 _ODD_QUERY = (
     DataError,
@@ -132,11 +133,16 @@ class ReadOnlyAdmin(ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
+    list_disable_select_all = True  # all of a list that is not counted is no number
     actions = None
     search_ids: tuple[str, ...] = ("id",)
     search_texts: tuple[str, ...] = ()
     search_in_projects: tuple[str, ...] = ()
     projects: QuerySet | None = None
+
+    def changelist_view(self, request, extra_context=None):
+        context = {"selection_note_all": "All of this page selected", **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def has_add_permission(self, request) -> bool:
         return False
@@ -164,8 +170,12 @@ class ReadOnlyAdmin(ModelAdmin):
             if name in self.search_in_projects:
                 ids = self.projects.values_list("id", flat=True)
                 matches = matches.filter(project_id__in=list(ids))
-            if matches.order_by().exists():
+            # Their ids, so that the page, its sums and its dates need not search again.
+            found = list(matches.order_by().values_list("pk", flat=True)[: MAX_FOUND + 1])
+            if len(found) > MAX_FOUND:
                 return matches, False
+            if found:
+                return queryset.filter(pk__in=found), False
         return queryset.none(), False
 
 

@@ -239,6 +239,7 @@ SPECTACULAR_SETTINGS = {
         "validatorUrl": None,  # its badge is an image of another host
     },
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "core.openapi.DocumentGenerator",
     "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

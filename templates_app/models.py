@@ -158,7 +158,9 @@ class TemplateVersion(models.Model):
         ordering = ["-number"]
         constraints = [
             models.UniqueConstraint(
-                fields=["template", "number"], name="template_versions_number_once"
+                # The project as in every unique index; the template's lock is what counts.
+                fields=["template", "number", "project_id"],
+                name="template_versions_number_once",
             )
         ]
 

@@ -13,7 +13,7 @@ from usage import price_page, reversals
 from usage.admin_export import as_file
 from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
 from usage.log_fields import LogFields
-from usage.log_list import LogChangeList, label_search
+from usage.log_list import LogChangeList
 from usage.models import UsageLog
 
 MAX_VOIDED = 1_000  # logs that one action takes back
@@ -94,7 +94,7 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         return log
 
     def get_search_results(self, request, queryset, search_term):
-        if condition := label_search(search_term):
+        if condition := getattr(request, "label_condition", None):
             return queryset.filter(condition), False
         return super().get_search_results(request, queryset, search_term)
 

@@ -61,7 +61,7 @@ class LogChangeList(TimelineChangeList):
             elif getattr(spec, "values", ()):
                 others.add(spec.parameter)
         if self.query:
-            condition = label_search(self.query)
+            condition = request.label_condition = label_search(self.query)
             daily = daily.labelled(condition) if condition else daily.inexact()
         self.daily = daily.inexact() if others else daily
         return specs, has_filters, lookups, *rest

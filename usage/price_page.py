@@ -20,7 +20,6 @@ from usage import repricing
 from usage.models import DailyUsage
 from usage.price_form import PriceForm
 from usage.repricing import Repriced
-from usage.reversals import AlreadyCorrected
 from usage.windows import Window
 
 MAX_REPRICED = 1_000  # logs that one request prices again
@@ -127,15 +126,8 @@ def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
     model_admin.log_addition(request, price, "Set a price")
     messages.success(request, f"The price of {price.provider}:{price.model} is set.")
     if changes and model_admin.has_correct_permission(request):
-        corrected = sum(_correct(change, f"user {request.user.pk}") for change in changes)
+        author = f"user {request.user.pk}"
+        corrected = sum(repricing.correct(change, author=author) for change in changes)
         messages.success(request, f"{corrected} logs were priced again.")
     query = urlencode({"provider__exact": price.provider, "model__exact": price.model})
     return redirect(f"{reverse('admin:usage_usagelog_changelist')}?{query}")
-
-
-def _correct(change: Repriced, author: str) -> bool:
-    try:
-        repricing.correct(change, author=author)
-    except AlreadyCorrected:
-        return False
-    return True

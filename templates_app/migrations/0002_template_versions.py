@@ -50,7 +50,8 @@ class Migration(migrations.Migration):
                 "ordering": ["-number"],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("template", "number"), name="template_versions_number_once"
+                        fields=("template", "number", "project_id"),
+                        name="template_versions_number_once",
                     )
                 ],
             },
