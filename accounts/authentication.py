@@ -124,26 +124,26 @@ def _count(request, caller: Caller | None) -> None:
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
+    """The one scheme of the document; the other ways of sending a key are in its description."""
+
     target_class = "accounts.authentication.ApiKeyAuthentication"
-    name = ["ApiKey", "ProjectKey", "Bearer"]
+    name = "ApiKey"
 
     def get_security_definition(self, auto_schema):
-        return [
-            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            {"type": "apiKey", "in": "header", "name": "X-Project-Key"},
-            {"type": "http", "scheme": "bearer"},
-        ]
-
-    def get_security_requirement(self, auto_schema):
-        return [{name: []} for name in self.name]  # any one of them
+        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 
 
 class ProjectSessionScheme(OpenApiAuthenticationExtension):
+    """Sessions are of the admin's pages; the document offers keys."""
+
     target_class = "accounts.authentication.ProjectSessionAuthentication"
-    name = "Session"
+    name = []
 
     def get_security_definition(self, auto_schema):
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        return []
+
+    def get_security_requirement(self, auto_schema):
+        return []
 
 
 def presents_key(headers: Mapping[str, str]) -> bool:

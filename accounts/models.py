@@ -321,10 +321,16 @@ class ApiKey(models.Model):
         return state_of(self)
 
     @classmethod
-    def issue(cls, project: Project, *, name: str = "", expires_at=None) -> tuple["ApiKey", str]:
-        """Make a key of the project. Returns its row and its text, which is not stored."""
+    def issue(
+        cls, project: Project, *, name: str = "", expires_at=None, id: UUID | None = None
+    ) -> tuple["ApiKey", str]:
+        """Make a key of the project. Returns its row and its text, which is not stored.
+
+        Raises IntegrityError if there is one of this `id`, by default a new one.
+        """
         text = api_keys.generate()
         row = cls.objects.create(
+            id=id or uuid7(),
             project=project,
             name=name,
             digest=api_keys.digest(text),

@@ -58,7 +58,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 # Clients may lose the body of a redirected POST: we never redirect to https.
 # HSTS binds other hosts, and for a year, only where the operator says so.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+# W003 names the one library of template tags that replaces Django's on purpose.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021", "templates.W003"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
 MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
@@ -126,7 +127,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"admin_urls": "core.preserved_filters"},
         },
     }
 ]
@@ -245,8 +247,18 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "LLMRing Server",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",  # pydantic writes `null` as a type
-    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
+    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`, "
+    "or as `X-Project-Key` or `Authorization: Bearer`. Every path is served with and without a "
+    "trailing slash, those of conversations also without `/api/v1`.",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": True,  # said on the page
+        "filter": True,
+        "displayRequestDuration": True,
+        "validatorUrl": None,  # its badge is an image of another host
+    },
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "core.openapi.DocumentGenerator",
     "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -254,7 +266,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "core.openapi.without_trailing_slashes",
+        "core.openapi.with_one_spelling",
         "core.openapi.with_common_errors",
     ],
 }
@@ -361,6 +373,7 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "llmring_site.formats"
 
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",
@@ -368,7 +381,10 @@ UNFOLD = {
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
-    "STYLES": [lambda request: static("core/charts.css")],
+    "STYLES": [
+        lambda request: static("core/charts.css"),
+        lambda request: static("core/lists.css"),
+    ],
     "SCRIPTS": [lambda request: static("core/keyboard.js")],
     "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
     "SIDEBAR": {

@@ -13,6 +13,7 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from accounts.admin import ApiKeyAdmin
 from conversations.calls import log_call
 from conversations.endpoints import append_message, open_conversation
 from conversations.models import Conversation
@@ -31,12 +32,13 @@ from receipts import call_receipts
 from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
-from usage import ingestion, listing, statistics
+from usage import ingestion, key_usage, listing, statistics
 from usage.query_schemas import LogsQuery, StatsQuery
 from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
+ApiKeyAdmin.usage_of_keys = staticmethod(key_usage.usage_of_keys)
 _CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
 urlpatterns = [

@@ -26,10 +26,14 @@ def _routes() -> list[tuple[re.Pattern, dict]]:
 
 
 def operation(method: str, path: str) -> dict | None:
-    """The documented operation of a request; None for pages that are no part of the API."""
-    for pattern, operations in _routes():
-        if pattern.fullmatch(path) and method.lower() in operations:
-            return operations[method.lower()]
+    """The documented operation of a request; None for pages that are no part of the API.
+
+    What is served with and without the version's prefix is documented with it.
+    """
+    for spelling in (path, f"/api/v1{path}"):
+        for pattern, operations in _routes():
+            if pattern.fullmatch(spelling) and method.lower() in operations:
+                return operations[method.lower()]
     return None
 
 

@@ -155,6 +155,16 @@ class UsageLog(OwnedModel):
                 condition=Q(conversation_id__isnull=False),
                 name="usage_logs_conversation_id",
             ),
+            # Few logs are corrections, unsettled or unpriced, and people look for those.
+            models.Index(
+                fields=["-id"], condition=~Q(entry_type="call"), name="usage_logs_corrections"
+            ),
+            models.Index(
+                fields=["-id"], condition=~Q(usage_status="settled"), name="usage_logs_unsettled"
+            ),
+            models.Index(
+                fields=["-id"], condition=Q(cost_source="unpriced"), name="usage_logs_unpriced"
+            ),
             # Rows arrive in its order, so a few pages of index find the latest of any table.
             BrinIndex(fields=["received_at"], name="usage_logs_received_at"),
         ]

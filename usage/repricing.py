@@ -86,12 +86,13 @@ def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
         chunk = list(logs.filter(id__gt=chunk[-1].id)[:_CHUNK_ROWS])
 
 
-def correct(repriced: Repriced) -> None:
-    """Replace an entry by one with the new cost. Raises AlreadyCorrected."""
+def correct(repriced: Repriced, *, author: str = AUTHOR) -> bool:
+    """Replace an entry by one with the new cost; return False if somebody else has meanwhile."""
     columns = reversals.columns_of(repriced.log) | repriced.cost.columns()
-    reversals.reverse(
-        repriced.log,
-        reason=f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500],
-        author=AUTHOR,
-        replacement=LogRow(columns),
-    )
+    reason = f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500]
+    replacement = LogRow(columns)
+    try:
+        reversals.reverse(repriced.log, reason=reason, author=author, replacement=replacement)
+    except reversals.AlreadyCorrected:
+        return False
+    return True

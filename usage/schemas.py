@@ -265,4 +265,27 @@ class ImportedLog(LogEntry):
 class LogBatch(Schema):
     """Many calls. Each item is validated separately, and has its own result."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "logs": [
+                        {
+                            "provider": "openai",
+                            "model": "gpt-4o-mini",
+                            "input_tokens": 1000,
+                            "output_tokens": 200,
+                        },
+                        {
+                            "provider": "openai",
+                            "model": "gpt-4o-mini",
+                            "usage": {"prompt_tokens": 300, "completion_tokens": 40},
+                            "alias": "fast",
+                        },
+                    ]
+                }
+            ]
+        }
+    )
+
     logs: list[LogEntry]

@@ -24,14 +24,21 @@ def limit_statements() -> None:
         options["options"] += f" {_OPTION}{settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
 
 
-def unless_too_slow(read: Callable[[], Result]) -> Result | None:
+def unless_too_slow(
+    read: Callable[[], Result], *, milliseconds: int | None = None
+) -> Result | None:
     """Return what the function returns; None if one of its statements took too long.
 
-    The transaction around it, if there is one, can go on.
+    The limit is that of requests unless another is given. The transaction around it, if
+    there is one, can go on.
     """
     try:
         with transaction.atomic():
-            return read()
+            before = None if milliseconds is None else _set_limit(str(milliseconds))
+            result = read()
+            if before is not None:
+                _set_limit(before)
+            return result
     except DATABASE_AWAY as error:
         if not is_timeout(error):
             raise
@@ -42,3 +49,12 @@ def lift_limit() -> None:
     """Lift the limit until the running transaction ends, for writes whose size is bounded."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
+
+
+def _set_limit(value: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting(%(name)s), set_config(%(name)s, %(value)s, true)",
+            {"name": "statement_timeout", "value": value},
+        )
+        return cursor.fetchone()[0]

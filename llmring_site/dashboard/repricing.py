@@ -17,7 +17,6 @@ from llmring_site.dashboard.scope import Scope
 from registry_proxy import pricing
 from usage import repricing
 from usage.repricing import Repriced
-from usage.reversals import AlreadyCorrected
 from usage.windows import Window
 
 MAX_LOGS = 1_000  # of one page; the command takes any number
@@ -75,13 +74,7 @@ def _unpriced(scope: Scope, provider: str, model: str) -> list[Repriced]:
 
 
 def _correct(repriced: Repriced) -> bool:
-    if not repriced.differs:
-        return False
-    try:
-        repricing.correct(repriced)
-    except AlreadyCorrected:
-        return False
-    return True
+    return repriced.differs and repricing.correct(repriced)
 
 
 def _preview(repriced: list[Repriced] | None) -> dict:

@@ -14,7 +14,6 @@ from registry_proxy import pricing
 from usage import repricing
 from usage.query_schemas import WindowQuery
 from usage.repricing import Change, Repriced
-from usage.reversals import AlreadyCorrected
 from usage.windows import Window
 
 
@@ -37,7 +36,7 @@ class Command(BaseCommand):
             logs = repricing.standing(project_id, window, unpriced=unpriced)
             for repriced in self._with_progress(repricing.reprice(logs), logs.count()):
                 checked += 1
-                if repriced.differs and (dry_run or _correct(repriced)):
+                if repriced.differs and (dry_run or repricing.correct(repriced)):
                     name = f"{repriced.log.provider}:{repriced.log.model}"
                     changes.setdefault(name, Change()).add(repriced)
         for name, change in sorted(changes.items()):
@@ -50,15 +49,6 @@ class Command(BaseCommand):
     def _with_progress(self, steps: Iterable[Repriced], total: int) -> Iterator[Repriced]:
         with Progress(console=Console(file=self.stderr, force_terminal=None)) as progress:
             yield from progress.track(steps, total=total, description="repricing")
-
-
-def _correct(repriced: Repriced) -> bool:
-    """Correct the log; return False if somebody else has meanwhile."""
-    try:
-        repricing.correct(repriced)
-    except AlreadyCorrected:
-        return False
-    return True
 
 
 def _window(start: str, end: str | None) -> Window:
