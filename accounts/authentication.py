@@ -106,14 +106,6 @@ class ManagementTokenScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "description": "`MANAGEMENT_TOKEN`"}
 
 
-class ManagementSessionScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.ManagementSessionAuthentication"
-    name = "SuperuserSession"
-
-    def get_security_definition(self, auto_schema):
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
-
-
 def _count(request, caller: Caller | None) -> None:
     """Count a request to a view for its project or its address. Raises LimitExceeded."""
     bucket = admission.bucket_of(caller, request.META.get("REMOTE_ADDR", ""))
@@ -133,10 +125,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 
 
-class ProjectSessionScheme(OpenApiAuthenticationExtension):
-    """Sessions are of the admin's pages; the document offers keys."""
+class SessionScheme(OpenApiAuthenticationExtension):
+    """Sessions are of the admin's pages; the document offers keys and the management token."""
 
-    target_class = "accounts.authentication.ProjectSessionAuthentication"
+    target_class = SessionAuthentication
+    match_subclasses = True
     name = []
 
     def get_security_definition(self, auto_schema):

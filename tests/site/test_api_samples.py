@@ -8,7 +8,10 @@ import pytest
 
 from receipts import server_keys
 from tests import openapi
+from tests.gateway.conftest import KEY, manager
 from tests.receipts import vectors
+
+__all__ = ["manager"]
 
 
 def samples():
@@ -35,7 +38,7 @@ def signing(settings):
 
 
 @pytest.fixture
-def rows(api, signing):
+def rows(api, signing, manager):
     """The path's names, with ids of rows of the caller."""
     server = {"name": "n", "url": "https://mcp.example.invalid/mcp", "transport_type": "http"}
     server_id = api.send("POST", "/api/v1/mcp/servers", server)["id"]
@@ -52,22 +55,33 @@ def rows(api, signing):
         )["id"],
         "log_id": api.send("POST", "/api/v1/log", call)["log_id"],
         "alias": "fast",
+        **_managed(manager),
     }
 
 
+def _managed(manager) -> dict[str, str]:
+    project = manager.send("POST", "/manage/projects", {"name": "p", "api_key": KEY}, expect=201)
+    body = {"project_id": project["id"], "expires_in_days": 1}
+    token = manager.send("POST", "/manage/tokens", body, expect=201)
+    return {"project_id": project["id"], "token_id": token["id"]}
+
+
 @pytest.mark.parametrize(("method", "path", "kind", "values"), list(samples()))
-def test_c1_samples_are_accepted_as_they_are(api, rows, upstream, method, path, kind, values):
+def test_c1_samples_are_accepted_as_they_are(
+    api, manager, rows, upstream, method, path, kind, values
+):
     upstream.publish()
+    client = manager if path.startswith("/manage/") else api
     assert values, "no sample"
     assert kind in ("application/json", "application/x-ndjson", "text/csv")
     address = re.sub(r"\{(\w+)\}", lambda name: rows[name[1]], path)
     for value in values:
         body = value if isinstance(value, str) else json.dumps(value)
         for _ in range(2):
-            reply = api.generic(method, address, body, content_type=kind)
-            # 404 for another's id in a body, 409 for a tool that changed, 502 for its
-            # server, 400 for a second receipt when no log is left to certify.
-            assert reply.status_code in (200, 400, 404, 409, 502), reply.content
+            reply = client.generic(method, address, body, content_type=kind)
+            # 404 for another's id in a body, 409 for a tool that changed and a name that is
+            # taken, 502 for a tool's server, 400 for a second receipt when no log is left.
+            assert reply.status_code in (200, 201, 400, 404, 409, 502), reply.content
             assert reply.status_code != 400 or b"No logs found" in reply.content
 
 
@@ -90,14 +104,20 @@ def test_c1_samples_are_not_of_the_future():
 
 def test_c1_operations_are_listed_once_under_one_scheme():
     document = openapi.document()
-    assert list(document["components"]["securitySchemes"]) == ["ApiKey"]
+    schemes = {path: scheme_of(path) for path in document["paths"]}
+    assert set(document["components"]["securitySchemes"]) == set(schemes.values())
     ids = [o["operationId"] for item in document["paths"].values() for o in item.values()]
     assert len(ids) == len(set(ids))
     paths = set(document["paths"])
     twice = {path for path in paths if f"/api/v1{path}" in paths}
     assert twice == {"/receipts/public-key.pem", "/receipts/public-keys.json"}  # other contents
-    security = [o.get("security") for item in document["paths"].values() for o in item.values()]
-    assert all(needed in ([{"ApiKey": []}], [{}]) for needed in security)
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            assert operation.get("security") in ([{schemes[path]: []}], [{}])
+
+
+def scheme_of(path: str) -> str:
+    return "ManagementToken" if path.startswith("/manage/") else "ApiKey"
 
 
 def test_c1_no_sample_reaches_another_server():
