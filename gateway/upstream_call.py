@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from core.egress import asynchronous
@@ -133,7 +134,20 @@ async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohtt
     if 300 <= response.status < 400 and response.status != 304:
         response.close()
         raise errors.UpstreamRedirects("The upstream redirects to another address")
+    if response.connection is not None:  # the answer goes on
+        _limit_silence(response.connection.protocol, timeouts.idle)
     return response
+
+
+def _limit_silence(protocol: ResponseHandler, seconds: float) -> None:
+    """Have reading raise TimeoutError after so many seconds without a byte.
+
+    The connection's own timer costs a quarter of a timeout around each read, and stands
+    still while a slow client keeps us from reading. A session's `sock_read` would include
+    the wait for the answer, which has a limit of its own.
+    """
+    protocol.read_timeout = seconds
+    protocol.start_timeout()
 
 
 def _wait(response: aiohttp.ClientResponse, attempt: int) -> float:
