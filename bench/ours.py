@@ -18,22 +18,30 @@ BATCH = 5000
 
 @contextmanager
 def our_server(
-    *, registry_url: str, scratch: Path, name: str = "ours", checkout: Path | None = None
+    *,
+    registry_url: str,
+    scratch: Path,
+    name: str = "ours",
+    checkout: Path | None = None,
+    workers: int = WORKERS,
+    **variables: str,
 ) -> Iterator[Side]:
-    """A checkout's server with two workers, without Redis, on a database of its own.
+    """A checkout's server, without Redis, on a database of its own.
 
-    By default it is this checkout; another one has its environment in `.venv`.
+    By default it is this checkout; another one has its environment in `.venv`. `variables`
+    are added to the server's environment.
     """
     port, log = free_port(), scratch / f"{name}.log"
     programs = checkout / ".venv" / "bin" if checkout else Path(sys.executable).parent
     command = [programs / "llmring-server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", str(WORKERS)]
+    command += ["--port", str(port), "--workers", str(workers)]
     postgres = Postgres()
     env = {
         "LLMRING_DATABASE_URL": postgres.url,
         "LLMRING_REGISTRY_BASE_URL": registry_url,
         "LLMRING_DATA_DIR": str(scratch / f"{name}.data"),
         "LLMRING_RECEIPTS_PRIVATE_KEY_B64": base64.b64encode(bytes(range(32))).decode(),
+        **variables,
     }
     with running(command, log=log, env=env) as pid:
         url = f"http://127.0.0.1:{port}"

@@ -124,7 +124,7 @@ async def _relay(exchange: Exchange, plan: Plan, settlement: _Settlement, starte
         elif held is None and not _is_held(response):
             await _relay_bytes(exchange, plan, settlement, response, started)
         else:
-            held = held or await hold(response, plan.upstream)
+            held = held or await hold(response)
             await _relay_held(exchange, plan, settlement, response, held, started)
         plan.state.answered()
     finally:
@@ -142,7 +142,7 @@ async def _answer(exchange: Exchange, plan: Plan) -> tuple[aiohttp.ClientRespons
     response = await _send(exchange, plan)
     if not (plan.asks_for_usage and response.status in (400, 422)):
         return response, None
-    held = await hold(response, plan.upstream)
+    held = await hold(response)
     if b"stream_options" not in held.data and b"include_usage" not in held.data:
         return response, held
     response.release()

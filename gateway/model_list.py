@@ -18,7 +18,7 @@ DEFAULT_PROFILE = "default"
 async def relay(exchange: Exchange, plan: Plan, holder: Holder) -> None:
     """Relay the list, filtered. Raises the errors of gateway/upstream_call.py."""
     response = await upstream_call.send(plan.request, plan.upstream, plan.state)
-    held = await hold(response, plan.upstream)
+    held = await hold(response)
     response.release()
     data = _filtered(held.data, plan, holder) if response.status == 200 else held.data
     sent = headers.to_client(response.headers)

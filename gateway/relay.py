@@ -118,6 +118,7 @@ async def stream(
     except _Gone:
         ended.is_client_gone, ended.error = True, "client_gone"
     except TimeoutError:
+        await exchange.write(view.feed(_left(response)))
         ended.error = "upstream_silent"
         if exchange.is_gone and deadline and time.monotonic() >= deadline:
             ended.error = "client_gone"
@@ -128,7 +129,7 @@ async def stream(
 
 
 def _left(response: aiohttp.ClientResponse) -> bytes:
-    """Return what had arrived before the connection broke.
+    """Return what had arrived before the connection broke, or fell silent.
 
     aiohttp raises the error first, and keeps what came before it where only its own name leads.
     """
@@ -147,17 +148,22 @@ async def _next(
     deadline: float | None,
 ) -> bytes:
     """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, and those of BROKEN."""
-    seconds = upstream.timeouts.idle
-    if deadline is not None:
-        seconds = min(seconds, deadline - time.monotonic())
+    if deadline is None:
+        return await _read(response, exchange, upstream)
+    async with asyncio.timeout(deadline - time.monotonic()):
+        return await _read(response, exchange, upstream)
+
+
+async def _read(
+    response: aiohttp.ClientResponse, exchange: Exchange, upstream: UpstreamConfig
+) -> bytes:
+    """Return the next piece. The connection itself ends a silence (upstream_call.py)."""
     if upstream.on_disconnect != "cancel":
-        async with asyncio.timeout(seconds):
-            return await response.content.readany()
+        return await response.content.readany()
     reading = asyncio.ensure_future(response.content.readany())
     gone = asyncio.ensure_future(exchange.gone())
     try:
-        async with asyncio.timeout(seconds):
-            await asyncio.wait({reading, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({reading, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             raise _Gone
         return reading.result()
@@ -175,15 +181,14 @@ class Held:
     error: str | None = None
 
 
-async def hold(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> Held:
+async def hold(response: aiohttp.ClientResponse) -> Held:
     """Return the answer's body, up to the limit, and how its transfer ended."""
     parts: list[bytes] = []
     size = 0
     error = None
     try:
         while True:
-            async with asyncio.timeout(upstream.timeouts.idle):
-                data = await response.content.readany()
+            data = await response.content.readany()
             if not data:
                 break
             parts.append(data)
@@ -191,6 +196,7 @@ async def hold(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> He
             if size > MAX_HELD:
                 return Held(b"".join(parts), is_whole=False)
     except TimeoutError:
+        parts.append(_left(response))
         error = "upstream_silent"
     except BROKEN:
         parts.append(_left(response))

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from core.egress import asynchronous
@@ -56,9 +57,7 @@ def session() -> aiohttp.ClientSession:
     loop = asyncio.get_running_loop()
     found = _sessions.get(loop)
     if found is None or found.closed:
-        traces = aiohttp.TraceConfig()
-        traces.on_connection_reuseconn.append(_note_reuse)
-        found = _sessions[loop] = asynchronous.client_session(trace_configs=[traces])
+        found = _sessions[loop] = asynchronous.client_session()
     return found
 
 
@@ -92,35 +91,23 @@ async def _connected(
 ) -> aiohttp.ClientResponse:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
     was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
-    connection = _Connection()
+    asynchronous.connection_is_reused.set(False)
     try:
-        return await _send(request, upstream, connection)
+        return await _send(request, upstream)
     except errors.UpstreamUnreachable:
         if not request.can_repeat:
             raise
         await asyncio.sleep(_RECONNECT_SECONDS)
     except errors.UpstreamBroken:
-        if not (connection.is_reused and was_idle and request.can_repeat):
+        is_reused = asynchronous.connection_is_reused.get()
+        if not (is_reused and was_idle and request.can_repeat):
             raise
-    return await _send(request, upstream, _Connection())
+    return await _send(request, upstream)
 
 
-@dataclass(slots=True)
-class _Connection:
-    """The connection of an attempt, as aiohttp reports it while it is made."""
-
-    is_reused: bool = False
-
-
-async def _note_reuse(session, context, parameters) -> None:
-    context.trace_request_ctx.is_reused = True
-
-
-async def _send(
-    request: UpstreamRequest, upstream: UpstreamConfig, connection: _Connection
-) -> aiohttp.ClientResponse:
+async def _send(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
     try:
-        return await _attempt(request, upstream, connection)
+        return await _attempt(request, upstream)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise errors.UpstreamUnreachable(
             f"The upstream {upstream.name!r} cannot be reached"
@@ -131,9 +118,7 @@ async def _send(
         raise errors.UpstreamBroken("The upstream closed the connection") from error
 
 
-async def _attempt(
-    request: UpstreamRequest, upstream: UpstreamConfig, connection: _Connection
-) -> aiohttp.ClientResponse:
+async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
     timeouts = upstream.timeouts
     async with asyncio.timeout(timeouts.response_header):
         response = await session().request(
@@ -142,7 +127,6 @@ async def _attempt(
             headers=request.headers,
             data=request.data(),
             allow_redirects=False,
-            trace_request_ctx=connection,
             timeout=aiohttp.ClientTimeout(
                 total=timeouts.request, connect=None, sock_connect=timeouts.connect
             ),
@@ -150,7 +134,20 @@ async def _attempt(
     if 300 <= response.status < 400 and response.status != 304:
         response.close()
         raise errors.UpstreamRedirects("The upstream redirects to another address")
+    if response.connection is not None:  # the answer goes on
+        _limit_silence(response.connection.protocol, timeouts.idle)
     return response
+
+
+def _limit_silence(protocol: ResponseHandler, seconds: float) -> None:
+    """Have reading raise TimeoutError after so many seconds without a byte.
+
+    The connection's own timer costs a quarter of a timeout around each read, and stands
+    still while a slow client keeps us from reading. A session's `sock_read` would include
+    the wait for the answer, which has a limit of its own.
+    """
+    protocol.read_timeout = seconds
+    protocol.start_timeout()
 
 
 def _wait(response: aiohttp.ClientResponse, attempt: int) -> float:

@@ -193,7 +193,8 @@ class _Queue:
         if self._connection is None:
             self._connection = await raw_connection.connect_async()
         cursor = await self._connection.execute(sql, parameters, prepare=self._prepares)
-        return await cursor.fetchall() if cursor.description else []
+        # Not `description`, which makes an object of every column.
+        return [] if cursor.rownumber is None else await cursor.fetchall()
 
 
 async def _execute_in_transaction(sql: str, parameters: Sequence) -> list[tuple]:

@@ -12,21 +12,22 @@ from gateway.estimates import tokens_of
 from gateway.event_stream import data_of, split
 from gateway.protocols.protocol import Reading
 
-# Where text stands that a model wrote. Within a JSON text a quote is escaped, so none of
-# these is found inside of another one.
+# Searched in every chunk of every stream, so each begins with a literal: then Python's `re`
+# looks for that alone, which takes a tenth of the time. Within a JSON text a quote is
+# escaped, so none of these names, closed by a plain quote, is found inside of a text.
 _TEXT = re.compile(
-    rb'(?<!\\)"(?:content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
-    rb'"((?:[^"\\]|\\.)*)(?:"|\Z)'  # an answer may be cut off
+    rb'"(?:content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
-_USAGE = re.compile(rb'(?<!\\)"usage"\s*:\s*\{')
-_MODEL = re.compile(rb'(?<!\\)"model"\s*:\s*"([^"\\]+)"')
-_ERROR = re.compile(rb'(?<!\\)"error"\s*:\s*[{"]|"type"\s*:\s*"(?:error|response\.failed)"')
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
+_ERROR = re.compile(rb'"(?:error"\s*:\s*[{"]|type"\s*:\s*"(?:error|response\.failed)")')
+_DONE = b"[DONE]"
 _END = re.compile(
-    rb'\[DONE\]|(?<!\\)"finish_reason"\s*:\s*"|"type"\s*:\s*"(?:response\.(?:completed|incomplete'
+    rb'"(?:finish_reason"\s*:\s*"|type"\s*:\s*"(?:response\.(?:completed|incomplete'
     rb"|failed)|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
-    rb'|speech\.audio\.done)"'
+    rb'|speech\.audio\.done)")'
 )
-_FINAL_RESPONSES = ("response.completed", "response.incomplete", "response.failed")
 
 
 def is_usage_chunk(event: bytes) -> bool:
@@ -63,7 +64,7 @@ class StreamReader:
             self._usage_event = next(e for e in reversed(split(events)) if _USAGE.search(e))
         if _ERROR.search(events):
             self._note_errors(events)
-        if not self._has_ended and _END.search(events):
+        if not self._has_ended and (_DONE in events or _END.search(events)):
             self._has_ended = True
         self._count_text(events)
 

@@ -1,0 +1,1 @@
+"""The gateway beside LiteLLM: `uv run python -m bench.gateway`."""

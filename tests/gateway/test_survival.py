@@ -1,0 +1,258 @@
+"""What the ledger holds when clients, and a worker, end in the middle of their calls."""
+
+import asyncio
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from decimal import Decimal
+
+import psutil
+import pytest
+
+from accounts.models import Allowance
+from core.database import raw_connection
+from gateway import tokens
+from gateway.models import Call, Worker
+from tests.gateway.served import Client, server_of
+from tests.gateway.upstream import DONE, ScriptedUpstream, chunk, content, head, stop, stream
+from usage.models import UsageLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLIENTS, CALLS_OF_EACH = 200, 3
+CHUNKS, CHUNK_SECONDS = 20, 0.05
+
+
+class CountingUpstream:
+    """Streams with usage of their own, which it remembers by the number in their prompt."""
+
+    def __init__(self) -> None:
+        self.usage: dict[int, dict] = {}
+        self.repeated: list[int] = []
+
+    async def __call__(self, request, writer) -> None:
+        number = int(request.json["messages"][0]["content"])
+        if number in self.usage:
+            self.repeated.append(number)
+        prompt, completion = 20 + number % 7, 10 + number % 11
+        self.usage[number] = usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        last = chunk({"choices": [], "model": "gpt-4o-mini", "usage": usage})
+        pieces = [content("word ")] * CHUNKS + [stop(), last, DONE]
+        await stream(*pieces, delay=CHUNK_SECONDS)(request, writer)
+
+
+class Crowd:
+    """Clients that stream all the time, of which some leave wherever they are."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self._client = Client(url)
+        self._random = random.Random(seed)
+        self._next = 0
+        self.endings: Counter[str] = Counter()
+
+    async def stream(self, token: str) -> None:
+        for _ in range(CALLS_OF_EACH):
+            try:
+                self.endings[await self._one(token)] += 1
+            except (ConnectionError, asyncio.IncompleteReadError):
+                self.endings["broken"] += 1
+                await asyncio.sleep(0.05)
+
+    async def _one(self, token: str) -> str:
+        number, self._next = self._next, self._next + 1
+        leaves_after = self._random.randrange(3000) if self._random.random() < 0.3 else None
+        body = {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": str(number)}],
+            "max_tokens": 50,
+            "stream": True,
+        }
+        reader, writer = await self._client.open(body, token=token, metadata={"n": number})
+        try:
+            if leaves_after is not None:
+                await reader.readexactly(leaves_after)
+                return "left"
+            status = (await reader.readuntil(b"\r\n")).split()[1]
+            if status != b"200":
+                await asyncio.sleep(0.1)
+                return "refused"
+            await reader.readuntil(b"0\r\n\r\n")
+            return "whole"
+        finally:
+            writer.transport.abort()
+
+
+async def watch_budgets(over: list) -> None:
+    """Note every allowance that is over its budget at some moment."""
+    query = "SELECT spent_usd, reserved_usd, budget_usd FROM allowances"
+    with raw_connection.connect() as database:
+        while True:
+            over += database.execute(
+                f"{query} WHERE spent_usd + reserved_usd > budget_usd"
+            ).fetchall()
+            await asyncio.sleep(0.02)
+
+
+async def kill_one_worker(server) -> set:
+    """Kill a worker that has calls under way; return the ids of those that it left."""
+    while True:
+        await asyncio.sleep(0.05)
+        for worker in Worker.objects.all():
+            left = Call.objects.filter(worker_id=worker.id)
+            if left.count() < CLIENTS / 10:
+                continue
+            os.kill(worker.process_id, signal.SIGKILL)
+            while psutil.pid_exists(worker.process_id):
+                await asyncio.sleep(0.005)
+            return set(left.values_list("id", flat=True))
+
+
+async def chaos(server, *, roomy: str, tight: str) -> tuple[Crowd, set, list]:
+    crowd, over = Crowd(server.url, seed=20), []
+    watching = asyncio.create_task(watch_budgets(over))
+    everybody = [crowd.stream(tight if n % 10 == 0 else roomy) for n in range(CLIENTS)]
+    lost, *_ = await asyncio.gather(kill_one_worker(server), *everybody)
+    watching.cancel()
+    return crowd, lost, over
+
+
+def test_b09_ledger_is_exact_through_lost_clients_and_a_killed_worker(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # the test's own loop may wait
+    _, roomy = tokens.issue(project, expires_at=None, budget_usd=Decimal(100))
+    # For fifteen of its twenty clients at a time: some are refused while others stream.
+    tight_row, tight = tokens.issue(project, expires_at=None, budget_usd=Decimal("0.0007"))
+    upstream = CountingUpstream()
+    with ScriptedUpstream() as mock:
+        mock.script = upstream
+        with server_of(tmp_path, workers=2, OPENAI_API_URL=mock.url) as server:
+            crowd, lost, over = asyncio.run(chaos(server, roomy=roomy, tight=tight))
+            deadline = time.monotonic() + 10
+            while Call.objects.filter(state="pending").exists():
+                assert time.monotonic() < deadline, server.output
+                time.sleep(0.1)
+            assert len(server.workers()) == 2
+            assert "Traceback" not in server.output
+
+    assert {"whole", "left", "broken", "refused"} <= crowd.endings.keys()
+    assert not over
+    assert not upstream.repeated
+    rows = {row.metadata["n"]: row for row in UsageLog.objects.all()}
+    assert len(rows) == UsageLog.objects.count()
+    assert upstream.usage.keys() <= rows.keys()
+    assert lost
+    assert {row.id for row in rows.values() if row.usage_status == "unknown"} == lost
+    for number, row in rows.items():
+        if row.id in lost:
+            assert row.error == "worker_lost"
+            continue
+        stated = upstream.usage[number]
+        assert (row.usage_status, row.input_tokens, row.output_tokens) == (
+            "settled",
+            stated["prompt_tokens"],
+            stated["completion_tokens"],
+        )
+    assert set(Call.objects.values_list("id", flat=True)) == lost
+    allowance = Allowance.objects.get(id=tight_row.allowance_id)
+    own = [row for row in rows.values() if row.api_key_id == tight_row.id]
+    assert allowance.spent_usd == sum(row.cost or 0 for row in own) > 0
+    kept = Call.objects.filter(token_id=tight_row.id).values_list("reserved_usd", flat=True)
+    assert allowance.reserved_usd == sum(kept)
+
+
+def test_b10_slow_reader_slows_the_upstream_down_and_takes_no_memory(project, tmp_path):
+    """200 MB in events of 100 bytes, of which the client reads 64 KiB."""
+    _, token = tokens.issue(project, expires_at=None)
+    sent = 0
+    event = chunk({"choices": [{"index": 0, "delta": {"content": "x" * 39}}]})
+    assert len(event) == 100
+
+    async def flood(request, writer) -> None:
+        nonlocal sent
+        writer.write(head(200, Content_Type="text/event-stream", Transfer_Encoding="chunked"))
+        framed = b"64\r\n" + event + b"\r\n"
+        for _ in range(200_000_000 // len(event)):
+            writer.write(framed)
+            await writer.drain()
+            sent += len(event)
+
+    (tmp_path / "upstreams.yaml").write_text("apis: {openai: {drain: {megabytes: 1}}}")
+    with ScriptedUpstream() as mock:
+        mock.script = flood
+        variables = {
+            "OPENAI_API_URL": mock.url,
+            "API_CONFIG_PATH": str(tmp_path / "upstreams.yaml"),
+        }
+        with server_of(tmp_path, workers=1, **variables) as server:
+            body = {"model": "gpt-4o-mini", "messages": [], "stream": True}
+            read_slowly(server, body, token=token)  # once, so that everything is loaded
+            [worker] = server.workers() or [psutil.Process(server.process.pid)]
+            before, sent = worker.memory_info().rss, 0
+            grown = read_slowly(server, body, token=token, worker=worker) - before
+            assert 2**16 < sent < 24 * 2**20  # what the sockets between us hold
+            assert grown <= 8 * 2**20
+
+
+def read_slowly(server, body: dict, *, token: str, worker: psutil.Process | None = None) -> int:
+    """Read 64 KiB and nothing for two seconds; return the most memory that the worker had."""
+
+    async def read() -> int:
+        reader, writer = await Client(server.url).open(body, token=token)
+        await reader.readexactly(2**16)
+        writer.transport.pause_reading()
+        most = 0
+        for _ in range(20 if worker else 1):
+            await asyncio.sleep(0.1)
+            most = max(most, worker.memory_info().rss if worker else 0)
+        writer.transport.abort()
+        return most
+
+    return asyncio.run(read())
+
+
+def test_chunks_arrive_one_by_one(gateway, mock):
+    """Each is sent 10 ms after the one before has arrived: one that is held back ends the test."""
+    arrived = threading.Semaphore(1)
+    pieces = [*(content(f"word {number}") for number in range(50)), stop(), DONE]
+
+    async def script(request, writer) -> None:
+        writer.write(head(200, Content_Type="text/event-stream", Transfer_Encoding="chunked"))
+        for piece in pieces:
+            async with asyncio.timeout(10):
+                while not arrived.acquire(blocking=False):
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        writer.write(b"0\r\n\r\n")
+
+    mock.script = script
+    body = {"model": "gpt-4o-mini", "messages": [], "stream": True}
+    answer = gateway.post("/v1/chat/completions", body, stream=True)
+    for piece in pieces:
+        assert answer.raw.read1(65536) == piece
+        arrived.release()
+    assert answer.raw.read() == b""
+
+
+def test_a_stream_outlives_every_timeout_but_that_of_the_whole_call(gateway, mock, upstreams_file):
+    limits = "connect: 400ms, response_header: 400ms, idle: 400ms"
+    upstreams_file(
+        f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, timeouts: {{{limits}}}}}\n"
+    )
+    pieces = [content("word ")] * 12 + [stop(), DONE]
+    mock.script = stream(*pieces, delay=0.15)
+
+    began = time.monotonic()
+    answer = gateway.chat(stream=True)
+
+    assert answer.content == b"".join(pieces)
+    assert time.monotonic() - began > 4 * 0.4
+    assert gateway.row.error is None
