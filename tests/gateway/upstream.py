@@ -150,6 +150,16 @@ def in_turn(*scripts: Script) -> Script:
     return script
 
 
+def by_path(scripts: dict[str, Script]) -> Script:
+    """Each request by the script of its method and path, such as `GET /v1/models`."""
+
+    async def script(request: Request, writer) -> None:
+        path = request.target.partition("?")[0]
+        await scripts[f"{request.method} {path}"](request, writer)
+
+    return script
+
+
 async def hang_up(request: Request, writer) -> None:
     """Read the whole request and close without an answer."""
     writer.close()
