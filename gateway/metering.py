@@ -98,7 +98,7 @@ class MeteredCall:
             "id": self.id,
             "created_at": self.started_at,
             "upstream": self.upstream,
-            "requested_model": self.requested_model,
+            "requested_model": _storable(self.requested_model, 255),
         }
 
     def pending(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
     columns = call.columns() | {
         "http_status": outcome.http_status,
         "first_byte_ms": outcome.first_byte_ms,
-        "error": outcome.error,
+        "error": _storable(outcome.error, 255),
     }
     if costing.is_immediate(entry.read(), None):
         return ingestion.build_row(entry, call.caller, **columns)
@@ -209,10 +209,10 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     """Return the report of the call, as a client would have made it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
-        "model": (outcome.model or call.requested_model)[:255],
+        "model": _storable(outcome.model or call.requested_model, 255),
     }
     if outcome.usage is not None:
-        stated = {"usage": outcome.usage, "service_tier": outcome.service_tier}
+        stated = {"usage": outcome.usage, "service_tier": _storable(outcome.service_tier, 64)}
         try:
             return schemas.validate(LogEntry, known | stated)
         except InvalidInput as error:
@@ -221,6 +221,11 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     status = {"usage_status": outcome.status}
     counts = outcome.counts if outcome.status == UsageStatus.ESTIMATED else {}
     return schemas.validate(LogEntry, known | counts | status)
+
+
+def _storable(text: str | None, length: int) -> str | None:
+    """Return a text of an upstream as PostgreSQL can hold it. A row must not fail by it."""
+    return text and text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
 
 
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:

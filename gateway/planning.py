@@ -3,7 +3,6 @@
 Nothing here calls an upstream, and nothing has been counted yet.
 """
 
-import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import IO, Any
@@ -24,8 +23,10 @@ from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
+from usage.reports.reported_usage import UsageStatus
+from usage.schemas import LogEntry
 
-_MAX_LABEL = {"alias": 128, "profile": 64, "origin": 255}
+_LABELS = ("alias", "profile", "origin", "metadata")
 _UNRESERVED = "/-._~:@!$&'()*+,;="
 
 
@@ -97,6 +98,8 @@ async def _plan(
     named = matched.deployment or content.params.get("model")
     if isinstance(named, list):  # a form may have a field twice
         named = named[-1] if content.fields is not None else None
+    if isinstance(named, str) and "\0" in named:
+        raise errors.GatewayError("The model must not contain null characters", param="model")
     alias, resolved = _resolve(named, holder, labels["profile"])
     upstream, model = upstreams.choose(all_upstreams, holder, resolved, is_azure=matched.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
@@ -264,24 +267,41 @@ def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
 
 
 def _labels(request: Request) -> dict[str, Any]:
-    labels: dict[str, Any] = {}
-    for name, longest in _MAX_LABEL.items():
-        value = request.headers.get(f"X-LLMRing-{name}") or None
-        if value is not None and len(value) > longest:
-            raise errors.GatewayError(f"X-LLMRing-{name.title()} is too long")
-        labels[name] = value
-    labels["metadata"] = _metadata(request.headers.get("X-LLMRing-Metadata"))
+    sent = {name: _text(request.headers.get(f"X-LLMRing-{name}")) for name in _LABELS}
+    labels = {**sent, "metadata": _metadata(sent["metadata"])}
+    if any(labels.values()):
+        _check_labels(labels)
     return labels
 
 
+def _check_labels(labels: dict[str, Any]) -> None:
+    """Refuse now what the ledger would refuse when the call has been made."""
+    report = {"provider": "any", "model": "any", "usage_status": UsageStatus.UNKNOWN}
+    try:
+        schemas.validate(LogEntry, report | labels)
+    except InvalidInput as error:
+        name = str(error.issues[0]["loc"][1]).title()
+        raise errors.GatewayError(f"X-LLMRing-{name}: {error}") from error
+
+
+def _text(value: str | None) -> str | None:
+    """Return the text of a header: UTF-8 where it is that, as most clients write it."""
+    if not value:
+        return None
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _metadata(text: str | None) -> dict[str, Any]:
-    if not text:
+    if text is None:
         return {}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = schemas.loads(text.encode())
+    except InvalidInput:
         value = None
-    if not isinstance(value, dict) or len(text) > settings.MAX_METADATA_BYTES:
+    if not isinstance(value, dict):
         raise errors.GatewayError("X-LLMRing-Metadata must be a JSON object")
     return value
 

@@ -26,7 +26,7 @@ _END = re.compile(
     rb"|failed)|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
     rb'|speech\.audio\.done)"'
 )
-_FINAL_RESPONSES = ("response.completed", "response.incomplete", "response.failed")
+_ID = re.compile(r"[^\0]{1,255}")
 
 
 def is_usage_chunk(event: bytes) -> bool:
@@ -110,7 +110,7 @@ def read_answer(answer: Any) -> Reading:
         service_tier=tier if isinstance(tier, str) else None,
         error=_error_in(answer),
         is_queued=whole.get("status") in ("queued", "in_progress"),
-        response_id=id if isinstance(id, str) else None,
+        response_id=id if isinstance(id, str) and _ID.fullmatch(id) else None,
         output_tokens=_output_estimate(whole),
     )
 
