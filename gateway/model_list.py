@@ -20,8 +20,9 @@ async def relay(exchange: Exchange, plan: Plan, holder: Holder) -> None:
     response = await upstream_call.send(plan.request, plan.upstream, plan.state)
     held = await hold(response, plan.upstream)
     response.release()
+    plan.state.answered()
     data = _filtered(held.data, plan, holder) if response.status == 200 else held.data
-    sent = headers.to_client(response.headers)
+    sent = headers.to_client(response.raw_headers)
     await exchange.start(response.status, sent, length=len(data))
     await exchange.finish(b"" if exchange.request.method == "HEAD" else data)
 

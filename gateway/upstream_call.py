@@ -27,6 +27,9 @@ _RECONNECT_SECONDS = 0.1
 # then has not read the request. Servers keep them for longer than this.
 _IDLE_SECONDS = 4
 
+# Bytes of a line or a header: policies of what a browser may do are longer than 8 KB.
+_MAX_HEADER = 64 * 1024
+
 # Raised while an answer is read.
 BROKEN = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
@@ -58,7 +61,9 @@ def session() -> aiohttp.ClientSession:
     if found is None or found.closed:
         traces = aiohttp.TraceConfig()
         traces.on_connection_reuseconn.append(_note_reuse)
-        found = _sessions[loop] = asynchronous.client_session(trace_configs=[traces])
+        found = _sessions[loop] = asynchronous.client_session(
+            trace_configs=[traces], max_line_size=_MAX_HEADER, max_field_size=_MAX_HEADER
+        )
     return found
 
 
@@ -80,11 +85,22 @@ async def send(
     for attempt in range(retries):
         response = await _connected(request, upstream, state)
         if response.status not in _RETRIED_STATUSES:
-            return response
+            return _checked(response)
         wait = _wait(response, attempt)
         response.close()
         await asyncio.sleep(wait)
-    return await _connected(request, upstream, state)
+    return _checked(await _connected(request, upstream, state))
+
+
+def _checked(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    """Return an answer that can be relayed. Raises UpstreamRedirects, UpstreamBroken."""
+    if 300 <= response.status < 400 and response.status != 304:
+        response.close()
+        raise errors.UpstreamRedirects("The upstream redirects to another address")
+    if not 200 <= response.status < 600:
+        response.close()
+        raise errors.UpstreamBroken(f"The upstream answered with the status {response.status}")
+    return response
 
 
 async def _connected(
@@ -99,10 +115,18 @@ async def _connected(
         if not request.can_repeat:
             raise
         await asyncio.sleep(_RECONNECT_SECONDS)
-    except errors.UpstreamBroken:
-        if not (connection.is_reused and was_idle and request.can_repeat):
+    except errors.UpstreamBroken as error:
+        if not (connection.is_reused and was_idle and request.can_repeat and _is_silent(error)):
             raise
     return await _send(request, upstream, _Connection())
+
+
+def _is_silent(error: errors.UpstreamBroken) -> bool:
+    """Return whether the connection ended before any byte of an answer."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return isinstance(cause.message, str)  # otherwise it is what had arrived
+    return isinstance(cause, aiohttp.ClientOSError | ConnectionError)
 
 
 @dataclass(slots=True)
@@ -136,7 +160,7 @@ async def _attempt(
 ) -> aiohttp.ClientResponse:
     timeouts = upstream.timeouts
     async with asyncio.timeout(timeouts.response_header):
-        response = await session().request(
+        return await session().request(
             request.method,
             URL(request.url, encoded=True),
             headers=request.headers,
@@ -147,10 +171,6 @@ async def _attempt(
                 total=timeouts.request, connect=None, sock_connect=timeouts.connect
             ),
         )
-    if 300 <= response.status < 400 and response.status != 304:
-        response.close()
-        raise errors.UpstreamRedirects("The upstream redirects to another address")
-    return response
 
 
 def _wait(response: aiohttp.ClientResponse, attempt: int) -> float:

@@ -82,7 +82,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     headers = []
     while (line := await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
-        headers.append((name, value.strip()))
+        headers.append((name, value.strip(" \r\n")))
     request = Request(method, target, headers, b"")
     if "chunked" in (request.header("Transfer-Encoding") or ""):
         while size := int(await reader.readline(), 16):
@@ -136,6 +136,17 @@ def stream(
             writer.write(b"0\r\n\r\n")
         else:
             writer.close()
+
+    return script
+
+
+def exactly(data: bytes) -> Script:
+    """These bytes, and the end of the connection."""
+
+    async def script(request: Request, writer) -> None:
+        writer.write(data)
+        await writer.drain()
+        writer.close()
 
     return script
 
