@@ -9,7 +9,7 @@ Source: docs/gateway.md, section "Metering".
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -132,13 +132,13 @@ class MeteredCall:
 class Outcome:
     """How a call ended, and what it used.
 
-    `usage` is the upstream's own object, where it stated one; `counts` are members of a
-    report, as estimated.
+    `usage` is the upstream's own object, where it stated one; `estimate` returns members of
+    a report, should there be none that is understood.
     """
 
     status: UsageStatus
     usage: dict[str, Any] | None = None
-    counts: dict[str, Any] = field(default_factory=dict)
+    estimate: Callable[[], dict[str, Any]] | None = None
     model: str | None = None
     service_tier: str | None = None
     http_status: int | None = None
@@ -217,9 +217,10 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
             return schemas.validate(LogEntry, known | stated)
         except InvalidInput as error:
             logger.warning("usage of %s is not understood: %s", call.upstream, error)
-            outcome.status = UsageStatus.ESTIMATED if outcome.counts else UsageStatus.UNKNOWN
+            outcome.status = UsageStatus.ESTIMATED if outcome.estimate else UsageStatus.UNKNOWN
     status = {"usage_status": outcome.status}
-    counts = outcome.counts if outcome.status == UsageStatus.ESTIMATED else {}
+    is_estimated = outcome.status == UsageStatus.ESTIMATED and outcome.estimate
+    counts = outcome.estimate() if is_estimated else {}
     return schemas.validate(LogEntry, known | counts | status)
 
 

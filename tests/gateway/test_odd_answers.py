@@ -1,6 +1,7 @@
 """Answers that are at the edge of HTTP, or beyond it: relayed, or a 502; never a 500."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -11,11 +12,13 @@ from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,
     chat,
+    chunk,
     content,
     exactly,
     in_turn,
     reply,
     stop,
+    stream,
 )
 
 BODY = json.dumps(chat()).encode()
@@ -118,3 +121,46 @@ def test_a_stream_is_known_by_what_was_asked_for(gateway, mock, kind, version):
     mock.script = exactly(head + b"\r\n" + EVENTS)
     assert gateway.chat(stream=True).content == content("Hi") + stop() + DONE
     assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+ODD_USAGES = {
+    "a list": [1],
+    "half a token": {"prompt_tokens": 10.0, "completion_tokens": 5.5, "total_tokens": 15.5},
+    "negative": {"prompt_tokens": -10, "completion_tokens": 5},
+    "huge": {"prompt_tokens": 10**30, "completion_tokens": 5},
+    "texts": {"prompt_tokens": "10", "completion_tokens": "5"},
+    "no counts": {"prompt_tokens": None, "completion_tokens": None},
+    "odd details": {"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": [1]},
+    "empty": {},
+}
+WORDS = "word " * 40  # 200 characters
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", ODD_USAGES)
+def test_usage_that_is_not_understood_is_estimated(gateway, mock, name, is_stream):
+    usage = ODD_USAGES[name]
+    message = {"role": "assistant", "content": WORDS}
+    answer = chat(choices=[{"index": 0, "message": message}], usage=usage)
+    last = chunk({"id": "c", "choices": [], "usage": usage})
+    mock.script = stream(content(WORDS), stop(), last, DONE) if is_stream else reply(answer)
+    gateway.use(budget_usd=1)
+    assert gateway.chat(stream=is_stream).status_code == 200
+    row = gateway.row
+    assert (row.usage_status, row.output_tokens) == ("estimated", 50)
+    # gpt-4o-mini: 50 * 0.60 per million, and the prompt
+    assert 0 < row.cost < Decimal("0.00004")
+    assert gateway.left == 1 - row.cost
+
+
+def test_whole_numbers_with_a_fraction_of_zero_are_whole(gateway, mock):
+    mock.script = reply(chat(usage={"prompt_tokens": 10.0, "completion_tokens": 5.0}))
+    gateway.chat()
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_images_with_odd_usage_are_unknown(gateway, mock):
+    """What a picture costs cannot be told from the prompt."""
+    mock.script = reply({"created": 1, "data": [], "usage": {"input_tokens": "x"}})
+    gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
+    assert gateway.row.usage_status == "unknown"
