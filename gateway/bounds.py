@@ -99,7 +99,10 @@ def _count(value: Any) -> int | None:
 
 
 def _has_parts_upstream(body: dict[str, Any]) -> bool:
-    if any(body.get(name) for name in _UPSTREAM_MEMBERS) or isinstance(body.get("prompt"), dict):
+    # An empty object switches a search on.
+    if any(body.get(name) not in (None, False, "") for name in _UPSTREAM_MEMBERS):
+        return True
+    if isinstance(body.get("prompt"), dict):
         return True
     tools = body.get("tools")
     if isinstance(tools, list) and any(tool_type(tool) not in _CLIENT_TOOLS for tool in tools):

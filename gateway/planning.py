@@ -27,6 +27,7 @@ from usage.reports.reported_usage import UsageStatus
 from usage.schemas import LogEntry
 
 _LABELS = ("alias", "profile", "origin", "metadata")
+_OBJECT_MEMBERS = frozenset({"file_id", "file_ids", "vector_store_ids", "container"})
 _UNRESERVED = "/-._~:@!$&'()*+,;="
 
 
@@ -326,7 +327,7 @@ def _check_models(
         return
     if allowed is None:
         return
-    model_rules.check_names(content.value)
+    model_rules.check_names(content.params)
     for name in [*model_rules.named_in_body(content.value), *_fields(content, "model")[:-1]]:
         model_rules.check(name, allowed)
     for name in model_rules.named_in_query(request.query_string):
@@ -365,26 +366,31 @@ def _refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
     uses = [
         name for name in ("previous_response_id", "conversation", "background") if value.get(name)
     ]
-    if not endpoint.is_stateful and not uses and not _names_file(value):
+    what = endpoint.name if endpoint.is_stateful else uses[0] if uses else _stored_object(value)
+    if not what:
         return
-    what = uses[0] if uses else endpoint.name if endpoint.is_stateful else "file_id"
     raise errors.ObjectsShared(
         f"{what}: objects that lie upstream are not served with a key that several projects "
         "share; give this project an upstream key of its own"
     )
 
 
-def _names_file(value: dict[str, Any]) -> bool:
-    stack = [value.get("messages"), value.get("input"), value.get("tools")]
+def _stored_object(value: dict[str, Any]) -> str:
+    """Return the member by which a request names an object that lies upstream."""
+    stack = [part for name, part in value.items() if name != "metadata"]
     while stack:
         match stack.pop():
             case dict() as part:
-                if part.get("file_id") or part.get("vector_store_ids") or part.get("file_ids"):
-                    return True
+                if part.get("type") == "item_reference":
+                    return "item_reference"
+                for name in _OBJECT_MEMBERS & part.keys():
+                    # A tool's schema may have a parameter of that name: an object.
+                    if part[name] and isinstance(part[name], str | list):
+                        return name
                 stack += part.values()
             case list() as parts:
                 stack += parts
-    return False
+    return ""
 
 
 async def _bound(made: Plan, holder: Holder) -> Decimal:

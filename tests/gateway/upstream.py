@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -71,6 +72,8 @@ class ScriptedUpstream:
             if not writer.is_closing():
                 self.closed.set()
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
             self._tasks.discard(asyncio.current_task())
 
 
