@@ -90,6 +90,8 @@ class Gateway:
         if token in unquote(request.query_string):
             raise errors.GatewayError("A token in the query would be seen: send it as a header")
         if path == _TOKEN_PATH:
+            if request.method not in ("GET", "HEAD"):
+                raise errors.MethodNotAllowed(request.method, ("GET", "HEAD"))
             await _reply(exchange, await token_info.describe(holder))
             return
         matched = _endpoint(request, path)
@@ -121,14 +123,15 @@ async def _relay(
     made = await plan(exchange.request, matched, holder, path, token)
     exchange.upstream = made.upstream.name
     try:
-        await _call(exchange, made, holder)
+        await _call(exchange, made, holder, matched)
     finally:
         made.content.close()
 
 
-async def _call(exchange: Exchange, made: Plan, holder: Holder) -> None:
+async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched) -> None:
     if made.endpoint.lists_models:
-        await model_list.relay(exchange, made, holder)
+        id = matched.rest.removeprefix("/models").removeprefix("/")
+        await model_list.relay(exchange, made, holder, id=id)
         return
     if not made.state.breaker.acquire():
         raise errors.UpstreamSuspended(

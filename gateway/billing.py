@@ -4,6 +4,7 @@ Source: docs/gateway.md, section "Metering".
 """
 
 import time
+from functools import partial
 from typing import Any
 
 from gateway import estimates
@@ -45,7 +46,8 @@ def outcome_of(
     elif outcome.usage is not None:
         if not reading.is_complete and not outcome.error:
             outcome.error = "ended_early"
-        outcome.counts = _estimated(plan, reading)  # should the usage not be understood
+        if _can_estimate(plan):  # should the usage not be understood
+            outcome.estimate = partial(_estimated, plan, reading)
     else:
         _without_usage(plan, reading, outcome)
     return outcome
@@ -73,15 +75,18 @@ def abandoned(plan: Plan, *, started: float) -> Outcome:
 
 def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
     """Decide the outcome of an answer that states no usage."""
-    is_final = reading.is_complete or not reading.output_tokens
-    if reading.error and is_final and outcome.error == reading.error:
+    if (
+        reading.error
+        and outcome.error == reading.error
+        and (reading.is_complete or not reading.estimate_output())
+    ):
         outcome.status = UsageStatus.FAILED
         return
     if plan.endpoint.billing is Billing.LATER or not _can_estimate(plan):
         outcome.status = UsageStatus.UNKNOWN
         return
     outcome.status = UsageStatus.ESTIMATED
-    outcome.counts = _estimated(plan, reading)
+    outcome.estimate = partial(_estimated, plan, reading)
     if not reading.is_complete and not outcome.error:
         outcome.error = "ended_early"
 
@@ -94,7 +99,7 @@ def _can_estimate(plan: Plan) -> bool:
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:
     return {
         "input_tokens": estimates.prompt_tokens(plan.content.value),
-        "output_tokens": reading.output_tokens if plan.endpoint.has_answer else 0,
+        "output_tokens": reading.estimate_output() if plan.endpoint.has_answer else 0,
     }
 
 

@@ -29,6 +29,7 @@ _UPSTREAM_PARTS = frozenset(
 # Tools that the client runs; the results of others never stand in its body.
 _CLIENT_TOOLS = frozenset({"function", "custom"})
 _MILLION = 1_000_000
+_MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the column
 
 
 def bound(
@@ -62,7 +63,7 @@ def bound(
     answer = _answer(body, ceiling, default_output) if has_answer else 0
     if prompt is None or answer is None:
         return None
-    return (prompt * ceiling.input + answer * ceiling.output) / _MILLION
+    return min((prompt * ceiling.input + answer * ceiling.output) / _MILLION, _MAX_BOUND)
 
 
 def _prompt(body: dict[str, Any], size: int, ceiling: Ceiling) -> int | None:
@@ -90,13 +91,18 @@ def _choices(body: dict[str, Any]) -> int:
 
 def _count(value: Any) -> int | None:
     """Return a positive whole number; what is none is the upstream's to refuse."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 40:
+        value = int(value)  # some servers read a text as the number that it shows
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return int(value) if value >= 1 and value == int(value) else None
 
 
 def _has_parts_upstream(body: dict[str, Any]) -> bool:
-    if any(body.get(name) for name in _UPSTREAM_MEMBERS) or isinstance(body.get("prompt"), dict):
+    # An empty object switches a search on.
+    if any(body.get(name) not in (None, False, "") for name in _UPSTREAM_MEMBERS):
+        return True
+    if isinstance(body.get("prompt"), dict):
         return True
     tools = body.get("tools")
     if isinstance(tools, list) and any(tool_type(tool) not in _CLIENT_TOOLS for tool in tools):

@@ -1,6 +1,7 @@
 """One call: sent, relayed, and settled however it ends."""
 
 import asyncio
+import codecs
 import logging
 import time
 
@@ -25,7 +26,7 @@ from gateway.exchange import Exchange
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
 from gateway.protocols import openai
-from gateway.protocols.protocol import Reading
+from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, hold, stream
 
 logger = logging.getLogger(__name__)
@@ -119,9 +120,9 @@ async def _relay(exchange: Exchange, plan: Plan, settlement: _Settlement, starte
     response, held = await _answer(exchange, plan)
     try:
         plan.state.answered()
-        if held is None and _is_stream(response):
+        if held is None and _is_stream(response, plan):
             await _relay_stream(exchange, plan, settlement, response, started)
-        elif held is None and not _is_held(response):
+        elif held is None and not _is_held(response, plan):
             await _relay_bytes(exchange, plan, settlement, response, started)
         else:
             held = held or await hold(response)
@@ -167,13 +168,30 @@ async def _send(exchange: Exchange, plan: Plan) -> aiohttp.ClientResponse:
         gone.cancel()
 
 
-def _is_stream(response: aiohttp.ClientResponse) -> bool:
-    return "text/event-stream" in response.headers.get("Content-Type", "")
+def _is_stream(response: aiohttp.ClientResponse, plan: Plan) -> bool:
+    """Return whether events come: as the answer says, or as was asked for if it does not."""
+    kind = _kind(response)
+    return kind == "text/event-stream" or (plan.is_stream and _says_nothing(kind, response))
 
 
-def _is_held(response: aiohttp.ClientResponse) -> bool:
+def _is_held(response: aiohttp.ClientResponse, plan: Plan) -> bool:
     """Return whether the answer is read whole first: its row is durable when it arrives."""
-    return "json" in response.headers.get("Content-Type", "") or response.status >= 400
+    kind = _kind(response)
+    return (
+        "json" in kind
+        or response.status in (204, 205, 304)
+        or response.status >= 400
+        or (plan.endpoint.billing is Billing.STATED and _says_nothing(kind, response))
+    )
+
+
+def _says_nothing(kind: str, response: aiohttp.ClientResponse) -> bool:
+    """Return whether a type is what servers send that do not care."""
+    return kind in ("", "text/plain") and response.status < 300
+
+
+def _kind(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 # --- Plain answers -------------------------------------------------------------
@@ -211,7 +229,7 @@ async def _relay_held(
 
 
 async def _send_held(exchange: Exchange, response: aiohttp.ClientResponse, held: Held) -> None:
-    sent = headers.to_client(response.headers)
+    sent = headers.to_client(response.raw_headers)
     if held.error is not None or not held.is_whole:
         await exchange.start(response.status, sent, length=_stated_length(response))
         await exchange.write(held.data)
@@ -245,7 +263,7 @@ async def _read(data: bytes, response: aiohttp.ClientResponse) -> Reading:
 
 def _read_json(data: bytes) -> Reading:
     try:
-        return openai.read_answer(orjson.loads(data))
+        return openai.read_answer(orjson.loads(data.removeprefix(codecs.BOM_UTF8)))
     except orjson.JSONDecodeError:
         reader = openai.StreamReader()
         reader.see(data)  # as much of it as there is
@@ -274,7 +292,7 @@ async def _relay_stream(
         hides=openai.is_usage_chunk if plan.asks_for_usage else None,
         coding=response.headers.get("Content-Encoding"),
     )
-    sent = headers.to_client(response.headers)
+    sent = headers.to_client(response.raw_headers)
     if view.is_decoded:
         sent = [pair for pair in sent if pair[0].lower() != "content-encoding"]
     await exchange.start(response.status, sent)
@@ -318,7 +336,7 @@ async def _relay_bytes(
     length = None
     if not exchange.is_started:
         length = _stated_length(response)
-        sent = headers.to_client(response.headers)
+        sent = headers.to_client(response.raw_headers)
         await exchange.start(response.status, sent, length=length)
     view = View(None, hides=None, coding=None)
     ended = await stream(response, exchange, view, plan.upstream, length=length)

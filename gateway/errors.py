@@ -87,6 +87,13 @@ class ModelNotAllowed(GatewayError):
         super().__init__(message, param=param)
 
 
+class ModelNotFound(GatewayError):
+    """A model that is looked up, and that the token may not use."""
+
+    status_code = 404
+    code = "model_not_found"
+
+
 class ParamNotAllowed(GatewayError):
     code = "param_not_allowed"
 

@@ -4,6 +4,7 @@ Uploads are not held: they are read from the client as fast as the upstream take
 Only what must be checked first waits, in a file once it is large.
 """
 
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from typing import IO, Any
@@ -20,6 +21,8 @@ _MAX_FIELD = 64 * 1024  # bytes that are kept of a field
 _MAX_FIELDS = 200
 _MAX_IN_MEMORY = 1024 * 1024
 _PIECE = 64 * 1024
+# Some servers read it; that of a file is harmless.
+_ENCODED_NAME = re.compile(rb"[;\s]name\*", re.IGNORECASE)
 
 
 class FormFields:
@@ -80,8 +83,12 @@ class FormFields:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        if b"filename" not in options:
-            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if _ENCODED_NAME.search(self._disposition):
+            raise errors.GatewayError("The form has a part whose name is encoded")
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        # A model in a file is a model to servers that do not look for an empty file name.
+        if b"filename" not in options or name.casefold() == "model":
+            self._name = name
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._name is None:

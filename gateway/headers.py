@@ -3,7 +3,8 @@
 Source: docs/gateway.md, section "What is changed"; RFC 9110, section 7.6.1.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 
 _HOP_BY_HOP = frozenset(
     {
@@ -46,13 +47,15 @@ _NOT_SENT = _HOP_BY_HOP | {
 _NOT_SENT_PREFIXES = ("x-forwarded-", "x-llmring-", "cf-", "sec-fetch-", "fastly-")
 _NOT_RETURNED = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "content-length", "alt-svc"}
 _NOT_RETURNED_PREFIXES = ("access-control-",)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def to_upstream(
     raw: Iterable[tuple[bytes, bytes]], *, token: str, request_id: str
 ) -> list[tuple[str, str]]:
     """Return a client's headers for the upstream, in their order; without the token anywhere."""
-    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    # aiohttp writes text as UTF-8.
+    decoded = [(name.decode("latin-1"), value.decode("utf-8", "ignore")) for name, value in raw]
     listed = _listed_in_connection(decoded)
     kept = [
         (name, value)
@@ -66,16 +69,20 @@ def to_upstream(
     return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]
 
 
-def to_client(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return an upstream's headers for the client, under their own names."""
-    pairs = list(headers.items())
-    listed = _listed_in_connection(pairs)
+def to_client(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Return an upstream's headers for the client, under their own names, as Latin-1.
+
+    Those with control characters are left out: no server may send them.
+    """
+    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    listed = _listed_in_connection(decoded)
     return [
         (name, value)
-        for name, value in pairs
+        for name, value in decoded
         if (lowered := name.lower()) not in _NOT_RETURNED
         and lowered not in listed
         and not lowered.startswith(_NOT_RETURNED_PREFIXES)
+        and not _CONTROL.search(value)
     ]
 
 

@@ -10,7 +10,7 @@ Source: docs/gateway.md, section "Metering".
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -101,7 +101,7 @@ class MeteredCall:
             "id": self.id,
             "created_at": self.started_at,
             "upstream": self.upstream,
-            "requested_model": self.requested_model,
+            "requested_model": _storable(self.requested_model, 255),
         }
 
     def pending(self) -> dict[str, Any]:
@@ -135,13 +135,13 @@ class MeteredCall:
 class Outcome:
     """How a call ended, and what it used.
 
-    `usage` is the upstream's own object, where it stated one; `counts` are members of a
-    report, as estimated.
+    `usage` is the upstream's own object, where it stated one; `estimate` returns members of
+    a report, should there be none that is understood.
     """
 
     status: UsageStatus
     usage: dict[str, Any] | None = None
-    counts: dict[str, Any] = field(default_factory=dict)
+    estimate: Callable[[], dict[str, Any]] | None = None
     model: str | None = None
     service_tier: str | None = None
     http_status: int | None = None
@@ -218,7 +218,7 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
     columns = call.columns() | {
         "http_status": outcome.http_status,
         "first_byte_ms": outcome.first_byte_ms,
-        "error": presentable(outcome.error, 255),
+        "error": _storable(outcome.error, 255),
     }
     if costing.is_immediate(entry.read(), None):
         return ingestion.build_row(entry, call.caller, **columns)
@@ -229,24 +229,27 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     """Return the report of the call, as a client would have made it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
-        "model": presentable(outcome.model, 255) or call.requested_model,
+        "model": _storable(outcome.model or call.requested_model, 255),
     }
     if outcome.usage is not None:
-        tier = presentable(outcome.service_tier, 64)
-        stated = {"usage": outcome.usage, "service_tier": tier}
+        stated = {"usage": outcome.usage, "service_tier": _storable(outcome.service_tier, 64)}
         try:
             return schemas.validate(LogEntry, known | stated)
         except InvalidInput as error:
             logger.warning("usage of %s is not understood: %s", call.upstream, error)
-            outcome.status = UsageStatus.ESTIMATED if outcome.counts else UsageStatus.UNKNOWN
+            outcome.status = UsageStatus.ESTIMATED if outcome.estimate else UsageStatus.UNKNOWN
     status = {"usage_status": outcome.status}
-    counts = outcome.counts if outcome.status == UsageStatus.ESTIMATED else {}
+    is_estimated = outcome.status == UsageStatus.ESTIMATED and outcome.estimate
+    counts = outcome.estimate() if is_estimated else {}
     return schemas.validate(LogEntry, known | counts | status)
 
 
-def presentable(text: str | None, max_length: int) -> str | None:
-    """Return an upstream's text as the database can store it."""
-    return text and text.replace("\x00", "")[:max_length].encode("utf-8", "replace").decode()
+def _storable(text: str | None, length: int) -> str | None:
+    """Return a text of an upstream as PostgreSQL can hold it. A row must not fail by it."""
+    if not text:
+        return text
+    shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
+    return shown.encode("utf-8", "replace").decode()
 
 
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:

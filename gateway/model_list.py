@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from core import media
-from gateway import headers, upstream_call
+from gateway import errors, headers, upstream_call
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.model_rules import is_allowed
@@ -15,14 +15,30 @@ from gateway.relay import hold
 DEFAULT_PROFILE = "default"
 
 
-async def relay(exchange: Exchange, plan: Plan, holder: Holder) -> None:
-    """Relay the list, filtered. Raises the errors of gateway/upstream_call.py."""
+async def relay(exchange: Exchange, plan: Plan, holder: Holder, *, id: str = "") -> None:
+    """Relay the list, filtered, or the model of this id.
+
+    Raises ModelNotFound for one that the token may not use, and the errors of
+    gateway/upstream_call.py.
+    """
+    if id:
+        alias = next((each for each in _aliases(plan, holder) if each["id"] == id), None)
+        if alias is not None:
+            await _send(exchange, media.dumps(alias), 200, [("Content-Type", "application/json")])
+            return
+        if not is_allowed(id, holder.allowed_models):
+            raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
     response = await upstream_call.send(plan.request, plan.upstream, plan.state)
     held = await hold(response)
     response.release()
-    data = _filtered(held.data, plan, holder) if response.status == 200 else held.data
-    sent = headers.to_client(response.headers)
-    await exchange.start(response.status, sent, length=len(data))
+    plan.state.answered()
+    is_list = response.status == 200 and not id
+    data = _filtered(held.data, plan, holder) if is_list else held.data
+    await _send(exchange, data, response.status, headers.to_client(response.raw_headers))
+
+
+async def _send(exchange: Exchange, data: bytes, status: int, sent: list[tuple[str, str]]) -> None:
+    await exchange.start(status, sent, length=len(data))
     await exchange.finish(b"" if exchange.request.method == "HEAD" else data)
 
 

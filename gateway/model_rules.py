@@ -5,6 +5,7 @@ that we do not know, members that servers read in another way, bodies with two o
 Source: docs/gateway.md, section "Tokens".
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,6 +15,7 @@ from gateway import errors
 
 # Members that name further models: of OpenRouter, LiteLLM and Anthropic's fallbacks.
 _LISTS = ("models", "fallbacks", "fallback_models")
+_SUFFIX = re.compile(r"[\[.].*", re.DOTALL)
 _READ_MEMBERS = ("model", *_LISTS, "route", "tools", "prompt")
 
 
@@ -45,7 +47,9 @@ def check_names(body: dict[str, Any]) -> None:
     Servers written in Go take the names of members in any case.
     """
     for name in body:
-        if name not in _READ_MEMBERS and name.casefold() in _READ_MEMBERS:
+        # In forms, `model[]` and `model.x` are members of one to some servers.
+        plain = _SUFFIX.sub("", name.strip().casefold())
+        if name not in _READ_MEMBERS and plain in _READ_MEMBERS:
             raise errors.ModelNotAllowed(f"The member {name!r} is ambiguous", param=name[:64])
 
 

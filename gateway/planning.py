@@ -25,6 +25,7 @@ from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
 from usage.schemas import Metadata
 
+_OBJECT_MEMBERS = frozenset({"file_id", "file_ids", "vector_store_ids", "container"})
 _UNRESERVED = "/-._~:@!$&'()*+,;="
 _NO_LABELS = {"alias": None, "profile": None, "origin": None, "metadata": {}}
 
@@ -97,6 +98,8 @@ async def _plan(
     named = matched.deployment or content.params.get("model")
     if isinstance(named, list):  # a form may have a field twice
         named = named[-1] if content.fields is not None else None
+    if isinstance(named, str) and "\0" in named:
+        raise errors.GatewayError("The model must not contain null characters", param="model")
     alias, resolved = _resolve(named, holder, labels["profile"])
     upstream, model = upstreams.choose(all_upstreams, holder, resolved, is_azure=matched.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
@@ -276,7 +279,7 @@ class Labels(schemas.Schema):
 
 def _labels(request: Request) -> dict[str, Any]:
     sent = {name: request.headers.get(f"X-LLMRing-{name}") for name in Labels.model_fields}
-    values = {name: value for name, value in sent.items() if value}
+    values: dict[str, Any] = {name: _text(value) for name, value in sent.items() if value}
     if not values:
         return dict(_NO_LABELS)
     try:
@@ -285,6 +288,14 @@ def _labels(request: Request) -> dict[str, Any]:
         return dict(schemas.validate(Labels, values))
     except InvalidInput as error:
         raise errors.GatewayError(f"X-LLMRing headers: {error}") from error
+
+
+def _text(value: str) -> str:
+    """Return the text of a header: UTF-8 where it is that, as most clients write it."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 # --- What may not pass ---------------------------------------------------------
@@ -307,7 +318,7 @@ def _check_models(
         return
     if allowed is None:
         return
-    model_rules.check_names(content.value)
+    model_rules.check_names(content.params)
     for name in [*model_rules.named_in_body(content.value), *_fields(content, "model")[:-1]]:
         model_rules.check(name, allowed)
     for name in model_rules.named_in_query(request.query_string):
@@ -346,26 +357,31 @@ def _refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
     uses = [
         name for name in ("previous_response_id", "conversation", "background") if value.get(name)
     ]
-    if not endpoint.is_stateful and not uses and not _names_file(value):
+    what = endpoint.name if endpoint.is_stateful else uses[0] if uses else _stored_object(value)
+    if not what:
         return
-    what = uses[0] if uses else endpoint.name if endpoint.is_stateful else "file_id"
     raise errors.ObjectsShared(
         f"{what}: objects that lie upstream are not served with a key that several projects "
         "share; give this project an upstream key of its own"
     )
 
 
-def _names_file(value: dict[str, Any]) -> bool:
-    stack = [value.get("messages"), value.get("input"), value.get("tools")]
+def _stored_object(value: dict[str, Any]) -> str:
+    """Return the member by which a request names an object that lies upstream."""
+    stack = [part for name, part in value.items() if name != "metadata"]
     while stack:
         match stack.pop():
             case dict() as part:
-                if part.get("file_id") or part.get("vector_store_ids") or part.get("file_ids"):
-                    return True
+                if part.get("type") == "item_reference":
+                    return "item_reference"
+                for name in _OBJECT_MEMBERS & part.keys():
+                    # A tool's schema may have a parameter of that name: an object.
+                    if part[name] and isinstance(part[name], str | list):
+                        return name
                 stack += part.values()
             case list() as parts:
                 stack += parts
-    return False
+    return ""
 
 
 async def _bound(made: Plan, holder: Holder) -> Decimal:

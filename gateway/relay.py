@@ -8,6 +8,7 @@ An answer is read on when its client has gone, up to a limit, where it is paid f
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -62,6 +63,7 @@ class View:
         return not self.is_readable or self._reader.has_data
 
     def feed(self, data: bytes) -> bytes:
+        """Return what the client gets. Raises Undecodable where it should get it decoded."""
         if not self.is_readable:
             return data
         if self._decoder is None:
@@ -70,6 +72,8 @@ class View:
             forward = self._stream.feed(self._decoder.feed(data))
         except Undecodable:
             self.is_readable = False
+            if self.is_decoded:
+                raise
             return data
         return forward if self.is_decoded else data
 
@@ -122,9 +126,12 @@ async def stream(
         ended.error = "upstream_silent"
         if exchange.is_gone and deadline and time.monotonic() >= deadline:
             ended.error = "client_gone"
+    except Undecodable:
+        ended.error = "upstream_undecodable"
     except BROKEN:
-        await exchange.write(view.feed(_left(response)))
         ended.error = "upstream_disconnected"
+        with suppress(Undecodable):
+            await exchange.write(view.feed(_left(response)))
     return ended
 
 

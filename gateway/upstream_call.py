@@ -28,6 +28,9 @@ _RECONNECT_SECONDS = 0.1
 # then has not read the request. Servers keep them for longer than this.
 _IDLE_SECONDS = 4
 
+# Bytes of a line or a header: policies of what a browser may do are longer than 8 KB.
+_MAX_HEADER = 64 * 1024
+
 # Raised while an answer is read.
 BROKEN = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
@@ -57,7 +60,9 @@ def session() -> aiohttp.ClientSession:
     loop = asyncio.get_running_loop()
     found = _sessions.get(loop)
     if found is None or found.closed:
-        found = _sessions[loop] = asynchronous.client_session()
+        found = _sessions[loop] = asynchronous.client_session(
+            max_line_size=_MAX_HEADER, max_field_size=_MAX_HEADER
+        )
     return found
 
 
@@ -79,11 +84,24 @@ async def send(
     for attempt in range(retries):
         response = await _connected(request, upstream, state)
         if response.status not in _RETRIED_STATUSES:
-            return response
+            return _checked(response, upstream)
         wait = _wait(response, attempt)
         response.close()
         await asyncio.sleep(wait)
-    return await _connected(request, upstream, state)
+    return _checked(await _connected(request, upstream, state), upstream)
+
+
+def _checked(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
+    """Return an answer that can be relayed. Raises UpstreamRedirects, UpstreamBroken."""
+    if 300 <= response.status < 400 and response.status != 304:
+        response.close()
+        raise errors.UpstreamRedirects("The upstream redirects to another address")
+    if not 200 <= response.status < 600:
+        response.close()
+        raise errors.UpstreamBroken(f"The upstream answered with the status {response.status}")
+    if response.connection is not None:  # the answer goes on
+        _limit_silence(response.connection.protocol, upstream.timeouts.idle)
+    return response
 
 
 async def _connected(
@@ -98,11 +116,19 @@ async def _connected(
         if not request.can_repeat:
             raise
         await asyncio.sleep(_RECONNECT_SECONDS)
-    except errors.UpstreamBroken:
+    except errors.UpstreamBroken as error:
         is_reused = asynchronous.connection_is_reused.get()
-        if not (is_reused and was_idle and request.can_repeat):
+        if not (is_reused and was_idle and request.can_repeat and _is_silent(error)):
             raise
     return await _send(request, upstream)
+
+
+def _is_silent(error: errors.UpstreamBroken) -> bool:
+    """Return whether the connection ended before any byte of an answer."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return isinstance(cause.message, str)  # otherwise it is what had arrived
+    return isinstance(cause, aiohttp.ClientOSError | ConnectionError)
 
 
 async def _send(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
@@ -121,7 +147,7 @@ async def _send(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.C
 async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
     timeouts = upstream.timeouts
     async with asyncio.timeout(timeouts.response_header):
-        response = await session().request(
+        return await session().request(
             request.method,
             URL(request.url, encoded=True),
             headers=request.headers,
@@ -131,12 +157,6 @@ async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohtt
                 total=timeouts.request, connect=None, sock_connect=timeouts.connect
             ),
         )
-    if 300 <= response.status < 400 and response.status != 304:
-        response.close()
-        raise errors.UpstreamRedirects("The upstream redirects to another address")
-    if response.connection is not None:  # the answer goes on
-        _limit_silence(response.connection.protocol, timeouts.idle)
-    return response
 
 
 def _limit_silence(protocol: ResponseHandler, seconds: float) -> None:

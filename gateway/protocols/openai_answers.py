@@ -4,6 +4,7 @@ The numbers themselves are read by usage/reports/, as those of any report.
 """
 
 import re
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,17 +29,16 @@ _END = re.compile(
     rb"|failed)|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
     rb'|speech\.audio\.done)")'
 )
+_ID = re.compile(r"[^\0]{1,255}")
 
 
 def is_usage_chunk(event: bytes) -> bool:
     """Return whether an event says the usage of a chat and nothing else."""
     if not _USAGE.search(event):
         return False
-    chunk = _parsed(data_of(event))
+    chunk = _value_of(event)
     return (
-        chunk.get("choices") == []
-        and isinstance(chunk.get("usage"), dict)
-        and not chunk.get("error")
+        not chunk.get("choices") and isinstance(chunk.get("usage"), dict) and not chunk.get("error")
     )
 
 
@@ -47,7 +47,7 @@ class StreamReader:
 
     def __init__(self) -> None:
         self.has_data = False
-        self._usage_event: bytes | None = None
+        self._stated: Reading | None = None
         self._error: str | None = None
         self._model: str | None = None
         self._has_ended = False
@@ -60,8 +60,7 @@ class StreamReader:
         if self._model is None and (found := _MODEL.search(events)):
             self._model = found[1].decode("utf-8", "replace")
         if _USAGE.search(events):
-            # The last one counts: many repeat a running total with every chunk.
-            self._usage_event = next(e for e in reversed(split(events)) if _USAGE.search(e))
+            self._note_usage(events)
         if _ERROR.search(events):
             self._note_errors(events)
         if not self._has_ended and (_DONE in events or _END.search(events)):
@@ -70,22 +69,29 @@ class StreamReader:
 
     def reading(self) -> Reading:
         """Return what the stream has said so far."""
+        output_tokens = (self._characters + 3) // 4 + self._other_tokens
         reading = Reading(
             model=self._model,
             error=self._error,
             is_complete=self._has_ended,
-            output_tokens=(self._characters + 3) // 4 + self._other_tokens,
+            estimate_output=lambda: output_tokens,
         )
-        if self._usage_event is not None:
-            stated = read_answer(_parsed(data_of(self._usage_event)))
+        if (stated := self._stated) is not None:
             reading.usage, reading.service_tier = stated.usage, stated.service_tier
             reading.model = stated.model or reading.model
             reading.response_id = stated.response_id
         return reading
 
+    def _note_usage(self, events: bytes) -> None:
+        """Keep the last usage: many repeat a running total with every chunk."""
+        for event in reversed(split(events)):
+            if _USAGE.search(event) and (stated := read_answer(_value_of(event))).usage:
+                self._stated = stated
+                return
+
     def _note_errors(self, events: bytes) -> None:
         for event in split(events):
-            if _ERROR.search(event) and (error := _error_in(_parsed(data_of(event)))):
+            if _ERROR.search(event) and (error := _error_in(_value_of(event))):
                 self._error = error
 
     def _count_text(self, events: bytes) -> None:
@@ -103,25 +109,30 @@ def read_answer(answer: Any) -> Reading:
         return Reading()
     # The events of Responses have the answer inside.
     whole = answer.get("response") if isinstance(answer.get("response"), dict) else answer
-    usage, tier = whole.get("usage"), whole.get("service_tier")
-    model, id = whole.get("model"), whole.get("id")
+    tier, model, id = whole.get("service_tier"), whole.get("model"), whole.get("id")
     return Reading(
-        usage=usage if isinstance(usage, dict) else None,
+        usage=_usage_in(whole),
         model=model if isinstance(model, str) and model else None,
         service_tier=tier if isinstance(tier, str) else None,
         error=_error_in(answer),
         is_queued=whole.get("status") in ("queued", "in_progress"),
-        response_id=id if isinstance(id, str) else None,
-        output_tokens=_output_estimate(whole),
+        response_id=id if isinstance(id, str) and _ID.fullmatch(id) else None,
+        estimate_output=partial(_output_estimate, whole),
     )
 
 
+def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the usage that an answer states; Groq puts it into a member of its own, too."""
+    for holder in (answer, answer.get("x_groq")):
+        if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
+            return holder["usage"]
+    return None
+
+
 def _output_estimate(answer: dict[str, Any]) -> int:
-    if isinstance(answer.get("usage"), dict):
-        return 0
     reader = StreamReader()
-    reader.see(orjson.dumps(answer, default=str))
-    return reader.reading().output_tokens
+    reader.see(orjson.dumps({**answer, "usage": None}, default=str))
+    return reader.reading().estimate_output()
 
 
 def _error_in(answer: dict[str, Any]) -> str | None:
@@ -136,6 +147,11 @@ def _error_in(answer: dict[str, Any]) -> str | None:
         named = error.get("code") or error.get("type") or error.get("message") or "error"
         return str(named)[:255]
     return error[:255] if isinstance(error, str) and error else None
+
+
+def _value_of(event: bytes) -> dict[str, Any]:
+    """Return the JSON of an event; some send it bare."""
+    return _parsed(data_of(event) or event)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

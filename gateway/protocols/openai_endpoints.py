@@ -60,7 +60,8 @@ _PATHS = (
     _path("/audio/transcriptions", _call("transcriptions", Body.FORM)),
     _path("/audio/translations", _call("transcriptions", Body.FORM)),
     _path("/models", Endpoint("models", _GET, lists_models=True)),
-    _path("/models/*", Endpoint("models", _GET, lists_models=True)),
+    # Ids of many servers have slashes.
+    _path("/models/**", Endpoint("models", _GET, lists_models=True)),
     _path("/models/*", _objects("models", ("DELETE",))),
     _path("/files", _objects("files", (*_GET, "POST"), Body.FORM)),
     _path("/files/**", _objects("files")),
@@ -73,13 +74,16 @@ _PATHS = (
     _path("/containers/**", _objects("containers")),
     _path("/conversations/**", _objects("conversations")),
     _path("/fine_tuning/jobs", _objects("fine_tuning", _POST, billed=True)),
+    _path("/fine_tuning/alpha/**", _objects("fine_tuning", _POST, billed=True)),
     _path("/fine_tuning/**", _objects("fine_tuning")),
     _path("/assistants/**", _objects("assistants")),
     _path("/threads/runs", _objects("threads", _POST, billed=True)),
     _path("/threads/*/runs", _objects("threads", _POST, billed=True)),
     _path("/threads/**", _objects("threads")),
-    _path("/evals/**", _objects("evals", billed=True)),
+    _path("/evals/**", _objects("evals", _POST, billed=True)),
+    _path("/evals/**", _objects("evals")),
     _path("/videos", _objects("videos", _POST, Body.FORM, billed=True)),
+    _path("/videos/**", _objects("videos", _POST, billed=True)),
     _path("/videos/**", _objects("videos")),
 )
 # They hand out access past this gateway, or need a socket that it does not relay.

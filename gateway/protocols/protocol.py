@@ -4,7 +4,7 @@ A module of this package has the routes of its protocol, where credential and mo
 how an error looks, and where an answer states its usage.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -73,7 +73,8 @@ class Reading:
     is_complete: bool = True
     is_queued: bool = False
     response_id: str | None = None
-    output_tokens: int = 0  # as estimated from the text that was delivered
+    # Estimates the tokens of the text that was delivered.
+    estimate_output: Callable[[], int] = int
     units: dict[str, Any] = field(default_factory=dict)
 
 

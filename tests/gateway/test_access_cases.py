@@ -122,6 +122,11 @@ OTHER_PLACES = {
     "fallbacks by default": dumps(model=ALLOWED, fallbacks="default"),
     "tools": dumps(model=ALLOWED, tools=[{"type": "image_generation", "model": "gpt-image-1"}]),
     "a stored prompt": dumps(prompt={"id": "pmpt_1"}),
+    "models in another case": dumps(model=ALLOWED, Models=[FORBIDDEN]),
+    "a fallback that is no text": dumps(model=ALLOWED, fallbacks=[[FORBIDDEN]]),
+    "OpenRouter's route": dumps(
+        model=ALLOWED, models=[ALLOWED, FORBIDDEN], route="fallback", provider={"sort": "price"}
+    ),
 }
 
 
@@ -140,7 +145,17 @@ def test_c06_a_model_in_the_query(limited, mock):
     assert mock.requests == []
 
 
-@pytest.mark.parametrize("path", ["/v1/fine_tuning/jobs", "/v1/threads/runs", "/v1/evals"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/fine_tuning/jobs",
+        "/v1/fine_tuning/alpha/graders/run",
+        "/v1/threads/runs",
+        "/v1/evals",
+        "/v1/evals/e/runs",
+        "/v1/videos/v/remix",
+    ],
+)
 def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, path):
     own_key()
     sent = {"model": FORBIDDEN}
@@ -148,6 +163,69 @@ def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, pat
     assert mock.requests == []
     limited.use(allowed_models=[ALLOWED], allowed_endpoints=[path])
     assert limited.post(path, sent).status_code == 200
+
+
+def form(*parts: tuple[str, str]) -> bytes:
+    """Fields by what their `Content-Disposition` says of them."""
+    return b"".join(
+        f"--b\r\nContent-Disposition: form-data; {said}\r\n\r\n{value}\r\n".encode()
+        for said, value in parts
+    )
+
+
+MODEL_FIELD = ('name="model"', ALLOWED)
+FORMS = {
+    "twice": form(MODEL_FIELD, ('name="model"', FORBIDDEN)),
+    "twice, reversed": form(('name="model"', FORBIDDEN), MODEL_FIELD),
+    "without quotes": form(MODEL_FIELD, ("name=model", FORBIDDEN)),
+    "another case": form(MODEL_FIELD, ('name="Model"', FORBIDDEN)),
+    "a list": form(MODEL_FIELD, ('name="model[]"', FORBIDDEN)),
+    "a member": form(MODEL_FIELD, ('name="model.name"', FORBIDDEN)),
+    "an encoded name": form(MODEL_FIELD, ("name*=utf-8''model", FORBIDDEN)),
+    "a file": form(MODEL_FIELD, ('name="model"; filename="x"', FORBIDDEN)),
+    "an empty file name": form(('name="model"; filename=""', FORBIDDEN), MODEL_FIELD),
+    "two names": form(('name="x"; name="model"', FORBIDDEN), MODEL_FIELD),
+    "none": form(('name="prompt"', "x")),
+    "no end": form(MODEL_FIELD)[:-4],
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_c04_a_form_with_two_readings_does_not_pass(limited, mock, name):
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    end = b"" if name == "no end" else b"--b--\r\n"
+    answer = post(limited, FORMS[name] + end, "/v1/audio/transcriptions", **headers)
+    assert answer.status_code in (400, 403), answer.text
+    assert mock.requests == [] and limited.rows == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=b; boundary=c",
+        "multipart/form-data; boundary*=utf-8''b",
+        "multipart/form-data",
+        "multipart/mixed; boundary=b",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        None,
+    ],
+)
+def test_c04_a_form_is_of_one_type(limited, mock, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    body = form(MODEL_FIELD) + b"--b--\r\n"
+    answer = post(limited, body, "/v1/audio/transcriptions", **headers)
+    assert answer.status_code == 400
+    assert mock.requests == []
+
+
+def test_c04_a_usual_form_passes(limited, mock):
+    mock.script = reply({"text": "hello", "usage": {"type": "duration", "seconds": 11}})
+    parts = form(MODEL_FIELD, ("name=\"file\"; filename*=utf-8''Gr%C3%BC%C3%9Fe.mp3", "ID3"))
+    headers = {"Content-Type": 'Multipart/Form-Data; boundary="b"'}
+    answer = post(limited, parts + b"--b--\r\n", "/v1/audio/transcriptions", **headers)
+    assert answer.status_code == 200
+    assert mock.requests[0].body == parts + b"--b--\r\n"
 
 
 def bind_alias(gateway, alias: str, model: str) -> None:
@@ -256,6 +334,21 @@ def test_c08_models_inside_a_batch_file(limited, mock, own_key):
             "/v1/responses",
             {"model": ALLOWED, "input": [{"content": [{"type": "input_file", "file_id": "f"}]}]},
         ),
+        (
+            "POST",
+            "/v1/responses",
+            {"model": ALLOWED, "input": [{"type": "item_reference", "id": "msg_1"}]},
+        ),
+        (
+            "POST",
+            "/v1/responses",
+            {
+                "model": ALLOWED,
+                "input": "x",
+                "tools": [{"type": "code_interpreter", "container": "cntr_1"}],
+            },
+        ),
+        ("POST", "/v1/images/edits", {"model": ALLOWED, "images": [{"file_id": "file-1"}]}),
         ("POST", "/v1/batches", {"input_file_id": "file-1"}),
         ("POST", "/v1/vector_stores", {"name": "x"}),
     ],
@@ -273,6 +366,23 @@ def test_c09_objects_of_a_shared_key_are_not_served(gateway, mock, own_key, meth
     within_a_second(lambda: gateway.send(method, path, body).status_code == 403)
     for seen in mock.requests:
         assert seen.header("Authorization") == "Bearer sk-the-same-key-0123456789"
+
+
+def test_c09_names_of_objects_in_schemas_and_labels_are_harmless(gateway, mock):
+    mock.script = reply(chat())
+    schema = {"type": "object", "properties": {"file_id": {"type": "string"}, "container": {}}}
+    tool = {"type": "function", "function": {"name": "read", "parameters": schema}}
+    sent = {"tools": [tool], "metadata": {"file_id": "mine"}}
+    assert gateway.chat(**sent).status_code == 200
+    answer = gateway.post(
+        "/v1/responses",
+        {
+            "model": ALLOWED,
+            "input": "x",
+            "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}],
+        },
+    )
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ BOUNDS = {
         300,
         None,
     ),
+    "a search that is switched on": (body(max_tokens=100, web_search_options={}), 100, CONTEXT),
+    "numbers as texts": (body(max_tokens=100, max_completion_tokens="200", n="8"), 1600, None),
     "two limits": (body(max_tokens=100, max_completion_tokens=200), 200, None),
     "a tool of the upstream's": (
         {"model": "gpt-4o-mini", "input": "x", "max_output_tokens": 100}

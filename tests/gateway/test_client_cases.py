@@ -45,6 +45,67 @@ def test_d01_one_model_and_head(gateway, mock):
     assert gateway.rows == []
 
 
+def test_d01_one_model_is_shown_as_the_list_has_it(gateway, mock):
+    mock.script = reply({"id": "upstream", "object": "model", "created": 1, "owned_by": "x"})
+    bind_alias(gateway, "fast", "openai:gpt-4o-mini")
+    gateway.use(allowed_models=["gpt-4o-mini", "meta-llama/*"])
+    alias = {"id": "fast", "object": "model", "created": 0, "owned_by": "alias"}
+    within_a_second(lambda: gateway.get("/v1/models/fast").json() == alias)
+    assert gateway.get("/v1/models/gpt-4o-mini").json()["id"] == "upstream"
+    assert gateway.get("/v1/models/meta-llama/Llama-3.3-70B").status_code == 200
+    assert mock.requests[-1].target == "/v1/models/meta-llama/Llama-3.3-70B"
+    mock.requests.clear()
+    hidden = gateway.get("/v1/models/gpt-4o")
+    assert (hidden.status_code, hidden.json()["error"]["code"]) == (404, "model_not_found")
+    assert gateway.send("HEAD", "/v1/models/gpt-4o").content == b""
+    assert mock.requests == []
+
+
+ROUTES = """
+    /chat/completions /chat/completions/c/messages /completions /responses /responses/r
+    /responses/r/cancel /responses/compact /responses/input_tokens /embeddings /moderations
+    /images/generations /images/edits /images/variations /audio/speech /audio/transcriptions
+    /audio/translations /models /models/m /models/org/m /files /files/f/content /uploads
+    /uploads/u/parts /batches /batches/b/cancel /vector_stores/v/files /containers/c/files
+    /conversations/c/items /fine_tuning/jobs /assistants /threads/t/runs /threads/runs
+    /evals/e/runs /videos /videos/v/content /realtime /realtime/client_secrets /token
+    /nope /engines /organization/usage/completions
+"""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+@pytest.mark.parametrize("limits", [{}, {"allowed_models": ["x"]}, {"budget_usd": 1}], ids=str)
+def test_every_route_answers_every_method(gateway, mock, own_key, limits):
+    """Row 20 of the contract's table: never a 500, errors as SDKs read them, an id on each."""
+    own_key()
+    mock.script = reply({"id": "x", "data": []})
+    gateway.use(**limits)
+    for path in ROUTES.split():
+        for method in METHODS:
+            answer = gateway.send(method, f"/v1{path}", None if method == "GET" else {"n": 1})
+            status = answer.status_code
+            assert status < 500 or status == 501, (method, path, answer.text)
+            if method == "OPTIONS":
+                assert status == 204
+                continue
+            assert answer.headers["X-Request-ID"] and answer.headers["X-LLMRing-Request-ID"]
+            if method == "HEAD":
+                assert answer.content == b""
+            elif status >= 400:
+                assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+            if status == 405:
+                assert method not in answer.headers["Allow"]
+    assert gateway.pending == 0
+
+
+def test_every_route_needs_a_token(gateway, mock):
+    for path in ROUTES.split():
+        for method in METHODS:
+            answer = requests.request(method, f"{gateway.url}/v1{path}", timeout=10)
+            assert answer.status_code == (204 if method == "OPTIONS" else 401), (method, path)
+    assert mock.requests == []
+
+
 def expired(gateway, mock):
     gateway.use(expires_at=timezone.now() - timedelta(minutes=1))
 

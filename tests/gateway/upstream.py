@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -71,6 +72,8 @@ class ScriptedUpstream:
             if not writer.is_closing():
                 self.closed.set()
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
             self._tasks.discard(asyncio.current_task())
 
 
@@ -82,7 +85,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     headers = []
     while (line := await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
-        headers.append((name, value.strip()))
+        headers.append((name, value.strip(" \r\n")))
     request = Request(method, target, headers, b"")
     if "chunked" in (request.header("Transfer-Encoding") or ""):
         while size := int(await reader.readline(), 16):
@@ -140,12 +143,33 @@ def stream(
     return script
 
 
+def exactly(data: bytes) -> Script:
+    """These bytes, and the end of the connection."""
+
+    async def script(request: Request, writer) -> None:
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+
+    return script
+
+
 def in_turn(*scripts: Script) -> Script:
     """Each request by the next script; the last one for all that follow."""
     left = list(scripts)
 
     async def script(request: Request, writer) -> None:
         await (left.pop(0) if len(left) > 1 else left[0])(request, writer)
+
+    return script
+
+
+def by_path(scripts: dict[str, Script]) -> Script:
+    """Each request by the script of its method and path, such as `GET /v1/models`."""
+
+    async def script(request: Request, writer) -> None:
+        path = request.target.partition("?")[0]
+        await scripts[f"{request.method} {path}"](request, writer)
 
     return script
 

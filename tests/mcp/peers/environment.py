@@ -1,22 +1,19 @@
 """Other MCP implementations in environments of their own, as separate processes.
 
 The package `mcp` of this project hides the SDK of that name, so none of them can be
-imported here. Environments are built at first use, and need uv or npm and an index.
+imported here.
 """
 
 import json
-import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
-from tests.environment import DATA_DIR
+from tests import peer_environments
+from tests.peer_environments import node_script
 
 HERE = Path(__file__).parent
 SDK = "mcp==2.3.0"
@@ -26,17 +23,9 @@ TYPESCRIPT_1 = "@modelcontextprotocol/sdk@1.32.2"
 TYPESCRIPT_2 = "@modelcontextprotocol/client@2.4.0"
 
 
-@cache
 def python(requirement: str = SDK) -> str:
     """Return the interpreter of an environment with the Python package."""
-    home = _environment(requirement, _install_python)
-    return str(home / "bin" / "python")
-
-
-@cache
-def node_modules(package: str) -> Path:
-    """Return a folder with the npm package in its `node_modules`."""
-    return _environment(package, _install_npm)
+    return peer_environments.python(requirement, "uvicorn")
 
 
 def command(script: str, *arguments: str, requirement: str = SDK) -> list[str]:
@@ -60,16 +49,12 @@ def sessions_server(requirement: str, *, transport: str = "http", port: int = 0)
 
 def typescript_lists(package: str, url: str, key: str, mode: str) -> dict:
     """Return what a client of the TypeScript SDK reads from `/mcp`: all lists, a call."""
-    folder = node_modules(package)
-    script = folder / "ts_client.mjs"
-    shutil.copy(HERE / "ts_client.mjs", script)
     library = package.rpartition("@")[0]
     done = subprocess.run(
-        ["node", str(script), library, url, key, mode],
+        [*node_script(HERE / "ts_client.mjs", package), library, url, key, mode],
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -110,30 +95,3 @@ def _started(arguments: list[str]):
 def _wait_until_served(port: str) -> None:
     with suppress(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/nowhere", timeout=20)
-
-
-def _environment(name: str, install) -> Path:
-    home = DATA_DIR.parent / "peers" / name.replace("/", "-").replace("==", "-")
-    if not home.exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=home.parent))
-        install(name, draft)
-        with suppress(OSError):  # another process was faster
-            draft.rename(home)
-    return home
-
-
-def _install_python(requirement: str, folder: Path) -> None:
-    uv = [sys.executable, "-m", "uv"] if shutil.which("uv") is None else ["uv"]
-    _run([*uv, "venv", "--allow-existing", "--python", sys.executable, str(folder)])
-    interpreter = str(folder / "bin" / "python")
-    _run([*uv, "pip", "install", "--python", interpreter, requirement, "uvicorn"])
-
-
-def _install_npm(package: str, folder: Path) -> None:
-    _run(["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", package])
-
-
-def _run(arguments: list[str]) -> None:
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr

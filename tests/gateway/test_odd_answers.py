@@ -1,0 +1,166 @@
+"""Answers that are at the edge of HTTP, or beyond it: relayed, or a 502; never a 500."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from gateway.models import Call
+from tests.gateway.conftest import counts
+from tests.gateway.test_wire_cases import raw_post
+from tests.gateway.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    chat,
+    chunk,
+    content,
+    exactly,
+    in_turn,
+    reply,
+    stop,
+    stream,
+)
+
+BODY = json.dumps(chat()).encode()
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+EVENTS = content("Hi") + stop() + USAGE_CHUNK + DONE
+SENT = {"model": "gpt-4o-mini", "messages": []}
+
+
+def body_of(got: bytes) -> bytes:
+    return got.partition(b"\r\n\r\n")[2]
+
+
+UNDERSTOOD = {
+    "HTTP/1.0 without a length": OK.replace(b"1.1", b"1.0") + b"\r\n" + BODY,
+    "without a length": OK + b"\r\n" + BODY,
+    "100 before it": b"HTTP/1.1 100 Continue\r\n\r\n" + OK + LENGTH + b"\r\n" + BODY,
+    "103 before it": b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
+    + OK
+    + LENGTH
+    + b"\r\n"
+    + BODY,
+    "trailers": OK
+    + b"Transfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n%x\r\n%s\r\n0\r\nX-T: 1\r\n\r\n"
+    % (len(BODY), BODY),
+    "another answer behind it": OK + LENGTH + b"\r\n" + BODY + OK + b"Content-Length: 1\r\n\r\nX",
+    "no reason": OK.replace(b" OK", b"") + LENGTH + b"\r\n" + BODY,
+    "a folded header": OK + b"X-Name: a\r\n b\r\n" + LENGTH + b"\r\n" + BODY,
+    "a long header": OK + b"X-Policy: " + b"a" * 20_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
+    "a header with control characters": OK + b"X-Name: a\x01b\r\n" + LENGTH + b"\r\n" + BODY,
+    "capitals": OK.replace(b"application/json", b"Application/JSON") + LENGTH + b"\r\n" + BODY,
+    "text/plain": OK.replace(b"application/json", b"text/plain") + LENGTH + b"\r\n" + BODY,
+    "no type": b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + BODY,
+    "a byte order mark": OK + b"\r\n\xef\xbb\xbf" + BODY,
+}
+
+
+@pytest.mark.parametrize("name", UNDERSTOOD)
+def test_an_answer_that_can_be_understood_is_relayed_and_metered(gateway, mock, name):
+    mock.script = exactly(UNDERSTOOD[name])
+    got = raw_post(gateway, SENT)
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert body_of(got).removeprefix(b"\xef\xbb\xbf") == BODY
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+    assert Call.objects.count() == 0
+
+
+@pytest.mark.parametrize("value", [b"Gr\xfc\xdfe", "Grüße 你".encode()], ids=["latin-1", "utf-8"])
+def test_headers_cross_as_they_are(gateway, mock, value):
+    mock.script = exactly(OK + b"X-Name: " + value + b"\r\n" + LENGTH + b"\r\n" + BODY)
+    assert b"x-name: " + value + b"\r\n" in raw_post(gateway, SENT)
+    answer = gateway.chat(headers={"X-Name": "Grüße 你".encode()})
+    assert answer.status_code == 200
+    assert mock.requests[-1].header("X-Name").encode("latin-1") == "Grüße 你".encode()
+
+
+NOT_UNDERSTOOD = {
+    **{
+        f"status {status}": f"HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+        for status in ("000", "42", "600", "999", "abc")
+    },
+    "101": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "no HTTP": b"hello\r\n\r\n",
+    "half a head": OK,
+    "two lengths": OK + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY,
+    "a negative length": OK + b"Content-Length: -3\r\n\r\n" + BODY,
+    "no name of a header": OK + b"X Name: a\r\n" + LENGTH + b"\r\n" + BODY,
+    "endless headers": OK + b"X-Name: " + b"a" * 100_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
+    "no chunks": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + BODY,
+}
+
+
+@pytest.mark.parametrize("name", NOT_UNDERSTOOD)
+def test_what_is_no_answer_is_502_and_unknown(gateway, mock, name):
+    """Even on a connection that has idled: it is not sent again (B09)."""
+    mock.script = in_turn(reply({"object": "list", "data": []}), exactly(NOT_UNDERSTOOD[name]))
+    gateway.get("/v1/models")
+    mock.requests.clear()
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_disconnected")
+    assert answer.headers["x-should-retry"] == "false"
+    assert (gateway.row.usage_status, len(mock.requests)) == ("unknown", 1)
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_an_answer_without_a_body(gateway, mock, status):
+    mock.script = exactly(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+    answer = gateway.chat()
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert gateway.row.http_status == status and Call.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/plain", None]
+)
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_stream_is_known_by_what_was_asked_for(gateway, mock, kind, version):
+    head = b"HTTP/%s 200 OK\r\n" % version
+    head += f"Content-Type: {kind}\r\n".encode() if kind else b""
+    mock.script = exactly(head + b"\r\n" + EVENTS)
+    assert gateway.chat(stream=True).content == content("Hi") + stop() + DONE
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+ODD_USAGES = {
+    "a list": [1],
+    "half a token": {"prompt_tokens": 10.0, "completion_tokens": 5.5, "total_tokens": 15.5},
+    "negative": {"prompt_tokens": -10, "completion_tokens": 5},
+    "huge": {"prompt_tokens": 10**30, "completion_tokens": 5},
+    "texts": {"prompt_tokens": "10", "completion_tokens": "5"},
+    "no counts": {"prompt_tokens": None, "completion_tokens": None},
+    "odd details": {"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": [1]},
+    "empty": {},
+}
+WORDS = "word " * 40  # 200 characters
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", ODD_USAGES)
+def test_usage_that_is_not_understood_is_estimated(gateway, mock, name, is_stream):
+    usage = ODD_USAGES[name]
+    message = {"role": "assistant", "content": WORDS}
+    answer = chat(choices=[{"index": 0, "message": message}], usage=usage)
+    last = chunk({"id": "c", "choices": [], "usage": usage})
+    mock.script = stream(content(WORDS), stop(), last, DONE) if is_stream else reply(answer)
+    gateway.use(budget_usd=1)
+    assert gateway.chat(stream=is_stream).status_code == 200
+    row = gateway.row
+    assert (row.usage_status, row.output_tokens) == ("estimated", 50)
+    # gpt-4o-mini: 50 * 0.60 per million, and the prompt
+    assert 0 < row.cost < Decimal("0.00004")
+    assert gateway.left == 1 - row.cost
+
+
+def test_whole_numbers_with_a_fraction_of_zero_are_whole(gateway, mock):
+    mock.script = reply(chat(usage={"prompt_tokens": 10.0, "completion_tokens": 5.0}))
+    gateway.chat()
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_images_with_odd_usage_are_unknown(gateway, mock):
+    """What a picture costs cannot be told from the prompt."""
+    mock.script = reply({"created": 1, "data": [], "usage": {"input_tokens": "x"}})
+    gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
+    assert gateway.row.usage_status == "unknown"
