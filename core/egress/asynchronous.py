@@ -43,7 +43,7 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
 
-def client_session() -> aiohttp.ClientSession:
+def client_session(**options) -> aiohttp.ClientSession:
     """Return a session for permitted calls. Close it on the running loop, to which it belongs."""
     return aiohttp.ClientSession(
         connector=_Connector(
@@ -57,6 +57,7 @@ def client_session() -> aiohttp.ClientSession:
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        **options,
     )
 
 
