@@ -184,7 +184,7 @@ async def _complete(
     short = {bucket: count for bucket, count in short.items() if count}
     if not short:
         return taken, set()
-    stale = {bucket: pooled[bucket].stale for bucket in short if bucket not in taken}
+    stale = {bucket: got.stale for bucket, got in pooled.items() if got.stale[0]}
     leased = await _lease(execute, short, share=_POOL_SHARE, returned=stale)
     late = {bucket: short[bucket] - more.granted for bucket, more in leased.items()}
     _add(taken, leased)
