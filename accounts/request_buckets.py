@@ -1,6 +1,6 @@
 """What requests are counted for, and what the shared stores answer about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv6Network, ip_address
 from typing import NamedTuple
@@ -40,6 +40,10 @@ class Taken:
     @property
     def left(self) -> int:
         return self.free + self.rest
+
+    def without_rest(self) -> "Taken":
+        """Return what there is to share when everything is leased, and nothing left of it."""
+        return replace(self, free=0, rest=0)
 
 
 def of_address(address: str, *, per_minute: int, what: str) -> Bucket | None:

@@ -33,7 +33,8 @@ from core.database.group_commit import Execute, GroupWriter
 # Of a minute's limit, what is leased at once: by one worker, and by all through Redis.
 _OWN_SHARE, _POOL_SHARE = 30, 10
 _MAX_LEASES = 100_000
-_IN_FLIGHT_SECONDS = 0.02  # from the database's grant of a lease until Redis has it
+# From the database's grant of a lease until Redis has it.
+_IN_FLIGHT_SECONDS, _IN_FLIGHT_LOOKS = 0.02, 5
 _TAKE = """
 SELECT granted, per_minute, rest, extract(epoch FROM this_minute)::bigint, milliseconds
 FROM json_to_recordset(%s::json) AS wanted(bucket uuid, address_limit integer, waiting integer,
@@ -184,18 +185,36 @@ async def _complete(
     short = {bucket: count for bucket, count in short.items() if count}
     if not short:
         return taken, set()
-    stale = {bucket: pooled[bucket].stale for bucket in short if bucket not in taken}
+    stale = {bucket: got.stale for bucket, got in pooled.items() if got.stale[0]}
     leased = await _lease(execute, short, share=_POOL_SHARE, returned=stale)
-    late = {bucket: short[bucket] - more.granted for bucket, more in leased.items()}
+    late = {
+        bucket: short[bucket] - more.granted
+        for bucket, more in leased.items()
+        if more.limit is not None and more.granted < short[bucket]
+    }
+    none = {bucket for bucket in late if not leased[bucket].granted}
+    own = await pool.put({bucket: more for bucket, more in leased.items() if bucket not in none})
     _add(taken, leased)
-    own = await pool.put(leased)
-    late = {bucket: count for bucket, count in late.items() if count and leased[bucket].limit}
-    if late and not bridge.is_inline():
-        # Another worker may have got the last lease and be about to share it.
+    await _take_what_others_share(taken, late)
+    return taken, own
+
+
+async def _take_what_others_share(taken: dict[Bucket, Taken], late: dict[Bucket, int]) -> None:
+    """Take from the last leases, which other workers got and may be about to share.
+
+    Redis has them all when it has been told that the database has no more; after a while
+    it is told so by this worker.
+    """
+    for _ in range(_IN_FLIGHT_LOOKS):
+        if not late or bridge.is_inline():
+            break
         await asyncio.sleep(_IN_FLIGHT_SECONDS)
         again = await pool.take(late) or {}
-        _add(taken, {bucket: got.taken for bucket, got in again.items() if got.taken})
-    return taken, own
+        found = {bucket: got.taken for bucket, got in again.items() if got.taken}
+        missing = {bucket: late[bucket] - got.granted for bucket, got in found.items()}
+        late = {bucket: count for bucket, count in missing.items() if count and found[bucket].rest}
+        _add(taken, found)
+    await pool.put({bucket: taken[bucket].without_rest() for bucket in late})
 
 
 def _add(taken: dict[Bucket, Taken], more: Mapping[Bucket, Taken]) -> None:

@@ -50,15 +50,17 @@ _PUT = (
     + """
 local limit, free, rest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reset, milliseconds = tonumber(ARGV[4]), tonumber(ARGV[5])
+local ends = now + milliseconds
 local held = redis.call('HMGET', KEYS[1], 'limit', 'free', 'rest', 'reset', 'ends')
 if held[1] and tonumber(held[5]) > now then
     if tonumber(held[4]) > reset then return {0, 0} end
     if tonumber(held[4]) == reset and tonumber(held[1]) == limit then
         free, rest = free + held[2], math.min(rest, held[3])
+        ends = math.min(ends, held[5])
     end
 end
 redis.call('HSET', KEYS[1], 'limit', limit, 'free', free, 'rest', rest, 'reset', reset,
-    'ends', now + milliseconds)
+    'ends', ends)
 redis.call('PEXPIRE', KEYS[1], milliseconds + 1000)
 return {free, rest}
 """
@@ -96,6 +98,8 @@ class RequestPool:
         is lost: used twice, it would exceed the limit.
         """
         limited = [(bucket, got) for bucket, got in leased.items() if got.limit is not None]
+        if not limited:
+            return set()
         return (
             await self._call(
                 lambda: {bucket for bucket, got in limited if not self._put(bucket, got)}

@@ -10,10 +10,12 @@ from psycopg.pq import Conninfo
 
 from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
-# Each worker keeps four connections outside the pool: those that write usage logs and new
-# conversations, the one that takes requests from limits, and the one that listens for
-# revoked keys.
-OWN_CONNECTIONS = 4
+# Each worker keeps three connections outside the pool: those that write usage
+# logs and new conversations, and the one that listens for revoked keys.
+OWN_CONNECTIONS = 3
+# Where something is limited, another one counts requests. The pool leaves it room unless it
+# has a single connection itself: then that worker opens one more than its share.
+_COUNTING_CONNECTIONS = 1
 _DJANGO_NAMES = {
     "dbname": "NAME",
     "user": "USER",
@@ -53,7 +55,7 @@ def database_settings(
             "connect_timeout": int(options.get("connect_timeout", 5)),  # seconds
             "pool": {
                 "min_size": 1,
-                "max_size": share - OWN_CONNECTIONS,
+                "max_size": max(share - OWN_CONNECTIONS - _COUNTING_CONNECTIONS, 1),
                 "timeout": 30,  # seconds a request waits for a free connection
                 # Attempts come at growing intervals; after so many seconds they begin anew.
                 "reconnect_timeout": 5,

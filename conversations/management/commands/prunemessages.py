@@ -1,10 +1,9 @@
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from conversations import retention
+from core import progress
 
 
 class Command(BaseCommand):
@@ -21,12 +20,7 @@ class Command(BaseCommand):
         now = timezone.now()
         if dry_run:
             return f"{retention.count_old(days, now=now)} messages older than {days} days"
-        deleted = 0
-        columns = SpinnerColumn(), TextColumn("{task.completed} messages deleted")
-        console = Console(file=self.stderr._out)
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-            task = progress.add_task("", total=None)
-            for count in retention.prune(days, now=now):
-                deleted += count
-                progress.advance(task, count)
+        deleted = progress.count(
+            retention.prune(days, now=now), what="messages deleted", file=self.stderr._out
+        )
         return f"{deleted} messages older than {days} days deleted"

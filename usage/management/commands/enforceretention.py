@@ -1,8 +1,7 @@
 from django.core.management.base import BaseCommand
 from django.utils import timezone
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from core import progress
 from usage import retention
 
 
@@ -16,12 +15,7 @@ class Command(BaseCommand):
         now = timezone.now()
         if dry_run:
             return f"{retention.count_old(now=now)} logs are older than their tiers keep them"
-        deleted = 0
-        columns = SpinnerColumn(), TextColumn("{task.completed} logs deleted")
-        console = Console(file=self.stderr._out)
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-            task = progress.add_task("", total=None)
-            for count in retention.enforce(now=now):
-                deleted += count
-                progress.advance(task, count)
+        deleted = progress.count(
+            retention.enforce(now=now), what="logs deleted", file=self.stderr._out
+        )
         return f"{deleted} logs deleted that were older than their tiers keep them"
