@@ -15,10 +15,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts import api_keys, key_cache
-from accounts.models import ApiKey, Membership, Project, Role, User
+from accounts import api_keys, key_cache, key_uses
+from accounts.models import ApiKey, Membership, Project, RetiredKey, Role, Scope, User
 from core.errors import DomainError
 from core.scoping import Caller
 
@@ -27,17 +28,36 @@ _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
 
 
 class Action(StrEnum):
-    """What a request does with the project's rows."""
+    """What a request does in a project."""
 
     READ = "read"
+    LOG = "log"
     WRITE = "write"
+    MANAGE_KEYS = "manage_keys"
+    AUDIT = "audit"
+    ADMINISTER = "administer"
 
 
+_TEXTS = {
+    Action.READ: "read this project's data",
+    Action.LOG: "write this project's data",
+    Action.WRITE: "write this project's data",
+    Action.MANAGE_KEYS: "manage this project's keys",
+    Action.AUDIT: "read this project's audit log",
+    Action.ADMINISTER: "administer this project",
+}
+_USE = frozenset({Action.READ, Action.LOG, Action.WRITE, Action.MANAGE_KEYS})
 PERMISSIONS = {
     Role.OWNER: frozenset(Action),
     Role.ADMIN: frozenset(Action),
-    Role.MEMBER: frozenset(Action),
+    Role.MEMBER: _USE,
     Role.VIEWER: frozenset({Action.READ}),
+}
+SCOPE_PERMISSIONS = {
+    Scope.READ: frozenset({Action.READ}),
+    Scope.LOG: frozenset({Action.LOG}),
+    # Members and the project itself are people's: no key administers them.
+    Scope.ALL: _USE | {Action.AUDIT},
 }
 
 
@@ -76,7 +96,17 @@ class NotPermitted(DomainError):
     code = "not_permitted"
 
     def __init__(self, action: Action) -> None:
-        super().__init__(f"Permission to {action} this project's data is missing")
+        super().__init__(f"Permission to {_TEXTS[action]} is missing")
+
+
+class ProjectArchived(DomainError):
+    """A person's request in a project that was archived; keys of such a project are refused."""
+
+    status_code = 403
+    code = "project_archived"
+
+    def __init__(self) -> None:
+        super().__init__("The project is archived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +154,30 @@ def authenticate_key(key: str) -> Caller:
 def authenticate_user(user: User, project_id: UUID) -> Caller | None:
     """Return the caller that a person is in a project; None for one they are no member of.
 
-    Staff with superuser rights are members of every project.
+    Superusers may do everything in every project, other staff read it. Raises ProjectArchived.
     """
-    if user.is_superuser:
-        exists = Project.objects.filter(id=project_id).exists()
-        return Caller(project_id=project_id, user_id=user.id) if exists else None
-    membership = Membership.objects.filter(user=user, project=project_id).first()
-    if membership is None:
+    permissions = role_permissions(user, project_id)
+    if permissions is None:
         return None
-    permissions = PERMISSIONS[Role(membership.role)]
+    if not Project.objects.filter(id=project_id, archived_at__isnull=True).exists():
+        raise ProjectArchived
     return Caller(project_id=project_id, user_id=user.id, permissions=permissions)
+
+
+def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:
+    """Return what a person may do in a project; None for one they do not see."""
+    membership = Membership.objects.filter(user=user, project=project_id).first()
+    own = PERMISSIONS[Role(membership.role)] if membership else frozenset()
+    if not (user.is_superuser or user.is_staff):
+        return own or None
+    if not Project.objects.filter(id=project_id).exists():
+        return None
+    return frozenset(Action) if user.is_superuser else own | PERMISSIONS[Role.VIEWER]
+
+
+def key_permissions(scopes: list[str]) -> frozenset[Action]:
+    """Return what a key of these scopes may do; unknown scopes add nothing."""
+    return frozenset().union(*(SCOPE_PERMISSIONS.get(scope, ()) for scope in scopes))
 
 
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
@@ -152,8 +196,11 @@ def admit(caller: Caller | None, action: Action) -> Caller:
         raise Unauthenticated
     if caller.permissions is not None and action not in caller.permissions:
         raise NotPermitted(action)
-    if action is Action.WRITE and isinstance(caller, UnseenKey):
-        return _open_project(caller.digest)
+    if isinstance(caller, UnseenKey):
+        is_write = action in (Action.LOG, Action.WRITE)
+        return _open_project(caller.digest) if is_write else caller
+    if caller.api_key_id is not None:
+        key_uses.note(caller.api_key_id)
     return caller
 
 
@@ -175,16 +222,30 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
 def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
     row = (
-        ApiKey.objects.filter(digest=digest)
-        .values_list("id", "project_id", "expires_at", "revoked_at")
+        ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
+        .values(
+            *("id", "project_id", "scopes", "digest", "expires_at", "revoked_at", "is_pending"),
+            *("previous_expires_at", "project__archived_at"),
+        )
         .first()
     )
     if row is None:
+        if RetiredKey.objects.filter(digest=digest).exists():
+            raise InvalidKey
         return None
-    id, project_id, expires_at, revoked_at = row
-    if revoked_at or (expires_at and expires_at <= timezone.now()):
+    ends = [row["expires_at"]]
+    if bytes(row["digest"]) != digest:
+        ends.append(row["previous_expires_at"])
+    expires_at = min(filter(None, ends), default=None)
+    is_refused = row["revoked_at"] or row["is_pending"] or row["project__archived_at"]
+    if is_refused or (expires_at and expires_at <= timezone.now()):
         raise InvalidKey
-    return Caller(project_id=project_id, api_key_id=id), expires_at
+    caller = Caller(
+        project_id=row["project_id"],
+        api_key_id=row["id"],
+        permissions=key_permissions(row["scopes"]),
+    )
+    return caller, expires_at
 
 
 def _open_project(digest: bytes) -> Caller:
@@ -198,4 +259,4 @@ def _open_project(digest: bytes) -> Caller:
             return row[0]
         project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
         key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return Caller(project_id=project.id, api_key_id=key.id)
+    return Caller(project_id=project.id, api_key_id=key.id, permissions=key_permissions(key.scopes))

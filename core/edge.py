@@ -179,6 +179,7 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
+    access: str | None = None  # what it does in a project, where the method does not say it
 
     @cached_property
     def is_async(self) -> bool:
@@ -196,7 +197,8 @@ class Route:
 class Edge:
     """Serves `routes`; hands every other request to `fallback`.
 
-    `admit` returns the caller of a request, or raises; a request for which `can_admit` is
+    `admit` returns the caller of a request for a route, raises, or returns None to leave the
+    request to the fallback; a request for which `can_admit` is
     false is left to the fallback, which knows other ways in.
     """
 
@@ -205,7 +207,7 @@ class Edge:
         routes: Iterable[Route],
         *,
         can_admit: Callable[[Headers], bool],
-        admit: Callable[[Request], Awaitable[object]],
+        admit: Callable[[Request, Route], Awaitable[object]],
         fallback: Application,
     ) -> None:
         self._can_admit = can_admit
@@ -273,7 +275,11 @@ class Edge:
     async def _call(
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
-        arguments: list[Any] = [] if route.is_public else [await self._admit(request)]
+        arguments: list[Any] = []
+        if not route.is_public:
+            arguments.append(await self._admit(request, route))
+            if arguments[0] is None:
+                return None
         arguments += names
         if route.body is not None:
             arguments.append(await request.parse(route.body, unique_members=route.unique_members))

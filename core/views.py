@@ -27,6 +27,7 @@ class SchemaMixin:
     queries: Mapping[str, type[Schema]] = {}
     replies: Mapping[str, Any] = {}
     headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
+    access: Mapping[str, str] = {}  # accounts.admission.Action, where the method does not say it
     tags: list[str] = []
     unique_members = False  # refuse bodies in which a member occurs twice
 
