@@ -1,6 +1,6 @@
 """The beginning and the end of a person's session."""
 
-from django.contrib.auth import login, logout
+from django.contrib.auth import get_user, login, logout
 from django.contrib.auth import update_session_auth_hash as renew_session
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +31,12 @@ def start_session(
     )
     if response is not None:
         known_browsers.remember(request, response, user)
+
+
+def session_user(request: HttpRequest) -> User | None:
+    """Return who is logged in, also where the view itself asks for nobody."""
+    user = get_user(request)
+    return user if user.is_authenticated else None
 
 
 def end_session(request: HttpRequest) -> None:

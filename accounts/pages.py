@@ -213,11 +213,10 @@ class VerifyPage(Page):
 
     def carry_out(self, data):
         person_views.count_address(self.request, "confirm")
-        user = self.request.user
         address_proofs.confirm(
             data["token"],
             self.origin,
-            session_user=user if user.is_authenticated else None,
+            session_user=logins.session_user(self.request),
             password=data["password"],
         )
         return to_page("login", "verified")

@@ -261,11 +261,10 @@ class VerifyEmailView(AnonymousView):
 
         With the account's password, or in its session.
         """
-        user = request._request.user
         address_proofs.confirm(
             self.body.token,
             audit.of_request(request),
-            session_user=user if user.is_authenticated else None,
+            session_user=logins.session_user(request._request),
             password=self.body.password,
         )
         return Response({"message": "The address is verified."})

@@ -49,7 +49,12 @@ def delete_rows(project: Project, *, batch: int = BATCH) -> Iterator[tuple[str, 
     """
     for model in owned_models():
         allowances = _allowances(project) if model is Token else []
-        while deleted := _delete_some(model, project.pk, batch):
+        for dependent, field in _dependents(model):
+            own = f"SELECT {_column(model._meta.pk)} FROM {_table(model)} WHERE project_id = %s"
+            is_own = f"{_column(field)} IN ({own})"
+            while deleted := _delete_some(dependent, is_own, project, batch):
+                yield dependent._meta.db_table, deleted
+        while deleted := _delete_some(model, "project_id = %s", project, batch):
             yield model._meta.db_table, deleted
         Allowance.objects.filter(pk__in=allowances).delete()
     with transaction.atomic():
@@ -57,16 +62,34 @@ def delete_rows(project: Project, *, batch: int = BATCH) -> Iterator[tuple[str, 
     yield Project._meta.db_table, 1
 
 
-def _delete_some(model: type[models.Model], project_id: UUID, batch: int) -> int:
-    table = connection.ops.quote_name(model._meta.db_table)
+def _delete_some(model: type[models.Model], condition: str, project: Project, batch: int) -> int:
     with connection.cursor() as cursor:
         # By the place of the row: not every table has a key of one column.
         cursor.execute(
-            f"DELETE FROM {table} WHERE ctid = ANY(ARRAY("
-            f"SELECT ctid FROM {table} WHERE project_id = %s LIMIT %s))",
-            [project_id, batch],
+            f"DELETE FROM {_table(model)} WHERE ctid = ANY(ARRAY("
+            f"SELECT ctid FROM {_table(model)} WHERE {condition} LIMIT %s))",
+            [project.pk, batch],
         )
         return cursor.rowcount
+
+
+def _dependents(model: type[models.Model]) -> list[tuple[type[models.Model], models.Field]]:
+    """Return the models without a project of their own whose rows refer to the model's."""
+    return [
+        (other, field)
+        for other in apps.get_models()
+        if other is not Project and not _has_project(other)
+        for field in other._meta.concrete_fields
+        if field.is_relation and field.related_model is model
+    ]
+
+
+def _table(model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
+
+
+def _column(field: models.Field) -> str:
+    return connection.ops.quote_name(field.column)
 
 
 def _allowances(project: Project) -> list[UUID]:

@@ -50,7 +50,7 @@ class LoginView(_ProviderView):
     def get(self, request, provider):
         found = self.provider()
         session = request._request
-        is_link = request.GET.get("link") == "1" and session.user.is_authenticated
+        is_link = request.GET.get("link") == "1" and logins.session_user(session) is not None
         target = landing.safe_path(request.GET.getlist("next"))
         state = states.begin(session, found.name, next=target, is_link=is_link)
         response = HttpResponseRedirect(
@@ -106,9 +106,9 @@ class CallbackView(_ProviderView):
         target = landing.safe_path([state.next])
         origin = audit.of_request(request)
         if state.is_link:
-            if not request.user.is_authenticated:
+            if (user := logins.session_user(request)) is None:
                 raise states.StateRefused
-            identities.link(profile, request.user, origin)
+            identities.link(profile, user, origin)
             return HttpResponseRedirect(target)
         try:
             user = identities.person_of(profile, origin)
