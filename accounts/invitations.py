@@ -153,7 +153,8 @@ def _mail(invitation: Invitation, token: str) -> None:
         "invitation",
         email=invitation.email,
         inviter=str(invitation.invited_by),
-        project=invitation.project.name,
+        # One line: a name shall not write a mail of its own.
+        project=" ".join(invitation.project.name.split()),
         role=invitation.role,
         link=mailing.link("invitation", token),
     )

@@ -64,7 +64,7 @@ def link(name: str, token: str) -> str:
 
     The token is behind `#`: browsers do not send that part, so no log and no referrer has it.
     """
-    return f"{page(name)}#{urlencode({'token': token})}"
+    return f"{page(name)}#{urlencode({'token': token}, safe=':')}"
 
 
 def page(name: str) -> str:
