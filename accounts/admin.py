@@ -31,6 +31,9 @@ class ApiKeyInline(TabularInline):
 def _login(request, extra_context=None):
     """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
     response = _plain_login(request, extra_context)
+    if (refusal := getattr(request, "refusal", None)) is not None:
+        response.status_code = refusal.status_code
+        response.headers.update(refusal.headers)
     if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
         origin = audit.of_request(request, actor=f"user:{request.user.pk}")
         audit.record("login.admin", origin, user_id=request.user.pk)
@@ -112,6 +115,11 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ["project", "name", "scopes", "expires_at"]
+
+    def clean_scopes(self) -> list[str]:
+        """A new key without a choice may do everything, as one of `createkey`."""
+        chosen = self.cleaned_data["scopes"]
+        return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
 
 
 @admin.register(ApiKey)

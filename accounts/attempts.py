@@ -13,7 +13,6 @@ import math
 
 from django.db import connection
 
-from accounts.models import AttemptCount
 from core.errors import DomainError
 
 WINDOW_SECONDS = 900
@@ -64,11 +63,6 @@ def give_back(*buckets: bytes) -> None:
             "UPDATE attempt_counts SET attempts = greatest(attempts - 1, 0) WHERE bucket = ANY(%s)",
             [sorted(buckets)],
         )
-
-
-def forget(*name: str) -> None:
-    """Empty a bucket: its lock ends."""
-    AttemptCount.objects.filter(bucket=_bucket(name)).delete()
 
 
 def _bucket(name: tuple[str, ...]) -> bytes:

@@ -128,13 +128,13 @@ def presents_key(headers: Mapping[str, str]) -> bool:
     return admission.presented_key(headers) != ("", "")
 
 
-async def admit_request(request: edge.Request, route: edge.Route) -> Caller | None:
+async def admit_request(request: edge.Request) -> Caller | None:
     """Return the caller of a request to the edge that presents a key.
 
     None leaves a refusal to the view of the path, which looks for the row first. Raises
     what `admission.authenticate` and `admission.admit` do.
     """
-    action = route.access or action_of_method(request.method)
+    action = request.route.access or action_of_method(request.method)
 
     def look_up() -> Caller:
         return admission.admit(admission.authenticate(request.headers), action)
@@ -144,6 +144,6 @@ async def admit_request(request: edge.Request, route: edge.Route) -> Caller | No
             return admission.admit(caller, action)
         return await bridge.in_thread(edge.with_connection, look_up)
     except admission.NotPermitted:
-        if route.is_fixed:
+        if request.route.is_fixed:
             raise
         return None

@@ -32,7 +32,6 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         logins.end_all_sessions(user)
         keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
         address_proofs.mark_verified(user, origin)
-        passwords.end_lock(user)
         audit.record("password.reset", origin, user_id=user.id)
     _tell(user, origin)
     return user

@@ -16,9 +16,12 @@ from accounts.client_addresses import bucket_of
 from accounts.models import AuditOutcome, User
 from core.errors import DomainError, InvalidInput, issue
 
-PER_ACCOUNT = 5  # failures in a window from browsers that are not known
-PER_BROWSER = 10  # from one that is known
-PER_ADDRESS = 50  # for all accounts together
+# Failures in a window: for an account from one address and from all of them, by browsers
+# that are not known; by one that is; from one address for all accounts.
+PER_ACCOUNT_AND_ADDRESS = 5
+PER_ACCOUNT = 10
+PER_BROWSER = 10
+PER_ADDRESS = 50
 MAX_LENGTH = 256  # characters; longer ones only cost time
 
 
@@ -40,11 +43,7 @@ class PasswordBackend(ModelBackend):
         if not username or password is None:
             return None
         user = find(username)
-        if user is None:
-            make_password(password)  # as long as for an account that exists
-            return None
-        is_right = user.check_password(password)
-        return user if is_right and self.user_can_authenticate(user) else None
+        return user if _is_theirs(user, password) else None
 
 
 def find(name: str) -> User | None:
@@ -60,21 +59,27 @@ def check(request: HttpRequest, name: str, password: str) -> User:
 
     Raises WrongPassword, and attempts.TooManyAttempts without looking at the password.
     """
-    browser = known_browsers.browser_of(request, bucket_name(name))
-    taken = _take(request, bucket_name(name), browser)
-    user = PasswordBackend().authenticate(request, name, password[: MAX_LENGTH + 1])
-    if user is None:
-        account = find(name)
+    account = find(name)
+    taken = _take(request, bucket_name(name), account)
+    if not _is_theirs(account, password):
         audit.record(
             "login.password",
             audit.of_request(request),
             outcome=AuditOutcome.FAILURE,
             user_id=account and account.id,
-            known_browser=browser is not None,
         )
         raise WrongPassword
     attempts.give_back(*taken)
-    return user
+    return account
+
+
+def _is_theirs(account: User | None, password: str) -> bool:
+    """Check a password; takes as long for an account that does not exist."""
+    password = password[: MAX_LENGTH + 1]
+    if account is None:
+        make_password(password)
+        return False
+    return account.check_password(password) and account.is_active
 
 
 def is_right(user: User, password: str) -> bool:
@@ -82,7 +87,7 @@ def is_right(user: User, password: str) -> bool:
 
     Raises attempts.TooManyAttempts.
     """
-    bucket = attempts.take("confirm account", str(user.pk), limit=PER_ACCOUNT)
+    bucket = attempts.take("confirm account", str(user.pk), limit=PER_ACCOUNT_AND_ADDRESS)
     if not user.check_password(password[: MAX_LENGTH + 1]):
         return False
     attempts.give_back(bucket)
@@ -91,12 +96,6 @@ def is_right(user: User, password: str) -> bool:
 
 def bucket_name(name: str) -> str:
     return name.strip().lower()
-
-
-def end_lock(user: User) -> None:
-    """Empty the account's bucket of failures."""
-    for name in filter(None, (user.email_key, user.username.lower())):
-        attempts.forget("login account", name)
 
 
 def validate(password: str, user: User | None = None) -> None:
@@ -112,9 +111,14 @@ def validate(password: str, user: User | None = None) -> None:
         ) from None
 
 
-def _take(request: HttpRequest, name: str, browser: str | None) -> tuple[bytes, ...]:
-    if browser is not None:
-        return (attempts.take("login browser", browser, name, limit=PER_BROWSER),)
-    account = attempts.take("login account", name, limit=PER_ACCOUNT)
+def _take(request: HttpRequest, name: str, account: User | None) -> tuple[bytes, ...]:
+    # With the hash in their names, a new password finds all buckets of the account empty.
+    stamp = account.password if account else ""
+    if (browser := known_browsers.browser_of(request, name)) is not None:
+        return (attempts.take("login browser", browser, name, stamp, limit=PER_BROWSER),)
     address = bucket_of(request.META.get("REMOTE_ADDR", ""))
-    return account, attempts.take("login address", address, limit=PER_ADDRESS)
+    return (
+        attempts.take("login", name, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
+        attempts.take("login account", name, stamp, limit=PER_ACCOUNT),
+        attempts.take("login address", address, limit=PER_ADDRESS),
+    )

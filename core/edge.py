@@ -75,6 +75,7 @@ class Request:
     """A request to the edge."""
 
     has_large_body = False
+    route: "Route | None" = None  # that serves it
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
@@ -197,8 +198,8 @@ class Route:
 class Edge:
     """Serves `routes`; hands every other request to `fallback`.
 
-    `admit` returns the caller of a request for a route, raises, or returns None to leave the
-    request to the fallback; a request for which `can_admit` is
+    `admit` returns the caller of a request, raises, or returns None to leave the request to
+    the fallback; a request for which `can_admit` is
     false is left to the fallback, which knows other ways in.
     """
 
@@ -207,7 +208,7 @@ class Edge:
         routes: Iterable[Route],
         *,
         can_admit: Callable[[Headers], bool],
-        admit: Callable[[Request, Route], Awaitable[object]],
+        admit: Callable[[Request], Awaitable[object]],
         fallback: Application,
     ) -> None:
         self._can_admit = can_admit
@@ -277,7 +278,8 @@ class Edge:
     ) -> Reply | StreamingReply | None:
         arguments: list[Any] = []
         if not route.is_public:
-            arguments.append(await self._admit(request, route))
+            request.route = route
+            arguments.append(await self._admit(request))
             if arguments[0] is None:
                 return None
         arguments += names

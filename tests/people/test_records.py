@@ -45,6 +45,12 @@ def boss(browser, db_all):
     return made
 
 
+def test_members_are_not_let_into_the_admin(ana):
+    """They see their projects through the API and their own pages; staff see all of them."""
+    for path in ("/admin/", "/admin/accounts/project/", "/admin/accounts/apikey/"):
+        assert ana.get(path)["Location"].startswith("/admin/login/")
+
+
 def test_the_admin_records_what_it_changes(boss, project):
     page = "/admin/accounts/apikey/add/"
     boss.submit(page, {"project": project.id, "name": "laptop", "scopes": ["log"]})
