@@ -33,7 +33,8 @@ def _login(request, extra_context=None):
     response = _plain_login(request, extra_context)
     if (refusal := getattr(request, "refusal", None)) is not None:
         response.status_code = refusal.status_code
-        response.headers.update(refusal.headers)
+        for name, value in refusal.headers.items():
+            response[name] = value
     if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
         origin = audit.of_request(request, actor=f"user:{request.user.pk}")
         audit.record("login.admin", origin, user_id=request.user.pk)

@@ -1,10 +1,12 @@
 """C01 to C04: what keys may do, what may be given to them, and how they end."""
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
+from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts import admission, key_cache, key_uses
@@ -272,6 +274,33 @@ def test_c03_a_repeated_rotation_makes_no_third_value(api):
     rotate(api, made["id"], key="once", expect=409)
     assert works(new["api_key"]) and works(made["api_key"])
     assert new["api_key"].encode() not in repr(list(ApiKey.objects.values())).encode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_c03_of_parallel_rotations_one_wins(api):
+    made = api.send("POST", "/api/v1/keys", {})
+    replies: list = []
+    ready = threading.Barrier(4)
+
+    def go() -> None:
+        try:
+            ready.wait()
+            path = f"/api/v1/keys/{made['id']}/rotate"
+            replies.append(ApiClient(api.key).post(path, {}, content_type="application/json"))
+        finally:
+            close_old_connections()
+
+    threads = [threading.Thread(target=go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statuses = sorted(each.status_code for each in replies)
+    # Those that read the key after another one had finished are rotations of their own.
+    assert statuses[0] == 200 and set(statuses) <= {200, 409}
+    winners = [each.json() for each in replies if each.status_code == 200]
+    texts = [made["api_key"], *(each["api_key"] for each in winners)]
+    assert sum(works(text) for text in texts) == 2
 
 
 def test_c03_revoking_ends_both_values(api):
