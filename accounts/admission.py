@@ -180,6 +180,11 @@ def key_permissions(scopes: list[str]) -> frozenset[Action]:
     return frozenset().union(*(SCOPE_PERMISSIONS.get(scope, ()) for scope in scopes))
 
 
+def _permissions_of_key(scopes: list[str]) -> frozenset[Action] | None:
+    # None is checked in no time, and what only people may do asks for no key.
+    return None if Scope.ALL in scopes else key_permissions(scopes)
+
+
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
@@ -243,7 +248,7 @@ def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     caller = Caller(
         project_id=row["project_id"],
         api_key_id=row["id"],
-        permissions=key_permissions(row["scopes"]),
+        permissions=_permissions_of_key(row["scopes"]),
     )
     return caller, expires_at
 
@@ -259,4 +264,4 @@ def _open_project(digest: bytes) -> Caller:
             return row[0]
         project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
         key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return Caller(project_id=project.id, api_key_id=key.id, permissions=key_permissions(key.scopes))
+    return Caller(project_id=project.id, api_key_id=key.id)
