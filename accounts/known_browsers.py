@@ -5,10 +5,9 @@ It opens nothing: it only has the browser's failures counted apart from everybod
 
 import secrets
 
-from django.conf import settings
-from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
+from accounts import cookies
 from accounts.models import User
 
 COOKIE = "known_browser"
@@ -28,22 +27,13 @@ def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
     browser, names = _read(request)
     own = [name for name in (user.email_key, user.username.lower()) if name]
     names = [*own, *(name for name in names if name not in own)][: 2 * _MAX_PEOPLE]
-    response.set_cookie(
-        COOKIE,
-        signing.dumps([browser or secrets.token_hex(16), names], salt=_SALT, compress=True),
-        max_age=_MAX_AGE,
-        path=settings.SESSION_COOKIE_PATH,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
+    value = [browser or secrets.token_hex(16), names]
+    cookies.keep(response, COOKIE, value, salt=_SALT, max_age=_MAX_AGE)
 
 
 def _read(request: HttpRequest) -> tuple[str | None, list[str]]:
-    try:
-        browser, names = signing.loads(
-            request.COOKIES.get(COOKIE, ""), salt=_SALT, max_age=_MAX_AGE
-        )
-    except signing.BadSignature:
+    value = cookies.read(request, COOKIE, salt=_SALT, max_age=_MAX_AGE)
+    if value is None:
         return None, []
+    browser, names = value
     return browser, names

@@ -11,13 +11,12 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from django.conf import settings
-from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from accounts import cookies
 from accounts.models import SpentState
 from core.errors import DomainError
 
@@ -64,28 +63,19 @@ def begin(request: HttpRequest, provider: str, *, next: str, is_link: bool) -> S
 
 def keep(response: HttpResponse, state: State) -> None:
     """Set the cookie that brings the state back."""
-    response.set_cookie(
-        _cookie(state.value),
-        signing.dumps(asdict(state), salt=_SALT, compress=True),
-        max_age=LIFETIME_SECONDS,
-        path=settings.SESSION_COOKIE_PATH,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
+    name = _cookie(state.value)
+    cookies.keep(response, name, asdict(state), salt=_SALT, max_age=LIFETIME_SECONDS)
 
 
 def take(request: HttpRequest, provider: str, values: list[str]) -> State:
     """Return the state that the provider sent back, which is then spent. Raises StateRefused."""
     if len(values) != 1 or not values[0].isascii():
         raise StateRefused
-    try:
-        members = signing.loads(
-            request.COOKIES.get(_cookie(values[0]), ""), salt=_SALT, max_age=LIFETIME_SECONDS
-        )
-        state = State(**members)
-    except (signing.BadSignature, TypeError):
-        raise StateRefused from None
+    name = _cookie(values[0])
+    members = cookies.read(request, name, salt=_SALT, max_age=LIFETIME_SECONDS)
+    if members is None:
+        raise StateRefused
+    state = State(**members)
     is_same = constant_time_compare(state.value, values[0]) and state.provider == provider
     if not is_same or state.session not in _sessions(request):
         raise StateRefused
@@ -96,7 +86,7 @@ def take(request: HttpRequest, provider: str, values: list[str]) -> State:
 def forget(response: HttpResponse, values: list[str]) -> None:
     """Delete the cookie of a login that has come back."""
     for value in values[:1]:
-        response.delete_cookie(_cookie(value), path=settings.SESSION_COOKIE_PATH, samesite="Lax")
+        cookies.drop(response, _cookie(value))
 
 
 def session_digest(request: HttpRequest) -> str:

@@ -1,7 +1,6 @@
 """The routes of logins by a provider. The callback answers a browser: with pages."""
 
 from django.conf import settings
-from django.core import signing
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -9,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
-from accounts import attempts, audit, logins, pages
+from accounts import attempts, audit, cookies, logins, pages
 from accounts.client_addresses import bucket_of
 from accounts.oauth import identities, landing, providers, states
 from accounts.oauth.identities import AddressNeeded, LinkRefused
@@ -125,25 +124,16 @@ class CallbackView(_ProviderView):
 
 def pending_profile(request) -> Profile:
     """Return the new identity for which this browser proves an address. Raises LinkRefused."""
-    try:
-        provider, subject = signing.loads(
-            request.COOKIES.get(PENDING_COOKIE, ""), salt=_PENDING_SALT, max_age=_PENDING_SECONDS
-        )
-    except (signing.BadSignature, ValueError):
-        raise LinkRefused("This login has expired; begin it again") from None
+    value = cookies.read(request, PENDING_COOKIE, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
+    if value is None:
+        raise LinkRefused("This login has expired; begin it again")
+    provider, subject = value
     return Profile(provider, subject, None)
 
 
 def _keep_pending(response: HttpResponse, profile: Profile) -> None:
-    response.set_cookie(
-        PENDING_COOKIE,
-        signing.dumps([profile.provider, profile.subject], salt=_PENDING_SALT),
-        max_age=_PENDING_SECONDS,
-        path=settings.SESSION_COOKIE_PATH,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
+    value = [profile.provider, profile.subject]
+    cookies.keep(response, PENDING_COOKIE, value, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
 
 
 def _redirect_uri(provider: Provider) -> str:

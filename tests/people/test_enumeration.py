@@ -1,16 +1,15 @@
 """A02 and A03 where time and several connections matter."""
 
 import statistics
-import threading
 import time
+from functools import partial
 
 import pytest
 from django.contrib.auth.hashers import make_password
-from django.db import close_old_connections
 
 from accounts import mailing
 from accounts.models import AuditEvent, User
-from tests.people.conftest import PASSWORD, mails, reset_token
+from tests.people.conftest import PASSWORD, at_once, mails, reset_token
 
 EMAIL = "ana@example.com"
 
@@ -90,69 +89,34 @@ def test_a02_resets_are_throttled_alike(ana, browser):
 @pytest.mark.django_db(transaction=True)
 def test_a03_of_ten_parallel_confirms_one_succeeds(ana, browser):
     token = reset_token(EMAIL)
-    outcomes: list[int] = []
 
-    def confirm(number: int) -> None:
-        try:
-            body = {"token": token, "password": f"another long sentence {number}"}
-            reply = browser(f"192.0.2.{number + 10}").post(
-                "/api/v1/password-reset/confirm", body, content_type="application/json"
-            )
-            outcomes.append(reply.status_code)
-        finally:
-            close_old_connections()
+    def confirm(number: int) -> int:
+        body = {"token": token, "password": f"another long sentence {number}"}
+        made = browser(f"192.0.2.{number + 10}")
+        return made.post_json("/api/v1/password-reset/confirm", body).status_code
 
-    threads = [threading.Thread(target=confirm, args=[number]) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = at_once(*(partial(confirm, number) for number in range(10)))
     assert sorted(outcomes) == [200] + [400] * 9
     assert AuditEvent.objects.filter(action="password.reset").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a05_parallel_guesses_do_not_exceed_the_limit(ana, browser):
-    outcomes: list[int] = []
+    def guess(number: int) -> int:
+        body = {"email": EMAIL, "password": "wrong"}
+        return browser(f"192.0.2.{number + 10}").post_json("/api/v1/login", body).status_code
 
-    def guess(number: int) -> None:
-        try:
-            body = {"email": EMAIL, "password": "wrong"}
-            reply = browser(f"192.0.2.{number + 10}").post(
-                "/api/v1/login", body, content_type="application/json"
-            )
-            outcomes.append(reply.status_code)
-        finally:
-            close_old_connections()
-
-    threads = [threading.Thread(target=guess, args=[number]) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = at_once(*(partial(guess, number) for number in range(12)))
     assert sorted(outcomes) == [401] * 10 + [429] * 2
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a01_racing_registrations_make_one_account(browser):
-    outcomes: list[int] = []
+    def register(email: str) -> int:
+        body = {"email": email, "password": PASSWORD}
+        return browser().post_json("/api/v1/register", body).status_code
 
-    def register(number: int) -> None:
-        try:
-            body = {"email": ["ana@example.com", "ANA@example.com"][number % 2]}
-            reply = browser().post(
-                "/api/v1/register",
-                {**body, "password": PASSWORD},
-                content_type="application/json",
-            )
-            outcomes.append(reply.status_code)
-        finally:
-            close_old_connections()
-
-    threads = [threading.Thread(target=register, args=[number]) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    spellings = ["ana@example.com", "ANA@example.com"] * 3
+    outcomes = at_once(*(partial(register, email) for email in spellings))
     assert sorted(outcomes) == [200] + [409] * 5
     assert User.objects.count() == 1

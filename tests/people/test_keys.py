@@ -1,18 +1,17 @@
 """C01 to C04: what keys may do, what may be given to them, and how they end."""
 
-import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
-from django.db import close_old_connections
 from django.utils import timezone
 
 from accounts import admission, key_cache, key_uses
 from accounts.models import ApiKey, AuditEvent, Project, RetiredKey
 from tests import openapi
 from tests.client import ApiClient
+from tests.people.conftest import at_once
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
 SOME_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -279,22 +278,12 @@ def test_c03_a_repeated_rotation_makes_no_third_value(api):
 @pytest.mark.django_db(transaction=True)
 def test_c03_of_parallel_rotations_one_wins(api):
     made = api.send("POST", "/api/v1/keys", {})
-    replies: list = []
-    ready = threading.Barrier(4)
+    path = f"/api/v1/keys/{made['id']}/rotate"
 
-    def go() -> None:
-        try:
-            ready.wait()
-            path = f"/api/v1/keys/{made['id']}/rotate"
-            replies.append(ApiClient(api.key).post(path, {}, content_type="application/json"))
-        finally:
-            close_old_connections()
+    def turn():
+        return ApiClient(api.key).post(path, {}, content_type="application/json")
 
-    threads = [threading.Thread(target=go) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    replies = at_once(turn, turn, turn, turn)
     statuses = sorted(each.status_code for each in replies)
     # Those that read the key after another one had finished are rotations of their own.
     assert statuses[0] == 200 and set(statuses) <= {200, 409}

@@ -7,13 +7,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.core import signing
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, SpentState, User
 from accounts.oauth import landing, providers
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, mails, reset_token, token_in
+from tests.people.conftest import PASSWORD, at_once, mails, reset_token, token_in
 from tests.people.provider import ScriptedProvider
 from tests.site import loopback
 
@@ -384,19 +384,7 @@ def newcomer(provider, browser):
 
 @pytest.mark.django_db(transaction=True)
 def test_b04_of_two_tabs_one_gets_the_key(newcomer):
-    outcomes: list = []
-
-    def retrieve():
-        try:
-            outcomes.append(newcomer.get(RETRIEVE))
-        finally:
-            close_old_connections()
-
-    threads = [threading.Thread(target=retrieve) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = at_once(*[lambda: newcomer.get(RETRIEVE)] * 6)
     assert sorted(each.status_code for each in outcomes) == [200] + [410] * 5
     late = next(each for each in outcomes if each.status_code == 410)
     assert "regenerate-api-key" in late.json()["detail"]

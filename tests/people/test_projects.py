@@ -1,13 +1,12 @@
 """C02, C05: who is in a project, as what, and what each may do to the others."""
 
-import threading
+from functools import partial
 
 import pytest
-from django.db import close_old_connections
 
 from accounts.models import ApiKey, AuditEvent, Membership, Project, User
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD
+from tests.people.conftest import PASSWORD, at_once
 
 
 @pytest.fixture
@@ -216,42 +215,24 @@ def test_c05_the_admin_explains_its_refusal(ana, browser):
 def test_c05_of_two_owners_who_go_at_once_one_stays(ana, join, path, moves):
     other = join("owner", "other")
 
-    def go(browser, target, method, body, outcomes):
-        try:
-            response = browser.generic(
-                method,
-                f"{path}/members/{target.user.id}",
-                body,
-                content_type="application/json",
-            )
-            outcomes.append(response.status_code)
-        finally:
-            close_old_connections()
+    def go(browser, target, method) -> int:
+        full = f"{path}/members/{target.user.id}"
+        body = '{"role": "viewer"}'
+        return browser.generic(method, full, body, content_type="application/json").status_code
 
-    for _ in range(10):
+    for _ in range(17):  # 50 rounds in all
         Membership.objects.update_or_create(
             user=ana.user, project_id=ana.account["project_id"], defaults={"role": "owner"}
         )
         Membership.objects.update_or_create(
             user=other.user, project_id=ana.account["project_id"], defaults={"role": "owner"}
         )
-        outcomes: list[int] = []
         first, second = {
             "demote": ((ana, other, "PATCH"), (other, ana, "PATCH")),
             "leave": ((ana, ana, "DELETE"), (other, other, "DELETE")),
             "leave and removed": ((ana, ana, "DELETE"), (ana, other, "DELETE")),
         }[moves]
-        threads = [
-            threading.Thread(
-                target=go,
-                args=(browser, target, method, '{"role": "viewer"}', outcomes),
-            )
-            for browser, target, method in (first, second)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        outcomes = at_once(partial(go, *first), partial(go, *second))
         owners = Membership.objects.filter(role="owner", project_id=ana.account["project_id"])
         assert owners.count() == 1, outcomes
         # Who comes second is the last owner, or no owner and no member any more.
