@@ -1,4 +1,8 @@
+from collections.abc import Callable
+from uuid import UUID
+
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -6,14 +10,29 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpResponseRedirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils.cache import add_never_cache_headers
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 from unfold.admin import TabularInline
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import audit, keys, known_browsers, memberships, projects
-from accounts.models import ApiKey, AuditEvent, Identity, Membership, Project, Scope, User
+from accounts import audit, keys, known_browsers, log_quotas, memberships, projects
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    Identity,
+    Membership,
+    Project,
+    Scope,
+    Tier,
+    User,
+)
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
+from core.compression import keep_uncompressed
+from core.ids import uuid7
 
 
 class ApiKeyInline(TabularInline):
@@ -88,11 +107,26 @@ class MembershipInline(TabularInline):
 
 @admin.register(Project)
 class ProjectAdmin(KeepsOwners):
-    list_display = ["name", "id", "created_at", "archived_at"]
+    list_display = ["name", "id", "tier", "created_at", "archived_at"]
+    list_select_related = ["tier"]
+    list_filter = ["tier"]
     search_fields = ["name", "id"]
-    readonly_fields = ["id", "created_at", "archived_at"]
+    readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
     inlines = [MembershipInline, ApiKeyInline]
     actions = ["archive"]
+    actions_detail = ["new_key"]
+
+    def has_add_key_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("accounts.add_apikey")
+
+    @action(description="New key", url_path="new-key", permissions=["add_key"])
+    def new_key(self, request, object_id):
+        query = urlencode({"project": object_id})
+        return redirect(f"{reverse('admin:accounts_apikey_add')}?{query}")
+
+    @admin.display(description="logs this month")
+    def logs_this_month(self, project: Project) -> int:
+        return log_quotas.arrived(project.id, timezone.now())
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.
@@ -123,30 +157,103 @@ class ApiKeyForm(forms.ModelForm):
         return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
 
 
+@admin.register(Tier)
+class TierAdmin(ModelAdmin):
+    list_display = ["name", "requests_per_minute", "logs_per_month", "retention_days"]
+    search_fields = ["name"]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # A project's tier is protected by the database; a default tier by nothing but this.
+        is_used = obj is not None and (obj.name == settings.DEFAULT_TIER or obj.projects.exists())
+        return not is_used and super().has_delete_permission(request, obj)
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
+    # The last day and the spend of keys by their ids; bound in llmring_site/urls.py.
+    usage_of_keys: Callable[[list[UUID]], dict[UUID, tuple[str, str]]] | None = None
+
     form = ApiKeyForm
-    list_display = ["name", "hint", "project", "state", "scopes", "last_used", "expires_at"]
+    list_display = [
+        "name",
+        "hint",
+        "project",
+        "state",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used",
+        "spend",
+    ]
     list_select_related = ["project", "use"]
     search_fields = ["name", "hint", "id", "project__name"]
     autocomplete_fields = ["project"]
+    fields = [
+        "project",
+        "name",
+        "scopes",
+        "expires_at",
+        "hint",
+        "state",
+        "last_used",
+        "spend",
+        "created_at",
+        "created_by",
+        "revoked_at",
+        "previous_expires_at",
+        "id",
+    ]
     readonly_fields = [
-        *("hint", "state", "last_used", "created_at", "created_by", "revoked_at"),
+        *("hint", "state", "last_used", "spend", "created_at", "created_by", "revoked_at"),
         *("previous_expires_at", "id"),
     ]
-    fields = ["project", "name", "scopes", "expires_at", *readonly_fields]
     actions = ["revoke"]
+    change_form_before_template = "accounts/once.html"
+
+    def get_fields(self, request, obj=None):
+        return self.fields if obj else ["project", "name", "scopes", "expires_at"]
 
     def get_changeform_initial_data(self, request):
         return {"scopes": [Scope.ALL], **super().get_changeform_initial_data(request)}
 
-    @admin.display(description="last used", ordering="use__last_used_at")
-    def last_used(self, key: ApiKey):
-        use = getattr(key, "use", None)
-        return use and use.last_used_at
-
     def get_readonly_fields(self, request, obj=None):
         return [*self.readonly_fields, *(["project"] if obj else [])]
+
+    def get_changelist_instance(self, request):
+        changes = super().get_changelist_instance(request)
+        changes.result_list = self._with_usage(list(changes.result_list))
+        return changes
+
+    def get_object(self, request, object_id, from_field=None):
+        key = super().get_object(request, object_id, from_field)
+        return key and self._with_usage([key])[0]
+
+    def _with_usage(self, keys: list[ApiKey]) -> list[ApiKey]:
+        usage = self.usage_of_keys([key.id for key in keys]) if self.usage_of_keys else {}
+        for key in keys:
+            key.usage = usage.get(key.id, ("never", "-"))
+        return keys
+
+    @admin.display(description="last used (UTC)")
+    def last_used(self, key: ApiKey) -> str:
+        use = getattr(key, "use", None)
+        return f"{use.last_used_at:%Y-%m-%d %H:%M}" if use else key.usage[0]
+
+    @admin.display(description="spend (USD)")
+    def spend(self, key: ApiKey) -> str:
+        return key.usage[1]
+
+    def add_view(self, request, form_url="", extra_context=None):
+        context = {**(extra_context or {}), "form_id": uuid7()}
+        try:
+            with transaction.atomic():
+                return super().add_view(request, form_url, context)
+        except IntegrityError:
+            text = (
+                "This form has made its key already. A key is shown once: if it is lost, revoke it."
+            )
+            messages.warning(request, text)
+            return redirect("admin:accounts_apikey_changelist")
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # Rows name the key that wrote them: a key is revoked, not deleted.
@@ -157,8 +264,14 @@ class ApiKeyAdmin(ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
         else:
+            # The form's own id: sent twice, it makes one key.
+            form_id = _uuid(request.POST.get("form_id"))
             row, request.new_key = ApiKey.issue(
-                obj.project, expires_at=obj.expires_at, created_by=request.user, **columns
+                obj.project,
+                expires_at=obj.expires_at,
+                created_by=request.user,
+                id=form_id,
+                **columns,
             )
             obj.__dict__.update(row.__dict__)
         audit.record(
@@ -179,17 +292,36 @@ class ApiKeyAdmin(ModelAdmin):
             "text": request.new_key,
         }
         response = TemplateResponse(request, "accounts/new_key.html", context)
-        add_never_cache_headers(response)
+        keep_uncompressed(response)
         return response
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
-    def revoke(self, request, queryset) -> None:
+    def revoke(self, request, queryset):
+        """Ask first, then revoke for good."""
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Revoke keys?",
+                "keys": self._with_usage(list(queryset.select_related("project"))),
+                "opts": self.opts,
+            }
+            return TemplateResponse(request, "accounts/revoke_keys.html", context)
+        for key in queryset:
+            self.log_change(request, key, "Revoked.")
         revoked = keys.revoke_keys(
             ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),
             audit.of_request(request),
             reason="in the admin",
         )
         messages.success(request, f"{revoked} keys revoked.")
+        return None
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
 
 
 class IdentityInline(TabularInline):
@@ -211,8 +343,8 @@ def _save_memberships(request, formset) -> None:
     changes = [("member.add", row) for row in formset.new_objects]
     changes += [("member.role", row) for row, _ in formset.changed_objects]
     changes += [("member.remove", row) for row in formset.deleted_objects]
-    for action, row in changes:
-        audit.record(action, origin, project_id=row.project_id, user_id=row.user_id, new=row.role)
+    for change, row in changes:
+        audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, new=row.role)
 
 
 admin.site.unregister(Group)

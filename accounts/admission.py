@@ -1,15 +1,18 @@
 """Authenticate and authorize requests. No other module has rules about access.
 
     caller = admission.authenticate(headers)
-    caller = admission.admit(caller, Action.WRITE)
+    bucket = admission.bucket_of(caller, address)     counted by accounts/request_limits.py
+    caller = admission.admit(caller, Action.WRITE, address)
+    manager = admission.authenticate_manager(bearer, origin)
 
 DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these two.
 Source: docs/http-contract.md, section "Keys".
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -18,13 +21,27 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import api_keys, key_cache, key_uses
-from accounts.models import ApiKey, Membership, Project, RetiredKey, Role, Scope, User
+from accounts import api_keys, audit, key_cache, key_uses, request_limits
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    AuditOutcome,
+    Membership,
+    Project,
+    RetiredKey,
+    Role,
+    Scope,
+    Tier,
+    User,
+)
+from accounts.request_buckets import Bucket, of_address
 from core.errors import DomainError
-from core.scoping import Caller
+from core.scoping import Caller, Limits
 
 NO_PROJECT = UUID(int=0)  # owns no row
 _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
+_MAX_GUESSES = 10  # of the management token, from one address in a minute
+_GUESS = "manage.access"  # the audit log's name of a refused one
 
 
 class Action(StrEnum):
@@ -46,6 +63,8 @@ _TEXTS = {
     Action.AUDIT: "read this project's audit log",
     Action.ADMINISTER: "administer this project",
 }
+# What opens the project of a key never seen before.
+WRITES = frozenset({Action.LOG, Action.WRITE})
 _USE = frozenset({Action.READ, Action.LOG, Action.WRITE, Action.MANAGE_KEYS})
 PERMISSIONS = {
     Role.OWNER: frozenset(Action),
@@ -73,7 +92,7 @@ class Unauthenticated(DomainError):
 
 
 class InvalidKey(DomainError):
-    """The key is unknown (in strict mode), revoked or expired."""
+    """The key is unknown (in strict mode), revoked or expired, or its project is archived."""
 
     status_code = 401
     code = "invalid_key"
@@ -107,6 +126,51 @@ class ProjectArchived(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The project is archived")
+
+
+class NoManagementAccess(DomainError):
+    """The request shows neither the management token nor the session of a superuser."""
+
+    status_code = 401
+    code = "not_authenticated"
+    headers = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self, reason: str = "missing or invalid Authorization header") -> None:
+        super().__init__(reason)
+
+
+class NotSuperuser(DomainError):
+    status_code = 403
+    code = "not_permitted"
+
+    def __init__(self) -> None:
+        super().__init__("Only superusers manage projects and tokens")
+
+
+class TooManyGuesses(DomainError):
+    status_code = 429
+    code = "too_many_guesses"
+    headers = {"Retry-After": "60"}
+
+    def __init__(self) -> None:
+        super().__init__("Too many wrong management tokens from this address; try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Who may manage all projects and their tokens; a user unless by the management token."""
+
+    user_id: UUID | None = None
+
+
+class DefaultTierMissing(DomainError):
+    """The operator's default tier was deleted after the start, which checks it."""
+
+    status_code = 503
+    code = "default_tier_missing"
+
+    def __init__(self) -> None:
+        super().__init__("New keys cannot be used: the tier of LLMRING_DEFAULT_TIER is missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +223,44 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
     permissions = role_permissions(user, project_id)
     if permissions is None:
         return None
-    if not Project.objects.filter(id=project_id, archived_at__isnull=True).exists():
+    project = Project.objects.select_related("tier").get(id=project_id)
+    if project.archived_at:
         raise ProjectArchived
-    return Caller(project_id=project_id, user_id=user.id, permissions=permissions)
+    return Caller(
+        project_id=project_id,
+        user_id=user.id,
+        permissions=permissions,
+        limits=limits_of(project.tier),
+    )
+
+
+def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
+    """Return the manager that the text after `Authorization: Bearer` proves.
+
+    Refusals are recorded, and count against the address (an IPv6 network of 64 bits)
+    that they come from. Raises NoManagementAccess, TooManyGuesses.
+    """
+    if not settings.MANAGEMENT_TOKEN:
+        raise NoManagementAccess(
+            "The management token is off: set MANAGEMENT_TOKEN where the server runs"
+        )
+    since = timezone.now() - timedelta(minutes=1)
+    guesses = AuditEvent.objects.since(since).filter(action=_GUESS)
+    if guesses.from_network_of(origin.client_ip)[:_MAX_GUESSES].count() >= _MAX_GUESSES:
+        raise TooManyGuesses
+    # Of their digests: the time tells nothing, not even the length.
+    if not hmac.compare_digest(api_keys.digest(bearer), api_keys.digest(settings.MANAGEMENT_TOKEN)):
+        reason = "invalid management token"
+        audit.record(_GUESS, origin, outcome=AuditOutcome.DENIED, reason=reason)
+        raise NoManagementAccess(reason)
+    return Manager()
+
+
+def manager_of(user: User) -> Manager:
+    """Return the manager that a person who is logged in is. Raises NotSuperuser."""
+    if not (user.is_superuser and user.is_staff and user.is_active):
+        raise NotSuperuser
+    return Manager(user_id=user.id)
 
 
 def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:
@@ -191,19 +290,33 @@ def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     return key_cache.get(api_keys.digest(key)) if key else None
 
 
-def admit(caller: Caller | None, action: Action) -> Caller:
+def bucket_of(caller: Caller | None, address: str) -> Bucket | None:
+    """Return what a request counts for: the caller's project, without one its address.
+
+    None if that has no limit.
+    """
+    if caller is None or caller.project_id == NO_PROJECT:
+        return of_address(
+            address, per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE, what="requests per minute"
+        )
+    if caller.limits is None or caller.limits.requests_per_minute is None:
+        return None
+    return Bucket(caller.project_id, caller.limits.requests_per_minute)
+
+
+def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
     """Return the caller, if permitted to do this.
 
-    A key never seen before opens its project here, at its first write.
-    Raises Unauthenticated, NotPermitted, InvalidKey.
+    A key never seen before opens its project here, at its first write; so many from an
+    address in a minute.
+    Raises Unauthenticated, NotPermitted, InvalidKey, LimitExceeded.
     """
     if caller is None:
         raise Unauthenticated
     if caller.permissions is not None and action not in caller.permissions:
         raise NotPermitted(action)
     if isinstance(caller, UnseenKey):
-        is_write = action in (Action.LOG, Action.WRITE)
-        return _open_project(caller.digest) if is_write else caller
+        return _open_project(caller.digest, address) if action in WRITES else caller
     if caller.api_key_id is not None:
         key_uses.note(caller.api_key_id)
     return caller
@@ -226,34 +339,48 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
 
 def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
-    row = (
-        ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
-        .values(
-            *("id", "project_id", "scopes", "digest", "expires_at", "revoked_at", "is_pending"),
-            *("previous_expires_at", "project__archived_at"),
-        )
-        .first()
-    )
+    keys = ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
+    row = keys.select_related("project__tier").first()
     if row is None:
         if RetiredKey.objects.filter(digest=digest).exists():
             raise InvalidKey
         return None
-    ends = [row["expires_at"]]
-    if bytes(row["digest"]) != digest:
-        ends.append(row["previous_expires_at"])
+    ends = [row.expires_at]
+    if bytes(row.digest) != digest:
+        ends.append(row.previous_expires_at)
     expires_at = min(filter(None, ends), default=None)
-    is_refused = row["revoked_at"] or row["is_pending"] or row["project__archived_at"]
-    if is_refused or (expires_at and expires_at <= timezone.now()):
+    is_over = expires_at is not None and expires_at <= timezone.now()
+    if row.state != "active" or is_over or row.project.archived_at:
         raise InvalidKey
     caller = Caller(
-        project_id=row["project_id"],
-        api_key_id=row["id"],
-        permissions=_permissions_of_key(row["scopes"]),
+        project_id=row.project_id,
+        api_key_id=row.id,
+        permissions=_permissions_of_key(row.scopes),
+        limits=limits_of(row.project.tier),
     )
     return caller, expires_at
 
 
-def _open_project(digest: bytes) -> Caller:
+def limits_of(tier: Tier | None) -> Limits | None:
+    """Return what a tier limits; None without one."""
+    return tier and Limits(tier.requests_per_minute, tier.logs_per_month)
+
+
+def _default_tier() -> Tier | None:
+    """Return the tier of projects that unknown keys open. Raises DefaultTierMissing."""
+    if not settings.DEFAULT_TIER:
+        return None
+    if tier := Tier.objects.filter(name=settings.DEFAULT_TIER).first():
+        return tier
+    raise DefaultTierMissing
+
+
+def _open_project(digest: bytes, address: str) -> Caller:
+    new_projects = of_address(
+        address, per_minute=settings.NEW_PROJECTS_PER_MINUTE, what="new projects per minute"
+    )
+    if new_projects:
+        request_limits.take_in_thread(new_projects)
     with transaction.atomic():
         # Two first requests may race: the lock makes the second see the first one's rows.
         with connection.cursor() as cursor:
@@ -262,6 +389,7 @@ def _open_project(digest: bytes) -> Caller:
             )
         if row := _look_up(digest):
             return row[0]
-        project = Project.objects.create(name=f"Key {digest.hex()[:8]}")
+        tier = _default_tier()
+        project = Project.objects.create(name=f"Key {digest.hex()[:8]}", tier=tier)
         key = ApiKey.objects.create(project=project, digest=digest, name="brought by its client")
-    return Caller(project_id=project.id, api_key_id=key.id)
+    return Caller(project_id=project.id, api_key_id=key.id, limits=limits_of(tier))

@@ -6,6 +6,7 @@ It belongs into the transaction of what it records, so that both happen or neith
 refusal is recorded outside of one, which an error would roll back. Nothing secret goes in.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -13,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Max
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, AuditOutcome
-from core import ids
 from core.redaction import without_secrets
 from core.scoping import Caller
 
@@ -39,14 +40,19 @@ class Origin:
     user_agent: str = ""
 
 
-def of_request(request: HttpRequest, *, actor: str | None = None) -> Origin:
-    """Return the origin of a request to Django; by default its key or its person did it."""
-    caller = getattr(request, "auth", None)
-    user = getattr(request, "user", None)
-    user_id = user.pk if user is not None and user.is_authenticated else None
-    api_key_id = caller.api_key_id if isinstance(caller, Caller) else None
+def of_request(
+    request: HttpRequest, *, actor: str | None = None, user_id: UUID | None = None
+) -> Origin:
+    """Return the origin of a request; without an actor its key or its person is it."""
+    api_key_id = None
+    if actor is None:
+        caller = getattr(request, "auth", None)
+        api_key_id = caller.api_key_id if isinstance(caller, Caller) else None
+        user = getattr(request, "user", None)
+        user_id = user.pk if user is not None and user.is_authenticated else None
+        actor = _actor(user_id, api_key_id)
     return Origin(
-        actor=actor or _actor(user_id, api_key_id),
+        actor=actor,
         user_id=user_id,
         api_key_id=api_key_id,
         request_id=getattr(request, "id", ""),
@@ -96,12 +102,21 @@ def record(
     )
 
 
+def last_changes(project_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """Return when each of the projects itself was last changed, as far as it is recorded."""
+    events = AuditEvent.objects.filter(
+        project_id__in=project_ids, action__startswith="project.", outcome=AuditOutcome.SUCCESS
+    )
+    rows = events.order_by().values("project_id").annotate(last=Max("at"))
+    return {row["project_id"]: row["last"] for row in rows}
+
+
 def delete_before(time: datetime) -> int:
     """Delete the events before a time; return how many. For retention alone."""
     with transaction.atomic(), connection.cursor() as cursor:
         # What the trigger asks for; it lasts for this transaction.
         cursor.execute("SELECT set_config('llmring.audit_retention', 'on', true)")
-        deleted, _ = AuditEvent.objects.filter(id__lt=ids.lowest(time)).delete()
+        deleted, _ = AuditEvent.objects.before(time).delete()
     return deleted
 
 
@@ -113,9 +128,10 @@ def _actor(user_id: UUID | None, api_key_id: UUID | None) -> str:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ip_address(text.partition("%")[0]))
+        address = ip_address(text.partition("%")[0])
     except ValueError:  # a socket of this machine has none
         return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _storable(text: str) -> str:

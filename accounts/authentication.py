@@ -1,16 +1,19 @@
 """DRF's adapters of accounts/admission.py: `request.auth` becomes a Caller."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import admission, csrf
-from accounts.admission import Action
+from accounts import admission, audit, csrf, log_quotas, request_limits
+from accounts.admission import Action, Manager, NoManagementAccess
+from accounts.limits import LimitExceeded
 from core import bridge, edge
 from core.errors import DomainError
+from core.reply_headers import note
 from core.scoping import Caller
 
 
@@ -18,7 +21,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`request.auth` becomes the Caller that the key names; there is no user."""
 
     def authenticate(self, request) -> tuple[None, Caller] | None:
-        caller = admission.authenticate(request.headers)
+        try:
+            caller = admission.authenticate(request.headers)
+        except admission.InvalidKey:
+            _count(request, None)
+            raise
         return None if caller is None else (None, caller)
 
     def authenticate_header(self, request) -> str:
@@ -75,8 +82,18 @@ class HasApiKey(BasePermission):
     """`True` if the caller may use the HTTP method; raises admission's errors otherwise."""
 
     def has_permission(self, request, view) -> bool:
+        action = required_action(request, view)
+        address = request.META.get("REMOTE_ADDR", "")
+        if isinstance(request.auth, admission.UnseenKey) and action in admission.WRITES:
+            request.auth = admission.admit(request.auth, action, address)  # now it has a project
         try:
-            request.auth = admission.admit(request.auth, required_action(request, view))
+            _count(request, request.auth)
+        except LimitExceeded:
+            if getattr(view, "stores_log", False) and request.auth:
+                log_quotas.check(request.auth, timezone.now())  # that lasts longer
+            raise
+        try:
+            request.auth = admission.admit(request.auth, action, address)
         except admission.NotPermitted:
             if view.kwargs and hasattr(view, "get_object") and view.detail:
                 view.get_object()  # 404 comes first: 403 must not prove that a row exists
@@ -95,32 +112,93 @@ def action_of_method(method: str) -> Action:
     return Action.READ if method in SAFE_METHODS else Action.WRITE
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.ApiKeyAuthentication"
-    name = ["ApiKey", "ProjectKey", "Bearer"]
+class ManagementTokenAuthentication(BaseAuthentication):
+    """`request.auth` becomes a Manager by `Authorization: Bearer <MANAGEMENT_TOKEN>`."""
+
+    def authenticate(self, request) -> tuple[None, Manager] | None:
+        scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
+        if not scheme:
+            return None
+        if scheme.lower() != "bearer" or not text.strip():
+            raise NoManagementAccess
+        origin = audit.of_request(request._request, actor=audit.ANONYMOUS)
+        return None, admission.authenticate_manager(text.strip(), origin)
+
+    def authenticate_header(self, request) -> str:
+        return "Bearer"
+
+
+class ManagementSessionAuthentication(SessionAuthentication):
+    """`request.auth` becomes the Manager that a superuser is, whose CSRF token is checked."""
+
+    def authenticate(self, request):
+        session = super().authenticate(request)
+        return None if session is None else (session[0], admission.manager_of(session[0]))
+
+
+class IsManager(BasePermission):
+    """`True` for managers. Raises NoManagementAccess."""
+
+    def has_permission(self, request, view) -> bool:
+        if not isinstance(request.auth, Manager):
+            raise NoManagementAccess
+        return True
+
+
+class ManagementTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ManagementTokenAuthentication"
+    name = "ManagementToken"
 
     def get_security_definition(self, auto_schema):
-        return [
-            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            {"type": "apiKey", "in": "header", "name": "X-Project-Key"},
-            {"type": "http", "scheme": "bearer"},
-        ]
-
-    def get_security_requirement(self, auto_schema):
-        return [{name: []} for name in self.name]  # any one of them
+        return {"type": "http", "scheme": "bearer", "description": "`MANAGEMENT_TOKEN`"}
 
 
-class ProjectSessionScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.ProjectSessionAuthentication"
-    name = "Session"
+class ManagementSessionScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ManagementSessionAuthentication"
+    name = "SuperuserSession"
 
     def get_security_definition(self, auto_schema):
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
-class PersonScheme(ProjectSessionScheme):
+def _count(request, caller: Caller | None) -> None:
+    """Count a request to a view for its project or its address. Raises LimitExceeded."""
+    bucket = admission.bucket_of(caller, request.META.get("REMOTE_ADDR", ""))
+    if bucket is None or request.method == "OPTIONS":
+        return
+    if standing := request_limits.take_in_thread(bucket):
+        note(request._request, standing.headers)
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    """The one scheme of the document; the other ways of sending a key are in its description."""
+
+    target_class = "accounts.authentication.ApiKeyAuthentication"
+    name = "ApiKey"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+
+
+class ProjectSessionScheme(OpenApiAuthenticationExtension):
+    """Sessions are of the admin's pages; the document offers keys."""
+
+    target_class = "accounts.authentication.ProjectSessionAuthentication"
+    name = []
+
+    def get_security_definition(self, auto_schema):
+        return []
+
+    def get_security_requirement(self, auto_schema):
+        return []
+
+
+class PersonScheme(OpenApiAuthenticationExtension):
     target_class = "accounts.authentication.PersonAuthentication"
     name = "PersonSession"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 def presents_key(headers: Mapping[str, str]) -> bool:
@@ -129,21 +207,49 @@ def presents_key(headers: Mapping[str, str]) -> bool:
 
 
 async def admit_request(request: edge.Request) -> Caller | None:
-    """Return the caller of a request to the edge that presents a key.
+    """Return the caller of a request to the edge that presents a key, and count the request.
 
     None leaves a refusal to the view of the path, which looks for the row first. Raises
-    what `admission.authenticate` and `admission.admit` do.
+    what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
     """
     action = request.route.access or action_of_method(request.method)
-
-    def look_up() -> Caller:
-        return admission.admit(admission.authenticate(request.headers), action)
-
+    caller = admission.cached_caller(request.headers)
+    if caller is None:
+        try:
+            caller = await _in_thread(admission.authenticate, request.headers)
+        except admission.InvalidKey:
+            await count_public(request)
+            raise
+        if isinstance(caller, admission.UnseenKey) and action in admission.WRITES:
+            caller = await _in_thread(admission.admit, caller, action, request.client_address)
     try:
-        if caller := admission.cached_caller(request.headers):
-            return admission.admit(caller, action)
-        return await bridge.in_thread(edge.with_connection, look_up)
+        await count_request(request, caller)
+    except LimitExceeded:
+        if request.stores_log:
+            await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
+        raise
+    try:
+        return admission.admit(caller, action)
     except admission.NotPermitted:
         if request.route.is_fixed:
             raise
         return None
+
+
+async def count_public(request: edge.Request) -> None:
+    """Count a request to the edge that is nobody's. Raises LimitExceeded."""
+    await count_request(request, None)
+
+
+async def count_request(request: edge.Request, caller: Caller | None) -> None:
+    """Count a request to the edge for its project or, without a caller, for its address.
+
+    Raises LimitExceeded.
+    """
+    bucket = admission.bucket_of(caller, request.client_address)
+    if bucket and (standing := await request_limits.take(bucket)):
+        note(request, standing.headers)
+
+
+async def _in_thread(function: Callable, *arguments):
+    return await bridge.in_thread(edge.with_connection, function, *arguments)

@@ -60,7 +60,9 @@ class KeyViewSet(ScopedModelViewSet):
         longer life than its own.
         """
         body = self.body
-        caller = admission.admit(request.auth, Action.WRITE)  # opens the project of a new key
+        address = request.META.get("REMOTE_ADDR", "")
+        # Opens the project of a key never seen before.
+        caller = admission.admit(request.auth, Action.WRITE, address)
         grant = keys.Grant(body.name, _unique(body.scopes), body.expires_at)
         return self._issued(*keys.create_key(caller, grant, audit.of_request(request)))
 

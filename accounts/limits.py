@@ -9,12 +9,51 @@ Other apps call the functions within statements of their own:
 
     take_allowance(id, amounts)             text for each amount: a Refusal, "" if granted
     settle_allowance(id, released, spent)   give back a reservation, add what was spent
+
+The limits of tiers and addresses are counted in accounts/request_limits.py (requests of
+a minute) and accounts/log_quotas.py (logs of a month); what they refuse is a LimitExceeded.
 """
 
-from datetime import datetime, timedelta
+import math
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from accounts.models import Allowance
+from core.errors import DomainError
+
+
+class Standing(NamedTuple):
+    """Where a limit's window stands after a request. `reset`: its end, in Unix seconds."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return them as every reply to a limited request has them."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset),
+        }
+
+
+class LimitExceeded(DomainError):
+    """A window's limit is used up. `what` it counts completes "limit of 60"."""
+
+    status_code = 429
+    code = "limit_exceeded"
+
+    def __init__(self, what: str, *, limit: int, reset: int, seconds: float) -> None:
+        at = datetime.fromtimestamp(reset, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        super().__init__(f"The limit of {limit} {what} is reached; it is reset at {at}")
+        self.headers = {
+            **Standing(limit, 0, reset).headers,
+            "Retry-After": str(max(math.ceil(seconds), 1)),
+            "Cache-Control": "no-store",
+        }
 
 
 class Refusal(StrEnum):

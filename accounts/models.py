@@ -1,3 +1,4 @@
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -19,27 +20,37 @@ from accounts.person_models import (
     RetiredKey,
     SpentState,
 )
+from core import ids
 from core.ids import uuid7
 
 __all__ = [
     "Allowance",
     "ApiKey",
+    "ApiKeyQuerySet",
     "AttemptCount",
     "AuditEvent",
+    "AuditEventQuerySet",
     "AuditOutcome",
     "BrowserSession",
     "EmailToken",
     "Identity",
     "Invitation",
     "KeyUse",
+    "LimitNotice",
     "Membership",
+    "MonthlyLogs",
+    "PeriodicJob",
     "Project",
+    "ProjectQuerySet",
     "Purpose",
+    "RequestWindow",
     "RetiredKey",
     "Role",
     "Scope",
     "SpentState",
+    "Tier",
     "User",
+    "Users",
 ]
 
 
@@ -90,6 +101,43 @@ class User(AbstractUser):
         return self.email or self.username
 
 
+class Tier(models.Model):
+    """What a project may use. Projects without one have no limits."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=50, unique=True)
+    logs_per_month = models.BigIntegerField(
+        null=True, blank=True, help_text="New logs in a UTC month. Empty: no limit."
+    )
+    retention_days = models.IntegerField(
+        null=True, blank=True, help_text="Older logs are deleted. Empty: logs are kept."
+    )
+    requests_per_minute = models.IntegerField(
+        null=True, blank=True, help_text="Of all keys of a project together. Empty: no limit."
+    )
+
+    class Meta:
+        db_table = "tiers"
+        ordering = ["requests_per_minute", "name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(logs_per_month__gte=0) | Q(logs_per_month=None),
+                name="tiers_logs_per_month_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(retention_days__gte=1) | Q(retention_days=None),
+                name="tiers_retention_days_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__gte=0) | Q(requests_per_minute=None),
+                name="tiers_requests_per_minute_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ProjectQuerySet(models.QuerySet):
     def named(self, name_or_id: str) -> "Project | None":
         """The project with this id or, else, the oldest one of this name."""
@@ -97,6 +145,13 @@ class ProjectQuerySet(models.QuerySet):
             return self.filter(id=UUID(name_or_id)).first()
         except ValueError:
             return self.filter(name=name_or_id).order_by("id").first()
+
+    def real(self):
+        """Projects that totals of the whole server are about: all but demo data."""
+        return self.filter(is_demo=False)
+
+    def demo(self):
+        return self.filter(is_demo=True)
 
 
 class Project(models.Model):
@@ -108,12 +163,38 @@ class Project(models.Model):
     archived_at = models.DateTimeField(
         null=True, editable=False, help_text="From then on its keys and tokens are refused."
     )
+    tier = models.ForeignKey(
+        Tier,
+        on_delete=models.PROTECT,
+        related_name="projects",
+        null=True,
+        blank=True,
+        help_text="Empty: no limits.",
+    )
+    # Written by triggers, whoever lowers the retention (migration 0021).
+    former_retention_days = models.IntegerField(
+        null=True, editable=False, help_text="How long logs are kept until then. Empty: for ever."
+    )
+    former_retention_until = models.DateTimeField(null=True, editable=False)
+    is_demo = models.BooleanField(
+        "demo",
+        default=False,
+        db_default=False,  # for servers of the version before, until they are restarted
+        editable=False,
+        help_text="Made by `manage.py demo`: invented data, in no total of all projects.",
+    )
 
     objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "projects"
         ordering = ["-id"]
+        permissions = [("make_demo", "Can make and remove the demo project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_demo"], condition=Q(is_demo=True), name="projects_one_demo"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -167,6 +248,75 @@ class Allowance(models.Model):
         return str(self.id)
 
 
+class RequestWindow(models.Model):
+    """How many requests of a minute its holder (a project, an address) has been granted.
+
+    Changed by the database's functions alone (accounts/request_limits.py).
+    """
+
+    holder = models.UUIDField(primary_key=True)
+    minute = models.DateTimeField()
+    granted = models.IntegerField(help_text="Leases that workers have not used are among them.")
+
+    class Meta:
+        db_table = "request_windows"
+
+    def __str__(self) -> str:
+        return f"{self.holder} {self.minute:%H:%M}"
+
+
+class MonthlyLogs(models.Model):
+    """How many logs of a project arrived in a UTC month. Only grows.
+
+    Written by the statement that stores the logs, through the function count_logs.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "month")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="monthly_logs")
+    month = models.DateField(help_text="Its first day.")
+    logs = models.BigIntegerField()
+
+    class Meta:
+        db_table = "monthly_logs"
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}: {self.logs}"
+
+
+class LimitNotice(models.Model):
+    """What a project's owners have been told, each thing once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="limit_notices")
+    subject = models.CharField(max_length=100, help_text="A limit, such as logs/2026-02.")
+    percent = models.SmallIntegerField()
+    sent_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "limit_notices"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "subject", "percent"], name="limit_notices_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.percent} %"
+
+
+class PeriodicJob(models.Model):
+    """When a job of the server is due. The worker that moves the time does it."""
+
+    name = models.CharField(primary_key=True, max_length=50)
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "periodic_jobs"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Role(models.TextChoices):
     OWNER = "owner", "owner"
     ADMIN = "admin", "admin"
@@ -205,6 +355,15 @@ class Scope(models.TextChoices):
 
 def every_scope() -> list[str]:
     return [Scope.ALL.value]
+
+
+def state_of(credential: models.Model) -> str:
+    """Return `revoked`, `expired` or `active`, for a row with both times."""
+    if credential.revoked_at:
+        return "revoked"
+    if credential.expires_at and credential.expires_at <= timezone.now():
+        return "expired"
+    return "active"
 
 
 class ApiKeyQuerySet(models.QuerySet):
@@ -271,21 +430,26 @@ class ApiKey(models.Model):
     @property
     def state(self) -> str:
         """`revoked`, `pending`, `expired` or `active`."""
-        if self.is_pending:
-            return "revoked" if self.revoked_at else "pending"
-        if self.revoked_at:
-            return "revoked"
-        if self.expires_at and self.expires_at <= timezone.now():
-            return "expired"
-        return "active"
+        state = state_of(self)
+        return "pending" if self.is_pending and state != "revoked" else state
 
     @classmethod
     def issue(
-        cls, project: Project, *, name: str = "", expires_at=None, **columns
+        cls,
+        project: Project,
+        *,
+        name: str = "",
+        expires_at=None,
+        id: UUID | None = None,
+        **columns,
     ) -> tuple["ApiKey", str]:
-        """Make a key of the project. Returns its row and its text, which is not stored."""
+        """Make a key of the project. Returns its row and its text, which is not stored.
+
+        Raises IntegrityError if there is one of this `id`, by default a new one.
+        """
         text = api_keys.generate()
         row = cls.objects.create(
+            id=id or uuid7(),
             project=project,
             name=name,
             digest=api_keys.digest(text),
@@ -301,6 +465,25 @@ class AuditOutcome(models.TextChoices):
     FAILURE = "failure", "failure"
     DENIED = "denied", "denied"
     ERROR = "error", "error"
+
+
+class AuditEventQuerySet(models.QuerySet):
+    def since(self, time: datetime):
+        """Events of this moment and later, by the index of their ids."""
+        return self.filter(id__gte=ids.lowest(time))
+
+    def before(self, time: datetime):
+        """Events before this moment."""
+        return self.filter(id__lt=ids.lowest(time))
+
+    def from_network_of(self, address: str | None):
+        """Events from this address; from its network of 64 bits if it is of IPv6."""
+        if address is None:
+            return self.filter(client_ip=None)
+        bits = 64 if ":" in address else 32
+        return self.extra(
+            where=["client_ip <<= set_masklen(%s::inet, %s)::cidr"], params=[address, bits]
+        )
 
 
 class AuditEvent(models.Model):
@@ -328,6 +511,8 @@ class AuditEvent(models.Model):
     user_agent = models.CharField(max_length=500, blank=True)
     reason = models.CharField(max_length=500, blank=True)
     details = models.JSONField(default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
 
     class Meta:
         db_table = "audit_events"

@@ -295,7 +295,7 @@ class MeView(PersonView):
                         "role": each.role,
                         "tier": tier_name(each.project),
                     }
-                    for each in memberships.select_related("project").order_by("id")
+                    for each in memberships.select_related("project__tier").order_by("id")
                 ],
             }
         )

@@ -19,7 +19,7 @@ INVITATIONS_PER_PERSON = 50  # in a window
 
 
 class ProjectViewSet(PersonView, GenericViewSet):
-    queryset = Project.objects.order_by("-id")
+    queryset = Project.objects.select_related("tier").order_by("-id")
     lookup_url_kwarg = "project_id"
     lookup_value_regex = "[^/]+"
     tags = ["projects"]

@@ -2,19 +2,21 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.models import Membership, Project, Role, User
+from accounts.models import Membership, Project, Role, Tier, User
 
 MAX_NAME = 255
 
 
 def create_project(user: User, name: str, origin: audit.Origin) -> Project:
-    """Make a project that the person owns, and return it."""
+    """Make a project that the person owns, in the tier of accounts, and return it."""
     with transaction.atomic():
-        project = Project.objects.create(name=name.strip()[:MAX_NAME])
+        tier = Tier.objects.filter(name=settings.ACCOUNT_TIER).first()
+        project = Project.objects.create(name=name.strip()[:MAX_NAME], tier=tier)
         Membership.objects.create(user=user, project=project, role=Role.OWNER)
         audit.record("project.create", origin, project_id=project.id, name=project.name)
     return project
@@ -42,12 +44,11 @@ def home_project(user: User) -> Project | None:
     """Return the project that a login's key opens: the oldest one owned, else the oldest."""
     memberships = Membership.objects.filter(user=user, project__archived_at__isnull=True)
     ordered = sorted(
-        memberships.select_related("project"), key=lambda m: (m.role != Role.OWNER, m.id)
+        memberships.select_related("project__tier"), key=lambda m: (m.role != Role.OWNER, m.id)
     )
     return ordered[0].project if ordered else None
 
 
 def tier_name(project: Project | None) -> str | None:
     """Return the name of the project's tier; None for one without limits."""
-    tier = getattr(project, "tier", None)
-    return None if tier is None else str(tier)
+    return project.tier.name if project and project.tier else None

@@ -1,4 +1,5 @@
 from datetime import datetime
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +12,14 @@ class AliasBindingQuerySet(ScopedQuerySet):
     def bound(self):
         """Return the aliases that currently name a model."""
         return self.filter(deleted_at__isnull=True)
+
+    def models_of(self, project_id: UUID) -> dict[tuple[str, str], str]:
+        """Return the first model of each alias of a project, by profile and alias. One query."""
+        rows = self.filter(project_id=project_id).bound()
+        return {
+            (profile, alias): models.split(",")[0].strip()
+            for profile, alias, models in rows.values_list("profile", "alias", "model")
+        }
 
     def changed_since(self, since: int | datetime):
         """Return the aliases bound, changed or removed after a revision or a time."""

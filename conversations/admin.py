@@ -1,13 +1,14 @@
 from uuid import UUID
 
 from django.contrib import admin
-from django.urls import reverse
-from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
+from accounts.admin_links import key_link, project_link
 from conversations import chat, search
 from conversations.models import Conversation, Message
-from core.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ReadOnlyAdmin, admin_link, list_link, pretty_json
+from core.figures import exact
+from core.number_formats import right
 
 
 @admin.register(Conversation)
@@ -43,6 +44,7 @@ class ConversationAdmin(ReadOnlyAdmin):
                     ("message_count", "cost_text"),
                     ("total_input_tokens", "total_output_tokens"),
                     ("created_at", "last_message_at"),
+                    ("calls", "executions"),
                     "system_prompt",
                 ]
             },
@@ -54,19 +56,39 @@ class ConversationAdmin(ReadOnlyAdmin):
                 "fields": [
                     ("temperature", "max_tokens"),
                     ("origin", "profile"),
-                    ("project_id", "api_key_id"),
-                    ("project_label", "template_id"),
+                    ("project", "api_key"),
+                    ("project_label", "template"),
                     "updated_at",
                 ],
             },
         ),
     ]
-    readonly_fields = ["cost_text"]
+    readonly_fields = ["cost_text", "project", "api_key", "template", "calls", "executions"]
     change_form_after_template = "conversations/chat.html"
 
     @admin.display(description="cost (USD)", ordering="total_cost")
     def cost_text(self, conversation: Conversation) -> str:
-        return f"{conversation.total_cost.normalize():f}"
+        return right(exact(conversation.total_cost))
+
+    @admin.display(description="project")
+    def project(self, conversation: Conversation) -> str:
+        return project_link(conversation.project_id)
+
+    @admin.display(description="key")
+    def api_key(self, conversation: Conversation) -> str:
+        return key_link(conversation.api_key_id)
+
+    @admin.display(description="template")
+    def template(self, conversation: Conversation) -> str:
+        return admin_link("templates_app.conversationtemplate", conversation.template_id)
+
+    @admin.display(description="calls")
+    def calls(self, conversation: Conversation) -> str:
+        return list_link("usage.usagelog", {"q": conversation.id}, "Its logged calls")
+
+    @admin.display(description="tool executions")
+    def executions(self, conversation: Conversation) -> str:
+        return list_link("mcp.toolexecution", {"q": conversation.id}, "Its tool executions")
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
@@ -137,8 +159,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="conversation")
     def conversation_link(self, message: Message) -> str:
-        url = reverse("admin:conversations_conversation_change", args=[message.conversation_id])
-        return format_html('<a href="{}">{}</a>', url, message.conversation_id)
+        return admin_link("conversations.conversation", message.conversation_id)
 
     @admin.display(description="parts")
     def parts_json(self, message: Message) -> str:

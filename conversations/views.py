@@ -72,6 +72,13 @@ class ConversationViewSet(ScopedModelViewSet):
         "export": {NDJSON: str},
         "import_lines": ImportResult,
     }
+    samples = {
+        "import_lines": {
+            NDJSON: '{"id": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "title": "A parser", '
+            '"created_at": "2026-01-02T03:04:05Z", "messages": [{"role": "user", '
+            '"content": "What is a grammar?", "timestamp": "2026-01-02T03:04:05Z"}]}\n'
+        }
+    }
     headers = {
         name: [IDEMPOTENCY_KEY]
         for name in ("create", "append_message", "append_batch", "import_lines")

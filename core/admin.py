@@ -1,24 +1,37 @@
 """Base classes of the admin. Records are read, not edited; any query string gets a page."""
 
 import json
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import (
+    BadRequest,
+    FieldDoesNotExist,
+    FieldError,
+    PermissionDenied,
+    ValidationError,
+)
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from core.change_list import ChangeList
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
 
+MAX_FOUND = 100  # rows of a search that are looked up by their ids
 MAX_PAGES = 1_000  # PostgreSQL reads and drops the rows of the pages before
 _ODD_QUERY = (
     DataError,
@@ -34,8 +47,23 @@ _ODD_QUERY = (
 class ModelAdmin(UnfoldModelAdmin):
     """Answers odd query strings with the plain list, and slow ones with what to do."""
 
+    list_before_template = "core/active_filters.html"
+
+    def get_changelist(self, request, **kwargs):
+        return ChangeList
+
+    def describe_filter_value(self, name: str, value: str) -> str:
+        """Return what a value of a list's parameter is called on the page."""
+        return value
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        if query := request.GET.get("_changelist_filters"):
+            request.list_query = f"?{query}"  # of the list that the page was opened from
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
     def changelist_view(self, request, extra_context=None):
         if request.method != "GET":
+            self._check_action(request)
             return super().changelist_view(request, extra_context)
         try:
             response = super().changelist_view(request, extra_context)
@@ -55,6 +83,33 @@ class ModelAdmin(UnfoldModelAdmin):
                 "seconds": settings.STATEMENT_TIMEOUT_SECONDS,
             }
             return TemplateResponse(request, "core/too_slow.html", context, status=503)
+
+    def selection(self, request) -> ChangeList:
+        """Return the list that a query string selects. Raises BadRequest for an odd one."""
+        try:
+            changes = self.get_changelist_instance(request)
+            list(changes.result_list[:1])
+            return changes
+        except (*_ODD_QUERY, IncorrectLookupParameters) as error:
+            raise BadRequest(f"The query selects nothing: {error}") from None
+
+    def _check_action(self, request) -> None:
+        """Refuse an action that the list does not offer to this person."""
+        action = request.POST.get("action")
+        if action and action not in self.get_actions(request):
+            raise PermissionDenied
+
+    def get_changeform_initial_data(self, request):
+        """Return the values of the address as their fields read them, without what they cannot."""
+        initial = {}
+        for name, text in super().get_changeform_initial_data(request).items():
+            try:
+                value = self.opts.get_field(name).to_python(text)
+            except (FieldDoesNotExist, *_ODD_QUERY):
+                continue
+            is_naive = isinstance(value, datetime) and timezone.is_naive(value)
+            initial[name] = timezone.make_aware(value) if is_naive else value
+        return initial
 
 
 class BoundedPaginator(InfinitePaginator):
@@ -78,11 +133,16 @@ class ReadOnlyAdmin(ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
+    list_disable_select_all = True  # all of a list that is not counted is no number
     actions = None
     search_ids: tuple[str, ...] = ("id",)
     search_texts: tuple[str, ...] = ()
     search_in_projects: tuple[str, ...] = ()
     projects: QuerySet | None = None
+
+    def changelist_view(self, request, extra_context=None):
+        context = {"selection_note_all": "All of this page selected", **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def has_add_permission(self, request) -> bool:
         return False
@@ -110,8 +170,12 @@ class ReadOnlyAdmin(ModelAdmin):
             if name in self.search_in_projects:
                 ids = self.projects.values_list("id", flat=True)
                 matches = matches.filter(project_id__in=list(ids))
-            if matches.order_by().exists():
+            # Their ids, so that the page, its sums and its dates need not search again.
+            found = list(matches.order_by().values_list("pk", flat=True)[: MAX_FOUND + 1])
+            if len(found) > MAX_FOUND:
                 return matches, False
+            if found:
+                return queryset.filter(pk__in=found), False
         return queryset.none(), False
 
 
@@ -123,6 +187,21 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request, **kwargs):
         return TimelineChangeList
+
+
+def admin_link(model: str, id: object, text: object = None) -> str:
+    """Return a link to the page of a row; `model` is written as in `usage.usagelog`."""
+    if id is None:
+        return "-"
+    url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
+    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text or id)
+
+
+def list_link(model: str, query: dict, text: str) -> str:
+    """Return a link to the list of a model, narrowed by a query."""
+    url = reverse(f"admin:{model.replace('.', '_')}_changelist")
+    link = '<a class="text-primary-600 underline" href="{}?{}">{}</a>'
+    return format_html(link, url, urlencode(query, doseq=True), text)
 
 
 def pretty_json(value: object) -> str:

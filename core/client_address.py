@@ -1,6 +1,6 @@
 """The address of the client behind the proxies that the operator trusts."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 
@@ -9,33 +9,29 @@ def client_address(peer: str, forwarded_for: str) -> str:
     """Return the client's address: `peer`, or that of a trusted proxy's X-Forwarded-For.
 
     Each proxy appends the address of its client, so the list is read from its end as long
-    as the addresses are trusted proxies; earlier entries may be forged.
+    as the addresses are trusted proxies; earlier entries may be forged. IPv4 in IPv6
+    (`::ffff:192.0.2.7`) is IPv4. A peer without address, as of a Unix socket, stays as it is.
     """
-    address = peer
+    if (address := _parse(peer)) is None:
+        return peer
     for hop in reversed(forwarded_for.split(",")):
-        if not _is_trusted(address):
+        if not _is_trusted(address) or (client := _parse(hop)) is None:
             break
-        hop = hop.strip().removeprefix("[").partition("]")[0]
+        address = client
+    return str(address)
+
+
+def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in settings.TRUSTED_PROXIES)
+
+
+def _parse(hop: str) -> IPv4Address | IPv6Address | None:
+    """Return the address of an entry, with or without a port; None for `unknown` and the like."""
+    hop = hop.strip().removeprefix("[").partition("]")[0]
+    for text in (hop, hop.partition(":")[0]):
         try:
-            address = str(ip_address(hop))
-        except ValueError:  # a port behind an IPv4 address, `unknown`, or nothing
-            host = hop.partition(":")[0]
-            if not _is_address(host):
-                break
-            address = host
-    return address
-
-
-def _is_trusted(address: str) -> bool:
-    if not settings.TRUSTED_PROXIES or not _is_address(address):
-        return False
-    ip = ip_address(address)
-    return any(ip in network for network in settings.TRUSTED_PROXIES)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+            address = ip_address(text)
+        except ValueError:
+            continue
+        return getattr(address, "ipv4_mapped", None) or address
+    return None

@@ -20,11 +20,11 @@ from django.conf import settings
 from django.db import connection
 from structlog.contextvars import bind_contextvars
 
-from core import bridge, media, memory, request_checks, request_ids, schemas
+from core import bridge, compression, media, memory, request_checks, request_ids, schemas
 from core.client_address import client_address
 from core.errors import BodyTooLarge, failure
 from core.middleware import log_access
-from core.reply_headers import RawHeaders, add_common, common_headers
+from core.reply_headers import RawHeaders, add_common, common_headers, noted
 
 logger = logging.getLogger(__name__)
 
@@ -76,10 +76,13 @@ class Request:
 
     has_large_body = False
     route: "Route | None" = None  # that serves it
+    noted_headers: Mapping[str, str] = {}
+    stores_log = False
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self.headers = headers
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: str = scope["query_string"].decode("latin-1")
@@ -89,13 +92,23 @@ class Request:
         self.client_address = client_address(peer, self.headers.get("X-Forwarded-For", ""))
         self.id = request_ids.choose(self.headers.get("X-Request-ID"))
 
-    async def body(self) -> bytes:
+    async def body(self, *, limit: int | None = None) -> bytes:
         """Return the whole body, without its content coding.
 
-        Raises BodyTooLarge, UnsupportedCoding, MalformedBody, and ClientDisconnected.
+        `limit` is LLMRING_MAX_BODY_BYTES by default. Raises BodyTooLarge,
+        UnsupportedCoding, MalformedBody, and ClientDisconnected.
         """
-        request_checks.body_length(self.headers.get("Content-Length"))
-        parts = []
+        parts = [part async for part in self.parts(limit=limit)]
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if coding := self.headers.get("Content-Encoding"):
+            body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
+        self.has_large_body = len(body) > _LARGE_BODY
+        return body
+
+    async def parts(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises BodyTooLarge, ClientDisconnected."""
+        limit = settings.MAX_BODY_BYTES if limit is None else limit
+        request_checks.body_length(self.headers.get("Content-Length"), limit=limit)
         size, more = 0, True
         while more:
             message = await self._receive()
@@ -103,15 +116,10 @@ class Request:
                 raise ClientDisconnected
             part = message.get("body", b"")
             size += len(part)
-            if size > settings.MAX_BODY_BYTES:
-                raise BodyTooLarge(settings.MAX_BODY_BYTES)
-            parts.append(part)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            yield part
             more = message.get("more_body", False)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if coding := self.headers.get("Content-Encoding"):
-            body = await bridge.in_thread(request_checks.decode, body, coding)
-        self.has_large_body = len(body) > _LARGE_BODY
-        return body
 
     async def parse(self, model: type, *, unique_members: bool = False) -> Any:
         """Return the model that the body holds. Raises what `body` and `schemas.parse` do."""
@@ -181,6 +189,7 @@ class Route:
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
     access: str | None = None  # what it does in a project, where the method does not say it
+    stores_log: bool = False  # each request is one of a month's logs
 
     @cached_property
     def is_async(self) -> bool:
@@ -199,8 +208,10 @@ class Edge:
     """Serves `routes`; hands every other request to `fallback`.
 
     `admit` returns the caller of a request, raises, or returns None to leave the request to
-    the fallback; a request for which `can_admit` is
-    false is left to the fallback, which knows other ways in.
+    the fallback; a request for which `can_admit` is false is left to the fallback, which
+    knows other ways in. `admit_public` may refuse a request to a public route. A request
+    that was let in here is not counted again by the fallback, which finds
+    `llmring.noted_headers` in its scope.
     """
 
     def __init__(
@@ -210,9 +221,11 @@ class Edge:
         can_admit: Callable[[Headers], bool],
         admit: Callable[[Request], Awaitable[object]],
         fallback: Application,
+        admit_public: Callable[[Request], Awaitable[None]] | None = None,
     ) -> None:
         self._can_admit = can_admit
         self._admit = admit
+        self._admit_public = admit_public
         self._fallback = fallback
         self._fixed: dict[tuple[str, str], Route] = {}
         self._patterns: list[tuple[str, re.Pattern, Route]] = []
@@ -239,8 +252,11 @@ class Edge:
         except ClientDisconnected:
             return
         if reply is None:
+            scope = {**scope, "llmring.noted_headers": noted(request)}
             await self._fallback(scope, receive, send)
             return
+        if isinstance(reply, Reply):
+            reply = await _compressed(reply, request)
         await _send(reply, request, send)
         log_access(request.method, request.path, reply.status, started)
         if request.has_large_body:
@@ -276,9 +292,12 @@ class Edge:
     async def _call(
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
+        request.route = route
+        request.stores_log = route.stores_log
+        if route.is_public and self._admit_public:
+            await self._admit_public(request)
         arguments: list[Any] = []
         if not route.is_public:
-            request.route = route
             arguments.append(await self._admit(request))
             if arguments[0] is None:
                 return None
@@ -303,6 +322,28 @@ def _as_reply(result: Any) -> Reply | StreamingReply | None:
     return Reply(media.dumps(value), headers=[*headers.items()])
 
 
+async def _compressed(reply: Reply, request: Request) -> Reply:
+    """Return the reply in the coding of the request: as it is, unless it is large."""
+    if len(reply.body) < compression.MIN_JSON_BYTES:
+        return reply
+    headers = Headers((name.encode(), value.encode("latin-1")) for name, value in reply.headers)
+    if not compression.is_compressible(reply.status, headers, len(reply.body)):
+        return reply
+    vary = ", ".join(filter(None, [headers.get("Vary"), "Accept-Encoding"]))
+    changed = {"vary": vary}
+    body = reply.body
+    if "gzip" in compression.accepted_codings(request.headers.get("Accept-Encoding", "")):
+        tag = headers.get("ETag")
+        body = await bridge.in_thread(
+            lambda: compression.compress(body, is_prepared=tag is not None)
+        )
+        changed["content-encoding"] = "gzip"
+        if tag is not None:
+            changed["etag"] = compression.weak(tag)
+    kept = [(name, value) for name, value in reply.headers if name.lower() not in changed]
+    return Reply(body, reply.status, [*kept, *changed.items()])
+
+
 def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:
     """Call a sync endpoint; give Django's connection back afterwards, as its requests do."""
     try:
@@ -324,6 +365,11 @@ async def _send(reply: Reply | StreamingReply, request: Request, send: Send) -> 
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]
+    if request.noted_headers:
+        own = {name for name, _ in headers}
+        for text, value in request.noted_headers.items():
+            if (name := text.lower().encode()) not in own:
+                headers.append((name, value.encode()))
     headers.append((b"x-request-id", request.id.encode()))
     if isinstance(reply, StreamingReply):
         headers.append((b"content-type", reply.content_type.encode()))

@@ -1,12 +1,15 @@
-"""How everything fails: one handler, one shape.
+"""How everything fails: one handler.
 
     DomainError          a rule was broken: `{"detail": "<text>"}`
       InvalidInput       malformed input: 422, `{"detail": [{type, loc, msg, input, ctx?}, …]}`
 
-Source: docs/http-contract.md, section "Errors".
+Below /manage the shape is that of the management API's clients: `{"error", "code"}`, with
+`fields` and 400 for malformed input.
+Source: docs/http-contract.md, section "Errors"; docs/gateway.md, section "Management API".
 """
 
 import logging
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -14,12 +17,13 @@ import psycopg
 import psycopg_pool
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
 
+_CODED = re.compile(r"/manage(/|$)")
 MAX_INPUT = 500  # characters of a refused input that its error repeats
 
 # What the database layer raises when the server is away or its connections are all taken.
@@ -121,6 +125,21 @@ class Failure:
     status: int
     detail: object
     headers: dict[str, str]
+    code: str
+
+    def at(self, path: str) -> tuple[int, dict]:
+        """Return status and body in the shape of the routes that the path belongs to.
+
+        `path` is without that of a mount.
+        """
+        if not _CODED.match(path):
+            return self.status, {"detail": self.detail}
+        if not isinstance(self.detail, list):
+            return self.status, {"error": str(self.detail), "code": self.code}
+        # Without the inputs, which may be secret.
+        fields = {".".join(map(str, entry["loc"][1:])): entry["msg"] for entry in self.detail}
+        text = "; ".join(f"{name}: {msg}" if name else msg for name, msg in fields.items())
+        return 400, {"error": text, "code": self.code, "fields": fields}
 
 
 def failure(error: Exception) -> Failure | None:
@@ -129,20 +148,21 @@ def failure(error: Exception) -> Failure | None:
     if error is None:
         return None
     if isinstance(error, DomainError):
-        return Failure(error.status_code, error.detail, error.headers)
+        return Failure(error.status_code, error.detail, error.headers, error.code)
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header
     if getattr(error, "wait", None):
         headers["Retry-After"] = str(int(error.wait))
-    return Failure(error.status_code, error.detail, headers)
+    return Failure(error.status_code, error.detail, headers, error.default_code)
 
 
 def exception_handler(error: Exception, context: dict) -> Response | None:
     """Return DRF's reply to what a view raised; None for a bug."""
     if (reply := failure(error)) is None:
         return None
-    return Response({"detail": reply.detail}, status=reply.status, headers=reply.headers)
+    status, body = reply.at(context["request"].path_info)
+    return Response(body, status=status, headers=reply.headers)
 
 
 def _translate(error: Exception) -> DomainError | exceptions.APIException | None:
@@ -183,23 +203,3 @@ def _issues_of(detail: object, loc: list) -> list[dict]:
     if isinstance(detail, list):
         return [entry for inner in detail for entry in _issues_of(inner, loc)]
     return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]
-
-
-def _json_error(status: int, detail: str) -> JsonResponse:
-    return JsonResponse({"detail": detail}, status=status)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(400, "Bad Request")
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(403, "Forbidden")
-
-
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json_error(404, "Not Found")
-
-
-def server_error(request: HttpRequest) -> JsonResponse:
-    return _json_error(500, "Internal Server Error")

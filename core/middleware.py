@@ -10,7 +10,8 @@ from structlog.contextvars import bound_contextvars
 
 from core import media, request_checks, request_ids
 from core.client_address import client_address
-from core.errors import BodyTooLarge, DomainError
+from core.errors import BodyTooLarge, DomainError, failure
+from core.reply_headers import note, noted
 
 access = logging.getLogger("llmring.access")
 
@@ -20,6 +21,17 @@ def log_access(method: str, path: str, status: int, started: float) -> None:
     if settings.ACCESS_LOG:
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         access.info("%s %s %s", method, path, status, extra={"milliseconds": milliseconds})
+
+
+def refusal(error: DomainError, path: str) -> HttpResponse:
+    """Return the reply of a middleware that refuses a request for a path."""
+    status, body = failure(error).at(path)
+    return HttpResponse(
+        media.dumps(body),
+        content_type="application/json",
+        status=status,
+        headers=error.headers,
+    )
 
 
 class RequestMiddleware:
@@ -34,10 +46,14 @@ class RequestMiddleware:
         request.META["REMOTE_ADDR"] = client_address(
             request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
         )
+        if headers := request.META.get("llmring.noted_headers"):
+            note(request, headers)
         started = time.perf_counter()
         with bound_contextvars(request_id=request.id):
             response = self.get_response(request)
             response["X-Request-ID"] = request.id
+            for name, value in noted(request).items():
+                response.setdefault(name, value)
             # A 304 may only name the length of the 200, which was not made.
             if not response.streaming and response.status_code != 304:
                 response.setdefault("Content-Length", str(len(response.content)))
@@ -61,12 +77,7 @@ class RequestChecksMiddleware:
             request_checks.check_host(request.META.get("HTTP_HOST") or request.META["SERVER_NAME"])
             self._prepare_body(request)
         except DomainError as error:
-            return HttpResponse(
-                media.dumps({"detail": error.detail}),
-                content_type="application/json",
-                status=error.status_code,
-                headers=error.headers,
-            )
+            return refusal(error, request.path_info)
         return self.get_response(request)
 
     def _prepare_body(self, request: HttpRequest) -> None:

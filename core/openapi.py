@@ -1,8 +1,10 @@
 """The OpenAPI document, from the schemas that the views declare (core/views.py)."""
 
+from functools import cache
 from typing import Any, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
@@ -19,8 +21,20 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
+class DocumentGenerator(SchemaGenerator):
+    """Makes the document once in a process: it takes a third of a second, and never changes."""
+
+    def get_schema(self, request=None, public=False):
+        return _document(public)
+
+
+@cache
+def _document(public: bool) -> dict:
+    return SchemaGenerator().get_schema(request=None, public=public)
+
+
 class AutoSchema(SpectacularSchema):
-    """Describes a view by its `bodies`, `queries`, `replies`, `headers` and docstrings.
+    """Describes a view by its `bodies`, `queries`, `replies`, `headers`, `samples` and docstrings.
 
     Bodies and queries are described as they are validated, replies as they are
     written. A reply is a model or another type, such types by media type, or those
@@ -59,6 +73,8 @@ class AutoSchema(SpectacularSchema):
 
     def _is_list_view(self, serializer=None) -> bool:
         """Return whether a reply is a list; a plain view has no serializer to ask."""
+        if self._operation == "list":
+            return True  # also where the rows stand in an object
         if serializer is not None or not self._declared("replies"):
             return super()._is_list_view(serializer)
         return get_origin(self._declared("replies")) is list
@@ -92,6 +108,8 @@ class AutoSchema(SpectacularSchema):
             return super()._get_request_body(direction) if self._is_undeclared else None
         by_type = body if _keys_are(str, body) else {_JSON: body}
         content = {kind: self._media(model, "validation") for kind, model in by_type.items()}
+        for kind, sample in (self._declared("samples") or {}).items():
+            content[kind]["examples"] = {"example 1": {"value": sample}}
         optional = all(getattr(model, "body_is_optional", False) for model in by_type.values())
         return {"content": content, **({} if optional else {"required": True})}
 
@@ -105,6 +123,8 @@ class AutoSchema(SpectacularSchema):
         return {str(status): self._reply(model) for status, model in by_status.items()}
 
     def _reply(self, reply: Any) -> dict:
+        if reply is None:
+            return {"description": "Done"}
         by_type = reply if _keys_are(str, reply) else {_JSON: reply}
         content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
         return {"description": "", "content": content}
@@ -170,12 +190,22 @@ def _suffix(mode: str) -> str:
     return "Request" if mode == "validation" else ""
 
 
-def without_trailing_slashes(result, generator, request, public):
-    """Both spellings of every path are served; the document shows the shorter one."""
-    result["paths"] = {path.rstrip("/") or "/": item for path, item in result["paths"].items()}
+def with_one_spelling(result, generator, request, public):
+    """Paths are served in several spellings; the document shows one of each.
+
+    Without the trailing slash, and with the prefix of the version where both are served.
+    """
+    paths = {path.rstrip("/") or "/": item for path, item in result["paths"].items()}
+    result["paths"] = {
+        path: item
+        for path, item in paths.items()
+        if f"/api/v1{path}" not in paths or path in _DIFFERENT_FILES
+    }
     return result
 
 
+# The same name with and without the prefix, and another content.
+_DIFFERENT_FILES = ("/receipts/public-key.pem", "/receipts/public-keys.json")
 _DETAIL = {
     "type": "object",
     "properties": {"detail": {"type": "string"}},
@@ -203,17 +233,32 @@ _ISSUES = {
 }
 
 
+_CODED_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "required": ["error", "code"],
+}
+
+
 def with_common_errors(result, generator, request, public):
-    """401 for every route that needs a key, 422 for every route that takes input."""
+    """401 and 429 for every route that needs a key, 422 (below /manage 400) for bad input."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES}
-    for operations in result["paths"].values():
+    schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
+    for path, operations in result["paths"].items():
+        is_coded = path.startswith("/manage/")
+        error, invalid = ("CodedError",) * 2 if is_coded else ("Error", "ValidationError")
         for operation in operations.values():
             responses = operation["responses"]
             if any(operation.get("security", [])):  # public routes have one empty alternative
-                responses.setdefault("401", _error_response("Key missing or refused", "Error"))
+                responses.setdefault("401", _error_response("Key missing or refused", error))
+                responses.setdefault("429", _error_response("A limit is reached", error))
             if operation.get("parameters") or operation.get("requestBody"):
-                responses.setdefault("422", _error_response("Malformed input", "ValidationError"))
+                status = "400" if is_coded else "422"
+                responses.setdefault(status, _error_response("Malformed input", invalid))
     return result
 
 

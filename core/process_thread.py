@@ -19,15 +19,20 @@ class ProcessThread:
 
     def start(self) -> None:
         """Start the thread, unless this process has done so already."""
-        if self._pid == os.getpid():
+        if self.is_running:
             return
         with self._starting:
-            if self._pid == os.getpid():
+            if self.is_running:
                 return
             self.prepare()
             self._thread = threading.Thread(target=self.run, name=self.name, daemon=True)
             self._thread.start()
             self._pid = os.getpid()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this process has started the thread."""
+        return self._pid == os.getpid()
 
     def join(self) -> None:
         """Wait until the thread has ended; `start` then starts another."""

@@ -3,7 +3,7 @@
 import re
 
 # Our keys and tokens, and upstream keys, which have the same prefix.
-_SECRET = re.compile(r"(sk-|llmr_pk_)[A-Za-z0-9_-]{16,}")
+_SECRET = re.compile(r"(?<![A-Za-z0-9])(sk-|llmr_pk_)[A-Za-z0-9_-]{16,}")
 
 
 def without_secrets(text: str) -> str:

@@ -1,9 +1,13 @@
 """The headers of every reply, whoever makes it.
 
+What is known of a request before its endpoint is called, such as its rate limit, is noted
+on it, and is in its reply unless that says something else.
+
 Django's own middleware writes them (settings.HEADER_MIDDLEWARE): as part of the
 middleware for the views, and here for the replies of the edge.
 """
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from django.conf import settings
@@ -55,6 +59,16 @@ def add_common(headers: RawHeaders, common: RawHeaders) -> None:
     headers += [
         (name, own_vary + b", " + value if name == b"vary" else value) for name, value in common
     ]
+
+
+def note(request: object, headers: Mapping[str, str]) -> None:
+    """Have the reply to a request, on the edge or of Django, carry these headers."""
+    request.noted_headers = headers
+
+
+def noted(request: object) -> dict[str, str]:
+    """Return what was noted on a request."""
+    return getattr(request, "noted_headers", {})
 
 
 def forget() -> None:

@@ -62,20 +62,24 @@ def check_host(host: str) -> None:
             raise ForeignHost
 
 
-def body_length(content_length: str | None) -> int:
-    """Return the length that a request announces. Raises BodyTooLarge, MalformedLength."""
+def body_length(content_length: str | None, *, limit: int | None = None) -> int:
+    """Return the length that a request announces; `limit` is LLMRING_MAX_BODY_BYTES by default.
+
+    Raises BodyTooLarge, MalformedLength.
+    """
+    limit = settings.MAX_BODY_BYTES if limit is None else limit
     text = content_length or "0"
     if not (text.isascii() and text.isdigit()):
         raise MalformedLength
     # More digits than any limit has are not worth converting.
     length = int(text) if len(text) < 20 else sys.maxsize
-    if length > settings.MAX_BODY_BYTES:
-        raise BodyTooLarge(settings.MAX_BODY_BYTES)
+    if length > limit:
+        raise BodyTooLarge(limit)
     return length
 
 
-def decode(body: bytes, content_encoding: str | None) -> bytes:
-    """Return a body without its content coding.
+def decode(body: bytes, content_encoding: str | None, *, limit: int | None = None) -> bytes:
+    """Return a body without its content coding; `limit` is LLMRING_MAX_BODY_BYTES by default.
 
     Raises UnsupportedCoding, MalformedBody, and BodyTooLarge as soon as more than the
     limit comes out, however little went in.
@@ -95,14 +99,14 @@ def decode(body: bytes, content_encoding: str | None) -> bytes:
         case _:
             raise UnsupportedCoding
     try:
-        return _decompress(body, make)
+        return _decompress(body, make, settings.MAX_BODY_BYTES if limit is None else limit)
     except (zlib.error, ZstdError, EOFError):
         raise MalformedBody(coding) from None
 
 
-def _decompress(body: bytes, make: Callable) -> bytes:
+def _decompress(body: bytes, make: Callable, limit: int) -> bytes:
     """Return all members (frames) of the body, one after the other."""
-    limit, parts, size = settings.MAX_BODY_BYTES, [], 0
+    parts, size = [], 0
     while body:
         decompressor = make()
         part = decompressor.decompress(body, limit - size + 1)

@@ -10,16 +10,26 @@ from django.db import models
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a project's tier allows, as far as every request is measured by it. None: no limit."""
+
+    requests_per_minute: int | None
+    logs_per_month: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who makes a request: the project it is for, and the key or the person behind it.
 
     `permissions` are names of accounts.admission.Action; None stands for all of them.
+    A project without a tier has no `limits`.
     """
 
     project_id: UUID
     api_key_id: UUID | None = None
     user_id: UUID | None = None
     permissions: frozenset[str] | None = None
+    limits: Limits | None = None
 
     def columns(self) -> dict[str, UUID | None]:
         """Return the column values that are stamped on new rows."""

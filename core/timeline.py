@@ -5,49 +5,63 @@ the table. Ids carry the time and are indexed: a handful of index lookups replac
 the scans.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from django.contrib.admin.options import IncorrectLookupParameters
-from unfold.views import ChangeList
+from django.db.models import QuerySet
 
 from core import ids
+from core.change_list import ChangeList, utc_time
 
 # More days than a month's page can show; also bounds a hierarchy of all years.
 MAX_PERIODS = 100
 
 
 class TimelineChangeList(ChangeList):
-    """A change list whose dates are ranges of ids."""
+    """A change list whose dates are ranges of ids.
+
+    `start` and `end` are the half-open window of time that they make, None where it is open.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
 
     def get_filters(self, request):
         specs, has_filters, lookups, *rest = super().get_filters(request)
-        for comparison in ("gte", "lt"):
-            values = lookups.pop(f"{self.date_hierarchy}__{comparison}", None)
-            if values:
-                lookups[f"id__{comparison}"] = [ids.lowest(_time(values[0]))]
+        starts = [
+            utc_time(value) for value in lookups.pop(f"{self.date_hierarchy}__gte", ()) if value
+        ]
+        ends = [utc_time(value) for value in lookups.pop(f"{self.date_hierarchy}__lt", ()) if value]
+        self.start, self.end = max(starts, default=None), min(ends, default=None)
+        if self.start:
+            lookups["id__gte"] = [ids.lowest(self.start)]
+        if self.end:
+            lookups["id__lt"] = [ids.lowest(self.end)]
         return specs, has_filters, lookups, *rest
 
     def get_results(self, request):
         super().get_results(request)
         # From here on only the date hierarchy asks the queryset anything.
-        self.queryset = _Timeline(self.queryset)
+        self.queryset = self.get_timeline(self.queryset)
+
+    def get_timeline(self, rows: QuerySet) -> "Timeline":
+        """Return what the date hierarchy asks: by default, where the listed rows are."""
+        return _Rows(rows)
 
 
-def _time(value: datetime | str) -> datetime:
-    """Return the time of a lookup: the hierarchy's own, or the text of a query string."""
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else value
-        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise IncorrectLookupParameters(f"{value} is not a date") from None
-    if not 1970 <= time.year < 9000:
-        raise IncorrectLookupParameters(f"No id carries {value}")
-    return time
-
-
-class _Timeline:
+class Timeline(Protocol):
     """What the date hierarchy asks of a queryset."""
+
+    def aggregate(self, **wanted) -> dict[str, datetime | None]:
+        """Return the `first` and the `last` time."""
+
+    def datetimes(self, field: str, kind: str) -> Iterable[datetime]:
+        """Return the beginnings of the days, months or years in which there are rows."""
+
+
+class _Rows:
+    """The timeline of rows whose ids carry their time."""
 
     def __init__(self, rows) -> None:
         self._ids = rows.order_by().values_list("id", flat=True)
@@ -65,9 +79,9 @@ class _Timeline:
         for _ in range(MAX_PERIODS):
             if first is None:
                 return
-            beginning = _begin(ids.moment(first), kind)
+            beginning = beginning_of(ids.moment(first), kind)
             yield beginning
-            after = ids.lowest(_begin(beginning + _LONGER[kind], kind))
+            after = ids.lowest(beginning_of(beginning + _LONGER[kind], kind))
             first = self._ids.filter(id__gte=after).order_by("id").first()
 
 
@@ -75,7 +89,8 @@ class _Timeline:
 _LONGER = {"day": timedelta(days=1), "month": timedelta(days=32), "year": timedelta(days=366)}
 
 
-def _begin(moment: datetime, kind: str) -> datetime:
+def beginning_of(moment: datetime, kind: str) -> datetime:
+    """Return the first moment of the day, month or year."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     if kind == "day":
         return start

@@ -26,6 +26,7 @@ class SchemaMixin:
     bodies: Mapping[str, Any] = {}
     queries: Mapping[str, type[Schema]] = {}
     replies: Mapping[str, Any] = {}
+    samples: Mapping[str, Mapping[str, str]] = {}  # bodies that are not JSON, by media type
     headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
     access: Mapping[str, str] = {}  # accounts.admission.Action, where the method does not say it
     tags: list[str] = []

@@ -76,6 +76,8 @@ def _environ(scope: dict) -> dict[str, Any]:
         "wsgi.run_once": False,
         "wsgi.file_wrapper": _File,
     }
+    if "llmring.noted_headers" in scope:
+        environ["llmring.noted_headers"] = scope["llmring.noted_headers"]
     if client:
         environ["REMOTE_ADDR"] = client[0]
     for raw_name, raw_value in scope["headers"]:

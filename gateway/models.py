@@ -3,10 +3,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import Allowance, Project
+from accounts.models import Allowance, Project, state_of
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
-from core.secrets import SealedField
+from core.secrets import Sealed, SealedField, fingerprint
+from gateway.masking import masked
 
 
 class TokenQuerySet(models.QuerySet):
@@ -57,6 +58,11 @@ class Token(models.Model):
     def __str__(self) -> str:
         return self.name or self.hint
 
+    @property
+    def state(self) -> str:
+        """`revoked`, `expired` or `active`."""
+        return state_of(self)
+
 
 class Upstream(models.Model):
     """An API that calls are relayed to, made in the admin; others stand in the YAML file."""
@@ -102,6 +108,11 @@ class UpstreamKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream} {self.hint}"
+
+    @staticmethod
+    def columns_of(key: str) -> dict[str, object]:
+        """Return the columns that store a key."""
+        return {"api_key": Sealed.of(key), "digest": fingerprint(key), "hint": masked(key)}
 
 
 class CallState(models.TextChoices):

@@ -7,6 +7,7 @@ import re
 import secrets
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -63,3 +64,33 @@ def issue(
         **columns,
     )
     return row, text
+
+
+_LIMITS = ("max_requests", "requests_per_minute", "budget_usd")
+
+
+@transaction.atomic
+def change(token: Token, *, is_active: bool | None = None, **columns: Any) -> None:
+    """Change columns of the token, and limits of its allowance; its counters stay.
+
+    `is_active` revokes the token, or admits it again.
+    """
+    limits = {name: columns.pop(name) for name in _LIMITS if name in columns}
+    if limits:
+        Allowance.objects.filter(pk=token.allowance_id).update(**limits)
+    row = Token.objects.filter(pk=token.pk)
+    if columns:
+        row.update(**columns)
+    if is_active is False:
+        row.revoke()
+    elif is_active:
+        row.update(revoked_at=None)
+
+
+def named(id_or_text: str) -> Token | None:
+    """Return the token with this id or of this text, if there is one."""
+    try:
+        names = {"pk": UUID(id_or_text)}
+    except ValueError:
+        names = {"digest": digest(id_or_text)} if has_form(id_or_text) else None
+    return Token.objects.select_related("allowance").filter(**names).first() if names else None

@@ -1,13 +1,25 @@
 """The applications, put together. Django is set up."""
 
+import asyncio
+
 from django.core.handlers.wsgi import WSGIHandler
 
-from accounts.authentication import admit_request, presents_key
-from core.database.group_commit import close_writers
+from accounts.authentication import admit_request, count_public, presents_key
+from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
+from gateway import event_log, metrics, upstream_call
+from gateway.application import Gateway
 from llmring_site import background, urls
+
+group_commit.observe(metrics.group_commit)
+
+
+async def _stop() -> None:
+    await upstream_call.close()
+    await group_commit.close_writers()
+    await asyncio.to_thread(event_log.close)
 
 
 class _Handler(WSGIHandler):
@@ -21,6 +33,7 @@ edge = Edge(
     urls.EDGE_ROUTES,
     can_admit=presents_key,
     admit=admit_request,
+    admit_public=count_public,
     fallback=WSGIBridge(WSGIHandler()),
 )
-asgi = Lifespan(edge, start=background.start, stop=close_writers)
+asgi = Lifespan(Gateway(edge), start=background.start, stop=_stop)

@@ -3,6 +3,8 @@
 from accounts import key_uses
 from accounts.key_cache import listener
 from core.database.timeouts import limit_statements
+from gateway.worker import worker
+from llmring_site.periodic_jobs import jobs
 from mcp import background_refresh
 from registry_proxy.current_registry import follower
 
@@ -14,3 +16,5 @@ def start() -> None:
     key_uses.writer.start()
     follower.start()
     background_refresh.start()
+    worker.start()
+    jobs.start()

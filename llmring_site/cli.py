@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from llmring_site import serving, startup
+from llmring_site import metrics_files, serving, startup
 
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
@@ -179,12 +179,16 @@ def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
     from django.conf import settings
 
-    sockets = serving.bind(host, settings.HTTP_PORT)
+    sockets = serving.bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
     startup.use_database()
     if reload:
         return serving.serve_reloading(sockets)
-    startup.make_ready()
-    return serving.serve_forked(sockets, workers=settings.WORKERS)
+    metrics_files.prepare(settings.DATA_DIR, settings.HTTP_PORT)
+    try:
+        startup.make_ready()
+        return serving.serve_forked(sockets, workers=settings.WORKERS)
+    finally:
+        metrics_files.remove()
 
 
 if __name__ == "__main__":

@@ -273,6 +273,38 @@ def existing_path(name: str) -> str:
     return value
 
 
+def listen_address(name: str) -> tuple[str, int] | None:
+    """Return host and port of `host:port`, `[::1]:port`, `:port` (all hosts); None when unset."""
+    value = text(name)
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
+    if not is_port or not re.fullmatch(rf"(?:{_HOST})?", host):
+        raise invalid(name, "an address such as :8080, 127.0.0.1:8080 or [::1]:8080", value)
+    return host or "0.0.0.0", int(port)
+
+
+def url_path(name: str, default: str) -> str:
+    """Return a path below our address, without a final slash."""
+    value = text(name, default)
+    if not re.fullmatch(_PATH, value) or not value.strip("/"):
+        raise invalid(name, "a path such as /metrics", value)
+    return value.rstrip("/")
+
+
+def writable_file(name: str) -> Path | None:
+    """Return the path of a file that can be written, or None when unset. Makes none."""
+    value = text(name)
+    if not value:
+        return None
+    path = Path(value).expanduser().resolve()
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(place, os.W_OK):
+        raise invalid(name, "a file in a directory that exists and can be written", value)
+    return path
+
+
 def identifier(name: str, default: str) -> str:
     """Return a PostgreSQL name that needs no quoting."""
     value = text(name, default)

@@ -1,6 +1,15 @@
-"""Logging through structlog: a line for a person, or one JSON object a line."""
+"""Logging through structlog: a line for a person, or one JSON object a line.
+
+With a file, all processes write to it and one of them rotates it. concurrent-log-handler
+does that under a lock, also among forked workers; the standard library's handlers lose
+lines when several processes rotate one file.
+"""
+
+from pathlib import Path
 
 import structlog
+
+from core.redaction import without_secrets
 
 _SHARED = [
     structlog.contextvars.merge_contextvars,  # the request id
@@ -12,9 +21,14 @@ _SHARED = [
 ]
 
 
-def logging_settings(*, level: str, format: str) -> dict:
-    """Django's LOGGING: everything to standard error, in the given format."""
-    if format == "json":
+def logging_settings(
+    *, level: str, format: str, file: Path | None, max_bytes: int, backups: int
+) -> dict:
+    """Django's LOGGING: everything to standard error, or as JSON to the file.
+
+    No line has a key or a token. The lines of gateway/event_log.py go to the file alone.
+    """
+    if format == "json" or file:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         # Not the pretty traceback: it shows local variables, and a key may be one.
@@ -25,6 +39,15 @@ def logging_settings(*, level: str, format: str) -> dict:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    rotated = {
+        "class": "concurrent_log_handler.ConcurrentRotatingFileHandler",
+        "filename": str(file),
+        "maxBytes": max_bytes,
+        "backupCount": backups,
+        "encoding": "utf-8",
+    }
+    own = rotated if file else {"class": "logging.StreamHandler"}
+    calls = {**rotated, "formatter": "plain"} if file else {"class": "logging.NullHandler"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -35,12 +58,15 @@ def logging_settings(*, level: str, format: str) -> dict:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     *last,
+                    lambda logger, name, line: without_secrets(line),
                 ],
-            }
+            },
+            "plain": {"format": "%(message)s"},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "handlers": {"own": {**own, "formatter": "structured"}, "calls": calls},
+        "root": {"handlers": ["own"], "level": level.upper()},
         "loggers": {
+            "llmring.calls": {"handlers": ["calls"], "level": "INFO", "propagate": False},
             # Replies of 4xx are the caller's affair.
             "django.request": {"level": "ERROR"},
             # The pool reports every connection that a restarted database costs.

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from llmring_site import parent_watchdog, startup
+from llmring_site import metrics_files, parent_watchdog, startup
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,18 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def bind_all(addresses: Sequence[tuple[str, int] | None]) -> list[socket.socket]:
+    """Return a socket for each different address. Raises StartupError."""
+    sockets: list[socket.socket] = []
+    for address in dict.fromkeys(filter(None, addresses)):
+        taken = {sock.getsockname()[:2] for sock in sockets}
+        # A socket of all hosts has the port of each of them.
+        if {address, ("0.0.0.0", address[1])} & taken:
+            continue
+        sockets += bind(*address)
+    return sockets
+
+
 def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
     try:
         addresses = socket.getaddrinfo(
@@ -58,7 +70,8 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
 def _refused(host: str, port: int, error: OSError | None) -> startup.StartupError:
     if error is not None and error.errno == errno.EADDRINUSE:
         return startup.StartupError(
-            f"port {port} is in use: another server runs there; choose one with --port"
+            f"port {port} is in use: another server runs there; choose one with --port "
+            "(or LISTEN_ADDR, if that names it)"
         )
     reason = "" if error is None else f" ({error.strerror})"
     return startup.StartupError(f"cannot listen on {host} port {port}{reason}")
@@ -173,7 +186,9 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
     gc.freeze()
     announcement = Announcement(sockets)
     own = spread(sockets, workers)
-    return Supervisor(lambda slot: serve(own[slot], announcement), count=workers).run()
+    return Supervisor(
+        lambda slot: serve(own[slot], announcement), count=workers, ended=metrics_files.forget
+    ).run()
 
 
 def serve_here(sockets: Sequence[socket.socket]) -> None:

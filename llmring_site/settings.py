@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from core import key_files
@@ -29,8 +30,11 @@ DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
 SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
     lambda: key_files.load_or_create(DATA_DIR, "secret_key")
 )
-WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 8), minimum=1, maximum=64)
+# By default no more than the default of connections is enough for.
+WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 6), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
+# Another address to listen on, by the name that llm-proxy knows: `:8080`.
+LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
 
 # --- The address people use -----------------------------------------------
 
@@ -54,7 +58,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 # Clients may lose the body of a redirected POST: we never redirect to https.
 # HSTS binds other hosts, and for a year, only where the operator says so.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+# W003 names the one library of template tags that replaces Django's on purpose.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021", "templates.W003"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
 MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
@@ -100,7 +105,9 @@ MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id
     *HEADER_MIDDLEWARE,
     "core.middleware.RequestChecksMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "accounts.middleware.PublicLimitMiddleware",
+    "core.compression.CompressionMiddleware",
+    "llmring_site.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -118,12 +125,18 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"admin_urls": "core.preserved_filters"},
         },
     }
 ]
 STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
-WHITENOISE_USE_FINDERS = True  # files are served from the packages: nothing to collect
+STATIC_ROOT = DATA_DIR / "static"  # llmring_site/static_files.py fills it
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "llmring_site.static_files.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True  # plain names are served from the packages
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- Database and cache ---------------------------------------------------
@@ -180,6 +193,8 @@ SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"
 REGISTRATION = env.choice("LLMRING_REGISTRATION", "open", ["open", "invited", "closed"])
 REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", False)
+# What people's projects begin with; "none", or a tier that is missing: no limits.
+ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
 # Without a mail server, mails are printed: whoever runs the server can hand links on.
 EMAIL_BACKEND, EMAIL_OPTIONS = env.email_url("LLMRING_EMAIL_URL")
 DEFAULT_FROM_EMAIL = env.text(
@@ -199,6 +214,11 @@ OAUTH_PROVIDERS = {
         "url": env.url("LLMRING_GITHUB_URL", ""),
     },
 }
+CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
+
+# --- Mail -----------------------------------------------------------------
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # --- Keys -----------------------------------------------------------------
 
@@ -207,7 +227,17 @@ API_KEY_VALIDATION_MODE = env.choice(
 )
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
+DEFAULT_TIER = env.text("LLMRING_DEFAULT_TIER", max_length=50)  # of projects of unknown keys
+# Of one address; 0: no limit.
+NEW_PROJECTS_PER_MINUTE = env.integer(
+    "LLMRING_NEW_PROJECTS_PER_MINUTE", 1_000, minimum=0, maximum=2**31 - 1
+)
+PUBLIC_REQUESTS_PER_MINUTE = env.integer(
+    "LLMRING_PUBLIC_REQUESTS_PER_MINUTE", 0, minimum=0, maximum=2**31 - 1
+)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
+# Opens the management API (/manage) by the name that llm-proxy knows.
+MANAGEMENT_TOKEN = env.secret("MANAGEMENT_TOKEN")
 
 # --- API ------------------------------------------------------------------
 
@@ -230,8 +260,18 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "LLMRing Server",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",  # pydantic writes `null` as a type
-    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`.",
+    "DESCRIPTION": "Usage, costs, receipts and history of LLM calls. Send your key as `X-API-Key`, "
+    "or as `X-Project-Key` or `Authorization: Bearer`. Every path is served with and without a "
+    "trailing slash, those of conversations also without `/api/v1`.",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": True,  # said on the page
+        "filter": True,
+        "displayRequestDuration": True,
+        "validatorUrl": None,  # its badge is an image of another host
+    },
     "SERVE_INCLUDE_SCHEMA": False,
+    "DEFAULT_GENERATOR_CLASS": "core.openapi.DocumentGenerator",
     "SERVERS": [{"url": FORCE_SCRIPT_NAME}] if FORCE_SCRIPT_NAME else [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -239,7 +279,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "core.openapi.without_trailing_slashes",
+        "core.openapi.with_one_spelling",
         "core.openapi.with_common_errors",
     ],
 }
@@ -311,16 +351,42 @@ MCP_MAX_TIMEOUT = env.integer("LLMRING_MCP_MAX_TIMEOUT", 300, minimum=1, maximum
 MCP_REFRESH_MINUTES = env.integer("LLMRING_MCP_REFRESH", 15, minimum=0, maximum=10_080)  # 0: off
 MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
+# --- The gateway ------------------------------------------------------------
+
+OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
+OPENAI_API_URL = env.url("OPENAI_API_URL", "https://api.openai.com")
+API_CONFIG_PATH = env.text("API_CONFIG_PATH")
+if not API_CONFIG_PATH and Path("config/api_providers.yaml").is_file():
+    API_CONFIG_PATH = "config/api_providers.yaml"
+DEFAULT_API_PROVIDER = env.text("DEFAULT_API_PROVIDER")
+GATEWAY_CONCURRENCY = env.integer("LLMRING_GATEWAY_CONCURRENCY", 1000, minimum=1)  # of a worker
+GATEWAY_MAX_BODY_BYTES = env.integer("LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_600, minimum=1024)
+# Whether tokens with a budget may call models whose cost has no bound that is known.
+GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
+
 # --- Logs, language, time -------------------------------------------------
 
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
 LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
 ACCESS_LOG = env.boolean("LLMRING_ACCESS_LOG", False)
-LOGGING = logging_settings(level=LOG_LEVEL, format=LOG_FORMAT)
+# By the names that llm-proxy knows: the server's log and a line for each call of the gateway.
+LOG_FILE = env.writable_file("LOG_FILE")
+LOG_MAX_SIZE_MB = env.integer("LOG_MAX_SIZE_MB", 10, minimum=1, maximum=10_000)
+LOG_MAX_BACKUPS = env.integer("LOG_MAX_BACKUPS", 5, minimum=1, maximum=100)
+LOGGING = logging_settings(
+    level=LOG_LEVEL,
+    format=LOG_FORMAT,
+    file=LOG_FILE,
+    max_bytes=LOG_MAX_SIZE_MB * 1024 * 1024,
+    backups=LOG_MAX_BACKUPS,
+)
+ENABLE_METRICS = env.boolean("ENABLE_METRICS", True)
+METRICS_PATH = env.url_path("METRICS_PATH", "/metrics")
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "llmring_site.formats"
 
 UNFOLD = {
     "SITE_TITLE": "LLMRing Server",
@@ -329,4 +395,15 @@ UNFOLD = {
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
     "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+    "STYLES": [
+        lambda request: static("core/charts.css"),
+        lambda request: static("core/lists.css"),
+    ],
+    "SCRIPTS": [lambda request: static("core/keyboard.js")],
+    "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "llmring_site.navigation.sidebar",
+    },
 }

@@ -95,6 +95,7 @@ def prepare(*, with_accounts: bool = True) -> None:
     """
     from django.db import connections
 
+    from llmring_site import static_files
     from llmring_site.checks import check_database, check_redis
 
     _raise_first(check_redis())
@@ -104,6 +105,8 @@ def prepare(*, with_accounts: bool = True) -> None:
             _refuse_other_versions()
             _create_key_files()
             _migrate()
+            _check_default_tier()
+            static_files.collect()
             if with_accounts:
                 _create_first_accounts()
     finally:
@@ -111,6 +114,19 @@ def prepare(*, with_accounts: bool = True) -> None:
         for connection in connections.all(initialized_only=True):
             connection.close()
             connection.close_pool()
+
+
+def _check_default_tier() -> None:
+    from django.conf import settings
+
+    from accounts.models import Tier
+
+    names = [*Tier.objects.values_list("name", flat=True)]
+    if settings.DEFAULT_TIER and settings.DEFAULT_TIER not in names:
+        raise StartupError(
+            f"LLMRING_DEFAULT_TIER must be a tier of this server ({', '.join(names)}), "
+            f"got {settings.DEFAULT_TIER!r}"
+        )
 
 
 def _migrate() -> None:

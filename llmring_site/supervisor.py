@@ -22,11 +22,15 @@ class Supervisor:
     """Runs `work(slot)` in each of `count` forked processes, replacing those that end.
 
     The slots are numbered from 0; a process gets the slot of the one that it replaces.
+    `ended` is called in this process with the id of each that has ended.
     """
 
-    def __init__(self, work: Callable[[int], None], *, count: int) -> None:
+    def __init__(
+        self, work: Callable[[int], None], *, count: int, ended: Callable[[int], None]
+    ) -> None:
         self._work = work
         self._count = count
+        self._ended = ended
         self._workers: dict[int, tuple[int, float]] = {}  # process id: slot, time of its start
         self._quick_ends = 0
         self._is_stopping = False
@@ -80,6 +84,7 @@ class Supervisor:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
+            self._ended(pid)
             _, started = self._workers.pop(pid)
             is_quick = time.monotonic() - started < _QUICK_SECONDS
             if self._is_stopping:

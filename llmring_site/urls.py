@@ -1,7 +1,9 @@
 """The whole URL map. Every API path is served with and without a trailing slash."""
 
+import re
 from functools import partial
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -11,6 +13,7 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 
+from accounts.admin import ApiKeyAdmin
 from accounts.admission import Action
 from accounts.urls import urlpatterns as account_urls
 from conversations.calls import log_call
@@ -19,22 +22,26 @@ from conversations.models import Conversation
 from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
-from core import errors
+from core import error_pages
 from core.edge import Request, Route
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
 from llmring_site import views
+from llmring_site.dashboard import repricing
+from llmring_site.dashboard import views as dashboard_views
+from llmring_site.demo import views as demo_views
 from receipts import call_receipts
 from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
-from usage import ingestion, listing, statistics
+from usage import ingestion, key_usage, listing, statistics
 from usage.key_costs import costs_of_keys
 from usage.query_schemas import LogsQuery, StatsQuery
 from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
 
 _PUBLIC = {"authentication_classes": [], "permission_classes": []}
+ApiKeyAdmin.usage_of_keys = staticmethod(key_usage.usage_of_keys)
 _CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
 urlpatterns = [
@@ -50,6 +57,15 @@ urlpatterns = [
         r"^redoc/?$", SpectacularRedocView.as_view(url_name="openapi", **_PUBLIC), name="redoc"
     ),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path(
+        "admin/dashboard/calls/",
+        admin.site.admin_view(dashboard_views.calls),
+        name="dashboard-calls",
+    ),
+    path("admin/search/", admin.site.admin_view(dashboard_views.search)),
+    path("admin/dashboard/reprice/", admin.site.admin_view(repricing.reprice), name="reprice"),
+    path("admin/demo/make/", admin.site.admin_view(demo_views.make), name="make-demo"),
+    path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),
     path("", include(account_urls(costs_of_keys=costs_of_keys))),
     path("", include("registry_proxy.urls")),
@@ -61,12 +77,20 @@ urlpatterns = [
     path("api/v1/", include(_CONVERSATIONS)),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),
+    path("manage/", include("gateway.urls")),
 ]
 
-handler400 = errors.bad_request
-handler403 = errors.permission_denied
-handler404 = errors.not_found
-handler500 = errors.server_error
+if settings.ENABLE_METRICS:
+    _METRICS = re.escape(settings.METRICS_PATH.removeprefix("/"))
+    urlpatterns += [
+        re_path(rf"^{_METRICS}/?$", views.metrics, name="metrics"),
+        re_path(rf"^{_METRICS}/prometheus/?$", views.prometheus, name="metrics-prometheus"),
+    ]
+
+handler400 = error_pages.bad_request
+handler403 = error_pages.permission_denied
+handler404 = error_pages.not_found
+handler500 = error_pages.server_error
 
 
 def _request(request: Request) -> dict[str, Request]:
@@ -104,6 +128,7 @@ EDGE_ROUTES = [
         body=LogEntry,
         inputs=_idempotency_key,
         access=Action.LOG,
+        stores_log=True,
     ),
     Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
     Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),

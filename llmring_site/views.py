@@ -7,11 +7,15 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
+from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
+from django.views.decorators.http import require_safe
 from rest_framework.response import Response
 
+from core import media
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
+from gateway import metrics as gateway_metrics
 from llmring_site.schemas import (
     DatabaseState,
     Health,
@@ -43,6 +47,7 @@ class ServiceView(PublicView):
 class HealthView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Health, 503: Health}}
+    is_limited = False
 
     def get(self, request):
         """Check the service, its database and its cache
@@ -66,6 +71,7 @@ class HealthView(PublicView):
 class LiveView(PublicView):
     tags = ["service"]
     replies = {"get": Live}
+    is_limited = False
 
     def get(self, request):
         """Check that the process answers"""
@@ -75,6 +81,7 @@ class LiveView(PublicView):
 class ReadyView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Ready, 503: NotReady}}
+    is_limited = False
 
     def get(self, request):
         """Check that requests can be served"""
@@ -83,6 +90,22 @@ class ReadyView(PublicView):
             return Response(Ready().model_dump())
         not_ready = NotReady(**state.model_dump())
         return Response(not_ready.model_dump(exclude_none=True), status=503)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return the metrics as text, or llm-proxy's figures to who asks for JSON."""
+    if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
+        body = media.dumps(gateway_metrics.as_json())
+        return HttpResponse(body, content_type="application/json")
+    return prometheus(request)
+
+
+@require_safe
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """Return the metrics as text."""
+    body, content_type = gateway_metrics.as_text(request.headers.get("Accept", ""))
+    return HttpResponse(body, content_type=content_type)
 
 
 def _database_state() -> DatabaseState:

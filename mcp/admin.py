@@ -9,7 +9,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
 
-from core.admin import ReadOnlyAdmin, RecordAdmin, pretty_json
+from accounts.admin_links import key_link, project_link
+from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, pretty_json
+from core.date_filter import DatesFilter
 from core.errors import DomainError
 from mcp import credentials, server_refresh
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
@@ -128,6 +130,8 @@ class ServerAdmin(ActionAdmin):
         connection.close()  # not held while the servers are waited for
         with ThreadPoolExecutor(len(servers) or 1) as pool:
             outcomes = list(pool.map(_refresh, servers))
+        for server in servers:
+            self.log_change(request, server, "Refreshed.")
         failed = [outcome for outcome in outcomes if outcome]
         if refreshed := len(servers) - len(failed):
             messages.success(request, f"{refreshed} servers refreshed.")
@@ -147,8 +151,7 @@ def _refresh(server: Server) -> str:
 
 
 def _link(model: type, id: object, text: str) -> str:
-    url = reverse(f"admin:mcp_{model._meta.model_name}_change", args=[id])
-    return format_html('<a href="{}">{}</a>', url, text)
+    return admin_link(f"mcp.{model._meta.model_name}", id, text)
 
 
 class ItemAdmin(ActionAdmin):
@@ -225,6 +228,7 @@ class ToolAdmin(ItemAdmin):
         tools = list(queryset.filter(CHANGED))
         for tool in tools:
             tool.accept()
+            self.log_change(request, tool, f"Accepted {tool.fingerprint}.")
         messages.success(request, f"{len(tools)} tools accepted.")
 
 
@@ -260,7 +264,8 @@ class ToolExecutionAdmin(RecordAdmin):
         "short_error",
     ]
     list_select_related = ["tool__server"]
-    list_filter = ["origin", "error_kind"]
+    list_filter = [DatesFilter, "origin", "error_kind"]
+    list_filter_submit = True
     search_ids = ("id", "tool_id", "project_id", "conversation_id")
     search_help_text = "An id of an execution, tool, project or conversation."
     fields = [
@@ -270,11 +275,20 @@ class ToolExecutionAdmin(RecordAdmin):
         "error",
         "pretty_input",
         "pretty_output",
-        ("conversation_id", "size"),
-        ("project_id", "api_key_id"),
+        ("conversation", "size"),
+        ("project", "api_key"),
         "id",
     ]
-    readonly_fields = ["id", "of_tool", "of_server", "pretty_input", "pretty_output"]
+    readonly_fields = [
+        "id",
+        "api_key",
+        "of_tool",
+        "of_server",
+        "pretty_input",
+        "pretty_output",
+        "conversation",
+        "project",
+    ]
 
     pretty_input = _json("input")
     pretty_output = _json("output")
@@ -283,6 +297,18 @@ class ToolExecutionAdmin(RecordAdmin):
         # A page of outputs may be hundreds of megabytes; only the detail page shows one.
         rows = super().get_queryset(request)
         return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("output")
+
+    @admin.display(description="key")
+    def api_key(self, execution) -> str:
+        return key_link(execution.api_key_id)
+
+    @admin.display(description="conversation")
+    def conversation(self, execution) -> str:
+        return admin_link("conversations.conversation", execution.conversation_id)
+
+    @admin.display(description="project")
+    def project(self, execution) -> str:
+        return project_link(execution.project_id)
 
     @admin.display(description="tool")
     def of_tool(self, execution) -> str:

@@ -66,7 +66,8 @@ class EndpointView(APIView):
             id = _id(message)
             _check(request.headers, message, version, modern)
             if message["method"] in _CALLING:
-                request.auth = admission.admit(request.auth, Action.WRITE)
+                address = request.META.get("REMOTE_ADDR", "")
+                request.auth = admission.admit(request.auth, Action.WRITE, address)
         except Failure as failure:
             return _json(*_failed(id, failure, modern))
         return self._answer(request, message, version, modern)

@@ -6,9 +6,11 @@ _SERVER_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _KEY_ID = "0193b1a2-0000-7000-8000-000000000001"
 _AT = "2026-01-02T03:04:05.678901Z"
 
+# No sample reaches a server: the address leads nowhere, and an execution with its output
+# is recorded, not carried out.
 NEW_SERVER = {
     "name": "calculator",
-    "url": "http://localhost:9000/mcp",
+    "url": "https://mcp.example.invalid/mcp",
     "transport_type": "http",
     "auth_config": {"type": "bearer", "token": "a-long-random-token-1234"},
 }
@@ -63,7 +65,7 @@ TOOL = {
     "server": {
         "id": _SERVER_ID,
         "name": "calculator",
-        "url": "http://localhost:9000/mcp",
+        "url": NEW_SERVER["url"],
     },
 }
 RESOURCE = {
@@ -81,7 +83,11 @@ PROMPT = {
 }
 REFRESH_LISTS = {"tools": [{"name": "add", "description": "Adds.", "inputSchema": _SCHEMA}]}
 REFRESHED = {"server": SERVER, "tools": [TOOL], "resources": [RESOURCE], "prompts": [PROMPT]}
-EXECUTION_REQUEST = {"input": {"a": 1, "b": 2}}
+EXECUTION_REQUEST = {
+    "input": {"a": 1, "b": 2},
+    "output": {"content": [{"type": "text", "text": "3"}]},
+    "duration_ms": 4,
+}
 EXECUTION = {
     "id": "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1d",
     "tool_id": TOOL["id"],
@@ -111,18 +117,13 @@ RENDERED = {
 }
 DELETED = {"message": "Server deleted successfully"}
 
-_CALL = {
+_LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+_LISTED = {
     "jsonrpc": "2.0",
     "id": 1,
-    "method": "tools/call",
-    "params": {"name": "calculator__add", "arguments": {"a": 1, "b": 2}},
-}
-_RESULT = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "result": {"content": [{"type": "text", "text": "3"}], "structuredContent": {"result": 3}},
+    "result": {"tools": [{"name": "calculator__add", "inputSchema": _SCHEMA}]},
 }
 ENDPOINT = [
-    OpenApiExample("a call", _CALL, request_only=True),
-    OpenApiExample("its result", _RESULT, response_only=True, status_codes=["200"]),
+    OpenApiExample("a request", _LIST, request_only=True),
+    OpenApiExample("its result", _LISTED, response_only=True, status_codes=["200"]),
 ]

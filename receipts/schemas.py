@@ -334,7 +334,7 @@ class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
     """A receipt, signed or to be signed, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"receipt": samples.NESTED}, samples.DRAFT]}
+        json_schema_extra={"examples": [samples.DRAFT, {"receipt": samples.NESTED}]}
     )
 
     @model_validator(mode="wrap")

@@ -60,6 +60,11 @@ def verdict(document: dict, trusted: Iterable[PublicKey]) -> dict:
     return {"receipt_id": id_of(document), **outcome}
 
 
+def signed_text(document: dict, spelling: str) -> bytes:
+    """Return the text that the signature covers, in the spelling of its verification."""
+    return dict(_texts(document))[spelling]
+
+
 def _candidates(document: dict, trusted: list[PublicKey]) -> list[PublicKey]:
     if not trusted:
         raise NotValid("no public key is configured")

@@ -1,12 +1,18 @@
+import json
+
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
 from registry_proxy import custom_prices
 from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
 from registry_proxy.models import CustomPrice, Refresh, Snapshot
+
+MAX_SHOWN_CHANGES = 500
+_CHANGE_COLUMNS = ("change_type", "model", "field", "old_value", "new_value", "notes")
 
 
 @admin.register(Snapshot)
@@ -55,7 +61,24 @@ class SnapshotAdmin(ReadOnlyAdmin):
 
     @admin.display(description="changes")
     def formatted_changes(self, snapshot: Snapshot) -> str:
-        return pretty_json(snapshot.changes)
+        """Return a table of what changed since the snapshot before."""
+        shown = [
+            [_cell(change.get(name)) for name in _CHANGE_COLUMNS]
+            for change in snapshot.changes[:MAX_SHOWN_CHANGES]
+        ]
+        context = {
+            "columns": [name.replace("_", " ") for name in _CHANGE_COLUMNS],
+            "changes": shown,
+            "more": max(0, len(snapshot.changes) - MAX_SHOWN_CHANGES),
+        }
+        return render_to_string("registry_proxy/changes.html", context)
+
+
+def _cell(value: object) -> str:
+    """Return a member of a change as text; null is empty."""
+    if isinstance(value, str) or value is None:
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @admin.register(Refresh)

@@ -6,7 +6,9 @@ by `follow()`.
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -57,7 +59,7 @@ class CustomPrices:
         A modifier is written as `speed=fast`; "" is the price of calls without one.
         A project's own price wins over a global one, then the longer pattern.
         """
-        rows = self._loaded()
+        rows = (*self._loaded(), *_supposed.get())
         if not rows:
             return _find_none
         moment = at or timezone.now()
@@ -67,8 +69,7 @@ class CustomPrices:
             if row.project_id in (None, project_id)
             and row.valid_from <= moment
             and (row.valid_to is None or moment < row.valid_to)
-            and _matches(row.provider, provider)
-            and _matches(row.model, model)
+            and applies(row, provider, model)
         ]
         matching.sort(key=_rank, reverse=True)
         return lambda modifier: next((row for row in matching if row.modifier == modifier), None)
@@ -82,6 +83,22 @@ class CustomPrices:
 
 
 current = CustomPrices()
+_supposed: ContextVar[tuple[CustomPrice, ...]] = ContextVar("supposed", default=())
+
+
+@contextmanager
+def supposing(price: CustomPrice) -> Iterator[None]:
+    """Price calls of this thread as if the price, which is not stored, were."""
+    token = _supposed.set((price,))
+    try:
+        yield
+    finally:
+        _supposed.reset(token)
+
+
+def applies(price: CustomPrice, provider: str, model: str) -> bool:
+    """Return whether it is a price of the model, as calls name it."""
+    return _matches(price.provider, provider) and _matches(price.model, model)
 
 
 def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:

@@ -59,10 +59,12 @@ _MAX_MEMO = 10_000
 
 
 class Match(NamedTuple):
-    """A registry entry: its key, `provider:model`, and its prices."""
+    """A registry entry: its key, `provider:model`, its prices, and its limits in tokens."""
 
     key: str
     prices: ModelPrices
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
 
     @property
     def provider(self) -> str:
@@ -91,7 +93,9 @@ class ModelIndex:
         self.twins = find_twins(models)
         suspects = {twin.suspect: twin.preferred for twin in self.twins}
         self._entries = {
-            key: Match(key, _prices(key, models)) for key in models if key not in suspects
+            key: Match(key, _prices(key, models), *_limits(models[key]))
+            for key in models
+            if key not in suspects
         }
         self._entries |= {
             suspect: self._entries[preferred] for suspect, preferred in suspects.items()
@@ -218,6 +222,12 @@ def _prices(key: str, models: Mapping[str, Mapping]) -> ModelPrices:
     return ModelPrices.parse(
         models[key], provider=provider, model=model, sibling=models.get(stem) if stem else None
     )
+
+
+def _limits(entry: Mapping) -> tuple[int | None, int | None]:
+    """Return the largest prompt and the largest answer; 0 stands for an unknown one."""
+    limits = (entry.get("max_input_tokens"), entry.get("max_output_tokens"))
+    return tuple(limit if type(limit) is int and limit > 0 else None for limit in limits)
 
 
 def _listed_aliases(entry: Mapping) -> list[str]:

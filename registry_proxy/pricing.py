@@ -21,6 +21,11 @@ from registry_proxy.prices import PriceMissing, Quote
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 
 _MILLION = 1_000_000
+_FREE = Decimal(0)
+_PROMPT_CLASSES = frozenset(
+    {"input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h"}
+)
+_ANSWER_CLASSES = frozenset({"output", "thinking"})
 
 
 class Pricing(NamedTuple):
@@ -37,6 +42,18 @@ class Pricing(NamedTuple):
     priced_as: str | None = None
     quote: Quote | None = None
     unpriced_reason: str | None = None
+
+
+class Ceiling(NamedTuple):
+    """The most that tokens of a model cost, in US dollars per million, and its limits in tokens.
+
+    A limit that the registry does not have is None.
+    """
+
+    input: Decimal
+    output: Decimal
+    max_input_tokens: int | None
+    max_output_tokens: int | None
 
 
 def load() -> None:
@@ -85,6 +102,43 @@ def price(
         custom_price_id=custom.id if custom else None,
         priced_as=key,
         quote=quote,
+    )
+
+
+def ceiling(
+    provider: str,
+    model: str,
+    *,
+    modifiers: Mapping[str, str] | None = None,
+    project_id: UUID | None = None,
+) -> Ceiling | None:
+    """Return the highest prices that a call can meet now; None where no price is known.
+
+    Of prompts that are short or long, fresh, read from a cache or written to one, and of
+    answers with thinking or without.
+    """
+    held = current.held_at()
+    find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
+    custom = find_custom("")
+    named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
+    match = None if held is None else held.models.lookup(*named)
+    threshold = match.prices.long_context_threshold if match else None
+    prompts = (0,) if threshold is None else (0, threshold + 1)
+    try:
+        by_prompt = [_prices(match, find_custom, modifiers or {}, prompt)[0] for prompt in prompts]
+    except PriceMissing:
+        return None
+    highest = {
+        name: max(by_name[name] for by_name in by_prompt if name in by_name)
+        for name in set().union(*by_prompt)
+    }
+    if "input" not in highest:
+        return None
+    return Ceiling(
+        max(price for name, price in highest.items() if name in _PROMPT_CLASSES),
+        max((price for name, price in highest.items() if name in _ANSWER_CLASSES), default=_FREE),
+        match.max_input_tokens if match else None,
+        match.max_output_tokens if match else None,
     )
 
 

@@ -202,7 +202,7 @@ class NewPrice(Schema):
                     "model": "my-deployment",
                     "priced_as": "openai:gpt-4o-mini",
                     "factor": 0.9,
-                    "valid_from": "2026-11-01T00:00:00Z",
+                    "replace": True,
                 }
             ]
         }

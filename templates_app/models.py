@@ -1,8 +1,9 @@
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -12,6 +13,18 @@ from core.scoping import Caller, ScopedQuerySet
 from templates_app import rendering
 
 DEFAULT_MODEL = "claude-3-sonnet-20240229"
+# What a version keeps of its template.
+VERSIONED = (
+    "name",
+    "description",
+    "system_prompt",
+    "messages",
+    "variables",
+    "model",
+    "temperature",
+    "max_tokens",
+    "tool_config",
+)
 
 
 class TemplateQuerySet(ScopedQuerySet):
@@ -100,3 +113,56 @@ class ConversationTemplate(models.Model):
         }
         prompt = {"system_prompt": self.system_prompt, "messages": self.messages}
         return rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES)
+
+    def members(self) -> dict[str, Any]:
+        """Return what a version keeps of the template."""
+        return {name: getattr(self, name) for name in VERSIONED}
+
+
+class VersionQuerySet(ScopedQuerySet):
+    def keep(self, template: ConversationTemplate, *, author: str) -> None:
+        """Keep the template as it is stored, before a change of its text.
+
+        In a transaction that has locked the template: numbers count from 1 without gaps.
+        """
+        last = self.filter(template=template).aggregate(last=Max("number", default=0))["last"]
+        self.create(
+            template=template,
+            project_id=template.project_id,
+            number=last + 1,
+            members=template.members(),
+            saved_at=template.updated_at,
+            replaced_by=author,
+        )
+
+
+class TemplateVersion(models.Model):
+    """A text of a template that was replaced. Versions are never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    template = models.ForeignKey(
+        ConversationTemplate, on_delete=models.CASCADE, related_name="versions", db_index=False
+    )
+    project_id = models.UUIDField(null=True)
+    number = models.PositiveIntegerField(help_text="From 1.")
+    members = ExactJSONField(help_text="What the template was.")
+    saved_at = models.DateTimeField(help_text="When it was saved.")
+    replaced_at = models.DateTimeField(default=timezone.now)
+    replaced_by = models.CharField(max_length=100, help_text="The key or person that changed it.")
+
+    objects = VersionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "template_versions"
+        verbose_name = "template version"
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                # The project as in every unique index; the template's lock is what counts.
+                fields=["template", "number", "project_id"],
+                name="template_versions_number_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number}"

@@ -32,7 +32,7 @@ def render(content: object, values: Mapping[str, str], *, max_length: int) -> ob
     Raises TooLong when the strings together would have more than `max_length`
     characters, before any of them is made.
     """
-    if sum(_length(text, values) for text in _strings(content)) > max_length:
+    if sum(_length(text, values) for text in strings(content)) > max_length:
         raise TooLong
     return _fill(content, values)
 
@@ -47,14 +47,19 @@ def _fill(content: object, values: Mapping[str, str]) -> object:
     return content
 
 
-def _strings(content: object) -> Iterator[str]:
+def names_in(text: str) -> list[str]:
+    """Return the names of the placeholders in a text."""
+    return _PLACEHOLDER.findall(text)
+
+
+def strings(content: object) -> Iterator[str]:
+    """Yield every text of a JSON value, names of members excepted."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, list | dict):
         for inner in content.values() if isinstance(content, dict) else content:
-            yield from _strings(inner)
+            yield from strings(inner)
 
 
 def _length(text: str, values: Mapping[str, str]) -> int:
-    names = _PLACEHOLDER.findall(text)
-    return len(text) + sum(len(values.get(name, "")) for name in names)
+    return len(text) + sum(len(values.get(name, "")) for name in names_in(text))

@@ -4,13 +4,15 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
 from templates_app import rendering
-from templates_app.models import ConversationTemplate
+from templates_app.models import ConversationTemplate, TemplateVersion
 
 NOT_FOUND = "Template not found"
 
@@ -21,6 +23,16 @@ def get_template(caller: Caller, template_id: UUID) -> ConversationTemplate:
     if template is None:
         raise Http404(NOT_FOUND)
     return template
+
+
+def change(template: ConversationTemplate, changes: dict[str, Any], *, author: str) -> None:
+    """Store the changes, and keep the text that they replace as a version."""
+    row = ConversationTemplate.objects.filter(id=template.id)
+    with transaction.atomic():
+        stored = row.select_for_update().get()
+        if any(stored.members().get(name, value) != value for name, value in changes.items()):
+            TemplateVersion.objects.keep(stored, author=author)
+        row.update(**changes, updated_at=Greatest("updated_at", timezone.now()))
 
 
 def use(template: ConversationTemplate, values: dict[str, Any] | None) -> dict[str, Any] | None:

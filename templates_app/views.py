@@ -1,5 +1,4 @@
 from django.db.models import F, Q
-from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 from rest_framework.decorators import action
@@ -85,8 +84,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         if not template.is_active and not changes.get("is_active"):
             raise Http404(self.not_found)
         if changes:
-            row = self.queryset.filter(id=template.id)
-            row.update(**changes, updated_at=Greatest("updated_at", timezone.now()))
+            services.change(template, changes, author=f"key {request.auth.api_key_id}")
             template.refresh_from_db()
         return Response(self.represent(template))
 

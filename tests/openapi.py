@@ -1,5 +1,6 @@
 """Replies are what `/openapi.json` says: no member more, none of another type."""
 
+import gzip
 import json
 import re
 from functools import cache
@@ -25,10 +26,14 @@ def _routes() -> list[tuple[re.Pattern, dict]]:
 
 
 def operation(method: str, path: str) -> dict | None:
-    """The documented operation of a request; None for pages that are no part of the API."""
-    for pattern, operations in _routes():
-        if pattern.fullmatch(path) and method.lower() in operations:
-            return operations[method.lower()]
+    """The documented operation of a request; None for pages that are no part of the API.
+
+    What is served with and without the version's prefix is documented with it.
+    """
+    for spelling in (path, f"/api/v1{path}"):
+        for pattern, operations in _routes():
+            if pattern.fullmatch(spelling) and method.lower() in operations:
+                return operations[method.lower()]
     return None
 
 
@@ -44,7 +49,9 @@ def check(method: str, path: str, response) -> None:
     assert not response.content or kind in documented["content"], f"{place}: {kind} is undocumented"
     if response.content and kind == "application/json":
         validator = _validator(found["operationId"], response.status_code)
-        error = best_match(validator.iter_errors(json.loads(response.content)))
+        is_coded = response.headers.get("Content-Encoding") == "gzip"
+        body = gzip.decompress(response.content) if is_coded else response.content
+        error = best_match(validator.iter_errors(json.loads(body)))
         assert error is None, f"{place}: {error.json_path}: {error.message[:500]}"
 
 

@@ -53,8 +53,10 @@ class Server:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.with_name(f"{data_dir.name}.{self.port}.log")
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment |= {
+        self.environment = {
+            name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ
+        }
+        self.environment |= {
             "LLMRING_DATA_DIR": str(data_dir),
             "LLMRING_REGISTRY_BASE_URL": "http://127.0.0.1:9/",  # nobody listens
             **variables,
@@ -62,7 +64,7 @@ class Server:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [part.format(port=self.port) for part in command],
-                env=environment,
+                env=self.environment,
                 cwd=cwd,
                 stdout=log,
                 stderr=log,

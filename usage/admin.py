@@ -1,13 +1,19 @@
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import FieldTextFilter
+from django.urls import path
 from unfold.forms import ActionForm
 
-from accounts.models import Project
-from core.admin import RecordAdmin, pretty_json
-from usage import reversals
+from accounts.models import ApiKey, Project
+from core.admin import RecordAdmin
+from core.date_filter import DatesFilter
+from usage import price_page, reversals
+from usage.admin_export import as_file
+from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
+from usage.log_fields import LogFields
+from usage.log_list import LogChangeList
 from usage.models import UsageLog
 
 MAX_VOIDED = 1_000  # logs that one action takes back
@@ -18,37 +24,102 @@ class VoidForm(ActionForm):
 
 
 @admin.register(UsageLog)
-class UsageLogAdmin(RecordAdmin):
+class UsageLogAdmin(LogFields, RecordAdmin):
     list_display = [
-        "created_at",
+        "time",
+        "project",
         "provider",
         "model",
+        "cost_text",
+        "input_count",
+        "output_count",
+        "latency",
+        "state",
         "alias",
         "origin",
-        "input_tokens",
-        "output_tokens",
-        "cost_text",
-        "cost_source",
     ]
+    list_display_links = ["time"]
+    sortable_by = ["time", "cost_text", "latency"]
     list_filter = [
-        "cost_source",
-        "usage_status",
-        "entry_type",
-        ("provider", FieldTextFilter),
-        ("model", FieldTextFilter),
-        ("alias", FieldTextFilter),
-        ("origin", FieldTextFilter),
+        DatesFilter,
+        ("project_id", ProjectFilter),
+        ("provider", LabelFilter),
+        ("model", LabelFilter),
+        ("alias", LabelFilter),
+        ("origin", LabelFilter),
+        ("profile", LabelFilter),
+        ("api_key_id", KeyFilter),
+        ("cost_source", ValuesFilter),
+        ("usage_status", ValuesFilter),
+        ("entry_type", ValuesFilter),
     ]
     list_filter_submit = True
-    search_ids = ("id", "project_id", "conversation_id", "api_key_id")
-    search_in_projects = ("conversation_id", "event_id", "api_key_id", "id_at_origin")
+    list_fullwidth = True
+    list_before_template = "usage/list_head.html"
+    search_ids = ("id", "project_id", "conversation_id", "api_key_id", "corrects_id")
+    search_in_projects = (
+        "conversation_id",
+        "event_id",
+        "api_key_id",
+        "id_at_origin",
+        "corrects_id",
+    )
     projects = Project.objects.all()
     search_texts = ("event_id", "id_at_origin")
-    search_help_text = "An id of a log, project, key or conversation; an id at its origin."
-    exclude = ["metadata", "fingerprint", "cost"]
-    readonly_fields = ["cost_text", "metadata_json"]
+    search_help_text = "A part of a model, alias or origin; an id"
     actions = ["void"]
     action_form = VoidForm
+
+    # --- The list
+
+    def get_changelist(self, request, **kwargs):
+        return LogChangeList
+
+    def get_queryset(self, request):
+        name = Project.objects.filter(id=OuterRef("project_id")).values("name")[:1]
+        return super().get_queryset(request).annotate(project_name=Subquery(name))
+
+    def changelist_view(self, request, extra_context=None):
+        context = {
+            **(extra_context or {}),
+            "export_kinds": ["csv", "ndjson"],
+            "can_set_prices": price_page.may_set(request.user),
+        }
+        return super().changelist_view(request, context)
+
+    def get_object(self, request, object_id, from_field=None):
+        log = super().get_object(request, object_id, from_field)
+        if log:
+            log.may_be_priced = price_page.may_set(request.user)
+        return log
+
+    def get_search_results(self, request, queryset, search_term):
+        if condition := getattr(request, "label_condition", None):
+            return queryset.filter(condition), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def describe_filter_value(self, name: str, value: str) -> str:
+        """Return the name of a project or key, and a choice in words."""
+        model = {"project_id": Project, "api_key_id": ApiKey}.get(name.partition("__")[0])
+        return _names(model, value.split(",")) if model else value
+
+    def get_urls(self):
+        view = self.admin_site.admin_view
+        return [
+            path("export/<str:kind>/", view(self.export), name="usage_usagelog_export"),
+            path("price/", view(self.set_price), name="usage_usagelog_price"),
+            *super().get_urls(),
+        ]
+
+    def export(self, request: HttpRequest, kind: str):
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return as_file(self.selection(request), kind)
+
+    def set_price(self, request: HttpRequest):
+        return price_page.respond(request, self)
+
+    # --- Taking logs back
 
     def has_correct_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("usage.correct_usagelog")
@@ -65,15 +136,13 @@ class UsageLogAdmin(RecordAdmin):
         for log in chosen:
             try:
                 reversals.reverse(log, reason=reason[:500], author=f"user {request.user.pk}")
+                self.log_change(request, log, f"Taken back: {reason[:500]}")
                 voided += 1
             except (reversals.AlreadyCorrected, reversals.NotCorrectable) as error:
                 self.message_user(request, f"{log.id}: {error}", messages.WARNING)
         self.message_user(request, f"{voided} logs taken back.", messages.SUCCESS)
 
-    @admin.display(description="cost (USD)", ordering="cost")
-    def cost_text(self, log: UsageLog) -> str:
-        return "unpriced" if log.cost is None else f"{log.cost.normalize():f}"
 
-    @admin.display(description="metadata")
-    def metadata_json(self, log: UsageLog) -> str:
-        return pretty_json(log.metadata)
+def _names(model: type, ids: list[str]) -> str:
+    names = {str(row.pk): str(row) for row in model.objects.filter(pk__in=ids)}
+    return ", ".join(names.get(id, id) for id in ids)

@@ -8,11 +8,13 @@ import threading
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from rest_framework.exceptions import ParseError
 
+from accounts import log_quotas
 from core import schemas
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
@@ -136,7 +138,10 @@ def _rows(
 
 def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict:
     """Return the result of a row. Raises EventReused if the request's own key is reused."""
-    stored, is_new = outcome
+    stored, is_new, is_refused = outcome
+    if is_refused:
+        refusal = log_quotas.exceeded(caller, datetime.now(UTC))
+        return {"status": "error", "detail": str(refusal)}
     if is_new:
         return {"status": "created", **ingestion.reply(stored)}
     if row.replaces:

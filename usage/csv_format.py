@@ -27,9 +27,9 @@ _TEXTS = {
 }
 
 
-def header() -> bytes:
-    """Return the line that names the columns."""
-    return (",".join(ExportedLog.model_fields) + "\r\n").encode()
+def header(extra: Iterable[str] = ()) -> bytes:
+    """Return the line that names the columns, those of further members last."""
+    return (",".join([*ExportedLog.model_fields, *extra]) + "\r\n").encode()
 
 
 def lines(logs: Iterable[dict[str, Any]]) -> bytes:

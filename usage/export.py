@@ -1,16 +1,18 @@
-"""`GET /logs/export`: all logs of a window, oldest first, as NDJSON or CSV in chunks."""
+"""All logs that meet a condition, oldest first, as NDJSON or CSV in chunks.
 
-from collections.abc import Iterator
+For `GET /logs/export`, and for what a list of the admin shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.db import connection
 
 from core import schemas
-from core.scoping import Caller
 from registry_proxy.models import Snapshot
-from usage import csv_format, filters
+from usage import csv_format
 from usage.listing import read_page
 from usage.models import UsageLog
-from usage.query_schemas import ExportQuery
 from usage.reply_schemas import ExportedLog
 
 _CHUNK_ROWS = 2_000
@@ -23,21 +25,25 @@ FIELDS = {
 }
 
 
-def ndjson(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
+def ndjson(
+    condition: str, parameters: Mapping[str, Any], extra: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
     """Yield the logs as JSON objects, one a line, some lines at a time.
 
+    `extra` is the SQL of further members, by name.
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    condition, parameters = filters.in_window(caller, query)
-    sql = {"snapshot": _snapshot_sql()}
+    sql = {"snapshot": _snapshot_sql(), **(extra or {})}
+    members = [*ExportedLog.model_fields, *(extra or ())]
+    condition = f"({condition})"
     next_id = None
     while True:
         after = " AND id > %(after)s" if next_id else ""
         page = read_page(
-            ExportedLog.model_fields,
+            members,
             condition + after,
-            parameters | {"after": next_id},
+            {**parameters, "after": next_id},
             "ASC",
             limit=_CHUNK_ROWS,
             separator="\n",
@@ -58,10 +64,12 @@ def _snapshot_sql() -> str:
     return f"CASE snapshot_id {cases} END" if cases else "NULL::text"
 
 
-def as_csv(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
+def as_csv(
+    condition: str, parameters: Mapping[str, Any], extra: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
     """Yield a header line, then a line for each log, some lines at a time."""
-    yield csv_format.header()
-    for chunk in ndjson(caller, query):
+    yield csv_format.header(extra or ())
+    for chunk in ndjson(condition, parameters, extra):
         yield csv_format.lines(schemas.loads(line) for line in chunk.splitlines())
 
 

@@ -91,7 +91,7 @@ class Importer:
             )
             for log, context in zip(logs, contexts, strict=True)
         ]
-        outcomes = deduplication.store(project, rows, keeps_old_ids=True)
+        outcomes = deduplication.store(project, rows, is_import=True)
         return sum(outcome.is_new for outcome in outcomes)
 
     def _caller_of(self, key: str | None) -> Caller:

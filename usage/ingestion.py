@@ -9,8 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import django.db
+import psycopg
 from django.db import transaction
 
+from accounts import log_quotas
 from core import bridge, ids
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
@@ -23,7 +26,7 @@ from usage.events import (
     stored_events,
 )
 from usage.ledger import LogRow, writer
-from usage.models import CostSource, EntryType, UsageLog
+from usage.models import GATEWAY_COLUMNS, CostSource, EntryType, UsageLog
 from usage.reports.reported_usage import Usage
 from usage.schemas import LogEntry
 from usage.stored_usage import usage_columns
@@ -44,7 +47,8 @@ async def log(
 ) -> dict:
     """Store one log durably; return the reply, for a retry that of the first time.
 
-    Raises EventReused, DatabaseUnavailable.
+    Raises EventReused, DatabaseUnavailable, and LimitExceeded for a new log beyond the
+    project's quota.
     """
     event_id = entry.event_id or idempotency_key
     event = {
@@ -57,10 +61,8 @@ async def log(
         row = build_row(entry, caller, **event)
     else:
         row = await bridge.in_thread(_build_row, entry, caller, owned_conversations, event)
-    if await writer.write(row):
+    if not (first := await _store_new(caller, row)):
         return reply(row)
-    stored = await bridge.in_thread(stored_events, caller, [row])
-    first = stored[row.event_id]
     if row.replaces:
         return reply(await bridge.in_thread(reversals.replace, caller, first, row))
     if not matches_idempotent_request(first, row):
@@ -68,13 +70,37 @@ async def log(
     return reply(first)
 
 
+async def _store_new(caller: Caller, row: LogRow) -> UsageLog | None:
+    """Store a row; return what its event id names already, if it does.
+
+    A repetition takes none of the quota, so it is never refused.
+    """
+    refusal = log_quotas.known_refusal(caller, datetime.now(UTC))
+    if refusal is None:
+        try:
+            if await writer.write(row):
+                return None
+        except (psycopg.Error, django.db.Error) as error:
+            if not log_quotas.is_cause(error):
+                raise
+            refusal = log_quotas.exceeded(caller, datetime.now(UTC))
+    if refusal and row.event_id is None:
+        raise refusal
+    stored = await bridge.in_thread(stored_events, caller, [row])
+    if refusal and row.event_id not in stored:
+        raise refusal
+    return stored[row.event_id]
+
+
 def _store_exported(
     entry: LogEntry, caller: Caller, owned_conversations: OwnedConversations
 ) -> LogRow | UsageLog:
-    """Store a log whose id may exist already; return the stored row."""
+    """Store a log whose id may exist already; return the stored row. Raises LimitExceeded."""
     row = _build_row(entry, caller, owned_conversations, {"event_id": entry.event_id or None})
     with transaction.atomic():
         [outcome] = deduplication.store(caller, [row])
+    if outcome.is_refused:
+        raise log_quotas.exceeded(caller, datetime.now(UTC))
     return outcome.row
 
 
@@ -189,6 +215,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
     columns: dict[str, Any] = {"read_as": entry.read_as or values["read_as"]}
+    columns |= {name: getattr(entry, name) for name in GATEWAY_COLUMNS}
     if entry.id:
         columns["id"] = deduplication.own_id(entry, caller)
     if entry.corrects_id:

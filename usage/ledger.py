@@ -3,6 +3,8 @@
 One statement does both, whether for one row or for thousands, so the sums equal
 the ledger at every moment. It takes the rows as one JSON list: one round trip,
 one commit, one flush to disk, and unlike COPY it can skip a repeated event.
+It also counts new calls against their projects' quotas (accounts/log_quotas.py), and
+stores nothing when one of them is used up.
 """
 
 from collections.abc import Sequence
@@ -52,11 +54,24 @@ def _added(name: str) -> str:
     return f"coalesce({total}, daily.{name}, excluded.{name})"
 
 
-_INSERT = f"""
-WITH inserted AS (
-    -- In this order, and the sums in theirs: two writers never wait for each other in a circle.
-    INSERT INTO usage_logs ({_NAMES})
-    SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")} ORDER BY project_id, event_id
+# Corrections are no new calls. What has gone through the gateway is counted, never refused.
+_COUNTED = f"""
+    SELECT count_logs(project_id, month, refusable, others) AS logs FROM (
+        SELECT project_id, date_trunc('month', received_at AT TIME ZONE 'UTC')::date AS month,
+            count(*) FILTER (WHERE upstream IS NULL) AS refusable,
+            count(*) FILTER (WHERE upstream IS NOT NULL) AS others
+        FROM inserted WHERE entry_type = '{EntryType.CALL}'
+        GROUP BY 1, 2 ORDER BY 1, 2
+    ) AS arrived
+"""
+# Common table expressions, for statements that store rows and do more. `inserted` has the
+# new rows, of which all are `counted` when the sum of its logs is asked for; the parameter is
+# `parameter(rows)`.
+INSERT_STEPS = f"""
+inserted AS (
+    -- In the order given, and the sums in theirs: two writers never wait for each other in
+    -- a circle.
+    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")}
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -74,9 +89,14 @@ WITH inserted AS (
     ORDER BY project_id, day, labels
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
-)
-SELECT array_agg(id) FROM inserted
+), counted AS ({_COUNTED})
 """
+_INSERT = f"""
+WITH {INSERT_STEPS}
+SELECT array_agg(id), (SELECT sum(logs) FROM counted) FROM inserted
+"""
+# For what the operator imports.
+_INSERT_UNCOUNTED = _INSERT.replace(_COUNTED, "SELECT 0 AS logs")
 
 
 @dataclass(slots=True)
@@ -118,25 +138,35 @@ class LogRow:
         return self.columns.get("unpriced_reason")
 
 
-def insert(rows: Sequence[LogRow]) -> set[UUID]:
-    """Store the rows, all or none, on Django's connection; return the ids of those that are new."""
+def insert(rows: Sequence[LogRow], *, is_counted: bool = True) -> set[UUID]:
+    """Store the rows, all or none, on Django's connection; return the ids of those that are new.
+
+    Beyond the quota it fails as accounts/log_quotas.py says, unless the rows are not counted.
+    """
     if not rows:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, _parameters(rows))
+        cursor.execute(_INSERT if is_counted else _INSERT_UNCOUNTED, [parameter(rows)])
         return set(cursor.fetchone()[0] or ())
 
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Store the rows; return of each whether it is new. If not, its event id is not."""
-    [(new,)] = await execute(_INSERT, _parameters(rows))
+    [(new, _)] = await execute(_INSERT, [parameter(rows)])
     # Without an event id it is new, also when the statement is repeated after it was committed.
     known = set(new or ())
     return [row.event_id is None or row.id in known for row in rows]
 
 
-def _parameters(rows: Sequence[LogRow]) -> list[str]:
-    return [media.dumps([row.columns for row in rows]).decode()]
+def parameter(rows: Sequence[LogRow]) -> str:
+    """Return the rows as the parameter of a statement with INSERT_STEPS."""
+    # Stable, so that of an event that comes twice the first is stored.
+    ordered = sorted(rows, key=_lock_order) if len(rows) > 1 else rows
+    return media.dumps([row.columns for row in ordered]).decode()
+
+
+def _lock_order(row: LogRow) -> tuple[UUID, str]:
+    return row.columns["project_id"], row.event_id or ""
 
 
 writer = GroupWriter(insert_group)

@@ -119,8 +119,7 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
         text = _run(
             f"""
             SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}) FROM (
-                SELECT {columns} FROM usage_logs
-                WHERE project_id = %(project)s AND id = ANY(%(ids)s)
+                SELECT {columns} FROM usage_logs WHERE ({condition}) AND id = ANY(%(ids)s)
             ) AS page
             """,
             {**parameters, "ids": group},

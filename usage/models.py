@@ -24,6 +24,8 @@ OUTPUT_CLASSES = ("thinking_tokens", "audio_output_tokens", "image_output_tokens
 # Most calls have none of these: empty columns are neither stored nor summed.
 OPTIONAL_CLASSES = (*INPUT_CLASSES[1:], *OUTPUT_CLASSES)
 TOKEN_COLUMNS = ("input_tokens", "output_tokens", *INPUT_CLASSES, *OUTPUT_CLASSES)
+# What only the gateway knows of a call.
+GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms", "error")
 # What a reversal has with the opposite sign.
 SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
 # What is summed for each combination of labels.
@@ -152,6 +154,16 @@ class UsageLog(OwnedModel):
                 fields=["project_id", "conversation_id"],
                 condition=Q(conversation_id__isnull=False),
                 name="usage_logs_conversation_id",
+            ),
+            # Few logs are corrections, unsettled or unpriced, and people look for those.
+            models.Index(
+                fields=["-id"], condition=~Q(entry_type="call"), name="usage_logs_corrections"
+            ),
+            models.Index(
+                fields=["-id"], condition=~Q(usage_status="settled"), name="usage_logs_unsettled"
+            ),
+            models.Index(
+                fields=["-id"], condition=Q(cost_source="unpriced"), name="usage_logs_unpriced"
             ),
             # Rows arrive in its order, so a few pages of index find the latest of any table.
             BrinIndex(fields=["received_at"], name="usage_logs_received_at"),

@@ -85,6 +85,11 @@ class Log(Schema):
     corrects_id: UUID | None
     correction_reason: str | None
     correction_author: str | None
+    upstream: str | None = Field(description="The gateway's upstream; null: a client's report.")
+    requested_model: str | None = Field(description="What was asked for; `model` served.")
+    http_status: int | None = Field(description="The upstream's answer.")
+    first_byte_ms: int | None = Field(description="Until the first data of the answer.")
+    error: str | None = Field(description="What went wrong with the call.")
 
 
 class ExportedLog(Log):

@@ -5,12 +5,15 @@ Source: docs/http-contract/usage.md, section "Corrections".
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from core import ids
+from core.media import plain
 from usage import costing, reversals
 from usage.costing import Cost
 from usage.ledger import LogRow
@@ -31,6 +34,23 @@ class Repriced(NamedTuple):
     @property
     def differs(self) -> bool:
         return (self.log.cost, self.log.cost_source) != (self.cost.amount, self.cost.source)
+
+
+@dataclass(slots=True)
+class Change:
+    """How the costs of a model's logs change, in US dollars; unpriced ones count as 0."""
+
+    logs: int = 0
+    before: Decimal = field(default_factory=Decimal)
+    after: Decimal = field(default_factory=Decimal)
+
+    def add(self, repriced: Repriced) -> None:
+        self.logs += 1
+        self.before += repriced.log.cost or 0
+        self.after += repriced.cost.amount or 0
+
+    def __str__(self) -> str:
+        return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
 
 
 def standing(project_id: UUID, window: Window, *, unpriced: bool = False) -> QuerySet[UsageLog]:
@@ -66,12 +86,13 @@ def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
         chunk = list(logs.filter(id__gt=chunk[-1].id)[:_CHUNK_ROWS])
 
 
-def correct(repriced: Repriced) -> None:
-    """Replace an entry by one with the new cost. Raises AlreadyCorrected."""
+def correct(repriced: Repriced, *, author: str = AUTHOR) -> bool:
+    """Replace an entry by one with the new cost; return False if somebody else has meanwhile."""
     columns = reversals.columns_of(repriced.log) | repriced.cost.columns()
-    reversals.reverse(
-        repriced.log,
-        reason=f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500],
-        author=AUTHOR,
-        replacement=LogRow(columns),
-    )
+    reason = f"repriced: {repriced.cost.unpriced_reason or 'by the prices known today'}"[:500]
+    replacement = LogRow(columns)
+    try:
+        reversals.reverse(repriced.log, reason=reason, author=author, replacement=replacement)
+    except reversals.AlreadyCorrected:
+        return False
+    return True

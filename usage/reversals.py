@@ -5,6 +5,7 @@ replacement that may follow it. All sums change in the same transaction.
 Source: docs/http-contract/usage.md, section "Corrections".
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,22 @@ from core.errors import DomainError
 from core.scoping import Caller
 from usage import ledger
 from usage.ledger import LogRow
-from usage.models import SIGNED_COLUMNS, EntryType, UsageLog
+from usage.models import GATEWAY_COLUMNS, SIGNED_COLUMNS, EntryType, UsageLog
 
 _REPLACED = "replaced by a later report"
-# Of the original, what its replacement keeps: when it was, and whose.
-_KEPT = ("created_at", "api_key_id", "user_id", "conversation_id")
+# Of the original, what its replacement keeps: when it was, whose, and how it was relayed.
+_KEPT = ("created_at", "api_key_id", "user_id", "conversation_id", *GATEWAY_COLUMNS)
+
+
+# Called within the transaction of a correction, with the entry and what stands for it now.
+Follower = Callable[[UsageLog, LogRow | None], None]
+_followers: list[Follower] = []
+
+
+def follow_corrections(follower: Follower) -> None:
+    """Tell another app of every correction: it keeps sums of its own."""
+    if follower not in _followers:
+        _followers.append(follower)
 
 
 class AlreadyCorrected(DomainError):
@@ -74,6 +86,9 @@ def reverse(
         replacement.columns["entry_type"] = EntryType.REPLACEMENT
         rows.append(replacement)
     with transaction.atomic():
+        # First, in the order in which the gateway's statements lock budgets and sums.
+        for follow in _followers:
+            follow(original, replacement)
         if len(ledger.insert(rows)) < len(rows):
             transaction.set_rollback(True)
             raise AlreadyCorrected

@@ -195,6 +195,13 @@ class LogEntry(UsageReport):
     corrects_id: UUID | None = Field(None, description="Of an exported log.")
     correction_reason: text(500) | None = Field(None, description="Of an exported log.")
     correction_author: text(100) | None = Field(None, description="Of an exported log.")
+    upstream: text(50) | None = Field(None, description="Of an exported log.")
+    requested_model: text(255) | None = Field(None, description="Of an exported log.")
+    http_status: Annotated[int, Field(ge=100, le=599)] | None = Field(
+        None, description="Of an exported log."
+    )
+    first_byte_ms: Count | None = Field(None, description="Of an exported log.")
+    error: text(255) | None = Field(None, description="Of an exported log.")
 
     @model_validator(mode="before")
     @classmethod
@@ -257,5 +264,28 @@ class ImportedLog(LogEntry):
 
 class LogBatch(Schema):
     """Many calls. Each item is validated separately, and has its own result."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "logs": [
+                        {
+                            "provider": "openai",
+                            "model": "gpt-4o-mini",
+                            "input_tokens": 1000,
+                            "output_tokens": 200,
+                        },
+                        {
+                            "provider": "openai",
+                            "model": "gpt-4o-mini",
+                            "usage": {"prompt_tokens": 300, "completion_tokens": 40},
+                            "alias": "fast",
+                        },
+                    ]
+                }
+            ]
+        }
+    )
 
     logs: list[LogEntry]

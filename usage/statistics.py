@@ -7,9 +7,11 @@ as long as a statement may take.
 Source: docs/http-contract.md, section "Statistics".
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from core import ids, media
 from core.database.raw_connection import pooled_cursor
@@ -18,7 +20,7 @@ from usage import filters
 from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
-from usage.query_schemas import StatsQuery
+from usage.query_schemas import StatsQuery, WindowQuery
 
 MAX_NAMES = 1_000  # of users or tags; those with most requests
 _PERIODS = {
@@ -27,17 +29,12 @@ _PERIODS = {
     "week": "date_trunc('week', day)::date",  # the ISO week's Monday
     "month": "date_trunc('month', day)::date",
 }
-_LABELS = ", ".join(LABELS)
-_SUMS = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 _SHARES = ", ".join(f"{SHARE_SQL[name]} AS {name}" for name in SUMS)
-_LEDGER_LABELS = ", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)
+# Beside the labels: the project's id, for sums of several projects.
+_LEDGER_LABELS = {**LABEL_SQL, "project": "project_id::text"}
+_DAILY_LABELS = {**dict(zip(LABELS, LABELS, strict=True)), "project": "project_id::text"}
 _UTC = "created_at AT TIME ZONE 'UTC'"
-# The label of each mask of grouping(): a bit is set for what is not grouped by.
-_LABEL_OF_MASK = " ".join(
-    f"WHEN {(1 << len(LABELS)) - 1 - (1 << len(LABELS) - 1 - n)} THEN '{name}'"
-    for n, name in enumerate(LABELS)
-)
 _GROUPS = {
     "user": "SELECT coalesce(end_user, '') AS name, * FROM chosen",
     "tag": """
@@ -50,42 +47,54 @@ _GROUPS = {
 
 def stats(caller: Caller, query: StatsQuery) -> dict:
     """Return the body of `GET /stats`."""
-    reads_ledger = query.group_by == "hour" or filters.reads_ledger_only(query)
-    body = _body(_groups(caller, query, reads_ledger=reads_ledger))
+    body = _body(sum_by_labels([caller.project_id], query))
     for name in query.groups or ():
         body[f"by_{name}"] = _by_name(caller, query, name)
     return body
 
 
-def _groups(caller: Caller, query: StatsQuery, *, reads_ledger: bool) -> dict[str, dict]:
-    """Return sums by each label, by period, and by period and model; each sorted by its key."""
-    groups: dict[str, dict] = {name: {} for name in (*LABELS, "all", "period", "top")}
+def sum_by_labels(
+    projects: Sequence[UUID],
+    query: WindowQuery,
+    *,
+    labels: Sequence[str] = LABELS,
+    sums: Sequence[str] = SUMS,
+) -> dict[str, dict]:
+    """Return sums over these projects' logs, by kind and key; each kind is sorted by its key.
+
+    The kinds: each of `labels` (by its texts, "" for none; `project` is a label, too),
+    `period` (by the start of each), `top` (by period and model), and `all`, by "". Each
+    sum is a dictionary of `sums`. `model` must be among the labels, not last.
+    """
+    groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "top")}
     with pooled_cursor() as cursor:
-        cursor.execute(*_statement(caller, query, reads_ledger=reads_ledger))
-        for kind, period, name, *sums in cursor:
+        cursor.execute(*_statement(projects, query, labels, sums))
+        for kind, period, name, *values in cursor:
             key = (period, name) if kind == "top" else name or period or ""
-            groups[kind][key] = _sums(sums)
+            groups[kind][key] = _sums(values, sums)
     return groups
 
 
-def _sums(values: list) -> dict[str, Any]:
+def _sums(values: list, names: Sequence[str] = SUMS) -> dict[str, Any]:
     """Return sums by their names; those of nothing are NULL."""
-    return dict(zip(SUMS, (value or 0 for value in values), strict=True))
+    return dict(zip(names, (value or 0 for value in values), strict=True))
 
 
 def _statement(
-    caller: Caller, query: StatsQuery, *, reads_ledger: bool
+    projects: Sequence[UUID], query: WindowQuery, labels: Sequence[str], sums: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     window = query.window()
+    group_by = getattr(query, "group_by", "day")
+    reads_ledger = group_by == "hour" or filters.reads_ledger_only(query)
     whole_days = (window.end.date(), window.end.date()) if reads_ledger else _whole_days(window)
     first, after = whole_days
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
-    sql = _sums_sql(_PERIODS[query.group_by], in_sums, in_ledger)
+    sql = _sums_sql(_PERIODS[group_by], in_sums, in_ledger, labels, sums)
     return sql, {
         **parameters,
         **ledger_parameters,
-        "project": caller.project_id,
+        "projects": [*projects],
         "first": first,
         "after": after,
         "start": ids.lowest(window.start),
@@ -95,35 +104,54 @@ def _statement(
     }
 
 
-def _sums_sql(period: str, in_sums: str, in_ledger: str) -> str:
+def _sums_sql(
+    period: str, in_sums: str, in_ledger: str, labels: Sequence[str], sums: Sequence[str]
+) -> str:
     # One pass sums the parts by all labels, and by period and model; few rows are
     # left to sum again by each label.
+    names = ", ".join(labels)
+    totals = ", ".join(f"sum({name}) AS {name}" for name in sums)
     return f"""
         WITH parts AS (
-            SELECT day, NULL::timestamp AS hour_start, {_LABELS}, {_SUMS}
+            SELECT day, NULL::timestamp AS hour_start, {_selected(_DAILY_LABELS, labels)},
+                {", ".join(sums)}
             FROM usage_daily
-            WHERE project_id = %(project)s AND day >= %(first)s AND day < %(after)s{in_sums}
+            WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
             UNION ALL
-            SELECT ({_UTC})::date, date_trunc('hour', {_UTC}), {_LEDGER_LABELS}, {_SHARES}
+            SELECT ({_UTC})::date, date_trunc('hour', {_UTC}),
+                {_selected(_LEDGER_LABELS, labels)}, {_selected(SHARE_SQL, sums)}
             FROM usage_logs
-            WHERE project_id = %(project)s{in_ledger} AND (
+            WHERE project_id = ANY(%(projects)s){in_ledger} AND (
                 (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
             )
         ), grouped AS MATERIALIZED (
-            SELECT grouping(profile) = 1 AS is_dated, {period} AS period, {_LABELS}, {_TOTALS}
+            SELECT grouping({labels[-1]}) = 1 AS is_dated, {period} AS period, {names}, {totals}
             FROM parts
-            GROUP BY GROUPING SETS (({_LABELS}), ({period}, model))
+            GROUP BY GROUPING SETS (({names}), ({period}, model))
         )
         SELECT CASE grouping(period, model) WHEN 3 THEN 'all' WHEN 1 THEN 'period' ELSE 'top' END,
-            period, model, {_TOTALS}
+            period, model, {totals}
         FROM grouped WHERE is_dated GROUP BY GROUPING SETS ((), (period), (period, model))
         UNION ALL
-        SELECT CASE grouping({_LABELS}) {_LABEL_OF_MASK} END,
-            NULL, coalesce({_LABELS}), {_TOTALS}
+        SELECT CASE grouping({names}) {_label_of_mask(labels)} END,
+            NULL, coalesce({names}), {totals}
         FROM grouped WHERE NOT is_dated
-        GROUP BY GROUPING SETS ({", ".join(f"({name})" for name in LABELS)})
+        GROUP BY GROUPING SETS ({", ".join(f"({name})" for name in labels)})
         ORDER BY 2, 3
     """
+
+
+def _selected(expressions: dict[str, str], labels: Sequence[str]) -> str:
+    return ", ".join(f"{expressions[name]} AS {name}" for name in labels)
+
+
+def _label_of_mask(labels: Sequence[str]) -> str:
+    """Return the label of each mask of grouping(): a bit is set for what is not grouped by."""
+    count = len(labels)
+    return " ".join(
+        f"WHEN {(1 << count) - 1 - (1 << count - 1 - n)} THEN '{name}'"
+        for n, name in enumerate(labels)
+    )
 
 
 def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:

@@ -7,7 +7,7 @@ from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempoten
 from core.paths import uuid_in_path
 from core.views import SchemaView
 from registry_proxy import pricing
-from usage import batches, corrections, export, ingestion, listing, statistics
+from usage import batches, corrections, export, filters, ingestion, listing, statistics
 from usage.ingestion import OwnedConversations
 from usage.query_schemas import ExportQuery, LogsQuery, StatsQuery
 from usage.reply_schemas import BatchReport, ExportedLog, Log, Stats, StoredCorrection, StoredLog
@@ -20,6 +20,7 @@ class LogView(SchemaView):
     bodies = {"post": LogEntry}
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredLog}
+    stores_log = True
     owned_conversations: OwnedConversations = None
 
     def post(self, request):
@@ -44,6 +45,17 @@ class LogBatchView(SchemaView):
     }
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": BatchReport}
+    samples = {
+        "post": {
+            "application/x-ndjson": '{"provider": "openai", "model": "gpt-4o-mini", '
+            '"input_tokens": 1000, "output_tokens": 200}\n'
+            '{"provider": "openai", "model": "gpt-4o-mini", '
+            '"input_tokens": 300, "output_tokens": 40, "alias": "fast"}\n',
+            "text/csv": "provider,model,input_tokens,output_tokens,alias\r\n"
+            "openai,gpt-4o-mini,1000,200,\r\n"
+            "openai,gpt-4o-mini,300,40,fast\r\n",
+        }
+    }
     owned_conversations: OwnedConversations = None
 
     def post(self, request):
@@ -131,6 +143,7 @@ class ExportView(SchemaView):
         """Export logs, oldest first, as a stream"""
         query = self.query
         content_type, chunks = export.FORMATS[query.format]
-        response = StreamingHttpResponse(chunks(request.auth, query), content_type=content_type)
+        selected = filters.in_window(request.auth, query)
+        response = StreamingHttpResponse(chunks(*selected), content_type=content_type)
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query.format}"'
         return response

@@ -10,9 +10,10 @@ from psycopg.pq import Conninfo
 
 from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
-# Each worker keeps three connections outside the pool: those that write usage
-# logs and new conversations, and the one that listens for revoked keys.
-OWN_CONNECTIONS = 3
+# Each worker keeps four connections outside the pool: those that write usage logs and new
+# conversations, the one that takes requests from limits, and the one that listens for
+# revoked keys.
+OWN_CONNECTIONS = 4
 _DJANGO_NAMES = {
     "dbname": "NAME",
     "user": "USER",

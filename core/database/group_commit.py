@@ -12,6 +12,7 @@ each process, however many requests wait.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from weakref import WeakKeyDictionary, WeakSet
@@ -36,6 +37,12 @@ Store = Callable[[Execute, list], Awaitable[Sequence]]
 
 
 _writers: "WeakSet[GroupWriter]" = WeakSet()
+_observers: list[Callable[[int, float], None]] = []
+
+
+def observe(observer: Callable[[int, float], None]) -> None:
+    """Have `observer(size, seconds)` called after each group that is written."""
+    _observers.append(observer)
 
 
 async def close_writers() -> None:
@@ -130,9 +137,12 @@ class _Queue:
         while self._pending:
             size = min(len(self._pending), MAX_GROUP)
             group = [self._pending.popleft() for _ in range(size)]
+            started = time.perf_counter()
             try:
                 await self._write(group)
             finally:
+                for observer in _observers:
+                    observer(size, time.perf_counter() - started)
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
                     pending.fail(DatabaseUnavailable())

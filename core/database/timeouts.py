@@ -1,7 +1,14 @@
 """How long a statement of a request may run: others pay for what its sender does not see."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection, connections, transaction
+
+from core.errors import DATABASE_AWAY, is_timeout
+
+Result = TypeVar("Result")
 
 _OPTION = "-c statement_timeout="
 
@@ -17,7 +24,37 @@ def limit_statements() -> None:
         options["options"] += f" {_OPTION}{settings.STATEMENT_TIMEOUT_SECONDS * 1000}"
 
 
+def unless_too_slow(
+    read: Callable[[], Result], *, milliseconds: int | None = None
+) -> Result | None:
+    """Return what the function returns; None if one of its statements took too long.
+
+    The limit is that of requests unless another is given. The transaction around it, if
+    there is one, can go on.
+    """
+    try:
+        with transaction.atomic():
+            before = None if milliseconds is None else _set_limit(str(milliseconds))
+            result = read()
+            if before is not None:
+                _set_limit(before)
+            return result
+    except DATABASE_AWAY as error:
+        if not is_timeout(error):
+            raise
+        return None
+
+
 def lift_limit() -> None:
     """Lift the limit until the running transaction ends, for writes whose size is bounded."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
+
+
+def _set_limit(value: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting(%(name)s), set_config(%(name)s, %(value)s, true)",
+            {"name": "statement_timeout", "value": value},
+        )
+        return cursor.fetchone()[0]

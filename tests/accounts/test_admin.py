@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
 
 from accounts.models import ApiKey, User
 from tests.client import ApiClient
@@ -37,6 +39,69 @@ def test_new_key_is_on_a_page_that_is_not_kept(db_all, project):
     [(["view_apikey"], "active"), (["view_apikey", "change_apikey"], "revoked")],
 )
 def test_revoking_needs_permission_to_change(api, permissions, state):
-    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)]}
-    staff(*permissions).post(KEYS, form)
+    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)], "confirmed": "yes"}
+    reply = staff(*permissions).post(KEYS, form)
+    assert reply.status_code == (302 if state == "revoked" else 403)
     assert ApiKey.objects.get().state == state
+
+
+def test_b4_form_sent_twice_makes_one_key(db_all, project):
+    browser = staff("add_apikey", "view_apikey", "view_project")
+    page = browser.get(f"{KEYS}add/?project={project.id}").content.decode()
+    form_id = re.search(r'name="form_id" value="([^"]+)"', page)[1]
+    assert f'value="{project.id}" selected' in page
+    form = {"project": project.id, "name": "laptop", "form_id": form_id}
+    first = browser.post(f"{KEYS}add/", form).content.decode()
+    key = re.search(r"llmr_pk_[0-9a-f]{32}", first)[0]
+    again = browser.post(f"{KEYS}add/", form, follow=True).content.decode()
+    assert "made its key already" in again and key not in again
+    assert ApiKey.objects.count() == 1
+
+
+def test_b4_new_key_leaves_no_trace(db_all, project):
+    browser = staff("add_apikey", "view_apikey", "change_apikey", "view_project")
+    reply = browser.post(f"{KEYS}add/", {"project": project.id, "name": "laptop"})
+    key = re.search(r"llmr_pk_[0-9a-f]{32}", reply.content.decode())[0]
+    assert "no-store" in reply["Cache-Control"] and "no-transform" in reply["Cache-Control"]
+    secret = key.removeprefix("llmr_pk_")[4:]
+    assert secret not in str(reply.cookies) + str(browser.cookies)
+    assert not [entry for entry in LogEntry.objects.all() if secret in str(vars(entry))]
+    assert secret not in str([session.get_decoded() for session in Session.objects.all()])
+    row = ApiKey.objects.get()
+    for page in (KEYS, f"{KEYS}{row.id}/change/", f"{KEYS}{row.id}/history/", f"{KEYS}add/"):
+        assert secret not in browser.get(page, follow=True).content.decode()
+
+
+def test_b4_revoking_asks_first_and_names_the_key(api):
+    browser = staff("view_apikey", "change_apikey", "view_project")
+    ApiKey.objects.update(name="laptop")
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "cost": 0.25}
+    day = api.send("POST", "/api/v1/log", call)["timestamp"][:10]
+    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)]}
+    question = browser.post(KEYS, form).content.decode()
+    assert "laptop" in question and "ours" in question and day in question
+    assert ApiKey.objects.get().state == "active"
+    browser.post(KEYS, {**form, "confirmed": "yes"})
+    assert ApiKey.objects.get().state == "revoked"
+    assert LogEntry.objects.get().user.username == "staff"
+
+
+def test_keys_are_made_on_their_project_and_show_use_and_spend(api):
+    browser = staff("view_project", "add_apikey", "view_apikey")
+    project = f"/admin/accounts/project/{api.project.id}"
+    assert f"{project}/new-key/" in browser.get(f"{project}/change/").content.decode()
+    reply = browser.get(f"{project}/new-key/")
+    assert reply["Location"] == f"{KEYS}add/?project={api.project.id}"
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    day = api.send("POST", "/api/v1/log", {**call, "cost": 0.25})["timestamp"][:10]
+    api.send("POST", "/api/v1/log", call)
+    for page in (KEYS, f"{KEYS}{api.api_key_id}/change/"):
+        html = browser.get(page).content.decode()
+        assert day in html and "0.25, and 1 unpriced calls" in html
+
+
+def test_who_may_not_make_keys_has_no_button(api):
+    browser = staff("view_project")
+    project = f"/admin/accounts/project/{api.project.id}"
+    assert "new-key" not in browser.get(f"{project}/change/").content.decode()
+    assert browser.get(f"{project}/new-key/").status_code == 403

@@ -1,13 +1,16 @@
 """The record of what changes access: complete, and never changed."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, transaction
 from django.test import RequestFactory
 
 from accounts import audit
 from accounts.models import AuditEvent, User
+from core.ids import uuid7
 
 pytestmark = pytest.mark.django_db
 _COMMAND = audit.of_command("createkey")
@@ -41,8 +44,18 @@ def test_events_are_never_changed(db_all, change):
 
 def test_retention_deletes_old_events_alone(db_all):
     audit.record("key.create", _COMMAND)
-    now = datetime.now(UTC)
+    old = datetime.now(UTC) - timedelta(days=40)
+    AuditEvent.objects.create(id=uuid7(old), at=old, action="key.revoke", outcome="success")
 
-    assert audit.delete_before(now - timedelta(days=1)) == 0
-    assert audit.delete_before(now + timedelta(minutes=1)) == 1
-    assert not AuditEvent.objects.exists()
+    assert prune("--days", "30", "--dry-run") == "1 events older than 30 days"
+    assert prune("--days", "30") == "1 events older than 30 days deleted"
+
+    assert [event.action for event in AuditEvent.objects.all()] == ["audit.prune", "key.create"]
+    with pytest.raises(CommandError, match="between 1 and 36500"):
+        prune("--days", "0")
+
+
+def prune(*arguments: str) -> str:
+    out = StringIO()
+    call_command("pruneaudit", *arguments, stdout=out)
+    return out.getvalue().strip()

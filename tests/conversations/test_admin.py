@@ -5,6 +5,7 @@ import re
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from accounts.models import User
 from conversations import chat
@@ -38,7 +39,7 @@ def test_conversation_reads_as_a_chat(admin, api):
     id = conversation(
         api,
         {"role": "system", "content": "Be <b>brief</b>."},
-        {"role": "user", "content": "word " * 500},
+        {"role": "user", "content": "word " * 5000},
         {"role": "assistant", "content": [{"type": "text", "text": "parts"}]},
         {"role": "tool", "content": "42", "tool_results": [{"n": 42}]},
         title="A chat",
@@ -47,7 +48,7 @@ def test_conversation_reads_as_a_chat(admin, api):
     roles = re.findall(r'<article class="chat-turn chat-(\w+)"', html)
     assert roles == ["system", "user", "assistant", "tool"]
     assert "Be &lt;b&gt;brief&lt;/b&gt;." in html
-    assert "the rest, 1900 characters" in html
+    assert "the rest, 24400 characters" in html
     assert "tool results" in html
 
 
@@ -128,3 +129,59 @@ def test_lists_take_the_same_queries_for_many(admin, api, path):
     for _ in range(5):
         conversation(api, MESSAGE, MESSAGE)
     assert queries() == few
+
+
+MARKDOWN = """# Title
+
+**bold** `code` [report](/admin/logout/) [x](javascript:alert(1)) [d](data:text/html,x)
+[site](https://example.com/a?b=1) ![p](https://example.invalid/p.png?d=1)
+
+<style>body{display:none}</style>
+<form action="/admin/logout/">
+
+```python
+print("<b>")
+"""
+
+
+def test_b3_markdown_is_shown_and_harmless(admin, api):
+    wide = "|".join(f"c{n}" for n in range(200))
+    table = f"|{wide}|\n|{'-|' * 200}\n|{wide}|"
+    id = conversation(
+        api, {"role": "user", "content": MARKDOWN}, {"role": "assistant", "content": table}
+    )
+    html = text(admin, f"{LIST}{id}/change/")
+    shown = "".join(re.findall(r'<div class="chat-formatted">(.*?)</div>', html, re.DOTALL))
+    assert "<h1>Title</h1>" in shown and "<strong>bold</strong> <code>code</code>" in shown
+    assert "print(&quot;&lt;b&gt;&quot;)" in shown and shown.count("<td>") == 200
+    assert re.findall(r'<a href="([^"]+)"', shown) == [
+        "https://example.com/a?b=1",
+        "https://example.invalid/p.png?d=1",  # to be clicked, not fetched
+    ]
+    assert shown.count('rel="noopener noreferrer"') == 2
+    assert "site (https://example.com/a?b=1)</a>" in shown  # where it leads
+    assert "[report](/admin/logout/)" in shown and "[x](javascript:alert(1))" in shown
+    for tag in ("<img", "<style", "<form", "<script"):
+        assert tag not in shown
+    assert escape(MARKDOWN) in html  # as it was stored
+
+
+def test_turns_say_model_cost_latency_and_tools(admin, api):
+    metadata = {"model": "gpt-4o", "cost": 0.000000000001, "latency_ms": 1234}
+    tools = [{"id": "1", "function": {"name": "weather", "arguments": "{}"}}, {"name": "clock"}]
+    id = conversation(
+        api,
+        {"role": "assistant", "content": "It rains.", "metadata": metadata, "input_tokens": 12345},
+        {"role": "assistant", "content": None, "tool_calls": tools},
+        {"role": "assistant", "content": "?", "metadata": {"cost": 0, "cost_source": "unpriced"}},
+    )
+    html = text(admin, f"{LIST}{id}/change/")
+    assert "gpt-4o</span>" in html and "1,234 ms" in html and "12,345 in" in html
+    assert "0.000000000001 USD" in html
+    assert "No text: calls weather, clock" in html
+    assert html.count("cost unknown") == 1
+
+
+def test_text_that_takes_long_to_format_is_shown_as_it_is(admin, api):
+    id = conversation(api, {"role": "user", "content": "[" * 50_000})
+    assert "the rest, 49400 characters" in text(admin, f"{LIST}{id}/change/")

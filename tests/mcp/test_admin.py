@@ -137,7 +137,9 @@ def test_who_may_only_look_does_not_act(client, found):
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(user, backend=BACKEND)
     Tool.objects.update(accepted_fingerprint="")
-    act(client, "tool", "accept", found["tool"])
-    act(client, "server", "refresh", found["server"])
+    for model, action in (("tool", "accept"), ("server", "refresh")):
+        form = {"action": action, "_selected_action": found[model]}
+        assert client.post(f"/admin/mcp/{model}/", form).status_code == 403
+        assert f'value="{action}"' not in text(client, f"{model}/")
     assert Tool.objects.get().is_changed
     assert Server.objects.get().contacted_at is None

@@ -1,11 +1,16 @@
 """Receipts in the admin: read only, with the signature status of what is stored."""
 
+import re
+import shlex
+import subprocess
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
+from django.utils.html import escape
 
 from receipts.models import Receipt, ReceiptKey
-from tests.receipts import vectors
+from tests.receipts import ledger, vectors
 
 CHANGELIST = reverse("admin:receipts_receipt_changelist")
 pytestmark = pytest.mark.usefixtures("signing")
@@ -64,3 +69,57 @@ def test_keys_are_displayed(operator, receipt):
         assert vectors.PUBLIC in page(
             operator, reverse(f"admin:receipts_receiptkey_{name}", args=args)
         )
+
+
+def test_receipt_is_checked_with_openssl_and_the_downloads(operator, receipt, tmp_path):
+    html = page(operator, reverse("admin:receipts_receipt_change", args=[receipt.pk]))
+    links = re.findall(r'href="([^"]*/file/\w+/)"', html)
+    assert len(links) == 4
+    for link in links:
+        reply = operator.get(link)
+        name = re.search(r'filename="([^"]+)"', reply["Content-Disposition"])[1]
+        (tmp_path / name).write_bytes(reply.content)
+    assert (tmp_path / "rcpt-demo-1.json").read_text() == receipt.document
+    openssl, own = re.findall(r"<pre[^>]*><code>([^<]+)</code></pre>", html)
+    done = subprocess.run(shlex.split(openssl), cwd=tmp_path, capture_output=True, text=True)
+    assert "Verified Successfully" in done.stdout, done
+    assert own == "llmring-verify rcpt-demo-1.json --key rcpt-demo-1.pem"
+    (tmp_path / "rcpt-demo-1.text").write_bytes(b"{}")
+    done = subprocess.run(shlex.split(openssl), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+
+
+def test_document_is_shown_as_it_was_sent_and_member_by_member(operator, receipt):
+    html = page(operator, reverse("admin:receipts_receipt_change", args=[receipt.pk]))
+    assert escape(receipt.document) in html
+    assert re.search(r"cost\.amount</th><td[^>]*>0\.00033<", html)
+    assert html.index("verified") < html.index("Document</h2>")
+
+
+def test_altered_receipt_has_a_reason_and_no_signed_text(operator, receipt):
+    Receipt.objects.update(document=receipt.document.replace("prod", "dev"))
+    html = page(operator, reverse("admin:receipts_receipt_change", args=[receipt.pk]))
+    assert "the signature does not match the document" in html
+    for kind, status in (("json", 200), ("text", 404), ("signature", 404), ("pem", 404)):
+        link = reverse("admin:receipts_receipt_download", args=[receipt.pk, kind])
+        assert operator.get(link).status_code == status, kind
+    link = reverse("admin:receipts_receipt_download", args=[receipt.pk, "exe"])
+    assert operator.get(link).status_code == 404
+
+
+def test_certified_logs_and_their_receipt_lead_to_each_other(operator, api):
+    logs = [ledger.log(api) for _ in range(2)]
+    done = api.send("POST", "/api/v1/receipts/generate", {"since_last_receipt": True})
+    made = Receipt.objects.get(receipt_id=done["receipt"]["receipt_id"])
+    html = page(operator, reverse("admin:receipts_receipt_change", args=[made.pk]))
+    for log in logs:
+        assert f'href="/admin/usage/usagelog/{log}/change/"' in html
+        assert made.receipt_id in page(operator, f"{CHANGELIST}?certifies={log}")
+    assert made.receipt_id not in page(operator, f"{CHANGELIST}?certifies={made.pk}")
+    assert operator.get(f"{CHANGELIST}?certifies=x", follow=True).status_code == 200
+
+
+def test_files_need_the_permission_to_view(client, receipt):
+    client.force_login(get_user_model().objects.create_user("eve", is_staff=True))
+    link = reverse("admin:receipts_receipt_download", args=[receipt.pk, "json"])
+    assert client.get(link).status_code == 403

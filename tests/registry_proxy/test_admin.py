@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -67,3 +69,15 @@ def test_old_prices_and_problems_are_visible(admin, refreshed, upstream):
     assert "prices under 30 days old" in listed.lower()
     page = admin.get("/admin/registry_proxy/refresh/1/change/").content.decode()
     assert "google/models.json: status 500; its last copy is kept" in page
+
+
+def test_changes_of_a_snapshot_are_a_table(admin, refreshed):
+    refreshed(8, 19)
+    members = {"dollars_per_million_tokens_input": 9.5}
+    changed = samples.changed("openai", samples.MINI, **members)
+    snapshot = refreshed(8, 20, openai=changed)
+    html = admin.get(f"/admin/registry_proxy/snapshot/{snapshot.id}/change/").content.decode()
+    [row] = re.findall(r"<tr>(<td.*?)</tr>", html, re.DOTALL)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
+    assert cells[:3] == ["price_changed", samples.MINI, "dollars_per_million_tokens_input"]
+    assert cells[4] == "9.5"

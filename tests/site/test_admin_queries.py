@@ -62,6 +62,15 @@ def test_odd_query_strings_get_a_page(root, query):
         assert response.status_code == 200, path
 
 
+@pytest.mark.parametrize("query", ODD, ids=repr)
+def test_odd_query_strings_are_no_failure_of_an_export(root, query):
+    for kind in ("csv", "ndjson"):
+        response = root.get(f"{LOGS}export/{kind}/?{urlencode(query)}")
+        assert response.status_code in (200, 400), response.status_code
+        if response.status_code == 200:
+            list(response.streaming_content)
+
+
 def test_dates_of_a_query_string_narrow_the_list(root, api):
     api.send("POST", "/api/v1/log", CALL)
     assert "0 usage logs" not in root.get(f"{LOGS}?created_at__gte=2026-01-01").content.decode()

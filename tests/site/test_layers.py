@@ -15,6 +15,7 @@ LAYERS = [
     ["aliases", "templates_app"],
     ["conversations"],
     ["receipts", "mcp"],
+    ["gateway"],
 ]
 APPS = [app for layer in LAYERS for app in layer]
 # Table names that are also ordinary words of SQL-free prose stand behind these.

@@ -204,7 +204,7 @@ def test_workers_that_die_at_once_end_the_server(data_dir):
         sys.executable,
         "-c",
         "import os, sys; from llmring_site.supervisor import Supervisor;"
-        "sys.exit(Supervisor(lambda slot: os._exit(3), count=2).run())",
+        "sys.exit(Supervisor(lambda slot: os._exit(3), count=2, ended=lambda pid: None).run())",
     ]
     server = Server(data_dir, command=command)
     assert server.process.wait(SECONDS) == 1

@@ -12,6 +12,7 @@ import pytest
 from django.core import management
 from django.db import ProgrammingError, connection
 
+from accounts.models import Tier
 from core.database.embedded import EmbeddedPostgres
 from llmring_site import checks, startup
 from tests.environment import DATA_DIR
@@ -147,6 +148,18 @@ def test_database_of_another_version_is_refused(db_all, app, name, reason):
     with applied(app, name), pytest.raises(startup.StartupError) as refused:
         startup._refuse_other_versions()
     assert reason in str(refused.value)
+
+
+def test_default_tier_that_does_not_exist_is_refused(db_all, settings):
+    for name in ("free", "pro"):
+        Tier.objects.get_or_create(name=name)
+    settings.DEFAULT_TIER = "gratis"
+    with pytest.raises(
+        startup.StartupError, match="LLMRING_DEFAULT_TIER must be a tier .*'gratis'"
+    ):
+        startup._check_default_tier()
+    settings.DEFAULT_TIER = "free"
+    startup._check_default_tier()
 
 
 def test_migrations_of_other_apps_are_none_of_our_business(db_all):

@@ -1,6 +1,7 @@
 """Tenancy, by walking every route: a stranger finds nothing of ours and changes nothing."""
 
 import json
+import re
 
 import pytest
 from django.apps import apps
@@ -61,7 +62,7 @@ def operations():
     """Method, path, parameter and an example body of every operation on one row."""
     for path, methods in openapi.document()["paths"].items():
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        if not names or path.startswith("/registry/"):
+        if not names or path.startswith(("/registry/", "/manage/")):
             continue
         for method, operation in methods.items():
             if not _is_for_keys(operation):
@@ -102,8 +103,19 @@ def test_stranger_finds_and_changes_nothing(ours, api, other_api, method, path, 
 
 def lists():
     for path, methods in openapi.document()["paths"].items():
-        if "get" in methods and "{" not in path and _is_for_keys(methods["get"]):
+        if path.startswith("/manage/") or "{" in path:
+            continue
+        if "get" in methods and _is_for_keys(methods["get"]):
             yield path
+
+
+def test_keys_of_projects_manage_nothing(ours, api):
+    paths = openapi.document()["paths"]
+    managed = [(method, path) for path in paths if "/manage/" in path for method in paths[path]]
+    assert len(managed) >= 12
+    for method, path in managed:
+        filled = re.sub(r"{\w+}", str(api.project.id), path)
+        assert api.generic(method.upper(), filled).status_code == 401, (method, path)
 
 
 @pytest.mark.parametrize("path", list(lists()))

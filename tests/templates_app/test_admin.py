@@ -1,7 +1,11 @@
+import re
+from html import unescape
+
 import pytest
+from django.contrib.auth.models import Permission
 
 from accounts.models import User
-from templates_app.models import ConversationTemplate
+from templates_app.models import ConversationTemplate, TemplateVersion
 from tests.templates_app.test_templates import PATH, make
 
 LIST = "/admin/templates_app/conversationtemplate/"
@@ -9,8 +13,13 @@ FORM = {
     "name": "shared",
     "description": "",
     "system_prompt": "Hello {{who}}",
-    "messages": '[{"role": "user", "content": "x"}]',
-    "variables": '{"who": "you"}',
+    "messages-role": ["user"],
+    "messages-content": ["x"],
+    "messages-kind": ["text"],
+    "messages-members": [""],
+    "variables-name": ["who"],
+    "variables-kind": ["text"],
+    "variables-default": ["you"],
     "model": "m",
     "temperature": "0.5",
     "max_tokens": "",
@@ -41,10 +50,10 @@ def test_template_added_here_is_global(admin, api):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("messages", '{"a": 1}'),
-        ("messages", '[{"role": "robot", "content": "x"}]'),
-        ("variables", "[]"),
-        ("variables", '{"a b": "x"}'),
+        ("messages-role", "robot"),
+        ("messages-members", "[]"),
+        ("messages-members", "{"),
+        ("variables-name", "a b"),
         ("temperature", "3"),
         ("max_tokens", "0"),
     ],
@@ -52,7 +61,7 @@ def test_template_added_here_is_global(admin, api):
 def test_shapes_that_the_api_does_not_know_are_refused(admin, name, value):
     response = admin.post(f"{LIST}add/", {**FORM, name: value})
     assert response.status_code == 200
-    assert response.context["adminform"].errors[name]
+    assert response.context["adminform"].errors[name.partition("-")[0]]
     assert not ConversationTemplate.objects.exists()
 
 
@@ -63,3 +72,121 @@ def test_templates_are_listed_changed_and_never_deleted(admin, api):
     api.read(f"{PATH}/{made['id']}", expect=404)
     assert ConversationTemplate.objects.get().project_id == api.project.id
     assert admin.post(f"{LIST}{made['id']}/delete/", {"post": "yes"}).status_code == 403
+
+
+def change(admin, id: str, **fields):
+    page = admin.get(f"{LIST}{id}/change/").content.decode()
+    loaded_at = re.search(r'name="loaded_at" value="([^"]*)"', page)[1]
+    return admin.post(f"{LIST}{id}/change/", {**FORM, "loaded_at": loaded_at, **fields})
+
+
+def test_b6_second_of_two_saves_is_refused_and_shows_both(admin, api):
+    id = make(api, "mine", system_prompt="first")["id"]
+    page = admin.get(f"{LIST}{id}/change/").content.decode()
+    token = {"loaded_at": re.search(r'name="loaded_at" value="([^"]*)"', page)[1]}
+    path = f"{LIST}{id}/change/"
+    assert admin.post(path, {**FORM, **token, "system_prompt": "ada"}).status_code == 302
+    refused = admin.post(path, {**FORM, **token, "system_prompt": "bob"})
+    html = refused.content.decode()
+    assert refused.status_code == 200 and "Somebody else saved" in html
+    assert "-system_prompt: ada" in html and "+system_prompt: bob" in html
+    assert ConversationTemplate.objects.get().system_prompt == "ada"
+    token = {"loaded_at": re.search(r'name="loaded_at" value="([^"]*)"', html)[1]}
+    assert admin.post(path, {**FORM, **token, "system_prompt": "bob"}).status_code == 302
+    assert ConversationTemplate.objects.get().system_prompt == "bob"
+    texts = [version.members["system_prompt"] for version in TemplateVersion.objects.all()]
+    assert texts == ["ada", "first"]
+
+
+def test_b6_versions_stay_as_they_were_and_come_back(admin, api):
+    id = make(api, "mine", system_prompt="one")["id"]
+    api.send("PUT", f"{PATH}/{id}", {"system_prompt": "two"})
+    api.send("PUT", f"{PATH}/{id}", {"system_prompt": "two"})  # nothing changes
+    change(admin, id, system_prompt="three")
+    versions = list(TemplateVersion.objects.order_by("number"))
+    assert [(v.number, v.members["system_prompt"]) for v in versions] == [(1, "one"), (2, "two")]
+    assert versions[0].replaced_by == f"key {api.api_key_id}"
+    page = admin.get(f"{LIST}{id}/versions/1/").content.decode()
+    assert "-system_prompt: one" in page and "+system_prompt: three" in page
+    assert admin.post(f"{LIST}{id}/versions/1/").status_code == 302
+    assert api.read(f"{PATH}/{id}")["system_prompt"] == "one"
+    texts = [v.members["system_prompt"] for v in TemplateVersion.objects.order_by("number")]
+    assert texts == ["one", "two", "three"]
+    assert admin.get(f"{LIST}{id}/versions/9/").status_code == 404
+
+
+def preview(admin, **fields) -> str:
+    response = admin.post(f"{LIST}preview/", {**FORM, **fields})
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def test_b6_preview_fills_once_and_names_what_is_wrong(admin):
+    texts = {
+        "system_prompt": "A {{who}}, {{other}} and {{name}",
+        "messages-content": ["Dear {{needed}}"],
+        "variables-name": ["who", "needed"],
+        "variables-kind": ["text", "required"],
+        "variables-default": ["you", ""],
+    }
+    html = preview(admin, **texts)
+    assert "A you, {{other}} and {{name}" in html and "Dear {{needed}}" in html
+    assert "Missing: <b>needed</b>" in html and "Not declared: <b>other</b>" in html
+    assert "Not closed: <code>{{name}</code>" in html
+    value = '{{other}} "q" {{who}}\nnext'
+    html = preview(admin, **texts, **{"value:needed": value, "value:who": "<b>"})
+    assert f"Dear {value}" in html and "Missing" not in html
+    assert not ConversationTemplate.objects.exists()
+
+
+def test_preview_of_an_invalid_form_says_what_is_wrong(admin):
+    assert "3" in preview(admin, temperature="3") and "less than or equal to 2" in preview(
+        admin, temperature="3"
+    )
+    assert admin.get(f"{LIST}preview/").status_code == 404
+
+
+def test_messages_keep_what_the_form_has_no_input_for(admin, api):
+    parts = [{"type": "text", "text": "a"}]
+    calls = [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]
+    messages = [
+        {"role": "user", "content": parts},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "content": "x", "tool_call_id": "1"},
+    ]
+    variables = {"n": 12345678901234567890, "f": 0.5, "t": True, "s": "x", "r": None}
+    id = make(api, "mine", messages=messages, variables=variables)["id"]
+    page = admin.get(f"{LIST}{id}/change/").content.decode()
+    form = {"loaded_at": re.search(r'name="loaded_at" value="([^"]*)"', page)[1]}
+    for name in ("content", "members"):
+        found = re.findall(rf'<textarea name="messages-{name}"[^>]*>\n(.*?)</textarea>', page, re.S)
+        form[f"messages-{name}"] = [unescape(text) for text in found]
+    for name in ("messages-role", "messages-kind", "variables-kind"):
+        selects = re.findall(rf'<select name="{name}".*?</select>', page, re.S)
+        chosen = [re.findall(r'value="(\w+)" selected', select) or [""] for select in selects]
+        form[name] = [values[0] for values in chosen]
+    form["variables-name"] = re.findall(r'name="variables-name" value="([^"]*)"', page)
+    defaults = r'<textarea name="variables-default"[^>]*>\n(.*?)</textarea>'
+    form["variables-default"] = [unescape(text) for text in re.findall(defaults, page, re.S)]
+    admin.post(f"{LIST}{id}/change/", {**FORM, "name": "mine", **form})
+    stored = ConversationTemplate.objects.get()
+    assert stored.messages == messages and stored.variables == variables
+
+
+def test_b5_who_may_only_look_cannot_save_preview_or_go_back(client, api):
+    id = make(api, "mine", system_prompt="one")["id"]
+    api.send("PUT", f"{PATH}/{id}", {"system_prompt": "two"})
+    user = User.objects.create_user("looker", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"{LIST}{id}/change/").content.decode()
+    assert "hx-post" not in page and "versions/1/" in page
+    assert "Use this version" not in client.get(f"{LIST}{id}/versions/1/").content.decode()
+    for path in (
+        f"{LIST}{id}/change/",
+        f"{LIST}add/",
+        f"{LIST}preview/",
+        f"{LIST}{id}/versions/1/",
+    ):
+        assert client.post(path, FORM).status_code == 403, path
+    assert ConversationTemplate.objects.get().system_prompt == "two"

@@ -23,9 +23,12 @@ def _reseal(row, name: str) -> str:
     if old.is_current:
         return "unchanged"
     try:
-        new = Sealed.of(old.open())
+        secret = old.open()
     except SecretUnreadable:
         return "unreadable"
+    columns = {name: Sealed.of(secret)}
+    if hasattr(row, "columns_of"):  # what else depends on the key that seals
+        columns |= row.columns_of(secret)
     # Unless somebody set another secret meanwhile.
     rows = type(row)._base_manager.filter(pk=row.pk, **{name: old})
-    return "resealed" if rows.update(**{name: new}) else "unchanged"
+    return "resealed" if rows.update(**columns) else "unchanged"

@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,8 +13,7 @@ from core.media import plain
 from registry_proxy import pricing
 from usage import repricing
 from usage.query_schemas import WindowQuery
-from usage.repricing import Repriced
-from usage.reversals import AlreadyCorrected
+from usage.repricing import Change, Repriced
 from usage.windows import Window
 
 
@@ -25,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("--from", dest="start", required=True, help="date or time, UTC")
         parser.add_argument("--to", dest="end", help="date or time, UTC, inclusive; default today")
-        parser.add_argument("--project", help="name or id; default all projects")
+        parser.add_argument("--project", help="name or id; default all but the demo")
         parser.add_argument("--unpriced", action="store_true", help="only logs without a price")
         parser.add_argument("--dry-run", action="store_true", help="only report what would change")
 
@@ -38,7 +36,7 @@ class Command(BaseCommand):
             logs = repricing.standing(project_id, window, unpriced=unpriced)
             for repriced in self._with_progress(repricing.reprice(logs), logs.count()):
                 checked += 1
-                if repriced.differs and (dry_run or _correct(repriced)):
+                if repriced.differs and (dry_run or repricing.correct(repriced)):
                     name = f"{repriced.log.provider}:{repriced.log.model}"
                     changes.setdefault(name, Change()).add(repriced)
         for name, change in sorted(changes.items()):
@@ -53,32 +51,6 @@ class Command(BaseCommand):
             yield from progress.track(steps, total=total, description="repricing")
 
 
-@dataclass(slots=True)
-class Change:
-    """How the costs of a model's logs change, in US dollars; unpriced ones count as 0."""
-
-    logs: int = 0
-    before: Decimal = field(default_factory=Decimal)
-    after: Decimal = field(default_factory=Decimal)
-
-    def add(self, repriced: Repriced) -> None:
-        self.logs += 1
-        self.before += repriced.log.cost or 0
-        self.after += repriced.cost.amount or 0
-
-    def __str__(self) -> str:
-        return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
-
-
-def _correct(repriced: Repriced) -> bool:
-    """Correct the log; return False if somebody else has meanwhile."""
-    try:
-        repricing.correct(repriced)
-    except AlreadyCorrected:
-        return False
-    return True
-
-
 def _window(start: str, end: str | None) -> Window:
     try:
         query = WindowQuery.model_validate({"start_date": start, "end_date": end})
@@ -89,7 +61,7 @@ def _window(start: str, end: str | None) -> Window:
 
 def _project_ids(name_or_id: str | None) -> list[UUID]:
     if name_or_id is None:
-        return list(Project.objects.order_by("id").values_list("id", flat=True))
+        return list(Project.objects.real().order_by("id").values_list("id", flat=True))
     project = Project.objects.named(name_or_id)
     if project is None:
         raise CommandError(f"There is no project {name_or_id}")

@@ -1,0 +1,121 @@
+"""Telling a project's owners by mail what happens to its limits, each thing once."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from smtplib import SMTPException
+from uuid import UUID
+
+from django.core.mail import send_mail
+from django.db.models import F
+
+from accounts import log_quotas
+from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
+
+logger = logging.getLogger(__name__)
+
+_PERCENTS = (80, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What owners are to be told about a project; the same `subject` and `percent` once."""
+
+    project_id: UUID
+    subject: str
+    percent: int
+    title: str
+    text: str
+
+
+def of_use(
+    project_id: UUID, subject: str, what: str, *, used: int | Decimal, limit: int | Decimal
+) -> Notice | None:
+    """Return the notice of a limit that is used up, or nearly; None while it is not."""
+    percent = max((p for p in _PERCENTS if used * 100 >= limit * p), default=None)
+    if percent is None:
+        return None
+    title = f"{percent} % of the {what} are used"
+    text = f"{_plain(used)} of {_plain(limit)} are used."
+    if percent == 100:
+        text += " From now on the server refuses more (429) until the limit is reset or raised."
+    return Notice(project_id, f"{subject}/{_plain(limit)}"[:100], percent, title, text)
+
+
+def of_quotas(now: datetime) -> Iterator[Notice]:
+    """Yield the notices of this month's log quotas."""
+    month = log_quotas.month_of(now)
+    counters = MonthlyLogs.objects.filter(
+        month=month, logs__gte=F("project__tier__logs_per_month") * 0.8
+    )
+    for id, used, limit in counters.values_list(
+        "project_id", "logs", "project__tier__logs_per_month"
+    ):
+        what = f"logs of {month:%B %Y}"
+        if notice := of_use(id, f"logs/{month:%Y-%m}", what, used=used, limit=limit):
+            yield notice
+
+
+def of_retention(now: datetime) -> Iterator[Notice]:
+    """Yield the notices of retentions that will become shorter."""
+    projects = Project.objects.filter(
+        former_retention_until__gt=now, tier__retention_days__isnull=False
+    )
+    for project in projects.select_related("tier"):
+        at = project.former_retention_until.astimezone(UTC)
+        yield Notice(
+            project.id,
+            f"retention/{at:%Y-%m-%dT%H:%M:%S}",
+            100,
+            "Older logs will be deleted",
+            f"The tier {project.tier} keeps logs for {project.tier.retention_days} days. "
+            f"Older ones are deleted from {at:%Y-%m-%d %H:%M} UTC on; export them before.",
+        )
+
+
+def tell(notices: Iterable[Notice]) -> int:
+    """Mail those that have not been sent; return their number.
+
+    Projects without an owner who has an address are told later, when they have one.
+    """
+    return sum(_tell(notice) for notice in notices)
+
+
+def _tell(notice: Notice) -> bool:
+    key = {
+        "project_id": notice.project_id,
+        "subject": notice.subject,
+        "percent": notice.percent,
+    }
+    if LimitNotice.objects.filter(**key).exists():
+        return False
+    owners = Membership.objects.filter(
+        project=notice.project_id, role=Role.OWNER, user__is_active=True
+    ).exclude(user__email="")
+    addresses = [*owners.values_list("user__email", flat=True)]
+    if not addresses:
+        return False
+    claim, is_new = LimitNotice.objects.get_or_create(**key)
+    if not is_new:
+        return False
+    name = Project.objects.values_list("name", flat=True).get(id=notice.project_id)
+    title = f"{_line(name)}: {notice.title}"
+    try:
+        for address in addresses:  # owners do not see each other's
+            send_mail(title, f"Project {name}\n\n{notice.text}\n", None, [address])
+    except (SMTPException, OSError) as error:
+        claim.delete()
+        logger.warning("a notice of limits was not sent: %s", type(error).__name__)
+        return False
+    return True
+
+
+def _plain(amount: int | Decimal) -> str:
+    text = f"{amount:,}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

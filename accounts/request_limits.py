@@ -1,0 +1,241 @@
+"""Requests per minute, counted once for all workers and machines.
+
+A minute is one of the database's clock; a worker only measures how long it still lasts.
+The database grants a minute's requests in leases, so that most requests write nothing:
+
+- Without Redis each worker has leases of its own, a thirtieth of the limit each. The limit
+  is never exceeded; what other workers have leased and do not use is the error, less than
+  a thirtieth of the limit for each of them.
+- With Redis all workers share the leases (accounts/request_pool.py), so that every request
+  of the limit is granted.
+
+A lease is of the limit it was made for. When the limit changes, what is left of the lease
+goes back, and the database decides anew.
+"""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from accounts import shown_remainder
+from accounts.limits import LimitExceeded, Standing
+from accounts.request_buckets import Bucket, Taken
+from accounts.request_pool import Pooled, pool
+from core import bridge, media
+from core.database.group_commit import Execute, GroupWriter
+
+# Of a minute's limit, what is leased at once: by one worker, and by all through Redis.
+_OWN_SHARE, _POOL_SHARE = 30, 10
+_MAX_LEASES = 100_000
+_IN_FLIGHT_SECONDS = 0.02  # from the database's grant of a lease until Redis has it
+_TAKE = """
+SELECT granted, per_minute, rest, extract(epoch FROM this_minute)::bigint, milliseconds
+FROM json_to_recordset(%s::json) AS wanted(bucket uuid, address_limit integer, waiting integer,
+    share integer, returned integer, returned_minute timestamptz),
+LATERAL take_requests(bucket, address_limit, waiting, share, returned, returned_minute)
+"""
+
+
+@dataclass(slots=True)
+class _Lease:
+    """What this worker has left of a bucket's minute, and knows of it."""
+
+    limit: int
+    free: int
+    others: int  # left besides, when this worker asked last
+    reset: int  # Unix seconds
+    ends: float  # of time.monotonic(), never after the minute
+    over: float  # never before it
+    window: tuple[int, int]  # accounts/shown_remainder.py
+
+    @classmethod
+    def of(cls, bucket: Bucket, taken: Taken, *, asked_at: float, free: int) -> "_Lease":
+        seconds = taken.milliseconds / 1000
+        return cls(
+            taken.limit,
+            free,
+            taken.left - free,
+            taken.reset,
+            ends=asked_at + seconds,
+            over=time.monotonic() + seconds,
+            window=shown_remainder.window(bucket.holder, taken.limit, taken.reset),
+        )
+
+    def standing(self, remaining: int) -> Standing:
+        return Standing(self.limit, shown_remainder.lowest(self.window, remaining), self.reset)
+
+    def refusal(self, bucket: Bucket) -> LimitExceeded:
+        seconds = self.over - time.monotonic()
+        return LimitExceeded(bucket.what, limit=self.limit, reset=self.reset, seconds=seconds)
+
+
+_leases: dict[UUID, _Lease] = {}
+_changing = threading.Lock()  # threads and the event loop use the leases
+
+Outcome = Standing | LimitExceeded | None
+
+
+def take_now(bucket: Bucket) -> Standing | None:
+    """Count a request by what this worker has and knows; return None if it has to ask.
+
+    Raises LimitExceeded.
+    """
+    with _changing:
+        lease = _leases.get(bucket.holder)
+        if lease is None or lease.limit != bucket.per_minute or time.monotonic() >= lease.ends:
+            return None
+        if lease.free:
+            lease.free -= 1
+            return lease.standing(lease.free + lease.others)
+        if lease.others:
+            return None
+    raise lease.refusal(bucket)
+
+
+async def take(bucket: Bucket) -> Standing | None:
+    """Count a request; return where it stands, None when there is no limit any more.
+
+    Raises LimitExceeded; DatabaseUnavailable, since a limit that cannot be counted is closed.
+    """
+    outcome = take_now(bucket) or await _taker.write(bucket)
+    if isinstance(outcome, LimitExceeded):
+        raise outcome
+    return outcome
+
+
+def take_in_thread(bucket: Bucket) -> Standing | None:
+    """Do what `take` does, for threads."""
+    return take_now(bucket) or bridge.run(take(bucket))
+
+
+def forget() -> None:
+    """Leave all leases unused, as a worker that ends does."""
+    with _changing:
+        _leases.clear()
+
+
+async def _take_group(execute: Execute, buckets: list[Bucket]) -> list[Outcome]:
+    """Count a request of a bucket each time it is named; return the outcomes in order."""
+    waiting, asked_at = Counter(buckets), time.monotonic()
+    pooled = await pool.take(waiting)
+    if pooled is None:
+        taken = await _lease(execute, waiting, share=_OWN_SHARE)
+        return _outcomes(buckets, taken, asked_at, own=set(taken))
+    taken, own = await _complete(execute, waiting, pooled)
+    return _outcomes(buckets, taken, asked_at, own=own)
+
+
+async def _lease(
+    execute: Execute,
+    waiting: Mapping[Bucket, int],
+    *,
+    share: int,
+    returned: Mapping[Bucket, tuple[int, int]] = MappingProxyType({}),
+) -> dict[Bucket, Taken]:
+    """Have the database grant requests; what this worker has left over goes back.
+
+    So does what is `returned`: a number of requests, and the end of their minute.
+    """
+    buckets = sorted(waiting, key=lambda bucket: bucket.holder)  # as they are locked
+    wanted = []
+    for bucket in buckets:
+        with _changing:
+            own = _leases.pop(bucket.holder, None)
+        back = returned.get(bucket) or (own and (own.free, own.reset)) or (0, 0)
+        wanted.append(
+            {
+                "bucket": bucket.holder,
+                "address_limit": bucket.per_minute if bucket.is_address else None,
+                "waiting": waiting[bucket],
+                "share": share,
+                "returned": back[0],
+                "returned_minute": datetime.fromtimestamp(max(back[1] - 60, 0), UTC),
+            }
+        )
+    rows = await execute(_TAKE, [media.dumps(wanted).decode()])
+    taken = {}
+    for bucket, row in zip(buckets, rows, strict=True):
+        granted, limit, rest, minute, milliseconds = row
+        used = min(granted, waiting[bucket])
+        reset = (minute or 0) + 60
+        taken[bucket] = Taken(used, limit, granted - used, rest or 0, reset, milliseconds or 0)
+    return taken
+
+
+async def _complete(
+    execute: Execute, waiting: Mapping[Bucket, int], pooled: Mapping[Bucket, Pooled]
+) -> tuple[dict[Bucket, Taken], set[Bucket]]:
+    """Have the database fill the shared leases that were too small, and take from them.
+
+    Returns what was taken, and of which buckets this worker keeps what is left.
+    """
+    taken = {bucket: got.taken for bucket, got in pooled.items() if got.taken}
+    short = {
+        bucket: count - (taken[bucket].granted if bucket in taken else 0)
+        for bucket, count in waiting.items()
+        if bucket not in taken or taken[bucket].rest
+    }
+    short = {bucket: count for bucket, count in short.items() if count}
+    if not short:
+        return taken, set()
+    stale = {bucket: pooled[bucket].stale for bucket in short if bucket not in taken}
+    leased = await _lease(execute, short, share=_POOL_SHARE, returned=stale)
+    late = {bucket: short[bucket] - more.granted for bucket, more in leased.items()}
+    _add(taken, leased)
+    own = await pool.put(leased)
+    late = {bucket: count for bucket, count in late.items() if count and leased[bucket].limit}
+    if late and not bridge.is_inline():
+        # Another worker may have got the last lease and be about to share it.
+        await asyncio.sleep(_IN_FLIGHT_SECONDS)
+        again = await pool.take(late) or {}
+        _add(taken, {bucket: got.taken for bucket, got in again.items() if got.taken})
+    return taken, own
+
+
+def _add(taken: dict[Bucket, Taken], more: Mapping[Bucket, Taken]) -> None:
+    """Add what was granted later, after which less is left."""
+    for bucket, later in more.items():
+        if bucket in taken:
+            later.granted += taken[bucket].granted
+        taken[bucket] = later
+
+
+def _outcomes(
+    buckets: Iterable[Bucket],
+    taken: Mapping[Bucket, Taken],
+    asked_at: float,
+    *,
+    own: Collection[Bucket],
+) -> list[Outcome]:
+    """Return the outcome of each request; keep what is left of this worker's own leases."""
+    leases = {
+        bucket: _Lease.of(bucket, got, asked_at=asked_at, free=got.free if bucket in own else 0)
+        for bucket, got in taken.items()
+        if got.limit is not None
+    }
+    with _changing:
+        if len(_leases) >= _MAX_LEASES:
+            _leases.clear()
+        _leases.update({bucket.holder: lease for bucket, lease in leases.items()})
+        # As long as the lock is held: what is left may be used at once.
+        left = {bucket: taken[bucket].granted for bucket in leases}
+        outcomes: list[Outcome] = []
+        for bucket in buckets:
+            lease = leases.get(bucket)
+            if lease is None:
+                outcomes.append(None)
+            elif left[bucket]:
+                left[bucket] -= 1
+                outcomes.append(lease.standing(left[bucket] + taken[bucket].left))
+            else:
+                outcomes.append(lease.refusal(bucket))
+    return outcomes
+
+
+_taker = GroupWriter(_take_group)

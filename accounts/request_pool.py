@@ -1,0 +1,193 @@
+"""Leases of requests that all workers share, in Redis.
+
+Redis only distributes what the database has granted (accounts/request_limits.py): whatever
+happens to it, the limit is not exceeded. What it loses, no more than a lease, is not
+granted again in that minute. While it is away the workers lease from the database, each
+for itself; one thread of each looks whether it is back, so no request waits for it twice.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.request_buckets import Bucket, Taken
+from core import bridge
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 0.5  # to connect, and for each answer
+_PROBE_SECONDS = 1
+# A lease ends by its own time, whatever becomes of its expiry.
+_NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+_TAKE = (
+    _NOW
+    + """
+local limit, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])
+local held = redis.call('HMGET', KEYS[1], 'limit', 'free', 'rest', 'reset', 'ends')
+if not held[1] then return {0, 0, 0, 0, 0, 0} end
+local free = tonumber(held[2])
+if tonumber(held[5]) <= now or tonumber(held[1]) ~= limit then
+    redis.call('DEL', KEYS[1])
+    return {0, 0, free, 0, held[4], 0}
+end
+local granted = math.min(free, wanted)
+if granted > 0 then redis.call('HSET', KEYS[1], 'free', free - granted) end
+return {1, granted, free - granted, held[3], held[4], held[5] - now}
+"""
+)
+_PUT = (
+    _NOW
+    + """
+local limit, free, rest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local reset, milliseconds = tonumber(ARGV[4]), tonumber(ARGV[5])
+local held = redis.call('HMGET', KEYS[1], 'limit', 'free', 'rest', 'reset', 'ends')
+if held[1] and tonumber(held[5]) > now then
+    if tonumber(held[4]) > reset then return {0, 0} end
+    if tonumber(held[4]) == reset and tonumber(held[1]) == limit then
+        free, rest = free + held[2], math.min(rest, held[3])
+    end
+end
+redis.call('HSET', KEYS[1], 'limit', limit, 'free', free, 'rest', rest, 'reset', reset,
+    'ends', now + milliseconds)
+redis.call('PEXPIRE', KEYS[1], milliseconds + 1000)
+return {free, rest}
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What Redis gave; nothing, if it has no lease of this minute and this limit.
+
+    `stale` is what it had instead: a number of requests, and the end of their minute.
+    """
+
+    taken: Taken | None
+    stale: tuple[int, int]
+
+
+class RequestPool:
+    """The leases in the Redis of the settings. Each process has its own connection."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._pid, self._url = 0, ""
+
+    async def take(self, wanted: Mapping[Bucket, int]) -> dict[Bucket, Pooled] | None:
+        """Take requests from the shared leases; None while Redis is not there."""
+        return await self._call(
+            lambda: {bucket: self._take(bucket, count) for bucket, count in wanted.items()}
+        )
+
+    async def put(self, leased: Mapping[Bucket, Taken]) -> set[Bucket]:
+        """Share what is left of new leases, and note in them what all workers have.
+
+        Returns those that Redis refused. A lease of which nobody knows whether it got there
+        is lost: used twice, it would exceed the limit.
+        """
+        limited = [(bucket, got) for bucket, got in leased.items() if got.limit is not None]
+        return (
+            await self._call(
+                lambda: {bucket for bucket, got in limited if not self._put(bucket, got)}
+            )
+            or set()
+        )
+
+    async def _call(self, function: Callable[[], Any]) -> Any:
+        """Return what the function returns; None if Redis is not there.
+
+        In a thread of its own: those of requests may all be waiting for this.
+        """
+        if not settings.REDIS_URL or not self._is_there():
+            return None
+        if bridge.is_inline():
+            return self._attempt(function)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._attempt, function
+        )
+
+    def _is_there(self) -> bool:
+        if (self._pid, self._url) != (os.getpid(), settings.REDIS_URL):
+            with self._starting:
+                self._connect()
+        return not self._is_away
+
+    def _connect(self) -> None:
+        client = redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._client, self._is_away = client, False
+        self._take_script = client.register_script(_TAKE)
+        self._put_script = client.register_script(_PUT)
+        self._thread = ThreadPoolExecutor(1, "request-pool")
+        self._pid, self._url = os.getpid(), settings.REDIS_URL
+
+    def _attempt(self, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except redis.RedisError as error:
+            self._lose(error)
+            return None
+
+    def _lose(self, error: redis.RedisError) -> None:
+        with self._starting:
+            if self._is_away:
+                return
+            self._is_away = True
+        reason = type(error).__name__
+        logger.warning("Redis is away, the database counts requests alone: %s", reason)
+        probe = threading.Thread(
+            target=self._await_return, args=[self._client], name="redis-probe", daemon=True
+        )
+        probe.start()
+
+    def _await_return(self, client: redis.Redis) -> None:
+        """Use Redis again when it stores something."""
+        back = threading.Event()
+        while not back.wait(_PROBE_SECONDS):
+            try:
+                client.set(_key("probe"), 1, px=1000)
+            except redis.RedisError:
+                continue
+            if client is self._client:
+                self._is_away = False
+                logger.info("Redis is back")
+            return
+
+    def _take(self, bucket: Bucket, count: int) -> Pooled:
+        answer = self._take_script([_key(bucket.holder)], [bucket.per_minute, count])
+        is_current, granted, free, rest, reset, milliseconds = map(int, answer)
+        if not is_current:
+            return Pooled(None, (free, reset))
+        taken = Taken(granted, bucket.per_minute, free, rest, reset, milliseconds)
+        return Pooled(taken, (0, 0))
+
+    def _put(self, bucket: Bucket, leased: Taken) -> bool:
+        arguments = [leased.limit, leased.free, leased.rest, leased.reset, leased.milliseconds]
+        try:
+            answer = self._put_script([_key(bucket.holder)], arguments)
+        except redis.ResponseError as error:  # such as OOM
+            self._lose(error)
+            return False
+        leased.free, leased.rest = map(int, answer)
+        return True
+
+
+def _key(name: object) -> str:
+    return f"{settings.DATABASE_SCHEMA}:requests:{name}"
+
+
+pool = RequestPool()

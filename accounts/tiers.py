@@ -1,0 +1,33 @@
+"""What tiers mean for projects, for those who keep their rows."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from accounts.models import Project
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # no log is older
+
+
+def retention_days(project: Project, now: datetime) -> int | None:
+    """Return for how many days the project's logs are kept; None: for ever.
+
+    A shorter retention counts a week after it was set (migration 0022). The project has
+    its tier, if any, loaded.
+    """
+    days = project.tier.retention_days if project.tier else None
+    until = project.former_retention_until
+    if days is None or until is None or until <= now:
+        return days
+    former = project.former_retention_days
+    return None if former is None else max(former, days)
+
+
+def kept_since(now: datetime) -> dict[UUID, datetime]:
+    """Return of each project whose tier deletes logs the time since when they are kept."""
+    projects = Project.objects.filter(tier__retention_days__isnull=False).select_related("tier")
+    days = {project.id: retention_days(project, now) for project in projects.iterator()}
+    return {
+        project_id: now - timedelta(days=min(count, (now - _EARLIEST).days))
+        for project_id, count in days.items()
+        if count is not None
+    }

@@ -1,0 +1,161 @@
+"""Charts as HTML: columns of stacked bars, each bar a link, with the same values as a table.
+
+They need no script, follow the theme by themselves, and keep every digit: a number of
+JavaScript would not. Templates: core/charts/; style: static core/charts.css.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+_MAX_DAY_LABELS = 10  # beneath the columns; the table has all
+_TICKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The value of one series at one column. `label` describes it to who cannot see the bar.
+
+    `value` is None if it is unknown: then there is no bar.
+    """
+
+    value: Decimal | None
+    text: str
+    label: str = ""
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    series: int
+    cell: Cell
+    bottom: str  # percent of the height, as CSS has it
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A place on the axis. `note` is said of it in words ("not finished")."""
+
+    name: str
+    cells: list[Cell]
+    total: str
+    note: str = ""
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    text: str
+    bottom: str
+
+
+class StackedChart:
+    """A chart of columns, whose cells are in the order of `series`; all texts are ready to show.
+
+    `totals` are those of each series and of all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        series: Sequence[str],
+        columns: Sequence[Column],
+        totals: Sequence[str],
+        format_tick: Callable[[Decimal], str],
+        column_heading: str = "day (UTC)",
+    ) -> None:
+        self.name, self.series, self.columns, self.totals = name, series, columns, totals
+        self.column_heading = column_heading
+        self._format_tick = format_tick
+        low, high = _extent(columns)
+        self._step = _step(low, high)
+        self._low = (low / self._step).to_integral_value(ROUND_FLOOR) * self._step
+        steps = (high / self._step).to_integral_value(ROUND_CEILING)
+        self._high = (steps if high > low else 1) * self._step
+
+    @property
+    def ticks(self) -> Iterator[Tick]:
+        count = int((self._high - self._low) / self._step)
+        for n in range(count + 1):
+            value = self._low + n * self._step
+            yield Tick(self._format_tick(value), self._share(value - self._low))
+
+    @property
+    def zero(self) -> str:
+        return self._share(-self._low)
+
+    @property
+    def drawn(self) -> Iterator[tuple[Column, list[Bar], str]]:
+        """Each column with its bars, and whether its name stands beneath it.
+
+        `major`: also on narrow screens; `minor`: on wide ones; `unnamed`: only for who hears it.
+        """
+        every = -(-len(self.columns) // _MAX_DAY_LABELS)
+        last = len(self.columns) - 1
+        for n, column in enumerate(self.columns):
+            place, between = divmod(last - n, every)
+            label = "unnamed" if between else "minor" if place % 3 else "major"
+            yield column, self._bars(column), label
+
+    def _bars(self, column: Column) -> list[Bar]:
+        above = below = -self._low
+        bars = []
+        for n, cell in enumerate(column.cells):
+            if not cell.value:
+                continue
+            if cell.value > 0:
+                bottom, above = above, above + cell.value
+            else:
+                bottom = below = below + cell.value
+            bars.append(Bar(n, cell, self._share(bottom), self._share(abs(cell.value))))
+        return bars
+
+    def _share(self, value: Decimal) -> str:
+        return f"{float(value / (self._high - self._low) * 100):.3f}%"
+
+
+def _extent(columns: Sequence[Column]) -> tuple[Decimal, Decimal]:
+    """Return the lowest and the highest end of any stack; both are 0 without values."""
+    ends = [Decimal(0)]
+    for column in columns:
+        values = [cell.value for cell in column.cells if cell.value]
+        ends.append(sum((value for value in values if value > 0), Decimal(0)))
+        ends.append(sum((value for value in values if value < 0), Decimal(0)))
+    return min(ends), max(ends)
+
+
+def _step(low: Decimal, high: Decimal) -> Decimal:
+    """Return the distance of ticks: 1, 2 or 5 times a power of ten."""
+    if low == high:
+        return Decimal(1)
+    least = (high - low) / _TICKS
+    power = Decimal(1).scaleb(least.adjusted())
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRow:
+    """A line of a list of tops. `share` is the percentage of the bar, as CSS has it."""
+
+    name: str
+    cost: str
+    calls: str
+    share: str
+    href: str | None = None
+    is_remainder: bool = False  # all others, or those without a name
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A list of tops that adds up to `total`."""
+
+    name: str
+    rows: list[RankingRow]
+    total: RankingRow
+
+
+def share(part: Decimal, whole: Decimal) -> str:
+    """Return a part of a whole as a width in CSS; nothing of what is negative."""
+    return f"{float(max(part, Decimal(0)) / whole * 100):.2f}%" if whole > 0 else "0%"

@@ -1,0 +1,57 @@
+"""Errors outside the API: a page for browsers, JSON for everybody else."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from core.errors import Failure
+
+# For people; the code is for programs.
+_CODES = {
+    400: "bad_request",
+    403: "permission_denied",
+    404: "not_found",
+    500: "internal_error",
+}
+_TEXTS = {
+    400: ("Bad Request", "The request cannot be read. Go back and try again."),
+    403: ("Forbidden", "You may not do this, or you were logged out meanwhile."),
+    404: ("Not Found", "There is nothing at this address. It may have been removed."),
+    500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
+}
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error(request, 400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error(request, 403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return error(request, 500)
+
+
+def error(request: HttpRequest, status: int) -> HttpResponse:
+    """Return the error as a page if the client prefers one. It needs no database."""
+    name, advice = _TEXTS[status]
+    if request.get_preferred_type(["application/json", "text/html"]) != "text/html":
+        status, body = Failure(status, name, {}, _CODES[status]).at(request.path_info)
+        return JsonResponse(body, status=status)
+    context = {
+        "status": status,
+        "name": name,
+        "advice": advice,
+        "request_id": getattr(request, "id", ""),
+        "home": f"{settings.FORCE_SCRIPT_NAME or ''}/admin/",
+    }
+    return HttpResponse(render_to_string("core/error.html", context), status=status)

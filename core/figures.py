@@ -1,0 +1,42 @@
+"""Numbers as people read them: rounded where they are long, with all digits beside it."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from core import media
+
+_SIGNIFICANT = 4  # digits of an amount below one dollar
+UNKNOWN = "unknown"  # a cost; never 0
+
+
+def dollars(amount: Decimal) -> str:
+    """Return an amount for reading, never rounded to 0: `$1,234.50`, `$0.50`, `$0.0002346`."""
+    size = abs(amount)
+    if size and size < 1:
+        places = -size.adjusted() + _SIGNIFICANT - 1
+        text = media.plain(size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN))
+        text = text if len(text) > 3 else f"{size:.2f}"
+    elif size:
+        text = f"{size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,f}"
+    else:
+        text = "0"
+    return f"{'-' if amount < 0 else ''}${text}"
+
+
+def exact(amount: Decimal) -> str:
+    """Return all digits of an amount, with separators: `1,000.350000000001`."""
+    whole, dot, fraction = media.plain(amount).partition(".")
+    sign = "-" if whole == "-0" else ""
+    return f"{sign}{int(whole):,}{dot}{fraction}"
+
+
+def percent(change: Decimal) -> str:
+    """Return a change with its sign and at most one decimal: `+362.5 %`, `−100 %`, `0 %`."""
+    rounded = change.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    text = exact(abs(rounded))
+    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
+    return f"{sign}{text} %"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 call`, `2,000 calls`."""
+    return f"{number:,} {noun}{'' if abs(number) == 1 else 's'}"

@@ -1,0 +1,288 @@
+"""Tokens, upstreams and their keys, calls under way, and workers with their breakers."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
+
+from accounts import audit
+from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
+from core.media import plain
+from gateway import reservations, tokens
+from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
+from gateway.models import Call, CallState, Token, Upstream, UpstreamKey, Worker
+
+_MAX_CHOSEN = 1_000
+_ALIVE = timedelta(seconds=30)  # since its last sign of life
+
+
+class ConfirmedActions:
+    """Actions that ask before they do anything."""
+
+    def confirmed(
+        self,
+        request: HttpRequest,
+        rows: QuerySet,
+        *,
+        question: str,
+        action: Callable[[object], bool],
+        done: str,
+    ) -> TemplateResponse | None:
+        """Ask, then run `action(row)` for each row and report how many of them it changed."""
+        name, rows = request.POST.get("action", ""), [*rows[:_MAX_CHOSEN]]
+        if not rows:
+            messages.warning(request, "None of the selected rows is one to do this with.")
+            return None
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": self.get_actions(request)[name][2],
+                "question": question,
+                "rows": rows,
+                "action": name,
+            }
+            return TemplateResponse(request, "gateway/confirm_action.html", context)
+        changed = sum(map(action, rows))
+        messages.success(request, f"{changed} {done}.")
+        return None
+
+
+class AuditedAdmin(ModelAdmin):
+    """Records each addition, change and deletion in its transaction."""
+
+    def subject(self, row) -> dict:
+        """Return the columns of the audit log that name the row."""
+        raise NotImplementedError
+
+    def record(self, request: HttpRequest, verb: str, row, **details) -> None:
+        action = f"{self.opts.model_name}.{verb}"
+        audit.record(action, audit.of_request(request), **self.subject(row), **details)
+
+    def save_model(self, request, obj, form, change) -> None:
+        super().save_model(request, obj, form, change)
+        self.record(request, "update" if change else "create", obj, fields=form.changed_data)
+
+    @transaction.atomic
+    def delete_model(self, request, obj) -> None:
+        self.record(request, "delete", obj)
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request, queryset) -> None:
+        for row in queryset:
+            self.record(request, "delete", row)
+        super().delete_queryset(request, queryset)
+
+
+@admin.register(Token)
+class TokenAdmin(ConfirmedActions, AuditedAdmin):
+    form = TokenForm
+    list_display = [
+        *("name", "hint", "project", "state", "expires_at"),
+        *("requests", "spent", "last_used_at"),
+    ]
+    list_select_related = ["project", "allowance"]
+    search_fields = ["name", "hint", "id", "project__name"]
+    autocomplete_fields = ["project"]
+    actions = ["revoke"]
+    _made = ["hint", "state", "requests", "spent", "reserved", "last_used_at"]
+    readonly_fields = [*_made, "created_at", "revoked_at", "id"]
+    fieldsets = [
+        (None, {"fields": ["project", "name", "expires_at"]}),
+        ("Limits", {"fields": ["max_requests", "requests_per_minute", "budget_usd"]}),
+        (
+            "Allowed",
+            {"fields": ["allowed_models", "allowed_endpoints", "allowed_origins", "upstream"]},
+        ),
+        ("Use", {"fields": [*_made, "created_at", "revoked_at", "id"]}),
+    ]
+
+    def get_fieldsets(self, request, obj=None):
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*self.readonly_fields, *(["project"] if obj else [])]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # Rows of the ledger name their token: it is revoked, not deleted.
+        return False
+
+    def subject(self, row: Token) -> dict:
+        return {"project_id": row.project_id, "token_id": row.id}
+
+    def save_model(self, request, obj, form, change) -> None:
+        limits = {**form.limits(), "expires_at": form.cleaned_data["expires_at"]}
+        if change:
+            tokens.change(obj, **limits)
+            self.record(request, "update", obj, fields=form.changed_data)
+            return
+        row, request.new_token = tokens.issue(obj.project, **limits)
+        obj.__dict__.update(row.__dict__)
+        self.record(request, "create", obj, name=row.name)
+
+    def response_add(self, request, obj, post_url_continue=None):
+        """Show the token on the reply itself: messages travel in a cookie that anybody can read."""
+        line = (
+            f"curl {settings.PUBLIC_URL}/v1/chat/completions "
+            f"-H 'Authorization: Bearer {request.new_token}' -H 'Content-Type: application/json' "
+            """-d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}'"""
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A new token",
+            "token": obj,
+            "shown": [("new-token", request.new_token), ("curl-line", line)],
+        }
+        response = TemplateResponse(request, "gateway/new_token.html", context)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.action(description="Revoke the selected tokens", permissions=["change"])
+    def revoke(self, request, queryset):
+        @transaction.atomic
+        def revoke(row: Token) -> bool:
+            was_active = bool(Token.objects.filter(pk=row.pk).revoke())
+            if was_active:
+                self.record(request, "revoke", row)
+            return was_active
+
+        question = "They are refused everywhere within a second:"
+        return self.confirmed(
+            request, queryset, question=question, action=revoke, done="tokens revoked"
+        )
+
+    @admin.display(description="requests")
+    def requests(self, token: Token) -> str:
+        most = token.allowance.max_requests
+        made = str(token.allowance.requests)
+        return made if most is None else f"{made} of {most}"
+
+    @admin.display(description="spent (USD)")
+    def spent(self, token: Token) -> str:
+        most = token.allowance.budget_usd
+        spent = plain(token.allowance.spent_usd)
+        return spent if most is None else f"{spent} of {plain(most)}"
+
+    @admin.display(description="reserved (USD)")
+    def reserved(self, token: Token) -> str:
+        return plain(token.allowance.reserved_usd)
+
+    @admin.display(description="last used")
+    def last_used_at(self, token: Token):
+        return token.allowance.last_used_at
+
+
+@admin.register(Upstream)
+class UpstreamAdmin(AuditedAdmin):
+    form = UpstreamForm
+    list_display = ["name", "base_url", "is_enabled", "has_api_key", "created_at"]
+    search_fields = ["name", "base_url"]
+    fields = ["name", "base_url", "new_api_key", "remove_api_key", "options", "is_enabled"]
+
+    def subject(self, row: Upstream) -> dict:
+        return {"name": row.name}
+
+    @admin.display(description="API key", boolean=True)
+    def has_api_key(self, upstream: Upstream) -> bool:
+        return upstream.api_key is not None
+
+
+@admin.register(UpstreamKey)
+class UpstreamKeyAdmin(AuditedAdmin):
+    form = UpstreamKeyForm
+    list_display = ["project", "upstream", "hint", "created_at"]
+    list_select_related = ["project"]
+    search_fields = ["upstream", "project__name"]
+    autocomplete_fields = ["project"]
+    fields = ["project", "upstream", "new_api_key", "hint"]
+    readonly_fields = ["hint"]
+
+    def subject(self, row: UpstreamKey) -> dict:
+        return {"project_id": row.project_id, "upstream": row.upstream}
+
+
+@admin.register(Call)
+class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
+    """Calls without a final row in the ledger: under way, or of unknown cost."""
+
+    list_display = [
+        *("started_at", "state", "upstream", "reserved_usd"),
+        *("project_id", "token_id", "worker_id", "id"),
+    ]
+    list_filter = ["state"]
+    ordering = ["-id"]
+    search_ids = ("id", "project_id", "worker_id")
+    exclude = ["row"]
+    readonly_fields = ["shown_row"]
+    actions = ["release"]
+
+    def has_release_permission(self, request) -> bool:
+        return request.user.has_perm("gateway.change_call")
+
+    @admin.action(description="Release the reservations", permissions=["release"])
+    def release(self, request, queryset):
+        @transaction.atomic
+        def release(call: Call) -> bool:
+            is_released = reservations.release(call)
+            if is_released:
+                audit.record(
+                    "call.release",
+                    audit.of_request(request),
+                    project_id=call.project_id,
+                    token_id=call.token_id,
+                    call_id=str(call.id),
+                    reserved_usd=str(call.reserved_usd),
+                )
+            return is_released
+
+        unknown = queryset.filter(state=CallState.UNKNOWN)
+        question = (
+            "Their costs are unknown, and their tokens' budgets hold the reservations. To "
+            "release them is to say that they cost nothing. Calls that are under way stay:"
+        )
+        return self.confirmed(
+            request, unknown, question=question, action=release, done="reservations released"
+        )
+
+    @admin.display(description="row")
+    def shown_row(self, call: Call) -> str:
+        return pretty_json(call.row)
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = [
+        *("host", "process_id", "is_alive", "seen_at"),
+        *("in_flight", "open_breakers", "started_at"),
+    ]
+    exclude = ["status"]
+    readonly_fields = ["is_alive", "in_flight", "open_breakers", "shown_status"]
+
+    @admin.display(description="alive", boolean=True)
+    def is_alive(self, worker: Worker) -> bool:
+        return timezone.now() - worker.seen_at < _ALIVE
+
+    @admin.display(description="calls under way")
+    def in_flight(self, worker: Worker) -> int:
+        return sum(state.get("in_flight", 0) for state in _upstreams(worker).values())
+
+    @admin.display(description="breakers that are not closed")
+    def open_breakers(self, worker: Worker) -> str:
+        states = {name: state.get("breaker") for name, state in _upstreams(worker).items()}
+        shown = [f"{name}: {state}" for name, state in states.items() if state != "closed"]
+        return ", ".join(shown) or "-"
+
+    @admin.display(description="upstreams")
+    def shown_status(self, worker: Worker) -> str:
+        return pretty_json(_upstreams(worker))
+
+
+def _upstreams(worker: Worker) -> dict[str, dict]:
+    return worker.status.get("upstreams", {})

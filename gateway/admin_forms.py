@@ -1,0 +1,161 @@
+"""Forms of the admin: limits are checked by the schemas of the management API."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from core import schemas
+from core.errors import InvalidInput
+from core.secrets import Sealed
+from gateway.models import Token, Upstream, UpstreamKey
+from gateway.schemas import ProjectChanges, TokenChanges
+
+_DEFAULT_DAYS = 30
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one in each line; none is None."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+
+    def prepare_value(self, value: object) -> object:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: object) -> list[str] | None:
+        lines = [line.strip() for line in super().clean(value).splitlines()]
+        return [line for line in lines if line] or None
+
+
+def _lines(what: str) -> LinesField:
+    return LinesField(required=False, help_text=f"{what}, one in each line. Empty: all.")
+
+
+def _number(field: type[forms.Field], what: str, **options) -> forms.Field:
+    return field(required=False, min_value=0, help_text=f"{what} Empty: no limit.", **options)
+
+
+class SchemaForm(forms.ModelForm):
+    """A form whose members are checked by a schema of the API, which names the faults."""
+
+    def check(
+        self, schema: type[schemas.Schema], members: Mapping[str, Any], *, prefix: str = ""
+    ) -> None:
+        """Add the schema's errors to the fields of their names, which may have a prefix."""
+        try:
+            schemas.validate(schema, {**members})
+        except InvalidInput as error:
+            for issue in error.issues:
+                name = prefix + "".join(map(str, issue["loc"][1:2]))
+                self.add_error(name if name in self.fields else None, issue["msg"])
+
+
+class TokenForm(SchemaForm):
+    allowed_models = _lines("Patterns such as gpt-4o*")
+    allowed_endpoints = _lines("Patterns such as /v1/chat/*")
+    allowed_origins = _lines("Such as https://app.example.com")
+    max_requests = _number(
+        forms.IntegerField, "In its whole life.", widget=UnfoldAdminIntegerFieldWidget
+    )
+    requests_per_minute = _number(
+        forms.IntegerField,
+        "In each minute of the database's clock.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    budget_usd = _number(
+        forms.DecimalField,
+        "US dollars in its whole life.",
+        decimal_places=12,
+        max_digits=38,
+        label="Budget (USD)",
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+
+    class Meta:
+        model = Token
+        fields = [
+            *("project", "name", "expires_at", "upstream"),
+            *("allowed_models", "allowed_endpoints", "allowed_origins"),
+        ]
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial.setdefault("expires_at", timezone.now() + timedelta(days=_DEFAULT_DAYS))
+        else:
+            for name in ("max_requests", "requests_per_minute", "budget_usd"):
+                self.initial[name] = getattr(self.instance.allowance, name)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors:
+            self.check(TokenChanges, self.limits())
+        return cleaned
+
+    def limits(self) -> dict[str, Any]:
+        """Return the columns of the token and of its allowance."""
+        limits = {name: value for name, value in self.cleaned_data.items() if name != "project"}
+        expires_at = limits.pop("expires_at", None)
+        return {**limits, "expires_at": expires_at and expires_at.isoformat()}
+
+
+class _SecretForm(SchemaForm):
+    """A form that takes a key and never shows it."""
+
+    new_api_key = forms.CharField(
+        required=False,
+        max_length=1_000,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Stored sealed and never shown. Empty: the stored one stays.",
+        label="API key",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        self.check(ProjectChanges, {"api_key": cleaned.get("new_api_key", "")}, prefix="new_")
+        return cleaned
+
+
+class UpstreamForm(_SecretForm):
+    remove_api_key = forms.BooleanField(
+        required=False, label="Remove the stored API key", widget=UnfoldBooleanSwitchWidget
+    )
+
+    class Meta:
+        model = Upstream
+        fields = ["name", "base_url", "options", "is_enabled"]
+        labels = {"base_url": "Base URL"}
+
+    def save(self, commit: bool = True) -> Upstream:
+        if self.cleaned_data["remove_api_key"]:
+            self.instance.api_key = None
+        if key := self.cleaned_data["new_api_key"]:
+            self.instance.api_key = Sealed.of(key)
+        return super().save(commit)
+
+
+class UpstreamKeyForm(_SecretForm):
+    class Meta:
+        model = UpstreamKey
+        fields = ["project", "upstream"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.instance._state.adding and not cleaned.get("new_api_key") and not self.errors:
+            self.add_error("new_api_key", "This field is required.")
+        return cleaned
+
+    def save(self, commit: bool = True) -> UpstreamKey:
+        if key := self.cleaned_data["new_api_key"]:
+            for name, value in UpstreamKey.columns_of(key).items():
+                setattr(self.instance, name, value)
+        return super().save(commit)

@@ -1,0 +1,102 @@
+"""From how an answer ended to the outcome that the ledger gets.
+
+Source: docs/gateway.md, section "Metering".
+"""
+
+import time
+from typing import Any
+
+from gateway import estimates
+from gateway.metering import Outcome
+from gateway.planning import Plan
+from gateway.protocols.protocol import Billing, Reading
+from usage.reports.reported_usage import UsageStatus
+
+# Nothing was billed for an answer with one of these, however it looks.
+_UNBILLED_FROM = 400
+
+
+def outcome_of(
+    plan: Plan,
+    reading: Reading,
+    *,
+    http_status: int,
+    error: str | None,
+    started: float,
+    first_byte_at: float | None,
+) -> Outcome:
+    """Return the outcome of a call that the upstream answered.
+
+    `started` and `first_byte_at` are times of time.perf_counter().
+    """
+    outcome = Outcome(
+        UsageStatus.SETTLED,
+        usage=reading.usage,
+        model=reading.model,
+        service_tier=reading.service_tier,
+        http_status=http_status,
+        latency_ms=_milliseconds(time.perf_counter() - started),
+        first_byte_ms=None if first_byte_at is None else _milliseconds(first_byte_at - started),
+        error=error or reading.error,
+    )
+    if http_status >= _UNBILLED_FROM:
+        outcome.status, outcome.usage = UsageStatus.FAILED, None
+        outcome.error = outcome.error or f"http_{http_status}"
+    elif outcome.usage is not None:
+        if not reading.is_complete and not outcome.error:
+            outcome.error = "ended_early"
+        outcome.counts = _estimated(plan, reading)  # should the usage not be understood
+    else:
+        _without_usage(plan, reading, outcome)
+    return outcome
+
+
+def unanswered(error: str, *, may_be_billed: bool, started: float) -> Outcome:
+    """Return the outcome of a call without an answer."""
+    return Outcome(
+        UsageStatus.UNKNOWN if may_be_billed else UsageStatus.FAILED,
+        latency_ms=_milliseconds(time.perf_counter() - started),
+        error=error,
+    )
+
+
+def abandoned(plan: Plan, *, started: float) -> Outcome:
+    """Return the outcome of a call whose client left before the upstream answered."""
+    outcome = Outcome(
+        UsageStatus.ESTIMATED,
+        latency_ms=_milliseconds(time.perf_counter() - started),
+        error="client_gone",
+    )
+    _without_usage(plan, Reading(), outcome)
+    return outcome
+
+
+def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
+    """Decide the outcome of an answer that states no usage."""
+    is_final = reading.is_complete or not reading.output_tokens
+    if reading.error and is_final and outcome.error == reading.error:
+        outcome.status = UsageStatus.FAILED
+        return
+    if plan.endpoint.billing is Billing.LATER or not _can_estimate(plan):
+        outcome.status = UsageStatus.UNKNOWN
+        return
+    outcome.status = UsageStatus.ESTIMATED
+    outcome.counts = _estimated(plan, reading)
+    if not reading.is_complete and not outcome.error:
+        outcome.error = "ended_early"
+
+
+def _can_estimate(plan: Plan) -> bool:
+    """Return whether text goes in; seconds of audio and pictures cannot be told from a file."""
+    return plan.content.fields is None and plan.endpoint.name not in ("images", "speech")
+
+
+def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:
+    return {
+        "input_tokens": estimates.prompt_tokens(plan.content.value),
+        "output_tokens": reading.output_tokens if plan.endpoint.has_answer else 0,
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 0)

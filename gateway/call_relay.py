@@ -1,0 +1,353 @@
+"""One call: sent, relayed, and settled however it ends."""
+
+import asyncio
+import logging
+import time
+
+import aiohttp
+import orjson
+
+from core import bridge, media
+from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
+from core.errors import BodyTooLarge, DatabaseUnavailable
+from gateway import (
+    background,
+    billing,
+    errors,
+    headers,
+    metering,
+    metrics,
+    reporting,
+    upstream_call,
+)
+from gateway.decoding import Decoder, Undecodable
+from gateway.exchange import Exchange
+from gateway.metering import MeteredCall, Outcome
+from gateway.planning import Plan
+from gateway.protocols import openai
+from gateway.protocols.protocol import Reading
+from gateway.relay import Held, View, hold, stream
+
+logger = logging.getLogger(__name__)
+
+_BREAKER_STATUSES = (502, 503, 504)
+
+
+class _Interrupted(Exception):
+    """The client left before the upstream answered, and the upstream is not to go on."""
+
+
+async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> None:
+    """Relay a call that was admitted, and settle it. `call` is None for one that is free.
+
+    Raises the errors of gateway/errors.py while the client has got nothing.
+    """
+    started = time.perf_counter()
+    plan.state.in_flight += 1
+    settlement = _Settlement(call, plan, exchange.request.id)
+    try:
+        await _relay(exchange, plan, settlement, started)
+    except errors.GatewayError as error:
+        await settlement.write(_unanswered(plan, error, started))
+        _raise_for_body(plan)
+        raise
+    except _Interrupted:
+        plan.state.breaker.abandoned()
+        await settlement.write(billing.abandoned(plan, started=started))
+    except BaseException as error:
+        # Cancelled, or a bug: what was sent may be billed.
+        plan.state.breaker.abandoned()
+        name = type(error).__name__
+        outcome = billing.unanswered(name, may_be_billed=True, started=started)
+        await asyncio.shield(settlement.write(outcome))
+        raise
+    finally:
+        plan.state.in_flight -= 1
+
+
+def _unanswered(plan: Plan, error: errors.GatewayError, started: float) -> Outcome:
+    """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
+    if plan.content.parts is not None and plan.content.parts.failure is not None:
+        plan.state.breaker.abandoned()
+        return billing.unanswered("request_incomplete", may_be_billed=False, started=started)
+    plan.state.breaker.failed()
+    _show_breaker(plan)
+    may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
+    return billing.unanswered(error.code, may_be_billed=may_be_billed, started=started)
+
+
+def _raise_for_body(plan: Plan) -> None:
+    """Raise what was wrong with the client's body, rather than what became of the upstream's."""
+    match plan.content.parts and plan.content.parts.failure:
+        case BodyTooLarge() as error:
+            raise errors.RequestTooLarge(str(error))
+        case ClientDisconnected() as error:
+            raise error
+
+
+class _Settlement:
+    """Writes the final row of a call, once."""
+
+    def __init__(self, call: MeteredCall | None, plan: Plan, request_id: str) -> None:
+        self._call = call
+        self._plan = plan
+        self._request_id = request_id
+        self._is_written = False
+
+    async def write(self, outcome: Outcome) -> None:
+        if self._call is None or self._is_written:
+            return
+        self._is_written = True
+        fields = self._plan.content.fields
+        if fields is not None and (model := fields.last("model")):
+            self._call.requested_model = model[:255]  # read while the form passed
+        try:
+            row = await metering.settle(self._call, outcome)
+        except DatabaseUnavailable:
+            # The client gets what was paid for; its row is written when that is possible.
+            metering.settle_later(self._call, outcome)
+            return
+        reporting.settled(self._call, outcome, row, self._request_id)
+
+    async def leave_in_background(self, response_id: str) -> None:
+        if self._call is not None:
+            self._is_written = True
+            await metering.keep_in_background(self._call, response_id)
+
+
+async def _relay(exchange: Exchange, plan: Plan, settlement: _Settlement, started: float) -> None:
+    response, held = await _answer(exchange, plan)
+    try:
+        plan.state.answered()
+        if held is None and _is_stream(response):
+            await _relay_stream(exchange, plan, settlement, response, started)
+        elif held is None and not _is_held(response):
+            await _relay_bytes(exchange, plan, settlement, response, started)
+        else:
+            held = held or await hold(response, plan.upstream)
+            await _relay_held(exchange, plan, settlement, response, held, started)
+        plan.state.answered()
+    finally:
+        if response.content.at_eof():
+            response.release()
+        else:
+            response.close()
+
+
+async def _answer(exchange: Exchange, plan: Plan) -> tuple[aiohttp.ClientResponse, Held | None]:
+    """Return the upstream's answer, and its body where that had to be read.
+
+    An upstream that refuses an option which only we had added is asked again without it.
+    """
+    response = await _send(exchange, plan)
+    if not (plan.asks_for_usage and response.status in (400, 422)):
+        return response, None
+    held = await hold(response, plan.upstream)
+    if b"stream_options" not in held.data and b"include_usage" not in held.data:
+        return response, held
+    response.release()
+    plan.state.refuses_usage_option = True
+    plan.asks_for_usage = False
+    plan.request = plan.request.with_body(plan.without_usage_option)
+    return await _send(exchange, plan), None
+
+
+async def _send(exchange: Exchange, plan: Plan) -> aiohttp.ClientResponse:
+    sending = upstream_call.send(plan.request, plan.upstream, plan.state)
+    if plan.upstream.on_disconnect != "cancel" or plan.content.parts is not None:
+        return await sending
+    task, gone = asyncio.ensure_future(sending), asyncio.ensure_future(exchange.gone())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise _Interrupted
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+def _is_stream(response: aiohttp.ClientResponse) -> bool:
+    return "text/event-stream" in response.headers.get("Content-Type", "")
+
+
+def _is_held(response: aiohttp.ClientResponse) -> bool:
+    """Return whether the answer is read whole first: its row is durable when it arrives."""
+    return "json" in response.headers.get("Content-Type", "") or response.status >= 400
+
+
+# --- Plain answers -------------------------------------------------------------
+
+
+async def _relay_held(
+    exchange: Exchange,
+    plan: Plan,
+    settlement: _Settlement,
+    response: aiohttp.ClientResponse,
+    held: Held,
+    started: float,
+) -> None:
+    first_byte_at = time.perf_counter()
+    reading = await _read(held.data, response) if held.is_whole else Reading()
+    _judge(plan, response.status, held.error, reading)
+    await _settle_result(plan, reading)
+    if reading.is_queued and reading.response_id and plan.content.value.get("background"):
+        await settlement.leave_in_background(reading.response_id)
+    elif held.is_whole:
+        await settlement.write(
+            billing.outcome_of(
+                plan,
+                reading,
+                http_status=response.status,
+                error=held.error,
+                started=started,
+                first_byte_at=first_byte_at,
+            )
+        )
+    await _send_held(exchange, response, held)
+    if held.is_whole:
+        return
+    await _relay_bytes(exchange, plan, settlement, response, started)
+
+
+async def _send_held(exchange: Exchange, response: aiohttp.ClientResponse, held: Held) -> None:
+    sent = headers.to_client(response.headers)
+    if held.error is not None or not held.is_whole:
+        await exchange.start(response.status, sent, length=_stated_length(response))
+        await exchange.write(held.data)
+        return
+    await exchange.start(response.status, sent, length=_length(exchange, response, held.data))
+    await exchange.finish(held.data)
+
+
+def _length(exchange: Exchange, response: aiohttp.ClientResponse, data: bytes) -> int | None:
+    if response.status in (204, 304):
+        return None
+    return _stated_length(response) if exchange.request.method == "HEAD" else len(data)
+
+
+def _stated_length(response: aiohttp.ClientResponse) -> int | None:
+    stated = response.headers.get("Content-Length", "")
+    return int(stated) if stated.isdigit() else None
+
+
+async def _read(data: bytes, response: aiohttp.ClientResponse) -> Reading:
+    coding = response.headers.get("Content-Encoding", "")
+    if coding and coding.lower() != "identity":
+        try:
+            data = await bridge.in_thread(Decoder(coding).feed, data)
+        except Undecodable:
+            return Reading()
+    if len(data) > MAX_PARSED_ON_LOOP:
+        return await bridge.in_thread(_read_json, data)
+    return _read_json(data)
+
+
+def _read_json(data: bytes) -> Reading:
+    try:
+        return openai.read_answer(orjson.loads(data))
+    except orjson.JSONDecodeError:
+        reader = openai.StreamReader()
+        reader.see(data)  # as much of it as there is
+        return reader.reading()
+
+
+async def _settle_result(plan: Plan, reading: Reading) -> None:
+    """Settle a call in the background whose result this answer shows."""
+    if plan.endpoint.shows_result and reading.response_id and not reading.is_queued:
+        await background.settle(plan.project_id, reading)
+
+
+# --- Streams ---------------------------------------------------------------------
+
+
+async def _relay_stream(
+    exchange: Exchange,
+    plan: Plan,
+    settlement: _Settlement,
+    response: aiohttp.ClientResponse,
+    started: float,
+) -> None:
+    reader = openai.StreamReader()
+    view = View(
+        reader,
+        hides=openai.is_usage_chunk if plan.asks_for_usage else None,
+        coding=response.headers.get("Content-Encoding"),
+    )
+    sent = headers.to_client(response.headers)
+    if view.is_decoded:
+        sent = [pair for pair in sent if pair[0].lower() != "content-encoding"]
+    await exchange.start(response.status, sent)
+    streams = metrics.streams(plan.upstream.name)
+    streams.inc()
+    try:
+        ended = await stream(response, exchange, view, plan.upstream)
+    finally:
+        streams.dec()
+    rest = view.finish()
+    reading = reader.reading()
+    error = ended.error
+    _judge(plan, response.status, None if error == "client_gone" else error, reading)
+    await _settle_result(plan, reading)
+    await settlement.write(
+        billing.outcome_of(
+            plan,
+            reading,
+            http_status=response.status,
+            error=error,
+            started=started,
+            first_byte_at=ended.first_byte_at,
+        )
+    )
+    if error is None:
+        await exchange.finish(rest)
+    elif not exchange.is_gone:
+        broken = errors.UpstreamBroken("The upstream's answer broke off")
+        # The event that broke off gets an end, or ours would be read as part of it.
+        await exchange.write(rest + b"\n\n" + openai.error_event(broken, media.dumps))
+
+
+async def _relay_bytes(
+    exchange: Exchange,
+    plan: Plan,
+    settlement: _Settlement,
+    response: aiohttp.ClientResponse,
+    started: float,
+) -> None:
+    """Relay an answer that states no usage: audio, files, text."""
+    length = None
+    if not exchange.is_started:
+        length = _stated_length(response)
+        sent = headers.to_client(response.headers)
+        await exchange.start(response.status, sent, length=length)
+    view = View(None, hides=None, coding=None)
+    ended = await stream(response, exchange, view, plan.upstream, length=length)
+    error = ended.error
+    _judge(plan, response.status, None if error == "client_gone" else error, Reading())
+    await settlement.write(
+        billing.outcome_of(
+            plan,
+            Reading(),
+            http_status=response.status,
+            error=error,
+            started=started,
+            first_byte_at=ended.first_byte_at,
+        )
+    )
+    if error is None:
+        await exchange.finish(ended.rest)
+
+
+def _judge(plan: Plan, status: int, error: str | None, reading: Reading) -> None:
+    """Tell the breaker how the upstream did."""
+    if error or status in _BREAKER_STATUSES or (status < 400 and reading.error):
+        plan.state.breaker.failed()
+    elif status >= 400:
+        plan.state.breaker.abandoned()
+    else:
+        plan.state.breaker.succeeded()
+    _show_breaker(plan)
+
+
+def _show_breaker(plan: Plan) -> None:
+    metrics.breaker(plan.upstream.name, plan.state.breaker.state.value)

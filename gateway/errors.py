@@ -1,0 +1,196 @@
+"""How the gateway refuses a call. Each protocol writes them in its own form.
+
+Source: docs/gateway.md, section "Errors".
+"""
+
+from core.errors import DomainError
+
+# The official SDKs give up at once on a longer `Retry-After`.
+MAX_RETRY_AFTER = 120  # seconds
+
+
+class GatewayError(DomainError):
+    """A call that is refused, or that no upstream answered.
+
+    `can_retry`: the same call may succeed later; `param` is the member of the body that is meant.
+    """
+
+    status_code = 400
+    code = "invalid_request"
+    can_retry = False
+    param: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidToken(GatewayError):
+    status_code = 401
+    code = "invalid_token"
+
+
+class TokenNotFound(InvalidToken):
+    code = "token_not_found"
+
+
+class TokenInactive(InvalidToken):
+    code = "token_inactive"
+
+
+class TokenExpired(InvalidToken):
+    code = "token_expired"
+
+
+class ProjectInactive(GatewayError):
+    status_code = 403
+    code = "project_inactive"
+
+
+class EndpointNotFound(GatewayError):
+    status_code = 404
+    code = "endpoint_not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status_code = 405
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Method {method} is not allowed here")
+        self.headers = {"Allow": ", ".join(allowed)}
+
+
+class UpgradeRefused(GatewayError):
+    """Answered so, clients fall back to plain HTTP at once."""
+
+    status_code = 426
+    code = "websocket_not_supported"
+    headers = {"Connection": "close"}
+
+
+class NotServed(GatewayError):
+    status_code = 501
+    code = "not_served"
+
+
+class EndpointNotAllowed(GatewayError):
+    status_code = 403
+    code = "endpoint_not_allowed"
+
+
+class ModelNotAllowed(GatewayError):
+    status_code = 403
+    code = "model_not_allowed"
+
+    def __init__(self, message: str, *, param: str | None = "model") -> None:
+        super().__init__(message, param=param)
+
+
+class ParamNotAllowed(GatewayError):
+    code = "param_not_allowed"
+
+
+class OriginRequired(GatewayError):
+    code = "origin_required"
+
+
+class HeaderRequired(GatewayError):
+    code = "header_required"
+
+
+class OriginNotAllowed(GatewayError):
+    status_code = 403
+    code = "origin_not_allowed"
+
+
+class ObjectsShared(GatewayError):
+    """Upstream knows only the key, which several projects have."""
+
+    status_code = 403
+    code = "shared_upstream_key"
+
+
+class RequestTooLarge(GatewayError):
+    status_code = 413
+    code = "request_too_large"
+
+
+class LimitExceeded(GatewayError):
+    """The token's own limit in all: trying again cannot help."""
+
+    status_code = 429
+    code = "rate_limit_exceeded"
+
+
+class BudgetExceeded(GatewayError):
+    status_code = 429
+    code = "budget_exceeded"
+
+
+class RateLimited(GatewayError):
+    """The token's limit of this minute."""
+
+    status_code = 429
+    code = "rate_limit_exceeded"
+    can_retry = True
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(min(max(retry_after, 1), MAX_RETRY_AFTER))}
+
+
+class Unbounded(GatewayError):
+    """A token with a budget calls what may cost more than anybody can say."""
+
+    status_code = 403
+    code = "cost_unbounded"
+
+
+class Busy(GatewayError):
+    status_code = 503
+    code = "concurrency_limit"
+    can_retry = True
+    headers = {"Retry-After": "1"}
+
+
+class UpstreamSuspended(GatewayError):
+    """The upstream failed several times; it is not asked for a while."""
+
+    status_code = 503
+    code = "upstream_suspended"
+    can_retry = True
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(min(max(retry_after, 1), MAX_RETRY_AFTER))}
+
+
+class UpstreamAuthError(GatewayError):
+    status_code = 503
+    code = "upstream_auth_error"
+
+
+class UpstreamUnreachable(GatewayError):
+    """No connection: nothing was sent."""
+
+    status_code = 502
+    code = "upstream_unreachable"
+    can_retry = True
+
+
+class UpstreamBroken(GatewayError):
+    """The request was sent, and no usable answer came: it may have been billed."""
+
+    status_code = 502
+    code = "upstream_disconnected"
+
+
+class UpstreamRedirects(GatewayError):
+    status_code = 502
+    code = "upstream_redirects"
+
+
+class UpstreamTimeout(GatewayError):
+    status_code = 504
+    code = "timeout"

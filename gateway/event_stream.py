@@ -1,0 +1,135 @@
+"""Events in a stream of bytes (WHATWG HTML, section 9.2.6), without changing a byte.
+
+    stream = EventStream(meter, hides=is_usage_chunk)
+    forward = stream.feed(data)     # bytes that the client gets now
+    forward = stream.finish()
+
+By hand: parsers of events that are on PyPI decode lines and join them, at many times the
+cost, and what they saw cannot be sent on unchanged. Here events are only cut, where a
+hidden one may stand, and whole ones are shown to the meter.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+# Two line ends. `\r\n` is one of them, and whether `\r` is one says the byte after it.
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n|\Z)){2}")
+_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
+# No usage chunk is as long; what is longer must not wait for its end.
+_MAX_HELD = 64 * 1024
+# Of an event, for the meter. Of a longer one its end is kept, where usage stands.
+_MAX_EVENT = 16 * 1024 * 1024
+
+
+class Meter(Protocol):
+    def see(self, events: bytes) -> None:
+        """Take note of one or more whole events."""
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of an event: its `data` lines, joined by newlines."""
+    lines = event.splitlines() if b"\r" in event else event.split(b"\n")
+    values = (line[5:] for line in lines if line.startswith(b"data:"))
+    return b"\n".join(value.removeprefix(b" ") for value in values)
+
+
+def split(events: bytes) -> list[bytes]:
+    """Return the events, each with the blank line that ends it."""
+    parts, start = [], 0
+    for end in _BLANK_LINE.finditer(events):
+        parts.append(events[start : end.end()])
+        start = end.end()
+    if start < len(events):
+        parts.append(events[start:])
+    return parts
+
+
+class EventStream:
+    """Passes a stream on at once, and shows its events to a meter.
+
+    `hides(event)` says which whole events the client did not ask for. Only an event that
+    may be one of them is held until its end is there.
+    """
+
+    def __init__(self, meter: Meter, *, hides: Callable[[bytes], bool] | None = None) -> None:
+        self._meter = meter
+        self._hides = hides
+        self._open = bytearray()  # the event that has not ended
+        self._passed = 0  # how much of it the client has already
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what the client gets of the stream so far, and has not got yet."""
+        if self._hides is None:
+            self._note(data)
+            return data
+        searched = max(len(self._open) - 3, 0)
+        self._open += data
+        end = _last_end(self._open, searched)
+        forward = b""
+        if end:
+            whole = bytes(self._open[:end])
+            del self._open[:end]
+            forward, self._passed = self._visible(whole), 0
+            self._meter.see(whole)
+        return forward + self._released()
+
+    def finish(self) -> bytes:
+        """Return what is left. An event may lack the blank line at its end."""
+        rest, self._open = bytes(self._open), bytearray()
+        if not rest:
+            return b""
+        self._meter.see(rest)
+        if self._hides is None or self._passed:
+            return b"" if self._hides is None else rest[self._passed :]
+        return b"" if self._hides(rest) else rest
+
+    def _note(self, data: bytes) -> None:
+        if not self._open and data.endswith(b"\n\n"):
+            self._meter.see(data)  # the usual case: whole events
+            return
+        searched = max(len(self._open) - 3, 0)
+        self._open += data
+        if end := _last_end(self._open, searched):
+            self._meter.see(bytes(self._open[:end]))
+            del self._open[:end]
+        elif len(self._open) > _MAX_EVENT:
+            del self._open[: len(self._open) - _MAX_HELD]
+
+    def _visible(self, whole: bytes) -> bytes:
+        """Return whole events without the hidden ones, and without what was passed already."""
+        if self._passed:  # the first one is known not to be hidden
+            first, *others = split(whole)
+            shown = first[self._passed :]
+        else:
+            shown, others = b"", split(whole) if b'"usage"' in whole else [whole]
+        return shown + b"".join(event for event in others if not self._hides(event))
+
+    def _released(self) -> bytes:
+        """Return what is there of the event that has not ended, unless it must wait."""
+        if not self._passed and self._may_be_hidden():
+            return b""
+        forward = bytes(self._open[self._passed :])
+        self._passed = len(self._open)
+        if len(self._open) > _MAX_EVENT:
+            del self._open[: len(self._open) - _MAX_HELD]
+            self._passed = len(self._open)
+        return forward
+
+    def _may_be_hidden(self) -> bool:
+        held = self._open
+        if not held:
+            return False
+        if held.startswith(b":") or len(held) > _MAX_HELD:
+            return False
+        return _CHOICE.search(held) is None
+
+
+def _last_end(data: bytearray, start: int) -> int:
+    """Return where the last event that has ended does; 0 if none has."""
+    if (end := data.rfind(b"\n\n", start)) >= 0 and b"\r" not in data[end:]:
+        return end + 2
+    last = 0
+    for match in _BLANK_LINE.finditer(data, start):
+        last = match.end()
+    return last

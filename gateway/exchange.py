@@ -1,0 +1,83 @@
+"""The client's side of a relayed call: what is sent to it, and whether it still listens."""
+
+import asyncio
+
+from core.edge import Request, Send
+from core.reply_headers import RawHeaders, add_common, noted
+
+
+class Exchange:
+    """One request and its reply, which may be a stream.
+
+    Nothing is sent to a client that has gone; `is_gone` says so.
+    """
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self.request = request
+        self.status: int | None = None
+        # What it was about, as far as that is known.
+        self.upstream = self.route = "none"
+        self._send = send
+        self._watch: asyncio.Task | None = None
+
+    @property
+    def is_started(self) -> bool:
+        return self.status is not None
+
+    @property
+    def is_gone(self) -> bool:
+        return self._watch is not None and self._watch.done()
+
+    def watch(self) -> None:
+        """Notice from now on when the client goes. The request's body has been read."""
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(self.request.disconnected())
+
+    def unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def gone(self) -> None:
+        """Return when the client has gone."""
+        self.watch()
+        await asyncio.shield(self._watch)
+
+    async def start(
+        self, status: int, headers: list[tuple[str, str]], *, length: int | None = None
+    ) -> None:
+        """Send status and headers. The upstream's own request id stays readable."""
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        id = self.request.id.encode()
+        raw.append((b"x-llmring-request-id", id))
+        raw += [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in noted(self.request).items()
+        ]
+        if not any(name == b"x-request-id" for name, _ in raw):
+            raw.append((b"x-request-id", id))
+        if length is not None:
+            raw.append((b"content-length", b"%d" % length))
+        add_common(raw, self.request.common_headers)
+        await self.start_raw(status, _exposed(raw))
+
+    async def start_raw(self, status: int, headers: RawHeaders) -> None:
+        """Send status and headers as they are."""
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes) -> None:
+        if data and not self.is_gone:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes = b"") -> None:
+        """Send the last piece. Without this call the connection ends as a broken transfer."""
+        await self._send({"type": "http.response.body", "body": data})
+
+
+def _exposed(raw: RawHeaders) -> RawHeaders:
+    """Return the headers with all of them readable by a browser that may read any."""
+    if not any(name == b"access-control-allow-origin" for name, _ in raw):
+        return raw
+    kept = [pair for pair in raw if pair[0] != b"access-control-expose-headers"]
+    names = sorted({name for name, _ in kept if not name.startswith(b"access-control-")})
+    return [*kept, (b"access-control-expose-headers", b", ".join(names))]

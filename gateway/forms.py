@@ -1,0 +1,166 @@
+"""Multipart requests: their fields are read while their files pass.
+
+Uploads are not held: they are read from the client as fast as the upstream takes them.
+Only what must be checked first waits, in a file once it is large.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO, Any
+
+import orjson
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from core.edge import ClientDisconnected
+from core.errors import BodyTooLarge
+from gateway import errors
+
+_MAX_FIELD = 64 * 1024  # bytes that are kept of a field
+_MAX_FIELDS = 200
+_MAX_IN_MEMORY = 1024 * 1024
+_PIECE = 64 * 1024
+
+
+class FormFields:
+    """Collects the fields of a form, not its files."""
+
+    def __init__(self, content_type: str) -> None:
+        """Raise InvalidRequest for what is no form."""
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
+        self.values: dict[str, list[str]] = {}
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition = b""
+        self._name: str | None = None
+        self._count = 0
+        self._has_ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_begin": self._header.clear,
+                "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+                "on_header_value": self._header_value,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_part_end": self._end,
+                "on_end": self._finished,
+            },
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of the body. Raises GatewayError for what is not well-formed."""
+        try:
+            self._parser.write(data)
+        except MultipartParseError as error:
+            raise errors.GatewayError("The body is not well-formed multipart/form-data") from error
+
+    def check_whole(self) -> None:
+        """Raise GatewayError unless the form has ended."""
+        if not self._has_ended:
+            raise errors.GatewayError("The body ends before the form does")
+
+    def last(self, name: str) -> str | None:
+        """Return the last value of a field."""
+        return self.values[name][-1] if name in self.values else None
+
+    def _begin(self) -> None:
+        self._count += 1
+        if self._count > _MAX_FIELDS:
+            raise errors.GatewayError(f"The form has more than {_MAX_FIELDS} parts")
+        self._disposition, self._name = b"", None
+        self._value.clear()
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition += data[start:end]
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"filename" not in options:
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._name is None:
+            return
+        if len(self._value) + end - start > _MAX_FIELD:
+            raise errors.GatewayError(f"The field {self._name!r} is too long", param=self._name)
+        self._value += data[start:end]
+
+    def _end(self) -> None:
+        if self._name is not None:
+            self.values.setdefault(self._name, []).append(self._value.decode("utf-8", "replace"))
+
+    def _finished(self) -> None:
+        self._has_ended = True
+
+
+class PassingForm:
+    """The body as it arrives, its fields read on the way as far as they can be.
+
+    `failure` is why the client did not send all of it.
+    """
+
+    def __init__(self, parts: AsyncIterator[bytes], fields: FormFields | None) -> None:
+        self._parts = parts
+        self._fields = fields
+        self.failure: BodyTooLarge | ClientDisconnected | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._parts:
+                self._read(part)
+                yield part
+        except (BodyTooLarge, ClientDisconnected) as error:
+            self.failure = error
+            raise
+
+    def _read(self, part: bytes) -> None:
+        if self._fields is None:
+            return
+        try:
+            self._fields.feed(part)
+        except errors.GatewayError:
+            self._fields = None  # the upstream's to refuse
+
+
+async def held(parts: AsyncIterator[bytes], fields: FormFields) -> IO[bytes]:
+    """Return the whole body, its fields read. Raises GatewayError for what is not well-formed."""
+    file = tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - it is returned
+    try:
+        async for part in parts:
+            fields.feed(part)
+            file.write(part)
+        fields.check_whole()
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield a held body, from its beginning."""
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+def batch_lines(file: IO[bytes]) -> list[Any]:
+    """Return the bodies of the requests in a form's batch file. Raises GatewayError.
+
+    The lines are those of the whole form that are JSON objects: of other parts none is.
+    """
+    bodies = []
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        if not line.lstrip().startswith(b"{"):
+            continue
+        try:
+            request = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise errors.GatewayError(f"Line {number} of the form is not valid JSON") from error
+        bodies.append(request.get("body"))
+    return bodies

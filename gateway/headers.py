@@ -1,0 +1,88 @@
+"""Which headers cross the gateway.
+
+Source: docs/gateway.md, section "What is changed"; RFC 9110, section 7.6.1.
+"""
+
+from collections.abc import Iterable, Mapping
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# The credentials of this server, who its client is, and what is made anew.
+_NOT_SENT = _HOP_BY_HOP | {
+    "host",
+    "content-length",
+    "content-encoding",  # bodies are sent decoded
+    "expect",
+    "accept-encoding",
+    "authorization",
+    "x-api-key",
+    "x-project-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "origin",
+    "referer",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-request-id",
+    "true-client-ip",
+    "cdn-loop",
+}
+_NOT_SENT_PREFIXES = ("x-forwarded-", "x-llmring-", "cf-", "sec-fetch-", "fastly-")
+_NOT_RETURNED = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "content-length", "alt-svc"}
+_NOT_RETURNED_PREFIXES = ("access-control-",)
+
+
+def to_upstream(
+    raw: Iterable[tuple[bytes, bytes]], *, token: str, request_id: str
+) -> list[tuple[str, str]]:
+    """Return a client's headers for the upstream, in their order; without the token anywhere."""
+    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    listed = _listed_in_connection(decoded)
+    kept = [
+        (name, value)
+        for name, value in decoded
+        if (lowered := name.lower()) not in _NOT_SENT
+        and lowered not in listed
+        and not lowered.startswith(_NOT_SENT_PREFIXES)
+        and token not in value
+    ]
+    # Plain bytes can be metered as they pass, and any client can read them.
+    return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]
+
+
+def to_client(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return an upstream's headers for the client, under their own names."""
+    pairs = list(headers.items())
+    listed = _listed_in_connection(pairs)
+    return [
+        (name, value)
+        for name, value in pairs
+        if (lowered := name.lower()) not in _NOT_RETURNED
+        and lowered not in listed
+        and not lowered.startswith(_NOT_RETURNED_PREFIXES)
+    ]
+
+
+def _listed_in_connection(pairs: Iterable[tuple[str, str]]) -> set[str]:
+    return {
+        listed.strip().lower()
+        for name, value in pairs
+        if name.lower() == "connection"
+        for listed in value.split(",")
+    }

@@ -1,0 +1,39 @@
+"""What of the gateway somebody should look at: for the dashboard."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateway.breaker import BreakerState
+from gateway.models import Call, CallState, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHealth:
+    """Calls under way and of unknown cost, and upstreams that are not called now."""
+
+    under_way: int
+    unknown: int
+    suspended: list[str]
+
+
+def look(project_ids: Collection[UUID] | None) -> GatewayHealth:
+    """Return how the gateway is; calls of these projects, of all for None. Three queries."""
+    calls = Call.objects.all()
+    if project_ids is not None:
+        calls = calls.filter(project_id__in=project_ids)
+    return GatewayHealth(
+        under_way=calls.exclude(state=CallState.UNKNOWN).count(),
+        unknown=calls.filter(state=CallState.UNKNOWN).count(),
+        suspended=sorted(_suspended()),
+    )
+
+
+def _suspended() -> set[str]:
+    states = Worker.objects.values_list("status", flat=True)
+    return {
+        name
+        for status in states
+        for name, upstream in status.get("upstreams", {}).items()
+        if upstream.get("breaker") == BreakerState.OPEN
+    }

@@ -1,0 +1,50 @@
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Project
+from core import schemas
+from core.errors import InvalidInput
+from gateway import tokens
+from gateway.schemas import NewToken
+
+
+class Command(BaseCommand):
+    help = "Issue a token of the gateway, for a project that is created if need be; print it once."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--project", default="default", help="its name or id (%(default)s)")
+        parser.add_argument("--name", default="", help="where the token will be used")
+        parser.add_argument("--days", type=int, default=30, help="0: for ever (%(default)s)")
+        parser.add_argument("--max-requests", type=int, help="in its whole life")
+        parser.add_argument("--requests-per-minute", type=int)
+        parser.add_argument("--budget", dest="budget_usd", help="US dollars in its whole life")
+        parser.add_argument(
+            "--model", dest="allowed_models", action="append", help="such as gpt-4o*; repeatable"
+        )
+
+    def handle(self, *, project: str, name: str, days: int, **options) -> None:
+        limits = ("max_requests", "requests_per_minute", "budget_usd", "allowed_models")
+        sent = {limit: options[limit] for limit in limits if options[limit] is not None}
+        with transaction.atomic():
+            owner = Project.objects.named(project) or Project.objects.create(name=project)
+            if owner.archived_at:
+                raise CommandError(f"Project {owner.name} is inactive")
+            body = _validated(project_id=owner.id, name=name, expires_in_days=days, **sent)
+            expires_at = body.expires_at(timezone.now())
+            row, text = tokens.issue(owner, expires_at=expires_at, **body.columns())
+            origin = audit.of_command("createtoken")
+            audit.record("token.create", origin, project_id=owner.id, token_id=row.id, name=name)
+        until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "for ever"
+        self.stdout.write(text)
+        self.stderr.write(f"Token {row.id} of project {owner.name}, valid {until}. Shown once.")
+
+
+def _validated(**members) -> NewToken:
+    try:
+        return schemas.validate(NewToken, members)
+    except InvalidInput as error:
+        raise CommandError(
+            "; ".join(f"{entry['loc'][1]}: {entry['msg']}" for entry in error.issues)
+        ) from None

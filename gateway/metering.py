@@ -1,0 +1,288 @@
+"""The rows of relayed calls: one before the upstream is called, one in the ledger after it.
+
+    refusal = await admit(call)             reserves, and stores the pending row
+    await settle(call, outcome)             the ledger's row instead of the pending one
+
+Each is one statement for all calls that arrive together, and answered only when it is
+durable. Whatever happens in between, a pending row is left, which the sweeper settles.
+Source: docs/gateway.md, section "Metering".
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from core import bridge, media, schemas
+from core.database.columns import column_types, recordset
+from core.database.group_commit import Execute, GroupWriter
+from core.errors import DatabaseUnavailable, InvalidInput
+from core.scoping import Caller
+from gateway.models import Call, CallState
+from usage import costing, ingestion, ledger
+from usage.ledger import LogRow
+from usage.reports.reported_usage import UsageStatus
+from usage.schemas import LogEntry
+
+logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1
+_unsettled: set[asyncio.Task] = set()
+_PENDING = column_types(Call)
+_NAMES = ", ".join(_PENDING)
+_ADMIT = f"""
+WITH incoming AS (
+    SELECT * FROM {recordset("%s", _PENDING, "call")}
+    -- A statement that is repeated after a lost connection has taken its part already.
+    WHERE NOT EXISTS (SELECT FROM gateway_calls AS known WHERE known.id = call.id)
+), taken AS (
+    -- In the order of the holders: two statements never wait for each other in a circle.
+    SELECT ids, take_allowance(holder, amounts) AS refusals FROM (
+        SELECT allowance_id AS holder, array_agg(id ORDER BY id) AS ids,
+            array_agg(reserved_usd ORDER BY id) AS amounts
+        FROM incoming GROUP BY 1 ORDER BY 1
+    ) AS grouped
+), decided AS (
+    SELECT unnest(ids) AS id, unnest(refusals) AS refusal FROM taken
+), stored AS (
+    INSERT INTO gateway_calls ({_NAMES})
+    SELECT {_NAMES} FROM incoming JOIN decided USING (id) WHERE refusal = ''
+)
+SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM decided
+"""
+_FINAL = {"id": "uuid", "spent": "numeric", "state": "text"}
+_SETTLE = f"""
+WITH {ledger.INSERT_STEPS}, final AS (
+    SELECT * FROM {recordset("%s", _FINAL, "call")}
+), ended AS (
+    DELETE FROM gateway_calls AS call USING final
+    WHERE call.id = final.id AND (final.state IS NULL OR call.reserved_usd = 0)
+    RETURNING call.id, call.allowance_id, call.reserved_usd, final.spent
+), kept AS (
+    UPDATE gateway_calls AS call SET state = final.state FROM final
+    WHERE call.id = final.id AND final.state IS NOT NULL AND call.reserved_usd > 0
+    RETURNING call.id
+)
+SELECT (SELECT array_agg(id) FROM (SELECT id FROM ended UNION ALL SELECT id FROM kept) AS known),
+    (SELECT sum(logs) FROM counted),
+    (SELECT count(settle_allowance(holder, released, spent)) FROM (
+        SELECT allowance_id AS holder, sum(reserved_usd) AS released, sum(spent) AS spent
+        FROM ended GROUP BY 1 ORDER BY 1
+    ) AS grouped)
+"""
+
+
+@dataclass(slots=True)
+class MeteredCall:
+    """A call that the upstream may bill. `columns` are the ledger's, as far as they are known."""
+
+    id: UUID
+    caller: Caller
+    token_id: UUID
+    allowance_id: UUID
+    worker_id: UUID
+    upstream: str
+    provider: str
+    requested_model: str
+    started_at: datetime
+    reserved: Decimal
+    alias: str | None = None
+    profile: str | None = None
+    origin: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the ledger that are known before the upstream answers."""
+        return {
+            "id": self.id,
+            "created_at": self.started_at,
+            "upstream": self.upstream,
+            "requested_model": self.requested_model,
+        }
+
+    def pending(self) -> dict[str, Any]:
+        """Return the pending row."""
+        return {
+            "id": self.id,
+            "project_id": self.caller.project_id,
+            "token_id": self.token_id,
+            "allowance_id": self.allowance_id,
+            "worker_id": self.worker_id,
+            "state": CallState.PENDING.value,
+            "started_at": self.started_at,
+            "reserved_usd": self.reserved,
+            "upstream": self.upstream,
+            "row": self.entry() | {"requested_model": self.requested_model},
+        }
+
+    def entry(self) -> dict[str, Any]:
+        """Return the members of a report that are known before the upstream answers."""
+        return {
+            "provider": self.provider,
+            "model": self.requested_model,
+            "alias": self.alias,
+            "profile": self.profile,
+            "origin": self.origin,
+            "metadata": self.metadata,
+        }
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call ended, and what it used.
+
+    `usage` is the upstream's own object, where it stated one; `counts` are members of a
+    report, as estimated.
+    """
+
+    status: UsageStatus
+    usage: dict[str, Any] | None = None
+    counts: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    service_tier: str | None = None
+    http_status: int | None = None
+    latency_ms: int | None = None
+    first_byte_ms: int | None = None
+    error: str | None = None
+
+
+class Admission(NamedTuple):
+    """`refusal` is empty for a call that may be made."""
+
+    refusal: str
+    seconds_to_next_minute: float
+
+
+async def admit(call: MeteredCall) -> Admission:
+    """Take the call's part of its token's limits, and store its pending row, or neither.
+
+    Raises DatabaseUnavailable.
+    """
+    return await _admissions.write(call)
+
+
+async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
+    """Write the call's row of the ledger; return it. Raises DatabaseUnavailable."""
+    row = await _row(call, outcome)
+    await _settlements.write(_Settlement(row, outcome.status))
+    return row
+
+
+def settle_later(call: MeteredCall, outcome: Outcome) -> None:
+    """Settle the call as soon as the database answers again."""
+    task = asyncio.ensure_future(_settle_surely(call, outcome))
+    _unsettled.add(task)
+    task.add_done_callback(_unsettled.discard)
+
+
+async def _settle_surely(call: MeteredCall, outcome: Outcome) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            await settle(call, outcome)
+            return
+        except DatabaseUnavailable:
+            continue
+
+
+async def keep_in_background(call: MeteredCall, response_id: str) -> None:
+    """Leave the call to the poll that will show its usage."""
+    await bridge.in_thread(
+        Call.objects.filter(id=call.id).update,
+        state=CallState.BACKGROUND,
+        response_id=response_id,
+    )
+
+
+class _Settlement(NamedTuple):
+    row: LogRow
+    status: UsageStatus
+
+    @property
+    def final(self) -> dict[str, Any]:
+        # What nobody knows may have been billed: its reservation stays spent.
+        is_unknown = self.status == UsageStatus.UNKNOWN
+        return {
+            "id": self.row.id,
+            "spent": self.row.cost or Decimal(0),
+            "state": CallState.UNKNOWN.value if is_unknown else None,
+        }
+
+
+async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
+    entry = _entry(call, outcome)
+    columns = call.columns() | {
+        "http_status": outcome.http_status,
+        "first_byte_ms": outcome.first_byte_ms,
+        "error": presentable(outcome.error, 255),
+    }
+    if costing.is_immediate(entry.read(), None):
+        return ingestion.build_row(entry, call.caller, **columns)
+    return await bridge.in_thread(ingestion.build_row, entry, call.caller, **columns)
+
+
+def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
+    """Return the report of the call, as a client would have made it."""
+    known = call.entry() | {
+        "latency_ms": outcome.latency_ms,
+        "model": presentable(outcome.model, 255) or call.requested_model,
+    }
+    if outcome.usage is not None:
+        tier = presentable(outcome.service_tier, 64)
+        stated = {"usage": outcome.usage, "service_tier": tier}
+        try:
+            return schemas.validate(LogEntry, known | stated)
+        except InvalidInput as error:
+            logger.warning("usage of %s is not understood: %s", call.upstream, error)
+            outcome.status = UsageStatus.ESTIMATED if outcome.counts else UsageStatus.UNKNOWN
+    status = {"usage_status": outcome.status}
+    counts = outcome.counts if outcome.status == UsageStatus.ESTIMATED else {}
+    return schemas.validate(LogEntry, known | counts | status)
+
+
+def presentable(text: str | None, max_length: int) -> str | None:
+    """Return an upstream's text as the database can store it."""
+    return text and text.replace("\x00", "")[:max_length].encode("utf-8", "replace").decode()
+
+
+async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:
+    rows = await execute(_ADMIT, [media.dumps([call.pending() for call in calls]).decode()])
+    decided = {id: Admission(refusal, seconds) for id, refusal, seconds in rows}
+    # A call that is not among them was admitted by an earlier attempt.
+    return [decided.get(call.id, Admission("", 60)) for call in calls]
+
+
+async def _store_settlements(execute: Execute, items: list[_Settlement]) -> list[bool]:
+    finals = media.dumps([item.final for item in items]).decode()
+    [(known, _, _)] = await execute(_SETTLE, [ledger.parameter([i.row for i in items]), finals])
+    return [item.row.id in (known or ()) for item in items]
+
+
+def unknown_row(call: Call) -> LogRow:
+    """Return the ledger's row of a call whose worker was killed, or that nobody polled."""
+    members = dict(call.row)
+    requested_model = members.pop("requested_model")
+    entry = schemas.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
+    return ingestion.build_row(
+        entry,
+        Caller(project_id=call.project_id, api_key_id=call.token_id),
+        id=call.id,
+        created_at=call.started_at,
+        upstream=call.upstream,
+        requested_model=requested_model,
+        error="worker_lost" if call.state == CallState.PENDING else "not_polled",
+    )
+
+
+async def settle_rows(rows: Sequence[LogRow], status: UsageStatus) -> None:
+    """Write the final rows of calls that this worker did not make."""
+    for row in rows:
+        await _settlements.write(_Settlement(row, status))
+
+
+_admissions = GroupWriter(_store_admissions)
+_settlements = GroupWriter(_store_settlements)

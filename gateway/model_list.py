@@ -1,0 +1,55 @@
+"""`GET /v1/models`: the upstream's list, as far as the token may use it, and the aliases."""
+
+from typing import Any
+
+import orjson
+
+from core import media
+from gateway import headers, upstream_call
+from gateway.exchange import Exchange
+from gateway.holders import Holder
+from gateway.model_rules import is_allowed
+from gateway.planning import Plan
+from gateway.relay import hold
+
+DEFAULT_PROFILE = "default"
+
+
+async def relay(exchange: Exchange, plan: Plan, holder: Holder) -> None:
+    """Relay the list, filtered. Raises the errors of gateway/upstream_call.py."""
+    response = await upstream_call.send(plan.request, plan.upstream, plan.state)
+    held = await hold(response, plan.upstream)
+    response.release()
+    data = _filtered(held.data, plan, holder) if response.status == 200 else held.data
+    sent = headers.to_client(response.headers)
+    await exchange.start(response.status, sent, length=len(data))
+    await exchange.finish(b"" if exchange.request.method == "HEAD" else data)
+
+
+def _filtered(data: bytes, plan: Plan, holder: Holder) -> bytes:
+    """Return the list as the token sees it; what is no list as it was sent."""
+    try:
+        reply = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return data
+    if not isinstance(reply, dict) or not isinstance(reply.get("data"), list):
+        return data
+    models = [each for each in reply["data"] if _may_use(each, holder)]
+    aliases = _aliases(plan, holder)
+    if models == reply["data"] and not aliases:
+        return data
+    return media.dumps({**reply, "data": [*models, *aliases]})
+
+
+def _may_use(model: Any, holder: Holder) -> bool:
+    id = model.get("id") if isinstance(model, dict) else None
+    return isinstance(id, str) and is_allowed(id, holder.allowed_models)
+
+
+def _aliases(plan: Plan, holder: Holder) -> list[dict[str, Any]]:
+    profile = plan.profile or DEFAULT_PROFILE
+    return [
+        {"id": alias, "object": "model", "created": 0, "owned_by": "alias"}
+        for (own_profile, alias), model in sorted(holder.aliases.items())
+        if own_profile == profile and is_allowed(model.partition(":")[2], holder.allowed_models)
+    ]

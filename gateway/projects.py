@@ -1,0 +1,107 @@
+"""Projects as the management API makes, changes and archives them.
+
+Source: docs/gateway.md, section "Management API".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from accounts.models import Project
+from core.errors import DomainError
+from gateway.models import Token
+from gateway.upstream_keys import set_keys
+
+_NAMES = 0x6C6C6D70  # the advisory lock under which names are compared and taken
+
+
+class NameTaken(DomainError):
+    status_code = 409
+    code = "name_taken"
+
+    def __init__(self) -> None:
+        super().__init__("name: another active project has this name")
+
+
+class ProjectInactive(DomainError):
+    """Nothing is issued for a project that is archived."""
+
+    status_code = 403
+    code = "project_inactive"
+
+    def __init__(self) -> None:
+        super().__init__("cannot create tokens for inactive projects")
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What became of the tokens of a project."""
+
+    revoked_count: int
+    already_revoked_count: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.revoked_count + self.already_revoked_count
+
+
+@transaction.atomic
+def create(name: str, keys: Mapping[str, str | None]) -> Project:
+    """Make a project with its own upstream keys. Raises NameTaken."""
+    _require_free(name)
+    project = Project.objects.create(name=name)
+    set_keys(project, keys)
+    return project
+
+
+@transaction.atomic
+def change(
+    project: Project,
+    *,
+    name: str | None = None,
+    is_active: bool | None = None,
+    keys: Mapping[str, str | None],
+) -> None:
+    """Change what is not None. Raises NameTaken.
+
+    Names of active projects are unique, so one is compared also when a project returns.
+    """
+    name = project.name if name is None else name
+    was_active = project.archived_at is None
+    stays_active = was_active if is_active is None else is_active
+    if stays_active and (name != project.name or not was_active):
+        _require_free(name, besides=project)
+    rows = Project.objects.filter(pk=project.pk)
+    if name != project.name:
+        rows.update(name=name)
+    if stays_active != was_active:
+        rows.update(archived_at=None if stays_active else Now())
+    set_keys(project, keys)
+    project.refresh_from_db()
+
+
+@transaction.atomic
+def archive(project: Project) -> Revocation:
+    """Deactivate the project and revoke its tokens; its ledger stays."""
+    Project.objects.filter(pk=project.pk, archived_at=None).update(archived_at=Now())
+    return revoke_tokens(project)
+
+
+@transaction.atomic
+def revoke_tokens(project: Project) -> Revocation:
+    """Revoke all tokens of the project, in one statement."""
+    tokens = Token.objects.filter(project=project)
+    revoked = tokens.revoke()
+    return Revocation(revoked, tokens.count() - revoked)
+
+
+def _require_free(name: str, *, besides: Project | None = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES])
+    taken = Project.objects.filter(name=name, archived_at=None)
+    if besides is not None:
+        taken = taken.exclude(pk=besides.pk)
+    if taken.exists():
+        raise NameTaken

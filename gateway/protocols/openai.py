@@ -1,0 +1,56 @@
+"""OpenAI's protocol, and everything compatible with it (Azure's paths included)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.protocols.openai_answers import StreamReader, is_usage_chunk, read_answer
+from gateway.protocols.openai_endpoints import DIRECT_ACCESS, match
+
+__all__ = [
+    "DIRECT_ACCESS",
+    "StreamReader",
+    "error_body",
+    "error_event",
+    "is_usage_chunk",
+    "match",
+    "read_answer",
+    "token_of",
+]
+
+PREFIXES = ("v1", "openai")
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    404: "not_found_error",
+}
+
+
+def token_of(headers: Mapping[str, str]) -> str:
+    """Return the token that a request presents, in any of the places where SDKs put it."""
+    scheme, _, token = headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    for name in ("api-key", "X-API-Key", "x-goog-api-key"):
+        if value := headers.get(name, "").strip():
+            return value
+    return ""
+
+
+def error_body(error: GatewayError) -> dict[str, Any]:
+    """Return an error as OpenAI's SDKs read it: they take message and code from an object."""
+    kind = _TYPES.get(error.status_code, "invalid_request_error")
+    return {
+        "error": {
+            "message": str(error),
+            "type": "api_error" if error.status_code >= 500 else kind,
+            "param": error.param,
+            "code": error.code,
+        }
+    }
+
+
+def error_event(error: GatewayError, encode) -> bytes:
+    """Return an error within a stream that has begun."""
+    return b"data: " + encode(error_body(error)) + b"\n\n"

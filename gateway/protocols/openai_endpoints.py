@@ -1,0 +1,109 @@
+"""The endpoints of OpenAI's API: which there are, what each carries, and how it is billed.
+
+Source: OpenAI's API reference, 2026-11; docs/gateway.md, section "Endpoints".
+"""
+
+import re
+from typing import NamedTuple
+
+from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
+
+_POST, _GET, _READ = ("POST",), ("GET", "HEAD"), ("GET", "HEAD", "DELETE")
+_ANY = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+
+
+def _call(name: str, body: Body = Body.JSON, *, has_answer: bool = True) -> Endpoint:
+    return Endpoint(name, _POST, Billing.STATED, body, has_model=True, has_answer=has_answer)
+
+
+def _objects(
+    name: str, methods: tuple[str, ...] = _ANY, body: Body = Body.JSON, *, billed: bool = False
+) -> Endpoint:
+    billing = Billing.LATER if billed else Billing.FREE
+    return Endpoint(name, methods, billing, body, is_stateful=True)
+
+
+class _Path(NamedTuple):
+    pattern: re.Pattern
+    endpoint: Endpoint
+
+
+def _path(pattern: str, endpoint: Endpoint) -> _Path:
+    """`*` stands for one segment, `**` for any number of them."""
+    expression = re.escape(pattern).replace(r"/\*\*", r"(?:/[^/]+)*").replace(r"\*", r"[^/]+")
+    return _Path(re.compile(expression), endpoint)
+
+
+# The first that fits the path and the method.
+_PATHS = (
+    _path("/chat/completions", _call("chat_completions")),
+    _path("/chat/completions", _objects("stored_completions", _GET)),
+    _path("/chat/completions/*/**", _objects("stored_completions")),
+    _path("/completions", _call("completions")),
+    _path("/responses", _call("responses")),
+    _path("/responses/compact", _call("responses")),
+    _path(
+        "/responses/input_tokens",
+        Endpoint("count_tokens", _POST, body=Body.JSON, has_model=True),
+    ),
+    _path(
+        "/responses/*",
+        Endpoint("stored_responses", _READ, is_stateful=True, shows_result=True),
+    ),
+    _path("/responses/*/**", _objects("stored_responses")),
+    _path("/embeddings", _call("embeddings", has_answer=False)),
+    _path("/moderations", Endpoint("moderations", _POST, body=Body.JSON)),
+    _path("/images/generations", _call("images")),
+    _path("/images/edits", _call("images", Body.FORM)),
+    _path("/images/variations", _call("images", Body.FORM)),
+    _path("/audio/speech", _call("speech")),
+    _path("/audio/transcriptions", _call("transcriptions", Body.FORM)),
+    _path("/audio/translations", _call("transcriptions", Body.FORM)),
+    _path("/models", Endpoint("models", _GET, lists_models=True)),
+    _path("/models/*", Endpoint("models", _GET, lists_models=True)),
+    _path("/models/*", _objects("models", ("DELETE",))),
+    _path("/files", _objects("files", (*_GET, "POST"), Body.FORM)),
+    _path("/files/**", _objects("files")),
+    _path("/uploads/*/parts", _objects("uploads", _POST, Body.FORM)),
+    _path("/uploads/**", _objects("uploads")),
+    _path("/batches", _objects("batches", _POST, billed=True)),
+    _path("/batches/**", _objects("batches")),
+    _path("/vector_stores/**", _objects("vector_stores")),
+    _path("/containers/*/files", _objects("containers", _POST, Body.FORM)),
+    _path("/containers/**", _objects("containers")),
+    _path("/conversations/**", _objects("conversations")),
+    _path("/fine_tuning/jobs", _objects("fine_tuning", _POST, billed=True)),
+    _path("/fine_tuning/**", _objects("fine_tuning")),
+    _path("/assistants/**", _objects("assistants")),
+    _path("/threads/runs", _objects("threads", _POST, billed=True)),
+    _path("/threads/*/runs", _objects("threads", _POST, billed=True)),
+    _path("/threads/**", _objects("threads")),
+    _path("/evals/**", _objects("evals", billed=True)),
+    _path("/videos", _objects("videos", _POST, Body.FORM, billed=True)),
+    _path("/videos/**", _objects("videos")),
+)
+# They hand out access past this gateway, or need a socket that it does not relay.
+DIRECT_ACCESS = re.compile(r"/realtime(/.*)?")
+_AZURE_DEPLOYMENT = re.compile(r"/deployments/([^/]+)(/.+)")
+
+
+def match(path: str) -> list[Matched]:
+    """Return the endpoints of a path of OpenAI's or Azure's API, whatever their method.
+
+    `path` is decoded, without repeated or final slashes.
+    """
+    prefix, _, rest = path.removeprefix("/").partition("/")
+    rest = f"/{rest}"
+    if prefix == "v1":
+        return _matches(rest, rest)
+    if prefix != "openai":
+        return []
+    if found := _AZURE_DEPLOYMENT.fullmatch(rest):
+        return _matches(found[2], rest, deployment=found[1], is_azure=True)
+    return _matches(rest.removeprefix("/v1"), rest, is_azure=True)
+
+
+def _matches(below: str, rest: str, **named) -> list[Matched]:
+    return [
+        Matched(each.endpoint, rest, **named) for each in _PATHS if each.pattern.fullmatch(below)
+    ]

@@ -1,0 +1,97 @@
+"""What a protocol says of itself; the rest of the gateway knows none by name.
+
+A module of this package has the routes of its protocol, where credential and model stand,
+how an error looks, and where an answer states its usage.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+
+class Billing(StrEnum):
+    """How a call is billed."""
+
+    FREE = "free"
+    STATED = "stated"  # by the usage that its answer states
+    LATER = "later"  # what it starts is billed, and no answer says how much
+
+
+class Body(StrEnum):
+    """What a request carries."""
+
+    NONE = "none"
+    JSON = "json"
+    FORM = "form"  # multipart: files, relayed as they arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint of a protocol. `name` is one of a closed set, for metrics.
+
+    `is_stateful`: it reads or changes objects that lie upstream. `has_answer`: tokens come
+    back. `lists_models`: its reply is filtered by what the token may use.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    billing: Billing = Billing.FREE
+    body: Body = Body.NONE
+    is_stateful: bool = False
+    has_model: bool = False
+    has_answer: bool = False
+    lists_models: bool = False
+    # The final answer of a call that the upstream works on in the background.
+    shows_result: bool = False
+
+
+class Matched(NamedTuple):
+    """An endpoint, and what the path of a request names.
+
+    `rest` is the path below the protocol's prefix; `deployment` a model in it.
+    """
+
+    endpoint: Endpoint
+    rest: str
+    deployment: str | None = None
+    is_azure: bool = False
+
+
+@dataclass(slots=True)
+class Reading:
+    """What an answer says of itself.
+
+    `usage` is its own object. `error` is what went wrong though the status may say 200;
+    `is_complete` is false for a stream that ended before its end.
+    """
+
+    usage: dict[str, Any] | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    error: str | None = None
+    is_complete: bool = True
+    is_queued: bool = False
+    response_id: str | None = None
+    output_tokens: int = 0  # as estimated from the text that was delivered
+    units: dict[str, Any] = field(default_factory=dict)
+
+
+class StreamReader(Protocol):
+    """Reads a stream of events for its usage."""
+
+    has_data: bool
+
+    def see(self, events: bytes) -> None: ...
+
+    def reading(self) -> Reading: ...
+
+
+class ProtocolModule(Protocol):
+    """What each module of this package offers."""
+
+    def match(self, path: str) -> tuple[Matched, ...]: ...
+
+    def token_of(self, headers: Mapping[str, str]) -> str: ...
+
+    def error_body(self, error: Any, request_id: str) -> dict[str, Any]: ...

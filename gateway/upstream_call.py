@@ -1,0 +1,159 @@
+"""One request to an upstream: sent once, and again only where it cannot have begun.
+
+A request that was sent whole and not answered may have been billed: it is never repeated.
+Source: docs/gateway.md, section "Retries".
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from yarl import URL
+
+from core.egress import asynchronous
+from gateway import errors
+from gateway.upstream_config import UpstreamConfig
+from gateway.upstreams import UpstreamState
+
+_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+_RETRIED_STATUSES = (429, 503)
+_MAX_WAIT = 5  # seconds, for a retry
+_RECONNECT_SECONDS = 0.1
+# An idle connection that dies when it is used again was closed by the other side, which
+# then has not read the request. Servers keep them for longer than this.
+_IDLE_SECONDS = 4
+
+# Raised while an answer is read.
+BROKEN = (aiohttp.ClientError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What is sent. `body` makes it anew for each attempt; None is for one that streams once."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: Callable[[], Any] | AsyncIterator[bytes] | None
+
+    @property
+    def can_repeat(self) -> bool:
+        return self.body is None or callable(self.body)
+
+    def data(self) -> Any:
+        return self.body() if callable(self.body) else self.body
+
+    def with_body(self, data: bytes) -> "UpstreamRequest":
+        return replace(self, body=lambda: data)
+
+
+def session() -> aiohttp.ClientSession:
+    """Return the running loop's session."""
+    loop = asyncio.get_running_loop()
+    found = _sessions.get(loop)
+    if found is None or found.closed:
+        traces = aiohttp.TraceConfig()
+        traces.on_connection_reuseconn.append(_note_reuse)
+        found = _sessions[loop] = asynchronous.client_session(trace_configs=[traces])
+    return found
+
+
+async def close() -> None:
+    """Close the running loop's session."""
+    if found := _sessions.pop(asyncio.get_running_loop(), None):
+        await found.close()
+
+
+async def send(
+    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState
+) -> aiohttp.ClientResponse:
+    """Return the answer as soon as its headers are there.
+
+    Raises UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may
+    have been billed), UpstreamRedirects.
+    """
+    retries = upstream.retries if request.can_repeat else 0
+    for attempt in range(retries):
+        response = await _connected(request, upstream, state)
+        if response.status not in _RETRIED_STATUSES:
+            return response
+        wait = _wait(response, attempt)
+        response.close()
+        await asyncio.sleep(wait)
+    return await _connected(request, upstream, state)
+
+
+async def _connected(
+    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState
+) -> aiohttp.ClientResponse:
+    """Send it, once more where there was no connection, or one that had ended unnoticed."""
+    was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
+    connection = _Connection()
+    try:
+        return await _send(request, upstream, connection)
+    except errors.UpstreamUnreachable:
+        if not request.can_repeat:
+            raise
+        await asyncio.sleep(_RECONNECT_SECONDS)
+    except errors.UpstreamBroken:
+        if not (connection.is_reused and was_idle and request.can_repeat):
+            raise
+    return await _send(request, upstream, _Connection())
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection of an attempt, as aiohttp reports it while it is made."""
+
+    is_reused: bool = False
+
+
+async def _note_reuse(session, context, parameters) -> None:
+    context.trace_request_ctx.is_reused = True
+
+
+async def _send(
+    request: UpstreamRequest, upstream: UpstreamConfig, connection: _Connection
+) -> aiohttp.ClientResponse:
+    try:
+        return await _attempt(request, upstream, connection)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise errors.UpstreamUnreachable(
+            f"The upstream {upstream.name!r} cannot be reached"
+        ) from error
+    except TimeoutError as error:
+        raise errors.UpstreamTimeout("The upstream did not answer in time") from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise errors.UpstreamBroken("The upstream closed the connection") from error
+
+
+async def _attempt(
+    request: UpstreamRequest, upstream: UpstreamConfig, connection: _Connection
+) -> aiohttp.ClientResponse:
+    timeouts = upstream.timeouts
+    async with asyncio.timeout(timeouts.response_header):
+        response = await session().request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=request.headers,
+            data=request.data(),
+            allow_redirects=False,
+            trace_request_ctx=connection,
+            timeout=aiohttp.ClientTimeout(
+                total=timeouts.request, connect=None, sock_connect=timeouts.connect
+            ),
+        )
+    if 300 <= response.status < 400 and response.status != 304:
+        response.close()
+        raise errors.UpstreamRedirects("The upstream redirects to another address")
+    return response
+
+
+def _wait(response: aiohttp.ClientResponse, attempt: int) -> float:
+    asked = response.headers.get("Retry-After", "")
+    seconds = float(asked) if asked.isdigit() else 0.5 * 2**attempt
+    return min(seconds, _MAX_WAIT)

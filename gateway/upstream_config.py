@@ -1,0 +1,235 @@
+"""The upstreams' configuration: a YAML file in the shape of the older proxy, and more.
+
+    default_api: openai
+    apis:
+      openai:
+        param_whitelist: {model: [gpt-4o, "gpt-4.1-*"]}
+        allowed_origins: [https://www.example.com]
+
+A file that is not understood stops the start: what it forbids must not pass.
+Source: docs/gateway.md, section "Upstreams".
+"""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from django.conf import settings
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+DEFAULT_UPSTREAM = "openai"
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+# Of addresses without a path; whoever names a path means that one.
+_DEFAULT_PATH = "/v1"
+
+
+class BrokenConfig(Exception):
+    """The configuration is not understood; the message names file and line."""
+
+
+def _seconds(value: Any) -> Any:
+    """Return the seconds of a duration such as `90s`, `10m` or `1m30s`; numbers are seconds."""
+    if not isinstance(value, str):
+        return value
+    parts = _DURATION.findall(value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError("should be a duration such as 90s, 10m or 1m30s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("should be an address such as https://api.example.com/v1")
+    if parts.username:
+        raise ValueError("should have no user name or password in it")
+    return value.rstrip("/") + (_DEFAULT_PATH if parts.path in ("", "/") else "")
+
+
+def _expanded(value: str) -> str:
+    """Return the key with `${NAME}` replaced by that variable of the environment."""
+    missing = [name for name in _VARIABLE.findall(value) if not os.environ.get(name)]
+    if missing:
+        raise ValueError(f"names the variable {missing[0]}, which is not set")
+    return _VARIABLE.sub(lambda match: os.environ[match[1]], value)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+
+
+class _Part(BaseModel):
+    # What is misspelled would be a limit that does not hold.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Timeouts(_Part):
+    """All but `request` are of silence, not of the whole call."""
+
+    connect: Seconds = 10
+    response_header: Seconds = Field(600, description="Until the answer begins.")
+    idle: Seconds = Field(300, description="Between two pieces of an answer.")
+    request: Seconds | None = Field(None, description="Of the whole call.")
+    # Accepted for files of the older proxy; nothing waits for them here.
+    idle_connection: Seconds | None = None
+    flush_interval: Seconds | None = None
+
+
+class Connection(_Part):
+    """Accepted for files of the older proxy: connections are kept as they are needed."""
+
+    max_idle_conns: int | None = None
+    max_idle_conns_per_host: int | None = None
+
+
+class Drain(_Part):
+    """How long an answer is read on when its client has gone."""
+
+    seconds: Seconds = 300
+    megabytes: float = Field(64, gt=0)
+
+
+class UpstreamOptions(_Part):
+    """What the YAML file says of an upstream, and the admin in its field of options."""
+
+    protocol: Literal["openai"] = "openai"
+    provider: Annotated[str, Field(min_length=1, max_length=50)] | None = Field(
+        None, description="The ledger's and the registry's name; default: the upstream's."
+    )
+    auth: Literal["bearer", "api-key"] = Field(
+        "bearer", description="How the key is sent: `Authorization: Bearer`, or Azure's header."
+    )
+    allowed_endpoints: tuple[str, ...] = ()
+    allowed_methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = ()
+    param_whitelist: dict[str, tuple[str, ...]] = {}
+    allowed_origins: tuple[str, ...] = ()
+    required_headers: tuple[str, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    connection: Connection = Connection()
+    on_disconnect: Literal["drain", "cancel"] = Field(
+        "drain", description="A call is paid for, also when its client leaves; own GPUs are not."
+    )
+    drain: Drain = Drain()
+    retries: int = Field(
+        0, ge=0, le=5, description="Of 429 and 503, where the upstream has not begun."
+    )
+    max_output_tokens: int | None = Field(
+        None, gt=0, description="Of models whose limit the registry does not have."
+    )
+    include_usage: bool = Field(True, description="Ask streaming chats for their usage.")
+    shared_objects: bool = Field(
+        False, description="Let projects that share a key see each other's files and batches."
+    )
+
+
+class UpstreamConfig(UpstreamOptions):
+    """One upstream. `api_key` is the server's, for projects that have none of their own."""
+
+    name: str
+    base_url: Annotated[str, AfterValidator(_base_url)]
+    api_key: str | None = Field(None, repr=False)
+
+    @property
+    def priced_as(self) -> str:
+        """The provider by which calls are priced and shown."""
+        return self.provider or self.name
+
+
+class _FileEntry(UpstreamOptions):
+    base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    api_key: Annotated[str, AfterValidator(_expanded)] | None = None
+
+
+class _File(_Part):
+    default_api: str | None = None
+    apis: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$")], _FileEntry] = {}
+
+
+class Configured(_Part):
+    """The upstreams of file and environment by name, and the one that is used by default."""
+
+    default: str
+    upstreams: dict[str, UpstreamConfig]
+
+
+def configured() -> Configured:
+    """Return what file and environment say. Raises BrokenConfig."""
+    return _configured(
+        settings.API_CONFIG_PATH,
+        settings.DEFAULT_API_PROVIDER,
+        settings.OPENAI_API_URL,
+        settings.OPENAI_API_KEY,
+    )
+
+
+def forget() -> None:
+    """Read the file again; for tests that change it."""
+    _configured.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _configured(path: str, default: str, openai_url: str, openai_key: str) -> Configured:
+    file = _read(Path(path)) if path else _File()
+    entries = {DEFAULT_UPSTREAM: _FileEntry(), **file.apis}
+    upstreams = {}
+    for name, entry in entries.items():
+        values = entry.model_dump(exclude_unset=True)
+        if name == DEFAULT_UPSTREAM:
+            values.setdefault("base_url", openai_url)
+            values.setdefault("api_key", openai_key or None)
+        if "base_url" not in values:
+            raise BrokenConfig(f"{path}: apis.{name}: base_url is missing")
+        upstreams[name] = UpstreamConfig(name=name, **values)
+    chosen = default or file.default_api or DEFAULT_UPSTREAM
+    if chosen not in upstreams:
+        raise BrokenConfig(f"{path or 'DEFAULT_API_PROVIDER'}: there is no upstream {chosen!r}")
+    return Configured(default=chosen, upstreams=upstreams)
+
+
+def _read(path: Path) -> _File:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        return _File.model_validate(yaml.safe_load(text) or {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenConfig(f"{path} cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BrokenConfig(f"{path}, line {line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise BrokenConfig(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        # The input is not repeated: it may be a key.
+        line = _line_of(tree, first["loc"])
+        raise BrokenConfig(f"{path}, line {line}: {where}: {first['msg']}") from None
+
+
+def _line_of(node: yaml.Node | None, loc: tuple) -> int:
+    """Return the line of the deepest member of a path that the file has."""
+    line = node.start_mark.line + 1 if node else 1
+    for step in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == step), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

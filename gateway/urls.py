@@ -1,0 +1,8 @@
+from core.viewsets import Router
+from gateway.views import AuditViewSet, ProjectViewSet, TokenViewSet
+
+router = Router()
+router.register("projects", ProjectViewSet, basename="projects")
+router.register("tokens", TokenViewSet, basename="tokens")
+router.register("audit", AuditViewSet, basename="audit")
+urlpatterns = router.urls

@@ -1,0 +1,139 @@
+"""This process as others see it: a sign of life, and an end to the calls of dead ones.
+
+A worker that relays calls updates its row every second. One whose row stands still while
+the database answers is dead; its calls are then written as unknown, for they may have
+been billed.
+"""
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from core import bridge
+from core.errors import DATABASE_AWAY, DomainError
+from core.ids import uuid7
+from core.process_thread import ProcessThread
+from gateway import metering, upstreams
+from gateway.background import MAX_HOURS
+from gateway.models import Call, CallState, Worker
+from usage.reports.reported_usage import UsageStatus
+
+logger = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 1
+_QUIET_SECONDS = 3  # where nobody relays calls
+# After so long a process without a sign of life is dead: several beats, and a slow database.
+DEAD_SECONDS = 5
+_IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
+_MAX_SWEPT = 200  # calls in one go
+
+
+class WorkerThread(ProcessThread):
+    """Beats for this process, and sweeps what dead ones have left."""
+
+    name = "gateway-worker"
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self.prepare()
+
+    def prepare(self) -> None:
+        self.id = uuid7(timezone.now())
+        self._used_at = float("-inf")
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._seen: dict[UUID, tuple[object, float]] = {}  # last sign of life, first seen when
+        self._is_beating = False
+
+    def starts_call(self) -> None:
+        """Note that this process is about to have a call under way."""
+        if self._clock() - self._used_at > _IDLE_SECONDS / 2:
+            self._used_at = self._clock()
+            self._wake.set()
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.beat()
+                self.sweep()
+            except (*DATABASE_AWAY, DomainError) as error:
+                logger.warning("gateway worker: %s", type(error).__name__)
+                self._seen.clear()  # while the database was away nobody could beat
+            finally:
+                connection.close()
+            is_quiet = not (self._is_beating or self._seen)
+            self._wake.wait(_QUIET_SECONDS if is_quiet else _BEAT_SECONDS)
+            self._wake.clear()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self._wake.set()
+        self.join()
+
+    def beat(self) -> None:
+        """Write this process's sign of life, while it relays calls."""
+        if self._clock() - self._used_at <= _IDLE_SECONDS or _has_calls():
+            Worker.objects.update_or_create(
+                id=self.id,
+                defaults={"seen_at": Now(), "status": {"upstreams": upstreams.status()}},
+                create_defaults={
+                    "host": platform.node()[:255],
+                    "process_id": os.getpid(),
+                    "status": {"upstreams": upstreams.status()},
+                },
+            )
+            self._is_beating = True
+        elif self._is_beating:
+            Worker.objects.filter(id=self.id).delete()
+            self._is_beating = False
+
+    def sweep(self) -> None:
+        """Write the calls of dead processes, and those in the background that nobody polled."""
+        for worker_id in self._dead():
+            pending = Call.objects.filter(worker_id=worker_id, state=CallState.PENDING)
+            if not _write_unknown(pending):
+                Worker.objects.filter(id=worker_id).delete()
+        too_old = timezone.now() - timedelta(hours=MAX_HOURS)
+        _write_unknown(Call.objects.filter(state=CallState.BACKGROUND, started_at__lt=too_old))
+
+    def _dead(self) -> list[UUID]:
+        """Return the other processes that gave no sign of life since they were first looked at."""
+        beats: dict[UUID, object] = dict.fromkeys(
+            Call.objects.filter(state=CallState.PENDING).values_list("worker_id", flat=True)
+        )
+        beats.update(Worker.objects.values_list("id", "seen_at"))
+        beats.pop(self.id, None)
+        now = self._clock()
+        seen = self._seen
+        self._seen = {
+            id: seen[id] if id in seen and seen[id][0] == beat else (beat, now)
+            for id, beat in beats.items()
+        }
+        return [id for id, (_, since) in self._seen.items() if now - since > DEAD_SECONDS]
+
+
+def _write_unknown(calls) -> int:
+    """Write calls as unknown; return how many there were."""
+    rows = [metering.unknown_row(call) for call in calls[:_MAX_SWEPT]]
+    if rows:
+        bridge.run(metering.settle_rows(rows, UsageStatus.UNKNOWN))
+        logger.warning("%d calls of a lost worker are unknown", len(rows))
+    return len(rows)
+
+
+def _has_calls() -> bool:
+    return any(state["in_flight"] for state in upstreams.status().values())
+
+
+worker = WorkerThread()

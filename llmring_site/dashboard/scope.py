@@ -1,0 +1,110 @@
+"""What a dashboard is about: the projects and the days that its address chooses."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import Project
+from usage.log_links import LogLinks
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 366
+MAX_PROJECTS_TO_CHOOSE = 500
+_MAX_PROJECTS_IN_LINKS = 40  # an address has room for their ids
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The chosen project, or None for all real ones; whole days, both ends included, UTC.
+
+    `notices` say what of the address was not understood.
+    """
+
+    request: HttpRequest
+    project: Project | None
+    first: date
+    last: date
+    today: date
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, request: HttpRequest, *, today: date | None = None) -> "Scope":
+        """Return what the query string asks for; what it leaves open, or gets wrong, is default."""
+        today = today or datetime.now(UTC).date()
+        notices: list[str] = []
+        project = _project(request.GET.get("project", "").strip(), notices)
+        last = _day(request.GET.get("end", ""), notices) or today
+        first = _day(request.GET.get("start", ""), notices) or last - timedelta(DEFAULT_DAYS - 1)
+        if first > last:
+            notices.append("The start is after the end, so they were exchanged.")
+            first, last = last, first
+        if (last - first).days >= MAX_DAYS:
+            first = last - timedelta(days=MAX_DAYS - 1)
+            notices.append(f"At most {MAX_DAYS} days are shown: those from {first} on.")
+        return cls(request, project, first, last, today, tuple(notices))
+
+    def may(self, permission: str) -> bool:
+        """Return whether the person has a permission, such as `usage.view_usagelog`."""
+        return self.request.user.has_perm(permission)
+
+    @cached_property
+    def project_ids(self) -> list[UUID]:
+        if self.project:
+            return [self.project.id]
+        return list(Project.objects.real().values_list("id", flat=True))
+
+    @cached_property
+    def demo(self) -> Project | None:
+        """The project of demo data, if there is one."""
+        return Project.objects.demo().first()
+
+    @property
+    def all_days(self) -> str:
+        return f"{self.first} to {self.last}"
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of this dashboard's address."""
+        project = {"project": str(self.project.id)} if self.project else {}
+        return {**project, "start": self.first.isoformat(), "end": self.last.isoformat()}
+
+    @cached_property
+    def links(self) -> LogLinks:
+        path = reverse("admin:usage_usagelog_changelist")
+        return LogLinks(path, self.first, self.last, self.project_lookup)
+
+    @property
+    def project_lookup(self) -> dict[str, str]:
+        """The parameters by which lists of the admin show these projects alone."""
+        if self.project:
+            return {"project_id__exact": str(self.project.id)}
+        # The list of logs shows demo data, too, which these figures leave out.
+        if self.demo and len(self.project_ids) <= _MAX_PROJECTS_IN_LINKS:
+            return {"project_id__in": ",".join(map(str, self.project_ids))}
+        return {}
+
+
+def _project(text: str, notices: list[str]) -> Project | None:
+    if not text:
+        return None
+    project = None if "\x00" in text else Project.objects.named(text)
+    if project is None:
+        notices.append("There is no such project, so all are shown.")
+    return project
+
+
+def _day(text: str, notices: list[str]) -> date | None:
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+        if not 1971 <= day.year <= 8999:
+            raise ValueError
+    except ValueError:
+        notices.append("A date is written as 2026-11-30; the default was used.")
+        return None
+    return day

@@ -1,0 +1,35 @@
+"""What the dashboard fetches after itself, and the admin's search box."""
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import InvalidPage
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_GET
+
+from llmring_site.dashboard.panels import measured_calls_panel
+from llmring_site.dashboard.scope import Scope
+
+
+@require_GET
+def calls(request: HttpRequest) -> HttpResponse:
+    """Return the panel of latency and errors; to a browser without scripts as a page."""
+    scope = Scope.of(request)
+    if not scope.may("usage.view_usagelog"):
+        raise PermissionDenied
+    panel = measured_calls_panel(scope)
+    if "HX-Request" in request.headers:
+        return TemplateResponse(request, "core/panel.html", {"panel": panel})
+    context = {**admin.site.each_context(request), "title": panel.title, "panel": panel}
+    return TemplateResponse(request, "llmring_site/panel_page.html", context)
+
+
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Return unfold's search for pages; its first page where the address has an odd one."""
+    try:
+        return admin.site.search(request)
+    except (ValueError, InvalidPage):
+        request.GET = request.GET.copy()
+        request.GET["page"] = "1"
+        return admin.site.search(request)

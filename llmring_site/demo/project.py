@@ -1,0 +1,66 @@
+"""The demo project: made whole, or not at all, and removed whole."""
+
+from datetime import datetime
+from random import Random
+
+from django.db import IntegrityError, transaction
+
+from accounts.models import ApiKey, Project
+from accounts.removal import remove_demo_project
+from aliases.bindings import Binding, bind_all
+from conversations.demo import make_conversations
+from core.scoping import Caller
+from mcp.demo import make_history
+from receipts.demo import certify, forget_keys
+from templates_app.demo import make_template
+from usage.demo import PROFILE, make_calls, receipted
+
+NAME = "Demo (invented data)"
+_RECEIPTS = 30
+_ALIASES = (
+    Binding("fast", "openai:gpt-4o-mini"),
+    Binding("smart", "anthropic:claude-sonnet-4"),
+    Binding("local", "ollama:llama3.2"),
+)
+
+
+class AlreadyMade(Exception):
+    """There is a demo project, and never a second one."""
+
+    def __init__(self, project: Project) -> None:
+        super().__init__("There is a demo project already; nothing was added")
+        self.project = project
+
+
+def make_demo(*, now: datetime) -> Project:
+    """Store the demo project with 90 days of usage up to `now`. Raises AlreadyMade.
+
+    Nothing is sent anywhere, and the text of its key is not kept: nobody can use it.
+    """
+    if project := Project.objects.demo().first():
+        raise AlreadyMade(project)
+    random = Random(7)  # the same demo everywhere
+    try:
+        with transaction.atomic():
+            project = Project.objects.create(name=NAME, is_demo=True)
+            key, _ = ApiKey.issue(project, name="demo, unusable")
+            caller = Caller(project.id, key.id)
+            calls = make_calls(caller, now=now, random=random)
+            conversations = make_conversations(caller, now=now, random=random)
+            certify(caller, receipted(calls, count=_RECEIPTS), now=now)
+            make_history(caller, conversations, now=now, random=random)
+            make_template(caller)
+            bind_all(caller, PROFILE, _ALIASES)
+    except IntegrityError:
+        # Somebody else made it meanwhile: the database admits one.
+        if project := Project.objects.demo().first():
+            raise AlreadyMade(project) from None
+        raise
+    return project
+
+
+def remove_demo(project: Project) -> None:
+    """Remove the demo project and nothing else. Raises accounts.removal.NotRemovable."""
+    with transaction.atomic():
+        remove_demo_project(project)
+        forget_keys(Caller(project.pk))

@@ -1,0 +1,49 @@
+"""The console script `llm-proxy`: the server, as llm-proxy starts, and the gateway's commands."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gateway import cli as commands
+from llmring_site import cli, startup
+from llmring_site.env_file import load_env_file
+
+_LISTEN_ADDR = ":8080"  # where llm-proxy's clients look
+_LOG_LEVELS = {"warn": "warning"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`llm-proxy [server [options] | manage … | openai chat …]`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    with startup.exit_on_config_error():
+        load_env_file(Path.cwd() / ".env")
+    if not arguments or arguments[0] == "server":
+        _serve(arguments[1:])
+    else:
+        sys.exit(commands.main(arguments))
+
+
+def _serve(arguments: list[str]) -> None:
+    """Run llmring-server; its options are taken too."""
+    parser = argparse.ArgumentParser("llm-proxy server")
+    parser.add_argument(
+        "--addr",
+        metavar="[HOST]:PORT",
+        help=f"listen here too (LISTEN_ADDR, else {_LISTEN_ADDR})",
+    )
+    parser.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
+    parser.add_argument("--log-file", help="(LOG_FILE)")
+    parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
+    options, rest = parser.parse_known_args(arguments)
+    os.environ["LISTEN_ADDR"] = options.addr or os.environ.get("LISTEN_ADDR") or _LISTEN_ADDR
+    if level := options.log_level or os.environ.get("LOG_LEVEL", ""):
+        level = level.lower()
+        os.environ.setdefault("LLMRING_LOG_LEVEL", _LOG_LEVELS.get(level, level))
+    if options.log_file:
+        os.environ["LOG_FILE"] = options.log_file
+    cli.server(["serve", *rest])
+
+
+if __name__ == "__main__":
+    main()

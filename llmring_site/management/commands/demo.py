@@ -1,0 +1,42 @@
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.models import Project
+from accounts.removal import NotRemovable
+from llmring_site.demo.project import AlreadyMade, make_demo, remove_demo
+
+
+class Command(BaseCommand):
+    help = "Make a project of invented data to look at, or remove it."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--remove", action="store_true", help="remove the demo project")
+        parser.add_argument("--project", help="with --remove: name or id; default the demo project")
+
+    def handle(self, *, remove: bool, project: str | None, **options) -> None:
+        if remove:
+            self._remove(project)
+            return
+        if project is not None:
+            raise CommandError("--project goes with --remove; the demo makes a project of its own")
+        try:
+            made = make_demo(now=datetime.now(UTC))
+        except AlreadyMade as error:
+            self.stdout.write(f"{error} (project {error.project.pk}).")
+            return
+        address = f"{settings.PUBLIC_URL}/admin/?project={made.pk}"
+        self.stdout.write(f"Made project {made.name} ({made.pk}): {address}")
+
+    def _remove(self, name_or_id: str | None) -> None:
+        demo = Project.objects.demo().first()
+        project = Project.objects.named(name_or_id) if name_or_id else demo
+        if project is None:
+            what = f"no project {name_or_id}" if name_or_id else "no demo project"
+            raise CommandError(f"There is {what}; nothing was removed")
+        try:
+            remove_demo(project)
+        except NotRemovable as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"Removed project {project.name} ({project.pk}) and all of its data.")

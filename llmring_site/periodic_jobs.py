@@ -1,0 +1,76 @@
+"""The jobs that one of all workers does in the background, and when."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import chain
+
+from django.db import ProgrammingError, connection
+from django.utils import timezone
+
+from accounts import limit_notices, periodic
+from core.errors import DATABASE_AWAY
+from core.process_thread import ProcessThread
+from gateway import budgets
+from usage import retention
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 20
+_RETENTION_SECONDS = 300  # of each hour at most
+
+
+def _tell_owners(now: datetime) -> None:
+    limit_notices.tell(
+        chain(limit_notices.of_quotas(now), limit_notices.of_retention(now), budgets.notices())
+    )
+
+
+def _enforce_retention(now: datetime) -> None:
+    if deleted := sum(retention.enforce(now=now, seconds=_RETENTION_SECONDS)):
+        logger.info("%s logs deleted that were older than their tiers keep them", deleted)
+
+
+_JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {
+    "limit-notices": (timedelta(minutes=1), _tell_owners),
+    "retention": (timedelta(hours=1), _enforce_retention),
+    "request-windows": (timedelta(hours=1), periodic.forget_old_windows),
+}
+
+
+def run_due(now: datetime) -> list[str]:
+    """Do the jobs that are due and no other worker does; return their names."""
+    claimed = periodic.claim(now, {name: every for name, (every, _) in _JOBS.items()})
+    for name in claimed:
+        try:
+            _JOBS[name][1](now)
+        except DATABASE_AWAY as error:
+            logger.warning("periodic job %s: %s", name, type(error).__name__)
+        except Exception:
+            logger.exception("periodic job %s failed", name)
+    return claimed
+
+
+class PeriodicJobs(ProcessThread):
+    name = "periodic-jobs"
+
+    def run(self) -> None:
+        is_known = False
+        while True:
+            try:
+                if not is_known:
+                    periodic.know(_JOBS)
+                    is_known = True
+                run_due(timezone.now())
+            except (*DATABASE_AWAY, ProgrammingError) as error:  # or not migrated yet
+                logger.warning("periodic jobs: %s", type(error).__name__)
+            except Exception:
+                logger.exception("periodic jobs failed")
+            finally:
+                if not connection.in_atomic_block:
+                    connection.close()
+            threading.Event().wait(_POLL_SECONDS)
+
+
+jobs = PeriodicJobs()

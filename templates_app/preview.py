@@ -1,0 +1,47 @@
+"""What a template becomes with values, and what is wrong with it. Nothing is stored or sent."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from templates_app import rendering
+from templates_app.models import ConversationTemplate
+
+_OPEN = re.compile(r"\{\{[^{}]*(?:\}(?!\})|(?![^{}]*\})|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The filled texts; the variables without a value, and the places that are not filled."""
+
+    rendered: dict[str, Any]
+    missing: list[str]
+    undeclared: list[str]
+    unclosed: list[str]
+
+
+def preview(template: ConversationTemplate, values: Mapping[str, str]) -> Preview:
+    """Return the template filled with the values, else its defaults. Raises rendering.TooLong.
+
+    A variable without either stays as its placeholder.
+    """
+    stated = {name: value for name, value in values.items() if value != ""}
+    known = {**template.variables, **stated}
+    texts = {name: rendering.text_of(value) for name, value in known.items() if value is not None}
+    prompt = {"system_prompt": template.system_prompt, "messages": template.messages}
+    places = [name for text in rendering.strings(prompt) for name in rendering.names_in(text)]
+    return Preview(
+        rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES),
+        missing=[name for name in template.variables if name not in texts],
+        undeclared=sorted(set(places) - template.variables.keys()),
+        unclosed=list(_unclosed(rendering.strings(prompt))),
+    )
+
+
+def _unclosed(texts: Iterator[str]) -> Iterator[str]:
+    for text in texts:
+        for found in _OPEN.finditer(text):
+            yield text[found.start() : found.start() + 40]

@@ -1,0 +1,42 @@
+"""A server of its own for each file of tests, and a browser that finds nothing amiss.
+
+The browser's test fails if a page wrote an error to the console that the test did not
+ask for, or sent a request to another host.
+"""
+
+import pytest
+
+from tests.browser.browser import SCREENSHOTS, Browser, chromium
+from tests.server import Server, open_to_postgresql
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/browser/" in item.nodeid:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = open_to_postgresql(tmp_path_factory.mktemp("server"))
+    with Server(
+        folder / "data",
+        LLMRING_WORKERS="1",
+        ADMIN_PASSWORD="a long password",
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def _driver(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(server, _driver, request):
+    browser = Browser(_driver, server.url, SCREENSHOTS / request.module.__name__.split(".")[-1])
+    browser.reset()
+    yield browser
+    assert browser.console_errors() == []
+    assert browser.foreign_requests() == []

@@ -1,0 +1,31 @@
+"""Logging in, and what the browser of these tests would notice."""
+
+import pytest
+
+
+def test_admin_logs_in_and_gets_the_page_asked_for(browser):
+    browser.open("/admin/usage/usagelog/?cost_source=unpriced")
+    browser.log_in()
+    assert browser.path == "/admin/usage/usagelog/?cost_source=unpriced"
+    browser.screenshot("logs")
+
+
+def test_console_errors_and_foreign_requests_are_noticed(browser):
+    browser.open("/docs")
+    browser.run("console.error('oh'); fetch('http://example.com/').catch(() => 0)")
+    browser.wait(lambda: browser.foreign_requests())
+    assert browser.foreign_requests() == ["http://example.com/"]
+    assert any("oh" in error for error in browser.console_errors())
+    browser._requests.clear()
+
+
+@pytest.mark.parametrize("program", ["chromium", "chromedriver"])
+def test_without_a_browser_the_tests_fail_and_say_what_to_install(monkeypatch, program, tmp_path):
+    from tests.browser import browser
+
+    monkeypatch.setattr(browser.shutil, "which", lambda name: None if name == program else name)
+    with (
+        pytest.raises(pytest.fail.Exception, match=f"{program} is not installed"),
+        browser.chromium(tmp_path),
+    ):
+        pass

@@ -1,0 +1,36 @@
+"""Numbers as people read them."""
+
+from decimal import Decimal
+
+import pytest
+
+from core import figures
+
+
+@pytest.mark.parametrize(
+    ("amount", "rounded", "exact"),
+    [
+        ("0", "$0", "0"),
+        ("1.250000000001", "$1.25", "1.250000000001"),
+        ("1000000000002.350000000001", "$1,000,000,000,002.35", "1,000,000,000,002.350000000001"),
+        ("0.000000000001", "$0.000000000001", "0.000000000001"),
+        ("0.0000045", "$0.0000045", "0.0000045"),
+        ("0.00023456", "$0.0002346", "0.00023456"),
+        ("0.5", "$0.50", "0.5"),
+        ("0.99999", "$1.00", "0.99999"),
+        ("-0.90", "-$0.90", "-0.9"),
+        ("-1234.5", "-$1,234.50", "-1,234.5"),
+        ("12", "$12.00", "12"),
+    ],
+)
+def test_amounts(amount, rounded, exact):
+    assert figures.dollars(Decimal(amount)) == rounded
+    assert figures.exact(Decimal(amount)) == exact
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [("362.500000000025", "+362.5 %"), ("-100", "−100 %"), ("0", "0 %"), ("-0.04", "0 %")],
+)
+def test_changes(change, text):
+    assert figures.percent(Decimal(change)) == text

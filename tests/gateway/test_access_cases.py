@@ -1,0 +1,455 @@
+"""What a token may not do: models in all places where one can stand, and where tokens stay."""
+
+import gzip
+import json
+import logging
+import time
+from datetime import timedelta
+
+import pytest
+import requests
+from django.utils import timezone
+
+from accounts.models import Project
+from aliases.bindings import Binding, bind
+from core.scoping import Caller
+from gateway.models import Token
+from tests.gateway.conftest import Gateway, counts
+from tests.gateway.upstream import chat, reply
+
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
+
+ALLOWED, FORBIDDEN = "gpt-4o-mini", "gpt-4o"
+
+
+@pytest.fixture
+def limited(gateway, mock):
+    mock.script = reply(chat())
+    return gateway.use(allowed_models=[ALLOWED])
+
+
+def post(gateway, data: bytes, path="/v1/chat/completions", **headers):
+    headers = {"Authorization": f"Bearer {gateway.token}", **headers}
+    return requests.post(gateway.url + path, data=data, headers=headers, timeout=30)
+
+
+def dumps(**members) -> bytes:
+    return json.dumps({"messages": [], **members}).encode()
+
+
+TWO_READINGS = {
+    "twice": b'{"model":"gpt-4o-mini","messages":[],"model":"gpt-4o"}',
+    "twice, reversed": b'{"model":"gpt-4o","messages":[],"model":"gpt-4o-mini"}',
+    "escaped": b'{"model":"gpt-4o-mini","mod\\u0065l":"gpt-4o"}',
+    "another case": b'{"model":"gpt-4o-mini","Model":"gpt-4o"}',
+    "byte order mark": b"\xef\xbb\xbf" + dumps(model=FORBIDDEN),
+    "UTF-16": json.dumps({"model": FORBIDDEN}).encode("utf-16"),
+    "a second value": dumps(model=ALLOWED) + dumps(model=FORBIDDEN),
+    "list": dumps(model=[FORBIDDEN]),
+    "object": dumps(model={}),
+    "null": dumps(model=None),
+    "number": dumps(model=5),
+    "blank before it": dumps(model=" gpt-4o-mini"),
+    "NUL behind it": dumps(model="gpt-4o-mini\0"),
+    "capitals": dumps(model="GPT-4O-MINI"),
+    "missing": dumps(),
+    "not JSON": b"model=gpt-4o-mini",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", TWO_READINGS)
+def test_c04_a_body_with_two_readings_does_not_pass(limited, mock, name):
+    answer = post(limited, TWO_READINGS[name])
+    assert answer.status_code in (400, 403), answer.text
+    assert "message" in answer.json()["error"]
+    assert mock.requests == [] and limited.rows == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", None, "application/json; charset=utf-8", "application/x-www-form-urlencoded"],
+)
+def test_c04_any_content_type_is_checked_like_json(limited, mock, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert post(limited, dumps(model=FORBIDDEN), **headers).status_code == 403
+    assert mock.requests == []
+    assert post(limited, dumps(model=ALLOWED), **headers).status_code == 200
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+def test_c05_compressed_bodies_are_read(limited, mock, coding, pack):
+    allowed, forbidden = dumps(model=ALLOWED), dumps(model=FORBIDDEN)
+    headers = {"Content-Encoding": coding}
+
+    assert post(limited, pack(allowed), **headers).status_code == 200
+    assert post(limited, pack(forbidden), **headers).status_code == 403
+
+    [seen] = mock.requests
+    assert (seen.body, seen.header("Content-Encoding")) == (allowed, None)
+    assert seen.header("Content-Length") == str(len(allowed))
+
+
+@pytest.mark.parametrize(
+    ("coding", "data", "status"),
+    [
+        ("br", dumps(model=FORBIDDEN), 415),
+        ("gzip, gzip", gzip.compress(gzip.compress(dumps(model=FORBIDDEN))), 415),
+        ("foo", dumps(model=ALLOWED), 415),
+        ("gzip", b"not gzip", 400),
+        ("zstd", zstd.compress(dumps(model=ALLOWED))[:-3], 400),
+    ],
+)
+def test_c05_what_cannot_be_unpacked_does_not_pass(limited, mock, coding, data, status):
+    assert post(limited, data, **{"Content-Encoding": coding}).status_code == status
+    assert mock.requests == []
+
+
+def test_c05_a_bomb_is_refused_quickly(limited):
+    bomb = gzip.compress(b"\0" * 2**20 * 200)
+    began = time.monotonic()
+    assert post(limited, bomb, **{"Content-Encoding": "gzip"}).status_code == 413
+    assert time.monotonic() - began < 2
+
+
+OTHER_PLACES = {
+    "models": dumps(model=ALLOWED, models=[ALLOWED, FORBIDDEN]),
+    "fallbacks": dumps(model=ALLOWED, fallbacks=[FORBIDDEN]),
+    "fallback objects": dumps(model=ALLOWED, fallbacks=[{"model": FORBIDDEN}]),
+    "fallbacks by default": dumps(model=ALLOWED, fallbacks="default"),
+    "tools": dumps(model=ALLOWED, tools=[{"type": "image_generation", "model": "gpt-image-1"}]),
+    "a stored prompt": dumps(prompt={"id": "pmpt_1"}),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_PLACES)
+def test_c06_other_places_that_name_a_model(limited, mock, name):
+    answer = post(limited, OTHER_PLACES[name], "/v1/responses")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert mock.requests == []
+
+
+def test_c06_a_model_in_the_query(limited, mock):
+    path = f"/v1/chat/completions?model={FORBIDDEN}"
+    answer = post(limited, dumps(model=ALLOWED), path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert FORBIDDEN in answer.json()["error"]["message"]
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("path", ["/v1/fine_tuning/jobs", "/v1/threads/runs", "/v1/evals"])
+def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, path):
+    own_key()
+    sent = {"model": FORBIDDEN}
+    assert limited.post(path, sent).status_code == 403
+    assert mock.requests == []
+    limited.use(allowed_models=[ALLOWED], allowed_endpoints=[path])
+    assert limited.post(path, sent).status_code == 200
+
+
+def bind_alias(gateway, alias: str, model: str) -> None:
+    bind(Caller(project_id=gateway.project.id), "default", Binding(alias, model))
+
+
+def test_c06_an_alias_is_checked_by_its_target(limited, mock):
+    bind_alias(limited, "fast", f"openai:{ALLOWED}")
+    bind_alias(limited, "deep", f"openai:{FORBIDDEN}")
+    refused = limited.chat("deep")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert limited.chat("fast", temperature=0.5).status_code == 200
+    [seen] = mock.requests
+    # Only the model is replaced, and every other byte is as it was sent.
+    assert seen.body == (
+        b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], '
+        b'"temperature": 0.5}'
+    )
+    assert (limited.row.alias, limited.row.requested_model) == ("fast", "fast")
+
+
+def azure(upstreams_file, mock):
+    upstreams_file(
+        f"apis:\n  azure: {{base_url: {mock.url}/openai, api_key: azure-key, auth: api-key,"
+        " provider: openai}\n"
+    )
+
+
+def test_c07_azure_names_the_model_in_the_path(limited, mock, upstreams_file):
+    azure(upstreams_file, mock)
+    path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
+    headers = {"api-key": limited.token}
+
+    answer = requests.post(
+        limited.url + path, data=dumps(model=ALLOWED), headers=headers, timeout=30
+    )
+
+    assert answer.status_code == 200
+    [seen] = mock.requests
+    assert seen.target == path
+    assert seen.header("api-key") == "azure-key"
+    assert limited.token not in str(seen.headers)
+    assert (limited.row.model, limited.row.requested_model) == (
+        "gpt-4o-mini-2024-07-18",
+        "gpt-4o-mini",
+    )
+    responses = "/openai/responses?api-version=2025-04-01-preview"
+    assert post(limited, dumps(model=ALLOWED), responses).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("deployment", "model"),
+    [
+        (FORBIDDEN, ALLOWED),
+        (ALLOWED, FORBIDDEN),
+        ("gpt%2D4o", ALLOWED),
+        ("gpt-4o-mini%2F..%2Fgpt-4o", ALLOWED),
+        ("gpt-4o-mini%2f..%2fgpt-4o", ALLOWED),
+        ("..%5Cgpt-4o", ALLOWED),
+        ("gpt-4o-mini%252F..", ALLOWED),
+    ],
+)
+def test_c07_path_and_body_are_both_checked(limited, mock, upstreams_file, deployment, model):
+    azure(upstreams_file, mock)
+    path = f"/openai/deployments/{deployment}/chat/completions"
+    assert post(limited, dumps(model=model), path).status_code in (400, 403)
+    assert mock.requests == []
+
+
+def batch(*models: str) -> dict:
+    lines = [
+        json.dumps({"custom_id": str(n), "url": "/v1/chat/completions", "body": {"model": model}})
+        for n, model in enumerate(models)
+    ]
+    return {"file": ("batch.jsonl", "\n".join(lines).encode(), "application/jsonl")}
+
+
+def test_c08_models_inside_a_batch_file(limited, mock, own_key):
+    own_key()
+    mock.script = reply({"id": "file-1", "object": "file"})
+    data = {"purpose": "batch"}
+    models = [ALLOWED] * 1000
+    models[700] = FORBIDDEN
+
+    refused = limited.post("/v1/files", files=batch(*models), data=data)
+
+    assert refused.status_code == 403
+    assert FORBIDDEN in refused.json()["error"]["message"]
+    assert mock.requests == []
+    assert limited.post("/v1/files", files=batch(ALLOWED), data=data).json()["id"] == "file-1"
+    unknown = {"input_file_id": "file-9", "endpoint": "/v1/chat/completions"}
+    assert limited.post("/v1/batches", unknown).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/files", None),
+        ("GET", "/v1/batches", None),
+        ("GET", "/v1/files/file-1/content", None),
+        ("DELETE", "/v1/files/file-1", None),
+        ("GET", "/v1/responses/resp_1", None),
+        ("POST", "/v1/responses", {"model": ALLOWED, "previous_response_id": "resp_1"}),
+        (
+            "POST",
+            "/v1/responses",
+            {"model": ALLOWED, "input": [{"content": [{"type": "input_file", "file_id": "f"}]}]},
+        ),
+        ("POST", "/v1/batches", {"input_file_id": "file-1"}),
+        ("POST", "/v1/vector_stores", {"name": "x"}),
+    ],
+)
+def test_c09_objects_of_a_shared_key_are_not_served(gateway, mock, own_key, method, path, body):
+    mock.script = reply({"id": "x"})
+    other = Project.objects.create(name="another tenant")
+
+    shared = gateway.send(method, path, body)
+    assert (shared.status_code, shared.json()["error"]["code"]) == (403, "shared_upstream_key")
+    assert mock.requests == []
+    own_key("sk-the-same-key-0123456789")
+    within_a_second(lambda: gateway.send(method, path, body).status_code == 200)
+    own_key("sk-the-same-key-0123456789", to=other)
+    within_a_second(lambda: gateway.send(method, path, body).status_code == 403)
+    for seen in mock.requests:
+        assert seen.header("Authorization") == "Bearer sk-the-same-key-0123456789"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("Authorization", "Bearer {}"),
+        ("Authorization", "bearer {}"),
+        ("api-key", "{}"),
+        ("x-api-key", "{}"),
+    ],
+    ids=str,
+)
+def test_c10_where_a_token_may_be(gateway, mock, caplog, place):
+    caplog.set_level(logging.DEBUG)
+    mock.script = reply(chat())
+    name, form = place
+    wrong = "sk-" + "x" * 22
+
+    def call(token):
+        headers = {name: form.format(token), "Referer": f"http://x.test/?key={token}"}
+        return requests.post(
+            gateway.url + "/v1/chat/completions",
+            data=dumps(model=ALLOWED),
+            headers=headers,
+            timeout=30,
+        )
+
+    assert call(gateway.token).status_code == 200
+    assert call(wrong).status_code == 401
+    [seen] = mock.requests
+    assert gateway.token not in seen.target + str(seen.headers)
+    assert seen.header("Authorization") == "Bearer sk-upstream-key-0123456789"
+    for secret in (gateway.token, wrong, "sk-upstream-key-0123456789"):
+        assert secret not in ours(caplog)
+
+
+_PEERS = ("urllib3", "uvicorn")  # this test's client; the server does not use the other's log
+
+
+def ours(caplog) -> str:
+    """What was logged by this project and what it calls with."""
+    return "\n".join(r.getMessage() for r in caplog.records if r.name.split(".")[0] not in _PEERS)
+
+
+def test_c10_failures_show_no_secret(gateway, settings, caplog):
+    from gateway import upstreams
+
+    caplog.set_level(logging.DEBUG)
+    settings.OPENAI_API_URL = "https://127.0.0.1:9"
+    upstreams.forget()
+    in_query = gateway.post("/v1/chat/completions?key=" + gateway.token, {"model": ALLOWED})
+    assert in_query.status_code == 400
+    answer = gateway.chat()
+    assert answer.status_code == 502
+    for secret in (gateway.token, "sk-upstream-key-0123456789"):
+        assert secret not in ours(caplog) + answer.text + in_query.text
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "invalid_token"),
+        ("llmr_pk_" + "0" * 32, "invalid_token"),
+        ("sk-short", "invalid_token"),
+        ("sk-" + "A" * 22, "token_not_found"),
+    ],
+)
+def test_no_other_text_opens_a_project(gateway, mock, bridge_mode, text, code):
+    before = Project.objects.count()
+    answer = post(gateway, dumps(model=ALLOWED), Authorization=f"Bearer {text}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+    assert Project.objects.count() == before
+    assert mock.requests == []
+
+
+def test_revoked_expired_and_archived(gateway, mock):
+    mock.script = reply(chat())
+    assert gateway.chat().status_code == 200
+
+    Token.objects.filter(id=gateway.token_row.id).revoke()
+    assert_refused_within_a_second(gateway, 401, "token_inactive")
+
+    gateway.use(expires_at=timezone.now() - timedelta(seconds=1))
+    assert gateway.chat().json()["error"]["code"] == "token_expired"
+
+    gateway.use()
+    assert gateway.chat().status_code == 200
+    Project.objects.filter(id=gateway.project.id).update(archived_at=timezone.now())
+    assert_refused_within_a_second(gateway, 403, "project_inactive")
+
+
+def within_a_second(is_so) -> None:
+    deadline = time.monotonic() + 1
+    while not is_so():
+        assert time.monotonic() < deadline
+
+
+def assert_refused_within_a_second(gateway: Gateway, status: int, code: str) -> None:
+    within_a_second(lambda: gateway.chat().status_code != 200)
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_a_token_of_one_origin_and_endpoint(gateway, mock):
+    mock.script = reply(chat())
+    gateway.use(allowed_endpoints=["/v1/chat/*"], allowed_origins=["https://app.test"])
+    headers = {"Origin": "https://app.test"}
+    assert gateway.chat(headers=headers).status_code == 200
+    assert gateway.chat().json()["error"]["code"] == "origin_not_allowed"
+    other = gateway.post("/v1/embeddings", {"model": "x", "input": "x"}, headers=headers)
+    assert other.json()["error"]["code"] == "endpoint_not_allowed"
+
+
+WHITELIST = """
+apis:
+  openai:
+    base_url: {url}
+    api_key: k
+    param_whitelist:
+      model: [gpt-4o, "gpt-4.1-*"]
+    allowed_origins: [https://www.example.com]
+    required_headers: [origin]
+"""
+
+
+def test_the_seeds_configuration(gateway, mock, upstreams_file):
+    upstreams_file(WHITELIST.format(url=mock.url))
+    mock.script = reply(chat())
+    origin = {"Origin": "https://www.example.com"}
+
+    def code(answer):
+        return answer.json()["error"]["code"]
+
+    assert gateway.chat("gpt-4o", headers=origin).status_code == 200
+    assert gateway.chat("gpt-4.1-mini", headers=origin).status_code == 200
+    assert code(gateway.chat("gpt-4o-mini", headers=origin)) == "param_not_allowed"
+    assert code(gateway.chat("gpt-4o")) == "origin_required"
+    assert (
+        code(gateway.chat("gpt-4o", headers={"Origin": "https://x.test"})) == "origin_not_allowed"
+    )
+    form = {"files": {"file": ("a", b"x")}, "data": {"model": "whisper-1"}}
+    assert code(gateway.post("/v1/audio/transcriptions", headers=origin, **form)) == (
+        "param_not_allowed"
+    )
+    assert len(mock.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("apis:\n  openai: [", "line 2"),
+        ("apis:\n  openai:\n    param_whitelsit: {}\n", "line 3: apis.openai.param_whitelsit"),
+        ("apis:\n  groq:\n    api_key: k\n", "apis.groq: base_url is missing"),
+        ("default_api: nowhere\n", "no upstream 'nowhere'"),
+        ("apis:\n  groq:\n    base_url: ftp://x\n", "line 3: apis.groq.base_url"),
+        ("apis:\n  groq:\n    base_url: http://x\n    timeouts: {idle: soon}\n", "line 4"),
+    ],
+)
+def test_a_broken_configuration_refuses_to_start(upstreams_file, settings, text, expected):
+    from gateway.checks import check_upstreams
+
+    upstreams_file(text)
+    [error] = check_upstreams(None)
+    assert expected in error.msg
+
+
+def test_several_upstreams(gateway, mock, upstreams_file):
+    upstreams_file(
+        f"apis:\n  groq: {{base_url: {mock.url}/openai/v1, api_key: groq-key}}\n"
+        f"  local: {{base_url: {mock.url}/v1, api_key: local-key}}\n"
+    )
+    mock.script = reply(chat())
+    assert gateway.chat("groq:llama-3.3-70b").status_code == 200
+    assert gateway.use(upstream="local").chat("llama3:8b").status_code == 200
+    first, second = mock.requests
+    assert (first.target, first.json["model"]) == ("/openai/v1/chat/completions", "llama-3.3-70b")
+    assert first.header("Authorization") == "Bearer groq-key"
+    assert (second.target, second.json["model"]) == ("/v1/chat/completions", "llama3:8b")
+    assert [row.upstream for row in gateway.rows] == ["groq", "local"]
+    assert counts(gateway.rows[0])[0] == "settled"

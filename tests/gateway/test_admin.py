@@ -1,0 +1,232 @@
+"""The admin of the gateway (row 32): tokens shown once, keys never, reservations released."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Allowance, AuditEvent, User
+from core.ids import uuid7
+from gateway import tokens
+from gateway.models import Call, Token, Upstream, UpstreamKey, Worker
+from gateway.tokens import digest
+from tests.client import ApiClient
+
+pytestmark = pytest.mark.django_db
+KEY = "sk-proj-abcdefghijklmnopWXYZ"
+
+
+@pytest.fixture
+def boss(db_all):
+    return User.objects.create_superuser("boss", password="x")
+
+
+@pytest.fixture
+def browser(boss):
+    client = ApiClient()
+    client.force_login(boss)
+    return client
+
+
+@pytest.fixture
+def token(project):
+    return tokens.issue(project, expires_at=None, name="laptop", max_requests=5)[0]
+
+
+def page(model: str, view: str, *arguments) -> str:
+    return reverse(f"admin:gateway_{model}_{view}", args=arguments)
+
+
+def form(project, **values) -> dict:
+    names = ("name", "upstream", "max_requests", "requests_per_minute", "budget_usd")
+    names += ("allowed_models", "allowed_endpoints", "allowed_origins")
+    empty = dict.fromkeys((*names, "expires_at_0", "expires_at_1"), "")
+    return {**empty, "project": project.id, **values}
+
+
+def test_new_token_is_shown_once_with_a_line_to_paste(browser, boss, project):
+    limits = {
+        "name": "laptop",
+        "max_requests": "5",
+        "budget_usd": "2.5",
+        "allowed_models": "gpt-4o*\n\n  o4-* ",
+        "expires_at_0": "2030-01-01",
+        "expires_at_1": "00:00:00",
+    }
+
+    reply = browser.post(page("token", "add"), form(project, **limits))
+
+    shown = unescape(reply.content.decode())
+    text = re.search(r"sk-[A-Za-z0-9_-]{22}", shown)[0]
+    assert "no-store" in reply.headers["Cache-Control"] and reply.status_code == 200
+    assert f"/v1/chat/completions -H 'Authorization: Bearer {text}'" in shown
+    row = Token.objects.select_related("allowance").get()
+    assert bytes(row.digest) == digest(text) and row.name == "laptop"
+    assert row.allowed_models == ["gpt-4o*", "o4-*"] and row.allowed_endpoints is None
+    assert row.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
+    assert (row.allowance.max_requests, row.allowance.budget_usd) == (5, Decimal("2.5"))
+    for later in (page("token", "changelist"), page("token", "change", row.id)):
+        html = browser.get(later).content.decode()
+        assert text not in html and row.hint in html
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor, event.token_id) == (
+        "token.create",
+        f"user:{boss.id}",
+        row.id,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"allowed_endpoints": "v1/chat"}, "String should match pattern"),
+        ({"allowed_models": "two words"}, "String should match pattern"),
+        ({"budget_usd": "0"}, "greater than 0"),
+        ({"max_requests": "-1"}, "greater than or equal to 0"),
+        ({"upstream": "a b"}, "String should match pattern"),
+    ],
+)
+def test_bad_limits_are_refused_in_the_form(browser, project, values, fault):
+    reply = browser.post(page("token", "add"), form(project, **values))
+    assert reply.status_code == 200 and fault in unescape(reply.content.decode())
+    assert not Token.objects.exists() and not Allowance.objects.exists()
+
+
+def test_limits_are_changed_and_counters_stay(browser, project, token):
+    Allowance.objects.update(requests=3, spent_usd=Decimal("0.5"))
+    change = page("token", "change", token.id)
+    assert 'value="5"' in browser.get(change).content.decode()
+    reply = browser.post(change, form(project, name="renamed", max_requests="9"))
+    assert reply.status_code == 302
+    row = Token.objects.select_related("allowance").get()
+    assert (row.name, row.allowance.max_requests, row.allowance.requests) == ("renamed", 9, 3)
+    assert row.allowance.spent_usd == Decimal("0.5")
+    listed = browser.get(page("token", "changelist")).content.decode()
+    assert "3 of 9" in listed and "0.500000" not in listed
+    assert AuditEvent.objects.get().action == "token.update"
+
+
+def test_tokens_are_revoked_after_a_question(browser, token):
+    chosen = {"action": "revoke", "_selected_action": [str(token.id)]}
+    asked = browser.post(page("token", "changelist"), chosen)
+    assert asked.status_code == 200 and "refused everywhere" in asked.content.decode()
+    assert Token.objects.get().revoked_at is None
+
+    browser.post(page("token", "changelist"), {**chosen, "confirmed": "yes"})
+
+    assert Token.objects.get().revoked_at is not None
+    assert AuditEvent.objects.get().action == "token.revoke"
+    assert browser.get(page("token", "delete", token.id)).status_code == 403
+
+
+def test_row_32_post_without_csrf_token_is_refused(boss, token):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(boss)
+    chosen = {"action": "revoke", "_selected_action": [str(token.id)], "confirmed": "yes"}
+    assert client.post(page("token", "changelist"), chosen).status_code == 403
+    assert Token.objects.get().revoked_at is None
+
+
+def test_upstream_takes_its_key_and_never_shows_it(browser):
+    fields = {"name": "groq", "base_url": "https://api.groq.com/openai/v1", "options": "{}"}
+    fields |= {"is_enabled": "on", "new_api_key": KEY}
+    assert browser.post(page("upstream", "add"), fields).status_code == 302
+    row = Upstream.objects.get()
+    assert row.api_key.open() == KEY
+    change = page("upstream", "change", row.id)
+    for shown in (change, page("upstream", "changelist")):
+        assert KEY not in browser.get(shown).content.decode()
+    browser.post(change, {**fields, "new_api_key": "", "base_url": "https://groq.example/v1"})
+    row.refresh_from_db()
+    assert row.api_key.open() == KEY and row.base_url == "https://groq.example/v1"
+    browser.post(change, {**fields, "new_api_key": "", "remove_api_key": "on"})
+    row.refresh_from_db()
+    assert row.api_key is None
+    browser.post(page("upstream", "delete", row.id), {"post": "yes"})
+    assert not Upstream.objects.exists()
+    actions = [event.action for event in AuditEvent.objects.order_by("id")]
+    assert actions == ["upstream.create", "upstream.update", "upstream.update", "upstream.delete"]
+    assert KEY not in str(AuditEvent.objects.values())
+
+
+def test_key_of_a_project_is_sealed_and_masked(browser, project):
+    fields = {"project": project.id, "upstream": "openai"}
+    add = page("upstreamkey", "add")
+    for bad in ("", "sk-proj-...WXYZ"):
+        assert browser.post(add, {**fields, "new_api_key": bad}).status_code == 200
+    assert browser.post(add, {**fields, "new_api_key": KEY}).status_code == 302
+    row = UpstreamKey.objects.get()
+    assert (row.api_key.open(), row.hint) == (KEY, "sk-proj-...WXYZ")
+    shown = browser.get(page("upstreamkey", "change", row.id)).content.decode()
+    assert KEY not in shown and row.hint in shown
+
+
+@pytest.fixture
+def call(token):
+    Allowance.objects.update(reserved_usd=Decimal("0.75"), requests=1)
+
+    def make(state: str, reserved: str) -> Call:
+        return Call.objects.create(
+            id=uuid7(),
+            project_id=token.project_id,
+            token_id=token.id,
+            allowance_id=token.allowance_id,
+            worker_id=uuid7(),
+            state=state,
+            started_at=datetime.now(UTC),
+            reserved_usd=Decimal(reserved),
+            upstream="openai",
+            row={"model": "gpt-4o"},
+        )
+
+    return make
+
+
+def test_reservation_of_an_unknown_call_is_released_once(browser, call):
+    unknown, pending = call("unknown", "0.5"), call("pending", "0.25")
+    chosen = {"action": "release", "_selected_action": [str(unknown.id), str(pending.id)]}
+    listed = page("call", "changelist")
+    asked = browser.post(listed, chosen).content.decode()
+    assert "cost nothing" in asked and str(unknown.id) in asked and str(pending.id) not in asked
+    assert Call.objects.count() == 2
+
+    for answer in ("1 reservations released", "None of the selected"):
+        reply = browser.post(listed, {**chosen, "confirmed": "yes"}, follow=True)
+        assert answer in reply.content.decode()
+
+    assert [row.id for row in Call.objects.all()] == [pending.id]
+    allowance = Allowance.objects.get()
+    assert (allowance.reserved_usd, allowance.spent_usd) == (Decimal("0.25"), 0)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.details["reserved_usd"]) == ("call.release", "0.500000000000")
+
+
+def test_who_may_look_at_calls_releases_none(call):
+    unknown = call("unknown", "0.5")
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = ApiClient()
+    client.force_login(reader)
+    chosen = {"action": "release", "_selected_action": [str(unknown.id)], "confirmed": "yes"}
+    client.post(page("call", "changelist"), chosen)
+    assert Call.objects.get().state == "unknown"
+
+
+def test_workers_show_their_breakers(browser):
+    upstreams = {
+        "openai": {"breaker": "closed", "in_flight": 3},
+        "groq": {"breaker": "open", "open_until": "2026-11-26T00:00:00Z", "in_flight": 1},
+    }
+    now = datetime.now(UTC)
+    Worker.objects.create(id=uuid7(), host="a", process_id=7, status={"upstreams": upstreams})
+    gone = {"seen_at": now - timedelta(hours=1), "status": {}}
+    Worker.objects.create(id=uuid7(), host="b", process_id=8, **gone)
+    listed = browser.get(page("worker", "changelist")).content.decode()
+    assert "groq: open" in listed and "openai: closed" not in listed
+    one = browser.get(page("worker", "change", Worker.objects.get(host="a").id))
+    assert "open_until" in one.content.decode()

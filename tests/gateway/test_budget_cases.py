@@ -1,0 +1,269 @@
+"""Limits and budgets: never over them at any moment, and free again when a call has ended.
+
+The bound of a chat of gpt-4o-mini is what the request allows for its answer at 0.60 US
+dollars per million, and its body's bytes at 0.15.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from accounts.models import Allowance, Project, Tier
+from core.edge import with_connection
+from tests.gateway.conftest import counts
+from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
+
+INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")
+
+
+def body(**members) -> dict:
+    return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], **members}
+
+
+def size(sent: dict) -> int:
+    """Bytes of a body as requests writes it."""
+    return len(json.dumps(sent))
+
+
+def test_c01_fifty_at_once_against_a_budget_for_three(gateway, mock):
+    mock.script = reply(chat(), delay=0.7)
+    gateway.use(budget_usd=Decimal("0.002"))
+    held = []
+
+    def call(_):
+        answer = gateway.chat(max_tokens=1000)
+        allowance = with_connection(Allowance.objects.get, id=gateway.token_row.allowance_id)
+        held.append(allowance.spent_usd + allowance.reserved_usd)
+        return answer
+
+    with ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(call, range(50)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 47
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.json()["error"]["code"] for answer in refused} == {"budget_exceeded"}
+    assert {answer.headers["x-should-retry"] for answer in refused} == {"false"}
+    assert max(held) <= Decimal("0.002")
+    assert len(mock.requests) == 3
+    # Each 10 * 0.15 + 5 * 0.60, per million
+    assert sum(row.cost for row in gateway.rows) == Decimal("0.0000135")
+    assert gateway.chat(max_tokens=1000).status_code == 200
+
+
+CONTEXT, LARGEST = 128_000, 16_000  # of gpt-4o-mini, in the registry
+RESPONSES = "/v1/responses"
+BOUNDS = {
+    "no limit of the answer": (body(), LARGEST, None),
+    "several choices": (body(n=8, max_tokens=1000), 8_000, None),
+    "a little above the registry": (body(max_tokens=16384), 16_384, None),
+    "far above the registry": (body(max_tokens=999_999_999), LARGEST, None),
+    "context upstream": (
+        {"model": "gpt-4o-mini", "input": "x", "previous_response_id": "r"}
+        | {"max_output_tokens": 100},
+        100,
+        CONTEXT,
+    ),
+    "an image by its address": (
+        body(
+            max_tokens=100,
+            messages=[
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "https://x.test/i"}}],
+                }
+            ],
+        ),
+        100,
+        CONTEXT,
+    ),
+    "best of": (
+        {"model": "gpt-4o-mini", "prompt": "x", "max_tokens": 100, "best_of": 5},
+        500,
+        None,
+    ),
+    "several prompts": (
+        {"model": "gpt-4o-mini", "prompt": ["x", "y", "z"], "max_tokens": 100},
+        300,
+        None,
+    ),
+    "two limits": (body(max_tokens=100, max_completion_tokens=200), 200, None),
+    "a tool of the upstream's": (
+        {"model": "gpt-4o-mini", "input": "x", "max_output_tokens": 100}
+        | {"tools": [{"type": "web_search"}]},
+        100,
+        CONTEXT,
+    ),
+}
+
+
+def path_of(sent: dict) -> str:
+    if "messages" in sent:
+        return "/v1/chat/completions"
+    return RESPONSES if "input" in sent else "/v1/completions"
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_c02_a_call_is_reserved_at_its_bound(gateway, mock, own_key, name):
+    own_key()
+    sent, answer_tokens, prompt_tokens = BOUNDS[name]
+    bound = answer_tokens * OUTPUT + (prompt_tokens or size(sent)) * INPUT
+    mock.script = reply(chat())
+    least = Decimal("0.000000000001")
+
+    refused = gateway.use(budget_usd=bound - least).post(path_of(sent), sent)
+    admitted = gateway.use(budget_usd=bound).post(path_of(sent), sent)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "budget_exceeded")
+    assert admitted.status_code == 200
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_c02_twenty_calls_without_a_limit_run_side_by_side(gateway, mock):
+    mock.script = reply(chat(), delay=0.5)
+    gateway.use(budget_usd=2000)
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: gateway.chat(), range(20)))
+    assert [answer.status_code for answer in answers] == [200] * 20
+
+
+@pytest.mark.parametrize("limit", [-1, "abc", 1e3, True, None, [], 0.5], ids=repr)
+def test_c02_an_odd_limit_is_the_upstreams_to_refuse(gateway, mock, limit):
+    mock.script = reply({"error": {"message": "max_tokens"}}, 400)
+    gateway.use(budget_usd=1)
+    assert gateway.chat(max_tokens=limit).status_code == 400
+    assert gateway.left == 1
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "text-embedding-3-large"])
+def test_c02_what_has_no_bound_is_refused_for_a_budget(gateway, mock, settings, model):
+    mock.script = reply(chat())
+    gateway.use(budget_usd=1)
+    refused = gateway.chat(model)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cost_unbounded")
+    assert mock.requests == []
+    settings.GATEWAY_UNBOUNDED = True
+    assert gateway.chat(model).status_code == 200
+
+
+STEPS = {
+    "400": reply({"error": {"message": "bad"}}, 400),
+    "401": reply({"error": {"message": "bad"}}, 401),
+    "429": reply({"error": {"message": "slow"}}, 429),
+    "html 500": reply(b"<html>", 500, Content_Type="text/html"),
+    "error as the first event": stream(chunk({"error": {"message": "no", "code": 503}})),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_c03_a_reservation_ends_with_its_call(gateway, mock, step):
+    mock.script = in_turn(STEPS[step], reply(chat()))
+    gateway.use(budget_usd=Decimal("0.0007"))  # for one call of 1000 at a time
+    gateway.chat(max_tokens=1000, stream=step.startswith("error"))
+    assert gateway.left == Decimal("0.0007")
+    assert (gateway.row.usage_status, gateway.row.cost) == ("failed", 0)
+    assert gateway.chat(max_tokens=1000).status_code == 200
+
+
+def test_c03_a_refused_connection_holds_nothing(gateway, settings):
+    from gateway import upstreams
+
+    settings.OPENAI_API_URL = "http://127.0.0.1:9"
+    upstreams.forget()
+    gateway.use(budget_usd=1)
+    assert gateway.chat().status_code == 502
+    assert gateway.left == 1
+    assert gateway.row.usage_status == "failed"
+
+
+def test_c03_what_is_refused_here_holds_nothing_and_has_no_row(gateway, mock, settings):
+    settings.GATEWAY_MAX_BODY_BYTES = 1024
+    gateway.use(budget_usd=1, allowed_models=["gpt-4o-mini"])
+    too_large = gateway.chat(messages=[{"role": "user", "content": "x" * 2000}])
+    forbidden = gateway.chat("gpt-4o")
+    assert (too_large.status_code, forbidden.status_code) == (413, 403)
+    assert gateway.left == 1
+    assert gateway.rows == [] and mock.requests == []
+
+
+def test_a_lifetime_of_requests_is_never_exceeded(gateway, mock):
+    mock.script = reply(chat())
+    gateway.use(max_requests=3)
+    with ThreadPoolExecutor(25) as threads:
+        answers = list(threads.map(lambda _: gateway.chat(), range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 47
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert refused.headers["x-should-retry"] == "false"
+    assert gateway.get("/v1/token").json()["remaining"]["requests"] == 0
+
+
+def test_requests_of_a_minute_are_never_exceeded(gateway, mock):
+    mock.script = reply(chat())
+    gateway.use(requests_per_minute=5)
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: gateway.chat(), range(20)))
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    # Five in each minute, and the database's clock may have begun a new one meanwhile.
+    assert len(accepted) in (5, 10)
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "x-should-retry" not in refused.headers
+
+
+def test_a_limit_that_is_moved_holds_at_once(gateway, mock):
+    mock.script = reply(chat())
+    gateway.use(max_requests=1)
+    assert gateway.chat().status_code == 200
+    assert gateway.chat().status_code == 429
+    Allowance.objects.filter(id=gateway.token_row.allowance_id).update(max_requests=2)
+    assert gateway.chat().status_code == 200
+    assert gateway.chat().status_code == 429
+
+
+def test_a_correction_gives_back_what_was_spent(gateway, mock, api):
+    mock.script = reply(chat(1000, 200))
+    gateway.use(budget_usd=1)
+    gateway.chat(max_tokens=1000)
+    assert gateway.left == Decimal("0.99973")
+
+    corrected = {"reason": "half of it", "input_tokens": 500, "output_tokens": 100}
+    log = api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", corrected)
+    # 500 * 0.15 + 100 * 0.60, per million
+    assert gateway.left == 1 - Decimal("0.000135")
+
+    replacement = log["replacement"]["log_id"]
+    api.send("POST", f"/api/v1/logs/{replacement}/void", {"reason": "a test call"})
+    assert gateway.left == 1
+
+
+def test_a_correction_says_what_an_unknown_call_cost(gateway, mock, api):
+    mock.script = hang_up
+    gateway.use(budget_usd=1)
+    gateway.chat(max_tokens=1000)
+    assert gateway.left < 1 - Decimal("0.0006")
+    counts_known = {"reason": "the provider's bill", "input_tokens": 1000, "output_tokens": 200}
+    api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", counts_known)
+    assert gateway.left == Decimal("0.99973")
+
+
+def test_the_limit_of_the_projects_tier_holds_here_too(gateway, mock, api):
+    """One bucket for the project, whichever way its requests come in."""
+    mock.script = reply(chat())
+    tier = Tier.objects.create(name="tiny", requests_per_minute=3, logs_per_month=1000)
+    Project.objects.filter(id=gateway.project.id).update(tier=tier)
+    gateway.use()
+
+    answers = [gateway.chat() for _ in range(2)]
+    api.send("GET", "/api/v1/logs")
+    refused = gateway.chat()
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].headers["X-RateLimit-Limit"] == "3"
+    if refused.status_code == 200:  # the database's clock has begun another minute
+        return
+    assert (refused.status_code, len(mock.requests)) == (429, 2)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "x-should-retry" not in refused.headers
+    assert set(refused.json()["error"]) == {"message", "type", "param", "code"}

@@ -1,0 +1,385 @@
+"""What clients expect: lists, errors that SDKs can read, retries, browsers, upgrades."""
+
+import re
+import socket
+import time
+from datetime import timedelta
+
+import pytest
+import requests
+from django.utils import timezone
+
+from accounts.models import Project
+from gateway.models import Token
+from tests.gateway.test_access_cases import bind_alias, within_a_second
+from tests.gateway.upstream import chat, hang_up, reply
+
+MODELS = {
+    "object": "list",
+    "data": [
+        {"id": name, "object": "model", "created": 1, "owned_by": "openai"}
+        for name in ("gpt-4o", "gpt-4o-mini", "whisper-1")
+    ],
+}
+
+
+def ids(answer) -> list[str]:
+    return [model["id"] for model in answer.json()["data"]]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/", "/v1/models?limit=1000"])
+def test_d01_models_are_those_that_the_token_may_use(gateway, mock, path):
+    mock.script = reply(MODELS)
+    assert gateway.get(path).json() == MODELS
+    bind_alias(gateway, "fast", "openai:gpt-4o-mini")
+    bind_alias(gateway, "deep", "openai:gpt-4o")
+    gateway.use(allowed_models=["gpt-4o-*", "whisper-*"])
+    within_a_second(lambda: ids(gateway.get(path)) == ["gpt-4o-mini", "whisper-1", "fast"])
+    assert gateway.rows == []
+
+
+def test_d01_one_model_and_head(gateway, mock):
+    mock.script = reply(MODELS["data"][0])
+    assert gateway.get("/v1/models/gpt-4o").json() == MODELS["data"][0]
+    assert gateway.send("HEAD", "/v1/models").status_code == 200
+    assert gateway.rows == []
+
+
+def expired(gateway, mock):
+    gateway.use(expires_at=timezone.now() - timedelta(minutes=1))
+
+
+def revoked(gateway, mock):
+    gateway.use()
+    Token.objects.filter(id=gateway.token_row.id).revoke()
+
+
+def archived(gateway, mock):
+    project = Project.objects.create(name="old", archived_at=timezone.now())
+    gateway.project = project
+    gateway.use()
+
+
+def forbidden_model(gateway, mock):
+    gateway.use(allowed_models=["gpt-4o"])
+
+
+def away(gateway, mock):
+    mock.script = hang_up
+
+
+OWN_ERRORS = {
+    "expired": (expired, 401, "token_expired", "authentication_error"),
+    "revoked": (revoked, 401, "token_inactive", "authentication_error"),
+    "archived": (archived, 403, "project_inactive", "permission_error"),
+    "forbidden model": (forbidden_model, 403, "model_not_allowed", "permission_error"),
+    "upstream away": (away, 502, "upstream_disconnected", "api_error"),
+}
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", OWN_ERRORS)
+def test_d02_our_errors_have_openais_form(gateway, mock, name, is_stream):
+    """Also for a stream that has not begun (D03): never a 200 without events."""
+    prepare, status, code, kind = OWN_ERRORS[name]
+    prepare(gateway, mock)
+    answer = gateway.chat(stream=is_stream)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["code"], error["type"]) == (code, kind)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Request-ID"]
+
+
+def test_d02_unknown_routes_methods_and_large_bodies(gateway, mock, settings):
+    settings.GATEWAY_MAX_BODY_BYTES = 1000
+    unknown = gateway.post("/v1/modelsxyz", {})
+    method = gateway.send("DELETE", "/v1/chat/completions")
+    large = gateway.chat(messages=[{"role": "user", "content": "x" * 2000}])
+    files = gateway.post("/v1/files", files={"file": ("a", b"x" * 2000)})
+    codes = [
+        (answer.status_code, answer.json()["error"]["code"])
+        for answer in (unknown, method, large, files)
+    ]
+    assert codes == [
+        (404, "endpoint_not_found"),
+        (405, "method_not_allowed"),
+        (413, "request_too_large"),
+        (403, "shared_upstream_key"),
+    ]
+    assert method.headers["Allow"] == "GET, HEAD, POST"
+    assert mock.requests == []
+
+
+def test_d02_an_upload_over_the_limit_is_413(gateway, mock, own_key, settings):
+    own_key()
+    settings.GATEWAY_MAX_BODY_BYTES = 100_000
+    mock.script = reply({"id": "file-1"})
+
+    def pieces():
+        for _ in range(50):
+            yield b"x" * 10_000
+
+    headers = {
+        "Authorization": f"Bearer {gateway.token}",
+        "Content-Type": "multipart/form-data; boundary=b",
+    }
+    answer = requests.post(gateway.url + "/v1/files", data=pieces(), headers=headers, timeout=20)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_d02_more_calls_than_fit(gateway, mock, settings):
+    settings.GATEWAY_CONCURRENCY = 0
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "concurrency_limit")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 120
+    assert "x-should-retry" not in answer.headers
+
+
+def test_d04_the_upstreams_headers_arrive(gateway, mock):
+    sent = {
+        "Retry-After": "3",
+        "retry-after-ms": "2500",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "6m0s",
+        "x-should-retry": "true",
+        "x-request-id": "req_upstream",
+        "openai-processing-ms": "12",
+    }
+    headers = {name.replace("-", "_"): value for name, value in sent.items()}
+    mock.script = reply({"error": {"message": "slow down"}}, 429, **headers)
+    answer = gateway.chat(headers={"X-Request-ID": "mine-1"})
+    assert answer.status_code == 429
+    assert {name: answer.headers[name] for name in sent} == sent
+    assert answer.headers["x-llmring-request-id"] == "mine-1"
+    assert mock.requests[0].header("X-Request-ID") == "mine-1"
+    assert len(mock.requests) == 1
+
+
+ASKED = (
+    "authorization,content-type,x-api-key,anthropic-version,x-stainless-os,"
+    "x-stainless-helper-method,x-never-seen-before"
+)
+
+
+@pytest.fixture
+def allowed_origin(settings):
+    from core import reply_headers
+
+    settings.CORS_ALLOW_ALL_ORIGINS = False
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.test"]
+    reply_headers.forget()
+    yield "https://app.test"
+    settings.CORS_ALLOW_ALL_ORIGINS = True
+    reply_headers.forget()
+
+
+def preflight(gateway, origin: str):
+    return requests.options(
+        gateway.url + "/v1/chat/completions",
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": ASKED,
+        },
+        timeout=10,
+    )
+
+
+def test_d05_preflight(gateway, mock, allowed_origin):
+    allowed, other = preflight(gateway, allowed_origin), preflight(gateway, "https://evil.test")
+    assert (allowed.status_code, allowed.headers["Access-Control-Allow-Origin"]) == (
+        204,
+        allowed_origin,
+    )
+    assert allowed.headers["Access-Control-Allow-Headers"] == ASKED
+    assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+    assert not [name for name in other.headers if name.lower().startswith("access-control")]
+    assert mock.requests == []
+
+
+def test_d05_browsers_can_read_answers_and_every_error(gateway, mock, allowed_origin):
+    mock.script = reply(
+        chat(), Access_Control_Allow_Origin="*", x_ratelimit_limit_requests="9", request_id="r"
+    )
+    headers = {"Origin": allowed_origin}
+    answers = [
+        gateway.chat(headers=headers),
+        gateway.chat(headers=headers, token="sk-" + "x" * 22),
+    ]
+    mock.script = hang_up
+    answers.append(gateway.chat(headers=headers))
+    assert [answer.status_code for answer in answers] == [200, 401, 502]
+    for answer in answers:
+        assert answer.headers["Access-Control-Allow-Origin"] == allowed_origin
+        exposed = answer.headers["Access-Control-Expose-Headers"]
+        assert "x-request-id" in exposed
+    exposed = answers[0].headers["Access-Control-Expose-Headers"]
+    assert "x-ratelimit-limit-requests" in exposed and "request-id" in exposed
+    denied = gateway.chat(headers={"Origin": "https://evil.test"})
+    assert "Access-Control-Allow-Origin" not in denied.headers
+
+
+def upgrade(gateway, path: str, token: str) -> tuple[bytes, float]:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    began = time.monotonic()
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        sock.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n".encode()
+        )
+        got = b""
+        while part := sock.recv(65536):
+            got += part
+    return got, time.monotonic() - began
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/realtime?model=gpt-realtime"])
+def test_d07_a_websocket_is_refused_at_once(gateway, mock, path):
+    gateway.get("/v1/token")  # the token is known
+    got, seconds = upgrade(gateway, path, gateway.token)
+    assert got.startswith(b"HTTP/1.1 426 ")
+    assert b"websocket_not_supported" in got
+    assert re.search(rb"(?i)connection: close", got)
+    assert seconds < 0.3
+    assert upgrade(gateway, path, "sk-" + "x" * 22)[0].startswith(b"HTTP/1.1 401 ")
+    assert mock.requests == [] and gateway.rows == []
+
+
+def test_d07_without_an_upgrade(gateway, mock):
+    answer = gateway.get("/v1/responses")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    for path in ("/v1/realtime/client_secrets", "/v1/realtime/sessions"):
+        assert gateway.post(path, {}).status_code == 501
+    assert mock.requests == []
+
+
+def test_a_holder_sees_what_is_left(gateway, mock):
+    mock.script = reply(chat(1000, 200))
+    gateway.use(max_requests=10, requests_per_minute=100, budget_usd="1", name="ci")
+    gateway.chat()
+    shown = gateway.get("/v1/token").json()
+    assert (shown["name"], shown["request_count"], shown["spent_usd"]) == ("ci", 1, "0.00027")
+    assert shown["remaining"] == {
+        "requests": 9,
+        "requests_this_minute": shown["remaining"]["requests_this_minute"],
+        "budget_usd": "0.99973",
+    }
+    assert gateway.token not in str(shown)
+
+
+def test_labels_land_in_the_row_and_not_upstream(gateway, mock):
+    mock.script = reply(chat())
+    gateway.chat(
+        headers={
+            "X-LLMRing-Alias": "summarizer",
+            "X-LLMRing-Profile": "dev",
+            "X-LLMRing-Origin": "billing",
+            "X-LLMRing-Metadata": '{"tags": ["a"]}',
+        }
+    )
+    row = gateway.row
+    assert (row.alias, row.profile, row.origin) == ("summarizer", "dev", "billing")
+    assert row.metadata == {"tags": ["a"]}
+    assert "llmring" not in str(mock.requests[0].headers).lower()
+    bad = gateway.chat(headers={"X-LLMRing-Metadata": "[1]"})
+    assert (bad.status_code, len(mock.requests)) == (400, 1)
+
+
+def test_what_crosses_and_what_does_not(gateway, mock):
+    mock.script = reply(
+        chat(), Set_Cookie="a=b", Connection="keep-alive, X-Hop", X_Hop="1", OpenAI_Version="2020"
+    )
+    answer = gateway.chat(
+        headers={
+            "Cookie": "session=1",
+            "X-Forwarded-For": "10.0.0.1",
+            "X-Real-IP": "10.0.0.1",
+            "Forwarded": "for=10.0.0.1",
+            "OpenAI-Organization": "org-1",
+            "User-Agent": "my-app/1.0",
+            "OpenAI-Beta": "assistants=v2",
+        }
+    )
+    [seen] = mock.requests
+    names = {name.lower() for name, _ in seen.headers}
+    assert not names & {"cookie", "x-forwarded-for", "x-real-ip", "forwarded", "via"}
+    assert seen.header("OpenAI-Organization") == "org-1"
+    assert seen.header("User-Agent") == "my-app/1.0"
+    assert seen.header("OpenAI-Beta") == "assistants=v2"
+    assert seen.header("Host") == mock.url.removeprefix("http://")
+    assert answer.headers["OpenAI-Version"] == "2020"
+    assert "Set-Cookie" not in answer.headers and "X-Hop" not in answer.headers
+
+
+def test_a_breaker_opens_for_one_upstream_alone(gateway, mock, upstreams_file):
+    upstreams_file(
+        f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k}}\n"
+        f"  other: {{base_url: {mock.url}/other/v1, api_key: k}}\n"
+    )
+    mock.script = reply(b"", 503)
+    for _ in range(5):
+        assert gateway.chat().status_code == 503
+    mock.script = reply(chat())
+    suspended = gateway.chat()
+    assert suspended.json()["error"]["code"] == "upstream_suspended"
+    assert 1 <= int(suspended.headers["Retry-After"]) <= 31
+    assert gateway.chat("other:gpt-4o-mini").status_code == 200
+    assert preflight(gateway, "https://app.test").status_code == 204
+    assert len(gateway.rows) == 6  # the suspended call has none
+
+
+ODD_LABELS = [
+    {"X-LLMRing-Metadata": '{"a": "\\u0000"}'},
+    {"X-LLMRing-Metadata": "{"},
+    {"X-LLMRing-Metadata": '"text"'},
+    {"X-LLMRing-Metadata": "[" * 5000},
+    {"X-LLMRing-Alias": "a" * 129},
+    {"X-LLMRing-Origin": "a" * 256},
+]
+
+
+@pytest.mark.parametrize("headers", ODD_LABELS, ids=lambda headers: str(headers)[:40])
+def test_odd_labels_are_refused(gateway, mock, headers):
+    assert gateway.chat(headers=headers).status_code == 400
+    assert mock.requests == []
+
+
+def test_odd_names_of_models_and_errors_still_have_a_row(gateway, mock):
+    assert gateway.chat("gpt\x00").status_code == 400
+    mock.script = reply(chat(model="gpt\x00-4o-mini" + "x" * 500, service_tier="t" * 100))
+    assert gateway.chat("m" * 1000).status_code == 200
+    mock.script = reply({"error": {"message": "no", "code": "a\x00b" + "c" * 500}})
+    assert gateway.chat().status_code == 200
+    first, second = gateway.rows
+    assert (first.model[:11], len(first.model), first.usage_status) == (
+        "gpt-4o-mini",
+        255,
+        "settled",
+    )
+    assert second.error.startswith("abc")
+    assert gateway.pending == 0
+
+
+def test_an_answer_is_given_though_the_database_is_away(gateway, mock, monkeypatch):
+    """And its row is written as soon as it is back."""
+    from core.errors import DatabaseUnavailable
+    from gateway import metering
+
+    store, away = metering._settlements._store, [True]
+
+    async def flaky(execute, items):
+        if away and away.pop():
+            raise DatabaseUnavailable
+        return await store(execute, items)
+
+    monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.05)
+    for queue in metering._settlements._queues.values():
+        monkeypatch.setattr(queue, "_store", flaky)
+    monkeypatch.setattr(metering._settlements, "_store", flaky)
+    mock.script = reply(chat())
+    assert gateway.chat().json() == chat()
+    within_a_second(lambda: len(gateway.rows) == 1)
+    assert gateway.pending == 0

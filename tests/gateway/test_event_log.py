@@ -1,0 +1,149 @@
+"""LOG_FILE: a JSON line for each call, rotated, whole whoever writes (rows 28 and 29)."""
+
+import json
+import logging.config
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.redaction import without_secrets
+from gateway import event_log
+from llmring_site.log_config import logging_settings
+
+TOKEN = "sk-AaH7kq2mXw9LrTz4Vb8hDC"
+
+
+def lines(file: Path) -> list[dict]:
+    """Those of the file and of its older parts, oldest first."""
+    older = sorted(file.parent.glob(f"{file.name}.*"), key=lambda path: -int(path.suffix[1:]))
+    return [json.loads(line) for path in (*older, file) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def log_file(tmp_path, settings):
+    """LOG_FILE, as a server has it that was started with it."""
+    file = tmp_path / "server.log"
+    config = logging_settings(
+        level="info", format="console", file=file, max_bytes=1024 * 1024, backups=5
+    )
+    logging.config.dictConfig({**config, "root": {**config["root"], "handlers": ["own"]}})
+    settings.LOG_FILE = file
+    yield file
+    event_log.close()
+    logging.config.dictConfig(settings.LOGGING)
+
+
+def test_call_is_one_line_beside_the_servers_own(log_file):
+    event_log.write({"id": "0193", "model": "gpt-4o", "cost": 0.5, "status": 200})
+    event_log.close()
+    logging.getLogger("llmring.test").warning("key %s refused", TOKEN)
+
+    call, own = lines(log_file)
+
+    assert call.pop("time").endswith("Z")
+    assert call == {"event": "call", "id": "0193", "model": "gpt-4o", "cost": 0.5, "status": 200}
+    assert (own["event"], own["level"]) == ("key sk-… refused", "warning")
+    event_log.write({"id": "0194"})  # another thread takes over
+    event_log.close()
+    assert lines(log_file)[2]["id"] == "0194"
+
+
+def test_no_line_has_a_secret(log_file):
+    event_log.write({"error": f"Incorrect API key provided: {TOKEN}", "key": "llmr_pk_" + "0" * 32})
+    event_log.close()
+    try:
+        raise RuntimeError(TOKEN)
+    except RuntimeError:
+        logging.getLogger("llmring.test").exception("failed")
+    text = log_file.read_text()
+    assert TOKEN not in text and "0" * 32 not in text
+    assert lines(log_file)[0]["error"] == "Incorrect API key provided: sk-…"
+
+
+def test_words_that_end_in_sk_stay(settings):
+    assert without_secrets("task-0123456789abcdefghij") == "task-0123456789abcdefghij"
+
+
+def test_without_a_file_nothing_is_written(settings):
+    settings.LOG_FILE = None
+    event_log.write({"id": "0193"})
+    assert not event_log._writer.is_running
+
+
+def test_queue_is_bounded(log_file, monkeypatch):
+    monkeypatch.setattr(event_log._writer, "start", lambda: None)
+    event_log._writer.prepare()
+    for number in range(event_log.MAX_QUEUED + 3):
+        event_log.write({"id": number})
+    assert len(event_log._writer._lines) == event_log.MAX_QUEUED
+    assert event_log._writer._dropped == 3
+    event_log._writer.prepare()
+
+
+_WORKERS = """
+import logging, os
+import django
+django.setup()
+from gateway import event_log
+pids = []
+for worker in range(3):
+    pid = os.fork()
+    if not pid:
+        for number in range(10_000):
+            event_log.write({"worker": worker, "number": number, "text": "x" * 150})
+            if number % 1000 == 0:
+                logging.getLogger("llmring").warning("worker %d at %d", worker, number)
+            if number % 5000 == 0:
+                event_log.close()
+        event_log.close()
+        os._exit(0)
+    pids.append(pid)
+for pid in pids:
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_row_28_workers_share_a_file_that_is_rotated(tmp_path):
+    """3 × 10,000 lines of about 230 bytes are 6.9 MB: the file and five older ones hold 6 MB."""
+    file = tmp_path / "server.log"
+    done = subprocess.run(
+        [sys.executable, "-c", _WORKERS],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "llmring_site.settings",
+            "LOG_FILE": str(file),
+            "LOG_MAX_SIZE_MB": "1",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    parts = {path.name for path in tmp_path.glob("server.log*")}
+    assert parts == {"server.log", *(f"server.log.{number}" for number in range(1, 6))}
+    longest = 1024 * 1024 + 200 * 250  # and one batch
+    assert all(path.stat().st_size <= longest for path in tmp_path.glob("server.log*"))
+    written = lines(file)
+    for worker in range(3):
+        numbers = [line["number"] for line in written if line.get("worker") == worker]
+        # What is missing was in the oldest parts: none is lost, doubled or out of order.
+        assert numbers == [*range(10_000 - len(numbers), 10_000)]
+    assert len(written) > 20_000
+
+
+def test_row_28_all_lines_are_kept_while_the_parts_suffice(tmp_path):
+    file = tmp_path / "server.log"
+    subprocess.run(
+        [sys.executable, "-c", _WORKERS],
+        check=True,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "llmring_site.settings",
+            "LOG_FILE": str(file),
+            "LOG_MAX_SIZE_MB": "1",
+            "LOG_MAX_BACKUPS": "9",
+        },
+    )
+    assert sum("number" in line for line in lines(file)) == 30_000

@@ -1,0 +1,64 @@
+"""Nothing that a manager sends fails, is half done, or is repeated to them as a secret."""
+
+import pytest
+
+from accounts.models import Allowance, Project
+from gateway.models import Token
+from tests import odd_bodies, openapi
+from tests.gateway.test_manage_projects import UNKNOWN, token_of
+
+pytestmark = pytest.mark.django_db
+PROJECT = {"name": "p", "upstream_keys": {}}
+TOKEN = {"name": "t", "project_id": UNKNOWN, "duration_hours": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "valid"),
+    [("/manage/projects", PROJECT), ("/manage/tokens", TOKEN)],
+    ids=["project", "token"],
+)
+def test_bodies_at_the_edges_of_json_are_400(manager, path, valid):
+    bodies = odd_bodies.refused(valid, "name", "upstream_keys")
+    for name, (body, _) in bodies.items():
+        if path == "/manage/tokens" and name in _OF_THE_OBJECT:
+            continue  # tokens have no such member
+        reply = manager.send("POST", path, body, expect=400)
+        assert reply["error"] and reply["code"], name
+    assert not Project.objects.exists() and not Token.objects.exists()
+    assert not Allowance.objects.exists()
+
+
+_OF_THE_OBJECT = {"NUL in an object", "NUL in a name", "depth"}
+
+
+def test_no_route_fails_on_senseless_requests(manager, managed):
+    token = token_of(manager, managed["id"])
+    ids = {"project_id": managed["id"], "token_id": token["id"], "event_id": UNKNOWN}
+    routes = [
+        (method.upper(), path.format(**ids))
+        for path, methods in openapi.document()["paths"].items()
+        if path.startswith("/manage/")
+        for method in methods
+        if method != "delete"
+    ]
+    for method, path in routes:
+        for body in (None, "{", "[]", '{"a": "\\u0000"}', "x", '{"name": 1e999}'):
+            for query in ("", "?limit=x&page=x&project_id=%00&start_time=%FF&search=%00%"):
+                reply = manager.generic(
+                    method, path + query, body or "", content_type="application/json"
+                )
+                assert reply.status_code < 500, (method, path, body, reply.content)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_other_content_types_are_refused(manager, content_type):
+    reply = manager.send(
+        "POST", "/manage/projects", "name=p", expect=400, content_type=content_type
+    )
+    assert reply["code"] == "invalid_input"
+
+
+def test_too_large_body_is_413_in_the_same_shape(manager, settings):
+    settings.MAX_BODY_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024
+    reply = manager.send("POST", "/manage/projects", {"name": "x" * 2000}, expect=413)
+    assert reply == {"error": "The body is larger than 1024 bytes", "code": "body_too_large"}

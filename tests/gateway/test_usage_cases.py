@@ -1,0 +1,408 @@
+"""What usage looks like in answers: what the client gets, and what the row holds."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from tests.gateway.conftest import counts
+from tests.gateway.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    chat,
+    chunk,
+    content,
+    event,
+    in_turn,
+    reply,
+    stop,
+    stream,
+)
+
+PIECES = [content(text, usage=None) for text in ("Hel", "lo", "!")] + [stop(usage=None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_shown"),
+    [({}, False), ({"include_usage": False}, False), ({"include_usage": True}, True)],
+    ids=["absent", "false", "true"],
+)
+def test_a01_usage_is_asked_for_and_hidden_from_who_did_not_ask(gateway, mock, options, is_shown):
+    mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
+
+    answer = gateway.chat(stream=True, **({"stream_options": options} if options else {}))
+
+    assert mock.requests[0].json["stream_options"]["include_usage"] is True
+    shown = [*PIECES, USAGE_CHUNK, DONE] if is_shown else [*PIECES, DONE]
+    assert answer.content == b"".join(shown)
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+    assert gateway.row.cost == Decimal("0.0003072")
+
+
+def test_a01_a_plain_chat_has_no_stream_options(gateway, mock):
+    mock.script = reply(chat())
+    gateway.chat()
+    assert "stream_options" not in mock.requests[0].json
+
+
+REFUSALS = {
+    "mistral": (
+        422,
+        {
+            "object": "error",
+            "message": {
+                "detail": [
+                    {
+                        "type": "extra_forbidden",
+                        "loc": ["body", "stream_options", "include_usage"],
+                    }
+                ]
+            },
+        },
+    ),
+    "azure": (
+        400,
+        {
+            "error": {
+                "message": "Unknown parameter: 'stream_options'.",
+                "type": "invalid_request_error",
+                "param": "stream_options",
+                "code": "unknown_parameter",
+            }
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a02_an_upstream_that_refuses_the_option_is_asked_without_it(gateway, mock, name):
+    status, refusal = REFUSALS[name]
+    answered = stream(content("one two three four"), stop(), DONE)
+    mock.script = in_turn(reply(refusal, status), answered)
+
+    first = gateway.chat(stream=True)
+    second = gateway.chat(stream=True)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.content.endswith(DONE)
+    assert ["stream_options" in seen.json for seen in mock.requests] == [True, False, False]
+    assert [counts(row)[0] for row in gateway.rows] == ["estimated", "estimated"]
+    row = gateway.rows[0]
+    assert row.input_tokens > 0 and row.output_tokens > 0
+
+
+def test_a02_a_client_that_sent_the_option_gets_the_refusal(gateway, mock):
+    status, refusal = REFUSALS["mistral"]
+    mock.script = reply(refusal, status)
+    answer = gateway.chat(stream=True, stream_options={"include_usage": True})
+    assert (answer.status_code, answer.json()) == (422, refusal)
+    assert counts(gateway.row)[0] == "failed"
+
+
+def test_a02_responses_are_never_asked_with_it(gateway, mock):
+    usage = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
+    done = event("response.completed", {"response": {"id": "r", "model": "gpt-4o", "usage": usage}})
+    mock.script = stream(done)
+    answer = gateway.post("/v1/responses", {"model": "gpt-4o", "input": "Hi", "stream": True})
+    assert answer.content == done
+    assert "stream_options" not in mock.requests[0].json
+    assert counts(gateway.row) == ("settled", 9, 0, 3, 0)
+
+
+def test_a03_chunks_without_choices_that_are_not_usage_are_shown(gateway, mock):
+    filtered = {"prompt_index": 0, "content_filter_results": {}}
+    first = chunk(
+        {
+            "id": "",
+            "object": "",
+            "created": 0,
+            "model": "",
+            "choices": [],
+            "prompt_filter_results": [filtered],
+        }
+    )
+    late = chunk(
+        {
+            "id": "",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": None,
+                    "delta": {},
+                    "content_filter_offsets": {"check_offset": 1},
+                    "content_filter_results": {},
+                }
+            ],
+            "usage": None,
+        }
+    )
+    mock.script = stream(first, *PIECES, USAGE_CHUNK, late, DONE)
+
+    answer = gateway.chat(stream=True)
+
+    assert answer.content == b"".join([first, *PIECES, late, DONE])
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+    assert gateway.row.model == "gpt-4o-mini-2024-07-18"
+
+
+@pytest.mark.parametrize(
+    "options", [{"include_usage": True, "continuous_usage_stats": True}, None], ids=str
+)
+def test_a04_usage_in_every_chunk_is_a_running_total(gateway, mock, options):
+    pieces = [
+        content(
+            f"word{k} ",
+            usage={"prompt_tokens": 1965, "completion_tokens": k, "total_tokens": 1965 + k},
+        )
+        for k in range(1, 30)
+    ]
+    mock.script = stream(*pieces, DONE)
+
+    answer = gateway.chat(stream=True, **({"stream_options": options} if options else {}))
+
+    assert answer.content == b"".join(pieces) + DONE
+    if options:
+        assert mock.requests[0].json["stream_options"] == options
+    assert counts(gateway.row) == ("settled", 1965, 0, 29, 0)
+    # 1965 * 0.15 + 29 * 0.60, per million
+    assert gateway.row.cost == Decimal("0.00031215")
+
+
+@pytest.mark.parametrize("completion", [7, 387])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_a05_reasoning_beside_or_within_the_completion(
+    gateway, mock, upstreams_file, completion, is_stream
+):
+    upstreams_file(f"default_api: xai\napis:\n  xai: {{base_url: {mock.url}/v1, api_key: k}}\n")
+    usage = {
+        "prompt_tokens": 12,
+        "completion_tokens": completion,
+        "total_tokens": 399,
+        "completion_tokens_details": {"reasoning_tokens": 380},
+    }
+    last = chunk({"id": "c", "model": "grok-4", "choices": [], "usage": usage})
+    mock.script = stream(content("Hi"), last, DONE) if is_stream else reply(chat(usage=usage))
+
+    gateway.chat("grok-4", stream=is_stream)
+
+    assert counts(gateway.row) == ("settled", 12, 0, 387, 380)
+    assert (gateway.row.provider, gateway.row.upstream) == ("xai", "xai")
+
+
+RESPONSE_USAGE = {
+    "input_tokens": 900,
+    "input_tokens_details": {"cached_tokens": 512, "cache_write_tokens": 0},
+    "output_tokens": 256,
+    "output_tokens_details": {"reasoning_tokens": 192},
+    "total_tokens": 1156,
+}
+
+
+def response_stream(final: str, usage, **members) -> list[bytes]:
+    base = {"id": "resp_1", "object": "response", "model": "gpt-5-mini"}
+    return [
+        event("response.created", {"response": {**base, "status": "in_progress", "usage": None}}),
+        event("response.output_text.delta", {"delta": "some text"}),
+        event(final, {"response": {**base, "usage": usage, **members}}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("final", "members", "error"),
+    [
+        ("response.completed", {"status": "completed"}, None),
+        (
+            "response.incomplete",
+            {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            None,
+        ),
+        (
+            "response.failed",
+            {"status": "failed", "error": {"code": "server_error", "message": "x"}},
+            "server_error",
+        ),
+    ],
+)
+def test_a06_a_responses_stream_ends_in_one_of_three_events(gateway, mock, final, members, error):
+    pieces = response_stream(final, RESPONSE_USAGE, **members)
+    mock.script = stream(*pieces)
+
+    answer = gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "stream": True})
+
+    assert answer.content == b"".join(pieces)
+    assert counts(gateway.row) == ("settled", 388, 512, 256, 192)
+    # 388 * 0.25 + 512 * 0.025 + 256 * 2, per million
+    assert gateway.row.cost == Decimal("0.0006218")
+    assert gateway.row.error == error
+
+
+def test_a06_a_failed_response_without_usage_costs_nothing(gateway, mock):
+    error = {"code": "server_error", "message": "x"}
+    mock.script = stream(*response_stream("response.failed", None, status="failed", error=error))
+    gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "stream": True})
+    assert counts(gateway.row)[0] == "failed"
+    assert (gateway.row.cost, gateway.row.error) == (0, "server_error")
+
+
+def embedding(body: dict) -> bytes:
+    return json.dumps(body).encode()
+
+
+BASE64 = "QUJD" * 750_000  # 3 MB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"object": "list", "data": [{"embedding": BASE64}], "model": "text-embedding-3-small"}
+        | {"usage": {"prompt_tokens": 9, "total_tokens": 9}},
+        {"usage": {"prompt_tokens": 9, "total_tokens": 9}, "object": "list"}
+        | {"model": "text-embedding-3-small", "data": [{"embedding": BASE64}]},
+    ],
+    ids=["last", "first"],
+)
+def test_a10_usage_of_embeddings_stands_anywhere(gateway, mock, answer):
+    mock.script = reply(embedding(answer))
+    body = {"model": "text-embedding-3-small", "input": "text", "encoding_format": "base64"}
+
+    got = gateway.post("/v1/embeddings", body)
+
+    assert got.content == embedding(answer)
+    assert mock.requests[0].json == body
+    assert counts(gateway.row) == ("settled", 9, 0, 0, 0)
+    assert gateway.row.cost == Decimal("0.00000018")
+
+
+def test_a10_token_numbers_are_counted_not_their_digits(gateway, mock):
+    mock.script = reply({"object": "list", "data": [], "model": "text-embedding-3-small"})
+    body = {"model": "text-embedding-3-small", "input": [[1212, 318], [257, 1332]]}
+    gateway.post("/v1/embeddings", body)
+    assert counts(gateway.row) == ("estimated", 4, 0, 0, 0)
+
+
+IMAGE_USAGE = {
+    "input_tokens": 50,
+    "input_tokens_details": {"text_tokens": 40, "image_tokens": 10},
+    "output_tokens": 4160,
+    "total_tokens": 4210,
+}
+
+
+def assert_image_row(gateway):
+    row = gateway.row
+    assert counts(row) == ("settled", 50, 0, 4160, 0)
+    assert (row.image_input_tokens, row.image_output_tokens) == (10, 4160)
+    assert (row.cost, row.cost_source) == (None, "unpriced")
+
+
+def test_a11_images(gateway, mock):
+    mock.script = reply(
+        {"created": 1, "data": [{"b64_json": "A" * 2_000_000}]} | {"usage": IMAGE_USAGE}
+    )
+    gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
+    assert_image_row(gateway)
+
+
+def test_a11_streamed_images_arrive_as_they_are_made(gateway, mock):
+    partial = [
+        event(
+            "image_generation.partial_image",
+            {"b64_json": "A" * 1_500_000, "partial_image_index": n},
+        )
+        for n in range(2)
+    ]
+    final = event("image_generation.completed", {"b64_json": "B" * 10, "usage": IMAGE_USAGE})
+    mock.script = stream(*partial, final, pauses={1: 0.5})
+    body = {"model": "gpt-image-1", "prompt": "a cat", "stream": True, "partial_images": 2}
+
+    answer = gateway.post("/v1/images/generations", body, stream=True)
+
+    got = b""
+    while len(got) < len(partial[0]):
+        got += answer.raw.read1(65536)
+    assert got == partial[0]  # while the upstream still pauses before the second
+    assert got + answer.raw.read() == b"".join(partial) + final
+    assert_image_row(gateway)
+
+
+def test_a11_edits_are_forms(gateway, mock):
+    mock.script = reply({"created": 1, "data": []} | {"usage": IMAGE_USAGE})
+    files = {"image": ("cat.png", b"\x89PNG" * 1000, "image/png")}
+    gateway.post("/v1/images/edits", files=files, data={"model": "gpt-image-1", "prompt": "a hat"})
+    assert_image_row(gateway)
+    assert gateway.row.requested_model == "gpt-image-1"
+    assert mock.requests[0].body.count(b"\x89PNG") == 1000
+
+
+def transcribe(gateway, model="whisper-1", **fields):
+    files = {"file": ("speech.mp3", b"ID3" * 5000, "audio/mpeg")}
+    return gateway.post("/v1/audio/transcriptions", files=files, data={"model": model, **fields})
+
+
+@pytest.mark.parametrize("format", ["json", "verbose_json"])
+def test_a12_audio_by_the_second(gateway, mock, format):
+    body = {"text": "hello", "usage": {"type": "duration", "seconds": 11}}
+    mock.script = reply(body)
+    assert transcribe(gateway, response_format=format).json() == body
+    row = gateway.row
+    assert counts(row) == ("settled", 0, 0, 0, 0)
+    assert row.units_and_modifiers["units"] == {"audio_seconds": 11}
+    assert row.cost_source == "unpriced"
+
+
+def test_a12_audio_without_usage_is_unknown(gateway, mock):
+    mock.script = reply(b"hello", Content_Type="text/plain; charset=utf-8")
+    answer = transcribe(gateway, response_format="text")
+    assert (answer.content, answer.headers["Content-Type"]) == (
+        b"hello",
+        "text/plain; charset=utf-8",
+    )
+    assert gateway.row.usage_status == "unknown"
+    assert gateway.row.requested_model == "whisper-1"
+
+
+def test_a12_streamed_audio_by_tokens(gateway, mock):
+    usage = {
+        "type": "tokens",
+        "input_tokens": 26,
+        "input_token_details": {"audio_tokens": 20, "text_tokens": 6},
+        "output_tokens": 12,
+        "total_tokens": 38,
+    }
+    pieces = [
+        event("transcript.text.delta", {"delta": "hel"}),
+        event("transcript.text.done", {"text": "hello", "usage": usage}),
+    ]
+    mock.script = stream(*pieces)
+    answer = transcribe(gateway, "gpt-4o-transcribe", stream="true")
+    assert answer.content == b"".join(pieces)
+    assert counts(gateway.row) == ("settled", 26, 0, 12, 0)
+    assert gateway.row.audio_input_tokens == 20
+    assert gateway.row.cost_source == "unpriced"
+
+
+def test_a13_a_background_answer_is_settled_once_by_its_polls(gateway, mock, own_key):
+    own_key()
+    usage = {"input_tokens": 500, "output_tokens": 60, "total_tokens": 560}
+    base = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "usage": None}
+    completed = {**base, "status": "completed", "usage": usage}
+    final = event("response.completed", {"response": completed})
+    mock.script = in_turn(
+        reply({**base, "status": "queued"}),
+        reply({**base, "status": "queued"}),
+        reply({**base, "status": "in_progress"}),
+        reply(completed),
+        reply(completed),
+        stream(final),
+    )
+    body = {"model": "gpt-5-mini", "input": "x", "background": True}
+
+    assert gateway.post("/v1/responses", body).json()["status"] == "queued"
+    states = [gateway.get("/v1/responses/resp_1").json()["status"] for _ in range(3)]
+    other = gateway.issue()[1]
+    assert gateway.get("/v1/responses/resp_1", token=other).json() == completed
+    path = "/v1/responses/resp_1?stream=true&starting_after=5"
+    assert gateway.get(path).content == final
+
+    assert states == ["queued", "in_progress", "completed"]
+    assert counts(gateway.row) == ("settled", 500, 0, 60, 0)

@@ -1,0 +1,403 @@
+"""Streams and the wire: every byte as the upstream sent it, and a row however it ends."""
+
+import gzip
+import json
+import socket
+import time
+import zlib
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+import requests
+
+from tests.gateway.conftest import counts
+from tests.gateway.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    chat,
+    chunk,
+    content,
+    hang_up,
+    head,
+    in_turn,
+    reply,
+    stop,
+    stream,
+)
+from usage.models import UsageLog
+
+TEXT = content("Grüße 你好 🌍")
+WHOLE = TEXT + stop() + USAGE_CHUNK + DONE
+_SMILE = WHOLE.index("🌍".encode()) + 2
+ENDS = {
+    "bytes": [WHOLE[n : n + 1] for n in range(len(WHOLE))],
+    "characters": [
+        WHOLE[: WHOLE.index("🌍".encode()) + 2],
+        WHOLE[WHOLE.index("🌍".encode()) + 2 :],
+    ],
+    "words": [
+        WHOLE[: WHOLE.index(b'"usage"') + 3],
+        WHOLE[WHOLE.index(b'"usage"') + 3 : WHOLE.index(b"DONE") + 2],
+        WHOLE[WHOLE.index(b"DONE") + 2 :],
+    ],
+    "at once": [WHOLE],
+    "carriage returns": [part.replace(b"\n", b"\r") for part in (TEXT, stop(), USAGE_CHUNK, DONE)],
+    "both": [part.replace(b"\n", b"\r\n") for part in (TEXT, stop(), USAGE_CHUNK, DONE)],
+    "two lines": [TEXT, USAGE_CHUNK.replace(b', "usage"', b',\ndata:  "usage"'), DONE],
+}
+
+
+@pytest.mark.parametrize("shows_usage", [True, False])
+@pytest.mark.parametrize("name", ENDS)
+def test_b01_bytes_arrive_as_they_were_sent_however_cut(gateway, mock, name, shows_usage):
+    pieces = ENDS[name]
+    mock.script = stream(*pieces)
+    options = {"stream_options": {"include_usage": True}} if shows_usage else {}
+
+    answer = gateway.chat(stream=True, **options)
+
+    whole = b"".join(pieces)
+    if not shows_usage:
+        ending = (
+            b"\r\n\r\n" if name == "both" else b"\r\r" if name == "carriage returns" else b"\n\n"
+        )
+        events = [each + ending for each in whole.split(ending) if each]
+        whole = b"".join(each for each in events if b'"usage"' not in each)
+    assert answer.content == whole
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+def test_b01_nothing_is_held_back_but_what_may_be_hidden(gateway, mock):
+    begun, rest = TEXT[:-30], TEXT[-30:]
+    mock.script = stream(begun, rest, USAGE_CHUNK, DONE, pauses={1: 0.5})
+    answer = open_stream(gateway)
+    assert read(answer, len(begun)) == begun
+
+
+def read(answer, count: int) -> bytes:
+    got = b""
+    while len(got) < count:
+        got += answer.raw.read1(65536)
+    return got
+
+
+def open_stream(gateway, path="/v1/chat/completions", **members):
+    body = {"model": "gpt-4o-mini", "messages": [], "stream": True, **members}
+    return gateway.post(path, body, stream=True)
+
+
+def test_b02_comments_pass_and_keep_the_stream_alive(gateway, mock, upstreams_file):
+    options = "timeouts: {idle: 500ms}"
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, {options}}}\n")
+    comment = b": OPENROUTER PROCESSING\n\n"
+    pieces = [*[comment] * 5, content("Hi"), stop()]
+    mock.script = stream(*pieces, USAGE_CHUNK, DONE, delay=0.2)
+
+    began = time.monotonic()
+    answer = open_stream(gateway)
+    waited = time.monotonic() - began
+    first = read(answer, len(comment))
+
+    assert waited < 0.15  # the status does not wait for the first event
+    assert first == comment
+    assert first + answer.raw.read() == b"".join(pieces) + DONE
+    row = gateway.row
+    assert row.usage_status == "settled"
+    assert row.first_byte_ms > 900  # of data, not of a comment
+
+
+def test_b02_silence_ends_a_stream(gateway, mock, upstreams_file):
+    options = "timeouts: {idle: 200ms}"
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, {options}}}\n")
+    mock.script = stream(content("Hi " * 10), content("late"), pauses={1: 3})
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        gateway.chat(stream=True)
+    assert gateway.row.usage_status == "estimated"
+    assert gateway.row.error == "upstream_silent"
+
+
+def test_b03_a_last_event_without_its_end_is_read(gateway, mock):
+    mock.script = stream(content("Hi"), stop(), USAGE_CHUNK[:-1])
+    answer = gateway.chat(stream=True, stream_options={"include_usage": True})
+    assert answer.content == content("Hi") + stop() + USAGE_CHUNK[:-1]
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+    assert gateway.row.error is None
+
+
+WORDS = [content(" ".join(f"word{n}{k}" for k in range(10))) for n in range(3)]
+
+
+def raw_post(gateway, body: dict) -> bytes:
+    """Everything that the server sends before it closes the connection."""
+    data = json.dumps(body).encode()
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (gateway.token.encode(), len(data), data)
+        )
+        got = b""
+        while part := sock.recv(65536):
+            got += part
+    return got
+
+
+def test_b04_a_broken_stream_ends_broken(gateway, mock):
+    mock.script = stream(*WORDS, ends=False)
+    got = raw_post(gateway, {"model": "gpt-4o-mini", "messages": [], "stream": True})
+    assert all(words in got for words in WORDS)
+    assert b'"upstream_disconnected"' in got
+    assert not got.endswith(b"0\r\n\r\n")
+    row = gateway.row
+    # 30 words of 6 letters, with 27 spaces: 207 characters
+    assert (row.usage_status, row.output_tokens) == ("estimated", 52)
+    assert row.error == "upstream_disconnected"
+
+
+def test_b04_a_stream_that_ends_early_is_estimated(gateway, mock):
+    mock.script = stream(*WORDS)
+    assert gateway.chat(stream=True).content == b"".join(WORDS)
+    row = gateway.row
+    assert (row.usage_status, row.output_tokens, row.error) == ("estimated", 52, "ended_early")
+    assert row.input_tokens > 0
+
+
+def test_b04_a_broken_plain_answer_ends_broken(gateway, mock):
+    start = json.dumps(chat())[:100].encode() + b'"content": "' + b"word " * 24
+
+    async def script(request, writer):
+        writer.write(head(200, Content_Type="application/json", Content_Length="100000") + start)
+        await writer.drain()
+        writer.close()
+
+    mock.script = script
+    got = raw_post(gateway, {"model": "gpt-4o-mini", "messages": []})
+    assert got.endswith(start)
+    assert b"content-length: 100000" in got.lower()
+    row = gateway.row
+    assert (row.usage_status, row.error) == ("estimated", "upstream_disconnected")
+    assert 21 <= row.output_tokens <= 39
+
+
+def test_b05_an_error_inside_a_stream(gateway, mock):
+    error = chunk({"id": "g", "choices": [], "error": {"code": 502, "message": "disconnected"}})
+    mock.script = stream(content("Hello there"), error)
+    assert gateway.chat(stream=True).content == content("Hello there") + error
+    row = gateway.row
+    assert (row.usage_status, row.error, row.http_status) == ("estimated", "502", 200)
+    assert row.output_tokens > 0
+
+
+def test_b05_an_error_inside_a_plain_200(gateway, mock):
+    body = {"error": {"message": "no capacity", "code": 503}}
+    mock.script = reply(body)
+    assert gateway.chat().json() == body
+    row = gateway.row
+    assert (row.usage_status, row.cost, row.error) == ("failed", 0, "503")
+
+
+def gzipped(*pieces: bytes) -> list[bytes]:
+    compressor = zlib.compressobj(wbits=31)
+    flushed = [compressor.compress(p) + compressor.flush(zlib.Z_SYNC_FLUSH) for p in pieces]
+    return [*flushed, compressor.flush()]
+
+
+@pytest.mark.parametrize("offered", ["gzip", "gzip, deflate, br, zstd", None, "identity"])
+def test_b06_a_client_can_read_what_it_gets(gateway, mock, offered):
+    """The upstream compresses although plain bytes were asked for."""
+    mock.script = in_turn(
+        reply(gzip.compress(json.dumps(chat()).encode()), Content_Encoding="gzip"),
+        stream(*gzipped(TEXT, stop(), USAGE_CHUNK, DONE), Content_Encoding="gzip"),
+        reply(gzip.compress(b'{"error":{"message":"slow"}}'), 429, Content_Encoding="gzip"),
+    )
+    headers = {"Accept-Encoding": offered}
+
+    plain = gateway.chat(headers=headers)
+    streamed = gateway.chat(stream=True, headers=headers)
+    limited = gateway.chat(headers=headers)
+
+    assert mock.requests[0].header("Accept-Encoding") == "identity"
+    assert plain.json() == chat()
+    assert streamed.content == TEXT + stop() + DONE
+    assert (limited.status_code, limited.json()) == (429, {"error": {"message": "slow"}})
+    assert [counts(row)[0] for row in gateway.rows] == ["settled", "settled", "failed"]
+
+
+def test_b06_a_coding_that_nobody_offered_is_relayed_and_estimated(gateway, mock):
+    mock.script = reply(b"\x0b\x02\x80{}\x03", Content_Encoding="br")
+    answer = gateway.post("/v1/chat/completions", {"model": "gpt-4o-mini"}, stream=True)
+    assert answer.raw.read(decode_content=False) == b"\x0b\x02\x80{}\x03"
+    assert answer.headers["Content-Encoding"] == "br"
+    assert gateway.row.usage_status == "estimated"
+
+
+def test_b07_a_long_event_is_not_held(gateway, mock):
+    long = content("A" * 2_000_000)
+    mock.script = stream(
+        long[:1_000_000], long[1_000_000:], stop(), USAGE_CHUNK, DONE, pauses={1: 0.5}
+    )
+    answer = open_stream(gateway)
+    begun = read(answer, 1_000_000)
+    assert begun == long[:1_000_000]
+    assert begun + answer.raw.read() == long + stop() + DONE
+    assert gateway.row.usage_status == "settled"
+
+
+def test_b08_redirects_are_not_followed(gateway, mock):
+    async def redirect(request, writer):
+        location = f"http://localhost:{mock.port}/elsewhere"
+        writer.write(head(307, Location=location, Content_Length="0"))
+
+    mock.script = redirect
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_redirects")
+    assert [seen.target for seen in mock.requests] == ["/v1/chat/completions"]
+    assert counts(gateway.row)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions/", "//v1/chat/completions", "/v1//chat/completions"]
+)
+def test_b08_other_spellings_of_a_path_are_answered(gateway, mock, path):
+    mock.script = reply(chat())
+    answer = gateway.post(path, {"model": "gpt-4o-mini", "messages": []})
+    assert answer.status_code == 200
+    assert mock.requests[0].target == "/v1/chat/completions"
+
+
+def with_retries(mock, upstreams_file, retries=2, more=""):
+    base = f"base_url: {mock.url}/v1, api_key: k, retries: {retries}{more}"
+    upstreams_file(f"apis:\n  openai: {{{base}}}\n")
+
+
+def test_b09_a_refused_connection_is_failed(gateway, mock, settings):
+    from gateway import upstreams
+
+    settings.OPENAI_API_URL = "http://127.0.0.1:9"
+    upstreams.forget()
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
+    assert counts(gateway.row)[0] == "failed"
+
+
+def test_b09_what_was_sent_and_not_answered_is_not_sent_again(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file)
+    mock.script = hang_up
+    gateway.use(budget_usd=10)
+
+    answer = gateway.chat(max_tokens=1000)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_disconnected")
+    assert len(mock.requests) == 1
+    assert gateway.row.usage_status == "unknown"
+    # 1000 * 0.60 per million, and the prompt's bound: it stays spent
+    assert Decimal("0.0006") < 10 - gateway.left < Decimal("0.0007")
+    assert gateway.pending == 0
+
+
+def test_b09_silence_is_not_sent_again(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file, more=", timeouts: {response_header: 300ms}")
+    mock.script = reply(chat(), delay=3)
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+    assert len(mock.requests) == 1
+    assert gateway.row.usage_status == "unknown"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_b09_an_upstream_that_has_not_begun_is_asked_again(gateway, mock, upstreams_file, status):
+    with_retries(mock, upstreams_file)
+    refusal = reply(b"<html>", status, Content_Type="text/html", Retry_After="0")
+    mock.script = in_turn(refusal, reply(chat()))
+    assert gateway.chat().json() == chat()
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+    mock.script = refusal
+    assert gateway.chat().status_code == status
+    assert counts(gateway.rows[-1])[0] == "failed"
+
+
+def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file)
+    mock.script = reply({"error": {"message": "oops"}}, 500)
+    assert gateway.chat().status_code == 500
+    assert len(mock.requests) == 1
+
+
+def leave(gateway, body: dict, *, after: float = 0, read_bytes: int = 0) -> None:
+    """Send a chat and close the connection, after some seconds or bytes."""
+    data = json.dumps({"model": "gpt-4o-mini", "messages": [], **body}).encode()
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (gateway.token.encode(), len(data), data)
+        )
+        got = 0
+        while got < read_bytes:
+            got += len(sock.recv(65536))
+        if after:
+            sock.settimeout(after)
+            with suppress(TimeoutError):
+                sock.recv(1)
+
+
+def settled_row(gateway) -> UsageLog:
+    """The row, once it is there."""
+    deadline = time.monotonic() + 15
+    while not (rows := gateway.rows):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    [row] = rows
+    return row
+
+
+@pytest.mark.parametrize("story", ["stream", "plain", "before the headers"])
+def test_b10_a_call_is_drained_when_its_client_leaves(gateway, mock, story):
+    if story == "stream":
+        mock.script = stream(*[content(f"w{n}") for n in range(40)], USAGE_CHUNK, DONE, delay=0.02)
+        leave(gateway, {"stream": True}, read_bytes=600)
+        expected = ("settled", 176, 1024, 340, 0)
+    else:
+        mock.script = reply(chat(), delay=0.8)
+        leave(gateway, {"stream": story != "plain"}, after=0.3 if story == "plain" else 0.1)
+        expected = ("settled", 10, 0, 5, 0)
+    assert counts(settled_row(gateway)) == expected
+    assert gateway.pending == 0
+
+
+ENDLESS = [content(f"word{n} ") for n in range(2000)]
+
+
+def test_b10_draining_has_an_end(gateway, mock, upstreams_file):
+    options = "drain: {seconds: 300ms}"
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, {options}}}\n")
+    mock.script = stream(*ENDLESS, delay=0.02)
+    leave(
+        gateway,
+        {"stream": True, "messages": [{"role": "user", "content": "Hello"}]},
+        read_bytes=600,
+    )
+    row = settled_row(gateway)
+    assert (row.usage_status, row.error) == ("estimated", "client_gone")
+    assert row.output_tokens >= 3 and row.input_tokens > 0 and row.cost > 0
+    assert mock.closed.wait(5)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_b10_own_machines_stop_when_the_client_leaves(gateway, mock, upstreams_file, has_begun):
+    upstreams_file(
+        f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, on_disconnect: cancel}}\n"
+    )
+    mock.script = stream(*ENDLESS, delay=0.02, pauses=None if has_begun else {0: 20})
+    if not has_begun:
+        mock.script = reply(chat(), delay=20)
+    leave(gateway, {"stream": True}, after=0.2, read_bytes=600 if has_begun else 0)
+    row = settled_row(gateway)
+    assert (row.usage_status, row.error) == ("estimated", "client_gone")
+    if has_begun:
+        assert mock.closed.wait(1)
+    assert gateway.pending == 0

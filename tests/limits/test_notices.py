@@ -1,0 +1,123 @@
+"""Owners are told by mail, once, when limits are used up or change (docs/limits.md)."""
+
+from datetime import UTC, datetime
+from smtplib import SMTPServerDisconnected
+
+import pytest
+from django.core import mail
+
+from accounts import limit_notices
+from accounts.models import (
+    Allowance,
+    LimitNotice,
+    Membership,
+    MonthlyLogs,
+    Project,
+    Role,
+    Tier,
+    User,
+)
+from gateway import budgets
+from gateway.models import Token
+from llmring_site import periodic_jobs
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def owned(tier):
+    """A project with an owner, another owner without address, and a member."""
+    project = Project.objects.create(name="Line\nbreak", tier=tier)
+    people = [
+        ("ana", "ana@x.test", Role.OWNER),
+        ("bo", "", Role.OWNER),
+        ("cy", "c@x.test", Role.MEMBER),
+    ]
+    for name, email, role in people:
+        user = User.objects.create_user(name, email)
+        Membership.objects.create(project=project, user=user, role=role)
+    return project
+
+
+def use(project, logs: int) -> None:
+    MonthlyLogs.objects.update_or_create(
+        project=project, month=NOW.date().replace(day=1), defaults={"logs": logs}
+    )
+
+
+def told(now: datetime = NOW) -> list[tuple[list[str], str]]:
+    """Recipients and subjects of the mails of a turn."""
+    mail.outbox.clear()
+    periodic_jobs._tell_owners(now)
+    return [(message.to, message.subject) for message in mail.outbox]
+
+
+def test_owner_is_told_at_80_and_100_percent_of_the_quota_once(owned):
+    use(owned, 79)
+    assert told() == []
+    use(owned, 80)
+    assert told() == [(["ana@x.test"], "Line break: 80 % of the logs of March 2026 are used")]
+    assert told() == []
+    use(owned, 100)
+    assert told() == [(["ana@x.test"], "Line break: 100 % of the logs of March 2026 are used")]
+    assert "429" in mail.outbox[0].body
+    assert told() == []
+
+
+def test_next_month_and_a_raised_quota_are_told_anew(owned, tier):
+    use(owned, 90)
+    assert len(told()) == 1
+    assert told(datetime(2026, 4, 10, tzinfo=UTC)) == []  # nothing used yet
+    tier.logs_per_month = 110
+    tier.save()
+    assert len(told()) == 1
+
+
+def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
+    def fail(*arguments):
+        raise SMTPServerDisconnected
+
+    use(owned, 100)
+    with monkeypatch.context() as context:
+        context.setattr(limit_notices, "send_mail", fail)
+        assert told() == []
+        assert not LimitNotice.objects.exists()
+    assert len(told()) == 1
+
+
+def test_project_without_an_address_is_told_when_it_has_one(owned):
+    ana = User.objects.filter(username="ana")
+    ana.update(email="")
+    use(owned, 100)
+    assert told() == []
+    ana.update(email="new@x.test")
+    assert [to for to, _ in told()] == [["new@x.test"]]
+
+
+def test_owner_is_told_of_a_tokens_budget(owned):
+    allowance = Allowance.objects.create(budget_usd=10)
+    token = Token.objects.create(
+        project=owned, allowance=allowance, name="ci", digest=b"1" * 32, hint="sk-…"
+    )
+    Allowance.objects.filter(id=allowance.id).update(spent_usd="7.99")
+    assert list(budgets.notices()) == []
+    Allowance.objects.filter(id=allowance.id).update(spent_usd="8")
+    assert told() == [
+        (["ana@x.test"], "Line break: 80 % of the US dollars of the token ci are used")
+    ]
+    assert "8 of 10 are used" in mail.outbox[0].body
+    Allowance.objects.filter(id=allowance.id).update(spent_usd="10.5")
+    assert len(told()) == 1
+    assert told() == []
+    assert token.project_id == owned.id
+
+
+def test_d07_owner_is_told_a_week_before_a_shorter_retention_bites(owned):
+    owned.tier = Tier.objects.create(name="lower", retention_days=7)
+    owned.save()
+    owned.refresh_from_db()
+    [(to, subject)] = told(datetime.now(UTC))
+    assert (to, subject) == (["ana@x.test"], "Line break: Older logs will be deleted")
+    assert "keeps logs for 7 days" in mail.outbox[0].body
+    assert f"{owned.former_retention_until:%Y-%m-%d %H:%M} UTC" in mail.outbox[0].body
+    assert told(datetime.now(UTC)) == []

@@ -1,0 +1,80 @@
+"""Errors are pages for browsers, and stay JSON for clients of the API."""
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import User
+from tests.client import ApiClient
+from tests.html_page import Page
+from tests.site.test_dashboard import boss, person
+
+__all__ = ["boss"]
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def error_page(response, status: int) -> str:
+    """The text of an error's page, which names its request."""
+    assert response.status_code == status
+    assert response["Content-Type"].startswith("text/html")
+    page = Page(response.content.decode())
+    assert response["X-Request-ID"] in page.text
+    assert page.href("To the dashboard") == "/admin/"
+    return page.text
+
+
+def test_unknown_address(anonymous):
+    assert "404 Not Found" in error_page(anonymous.get("/nothing", HTTP_ACCEPT=BROWSER), 404)
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
+        assert anonymous.get("/nothing", HTTP_ACCEPT=accept).json() == {"detail": "Not Found"}
+
+
+def test_row_that_is_not_there(boss):
+    address = reverse("admin:usage_usagelog_change", args=["0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])
+    assert boss.get(address, HTTP_ACCEPT=BROWSER, follow=True).status_code == 200  # told on home
+    assert "404" in error_page(boss.get("/admin/nothing/", HTTP_ACCEPT=BROWSER), 404)
+
+
+def test_routes_of_the_api_answer_json_to_browsers_too(api):
+    for path in ("/api/v1/aliases/none", "/api/v1/templates/0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"):
+        response = api.get(path, HTTP_ACCEPT=BROWSER)
+        assert (response.status_code, response["Content-Type"]) == (404, "application/json")
+
+
+def test_missing_permission(db_all):
+    User.objects.create_user("clerk", password="a long password", is_staff=True)
+    clerk = person(User.objects.get(username="clerk"))
+    response = clerk.get(reverse("admin:usage_usagelog_changelist"), HTTP_ACCEPT=BROWSER)
+    assert "403 Forbidden" in error_page(response, 403)
+
+
+def test_form_without_its_token(boss):
+    strict = ApiClient()
+    strict.handler.enforce_csrf_checks = True
+    strict.cookies = boss.cookies
+    response = strict.post(reverse("make-demo"), HTTP_ACCEPT=BROWSER)
+    assert "403 Forbidden" in error_page(response, 403)
+
+
+def test_too_many_attempts_to_log_in(db_all):
+    client = ApiClient()
+    User.objects.create_superuser("boss", password="a long password")
+    wrong = {"username": "boss", "password": "wrong"}
+    for _ in range(5):
+        response = client.post("/admin/login/", wrong, HTTP_ACCEPT=BROWSER)
+    assert "429 Too Many Requests" in error_page(response, 429)
+    assert response["Retry-After"] == "900"  # seconds: a quarter of an hour
+
+
+def test_bug(boss, monkeypatch):
+    from llmring_site.dashboard import page
+
+    monkeypatch.setattr(page, "overview", lambda *arguments: 1 / 0)
+    boss.raise_request_exception = False
+    text = error_page(boss.get("/admin/", HTTP_ACCEPT=BROWSER), 500)
+    assert "500 Internal Server Error" in text and "division" not in text
+    assert boss.get("/admin/").json() == {"detail": "Internal Server Error"}
+
+
+@pytest.mark.parametrize("accept", ["", "nonsense", "text/*;q=2", "\x00"])
+def test_odd_accept_headers_get_an_answer(anonymous, accept):
+    assert anonymous.get("/nothing", HTTP_ACCEPT=accept).status_code == 404

@@ -1,0 +1,361 @@
+"""The list of logs in the admin: filters, sums, order and files are of the same rows."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from accounts.models import User
+from tests.client import ApiClient
+from usage.models import UsageLog
+
+LOGS = "/admin/usage/usagelog/"
+TODAY = datetime.now(UTC).date()
+
+
+def at(days_ago: int, time: str = "12:00:00") -> str:
+    return f"{TODAY - timedelta(days=days_ago)}T{time}Z"
+
+
+def call(model: str, cost: object = None, **members) -> dict:
+    entry = {"provider": "p", "model": model, "input_tokens": 10, "output_tokens": 5, **members}
+    return entry if cost is None else {**entry, "cost": cost}
+
+
+def store(api, *logs: dict) -> list[str]:
+    report = api.send("POST", "/api/v1/log/batch", {"logs": logs})
+    assert report["created"] == len(logs), report
+    return [result["log_id"] for result in report["results"]]
+
+
+@pytest.fixture
+def root(db_all):
+    client = ApiClient()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    return client
+
+
+def staff(*permissions: str) -> ApiClient:
+    user = User.objects.create_user("staff", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = ApiClient()
+    client.force_login(user)
+    return client
+
+
+def html(browser, query: str = "", path: str = LOGS) -> str:
+    response = browser.get(f"{path}{query}")
+    assert response.status_code == 200, (query, response.status_code)
+    return response.content.decode()
+
+
+def rows(page: str) -> list[str]:
+    """The ids of the listed logs, in order."""
+    return re.findall(r'<th[^>]*><a href="/admin/usage/usagelog/([0-9a-f-]{36})/change/', page)
+
+
+def cost(page: str) -> str:
+    return re.search(r"data-total-cost>([^<]*)<", page)[1].replace(",", "")
+
+
+def listed_everywhere(browser, query: str, pages: int) -> list[str]:
+    found = []
+    for number in range(1, pages + 1):
+        found += rows(html(browser, f"{query}&p={number}"))
+    return found
+
+
+# --- B1 ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_providers(api):
+    return store(
+        api,
+        *(
+            call("m", f"0.0{n % 9 + 1}", provider=provider, timestamp=at(1, f"12:00:{n:02d}"))
+            for provider in ("openai", "anthropic", "mistral")
+            for n in range(60)
+        ),
+    )
+
+
+TWO = "?provider__exact=openai&provider__exact=anthropic"
+
+
+def test_b1_two_values_of_a_filter_stay_on_every_page(root, three_providers):
+    """Costs of sixty: 0.01 to 0.09 six times (2.7), then 0.01 to 0.06 (0.21): 2.91."""
+    found = listed_everywhere(root, f"{TWO}&o=-5", 3)
+    assert sorted(found) == sorted(three_providers[:120])
+    for number in (1, 2, 3):
+        assert cost(html(root, f"{TWO}&o=-5&p={number}")) == "5.82"
+
+
+def test_b1_page_leads_back_to_the_list_it_was_opened_from(root, three_providers):
+    page = html(root, f"{TWO}&o=-5&p=2")
+    third = unescape(re.findall(r'<th[^>]*><a href="([^"]*/change/[^"]*)"', page)[2])
+    detail = html(root, path=third)
+    links = {
+        unescape(link) for link in re.findall(r'href="(/admin/usage/usagelog/\?[^"]*)"', detail)
+    }
+    assert links  # the breadcrumb, and the button that closes the page
+    for link in links:
+        query = parse_qs(urlsplit(link).query)
+        assert query["provider__exact"] == ["openai", "anthropic"], link
+        assert (query["o"], query["p"]) == (["-5"], ["2"])
+        assert rows(html(root, path=link)) == rows(page)
+    assert len(re.findall(r'href="/admin/usage/usagelog/\?[^"]*"', detail)) >= 2
+
+
+def test_b1_each_value_is_named_and_removed_alone(root, three_providers):
+    page = html(root, f"{TWO}&o=-5&p=2")
+    chips = re.findall(r'<a href="([^"]*)" aria-label="Remove the filter provider: (\w+)"', page)
+    assert [name for _, name in chips] == ["openai", "anthropic"]
+    query = parse_qs(urlsplit(unescape(chips[0][0])).query)
+    assert query == {"provider__exact": ["anthropic"], "o": ["-5"]}  # from page 1 on
+
+
+def test_b1_new_search_and_filter_begin_on_page_one(root, three_providers):
+    page = html(root, f"{TWO}&created_at__gte=2026-01-01&o=-5&p=2&priced_as__isnull=True")
+    search = re.search(r'<form id="changelist-search".*?</form>', page, re.DOTALL)[0]
+    kept = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', search)
+    assert ("provider__exact", "openai") in kept and ("provider__exact", "anthropic") in kept
+    assert ("o", "-5") in kept and "p" not in dict(kept)
+    form = re.search(r'<form id="filter-form".*?</form>', page, re.DOTALL)[0]
+    hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    assert hidden == [("o", "-5"), ("priced_as__isnull", "True")]
+    chosen = re.findall(r'<option value="(\w+)" selected', form)
+    assert chosen == ["anthropic", "openai"] or sorted(chosen) == ["anthropic", "openai"]
+
+
+def test_b1_list_opens_after_logging_in(anonymous, three_providers):
+    User.objects.create_superuser("boss", password="a long password")
+    reply = anonymous.get(f"{LOGS}{TWO}")
+    assert reply.status_code == 302
+    form = {"username": "boss", "password": "a long password"}
+    next_page = parse_qs(urlsplit(reply["Location"]).query)["next"][0]
+    reply = anonymous.post(reply["Location"], {**form, "next": next_page})
+    assert reply["Location"] == f"{LOGS}{TWO}"
+    assert len(rows(html(anonymous, TWO))) == 50 and cost(html(anonymous, TWO)) == "5.82"
+
+
+# --- B2 ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ties(api):
+    """250 logs of one time and cost, 130 of them with alias `a`; 200 others."""
+    same = {"timestamp": at(2, "08:00:00"), "cost": "0.25", "origin": "=1+1"}
+    with_alias = [call("=cmd", alias="a", **same) for _ in range(130)]
+    without = [call("+m", **same) for _ in range(120)]
+    others = [call("m", "0.1", timestamp=at(5)) for _ in range(200)]
+    return store(api, *with_alias, *without, *others)[:130]
+
+
+def test_b2_ties_are_listed_once_up_and_down(root, ties):
+    day = TODAY - timedelta(days=2)
+    for order in ("5", "-5"):
+        query = f"?alias__exact=a&created_at__gte={day}&o={order}"
+        assert sorted(listed_everywhere(root, query, 3)) == sorted(ties)
+
+
+def test_b2_files_have_what_is_listed(root, ties):
+    day = TODAY - timedelta(days=2)
+    query = f"?alias__exact=a&created_at__gte={day}&o=-5&p=2"
+    links = re.findall(r'href="([^"]*export/\w+/[^"]*)"', html(root, query))
+    files = {}
+    for link in map(unescape, links):
+        reply = root.get(link)
+        kind = re.search(r"export/(\w+)/", link)[1]
+        files[kind] = b"".join(reply.streaming_content).decode()
+        assert re.search(
+            rf'filename="usage-logs_alias-a_.*{day}.*\.{kind}"', reply["Content-Disposition"]
+        )
+    lines = [json.loads(line, parse_float=Decimal) for line in files["ndjson"].splitlines()]
+    assert sorted(line["id"] for line in lines) == sorted(ties)
+    assert [line["id"] for line in lines] == sorted(ties)  # ids carry the time: oldest first
+    assert (
+        sum(line["cost"] for line in lines) == Decimal("32.5") == Decimal(cost(html(root, query)))
+    )
+    assert {(line["project"], line["origin"]) for line in lines} == {("ours", "=1+1")}
+    cells = list(csv.DictReader(io.StringIO(files["csv"])))
+    assert sorted(row["id"] for row in cells) == sorted(ties)
+    assert sum(Decimal(row["cost"]) for row in cells) == Decimal("32.5")
+    assert {row["model"] for row in cells} == {"'=cmd"}  # no formula of a spreadsheet
+
+
+def test_b2_export_needs_the_permission_to_view(ties):
+    browser = staff("view_project")
+    for path in (LOGS, f"{LOGS}export/csv/", f"{LOGS}export/ndjson/"):
+        assert browser.get(path).status_code == 403
+
+
+def test_unknown_kind_of_file_is_not_found(root):
+    assert root.get(f"{LOGS}export/xlsx/").status_code == 404
+
+
+# --- A1, A5, A6: sums of the list --------------------------------------------------------
+
+
+def test_a1_list_has_the_sums_of_the_statistics(root, api, other_api):
+    store(
+        api,
+        call("m1", "0.10", timestamp=at(6, "00:00:00")),
+        call("m1", "0.20", timestamp=at(3, "23:59:59.999")),
+        call("m2", "0.30", timestamp=at(1)),
+        call("m2", "1.25", timestamp=at(0, "00:00:00")),
+        call("m3", "0.000000000001", timestamp=at(0, "00:00:00")),
+        call("no-such-model-1", timestamp=at(0, "00:00:00")),
+    )
+    store(other_api, call("m9", "1000000000000.5", timestamp=at(0, "00:00:00")))
+    week = f"created_at__gte={TODAY - timedelta(days=6)}&created_at__lt={TODAY + timedelta(days=1)}"
+    page = html(root, f"?{week}&project_id__exact={api.project.id}")
+    stats = api.read("/api/v1/stats", {"start_date": f"{TODAY - timedelta(days=6)}"})
+    assert cost(page) == stats["summary"]["total_cost"] == "1.850000000001"
+    assert "1 of 6 calls have no price" in page
+    assert "0.000000000001" in page  # nowhere rounded to nothing
+    both = html(root, f"?{week}")
+    assert cost(both) == "1000000000002.350000000001"
+    bar = html(
+        root,
+        f"?created_at__gte={TODAY}&created_at__lt={TODAY + timedelta(days=1)}"
+        f"&model__exact=m2&project_id__exact={api.project.id}",
+    )
+    assert len(rows(bar)) == 1 and cost(bar) == "1.25"
+    # Not whole days, so summed from the ledger: the same figures.
+    hours = html(
+        root,
+        f"?created_at__gte={at(6, '00:00:00')}&created_at__lt={at(0, '00:00:01')}"
+        f"&project_id__exact={api.project.id}",
+    )
+    assert cost(hours) == "1.850000000001"
+
+
+def test_a5_free_is_zero_and_unpriced_is_unknown(root, api):
+    free = store(api, *(call("free-local", "0") for _ in range(3)))
+    unpriced = store(api, *(call("no-such-model-1") for _ in range(2)))
+    [priced] = store(api, call("gpt", "0.0000045"))
+    assert cost(html(root)) == "0.0000045"
+    assert "2 of 6 calls have no price" in html(root)
+    down, up = rows(html(root, "?o=-5")), rows(html(root, "?o=5"))
+    assert down[0] == priced and sorted(down[4:]) == sorted(unpriced) == sorted(up[4:])
+    assert sorted(up[:3]) == sorted(free)
+    only = html(root, "?cost_source__exact=unpriced")
+    assert sorted(rows(only)) == sorted(unpriced) and cost(only) == "unknown"
+
+
+def test_a6_correction_and_its_original_are_told_apart(root, api):
+    [wrong] = store(api, call("m1", "0.90", timestamp=at(2)))
+    change = {"reason": "wrong model", "model": "m1b", "cost": "0.09"}
+    api.send("POST", f"/api/v1/logs/{wrong}/correct", change)
+    page = html(root)
+    assert len(rows(page)) == 3 and cost(page) == "0.09"
+    assert "reversal" in page and "replacement" in page and "-0.9" in page
+    today = html(root, f"?received_at__gte={TODAY}&entry_type__exact=reversal")
+    assert cost(today) == "-0.9" and len(rows(today)) == 1
+    entries = {row.entry_type: str(row.id) for row in UsageLog.objects.all()}
+    original = html(root, path=f"{LOGS}{wrong}/change/")
+    assert entries["reversal"] in original and entries["replacement"] in original
+    for kind in ("reversal", "replacement"):
+        assert wrong in html(root, path=f"{LOGS}{entries[kind]}/change/")
+
+
+def test_sums_say_when_they_take_too_long(root, api, monkeypatch):
+    store(api, call("m", "1"))
+    monkeypatch.setattr("usage.log_list.SHARE_SQL", {"requests": "pg_sleep(9)::text::int"})
+    monkeypatch.setattr("usage.log_list.SUM_MILLISECONDS", 20)
+    page = html(root, "?cost_source__exact=caller")
+    assert "narrow the list" in page and len(rows(page)) == 1
+
+
+# --- Search and filters ------------------------------------------------------------------
+
+
+def test_parts_of_labels_and_ids_are_searched(root, api):
+    first, second = store(
+        api,
+        call("gpt-4o", "1", alias="fast", origin="billing", id_at_origin="chat-7"),
+        call("claude", "2", alias="smart", origin="search"),
+    )
+    for term in ("4O", "fas", "illin", "chat-7", first):
+        assert rows(html(root, f"?q={term}")) == [first], term
+    assert rows(html(root, "?q=a")) == [second, first]
+    for term in ("nothing", "%25", "_", "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"):
+        assert rows(html(root, f"?q={term}")) == [], term
+    assert cost(html(root, "?q=smart")) == "2"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("model__exact=m1", 2),
+        ("model__exact=m1&model__exact=m2", 3),
+        ("provider__exact=p&model__exact=m2", 1),
+        ("alias__exact=a", 1),
+        ("alias__exact=none", 2),
+        ("alias__exact=none&alias__exact=a", 3),
+        ("origin__exact=o&origin__exact=x", 2),
+        ("origin__exact=o&model__exact=m2", 0),
+        ("profile__exact=default", 3),
+        ("api_key_id__exact={key}", 3),
+        ("api_key_id__exact={key}&project_id__exact={project}&alias__exact=a", 1),
+        ("project_id__exact={project}&project_id__exact={other}", 3),
+        ("project_id__exact={other}", 0),
+        ("created_at__gte={today}", 1),
+        ("created_at__lt={today}&model__exact=m1", 1),
+        ("created_at__gte={today}&created_at__lt={today}", 0),
+        ("usage_status__exact=settled&cost_source__exact=caller", 3),
+        ("latency_ms__isnull=True", 3),
+        ("model__in=m1,m2&alias__isnull=True", 2),
+        ("alias__isnull=True", 2),
+        ("alias__isnull=False", 1),
+        ("project_id__in={project},{other}&model__exact=m2", 1),
+    ],
+)
+def test_filters_work_alone_and_together(root, api, other_api, query, count):
+    store(
+        api,
+        call("m1", "1", alias="a", origin="o", timestamp=at(0, "00:00:00")),
+        call("m1", "1", origin="x", timestamp=at(1)),
+        call("m2", "1", timestamp=at(9)),
+    )
+    names = {"key": api.api_key_id, "project": api.project.id, "other": other_api.project.id}
+    page = html(root, f"?{query.format(today=TODAY, **names)}")
+    assert len(rows(page)) == count
+    assert cost(page) == str(count)
+
+
+def test_projects_and_keys_are_named_and_everything_is_linked(root, api):
+    api.send("POST", "/api/v1/log", call("m", "1", latency_ms=12345))
+    conversation = api.send("POST", "/conversations", {"title": "t"})["id"]
+    call_of = call("m", "1", metadata={"conversation_id": conversation})
+    log = api.send("POST", "/api/v1/log", call_of)["log_id"]
+    page = html(root, f"?project_id__exact={api.project.id}")
+    assert "project: <b>ours</b>" in page
+    assert f'href="/admin/accounts/project/{api.project.id}/change/"' in page and "12,345" in page
+    assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", page)
+    detail = html(root, path=f"{LOGS}{log}/change/")
+    for link in (
+        f"/admin/conversations/conversation/{conversation}/change/",
+        f"/admin/accounts/project/{api.project.id}/change/",
+        f"/admin/accounts/apikey/{api.api_key_id}/change/",
+        f"/admin/receipts/receipt/?certifies={log}",
+    ):
+        assert f'href="{link}"' in detail, link
+        assert root.get(link).status_code == 200, link
+
+
+def test_list_claims_no_number_of_results_and_times_are_iso(root, api):
+    """unfold's paginator for tables that are not counted says 9999999999."""
+    store(api, call("m", "1"))
+    page = html(root)
+    assert "9999999999" not in page and "9,999,999,999" not in page
+    key = html(root, path=f"/admin/accounts/apikey/{api.api_key_id}/change/")
+    assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key)

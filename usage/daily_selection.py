@@ -1,0 +1,117 @@
+"""What a list of logs has in the daily sums: the days and projects to look at, and its sums.
+
+The sums are an index of the ledger by its labels that costs nothing to keep: a model
+that was called on two days is found by reading the logs of two days.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet, Sum
+
+from core import ids
+from core.timeline import MAX_PERIODS, beginning_of
+from usage.models import DailyUsage
+
+MAX_RANGES = 40  # of days that one statement looks at
+MAX_PROJECTS = 20
+_DAY = timedelta(days=1)
+TOTALS = (
+    "entries",
+    "requests",
+    "unpriced_requests",
+    "unknown_requests",
+    "cost",
+    "input_tokens",
+    "output_tokens",
+)
+
+
+class DailyTimeline:
+    """The timeline of logs by the days that have any: reading the logs would take longer."""
+
+    def __init__(self, rows: QuerySet[DailyUsage]) -> None:
+        self._days = [
+            datetime.combine(day, time.min, UTC)
+            for day in rows.order_by("day").values_list("day", flat=True).distinct()
+        ]
+
+    def aggregate(self, **wanted) -> dict[str, datetime | None]:
+        first, last = (self._days[0], self._days[-1]) if self._days else (None, None)
+        return {"first": first, "last": last}
+
+    def datetimes(self, field: str, kind: str) -> list[datetime]:
+        return list(dict.fromkeys(beginning_of(day, kind) for day in self._days))[:MAX_PERIODS]
+
+
+@dataclass(frozen=True)
+class DailySelection:
+    """Rows of the daily sums that have a share of the selected logs.
+
+    `is_narrow`: a label was chosen, so that other days have none of them.
+    `is_exact`: the rows consist of the selected logs and nothing else.
+    """
+
+    rows: QuerySet[DailyUsage]
+    is_narrow: bool = False
+    is_exact: bool = True
+
+    @classmethod
+    def all(cls) -> "DailySelection":
+        return cls(DailyUsage.objects.order_by())
+
+    def within(self, start: datetime | None, end: datetime | None) -> "DailySelection":
+        """Return the days of a window of time; the sums are exact if it has whole days."""
+        rows = self.rows
+        if start:
+            rows = rows.filter(day__gte=start.date())
+        if end:
+            rows = rows.filter(day__lt=(end + _DAY - timedelta.resolution).date())
+        whole = all(at is None or at.time() == time.min for at in (start, end))
+        return replace(self, rows=rows, is_exact=self.is_exact and whole)
+
+    def labelled(self, condition: Q) -> "DailySelection":
+        """Return the rows whose labels are the chosen ones."""
+        return replace(self, rows=self.rows.filter(condition), is_narrow=True)
+
+    def inexact(self) -> "DailySelection":
+        return replace(self, is_exact=False)
+
+    def sums(self) -> dict[str, Any]:
+        """Return the sums of the selected logs. One query."""
+        sums = self.rows.aggregate(**{name: Sum(name) for name in TOTALS})
+        return {name: value or 0 for name, value in sums.items()}
+
+    def narrowed(self, logs: QuerySet) -> QuerySet:
+        """Return the logs, of the days and projects that have any of the selected ones."""
+        if not self.is_narrow:
+            return logs
+        days = sorted(self.rows.values_list("day", flat=True).distinct())
+        if not days:
+            return logs.none()
+        projects = list(
+            self.rows.values_list("project_id", flat=True).distinct()[: MAX_PROJECTS + 1]
+        )
+        if len(projects) <= MAX_PROJECTS:
+            logs = logs.filter(project_id__in=projects)
+        condition = Q()
+        for first, after in _ranges(days):
+            condition |= Q(id__gte=_lowest(first), id__lt=_lowest(after))
+        return logs.filter(condition)
+
+
+def _ranges(days: list[date]) -> list[tuple[date, date]]:
+    """Return the half-open ranges that the sorted days make, one of all if there are many."""
+    ranges = [(days[0], days[0] + _DAY)]
+    for day in days[1:]:
+        first, after = ranges[-1]
+        if day == after:
+            ranges[-1] = (first, day + _DAY)
+        else:
+            ranges.append((day, day + _DAY))
+    return ranges if len(ranges) <= MAX_RANGES else [(days[0], days[-1] + _DAY)]
+
+
+def _lowest(day: date):
+    return ids.lowest(datetime.combine(day, time.min, UTC))

@@ -1,0 +1,55 @@
+"""What only the ledger knows of a window: how long calls took, and which are not settled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from core import ids
+from core.database.raw_connection import pooled_cursor
+from usage.models import EntryType, UsageStatus
+
+_COUNTED = [status for status in UsageStatus if status != UsageStatus.SETTLED]
+_STATUSES = ", ".join(
+    f"count(*) FILTER (WHERE usage_status = '{status}') AS {status}" for status in _COUNTED
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFigures:
+    """Of the calls of a window, as they were first logged: corrections do not count.
+
+    `p50` and `p95` are milliseconds by nearest rank, of the calls that state a latency;
+    None without any. `unsettled` counts calls by their status.
+    """
+
+    calls: int
+    measured: int
+    p50: int | None
+    p95: int | None
+    unsettled: dict[str, int]
+
+
+def call_figures(projects: Sequence[UUID], first: date, last: date) -> CallFigures:
+    """Return the figures of whole days (UTC). Reads every call of the window.
+
+    Raises the statement timeout's error for windows that take too long (core.errors.is_timeout).
+    """
+    start, end = (
+        ids.lowest(datetime.combine(day, time.min, UTC))
+        for day in (first, last + timedelta(days=1))
+    )
+    with pooled_cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT count(*), count(latency_ms),
+                percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms), {_STATUSES}
+            FROM usage_logs
+            WHERE project_id = ANY(%(projects)s) AND id >= %(start)s AND id < %(end)s
+                AND entry_type = '{EntryType.CALL}'
+            """,
+            {"projects": [*projects], "start": start, "end": end},
+        )
+        calls, measured, percentiles, *counts = cursor.fetchone()
+    p50, p95 = percentiles or (None, None)
+    return CallFigures(calls, measured, p50, p95, dict(zip(_COUNTED, counts, strict=True)))

@@ -1,0 +1,133 @@
+"""Setting the price of an unpriced model: what it would change is shown before it is saved."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Min, Q
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+
+from registry_proxy import custom_prices, pricing
+from registry_proxy.models import CustomPrice
+from usage import repricing
+from usage.models import DailyUsage
+from usage.price_form import PriceForm
+from usage.repricing import Repriced
+from usage.windows import Window
+
+MAX_REPRICED = 1_000  # logs that one request prices again
+_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a price would change: the logs that would get a cost, and their sum."""
+
+    changed: list[Repriced] = field(default_factory=list)
+    still_unpriced: int = 0
+    has_more: bool = False
+
+    @property
+    def total(self) -> Decimal:
+        return sum((change.cost.amount for change in self.changed), Decimal(0))
+
+    @property
+    def shown(self) -> list[Repriced]:
+        return self.changed[:_SHOWN]
+
+
+def may_set(user) -> bool:
+    return user.has_perm("registry_proxy.add_customprice")
+
+
+def link(provider: str, model: str) -> str:
+    """Return a link to the page that sets the price of a model."""
+    query = urlencode({"provider": provider, "model": model})
+    url = f"{reverse('admin:usage_usagelog_price')}?{query}"
+    return format_html('<a class="text-primary-600 underline" href="{}">Set a price</a>', url)
+
+
+def respond(request: HttpRequest, model_admin):
+    """Show the form, then what the price would change; save it at the second confirmation."""
+    if not may_set(request.user):
+        raise PermissionDenied
+    is_sent = request.method == "POST"
+    form = PriceForm(request.POST if is_sent else None, initial=_initial(request))
+    preview = None
+    if is_sent and form.is_valid():
+        pricing.load()
+        price = form.price()
+        if "save" in request.POST:
+            try:
+                return _save(request, model_admin, price, form.cleaned_data["reprice"])
+            except (ValidationError, custom_prices.PriceOverlap) as error:
+                form.add_error(None, str(error))
+        preview = _preview(price)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": "Set a price",
+        "form": form,
+        "preview": preview,
+        "may_correct": model_admin.has_correct_permission(request),
+        "limit": MAX_REPRICED,
+    }
+    return TemplateResponse(request, "usage/set_price.html", context)
+
+
+def _initial(request: HttpRequest) -> dict:
+    names = {name: request.GET.get(name, "").replace("\x00", "") for name in ("provider", "model")}
+    unpriced = Q(unpriced_requests__gt=0, **names)
+    first = DailyUsage.objects.filter(unpriced).aggregate(day=Min("day"))["day"]
+    day = first or datetime.now(UTC).date()
+    return {**names, "valid_from": day.isoformat(), "reprice": True}
+
+
+def _unpriced(price: CustomPrice):
+    """Yield the logs without a price that the price applies to, project by project."""
+    window = Window(price.valid_from, price.valid_to or datetime.now(UTC) + timedelta(days=2))
+    days = Q(day__gte=window.start.date(), unpriced_requests__gt=0)
+    if price.project_id:
+        days &= Q(project_id=price.project_id)
+    names = (
+        DailyUsage.objects.filter(days).values_list("project_id", "provider", "model").distinct()
+    )
+    for project_id, provider, model in names.order_by("project_id", "provider", "model"):
+        if custom_prices.applies(price, provider, model):
+            logs = repricing.standing(project_id, window, unpriced=True)
+            yield logs.filter(provider=provider, model=model)
+
+
+def _preview(price: CustomPrice) -> Preview:
+    """Return what the price would change. Nothing is stored."""
+    preview = Preview()
+    with custom_prices.supposing(price):
+        for logs in _unpriced(price):
+            for repriced in repricing.reprice(logs):
+                if len(preview.changed) + preview.still_unpriced >= MAX_REPRICED:
+                    preview.has_more = True
+                    return preview
+                if repriced.cost.amount is None:
+                    preview.still_unpriced += 1
+                else:
+                    preview.changed.append(repriced)
+    return preview
+
+
+def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
+    changes = _preview(price).changed if reprice else []
+    custom_prices.save(price)
+    model_admin.log_addition(request, price, "Set a price")
+    messages.success(request, f"The price of {price.provider}:{price.model} is set.")
+    if changes and model_admin.has_correct_permission(request):
+        author = f"user {request.user.pk}"
+        corrected = sum(repricing.correct(change, author=author) for change in changes)
+        messages.success(request, f"{corrected} logs were priced again.")
+    query = urlencode({"provider__exact": price.provider, "model__exact": price.model})
+    return redirect(f"{reverse('admin:usage_usagelog_changelist')}?{query}")
