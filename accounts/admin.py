@@ -1,12 +1,15 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.http import HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,8 +19,17 @@ from unfold.admin import TabularInline
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import log_quotas
-from accounts.models import ApiKey, AuditEvent, Membership, Project, Tier, User
+from accounts import audit, keys, known_browsers, log_quotas, memberships, projects
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    Identity,
+    Membership,
+    Project,
+    Scope,
+    Tier,
+    User,
+)
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 from core.compression import keep_uncompressed
 from core.ids import uuid7
@@ -35,14 +47,73 @@ class ApiKeyInline(TabularInline):
         return False
 
 
+def _login(request, extra_context=None):
+    """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
+    response = _plain_login(request, extra_context)
+    if (refusal := getattr(request, "refusal", None)) is not None:
+        response.status_code = refusal.status_code
+        for name, value in refusal.headers.items():
+            response[name] = value
+    if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
+        origin = audit.of_request(request, actor=f"user:{request.user.pk}")
+        audit.record("login.admin", origin, user_id=request.user.pk)
+        known_browsers.remember(request, response, request.user)
+    return response
+
+
+_plain_login, admin.site.login = admin.site.login, _login
+
+
+class KeepsOwners(ModelAdmin):
+    """Shows the database's refusal to leave a project without an owner as a message."""
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        return self._explained(
+            request,
+            lambda: super(KeepsOwners, self).changeform_view(
+                request, object_id, form_url, extra_context
+            ),
+        )
+
+    def delete_view(self, request, object_id, extra_context=None):
+        return self._explained(
+            request,
+            lambda: super(KeepsOwners, self).delete_view(request, object_id, extra_context),
+        )
+
+    def changelist_view(self, request, extra_context=None):
+        return self._explained(
+            request, lambda: super(KeepsOwners, self).changelist_view(request, extra_context)
+        )
+
+    def _explained(self, request, show):
+        try:
+            with transaction.atomic():
+                return show()
+        except IntegrityError as error:
+            if not memberships.is_about_last_owner(error):
+                raise
+            messages.error(request, str(memberships.LastOwner()))
+            return HttpResponseRedirect(request.path)
+
+
+class MembershipInline(TabularInline):
+    model = Membership
+    extra = 0
+    fields = ["user", "project", "role", "created_at"]
+    readonly_fields = ["created_at"]
+    autocomplete_fields = ["user", "project"]
+
+
 @admin.register(Project)
-class ProjectAdmin(ModelAdmin):
-    list_display = ["name", "id", "tier", "created_at"]
+class ProjectAdmin(KeepsOwners):
+    list_display = ["name", "id", "tier", "created_at", "archived_at"]
     list_select_related = ["tier"]
     list_filter = ["tier"]
     search_fields = ["name", "id"]
-    readonly_fields = ["id", "logs_this_month", "created_at"]
-    inlines = [ApiKeyInline]
+    readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
+    inlines = [MembershipInline, ApiKeyInline]
+    actions = ["archive"]
     actions_detail = ["new_key"]
 
     def has_add_key_permission(self, request, object_id=None) -> bool:
@@ -58,8 +129,32 @@ class ProjectAdmin(ModelAdmin):
         return log_quotas.arrived(project.id, timezone.now())
 
     def has_delete_permission(self, request, obj=None) -> bool:
-        # Its rows live in many tables without a foreign key to it: nothing may orphan them.
+        # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.
         return False
+
+    def save_formset(self, request, form, formset, change) -> None:
+        _save_memberships(request, formset)
+
+    @admin.action(description="Archive the selected projects", permissions=["change"])
+    def archive(self, request, queryset) -> None:
+        origin = audit.of_request(request)
+        archived = sum(projects.archive_project(project.id, origin) for project in queryset)
+        messages.success(request, f"{archived} projects archived: their keys are refused.")
+
+
+class ApiKeyForm(forms.ModelForm):
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["project", "name", "scopes", "expires_at"]
+
+    def clean_scopes(self) -> list[str]:
+        """A new key without a choice may do everything, as one of `createkey`."""
+        chosen = self.cleaned_data["scopes"]
+        return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
 
 
 @admin.register(Tier)
@@ -78,37 +173,48 @@ class ApiKeyAdmin(ModelAdmin):
     # The last day and the spend of keys by their ids; bound in llmring_site/urls.py.
     usage_of_keys: Callable[[list[UUID]], dict[UUID, tuple[str, str]]] | None = None
 
+    form = ApiKeyForm
     list_display = [
         "name",
         "hint",
         "project",
         "state",
+        "scopes",
         "created_at",
         "expires_at",
         "last_used",
         "spend",
     ]
-    list_select_related = ["project"]
+    list_select_related = ["project", "use"]
     search_fields = ["name", "hint", "id", "project__name"]
     autocomplete_fields = ["project"]
     fields = [
         "project",
         "name",
+        "scopes",
         "expires_at",
         "hint",
         "state",
         "last_used",
         "spend",
         "created_at",
+        "created_by",
         "revoked_at",
+        "previous_expires_at",
         "id",
     ]
-    readonly_fields = ["hint", "state", "last_used", "spend", "created_at", "revoked_at", "id"]
+    readonly_fields = [
+        *("hint", "state", "last_used", "spend", "created_at", "created_by", "revoked_at"),
+        *("previous_expires_at", "id"),
+    ]
     actions = ["revoke"]
     change_form_before_template = "accounts/once.html"
 
     def get_fields(self, request, obj=None):
-        return self.fields if obj else ["project", "name", "expires_at"]
+        return self.fields if obj else ["project", "name", "scopes", "expires_at"]
+
+    def get_changeform_initial_data(self, request):
+        return {"scopes": [Scope.ALL], **super().get_changeform_initial_data(request)}
 
     def get_readonly_fields(self, request, obj=None):
         return [*self.readonly_fields, *(["project"] if obj else [])]
@@ -130,7 +236,8 @@ class ApiKeyAdmin(ModelAdmin):
 
     @admin.display(description="last used (UTC)")
     def last_used(self, key: ApiKey) -> str:
-        return key.usage[0]
+        use = getattr(key, "use", None)
+        return f"{use.last_used_at:%Y-%m-%d %H:%M}" if use else key.usage[0]
 
     @admin.display(description="spend (USD)")
     def spend(self, key: ApiKey) -> str:
@@ -153,15 +260,28 @@ class ApiKeyAdmin(ModelAdmin):
         return False
 
     def save_model(self, request, obj, form, change) -> None:
+        columns = {"scopes": obj.scopes, "name": obj.name}
         if change:
             super().save_model(request, obj, form, change)
-            return
-        # The form's own id: sent twice, it makes one key.
-        form_id = _uuid(request.POST.get("form_id"))
-        row, request.new_key = ApiKey.issue(
-            obj.project, name=obj.name, expires_at=obj.expires_at, id=form_id
+        else:
+            # The form's own id: sent twice, it makes one key.
+            form_id = _uuid(request.POST.get("form_id"))
+            row, request.new_key = ApiKey.issue(
+                obj.project,
+                expires_at=obj.expires_at,
+                created_by=request.user,
+                id=form_id,
+                **columns,
+            )
+            obj.__dict__.update(row.__dict__)
+        audit.record(
+            "key.change" if change else "key.create",
+            audit.of_request(request),
+            project_id=obj.project_id,
+            api_key_id=obj.id,
+            changed=form.changed_data,
+            **columns,
         )
-        obj.__dict__.update(row.__dict__)
 
     def response_add(self, request, obj, post_url_continue=None):
         """Show the key on the reply itself: messages travel in a cookie that anybody can read."""
@@ -188,7 +308,12 @@ class ApiKeyAdmin(ModelAdmin):
             return TemplateResponse(request, "accounts/revoke_keys.html", context)
         for key in queryset:
             self.log_change(request, key, "Revoked.")
-        messages.success(request, f"{queryset.revoke()} keys revoked.")
+        revoked = keys.revoke_keys(
+            ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),
+            audit.of_request(request),
+            reason="in the admin",
+        )
+        messages.success(request, f"{revoked} keys revoked.")
         return None
 
 
@@ -199,23 +324,70 @@ def _uuid(text: str | None) -> UUID | None:
         return None
 
 
-class MembershipInline(TabularInline):
-    model = Membership
+class IdentityInline(TabularInline):
+    model = Identity
     extra = 0
-    fields = ["project", "role", "created_at"]
-    readonly_fields = ["created_at"]
-    autocomplete_fields = ["project"]
+    fields = ["provider", "subject", "created_at"]
+    readonly_fields = fields
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+
+def _save_memberships(request, formset) -> None:
+    """Save an inline; each membership that it changes is recorded."""
+    formset.save()
+    if formset.model is not Membership:
+        return
+    origin = audit.of_request(request)
+    changes = [("member.add", row) for row in formset.new_objects]
+    changes += [("member.role", row) for row, _ in formset.changed_objects]
+    changes += [("member.remove", row) for row in formset.deleted_objects]
+    for change, row in changes:
+        audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, new=row.role)
 
 
 admin.site.unregister(Group)
 
 
+# What changes a person's access to the server, beside groups and permissions.
+_FLAGS = ("is_active", "is_staff", "is_superuser", "email", "username")
+
+
+class PersonForm(UserChangeForm):
+    def clean_email(self) -> str:
+        return self.cleaned_data["email"].strip()
+
+    def clean(self):
+        cleaned = super().clean()
+        other = User.objects.with_email(cleaned.get("email", ""))
+        if other is not None and other.pk != self.instance.pk:
+            raise ValidationError({"email": "Another person has this e-mail address."})
+        return cleaned
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    inlines = [MembershipInline]
-    form = UserChangeForm
+class UserAdmin(DjangoUserAdmin, KeepsOwners):
+    inlines = [MembershipInline, IdentityInline]
+    form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+    def save_model(self, request, obj, form, change) -> None:
+        old = User.objects.filter(pk=obj.pk).values(*_FLAGS).first() or {}
+        super().save_model(request, obj, form, change)
+        new = {name: getattr(obj, name) for name in _FLAGS if getattr(obj, name) != old.get(name)}
+        audit.record(
+            "person.change" if change else "person.create",
+            audit.of_request(request),
+            user_id=obj.pk,
+            old={name: old[name] for name in new if name in old},
+            new=new,
+            changed=form.changed_data,
+        )
+
+    def save_formset(self, request, form, formset, change) -> None:
+        _save_memberships(request, formset)
 
 
 @admin.register(Group)

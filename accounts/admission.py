@@ -18,16 +18,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts import api_keys, audit, key_cache, request_limits
+from accounts import api_keys, audit, key_cache, key_uses, request_limits
 from accounts.models import (
     ApiKey,
     AuditEvent,
     AuditOutcome,
     Membership,
     Project,
+    RetiredKey,
     Role,
+    Scope,
     Tier,
     User,
 )
@@ -42,17 +45,38 @@ _GUESS = "manage.access"  # the audit log's name of a refused one
 
 
 class Action(StrEnum):
-    """What a request does with the project's rows."""
+    """What a request does in a project."""
 
     READ = "read"
+    LOG = "log"
     WRITE = "write"
+    MANAGE_KEYS = "manage_keys"
+    AUDIT = "audit"
+    ADMINISTER = "administer"
 
 
+_TEXTS = {
+    Action.READ: "read this project's data",
+    Action.LOG: "write this project's data",
+    Action.WRITE: "write this project's data",
+    Action.MANAGE_KEYS: "manage this project's keys",
+    Action.AUDIT: "read this project's audit log",
+    Action.ADMINISTER: "administer this project",
+}
+# What opens the project of a key never seen before.
+WRITES = frozenset({Action.LOG, Action.WRITE})
+_USE = frozenset({Action.READ, Action.LOG, Action.WRITE, Action.MANAGE_KEYS})
 PERMISSIONS = {
     Role.OWNER: frozenset(Action),
     Role.ADMIN: frozenset(Action),
-    Role.MEMBER: frozenset(Action),
+    Role.MEMBER: _USE,
     Role.VIEWER: frozenset({Action.READ}),
+}
+SCOPE_PERMISSIONS = {
+    Scope.READ: frozenset({Action.READ}),
+    Scope.LOG: frozenset({Action.LOG}),
+    # Members and the project itself are people's: no key administers them.
+    Scope.ALL: _USE | {Action.AUDIT},
 }
 
 
@@ -91,7 +115,17 @@ class NotPermitted(DomainError):
     code = "not_permitted"
 
     def __init__(self, action: Action) -> None:
-        super().__init__(f"Permission to {action} this project's data is missing")
+        super().__init__(f"Permission to {_TEXTS[action]} is missing")
+
+
+class ProjectArchived(DomainError):
+    """A person's request in a project that was archived; keys of such a project are refused."""
+
+    status_code = 403
+    code = "project_archived"
+
+    def __init__(self) -> None:
+        super().__init__("The project is archived")
 
 
 class NoManagementAccess(DomainError):
@@ -184,17 +218,14 @@ def authenticate_key(key: str) -> Caller:
 def authenticate_user(user: User, project_id: UUID) -> Caller | None:
     """Return the caller that a person is in a project; None for one they are no member of.
 
-    Staff with superuser rights are members of every project.
+    Superusers may do everything in every project, other staff read it. Raises ProjectArchived.
     """
-    project = Project.objects.filter(id=project_id).select_related("tier").first()
-    if project is None:
+    permissions = role_permissions(user, project_id)
+    if permissions is None:
         return None
-    permissions = None
-    if not user.is_superuser:
-        membership = Membership.objects.filter(user=user, project=project_id).first()
-        if membership is None:
-            return None
-        permissions = PERMISSIONS[Role(membership.role)]
+    project = Project.objects.select_related("tier").get(id=project_id)
+    if project.archived_at:
+        raise ProjectArchived
     return Caller(
         project_id=project_id,
         user_id=user.id,
@@ -232,6 +263,27 @@ def manager_of(user: User) -> Manager:
     return Manager(user_id=user.id)
 
 
+def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:
+    """Return what a person may do in a project; None for one they do not see."""
+    membership = Membership.objects.filter(user=user, project=project_id).first()
+    own = PERMISSIONS[Role(membership.role)] if membership else frozenset()
+    if not (user.is_superuser or user.is_staff):
+        return own or None
+    if not Project.objects.filter(id=project_id).exists():
+        return None
+    return frozenset(Action) if user.is_superuser else own | PERMISSIONS[Role.VIEWER]
+
+
+def key_permissions(scopes: list[str]) -> frozenset[Action]:
+    """Return what a key of these scopes may do; unknown scopes add nothing."""
+    return frozenset().union(*(SCOPE_PERMISSIONS.get(scope, ()) for scope in scopes))
+
+
+def _permissions_of_key(scopes: list[str]) -> frozenset[Action] | None:
+    # None is checked in no time, and what only people may do asks for no key.
+    return None if Scope.ALL in scopes else key_permissions(scopes)
+
+
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
     """Return the caller if it is known without a query; with None the key has to be looked up."""
     key, _ = presented_key(headers)
@@ -263,8 +315,10 @@ def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
         raise Unauthenticated
     if caller.permissions is not None and action not in caller.permissions:
         raise NotPermitted(action)
-    if action is Action.WRITE and isinstance(caller, UnseenKey):
-        return _open_project(caller.digest, address)
+    if isinstance(caller, UnseenKey):
+        return _open_project(caller.digest, address) if action in WRITES else caller
+    if caller.api_key_id is not None:
+        key_uses.note(caller.api_key_id)
     return caller
 
 
@@ -285,15 +339,26 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
 
 def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
     """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
-    row = ApiKey.objects.filter(digest=digest).select_related("project__tier").first()
+    keys = ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
+    row = keys.select_related("project__tier").first()
     if row is None:
+        if RetiredKey.objects.filter(digest=digest).exists():
+            raise InvalidKey
         return None
-    if row.state != "active" or row.project.archived_at:
+    ends = [row.expires_at]
+    if bytes(row.digest) != digest:
+        ends.append(row.previous_expires_at)
+    expires_at = min(filter(None, ends), default=None)
+    is_over = expires_at is not None and expires_at <= timezone.now()
+    if row.state != "active" or is_over or row.project.archived_at:
         raise InvalidKey
     caller = Caller(
-        project_id=row.project_id, api_key_id=row.id, limits=limits_of(row.project.tier)
+        project_id=row.project_id,
+        api_key_id=row.id,
+        permissions=_permissions_of_key(row.scopes),
+        limits=limits_of(row.project.tier),
     )
-    return caller, row.expires_at
+    return caller, expires_at
 
 
 def limits_of(tier: Tier | None) -> Limits | None:

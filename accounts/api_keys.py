@@ -23,6 +23,11 @@ def generate() -> str:
     return PREFIX + secrets.token_hex(16)
 
 
+def hint(key: str) -> str:
+    """Return the first characters of a key, by which people know it again."""
+    return key[: len(PREFIX) + 4]
+
+
 def digest(key: str) -> bytes:
     """Return the SHA-256 of the key, all that is ever stored of it.
 

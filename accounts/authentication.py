@@ -8,10 +8,11 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from accounts import admission, audit, log_quotas, request_limits
+from accounts import admission, audit, csrf, log_quotas, request_limits
 from accounts.admission import Action, Manager, NoManagementAccess
 from accounts.limits import LimitExceeded
 from core import bridge, edge
+from core.errors import DomainError
 from core.reply_headers import note
 from core.scoping import Caller
 
@@ -46,14 +47,44 @@ class ProjectSessionAuthentication(SessionAuthentication):
         caller = admission.authenticate_user(session[0], project_id)
         return None if caller is None else (session[0], caller)
 
+    def enforce_csrf(self, request) -> None:
+        csrf.check(request._request)
+
+
+class PersonAuthentication(SessionAuthentication):
+    """A person who is logged in, whatever the project; keys count for nothing here."""
+
+    def enforce_csrf(self, request) -> None:
+        csrf.check(request._request)
+
+    def authenticate_header(self, request) -> str:
+        return "Session"  # else DRF would answer 403 instead of 401
+
+
+class IsPerson(BasePermission):
+    """`True` for a person who is logged in; raises NotLoggedIn otherwise."""
+
+    def has_permission(self, request, view) -> bool:
+        if request.user is None or not request.user.is_authenticated:
+            raise NotLoggedIn
+        return True
+
+
+class NotLoggedIn(DomainError):
+    status_code = 401
+    code = "not_logged_in"
+
+    def __init__(self) -> None:
+        super().__init__("Log in first")
+
 
 class HasApiKey(BasePermission):
     """`True` if the caller may use the HTTP method; raises admission's errors otherwise."""
 
     def has_permission(self, request, view) -> bool:
-        action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
+        action = required_action(request, view)
         address = request.META.get("REMOTE_ADDR", "")
-        if isinstance(request.auth, admission.UnseenKey) and action is Action.WRITE:
+        if isinstance(request.auth, admission.UnseenKey) and action in admission.WRITES:
             request.auth = admission.admit(request.auth, action, address)  # now it has a project
         try:
             _count(request, request.auth)
@@ -61,8 +92,24 @@ class HasApiKey(BasePermission):
             if getattr(view, "stores_log", False) and request.auth:
                 log_quotas.check(request.auth, timezone.now())  # that lasts longer
             raise
-        request.auth = admission.admit(request.auth, action, address)
+        try:
+            request.auth = admission.admit(request.auth, action, address)
+        except admission.NotPermitted:
+            if view.kwargs and hasattr(view, "get_object") and view.detail:
+                view.get_object()  # 404 comes first: 403 must not prove that a row exists
+            raise
         return True
+
+
+def required_action(request, view) -> Action:
+    """Return what the view declares for the operation, else what the method stands for."""
+    declared = getattr(view, "access", {}).get(getattr(view, "operation", ""))
+    return declared or action_of_method(request.method)
+
+
+def action_of_method(method: str) -> Action:
+    """Return READ for methods that change nothing, else WRITE."""
+    return Action.READ if method in SAFE_METHODS else Action.WRITE
 
 
 class ManagementTokenAuthentication(BaseAuthentication):
@@ -139,17 +186,26 @@ class SessionScheme(OpenApiAuthenticationExtension):
         return []
 
 
+class PersonScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.PersonAuthentication"
+    name = "PersonSession"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
 def presents_key(headers: Mapping[str, str]) -> bool:
     """Return whether the edge can admit a request; without a key there may be a session."""
     return admission.presented_key(headers) != ("", "")
 
 
-async def admit_request(request: edge.Request) -> Caller:
+async def admit_request(request: edge.Request) -> Caller | None:
     """Return the caller of a request to the edge that presents a key, and count the request.
 
-    Raises what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
+    None leaves a refusal to the view of the path, which looks for the row first. Raises
+    what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
     """
-    action = Action.READ if request.method in SAFE_METHODS else Action.WRITE
+    action = request.route.access or action_of_method(request.method)
     caller = admission.cached_caller(request.headers)
     if caller is None:
         try:
@@ -157,7 +213,7 @@ async def admit_request(request: edge.Request) -> Caller:
         except admission.InvalidKey:
             await count_public(request)
             raise
-        if isinstance(caller, admission.UnseenKey) and action is Action.WRITE:
+        if isinstance(caller, admission.UnseenKey) and action in admission.WRITES:
             caller = await _in_thread(admission.admit, caller, action, request.client_address)
     try:
         await count_request(request, caller)
@@ -165,7 +221,12 @@ async def admit_request(request: edge.Request) -> Caller:
         if request.stores_log:
             await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
         raise
-    return admission.admit(caller, action)
+    try:
+        return admission.admit(caller, action)
+    except admission.NotPermitted:
+        if request.route.is_fixed:
+            raise
+        return None
 
 
 async def count_public(request: edge.Request) -> None:

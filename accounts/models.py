@@ -1,25 +1,104 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Q, Value
+from django.db.models.functions import Collate, Lower, Now, NullIf
 from django.utils import timezone
 
-from accounts import api_keys
+from accounts import api_keys, email_addresses
+from accounts.person_models import (
+    AttemptCount,
+    BrowserSession,
+    EmailToken,
+    Identity,
+    Invitation,
+    KeyUse,
+    Purpose,
+    RetiredKey,
+    SpentState,
+)
 from core import ids
 from core.ids import uuid7
+
+__all__ = [
+    "Allowance",
+    "ApiKey",
+    "ApiKeyQuerySet",
+    "AttemptCount",
+    "AuditEvent",
+    "AuditEventQuerySet",
+    "AuditOutcome",
+    "BrowserSession",
+    "EmailToken",
+    "Identity",
+    "Invitation",
+    "KeyUse",
+    "LimitNotice",
+    "Membership",
+    "MonthlyLogs",
+    "PeriodicJob",
+    "Project",
+    "ProjectQuerySet",
+    "Purpose",
+    "RequestWindow",
+    "RetiredKey",
+    "Role",
+    "Scope",
+    "SpentState",
+    "Tier",
+    "User",
+    "Users",
+]
+
+
+class Users(UserManager):
+    use_in_migrations = False
+
+    def with_email(self, address: str) -> "User | None":
+        """Return the person whose address it is, in any spelling of ASCII letters."""
+        return self.filter(email_key=email_addresses.key(address)).first() if address else None
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the address as mail is sent to it: without the blanks around it."""
+        return (email or "").strip()
 
 
 class User(AbstractUser):
     """A person. Staff see the whole server; others the projects of their memberships."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # The database's own, so that no program can store two spellings of one address.
+    email_key = models.GeneratedField(
+        expression=NullIf(Lower(Collate("email", "C")), Value("")),
+        output_field=models.CharField(max_length=254, null=True),
+        db_persist=True,
+    )
+    email_verified_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the person proved the address."
+    )
+    key_claim_until = models.DateTimeField(
+        null=True, editable=False, help_text="Until then a first key can be retrieved, once."
+    )
+
+    objects = Users()
 
     class Meta:
         db_table = "users"
         ordering = ["username"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email_key"],
+                name="users_email_once",
+                violation_error_message="Another person has this e-mail address.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email or self.username
 
 
 class Tier(models.Model):
@@ -268,6 +347,16 @@ class Membership(models.Model):
         return f"{self.user} ({self.role})"
 
 
+class Scope(models.TextChoices):
+    READ = "read", "read"
+    LOG = "log", "log calls and conversations"
+    ALL = "all", "everything"
+
+
+def every_scope() -> list[str]:
+    return [Scope.ALL.value]
+
+
 def state_of(credential: models.Model) -> str:
     """Return `revoked`, `expired` or `active`, for a row with both times."""
     if credential.revoked_at:
@@ -279,9 +368,12 @@ def state_of(credential: models.Model) -> str:
 
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
-        """Keys that open their project now: not revoked, not expired."""
+        """Keys that open their project now: not revoked, not expired, the project in use."""
         return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True
+            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
+            revoked_at__isnull=True,
+            is_pending=False,
+            project__archived_at__isnull=True,
         )
 
     def revoke(self) -> int:
@@ -304,6 +396,26 @@ class ApiKey(models.Model):
         null=True, blank=True, help_text="From then on the key is refused. Empty: never."
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope),
+        default=every_scope,
+        help_text="What the key may do: read, log, all. Empty: nothing.",
+    )
+    # A rotated key is one key with two values until the overlap ends: one row, one limit.
+    previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    rotation = models.BinaryField(
+        max_length=32, null=True, editable=False, help_text="Digest of the last rotation's key."
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    is_from_login = models.BooleanField(
+        default=False, editable=False, help_text="A login gave it: a reset password ends it."
+    )
+    is_pending = models.BooleanField(
+        default=False, editable=False, help_text="Until the person's address is verified."
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -317,12 +429,19 @@ class ApiKey(models.Model):
 
     @property
     def state(self) -> str:
-        """`revoked`, `expired` or `active`."""
-        return state_of(self)
+        """`revoked`, `pending`, `expired` or `active`."""
+        state = state_of(self)
+        return "pending" if self.is_pending and state != "revoked" else state
 
     @classmethod
     def issue(
-        cls, project: Project, *, name: str = "", expires_at=None, id: UUID | None = None
+        cls,
+        project: Project,
+        *,
+        name: str = "",
+        expires_at=None,
+        id: UUID | None = None,
+        **columns,
     ) -> tuple["ApiKey", str]:
         """Make a key of the project. Returns its row and its text, which is not stored.
 
@@ -334,8 +453,9 @@ class ApiKey(models.Model):
             project=project,
             name=name,
             digest=api_keys.digest(text),
-            hint=text[: len(api_keys.PREFIX) + 4],
+            hint=api_keys.hint(text),
             expires_at=expires_at,
+            **columns,
         )
         return row, text
 
@@ -402,6 +522,7 @@ class AuditEvent(models.Model):
             models.Index(fields=["action", "id"], name="audit_events_action"),
             models.Index(fields=["request_id"], name="audit_events_request"),
             models.Index(fields=["actor", "id"], name="audit_events_actor"),
+            models.Index(fields=["user_id", "id"], name="audit_events_user"),
         ]
         constraints = [
             models.CheckConstraint(

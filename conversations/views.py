@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from accounts.admission import Action
 from conversations import calls, endpoints, payloads, retention, search, services, storage, transfer
 from conversations.calls import IssueReceipt
 from conversations.models import Conversation as StoredConversation
@@ -46,6 +47,7 @@ class ConversationViewSet(ScopedModelViewSet):
     lookup_url_kwarg = "conversation_id"
     tags = TAGS
     reply = Conversation
+    access = dict.fromkeys(("create", "append_message", "append_batch"), Action.LOG)
     bodies = {
         "create": NewConversation,
         "partial_update": ConversationChanges,
@@ -209,6 +211,7 @@ class CallView(SchemaView):
     # receipts are issued by a higher layer.
     receipt_issuer: Callable[[], IssueReceipt | None] | None = None
     tags = TAGS
+    access = {"post": Action.LOG}
     bodies = {"post": LoggedCall}
     replies = {"post": LoggedCallReply}
     headers = {"post": [IDEMPOTENCY_KEY]}

@@ -75,6 +75,7 @@ class Request:
     """A request to the edge."""
 
     has_large_body = False
+    route: "Route | None" = None  # that serves it
     noted_headers: Mapping[str, str] = {}
     stores_log = False
 
@@ -187,6 +188,7 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
+    access: str | None = None  # what it does in a project, where the method does not say it
     stores_log: bool = False  # each request is one of a month's logs
 
     @cached_property
@@ -205,10 +207,11 @@ class Route:
 class Edge:
     """Serves `routes`; hands every other request to `fallback`.
 
-    `admit` returns the caller of a request, or raises; a request for which `can_admit` is
-    false is left to the fallback, which knows other ways in. `admit_public` may refuse a
-    request to a public route. A request that was let in here is not counted again by the
-    fallback, which finds `llmring.noted_headers` in its scope.
+    `admit` returns the caller of a request, raises, or returns None to leave the request to
+    the fallback; a request for which `can_admit` is false is left to the fallback, which
+    knows other ways in. `admit_public` may refuse a request to a public route. A request
+    that was let in here is not counted again by the fallback, which finds
+    `llmring.noted_headers` in its scope.
     """
 
     def __init__(
@@ -289,10 +292,15 @@ class Edge:
     async def _call(
         self, route: Route, names: tuple[str, ...], request: Request
     ) -> Reply | StreamingReply | None:
+        request.route = route
         request.stores_log = route.stores_log
         if route.is_public and self._admit_public:
             await self._admit_public(request)
-        arguments: list[Any] = [] if route.is_public else [await self._admit(request)]
+        arguments: list[Any] = []
+        if not route.is_public:
+            arguments.append(await self._admit(request))
+            if arguments[0] is None:
+                return None
         arguments += names
         if route.body is not None:
             arguments.append(await request.parse(route.body, unique_members=route.unique_members))

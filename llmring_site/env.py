@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -223,6 +223,33 @@ def redis_url(name: str) -> str:
     if refused:
         accepted += f" (its parameter {refused[0].partition('=')[0]!r} is not accepted)"
     raise invalid(name, accepted)
+
+
+def email_url(name: str) -> tuple[str, dict[str, object]]:
+    """Return Django's mail backend and its options; unset, mails are printed.
+
+    `smtp://user:password@host:587` uses STARTTLS at port 587 and no encryption at others,
+    `smtps://` begins with TLS. A percent-encoded password is decoded.
+    """
+    value = secret(name)
+    accepted = "an address such as smtp://user:password@mail.example.com:587 or smtps://…"
+    if not value:
+        return "django.core.mail.backends.console.EmailBackend", {}
+    try:
+        parts = urlsplit(value)
+        port = parts.port or (465 if parts.scheme == "smtps" else 587)
+    except ValueError:
+        raise invalid(name, accepted) from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/"):
+        raise invalid(name, accepted)  # it may hold a password: it is not repeated
+    return "django.core.mail.backends.smtp.EmailBackend", {
+        "host": parts.hostname,
+        "port": port,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_ssl": parts.scheme == "smtps",
+        "use_tls": parts.scheme == "smtp" and port == 587,
+    }
 
 
 def _suits_redis(address: str) -> bool:

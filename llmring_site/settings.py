@@ -93,7 +93,6 @@ INSTALLED_APPS = [
     "corsheaders",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "axes",
     *OWN_APPS,
 ]
 # What writes the headers of every reply, also of those that Django does not make.
@@ -113,7 +112,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "llmring_site.urls"
 WSGI_APPLICATION = "llmring_site.wsgi.application"
@@ -181,27 +179,42 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1)
 
-# --- People: only the admin logs in with a password -----------------------
+# --- People ---------------------------------------------------------------
 
 ADMIN_USER = env.text("ADMIN_USER", "admin", max_length=150)
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
+AUTHENTICATION_BACKENDS = ["accounts.passwords.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
-AXES_LOCKOUT_CALLABLE = "core.error_pages.locked_out"
+SESSION_ENGINE = "accounts.sessions"
+LOGIN_URL = "login"
+REGISTRATION = env.choice("LLMRING_REGISTRATION", "open", ["open", "invited", "closed"])
+REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", False)
+# What people's projects begin with; "none", or a tier that is missing: no limits.
+ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
+# Without a mail server, mails are printed: whoever runs the server can hand links on.
+EMAIL_BACKEND, EMAIL_OPTIONS = env.email_url("LLMRING_EMAIL_URL")
+DEFAULT_FROM_EMAIL = env.text(
+    "LLMRING_EMAIL_FROM", f"LLMRing <noreply@{urlsplit(PUBLIC_URL).hostname}>"
+)
+EMAIL_TIMEOUT = 10  # seconds
+# Other addresses: GitHub Enterprise, or a provider of tests.
+OAUTH_PROVIDERS = {
+    "google": {
+        "client_id": env.text("LLMRING_GOOGLE_CLIENT_ID"),
+        "client_secret": env.secret("LLMRING_GOOGLE_CLIENT_SECRET"),
+        "url": env.url("LLMRING_GOOGLE_URL", ""),
+    },
+    "github": {
+        "client_id": env.text("LLMRING_GITHUB_CLIENT_ID"),
+        "client_secret": env.secret("LLMRING_GITHUB_CLIENT_SECRET"),
+        "url": env.url("LLMRING_GITHUB_URL", ""),
+    },
+}
 CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
-AXES_ENABLE_ADMIN = False  # its actions ask for no permission
 
 # --- Mail -----------------------------------------------------------------
 
@@ -381,6 +394,7 @@ UNFOLD = {
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
     "SHOW_HISTORY": False,
+    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
     "STYLES": [
         lambda request: static("core/charts.css"),
         lambda request: static("core/lists.css"),

@@ -14,6 +14,8 @@ from drf_spectacular.views import (
 )
 
 from accounts.admin import ApiKeyAdmin
+from accounts.admission import Action
+from accounts.urls import urlpatterns as account_urls
 from conversations.calls import log_call
 from conversations.endpoints import append_message, open_conversation
 from conversations.models import Conversation
@@ -33,6 +35,7 @@ from receipts.endpoints import issue, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
 from usage import ingestion, key_usage, listing, statistics
+from usage.key_costs import costs_of_keys
 from usage.query_schemas import LogsQuery, StatsQuery
 from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
@@ -64,6 +67,7 @@ urlpatterns = [
     path("admin/demo/make/", admin.site.admin_view(demo_views.make), name="make-demo"),
     path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),
+    path("", include(account_urls(costs_of_keys=costs_of_keys))),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
     path("api/v1/", include("aliases.urls")),
@@ -104,7 +108,7 @@ async def _log_call(caller: Caller, call: LoggedCall) -> dict:
 def _conversation_routes(prefix: str) -> list[Route]:
     conversations = f"{prefix}/conversations"
     one = f"{conversations}/{{conversation_id}}"
-    post = partial(Route, "POST", unless="Idempotency-Key")
+    post = partial(Route, "POST", unless="Idempotency-Key", access=Action.LOG)
     return [
         post(conversations, create_conversation, body=NewConversation),
         post(f"{conversations}/log", _log_call, body=LoggedCall),
@@ -123,6 +127,7 @@ EDGE_ROUTES = [
         partial(ingestion.log, owned_conversations=Conversation.objects.owned_ids),
         body=LogEntry,
         inputs=_idempotency_key,
+        access=Action.LOG,
         stores_log=True,
     ),
     Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),

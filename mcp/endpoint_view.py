@@ -15,6 +15,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.views import APIView
 
+from accounts import admission
+from accounts.admission import Action
 from core import media
 from mcp import examples
 from mcp.client import protocol
@@ -31,7 +33,14 @@ _STATUS = {
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
+# These call the project's servers; all other methods only look into the database.
+_CALLING = {"tools/call", "prompts/get", "resources/read"}
+
+
 class EndpointView(APIView):
+    operation = "post"
+    access = {"post": Action.READ}  # of each message its own, below
+
     @extend_schema(
         tags=["mcp"],
         summary="All active MCP servers of your project, as one MCP server",
@@ -56,6 +65,9 @@ class EndpointView(APIView):
                 return HttpResponse(status=202)
             id = _id(message)
             _check(request.headers, message, version, modern)
+            if message["method"] in _CALLING:
+                address = request.META.get("REMOTE_ADDR", "")
+                request.auth = admission.admit(request.auth, Action.WRITE, address)
         except Failure as failure:
             return _json(*_failed(id, failure, modern))
         return self._answer(request, message, version, modern)

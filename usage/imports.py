@@ -115,6 +115,10 @@ def _authenticate(key: str) -> Caller:
         return admission.admit(admission.authenticate_key(key), Action.WRITE)
     except api_keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
+    except admission.NotPermitted:
+        raise BadRow(
+            "api_key_id is a key that may not write; name a project with --project"
+        ) from None
     except admission.InvalidKey:
         raise BadRow(
             "api_key_id is not a key of this server; name a project with --project"

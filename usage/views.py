@@ -1,6 +1,7 @@
 from django.http import StreamingHttpResponse
 from rest_framework.response import Response
 
+from accounts.admission import Action
 from core import bridge
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempotent
 from core.paths import uuid_in_path
@@ -15,6 +16,7 @@ from usage.schemas import Correction, LogBatch, LogEntry, Voiding
 
 class LogView(SchemaView):
     tags = ["usage"]
+    access = {"post": Action.LOG}
     bodies = {"post": LogEntry}
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredLog}
@@ -37,6 +39,7 @@ class LogView(SchemaView):
 
 class LogBatchView(SchemaView):
     tags = ["usage"]
+    access = {"post": Action.LOG}
     bodies = {
         "post": {"application/json": LogBatch, "application/x-ndjson": LogEntry, "text/csv": str}
     }

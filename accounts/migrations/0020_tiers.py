@@ -9,7 +9,7 @@ import core.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0006_audit_events"),
+        ("accounts", "0008_keep_keys_and_owners"),
     ]
 
     operations = [

@@ -8,7 +8,6 @@ class Migration(migrations.Migration):
     initial = True
     run_before = [
         ("admin", "0001_initial"),
-        ("axes", "0001_initial"),
         ("contenttypes", "0001_initial"),
         ("sessions", "0001_initial"),
     ]

@@ -5,7 +5,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import ApiKey, Project
+from accounts.models import ApiKey, AuditEvent, Project
 from tests.client import ApiClient
 
 
@@ -29,6 +29,17 @@ def test_created_key_can_expire(db_all):
     assert (key.expires_at - key.created_at).days in (29, 30)
     with pytest.raises(CommandError):
         run("createkey", "acme", "--days", "0")
+
+
+def test_created_key_can_have_scopes_and_is_recorded(db_all):
+    key = run("createkey", "acme", "--scope", "read").strip()
+    ApiClient(key).send("POST", "/api/v1/templates", {"name": "t"}, expect=403)
+    run("revokekey", key)
+    events = AuditEvent.objects.order_by("id").values_list("action", "actor")
+    assert list(events) == [
+        ("key.create", "command:createkey"),
+        ("key.revoke", "command:revokekey"),
+    ]
 
 
 def test_list_in_80_columns_names_what_can_be_revoked(api, monkeypatch):

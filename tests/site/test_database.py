@@ -13,8 +13,8 @@ OURS = [
 ]
 # Tables that grow with the calls of a project.
 LOG_SIZED = [model for model in OURS if "project_id" in {f.attname for f in model._meta.fields}]
-# Keys are found before their project is known; a person's memberships are few.
-ELSEWHERE = {"api_keys", "memberships", "gateway_tokens"}
+# Keys and invitations are found before their project is known; memberships are few.
+ELSEWHERE = {"api_keys", "invitations", "memberships", "gateway_tokens"}
 
 
 @pytest.mark.django_db

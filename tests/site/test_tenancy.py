@@ -39,6 +39,7 @@ def ours(api, settings, monkeypatch):
         "alias": "fast",
         "conversation_id": api.send("POST", "/api/v1/conversations", {"title": "t"})["id"],
         "execution_id": execution["id"],
+        "key_id": str(api.api_key_id),
         "log_id": log["log_id"],
         "price_id": api.send(
             "POST", "/api/v1/prices", {"provider": "p", "model": "m", "prices": {"input": "1"}}
@@ -52,6 +53,11 @@ def ours(api, settings, monkeypatch):
     }
 
 
+def _is_for_keys(operation: dict) -> bool:
+    """Whether keys open it; what people alone may do is told in tests/accounts."""
+    return any("ApiKey" in alternative for alternative in operation.get("security", []))
+
+
 def operations():
     """Method, path, parameter and an example body of every operation on one row."""
     for path, methods in openapi.document()["paths"].items():
@@ -59,6 +65,8 @@ def operations():
         if not names or path.startswith(("/registry/", "/manage/")):
             continue
         for method, operation in methods.items():
+            if not _is_for_keys(operation):
+                continue
             content = operation.get("requestBody", {}).get("content", {})
             examples = content.get("application/json", {}).get("examples", {})
             body = next(iter(examples.values()), {"value": {}})["value"]
@@ -97,7 +105,7 @@ def lists():
     for path, methods in openapi.document()["paths"].items():
         if path.startswith("/manage/") or "{" in path:
             continue
-        if "get" in methods and any(methods["get"].get("security", [])):
+        if "get" in methods and _is_for_keys(methods["get"]):
             yield path
 
 

@@ -4,7 +4,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import ApiKey, Project
+from accounts import audit
+from accounts.models import ApiKey, Project, Scope
 
 
 class Command(BaseCommand):
@@ -13,14 +14,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("project", help="name or id of the project")
         parser.add_argument("--name", default="", help="where the key will be used")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            dest="scopes",
+            choices=Scope.values,
+            help="what it may do, repeatable; default all",
+        )
         parser.add_argument("--days", type=int, help="days until the key expires; default never")
 
-    def handle(self, *, project: str, name, days, **options) -> None:
+    def handle(self, *, project: str, name, scopes, days, **options) -> None:
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be between 1 and 36500")
+        scopes = scopes or [Scope.ALL.value]
         expires_at = timezone.now() + timedelta(days=days) if days else None
         with transaction.atomic():
             owner = Project.objects.named(project) or Project.objects.create(name=project)
-            row, key = ApiKey.issue(owner, name=name, expires_at=expires_at)
+            row, key = ApiKey.issue(owner, name=name, expires_at=expires_at, scopes=scopes)
+            origin = audit.of_command("createkey")
+            audit.record("key.create", origin, project_id=owner.id, api_key_id=row.id, name=name)
         self.stdout.write(key)
         self.stderr.write(f"Key {row.id} opens project {owner.name} ({owner.id}). Not shown again.")

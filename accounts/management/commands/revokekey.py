@@ -1,8 +1,9 @@
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 
-from accounts import api_keys
+from accounts import api_keys, audit, keys
 from accounts.models import ApiKey
 
 
@@ -16,11 +17,12 @@ class Command(BaseCommand):
         try:
             rows = ApiKey.objects.filter(id=UUID(key))
         except ValueError:
-            rows = ApiKey.objects.filter(digest=api_keys.digest(key))
+            digest = api_keys.digest(key)
+            rows = ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
         row = rows.first()
         if row is None:
             raise CommandError("There is no such key.")
-        if not rows.revoke():
+        if not keys.revoke_keys(rows, audit.of_command("revokekey"), reason="by command"):
             raise CommandError(
                 f"Key {row.id} was revoked before, at {row.revoked_at:%Y-%m-%d %H:%M}."
             )

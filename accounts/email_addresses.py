@@ -1,0 +1,41 @@
+"""E-mail addresses as people type them, and what makes two of them one.
+
+Only ASCII is taken: PostgreSQL and Unicode map some other letters onto ASCII ones
+(`ı`, the Kelvin sign), so that a look-up would find somebody else's account.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+MAX_LENGTH = 254
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
+)
+
+
+def key(address: str) -> str:
+    """Return what two spellings of one address share; the database computes the same."""
+    return address.strip().lower()
+
+
+def is_address(text: str) -> bool:
+    """Return whether mail can be sent to the text, as far as its form shows."""
+    return len(text) <= MAX_LENGTH and bool(_ADDRESS.fullmatch(text)) and ".." not in text
+
+
+def _checked(text: str) -> str:
+    address = text.strip(" \t\r\n")
+    if not is_address(address):
+        raise PydanticCustomError("email", "Input should be an e-mail address of ASCII characters")
+    return address
+
+
+EmailAddress = Annotated[
+    str,
+    Field(max_length=MAX_LENGTH + 50),
+    AfterValidator(_checked),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_LENGTH}),
+]

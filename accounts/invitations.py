@@ -1,0 +1,171 @@
+"""Invitations: for one address, once, and as long as the inviter could still invite."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.http import Http404
+from django.utils import timezone
+
+from accounts import address_proofs, audit, email_addresses, email_tokens, mailing, memberships
+from accounts.admission import Action, role_permissions
+from accounts.memberships import RoleRefused
+from accounts.models import Invitation, Membership, Project, Role, User
+from core.errors import DomainError
+
+LIFETIME = timedelta(days=7)
+
+
+class InvalidInvitation(DomainError):
+    """Used, expired, withdrawn, replaced, never made, or of an inviter who may not any more."""
+
+    code = "invalid_invitation"
+    headers = {"Cache-Control": "no-store"}
+
+    def __init__(self) -> None:
+        super().__init__("The invitation is not valid, or not any more; ask for a new one")
+
+
+class ForAnotherAddress(DomainError):
+    """Who opened the link is not whom it was sent to; the invitation stays open."""
+
+    status_code = 403
+    code = "for_another_address"
+    headers = {"Cache-Control": "no-store"}
+
+    def __init__(self) -> None:
+        super().__init__("The invitation is for another address; log in with that one")
+
+
+def invite(
+    project: Project, inviter: User, email: str, role: str, *, by: str, origin: audit.Origin
+) -> Invitation:
+    """Mail an invitation; an open one for the same address is replaced. Raises RoleRefused."""
+    if role == Role.OWNER and by != Role.OWNER:
+        raise RoleRefused("Only an owner makes, demotes or removes owners")
+    token = email_tokens.generate()
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        open_ones = project.invitations.filter(accepted_at=None, withdrawn_at=None)
+        open_ones.filter(email__iexact=email).update(withdrawn_at=Now())
+        invitation = Invitation.objects.create(
+            project=project,
+            email=email,
+            role=role,
+            digest=email_tokens.digest(token),
+            invited_by=inviter,
+            expires_at=timezone.now() + LIFETIME,
+        )
+        _record("invitation.send", origin, invitation)
+    _mail(invitation, token)
+    return invitation
+
+
+def resend(invitation: Invitation, inviter: User, *, by: str, origin: audit.Origin) -> Invitation:
+    """Mail an invitation again; the link of the earlier mail ends. Raises what `invite` does."""
+    if invitation.status in ("accepted", "withdrawn"):
+        raise InvalidInvitation
+    return invite(
+        invitation.project, inviter, invitation.email, invitation.role, by=by, origin=origin
+    )
+
+
+def withdraw(invitation: Invitation, origin: audit.Origin) -> None:
+    """End an invitation that is still open. Raises InvalidInvitation."""
+    with transaction.atomic():
+        rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, withdrawn_at=None)
+        if not rows.update(withdrawn_at=Now()):
+            raise InvalidInvitation
+        _record("invitation.withdraw", origin, invitation)
+
+
+def peek(token: str) -> Invitation:
+    """Return the invitation that a token could be used for now. Raises InvalidInvitation."""
+    invitation = (
+        Invitation.objects.filter(
+            digest=email_tokens.digest(token),
+            accepted_at=None,
+            withdrawn_at=None,
+            expires_at__gt=Now(),
+            project__archived_at=None,
+        )
+        .select_related("project", "invited_by")
+        .first()
+    )
+    if invitation is None or not _could_still_invite(invitation):
+        raise InvalidInvitation
+    return invitation
+
+
+def open_invitation(token: str, email: str) -> Invitation:
+    """Return the locked invitation of a token, for the address it was sent to.
+
+    Raises InvalidInvitation, ForAnotherAddress.
+    """
+    found = peek(token)
+    if email_addresses.key(found.email) != email_addresses.key(email):
+        raise ForAnotherAddress
+    rows = Invitation.objects.select_for_update(of=("self",)).select_related("project")
+    invitation = rows.filter(pk=found.pk, accepted_at=None, withdrawn_at=None).first()
+    if invitation is None:
+        raise InvalidInvitation
+    return invitation
+
+
+def accept(token: str, user: User, origin: audit.Origin) -> Membership:
+    """Make who is logged in a member. Raises InvalidInvitation, ForAnotherAddress."""
+    with transaction.atomic():
+        invitation = open_invitation(token, user.email)
+        address_proofs.mark_verified(user, origin)
+        return join(invitation, user, origin)
+
+
+def join(invitation: Invitation, user: User, origin: audit.Origin) -> Membership:
+    """Use a locked invitation up: the person is a member, in that role or a higher one."""
+    invitation.accepted_at = timezone.now()
+    invitation.save(update_fields=["accepted_at"])
+    _record("invitation.accept", origin, invitation, user_id=user.id)
+    return memberships.add(invitation.project, user, invitation.role, origin)
+
+
+def of_project(project: Project, id) -> Invitation:
+    """Return an invitation of the project. Raises Http404."""
+    invitation = project.invitations.filter(pk=id).select_related("project").first()
+    if invitation is None:
+        raise Http404("Invitation not found")
+    return invitation
+
+
+def _could_still_invite(invitation: Invitation) -> bool:
+    inviter = invitation.invited_by
+    permissions = role_permissions(inviter, invitation.project_id) or ()
+    if not inviter.is_active or Action.ADMINISTER not in permissions:
+        return False
+    if invitation.role != Role.OWNER or inviter.is_superuser:
+        return True
+    own = Membership.objects.filter(user=inviter, project=invitation.project_id, role=Role.OWNER)
+    return own.exists()
+
+
+def _mail(invitation: Invitation, token: str) -> None:
+    mailing.send(
+        invitation.email,
+        "invitation",
+        email=invitation.email,
+        inviter=str(invitation.invited_by),
+        # One line: a name shall not write a mail of its own.
+        project=" ".join(invitation.project.name.split()),
+        role=invitation.role,
+        link=mailing.link("invitation", token),
+    )
+
+
+def _record(action: str, origin: audit.Origin, invitation: Invitation, **about) -> None:
+    audit.record(
+        action,
+        origin,
+        project_id=invitation.project_id,
+        email=invitation.email,
+        role=invitation.role,
+        **about,
+    )

@@ -1,0 +1,77 @@
+"""When keys were last used: noted in memory by each request, written by a thread.
+
+A key's time is written at most once a minute, by whichever process sees it first. It has
+a table of its own, because every change of api_keys empties the key caches of all workers.
+"""
+
+import logging
+import threading
+import time
+from uuid import UUID
+
+from django.db import connection
+
+from core.errors import DATABASE_AWAY
+from core.process_thread import ProcessThread
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 60  # between two times that are written for one key
+_TICK_SECONDS = 5
+_MAX_NOTED = 100_000
+
+_noted: set[UUID] = set()
+_written_at: dict[UUID, float] = {}
+
+
+def note(key_id: UUID) -> None:
+    """Note that a key is being used now. On the path of every request: one entry in a set."""
+    _noted.add(key_id)
+
+
+def write(*, now: float | None = None) -> int:
+    """Write the uses of keys that are due; return how many. `now` is of time.monotonic()."""
+    now = time.monotonic() if now is None else now
+    due = [
+        key_id
+        for key_id in _noted.copy()
+        if now - _written_at.get(key_id, float("-inf")) >= INTERVAL_SECONDS
+    ]
+    if not due:
+        return 0
+    _noted.difference_update(due)
+    with connection.cursor() as cursor:
+        # Rows in one order: two processes that write the same keys never wait in a circle.
+        cursor.execute(
+            "INSERT INTO key_uses (key_id, last_used_at)"
+            " SELECT id, now() FROM api_keys WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+            " ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at"
+            " WHERE key_uses.last_used_at <= excluded.last_used_at - make_interval(secs => %s)",
+            [due, INTERVAL_SECONDS],
+        )
+    if len(_written_at) > _MAX_NOTED:
+        _written_at.clear()
+    _written_at.update(dict.fromkeys(due, now))
+    return len(due)
+
+
+class UseWriter(ProcessThread):
+    name = "key-uses"
+
+    def prepare(self) -> None:
+        self._stopped = threading.Event()
+        _noted.clear()
+        _written_at.clear()
+
+    def run(self) -> None:
+        while not self._stopped.wait(_TICK_SECONDS):
+            try:
+                write()
+            except DATABASE_AWAY as error:
+                # What was noted is lost; the next use is noted again.
+                logger.warning("uses of keys were not written: %s", type(error).__name__)
+            finally:
+                connection.close()
+
+
+writer = UseWriter()

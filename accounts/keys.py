@@ -1,0 +1,226 @@
+"""What is done with keys: issue, change, rotate, revoke. Each is recorded with what it did.
+
+Whoever makes or changes a key grants no more than they have: scopes whose permissions are
+theirs, and with a key no longer life than its own.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import admission, api_keys, audit
+from accounts.models import ApiKey, Project, RetiredKey, Scope, User
+from accounts.projects import home_project
+from core.errors import DomainError
+from core.scoping import Caller
+
+MAX_LOGIN_KEYS = 10  # of a person in a project; the oldest ones are revoked
+REGISTRATION_NAME = "made at registration"
+DEFAULT_OVERLAP = timedelta(hours=24)
+
+
+class GrantRefused(DomainError):
+    """Someone would give a key what they do not have."""
+
+    status_code = 403
+    code = "grant_refused"
+
+
+class KeyNotActive(DomainError):
+    status_code = 409
+    code = "key_not_active"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The key is {state}")
+
+
+class RotationRepeated(DomainError):
+    """The key was rotated by this very request, or meanwhile by another one."""
+
+    status_code = 409
+    code = "rotation_repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request wants a key to have."""
+
+    name: str = ""
+    scopes: Sequence[str] = (Scope.ALL,)
+    expires_at: datetime | None = None
+
+
+def create_key(caller: Caller, grant: Grant, origin: audit.Origin) -> tuple[ApiKey, str]:
+    """Return a new key of the caller's project and its text. Raises GrantRefused."""
+    check_grant(caller, grant.scopes, grant.expires_at)
+    with transaction.atomic():
+        project = Project.objects.get(id=caller.project_id)
+        row, text = ApiKey.issue(
+            project,
+            name=grant.name,
+            expires_at=grant.expires_at,
+            scopes=list(grant.scopes),
+            created_by_id=caller.user_id,
+        )
+        _record("key.create", origin, row, scopes=row.scopes, name=row.name)
+    return row, text
+
+
+def check_grant(caller: Caller, scopes: Sequence[str], expires_at: datetime | None) -> None:
+    """Raise GrantRefused for more than the caller has."""
+    if caller.permissions is not None and not (
+        admission.key_permissions(list(scopes)) <= caller.permissions
+    ):
+        raise GrantRefused("A key cannot have more scopes than whoever makes it")
+    if caller.api_key_id is None:
+        return
+    limit = ApiKey.objects.values_list("expires_at", flat=True).get(id=caller.api_key_id)
+    if limit is not None and (expires_at is None or expires_at > limit):
+        raise GrantRefused("A key cannot live longer than the key that makes it")
+
+
+def rotate_key(
+    caller: Caller,
+    key: ApiKey,
+    origin: audit.Origin,
+    *,
+    overlap: timedelta = DEFAULT_OVERLAP,
+    expires_at: datetime | None = None,
+    idempotency_key: str | None = None,
+) -> tuple[ApiKey, str]:
+    """Give the key a new value; the old one works until the overlap ends.
+
+    A key has two values at most: an older one ends. The old value lives no longer than it
+    would have; the new one inherits its end unless `expires_at` says otherwise.
+    Raises KeyNotActive, GrantRefused, RotationRepeated.
+    """
+    rotation = _rotation_digest(caller, idempotency_key)
+    seen = bytes(key.digest)
+    with transaction.atomic():
+        row = ApiKey.objects.select_for_update().get(id=key.id)
+        if rotation is not None and row.rotation and bytes(row.rotation) == rotation:
+            raise RotationRepeated("The key was rotated by the first of these requests")
+        if bytes(row.digest) != seen:
+            raise RotationRepeated("The key was rotated meanwhile")
+        if row.state != "active":
+            raise KeyNotActive(row.state)
+        new_end = expires_at or row.expires_at
+        check_grant(caller, row.scopes, new_end)
+        text = _exchange(row, overlap=overlap, expires_at=new_end)
+        row.rotation = rotation
+        row.save()
+        _record("key.rotate", origin, row, overlap_seconds=int(overlap.total_seconds()))
+    return row, text
+
+
+def change_key(caller: Caller, key: ApiKey, changes: dict, origin: audit.Origin) -> None:
+    """Change name, scopes or end of a key. Raises GrantRefused, KeyNotActive."""
+    with transaction.atomic():
+        row = ApiKey.objects.select_for_update().get(id=key.id)
+        if row.state in ("revoked", "expired") and set(changes) - {"name"}:
+            raise KeyNotActive(row.state)
+        # Also what the key has already: narrowing a key that is wider than one's own is no way
+        # to take it over.
+        check_grant(caller, row.scopes, row.expires_at)
+        check_grant(
+            caller, changes.get("scopes", row.scopes), changes.get("expires_at", row.expires_at)
+        )
+        old = {name: _plain(getattr(row, name)) for name in changes}
+        for name, value in changes.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(changes))
+        new = {name: _plain(value) for name, value in changes.items()}
+        _record("key.change", origin, row, old=old, new=new)
+    key.refresh_from_db()
+
+
+def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) -> int:
+    """Revoke the keys, with both of their values, for good; return how many."""
+    with transaction.atomic():
+        keys = list(rows.filter(revoked_at__isnull=True).select_for_update().order_by("id"))
+        ApiKey.objects.filter(id__in=[key.id for key in keys]).revoke()
+        for key in keys:
+            _record("key.revoke", origin, key, reason=reason)
+    return len(keys)
+
+
+def issue_login_key(
+    user: User, project: Project, origin: audit.Origin, *, name: str, is_pending: bool = False
+) -> tuple[ApiKey, str]:
+    """Return a key that a login gives; it may do what the person may, and a reset ends it."""
+    with transaction.atomic():
+        permissions = admission.role_permissions(user, project.id) or frozenset()
+        is_full = admission.SCOPE_PERMISSIONS[Scope.ALL] <= permissions
+        row, text = ApiKey.issue(
+            project,
+            name=name,
+            scopes=[Scope.ALL if is_full else Scope.READ],
+            created_by=user,
+            is_from_login=True,
+            is_pending=is_pending,
+        )
+        _record("key.create", origin, row, scopes=row.scopes, name=name)
+        older = login_keys(user).filter(project=project, revoked_at__isnull=True)
+        surplus = list(older.order_by("-id").values_list("id", flat=True)[MAX_LOGIN_KEYS:])
+        revoke_keys(ApiKey.objects.filter(id__in=surplus), origin, reason="newer logins")
+    return row, text
+
+
+def login_keys(user: User) -> QuerySet[ApiKey]:
+    """Return the keys that logins gave to the person."""
+    return ApiKey.objects.filter(created_by=user, is_from_login=True)
+
+
+def home_key(user: User, origin: audit.Origin, *, name: str) -> tuple[Project | None, str | None]:
+    """Return the project of a login and a new key's text; None for who is in no project."""
+    project = home_project(user)
+    if project is None:
+        return None, None
+    return project, issue_login_key(user, project, origin, name=name)[1]
+
+
+def _exchange(row: ApiKey, *, overlap: timedelta, expires_at: datetime | None) -> str:
+    """Give the row a new value, in memory, and return its text."""
+    text = api_keys.generate()
+    ends = [timezone.now() + overlap, row.expires_at]
+    if overlap:
+        row.previous_digest = row.digest
+        row.previous_expires_at = min(filter(None, ends))
+    else:
+        row.previous_digest = row.previous_expires_at = None
+    row.digest = api_keys.digest(text)
+    row.hint = api_keys.hint(text)
+    row.expires_at = expires_at
+    return text
+
+
+def _rotation_digest(caller: Caller, idempotency_key: str | None) -> bytes | None:
+    if idempotency_key is None:
+        return None
+    return hashlib.sha256(f"{caller.project_id}\n{idempotency_key}".encode()).digest()
+
+
+def _record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
+    audit.record(
+        action, origin, project_id=key.project_id, api_key_id=key.id, hint=key.hint, **details
+    )
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def unknown_forever(text: str) -> None:
+    """Have a text that was handed out as a key never accepted, also in `bridge` mode."""
+    RetiredKey.objects.create(digest=api_keys.digest(text))
+
+
+def key_of(project_id: UUID, id: UUID) -> ApiKey | None:
+    """Return a key of the project."""
+    return ApiKey.objects.filter(project_id=project_id, id=id).first()

@@ -1,0 +1,57 @@
+"""The beginning and the end of a person's session."""
+
+from django.contrib.auth import get_user, login, logout
+from django.contrib.auth import update_session_auth_hash as renew_session
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+
+from accounts import audit, known_browsers
+from accounts.models import BrowserSession, User
+from accounts.sessions import end_sessions
+
+_BACKEND = "accounts.passwords.PasswordBackend"
+_PRUNED = 100  # expired sessions that a login deletes, at most
+
+
+def start_session(
+    request: HttpRequest, response: HttpResponse | None, user: User, *, method: str
+) -> None:
+    """Log the person in: a new session, which knows nothing of an earlier one.
+
+    `response`, if given, has the browser known from then on.
+    """
+    expired = BrowserSession.objects.filter(expire_date__lt=Now()).values("pk")[:_PRUNED]
+    BrowserSession.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
+    request.session.flush()
+    login(request, user, backend=_BACKEND)
+    audit.record(
+        f"login.{method}",
+        audit.of_request(request, actor=f"user:{user.id}"),
+        user_id=user.id,
+    )
+    if response is not None:
+        known_browsers.remember(request, response, user)
+
+
+def session_user(request: HttpRequest) -> User | None:
+    """Return who is logged in, also where the view itself asks for nobody."""
+    user = get_user(request)
+    return user if user.is_authenticated else None
+
+
+def end_session(request: HttpRequest) -> None:
+    """End the request's session, if there is one."""
+    if request.user is not None and request.user.is_authenticated:
+        audit.record("logout", audit.of_request(request))
+    logout(request)
+
+
+def end_other_sessions(request: HttpRequest, user: User) -> int:
+    """End the person's sessions but the request's, which gets a new id; return how many."""
+    renew_session(request, user)
+    return end_sessions(user, but=request.session.session_key)
+
+
+def end_all_sessions(user: User) -> int:
+    """End all of the person's sessions; return how many."""
+    return end_sessions(user)

@@ -1,0 +1,80 @@
+"""Mails to people, sent by a thread of their own.
+
+A request never waits for the mail server: a hanging one would show, by the time of the
+reply, which addresses have accounts. A mail that cannot be sent is logged and lost; every
+mail here can be asked for again.
+"""
+
+import logging
+import queue
+import smtplib
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from core.process_thread import ProcessThread
+
+logger = logging.getLogger(__name__)
+_MAX_WAITING = 1_000
+
+
+class Sender(ProcessThread):
+    name = "mail"
+
+    def prepare(self) -> None:
+        self.waiting: queue.Queue[EmailMessage] = queue.Queue(_MAX_WAITING)
+
+    def run(self) -> None:
+        while True:
+            message = self.waiting.get()
+            try:
+                message.connection = get_connection(
+                    settings.EMAIL_BACKEND, **settings.EMAIL_OPTIONS
+                )
+                message.send()
+            except (OSError, smtplib.SMTPException, ValueError) as error:
+                logger.error("a mail was not sent: %s", type(error).__name__)
+            finally:
+                self.waiting.task_done()
+
+
+_sender = Sender()
+
+
+def send(to: str, template: str, **context: object) -> None:
+    """Have a mail sent to an address; its template's first line is the subject."""
+    text = render_to_string(
+        f"accounts/mail/{template}.txt", {**context, "site": settings.PUBLIC_URL}
+    )
+    subject, _, body = text.strip().partition("\n")
+    _sender.start()
+    try:
+        _sender.waiting.put_nowait(
+            EmailMessage(" ".join(subject.split())[:200], body.strip() + "\n", to=[to])
+        )
+    except queue.Full:
+        logger.error("a mail was not sent: too many are waiting")
+
+
+def link(name: str, token: str) -> str:
+    """Return the address of a page for a mail: below the configured one, whatever was asked.
+
+    The token is behind `#`: browsers do not send that part, so no log and no referrer has it.
+    """
+    return f"{page(name)}#{urlencode({'token': token}, safe=':')}"
+
+
+def page(name: str) -> str:
+    """Return the public address of a page, without a request."""
+    # PUBLIC_URL has the prefix already that a proxy takes off.
+    path = reverse(name).removeprefix(settings.FORCE_SCRIPT_NAME or "")
+    return settings.PUBLIC_URL + path
+
+
+def wait_until_sent() -> None:
+    """Return when no mail is waiting."""
+    if _sender._thread is not None:
+        _sender.waiting.join()

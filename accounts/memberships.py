@@ -1,0 +1,156 @@
+"""Who is in a project, and as what.
+
+    owner    everything; only owners make, demote and remove owners
+    admin    members, invitations, keys and the project itself
+    member   reads and writes, makes keys
+    viewer   reads
+
+A project in use keeps an owner: the database refuses anything else, whatever program
+asks for it (migration accounts.0008).
+"""
+
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.http import Http404
+
+from accounts import audit
+from accounts.models import Membership, Project, Role, User
+from core.errors import DomainError
+
+_RANKS = {
+    role: rank for rank, role in enumerate([Role.VIEWER, Role.MEMBER, Role.ADMIN, Role.OWNER])
+}
+MEMBER_NOT_FOUND = "Member not found"
+
+
+class LastOwner(DomainError):
+    status_code = 409
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A project keeps an owner: hand it over to another member, or archive it, first"
+        )
+
+
+class RoleRefused(DomainError):
+    """Someone would give or take a role that is not theirs to give or take."""
+
+    status_code = 403
+    code = "role_refused"
+
+
+def is_higher(role: str, other: str) -> bool:
+    """Return whether a role permits more than the other."""
+    return _RANKS[Role(role)] > _RANKS[Role(other)]
+
+
+@contextmanager
+def keeping_an_owner():
+    """Run changes of memberships in a transaction; raise LastOwner if a project lost its last."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if not is_about_last_owner(error):
+            raise
+        raise LastOwner from None
+
+
+def is_about_last_owner(error: IntegrityError) -> bool:
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) == "memberships_last_owner"
+
+
+def change_role(
+    project: Project, user_id: UUID, role: str, *, by: str, origin: audit.Origin
+) -> Membership:
+    """Give a member another role; `by` is the role of whoever does it.
+
+    Raises Http404, RoleRefused, LastOwner.
+    """
+    with keeping_an_owner():
+        membership = _lock(project, user_id)
+        _check(by, membership.role, role)
+        old, membership.role = membership.role, role
+        if old != role:
+            membership.save(update_fields=["role"])
+            audit.record(
+                "member.role", origin, project_id=project.id, user_id=user_id, old=old, new=role
+            )
+    return membership
+
+
+def remove(project: Project, user_id: UUID, *, by: str | None, origin: audit.Origin) -> None:
+    """Remove a member; `by` is None for one who leaves. Raises Http404, RoleRefused, LastOwner."""
+    with keeping_an_owner():
+        membership = _lock(project, user_id)
+        if by is not None:
+            _check(by, membership.role)
+        membership.delete()
+        audit.record(
+            "member.remove",
+            origin,
+            project_id=project.id,
+            user_id=user_id,
+            role=membership.role,
+            left=by is None,
+        )
+
+
+def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin) -> Membership:
+    """Make a member the owner and the owner an admin, both or neither. Raises Http404."""
+    with keeping_an_owner():
+        new, old = _lock(project, user_id), _lock(project, owner.id)
+        if new.user_id == old.user_id:
+            return new
+        new.role, old.role = Role.OWNER, Role.ADMIN
+        new.save(update_fields=["role"])
+        old.save(update_fields=["role"])
+        audit.record(
+            "project.hand_over",
+            origin,
+            project_id=project.id,
+            user_id=user_id,
+            former_owner=str(owner.id),
+        )
+    return new
+
+
+def add(project: Project, user: User, role: str, origin: audit.Origin) -> Membership:
+    """Make a person a member; a higher role that they have is kept."""
+    with transaction.atomic():
+        membership, is_new = Membership.objects.select_for_update().get_or_create(
+            project=project, user=user, defaults={"role": role}
+        )
+        if not is_new and not is_higher(role, membership.role):
+            return membership
+        old = None if is_new else membership.role
+        membership.role = role
+        membership.save(update_fields=["role"])
+        audit.record(
+            "member.add" if is_new else "member.role",
+            origin,
+            project_id=project.id,
+            user_id=user.id,
+            old=old,
+            new=role,
+        )
+    return membership
+
+
+def _lock(project: Project, user_id: UUID) -> Membership:
+    # The project first, as the triggers do: whoever changes owners waits here.
+    Project.objects.select_for_update().get(pk=project.pk)
+    rows = Membership.objects.select_for_update(of=("self",)).select_related("user")
+    membership = rows.filter(project=project, user_id=user_id).first()
+    if membership is None:
+        raise Http404(MEMBER_NOT_FOUND)
+    return membership
+
+
+def _check(by: str, *roles: str) -> None:
+    if by != Role.OWNER and Role.OWNER in roles:
+        raise RoleRefused("Only an owner makes, demotes or removes owners")

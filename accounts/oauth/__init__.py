@@ -1,0 +1,11 @@
+"""Logins by a provider: OAuth 2.0 with a code, state and PKCE.
+
+    states       a login between its start and its return, in a signed cookie
+    providers    what the provider's addresses answer
+    identities   whose account an identity opens
+    landing      where the browser goes afterwards
+    views        the routes
+
+By hand, because the usual library (django-allauth) keeps states in sessions, which are rows
+here, so that whoever starts logins fills the database; see docs/decisions.md.
+"""

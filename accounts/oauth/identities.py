@@ -1,0 +1,148 @@
+"""Whose account an identity of a provider opens.
+
+An identity that is known opens its account. A new one finds the account of its verified
+address; never that of an address which the provider has not verified.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from accounts import address_proofs, audit, mailing
+from accounts.email_tokens import InvalidToken
+from accounts.models import Identity, User
+from accounts.oauth.providers import LABELS, Profile
+from accounts.projects import create_project
+from accounts.registration import DEFAULT_PROJECT, RegistrationClosed, is_taken, new_person
+from core.errors import DomainError
+
+CLAIM_SECONDS = 900  # for which a first key can be retrieved
+_SALT = "accounts.oauth.address"
+_LIFETIME = 86_400  # seconds of a link that proves an address
+
+
+class LinkRefused(DomainError):
+    """The identity is another person's, or the account has to be opened otherwise first."""
+
+    status_code = 409
+    code = "link_refused"
+
+
+class AddressNeeded(Exception):
+    """The provider vouches for no address of this new identity: the person has to prove one."""
+
+
+def person_of(profile: Profile, origin: audit.Origin) -> User:
+    """Return the person whom the profile logs in; a new one gets an account and a project.
+
+    Raises AddressNeeded, LinkRefused, RegistrationClosed. All or nothing.
+    """
+    known = _known(profile)
+    if known is not None:
+        return known
+    if profile.verified_email is None:
+        raise AddressNeeded
+    return _connect(profile, profile.verified_email, origin)
+
+
+def link(profile: Profile, user: User, origin: audit.Origin) -> None:
+    """Connect an identity to who is logged in and asked for it. Raises LinkRefused."""
+    known = Identity.objects.filter(provider=profile.provider, subject=profile.subject).first()
+    if known is None:
+        with transaction.atomic():
+            _store(profile, user, origin)
+    elif known.user_id != user.pk:
+        raise LinkRefused("Another account is connected with this identity")
+
+
+def address_token(profile: Profile, email: str) -> str:
+    """Return a token that, mailed to the address, proves it for the identity."""
+    return signing.dumps([profile.provider, profile.subject, email], salt=_SALT)
+
+
+def connect_by_token(token: str, origin: audit.Origin) -> str:
+    """Connect the identity that a mailed token names with its address; return the provider.
+
+    The token works once: a known identity needs none. Raises InvalidToken.
+    """
+    try:
+        provider, subject, email = signing.loads(token, salt=_SALT, max_age=_LIFETIME)
+    except (signing.BadSignature, ValueError):
+        raise InvalidToken from None
+    if Identity.objects.filter(provider=provider, subject=subject).exists():
+        raise InvalidToken
+    _connect(Profile(provider, subject, email), email, origin)
+    return provider
+
+
+def _known(profile: Profile) -> User | None:
+    identity = (
+        Identity.objects.filter(provider=profile.provider, subject=profile.subject)
+        .select_related("user")
+        .first()
+    )
+    if identity is None:
+        return None
+    if not identity.user.is_active:
+        raise LinkRefused("The account is not active")
+    return identity.user
+
+
+def _connect(profile: Profile, email: str, origin: audit.Origin) -> User:
+    with transaction.atomic():
+        user = User.objects.with_email(email)
+        if user is None:
+            user = _new_person(email, origin)
+        elif not user.is_active:
+            raise LinkRefused("The account is not active")
+        elif user.email_verified_at is None:
+            if user.is_staff or user.is_superuser:
+                # An operator typed the address in: it proves nothing about who has the account.
+                raise LinkRefused("Log in with your password first, and connect the account then")
+            address_proofs.take_over(user, origin)
+            user.refresh_from_db()
+            _allow_key(user)
+        _store(profile, user, origin)
+    return user
+
+
+def _new_person(email: str, origin: audit.Origin) -> User:
+    if settings.REGISTRATION != "open":
+        raise RegistrationClosed
+    user = new_person(email, None)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if is_taken(error):
+            raise LinkRefused("The account was made meanwhile; log in again") from None
+        raise
+    audit.record("person.register", origin, user_id=user.id)
+    address_proofs.mark_verified(user, origin)
+    create_project(user, DEFAULT_PROJECT, origin)
+    _allow_key(user)
+    return user
+
+
+def _allow_key(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(key_claim_until=Now() + timedelta(seconds=CLAIM_SECONDS))
+
+
+def _store(profile: Profile, user: User, origin: audit.Origin) -> None:
+    try:
+        with transaction.atomic():
+            Identity.objects.create(user=user, provider=profile.provider, subject=profile.subject)
+    except IntegrityError:
+        raise LinkRefused("Another account is connected with this identity") from None
+    audit.record("identity.link", origin, user_id=user.id, provider=profile.provider)
+    if user.email:
+        mailing.send(
+            user.email,
+            "linked",
+            email=user.email,
+            provider=LABELS[profile.provider],
+            reset=mailing.page("forgot"),
+        )

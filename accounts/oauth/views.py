@@ -1,0 +1,141 @@
+"""The routes of logins by a provider. The callback answers a browser: with pages."""
+
+from django.conf import settings
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.views import APIView
+
+from accounts import attempts, audit, cookies, logins, pages
+from accounts.client_addresses import bucket_of
+from accounts.oauth import identities, landing, providers, states
+from accounts.oauth.identities import AddressNeeded, LinkRefused
+from accounts.oauth.providers import Profile, Provider
+from core.errors import DomainError
+
+MAX_CALLBACKS = 60  # in a window from one address
+PENDING_COOKIE = "oauth_pending"
+_PENDING_SALT = "accounts.oauth.pending"
+_PENDING_SECONDS = 900
+_NAME = OpenApiParameter("provider", str, OpenApiParameter.PATH, enum=["google", "github"])
+
+
+def _parameters(*names: str) -> list[OpenApiParameter]:
+    return [_NAME, *(OpenApiParameter(name, str) for name in names)]
+
+
+class _ProviderView(APIView):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    def provider(self) -> Provider:
+        found = providers.configured(self.kwargs["provider"])
+        if found is None:
+            raise Http404("Provider not found")
+        return found
+
+
+class LoginView(_ProviderView):
+    @extend_schema(
+        tags=["accounts"],
+        summary="Log in by a provider",
+        description="Redirects to the provider. `next` is a path of this server to land on; "
+        "`link=1` connects the provider with the account of who is logged in.",
+        parameters=_parameters("next", "link"),
+        responses={302: OpenApiResponse(description="To the provider.")},
+    )
+    def get(self, request, provider):
+        found = self.provider()
+        session = request._request
+        is_link = request.GET.get("link") == "1" and logins.session_user(session) is not None
+        target = landing.safe_path(request.GET.getlist("next"))
+        state = states.begin(session, found.name, next=target, is_link=is_link)
+        response = HttpResponseRedirect(
+            found.address(
+                state=state.value, challenge=state.challenge, redirect_uri=_redirect_uri(found)
+            )
+        )
+        states.keep(response, state)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class CallbackView(_ProviderView):
+    @extend_schema(
+        tags=["accounts"],
+        summary="Return from a provider",
+        description="Begins a session and redirects to the page that was asked for, or home. A "
+        "new account's key is given by `auth/retrieve-api-key`. Failures are pages.",
+        parameters=_parameters("code", "state", "error"),
+        responses={
+            302: OpenApiResponse(description="Logged in, or refused by the person."),
+            400: OpenApiResponse(OpenApiTypes.STR, description="A page that says what to do."),
+        },
+    )
+    def get(self, request, provider):
+        values = request.GET.getlist("state")
+        try:
+            response = self._finish(request._request, self.provider(), values)
+        except DomainError as error:
+            response = pages.failed(request._request, str(error), status=error.status_code)
+        states.forget(response, values)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def head(self, request, provider):
+        return HttpResponse(status=405, headers={"Allow": "GET"})
+
+    def _finish(self, request, provider: Provider, values: list[str]) -> HttpResponse:
+        address = bucket_of(request.META.get("REMOTE_ADDR", ""))
+        attempts.take("oauth callback", address, limit=MAX_CALLBACKS)
+        state = states.take(request, provider.name, values)
+        if request.GET.getlist("error") == ["access_denied"]:
+            return HttpResponseRedirect(f"{reverse('login')}?notice=denied")
+        codes = request.GET.getlist("code")
+        if len(codes) != 1 or "error" in request.GET:
+            raise providers.ProviderFailed
+        profile = providers.profile(
+            provider,
+            code=codes[0],
+            verifier=state.verifier,
+            redirect_uri=_redirect_uri(provider),
+        )
+        target = landing.safe_path([state.next])
+        origin = audit.of_request(request)
+        if state.is_link:
+            if (user := logins.session_user(request)) is None:
+                raise states.StateRefused
+            identities.link(profile, user, origin)
+            return HttpResponseRedirect(target)
+        try:
+            user = identities.person_of(profile, origin)
+        except AddressNeeded:
+            response = HttpResponseRedirect(reverse("oauth-address"))
+            _keep_pending(response, profile)
+            return response
+        former = states.session_digest(request)
+        response = HttpResponseRedirect(target)
+        logins.start_session(request, response, user, method=provider.name)
+        states.note_former_session(request, former)
+        return response
+
+
+def pending_profile(request) -> Profile:
+    """Return the new identity for which this browser proves an address. Raises LinkRefused."""
+    value = cookies.read(request, PENDING_COOKIE, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
+    if value is None:
+        raise LinkRefused("This login has expired; begin it again")
+    provider, subject = value
+    return Profile(provider, subject, None)
+
+
+def _keep_pending(response: HttpResponse, profile: Profile) -> None:
+    value = [profile.provider, profile.subject]
+    cookies.keep(response, PENDING_COOKIE, value, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
+
+
+def _redirect_uri(provider: Provider) -> str:
+    """Return the registered address, which depends on no header of the request."""
+    return f"{settings.PUBLIC_URL}/api/v1/auth/callback/{provider.name}"

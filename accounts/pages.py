@@ -1,0 +1,277 @@
+"""The pages by which people come in, in the admin's look. What they do is what the API does.
+
+Only a POST does anything: programs of mail servers fetch every link before its reader does.
+"""
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import get_user
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.views.generic import FormView
+
+from accounts import (
+    address_proofs,
+    audit,
+    forms,
+    invitations,
+    logins,
+    mailing,
+    password_changes,
+    passwords,
+    person_views,
+    registration,
+)
+from accounts.oauth import identities, landing, providers
+from core.errors import DomainError, InvalidInput
+
+NOTICES = {
+    "denied": "You did not allow the login.",
+    "reset": "The password is set. Log in with it.",
+    "verified": "The address is verified. You can log in now.",
+    "mail": person_views.MAIL_SENT,
+    "registered": "A mail with a link is on its way. Open it to finish.",
+    "connected": "The address is confirmed. Log in again the way you did before.",
+    "logged-out": "You are logged out.",
+    "invitation": "Log in, then open the link of the invitation again.",
+}
+
+
+def page(request: HttpRequest, template: str, *, status: int = 200, **context) -> HttpResponse:
+    """Return a page that nobody keeps."""
+    if request.user is None:  # a view of the API that asks for nobody
+        request.user = get_user(request)
+    response = TemplateResponse(
+        request,
+        f"accounts/{template}.html",
+        {**admin.site.each_context(request), "site_url": None, **context},
+        status=status,
+    )
+    return _unkept(response)
+
+
+def failed(request: HttpRequest, text: str, *, status: int) -> HttpResponse:
+    """Return the page that says why something did not work, with a way back to the login."""
+    return page(request, "failed", status=status, title="That did not work", text=text)
+
+
+def _unkept(response: HttpResponse) -> HttpResponse:
+    add_never_cache_headers(response)
+    patch_vary_headers(response, ["Cookie", "HX-Request"])
+    return response
+
+
+class Page(FormView):
+    """A form whose errors are the rules' own texts."""
+
+    template_name = "accounts/form.html"
+    title = ""
+    button = ""
+    text = ""
+    has_token = False
+
+    def dispatch(self, request, *args, **kwargs):
+        return _unkept(super().dispatch(request, *args, **kwargs))
+
+    def get_context_data(self, **kwargs):
+        return {
+            **admin.site.each_context(self.request),
+            "site_url": None,
+            "title": self.title,
+            "button": self.button,
+            "text": self.text,
+            "has_token": self.has_token,
+            "notice": NOTICES.get(self.request.GET.get("notice", "")),
+            **super().get_context_data(**kwargs),
+        }
+
+    def form_valid(self, form):
+        try:
+            return self.carry_out(form.cleaned_data)
+        except InvalidInput as error:
+            for entry in error.issues:
+                field = entry["loc"][-1]
+                form.add_error(field if field in form.fields else None, entry["msg"])
+        except DomainError as error:
+            form.add_error(None, str(error))
+            response = self.form_invalid(form)
+            response.status_code = error.status_code
+            for name, value in error.headers.items():
+                response[name] = value
+            return response
+        return self.form_invalid(form)
+
+    def form_invalid(self, form):
+        response = super().form_invalid(form)
+        response.status_code = 422
+        return response
+
+    def carry_out(self, data: dict) -> HttpResponse:
+        raise NotImplementedError
+
+    @property
+    def origin(self) -> audit.Origin:
+        return audit.of_request(self.request)
+
+
+def to_page(name: str, notice: str = "") -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse(name) + (f"?notice={notice}" if notice else ""))
+
+
+class LoginPage(Page):
+    template_name = "accounts/login.html"
+    form_class = forms.LoginForm
+    title, button = "Log in", "Log in"
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(
+            providers=[(name, providers.LABELS[name]) for name in providers.names()],
+            next=self.request.GET.get("next", ""),
+            can_register=settings.REGISTRATION == "open",
+            **kwargs,
+        )
+
+    def carry_out(self, data):
+        user = passwords.check(self.request, data["name"], data["password"])
+        person_views.require_verified(user)
+        response = HttpResponseRedirect(landing.safe_path(self.request.GET.getlist("next")))
+        logins.start_session(self.request, response, user, method="password")
+        return response
+
+
+class SignUpPage(Page):
+    template_name = "accounts/login.html"
+    form_class = forms.SignUpForm
+    title, button = "Sign up", "Sign up"
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(
+            providers=[(name, providers.LABELS[name]) for name in providers.names()], **kwargs
+        )
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "register")
+        passwords.validate(data["password"])
+        registered = registration.register(
+            data["email"], data["password"], self.origin, organization=data["organization"]
+        )
+        if not registered.is_active:
+            return to_page("login", "registered")
+        response = page(
+            self.request,
+            "first_key",
+            title="Your API key",
+            key=registered.api_key,
+            address=settings.PUBLIC_URL,
+            home=landing.home(),
+        )
+        logins.start_session(self.request, response, registered.user, method="register")
+        return response.render()
+
+
+class LogoutPage(Page):
+    form_class = forms.ConfirmForm
+    title, button = "Log out", "Log out"
+
+    def carry_out(self, data):
+        logins.end_session(self.request)
+        return to_page("login", "logged-out")
+
+
+class ForgotPage(Page):
+    form_class = forms.AddressForm
+    title, button = "Set a new password", "Send the link"
+    text = "We send a link to your e-mail address."
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "password reset")
+        person_views.ask_for_reset(data["email"])
+        return to_page("login", "mail")
+
+
+class ResetPage(Page):
+    form_class = forms.ResetForm
+    title, button = "Set a new password", "Set the password"
+    has_token = True
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "confirm")
+        user = password_changes.reset(data["token"], data["password"], self.origin)
+        response = page(
+            self.request,
+            "password_set",
+            title="The password is set",
+            keys=[person_views.remaining_key(key) for key in password_changes.usable_keys(user)],
+        )
+        return response
+
+
+class VerifyPage(Page):
+    form_class = forms.VerifyForm
+    title, button = "Confirm your address", "This account is mine"
+    text = "If you did not open an account here, close this page."
+    has_token = True
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "confirm")
+        address_proofs.confirm(
+            data["token"],
+            self.origin,
+            session_user=logins.session_user(self.request),
+            password=data["password"],
+        )
+        return to_page("login", "verified")
+
+
+class InvitationPage(Page):
+    form_class = forms.InvitationForm
+    title, button = "Accept the invitation", "Accept"
+    has_token = True
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "confirm")
+        if self.request.user.is_authenticated:
+            invitations.accept(data["token"], self.request.user, self.origin)
+            return HttpResponseRedirect(landing.home())
+        invitation = invitations.peek(data["token"])
+        if not data["password"]:
+            return to_page("login", "invitation")
+        passwords.validate(data["password"])
+        user = registration.register_invited(
+            data["token"], invitation.email, data["password"], self.origin
+        )
+        response = HttpResponseRedirect(landing.home())
+        logins.start_session(self.request, response, user, method="invitation")
+        return response
+
+
+class OAuthAddressPage(Page):
+    """Asks who logs in by a provider, which vouches for no address, for one."""
+
+    form_class = forms.AddressForm
+    title, button = "Your e-mail address", "Send the link"
+    text = "The provider has no confirmed address of you. We send a link to the one you give."
+
+    def carry_out(self, data):
+        from accounts.oauth.views import pending_profile
+
+        person_views.count_address(self.request, "oauth address")
+        profile = pending_profile(self.request)
+        if person_views.may_mail(passwords.bucket_name(data["email"]), "verify"):
+            token = identities.address_token(profile, data["email"])
+            link = mailing.link("oauth-confirm", token)
+            mailing.send(data["email"], "verify", email=data["email"], link=link)
+        return to_page("login", "registered")
+
+
+class OAuthConfirmPage(Page):
+    form_class = forms.TokenForm
+    title, button = "Confirm your address", "This address is mine"
+    has_token = True
+
+    def carry_out(self, data):
+        person_views.count_address(self.request, "confirm")
+        identities.connect_by_token(data["token"], self.origin)
+        return to_page("login", "connected")

@@ -1,0 +1,66 @@
+"""New passwords: asked for by mail, or chosen by who is logged in."""
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts import address_proofs, audit, email_tokens, keys, logins, mailing, passwords
+from accounts.models import ApiKey, Purpose, User
+
+
+def ask_for_reset(email: str) -> None:
+    """Mail a link to the address that the account has; nothing tells whether there is one."""
+    user = User.objects.with_email(email)
+    if user is None or not user.is_active:
+        return
+    token = email_tokens.issue(user, Purpose.RESET)
+    mailing.send(user.email, "reset", email=user.email, link=mailing.link("reset", token))
+
+
+def reset(token: str, password: str, origin: audit.Origin) -> User:
+    """Set the password of the person whom the token names.
+
+    Ends their sessions and the keys that logins gave, not the other keys of a project: a
+    reset must not stop production. Raises InvalidToken and InvalidInput, which leave the
+    token usable.
+    """
+    row = email_tokens.peek(token, Purpose.RESET)
+    passwords.validate(password, row.user)
+    with transaction.atomic():
+        user = email_tokens.use(token, Purpose.RESET)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        logins.end_all_sessions(user)
+        keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
+        address_proofs.mark_verified(user, origin)
+        audit.record("password.reset", origin, user_id=user.id)
+    _tell(user, origin)
+    return user
+
+
+def change(request: HttpRequest, user: User, password: str) -> None:
+    """Set the password of who is logged in; the request's session alone goes on."""
+    passwords.validate(password, user)
+    origin = audit.of_request(request)
+    with transaction.atomic():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        logins.end_other_sessions(request, user)
+        address_proofs.forget_tokens(user)
+        audit.record("password.change", origin, user_id=user.id)
+    _tell(user, origin)
+
+
+def usable_keys(user: User) -> list[ApiKey]:
+    """Return the keys that the person made and that still work, with their last use."""
+    return list(ApiKey.objects.usable().filter(created_by=user).select_related("project", "use"))
+
+
+def _tell(user: User, origin: audit.Origin) -> None:
+    if user.email:
+        mailing.send(
+            user.email,
+            "password_changed",
+            email=user.email,
+            address=origin.client_ip,
+            reset=mailing.page("forgot"),
+        )

@@ -1,0 +1,124 @@
+"""Whose password it is: one check for the API, the pages and the admin.
+
+Guessing is slow, and the owner still gets in (OWASP's "device cookies"): attempts count by
+account, and apart from those for each browser that has logged in to the account before.
+An attacker who fills the account's bucket does not fill that of the owner's browser.
+"""
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from accounts import attempts, audit, known_browsers
+from accounts.client_addresses import bucket_of
+from accounts.models import AuditOutcome, User
+from core.errors import DomainError, InvalidInput, issue
+
+# Failures in a window: for an account from one address and from all of them, by browsers
+# that are not known; by one that is; from one address for all accounts.
+PER_ACCOUNT_AND_ADDRESS = 5
+PER_ACCOUNT = 10
+PER_BROWSER = 10
+PER_ADDRESS = 50
+MAX_LENGTH = 256  # characters; longer ones only cost time
+
+
+class WrongPassword(DomainError):
+    """No such account, no such password, or an account that is not active: one text for all."""
+
+    status_code = 401
+    code = "wrong_password"
+    headers = {"Cache-Control": "no-store"}
+
+    def __init__(self) -> None:
+        super().__init__("E-mail address or password is wrong")
+
+
+class PasswordBackend(ModelBackend):
+    """Names people by e-mail address, else by user name, as superusers of commands have."""
+
+    def authenticate(self, request, username=None, password=None, **kwargs):
+        if not username or password is None:
+            return None
+        user = find(username)
+        return user if _is_theirs(user, password) else None
+
+
+def find(name: str) -> User | None:
+    """Return the person of an e-mail address or user name."""
+    name = name.strip()
+    if "\x00" in name:
+        return None
+    return User.objects.with_email(name) or User.objects.filter(username=name).first()
+
+
+def check(request: HttpRequest, name: str, password: str) -> User:
+    """Return the person whose password it is.
+
+    Raises WrongPassword, and attempts.TooManyAttempts without looking at the password.
+    """
+    account = find(name)
+    taken = _take(request, bucket_name(name), account)
+    if not _is_theirs(account, password):
+        audit.record(
+            "login.password",
+            audit.of_request(request),
+            outcome=AuditOutcome.FAILURE,
+            user_id=account and account.id,
+        )
+        raise WrongPassword
+    attempts.give_back(*taken)
+    return account
+
+
+def _is_theirs(account: User | None, password: str) -> bool:
+    """Check a password; takes as long for an account that does not exist."""
+    password = password[: MAX_LENGTH + 1]
+    if account is None:
+        make_password(password)
+        return False
+    return account.check_password(password) and account.is_active
+
+
+def is_right(user: User, password: str) -> bool:
+    """Check the password of an account that a mailed token or a session names already.
+
+    Raises attempts.TooManyAttempts.
+    """
+    bucket = attempts.take("confirm account", str(user.pk), limit=PER_ACCOUNT_AND_ADDRESS)
+    if not user.check_password(password[: MAX_LENGTH + 1]):
+        return False
+    attempts.give_back(bucket)
+    return True
+
+
+def bucket_name(name: str) -> str:
+    return name.strip().lower()
+
+
+def validate(password: str, user: User | None = None) -> None:
+    """Raise InvalidInput for a password that is too weak or too long."""
+    try:
+        if len(password) > MAX_LENGTH:
+            raise ValidationError(f"The password is longer than {MAX_LENGTH} characters.")
+        validate_password(password, user)
+    except ValidationError as error:
+        # The input is not repeated: it is a password.
+        raise InvalidInput(
+            [issue("password", ["body", "password"], text, None) for text in error.messages]
+        ) from None
+
+
+def _take(request: HttpRequest, name: str, account: User | None) -> tuple[bytes, ...]:
+    # With the hash in their names, a new password finds all buckets of the account empty.
+    stamp = account.password if account else ""
+    if (browser := known_browsers.browser_of(request, name)) is not None:
+        return (attempts.take("login browser", browser, name, stamp, limit=PER_BROWSER),)
+    address = bucket_of(request.META.get("REMOTE_ADDR", ""))
+    return (
+        attempts.take("login", name, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
+        attempts.take("login account", name, stamp, limit=PER_ACCOUNT),
+        attempts.take("login address", address, limit=PER_ADDRESS),
+    )

@@ -1,0 +1,54 @@
+"""A person's projects: create, rename, archive."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts import audit
+from accounts.models import Membership, Project, Role, Tier, User
+
+MAX_NAME = 255
+
+
+def create_project(user: User, name: str, origin: audit.Origin) -> Project:
+    """Make a project that the person owns, in the tier of accounts, and return it."""
+    with transaction.atomic():
+        tier = Tier.objects.filter(name=settings.ACCOUNT_TIER).first()
+        project = Project.objects.create(name=name.strip()[:MAX_NAME], tier=tier)
+        Membership.objects.create(user=user, project=project, role=Role.OWNER)
+        audit.record("project.create", origin, project_id=project.id, name=project.name)
+    return project
+
+
+def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
+    """Rename a project; of two renamings at once the later one stands."""
+    with transaction.atomic():
+        audit.record("project.rename", origin, project_id=project.id, old=project.name, new=name)
+        project.name = name
+        project.save(update_fields=["name"])
+
+
+def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
+    """Archive a project: its keys are refused everywhere within a second. False: it was."""
+    with transaction.atomic():
+        rows = Project.objects.filter(id=project_id, archived_at__isnull=True)
+        if not rows.update(archived_at=Now()):
+            return False
+        audit.record("project.archive", origin, project_id=project_id)
+    return True
+
+
+def home_project(user: User) -> Project | None:
+    """Return the project that a login's key opens: the oldest one owned, else the oldest."""
+    memberships = Membership.objects.filter(user=user, project__archived_at__isnull=True)
+    ordered = sorted(
+        memberships.select_related("project__tier"), key=lambda m: (m.role != Role.OWNER, m.id)
+    )
+    return ordered[0].project if ordered else None
+
+
+def tier_name(project: Project | None) -> str | None:
+    """Return the name of the project's tier; None for one without limits."""
+    return project.tier.name if project and project.tier else None

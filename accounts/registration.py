@@ -1,0 +1,146 @@
+"""How a person gets an account, a project, and a first key."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import address_proofs, api_keys, audit, email_tokens, invitations, keys, mailing
+from accounts.models import Invitation, Project, Purpose, User
+from accounts.projects import MAX_NAME, create_project
+from core.errors import DomainError
+from core.ids import uuid7
+
+DEFAULT_PROJECT = "My project"
+
+
+class AddressTaken(DomainError):
+    """Somebody has an account with this address."""
+
+    status_code = 409
+    code = "address_taken"
+
+    def __init__(self) -> None:
+        super().__init__("There is an account with this e-mail address; log in instead")
+
+
+class RegistrationClosed(DomainError):
+    status_code = 403
+    code = "registration_closed"
+
+    def __init__(self) -> None:
+        super().__init__("This server does not accept registrations; ask its operator")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration gave. Of an address that is taken: a key that will never work."""
+
+    api_key: str
+    is_active: bool  # whether the key works already
+    user: User | None = None
+    project: Project | None = None
+
+
+def register(
+    email: str,
+    password: str | None,
+    origin: audit.Origin,
+    *,
+    organization: str | None = None,
+    project_name: str | None = None,
+) -> Registered:
+    """Open an account, or pretend to when addresses are verified.
+
+    Raises AddressTaken (unless addresses are verified) and RegistrationClosed.
+    """
+    if settings.REGISTRATION != "open":
+        raise RegistrationClosed
+    needs_proof = settings.REQUIRE_EMAIL_VERIFICATION
+    user = new_person(email, password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            project = create_project(user, _project_name(organization, project_name), origin)
+            _, text = keys.issue_login_key(
+                user, project, origin, name=keys.REGISTRATION_NAME, is_pending=needs_proof
+            )
+            audit.record("person.register", origin, user_id=user.id, project_id=project.id)
+            token = email_tokens.issue(user, Purpose.VERIFY)
+    except IntegrityError as error:
+        if not is_taken(error):
+            raise
+        if not needs_proof:
+            raise AddressTaken from None
+        return _pretend(email)
+    mailing.send(user.email, "verify", email=user.email, link=mailing.link("verify", token))
+    return Registered(text, not needs_proof, user, project)
+
+
+def register_invited(token: str, email: str, password: str, origin: audit.Origin) -> User:
+    """Open an account by an invitation, whose address it has, proven by the mailed link.
+
+    An account that only claimed the address is taken over (accounts/address_proofs.py).
+    Raises invitations.InvalidInvitation, AddressTaken.
+    """
+    if settings.REGISTRATION == "closed":
+        raise RegistrationClosed
+    with transaction.atomic():
+        invitation = invitations.open_invitation(token, email)
+        claimed = User.objects.with_email(invitation.email)
+        if claimed is not None:
+            if claimed.email_verified_at or claimed.is_staff or claimed.is_superuser:
+                raise AddressTaken
+            address_proofs.take_over(claimed, origin)
+            claimed.set_password(password)
+            claimed.save(update_fields=["password"])
+            user = claimed
+        else:
+            user = _invited_person(invitation, password, origin)
+        invitations.join(invitation, user, origin)
+    return user
+
+
+def new_person(email: str, password: str | None) -> User:
+    """Return an account that is not stored yet; the person is named by the address alone."""
+    id = uuid7()
+    user = User(id=id, username=str(id), email=email)
+    # Hashed in any case: the time must not show what follows.
+    user.set_password(password)
+    return user
+
+
+def is_taken(error: IntegrityError) -> bool:
+    """Return whether a row was refused because of an address that somebody has."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) == "users_email_once"
+
+
+def _invited_person(invitation: Invitation, password: str, origin: audit.Origin) -> User:
+    user = new_person(invitation.email, password)
+    user.email_verified_at = timezone.now()
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if is_taken(error):
+            raise AddressTaken from None
+        raise
+    audit.record("person.register", origin, user_id=user.id, invited=True)
+    return user
+
+
+def _pretend(email: str) -> Registered:
+    """Return what a new address gets; tell the owner of the taken one."""
+    owner = User.objects.with_email(email)
+    text = api_keys.generate()
+    keys.unknown_forever(text)
+    if owner is not None:
+        mailing.send(owner.email, "taken", email=owner.email, login=mailing.page("login"))
+    return Registered(text, False)
+
+
+def _project_name(organization: str | None, project_name: str | None) -> str:
+    names = (name.strip() for name in (project_name, organization) if name)
+    return next(filter(None, names), DEFAULT_PROJECT)[:MAX_NAME]

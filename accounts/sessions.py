@@ -1,0 +1,31 @@
+"""Sessions of browsers, in the database; each names its person.
+
+Source: Django's documentation, "Extending database-backed session engines".
+"""
+
+from uuid import UUID
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+
+
+class SessionStore(DatabaseStore):
+    @classmethod
+    def get_model_class(cls):
+        from accounts.person_models import BrowserSession
+
+        return BrowserSession
+
+    def create_model_instance(self, data):
+        row = super().create_model_instance(data)
+        user_id = data.get(SESSION_KEY)
+        row.user_id = UUID(user_id) if user_id else None
+        return row
+
+
+def end_sessions(user, *, but: str | None = None) -> int:
+    """Delete the person's sessions, except the one with the key `but`; return how many."""
+    from accounts.person_models import BrowserSession
+
+    ended, _ = BrowserSession.objects.filter(user_id=user.pk).exclude(session_key=but).delete()
+    return ended

@@ -1,0 +1,57 @@
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from accounts import audit
+from accounts.models import Project
+from accounts.projects import archive_project
+from llmring_site.project_deletion import BATCH, count_rows, delete_rows
+
+
+class Command(BaseCommand):
+    help = "Delete an archived project with all its rows, in bounded steps; repeatable."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("project", help="id of the project, or its name if no other has it")
+        parser.add_argument("--archive", action="store_true", help="archive it first")
+        parser.add_argument("--batch", type=int, default=BATCH, help="rows in a transaction")
+        parser.add_argument("--dry-run", action="store_true", help="only count its rows")
+
+    def handle(self, *, project: str, archive, batch, dry_run, **options) -> str:
+        if batch < 1:
+            raise CommandError("--batch must be 1 or more")
+        found = self._find(project)
+        counts = {table: rows for table, rows in count_rows(found).items() if rows}
+        total = sum(counts.values())
+        if dry_run:
+            lines = [f"{rows:>12,} {table}" for table, rows in counts.items()]
+            return "\n".join([*lines, f"{total:,} rows of project {found.name} ({found.pk})"])
+        if archive:
+            archive_project(found.pk, audit.of_command("deleteproject"))
+        elif found.archived_at is None:
+            raise CommandError("the project is in use: archive it, or add --archive")
+        id, name = found.pk, found.name
+        deleted = self._delete(found, batch, total)
+        audit.record(
+            "project.delete", audit.of_command("deleteproject"), project_id=id, rows=deleted
+        )
+        return f"{deleted:,} rows of project {name} ({id}) deleted"
+
+    def _find(self, name: str) -> Project:
+        found = Project.objects.named(name)
+        if found is None:
+            raise CommandError(f"no project {name}")
+        if str(found.pk) != name and Project.objects.filter(name=name).count() > 1:
+            raise CommandError(f"several projects are named {name}: give an id")
+        return found
+
+    def _delete(self, project: Project, batch: int, total: int) -> int:
+        deleted = 0
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        console = Console(file=self.stderr._out)
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+            task = progress.add_task("", total=total + 1)
+            for table, rows in delete_rows(project, batch=batch):
+                deleted += rows
+                progress.update(task, advance=rows, description=table)
+        return deleted - 1  # the project's own row is not one of its rows

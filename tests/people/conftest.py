@@ -1,0 +1,132 @@
+"""People: Ana, Ben and Cleo, each with a browser; and what they were mailed."""
+
+import re
+import threading
+
+import pytest
+from django.core import mail
+from django.db import close_old_connections
+
+from accounts import mailing
+from accounts.models import User
+from tests.client import ApiClient
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def fast_hashes(settings, db_all):
+    """Passwords are hashed as in production only where time is measured."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    mail.outbox = []
+
+
+class Browser(ApiClient):
+    """A browser with its own cookies and address; CSRF checks are on, as in production."""
+
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        super().__init__(REMOTE_ADDR=address)
+        self.handler.enforce_csrf_checks = True
+        self.address = address
+        self.defaults["HTTP_ORIGIN"] = "http://testserver"
+
+    def log_in(self, email: str, password: str = PASSWORD, *, expect: int = 200):
+        body = {"email": email, "password": password}
+        return self.send("POST", "/api/v1/login", body, expect=expect)
+
+    def submit(self, path: str, form: dict, **extra):
+        """Open a page and send its form; the response."""
+        self.get(path)
+        token = self.cookies["csrftoken"].value
+        return self.post(path, {**form, "csrfmiddlewaretoken": token}, **extra)
+
+    def post_json(self, path: str, body: dict):
+        """The response to JSON, whatever its status."""
+        return self.post(path, body, content_type="application/json")
+
+    @property
+    def is_logged_in(self) -> bool:
+        return self.get("/api/v1/auth/me").status_code == 200
+
+    @property
+    def session(self) -> str:
+        return self.cookies["sessionid"].value
+
+
+@pytest.fixture
+def browser():
+    """Makes browsers: each call another one."""
+    return Browser
+
+
+@pytest.fixture
+def person(browser):
+    """Registers people; returns the browser that did, with the reply as `account`."""
+
+    def register(email: str, password: str = PASSWORD, *, is_verified: bool = False) -> Browser:
+        made = browser()
+        body = {"email": email, "password": password}
+        made.account = made.send("POST", "/api/v1/register", body)
+        made.user = User.objects.with_email(email)
+        made.email = email
+        if is_verified:
+            confirm(made)
+        return made
+
+    return register
+
+
+def confirm(made: Browser) -> None:
+    made.send("POST", "/api/v1/verify-email", {"token": token_in(mails(made.email)[-1])})
+
+
+@pytest.fixture
+def ana(person):
+    return person("ana@example.com", is_verified=True)
+
+
+@pytest.fixture
+def ben(person):
+    return person("ben@example.com", is_verified=True)
+
+
+@pytest.fixture
+def cleo(person):
+    return person("cleo@example.com", is_verified=True)
+
+
+def mails(to: str | None = None) -> list:
+    """The mails that were sent, to an address or to all."""
+    mailing.wait_until_sent()
+    return [each for each in mail.outbox if to is None or each.to == [to]]
+
+
+def token_in(message) -> str:
+    """The token of the link in a mail."""
+    return re.search(r"#token=(\S+)", message.body)[1]
+
+
+def reset_token(email: str) -> str:
+    Browser().send("POST", "/api/v1/password-reset", {"email": email})
+    return token_in(mails(email)[-1])
+
+
+def at_once(*calls) -> list:
+    """What the calls return that threads make at one moment, each with its own connection."""
+    outcomes: list = []
+    ready = threading.Barrier(len(calls))
+
+    def run(call) -> None:
+        try:
+            ready.wait()
+            outcomes.append(call())
+        finally:
+            close_old_connections()
+
+    threads = [threading.Thread(target=run, args=[call]) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes

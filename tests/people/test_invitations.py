@@ -1,0 +1,152 @@
+"""C06: an invitation is for one address, once."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEvent, Invitation, Membership, User
+from tests.people.conftest import PASSWORD, mails, token_in
+
+REFUSED = {"detail": "The invitation is not valid, or not any more; ask for a new one"}
+
+
+@pytest.fixture
+def path(ana):
+    return f"/api/v1/projects/{ana.account['project_id']}"
+
+
+@pytest.fixture
+def invite(ana, path):
+    """Has Ana invite an address; returns the mailed token."""
+
+    def send(email: str = "ben@example.com", role: str = "member", by=ana) -> str:
+        send.id = by.send("POST", f"{path}/invitations", {"email": email, "role": role})["id"]
+        return token_in(mails(email)[-1])
+
+    return send
+
+
+def accept(browser, token: str, *, expect: int = 200):
+    return browser.send("POST", "/api/v1/invitations/accept", {"token": token}, expect=expect)
+
+
+def roles(made) -> list[str]:
+    return list(Membership.objects.filter(user=made.user).values_list("role", flat=True))
+
+
+def test_c06_the_invited_joins_once(ana, ben, invite):
+    token = invite("BEN@example.com")
+    assert accept(ben, token)["role"] == "member"
+    assert accept(ben, token, expect=400) == REFUSED
+    assert sorted(roles(ben)) == ["member", "owner"]
+    actions = AuditEvent.objects.filter(action__startswith="invitation.").order_by("id")
+    assert [each.action for each in actions] == ["invitation.send", "invitation.accept"]
+    header = {"HTTP_X_PROJECT_ID": ana.account["project_id"]}
+    assert ben.read("/api/v1/logs", **header) == []
+
+
+def test_c06_another_person_learns_nothing_and_it_stays_open(ben, cleo, invite):
+    token = invite()
+    reply = accept(cleo, token, expect=403)
+    assert reply == {"detail": "The invitation is for another address; log in with that one"}
+    accept(ben, token)
+    assert roles(cleo) == ["owner"]
+
+
+def test_c06_nobody_logged_in_has_to_log_in(browser, invite):
+    accept(browser(), invite(), expect=401)
+
+
+def test_c06_withdrawn_expired_resent_and_unknown_are_refused_alike(ana, ben, path, invite):
+    first = invite()
+    again = ana.send("POST", f"{path}/invitations/{invite.id}/resend")
+    second = token_in(mails("ben@example.com")[-1])
+    assert first != second
+    assert accept(ben, first, expect=400) == REFUSED
+    ana.send("DELETE", f"{path}/invitations/{again['id']}")
+    assert accept(ben, second, expect=400) == REFUSED
+    third = invite()
+    Invitation.objects.filter(id=invite.id).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert accept(ben, third, expect=400) == REFUSED
+    assert accept(ben, "never-issued", expect=400) == REFUSED
+    statuses = [each["status"] for each in ana.read(f"{path}/invitations")]
+    assert statuses == ["expired", "withdrawn", "withdrawn"]
+    assert roles(ben) == ["owner"]
+
+
+def test_c06_an_inviter_who_may_not_any_more(ana, ben, cleo, path, invite):
+    Membership.objects.create(user=cleo.user, project_id=ana.account["project_id"], role="admin")
+    token = invite(by=cleo)
+    ana.send("PATCH", f"{path}/members/{cleo.user.id}", {"role": "member"})
+    assert accept(ben, token, expect=400) == REFUSED
+
+
+def test_c06_old_links_do_not_bring_a_removed_member_back(ana, ben, path, invite):
+    token = invite()
+    accept(ben, token)
+    ana.send("DELETE", f"{path}/members/{ben.user.id}")
+    assert accept(ben, token, expect=400) == REFUSED
+
+
+def test_c06_a_higher_role_is_not_lowered(ana, ben, invite):
+    accept(ben, invite(role="admin"))
+    assert accept(ben, invite(role="viewer"))["role"] == "admin"
+    assert sorted(roles(ben)) == ["admin", "owner"]
+
+
+def test_c06_registering_by_the_link_fixes_the_address_and_verifies_it(
+    ana, browser, invite, settings
+):
+    settings.REGISTRATION = "invited"
+    settings.REQUIRE_EMAIL_VERIFICATION = True
+    token = invite("new@example.com")
+    page = browser()
+    reply = page.submit(
+        "/invitation", {"token": token, "password": PASSWORD, "email": "other@example.com"}
+    )
+    assert reply.status_code == 302 and page.is_logged_in
+    user = User.objects.get(email="new@example.com")
+    assert user.email_verified_at is not None
+    assert Membership.objects.get(user=user).role == "member"
+    assert not User.objects.filter(email="other@example.com").exists()
+    browser().submit("/invitation", {"token": token, "password": PASSWORD}, follow=True)
+    assert Membership.objects.filter(user=user).count() == 1
+
+
+def test_c06_registering_by_the_link_with_a_verified_account_means_to_log_in(ben, browser, invite):
+    page = browser()
+    reply = page.submit("/invitation", {"token": invite(), "password": "another password"})
+    assert reply.status_code == 409 and not page.is_logged_in
+    browser().log_in("ben@example.com")
+
+
+def test_c06_the_token_is_stored_as_a_digest_and_the_mail_names_the_rest(ana, invite):
+    token = invite()
+    assert token.encode() not in bytes(Invitation.objects.get().digest)
+    mail = mails("ben@example.com")[-1]
+    assert "ana@example.com invites you to My project" in mail.subject
+
+
+def test_b02_4_a_claimed_account_is_taken_over_by_the_invited(ana, person, browser, invite):
+    """Mallory claims the victim's address; the victim then accepts an invitation to it."""
+    from tests.client import ApiClient
+
+    mallory = person("victim@example.com")
+    key = ApiClient(mallory.account["api_key"])
+    key.read("/api/v1/logs")
+    page = browser()
+    page.submit(
+        "/invitation", {"token": invite("victim@example.com"), "password": "the victim's own"}
+    )
+    assert page.is_logged_in and not mallory.is_logged_in
+    key.read("/api/v1/logs", expect=401)
+    mallory.log_in("victim@example.com", expect=401)
+    page.log_in("victim@example.com", "the victim's own")
+
+
+def test_an_invitation_does_not_forge_lines_of_its_mail(ana, browser, path, invite):
+    ana.send("PATCH", path, {"name": "x\nBcc: y@example.com\n\nClick here"})
+    invite()
+    subject = mails("ben@example.com")[-1].subject
+    assert subject == "ana@example.com invites you to x Bcc: y@example.com Click here on LLMRing"

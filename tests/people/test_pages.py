@@ -1,0 +1,89 @@
+"""The pages by which people come in; what they do is what the API does."""
+
+import re
+
+import pytest
+
+from accounts.models import User
+from tests.client import ApiClient
+from tests.people.conftest import PASSWORD, mails, token_in
+
+EMAIL = "ana@example.com"
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/sign-up", "/logout", "/forgot", "/reset", "/verify", "/invitation"]
+)
+def test_every_page_opens_with_a_title_and_is_not_kept(browser, db_all, path):
+    for spelling in (path, f"{path}/"):
+        response = browser().get(spelling)
+        assert response.status_code == 200
+        assert re.search(r"<h1.*?>\s*.*</h1>", response.content.decode(), re.DOTALL)
+        assert "no-store" in response["Cache-Control"]
+        assert {"Cookie", "HX-Request"} <= set(response["Vary"].split(", "))
+
+
+def test_signing_up_shows_a_key_once_that_works(browser, db_all):
+    made = browser()
+    form = {"email": EMAIL, "password": PASSWORD, "organization": "Ruiz"}
+    page = made.submit("/sign-up", form)
+    key = re.search(r"llmr_pk_[0-9a-f]{32}", page.content.decode())[0]
+    assert "no-store" in page["Cache-Control"]
+    assert ApiClient(key).read("/api/v1/logs") == []
+    assert made.is_logged_in
+    taken = browser().submit("/sign-up", form)
+    assert taken.status_code == 409 and "There is an account" in taken.content.decode()
+
+
+def test_a_weak_password_is_explained_beside_its_field(browser, db_all):
+    page = browser().submit("/sign-up", {"email": EMAIL, "password": "short"})
+    assert page.status_code == 422
+    assert "too short" in page.content.decode()
+    page = browser().submit("/sign-up", {"email": "m\u0131ke@example.org", "password": PASSWORD})
+    assert page.status_code == 422 and not User.objects.exists()
+
+
+def test_logging_in_and_out(ana, browser):
+    made = browser()
+    wrong = made.submit("/login", {"name": EMAIL, "password": "wrong"})
+    assert wrong.status_code == 401 and not made.is_logged_in
+    assert "E-mail address or password is wrong" in wrong.content.decode()
+    reply = made.submit("/login", {"name": EMAIL.upper(), "password": PASSWORD})
+    assert (reply.status_code, reply["Location"]) == (302, "/")
+    cookie = made.session
+    assert made.get("/logout").status_code == 200 and made.is_logged_in
+    assert made.submit("/logout", {})["Location"] == "/login?notice=logged-out"
+    replay = browser()
+    replay.cookies["sessionid"] = cookie
+    assert not replay.is_logged_in
+
+
+def test_resetting_a_password_lists_the_keys_that_still_work(ana, browser):
+    ana.send(
+        "POST",
+        "/api/v1/keys",
+        {"name": "production"},
+        HTTP_X_PROJECT_ID=ana.account["project_id"],
+    )
+    made = browser()
+    assert made.submit("/forgot", {"email": EMAIL})["Location"] == "/login?notice=mail"
+    token = token_in(mails(EMAIL)[-1])
+    page = made.submit("/reset", {"token": token, "password": "another long sentence"})
+    assert page.status_code == 200 and "production" in page.content.decode()
+    again = made.submit("/reset", {"token": token, "password": "another long sentence"})
+    assert again.status_code == 400
+    assert made.submit("/login", {"name": EMAIL, "password": "another long sentence"})
+
+
+def test_verifying_by_the_page(person, browser):
+    made = person(EMAIL)
+    token = token_in(mails(EMAIL)[-1])
+    assert browser().submit("/verify", {"token": token}).status_code == 401
+    assert made.submit("/verify", {"token": token}).status_code == 302
+    made.user.refresh_from_db()
+    assert made.user.email_verified_at is not None
+
+
+def test_notices_are_chosen_by_name_alone(browser, db_all):
+    page = browser().get("/login?notice=<script>alert(1)</script>").content.decode()
+    assert "alert(1)" not in page
