@@ -30,8 +30,10 @@ class TimelineChangeList(ChangeList):
 
     def get_results(self, request):
         super().get_results(request)
-        # From here on only the date hierarchy asks the queryset anything.
-        self.queryset = _Timeline(self.queryset)
+        # From here on only the date hierarchy asks the queryset anything. Finding nothing may
+        # have taken seconds: it is not looked for again.
+        is_empty = not self.result_list and self.page_num == 1
+        self.queryset = _Timeline(self.queryset.none() if is_empty else self.queryset)
 
 
 def _time(value: datetime | str) -> datetime:

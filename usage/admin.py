@@ -1,20 +1,36 @@
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Max, Min, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import ActionForm
 
 from accounts.models import Project
+from core import ids
 from core.admin import RecordAdmin, pretty_json
-from usage import reversals
-from usage.models import UsageLog
+from usage import day_ranges, reversals
+from usage.models import DailyUsage, UsageLog
 
 MAX_VOIDED = 1_000  # logs that one action takes back
 
 
 class VoidForm(ActionForm):
     reason = forms.CharField(required=False, max_length=500, label="reason")
+
+
+class LabelFilter(FieldTextFilter):
+    """Reads the ledger only from the first to the last day on which the label occurs."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
+        logs = super().queryset(request, queryset)
+        if self.lookup_kwarg not in self.used_parameters:
+            return logs
+        labelled = DailyUsage.objects.filter(**{self.lookup_kwarg: self.value()})
+        days = labelled.aggregate(first=Min("day"), last=Max("day"))
+        if days["first"] is None:
+            return logs.none()
+        start, end = day_ranges.from_to(days["first"], days["last"])
+        return logs.filter(id__gte=ids.lowest(start), id__lt=ids.lowest(end))
 
 
 @admin.register(UsageLog)
@@ -34,10 +50,10 @@ class UsageLogAdmin(RecordAdmin):
         "cost_source",
         "usage_status",
         "entry_type",
-        ("provider", FieldTextFilter),
-        ("model", FieldTextFilter),
-        ("alias", FieldTextFilter),
-        ("origin", FieldTextFilter),
+        ("provider", LabelFilter),
+        ("model", LabelFilter),
+        ("alias", LabelFilter),
+        ("origin", LabelFilter),
     ]
     list_filter_submit = True
     search_ids = ("id", "project_id", "conversation_id", "api_key_id")
@@ -49,6 +65,11 @@ class UsageLogAdmin(RecordAdmin):
     readonly_fields = ["cost_text", "metadata_json"]
     actions = ["void"]
     action_form = VoidForm
+
+    def may_find(self, name: str, value: object) -> bool:
+        if name != "api_key_id":
+            return True
+        return DailyUsage.objects.filter(api_key_id=str(value)).exists()
 
     def has_correct_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("usage.correct_usagelog")

@@ -1,14 +1,15 @@
 """`GET /logs/export`: all logs of a window, oldest first, as NDJSON or CSV in chunks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import connection
 
 from core import schemas
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
-from usage import csv_format, filters
-from usage.listing import read_page
+from usage import csv_format, day_ranges, filters
+from usage.listing import Page, read_page
 from usage.models import UsageLog
 from usage.query_schemas import ExportQuery
 from usage.reply_schemas import ExportedLog
@@ -31,9 +32,17 @@ def ndjson(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
     """
     condition, parameters = filters.in_window(caller, query)
     sql = {"snapshot": _snapshot_sql()}
-    next_id = None
+    for ids in day_ranges.portions(caller, query):
+        for page in _pages(condition, parameters | ids._asdict(), sql):
+            if not connection.in_atomic_block:
+                connection.close()
+            for text in page.texts:
+                yield text.encode() + b"\n"
+
+
+def _pages(condition: str, parameters: dict[str, Any], sql: dict[str, str]) -> Iterator[Page]:
+    next_id, after = None, ""
     while True:
-        after = " AND id > %(after)s" if next_id else ""
         page = read_page(
             ExportedLog.model_fields,
             condition + after,
@@ -43,12 +52,10 @@ def ndjson(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
             separator="\n",
             sql=sql,
         )
-        if not connection.in_atomic_block:
-            connection.close()
-        for text in page.texts:
-            yield text.encode() + b"\n"
+        yield page
         if (next_id := page.next_id) is None:
             return
+        after = " AND id > %(after)s"
 
 
 def _snapshot_sql() -> str:
