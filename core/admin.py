@@ -156,6 +156,10 @@ class ReadOnlyAdmin(ModelAdmin):
     def get_search_fields(self, request):
         return [*self.search_ids, *self.search_texts]
 
+    def may_find(self, name: str, value: object) -> bool:
+        """Return whether a field may have the value; for those without an index."""
+        return True
+
     def get_search_results(self, request, queryset, search_term):
         """Return the rows of the first field that has any: an OR would scan the table."""
         term = search_term.strip().replace("\x00", "")
@@ -166,6 +170,8 @@ class ReadOnlyAdmin(ModelAdmin):
         except ValueError:
             fields, value = self.search_texts, term
         for name in fields:
+            if not self.may_find(name, value):
+                continue
             matches = queryset.filter(**{name: value})
             if name in self.search_in_projects:
                 ids = self.projects.values_list("id", flat=True)

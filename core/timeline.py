@@ -42,8 +42,10 @@ class TimelineChangeList(ChangeList):
 
     def get_results(self, request):
         super().get_results(request)
-        # From here on only the date hierarchy asks the queryset anything.
-        self.queryset = self.get_timeline(self.queryset)
+        # From here on only the date hierarchy asks the queryset anything. Finding nothing may
+        # have taken seconds: it is not looked for again.
+        is_empty = not self.result_list and self.page_num == 1
+        self.queryset = self.get_timeline(self.queryset.none() if is_empty else self.queryset)
 
     def get_timeline(self, rows: QuerySet) -> "Timeline":
         """Return what the date hierarchy asks: by default, where the listed rows are."""

@@ -9,15 +9,22 @@ The keys are the actions of a viewset, or the methods of a plain view. The OpenA
 document reads the same members (core/openapi.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from django.db import connection
 from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import schemas
+from core.database.lost_connections import is_lost
+from core.idempotency import HEADER, checked_idempotency_key
 from core.schemas import Schema
+
+# A PUT says what is to be, however often. A second DELETE would answer that there is nothing.
+_REPEATABLE = ("GET", "HEAD", "PUT")
 
 
 class SchemaMixin:
@@ -52,6 +59,34 @@ class SchemaMixin:
         return schemas.parse_query(
             self.queries[self.operation], self.request.META.get("QUERY_STRING", "")
         )
+
+    def handle_exception(self, error: Exception) -> Response:
+        """Return the reply to an error; after a lost database connection, try once more.
+
+        Where that is harmless, even if the first attempt was committed after all. Statements
+        that can be repeated alone have been, by core/database/lost_connections.py: what fails
+        here is a transaction, or a write of its own.
+        """
+        if not self._may_repeat(error):
+            return super().handle_exception(error)
+        connection.close()
+        try:
+            self.initial(self.request, *self.args, **self.kwargs)
+            return self._handler(self.request, *self.args, **self.kwargs)
+        except Exception as second:
+            return super().handle_exception(second)
+
+    @property
+    def _handler(self) -> Callable[..., Response]:
+        return getattr(self, self.request.method.lower(), self.http_method_not_allowed)
+
+    def _may_repeat(self, error: Exception) -> bool:
+        if connection.in_atomic_block or not is_lost(error):
+            return False
+        if self.request.method in _REPEATABLE:
+            return True
+        key = checked_idempotency_key(self.request.headers.get(HEADER))
+        return key is not None and hasattr(self._handler, "happens_once")
 
 
 class SchemaView(SchemaMixin, APIView):

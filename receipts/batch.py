@@ -194,7 +194,7 @@ def _sum(chosen: Selection, *, link: tuple | None = None) -> Sums | None:
 
     Raises TooManyLogs.
     """
-    if _count(chosen) > MAX_LOGS:
+    if chosen.exceeds(MAX_LOGS) or _count(chosen) > MAX_LOGS:
         raise TooManyLogs
     statement, parameters = _union(_SELECTED, chosen.conversations, chosen.calls)
     if link:

@@ -5,13 +5,15 @@ ledger. A conversation with calls in the ledger is counted by them, so that
 nothing is counted twice. Source: docs/receipt-format.md, "Batch receipts".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import (
     Case,
     CharField,
@@ -37,13 +39,13 @@ from core.media import number
 from core.scoping import Caller
 from receipts.models import CertifiedDay, Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
+from usage import day_ranges
 from usage.corrections import corrected_by
 from usage.export import FIELDS
 from usage.models import DailyUsage, EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
-_MAX_RANGES = 31  # of days that are read one after the other
+_DAY, _NO_TIME = timedelta(days=1), timedelta()
 _NO_ID = UUID(int=0)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
@@ -79,13 +81,15 @@ class Selection:
     """The chosen logs, as rows of COLUMNS.
 
     `days` have no uncertified calls once all of these are certified: with each, the
-    number of its entries when the logs were chosen.
+    number of its entries when the logs were chosen. `exceeds` returns whether there are
+    surely more logs than so many, by the daily sums and without reading the ledger.
     """
 
     conversations: QuerySet
     calls: QuerySet
     days: dict[date, int] = field(default_factory=dict)
     since_last: bool = False
+    exceeds: Callable[[int], bool] = lambda limit: False
 
 
 def select(request: GenerationRequest, caller: Caller) -> Selection:
@@ -108,7 +112,7 @@ def uncertified(caller: Caller) -> Selection:
     """Return the logs that no receipt has certified, nor their conversation as a whole."""
     days = _open_days(caller)
     within = Q()
-    for first, beyond in _ranges(days):
+    for first, beyond in day_ranges.consecutive(days):
         within |= Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
     return _selection(
         caller,
@@ -116,6 +120,7 @@ def uncertified(caller: Caller) -> Selection:
         (within if days else Q(id=_NO_ID)) & _IS_UNCERTIFIED_CALL,
         days=days,
         since_last=True,
+        exceeds=partial(_uncertified_exceed, caller, days),
     )
 
 
@@ -126,18 +131,45 @@ def _open_days(caller: Caller) -> dict[date, int]:
     return {day: count for day, count in entries if certified.get(day) != count}
 
 
-def _ranges(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
-    """Return the half-open ranges of time that the days make, the newest first."""
-    ranges: list[tuple[datetime, datetime]] = []
-    for day in sorted(days, reverse=True):
-        start = datetime.combine(day, time(), UTC)
-        if ranges and ranges[-1][0] - start == _DAY:
-            ranges[-1] = (start, ranges[-1][1])
-        else:
-            ranges.append((start, start + _DAY))
-    if len(ranges) > _MAX_RANGES:
-        return [(ranges[-1][0], ranges[0][1])]
-    return ranges
+def _uncertified_exceed(caller: Caller, days: dict[date, int], limit: int) -> bool:
+    """Return whether the days of which no receipt has any log have more entries.
+
+    Not if receipts have conversations: calls that were added to these count as certified.
+    """
+    if sum(days.values()) <= limit:
+        return False
+    starts = [datetime.combine(day, time(), UTC) for day in days]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(sum(entries), 0) FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[])
+                AS day (entries, first, beyond)
+            WHERE NOT EXISTS (
+                SELECT FROM receipt_logs
+                WHERE project_id = %s AND log_id >= first AND log_id < beyond
+            )
+            """,
+            [
+                [*days.values()],
+                [ids.lowest(start) for start in starts],
+                [ids.lowest(start + _DAY) for start in starts],
+                caller.project_id,
+            ],
+        )
+        (count,) = cursor.fetchone()
+    if count <= limit:
+        return False
+    links = ReceiptLog.objects.for_caller(caller)
+    return not links.filter(log_type="conversation", counted=True).exists()
+
+
+def _entries_exceed(caller: Caller, first: datetime, beyond: datetime, limit: int) -> bool:
+    """Return whether the whole days of a range have more entries."""
+    whole = DailyUsage.objects.for_caller(caller).filter(
+        day__gt=first.date() - (_DAY if first.time() == time() else _NO_TIME),
+        day__lt=beyond.date(),
+    )
+    return whole.aggregate(entries=Sum("entries", default=0))["entries"] > limit
 
 
 def _is_linked(**link: object) -> Exists:
@@ -154,7 +186,8 @@ def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
     # Ids carry no times before 1970, and nothing comes after the last time of Python.
     first, beyond = max(start, _MIN_TIME), min(max(end, _MIN_TIME), _MAX_TIME) + _MICROSECOND
     in_range = Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
-    return _selection(caller, in_range, in_range)
+    exceeds = partial(_entries_exceed, caller, first, beyond)
+    return _selection(caller, in_range, in_range, exceeds=exceeds)
 
 
 def _among(caller: Caller, log_ids: list[UUID]) -> Selection:
@@ -241,7 +274,7 @@ def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
     # A range at a time: in one query, the planner may read all that lies between them.
     parts = [
         selection.calls.filter(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
-        for first, beyond in _ranges(selection.days)
+        for first, beyond in day_ranges.consecutive(selection.days)
     ]
     counted, logs = 0, []
     for rows in (selection.conversations, *parts):

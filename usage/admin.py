@@ -14,7 +14,7 @@ from usage.admin_export import as_file
 from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
 from usage.log_fields import LogFields
 from usage.log_list import LogChangeList
-from usage.models import UsageLog
+from usage.models import DailyUsage, UsageLog
 
 MAX_VOIDED = 1_000  # logs that one action takes back
 
@@ -71,6 +71,11 @@ class UsageLogAdmin(LogFields, RecordAdmin):
     action_form = VoidForm
 
     # --- The list
+
+    def may_find(self, name: str, value: object) -> bool:
+        if name != "api_key_id":
+            return True
+        return DailyUsage.objects.filter(api_key_id=str(value)).exists()
 
     def get_changelist(self, request, **kwargs):
         return LogChangeList

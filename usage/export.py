@@ -3,7 +3,7 @@
 For `GET /logs/export`, and for what a list of the admin shows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -11,7 +11,7 @@ from django.db import connection
 from core import schemas
 from registry_proxy.models import Snapshot
 from usage import csv_format
-from usage.listing import read_page
+from usage.listing import Page, read_page
 from usage.models import UsageLog
 from usage.reply_schemas import ExportedLog
 
@@ -26,20 +26,34 @@ FIELDS = {
 
 
 def ndjson(
-    condition: str, parameters: Mapping[str, Any], extra: Mapping[str, str] | None = None
+    condition: str,
+    parameters: Mapping[str, Any],
+    extra: Mapping[str, str] | None = None,
+    *,
+    portions: Sequence[Mapping[str, Any]] = ({},),
 ) -> Iterator[bytes]:
     """Yield the logs as JSON objects, one a line, some lines at a time.
 
-    `extra` is the SQL of further members, by name.
+    `extra` is the SQL of further members, by name. `portions` are other values of some
+    parameters, such as ranges of ids: each is read after the one before.
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    sql = {"snapshot": _snapshot_sql(), **(extra or {})}
     members = [*ExportedLog.model_fields, *(extra or ())]
-    condition = f"({condition})"
-    next_id = None
+    sql = {"snapshot": _snapshot_sql(), **(extra or {})}
+    for portion in portions:
+        for page in _pages(members, f"({condition})", {**parameters, **portion}, sql):
+            if not connection.in_atomic_block:
+                connection.close()
+            for text in page.texts:
+                yield text.encode() + b"\n"
+
+
+def _pages(
+    members: list[str], condition: str, parameters: Mapping[str, Any], sql: Mapping[str, str]
+) -> Iterator[Page]:
+    next_id, after = None, ""
     while True:
-        after = " AND id > %(after)s" if next_id else ""
         page = read_page(
             members,
             condition + after,
@@ -49,12 +63,10 @@ def ndjson(
             separator="\n",
             sql=sql,
         )
-        if not connection.in_atomic_block:
-            connection.close()
-        for text in page.texts:
-            yield text.encode() + b"\n"
+        yield page
         if (next_id := page.next_id) is None:
             return
+        after = " AND id > %(after)s"
 
 
 def _snapshot_sql() -> str:
@@ -65,11 +77,15 @@ def _snapshot_sql() -> str:
 
 
 def as_csv(
-    condition: str, parameters: Mapping[str, Any], extra: Mapping[str, str] | None = None
+    condition: str,
+    parameters: Mapping[str, Any],
+    extra: Mapping[str, str] | None = None,
+    *,
+    portions: Sequence[Mapping[str, Any]] = ({},),
 ) -> Iterator[bytes]:
     """Yield a header line, then a line for each log, some lines at a time."""
     yield csv_format.header(extra or ())
-    for chunk in ndjson(condition, parameters, extra):
+    for chunk in ndjson(condition, parameters, extra, portions=portions):
         yield csv_format.lines(schemas.loads(line) for line in chunk.splitlines())
 
 

@@ -34,7 +34,10 @@ def on_daily_sums(query: WindowQuery) -> tuple[str, dict[str, Any]]:
 
 def on_ledger(query: WindowQuery) -> tuple[str, dict[str, Any]]:
     """Return the conditions but for the window, each beginning with AND, and their parameters."""
-    sql, parameters = _any_of(query, LABEL_SQL | _LEDGER_ONLY)
+    columns = LABEL_SQL | _LEDGER_ONLY
+    if query.id_at_origin and NONE not in query.id_at_origin:
+        columns["id_at_origin"] = "id_at_origin"  # as its index has it
+    sql, parameters = _any_of(query, columns)
     if query.tag:
         tagged = "metadata->'tags' ?| %(tag)s::text[]"
         sql += (

@@ -13,7 +13,8 @@ import orjson
 
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
-from usage import filters
+from usage import day_ranges, filters
+from usage.day_ranges import IdRange
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
 from usage.query_schemas import LogsQuery
 from usage.reply_schemas import Log
@@ -48,6 +49,8 @@ class Page(NamedTuple):
 
     texts: list[str]
     next_id: UUID | None
+    count: int = 0
+    last_id: UUID | None = None
 
 
 def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, str]]:
@@ -56,11 +59,33 @@ def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, s
     if query.cursor is not None:
         condition += " AND id < %(cursor)s"
         parameters["cursor"] = query.cursor
-    page = read_page(
-        Log.model_fields, condition, parameters, "DESC", limit=query.limit, offset=query.offset
-    )
+    page = _newest(condition, parameters, day_ranges.labelled(caller, query), query)
     headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
     return orjson.Fragment(f"[{','.join(page.texts)}]"), headers
+
+
+def _newest(
+    condition: str, parameters: dict[str, Any], ranges: list[IdRange], query: LogsQuery
+) -> Page:
+    """Return a page of what the ranges have, the newest range first."""
+    if query.offset and ranges:  # counted from the first row
+        ranges = [IdRange(ranges[-1].start, ranges[0].end)]
+    texts: list[str] = []
+    left = query.limit
+    for ids in ranges:
+        page = read_page(
+            Log.model_fields,
+            condition,
+            parameters | ids._asdict(),
+            "DESC",
+            limit=left,
+            offset=query.offset,
+        )
+        texts += page.texts
+        left -= page.count
+        if page.next_id is not None or sum(map(len, texts)) >= MAX_PAGE_BYTES:
+            return Page(texts, page.last_id)
+    return Page(texts, None)
 
 
 def read_page(
@@ -86,7 +111,7 @@ def read_page(
     text, count, last, has_large = _run(statement, parameters)[0]
     if has_large:
         return _read_large(_columns(members, members_sql), condition, parameters, order)
-    return Page([text] if count else [], last if count == limit else None)
+    return Page([text] if count else [], last if count == limit else None, count, last)
 
 
 def _page_sql(columns: str, condition: str, order: str) -> str:
@@ -114,7 +139,7 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
         parameters,
     )
     texts: list[str] = []
-    last, size = None, 0
+    last, size, count = None, 0, 0
     for group in _groups(sizes):
         text = _run(
             f"""
@@ -125,11 +150,11 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
             {**parameters, "ids": group},
         )[0][0]
         texts.append(text)
-        last, size = group[-1], size + len(text)
+        last, size, count = group[-1], size + len(text), count + len(group)
         if size >= MAX_PAGE_BYTES:
             break
     is_last = last == sizes[-1][0] and len(sizes) < parameters["limit"]
-    return Page(texts, None if is_last else last)
+    return Page(texts, None if is_last else last, count, last)
 
 
 def _groups(sizes: list[tuple[UUID, int]]) -> Iterable[list[UUID]]:

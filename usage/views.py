@@ -7,7 +7,16 @@ from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempoten
 from core.paths import uuid_in_path
 from core.views import SchemaView
 from registry_proxy import pricing
-from usage import batches, corrections, export, filters, ingestion, listing, statistics
+from usage import (
+    batches,
+    corrections,
+    day_ranges,
+    export,
+    filters,
+    ingestion,
+    listing,
+    statistics,
+)
 from usage.ingestion import OwnedConversations
 from usage.query_schemas import ExportQuery, LogsQuery, StatsQuery
 from usage.reply_schemas import BatchReport, ExportedLog, Log, Stats, StoredCorrection, StoredLog
@@ -144,6 +153,9 @@ class ExportView(SchemaView):
         query = self.query
         content_type, chunks = export.FORMATS[query.format]
         selected = filters.in_window(request.auth, query)
-        response = StreamingHttpResponse(chunks(*selected), content_type=content_type)
+        portions = [ids._asdict() for ids in day_ranges.portions(request.auth, query)]
+        response = StreamingHttpResponse(
+            chunks(*selected, portions=portions), content_type=content_type
+        )
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query.format}"'
         return response

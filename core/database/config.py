@@ -23,6 +23,14 @@ _DJANGO_NAMES = {
     "host": "HOST",
     "port": "PORT",
 }
+# Over TCP: how long a host may be silent that vanished without closing its connections. The
+# system's own values are hours. Sockets of the same machine ignore them.
+_SILENCE = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "15000",  # milliseconds
+}
 _ENCODING = "write @, /, ?, # and % in a password as %40, %2F, %3F, %23 and %25"
 
 
@@ -49,6 +57,7 @@ def database_settings(
         "ENGINE": "core.database.postgresql",
         **{_DJANGO_NAMES[name]: value for name, value in target.items() if name in _DJANGO_NAMES},
         "OPTIONS": {
+            **_SILENCE,
             **options,
             "options": f"{options.get('options', '')} {search_path}".strip(),
             "application_name": options.get("application_name", "llmring-server"),

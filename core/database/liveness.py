@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from core.database import lost_connections
+
 # Characters of all parameters of a statement. libpq's buffers grow with the largest one and never
 # shrink, in every connection of the pool. Opening another is cheap beside such a statement only.
 _LARGE = 2 * 1024 * 1024
@@ -38,8 +40,16 @@ def take(pool: ConnectionPool) -> psycopg.Connection:
     while True:
         connection = pool.getconn()
         if is_live(connection):
+            lost_connections.mark_taken(connection)
             return connection
         discard(pool, connection)
+
+
+def replace(pool: ConnectionPool, lost: psycopg.Connection) -> psycopg.Connection:
+    """Return a live connection instead of one that was lost. Raises PoolTimeout."""
+    lost_connections.replace_others(pool, lost)
+    discard(pool, lost)
+    return take(pool)
 
 
 def discard(pool: ConnectionPool, connection: psycopg.Connection) -> None:

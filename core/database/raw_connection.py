@@ -2,15 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
-from core.database import embedded, liveness
+from core.database import embedded, liveness, lost_connections
 from core.database.embedded import EmbeddedDatabaseError
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
@@ -85,26 +85,74 @@ class _FastCursor(psycopg.Cursor):
             return self.execute(query, params)
 
 
+class PooledCursor:
+    """A cursor whose reads run again, once, when their connection turns out to be dead."""
+
+    def __init__(self) -> None:
+        # A second connection beside Django's could be waited for in vain.
+        self._is_own = connection.connection is None
+        self._renew(liveness.take(connection.pool) if self._is_own else connection.connection)
+
+    def _renew(self, used: psycopg.Connection) -> None:
+        self._connection = used
+        if not self._is_own:
+            self._cursor = psycopg.Cursor(used)
+            return
+        if not used._prepared._prepared_idx:
+            name_statements_apart(used)
+        used.prepare_threshold = 0
+        self._cursor = _FastCursor(used)
+
+    def execute(self, query: str, params: Collection | None = None) -> "PooledCursor":
+        is_idle = lost_connections.is_idle(self._connection)
+        try:
+            self._cursor.execute(query, params)
+        except psycopg.OperationalError as error:
+            if not (
+                is_idle
+                and lost_connections.is_lost(error)
+                and lost_connections.can_repeat(query, self._connection)
+            ):
+                raise
+            self._replace_connection()
+            self._cursor.execute(query, params)
+        return self
+
+    def _replace_connection(self) -> None:
+        if not self._is_own:
+            connection.replace_connection()
+            self._renew(connection.connection)
+            return
+        lost, self._connection = self._connection, None
+        self._renew(liveness.replace(connection.pool, lost))
+
+    def fetchone(self) -> tuple | None:
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> list[tuple]:
+        return self._cursor.fetchall()
+
+    def __iter__(self) -> Iterator[tuple]:
+        return iter(self._cursor)
+
+    def close(self) -> None:
+        """Give the connection back to the pool, unless it is Django's."""
+        used = self._connection
+        if not self._is_own or used is None:
+            return
+        # Django's cursors never prepare, but would have psycopg count their statements: it
+        # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
+        used.prepare_threshold = None
+        liveness.close_if_large(used)
+        connection.pool.putconn(used)
+
+
 @contextmanager
-def pooled_cursor() -> Iterator[psycopg.Cursor]:
+def pooled_cursor() -> Iterator[PooledCursor]:
     """A cursor on a connection of Django's pool, each statement a transaction of its own.
 
     Django's own cursor sends parameters as text inside the statement and takes
     the connection through its wrapper: both cost more than a small statement.
     """
-    if connection.connection is not None:  # ours already: a second one could be waited for in vain
-        yield psycopg.Cursor(connection.connection)
-        return
-    pool = connection.pool
-    pooled = liveness.take(pool)
-    try:
-        if not pooled._prepared._prepared_idx:
-            name_statements_apart(pooled)
-        pooled.prepare_threshold = 0
-        yield _FastCursor(pooled)
-    finally:
-        # Django's cursors never prepare, but would have psycopg count their statements: it
-        # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
-        pooled.prepare_threshold = None
-        liveness.close_if_large(pooled)
-        pool.putconn(pooled)
+    with closing(PooledCursor()) as cursor:
+        yield cursor

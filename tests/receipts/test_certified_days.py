@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from receipts import selection
 from receipts.models import CertifiedDay
 from tests.receipts.ledger import log
+from usage import day_ranges
 
 GENERATE = "/api/v1/receipts/generate"
 UNCERTIFIED = "/api/v1/receipts/uncertified"
@@ -71,7 +71,7 @@ def test_pages_go_on_from_one_range_of_days_to_the_next(api, monkeypatch):
     pages = [api.read(UNCERTIFIED, {"limit": 2, "offset": n}) for n in (0, 2, 4)]
     assert [entry["id"] for page in pages for entry in page["logs"]] == ids
     assert {page["total"] for page in pages} == {5}
-    monkeypatch.setattr(selection, "_MAX_RANGES", 2)
+    monkeypatch.setattr(day_ranges, "MAX_RANGES", 2)
     assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == ids
     assert sorted(certified(api)) == sorted(ids)
 

@@ -1,14 +1,38 @@
-"""Django's PostgreSQL backend, which hands out no closed connection and keeps no large one."""
+"""Django's PostgreSQL backend, which survives lost connections and keeps no large one."""
 
+from django.db import InterfaceError, OperationalError
 from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorWrapper
 
-from core.database import liveness
+from core.database import liveness, lost_connections
 
 
 class Cursor(base.Cursor):
     def execute(self, query, params=None, **options):
         liveness.mark_if_large(self.connection, params)
         return super().execute(query, params, **options)
+
+
+class RepeatingCursor(CursorWrapper):
+    """Runs a statement again whose connection was lost, if nothing can have come of it."""
+
+    def _execute(self, sql, params, *ignored_wrapper_args):
+        used = self.cursor.connection
+        is_idle = lost_connections.is_idle(used)
+        try:
+            return super()._execute(sql, params, *ignored_wrapper_args)
+        except (OperationalError, InterfaceError) as error:
+            if not (
+                is_idle
+                and used is self.db.connection
+                and isinstance(self.cursor, Cursor)  # one on the server has a past
+                and lost_connections.is_lost(error)
+                and lost_connections.can_repeat(sql, used)
+            ):
+                raise
+        self.db.replace_connection()
+        self.cursor = self.db.create_cursor()
+        return super()._execute(sql, params, *ignored_wrapper_args)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -18,9 +42,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params):
         while True:
             connection = super().get_new_connection(conn_params)
-            if not self.pool or liveness.is_live(connection):
+            if not self.pool:
+                return connection
+            if liveness.is_live(connection):
+                lost_connections.mark_taken(connection)
                 return connection
             liveness.discard(self.pool, connection)
+
+    def make_cursor(self, cursor):
+        return RepeatingCursor(cursor, self) if self.pool else super().make_cursor(cursor)
+
+    def replace_connection(self):
+        """Exchange a lost connection, on which no transaction was open or only just begun.
+
+        Raises OperationalError when the pool gets no other in time.
+        """
+        lost, self.connection = self.connection, None
+        try:
+            with self.wrap_database_errors:
+                self.connection = liveness.replace(lost._pool, lost)
+        except OperationalError:
+            if self.in_atomic_block:  # as close() leaves it: no statement may follow
+                self.closed_in_transaction = self.needs_rollback = True
+            raise
+        self.connection.autocommit = lost.autocommit
+        self.errors_occurred = False
 
     def _close(self):
         if self.pool and self.connection is not None:
