@@ -415,12 +415,8 @@ def test_odd_names_of_models_and_errors_still_have_a_row(gateway, mock):
     mock.script = reply({"error": {"message": "no", "code": "a\x00b" + "c" * 500}})
     assert gateway.chat().status_code == 200
     first, second = gateway.rows
-    assert (first.model[:11], len(first.model), first.usage_status) == (
-        "gpt-4o-mini",
-        255,
-        "settled",
-    )
-    assert second.error.startswith("abc")
+    assert (first.model[:4], len(first.model), first.usage_status) == ("gpt\ufffd", 255, "settled")
+    assert second.error.startswith("a\ufffdbc")
     assert gateway.pending == 0
 
 
