@@ -30,6 +30,7 @@ from accounts.models import (
     Tier,
     User,
 )
+from core import error_pages
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 from core.compression import keep_uncompressed
 from core.ids import uuid7
@@ -51,7 +52,7 @@ def _login(request, extra_context=None):
     """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
     response = _plain_login(request, extra_context)
     if (refusal := getattr(request, "refusal", None)) is not None:
-        response.status_code = refusal.status_code
+        response = error_pages.error(request, refusal.status_code)
         for name, value in refusal.headers.items():
             response[name] = value
     if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:

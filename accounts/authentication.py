@@ -172,11 +172,10 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "header", "name": "X-API-Key"}
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class ProjectSessionScheme(OpenApiAuthenticationExtension):
     """Sessions are of the admin's pages; the document offers keys and the management token."""
 
-    target_class = SessionAuthentication
-    match_subclasses = True
+    target_class = "accounts.authentication.ProjectSessionAuthentication"
     name = []
 
     def get_security_definition(self, auto_schema):
@@ -184,6 +183,10 @@ class SessionScheme(OpenApiAuthenticationExtension):
 
     def get_security_requirement(self, auto_schema):
         return []
+
+
+class ManagementSessionScheme(ProjectSessionScheme):
+    target_class = "accounts.authentication.ManagementSessionAuthentication"
 
 
 class PersonScheme(OpenApiAuthenticationExtension):

@@ -11,12 +11,14 @@ _CODES = {
     400: "bad_request",
     403: "permission_denied",
     404: "not_found",
+    429: "too_many_requests",
     500: "internal_error",
 }
 _TEXTS = {
     400: ("Bad Request", "The request cannot be read. Go back and try again."),
     403: ("Forbidden", "You may not do this, or you were logged out meanwhile."),
     404: ("Not Found", "There is nothing at this address. It may have been removed."),
+    429: ("Too Many Requests", "Too many failed attempts to log in. Try again in a while."),
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
 }
 

@@ -57,7 +57,8 @@ def test_the_admin_records_what_it_changes(boss, project):
     key = ApiKey.objects.get()
     assert key.scopes == ["log"] and key.created_by.username == "boss"
     listing = "/admin/accounts/apikey/"
-    boss.submit(listing, {"action": "revoke", "_selected_action": [str(key.id)]})
+    form = {"action": "revoke", "_selected_action": [str(key.id)], "confirmed": "1"}
+    boss.submit(listing, form)
     form = {"action": "archive", "_selected_action": [str(project.id)]}
     boss.submit("/admin/accounts/project/", form)
     project.refresh_from_db()
