@@ -259,6 +259,7 @@ def _as_gateway_error(error: Exception, request: Request) -> errors.GatewayError
 async def _refuse(exchange: Exchange, error: errors.GatewayError) -> None:
     if exchange.is_started:
         return  # the transfer is left without its end
+    exchange.is_origin_allowed = not isinstance(error, errors.OriginNotAllowed)
     headers = [*error.headers.items()]
     if not error.can_retry:
         # The official SDKs retry 409, 429 and 5xx unless they are told not to.

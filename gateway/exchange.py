@@ -9,7 +9,8 @@ from core.reply_headers import RawHeaders, add_common, noted
 class Exchange:
     """One request and its reply, which may be a stream.
 
-    Nothing is sent to a client that has gone; `is_gone` says so.
+    Nothing is sent to a client that has gone; `is_gone` says so. A page whose origin is not
+    allowed (`is_origin_allowed`) cannot read the reply.
     """
 
     def __init__(self, request: Request, send: Send) -> None:
@@ -17,6 +18,7 @@ class Exchange:
         self.status: int | None = None
         # What it was about, as far as that is known.
         self.upstream = self.route = "none"
+        self.is_origin_allowed = True
         self._send = send
         self._watch: asyncio.Task | None = None
 
@@ -57,8 +59,16 @@ class Exchange:
             raw.append((b"x-request-id", id))
         if length is not None:
             raw.append((b"content-length", b"%d" % length))
-        add_common(raw, self.request.common_headers)
+        add_common(raw, self.common_headers)
         await self.start_raw(status, _exposed(raw))
+
+    @property
+    def common_headers(self) -> RawHeaders:
+        """The headers of every reply; those for browsers only where the origin is allowed."""
+        common = self.request.common_headers
+        if self.is_origin_allowed:
+            return common
+        return [pair for pair in common if not pair[0].startswith(b"access-control-")]
 
     async def start_raw(self, status: int, headers: RawHeaders) -> None:
         """Send status and headers as they are."""

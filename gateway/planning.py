@@ -157,7 +157,8 @@ async def _content(request: Request, endpoint: Endpoint, holder: Holder) -> Cont
     data = await _decoded(request)
     if not data and endpoint.is_stateful:
         return Content(data=b"")
-    return Content(data=data, value=await _object(data, unique=holder.is_restricted))
+    is_checked = holder.is_restricted or _is_checked(await upstreams.current())
+    return Content(data=data, value=await _object(data, unique=is_checked))
 
 
 async def _decoded(request: Request) -> bytes:

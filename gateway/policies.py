@@ -54,7 +54,14 @@ def check_upstream(
 
 def check_params(upstream: UpstreamConfig, params: Mapping[str, Any]) -> None:
     """Raise ParamNotAllowed for a value that the upstream's list of a parameter lacks."""
-    for name, patterns in upstream.param_whitelist.items():
+    whitelist = upstream.param_whitelist
+    if not whitelist:
+        return
+    for name in params:
+        # Servers written in Go take the names of members in any case.
+        if name not in whitelist and name.casefold() in map(str.casefold, whitelist):
+            raise errors.ParamNotAllowed(f"The parameter {name[:64]!r} is ambiguous", param=name)
+    for name, patterns in whitelist.items():
         if name not in params:
             continue
         value = params[name]
