@@ -3,26 +3,24 @@
 request → endpoint → token → plan → admission → upstream → relay → settlement
 """
 
-import logging
 import re
 import time
-from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
 from accounts.authentication import count_request
-from core import ids, media, request_checks
+from core import request_checks
 from core.edge import Application, ClientDisconnected, Headers, Receive, Request, Scope, Send
-from core.errors import DomainError, failure
 from core.middleware import log_access
 from gateway import (
+    call_admission,
     call_relay,
     errors,
     holders,
-    metering,
     model_list,
+    own_replies,
     policies,
     reporting,
     token_info,
@@ -30,13 +28,9 @@ from gateway import (
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.planning import Plan, plan
-from gateway.protocols import openai
+from gateway.protocols import protocol_of
 from gateway.protocols.protocol import Billing, Matched
-from gateway.worker import worker
 
-logger = logging.getLogger(__name__)
-
-_PREFIX = re.compile(r"/+(v1|openai)(/|$)")
 _TOKEN_PATH = "/v1/token"
 # What a path must not hold, so that what is checked is what the upstream reads.
 _AMBIGUOUS = re.compile(rb"%2f|%5c|\\|%00|%25", re.IGNORECASE)
@@ -51,21 +45,21 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if not _PREFIX.match(path):
+        if (protocol := protocol_of(path)) is None:
             await self._fallback(scope, receive, send)
             return
         started = time.perf_counter()
         request = Request(scope, Headers(scope["headers"]), receive)
         bind_contextvars(request_id=request.id)
-        exchange = Exchange(request, send)
+        exchange = Exchange(request, protocol, send)
         refusal = None
         try:
             await self._serve(exchange, _canonical(path, scope.get("raw_path", b"")))
         except ClientDisconnected:
             return
         except Exception as error:
-            refusal = _as_gateway_error(error, request)
-            await _refuse(exchange, refusal)
+            refusal = own_replies.as_gateway_error(error, request)
+            await own_replies.refuse(exchange, refusal)
         finally:
             exchange.unwatch()
         reporting.answered(
@@ -79,9 +73,9 @@ class Gateway:
         request = exchange.request
         request_checks.check_host(request.host)
         if request.method == "OPTIONS":
-            await _preflight(exchange)
+            await own_replies.preflight(exchange)
             return
-        token = openai.token_of(request.headers)
+        token = exchange.protocol.token_of(request.headers)
         if not token:
             raise errors.InvalidToken("Missing or invalid Authorization header")
         holder = await _holder(request, token)
@@ -92,9 +86,9 @@ class Gateway:
         if path == _TOKEN_PATH:
             if request.method not in ("GET", "HEAD"):
                 raise errors.MethodNotAllowed(request.method, ("GET", "HEAD"))
-            await _reply(exchange, await token_info.describe(holder))
+            await own_replies.reply(exchange, await token_info.describe(holder))
             return
-        matched = _endpoint(request, path)
+        matched = _endpoint(exchange, path)
         exchange.route = matched.endpoint.name
         policies.check_token(holder, path, request.headers.get("Origin"))
         if self._in_flight >= settings.GATEWAY_CONCURRENCY:
@@ -120,7 +114,7 @@ async def _holder(request: Request, token: str) -> Holder:
 async def _relay(
     exchange: Exchange, matched: Matched, holder: Holder, path: str, token: str
 ) -> None:
-    made = await plan(exchange.request, matched, holder, path, token)
+    made = await plan(exchange.request, exchange.protocol, matched, holder, path, token)
     exchange.upstream = made.upstream.name
     try:
         await _call(exchange, made, holder, matched)
@@ -142,47 +136,11 @@ async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched
         await call_relay.relay(exchange, made, None)
         return
     try:
-        call = await _admitted(made, holder)
+        call = await call_admission.admit(made, holder)
     except BaseException:
         made.state.breaker.abandoned()
         raise
     await call_relay.relay(exchange, made, call)
-
-
-async def _admitted(made: Plan, holder: Holder) -> metering.MeteredCall:
-    """Return the call, reserved and stored. Raises LimitExceeded, BudgetExceeded, RateLimited."""
-    worker.starts_call()
-    at = datetime.now(UTC)
-    call = metering.MeteredCall(
-        id=ids.uuid7(at),
-        caller=holder.caller,
-        token_id=holder.token_id,
-        allowance_id=holder.allowance_id,
-        worker_id=worker.id,
-        upstream=made.upstream.name,
-        provider=made.upstream.priced_as,
-        requested_model=made.requested_model or made.endpoint.name,
-        started_at=at,
-        reserved=made.reserved,
-        alias=made.alias,
-        profile=made.profile,
-        origin=made.origin,
-        metadata=made.metadata,
-    )
-    admission = await metering.admit(call)
-    match admission.refusal:
-        case "":
-            return call
-        case "budget":
-            raise errors.BudgetExceeded("The token's budget does not cover this call")
-        case "requests_per_minute":
-            raise errors.RateLimited(
-                "The token's requests of this minute are used up",
-                retry_after=int(admission.seconds_to_next_minute) + 1,
-            )
-        case "max_requests":
-            raise errors.LimitExceeded("Rate limit exceeded: the token's requests are used up")
-    raise errors.TokenNotFound("Token not found")
 
 
 def _canonical(path: str, raw_path: bytes) -> str | None:
@@ -193,15 +151,15 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
     return None if {".", ".."} & set(segments) else "/" + "/".join(segments)
 
 
-def _endpoint(request: Request, path: str) -> Matched:
+def _endpoint(exchange: Exchange, path: str) -> Matched:
     """Return the endpoint of a request. Raises what no endpoint serves."""
-    below = path.removeprefix("/v1").removeprefix("/openai")
+    request, protocol = exchange.request, exchange.protocol
     wants_upgrade = "upgrade" in request.headers.get("Connection", "").lower()
-    if openai.DIRECT_ACCESS.fullmatch(below.removeprefix("/v1")):
+    if protocol.gives_direct_access(path):
         if wants_upgrade:
             raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")
         raise errors.NotServed("Direct access past the gateway is not handed out")
-    matches = openai.match(path)
+    matches = protocol.match(path)
     if not matches:
         raise errors.EndpointNotFound("Endpoint not found")
     if wants_upgrade:
@@ -211,57 +169,3 @@ def _endpoint(request: Request, path: str) -> Matched:
             return matched
     allowed = sorted({method for each in matches for method in each.endpoint.methods})
     raise errors.MethodNotAllowed(request.method, tuple(allowed))
-
-
-async def _preflight(exchange: Exchange) -> None:
-    """Allow a browser whatever headers its SDK sends: they grow with each release."""
-    request = exchange.request
-    asked = request.headers.get("Access-Control-Request-Headers", "")
-    common = [
-        (name, value)
-        for name, value in request.common_headers
-        if name not in (b"access-control-allow-headers", b"access-control-allow-methods")
-    ]
-    headers = []
-    if any(name == b"access-control-allow-origin" for name, _ in common):
-        headers = [
-            (b"access-control-allow-headers", asked.encode("latin-1")),
-            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-            (b"access-control-max-age", b"%d" % settings.CORS_PREFLIGHT_MAX_AGE),
-        ]
-    await exchange.start_raw(204, [*common, *headers])
-    await exchange.finish()
-
-
-async def _reply(exchange: Exchange, value: object, status: int = 200, headers=()) -> None:
-    body = media.dumps(value)
-    await exchange.start(status, [("Content-Type", "application/json"), *headers], length=len(body))
-    await exchange.finish(b"" if exchange.request.method == "HEAD" else body)
-
-
-def _as_gateway_error(error: Exception, request: Request) -> errors.GatewayError:
-    if isinstance(error, errors.GatewayError):
-        return error
-    known = failure(error)
-    if known is None:
-        logger.error("%s %s failed", request.method, request.path, exc_info=error)
-        made = errors.GatewayError("Internal Server Error")
-        made.status_code, made.code = 500, "internal_error"
-        return made
-    made = errors.GatewayError(str(known.detail))
-    made.status_code = known.status
-    made.code = error.code if isinstance(error, DomainError) else "invalid_request"
-    made.headers = known.headers
-    made.can_retry = known.status >= 500 or "Retry-After" in known.headers
-    return made
-
-
-async def _refuse(exchange: Exchange, error: errors.GatewayError) -> None:
-    if exchange.is_started:
-        return  # the transfer is left without its end
-    exchange.is_origin_allowed = not isinstance(error, errors.OriginNotAllowed)
-    headers = [*error.headers.items()]
-    if not error.can_retry:
-        # The official SDKs retry 409, 429 and 5xx unless they are told not to.
-        headers.append(("x-should-retry", "false"))
-    await _reply(exchange, openai.error_body(error), error.status_code, headers)

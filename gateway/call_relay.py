@@ -10,24 +10,22 @@ import orjson
 
 from core import bridge, media
 from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
-from core.errors import BodyTooLarge, DatabaseUnavailable
+from core.errors import BodyTooLarge
 from gateway import (
     background,
     billing,
     errors,
     headers,
-    metering,
     metrics,
-    reporting,
     upstream_call,
 )
 from gateway.decoding import Decoder, Undecodable
 from gateway.exchange import Exchange
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
-from gateway.protocols import openai
-from gateway.protocols.protocol import Billing, Reading
+from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 from gateway.relay import Held, View, hold, stream
+from gateway.settlement import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
     """
     started = time.perf_counter()
     plan.state.in_flight += 1
-    settlement = _Settlement(call, plan, exchange.request.id)
+    settlement = Settlement(call, plan, exchange.request.id)
     try:
         await _relay(exchange, plan, settlement, started)
     except errors.GatewayError as error:
@@ -86,37 +84,7 @@ def _raise_for_body(plan: Plan) -> None:
             raise error
 
 
-class _Settlement:
-    """Writes the final row of a call, once."""
-
-    def __init__(self, call: MeteredCall | None, plan: Plan, request_id: str) -> None:
-        self._call = call
-        self._plan = plan
-        self._request_id = request_id
-        self._is_written = False
-
-    async def write(self, outcome: Outcome) -> None:
-        if self._call is None or self._is_written:
-            return
-        self._is_written = True
-        fields = self._plan.content.fields
-        if fields is not None and (model := fields.last("model")):
-            self._call.requested_model = model[:255]  # read while the form passed
-        try:
-            row = await metering.settle(self._call, outcome)
-        except DatabaseUnavailable:
-            # The client gets what was paid for; its row is written when that is possible.
-            metering.settle_later(self._call, outcome)
-            return
-        reporting.settled(self._call, outcome, row, self._request_id)
-
-    async def leave_in_background(self, response_id: str) -> None:
-        if self._call is not None:
-            self._is_written = True
-            await metering.keep_in_background(self._call, response_id)
-
-
-async def _relay(exchange: Exchange, plan: Plan, settlement: _Settlement, started: float) -> None:
+async def _relay(exchange: Exchange, plan: Plan, settlement: Settlement, started: float) -> None:
     response, held = await _answer(exchange, plan)
     try:
         plan.state.answered()
@@ -200,13 +168,13 @@ def _kind(response: aiohttp.ClientResponse) -> str:
 async def _relay_held(
     exchange: Exchange,
     plan: Plan,
-    settlement: _Settlement,
+    settlement: Settlement,
     response: aiohttp.ClientResponse,
     held: Held,
     started: float,
 ) -> None:
     first_byte_at = time.perf_counter()
-    reading = await _read(held.data, response) if held.is_whole else Reading()
+    reading = await _read(plan, held.data, response) if held.is_whole else Reading()
     _judge(plan, response.status, held.error, reading)
     await _settle_result(plan, reading)
     if reading.is_queued and reading.response_id and plan.content.value.get("background"):
@@ -249,7 +217,7 @@ def _stated_length(response: aiohttp.ClientResponse) -> int | None:
     return int(stated) if stated.isdigit() else None
 
 
-async def _read(data: bytes, response: aiohttp.ClientResponse) -> Reading:
+async def _read(plan: Plan, data: bytes, response: aiohttp.ClientResponse) -> Reading:
     coding = response.headers.get("Content-Encoding", "")
     if coding and coding.lower() != "identity":
         try:
@@ -257,15 +225,15 @@ async def _read(data: bytes, response: aiohttp.ClientResponse) -> Reading:
         except Undecodable:
             return Reading()
     if len(data) > MAX_PARSED_ON_LOOP:
-        return await bridge.in_thread(_read_json, data)
-    return _read_json(data)
+        return await bridge.in_thread(_read_json, plan.protocol, data)
+    return _read_json(plan.protocol, data)
 
 
-def _read_json(data: bytes) -> Reading:
+def _read_json(protocol: ProtocolModule, data: bytes) -> Reading:
     try:
-        return openai.read_answer(orjson.loads(data.removeprefix(codecs.BOM_UTF8)))
+        return protocol.read_answer(orjson.loads(data.removeprefix(codecs.BOM_UTF8)))
     except orjson.JSONDecodeError:
-        reader = openai.StreamReader()
+        reader = protocol.StreamReader()
         reader.see(data)  # as much of it as there is
         return reader.reading()
 
@@ -282,14 +250,14 @@ async def _settle_result(plan: Plan, reading: Reading) -> None:
 async def _relay_stream(
     exchange: Exchange,
     plan: Plan,
-    settlement: _Settlement,
+    settlement: Settlement,
     response: aiohttp.ClientResponse,
     started: float,
 ) -> None:
-    reader = openai.StreamReader()
+    reader = plan.protocol.StreamReader()
     view = View(
         reader,
-        hides=openai.is_usage_chunk if plan.asks_for_usage else None,
+        hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
         coding=response.headers.get("Content-Encoding"),
     )
     sent = headers.to_client(response.raw_headers)
@@ -322,13 +290,13 @@ async def _relay_stream(
     elif not exchange.is_gone:
         broken = errors.UpstreamBroken("The upstream's answer broke off")
         # The event that broke off gets an end, or ours would be read as part of it.
-        await exchange.write(rest + b"\n\n" + openai.error_event(broken, media.dumps))
+        await exchange.write(rest + b"\n\n" + plan.protocol.error_event(broken, media.dumps))
 
 
 async def _relay_bytes(
     exchange: Exchange,
     plan: Plan,
-    settlement: _Settlement,
+    settlement: Settlement,
     response: aiohttp.ClientResponse,
     started: float,
 ) -> None:

@@ -1,6 +1,6 @@
 """Events in a stream of bytes (WHATWG HTML, section 9.2.6), without changing a byte.
 
-    stream = EventStream(meter, hides=is_usage_chunk)
+    stream = EventStream(meter, hides=is_usage_event)
     forward = stream.feed(data)     # bytes that the client gets now
     forward = stream.finish()
 

@@ -4,6 +4,7 @@ import asyncio
 
 from core.edge import Request, Send
 from core.reply_headers import RawHeaders, add_common, noted
+from gateway.protocols.protocol import ProtocolModule
 
 
 class Exchange:
@@ -13,8 +14,9 @@ class Exchange:
     allowed (`is_origin_allowed`) cannot read the reply.
     """
 
-    def __init__(self, request: Request, send: Send) -> None:
+    def __init__(self, request: Request, protocol: ProtocolModule, send: Send) -> None:
         self.request = request
+        self.protocol = protocol
         self.status: int | None = None
         # What it was about, as far as that is known.
         self.upstream = self.route = "none"

@@ -5,56 +5,42 @@ Nothing here calls an upstream, and nothing has been counted yet.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from django.conf import settings
 
-from core import bridge, media, request_checks, schemas
-from core.edge import MAX_PARSED_ON_LOOP, Request
-from core.errors import BodyTooLarge, InvalidInput
-from gateway import bounds, errors, forms, headers, model_rules, policies, upstreams
-from gateway.forms import FormFields, PassingForm
+from core import bridge, media
+from core.edge import Request
+from gateway import (
+    bounds,
+    content,
+    errors,
+    forms,
+    headers,
+    labels,
+    policies,
+    restrictions,
+    upstreams,
+)
+from gateway.content import Content
 from gateway.holders import Holder
 from gateway.json_splice import with_member
-from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
+from gateway.protocols.protocol import Billing, Endpoint, Matched, ProtocolModule
 from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
-from gateway.upstreams import Upstreams, UpstreamState
+from gateway.upstreams import UpstreamState
 from registry_proxy import pricing
-from usage.schemas import Metadata
 
-_OBJECT_MEMBERS = frozenset({"file_id", "file_ids", "vector_store_ids", "container"})
 _UNRESERVED = "/-._~:@!$&'()*+,;="
-_NO_LABELS = {"alias": None, "profile": None, "origin": None, "metadata": {}}
-
-
-@dataclass(slots=True)
-class Content:
-    """The body of a request. `value` is its JSON; `fields` those of a form."""
-
-    data: bytes | None = None
-    value: dict[str, Any] = field(default_factory=dict)
-    fields: FormFields | None = None
-    file: IO[bytes] | None = None
-    parts: PassingForm | None = None
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters of the call, of a JSON body or of a form."""
-        return self.fields.values if self.fields is not None else self.value
-
-    def close(self) -> None:
-        """Give up what was held of it."""
-        if self.file is not None:
-            self.file.close()
 
 
 @dataclass(slots=True)
 class Plan:
     """A call that may be made."""
 
+    protocol: ProtocolModule
     endpoint: Endpoint
     upstream: UpstreamConfig
     state: UpstreamState
@@ -73,52 +59,54 @@ class Plan:
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
 
 
-async def plan(request: Request, matched: Matched, holder: Holder, path: str, token: str) -> Plan:
+async def plan(
+    request: Request,
+    protocol: ProtocolModule,
+    matched: Matched,
+    holder: Holder,
+    path: str,
+    token: str,
+) -> Plan:
     """Return what is sent for a request. Raises GatewayError, ClientDisconnected."""
-    labels = _labels(request)
-    content = await _content(request, matched.endpoint, holder)
+    said = labels.read(request)
+    all_upstreams = await upstreams.current()
+    is_checked = holder.is_restricted or all_upstreams.have_whitelists
+    body = await content.read(request, matched.endpoint, is_checked=is_checked)
     try:
-        return await _plan(request, matched, holder, path, token, content, labels)
+        return await _plan(request, protocol, matched, holder, path, token, body, said)
     except BaseException:
-        content.close()
+        body.close()
         raise
 
 
 async def _plan(
     request: Request,
+    protocol: ProtocolModule,
     matched: Matched,
     holder: Holder,
     path: str,
     token: str,
-    content: Content,
-    labels: dict[str, Any],
+    body: Content,
+    said: dict[str, Any],
 ) -> Plan:
     endpoint = matched.endpoint
     all_upstreams = await upstreams.current()
-    named = matched.deployment or content.params.get("model")
+    named = matched.deployment or body.params.get("model")
     if isinstance(named, list):  # a form may have a field twice
-        named = named[-1] if content.fields is not None else None
-    if isinstance(named, str) and "\0" in named:
-        raise errors.GatewayError("The model must not contain null characters", param="model")
-    alias, resolved = _resolve(named, holder, labels["profile"])
+        named = named[-1] if body.fields is not None else None
+    alias, resolved = _resolve(named, holder, said["profile"])
     upstream, model = upstreams.choose(all_upstreams, holder, resolved, is_azure=matched.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
-    policies.check_params(upstream, content.params)
+    policies.check_params(upstream, body.params)
     if holder.is_restricted:
-        _check_models(
-            request,
-            endpoint,
-            content,
-            holder,
-            model,
-            upstream,
-            is_in_path=matched.deployment is not None,
-        )
+        spellings = (model, f"{upstream.name}:{model}")
+        restrictions.check_models(request, matched, body, holder, *spellings)
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
-        _refuse_shared(endpoint, content.value)
+        restrictions.refuse_shared(endpoint, body.value)
     state = upstreams.state_of(upstream.name)
     made = Plan(
+        protocol=protocol,
         endpoint=endpoint,
         upstream=upstream,
         state=state,
@@ -131,13 +119,13 @@ async def _plan(
             ],
             None,
         ),
-        content=content,
+        content=body,
         project_id=holder.caller.project_id,
         model=model,
         requested_model=str(named)[:255] if isinstance(named, str) else "",
-        is_stream=content.value.get("stream") is True
-        or (content.fields is not None and content.fields.last("stream") in ("true", "True", "1")),
-        **{**labels, "alias": labels["alias"] or alias},
+        is_stream=body.value.get("stream") is True
+        or (body.fields is not None and body.fields.last("stream") in ("true", "True", "1")),
+        **{**said, "alias": said["alias"] or alias},
     )
     made.request = _with_body(made, request, is_renamed=model != named)
     if holder.has_budget and endpoint.billing is not Billing.FREE:
@@ -145,79 +133,18 @@ async def _plan(
     return made
 
 
-# --- The body ----------------------------------------------------------------
-
-
-async def _content(request: Request, endpoint: Endpoint, holder: Holder) -> Content:
-    if endpoint.body is Body.NONE or request.method in ("GET", "HEAD", "DELETE"):
-        return Content()
-    content_type = request.headers.get("Content-Type", "")
-    if endpoint.body is Body.FORM and not (content_type and schemas.is_json(content_type)):
-        return await _form(request, content_type, holder)
-    data = await _decoded(request)
-    if not data and endpoint.is_stateful:
-        return Content(data=b"")
-    is_checked = holder.is_restricted or _is_checked(await upstreams.current())
-    return Content(data=data, value=await _object(data, unique=is_checked))
-
-
-async def _decoded(request: Request) -> bytes:
-    try:
-        return await request.body(limit=settings.GATEWAY_MAX_BODY_BYTES)
-    except BodyTooLarge as error:
-        raise errors.RequestTooLarge(str(error)) from error
-    except (request_checks.MalformedBody, request_checks.MalformedLength) as error:
-        raise errors.GatewayError(str(error)) from error
-
-
-async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
-    load = schemas.loads
-    try:
-        if len(data) > MAX_PARSED_ON_LOOP:
-            value = await bridge.in_thread(load, data, unique_members=unique)
-        else:
-            value = load(data, unique_members=unique)
-    except InvalidInput as error:
-        raise errors.GatewayError(f"The body is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise errors.GatewayError("The body must be a JSON object")
-    return value
-
-
-async def _form(request: Request, content_type: str, holder: Holder) -> Content:
-    if request.headers.get("Content-Encoding"):
-        raise request_checks.UnsupportedCoding
-    parts = request.parts(limit=settings.GATEWAY_MAX_BODY_BYTES)
-    if not holder.is_restricted and not _is_checked(await upstreams.current()):
-        try:
-            fields = FormFields(content_type)
-        except errors.GatewayError:
-            fields = None  # the upstream's to refuse
-        return Content(fields=fields, parts=PassingForm(parts, fields))
-    fields = FormFields(content_type)
-    try:
-        file = await forms.held(parts, fields)
-    except BodyTooLarge as error:
-        raise errors.RequestTooLarge(str(error)) from error
-    return Content(fields=fields, file=file)
-
-
-def _is_checked(all_upstreams: Upstreams) -> bool:
-    return any(each.param_whitelist for each in all_upstreams.by_name.values())
-
-
 def _with_body(made: Plan, request: Request, *, is_renamed: bool) -> UpstreamRequest:
-    content, sent = made.content, made.request
-    if content.parts is not None or content.file is not None:
-        body = content.parts if content.file is None else (lambda: forms.pieces(content.file))
+    body, sent = made.content, made.request
+    if body.parts is not None or body.file is not None:
+        data = body.parts if body.file is None else (lambda: forms.pieces(body.file))
         length = request.headers.get("Content-Length")
-        return _replaced(sent, body, [("Content-Length", length)] if length else [])
-    if content.data is None:
+        return _replaced(sent, data, [("Content-Length", length)] if length else [])
+    if body.data is None:
         return sent
-    data = content.data
-    if is_renamed and "model" in content.value:
+    data = body.data
+    if is_renamed and "model" in body.value:
         data = with_member(data, "model", media.dumps(made.model))
-    if made.endpoint.name == "chat_completions" and made.is_stream:
+    if made.endpoint.takes_usage_option and made.is_stream:
         data = _asking_for_usage(made, data)
     return _replaced(sent, lambda: data, [])
 
@@ -239,9 +166,6 @@ def _asking_for_usage(made: Plan, data: bytes) -> bytes:
     made.without_usage_option = data
     asked = {**(options or {}), "include_usage": True}
     return with_member(data, "stream_options", media.dumps(asked))
-
-
-# --- Where to, and as whom -----------------------------------------------------
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:
@@ -269,139 +193,23 @@ def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {key}"
 
 
-class Labels(schemas.Schema):
-    """What a client says of a call in headers, `X-LLMRing-Alias` and so on."""
-
-    alias: schemas.text(128) | None = None
-    profile: schemas.text(64) | None = None
-    origin: schemas.text(255) | None = None
-    metadata: Metadata = {}
-
-
-def _labels(request: Request) -> dict[str, Any]:
-    sent = {name: request.headers.get(f"X-LLMRing-{name}") for name in Labels.model_fields}
-    values: dict[str, Any] = {name: _text(value) for name, value in sent.items() if value}
-    if not values:
-        return dict(_NO_LABELS)
-    try:
-        if "metadata" in values:
-            values["metadata"] = schemas.loads(values["metadata"].encode())
-        return dict(schemas.validate(Labels, values))
-    except InvalidInput as error:
-        raise errors.GatewayError(f"X-LLMRing headers: {error}") from error
-
-
-def _text(value: str) -> str:
-    """Return the text of a header: UTF-8 where it is that, as most clients write it."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return value
-
-
-# --- What may not pass ---------------------------------------------------------
-
-
-def _check_models(
-    request: Request,
-    endpoint: Endpoint,
-    content: Content,
-    holder: Holder,
-    model: str,
-    upstream: UpstreamConfig,
-    *,
-    is_in_path: bool,
-) -> None:
-    """Raise ModelNotAllowed for models that the token may not use, or that nobody can know."""
-    allowed = holder.allowed_models
-    if not endpoint.has_model:
-        _check_other(endpoint, content, holder)
-        return
-    if allowed is None:
-        return
-    model_rules.check_names(content.params)
-    for name in [*model_rules.named_in_body(content.value), *_fields(content, "model")[:-1]]:
-        model_rules.check(name, allowed)
-    for name in model_rules.named_in_query(request.query_string):
-        model_rules.check(name, allowed)
-    in_body = content.value.get("model")
-    if in_body is not None and (is_in_path or not isinstance(in_body, str)):
-        model_rules.check(in_body, allowed)
-    if not model:
-        raise errors.ModelNotAllowed("The request names no model that could be checked")
-    model_rules.check(model, allowed, f"{upstream.name}:{model}")
-
-
-def _fields(content: Content, name: str) -> list[str]:
-    return content.fields.values.get(name, []) if content.fields is not None else []
-
-
-def _check_other(endpoint: Endpoint, content: Content, holder: Holder) -> None:
-    """Refuse what starts calls of models that are not in the request itself."""
-    if endpoint.name == "files" and content.fields is not None:
-        if content.fields.last("purpose") == "batch" and holder.allowed_models is not None:
-            for body in forms.batch_lines(content.file):
-                named = body.get("model") if isinstance(body, dict) else None
-                model_rules.check(named, holder.allowed_models)
-        return
-    is_opened = holder.allowed_endpoints is not None  # the operator named it
-    if endpoint.billing is Billing.LATER and not is_opened:
-        raise errors.ModelNotAllowed(
-            "The models that this starts cannot be checked: the token's allowed_endpoints must "
-            "name it",
-            param=None,
-        )
-
-
-def _refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
-    """Raise ObjectsShared for objects of an upstream key that several projects have."""
-    uses = [
-        name for name in ("previous_response_id", "conversation", "background") if value.get(name)
-    ]
-    what = endpoint.name if endpoint.is_stateful else uses[0] if uses else _stored_object(value)
-    if not what:
-        return
-    raise errors.ObjectsShared(
-        f"{what}: objects that lie upstream are not served with a key that several projects "
-        "share; give this project an upstream key of its own"
-    )
-
-
-def _stored_object(value: dict[str, Any]) -> str:
-    """Return the member by which a request names an object that lies upstream."""
-    stack = [part for name, part in value.items() if name != "metadata"]
-    while stack:
-        match stack.pop():
-            case dict() as part:
-                if part.get("type") == "item_reference":
-                    return "item_reference"
-                for name in _OBJECT_MEMBERS & part.keys():
-                    # A tool's schema may have a parameter of that name: an object.
-                    if part[name] and isinstance(part[name], str | list):
-                        return name
-                stack += part.values()
-            case list() as parts:
-                stack += parts
-    return ""
-
-
 async def _bound(made: Plan, holder: Holder) -> Decimal:
     """Return the most that the call can cost. Raises Unbounded."""
-    content = made.content
+    body = made.content
     arguments = {
-        "size": len(content.data or b""),
+        "size": len(body.data or b""),
         "has_answer": made.endpoint.has_answer,
         "provider": made.upstream.priced_as,
         "model": made.model,
         "default_output": made.upstream.max_output_tokens,
         "project_id": holder.caller.project_id,
     }
-    if content.fields is not None or made.endpoint.billing is Billing.LATER:
+    if body.fields is not None or made.endpoint.billing is Billing.LATER:
         bound = None
     elif pricing.is_loaded():
-        bound = bounds.bound(content.value, **arguments)
+        bound = bounds.bound(body.value, **arguments)
     else:
-        bound = await bridge.in_thread(bounds.bound, content.value, **arguments)
+        bound = await bridge.in_thread(bounds.bound, body.value, **arguments)
     if bound is None and not settings.GATEWAY_UNBOUNDED:
         raise errors.Unbounded(
             f"The cost of {made.model or made.endpoint.name!r} has no known bound, "

@@ -43,6 +43,11 @@ class Upstreams:
     default: str
     by_name: Mapping[str, UpstreamConfig]
 
+    @property
+    def have_whitelists(self) -> bool:
+        """Whether the members of bodies decide what may pass."""
+        return any(each.param_whitelist for each in self.by_name.values())
+
     def named(self, name: str) -> UpstreamConfig | None:
         """Return the upstream of this name, or the first one of this provider."""
         if found := self.by_name.get(name):

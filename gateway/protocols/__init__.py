@@ -1,0 +1,11 @@
+"""The protocols that are relayed, by the paths on which clients speak them."""
+
+from gateway.protocols import openai
+from gateway.protocols.protocol import ProtocolModule
+
+_BY_PREFIX: dict[str, ProtocolModule] = {"v1": openai, "openai": openai}
+
+
+def protocol_of(path: str) -> ProtocolModule | None:
+    """Return the protocol of a path, however many slashes it begins with; None for others."""
+    return _BY_PREFIX.get(path.lstrip("/").partition("/")[0])

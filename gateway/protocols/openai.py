@@ -4,21 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.protocols.openai_answers import StreamReader, is_usage_chunk, read_answer
-from gateway.protocols.openai_endpoints import DIRECT_ACCESS, match
+from gateway.protocols.openai_answers import StreamReader, is_usage_event, read_answer
+from gateway.protocols.openai_endpoints import gives_direct_access, match
 
 __all__ = [
-    "DIRECT_ACCESS",
     "StreamReader",
     "error_body",
     "error_event",
-    "is_usage_chunk",
+    "gives_direct_access",
+    "is_usage_event",
     "match",
     "read_answer",
     "token_of",
 ]
 
-PREFIXES = ("v1", "openai")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",

@@ -32,7 +32,7 @@ _END = re.compile(
 _ID = re.compile(r"[^\0]{1,255}")
 
 
-def is_usage_chunk(event: bytes) -> bool:
+def is_usage_event(event: bytes) -> bool:
     """Return whether an event says the usage of a chat and nothing else."""
     if not _USAGE.search(event):
         return False

@@ -4,6 +4,7 @@ Source: OpenAI's API reference, 2026-11; docs/gateway.md, section "Endpoints".
 """
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
@@ -36,7 +37,7 @@ def _path(pattern: str, endpoint: Endpoint) -> _Path:
 
 # The first that fits the path and the method.
 _PATHS = (
-    _path("/chat/completions", _call("chat_completions")),
+    _path("/chat/completions", replace(_call("chat_completions"), takes_usage_option=True)),
     _path("/chat/completions", _objects("stored_completions", _GET)),
     _path("/chat/completions/*/**", _objects("stored_completions")),
     _path("/completions", _call("completions")),
@@ -87,8 +88,13 @@ _PATHS = (
     _path("/videos/**", _objects("videos")),
 )
 # They hand out access past this gateway, or need a socket that it does not relay.
-DIRECT_ACCESS = re.compile(r"/realtime(/.*)?")
+_DIRECT_ACCESS = re.compile(r"(/openai)?(/v1)?/realtime(/.*)?")
 _AZURE_DEPLOYMENT = re.compile(r"/deployments/([^/]+)(/.+)")
+
+
+def gives_direct_access(path: str) -> bool:
+    """Return whether a path hands out access past this gateway."""
+    return _DIRECT_ACCESS.fullmatch(path) is not None
 
 
 def match(path: str) -> list[Matched]:

@@ -42,6 +42,8 @@ class Endpoint:
     has_model: bool = False
     has_answer: bool = False
     lists_models: bool = False
+    # Its streams state their usage when they are asked for it.
+    takes_usage_option: bool = False
     # The final answer of a call that the upstream works on in the background.
     shows_result: bool = False
 
@@ -91,8 +93,25 @@ class StreamReader(Protocol):
 class ProtocolModule(Protocol):
     """What each module of this package offers."""
 
-    def match(self, path: str) -> tuple[Matched, ...]: ...
+    StreamReader: type[StreamReader]
 
-    def token_of(self, headers: Mapping[str, str]) -> str: ...
+    def match(self, path: str) -> list[Matched]:
+        """Return the endpoints of a path, whatever their method."""
 
-    def error_body(self, error: Any, request_id: str) -> dict[str, Any]: ...
+    def gives_direct_access(self, path: str) -> bool:
+        """Return whether a path hands out access past this gateway."""
+
+    def token_of(self, headers: Mapping[str, str]) -> str:
+        """Return the token that a request presents; "" without one."""
+
+    def read_answer(self, answer: Any) -> Reading:
+        """Return what the JSON of a plain answer says of itself."""
+
+    def is_usage_event(self, event: bytes) -> bool:
+        """Return whether an event says the usage and nothing else."""
+
+    def error_body(self, error: Any) -> dict[str, Any]:
+        """Return one of our errors in the protocol's form."""
+
+    def error_event(self, error: Any, encode: Callable[[Any], bytes]) -> bytes:
+        """Return one of our errors within a stream that has begun."""

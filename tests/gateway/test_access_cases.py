@@ -102,6 +102,7 @@ def test_c05_compressed_bodies_are_read(limited, mock, coding, pack):
         ("gzip", b"not gzip", 400),
         ("zstd", zstd.compress(dumps(model=ALLOWED))[:-3], 400),
     ],
+    ids=["br", "gzip twice", "unknown", "corrupt", "cut off"],
 )
 def test_c05_what_cannot_be_unpacked_does_not_pass(limited, mock, coding, data, status):
     assert post(limited, data, **{"Content-Encoding": coding}).status_code == status

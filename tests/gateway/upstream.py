@@ -49,6 +49,7 @@ class ScriptedUpstream:
     async def _serve(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         self._tasks: set[asyncio.Task] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -58,9 +59,11 @@ class ScriptedUpstream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(w.wait_closed() for w in self._writers), return_exceptions=True)
 
     async def _connected(self, reader, writer) -> None:
         self._tasks.add(asyncio.current_task())
+        self._writers.append(writer)
         try:
             while request := await _read_request(reader):
                 self.requests.append(request)

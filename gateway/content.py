@@ -1,0 +1,94 @@
+"""The body of a request, read as far as it must be before anything is sent.
+
+JSON is read whole; forms pass, or are held where they must be checked first.
+"""
+
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from django.conf import settings
+
+from core import bridge, request_checks, schemas
+from core.edge import MAX_PARSED_ON_LOOP, Request
+from core.errors import BodyTooLarge, InvalidInput
+from gateway import errors, forms
+from gateway.forms import FormFields, PassingForm
+from gateway.protocols.protocol import Body, Endpoint
+
+
+@dataclass(slots=True)
+class Content:
+    """The body of a request. `value` is its JSON; `fields` those of a form."""
+
+    data: bytes | None = None
+    value: dict[str, Any] = field(default_factory=dict)
+    fields: FormFields | None = None
+    file: IO[bytes] | None = None
+    parts: PassingForm | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of the call, of a JSON body or of a form."""
+        return self.fields.values if self.fields is not None else self.value
+
+    def close(self) -> None:
+        """Give up what was held of it."""
+        if self.file is not None:
+            self.file.close()
+
+
+async def read(request: Request, endpoint: Endpoint, *, is_checked: bool) -> Content:
+    """Return the body. `is_checked`: what is in it decides whether it may pass.
+
+    Raises GatewayError for what cannot be read, and ClientDisconnected.
+    """
+    if endpoint.body is Body.NONE or request.method in ("GET", "HEAD", "DELETE"):
+        return Content()
+    content_type = request.headers.get("Content-Type", "")
+    if endpoint.body is Body.FORM and not (content_type and schemas.is_json(content_type)):
+        return await _form(request, content_type, is_checked=is_checked)
+    data = await _decoded(request)
+    if not data and endpoint.is_stateful:
+        return Content(data=b"")
+    return Content(data=data, value=await _object(data, unique=is_checked))
+
+
+async def _decoded(request: Request) -> bytes:
+    try:
+        return await request.body(limit=settings.GATEWAY_MAX_BODY_BYTES)
+    except BodyTooLarge as error:
+        raise errors.RequestTooLarge(str(error)) from error
+    except (request_checks.MalformedBody, request_checks.MalformedLength) as error:
+        raise errors.GatewayError(str(error)) from error
+
+
+async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
+    load = schemas.loads
+    try:
+        if len(data) > MAX_PARSED_ON_LOOP:
+            value = await bridge.in_thread(load, data, unique_members=unique)
+        else:
+            value = load(data, unique_members=unique)
+    except InvalidInput as error:
+        raise errors.GatewayError(f"The body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise errors.GatewayError("The body must be a JSON object")
+    return value
+
+
+async def _form(request: Request, content_type: str, *, is_checked: bool) -> Content:
+    if request.headers.get("Content-Encoding"):
+        raise request_checks.UnsupportedCoding
+    parts = request.parts(limit=settings.GATEWAY_MAX_BODY_BYTES)
+    if not is_checked:
+        try:
+            fields = FormFields(content_type)
+        except errors.GatewayError:
+            fields = None  # the upstream's to refuse
+        return Content(fields=fields, parts=PassingForm(parts, fields))
+    fields = FormFields(content_type)
+    try:
+        file = await forms.held(parts, fields)
+    except BodyTooLarge as error:
+        raise errors.RequestTooLarge(str(error)) from error
+    return Content(fields=fields, file=file)

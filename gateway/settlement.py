@@ -1,0 +1,38 @@
+"""The final row of a call: written once, whatever ends the call."""
+
+from core.errors import DatabaseUnavailable
+from gateway import metering, reporting
+from gateway.metering import MeteredCall, Outcome
+from gateway.planning import Plan
+
+
+class Settlement:
+    """Writes the final row of a call, the first time; `call` is None for one that is free."""
+
+    def __init__(self, call: MeteredCall | None, plan: Plan, request_id: str) -> None:
+        self._call = call
+        self._plan = plan
+        self._request_id = request_id
+        self._is_written = False
+
+    async def write(self, outcome: Outcome) -> None:
+        """Store the outcome durably, as soon as the database can."""
+        if self._call is None or self._is_written:
+            return
+        self._is_written = True
+        fields = self._plan.content.fields
+        if fields is not None and (model := fields.last("model")):
+            self._call.requested_model = model[:255]  # read while the form passed
+        try:
+            row = await metering.settle(self._call, outcome)
+        except DatabaseUnavailable:
+            # The client gets what was paid for; its row is written when that is possible.
+            metering.settle_later(self._call, outcome)
+            return
+        reporting.settled(self._call, outcome, row, self._request_id)
+
+    async def leave_in_background(self, response_id: str) -> None:
+        """Leave the call to the poll that will show its usage."""
+        if self._call is not None:
+            self._is_written = True
+            await metering.keep_in_background(self._call, response_id)
