@@ -105,14 +105,14 @@ async def paced_streams(url: str, token: str, *, count: int) -> Measured:
 
 
 @contextmanager
-def running_streams(url: str, token: str, *, count: int) -> Iterator[Measured]:
+def running_streams(url: str, token: str, *, count: int, pace_ms: int) -> Iterator[Measured]:
     """Keep so many paced streams running, in a thread, for the whole block."""
     measured, stopped = Measured(0), threading.Event()
-    request = chat(url, token, stream=(CHUNKS, PACE_MS))
+    request = chat(url, token, stream=(CHUNKS, pace_ms))
 
     async def one(number: int) -> None:
         connection = await connect(url)
-        await asyncio.sleep(number / count * CHUNKS * PACE_MS / 1000)
+        await asyncio.sleep(number / count)
         while not stopped.is_set():
             if not await _call(connection, request, measured, chunks=CHUNKS):
                 connection = await connect(url)

@@ -15,7 +15,7 @@ from bench.request import post
 CONNECTIONS = (1, 16, 64)
 PACED = (100, 300, 500)
 RATE = 50
-BESIDE = 300
+BESIDE, BESIDE_PACES_MS = 300, (PACE_MS, 50)  # as fast as in the other loads, and as models are
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,16 @@ def _cpu(target: Target) -> tuple[float, float]:
 
 
 def log_beside_streams(target: Target, *, seconds: int) -> dict[str, float]:
-    """Return the rate of `POST /log` without and beside running streams, by 16 connections."""
+    """Return the requests per second of `POST /log`, alone and beside streams; 16 connections."""
     request = post("/api/v1/log", COSTED_LOG)
     options = {"url": target.side.url, "connections": 16, "seconds": seconds}
     quiet = run_wrk(request, **options)
-    with loads.running_streams(target.url, target.token, count=BESIDE) as streams:
-        beside = run_wrk(request, **options)
-    return {
-        "alone req/s": quiet.answered / quiet.seconds,
-        f"beside {BESIDE} streams req/s": beside.answered / beside.seconds,
-        "streams that ended": len(streams.answers),
-        "streams that failed": streams.failed,
-    }
+    rates = {"alone": quiet.answered / quiet.seconds}
+    for pace_ms in BESIDE_PACES_MS:
+        made = loads.running_streams(target.url, target.token, count=BESIDE, pace_ms=pace_ms)
+        with made as streams:
+            beside = run_wrk(request, **options)
+        name = f"beside {BESIDE} streams, {pace_ms} ms between chunks"
+        rates[name] = beside.answered / beside.seconds
+        rates[f"{name}, failed"] = streams.failed
+    return rates

@@ -127,7 +127,9 @@ def litellm_programs(directory: Path) -> Path:
     python = directory / "bin" / "python"
     if not (directory / "bin" / "litellm").exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", str(python), LITELLM]
+        # Compiled, or its workers start too slowly for their supervisor, which kills them.
+        install = ["uv", "pip", "install", "--quiet", "--compile-bytecode"]
+        install += ["--python", str(python), LITELLM]
         subprocess.run(install, check=True)
     return python.parent
 

@@ -285,7 +285,7 @@ def test_d05_browsers_can_read_answers_and_every_error(gateway, mock, allowed_or
 def upgrade(gateway, path: str, token: str) -> tuple[bytes, float]:
     host, port = gateway.url.removeprefix("http://").split(":")
     began = time.monotonic()
-    with socket.create_connection((host, int(port)), timeout=5) as sock:
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
         sock.sendall(
             f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
