@@ -16,7 +16,7 @@ from core import ids, media, request_checks
 from core.edge import Application, ClientDisconnected, Headers, Receive, Request, Scope, Send
 from core.errors import DomainError, failure
 from core.middleware import log_access
-from gateway import call_relay, errors, holders, metering, model_list, policies, token_info
+from gateway import call_relay, errors, holders, metering, model_list, policies, token_info, tokens
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.planning import Plan, plan
@@ -56,7 +56,7 @@ class Gateway:
             await _refuse(exchange, _as_gateway_error(error, request))
         finally:
             exchange.unwatch()
-        log_access(request.method, request.path, exchange.status or 0, started)
+        log_access(request.method, tokens.hidden(request.path), exchange.status or 0, started)
 
     async def _serve(self, exchange: Exchange, path: str | None) -> None:
         request = exchange.request
@@ -70,8 +70,8 @@ class Gateway:
         holder = await holders.holder_of(token)
         if path is None:
             raise errors.GatewayError("The path is ambiguous")
-        if token in unquote(request.query_string):
-            raise errors.GatewayError("A token in the query would be seen: send it as a header")
+        if token in path or token in unquote(request.query_string):
+            raise errors.GatewayError("A token in the address would be seen: send it as a header")
         if path == _TOKEN_PATH:
             if request.method not in ("GET", "HEAD"):
                 raise errors.MethodNotAllowed(request.method, ("GET", "HEAD"))
@@ -214,7 +214,8 @@ def _as_gateway_error(error: Exception, request: Request) -> errors.GatewayError
         return error
     known = failure(error)
     if known is None:
-        logger.error("%s %s failed", request.method, request.path, exc_info=error)
+        path = tokens.hidden(request.path)
+        logger.error("%s %s failed", request.method, path, exc_info=error)
         made = errors.GatewayError("Internal Server Error")
         made.status_code, made.code = 500, "internal_error"
         return made

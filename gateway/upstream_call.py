@@ -81,15 +81,16 @@ async def send(
     Raises UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may
     have been billed), UpstreamRedirects.
     """
+    ends_at = time.monotonic() + (upstream.timeouts.request or float("inf"))
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
-        response = await _connected(request, upstream, state)
-        if response.status not in _RETRIED_STATUSES:
-            return _checked(response)
+        response = await _connected(request, upstream, state, ends_at)
         wait = _wait(response, attempt)
+        if response.status not in _RETRIED_STATUSES or time.monotonic() + wait >= ends_at:
+            return _checked(response)
         response.close()
         await asyncio.sleep(wait)
-    return _checked(await _connected(request, upstream, state))
+    return _checked(await _connected(request, upstream, state, ends_at))
 
 
 def _checked(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
@@ -104,11 +105,11 @@ def _checked(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
 
 
 async def _connected(
-    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState
+    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
 ) -> aiohttp.ClientResponse:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
     was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
-    connection = _Connection()
+    connection = _Connection(ends_at)
     try:
         return await _send(request, upstream, connection)
     except errors.UpstreamUnreachable:
@@ -118,7 +119,7 @@ async def _connected(
     except errors.UpstreamBroken as error:
         if not (connection.is_reused and was_idle and request.can_repeat and _is_silent(error)):
             raise
-    return await _send(request, upstream, _Connection())
+    return await _send(request, upstream, _Connection(ends_at))
 
 
 def _is_silent(error: errors.UpstreamBroken) -> bool:
@@ -131,8 +132,12 @@ def _is_silent(error: errors.UpstreamBroken) -> bool:
 
 @dataclass(slots=True)
 class _Connection:
-    """The connection of an attempt, as aiohttp reports it while it is made."""
+    """The connection of an attempt, as aiohttp reports it while it is made.
 
+    `ends_at` is when the whole call does, by the monotonic clock.
+    """
+
+    ends_at: float
     is_reused: bool = False
 
 
@@ -159,6 +164,7 @@ async def _attempt(
     request: UpstreamRequest, upstream: UpstreamConfig, connection: _Connection
 ) -> aiohttp.ClientResponse:
     timeouts = upstream.timeouts
+    left = connection.ends_at - time.monotonic()
     async with asyncio.timeout(timeouts.response_header):
         return await session().request(
             request.method,
@@ -168,7 +174,10 @@ async def _attempt(
             allow_redirects=False,
             trace_request_ctx=connection,
             timeout=aiohttp.ClientTimeout(
-                total=timeouts.request, connect=None, sock_connect=timeouts.connect
+                # For aiohttp, 0 is no limit.
+                total=max(left, 0.001) if left < float("inf") else None,
+                connect=None,
+                sock_connect=timeouts.connect,
             ),
         )
 
