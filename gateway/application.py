@@ -24,6 +24,7 @@ from gateway import (
     policies,
     reporting,
     token_info,
+    tokens,
 )
 from gateway.exchange import Exchange
 from gateway.holders import Holder
@@ -67,7 +68,7 @@ class Gateway:
             seconds=time.perf_counter() - started,
             error_code=refusal.code if refusal else None,
         )
-        log_access(request.method, request.path, exchange.status or 0, started)
+        log_access(request.method, tokens.hidden(request.path), exchange.status or 0, started)
 
     async def _serve(self, exchange: Exchange, path: str | None) -> None:
         request = exchange.request
@@ -81,8 +82,8 @@ class Gateway:
         holder = await _holder(request, token)
         if path is None:
             raise errors.GatewayError("The path is ambiguous")
-        if token in unquote(request.query_string):
-            raise errors.GatewayError("A token in the query would be seen: send it as a header")
+        if token in path or token in unquote(request.query_string):
+            raise errors.GatewayError("A token in the address would be seen: send it as a header")
         if path == _TOKEN_PATH:
             if request.method not in ("GET", "HEAD"):
                 raise errors.MethodNotAllowed(request.method, ("GET", "HEAD"))

@@ -112,7 +112,8 @@ async def _answer(exchange: Exchange, plan: Plan) -> tuple[aiohttp.ClientRespons
     if not (plan.asks_for_usage and response.status in (400, 422)):
         return response, None
     held = await hold(response)
-    if b"stream_options" not in held.data and b"include_usage" not in held.data:
+    refusal = await _plain(held.data, response) or b""
+    if b"stream_options" not in refusal and b"include_usage" not in refusal:
         return response, held
     response.release()
     plan.state.refuses_usage_option = True
@@ -218,15 +219,23 @@ def _stated_length(response: aiohttp.ClientResponse) -> int | None:
 
 
 async def _read(plan: Plan, data: bytes, response: aiohttp.ClientResponse) -> Reading:
+    plain = await _plain(data, response)
+    if plain is None:
+        return Reading()
+    if len(plain) > MAX_PARSED_ON_LOOP:
+        return await bridge.in_thread(_read_json, plan.protocol, plain)
+    return _read_json(plan.protocol, plain)
+
+
+async def _plain(data: bytes, response: aiohttp.ClientResponse) -> bytes | None:
+    """Return an answer without its coding; None for one that cannot be decoded."""
     coding = response.headers.get("Content-Encoding", "")
-    if coding and coding.lower() != "identity":
-        try:
-            data = await bridge.in_thread(Decoder(coding).feed, data)
-        except Undecodable:
-            return Reading()
-    if len(data) > MAX_PARSED_ON_LOOP:
-        return await bridge.in_thread(_read_json, plan.protocol, data)
-    return _read_json(plan.protocol, data)
+    if not coding or coding.lower() == "identity":
+        return data
+    try:
+        return await bridge.in_thread(Decoder(coding).feed, data)
+    except Undecodable:
+        return None
 
 
 def _read_json(protocol: ProtocolModule, data: bytes) -> Reading:

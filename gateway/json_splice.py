@@ -6,6 +6,8 @@ writing it again would change numbers, escapes and the order of what we do not k
 
 import re
 
+import orjson
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,\]}\s]+")
@@ -16,10 +18,10 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 def with_member(body: bytes, name: str, value: bytes) -> bytes:
     """Return an object's JSON with a member of the object set to a JSON text.
 
-    `body` is valid JSON of an object, in which `name`, unescaped, occurs at most once.
+    `body` is valid JSON of an object, in which `name` occurs at most once.
     """
     start = body.index(b"{") + 1
-    span = _value_span(body, start, b'"%s"' % name.encode())
+    span = _value_span(body, start, name)
     if span is not None:
         return body[: span[0]] + value + body[span[1] :]
     is_empty = body[_SPACE.match(body, start).end()] == ord("}")
@@ -32,7 +34,7 @@ def with_member(body: bytes, name: str, value: bytes) -> bytes:
     )
 
 
-def _value_span(body: bytes, at: int, name: bytes) -> tuple[int, int] | None:
+def _value_span(body: bytes, at: int, name: str) -> tuple[int, int] | None:
     """Return where a member's value begins and ends; None without that member."""
     while True:
         at = _SPACE.match(body, at).end()
@@ -42,7 +44,7 @@ def _value_span(body: bytes, at: int, name: bytes) -> tuple[int, int] | None:
         colon = _SPACE.match(body, key.end()).end()
         start = _SPACE.match(body, colon + 1).end()
         end = _end_of_value(body, start)
-        if key[0] == name:
+        if orjson.loads(key[0]) == name:  # it may be written with escapes
             return start, end
         at = _SPACE.match(body, end).end()
         if body[at] == ord(","):

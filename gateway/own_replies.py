@@ -7,7 +7,7 @@ from django.conf import settings
 from core import media
 from core.edge import Request
 from core.errors import DomainError, failure
-from gateway import errors
+from gateway import errors, tokens
 from gateway.exchange import Exchange
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def as_gateway_error(error: Exception, request: Request) -> errors.GatewayError:
         return error
     known = failure(error)
     if known is None:
-        logger.error("%s %s failed", request.method, request.path, exc_info=error)
+        path = tokens.hidden(request.path)
+        logger.error("%s %s failed", request.method, path, exc_info=error)
         made = errors.GatewayError("Internal Server Error")
         made.status_code, made.code = 500, "internal_error"
         return made

@@ -6,7 +6,7 @@ Nothing here calls an upstream, and nothing has been counted yet.
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 from uuid import UUID
 
 from django.conf import settings
@@ -97,7 +97,12 @@ async def _plan(
     alias, resolved = _resolve(named, holder, said["profile"])
     upstream, model = upstreams.choose(all_upstreams, holder, resolved, is_azure=matched.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
+    if body.fields is not None and isinstance(named, str) and model != named:
+        raise errors.GatewayError(
+            f"In a form the model is named itself: {model[:200]!r}", param="model"
+        )
     policies.check_params(upstream, body.params)
+    policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
         spellings = (model, f"{upstream.name}:{model}")
         restrictions.check_models(request, matched, body, holder, *spellings)

@@ -32,6 +32,11 @@ def has_form(text: str) -> bool:
     return _FORM.fullmatch(text) is not None
 
 
+def hidden(text: str) -> str:
+    """Return a text, for a log, without what has the form of a token."""
+    return _FORM.sub(f"{PREFIX}***", text) if PREFIX in text else text
+
+
 def masked(token: str) -> str:
     """Return the token with only its ends readable: `sk-AaH7**************hDCQ`."""
     secret = token.removeprefix(PREFIX)

@@ -80,15 +80,16 @@ async def send(
     Raises UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may
     have been billed), UpstreamRedirects.
     """
+    ends_at = time.monotonic() + (upstream.timeouts.request or float("inf"))
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
-        response = await _connected(request, upstream, state)
-        if response.status not in _RETRIED_STATUSES:
-            return _checked(response, upstream)
+        response = await _connected(request, upstream, state, ends_at)
         wait = _wait(response, attempt)
+        if response.status not in _RETRIED_STATUSES or time.monotonic() + wait >= ends_at:
+            return _checked(response, upstream)
         response.close()
         await asyncio.sleep(wait)
-    return _checked(await _connected(request, upstream, state), upstream)
+    return _checked(await _connected(request, upstream, state, ends_at), upstream)
 
 
 def _checked(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
@@ -105,13 +106,13 @@ def _checked(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> aioh
 
 
 async def _connected(
-    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState
+    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
 ) -> aiohttp.ClientResponse:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
     was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
     asynchronous.connection_is_reused.set(False)
     try:
-        return await _send(request, upstream)
+        return await _send(request, upstream, ends_at)
     except errors.UpstreamUnreachable:
         if not request.can_repeat:
             raise
@@ -120,7 +121,7 @@ async def _connected(
         is_reused = asynchronous.connection_is_reused.get()
         if not (is_reused and was_idle and request.can_repeat and _is_silent(error)):
             raise
-    return await _send(request, upstream)
+    return await _send(request, upstream, ends_at)
 
 
 def _is_silent(error: errors.UpstreamBroken) -> bool:
@@ -131,9 +132,11 @@ def _is_silent(error: errors.UpstreamBroken) -> bool:
     return isinstance(cause, aiohttp.ClientOSError | ConnectionError)
 
 
-async def _send(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
+async def _send(
+    request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float
+) -> aiohttp.ClientResponse:
     try:
-        return await _attempt(request, upstream)
+        return await _attempt(request, upstream, ends_at)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise errors.UpstreamUnreachable(
             f"The upstream {upstream.name!r} cannot be reached"
@@ -144,8 +147,11 @@ async def _send(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.C
         raise errors.UpstreamBroken("The upstream closed the connection") from error
 
 
-async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
+async def _attempt(
+    request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float
+) -> aiohttp.ClientResponse:
     timeouts = upstream.timeouts
+    left = ends_at - time.monotonic()
     async with asyncio.timeout(timeouts.response_header):
         return await session().request(
             request.method,
@@ -154,7 +160,10 @@ async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig) -> aiohtt
             data=request.data(),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
-                total=timeouts.request, connect=None, sock_connect=timeouts.connect
+                # For aiohttp, 0 is no limit.
+                total=max(left, 0.001) if left < float("inf") else None,
+                connect=None,
+                sock_connect=timeouts.connect,
             ),
         )
 

@@ -248,6 +248,24 @@ def test_c06_an_alias_is_checked_by_its_target(limited, mock):
     assert (limited.row.alias, limited.row.requested_model) == ("fast", "fast")
 
 
+def test_c06_an_alias_is_replaced_wherever_it_is_written(limited, mock):
+    bind_alias(limited, FORBIDDEN, f"openai:{ALLOWED}")
+    body = b'{"messages":[],"mod\\u0065l":"gpt-4o"}'
+    within_a_second(lambda: post(limited, body).status_code == 200)
+    assert mock.requests[-1].body == b'{"messages":[],"mod\\u0065l":"gpt-4o-mini"}'
+
+
+def test_c06_an_alias_in_a_form_is_not_its_target(limited, mock):
+    """What is checked is what the upstream gets: forms are relayed as they are."""
+    bind_alias(limited, FORBIDDEN, f"openai:{ALLOWED}")
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    data = form(('name="model"', FORBIDDEN)) + b"--b--\r\n"
+    within_a_second(
+        lambda: post(limited, data, "/v1/audio/transcriptions", **headers).status_code == 400
+    )
+    assert mock.requests == []
+
+
 def azure(upstreams_file, mock):
     upstreams_file(
         f"apis:\n  azure: {{base_url: {mock.url}/openai, api_key: azure-key, auth: api-key,"
@@ -393,6 +411,7 @@ def test_c09_names_of_objects_in_schemas_and_labels_are_harmless(gateway, mock):
         ("Authorization", "bearer {}"),
         ("api-key", "{}"),
         ("x-api-key", "{}"),
+        ("x-goog-api-key", "{}"),
     ],
     ids=str,
 )
@@ -426,6 +445,18 @@ _PEERS = ("urllib3", "uvicorn")  # this test's client; the server does not use t
 def ours(caplog) -> str:
     """What was logged by this project and what it calls with."""
     return "\n".join(r.getMessage() for r in caplog.records if r.name.split(".")[0] not in _PEERS)
+
+
+@pytest.mark.parametrize("path", ["/v1/files/{}", "/v1/models/{}", "/v1/chat/completions?a={}"])
+def test_c10_a_token_in_the_address_goes_nowhere(gateway, mock, own_key, settings, caplog, path):
+    own_key()
+    settings.ACCESS_LOG = True
+    caplog.set_level(logging.DEBUG)
+    method = "POST" if "chat" in path else "GET"
+    answer = gateway.send(method, path.format(gateway.token), {"model": ALLOWED})
+    assert answer.status_code == 400
+    assert gateway.token not in answer.text + ours(caplog)
+    assert mock.requests == []
 
 
 def test_c10_failures_show_no_secret(gateway, settings, caplog):

@@ -157,6 +157,14 @@ def test_row_21_parameters(gateway, mock, upstreams_file, name, content_type):
     assert len(mock.requests) == (1 if status == 200 else 0)
 
 
+def test_row_21_parameters_of_a_query(gateway, mock, upstreams_file):
+    whitelist(mock, upstreams_file)
+    mock.script = reply(chat())
+    for query, status in (("?model=gpt-4o", 200), ("?model=gpt-3.5", 400), ("?Model=gpt-4o", 400)):
+        path = f"/v1/chat/completions{query}"
+        assert gateway.post(path, {"model": "gpt-4o"}).status_code == status
+
+
 def test_row_22_a_refused_origin_is_not_allowed_to_read(gateway, mock, upstreams_file):
     whitelist(mock, upstreams_file, "    allowed_origins: [https://www.example.com]\n")
     mock.script = reply(chat())

@@ -1,5 +1,6 @@
 """What usage looks like in answers: what the client gets, and what the row holds."""
 
+import gzip
 import json
 from decimal import Decimal
 
@@ -89,6 +90,21 @@ def test_a02_an_upstream_that_refuses_the_option_is_asked_without_it(gateway, mo
     assert [counts(row)[0] for row in gateway.rows] == ["estimated", "estimated"]
     row = gateway.rows[0]
     assert row.input_tokens > 0 and row.output_tokens > 0
+
+
+def test_a02_a_refusal_may_come_compressed(gateway, mock):
+    status, refusal = REFUSALS["azure"]
+    packed = gzip.compress(json.dumps(refusal).encode())
+    answered = stream(content("Hi"), stop(), DONE)
+    mock.script = in_turn(reply(packed, status, Content_Encoding="gzip"), answered)
+    assert gateway.chat(stream=True).status_code == 200
+
+
+def test_a02_other_refusals_are_shown(gateway, mock):
+    mock.script = reply({"error": {"message": "Unknown parameter: 'foo'."}}, 400)
+    assert gateway.chat(stream=True).status_code == 400
+    assert len(mock.requests) == 1
+    assert counts(gateway.row)[0] == "failed"
 
 
 def test_a02_a_client_that_sent_the_option_gets_the_refusal(gateway, mock):

@@ -319,6 +319,26 @@ def test_b09_an_upstream_that_has_not_begun_is_asked_again(gateway, mock, upstre
     assert counts(gateway.rows[-1])[0] == "failed"
 
 
+def test_b09_no_answer_takes_longer_than_the_total(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file, retries=5, more=", timeouts: {request: 1s}")
+    mock.script = reply(b"", 503, Retry_After="1")
+    began = time.monotonic()
+    assert gateway.chat().status_code == 503  # the upstream's own
+    assert time.monotonic() - began < 0.9
+    assert len(mock.requests) == 1
+    mock.script = reply(chat(), delay=5)
+    assert gateway.chat().status_code == 504
+    assert [counts(row)[0] for row in gateway.rows] == ["failed", "unknown"]
+
+
+def test_b09_an_upstreams_wait_is_obeyed(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file)
+    mock.script = in_turn(reply(b"", 429, Retry_After="1"), reply(chat()))
+    assert gateway.chat().status_code == 200
+    first, second = mock.requests
+    assert 1 <= second.at - first.at < 2
+
+
 def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
     with_retries(mock, upstreams_file)
     mock.script = reply({"error": {"message": "oops"}}, 500)
