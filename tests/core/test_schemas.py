@@ -176,6 +176,36 @@ def test_repeated_members_are_refused_where_it_matters():
     assert "name" in result["ctx"]["error"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": 1, "a": ":"}',
+        '{"a": ":", "a": 1}',
+        '{"a": {"b:": 1}, "a": {"b": 1}}',
+        '[{"a": "::"}, {"a" : 1, "a":2}]',
+        '{"a": 1, "\\u0061": 1}',
+        '{"a": "\\u003a", "b": 1, "b": 1}',
+        '{"b": ' + "[" * 20 + '{"a": 1, "a": 1}' + "]" * 20 + "}",
+    ],
+)
+def test_repeated_members_are_found_whatever_hides_them(value):
+    result = refused(f'{{"value": {value}}}'.encode(), unique_members=True)
+    assert result["ctx"]["error"].endswith("occurs twice")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"at": "2026-01-31T23:59:59Z", "a:b": ":", ":": {"at": ":", "": [":"]}}',
+        '{"a": "\\u003a", "b": "\\":"}',
+        "[" * 20 + '{"a": ":"}' + "]" * 20,
+    ],
+)
+def test_colons_within_texts_are_no_members(value):
+    body = f'{{"value": {value}}}'.encode()
+    assert parse(Sample, body, unique_members=True) == parse(Sample, body)
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
 def test_other_content_types_are_refused(content_type):
     assert refused(b"{}", content_type=content_type)["type"] == "model_attributes_type"
