@@ -168,6 +168,13 @@ def test_times_are_utc_and_never_rounded_forward(text, at):
     assert parse(Sample, f'{{"at": "{text}"}}'.encode()).at == at
 
 
+@pytest.mark.parametrize("place", [*range(256 * 1024 - 20, 256 * 1024 + 2), 600_000])
+def test_long_numbers_keep_their_digits_anywhere_in_a_large_body(place):
+    start = b'{"value": [12345678, "'
+    body = start + b"x" * (place - len(start) - 1) + b'",-0.12345678901234567]}'
+    assert parse(Sample, body).value[2] == Decimal("-0.12345678901234567")
+
+
 def test_repeated_members_are_refused_where_it_matters():
     body = b'{"name": "a", "name": "b"}'
     assert parse(Sample, body).name == "b"
