@@ -29,11 +29,11 @@ def ndjson(caller: Caller, query: ExportQuery) -> Iterator[bytes]:
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
-    condition, parameters = filters.in_window(caller, query)
+    condition, parameters = filters.in_window_for_pages(caller, query)
     sql = {"snapshot": _snapshot_sql()}
     next_id = None
     while True:
-        after = " AND id > %(after)s" if next_id else ""
+        after = f" AND {filters.page_part('>', 'after')}" if next_id else ""
         page = read_page(
             ExportedLog.model_fields,
             condition + after,

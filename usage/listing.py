@@ -52,9 +52,9 @@ class Page(NamedTuple):
 
 def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, str]]:
     """Return the body and the headers of `GET /logs`: a page, and where the next one begins."""
-    condition, parameters = filters.in_window(caller, query)
+    condition, parameters = filters.in_window_for_pages(caller, query)
     if query.cursor is not None:
-        condition += " AND id < %(cursor)s"
+        condition += f" AND {filters.page_part('<', 'cursor')}"
         parameters["cursor"] = query.cursor
     page = read_page(
         Log.model_fields, condition, parameters, "DESC", limit=query.limit, offset=query.offset
@@ -95,7 +95,7 @@ def _page_sql(columns: str, condition: str, order: str) -> str:
             count(*), (array_agg(id ORDER BY id {order}))[count(*)], bool_or(metadata IS NULL)
         FROM (
             SELECT {columns} FROM usage_logs WHERE {condition}
-            ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+            ORDER BY project_id {order}, id {order} LIMIT %(limit)s OFFSET %(offset)s
         ) AS page
     """
 
@@ -109,7 +109,7 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
     sizes = _run(
         f"""
         SELECT id, pg_column_size(metadata) FROM usage_logs WHERE {condition}
-        ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+        ORDER BY project_id {order}, id {order} LIMIT %(limit)s OFFSET %(offset)s
         """,
         parameters,
     )
