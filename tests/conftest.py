@@ -20,6 +20,8 @@ def pytest_configure(config):
     startup.use_database()
     _trade_durability_for_speed()
     emptying.use_quick_emptying()
+    # A million rounds for each person that a test makes would be half a second.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 # Whole folders whose stories have several connections: servers, threads that call peers.
