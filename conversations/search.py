@@ -45,8 +45,11 @@ def query_words(text: str) -> list[str]:
 
 def index_texts(texts: Iterable[str]) -> list[str]:
     """Return the different words of all texts, in space-separated texts that fit a tsvector."""
-    # Cut at white space first, which is quick, and only what differs is cut further.
-    chunks = set(_folded("\n".join(texts)).split())
+    # Cut at white space first, which is quick, and only what differs is cut further. Text by
+    # text: cutting all of a batch at once would let no other thread run meanwhile.
+    chunks: set[str] = set()
+    for text in texts:
+        chunks.update(_folded(text).split())
     words = list({word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))})
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]

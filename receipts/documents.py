@@ -10,7 +10,9 @@ Sources: RFC 8785 (JSON Canonicalization Scheme, JCS); docs/receipt-format.md.
 
 import json
 import math
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import orjson
 import rfc8785
@@ -89,14 +91,35 @@ def canonical(value: object) -> bytes:
     integers beyond 2^53-1, lone surrogates, Decimal and other Python types; and
     for values nested deeper than 64 levels.
     """
+    return _written(*_prepared(value))
+
+
+def canonical_with_signature(document: dict, sign: Callable[[bytes], str]) -> tuple[bytes, str]:
+    """Return the RFC 8785 text of a document and its signature, and the signature.
+
+    `sign` gets the text without it, `signature` is a text. Raises NotCanonical.
+    """
+    plain, write = _prepared(document)
+    signature = sign(_written(plain, write))
+    return _written({**plain, "signature": signature}, write), signature
+
+
+def _prepared(value: object) -> tuple[Any, Callable[[Any], bytes]]:
+    """Return a value and the function that writes its RFC 8785 text. Raises NotCanonical."""
     differences: list[str] = []
     plain = _for_orjson(value, MAX_DEPTH, differences)
+    return (value, rfc8785.dumps) if differences else (plain, _dump_sorted)
+
+
+def _written(value: object, write: Callable[[Any], bytes]) -> bytes:
     try:
-        if differences:
-            return rfc8785.dumps(value)
-        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        return write(value)
     except (rfc8785.CanonicalizationError, TypeError, UnicodeError) as error:
         raise NotCanonical(str(error)) from None
+
+
+def _dump_sorted(plain: object) -> bytes:
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 
 def _for_orjson(value: object, levels: int, differences: list[str]) -> object:

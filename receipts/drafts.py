@@ -10,7 +10,7 @@ from uuid import UUID
 
 from core.errors import InvalidInput, issue
 from receipts import calculations, signing
-from receipts.documents import NotCanonical, canonical
+from receipts.documents import NotCanonical
 from receipts.keys import SigningKey
 from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft
 
@@ -42,10 +42,10 @@ def issue_receipt(draft: ReceiptDraft, key: SigningKey, project_id: UUID) -> Sig
 def sign(document: dict, key: SigningKey) -> Signed:
     """Return the document with its signature. Raises InvalidInput for what JCS cannot carry."""
     try:
-        document = {**document, "signature": signing.sign(document, key)}
-        return Signed(document, canonical(document))
+        text, signature = signing.signed_text(document, key)
     except NotCanonical as error:
         raise InvalidInput([issue("not_canonical", ["body"], str(error), None)]) from None
+    return Signed({**document, "signature": signature}, text)
 
 
 def flat_document(draft: FlatDraft) -> dict:

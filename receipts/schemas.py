@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     RootModel,
+    WrapValidator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -284,17 +285,17 @@ def _validated(body: dict, flat: type[Schema], nested: type[Schema]) -> Schema:
     return form.model_validate(body)
 
 
-class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
+# The form decides by which schema a receipt is read, so that its errors are those of one.
+def _draft_form(value: Any, handler: Any) -> NestedDraft | FlatDraft:
+    return _validated(_exact_object(value), FlatDraft, NestedDraft)
+
+
+class ReceiptDraft(RootModel[Annotated[NestedDraft | FlatDraft, WrapValidator(_draft_form)]]):
     """An unsigned receipt, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
     )
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _by_form(cls, value: Any, handler: Any) -> "ReceiptDraft":
-        return cls.model_construct(_validated(_exact_object(value), FlatDraft, NestedDraft))
 
     @property
     def is_complete(self) -> bool:
@@ -310,7 +311,11 @@ class ReceiptDraft(RootModel[NestedDraft | FlatDraft]):
         return members
 
 
-class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
+def _signed_form(body: dict, handler: Any) -> NestedReceipt | FlatReceipt:
+    return _validated(body, FlatReceipt, NestedReceipt)
+
+
+class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidator(_signed_form)]]):
     """A signed receipt, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
@@ -323,9 +328,9 @@ class SignedReceipt(RootModel[NestedReceipt | FlatReceipt]):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _by_form(cls, value: Any, handler: Any) -> "SignedReceipt":
+    def _keep_document(cls, value: Any, handler: Any) -> "SignedReceipt":
         body = _exact_object(value)
-        receipt = cls.model_construct(_validated(body, FlatReceipt, NestedReceipt))
+        receipt = handler(body)
         receipt._document = _unwrap(body)[0]
         return receipt
 

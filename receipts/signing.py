@@ -13,7 +13,7 @@ import re
 from nacl import bindings, exceptions
 
 from receipts import keys
-from receipts.documents import canonical, unsigned
+from receipts.documents import canonical_with_signature, unsigned
 from receipts.keys import PublicKey, SigningKey
 
 _SIGNATURE = re.compile(r"ed25519:([A-Za-z0-9_-]{86})")
@@ -32,7 +32,12 @@ def sign(document: dict, key: SigningKey) -> str:
 
     A `signature` in the document is left out. Raises NotCanonical.
     """
-    return sign_text(canonical(unsigned(document)), key)
+    return signed_text(document, key)[1]
+
+
+def signed_text(document: dict, key: SigningKey) -> tuple[bytes, str]:
+    """Return the RFC 8785 text of the document with its signature, and the signature."""
+    return canonical_with_signature(unsigned(document), lambda text: sign_text(text, key))
 
 
 def sign_text(text: bytes, key: SigningKey) -> str:

@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests import emptying
+
 
 def pytest_configure(config):
     from llmring_site import startup
 
     startup.use_database()
     _trade_durability_for_speed()
+    emptying.use_quick_emptying()
+    # A million rounds for each person that a test makes would be half a second.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 # Whole folders whose stories have several connections: servers, threads that call peers.

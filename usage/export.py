@@ -10,8 +10,8 @@ from django.db import connection
 
 from core import schemas
 from registry_proxy.models import Snapshot
-from usage import csv_format
-from usage.listing import Page, read_page
+from usage import csv_format, filters
+from usage.listing import OLDEST, OLDEST_OF_PROJECT, Page, read_page
 from usage.models import UsageLog
 from usage.reply_schemas import ExportedLog
 
@@ -31,18 +31,23 @@ def ndjson(
     extra: Mapping[str, str] | None = None,
     *,
     portions: Sequence[Mapping[str, Any]] = ({},),
+    is_of_project: bool = False,
 ) -> Iterator[bytes]:
     """Yield the logs as JSON objects, one a line, some lines at a time.
 
     `extra` is the SQL of further members, by name. `portions` are other values of some
-    parameters, such as ranges of ids: each is read after the one before.
+    parameters, such as ranges of ids: each is read after the one before. With
+    `is_of_project` the condition admits rows of one project alone.
     Each chunk is a query of its own, and the connection is closed before the
     chunk is yielded: a slow reader must not hold one for as long as it reads.
     """
     members = [*ExportedLog.model_fields, *(extra or ())]
     sql = {"snapshot": _snapshot_sql(), **(extra or {})}
     for portion in portions:
-        for page in _pages(members, f"({condition})", {**parameters, **portion}, sql):
+        pages = _pages(
+            members, f"({condition})", {**parameters, **portion}, sql, is_of_project=is_of_project
+        )
+        for page in pages:
             if not connection.in_atomic_block:
                 connection.close()
             for text in page.texts:
@@ -50,7 +55,12 @@ def ndjson(
 
 
 def _pages(
-    members: list[str], condition: str, parameters: Mapping[str, Any], sql: Mapping[str, str]
+    members: list[str],
+    condition: str,
+    parameters: Mapping[str, Any],
+    sql: Mapping[str, str],
+    *,
+    is_of_project: bool,
 ) -> Iterator[Page]:
     next_id, after = None, ""
     while True:
@@ -58,7 +68,7 @@ def _pages(
             members,
             condition + after,
             {**parameters, "after": next_id},
-            "ASC",
+            OLDEST_OF_PROJECT if is_of_project else OLDEST,
             limit=_CHUNK_ROWS,
             separator="\n",
             sql=sql,
@@ -66,7 +76,8 @@ def _pages(
         yield page
         if (next_id := page.next_id) is None:
             return
-        after = " AND id > %(after)s"
+        part = filters.page_part(">", "after") if is_of_project else "id > %(after)s"
+        after = f" AND {part}"
 
 
 def _snapshot_sql() -> str:
@@ -82,10 +93,12 @@ def as_csv(
     extra: Mapping[str, str] | None = None,
     *,
     portions: Sequence[Mapping[str, Any]] = ({},),
+    is_of_project: bool = False,
 ) -> Iterator[bytes]:
     """Yield a header line, then a line for each log, some lines at a time."""
     yield csv_format.header(extra or ())
-    for chunk in ndjson(condition, parameters, extra, portions=portions):
+    chunks = ndjson(condition, parameters, extra, portions=portions, is_of_project=is_of_project)
+    for chunk in chunks:
         yield csv_format.lines(schemas.loads(line) for line in chunk.splitlines())
 
 

@@ -44,6 +44,10 @@ _SQL = {
 }
 
 
+_NEWEST_OF_PROJECT = "project_id DESC, id DESC"
+OLDEST_OF_PROJECT, OLDEST = "project_id ASC, id ASC", "id ASC"
+
+
 class Page(NamedTuple):
     """The JSON objects of some logs; the id of the last one, if there may be more after it."""
 
@@ -55,9 +59,9 @@ class Page(NamedTuple):
 
 def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, str]]:
     """Return the body and the headers of `GET /logs`: a page, and where the next one begins."""
-    condition, parameters = filters.in_window(caller, query)
+    condition, parameters = filters.in_window_for_pages(caller, query)
     if query.cursor is not None:
-        condition += " AND id < %(cursor)s"
+        condition += f" AND {filters.page_part('<', 'cursor')}"
         parameters["cursor"] = query.cursor
     page = _newest(condition, parameters, day_ranges.labelled(caller, query), query)
     headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
@@ -77,7 +81,7 @@ def _newest(
             Log.model_fields,
             condition,
             parameters | ids._asdict(),
-            "DESC",
+            _NEWEST_OF_PROJECT,
             limit=left,
             offset=query.offset,
         )
@@ -101,6 +105,9 @@ def read_page(
 ) -> Page:
     """Return the first logs that meet the condition: `limit` of them, or fewer large ones.
 
+    `order` is of ids, ascending or descending, or of projects and ids: one index serves that
+    for the rows of a project.
+
     `texts` are JSON objects joined by `separator`, in one text or in a few. `sql`
     has the SQL of members that only the caller knows.
     """
@@ -115,12 +122,13 @@ def read_page(
 
 
 def _page_sql(columns: str, condition: str, order: str) -> str:
+    direction = order.rpartition(" ")[2]
     return f"""
-        SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}),
-            count(*), (array_agg(id ORDER BY id {order}))[count(*)], bool_or(metadata IS NULL)
+        SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {direction}),
+            count(*), (array_agg(id ORDER BY id {direction}))[count(*)], bool_or(metadata IS NULL)
         FROM (
             SELECT {columns} FROM usage_logs WHERE {condition}
-            ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+            ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
         ) AS page
     """
 
@@ -134,16 +142,17 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
     sizes = _run(
         f"""
         SELECT id, pg_column_size(metadata) FROM usage_logs WHERE {condition}
-        ORDER BY id {order} LIMIT %(limit)s OFFSET %(offset)s
+        ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
         """,
         parameters,
     )
+    direction = order.rpartition(" ")[2]
     texts: list[str] = []
     last, size, count = None, 0, 0
     for group in _groups(sizes):
         text = _run(
             f"""
-            SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {order}) FROM (
+            SELECT string_agg(row_to_json(page)::text, %(separator)s ORDER BY id {direction}) FROM (
                 SELECT {columns} FROM usage_logs WHERE ({condition}) AND id = ANY(%(ids)s)
             ) AS page
             """,

@@ -152,10 +152,10 @@ class ExportView(SchemaView):
         """Export logs, oldest first, as a stream"""
         query = self.query
         content_type, chunks = export.FORMATS[query.format]
-        selected = filters.in_window(request.auth, query)
+        selected = filters.in_window_for_pages(request.auth, query)
         portions = [ids._asdict() for ids in day_ranges.portions(request.auth, query)]
         response = StreamingHttpResponse(
-            chunks(*selected, portions=portions), content_type=content_type
+            chunks(*selected, portions=portions, is_of_project=True), content_type=content_type
         )
         response["Content-Disposition"] = f'attachment; filename="usage-logs.{query.format}"'
         return response

@@ -73,6 +73,7 @@ def test_polling_is_one_query_and_tells_projects_apart(api, other_api, django_as
 
 def test_listing_takes_the_same_queries_for_many(api, django_assert_num_queries):
     bulk(api, [{"alias": f"a{n}", "model": MODEL} for n in range(500)])
+    api.read(PATH)  # what a process reads once
     with django_assert_num_queries(2):
         assert len(api.read(PATH)) == 500
 

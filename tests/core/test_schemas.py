@@ -168,12 +168,49 @@ def test_times_are_utc_and_never_rounded_forward(text, at):
     assert parse(Sample, f'{{"at": "{text}"}}'.encode()).at == at
 
 
+@pytest.mark.parametrize("place", [*range(256 * 1024 - 20, 256 * 1024 + 2), 600_000])
+def test_long_numbers_keep_their_digits_anywhere_in_a_large_body(place):
+    start = b'{"value": [12345678, "'
+    body = start + b"x" * (place - len(start) - 1) + b'",-0.12345678901234567]}'
+    assert parse(Sample, body).value[2] == Decimal("-0.12345678901234567")
+
+
 def test_repeated_members_are_refused_where_it_matters():
     body = b'{"name": "a", "name": "b"}'
     assert parse(Sample, body).name == "b"
     result = refused(body, unique_members=True)
     assert result["type"] == "json_invalid"
     assert "name" in result["ctx"]["error"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a": 1, "a": ":"}',
+        '{"a": ":", "a": 1}',
+        '{"a": {"b:": 1}, "a": {"b": 1}}',
+        '[{"a": "::"}, {"a" : 1, "a":2}]',
+        '{"a": 1, "\\u0061": 1}',
+        '{"a": "\\u003a", "b": 1, "b": 1}',
+        '{"b": ' + "[" * 20 + '{"a": 1, "a": 1}' + "]" * 20 + "}",
+    ],
+)
+def test_repeated_members_are_found_whatever_hides_them(value):
+    result = refused(f'{{"value": {value}}}'.encode(), unique_members=True)
+    assert result["ctx"]["error"].endswith("occurs twice")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"at": "2026-01-31T23:59:59Z", "a:b": ":", ":": {"at": ":", "": [":"]}}',
+        '{"a": "\\u003a", "b": "\\":"}',
+        "[" * 20 + '{"a": ":"}' + "]" * 20,
+    ],
+)
+def test_colons_within_texts_are_no_members(value):
+    body = f'{{"value": {value}}}'.encode()
+    assert parse(Sample, body, unique_members=True) == parse(Sample, body)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])

@@ -1,6 +1,7 @@
 """`GET /api/v1/logs` (docs/http-contract.md, section "Listing logs")."""
 
 import pytest
+from django.db import connection
 
 from tests.usage.test_log import CALL
 
@@ -48,6 +49,26 @@ def test_newest_come_first_and_pages_follow_each_other(api):
     newest_first = make(api, 7)[::-1]
     pages = [api.read(LOGS, {**WINDOW, "limit": 3, "offset": n}) for n in (0, 3, 6)]
     assert [row["id"] for page in pages for row in page] == newest_first
+
+
+def test_a_page_reads_no_rows_of_other_projects(api, other_api):
+    with connection.cursor() as cursor:
+        for client, day in ((api, "05"), (other_api, "06")):
+            items = [{**CALL, "cost": 1, "timestamp": f"2026-01-{day}T00:00:00Z"}] * 1_000
+            client.send("POST", "/api/v1/log/batch", {"logs": items})
+            if client is api:  # all rows are this project's, as far as the planner knows
+                cursor.execute("ANALYZE usage_logs")
+        before = _rows_read(cursor)
+        assert len(api.read(LOGS, {**WINDOW, "limit": 10})) == 10
+        assert _rows_read(cursor) - before <= 10
+
+
+def _rows_read(cursor) -> int:
+    cursor.execute(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+        " WHERE relid = 'usage_logs'::regclass"
+    )
+    return cursor.fetchone()[0]
 
 
 def test_cursor_continues_after_the_last_row(api):
