@@ -28,7 +28,6 @@ class Ended:
     """How the transfer of an answer ended. `error` is None for one that came whole."""
 
     error: str | None = None
-    is_client_gone: bool = False
     first_byte_at: float | None = None
     rest: bytes = b""
 
@@ -113,14 +112,13 @@ async def stream(
             if not exchange.is_gone:
                 await exchange.write(forward)
                 continue
-            ended.is_client_gone = True
             left -= len(data)
             deadline = deadline or time.monotonic() + upstream.drain.seconds
             if upstream.on_disconnect == "cancel" or left < 0:
                 ended.error = "client_gone"
                 return ended
     except _Gone:
-        ended.is_client_gone, ended.error = True, "client_gone"
+        ended.error = "client_gone"
     except TimeoutError:
         await exchange.write(view.feed(_left(response)))
         ended.error = "upstream_silent"

@@ -5,7 +5,7 @@ how an error looks, and where an answer states its usage.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -77,7 +77,6 @@ class Reading:
     response_id: str | None = None
     # Estimates the tokens of the text that was delivered.
     estimate_output: Callable[[], int] = int
-    units: dict[str, Any] = field(default_factory=dict)
 
 
 class StreamReader(Protocol):
