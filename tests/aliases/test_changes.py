@@ -62,19 +62,20 @@ def test_unchanged_aliases_are_304(api, path):
     assert response["ETag"] != etag
 
 
+@pytest.mark.django_db  # where every request looks its key up, which is the first query
 def test_polling_is_one_query_and_tells_projects_apart(api, other_api, django_assert_num_queries):
     bind(api, "a")
     bind(other_api, "a")
     etag = api.get(PATH)["ETag"]
     assert other_api.get(PATH, headers={"If-None-Match": etag}).status_code == 200
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1 + 1):
         assert api.get(PATH, headers={"If-None-Match": etag}).status_code == 304
 
 
+@pytest.mark.django_db
 def test_listing_takes_the_same_queries_for_many(api, django_assert_num_queries):
     bulk(api, [{"alias": f"a{n}", "model": MODEL} for n in range(500)])
-    api.read(PATH)  # what a process reads once
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1 + 2):
         assert len(api.read(PATH)) == 500
 
 
