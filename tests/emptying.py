@@ -25,6 +25,7 @@ def empty_tables() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         # No trigger: the next test would hear at some time that keys have changed.
         cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("SET LOCAL llmring.audit_retention = 'on'")  # that one is always there
         cursor.execute(f"LOCK TABLE {', '.join(_tables())} IN ACCESS EXCLUSIVE MODE")
         cursor.execute(
             " UNION ALL ".join(

@@ -5,9 +5,7 @@ LIST = "/admin/aliases/aliasbinding/"
 
 
 def test_aliases_are_listed_searched_and_only_read(client, api):
-    client.force_login(
-        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(User.objects.create_superuser("admin"))
     row = bind(api, "first-alias", metadata={"note": "x"})
     bind(api, "other-alias", "p:other")
     html = client.get(LIST, {"q": "first-alias"}).content.decode()

@@ -16,9 +16,7 @@ LIST = "/admin/conversations/conversation/"
 
 @pytest.fixture
 def admin(client, db_all):
-    client.force_login(
-        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 

@@ -10,7 +10,6 @@ from tests.mcp.peers.scripted import hang, scripted
 
 pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 LISTS = {
     "tools": [{"name": "add", "description": "Adds."}],
     "resources": [{"uri": "x:1"}],
@@ -20,7 +19,7 @@ LISTS = {
 
 @pytest.fixture
 def admin(client, db_all):
-    client.force_login(User.objects.create_superuser("admin"), backend=BACKEND)
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 
@@ -135,7 +134,7 @@ def test_selected_tools_are_accepted(admin, api, found):
 def test_who_may_only_look_does_not_act(client, found):
     user = User.objects.create_user("looker", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(user, backend=BACKEND)
+    client.force_login(user)
     Tool.objects.update(accepted_fingerprint="")
     for model, action in (("tool", "accept"), ("server", "refresh")):
         form = {"action": action, "_selected_action": found[model]}

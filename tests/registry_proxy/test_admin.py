@@ -11,9 +11,7 @@ from tests.registry_proxy.upstream import reply
 
 @pytest.fixture
 def admin(client, db_all):
-    client.force_login(
-        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 

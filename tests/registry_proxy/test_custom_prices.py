@@ -19,7 +19,6 @@ from registry_proxy.tokens import Tokens
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/admin/registry_proxy/customprice/"
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def set_price(*args, **options) -> str:
@@ -163,7 +162,7 @@ def test_another_process_learns_of_a_price(db_all):
 
 @pytest.fixture
 def admin(client, db_all):
-    client.force_login(User.objects.create_superuser("admin"), backend=BACKEND)
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 
@@ -218,7 +217,7 @@ def test_malformed_prices_are_refused_in_the_admin(admin, changed, message):
 def test_view_permission_alone_changes_no_price(client, db_all):
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_customprice"))
-    client.force_login(viewer, backend=BACKEND)
+    client.force_login(viewer)
     row = custom_prices.save(CustomPrice(provider="p", model="m", prices={"input": "1"}))
     assert client.get(LIST).status_code == 200
     assert client.post(f"{LIST}add/", FORM).status_code == 403

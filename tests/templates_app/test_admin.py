@@ -31,9 +31,7 @@ FORM = {
 
 @pytest.fixture
 def admin(client, db_all):
-    client.force_login(
-        User.objects.create_superuser("admin"), backend="django.contrib.auth.backends.ModelBackend"
-    )
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 
@@ -178,7 +176,7 @@ def test_b5_who_may_only_look_cannot_save_preview_or_go_back(client, api):
     api.send("PUT", f"{PATH}/{id}", {"system_prompt": "two"})
     user = User.objects.create_user("looker", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     page = client.get(f"{LIST}{id}/change/").content.decode()
     assert "hx-post" not in page and "versions/1/" in page
     assert "Use this version" not in client.get(f"{LIST}{id}/versions/1/").content.decode()
