@@ -58,18 +58,23 @@ class _Handler(ClientHandler):
         body = environ["wsgi.input"].read()
         try:
             response = run(_exchange(scope, body))
-        except _LeftToViews:
-            return super().__call__({**environ, "wsgi.input": FakePayload(body)})
+        except _LeftToViews as left:
+            noted = {"llmring.noted_headers": left.noted_headers} if left.noted_headers else {}
+            return super().__call__({**environ, **noted, "wsgi.input": FakePayload(body)})
         response.wsgi_request = WSGIRequest(environ)
         return response
 
 
 class _LeftToViews(Exception):
-    """The edge hands a request on after all."""
+    """The edge hands a request on after all, with what it has noted for the reply."""
+
+    def __init__(self, noted_headers) -> None:
+        super().__init__()
+        self.noted_headers = noted_headers
 
 
 async def _leave(scope, receive, send) -> None:
-    raise _LeftToViews
+    raise _LeftToViews(scope.get("llmring.noted_headers"))
 
 
 _edge = copy(edge)

@@ -21,8 +21,10 @@ FIXED = """
     CREATE OR REPLACE FUNCTION llmring.limit_clock() RETURNS timestamptz LANGUAGE sql AS
         $$SELECT '2026-03-10T12:00:01Z'::timestamptz$$;
     UPDATE llmring.projects SET tier_id = (SELECT id FROM llmring.tiers WHERE name = 'free');
-    INSERT INTO llmring.api_keys (id, project_id, name, digest, hint, created_at)
-        SELECT gen_random_uuid(), id, '', sha256('second'), '', now() FROM llmring.projects;
+    INSERT INTO llmring.api_keys (id, project_id, name, digest, hint, created_at, scopes,
+            is_from_login)
+        SELECT gen_random_uuid(), id, '', sha256('second'), '', now(), '{all}', false
+        FROM llmring.projects;
 """
 GRANTED = (
     "SELECT granted FROM llmring.request_windows WHERE holder IN (SELECT id FROM llmring.projects)"
