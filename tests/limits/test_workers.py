@@ -22,8 +22,8 @@ FIXED = """
         $$SELECT '2026-03-10T12:00:01Z'::timestamptz$$;
     UPDATE llmring.projects SET tier_id = (SELECT id FROM llmring.tiers WHERE name = 'free');
     INSERT INTO llmring.api_keys (id, project_id, name, digest, hint, created_at, scopes,
-            is_from_login)
-        SELECT gen_random_uuid(), id, '', sha256('second'), '', now(), '{all}', false
+            is_from_login, is_pending)
+        SELECT gen_random_uuid(), id, '', sha256('second'), '', now(), '{all}', false, false
         FROM llmring.projects;
 """
 GRANTED = (
