@@ -1,5 +1,6 @@
 """Who is in a project, and who is asked to come: by the functions of the API."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -36,6 +37,7 @@ class MembersPage(ProjectPage, Page):
             "members": members,
             "role": self.role,
             "is_owner": self.role == Role.OWNER,
+            "last_owner": _last_owner(members),
             "invitations": self.project.invitations.all()[:MAX_SHOWN] if may_invite else [],
         }
 
@@ -170,6 +172,12 @@ class ResendPage(InvitationPage):
     def carry_out(self, data) -> HttpResponse:
         invitations.resend(self.invitation, self.request.user, by=self.role, origin=self.origin)
         return self.to("project-members", "invited")
+
+
+def _last_owner(members: Iterable[Membership]) -> UUID | None:
+    """Return the person who can neither leave nor be demoted, if the members have one."""
+    owners = [each.user_id for each in members if each.role == Role.OWNER and each.user.is_active]
+    return owners[0] if len(owners) == 1 else None
 
 
 def _without_owner(choices: list) -> list:

@@ -332,7 +332,10 @@ def test_e04_an_invitation_is_mailed_once_and_leads_to_the_project(ana, ben, pat
     joined = ben.submit("/invitation", {"token": token})
     assert ben.get(joined["Location"], HTTP_ACCEPT=BROWSER)["Location"] == path
     assert "My project" in look(ben, path).text
-    members = look(ana, f"{path}/members").tables["Members"]
+    page = look(ana, f"{path}/members")
+    assert "Leave" not in page.text  # the last owner cannot
+    assert "Leave" in look(ben, f"{path}/members").text
+    members = page.tables["Members"]
     assert [row[:2] for row in members[1:]] == [
         ["ana@example.com (you)", "owner"],
         ["ben@example.com", "viewer"],
@@ -474,3 +477,21 @@ def test_staff_reads_and_a_superuser_does_everything(ana, person, path):
     assert look(boss, path) and look(boss, f"{path}/keys", expect=403)
     User.objects.filter(pk=boss.user.pk).update(is_superuser=True)
     made_key(boss, path)
+
+
+def test_homes_of_many_rows_take_no_more_queries(ana, path):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    key = ApiClient(ana.account["api_key"])
+    counts = []
+    for _ in range(2):
+        for n in range(5):
+            key.send("POST", "/api/v1/log", {**CALL, "model": f"m{n}", "cost": "0.1"})
+            key.send("POST", "/api/v1/conversations", {"title": "t"})
+            ApiKey.issue(Project.objects.get(id=path[10:]))
+        for suffix in ("", "/calls", "/keys"):
+            with CaptureQueriesContext(connection) as queries:
+                look(ana, path + suffix)
+            counts.append(len(queries))
+    assert counts[:3] == counts[3:]
