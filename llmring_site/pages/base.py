@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from accounts import admission, memberships
 from accounts.admission import Action
+from accounts.forms import ConfirmForm
 from accounts.models import Project
-from accounts.pages import unkept
+from accounts.pages import Page, unkept
 from core import error_pages
 from core.errors import DomainError
 from core.scoping import Caller
@@ -148,6 +149,24 @@ class ProjectPage(PersonPage):
     def to(self, name: str, notice: str = "") -> HttpResponseRedirect:
         """Go on to a page of this project, so that a reload does nothing again."""
         return HttpResponseRedirect(self.address(name) + (f"?notice={notice}" if notice else ""))
+
+
+class QuestionPage(ProjectPage, Page):
+    """Asks about one row of the project, then does something with it."""
+
+    template_name = "llmring_site/pages/form.html"
+    form_class = ConfirmForm
+    back = ""  # the page, by the name of its URL, that it was asked on
+    is_danger = False
+    subject: object = None
+
+    def get_context_data(self, **kwargs):
+        return {
+            **super().get_context_data(**kwargs),
+            "subject": self.subject,
+            "back": self.address(self.back),
+            "is_danger": self.is_danger,
+        }
 
 
 def to_login(request: HttpRequest) -> HttpResponse:

@@ -8,12 +8,11 @@ from django.http import Http404, HttpResponse
 
 from accounts import keys
 from accounts.admission import Action
-from accounts.forms import ConfirmForm
 from accounts.key_views import represent
 from accounts.models import ApiKey
 from accounts.pages import Page
 from core.compression import keep_uncompressed
-from llmring_site.pages.base import ProjectPage, once
+from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import KeyForm, RotationForm
 from usage.key_costs import costs_of_keys
 
@@ -49,11 +48,11 @@ class KeysPage(ProjectPage, Page):
         return super().form_valid(form)
 
 
-class KeyPage(ProjectPage, Page):
+class KeyPage(QuestionPage):
     """A page about one key."""
 
     action = Action.MANAGE_KEYS
-    template_name = "llmring_site/pages/form.html"
+    back = "project-keys"
 
     def find(self, *, key_id: str, **path) -> None:
         super().find(**path)
@@ -61,20 +60,13 @@ class KeyPage(ProjectPage, Page):
         if key is None:
             raise Http404("Key not found")
         self.key = key
-
-    def get_context_data(self, **kwargs):
-        context = super().get_context_data(**kwargs)
-        name = f"{self.key.name} ({self.key.hint}…)" if self.key.name else f"{self.key.hint}…"
-        return {**context, "subject": name, "back": self.address("project-keys")}
+        self.subject = f"{key.name} ({key.hint}…)" if key.name else f"{key.hint}…"
 
 
 class RevokePage(KeyPage):
-    form_class = ConfirmForm
     title, button = "Revoke the key?", "Revoke"
+    is_danger = True
     text = "It is refused everywhere within a second, with both of its values, and for good."
-
-    def get_context_data(self, **kwargs):
-        return {**super().get_context_data(**kwargs), "is_danger": True}
 
     def carry_out(self, data) -> HttpResponse:
         rows = ApiKey.objects.filter(id=self.key.id)

@@ -8,16 +8,26 @@ from django.urls import reverse
 
 from accounts import invitations, memberships
 from accounts.admission import Action
-from accounts.forms import ConfirmForm
 from accounts.models import Membership, Role
 from accounts.pages import Page
-from llmring_site.pages.base import ProjectPage, once
+from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import InvitationForm, RoleForm
 
 MAX_SHOWN = 1_000
 
 
-class MembersPage(ProjectPage, Page):
+class GivesRoles:
+    """A page whose form has a role: only owners are offered to make owners."""
+
+    def get_form(self, form_class=None):
+        form = super().get_form(form_class)
+        if self.role != Role.OWNER:
+            roles = form.fields["role"].choices
+            form.fields["role"].choices = [each for each in roles if each[0] != Role.OWNER]
+        return form
+
+
+class MembersPage(GivesRoles, ProjectPage, Page):
     """The members; for admins also the invitations and the form of a new one."""
 
     template_name = "llmring_site/pages/members.html"
@@ -41,12 +51,6 @@ class MembersPage(ProjectPage, Page):
             "invitations": self.project.invitations.all()[:MAX_SHOWN] if may_invite else [],
         }
 
-    def get_form(self, form_class=None):
-        form = super().get_form(form_class)
-        if self.role != Role.OWNER:
-            form.fields["role"].choices = _without_owner(Role.choices)
-        return form
-
     def carry_out(self, data) -> HttpResponse:
         with once("This form has sent its invitation already"):
             invitations.invite(
@@ -61,12 +65,11 @@ class MembersPage(ProjectPage, Page):
         return self.to("project-members", "invited")
 
 
-class MemberPage(ProjectPage, Page):
+class MemberPage(QuestionPage):
     """A page about one member."""
 
     action = Action.ADMINISTER
-    template_name = "llmring_site/pages/form.html"
-    form_class = ConfirmForm
+    back = "project-members"
 
     def find(self, *, user_id: str, **path) -> None:
         super().find(**path)
@@ -74,24 +77,15 @@ class MemberPage(ProjectPage, Page):
         self.member = rows.select_related("user").first()
         if self.member is None:
             raise Http404(memberships.MEMBER_NOT_FOUND)
-
-    def get_context_data(self, **kwargs):
-        context = super().get_context_data(**kwargs)
-        return {**context, "subject": self.member, "back": self.address("project-members")}
+        self.subject = self.member
 
 
-class RolePage(MemberPage):
+class RolePage(GivesRoles, MemberPage):
     form_class = RoleForm
     title, button = "Change a role", "Change"
 
     def get_initial(self):
         return {**super().get_initial(), "role": self.member.role}
-
-    def get_form(self, form_class=None):
-        form = super().get_form(form_class)
-        if self.role != Role.OWNER:
-            form.fields["role"].choices = _without_owner(Role.choices)
-        return form
 
     def carry_out(self, data) -> HttpResponse:
         memberships.change_role(
@@ -104,6 +98,7 @@ class RemovePage(MemberPage):
     """Removes a member; everybody may leave."""
 
     button = "Remove"
+    is_danger = True
 
     def find(self, *, user_id: str, **path) -> None:
         self.leaves = UUID(user_id) == self.request.user.id
@@ -114,9 +109,6 @@ class RemovePage(MemberPage):
     @property
     def title(self) -> str:
         return "Leave the project?" if self.leaves else "Remove a member?"
-
-    def get_context_data(self, **kwargs):
-        return {**super().get_context_data(**kwargs), "is_danger": True}
 
     def carry_out(self, data) -> HttpResponse:
         by = None if self.leaves else self.role
@@ -140,20 +132,16 @@ class HandOverPage(MemberPage):
         return self.to("project-members", "handed-over")
 
 
-class InvitationPage(ProjectPage, Page):
+class InvitationPage(QuestionPage):
     """A page about one invitation."""
 
     action = Action.ADMINISTER
-    template_name = "llmring_site/pages/form.html"
-    form_class = ConfirmForm
+    back = "project-members"
 
     def find(self, *, invitation_id: str, **path) -> None:
         super().find(**path)
         self.invitation = invitations.of_project(self.project, UUID(invitation_id))
-
-    def get_context_data(self, **kwargs):
-        context = super().get_context_data(**kwargs)
-        return {**context, "subject": self.invitation, "back": self.address("project-members")}
+        self.subject = self.invitation
 
 
 class WithdrawPage(InvitationPage):
@@ -178,7 +166,3 @@ def _last_owner(members: Iterable[Membership]) -> UUID | None:
     """Return the person who can neither leave nor be demoted, if the members have one."""
     owners = [each.user_id for each in members if each.role == Role.OWNER and each.user.is_active]
     return owners[0] if len(owners) == 1 else None
-
-
-def _without_owner(choices: list) -> list:
-    return [choice for choice in choices if choice[0] != Role.OWNER]

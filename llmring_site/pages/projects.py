@@ -5,10 +5,9 @@ from django.urls import reverse
 
 from accounts import memberships, projects
 from accounts.admission import Action
-from accounts.forms import ConfirmForm
 from accounts.models import Membership, Role
 from accounts.pages import Page
-from llmring_site.pages.base import PersonPage, ProjectPage, once
+from llmring_site.pages.base import PersonPage, QuestionPage, once
 from llmring_site.pages.forms import ProjectForm
 
 MAX_SHOWN = 500
@@ -34,9 +33,9 @@ class ProjectsPage(PersonPage, Page):
         return HttpResponseRedirect(reverse("project-home", args=[project.id]))
 
 
-class RenamePage(ProjectPage, Page):
+class RenamePage(QuestionPage):
     action = Action.ADMINISTER
-    template_name = "llmring_site/pages/form.html"
+    back = "project-plan"
     form_class = ProjectForm
     title, button = "Rename the project", "Rename"
 
@@ -48,10 +47,10 @@ class RenamePage(ProjectPage, Page):
         return self.to("project-plan", "renamed")
 
 
-class ArchivePage(ProjectPage, Page):
+class ArchivePage(QuestionPage):
     action = Action.ADMINISTER
-    template_name = "llmring_site/pages/form.html"
-    form_class = ConfirmForm
+    back = "project-plan"
+    is_danger = True
     title, button = "Archive the project?", "Archive"
     text = (
         "All of its keys are refused everywhere within a second. Its data stays, but only the "
@@ -62,10 +61,6 @@ class ArchivePage(ProjectPage, Page):
         super().find(**path)
         if self.role != Role.OWNER:
             raise memberships.RoleRefused("Only an owner archives a project")
-
-    def get_context_data(self, **kwargs):
-        context = super().get_context_data(**kwargs)
-        return {**context, "is_danger": True, "back": self.address("project-plan")}
 
     def carry_out(self, data) -> HttpResponse:
         projects.archive_project(self.project.id, self.origin)

@@ -495,3 +495,27 @@ def test_homes_of_many_rows_take_no_more_queries(ana, path):
                 look(ana, path + suffix)
             counts.append(len(queries))
     assert counts[:3] == counts[3:]
+
+
+def test_e04_a_sign_up_that_is_sent_twice_makes_one_account(browser, db_all):
+    made = browser()
+    fields = {**form_of(made, "/sign-up"), "email": "eve@example.com", "password": PASSWORD}
+    first = made.post("/sign-up", fields)
+    assert KEY.search(first.content.decode())
+    again = made.post("/sign-up", fields)  # a new session has another token
+    other = browser().submit("/sign-up", {"email": "EVE@example.com", "password": PASSWORD})
+    assert (first.status_code, again.status_code, other.status_code) == (200, 403, 409)
+    user = User.objects.get()
+    assert Membership.objects.filter(user=user).count() == ApiKey.objects.count() == 1
+
+
+def test_counts_of_what_is_not_settled_lead_to_their_calls(ana, path):
+    key = ApiClient(ana.account["api_key"])
+    key.send("POST", "/api/v1/log", CALL)
+    failed = {"provider": "acme", "model": "broken", "usage_status": "failed"}
+    key.send("POST", "/api/v1/log", failed)
+    page = look(ana, path)
+    assert "failed calls 1" in page.text
+    address = dict(page.links)["failed calls"]
+    row = look(ana, address).tables["Calls"][1:]
+    assert [(each[1], each[7]) for each in row] == [("acme:broken", "usage failed")]
