@@ -52,20 +52,15 @@ class Page(NamedTuple):
 
 def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, str]]:
     """Return the body and the headers of `GET /logs`: a page, and where the next one begins."""
-    page = logs_page(caller, query)
-    headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
-    return orjson.Fragment(f"[{','.join(page.texts)}]"), headers
-
-
-def logs_page(caller: Caller, query: LogsQuery) -> Page:
-    """Return the page of logs that a query asks for."""
     condition, parameters = filters.in_window(caller, query)
     if query.cursor is not None:
         condition += " AND id < %(cursor)s"
         parameters["cursor"] = query.cursor
-    return read_page(
+    page = read_page(
         Log.model_fields, condition, parameters, "DESC", limit=query.limit, offset=query.offset
     )
+    headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
+    return orjson.Fragment(f"[{','.join(page.texts)}]"), headers
 
 
 def read_page(

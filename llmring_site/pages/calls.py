@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 
+import orjson
+
 from core import figures
 from core.scoping import Caller
 from usage import listing
@@ -25,10 +27,10 @@ class Call:
 
 def calls(caller: Caller, query: LogsQuery) -> tuple[list[Call], str | None]:
     """Return a page of calls, newest first, and the cursor of the next page, if there is one."""
-    page = listing.logs_page(caller, query)
+    body, headers = listing.logs(caller, query)
     # Costs keep every digit.
-    rows = json.loads(f"[{','.join(page.texts)}]", parse_float=Decimal, parse_int=Decimal)
-    return [_call(row) for row in rows], page.next_id and str(page.next_id)
+    rows = json.loads(orjson.dumps(body), parse_float=Decimal, parse_int=Decimal)
+    return [_call(row) for row in rows], headers.get("X-Next-Cursor")
 
 
 def _call(row: dict) -> Call:
