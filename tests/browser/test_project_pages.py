@@ -51,6 +51,7 @@ def make_key(browser, home: str, name: str) -> str:
     fill(browser, name=name)
     press(browser, "form.page-form button")
     browser.wait(lambda: browser.all("#new-key"))
+    browser.wait(lambda: browser.run("return document.readyState") == "complete")
     return browser.one("#new-key").text
 
 
@@ -108,7 +109,8 @@ def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server):
     fill(browser, email="viewer@example.com")
     browser.run("document.querySelector('[name=role]').value = 'viewer'")
     press(browser, "form.page-form button")
-    browser.wait(lambda: "The invitation is on its way" in browser.text)
+    browser.wait(lambda: browser.path.endswith("?notice=invited"))
+    assert "The invitation is on its way" in browser.text
     looks_good(browser, "members-invited")
     log_out(browser)
 
@@ -141,7 +143,7 @@ def test_e01_a_tab_of_another_login_asks_to_reload(browser):
         browser.driver.switch_to.window(first)
         fill(browser, name="stale")
         press(browser, "form.page-form button")
-        browser.wait(lambda: "403 Forbidden" in browser.text)
+        browser.wait(lambda: browser.driver.title == "403 Forbidden")
         assert "reload the page" in browser.text
         browser.open(f"{home}/keys")
         assert "stale" not in browser.text
