@@ -1,19 +1,30 @@
 """Invitations: for one address, once, and as long as the inviter could still invite."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import Http404
 from django.utils import timezone
 
-from accounts import address_proofs, audit, email_addresses, email_tokens, mailing, memberships
+from accounts import (
+    address_proofs,
+    attempts,
+    audit,
+    email_addresses,
+    email_tokens,
+    mailing,
+    memberships,
+)
 from accounts.admission import Action, role_permissions
 from accounts.memberships import RoleRefused
 from accounts.models import Invitation, Membership, Project, Role, User
 from core.errors import DomainError
+from core.ids import uuid7
 
 LIFETIME = timedelta(days=7)
+MAX_PER_PERSON = 50  # in a window of accounts/attempts.py
 
 
 class InvalidInvitation(DomainError):
@@ -38,9 +49,20 @@ class ForAnotherAddress(DomainError):
 
 
 def invite(
-    project: Project, inviter: User, email: str, role: str, *, by: str, origin: audit.Origin
+    project: Project,
+    inviter: User,
+    email: str,
+    role: str,
+    *,
+    by: str,
+    origin: audit.Origin,
+    id: UUID | None = None,
 ) -> Invitation:
-    """Mail an invitation; an open one for the same address is replaced. Raises RoleRefused."""
+    """Mail an invitation; an open one for the same address is replaced.
+
+    Raises RoleRefused, TooManyAttempts, and IntegrityError if there is one of this `id`.
+    """
+    attempts.take("invitations", str(inviter.id), limit=MAX_PER_PERSON)
     if role == Role.OWNER and by != Role.OWNER:
         raise RoleRefused("Only an owner makes, demotes or removes owners")
     token = email_tokens.generate()
@@ -49,6 +71,7 @@ def invite(
         open_ones = project.invitations.filter(accepted_at=None, withdrawn_at=None)
         open_ones.filter(email__iexact=email).update(withdrawn_at=Now())
         invitation = Invitation.objects.create(
+            id=id or uuid7(),
             project=project,
             email=email,
             role=role,

@@ -111,11 +111,16 @@ class KeyViewSet(ScopedModelViewSet):
         return Response(reply, headers={"Cache-Control": "no-store"})
 
     def _represent(self, rows: Sequence[ApiKey]) -> Sequence[dict]:
-        if not rows:
-            return []
-        month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        costs = self.costs_of_keys(rows[0].project_id, month) if self.costs_of_keys else {}
-        return [_key_reply(row, costs.get(str(row.id), Decimal(0))) for row in rows]
+        return represent(rows, self.costs_of_keys)
+
+
+def represent(rows: Sequence[ApiKey], costs_of_keys: Costs | None) -> list[dict]:
+    """Return what is shown of some keys of one project."""
+    if not rows:
+        return []
+    month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    costs = costs_of_keys(rows[0].project_id, month) if costs_of_keys else {}
+    return [_key_reply(row, costs.get(str(row.id), Decimal(0))) for row in rows]
 
 
 def _key_reply(row: ApiKey, cost: Decimal) -> dict:

@@ -56,13 +56,19 @@ class Grant:
     expires_at: datetime | None = None
 
 
-def create_key(caller: Caller, grant: Grant, origin: audit.Origin) -> tuple[ApiKey, str]:
-    """Return a new key of the caller's project and its text. Raises GrantRefused."""
+def create_key(
+    caller: Caller, grant: Grant, origin: audit.Origin, *, id: UUID | None = None
+) -> tuple[ApiKey, str]:
+    """Return a new key of the caller's project and its text. Raises GrantRefused.
+
+    Raises IntegrityError if there is a key of this `id`, by default a new one.
+    """
     check_grant(caller, grant.scopes, grant.expires_at)
     with transaction.atomic():
         project = Project.objects.get(id=caller.project_id)
         row, text = ApiKey.issue(
             project,
+            id=id,
             name=grant.name,
             expires_at=grant.expires_at,
             scopes=list(grant.scopes),

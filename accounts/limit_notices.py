@@ -8,7 +8,8 @@ from decimal import Decimal
 from smtplib import SMTPException
 from uuid import UUID
 
-from django.core.mail import send_mail
+from django.conf import settings
+from django.core.mail import get_connection, send_mail
 from django.db.models import F
 
 from accounts import log_quotas
@@ -104,7 +105,9 @@ def _tell(notice: Notice) -> bool:
     title = f"{_line(name)}: {notice.title}"
     try:
         for address in addresses:  # owners do not see each other's
-            send_mail(title, f"Project {name}\n\n{notice.text}\n", None, [address])
+            connection = get_connection(**settings.EMAIL_OPTIONS)
+            text = f"Project {name}\n\n{notice.text}\n"
+            send_mail(title, text, None, [address], connection=connection)
     except (SMTPException, OSError) as error:
         claim.delete()
         logger.warning("a notice of limits was not sent: %s", type(error).__name__)

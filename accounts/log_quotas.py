@@ -27,7 +27,7 @@ _checked_at: dict[UUID, float] = {}  # of time.monotonic()
 
 def exceeded(caller: Caller, now: datetime) -> LimitExceeded:
     """Return the refusal of a log, and remember it."""
-    end = _next_month(now)
+    end = next_month(now)
     quota = caller.limits.logs_per_month if caller.limits else None
     if quota is None:  # the caller is older than its project's tier
         quota = 0
@@ -101,7 +101,8 @@ def month_of(now: datetime) -> date:
     return now.astimezone(UTC).date().replace(day=1)
 
 
-def _next_month(now: datetime) -> datetime:
+def next_month(now: datetime) -> datetime:
+    """Return when the next UTC month begins."""
     now = now.astimezone(UTC)
     years, month = divmod(now.month, 12)
     return datetime(now.year + years, month + 1, 1, tzinfo=UTC)

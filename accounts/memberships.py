@@ -42,6 +42,17 @@ class RoleRefused(DomainError):
     code = "role_refused"
 
 
+def own_role(user: User, project: Project) -> str | None:
+    """Return the person's role in the project; None for who is no member."""
+    rows = Membership.objects.filter(user=user, project=project)
+    return rows.values_list("role", flat=True).first()
+
+
+def acting_role(user: User, project: Project) -> str:
+    """Return the role by which the person administers: superusers do it as owners."""
+    return Role.OWNER if user.is_superuser else (own_role(user, project) or Role.VIEWER)
+
+
 def is_higher(role: str, other: str) -> bool:
     """Return whether a role permits more than the other."""
     return _RANKS[Role(role)] > _RANKS[Role(other)]

@@ -100,6 +100,10 @@ class User(AbstractUser):
     def __str__(self) -> str:
         return self.email or self.username
 
+    def get_full_name(self) -> str:
+        """Return the person's name; who has none is named by the address."""
+        return super().get_full_name() or str(self)
+
 
 class Tier(models.Model):
     """What a project may use. Projects without one have no limits."""

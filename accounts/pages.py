@@ -49,7 +49,7 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context) -
         {**admin.site.each_context(request), "site_url": None, **context},
         status=status,
     )
-    return _unkept(response)
+    return unkept(response)
 
 
 def failed(request: HttpRequest, text: str, *, status: int) -> HttpResponse:
@@ -57,7 +57,8 @@ def failed(request: HttpRequest, text: str, *, status: int) -> HttpResponse:
     return page(request, "failed", status=status, title="That did not work", text=text)
 
 
-def _unkept(response: HttpResponse) -> HttpResponse:
+def unkept(response: HttpResponse) -> HttpResponse:
+    """Return the response, marked for nobody to keep."""
     add_never_cache_headers(response)
     patch_vary_headers(response, ["Cookie", "HX-Request"])
     return response
@@ -73,7 +74,7 @@ class Page(FormView):
     has_token = False
 
     def dispatch(self, request, *args, **kwargs):
-        return _unkept(super().dispatch(request, *args, **kwargs))
+        return unkept(super().dispatch(request, *args, **kwargs))
 
     def get_context_data(self, **kwargs):
         return {
@@ -233,8 +234,8 @@ class InvitationPage(Page):
     def carry_out(self, data):
         person_views.count_address(self.request, "confirm")
         if self.request.user.is_authenticated:
-            invitations.accept(data["token"], self.request.user, self.origin)
-            return HttpResponseRedirect(landing.home())
+            joined = invitations.accept(data["token"], self.request.user, self.origin)
+            return HttpResponseRedirect(landing.home(joined.project_id))
         invitation = invitations.peek(data["token"])
         if not data["password"]:
             return to_page("login", "invitation")
@@ -242,7 +243,7 @@ class InvitationPage(Page):
         user = registration.register_invited(
             data["token"], invitation.email, data["password"], self.origin
         )
-        response = HttpResponseRedirect(landing.home())
+        response = HttpResponseRedirect(landing.home(invitation.project_id))
         logins.start_session(self.request, response, user, method="invitation")
         return response
 

@@ -7,7 +7,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from accounts import admission, attempts, audit, invitations, memberships, projects
+from accounts import admission, audit, invitations, memberships, projects
 from accounts import person_schemas as schemas
 from accounts.admission import Action, NotPermitted, ProjectArchived
 from accounts.models import Membership, Project, Role
@@ -15,7 +15,6 @@ from accounts.person_views import PersonView
 from core.paths import uuid_in_path
 
 NOT_FOUND = "Project not found"
-INVITATIONS_PER_PERSON = 50  # in a window
 
 
 class ProjectViewSet(PersonView, GenericViewSet):
@@ -65,13 +64,13 @@ class ProjectViewSet(PersonView, GenericViewSet):
     def retrieve(self, request, project_id):
         """Get a project"""
         project = self._project(Action.READ)
-        return Response(_represent(project, self._own_role(project)))
+        return Response(_represent(project, memberships.own_role(request.user, project)))
 
     def partial_update(self, request, project_id):
         """Rename a project"""
         project = self._project(Action.ADMINISTER)
         projects.rename_project(project, self.body.name, audit.of_request(request))
-        return Response(_represent(project, self._own_role(project)))
+        return Response(_represent(project, memberships.own_role(request.user, project)))
 
     @action(detail=True, methods=["post"])
     def archive(self, request, project_id):
@@ -80,17 +79,17 @@ class ProjectViewSet(PersonView, GenericViewSet):
         For owners. The operator deletes it with `manage.py deleteproject`.
         """
         project = self._project(Action.ADMINISTER)
-        if self._role(project) != Role.OWNER:
+        if memberships.acting_role(request.user, project) != Role.OWNER:
             raise memberships.RoleRefused("Only an owner archives a project")
         projects.archive_project(project.id, audit.of_request(request))
         project.refresh_from_db()
-        return Response(_represent(project, self._own_role(project)))
+        return Response(_represent(project, memberships.own_role(request.user, project)))
 
     @action(detail=True, methods=["post"], url_path="hand-over")
     def hand_over(self, request, project_id):
         """Make another member the owner in your place; you become an admin"""
         project = self._project(Action.ADMINISTER)
-        if self._own_role(project) != Role.OWNER:
+        if memberships.own_role(request.user, project) != Role.OWNER:
             raise memberships.RoleRefused("Only an owner hands a project over")
         new = memberships.hand_over(
             project, request.user, self.body.user_id, audit.of_request(request)
@@ -112,7 +111,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
             project,
             uuid_in_path(user_id, "user_id"),
             self.body.role,
-            by=self._role(project),
+            by=memberships.acting_role(request.user, project),
             origin=audit.of_request(request),
         )
         return Response(_member(membership))
@@ -129,7 +128,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
         memberships.remove(
             project,
             id,
-            by=None if leaves else self._role(project),
+            by=None if leaves else memberships.acting_role(request.user, project),
             origin=audit.of_request(request),
         )
         return Response({"message": "The member is removed."})
@@ -148,13 +147,12 @@ class ProjectViewSet(PersonView, GenericViewSet):
         of the same address is replaced.
         """
         project = self._project(Action.ADMINISTER)
-        attempts.take("invitations", str(request.user.id), limit=INVITATIONS_PER_PERSON)
         invitation = invitations.invite(
             project,
             request.user,
             self.body.email,
             self.body.role,
-            by=self._role(project),
+            by=memberships.acting_role(request.user, project),
             origin=audit.of_request(request),
         )
         return Response(_invitation(invitation))
@@ -171,11 +169,10 @@ class ProjectViewSet(PersonView, GenericViewSet):
     def resend(self, request, project_id, invitation_id):
         """Mail an invitation again; the earlier link ends"""
         invitation = self._invitation(invitation_id)
-        attempts.take("invitations", str(request.user.id), limit=INVITATIONS_PER_PERSON)
         again = invitations.resend(
             invitation,
             request.user,
-            by=self._role(invitation.project),
+            by=memberships.acting_role(request.user, invitation.project),
             origin=audit.of_request(request),
         )
         return Response(_invitation(again))
@@ -199,15 +196,6 @@ class ProjectViewSet(PersonView, GenericViewSet):
         if project.archived_at and action is not Action.READ:
             raise ProjectArchived
         return project
-
-    def _own_role(self, project: Project) -> str | None:
-        rows = Membership.objects.filter(user=self.request.user, project=project)
-        return rows.values_list("role", flat=True).first()
-
-    def _role(self, project: Project) -> str:
-        """Return the role by which the person administers: superusers do it as owners."""
-        is_superuser = self.request.user.is_superuser
-        return Role.OWNER if is_superuser else (self._own_role(project) or Role.VIEWER)
 
 
 def _represent(project: Project, role: str | None) -> dict:

@@ -8,15 +8,21 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from accounts.models import Membership, Project, Role, Tier, User
+from core.ids import uuid7
 
 MAX_NAME = 255
 
 
-def create_project(user: User, name: str, origin: audit.Origin) -> Project:
-    """Make a project that the person owns, in the tier of accounts, and return it."""
+def create_project(
+    user: User, name: str, origin: audit.Origin, *, id: UUID | None = None
+) -> Project:
+    """Make a project that the person owns, in the tier of accounts, and return it.
+
+    Raises IntegrityError if there is a project of this `id`, by default a new one.
+    """
     with transaction.atomic():
         tier = Tier.objects.filter(name=settings.ACCOUNT_TIER).first()
-        project = Project.objects.create(name=name.strip()[:MAX_NAME], tier=tier)
+        project = Project.objects.create(id=id or uuid7(), name=name.strip()[:MAX_NAME], tier=tier)
         Membership.objects.create(user=user, project=project, role=Role.OWNER)
         audit.record("project.create", origin, project_id=project.id, name=project.name)
     return project

@@ -21,6 +21,16 @@ _TEXTS = {
     429: ("Too Many Requests", "Too many failed attempts to log in. Try again in a while."),
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
 }
+# The form was opened before the login, or the logout, of another tab.
+_STALE = (
+    "Nothing was done: you logged in or out since this page was opened. "
+    "Go back, reload the page, and try again."
+)
+
+
+def prefers_html(request: HttpRequest) -> bool:
+    """Return whether the client would rather have a page than JSON, as browsers do."""
+    return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -32,7 +42,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return error(request, 403)
+    return error(request, 403, advice=_STALE)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -43,17 +53,21 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return error(request, 500)
 
 
-def error(request: HttpRequest, status: int) -> HttpResponse:
+def _home(request: HttpRequest) -> str:
+    return "/" if request.path_info.startswith("/projects") else "/admin/"
+
+
+def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpResponse:
     """Return the error as a page if the client prefers one. It needs no database."""
-    name, advice = _TEXTS[status]
-    if request.get_preferred_type(["application/json", "text/html"]) != "text/html":
+    name, usual_advice = _TEXTS[status]
+    if not prefers_html(request):
         status, body = Failure(status, name, {}, _CODES[status]).at(request.path_info)
         return JsonResponse(body, status=status)
     context = {
         "status": status,
         "name": name,
-        "advice": advice,
+        "advice": advice or usual_advice,
         "request_id": getattr(request, "id", ""),
-        "home": f"{settings.FORCE_SCRIPT_NAME or ''}/admin/",
+        "home": f"{settings.FORCE_SCRIPT_NAME or ''}{_home(request)}",
     }
     return HttpResponse(render_to_string("core/error.html", context), status=status)

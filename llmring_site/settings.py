@@ -216,10 +216,6 @@ OAUTH_PROVIDERS = {
 }
 CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
 
-# --- Mail -----------------------------------------------------------------
-
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-
 # --- Keys -----------------------------------------------------------------
 
 API_KEY_VALIDATION_MODE = env.choice(

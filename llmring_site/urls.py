@@ -68,6 +68,7 @@ urlpatterns = [
     path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),
     path("", include(account_urls(costs_of_keys=costs_of_keys))),
+    path("", include("llmring_site.pages.urls")),
     path("", include("registry_proxy.urls")),
     path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
     path("api/v1/", include("aliases.urls")),

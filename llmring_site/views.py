@@ -13,9 +13,11 @@ from django.views.decorators.http import require_safe
 from rest_framework.response import Response
 
 from core import media
+from core.error_pages import prefers_html
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
 from gateway import metrics as gateway_metrics
+from llmring_site.pages.home import front_door
 from llmring_site.schemas import (
     DatabaseState,
     Health,
@@ -37,11 +39,17 @@ class ServiceView(PublicView):
     replies = {"get": Service}
 
     def get(self, request):
-        """Describe the service and its addresses"""
+        """Describe the service and its addresses
+
+        A browser, which prefers pages, is sent to the home of the person's project, or to the
+        login.
+        """
+        if prefers_html(request):
+            return front_door(request)
         # Below a path: behind a proxy, or mounted in another application.
         prefix = get_script_prefix().rstrip("/")
         service = Service.below(prefix, version=settings.VERSION, timestamp=_now())
-        return Response(service.model_dump())
+        return Response(service.model_dump(), headers={"Vary": "Accept"})
 
 
 class HealthView(PublicView):

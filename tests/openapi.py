@@ -29,6 +29,8 @@ def operation(method: str, path: str) -> dict | None:
 
     What is served with and without the version's prefix is documented with it.
     """
+    if re.match(r"/projects(/|$)", path):
+        return None  # pages for people; the API's projects have the prefix alone
     for spelling in (path, f"/api/v1{path}"):
         for pattern, operations in _routes():
             if pattern.fullmatch(spelling) and method.lower() in operations:

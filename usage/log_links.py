@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
+from usage.filters import NONE
+
 MAX_NAMES = 50  # of one label in an address
 
 
@@ -29,6 +31,10 @@ class LogLinks:
         """Return the address of the window's logs under more parameters of the list."""
         return self._join(self._first, self._last, parameters)
 
+    def calls(self, status: str) -> str:
+        """Return the address of the window's calls whose usage has this status."""
+        return self.where(usage_status__exact=status, entry_type__exact="call")
+
     def _address(self, first: date, last: date, labels: dict) -> str | None:
         parameters = {}
         for label, wanted in labels.items():
@@ -47,3 +53,24 @@ class LogLinks:
             "created_at__lt": (last + timedelta(days=1)).isoformat(),
         }
         return f"{self._path}?{urlencode({**window, **self._always, **parameters})}"
+
+
+class QueryLinks(LogLinks):
+    """The same in the parameters of `GET /logs`, for pages that take these."""
+
+    def calls(self, status: str) -> str:
+        return self._join(self._first, self._last, {"usage_status": status})
+
+    def _address(self, first: date, last: date, labels: dict) -> str | None:
+        parameters = {
+            label: (wanted or NONE) if isinstance(wanted, str) else [*wanted]
+            for label, wanted in labels.items()
+        }
+        if any(len(names) > MAX_NAMES for names in parameters.values() if isinstance(names, list)):
+            return None
+        return self._join(first, last, parameters)
+
+    def _join(self, first: date, last: date, parameters: dict) -> str:
+        window = {"start_date": first.isoformat(), "end_date": last.isoformat()}
+        query = {**window, **self._always, **parameters}
+        return f"{self._path}?{urlencode(query, doseq=True)}"

@@ -1,6 +1,7 @@
 """Where a browser may be sent after a login: to pages of this server."""
 
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 from django.urls import get_script_prefix
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -9,9 +10,9 @@ MAX_LENGTH = 2_000
 _NO_PAGES = ("/api/", "/mcp", "/v1/", "/logout", "/admin/logout")
 
 
-def home() -> str:
-    """Return the path of the home page."""
-    return get_script_prefix()
+def home(project_id: UUID | None = None) -> str:
+    """Return the path of the home page, of this project or of the person's first one."""
+    return get_script_prefix() + (f"?project={project_id}" if project_id else "")
 
 
 def safe_path(values: list[str]) -> str:

@@ -23,14 +23,14 @@ def add_dashboard(request: HttpRequest, context: dict) -> dict:
     )
     panels = [panel(scope) for panel in PANELS]
     if scope.may("usage.view_usagelog"):
-        figures = unless_too_slow(lambda: _usage(scope))
+        figures = unless_too_slow(lambda: usage_figures(scope))
         context.update(figures or {"given_up_after": settings.STATEMENT_TIMEOUT_SECONDS})
         panels.insert(0, calls_panel(scope, figures["calls"]) if figures else None)
     context["panels"] = [panel for panel in panels if panel]
     return context
 
 
-def _usage(scope: Scope) -> dict:
+def usage_figures(scope: Scope) -> dict:
     """Return tiles, charts and tops, or the first steps where there is nothing to show."""
     compared = comparisons(scope.project_ids, scope.today)
     usage = overview(scope.project_ids, scope.first, scope.last)

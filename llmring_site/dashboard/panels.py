@@ -34,8 +34,9 @@ def calls_panel(scope: Scope, calls: int) -> Panel | None:
     if not scope.may("usage.view_usagelog"):
         return None
     if calls > MAX_CALLS_AT_ONCE:
-        address = f"{reverse('dashboard-calls')}?{urlencode(scope.query)}"
-        return Panel("Latency and errors", notes=["Reading the calls…"], load_from=address)
+        return Panel(
+            "Latency and errors", notes=["Reading the calls…"], load_from=scope.calls_address
+        )
     return measured_calls_panel(scope)
 
 
@@ -78,7 +79,7 @@ def _unsettled(scope: Scope, figures: CallFigures) -> list[Fact]:
         Fact(
             label,
             f"{figures.unsettled[status]:,}",
-            scope.links.where(usage_status__exact=status, entry_type__exact="call"),
+            scope.links.calls(status),
             is_warning=figures.unsettled[status] > 0 and status != UsageStatus.ESTIMATED,
         )
         for status, label in labels.items()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -32,11 +33,16 @@ class Scope:
     notices: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, request: HttpRequest, *, today: date | None = None) -> "Scope":
-        """Return what the query string asks for; what it leaves open, or gets wrong, is default."""
+    def of(
+        cls, request: HttpRequest, *, today: date | None = None, project: Project | None = None
+    ) -> "Scope":
+        """Return what the query string asks for; what it leaves open, or gets wrong, is default.
+
+        A `project` that is given is not chosen by the query.
+        """
         today = today or datetime.now(UTC).date()
         notices: list[str] = []
-        project = _project(request.GET.get("project", "").strip(), notices)
+        project = project or _project(request.GET.get("project", "").strip(), notices)
         last = _day(request.GET.get("end", ""), notices) or today
         first = _day(request.GET.get("start", ""), notices) or last - timedelta(DEFAULT_DAYS - 1)
         if first > last:
@@ -71,6 +77,11 @@ class Scope:
         """The parameters of this dashboard's address."""
         project = {"project": str(self.project.id)} if self.project else {}
         return {**project, "start": self.first.isoformat(), "end": self.last.isoformat()}
+
+    @property
+    def calls_address(self) -> str:
+        """Where latency and unsettled calls are read after the page."""
+        return f"{reverse('dashboard-calls')}?{urlencode(self.query)}"
 
     @cached_property
     def links(self) -> LogLinks:

@@ -74,7 +74,7 @@ def test_next_month_and_a_raised_quota_are_told_anew(owned, tier):
 
 
 def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise SMTPServerDisconnected
 
     use(owned, 100)

@@ -1,0 +1,185 @@
+"""What the pages of a person who is logged in share. Their rules are admission's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from django.contrib import admin
+from django.db import IntegrityError, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from accounts import admission, memberships
+from accounts.admission import Action
+from accounts.forms import ConfirmForm
+from accounts.models import Project
+from accounts.pages import Page, unkept
+from core import error_pages
+from core.errors import DomainError
+from core.scoping import Caller
+from llmring_site.pages.sidebar import sidebar
+
+NOTICES = {
+    "revoked": "The key is revoked. It is refused everywhere within a second.",
+    "renamed": "The project has its new name.",
+    "role": "The role is changed.",
+    "removed": "The member is removed.",
+    "left": "You left the project.",
+    "handed-over": "The project is handed over. You are an admin of it now.",
+    "invited": "The invitation is on its way. It works once, for seven days.",
+    "withdrawn": "The invitation is withdrawn.",
+    "archived": "The project is archived: its keys are refused, its data stays.",
+}
+
+
+class SentAlready(Exception):
+    """A form was sent twice, by a double click or a reload: it did its work the first time."""
+
+    status_code = 409
+    headers: dict[str, str] = {}
+
+
+@contextmanager
+def once(text: str) -> Iterator[None]:
+    """Run what makes a row with the form's own id; raise SentAlready(text) if there is one."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+        if not constraint.endswith("_pkey"):
+            raise
+        raise SentAlready(text) from None
+
+
+class PersonPage:
+    """A page, in front of one of Django's views, that shows nobody's data to anybody else."""
+
+    project: Project | None = None
+    caller: Caller | None = None
+    title = ""
+
+    def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
+        try:
+            if not request.user.is_authenticated:
+                return unkept(to_login(request))
+            self.find(**kwargs)
+            return unkept(super().dispatch(request, *args, **kwargs))
+        except Http404 as error:
+            return unkept(error_pages.not_found(request, error))
+        except (DomainError, SentAlready) as error:
+            return self.failed(error)
+
+    def find(self, **path) -> None:
+        """Look up what the path names. Raises Http404, and what admission does."""
+
+    def get_context_data(self, **kwargs) -> dict:
+        return {**super().get_context_data(**kwargs), **self.frame()}
+
+    def frame(self) -> dict:
+        """Return what the templates around every page need."""
+        request, user = self.request, self.request.user
+        permissions = (self.caller and self.caller.permissions) or ()
+        links = [{"title": "Your projects", "link": reverse("projects")}]
+        if user.is_staff:
+            links.append({"title": "Admin", "link": reverse("admin:index")})
+        return {
+            **admin.site.each_context(request),
+            "title": self.title,
+            "project": self.project,
+            "may": {str(action) for action in permissions},
+            "has_permission": True,
+            "is_nav_sidebar_enabled": True,
+            "site_url": None,
+            "sidebar_show_search": False,
+            "sidebar_navigation": sidebar(request, self.project, permissions),
+            "account_links": [*links, {"title": "Change password", "link": reverse("forgot")}],
+            "logout_url": reverse("logout"),
+            "notice": NOTICES.get(request.GET.get("notice", "")),
+        }
+
+    def show(self, template: str, *, status: int = 200, **context) -> HttpResponse:
+        """Return a page with this template instead of the view's own."""
+        response = TemplateResponse(
+            self.request,
+            f"llmring_site/pages/{template}.html",
+            {**self.frame(), **context},
+            status=status,
+        )
+        return unkept(response)
+
+    def failed(self, error: DomainError | SentAlready) -> HttpResponse:
+        """Return why it did not work: a page, or a text for a part of one."""
+        if "HX-Request" in self.request.headers:
+            response = unkept(HttpResponse(f"{error}.", content_type="text/plain; charset=utf-8"))
+            response.status_code = error.status_code
+        else:
+            response = self.show(
+                "failed", status=error.status_code, title="That did not work", text=str(error)
+            )
+        for name, value in error.headers.items():
+            response[name] = value
+        return response
+
+
+class ProjectPage(PersonPage):
+    """A page of one project, for those who may take the `action` in it."""
+
+    action = Action.READ
+
+    def find(self, *, project_id: str, **path) -> None:
+        caller = admission.authenticate_user(self.request.user, UUID(project_id))
+        if caller is None:
+            raise Http404("Project not found")
+        self.project = Project.objects.select_related("tier").get(id=project_id)
+        self.caller = caller
+        admission.admit(caller, self.action)
+
+    @property
+    def role(self) -> str:
+        """The role by which the person administers."""
+        return memberships.acting_role(self.request.user, self.project)
+
+    def address(self, name: str, *arguments) -> str:
+        """Return the path of a page of this project."""
+        return reverse(name, args=[self.project.id, *arguments])
+
+    def to(self, name: str, notice: str = "") -> HttpResponseRedirect:
+        """Go on to a page of this project, so that a reload does nothing again."""
+        return HttpResponseRedirect(self.address(name) + (f"?notice={notice}" if notice else ""))
+
+
+class QuestionPage(ProjectPage, Page):
+    """Asks about one row of the project, then does something with it."""
+
+    template_name = "llmring_site/pages/form.html"
+    form_class = ConfirmForm
+    back = ""  # the page, by the name of its URL, that it was asked on
+    is_danger = False
+    subject: object = None
+
+    def get_context_data(self, **kwargs):
+        return {
+            **super().get_context_data(**kwargs),
+            "subject": self.subject,
+            "back": self.address(self.back),
+            "is_danger": self.is_danger,
+        }
+
+
+def to_login(request: HttpRequest) -> HttpResponse:
+    """Send the whole tab to the login, and back to its page afterwards.
+
+    htmx would follow a redirect, and put the login into a part of the page.
+    """
+    is_part = "HX-Request" in request.headers
+    back = request.get_full_path()
+    if is_part and (current := request.headers.get("HX-Current-URL")):
+        url = urlsplit(current)
+        back = f"{url.path}?{url.query}" if url.query else url.path
+    address = f"{reverse('login')}?{urlencode({'next': back})}"
+    if is_part:
+        return HttpResponse(headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)

@@ -1,0 +1,40 @@
+"""What a project may use and has used, and how its clients reach this server."""
+
+from django.conf import settings
+from django.utils import timezone
+from django.views.generic import TemplateView
+
+from accounts import log_quotas, tiers
+from accounts.models import Role
+from llmring_site.pages.base import ProjectPage
+
+
+class PlanPage(ProjectPage, TemplateView):
+    template_name = "llmring_site/pages/plan.html"
+    http_method_names = ["get", "head"]
+    title = "Plan and limits"
+
+    def get_context_data(self, **kwargs):
+        now = timezone.now()
+        tier = self.project.tier
+        arrived = log_quotas.arrived(self.project.id, now)
+        quota = tier and tier.logs_per_month
+        return {
+            **super().get_context_data(**kwargs),
+            "tier": tier,
+            "arrived": arrived,
+            "quota": quota,
+            "remaining": None if quota is None else max(quota - arrived, 0),
+            "resets_at": log_quotas.next_month(now),
+            "retention_days": tiers.retention_days(self.project, now),
+            "is_owner": self.role == Role.OWNER,
+        }
+
+
+class ConnectPage(ProjectPage, TemplateView):
+    template_name = "llmring_site/pages/connect.html"
+    http_method_names = ["get", "head"]
+    title = "Connect your client"
+
+    def get_context_data(self, **kwargs):
+        return {**super().get_context_data(**kwargs), "public_url": settings.PUBLIC_URL}

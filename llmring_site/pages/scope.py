@@ -1,0 +1,34 @@
+"""What a project's home is about: the dashboard's figures, of this project alone."""
+
+from functools import cached_property
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from llmring_site.dashboard.scope import Scope
+from usage.log_links import QueryLinks
+
+# What every member may see, by the admin's names.
+_SHOWN = frozenset({"usage.view_usagelog", "accounts.view_apikey"})
+
+
+class ProjectScope(Scope):
+    """The scope of one project, for its members."""
+
+    def may(self, permission: str) -> bool:
+        return permission in _SHOWN
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"start": self.first.isoformat(), "end": self.last.isoformat()}
+
+    @property
+    def calls_address(self) -> str:
+        return f"{self._address('project-latency')}?{urlencode(self.query)}"
+
+    @cached_property
+    def links(self) -> QueryLinks:
+        return QueryLinks(self._address("project-calls"), self.first, self.last, {})
+
+    def _address(self, name: str) -> str:
+        return reverse(name, args=[self.project.id])

@@ -1,0 +1,65 @@
+"""The sidebar of the pages of projects: this project's pages, and the way to others."""
+
+from collections.abc import Collection
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import escape
+
+from accounts.admission import Action
+from accounts.models import Project
+
+MAX_OTHERS = 10  # projects to switch to at once; all are on a page of their own
+# Title, icon (a Material Symbol), name of the URL, and what has to be permitted.
+_PAGES = [
+    ("Home", "dashboard", "project-home", Action.READ),
+    ("Calls", "receipt_long", "project-calls", Action.READ),
+    ("Keys", "key", "project-keys", Action.MANAGE_KEYS),
+    ("Members", "group", "project-members", Action.READ),
+    ("Plan and limits", "speed", "project-plan", Action.READ),
+    ("Connect your client", "cable", "project-connect", Action.READ),
+]
+
+
+def sidebar(
+    request: HttpRequest, project: Project | None, permissions: Collection[str]
+) -> list[dict]:
+    """Return the groups, in the form that UNFOLD's SIDEBAR has."""
+    groups = []
+    if project and permissions:
+        pages = [
+            (title, icon, reverse(name, args=[project.id]))
+            for title, icon, name, action in _PAGES
+            if action in permissions
+        ]
+        groups.append(_group(request, project.name, pages))
+    others = Project.objects.filter(memberships__user=request.user, archived_at=None)
+    if project:
+        others = others.exclude(id=project.id)
+    switch = [
+        (other.name, "swap_horiz", reverse("project-home", args=[other.id]))
+        for other in others.order_by("-id")[:MAX_OTHERS]
+    ]
+    fixed = [("All projects", "workspaces", reverse("projects"))]
+    if request.user.is_staff:
+        fixed.append(("Admin", "shield_person", reverse("admin:index")))
+    leave = ("Log out", "logout", reverse("logout"))
+    return [*groups, _group(request, "Your projects", [*switch, *fixed, leave])]
+
+
+def _group(request: HttpRequest, title: str, pages: list[tuple[str, str, str]]) -> dict:
+    return {
+        "title": title,
+        "collapsible": False,
+        "items": [
+            {
+                # unfold's template trusts the titles of items, which elsewhere are settings.
+                "title": escape(name),
+                "icon": icon,
+                "link": address,
+                "active": request.path.rstrip("/") == address.rstrip("/"),
+                "has_permission": True,
+            }
+            for name, icon, address in pages
+        ],
+    }

@@ -1,0 +1,236 @@
+"""People's own pages, as they use them. Names such as e03 are those of the cases they answer."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.browser.browser import DESKTOP, PHONE
+
+PASSWORD = "correct horse battery"
+CALL = {"provider": "acme", "model": "m1", "input_tokens": 10, "output_tokens": 5, "cost": "0.25"}
+KEY = re.compile(r"llmr_pk_[0-9a-f]{32}")
+
+
+def fill(browser, **fields: str) -> None:
+    """Write into the fields of these names."""
+    for name, text in fields.items():
+        browser.one(f"[name={name}]").send_keys(text)
+
+
+def press(browser, selector: str = "main button[type=submit], form.page-form button") -> None:
+    browser.one(selector).click()
+
+
+def sign_up(browser, email: str) -> str:
+    """Sign up and go on to the project; the path of its home."""
+    browser.open("/sign-up")
+    fill(browser, email=email, password=PASSWORD)
+    press(browser, "#page-form button[type=submit]")
+    browser.wait(lambda: browser.all("#new-key"))
+    browser.link("Go on").click()
+    browser.wait(lambda: "/projects/" in browser.path)
+    return browser.path
+
+
+def log_in(browser, email: str, password: str = PASSWORD) -> None:
+    fill(browser, name=email, password=password)
+    press(browser, "#page-form button[type=submit]")
+    browser.wait(lambda: not browser.path.startswith("/login"))
+
+
+def log_out(browser) -> None:
+    browser.open("/logout")
+    press(browser, "#page-form button[type=submit]")
+    browser.wait(lambda: browser.path.startswith("/login"))
+
+
+def make_key(browser, home: str, name: str) -> str:
+    browser.open(f"{home}/keys")
+    fill(browser, name=name)
+    press(browser, "form.page-form button")
+    browser.wait(lambda: browser.all("#new-key"))
+    browser.wait(lambda: browser.run("return document.readyState") == "complete")
+    return browser.one("#new-key").text
+
+
+def log_call(server, key: str, **members) -> None:
+    reply = requests.post(
+        f"{server.url}/api/v1/log", json=CALL | members, headers={"X-API-Key": key}, timeout=20
+    )
+    assert reply.status_code == 200
+
+
+def mailed(server, address: str) -> str:
+    """The path of the link in the last mail to an address, which the server printed."""
+    log = server.log.read_text()
+    message = log[log.rindex(f"To: {address}") :]
+    url = urlsplit(re.search(r"https?://\S+#token=\S+", message)[0])
+    return f"{url.path}#{url.fragment}"
+
+
+def looks_good(browser, name: str) -> None:
+    """No violation of accessibility, no sideways scrolling, on desktop and phone."""
+    for size, device in ((DESKTOP, "desktop"), (PHONE, "phone")):
+        browser.resize(size)
+        assert browser.violations() == [], (name, device)
+        assert not browser.scrolls_sideways(), (name, device)
+        browser.screenshot(f"{name}-{device}")
+    browser.resize(DESKTOP)
+
+
+def test_from_signing_up_to_a_call_on_the_projects_home(browser, server):
+    home = sign_up(browser, "ana@example.com")
+    assert "No calls yet" in browser.text
+    looks_good(browser, "first-steps")
+    key = make_key(browser, home, "laptop")
+    looks_good(browser, "key")
+    log_call(server, key)
+    log_call(server, key, model="m2", origin="web", latency_ms=120)
+    browser.open("/")
+    browser.wait(lambda: browser.path == home)
+    assert "acme:m1" in browser.text and "0.25" in browser.text
+    assert browser.all(".chart-bar")
+    looks_good(browser, "home")
+    for page in ("calls", "keys", "members", "plan", "connect"):
+        browser.open(f"{home}/{page}")
+        looks_good(browser, page)
+    browser.open("/projects")
+    looks_good(browser, "projects")
+    browser.prefer(scheme="dark")
+    browser.open(home)
+    looks_good(browser, "home-dark")
+
+
+def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server):
+    home = sign_up(browser, "owner@example.com")
+    browser.open(f"{home}/members")
+    fill(browser, email="viewer@example.com")
+    browser.run("document.querySelector('[name=role]').value = 'viewer'")
+    press(browser, "form.page-form button")
+    browser.wait(lambda: browser.path.endswith("?notice=invited"))
+    assert "The invitation is on its way" in browser.text
+    looks_good(browser, "members-invited")
+    log_out(browser)
+
+    browser.wait(lambda: "To: viewer@example.com" in server.log.read_text())
+    browser.open(mailed(server, "viewer@example.com"))
+    fill(browser, password=PASSWORD)
+    press(browser, "#page-form button[type=submit]")
+    browser.wait(lambda: browser.path == home)
+    assert "Keys" not in [link.text for link in browser.all("#nav-sidebar-apps a span:last-child")]
+    browser.open(f"{home}/keys")
+    assert "Permission to manage this project's keys is missing" in browser.text
+    looks_good(browser, "refused")
+    log_out(browser)
+
+    sign_up(browser, "stranger@example.com")
+    browser.open(home)
+    assert "404 Not Found" in browser.text
+    # The pages above were 403 and 404, as they should be.
+    assert all(" 40" in error for error in browser.console_errors())
+
+
+def test_e01_a_tab_of_another_login_asks_to_reload(browser):
+    home = sign_up(browser, "tabs@example.com")
+    browser.open(f"{home}/keys")
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    try:
+        log_out(browser)
+        log_in(browser, "tabs@example.com")
+        browser.driver.switch_to.window(first)
+        fill(browser, name="stale")
+        press(browser, "form.page-form button")
+        browser.wait(lambda: browser.driver.title == "403 Forbidden")
+        assert "reload the page" in browser.text
+        browser.open(f"{home}/keys")
+        assert "stale" not in browser.text
+    finally:
+        for handle in browser.driver.window_handles:
+            if handle != first:
+                browser.driver.switch_to.window(handle)
+                browser.driver.close()
+        browser.driver.switch_to.window(first)
+    assert all(" 403 " in error for error in browser.console_errors())
+
+
+def test_e01_a_part_that_fails_says_so_in_its_place(browser):
+    home = sign_up(browser, "parts@example.com")
+    for address, expected in (
+        (f"{home}/nothing", "This part could not be read"),
+        ("http://127.0.0.1:9/", "This part could not be read"),
+    ):
+        browser.run(
+            "const part = document.createElement('section'); part.className = 'part';"
+            "document.querySelector('.dashboard').append(part);"
+            "htmx.ajax('GET', arguments[0], {source: part, target: part})",
+            address,
+        )
+        browser.wait(lambda text=expected: text in browser.all(".part [role=alert]")[-1].text)
+    browser.driver.delete_all_cookies()
+    browser.run(
+        "htmx.ajax('GET', arguments[0], {target: document.querySelector('.part')})",
+        f"{home}/latency",
+    )
+    browser.wait(lambda: browser.path.startswith("/login?next="))
+    browser.console_errors()
+    browser._requests.clear()
+    browser.requests()
+    browser._requests.clear()
+
+
+def test_e02_nothing_is_left_after_logout(browser):
+    home = sign_up(browser, "gone@example.com")
+    for page in ("", "/keys", "/members"):
+        browser.open(home + page)
+    log_out(browser)
+    for _ in range(3):
+        browser.driver.back()
+        browser.wait(lambda: browser.all("body"))
+        assert "gone@example.com" not in browser.text and "My project" not in browser.text
+    stored = browser.run("return JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "gone@" not in stored and home not in stored and "htmx" not in stored
+
+
+@pytest.mark.parametrize("way", ["allowed", "denied", "plain http"])
+def test_e03_copying_is_honest(browser, way):
+    home = sign_up(browser, f"copy-{way.replace(' ', '-')}@example.com")
+    key = make_key(browser, home, "laptop")
+    if way != "allowed":
+        browser.run(
+            "Object.defineProperty(navigator, 'clipboard', {value: arguments[0] ? {writeText:"
+            " () => Promise.reject(new Error('denied'))} : undefined, configurable: true})",
+            way == "denied",
+        )
+    if way == "denied":
+        browser.run("document.execCommand = () => false")
+    browser.one("#copy-key").click()
+    browser.wait(lambda: browser.one("#copied").text)
+    if way == "denied":
+        assert "Not copied: the key is selected" in browser.one("#copied").text
+        assert browser.run("return String(getSelection())").strip() == key
+    else:
+        assert browser.one("#copied").text == "Copied"
+    assert key not in browser.driver.current_url and key not in browser.driver.title
+    browser.open(f"{home}/keys")
+    browser.driver.back()
+    browser.wait(lambda: browser.all("body"))
+    assert not KEY.search(browser.run("return document.documentElement.outerHTML"))
+    stored = browser.run("return JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert not KEY.search(stored)
+    browser.console_errors()
+
+
+def test_e04_a_double_click_makes_one_key(browser):
+    home = sign_up(browser, "twice@example.com")
+    browser.open(f"{home}/keys")
+    fill(browser, name="double")
+    browser.run(
+        "const button = document.querySelector('form.page-form button');"
+        "button.click(); button.click(); button.form.requestSubmit()"
+    )
+    browser.wait(lambda: browser.all("#new-key"))
+    browser.open(f"{home}/keys")
+    assert browser.text.count("double") == 1
