@@ -3,7 +3,7 @@
 from django.apps import apps
 from django.db import transaction
 
-from accounts.models import Project
+from accounts.models import AuditEvent, Project
 
 
 class NotRemovable(Exception):
@@ -21,6 +21,8 @@ def remove_demo_project(project: Project) -> None:
         # Foreign keys are checked at the end of the transaction, so the order is free. One
         # statement for each table: Django's cascade would load the rows.
         for model in apps.get_models():
+            if model is AuditEvent:  # who made it and removed it stays on record
+                continue
             columns = {field.attname for field in model._meta.concrete_fields}
             if "project_id" in columns:
                 rows = model._base_manager.filter(project_id=project.pk)

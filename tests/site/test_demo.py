@@ -29,8 +29,16 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
+# They outlive what they name: who did what, and digests that must open nothing again.
+KEPT = {"accounts.AuditEvent", "accounts.RetiredKey"}
+
+
 def counts() -> dict[str, int]:
-    return {model._meta.label: model._base_manager.count() for model in apps.get_models()}
+    return {
+        model._meta.label: model._base_manager.count()
+        for model in apps.get_models()
+        if model._meta.label not in KEPT
+    }
 
 
 def exports(api) -> list[bytes]:
@@ -168,7 +176,8 @@ def test_e1_removal_takes_what_people_added_to_it(demo, api, project):
     run("--remove")
     with connection.cursor() as cursor:
         for model in apps.get_models():
-            if "project_id" in {field.attname for field in model._meta.concrete_fields}:
+            columns = {field.attname for field in model._meta.concrete_fields}
+            if "project_id" in columns and model._meta.label not in KEPT:
                 table = model._meta.db_table
                 cursor.execute(f"SELECT count(*) FROM {table} WHERE project_id = %s", [demo.id])
                 assert cursor.fetchone() == (0,), table
