@@ -133,6 +133,13 @@ class ProjectAdmin(KeepsOwners):
         # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.
         return False
 
+    def save_model(self, request, obj, form, change) -> None:
+        old = projects.tier_name(Project.objects.filter(pk=obj.pk).first())
+        super().save_model(request, obj, form, change)
+        if (new := projects.tier_name(obj)) != old:
+            origin = audit.of_request(request)
+            audit.record("project.tier", origin, project_id=obj.pk, old=old, new=new)
+
     def save_formset(self, request, form, formset, change) -> None:
         _save_memberships(request, formset)
 
@@ -158,10 +165,19 @@ class ApiKeyForm(forms.ModelForm):
         return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
 
 
+_LIMITS = ("requests_per_minute", "logs_per_month", "retention_days")
+
+
 @admin.register(Tier)
 class TierAdmin(ModelAdmin):
     list_display = ["name", "requests_per_minute", "logs_per_month", "retention_days"]
     search_fields = ["name"]
+
+    def save_model(self, request, obj, form, change) -> None:
+        old = Tier.objects.filter(pk=obj.pk).values(*_LIMITS).first()
+        super().save_model(request, obj, form, change)
+        new = {name: getattr(obj, name) for name in _LIMITS}
+        audit.record("tier.change", audit.of_request(request), name=obj.name, old=old, new=new)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # A project's tier is protected by the database; a default tier by nothing but this.

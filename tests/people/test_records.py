@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts import key_uses
-from accounts.models import ApiKey, AuditEvent, KeyUse, Project, RetiredKey, User
+from accounts.models import ApiKey, AuditEvent, KeyUse, Project, RetiredKey, Tier, User
 from llmring_site.project_deletion import count_rows, owned_models
 from tests.people.conftest import PASSWORD
 
@@ -65,6 +65,26 @@ def test_the_admin_records_what_it_changes(boss, project):
     assert project.archived_at is not None
     actions = AuditEvent.objects.order_by("id").values_list("action", flat=True)
     assert list(actions) == ["login.admin", "key.create", "key.revoke", "project.archive"]
+
+
+def test_d07_a_moved_limit_is_on_record(boss, project):
+    tier = Tier.objects.create(name="gold", requests_per_minute=10)
+    inlines = {
+        f"{name}-{kind}_FORMS": 0
+        for name in ("memberships", "api_keys")
+        for kind in ("TOTAL", "INITIAL")
+    }
+    page = f"/admin/accounts/project/{project.id}/change/"
+    boss.submit(page, {"name": project.name, "tier": tier.pk, **inlines})
+    form = {"name": "gold", "requests_per_minute": 20}
+    boss.submit(f"/admin/accounts/tier/{tier.pk}/change/", form)
+
+    moved, changed = AuditEvent.objects.order_by("id")[1:]
+    assert (moved.action, moved.project_id) == ("project.tier", project.id)
+    assert moved.details == {"old": None, "new": "gold"}
+    assert changed.action == "tier.change"
+    assert changed.details["old"]["requests_per_minute"] == 10
+    assert changed.details["new"]["requests_per_minute"] == 20
 
 
 def test_a_second_spelling_is_explained_in_the_admin(boss, ana, ben):
