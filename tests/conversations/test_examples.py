@@ -8,7 +8,7 @@ def examples(api) -> list[tuple[str, str, dict]]:
     return [
         (method.upper(), path, example["value"])
         for path, operations in document["paths"].items()
-        if path.startswith(("/conversations", "/api/v1/templates"))
+        if path.startswith(("/api/v1/conversations", "/api/v1/templates"))
         for method, operation in operations.items()
         for media in operation.get("requestBody", {}).get("content", {}).values()
         for example in media.get("examples", {}).values()
@@ -23,13 +23,13 @@ def test_every_body_has_an_example_that_is_accepted(api):
     }
     sent = [(method, path) for method, path, _ in examples(api)]
     assert sorted(sent) == [
-        ("PATCH", "/conversations/{conversation_id}"),
+        ("PATCH", "/api/v1/conversations/{conversation_id}"),
+        ("POST", "/api/v1/conversations"),
+        ("POST", "/api/v1/conversations/log"),
+        ("POST", "/api/v1/conversations/{conversation_id}/messages"),
+        ("POST", "/api/v1/conversations/{conversation_id}/messages/batch"),
         ("POST", "/api/v1/templates"),
         ("POST", "/api/v1/templates/{template_id}/use"),
-        ("POST", "/conversations"),
-        ("POST", "/conversations/log"),
-        ("POST", "/conversations/{conversation_id}/messages"),
-        ("POST", "/conversations/{conversation_id}/messages/batch"),
         ("PUT", "/api/v1/templates/{template_id}"),
     ]
     for method, path, body in examples(api):
