@@ -25,6 +25,7 @@ def test_every_body_has_an_example_that_is_accepted(api):
     assert sorted(sent) == [
         ("PATCH", "/api/v1/conversations/{conversation_id}"),
         ("POST", "/api/v1/conversations"),
+        ("POST", "/api/v1/conversations/import"),
         ("POST", "/api/v1/conversations/log"),
         ("POST", "/api/v1/conversations/{conversation_id}/messages"),
         ("POST", "/api/v1/conversations/{conversation_id}/messages/batch"),
