@@ -47,7 +47,11 @@ class Migration(migrations.Migration):
                 END LOOP;
                 -- After the lock: minutes begin for all at the same moment, and never again.
                 now_ := limit_clock();
-                this_minute := greatest(date_trunc('minute', now_), held.minute);
+                this_minute := date_trunc('minute', now_);
+                -- Unless the clock had been wrong: nobody waits for hours or weeks.
+                IF held.minute <= now_ + interval '1 hour' THEN
+                    this_minute := greatest(this_minute, held.minute);
+                END IF;
                 used := CASE WHEN held.minute = this_minute THEN held.granted ELSE 0 END;
                 IF returned_minute = this_minute THEN
                     used := greatest(used - returned, 0);

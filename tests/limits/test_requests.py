@@ -51,6 +51,25 @@ def test_d01_every_announced_window_has_the_limit_and_no_more(limited, clock):
     assert before == after == [200] * 60 + [429]
 
 
+def test_minute_goes_on_when_the_clock_is_set_back_a_little(limited, clock):
+    clock.set("2026-03-10T12:01:00Z")
+    assert use(limited, 61) == [200] * 60 + [429]
+    clock.set("2026-03-10T12:00:30Z")
+    _forget_pool(limited)
+    refused = limited.get(LOGS)
+    assert (refused.status_code, standing(refused)) == (429, (60, 0, RESET + 60))
+
+
+@pytest.mark.parametrize("wrong", ["2026-03-10T15:00:00Z", "2026-06-10T12:00:00Z"])
+def test_nobody_waits_for_a_clock_that_was_far_ahead(limited, clock, wrong):
+    clock.set(wrong)
+    assert use(limited, 61) == [200] * 60 + [429]
+    clock.set("2026-03-10T12:00:10Z")
+    _forget_pool(limited)
+    assert standing(limited.get(LOGS)) == (60, 59, RESET)
+    assert use(limited, 60) == [200] * 59 + [429]
+
+
 def _forget_pool(client) -> None:
     """Let the lease in Redis end, as it would at the end of the minute."""
     if settings.REDIS_URL:
