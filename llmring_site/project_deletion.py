@@ -10,7 +10,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import connection, models, transaction
 
-from accounts.models import Allowance, AuditEvent, Project
+from accounts.models import Allowance, AuditEvent, Project, RequestWindow
 from gateway.models import Token
 
 BATCH = 5_000  # rows in a transaction
@@ -58,7 +58,8 @@ def delete_rows(project: Project, *, batch: int = BATCH) -> Iterator[tuple[str, 
             yield model._meta.db_table, deleted
         Allowance.objects.filter(pk__in=allowances).delete()
     with transaction.atomic():
-        project.delete()
+        RequestWindow.objects.filter(holder=project.pk).delete()
+        Project.objects.filter(pk=project.pk).delete()
     yield Project._meta.db_table, 1
 
 

@@ -6,10 +6,10 @@ from random import Random
 from django.db import IntegrityError, transaction
 
 from accounts.models import ApiKey, Project
-from accounts.removal import remove_demo_project
 from aliases.bindings import Binding, bind_all
 from conversations.demo import make_conversations
 from core.scoping import Caller
+from llmring_site.project_deletion import delete_rows
 from mcp.demo import make_history
 from receipts.demo import certify, forget_keys
 from templates_app.demo import make_template
@@ -30,6 +30,10 @@ class AlreadyMade(Exception):
     def __init__(self, project: Project) -> None:
         super().__init__("There is a demo project already; nothing was added")
         self.project = project
+
+
+class NotRemovable(Exception):
+    """Only demo projects are removed like this: a real one's ledger is archived first."""
 
 
 def make_demo(*, now: datetime) -> Project:
@@ -60,7 +64,13 @@ def make_demo(*, now: datetime) -> Project:
 
 
 def remove_demo(project: Project) -> None:
-    """Remove the demo project and nothing else. Raises accounts.removal.NotRemovable."""
+    """Remove the demo project and nothing else, whole or not at all.
+
+    Raises NotRemovable for a project that `manage.py demo` did not make.
+    """
     with transaction.atomic():
-        remove_demo_project(project)
+        if not Project.objects.demo().select_for_update().filter(pk=project.pk).exists():
+            raise NotRemovable(f"{project} is not demo data, so it is not removed")
+        for _ in delete_rows(project):
+            pass
         forget_keys(Caller(project.pk))

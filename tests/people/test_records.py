@@ -4,9 +4,19 @@ import io
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from accounts import key_uses
-from accounts.models import ApiKey, AuditEvent, KeyUse, Project, RetiredKey, Tier, User
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    KeyUse,
+    Project,
+    RequestWindow,
+    RetiredKey,
+    Tier,
+    User,
+)
 from llmring_site.project_deletion import count_rows, owned_models
 from tests.people.conftest import PASSWORD
 
@@ -109,6 +119,7 @@ def test_deleting_a_project_leaves_nothing_but_the_record(api, other_api):
         client.send("POST", "/api/v1/templates", {"name": "t"}, HTTP_IDEMPOTENCY_KEY="k")
         client.send("POST", "/api/v1/aliases/bind", {"alias": "a", "model": "p:m"})
     key_uses.write(now=50_000.0)
+    RequestWindow.objects.create(holder=api.project.id, minute=timezone.now(), granted=1)
     before = count_rows(other_api.project)
     name = str(api.project.id)
     with pytest.raises(CommandError, match="in use"):
@@ -119,6 +130,7 @@ def test_deleting_a_project_leaves_nothing_but_the_record(api, other_api):
     call_command("deleteproject", name, "--archive", "--batch", "10", stdout=out)
     assert not Project.objects.filter(id=name).exists()
     assert set(count_rows(api.project).values()) == {0}
+    assert not RequestWindow.objects.filter(holder=name).exists()
     assert count_rows(other_api.project) == before
     assert RetiredKey.objects.count() == 1 and KeyUse.objects.count() == 1
     assert AuditEvent.objects.filter(project_id=name, action="project.delete").count() == 1

@@ -4,8 +4,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Project
-from accounts.removal import NotRemovable
-from llmring_site.demo.project import AlreadyMade, make_demo, remove_demo
+from llmring_site.demo.project import AlreadyMade, NotRemovable, make_demo, remove_demo
 
 
 class Command(BaseCommand):
