@@ -15,6 +15,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.environment import DATA_DIR
@@ -93,6 +94,12 @@ class Browser:
         self.one("[name=username]").send_keys(username)
         self.one("[name=password]").send_keys(password + Keys.ENTER)
         self.wait(lambda: "/admin/login/" not in self.driver.current_url)
+
+    def follow(self, element: WebElement) -> None:
+        """Click what leads to another page, and be there."""
+        element.click()
+        WebDriverWait(self.driver, WAIT_SECONDS).until(staleness_of(element))
+        self.wait(lambda: self.run("return document.readyState") == "complete")
 
     def wait(self, condition) -> None:
         """Wait until the condition, a function without arguments, holds."""

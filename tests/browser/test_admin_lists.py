@@ -69,19 +69,19 @@ def test_b1_filter_sort_page_and_back(browser, logs):
     browser.log_in()
     browser.open(f"{LOGS}?provider__exact=alpha&provider__exact=beta")
     assert (listed(browser), total(browser)) == (50, "5.82")
-    browser.link("Cost (USD)").click()
-    browser.link("Next").click()
+    browser.follow(browser.link("Cost (USD)"))
+    browser.follow(browser.link("Next"))
     chosen = browser.path
     assert "p=2" in chosen and chosen.count("provider__exact") == 2 and "o=" in chosen
     assert total(browser) == "5.82"
-    browser.all("#result_list tbody th a")[2].click()
+    browser.follow(browser.all("#result_list tbody th a")[2])
     assert "/change/" in browser.path
     browser.driver.back()
     assert browser.path == chosen and total(browser) == "5.82"
-    browser.all("#result_list tbody th a")[2].click()
-    browser.link("Close").click()
+    browser.follow(browser.all("#result_list tbody th a")[2])
+    browser.follow(browser.link("Close"))
     assert browser.path.count("provider__exact") == 2 and "p=2" in browser.path
-    browser.one("[aria-label='Remove the filter provider: alpha']").click()
+    browser.follow(browser.one("[aria-label='Remove the filter provider: alpha']"))
     assert browser.path.count("provider__exact") == 1 and "p=2" not in browser.path
     assert total(browser) == "2.91"
     browser.screenshot("filtered")
@@ -125,11 +125,11 @@ def test_b2_export_has_what_is_listed(browser, logs):
 def test_a5_price_is_set_where_it_lacks(browser, logs):
     browser.log_in()
     browser.open(LOGS)
-    browser.link("alpha:unknown-1").click()
+    browser.follow(browser.link("alpha:unknown-1"))
     assert browser.one("[name=model]").get_attribute("value") == "unknown-1"
     browser.one("[name=input]").send_keys("1000000")
     browser.one("[name=output]").send_keys("0")
-    browser.one("[name=preview]").click()
+    browser.follow(browser.one("[name=preview]"))
     assert "1 calls without a price would cost 1 USD together" in browser.text
     browser.screenshot("price")
 
@@ -139,7 +139,7 @@ def test_receipt_is_verified_and_downloaded(browser, send, logs):
     browser.log_in()
     browser.open(f"/admin/receipts/receipt/?q={made['receipt_id']}")
     assert "VERIFIED" in browser.text
-    browser.all("#result_list tbody th a")[0].click()
+    browser.follow(browser.all("#result_list tbody th a")[0])
     assert "checked now" in browser.text and "openssl pkeyutl -verify" in browser.text
     assert browser.text.count("usage 0") == 3  # the certified logs
     text = browser.driver.execute_async_script(
@@ -159,8 +159,8 @@ def test_b4_key_is_made_copied_without_https_and_forgotten(browser, server):
     script = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", command)
     browser.log_in()
     browser.open("/admin/accounts/project/")
-    browser.all("#result_list tbody th a")[0].click()
-    browser.link("New key").click()
+    browser.follow(browser.all("#result_list tbody th a")[0])
+    browser.follow(browser.link("New key"))
     browser.one("[name=name]").send_keys("laptop")
     browser.run(
         "const form = document.getElementById('apikey_form');"
@@ -212,7 +212,7 @@ def test_b6_template_is_not_lost(browser):
     assert browser.one("[name=variables-name]").get_attribute("value") == "who"
     browser.run("document.getElementById('conversationtemplate_form').requestSubmit()")
     browser.wait(lambda: browser.path.endswith("/conversationtemplate/"))
-    browser.link("greeting").click()
+    browser.follow(browser.link("greeting"))
     assert not browser.one("#template-draft").is_displayed()
     assert not _asks_before_leaving(browser)
 

@@ -6,15 +6,15 @@ def test_e1_demo_data_is_made_and_removed_by_buttons(browser, server):
     assert "No calls yet" in browser.text
     assert browser.violations() == []
     browser.screenshot("empty")
-    browser.one("form[action$='/demo/make/'] button").click()
+    browser.follow(browser.one("form[action$='/demo/make/'] button"))
     browser.wait(lambda: "The demo project was made" in browser.text)
     assert "This is demo data" in browser.text
     assert browser.all(".chart-bar")
     browser.open("/admin/")
     assert "which is in no total of all projects" in browser.text
     assert not browser.all("form[action$='/demo/make/']")
-    browser.link("Look at the demo").click()
-    browser.one("form[action$='/demo/remove/'] button").click()
+    browser.follow(browser.link("Look at the demo"))
+    browser.follow(browser.one("form[action$='/demo/remove/'] button"))
     browser.wait(lambda: "The demo project was removed" in browser.text)
     assert "No calls yet" in browser.text
 

@@ -111,12 +111,13 @@ def test_database_of_another_encoding_is_refused_untouched(tmp_path, django_db_s
 def test_pooler_that_drops_options_is_refused(django_db_setup, django_db_blocker, settings):
     """Some answer with another search_path than was asked for; tables would go to `public`."""
     with django_db_blocker.unblock():
-        for path in ("public", '"$user", public', "mcp_client, llmring"):
-            with connection.cursor() as cursor:
+        with connection.cursor() as cursor:
+            for path in ("public", '"$user", public', "mcp_client, llmring"):
                 cursor.execute(f"SET search_path TO {path}")
-            (error,) = checks.check_database(None, ["default"])
-            assert "ALTER ROLE" in error.msg and "LLMRING_DATABASE_URL" in error.msg
-        connection.close()
+                (error,) = checks.check_database(None, ["default"])
+                assert "ALTER ROLE" in error.msg and "LLMRING_DATABASE_URL" in error.msg
+            # The connection goes back to the pool, and to whoever is next.
+            cursor.execute("RESET search_path")
         assert checks.check_database(None, ["default"]) == []
         settings.DATABASE_SCHEMA = "user"
         assert "LLMRING_DATABASE_SCHEMA=user is a reserved word" in str(
