@@ -1,5 +1,6 @@
 """The address of the client behind the proxies that the operator trusts."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
@@ -25,6 +26,7 @@ def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
     return any(address in network for network in settings.TRUSTED_PROXIES)
 
 
+@lru_cache(maxsize=4096)
 def _parse(hop: str) -> IPv4Address | IPv6Address | None:
     """Return the address of an entry, with or without a port; None for `unknown` and the like."""
     hop = hop.strip().removeprefix("[").partition("]")[0]

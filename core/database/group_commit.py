@@ -12,9 +12,12 @@ each process, however many requests wait.
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from itertools import count
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
@@ -63,6 +66,7 @@ class GroupWriter:
         self._store = store
         # A loop belongs to one process: a forked child never meets its parent's connection.
         self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+        self._latest: tuple[asyncio.AbstractEventLoop | None, _Queue | None] = (None, None)
 
     async def write(self, item: object) -> object:
         """Store the item durably and return its outcome.
@@ -74,16 +78,19 @@ class GroupWriter:
             with transaction.atomic():
                 [outcome] = await self._store(_execute_in_transaction, [item])
             return outcome
-        loop = asyncio.get_running_loop()
-        queue = self._queues.get(loop)
-        if queue is None:
-            queue = self._queues[loop] = _Queue(self._store)
-        return await queue.write(item)
+        return await self._queue().write(item)
 
     async def close(self) -> None:
         """Close the running loop's connection; the next item opens another."""
-        if queue := self._queues.get(asyncio.get_running_loop()):
-            await queue.close()
+        await self._queue().close()
+
+    def _queue(self) -> "_Queue":
+        loop = asyncio.get_running_loop()
+        known, queue = self._latest  # comparing is cheaper than looking up
+        if loop is not known:
+            queue = self._queues.setdefault(loop, _Queue(self._store))
+            self._latest = (loop, queue)
+        return queue
 
 
 class _Pending:
@@ -192,9 +199,20 @@ class _Queue:
     async def _execute(self, sql: str, parameters: Sequence) -> list[tuple]:
         if self._connection is None:
             self._connection = await raw_connection.connect_async()
-        cursor = await self._connection.execute(sql, parameters, prepare=self._prepares)
+        cursor = psycopg.AsyncRawCursor(self._connection)
+        await cursor.execute(_numbered(sql), parameters, prepare=self._prepares)
         # Not `description`, which makes an object of every column.
         return [] if cursor.rownumber is None else await cursor.fetchall()
+
+
+@lru_cache(maxsize=64)
+def _numbered(sql: str) -> bytes:
+    """Return the statement with `$1` for the first `%s`, and so on.
+
+    Psycopg does the same, but for statements of more than 4 kB anew each time.
+    """
+    number = count(1)
+    return re.sub("%[s%]", lambda m: f"${next(number)}" if m[0] == "%s" else "%", sql).encode()
 
 
 async def _execute_in_transaction(sql: str, parameters: Sequence) -> list[tuple]:
