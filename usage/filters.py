@@ -16,6 +16,9 @@ LABEL_SQL = {name: f"coalesce({name}::text, '')" for name in LABELS}
 _LEDGER_ONLY = {
     "user": "coalesce(end_user, '')",
     "id_at_origin": "coalesce(id_at_origin, '')",
+    "upstream": "coalesce(upstream, '')",
+    "requested_model": "coalesce(requested_model, '')",
+    "http_status": "coalesce(http_status::text, '')",
     "cost_source": "cost_source",
     "usage_status": "usage_status",
 }

@@ -13,6 +13,17 @@ _COUNTED = [status for status in UsageStatus if status != UsageStatus.SETTLED]
 _STATUSES = ", ".join(
     f"count(*) FILTER (WHERE usage_status = '{status}') AS {status}" for status in _COUNTED
 )
+# Milliseconds of a call: in all, and until the first data of its answer.
+MEASURED = ("latency_ms", "first_byte_ms")
+# As calls were first logged: corrections do not count.
+OF_CALLS = ", ".join(
+    f"CASE entry_type WHEN '{EntryType.CALL}' THEN {name} END AS {name}" for name in MEASURED
+)
+
+
+def percentiles(column: str) -> str:
+    """Return the SQL of a column's p50 and p95 by nearest rank; NULL without any value."""
+    return f"percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY {column})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +53,13 @@ def call_figures(projects: Sequence[UUID], first: date, last: date) -> CallFigur
     with pooled_cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*), count(latency_ms),
-                percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms), {_STATUSES}
+            SELECT count(*), count(latency_ms), {percentiles("latency_ms")}, {_STATUSES}
             FROM usage_logs
             WHERE project_id = ANY(%(projects)s) AND id >= %(start)s AND id < %(end)s
                 AND entry_type = '{EntryType.CALL}'
             """,
             {"projects": [*projects], "start": start, "end": end},
         )
-        calls, measured, percentiles, *counts = cursor.fetchone()
-    p50, p95 = percentiles or (None, None)
+        calls, measured, latencies, *counts = cursor.fetchone()
+    p50, p95 = latencies or (None, None)
     return CallFigures(calls, measured, p50, p95, dict(zip(_COUNTED, counts, strict=True)))

@@ -63,6 +63,9 @@ class WindowQuery(Schema):
     api_key_id: Filter = None
     user: Filter = None
     id_at_origin: Filter = None
+    upstream: Filter = None
+    requested_model: Filter = None
+    http_status: Filter = None
     tag: Filter = None
     cost_source: Annotated[list[str] | None, _among(CostSource.values)] = None
     usage_status: Annotated[list[str] | None, _among(UsageStatus.values)] = None
@@ -75,10 +78,16 @@ class WindowQuery(Schema):
         return Window.of(start, self.end_date, now=datetime.now(UTC))
 
 
+# Groups of logs that only the ledger knows.
+GROUPS = ("user", "tag", "upstream", "requested_model", "http_status")
+
+
 class StatsQuery(WindowQuery):
     group_by: Literal["hour", "day", "week", "month"] = "day"
-    groups: Annotated[list[str] | None, _among(("user", "tag"))] = Field(
-        None, description="Additional groups: `user`, `tag`. They read all logs of the window."
+    groups: Annotated[list[str] | None, _among(GROUPS)] = Field(
+        None,
+        description=f"Additional groups: {', '.join(f'`{name}`' for name in GROUPS)}. "
+        "They read all logs of the window.",
     )
 
 

@@ -120,6 +120,18 @@ class Sums(TokenSums):
     cost: str = Field(description="US dollars, decimal text.")
 
 
+class Percentiles(Schema):
+    """Of the calls that state the time, by nearest rank; null if none does."""
+
+    p50: int | None
+    p95: int | None
+
+
+class NamedSums(Sums):
+    latency_ms: Percentiles
+    first_byte_ms: Percentiles
+
+
 class OriginSums(TokenSums):
     cost: Number
 
@@ -151,5 +163,8 @@ class Stats(Schema):
     by_alias: dict[str, Sums]
     by_profile: dict[str, Sums]
     by_api_key: dict[str, Sums]
-    by_user: dict[str, Sums] = None
-    by_tag: dict[str, Sums] = None
+    by_user: dict[str, NamedSums] = None
+    by_tag: dict[str, NamedSums] = None
+    by_upstream: dict[str, NamedSums] = None
+    by_requested_model: dict[str, NamedSums] = None
+    by_http_status: dict[str, NamedSums] = None

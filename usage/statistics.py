@@ -16,7 +16,7 @@ from uuid import UUID
 from core import ids, media
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
-from usage import filters
+from usage import filters, latency
 from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
@@ -36,7 +36,10 @@ _LEDGER_LABELS = {**LABEL_SQL, "project": "project_id::text"}
 _DAILY_LABELS = {**dict(zip(LABELS, LABELS, strict=True)), "project": "project_id::text"}
 _UTC = "created_at AT TIME ZONE 'UTC'"
 _GROUPS = {
-    "user": "SELECT coalesce(end_user, '') AS name, * FROM chosen",
+    "user": "SELECT end_user AS name, * FROM chosen",
+    "upstream": "SELECT upstream AS name, * FROM chosen",
+    "requested_model": "SELECT requested_model AS name, * FROM chosen",
+    "http_status": "SELECT http_status::text AS name, * FROM chosen",
     "tag": """
         SELECT tag AS name, chosen.* FROM chosen, jsonb_array_elements_text(
             CASE jsonb_typeof(metadata->'tags') WHEN 'array' THEN metadata->'tags' ELSE '[]' END
@@ -155,18 +158,31 @@ def _label_of_mask(labels: Sequence[str]) -> str:
 
 
 def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:
-    """Return sums by the names of a group that only the logs know."""
+    """Return sums and times by the names of a group that only the logs know."""
     condition, parameters = filters.in_window(caller, query)
     sql = f"""
         WITH chosen AS (SELECT * FROM usage_logs WHERE {condition}),
             named AS ({_GROUPS[group]}),
-            shares AS (SELECT name, {_SHARES} FROM named WHERE name <> '')
-        SELECT name, {_TOTALS} FROM shares GROUP BY name
+            shares AS (
+                SELECT name, {_SHARES}, {latency.OF_CALLS} FROM named WHERE name <> ''
+            )
+        SELECT name, {", ".join(latency.percentiles(column) for column in latency.MEASURED)},
+            {_TOTALS}
+        FROM shares GROUP BY name
         ORDER BY sum(requests) DESC, name LIMIT {MAX_NAMES}
     """
     with pooled_cursor() as cursor:
         cursor.execute(sql, parameters)
-        return {name: _usage(_sums(sums)) for name, *sums in cursor.fetchall()}
+        return {name: _named_usage(values) for name, *values in cursor.fetchall()}
+
+
+def _named_usage(values: list) -> dict[str, Any]:
+    measured = len(latency.MEASURED)
+    times = {
+        name: dict(zip(("p50", "p95"), percentiles or (None, None), strict=True))
+        for name, percentiles in zip(latency.MEASURED, values[:measured], strict=True)
+    }
+    return {**_usage(_sums(values[measured:])), **times}
 
 
 def _whole_days(window) -> tuple[date, date]:

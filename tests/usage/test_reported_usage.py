@@ -50,6 +50,66 @@ def test_users_and_tags_are_groups_that_are_asked_for(labelled):
     assert "by_user" not in labelled.read(STATS)
 
 
+TIMES = ("latency_ms", "first_byte_ms")
+
+
+@pytest.fixture
+def relayed(api):
+    """Calls as the gateway stores them; a log whose cost is stated keeps these columns."""
+    at = {"timestamp": "2026-03-10T12:00:00Z", "cost_source": "caller"}
+    for upstream, status, latency, first in (
+        ("openai", 200, 100, 10),
+        ("openai", 200, 300, None),
+        ("openai", 429, 20, None),
+        ("groq", 200, 40, 4),
+    ):
+        call = {**CALL, **at, "upstream": upstream, "requested_model": "fast"}
+        times = {"http_status": status, "latency_ms": latency, "first_byte_ms": first}
+        api.send("POST", LOG, call | times)
+    api.send("POST", LOG, {**CALL, **at, "latency_ms": 5000})  # reported, not relayed
+    return api
+
+
+WINDOW = {"start_date": "2026-03-10", "end_date": "2026-03-10"}
+
+
+def test_upstreams_and_statuses_are_groups_with_their_times(relayed):
+    names = ["upstream", "requested_model", "http_status"]
+    body = relayed.read(STATS, WINDOW | {"groups": names})
+    # By nearest rank: the p50 of three is the second, the p95 the third.
+    openai, groq = body["by_upstream"]["openai"], body["by_upstream"]["groq"]
+    assert [openai[name] for name in TIMES] == [{"p50": 100, "p95": 300}, {"p50": 10, "p95": 10}]
+    assert (openai["requests"], openai["cost"], groq["latency_ms"]["p95"]) == (3, "3", 40)
+    assert body["by_requested_model"]["fast"]["requests"] == 4
+    assert {name: sums["requests"] for name, sums in body["by_http_status"].items()} == {
+        "200": 3,
+        "429": 1,
+    }
+    assert body["by_http_status"]["429"]["first_byte_ms"] == {"p50": None, "p95": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "requests"),
+    [
+        ({"upstream": "openai"}, 3),
+        ({"upstream": ["openai", "none"]}, 4),
+        ({"requested_model": "fast", "http_status": "429"}, 1),
+        ({"http_status": "none"}, 1),
+        ({"http_status": "teapot"}, 0),
+    ],
+)
+def test_calls_of_an_upstream_are_found(relayed, query, requests):
+    assert relayed.read(STATS, WINDOW | query)["summary"]["total_requests"] == requests
+    assert len(relayed.read(LOGS, WINDOW | query)) == requests
+
+
+def test_corrections_have_no_times(relayed):
+    (row,) = relayed.read(LOGS, WINDOW | {"upstream": "groq"})
+    relayed.send("POST", f"{LOGS}/{row['id']}/void", {"reason": "a test"})
+    groq = relayed.read(STATS, WINDOW | {"groups": "upstream"})["by_upstream"]["groq"]
+    assert (groq["requests"], groq["latency_ms"]) == (0, {"p50": 40, "p95": 40})
+
+
 def test_hours_are_periods(labelled):
     (hour,) = labelled.read(STATS, {"group_by": "hour"})["by_day"]
     assert (hour["requests"], hour["cost"]) == (4, "3")
