@@ -237,6 +237,9 @@ class Allowance(models.Model):
         editable=False,
         help_text="Bounds of the costs of calls whose costs are not known (yet).",
     )
+    cache_hits = models.BigIntegerField(
+        db_default=0, editable=False, help_text="Answers from the gateway's cache: not requests."
+    )
     last_used_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -23,6 +23,7 @@ from gateway import (
     own_replies,
     policies,
     reporting,
+    response_cache,
     token_info,
     tokens,
 )
@@ -124,9 +125,13 @@ async def _relay(
 
 
 async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched) -> None:
+    made.cache_key = response_cache.key_of(exchange.request, made)
     if made.endpoint.lists_models:
         id = matched.rest.removeprefix("/models").removeprefix("/")
         await model_list.relay(exchange, made, holder, id=id)
+        return
+    if found := await response_cache.find(made.cache_key, exchange.request, holder):
+        await own_replies.give(exchange, found.status, found.headers, found.body)
         return
     if not made.state.breaker.acquire():
         raise errors.UpstreamSuspended(

@@ -17,6 +17,7 @@ from gateway import (
     errors,
     headers,
     metrics,
+    response_cache,
     upstream_call,
 )
 from gateway.decoding import Decoder, Undecodable
@@ -191,14 +192,34 @@ async def _relay_held(
                 first_byte_at=first_byte_at,
             )
         )
-    await _send_held(exchange, response, held)
+    kept = []
+    if held.is_whole and not (held.error or reading.error or reading.is_queued):
+        kept = await _keep(exchange, plan, response, held.data)
+    await _send_held(exchange, response, held, kept)
     if held.is_whole:
         return
     await _relay_bytes(exchange, plan, settlement, response, started)
 
 
-async def _send_held(exchange: Exchange, response: aiohttp.ClientResponse, held: Held) -> None:
-    sent = headers.to_client(response.raw_headers)
+async def _keep(
+    exchange: Exchange, plan: Plan, response: aiohttp.ClientResponse, body: bytes
+) -> list[tuple[str, str]]:
+    return await response_cache.keep(
+        plan.cache_key,
+        exchange.request,
+        status=response.status,
+        headers=headers.to_client(response.raw_headers),
+        body=body,
+    )
+
+
+async def _send_held(
+    exchange: Exchange,
+    response: aiohttp.ClientResponse,
+    held: Held,
+    kept: list[tuple[str, str]],
+) -> None:
+    sent = headers.to_client(response.raw_headers) + kept
     if held.error is not None or not held.is_whole:
         await exchange.start(response.status, sent, length=_stated_length(response))
         await exchange.write(held.data)

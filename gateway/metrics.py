@@ -31,6 +31,7 @@ _own = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 _COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_CACHE_NAMES = {"hit": "hits", "miss": "misses", "bypass": "bypass", "store": "stores"}
 BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
 
 _requests = Counter(
@@ -62,6 +63,9 @@ _tokens = Counter(
 _cost = Counter(
     "llmring_cost_dollars", "Cost of settled calls, US dollars.", ["upstream"], registry=_own
 )
+_cache = Counter(
+    "llmring_cache", "Requests whose answers may be kept, by result.", ["result"], registry=_own
+)
 _streams = Gauge(
     "llmring_streams",
     "Streams under way.",
@@ -91,6 +95,7 @@ _duration_of = cache(_duration.labels)
 _first_byte_of = cache(_first_byte.labels)
 _tokens_of = cache(_tokens.labels)
 _cost_of = cache(_cost.labels)
+_cache_of = cache(_cache.labels)
 
 
 def requests(upstream: str, route: str, status_class: str) -> None:
@@ -125,6 +130,11 @@ def cost(upstream: str, dollars: Decimal) -> None:
     """Add the cost of a settled call; a correction downwards is left to the ledger."""
     if dollars > 0:
         _cost_of(upstream).inc(float(dollars))
+
+
+def cache_result(result: str) -> None:
+    """Count a look at the kept answers: `hit`, `miss`, `bypass`; or a `store`."""
+    _cache_of(result).inc()
 
 
 def streams(upstream: str) -> Gauge:
@@ -165,8 +175,7 @@ def as_json() -> dict[str, float]:
         "uptime_seconds": _uptime(),
         "request_count": _total(families, "llmring_requests"),
         "error_count": _total(families, "llmring_errors"),
-        # Nothing is answered from a cache.
-        **dict.fromkeys(("cache_hits", "cache_misses", "cache_bypass", "cache_stores"), 0),
+        **{f"cache_{name}": value for name, value in _cache_results(families).items()},
     }
 
 
@@ -182,8 +191,9 @@ class _AllWorkers:
         yield GaugeMetricFamily(
             "llm_proxy_uptime_seconds", "As llm-proxy names it.", value=_uptime()
         )
-        for name in ("requests", "errors"):
-            total = _total(families, f"llmring_{name}")
+        totals = {name: _total(families, f"llmring_{name}") for name in ("requests", "errors")}
+        totals |= {f"cache_{name}": count for name, count in _cache_results(families).items()}
+        for name, total in totals.items():
             yield CounterMetricFamily(f"llm_proxy_{name}", "As llm-proxy names it.", value=total)
 
 
@@ -195,6 +205,16 @@ def _collect() -> Iterable[Metric]:
 
 def _uptime() -> float:
     return round(time.time() - _started, 3)
+
+
+def _cache_results(families: list[Metric]) -> dict[str, int]:
+    """Return the counts of each result, by llm-proxy's names."""
+    counts = dict.fromkeys(_CACHE_NAMES.values(), 0)
+    for family in families:
+        for sample in family.samples:
+            if sample.name == "llmring_cache_total":
+                counts[_CACHE_NAMES[sample.labels["result"]]] += int(sample.value)
+    return counts
 
 
 def _total(families: list[Metric], name: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from core import media
-from gateway import errors, headers, upstream_call
+from gateway import errors, headers, own_replies, response_cache, upstream_call
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.model_rules import is_allowed
@@ -24,22 +24,32 @@ async def relay(exchange: Exchange, plan: Plan, holder: Holder, *, id: str = "")
     if id:
         alias = next((each for each in _aliases(plan, holder) if each["id"] == id), None)
         if alias is not None:
-            await _send(exchange, media.dumps(alias), 200, [("Content-Type", "application/json")])
+            await own_replies.reply(exchange, alias)
             return
         if not is_allowed(id, holder.allowed_models):
             raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
+    status, sent, data = await _answer(exchange, plan, holder)
+    if status == 200 and not id:
+        data = _filtered(data, plan, holder)
+    await own_replies.give(exchange, status, sent, data)
+
+
+async def _answer(
+    exchange: Exchange, plan: Plan, holder: Holder
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of the upstream's answer, which may be a kept one."""
+    request = exchange.request
+    if found := await response_cache.find(plan.cache_key, request, holder):
+        return found.status, found.headers, found.body
     response = await upstream_call.send(plan.request, plan.upstream, plan.state)
     held = await hold(response)
     response.release()
     plan.state.answered()
-    is_list = response.status == 200 and not id
-    data = _filtered(held.data, plan, holder) if is_list else held.data
-    await _send(exchange, data, response.status, headers.to_client(response.raw_headers))
-
-
-async def _send(exchange: Exchange, data: bytes, status: int, sent: list[tuple[str, str]]) -> None:
-    await exchange.start(status, sent, length=len(data))
-    await exchange.finish(b"" if exchange.request.method == "HEAD" else data)
+    sent = headers.to_client(response.raw_headers)
+    if held.is_whole and held.error is None:
+        kept = {"status": response.status, "headers": sent, "body": held.data}
+        sent = sent + await response_cache.keep(plan.cache_key, request, **kept)
+    return response.status, sent, held.data
 
 
 def _filtered(data: bytes, plan: Plan, holder: Holder) -> bytes:

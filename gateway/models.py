@@ -159,6 +159,40 @@ class Call(models.Model):
         return str(self.id)
 
 
+class CachedAnswer(models.Model):
+    """An answer that is given again to the same request of its project.
+
+    The table is not logged: after a crash of the database it is empty.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project_id = models.UUIDField()
+    upstream = models.CharField(max_length=50)
+    method = models.CharField(max_length=10)
+    url = models.TextField(help_text="The path and query that its client called.")
+    digest = models.BinaryField(max_length=32, help_text="Of all that was asked for.")
+    varies_by = models.JSONField(help_text="Names of the request's headers that `variant` is of.")
+    variant = models.BinaryField(max_length=32)
+    status = models.SmallIntegerField()
+    headers = models.JSONField()
+    body = models.BinaryField()
+    size = models.IntegerField(help_text="Bytes of the body.")
+    age = models.IntegerField(help_text="Seconds, when it came.")
+    stored_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "gateway_cached_answers"
+        ordering = ["-stored_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["digest", "variant"], name="gateway_cached_once")
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="gateway_cached_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
 class Worker(models.Model):
     """A process that relays calls, with its last sign of life and the state of its breakers."""
 

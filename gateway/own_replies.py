@@ -35,8 +35,16 @@ async def preflight(exchange: Exchange) -> None:
 
 async def reply(exchange: Exchange, value: object, status: int = 200, headers=()) -> None:
     """Send a JSON value."""
-    body = media.dumps(value)
-    await exchange.start(status, [("Content-Type", "application/json"), *headers], length=len(body))
+    await give(
+        exchange, status, [("Content-Type", "application/json"), *headers], media.dumps(value)
+    )
+
+
+async def give(
+    exchange: Exchange, status: int, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    """Send a whole answer; of one to HEAD all but its body."""
+    await exchange.start(status, headers, length=len(body))
     await exchange.finish(b"" if exchange.request.method == "HEAD" else body)
 
 

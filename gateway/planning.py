@@ -24,6 +24,7 @@ from gateway import (
     restrictions,
     upstreams,
 )
+from gateway.cache_policy import CacheKey
 from gateway.content import Content
 from gateway.holders import Holder
 from gateway.json_splice import with_member
@@ -56,6 +57,7 @@ class Plan:
     is_stream: bool = False
     asks_for_usage: bool = False  # on our own account: the client does not see the answer
     reserved: Decimal = Decimal(0)
+    cache_key: CacheKey | None = None  # None: its answer is neither looked up nor kept
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
 
 

@@ -25,6 +25,7 @@ def token(row: Token, now: datetime) -> dict[str, Any]:
         token=row.hint,
         is_active=row.revoked_at is None,
         request_count=allowance.requests,
+        cache_hit_count=allowance.cache_hits,
         spent_usd=allowance.spent_usd,
         reserved_usd=allowance.reserved_usd,
         remaining=limits.remaining(allowance, now),

@@ -6,7 +6,7 @@ Source: docs/gateway.md, section "Management API".
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -353,7 +353,7 @@ class ManagedToken(Schema):
     allowed_endpoints: list[str] | None
     allowed_origins: list[str] | None
     request_count: int = Field(description="Calls that were admitted.")
-    cache_hit_count: int = Field(0, description="For old clients: there is no cache.")
+    cache_hit_count: int = Field(description="Answers from the cache: no requests.")
     last_used_at: datetime | None
     spent_usd: Number
     reserved_usd: Number = Field(description="Bounds of calls whose costs are not known yet.")
@@ -364,6 +364,32 @@ class IssuedToken(ManagedToken):
     """A new token. `token` is its text, which is never shown again."""
 
     model_config = _example({**_SHOWN, "token": "sk-AaH7kq2mXw9LrTz4Vb8hDC"})
+
+
+class Purge(Schema):
+    """Which kept answers to remove: those to `url`, or to all addresses that begin so."""
+
+    model_config = _example(
+        {"method": "POST", "url": "/v1/embeddings"},
+        {"method": "GET", "url": "/", "prefix": "/v1/models"},
+    )
+
+    method: Literal["GET", "POST"]
+    url: text(2000, min_length=1) = Field(description="The path and query, with or without host.")
+    prefix: text(2000, min_length=1) | None = Field(
+        None, description="The beginning of paths; wins over `url`."
+    )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+
+class Purged(Schema):
+    model_config = _example({"deleted": True})
+
+    deleted: bool | int = Field(description="Whether there was any; of a prefix how many.")
 
 
 class ManagedTokensQuery(ManagedProjectsQuery):

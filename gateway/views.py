@@ -9,8 +9,10 @@ from functools import reduce
 from ipaddress import ip_address
 from operator import or_
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.http import Http404
@@ -27,10 +29,10 @@ from accounts.authentication import (
     ManagementTokenAuthentication,
 )
 from accounts.models import AuditEvent, AuditOutcome, Project
-from core.errors import DATABASE_AWAY, failure
+from core.errors import DATABASE_AWAY, DomainError, failure
 from core.viewsets import RetrieveMixin, ScopedModelViewSet
-from gateway import projects, replies, tokens
-from gateway.models import Token
+from gateway import projects, replies, response_cache, tokens
+from gateway.models import CachedAnswer, Token
 from gateway.schemas import (
     AuditPage,
     AuditQuery,
@@ -43,6 +45,8 @@ from gateway.schemas import (
     NewProject,
     NewToken,
     ProjectChanges,
+    Purge,
+    Purged,
     TokenChanges,
     TokensRevoked,
 )
@@ -279,6 +283,58 @@ class TokenViewSet(ManagementViewSet):
 
     def subject(self) -> dict:
         return {"token_id": _as(UUID, self.kwargs.get("token_id"))}
+
+
+class CacheOff(DomainError):
+    code = "caching_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("caching is disabled: HTTP_CACHE_ENABLED is off")
+
+
+class InvalidAddress(DomainError):
+    code = "invalid_url"
+
+    def __init__(self) -> None:
+        super().__init__("invalid URL")
+
+
+class CacheViewSet(ManagementViewSet):
+    queryset = CachedAnswer.objects.all()
+    resource = "cache"
+    verbs = {"purge": "purge"}
+    bodies = {"purge": Purge}
+    replies = {"purge": Purged}
+    reply = Purged
+
+    @action(detail=False, methods=["post"])
+    def purge(self, request):
+        """Remove answers that are kept, of all projects
+
+        Those to an address, whatever was posted there, or to all that begin with `prefix`.
+        """
+        if not settings.GATEWAY_CACHE:
+            raise CacheOff
+        body = self.body
+        with transaction.atomic():
+            if body.prefix:
+                deleted = response_cache.purge_below(body.method, body.prefix)
+            else:
+                deleted = bool(response_cache.purge(body.method, _address(body.url)))
+            what = {"method": body.method, "url": body.prefix or body.url}
+            self.record(purged=what, deleted=deleted)
+        return Response({"deleted": deleted})
+
+
+def _address(url: str) -> str:
+    """Return path and query of an address, with or without a host. Raises InvalidAddress."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidAddress from None
+    if not parts.path.startswith("/"):
+        raise InvalidAddress
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 class AuditViewSet(RetrieveMixin, ManagementViewSet):

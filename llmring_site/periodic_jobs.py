@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import limit_notices, periodic
 from core.errors import DATABASE_AWAY
 from core.process_thread import ProcessThread
-from gateway import budgets
+from gateway import budgets, response_cache
 from usage import retention
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def _enforce_retention(now: datetime) -> None:
 _JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {
     "limit-notices": (timedelta(minutes=1), _tell_owners),
     "retention": (timedelta(hours=1), _enforce_retention),
+    "gateway-cache": (timedelta(minutes=1), lambda now: response_cache.sweep()),
     "request-windows": (timedelta(hours=1), periodic.forget_old_windows),
 }
 

@@ -360,6 +360,14 @@ GATEWAY_MAX_BODY_BYTES = env.integer("LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_6
 # Whether tokens with a budget may call models whose cost has no bound that is known.
 GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
 
+# By llm-proxy's names: answers that are kept (gateway/response_cache.py).
+GATEWAY_CACHE = env.boolean("HTTP_CACHE_ENABLED", True)
+GATEWAY_CACHE_DEFAULT_SECONDS = env.integer("HTTP_CACHE_DEFAULT_TTL", 300, minimum=0)
+GATEWAY_CACHE_MAX_OBJECT_BYTES = env.integer(
+    "HTTP_CACHE_MAX_OBJECT_BYTES", 1_048_576, minimum=0, maximum=64 * 2**20
+)
+GATEWAY_CACHE_MEGABYTES = env.integer("LLMRING_GATEWAY_CACHE_MB", 256, minimum=1)
+
 # --- Logs, language, time -------------------------------------------------
 
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])

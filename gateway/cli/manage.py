@@ -120,6 +120,13 @@ def revoke_token(api: ManagementClient, options: Namespace) -> None:
     _report({"id": token["id"], "revoked": True}, f"Token {token['id']} revoked", options)
 
 
+def purge_cache(api: ManagementClient, options: Namespace) -> None:
+    result = api.call("POST", "cache/purge", body=_sent(options, "method", "url", "prefix"))
+    count = int(result["deleted"])
+    what = f"{count} kept answers removed" if options.prefix else "The kept answers were removed"
+    _report(result, what if count else "No answer was kept", options)
+
+
 def _path(resource: str, options: Namespace) -> str:
     return f"{resource}/{quote(options.id, safe='')}"
 

@@ -126,6 +126,14 @@ def test_the_curl_lines_of_the_seed(server):
     assert replies[1]["api_key"] == "sk****"
 
 
+def test_kept_answers_are_purged(seed):
+    purge = f"llm-proxy manage cache purge --method GET --url /v1/models {ENDING}"
+    assert seed(purge) == "No answer was kept\n"
+    assert json.loads(seed(f"{purge} --json")) == {"deleted": False}
+    assert json.loads(seed(f"{purge} --prefix /v1 --json")) == {"deleted": 0}
+    assert "invalid URL" in seed(purge.replace("/v1/models", "models"), expect=1)
+
+
 def test_server_listens_at_both_addresses(server):
     assert f"0.0.0.0:{server.port}" in server.output
     both = re.search(r"listening on (.+)\)", server.output)[1].split(", ")

@@ -1,0 +1,83 @@
+"""Which answers may be kept and for how long, as a shared cache may (RFC 9111).
+
+By hand: the caches on PyPI are built into HTTP clients, where neither the tenant of an
+entry nor what its answer cost is known.
+Source: docs/gateway.md, section "Cached answers".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+MAX_LIFETIME = int(timedelta(days=7).total_seconds())
+_SECONDS = re.compile(r"\d{1,10}", re.ASCII)
+_FORBIDDING = ("no-store", "no-cache", "private")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """What a request asks for. `may_answer`: a kept answer will do."""
+
+    project_id: UUID
+    upstream: str
+    method: str
+    url: str
+    digest: bytes
+    asked: int  # seconds for which its client wants the answer kept
+    max_age: int | None
+    may_answer: bool
+    may_keep: bool
+
+
+def directives(cache_control: str) -> dict[str, str]:
+    """Return the directives of a `Cache-Control` with their values; of equal ones the first."""
+    found: dict[str, str] = {}
+    for part in cache_control.split(","):
+        name, _, value = part.strip().partition("=")
+        if name:
+            found.setdefault(name.strip().lower(), value.strip(' "'))
+    return found
+
+
+def seconds(stated: Mapping[str, str], name: str) -> int | None:
+    """Return the seconds of a directive; None if it states none."""
+    value = stated.get(name, "")
+    return int(value) if _SECONDS.fullmatch(value) else None
+
+
+def asked_lifetime(stated: Mapping[str, str]) -> int:
+    """Return for how long a client asks to have an answer kept: by `public` with a `max-age`."""
+    if "public" not in stated or "no-store" in stated:
+        return 0
+    return seconds(stated, "s-maxage") or seconds(stated, "max-age") or 0
+
+
+def lifetime(headers: Mapping[str, str], *, asked: int) -> int:
+    """Return the seconds for which an answer may be kept; 0 if it may not be kept at all.
+
+    Every request has a token, so its answer must say `public` or `s-maxage`. One that says
+    nothing is kept as its client asked for.
+    """
+    stated = directives(headers.get("cache-control", ""))
+    if any(name in stated for name in _FORBIDDING) or headers.get("vary", "").strip() == "*":
+        return 0
+    if "public" in stated or "s-maxage" in stated:
+        allowed = next(
+            (
+                found
+                for name in ("s-maxage", "max-age")
+                if (found := seconds(stated, name)) is not None
+            ),
+            settings.GATEWAY_CACHE_DEFAULT_SECONDS,
+        )
+        return min(max(allowed - age(headers), 0), MAX_LIFETIME)
+    return 0 if stated else min(asked, MAX_LIFETIME)
+
+
+def age(headers: Mapping[str, str]) -> int:
+    """Return how old an answer was when it came."""
+    return seconds({"age": headers.get("age", "").strip()}, "age") or 0

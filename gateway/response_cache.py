@@ -1,0 +1,250 @@
+"""Answers that are kept, so that the same request need not be paid for again.
+
+    key = key_of(request, plan)               None: never kept
+    found = await find(key, request, holder)  instead of a call
+    stored = await keep(key, request, ...)
+
+Entries belong to a project and are never seen by another one. They lie in PostgreSQL, where
+all workers see them and a purge removes them everywhere.
+Source: docs/gateway.md, section "Cached answers".
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import Allowance
+from core import bridge, media
+from core.edge import Request
+from core.errors import DATABASE_AWAY
+from gateway import cache_policy, metrics
+from gateway.cache_policy import CacheKey
+from gateway.holders import Holder
+from gateway.models import CachedAnswer
+from gateway.planning import Plan
+from gateway.protocols.protocol import Billing
+
+logger = logging.getLogger(__name__)
+
+_MAX_REQUEST_BYTES = 1024 * 1024
+_MAX_VARIANTS = 20  # of a request that are looked at, newest first
+# What was said of the first request alone, or is said anew.
+_NOT_KEPT = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
+_NOT_KEPT_PREFIXES = ("x-ratelimit-", "openai-processing-")
+_LIST_FIELDS = ("accept", "accept-language")
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A kept answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def key_of(request: Request, plan: Plan) -> CacheKey | None:
+    """Return what is looked up for a request; None for one whose answer is never kept.
+
+    Those are streams, forms, objects that lie upstream, and what a client posts without
+    asking for it by `Cache-Control: public, max-age=…`.
+    """
+    endpoint, body = plan.endpoint, plan.content.data or b""
+    if not settings.GATEWAY_CACHE or endpoint.is_stateful or endpoint.billing is Billing.LATER:
+        return None
+    stated = cache_policy.directives(request.headers.get("Cache-Control", ""))
+    asked = cache_policy.asked_lifetime(stated)
+    if request.method not in ("GET", "HEAD") and not (
+        asked and body and len(body) <= _MAX_REQUEST_BYTES and not plan.is_stream
+    ):
+        return None
+    if plan.content.value.get("background"):
+        return None
+    method = "GET" if request.method == "HEAD" else request.method
+    max_age = cache_policy.seconds(stated, "max-age")
+    asked_for = (
+        *(plan.project_id.hex, plan.upstream.name, method, plan.request.url, plan.model),
+        *(request.headers.get(name, "") for name in _LIST_FIELDS),
+        sha256(body).hexdigest(),
+    )
+    return CacheKey(
+        project_id=plan.project_id,
+        upstream=plan.upstream.name,
+        method=method,
+        url=_address(request),
+        digest=sha256(media.dumps(asked_for)).digest(),
+        asked=asked,
+        max_age=max_age,
+        may_answer=not {"no-cache", "no-store"} & stated.keys() and max_age != 0,
+        may_keep="no-store" not in stated and request.method != "HEAD",
+    )
+
+
+def _address(request: Request) -> str:
+    return request.path + (f"?{request.query_string}" if request.query_string else "")
+
+
+async def find(key: CacheKey | None, request: Request, holder: Holder) -> Found | None:
+    """Return the answer that is kept for a request, and count it for the token."""
+    if key is None:
+        return None
+    if not key.may_answer:
+        metrics.cache_result("bypass")
+        return None
+    try:
+        row = await bridge.in_thread(_find, key, request.headers, holder.allowance_id)
+    except DATABASE_AWAY:
+        return None
+    metrics.cache_result("miss" if row is None else "hit")
+    if row is None:
+        return None
+    status = [("Age", str(_age(row))), *_status(key, "hit")]
+    return Found(row.status, [*map(tuple, row.headers), *status], bytes(row.body))
+
+
+def _find(key: CacheKey, headers: Mapping[str, str], allowance_id: UUID) -> CachedAnswer | None:
+    rows = CachedAnswer.objects.filter(digest=key.digest, expires_at__gt=timezone.now())
+    for row in rows.order_by("-stored_at")[:_MAX_VARIANTS]:
+        is_young = key.max_age is None or _age(row) <= key.max_age
+        if is_young and bytes(row.variant) == _variant(headers, row.varies_by):
+            Allowance.objects.filter(id=allowance_id).update(
+                cache_hits=F("cache_hits") + 1, last_used_at=timezone.now()
+            )
+            return row
+    return None
+
+
+def _age(row: CachedAnswer) -> int:
+    return max(row.age + int((timezone.now() - row.stored_at).total_seconds()), 0)
+
+
+async def keep(
+    key: CacheKey | None, request: Request, *, status: int, headers: Headers, body: bytes
+) -> Headers:
+    """Keep a whole answer if that is allowed; return the headers that say so."""
+    if key is None or not key.may_keep or status != 200:
+        return []
+    if len(body) > settings.GATEWAY_CACHE_MAX_OBJECT_BYTES:
+        return []
+    joined = _joined(headers)
+    seconds = cache_policy.lifetime(joined, asked=key.asked)
+    if not seconds:
+        return []
+    varies_by = sorted({name.strip().lower() for name in joined.get("vary", "").split(",")} - {""})
+    now = timezone.now()
+    row = CachedAnswer(
+        project_id=key.project_id,
+        upstream=key.upstream,
+        method=key.method,
+        url=key.url.replace("\0", ""),
+        digest=key.digest,
+        varies_by=varies_by,
+        variant=_variant(request.headers, varies_by),
+        status=status,
+        headers=[*_kept(headers)],
+        body=body,
+        size=len(body),
+        age=cache_policy.age(joined),
+        stored_at=now,
+        expires_at=now + timedelta(seconds=seconds),
+    )
+    try:
+        await bridge.in_thread(_keep, row)
+    except DATABASE_AWAY as error:
+        logger.warning("an answer is not kept: %s", type(error).__name__)
+        return []
+    metrics.cache_result("store")
+    return _status(key, "stored")
+
+
+def _keep(row: CachedAnswer) -> None:
+    CachedAnswer.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["digest", "variant"],
+        update_fields=["varies_by", "status", "headers", "body", "size", "age"]
+        + ["stored_at", "expires_at"],
+    )
+    _room.use(row.size)
+
+
+def purge(method: str, url: str) -> int:
+    """Remove the answers to an address, of all projects; return how many there were."""
+    return CachedAnswer.objects.filter(method=method, url=url).delete()[0]
+
+
+def purge_below(method: str, prefix: str) -> int:
+    """Remove the answers to all addresses that begin so; return how many there were."""
+    return CachedAnswer.objects.filter(method=method, url__startswith=prefix).delete()[0]
+
+
+def sweep() -> None:
+    """Remove what is over, and the oldest answers beyond the room that there is."""
+    CachedAnswer.objects.filter(expires_at__lte=timezone.now()).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM gateway_cached_answers WHERE id IN (
+                SELECT id FROM (
+                    SELECT id, sum(size) OVER (ORDER BY stored_at DESC, id) AS up_to_here
+                    FROM gateway_cached_answers
+                ) AS newest WHERE up_to_here > %s
+            )
+            """,
+            [settings.GATEWAY_CACHE_MEGABYTES * 2**20],
+        )
+
+
+class _Room:
+    """Sweeps after each eighth of the room that this worker has used, however fast that is."""
+
+    def __init__(self) -> None:
+        self._used = 0
+
+    def use(self, size: int) -> None:
+        self._used += size
+        if self._used > settings.GATEWAY_CACHE_MEGABYTES * 2**20 // 8:
+            self._used = 0
+            sweep()
+
+
+_room = _Room()
+
+
+def _status(key: CacheKey, what: str) -> Headers:
+    """Return what llm-proxy's clients look at (RFC 9211)."""
+    return [
+        ("Cache-Status", f"llm-proxy; {what}"),
+        ("X-PROXY-CACHE", what),
+        ("X-PROXY-CACHE-KEY", key.digest.hex()),
+    ]
+
+
+def _variant(headers: Mapping[str, str], names: Iterable[str]) -> bytes:
+    return sha256(media.dumps([headers.get(name, "") for name in names])).digest()
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        lowered = name.lower()
+        joined[lowered] = f"{joined[lowered]}, {value}" if lowered in joined else value
+    return joined
+
+
+def _kept(headers: Headers) -> Iterable[tuple[str, str]]:
+    return (
+        (name, value)
+        for name, value in headers
+        if (lowered := name.lower()) not in _NOT_KEPT and not lowered.startswith(_NOT_KEPT_PREFIXES)
+    )
