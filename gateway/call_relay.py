@@ -366,4 +366,7 @@ def _judge(plan: Plan, status: int, error: str | None, reading: Reading) -> None
 
 
 def _show_breaker(plan: Plan) -> None:
-    metrics.breaker(plan.upstream.name, plan.state.breaker.state.value)
+    shown = plan.state.breaker.state.value
+    if shown != plan.state.shown_breaker:
+        plan.state.shown_breaker = shown
+        metrics.breaker(plan.upstream.name, shown)

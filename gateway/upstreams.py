@@ -30,6 +30,7 @@ class UpstreamState:
     breaker: Breaker = field(default_factory=Breaker)
     refuses_usage_option: bool = False
     in_flight: int = 0
+    shown_breaker: str = ""  # by the metrics
     answered_at: float = float("-inf")  # by the monotonic clock
 
     def answered(self) -> None:

@@ -5,6 +5,7 @@ Source: OpenAI's API reference, 2026-11; docs/gateway.md, section "Endpoints".
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
@@ -97,7 +98,8 @@ def gives_direct_access(path: str) -> bool:
     return _DIRECT_ACCESS.fullmatch(path) is not None
 
 
-def match(path: str) -> list[Matched]:
+@lru_cache(maxsize=1024)
+def match(path: str) -> tuple[Matched, ...]:
     """Return the endpoints of a path of OpenAI's or Azure's API, whatever their method.
 
     `path` is decoded, without repeated or final slashes.
@@ -107,13 +109,13 @@ def match(path: str) -> list[Matched]:
     if prefix == "v1":
         return _matches(rest, rest)
     if prefix != "openai":
-        return []
+        return ()
     if found := _AZURE_DEPLOYMENT.fullmatch(rest):
         return _matches(found[2], rest, deployment=found[1], is_azure=True)
     return _matches(rest.removeprefix("/v1"), rest, is_azure=True)
 
 
-def _matches(below: str, rest: str, **named) -> list[Matched]:
-    return [
+def _matches(below: str, rest: str, **named) -> tuple[Matched, ...]:
+    return tuple(
         Matched(each.endpoint, rest, **named) for each in _PATHS if each.pattern.fullmatch(below)
-    ]
+    )

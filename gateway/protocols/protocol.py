@@ -4,7 +4,7 @@ A module of this package has the routes of its protocol, where credential and mo
 how an error looks, and where an answer states its usage.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -94,7 +94,7 @@ class ProtocolModule(Protocol):
 
     StreamReader: type[StreamReader]
 
-    def match(self, path: str) -> list[Matched]:
+    def match(self, path: str) -> Sequence[Matched]:
         """Return the endpoints of a path, whatever their method."""
 
     def gives_direct_access(self, path: str) -> bool:
