@@ -39,7 +39,11 @@ _MAX_VARIANTS = 20  # of a request that are looked at, newest first
 # What was said of the first request alone, or is said anew.
 _NOT_KEPT = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
 _NOT_KEPT_PREFIXES = ("x-ratelimit-", "openai-processing-")
-_LIST_FIELDS = ("accept", "accept-language")
+# Headers that decide what is answered, also where an upstream's `Vary` forgets them.
+_DECIDING = (
+    *("accept", "accept-language"),
+    *("openai-organization", "openai-project", "openai-beta"),
+)
 
 Headers = list[tuple[str, str]]
 
@@ -74,7 +78,7 @@ def key_of(request: Request, plan: Plan) -> CacheKey | None:
     max_age = cache_policy.seconds(stated, "max-age")
     asked_for = (
         *(plan.project_id.hex, plan.upstream.name, method, plan.request.url, plan.model),
-        *(request.headers.get(name, "") for name in _LIST_FIELDS),
+        *(request.headers.get(name, "") for name in _DECIDING),
         sha256(body).hexdigest(),
     )
     return CacheKey(
