@@ -185,7 +185,9 @@ class CachedAnswer(models.Model):
         db_table = "gateway_cached_answers"
         ordering = ["-stored_at"]
         constraints = [
-            models.UniqueConstraint(fields=["digest", "variant"], name="gateway_cached_once")
+            models.UniqueConstraint(
+                fields=["project_id", "digest", "variant"], name="gateway_cached_once"
+            )
         ]
         indexes = [models.Index(fields=["expires_at"], name="gateway_cached_expiry")]
 

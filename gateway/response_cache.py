@@ -117,8 +117,9 @@ async def find(key: CacheKey | None, request: Request, holder: Holder) -> Found 
 
 
 def _find(key: CacheKey, headers: Mapping[str, str], allowance_id: UUID) -> CachedAnswer | None:
-    rows = CachedAnswer.objects.filter(digest=key.digest, expires_at__gt=timezone.now())
-    for row in rows.order_by("-stored_at")[:_MAX_VARIANTS]:
+    rows = CachedAnswer.objects.filter(project_id=key.project_id, digest=key.digest)
+    rows = rows.filter(expires_at__gt=timezone.now()).order_by("-stored_at")
+    for row in rows[:_MAX_VARIANTS]:
         is_young = key.max_age is None or _age(row) <= key.max_age
         if is_young and bytes(row.variant) == _variant(headers, row.varies_by):
             Allowance.objects.filter(id=allowance_id).update(
@@ -175,7 +176,7 @@ def _keep(row: CachedAnswer) -> None:
     CachedAnswer.objects.bulk_create(
         [row],
         update_conflicts=True,
-        unique_fields=["digest", "variant"],
+        unique_fields=["project_id", "digest", "variant"],
         update_fields=["varies_by", "status", "headers", "body", "size", "age"]
         + ["stored_at", "expires_at"],
     )

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["expires_at"], name="gateway_cached_expiry")],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("digest", "variant"), name="gateway_cached_once"
+                        fields=("project_id", "digest", "variant"), name="gateway_cached_once"
                     )
                 ],
             },
