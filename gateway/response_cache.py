@@ -35,6 +35,7 @@ from gateway.protocols.protocol import Billing
 logger = logging.getLogger(__name__)
 
 _MAX_REQUEST_BYTES = 1024 * 1024
+_ROW_BYTES = 1024  # besides the body: headers, indexes
 _MAX_VARIANTS = 20  # of a request that are looked at, newest first
 # What was said of the first request alone, or is said anew.
 _NOT_KEPT = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
@@ -158,7 +159,7 @@ async def keep(
         status=status,
         headers=[*_kept(headers)],
         body=body,
-        size=len(body),
+        size=len(body) + _ROW_BYTES,
         age=cache_policy.age(joined),
         stored_at=now,
         expires_at=now + timedelta(seconds=seconds),

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ("status", models.SmallIntegerField()),
                 ("headers", models.JSONField()),
                 ("body", models.BinaryField()),
-                ("size", models.IntegerField(help_text="Bytes of the body.")),
+                ("size", models.IntegerField(help_text="Bytes that it takes, about.")),
                 ("age", models.IntegerField(help_text="Seconds, when it came.")),
                 ("stored_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
