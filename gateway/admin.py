@@ -13,11 +13,11 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from accounts import audit
-from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
+from core.admin import ModelAdmin, ReadOnlyAdmin, admin_link, pretty_json
 from core.media import plain
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
-from gateway.models import Call, CallState, Token, Upstream, UpstreamKey, Worker
+from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker
 
 _MAX_CHOSEN = 1_000
 _ALIVE = timedelta(seconds=30)  # since its last sign of life
@@ -254,6 +254,52 @@ class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
     @admin.display(description="row")
     def shown_row(self, call: Call) -> str:
         return pretty_json(call.row)
+
+
+@admin.register(CachedAnswer)
+class CachedAnswerAdmin(ConfirmedActions, ReadOnlyAdmin):
+    """Answers that are kept, and their removal."""
+
+    list_display = ["stored_at", "method", "url", "project", "upstream", "size", "expires_at"]
+    list_filter = ["method", "upstream"]
+    search_ids = ("id", "project_id")
+    search_texts = ("url",)
+    ordering = ["-stored_at"]
+    fields = [
+        *("method", "url", "project", "upstream", "status", "shown_headers", "varies_by"),
+        *("size", "age", "stored_at", "expires_at"),
+    ]
+    readonly_fields = ["project", "shown_headers"]
+    actions = ["purge"]
+
+    def has_purge_permission(self, request) -> bool:
+        return request.user.has_perm("gateway.delete_cachedanswer")
+
+    @admin.action(description="Remove the selected answers", permissions=["purge"])
+    def purge(self, request, queryset):
+        @transaction.atomic
+        def purge(row: CachedAnswer) -> bool:
+            what = {"method": row.method, "url": row.url}
+            audit.record(
+                "cache.purge",
+                audit.of_request(request),
+                project_id=row.project_id,
+                purged=what,
+            )
+            return bool(row.delete()[0])
+
+        question = "The next requests for them are calls again:"
+        return self.confirmed(
+            request, queryset, question=question, action=purge, done="answers removed"
+        )
+
+    @admin.display(description="project", ordering="project_id")
+    def project(self, row: CachedAnswer) -> str:
+        return admin_link("accounts.project", row.project_id)
+
+    @admin.display(description="headers")
+    def shown_headers(self, row: CachedAnswer) -> str:
+        return pretty_json(dict(row.headers))
 
 
 @admin.register(Worker)

@@ -1,3 +1,4 @@
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -189,7 +190,10 @@ class CachedAnswer(models.Model):
                 fields=["project_id", "digest", "variant"], name="gateway_cached_once"
             )
         ]
-        indexes = [models.Index(fields=["expires_at"], name="gateway_cached_expiry")]
+        indexes = [
+            models.Index(fields=["expires_at"], name="gateway_cached_expiry"),
+            HashIndex(fields=["url"], name="gateway_cached_url"),  # of any length
+        ]
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"

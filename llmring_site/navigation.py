@@ -50,6 +50,7 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("Upstreams", "hub", "gateway.upstream"),
             ("Keys of upstreams", "lock", "gateway.upstreamkey"),
             ("Calls under way", "pending", "gateway.call"),
+            ("Cached answers", "inventory", "gateway.cachedanswer"),
             ("Workers", "memory", "gateway.worker"),
         ],
     ),

@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import Allowance, AuditEvent, User
 from core.ids import uuid7
 from gateway import tokens
-from gateway.models import Call, Token, Upstream, UpstreamKey, Worker
+from gateway.models import CachedAnswer, Call, Token, Upstream, UpstreamKey, Worker
 from gateway.tokens import digest
 from tests.client import ApiClient
 
@@ -230,3 +230,48 @@ def test_workers_show_their_breakers(browser):
     assert "groq: open" in listed and "openai: closed" not in listed
     one = browser.get(page("worker", "change", Worker.objects.get(host="a").id))
     assert "open_until" in one.content.decode()
+
+
+@pytest.fixture
+def kept(project):
+    """A kept answer, at an address longer than an index of its text would take."""
+    now = datetime.now(UTC)
+    return CachedAnswer.objects.create(
+        project_id=project.id,
+        upstream="openai",
+        method="POST",
+        url="/v1/embeddings?" + "x" * 5_000,
+        digest=b"d",
+        varies_by=["accept"],
+        variant=b"v",
+        status=200,
+        headers=[["Content-Type", "application/json"]],
+        body=b"an answer",
+        size=9,
+        age=0,
+        stored_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
+
+
+def test_kept_answers_are_found_and_removed(browser, project, kept):
+    shown = browser.get(page("cachedanswer", "changelist"), {"q": kept.url}).text
+    assert "/v1/embeddings" in shown and f"/project/{project.id}/change/" in shown
+    shown = browser.get(page("cachedanswer", "change", kept.id)).text
+    assert "application/json" in unescape(shown) and "an answer" not in shown
+    chosen = {"action": "purge", "_selected_action": [str(kept.id)]}
+    assert "calls again" in browser.post(page("cachedanswer", "changelist"), chosen).text
+    assert CachedAnswer.objects.exists()
+    browser.post(page("cachedanswer", "changelist"), {**chosen, "confirmed": "yes"})
+    assert not CachedAnswer.objects.exists()
+    assert AuditEvent.objects.get(action="cache.purge").project_id == project.id
+
+
+def test_who_may_look_at_kept_answers_removes_none(kept):
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_cachedanswer"))
+    client = ApiClient()
+    client.force_login(reader)
+    chosen = {"action": "purge", "_selected_action": [str(kept.id)], "confirmed": "yes"}
+    assert client.post(page("cachedanswer", "changelist"), chosen).status_code == 403
+    assert CachedAnswer.objects.exists()
