@@ -2,6 +2,7 @@
 
 import re
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
@@ -11,6 +12,13 @@ from tests.browser.browser import DESKTOP, PHONE
 PASSWORD = "correct horse battery"
 CALL = {"provider": "acme", "model": "m1", "input_tokens": 10, "output_tokens": 5, "cost": "0.25"}
 KEY = re.compile(r"llmr_pk_[0-9a-f]{32}")
+
+
+@pytest.fixture
+def address():
+    """A function that returns somebody's address; another one when the test is tried again."""
+    attempt = uuid4().hex[:8]
+    return lambda name: f"{name}.{attempt}@example.com"
 
 
 def fill(browser, **fields: str) -> None:
@@ -80,8 +88,8 @@ def looks_good(browser, name: str) -> None:
     browser.resize(DESKTOP)
 
 
-def test_from_signing_up_to_a_call_on_the_projects_home(browser, server):
-    home = sign_up(browser, "ana@example.com")
+def test_from_signing_up_to_a_call_on_the_projects_home(browser, server, address):
+    home = sign_up(browser, address("ana"))
     assert "No calls yet" in browser.text
     looks_good(browser, "first-steps")
     key = make_key(browser, home, "laptop")
@@ -103,10 +111,10 @@ def test_from_signing_up_to_a_call_on_the_projects_home(browser, server):
     looks_good(browser, "home-dark")
 
 
-def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server):
-    home = sign_up(browser, "owner@example.com")
+def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server, address):
+    home = sign_up(browser, address("owner"))
     browser.open(f"{home}/members")
-    fill(browser, email="viewer@example.com")
+    fill(browser, email=address("viewer"))
     browser.run("document.querySelector('[name=role]').value = 'viewer'")
     press(browser, "form.page-form button")
     browser.wait(lambda: browser.path.endswith("?notice=invited"))
@@ -114,8 +122,8 @@ def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server):
     looks_good(browser, "members-invited")
     log_out(browser)
 
-    browser.wait(lambda: "To: viewer@example.com" in server.log.read_text())
-    browser.open(mailed(server, "viewer@example.com"))
+    browser.wait(lambda: f"To: {address('viewer')}" in server.log.read_text())
+    browser.open(mailed(server, address("viewer")))
     fill(browser, password=PASSWORD)
     press(browser, "#page-form button[type=submit]")
     browser.wait(lambda: browser.path == home)
@@ -125,21 +133,21 @@ def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server):
     looks_good(browser, "refused")
     log_out(browser)
 
-    sign_up(browser, "stranger@example.com")
+    sign_up(browser, address("stranger"))
     browser.open(home)
     assert "404 Not Found" in browser.text
     # The pages above were 403 and 404, as they should be.
     assert all(" 40" in error for error in browser.console_errors())
 
 
-def test_e01_a_tab_of_another_login_asks_to_reload(browser):
-    home = sign_up(browser, "tabs@example.com")
+def test_e01_a_tab_of_another_login_asks_to_reload(browser, address):
+    home = sign_up(browser, address("tabs"))
     browser.open(f"{home}/keys")
     first = browser.driver.current_window_handle
     browser.driver.switch_to.new_window("tab")
     try:
         log_out(browser)
-        log_in(browser, "tabs@example.com")
+        log_in(browser, address("tabs"))
         browser.driver.switch_to.window(first)
         fill(browser, name="stale")
         press(browser, "form.page-form button")
@@ -156,9 +164,9 @@ def test_e01_a_tab_of_another_login_asks_to_reload(browser):
     assert all(" 403 " in error for error in browser.console_errors())
 
 
-def test_e01_a_part_that_fails_says_so_in_its_place(browser):
-    home = sign_up(browser, "parts@example.com")
-    for address, expected in (
+def test_e01_a_part_that_fails_says_so_in_its_place(browser, address):
+    home = sign_up(browser, address("parts"))
+    for target, expected in (
         (f"{home}/nothing", "This part could not be read"),
         ("http://127.0.0.1:9/", "This part could not be read"),
     ):
@@ -166,7 +174,7 @@ def test_e01_a_part_that_fails_says_so_in_its_place(browser):
             "const part = document.createElement('section'); part.className = 'part';"
             "document.querySelector('.dashboard').append(part);"
             "htmx.ajax('GET', arguments[0], {source: part, target: part})",
-            address,
+            target,
         )
         browser.wait(lambda text=expected: text in browser.all(".part [role=alert]")[-1].text)
     browser.driver.delete_all_cookies()
@@ -181,22 +189,22 @@ def test_e01_a_part_that_fails_says_so_in_its_place(browser):
     browser._requests.clear()
 
 
-def test_e02_nothing_is_left_after_logout(browser):
-    home = sign_up(browser, "gone@example.com")
+def test_e02_nothing_is_left_after_logout(browser, address):
+    home = sign_up(browser, address("gone"))
     for page in ("", "/keys", "/members"):
         browser.open(home + page)
     log_out(browser)
     for _ in range(3):
         browser.driver.back()
         browser.wait(lambda: browser.all("body"))
-        assert "gone@example.com" not in browser.text and "My project" not in browser.text
+        assert address("gone") not in browser.text and "My project" not in browser.text
     stored = browser.run("return JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert "gone@" not in stored and home not in stored and "htmx" not in stored
 
 
 @pytest.mark.parametrize("way", ["allowed", "denied", "plain http"])
-def test_e03_copying_is_honest(browser, way):
-    home = sign_up(browser, f"copy-{way.replace(' ', '-')}@example.com")
+def test_e03_copying_is_honest(browser, way, address):
+    home = sign_up(browser, address(f"copy-{way.replace(' ', '-')}"))
     key = make_key(browser, home, "laptop")
     if way != "allowed":
         browser.run(
@@ -223,8 +231,8 @@ def test_e03_copying_is_honest(browser, way):
     browser.console_errors()
 
 
-def test_e04_a_double_click_makes_one_key(browser):
-    home = sign_up(browser, "twice@example.com")
+def test_e04_a_double_click_makes_one_key(browser, address):
+    home = sign_up(browser, address("twice"))
     browser.open(f"{home}/keys")
     fill(browser, name="double")
     browser.run(
