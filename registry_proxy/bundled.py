@@ -10,9 +10,13 @@ from registry_proxy.client import UpstreamFile, UpstreamRegistry
 from registry_proxy.upstream_format import MANIFEST, WELL_KNOWN_PROVIDERS, provider_path
 
 
-def registry() -> UpstreamRegistry:
-    """Return the whole bundled registry."""
+def registry_files() -> dict[str, UpstreamFile]:
+    """Return the bundled files by their paths."""
     folder = files(__package__) / "bundled_registry"
     paths = (MANIFEST, *map(provider_path, WELL_KNOWN_PROVIDERS))
-    bundled = {path: UpstreamFile(path, folder.joinpath(path).read_bytes()) for path in paths}
-    return UpstreamRegistry.of(bundled)
+    return {path: UpstreamFile(path, folder.joinpath(path).read_bytes()) for path in paths}
+
+
+def registry() -> UpstreamRegistry:
+    """Return the whole bundled registry."""
+    return UpstreamRegistry.of(registry_files())

@@ -34,7 +34,7 @@ def refresh(*, now: datetime, timeout: float | None = None) -> Snapshot | None:
     source = hashlib.sha256(settings.REGISTRY_BASE_URL.encode()).hexdigest()
     # Validators of another registry's files could match files of this one.
     is_known = Refresh.objects.filter(source=source).exists()
-    held = snapshots.files(Snapshot.objects.newest()) or bundled.registry().files
+    held = snapshots.files(Snapshot.objects.newest()) or bundled.registry_files()
     try:
         with upstream_client(timeout) as registry_client:
             registry = registry_client.registry(held if is_known else {}, fallback=held)

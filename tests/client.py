@@ -6,6 +6,8 @@ from copy import copy
 from inspect import iscoroutinefunction
 
 from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpResponse
 from django.test import Client
 from django.test.client import ClientHandler, FakePayload
@@ -15,6 +17,14 @@ from core import bridge
 from core.edge import Headers
 from llmring_site.application import edge
 from tests import openapi
+
+_middleware: dict[str, object] | None = None  # as the settings are now
+
+
+@receiver(setting_changed)
+def _forget_middleware(**changed) -> None:
+    global _middleware
+    _middleware = None
 
 
 def _record(environ: dict, response) -> None:
@@ -36,8 +46,16 @@ def _record(environ: dict, response) -> None:
 class _Handler(ClientHandler):
     """The production application: the edge for its routes, else Django's views.
 
-    VIEWS=1 in the environment leaves everything to the views.
+    VIEWS=1 in the environment leaves everything to the views. All clients share the
+    middleware, which looks through all static files when it is made.
     """
+
+    def load_middleware(self, is_async=False):
+        global _middleware
+        if _middleware is None:
+            super().load_middleware(is_async)
+            _middleware = {name: vars(self)[name] for name in vars(self) if "_middleware" in name}
+        vars(self).update(_middleware)
 
     def __call__(self, environ):
         response = self._respond(environ)

@@ -14,6 +14,8 @@ import requests
 
 from tests.server import Server, free_port, open_to_postgresql
 
+pytestmark = pytest.mark.servers
+
 MANAGEMENT_TOKEN = "your-secure-management-token"
 PROGRAM = (sys.executable, "-m", "llmring_site.llm_proxy")
 

@@ -20,7 +20,7 @@ from tests.gateway.served import Client, server_of
 from tests.gateway.upstream import DONE, ScriptedUpstream, chunk, content, head, stop, stream
 from usage.models import UsageLog
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
 CLIENTS, CALLS_OF_EACH = 200, 3
 CHUNKS, CHUNK_SECONDS = 20, 0.05

@@ -16,6 +16,8 @@ from tests.redis_process import redis_server
 from tests.server import Server
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 # The database's clock stands still: everything happens in one minute.
 FIXED = """
     CREATE OR REPLACE FUNCTION llmring.limit_clock() RETURNS timestamptz LANGUAGE sql AS

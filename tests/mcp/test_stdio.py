@@ -12,6 +12,8 @@ from mcp.client.session_pool import pool
 from mcp.models import Server
 from tests.server import Server as Process
 
+pytestmark = pytest.mark.servers
+
 # A server in one line of Python for each way of being one.
 PREFACE = """
 import json, os, sys, time

@@ -15,6 +15,8 @@ from receipts import keys
 from tests.receipts import vectors
 from tests.server import Server, open_to_postgresql
 
+pytestmark = pytest.mark.servers
+
 RECEIPT = "/api/v1/receipts/rcpt-demo-1"
 
 

@@ -8,6 +8,7 @@ from tests.released_client.client import run_client
 from tests.released_client.server import serving
 from usage.models import UsageLog
 
+pytestmark = pytest.mark.peers
 MODEL = {
     "provider": "openai",
     "model_name": "gpt-4o-mini",

@@ -1,7 +1,11 @@
 """The released client reads exported aliases as its lockfile."""
 
+import pytest
+
 from tests.aliases.test_aliases import bind
 from tests.released_client.client import run_client
+
+pytestmark = pytest.mark.peers
 
 
 def test_client_reads_both_formats(api, tmp_path):

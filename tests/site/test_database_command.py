@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import psycopg
+import pytest
 
 from tests.server import Server
+
+pytestmark = pytest.mark.servers
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:

@@ -15,6 +15,8 @@ from core.database.embedded import EmbeddedPostgres
 from tests.server import Server, open_to_postgresql
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 CLIENTS = 12
 AWAY_SECONDS = 2
 READS = (

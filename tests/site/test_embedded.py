@@ -16,6 +16,8 @@ from core.database import embedded, server_account
 from core.database.embedded import EmbeddedDatabaseError, EmbeddedPostgres
 from core.database.server_account import SYSTEM_DIR
 
+pytestmark = pytest.mark.servers
+
 USER = """
 import sys
 from pathlib import Path

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from llmring_site import checks, env
 from llmring_site.env_file import load_env_file
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

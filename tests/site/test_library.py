@@ -20,6 +20,8 @@ from tests.server import free_port
 from tests.site.databases import new_database
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).resolve().parents[2]
 KEY = {"X-API-Key": "key-of-the-host"}
 

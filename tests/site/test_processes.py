@@ -19,6 +19,8 @@ from tests.environment import DATA_DIR
 from tests.server import COMMAND, Server, free_port, open_to_postgresql
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
 

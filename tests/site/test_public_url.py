@@ -8,6 +8,8 @@ import requests
 
 from tests.server import Server
 
+pytestmark = pytest.mark.servers
+
 SITE = "https://www.example.com/llmring"
 PASSWORD = "correct-horse-battery"
 

@@ -7,6 +7,8 @@ from tests.redis_process import redis_server
 from tests.server import Server
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def redis():

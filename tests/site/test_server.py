@@ -19,6 +19,8 @@ from tests.environment import DATA_DIR
 from tests.server import Server
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 
 def headers(key: str) -> dict:
     return {"X-API-Key": key}

@@ -10,6 +10,8 @@ from core.database import liveness, raw_connection
 from tests.client import ApiClient
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 COUNT = 6
 
 

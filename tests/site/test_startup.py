@@ -21,6 +21,8 @@ from tests.server import free_port
 from tests.site.databases import new_database
 from tests.site.loopback import listening
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -12,6 +12,8 @@ from tests.server import Server, open_to_postgresql
 from tests.site.test_dashboard import boss
 from tests.usage.test_log import CALL
 
+pytestmark = pytest.mark.servers
+
 __all__ = ["boss"]
 
 PLAIN = "/static/unfold/js/htmx/htmx.js"
