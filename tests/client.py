@@ -19,12 +19,15 @@ from llmring_site.application import edge
 from tests import openapi
 
 _middleware: dict[str, object] | None = None  # as the settings are now
+# Settings that Django's and WhiteNoise's middleware read when they are made.
+_READ_ONCE = ("MIDDLEWARE", "SECURE_", "STATIC", "STORAGES", "WHITENOISE_", "DEBUG", "FORCE_SCRIPT")
 
 
 @receiver(setting_changed)
-def _forget_middleware(**changed) -> None:
+def _forget_middleware(setting, **changed) -> None:
     global _middleware
-    _middleware = None
+    if setting.startswith(_READ_ONCE):
+        _middleware = None
 
 
 def _record(environ: dict, response) -> None:

@@ -28,7 +28,8 @@ class ScriptedProvider:
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self._codes: dict[str, dict] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # It looks at the end of each interval whether it shall end.
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
 
     @property
     def url(self) -> str:
