@@ -115,6 +115,13 @@ class ModelAdmin(UnfoldModelAdmin):
 class BoundedPaginator(InfinitePaginator):
     """Pages of a table that is never counted, up to a number that can be reached."""
 
+    def page(self, number):
+        """Return a page that was found by its ids: sorting whole rows takes four times as long."""
+        page = super().page(number)
+        found = list(page.object_list.values_list("pk", flat=True))
+        page.object_list = self.object_list.filter(pk__in=found)
+        return page
+
     def validate_number(self, number):
         number = super().validate_number(number)
         if number > MAX_PAGES:
