@@ -1,8 +1,10 @@
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import path
 from unfold.forms import ActionForm
 
@@ -14,6 +16,7 @@ from usage.admin_export import as_file
 from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
 from usage.log_fields import LogFields
 from usage.log_list import LogChangeList
+from usage.log_paginator import LogPaginator
 from usage.models import DailyUsage, UsageLog
 
 MAX_VOIDED = 1_000  # logs that one action takes back
@@ -53,6 +56,7 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         ("usage_status", ValuesFilter),
         ("entry_type", ValuesFilter),
     ]
+    paginator = LogPaginator
     list_filter_submit = True
     list_fullwidth = True
     list_before_template = "usage/list_head.html"
@@ -112,6 +116,7 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         view = self.admin_site.admin_view
         return [
             path("export/<str:kind>/", view(self.export), name="usage_usagelog_export"),
+            path("sums/", view(self.sums), name="usage_usagelog_sums"),
             path("price/", view(self.set_price), name="usage_usagelog_price"),
             *super().get_urls(),
         ]
@@ -120,6 +125,22 @@ class UsageLogAdmin(LogFields, RecordAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         return as_file(self.selection(request), kind)
+
+    def sums(self, request: HttpRequest):
+        """Show the sums of a list that did not wait for them; without scripts on a page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        changes = self.selection(request)
+        context = {
+            "cl": changes,
+            "totals": changes.sum(),
+            "given_up_after": settings.STATEMENT_TIMEOUT_SECONDS,
+            "can_set_prices": price_page.may_set(request.user),
+        }
+        if "HX-Request" in request.headers:
+            return TemplateResponse(request, "usage/list_sums.html", context)
+        context |= {**self.admin_site.each_context(request), "title": "Sums of the selected logs"}
+        return TemplateResponse(request, "usage/sums_page.html", context)
 
     def set_price(self, request: HttpRequest):
         return price_page.respond(request, self)

@@ -4,6 +4,7 @@ The sums are an index of the ledger by its labels that costs nothing to keep: a 
 that was called on two days is found by reading the logs of two days.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -50,26 +51,28 @@ class DailySelection:
     """Rows of the daily sums that have a share of the selected logs.
 
     `is_narrow`: a label was chosen, so that other days have none of them.
-    `is_exact`: the rows consist of the selected logs and nothing else.
+    `is_exact`: the rows consist of the selected logs and nothing else, but for `cut_days`,
+    of which the window has only a part.
     """
 
     rows: QuerySet[DailyUsage]
     is_narrow: bool = False
     is_exact: bool = True
+    cut_days: tuple[date, ...] = ()
 
     @classmethod
     def all(cls) -> "DailySelection":
         return cls(DailyUsage.objects.order_by())
 
     def within(self, start: datetime | None, end: datetime | None) -> "DailySelection":
-        """Return the days of a window of time; the sums are exact if it has whole days."""
+        """Return the days of a window of time."""
         rows = self.rows
         if start:
             rows = rows.filter(day__gte=start.date())
         if end:
             rows = rows.filter(day__lt=(end + _DAY - timedelta.resolution).date())
-        whole = all(at is None or at.time() == time.min for at in (start, end))
-        return replace(self, rows=rows, is_exact=self.is_exact and whole)
+        cut = {at.date() for at in (start, end) if at and at.time() != time.min}
+        return replace(self, rows=rows, cut_days=tuple(sorted(cut)))
 
     def labelled(self, condition: Q) -> "DailySelection":
         """Return the rows whose labels are the chosen ones."""
@@ -78,9 +81,14 @@ class DailySelection:
     def inexact(self) -> "DailySelection":
         return replace(self, is_exact=False)
 
+    def entries(self) -> int:
+        """Return how many logs there are on these days, with the chosen labels. One query."""
+        return self.rows.aggregate(all=Sum("entries"))["all"] or 0
+
     def sums(self) -> dict[str, Any]:
-        """Return the sums of the selected logs. One query."""
-        sums = self.rows.aggregate(**{name: Sum(name) for name in TOTALS})
+        """Return the sums of the selected logs of whole days. One query."""
+        rows = self.rows.exclude(day__in=self.cut_days)
+        sums = rows.aggregate(**{name: Sum(name) for name in TOTALS})
         return {name: value or 0 for name, value in sums.items()}
 
     def narrowed(self, logs: QuerySet) -> QuerySet:
@@ -95,13 +103,18 @@ class DailySelection:
         )
         if len(projects) <= MAX_PROJECTS:
             logs = logs.filter(project_id__in=projects)
-        condition = Q()
-        for first, after in _ranges(days):
-            condition |= Q(id__gte=_lowest(first), id__lt=_lowest(after))
-        return logs.filter(condition)
+        return logs.filter(on_days(days))
 
 
-def _ranges(days: list[date]) -> list[tuple[date, date]]:
+def on_days(days: Sequence[date]) -> Q:
+    """Return the condition of logs of these days, which are sorted."""
+    condition = Q()
+    for first, after in _ranges(days):
+        condition |= Q(id__gte=_lowest(first), id__lt=_lowest(after))
+    return condition
+
+
+def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
     """Return the half-open ranges that the sorted days make, one of all if there are many."""
     ranges = [(days[0], days[0] + _DAY)]
     for day in days[1:]:

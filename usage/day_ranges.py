@@ -42,11 +42,6 @@ def consecutive(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
     return ranges
 
 
-def from_to(first: date, last: date) -> tuple[datetime, datetime]:
-    """Return the half-open range of time of whole days."""
-    return datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC) + _DAY
-
-
 def labelled(caller: Caller, query: WindowQuery) -> list[IdRange]:
     """Return the parts of the window that can have logs with the query's labels, newest first."""
     window = query.window()

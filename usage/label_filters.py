@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Max, Min, Q
+from django.db.models import Q
 from django.utils import timezone
 from unfold.contrib.filters.forms import DropdownForm
 
 from accounts.models import ApiKey, Project
-from core import ids
-from usage import day_ranges
 from usage.filters import NONE
 from usage.models import DailyUsage
 
 MAX_CHOICES = 500
 _RECENT_DAYS = 90
-_NO_ID = UUID(int=0)
 
 
 class ValuesFilter(admin.FieldListFilter):
@@ -78,21 +74,7 @@ class ValuesFilter(admin.FieldListFilter):
 
 
 class LabelFilter(ValuesFilter):
-    """A label that the daily sums are kept by: its choices and days are known from them.
-
-    The ledger is read from the first to the last day on which the label occurs, and no further.
-    """
-
-    def queryset(self, request, queryset):
-        logs = super().queryset(request, queryset)
-        if not self.values:
-            return logs
-        labelled = DailyUsage.objects.filter(self.on_daily_sums())
-        days = labelled.aggregate(first=Min("day"), last=Max("day"))
-        if days["first"] is None:
-            return logs.filter(id=_NO_ID)
-        start, end = day_ranges.from_to(days["first"], days["last"])
-        return logs.filter(id__gte=ids.lowest(start), id__lt=ids.lowest(end))
+    """A label that the daily sums are kept by: its choices are known from them."""
 
     def options(self) -> list[tuple[str, str]]:
         rows = DailyUsage.objects.order_by(self.field_path)

@@ -2,22 +2,27 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 
 from accounts.api_keys import is_id
 from core.database.timeouts import unless_too_slow
 from core.timeline import TimelineChangeList
-from usage.daily_selection import TOTALS, DailySelection, DailyTimeline
+from usage.daily_selection import TOTALS, DailySelection, DailyTimeline, on_days
 from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
 from usage.ledger_condition import condition_of
 from usage.models import DailyUsage, UsageLog
 
 SUM_MILLISECONDS = 1_000  # that the sums of a page may take
+PAGE_MILLISECONDS = 100  # of many logs; if that is too little, the sums follow the page
+MAX_SUMMED_AT_ONCE = 100_000
 MAX_UNPRICED_MODELS = 5  # that the page names
 MAX_FOUND_LABELS = 500  # of a kind, that a search looks for
 SEARCHED_LABELS = ("model", "alias", "origin")
@@ -68,12 +73,31 @@ class LogChangeList(TimelineChangeList):
 
     @cached_property
     def totals(self) -> Totals | None:
-        """The sums of the selected logs; None if they take too long."""
-        if self.daily.is_exact:
+        """The sums of the selected logs; None if the page should not wait for them."""
+        is_small = self.daily.is_exact or self.daily.entries() <= MAX_SUMMED_AT_ONCE
+        return self.sum(milliseconds=SUM_MILLISECONDS if is_small else PAGE_MILLISECONDS)
+
+    def sum(self, *, milliseconds: int | None = None) -> Totals | None:
+        """Return the sums of the selected logs; None if they take longer than this or a request."""
+        if self.daily.is_exact and not self.daily.cut_days:
             return Totals(**self.daily.sums())
-        sums = partial(_sums, self.selected)
-        found = unless_too_slow(sums, milliseconds=SUM_MILLISECONDS)
+        found = unless_too_slow(self._sums, milliseconds=milliseconds)
         return None if found is None else Totals(**found)
+
+    def _sums(self) -> dict[str, Any]:
+        if self.page_num == 1 and len(self.result_list) < self.list_per_page:
+            # There are no others, and finding these may have taken most of the time.
+            return _sums(UsageLog.objects.filter(pk__in=[log.pk for log in self.result_list]))
+        if not self.daily.is_exact:
+            return _sums(self.selected)
+        whole, cut = self.daily.sums(), _sums(self.selected.filter(on_days(self.daily.cut_days)))
+        return {name: whole[name] + cut[name] for name in TOTALS}
+
+    @property
+    def sums_address(self) -> str:
+        """Where the sums are fetched from, if the page does not wait for them."""
+        query = self.get_query_string(remove=[ORDER_VAR, PAGE_VAR])
+        return f"{reverse('admin:usage_usagelog_sums')}{query}"
 
     def get_timeline(self, rows: QuerySet) -> DailyTimeline:
         return DailyTimeline(self.daily.rows)
@@ -90,16 +114,23 @@ class LogChangeList(TimelineChangeList):
 
 
 def label_search(text: str) -> Q | None:
-    """Return the condition of the labels that contain the text; None for an id, or if none do.
+    """Return the condition of the labels that contain the text, or of the project or key of an id.
 
-    It holds for rows of the ledger and of the daily sums alike.
+    None if there are none. It holds for rows of the ledger and of the daily sums alike.
     """
     text = text.strip().replace("\x00", "")
-    if not text or is_id(text):
+    if not text:
         return None
+    if is_id(text):
+        return _owner(UUID(text))
     found = {name: _labels_with(name, text) for name in SEARCHED_LABELS}
     conditions = [(f"{name}__in", values) for name, values in found.items() if values]
     return Q(*conditions, _connector=Q.OR) if conditions else None
+
+
+def _owner(id: UUID) -> Q | None:
+    conditions = [Q(project_id=id), Q(api_key_id=str(id))]
+    return next((q for q in conditions if DailyUsage.objects.filter(q).exists()), None)
 
 
 def _labels_with(name: str, text: str) -> list[str]:

@@ -1,6 +1,8 @@
+from decimal import Decimal
+
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from core.ids import uuid7
@@ -30,6 +32,8 @@ GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms"
 SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
 # What is summed for each combination of labels.
 SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost", *TOKEN_COLUMNS)
+# Few calls cost this much (US dollars) or take this long, so indexes of them are small.
+PEAKS = {"cost": Decimal("0.1"), "latency_ms": 20_000}
 
 
 class CostSource(models.TextChoices):
@@ -164,6 +168,19 @@ class UsageLog(OwnedModel):
             ),
             models.Index(
                 fields=["-id"], condition=Q(cost_source="unpriced"), name="usage_logs_unpriced"
+            ),
+            # What lists that are sorted by cost or latency begin with, in their order.
+            models.Index(
+                F("cost").desc(nulls_last=True),
+                F("id").desc(),
+                condition=Q(cost__gte=PEAKS["cost"]),
+                name="usage_logs_costly",
+            ),
+            models.Index(
+                F("latency_ms").desc(nulls_last=True),
+                F("id").desc(),
+                condition=Q(latency_ms__gte=PEAKS["latency_ms"]),
+                name="usage_logs_slow",
             ),
             # A digest for each MiB of rows: ids of other systems come in no order, and a tree
             # of them would make groups of writes a fifth slower.

@@ -14,6 +14,7 @@ from django.contrib.auth.models import Permission
 
 from accounts.models import User
 from tests.client import ApiClient
+from usage.ledger import SHARE_SQL
 from usage.models import UsageLog
 
 LOGS = "/admin/usage/usagelog/"
@@ -267,12 +268,68 @@ def test_a6_correction_and_its_original_are_told_apart(root, api):
         assert wrong in html(root, path=f"{LOGS}{entries[kind]}/change/")
 
 
-def test_sums_say_when_they_take_too_long(root, api, monkeypatch):
-    store(api, call("m", "1"))
-    monkeypatch.setattr("usage.log_list.SHARE_SQL", {"requests": "pg_sleep(9)::text::int"})
-    monkeypatch.setattr("usage.log_list.SUM_MILLISECONDS", 20)
-    page = html(root, "?cost_source__exact=caller")
-    assert "narrow the list" in page and len(rows(page)) == 1
+@pytest.fixture
+def slow_sums(api, monkeypatch):
+    """A page of logs and one, whose sums take longer than a page waits for them."""
+    store(api, *(call("m", "1") for _ in range(51)))
+    slow = "CASE WHEN pg_sleep(0.05) IS NULL THEN 0 ELSE 1 END"
+    monkeypatch.setattr("usage.log_list.SHARE_SQL", {**SHARE_SQL, "requests": slow})
+    monkeypatch.setattr("usage.log_list.MAX_SUMMED_AT_ONCE", 50)
+
+
+def test_sums_that_take_too_long_follow_the_page(root, slow_sums, monkeypatch):
+    page = html(root, "?cost_source__exact=caller&o=-5&p=1")
+    [address] = re.findall(r'hx-get="(/admin/usage/usagelog/sums/[^"]*)"', page)
+    assert len(rows(page)) == 50 and "data-total-cost" not in page
+    monkeypatch.setattr("usage.log_list.SHARE_SQL", SHARE_SQL)
+    fragment = root.get(unescape(address), headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in fragment and cost(fragment) == "51"
+    whole = html(root, path=unescape(address))
+    assert "<html" in whole and cost(whole) == "51"
+
+
+def test_sums_say_when_they_are_given_up(root, slow_sums, monkeypatch):
+    monkeypatch.setattr("usage.log_list.unless_too_slow", lambda read, **limit: None)
+    page = html(root, "?cost_source__exact=caller", path=f"{LOGS}sums/")
+    assert "more than 5 seconds: narrow the list" in page
+
+
+def test_sums_need_the_permission_to_see_logs(api):
+    assert staff("view_project").get(f"{LOGS}sums/").status_code == 403
+
+
+def test_sums_of_parts_of_days_are_exact(root, api):
+    """The whole days of a window are known from the daily sums, the rest from the ledger."""
+    times = [(3, "07:59:59"), (3, "08:00:00"), (2, "00:00:00"), (1, "07:59:59"), (1, "08:00:00")]
+    entries = [call("m", 10**n, timestamp=at(*time)) for n, time in enumerate(times)]
+    store(api, *entries * 60)
+    window = f"created_at__gte={at(3, '08:00')}&created_at__lt={at(1, '08:00')}".replace("Z", "")
+    for query, expected in (
+        (f"?{window}", "66600"),
+        (f"?{window}&model__exact=m", "66600"),
+        (f"?created_at__gte={at(3, '08:00')[:-1]}", "666600"),
+        (f"?created_at__gte={at(1)[:-9]}08:00&created_at__lt={at(1)[:-9]}09:00", "600000"),
+    ):
+        assert cost(html(root, query)) == expected, query
+        assert cost(html(root, f"{query}&o=-5&p=2")) == expected, query
+
+
+# --- Sorting -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cost", "latency_ms"])
+def test_peaks_come_first_and_the_rest_follows(root, api, name):
+    """More than a page of each, so that some pages are of peaks alone, one is of both."""
+    values = [0, *(n * 0.01 for n in range(1, 121))]
+    if name == "latency_ms":
+        values = [round(value * 200_000) for value in values]
+    entries = [{**call("m", 1, timestamp=at(1)), name: value} for value in values]
+    found = store(api, *entries, call("unpriced", timestamp=at(1)))
+    column = {"cost": 5, "latency_ms": 8}[name]
+    expected = [*reversed(found[:-1]), found[-1]]
+    assert listed_everywhere(root, f"?o=-{column}", 3) == expected
+    assert listed_everywhere(root, f"?o={column}", 3) == found
+    assert listed_everywhere(root, f"?o=-{column}&model__exact=m", 3) == expected[:-1]
 
 
 # --- Search and filters ------------------------------------------------------------------
