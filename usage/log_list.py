@@ -1,6 +1,7 @@
 """The admin's list of logs: what it selects, and the sums of that."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from accounts.api_keys import is_id
+from core import ids
 from core.database.timeouts import unless_too_slow
 from core.timeline import TimelineChangeList
 from usage.daily_selection import TOTALS, DailySelection, DailyTimeline, on_days
@@ -19,10 +21,13 @@ from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
 from usage.ledger_condition import condition_of
 from usage.models import DailyUsage, UsageLog
+from usage.schemas import MAX_AHEAD
 
 SUM_MILLISECONDS = 1_000  # that the sums of a page may take
 PAGE_MILLISECONDS = 100  # of many logs; if that is too little, the sums follow the page
 MAX_SUMMED_AT_ONCE = 100_000
+RECEIVED_BEFORE = ("received_at__lt", "received_at__lte")
+CLOCK_SKEW = timedelta(days=1)  # generously, between a worker and the database
 MAX_UNPRICED_MODELS = 5  # that the page names
 MAX_FOUND_LABELS = 500  # of a kind, that a search looks for
 SEARCHED_LABELS = ("model", "alias", "origin")
@@ -51,8 +56,17 @@ class Totals:
 
 
 class LogChangeList(TimelineChangeList):
+    """Reads no more of the ledger than the list can have logs in.
+
+    `latest`: no log that was received as early as the list asks for happened after that.
+    """
+
+    latest: datetime | None = None
+
     def get_queryset(self, request, exclude_parameters=None):
         logs = super().get_queryset(request, exclude_parameters)
+        if self.latest:
+            logs = logs.filter(id__lt=ids.lowest(self.latest))
         return self.daily.narrowed(logs)
 
     def get_filters(self, request):
@@ -69,6 +83,8 @@ class LogChangeList(TimelineChangeList):
             condition = request.label_condition = label_search(self.query)
             daily = daily.labelled(condition) if condition else daily.inexact()
         self.daily = daily.inexact() if others else daily
+        received = [at for name in RECEIVED_BEFORE for at in lookups.get(name, ())]
+        self.latest = min(received) + MAX_AHEAD + CLOCK_SKEW if received else None
         return specs, has_filters, lookups, *rest
 
     @cached_property

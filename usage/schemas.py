@@ -37,11 +37,11 @@ from usage.windows import EARLIEST
 
 MAX_UNITS = 50  # names of units or modifiers of one call
 # Clients whose clock is a little ahead are not refused.
-_MAX_AHEAD = timedelta(days=1)
+MAX_AHEAD = timedelta(days=1)
 
 
 def _is_plausible(at: datetime) -> datetime:
-    if not EARLIEST <= at <= datetime.now(UTC) + _MAX_AHEAD:
+    if not EARLIEST <= at <= datetime.now(UTC) + MAX_AHEAD:
         raise PydanticCustomError("datetime_range", "Input should be a time between 1970 and now")
     return at
 

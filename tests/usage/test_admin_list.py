@@ -314,6 +314,19 @@ def test_sums_of_parts_of_days_are_exact(root, api):
         assert cost(html(root, f"{query}&o=-5&p=2")) == expected, query
 
 
+def test_logs_are_found_by_their_receipt(root, api):
+    """A call of tomorrow's date is received today."""
+    tomorrow = datetime.now(UTC) + timedelta(hours=23)
+    ids = store(api, call("m", "1", timestamp=at(9)), call("m", "2", timestamp=str(tomorrow)))
+    received = UsageLog.objects.get(id=ids[1]).received_at
+    for query, expected in (
+        (f"received_at__lte={received.isoformat().replace('+00:00', 'Z')}", ids[::-1]),
+        (f"received_at__lt={at(1)}", []),
+        (f"received_at__gte={at(1)}", ids[::-1]),
+    ):
+        assert rows(html(root, f"?{query}")) == expected, query
+
+
 # --- Sorting -----------------------------------------------------------------------------
 
 
