@@ -1,25 +1,24 @@
 """Pages of the admin's list of logs."""
 
 from core.admin import BoundedPaginator
-from usage.models import PEAKS
+from usage.models import ENDS
 
 
 class LogPaginator(BoundedPaginator):
-    """Finds the most expensive and the slowest logs in the indexes of these.
+    """Finds the first pages of a list that is sorted by cost or latency in small indexes.
 
-    A page that is not full may lack logs below the threshold: it is read as any other.
+    A page that they do not fill may have other logs, too: it is read as any other.
     """
 
     def page(self, number):
-        if (name := self._sorted_down_by()) in PEAKS:
-            peaks = self.object_list.filter(**{f"{name}__gte": PEAKS[name]})
-            page = BoundedPaginator(peaks, self.per_page).page(number)
+        if end := ENDS.get(self._first_order()):
+            page = BoundedPaginator(self.object_list.filter(end), self.per_page).page(number)
             if len(page) == self.per_page:
                 return page
         return super().page(number)
 
-    def _sorted_down_by(self) -> str:
-        """Return the column by which the logs are sorted first, if the largest value is first."""
+    def _first_order(self) -> str:
+        """Return by which column the logs are sorted first, with a "-" if downwards."""
         [first, *_] = self.object_list.query.order_by or [None]
-        is_down = getattr(first, "descending", False)
-        return getattr(first.expression, "name", "") if is_down else ""
+        name = getattr(getattr(first, "expression", None), "name", "")
+        return f"-{name}" if getattr(first, "descending", False) else name

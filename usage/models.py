@@ -32,8 +32,14 @@ GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms"
 SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
 # What is summed for each combination of labels.
 SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost", *TOKEN_COLUMNS)
-# Few calls cost this much (US dollars) or take this long, so indexes of them are small.
-PEAKS = {"cost": Decimal("0.1"), "latency_ms": 20_000}
+# With these begin lists that are sorted by cost (US dollars) or latency. Few logs are free,
+# expensive, quick or slow, so indexes of them are small.
+ENDS = {
+    "cost": Q(cost__lte=0),
+    "-cost": Q(cost__gte=Decimal("0.1")),
+    "latency_ms": Q(latency_ms__lt=200),
+    "-latency_ms": Q(latency_ms__gte=20_000),
+}
 
 
 class CostSource(models.TextChoices):
@@ -169,17 +175,28 @@ class UsageLog(OwnedModel):
             models.Index(
                 fields=["-id"], condition=Q(cost_source="unpriced"), name="usage_logs_unpriced"
             ),
-            # What lists that are sorted by cost or latency begin with, in their order.
+            models.Index(
+                F("cost").asc(),
+                F("id").desc(),
+                condition=ENDS["cost"],
+                name="usage_logs_free",
+            ),
             models.Index(
                 F("cost").desc(nulls_last=True),
                 F("id").desc(),
-                condition=Q(cost__gte=PEAKS["cost"]),
-                name="usage_logs_costly",
+                condition=ENDS["-cost"],
+                name="usage_logs_expensive",
+            ),
+            models.Index(
+                F("latency_ms").asc(),
+                F("id").desc(),
+                condition=ENDS["latency_ms"],
+                name="usage_logs_quick",
             ),
             models.Index(
                 F("latency_ms").desc(nulls_last=True),
                 F("id").desc(),
-                condition=Q(latency_ms__gte=PEAKS["latency_ms"]),
+                condition=ENDS["-latency_ms"],
                 name="usage_logs_slow",
             ),
             # A digest for each MiB of rows: ids of other systems come in no order, and a tree

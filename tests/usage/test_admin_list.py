@@ -331,18 +331,21 @@ def test_logs_are_found_by_their_receipt(root, api):
 
 
 @pytest.mark.parametrize("name", ["cost", "latency_ms"])
-def test_peaks_come_first_and_the_rest_follows(root, api, name):
-    """More than a page of each, so that some pages are of peaks alone, one is of both."""
-    values = [0, *(n * 0.01 for n in range(1, 121))]
+def test_sorted_pages_go_on_where_their_indexes_end(root, api, name):
+    """Some pages are of free and expensive logs alone, some of others, some of both."""
+    values = [0] * 60 + [n / 100 for n in range(1, 121)]
     if name == "latency_ms":
         values = [round(value * 200_000) for value in values]
     entries = [{**call("m", 1, timestamp=at(1)), name: value} for value in values]
-    found = store(api, *entries, call("unpriced", timestamp=at(1)))
+    *stored, unpriced = store(api, *entries, call("unpriced", timestamp=at(1)))
+    # Of equal values the newest is first.
+    newest = sorted(zip(values, stored, strict=True), key=lambda pair: pair[1], reverse=True)
     column = {"cost": 5, "latency_ms": 8}[name]
-    expected = [*reversed(found[:-1]), found[-1]]
-    assert listed_everywhere(root, f"?o=-{column}", 3) == expected
-    assert listed_everywhere(root, f"?o={column}", 3) == found
-    assert listed_everywhere(root, f"?o=-{column}&model__exact=m", 3) == expected[:-1]
+    for order, is_down in ((column, False), (-column, True)):
+        pairs = sorted(newest, key=lambda pair: pair[0], reverse=is_down)
+        expected = [id for _, id in pairs]
+        assert listed_everywhere(root, f"?o={order}", 4) == [*expected, unpriced]
+        assert listed_everywhere(root, f"?o={order}&model__exact=m", 4) == expected
 
 
 # --- Search and filters ------------------------------------------------------------------
