@@ -27,7 +27,6 @@ from core.edge import Request, Route
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
 from llmring_site import views
-from llmring_site.dashboard import repricing
 from llmring_site.dashboard import views as dashboard_views
 from llmring_site.demo import views as demo_views
 from receipts import call_receipts
@@ -63,7 +62,6 @@ urlpatterns = [
         name="dashboard-calls",
     ),
     path("admin/search/", admin.site.admin_view(dashboard_views.search)),
-    path("admin/dashboard/reprice/", admin.site.admin_view(repricing.reprice), name="reprice"),
     path("admin/demo/make/", admin.site.admin_view(demo_views.make), name="make-demo"),
     path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),

@@ -172,7 +172,7 @@ class LogFields:
         is_unpriced = log.cost is None and log.usage_status != UsageStatus.UNKNOWN
         if not (is_unpriced and log.may_be_priced):
             return "-"
-        return price_page.link(log.provider, log.model)
+        return price_page.link(log)
 
     @admin.display(description="units and modifiers")
     def extras(self, log: UsageLog) -> str:

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from accounts.api_keys import is_id
+from accounts.models import Project
 from core import ids
 from core.database.timeouts import unless_too_slow
 from core.timeline import TimelineChangeList
@@ -120,8 +121,13 @@ class LogChangeList(TimelineChangeList):
 
     @property
     def unpriced_models(self) -> list[tuple[str, str]]:
-        """The first models, as provider and name, of selected days that have no price."""
-        rows = self.daily.rows.filter(unpriced_requests__gt=0).order_by("provider", "model")
+        """The first models, as provider and name, of selected days that have no price.
+
+        Nobody sets prices of demo data.
+        """
+        real = Project.objects.real().values("id")
+        rows = self.daily.rows.filter(unpriced_requests__gt=0, project_id__in=real)
+        rows = rows.order_by("provider", "model")
         return list(rows.values_list("provider", "model").distinct()[:MAX_UNPRICED_MODELS])
 
     def get_results(self, request):

@@ -14,10 +14,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from accounts.models import Project
+from core.database.timeouts import unless_too_slow
 from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from usage import repricing
-from usage.models import DailyUsage
+from usage.models import DailyUsage, UsageLog
 from usage.price_form import PriceForm
 from usage.repricing import Repriced
 from usage.windows import Window
@@ -32,11 +34,17 @@ class Preview:
 
     changed: list[Repriced] = field(default_factory=list)
     still_unpriced: int = 0
+    reasons: set[str] = field(default_factory=set)
     has_more: bool = False
+    is_given_up: bool = False
 
     @property
     def total(self) -> Decimal:
         return sum((change.cost.amount for change in self.changed), Decimal(0))
+
+    @property
+    def is_partial(self) -> bool:
+        return self.has_more or self.is_given_up
 
     @property
     def shown(self) -> list[Repriced]:
@@ -47,16 +55,27 @@ def may_set(user) -> bool:
     return user.has_perm("registry_proxy.add_customprice")
 
 
-def link(provider: str, model: str) -> str:
-    """Return a link to the page that sets the price of a model."""
-    query = urlencode({"provider": provider, "model": model})
-    url = f"{reverse('admin:usage_usagelog_price')}?{query}"
+def address(provider: str, model: str, project: Project | None = None) -> str:
+    """Return where the page is that sets the price of a model.
+
+    Demo data has prices of its own: only those that are set for its project apply to it.
+    """
+    query = {"provider": provider, "model": model}
+    if project and project.is_demo:
+        query["project"] = str(project.id)
+    return f"{reverse('admin:usage_usagelog_price')}?{urlencode(query)}"
+
+
+def link(log: UsageLog) -> str:
+    """Return a link to the page that sets the price of a log's model."""
+    demo = Project.objects.demo().filter(id=log.project_id).first()
+    url = address(log.provider, log.model, demo)
     return format_html('<a class="text-primary-600 underline" href="{}">Set a price</a>', url)
 
 
 def respond(request: HttpRequest, model_admin):
     """Show the form, then what the price would change; save it at the second confirmation."""
-    if not may_set(request.user):
+    if not (may_set(request.user) and model_admin.has_view_permission(request)):
         raise PermissionDenied
     is_sent = request.method == "POST"
     form = PriceForm(request.POST if is_sent else None, initial=_initial(request))
@@ -82,19 +101,25 @@ def respond(request: HttpRequest, model_admin):
 
 
 def _initial(request: HttpRequest) -> dict:
-    names = {name: request.GET.get(name, "").replace("\x00", "") for name in ("provider", "model")}
-    unpriced = Q(unpriced_requests__gt=0, **names)
-    first = DailyUsage.objects.filter(unpriced).aggregate(day=Min("day"))["day"]
-    day = first or datetime.now(UTC).date()
-    return {**names, "valid_from": day.isoformat(), "reprice": True}
+    given = {name: text.replace("\x00", "") for name, text in request.GET.items()}
+    names = {name: given.get(name, "") for name in ("provider", "model")}
+    project = Project.objects.named(given.get("project", ""))
+    days = DailyUsage.objects.filter(_of(project), unpriced_requests__gt=0, **names)
+    first = days.aggregate(day=Min("day"))["day"] or datetime.now(UTC).date()
+    return {**names, "project": project, "valid_from": first.isoformat(), "reprice": True}
+
+
+def _of(project: Project | None) -> Q:
+    """Return the condition of rows of a project, or of all real ones."""
+    chosen = [project.id] if project else Project.objects.real().values("id")
+    return Q(project_id__in=chosen)
 
 
 def _unpriced(price: CustomPrice):
     """Yield the logs without a price that the price applies to, project by project."""
     window = Window(price.valid_from, price.valid_to or datetime.now(UTC) + timedelta(days=2))
-    days = Q(day__gte=window.start.date(), unpriced_requests__gt=0)
-    if price.project_id:
-        days &= Q(project_id=price.project_id)
+    project = Project.objects.filter(id=price.project_id).first() if price.project_id else None
+    days = _of(project) & Q(day__gte=window.start.date(), unpriced_requests__gt=0)
     names = (
         DailyUsage.objects.filter(days).values_list("project_id", "provider", "model").distinct()
     )
@@ -106,6 +131,10 @@ def _unpriced(price: CustomPrice):
 
 def _preview(price: CustomPrice) -> Preview:
     """Return what the price would change. Nothing is stored."""
+    return unless_too_slow(lambda: _changes(price)) or Preview(is_given_up=True)
+
+
+def _changes(price: CustomPrice) -> Preview:
     preview = Preview()
     with custom_prices.supposing(price):
         for logs in _unpriced(price):
@@ -115,19 +144,24 @@ def _preview(price: CustomPrice) -> Preview:
                     return preview
                 if repriced.cost.amount is None:
                     preview.still_unpriced += 1
+                    preview.reasons.add(repriced.cost.unpriced_reason)
                 else:
                     preview.changed.append(repriced)
     return preview
 
 
 def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
-    changes = _preview(price).changed if reprice else []
+    preview = _preview(price) if reprice else Preview()
     custom_prices.save(price)
     model_admin.log_addition(request, price, "Set a price")
     messages.success(request, f"The price of {price.provider}:{price.model} is set.")
-    if changes and model_admin.has_correct_permission(request):
+    if model_admin.has_correct_permission(request):
         author = f"user {request.user.pk}"
-        corrected = sum(repricing.correct(change, author=author) for change in changes)
-        messages.success(request, f"{corrected} logs were priced again.")
+        corrected = sum(repricing.correct(change, author=author) for change in preview.changed)
+        if corrected:
+            messages.success(request, f"{corrected} logs were priced again.")
+        if preview.is_partial:
+            command = f"manage.py repricelogs --unpriced --from {price.valid_from:%Y-%m-%d}"
+            messages.warning(request, f"There may be more of them: {command} prices them all.")
     query = urlencode({"provider__exact": price.provider, "model__exact": price.model})
     return redirect(f"{reverse('admin:usage_usagelog_changelist')}?{query}")

@@ -15,11 +15,11 @@ from core.database.timeouts import unless_too_slow
 from core.panels import Fact, Panel
 from gateway import health as gateway_health
 from gateway.models import CallState
-from llmring_site.dashboard import repricing
 from llmring_site.dashboard.scope import Scope
 from mcp import health
 from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
 from registry_proxy.models import Refresh, Snapshot
+from usage import price_page
 from usage.latency import CallFigures, call_figures
 from usage.models import UsageStatus
 from usage.overview import unpriced_models
@@ -97,19 +97,9 @@ def unpriced_panel(scope: Scope) -> Panel | None:
         value = f"unpriced: {row.calls:,} calls, {row.tokens:,} tokens"
         labels = {"provider": row.provider, "model": row.model, "cost_source": "unpriced"}
         facts.append(Fact(f"{row.provider}:{row.model}", value, scope.links.window(**labels), True))
-        if scope.may("registry_proxy.add_customprice"):
-            form = reverse("admin:registry_proxy_customprice_add")
-            values = {"provider": row.provider, "model": row.model}
-            # From the window's start on, so that its calls can be priced again.
-            query = urlencode({**values, "valid_from": f"{scope.first} 00:00:00"})
-            facts.append(Fact(f"Set a price of {row.model}", "", f"{form}?{query}"))
-        facts.append(
-            Fact(
-                f"What pricing {row.model} again would change",
-                "",
-                repricing.address(scope, row.provider, row.model),
-            )
-        )
+        if price_page.may_set(scope.request.user):
+            address = price_page.address(row.provider, row.model, scope.project)
+            facts.append(Fact(f"Set a price of {row.model}", "", address))
     return Panel("Calls without a price", facts)
 
 

@@ -239,53 +239,54 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
     assert "acme:no-such-model-1 unpriced: 2 calls, 30 tokens" in panel
     assert "free-local" not in panel
     form = boss.get(page.href("Set a price of no-such-model-1"))
-    assert form.context["adminform"].form.initial["provider"] == "acme"
-    assert form.context["adminform"].form.initial["model"] == "no-such-model-1"
+    initial = form.context["form"].initial
+    assert (initial["provider"], initial["model"]) == ("acme", "no-such-model-1")
+    assert initial["valid_from"] == day(0) and initial["project"] is None
     assert not CustomPrice.objects.exists()
     listed = boss.get(page.href("acme:no-such-model-1")).context["cl"].result_list
     assert [log.cost for log in listed] == [None, None]
 
 
-def test_a5_what_a_repricing_would_change_is_shown_before_it_is_written(boss, api, project):
+def test_a5_what_a_price_would_change_is_shown_before_it_is_written(boss, api, project):
     send(api, *[call(f"{day(-3)}T00:00:00Z", "no-such-model-1")] * 2)
-    page = dashboard(boss, project)
-    address = page.href("What pricing no-such-model-1 again would change")
-    text = Page(boss.get(address).content.decode()).text
-    assert "2 unpriced calls; by the prices known today 0 of them would get a price" in text
-    assert "Still unpriced" in text
-
-    form = page.href("Set a price of no-such-model-1")
-    initial = boss.get(form).context["adminform"].form.initial
-    assert initial["valid_from"].date().isoformat() == day(-29)
-    price = {
-        **{name: initial[name] for name in ("provider", "model")},
-        "valid_from_0": day(-29),
-        "valid_from_1": "00:00:00",
-        "prices": '{"input": "2", "output": "4"}',
-    }
-    assert boss.post(form, price).status_code == 302
-    text = Page(boss.get(address).content.decode()).text
+    address = dashboard(boss, project).href("Set a price of no-such-model-1")
+    initial = boss.get(address).context["form"].initial
+    form = {name: initial[name] for name in ("provider", "model", "valid_from")}
+    form |= {"input": "2", "output": "4", "reprice": "on"}
+    text = Page(boss.post(address, {**form, "preview": "1"}).content.decode()).text
     # 10 tokens at 2 and 5 at 4 dollars per million, twice.
-    assert "2 of them would cost 0.00008 US dollars together" in text
-    assert UsageLog.objects.count() == 2  # looking wrote nothing
+    assert "2 calls without a price would cost 0.00008 USD together" in text
+    assert UsageLog.objects.count() == 2 and not CustomPrice.objects.exists()
 
-    assert boss.post(address).status_code == 302
+    assert boss.post(address, {**form, "save": "1"}).status_code == 302
     assert UsageLog.objects.count() == 6  # a reversal and a replacement of each
     page = dashboard(boss, project)
     assert page.row("Models", "no-such-model-1")[1:] == ["0.00008", "2"]
     assert "Every call has a price" in page.text
 
 
-def test_a5_repricing_needs_the_permission_to_correct(api, project):
+def test_a5_setting_prices_needs_its_permission_and_that_to_see_logs(api, project):
     send(api, call(f"{day(-3)}T00:00:00Z", "no-such-model-1"))
-    user = User.objects.create_user("clerk", password="a long password", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_usagelog"))
-    clerk = person(user)
+    address = reverse("admin:usage_usagelog_price")
+    for name in ("view_usagelog", "add_customprice"):
+        user = User.objects.create_user(name, password="a long password", is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename=name))
+        clerk = person(user)
+        assert "Set a price" not in Page(clerk.get(HOME).content.decode()).text
+        assert clerk.get(address, {"provider": "acme"}).status_code == 403
+
+
+def test_a5_prices_of_all_projects_leave_demo_data_out(boss, api, project):
+    send(api, call(f"{day(-3)}T00:00:00Z", "no-such-model-1"))
+    Project.objects.filter(id=project.id).update(is_demo=True)
     query = {"provider": "acme", "model": "no-such-model-1"}
-    assert clerk.get(reverse("reprice"), query).status_code == 200
-    response = clerk.post(f"{reverse('reprice')}?provider=acme&model=no-such-model-1")
-    assert response.status_code == 403 and UsageLog.objects.count() == 1
-    assert "Set a price" not in Page(clerk.get(HOME).content.decode()).text
+    form = {**query, "valid_from": day(-3), "input": "2", "output": "4", "preview": "1"}
+    page = reverse("admin:usage_usagelog_price")
+    demo = dashboard(boss, project).href("Set a price of no-such-model-1")
+    assert boss.get(demo).context["form"].initial["project"] == project
+    for chosen, count in (("", "0"), (str(project.id), "1")):
+        text = Page(boss.post(page, {**form, "project": chosen}).content.decode()).text
+        assert f"{count} calls without a price would cost" in text
 
 
 def test_figures_that_take_too_long_are_given_up_and_said_so(boss, api, monkeypatch):
@@ -305,11 +306,6 @@ def test_figures_that_take_too_long_are_given_up_and_said_so(boss, api, monkeypa
     text = dashboard(boss).text
     assert "took longer than 5 seconds" in text and "Background jobs" in text
     assert "Make demo data" not in text
-
-
-@pytest.mark.parametrize("query", ["provider=%00&model=%00", "model=x&start=y&project=z", ""])
-def test_repricing_takes_odd_addresses(boss, query):
-    assert boss.get(f"{reverse('reprice')}?{query}").status_code == 200
 
 
 @pytest.mark.parametrize("page", ["1", "x", "0", "-1", "9" * 30, "\x00"])

@@ -114,3 +114,25 @@ def test_more_calls_than_a_page_prices_are_left_to_the_command(root, calls, monk
     monkeypatch.setattr("usage.price_page.MAX_REPRICED", 1)
     html = root.post(PRICE, {**FORM, "preview": "1"}).content.decode()
     assert "manage.py repricelogs --unpriced" in html
+
+
+def test_calls_that_take_too_long_to_find_are_left_to_the_command(root, calls, monkeypatch):
+    monkeypatch.setattr("usage.price_page.unless_too_slow", lambda read: None)
+    html = root.post(PRICE, {**FORM, "preview": "1"}).content.decode()
+    assert "Finding the calls takes too long" in html
+    html = root.post(PRICE, {**FORM, "save": "1"}, follow=True).content.decode()
+    assert "manage.py repricelogs --unpriced" in html
+    assert CustomPrice.objects.count() == 1 and UsageLog.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["provider=%00&model=%00", "model=x&project=y", "project=%00", "", "provider=a&model=b"],
+)
+def test_odd_addresses_get_a_form(root, query):
+    assert root.get(f"{PRICE}?{query}").status_code == 200
+
+
+def test_what_stays_unpriced_is_said_with_its_reason(root, calls):
+    html = root.post(PRICE, {**FORM, "output": "", "preview": "1"}).content.decode()
+    assert "<b>0</b> calls" in html and "Still unpriced: " in html
