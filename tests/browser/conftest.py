@@ -6,7 +6,7 @@ ask for, or sent a request to another host.
 
 import pytest
 
-from tests.browser.browser import SCREENSHOTS, Browser, chromium
+from tests.browser.browser import FOREIGN_HOST, SCREENSHOTS, Browser, chromium
 from tests.server import Server, open_to_postgresql
 
 
@@ -35,7 +35,17 @@ def _driver(tmp_path_factory):
 
 @pytest.fixture
 def browser(server, _driver, request):
-    browser = Browser(_driver, server.url, SCREENSHOTS / request.module.__name__.split(".")[-1])
+    yield from _visit(_driver, server.url, request)
+
+
+@pytest.fixture
+def foreign_browser(server, _driver, request):
+    """The server by a name, over http: what browsers offer to secure pages alone is missing."""
+    yield from _visit(_driver, f"http://{FOREIGN_HOST}:{server.port}", request)
+
+
+def _visit(driver, url: str, request):
+    browser = Browser(driver, url, SCREENSHOTS / request.module.__name__.split(".")[-1])
     browser.reset()
     yield browser
     assert browser.console_errors() == []

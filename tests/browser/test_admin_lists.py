@@ -150,13 +150,8 @@ def test_receipt_is_verified_and_downloaded(browser, send, logs):
     browser.screenshot("receipt")
 
 
-WITHOUT_CLIPBOARD = "Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})"
-
-
-def test_b4_key_is_made_copied_without_https_and_forgotten(browser, server):
-    """On http, browsers have no navigator.clipboard; 127.0.0.1 alone is exempt."""
-    command = {"source": WITHOUT_CLIPBOARD}
-    script = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", command)
+def test_b4_key_is_made_copied_without_https_and_forgotten(foreign_browser, server):
+    browser = foreign_browser
     browser.log_in()
     browser.open("/admin/accounts/project/")
     browser.follow(browser.all("#result_list tbody th a")[0])
@@ -167,7 +162,7 @@ def test_b4_key_is_made_copied_without_https_and_forgotten(browser, server):
         "form.requestSubmit(); form.requestSubmit()"  # a double click
     )
     browser.wait(lambda: browser.all("#new-key"))
-    assert browser.run("return navigator.clipboard") is None
+    assert browser.run("return [isSecureContext, navigator.clipboard]") == [False, None]
     key = browser.one("#new-key").text
     browser.one("#copy-key").click()
     browser.wait(lambda: browser.one("#copied").text == "Copied")
@@ -177,14 +172,36 @@ def test_b4_key_is_made_copied_without_https_and_forgotten(browser, server):
     assert reply.status_code == 200
     browser.open("/admin/accounts/apikey/?q=laptop")
     assert listed(browser) == 1 and key not in browser.driver.page_source
+    assert pasted(browser) == key
+    browser.driver.back()
+    assert key not in browser.driver.page_source
+
+
+def pasted(browser) -> str:
+    """What the clipboard holds, by the search box of the list."""
     box = browser.one("#searchbar")
     box.clear()
     box.send_keys(Keys.CONTROL, "v")
-    assert box.get_attribute("value") == key
+    text = box.get_attribute("value")
     box.clear()
-    browser.driver.back()
-    assert key not in browser.driver.page_source
-    browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    return text
+
+
+def test_token_of_the_gateway_is_copied_without_https(foreign_browser):
+    browser = foreign_browser
+    browser.log_in()
+    browser.open("/admin/accounts/project/")
+    project = browser.all("#result_list tbody th a")[0].get_attribute("href").split("/")[-3]
+    browser.open(f"/admin/gateway/token/add/?project={project}")
+    browser.one("[name=name]").send_keys("app")
+    browser.run("document.getElementById('token_form').requestSubmit()")
+    browser.wait(lambda: browser.all("#new-token"))
+    token = browser.one("#new-token").text
+    assert browser.run("return navigator.clipboard") is None
+    browser.one("[data-copies=new-token]").click()
+    browser.wait(lambda: browser.one("[data-copies=new-token]").text == "Copied")
+    browser.open("/admin/gateway/token/")
+    assert pasted(browser) == token
 
 
 def test_b6_template_is_not_lost(browser):
