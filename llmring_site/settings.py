@@ -402,8 +402,12 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("core/charts.css"),
         lambda request: static("core/lists.css"),
+        lambda request: static("core/contrast.css"),
     ],
-    "SCRIPTS": [lambda request: static("core/keyboard.js")],
+    "SCRIPTS": [
+        lambda request: static("core/keyboard.js"),
+        lambda request: static("core/labels.js"),
+    ],
     "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
     "SIDEBAR": {
         "show_search": True,

@@ -180,7 +180,8 @@ class Browser:
 
     def violations(self) -> list[str]:
         """What axe finds critical or serious on the page: its rule, and where."""
-        self.run(AXE.read_text())
+        if not self.run("return 'axe' in window"):
+            self.run(AXE.read_text())
         found = self.driver.execute_async_script(
             "const done = arguments[0]; axe.run().then(result => done(result.violations))"
         )
