@@ -2,7 +2,7 @@
 one to show. Run by `manage shell` of the server that is looked at.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Membership, Project, User
 from core.ids import uuid7
 from gateway import tokens
-from gateway.models import Call, CallState, Upstream, UpstreamKey, Worker
+from gateway.models import CachedAnswer, Call, CallState, Upstream, UpstreamKey, Worker
 from mcp.models import Prompt, Resource, Server
 from registry_proxy.models import CustomPrice
 
@@ -50,4 +50,20 @@ Call.objects.create(
     reserved_usd="0.01",
     upstream=upstream.name,
     row={"provider": "groq", "model": "m"},
+)
+CachedAnswer.objects.create(
+    project_id=project.id,
+    upstream=upstream.name,
+    method="GET",
+    url="/v1/models",
+    digest=b"",
+    varies_by=[],
+    variant=b"",
+    status=200,
+    headers=[["Content-Type", "application/json"]],
+    body=b"{}",
+    size=2,
+    age=0,
+    stored_at=timezone.now(),
+    expires_at=timezone.now() + timedelta(days=1),
 )
