@@ -141,6 +141,7 @@ def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path):
     assert not (tmp_path / "metrics" / "8000").exists()
 
 
+@pytest.mark.servers
 def test_any_worker_answers_for_all_also_for_one_that_was_killed(tmp_path):
     """Rows are written in groups: the sum of their sizes is the number of logs."""
     log = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}

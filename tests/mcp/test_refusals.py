@@ -235,6 +235,7 @@ def test_calls_that_are_refused_together_fetch_one_new_token(count):
     assert (statuses, len(tokens.requests)) == ([200] * count, 2)
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("ignores", ["nothing", "its input", "SIGTERM"])
 def test_command_ends_with_a_server_that_is_killed(tmp_path, ignores):
     script = tmp_path / "mcp-server.py"
