@@ -397,6 +397,13 @@ UNFOLD = {
     "SITE_HEADER": "LLMRing Server",
     "SITE_URL": f"{FORCE_SCRIPT_NAME or ''}/",
     "SITE_SYMBOL": "receipt_long",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("core/icon.svg"),
+        }
+    ],
     "SHOW_HISTORY": False,
     "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
     "STYLES": [

@@ -133,3 +133,12 @@ def test_permission_to_view_changes_nothing(db_all, rf, model):
     superuser = User.objects.create_superuser("root", password="x")
     request.user = superuser
     assert set(page.actions) <= set(page.get_actions(request))
+
+
+def test_pages_have_an_icon(client, db_all):
+    """Without one, browsers ask for /favicon.ico and report that there is none."""
+    shown = client.get(reverse("admin:login")).content.decode()
+    address = re.search(r'rel="icon"[^>]*href="([^"]+)"', shown)[1]
+    icon = client.get(address)
+    assert icon.headers["Content-Type"] == "image/svg+xml"
+    assert b"".join(icon.streaming_content).startswith(b"<svg")

@@ -132,6 +132,11 @@ def test_e1_each_panel_shows_something(demo, boss):
     }
 
 
+def test_e1_nobody_is_asked_to_set_its_prices(demo, boss):
+    shown = boss.get(reverse("admin:usage_usagelog_changelist")).text
+    assert "calls have no price" in shown and "Set a price:" not in shown
+
+
 def test_e1_the_servers_are_never_contacted(demo):
     from mcp import server_calls
     from mcp.background_refresh import refresh_due
