@@ -115,6 +115,8 @@ class ModelAdmin(UnfoldModelAdmin):
 class BoundedPaginator(InfinitePaginator):
     """Pages of a table that is never counted, up to a number that can be reached."""
 
+    max_pages = MAX_PAGES
+
     def page(self, number):
         """Return a page that was found by its ids: sorting whole rows takes four times as long."""
         page = super().page(number)
@@ -124,8 +126,8 @@ class BoundedPaginator(InfinitePaginator):
 
     def validate_number(self, number):
         number = super().validate_number(number)
-        if number > MAX_PAGES:
-            raise EmptyPage(f"Only the first {MAX_PAGES} pages are shown")
+        if number > self.max_pages:
+            raise EmptyPage(f"Only the first {self.max_pages} pages are shown")
         return number
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import IGNORED_PARAMS, ORDER_VAR, SEARCH_VAR
 from django.db.models import DateTimeField, F, Field
@@ -67,10 +68,24 @@ class ChangeList(UnfoldChangeList):
         return rows
 
     def get_results(self, request):
-        super().get_results(request)
+        try:
+            super().get_results(request)
+        except IncorrectLookupParameters:
+            self._explain_page(request)
+            raise
         if not self.show_full_result_count:
             # Nothing was counted: unfold would write that there are ten billion results.
             self.full_result_count = self.result_count
+
+    def _explain_page(self, request) -> None:
+        """Say why a page is not shown, if it is one too far."""
+        paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+        limit = getattr(paginator, "max_pages", self.page_num)
+        if self.page_num > limit:
+            text = (
+                f"Only the first {limit:,} pages of that list are shown: narrow it, or export it."
+            )
+            messages.warning(request, text)
 
     @property
     def kept_parameters(self) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,18 @@
 from core.admin import BoundedPaginator
 from usage.models import ENDS
 
+MAX_SORTED_PAGES = 100  # for further ones too many logs would be sorted
+
 
 class LogPaginator(BoundedPaginator):
     """Finds the first pages of a list that is sorted by cost or latency in small indexes.
 
     A page that they do not fill may have other logs, too: it is read as any other.
     """
+
+    @property
+    def max_pages(self) -> int:
+        return MAX_SORTED_PAGES if self._first_order() in ENDS else super().max_pages
 
     def page(self, number):
         if end := ENDS.get(self._first_order()):

@@ -432,3 +432,13 @@ def test_list_claims_no_number_of_results_and_times_are_iso(root, api):
     assert "9999999999" not in page and "9,999,999,999" not in page
     key = html(root, path=f"/admin/accounts/apikey/{api.api_key_id}/change/")
     assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", key)
+
+
+@pytest.mark.parametrize(
+    ("query", "limit"), [("o=-5&p=101", "100"), ("o=8&p=101", "100"), ("p=1001", "1,000")]
+)
+def test_page_one_too_far_is_explained(root, query, limit):
+    shown = root.get(f"/admin/usage/usagelog/?{query}", follow=True).text
+    assert f"Only the first {limit} pages of that list are shown" in shown
+    before = query.replace("101", "100").replace("1001", "1000")
+    assert "Only the first" not in root.get(f"/admin/usage/usagelog/?{before}", follow=True).text
