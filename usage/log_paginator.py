@@ -3,7 +3,7 @@
 from core.admin import BoundedPaginator
 from usage.models import ENDS
 
-MAX_SORTED_PAGES = 100  # for further ones too many logs would be sorted
+MAX_SORTED_PAGES = 20  # for further ones too many logs would be sorted
 
 
 class LogPaginator(BoundedPaginator):
