@@ -13,6 +13,8 @@ from uuid import UUID
 
 from django.conf import settings
 
+from core.schemas import INT32_MAX
+
 MAX_LIFETIME = int(timedelta(days=7).total_seconds())
 _SECONDS = re.compile(r"\d{1,10}", re.ASCII)
 _FORBIDDING = ("no-store", "no-cache", "private")
@@ -44,9 +46,9 @@ def directives(cache_control: str) -> dict[str, str]:
 
 
 def seconds(stated: Mapping[str, str], name: str) -> int | None:
-    """Return the seconds of a directive; None if it states none."""
+    """Return the seconds of a directive, up to 2^31; None if it states none."""
     value = stated.get(name, "")
-    return int(value) if _SECONDS.fullmatch(value) else None
+    return min(int(value), INT32_MAX) if _SECONDS.fullmatch(value) else None
 
 
 def asked_lifetime(stated: Mapping[str, str]) -> int:

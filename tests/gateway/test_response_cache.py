@@ -186,6 +186,16 @@ def test_objects_that_lie_upstream_are_read_there(gateway, own_key, mock):
     assert len(mock.requests) == 2
 
 
+def test_an_answer_of_any_age_arrives(gateway, mock):
+    """Ages are counted up to 2^31 (RFC 9111, section 1.2.2), as columns hold them."""
+    mock.script = reply(chat(), Cache_Control="public, max-age=9999999999", Age="5000000000")
+    assert gateway.chat(headers=OPT_IN).status_code == 200
+    assert gateway.row.usage_status == "settled" and not CachedAnswer.objects.exists()
+    mock.script = reply(chat(), Cache_Control="public, max-age=9999999999", Age="2000000000")
+    assert marks(gateway.chat(headers=OPT_IN)) == STORED
+    assert int(gateway.chat(headers=OPT_IN).headers["Age"]) >= 2_000_000_000
+
+
 def test_large_answers_are_not_kept(gateway, mock, settings):
     settings.GATEWAY_CACHE_MAX_OBJECT_BYTES = 50
     mock.script = reply(MODELS, **PUBLIC)
