@@ -192,34 +192,22 @@ async def _relay_held(
                 first_byte_at=first_byte_at,
             )
         )
-    kept = []
+    sent = headers.to_client(response.raw_headers)
     if held.is_whole and not (held.error or reading.error or reading.is_queued):
-        kept = await _keep(exchange, plan, response, held.data)
-    await _send_held(exchange, response, held, kept)
+        kept = {"status": response.status, "headers": sent, "body": held.data}
+        sent = sent + await response_cache.keep(plan.cache_key, exchange.request, **kept)
+    await _send_held(exchange, response, held, sent)
     if held.is_whole:
         return
     await _relay_bytes(exchange, plan, settlement, response, started)
-
-
-async def _keep(
-    exchange: Exchange, plan: Plan, response: aiohttp.ClientResponse, body: bytes
-) -> list[tuple[str, str]]:
-    return await response_cache.keep(
-        plan.cache_key,
-        exchange.request,
-        status=response.status,
-        headers=headers.to_client(response.raw_headers),
-        body=body,
-    )
 
 
 async def _send_held(
     exchange: Exchange,
     response: aiohttp.ClientResponse,
     held: Held,
-    kept: list[tuple[str, str]],
+    sent: list[tuple[str, str]],
 ) -> None:
-    sent = headers.to_client(response.raw_headers) + kept
     if held.error is not None or not held.is_whole:
         await exchange.start(response.status, sent, length=_stated_length(response))
         await exchange.write(held.data)
