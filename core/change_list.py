@@ -82,10 +82,8 @@ class ChangeList(UnfoldChangeList):
         paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         limit = getattr(paginator, "max_pages", self.page_num)
         if self.page_num > limit:
-            text = (
-                f"Only the first {limit:,} pages of that list are shown: narrow it, or export it."
-            )
-            messages.warning(request, text)
+            said = f"Only the first {limit:,} pages of that list are shown"
+            messages.warning(request, f"{said}: narrow it")
 
     @property
     def kept_parameters(self) -> Iterator[tuple[str, str]]:
