@@ -25,7 +25,7 @@ from django.db import connection, transaction
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from core import bridge
-from core.database import raw_connection
+from core.database.loop_connection import LoopConnection
 from core.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 MAX_GROUP = 256
 MAX_ATTEMPTS = 3
 
-# Runs one statement with its parameters; returns its rows.
-Execute = Callable[[str, Sequence], Awaitable[list[tuple]]]
+# Runs one statement with its parameters, which are texts; returns its rows.
+Execute = Callable[[str, Sequence[str]], Awaitable[list[tuple]]]
 Store = Callable[[Execute, list], Awaitable[Sequence]]
 
 
@@ -114,7 +114,7 @@ class _Queue:
         self._store = store
         self._pending: deque[_Pending] = deque()
         self._task: asyncio.Task | None = None
-        self._connection: psycopg.AsyncConnection | None = None
+        self._connection: LoopConnection | None = None
         self._prepares = True
 
     async def write(self, item: object) -> object:
@@ -184,7 +184,7 @@ class _Queue:
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, items that were committed after all are skipped.
-                if self._connection is not None and self._connection.broken:
+                if self._connection is not None and self._connection.is_broken:
                     await self.close()
                 if attempt == MAX_ATTEMPTS:
                     raise
@@ -196,26 +196,22 @@ class _Queue:
                 raise
         raise AssertionError("unreachable")
 
-    async def _execute(self, sql: str, parameters: Sequence) -> list[tuple]:
+    async def _execute(self, sql: str, parameters: Sequence[str]) -> list[tuple]:
         if self._connection is None:
-            self._connection = await raw_connection.connect_async()
-        cursor = psycopg.AsyncRawCursor(self._connection)
-        await cursor.execute(_numbered(sql), parameters, prepare=self._prepares)
-        # Not `description`, which makes an object of every column.
-        return [] if cursor.rownumber is None else await cursor.fetchall()
+            self._connection = await LoopConnection.open()
+        return await self._connection.execute(
+            _numbered(sql), [text.encode() for text in parameters], prepares=self._prepares
+        )
 
 
 @lru_cache(maxsize=64)
 def _numbered(sql: str) -> bytes:
-    """Return the statement with `$1` for the first `%s`, and so on.
-
-    Psycopg does the same, but for statements of more than 4 kB anew each time.
-    """
+    """Return the statement with `$1` for the first `%s`, and so on."""
     number = count(1)
     return re.sub("%[s%]", lambda m: f"${next(number)}" if m[0] == "%s" else "%", sql).encode()
 
 
-async def _execute_in_transaction(sql: str, parameters: Sequence) -> list[tuple]:
+async def _execute_in_transaction(sql: str, parameters: Sequence[str]) -> list[tuple]:
     """Run the statement on the calling thread's connection, as part of its transaction."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

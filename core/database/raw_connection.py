@@ -34,17 +34,15 @@ def connect() -> psycopg.Connection:
 async def connect_async() -> psycopg.AsyncConnection:
     """Return what `connect` does, for the event loop."""
     try:
-        connection = await psycopg.AsyncConnection.connect(**_parameters())
+        return await psycopg.AsyncConnection.connect(**_parameters())
     except psycopg.OperationalError:
         if settings.DATABASE_URL:
             raise
-        await asyncio.to_thread(_restart_embedded)
-        connection = await psycopg.AsyncConnection.connect(**_parameters())
-    name_statements_apart(connection)
-    return connection
+    await asyncio.to_thread(_restart_embedded)
+    return await psycopg.AsyncConnection.connect(**_parameters())
 
 
-def name_statements_apart(connection: psycopg.Connection | psycopg.AsyncConnection) -> None:
+def name_statements_apart(connection: psycopg.Connection) -> None:
     """Number the connection's prepared statements from a random start.
 
     Psycopg's own names begin with the same one on every connection. An old pooler in
