@@ -1,9 +1,9 @@
 """Group commit: requests that arrive together share one statement and one commit.
 
 One task per event loop writes what waits; items that arrive meanwhile form the next
-group. Alone, an item is written at once: there is no timer. Each caller is answered only
-after the commit that holds its item, and a failure of any kind reaches every caller of
-the group.
+group. Alone, an item is written at once; callers of the last group are waited for
+(core/database/group_gathering.py). Each caller is answered only after the commit that
+holds its item, and a failure of any kind reaches every caller of the group.
 
 By hand, because the group is what makes the server fast (twice to four times the
 requests per second) and no library does it. The connection is the writer's own: one in
@@ -25,6 +25,7 @@ from django.db import connection, transaction
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from core import bridge
+from core.database.group_gathering import Gathering
 from core.database.loop_connection import LoopConnection
 from core.errors import DatabaseUnavailable
 
@@ -113,6 +114,7 @@ class _Queue:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pending: deque[_Pending] = deque()
+        self._gathering = Gathering(self._pending)
         self._task: asyncio.Task | None = None
         self._connection: LoopConnection | None = None
         self._prepares = True
@@ -120,6 +122,7 @@ class _Queue:
     async def write(self, item: object) -> object:
         pending = _Pending(item, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
+        self._gathering.joined()
         if self._task is None:
             self._start()
         return await pending.future
@@ -142,6 +145,7 @@ class _Queue:
 
     async def _write_pending(self) -> None:
         while self._pending:
+            await self._gathering.complete()
             size = min(len(self._pending), MAX_GROUP)
             group = [self._pending.popleft() for _ in range(size)]
             started = time.perf_counter()
@@ -153,6 +157,7 @@ class _Queue:
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
                     pending.fail(DatabaseUnavailable())
+            self._gathering.left(size)
 
     async def _write(self, group: list[_Pending]) -> None:
         try:

@@ -1,0 +1,59 @@
+"""When a group is written: at once, or when the callers of the last one are back."""
+
+import asyncio
+from collections.abc import Sized
+
+_LONGEST = 0.002  # seconds after the last group
+_WRITTEN_AT_ONCE = 31  # groups, after one that waited in vain
+
+
+class Gathering:
+    """Has the callers of a group come back before the next one is written.
+
+    Clients that were answered together often ask again together. If whoever is first were
+    written at once, the others would wait for that statement: two halves that never meet,
+    and twice the statements. A caller alone never waits.
+    """
+
+    def __init__(self, pending: Sized) -> None:
+        self._pending = pending
+        self._stayed = self._left = 0  # of the last group: who waited meanwhile, who was in it
+        self._deadline = 0.0
+        self._written_at_once = 0
+        self._complete: asyncio.Future | None = None
+
+    def left(self, size: int) -> None:
+        """Take note that a group of this size was written, and has been answered."""
+        if self._written_at_once:
+            self._written_at_once -= 1
+            size = 0
+        self._stayed, self._left = len(self._pending), size
+        self._deadline = asyncio.get_running_loop().time() + _LONGEST
+
+    def joined(self) -> None:
+        """Take note that another caller waits."""
+        if self._complete is not None and self._is_complete:
+            self._end()
+
+    async def complete(self) -> None:
+        """Return when it is time to write."""
+        loop = asyncio.get_running_loop()
+        if self._is_complete or (seconds := self._deadline - loop.time()) <= 0:
+            return
+        self._complete = loop.create_future()
+        timer = loop.call_later(seconds, self._end)
+        try:
+            await self._complete
+        finally:
+            timer.cancel()
+            self._complete = None
+        if 2 * (len(self._pending) - self._stayed) < self._left:
+            self._written_at_once = _WRITTEN_AT_ONCE
+
+    @property
+    def _is_complete(self) -> bool:
+        return len(self._pending) >= self._stayed + self._left
+
+    def _end(self) -> None:
+        if not self._complete.done():
+            self._complete.set_result(None)
