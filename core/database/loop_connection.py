@@ -36,9 +36,9 @@ class LoopConnection:
         self._loop.add_reader(self._socket, self._read)
 
     @classmethod
-    async def open(cls) -> Self:
+    async def open(cls, *, options: str = "") -> Self:
         """Connect to the database of the settings. Raises psycopg.OperationalError."""
-        return cls(await raw_connection.connect_async())
+        return cls(await raw_connection.connect_async(options=options))
 
     @property
     def is_broken(self) -> bool:

@@ -31,15 +31,20 @@ def connect() -> psycopg.Connection:
     return psycopg.connect(**_parameters())
 
 
-async def connect_async() -> psycopg.AsyncConnection:
-    """Return what `connect` does, for the event loop."""
+async def connect_async(*, options: str = "") -> psycopg.AsyncConnection:
+    """Return what `connect` does, for the event loop.
+
+    `options` are those of the server's command line, as `-c name=value`.
+    """
+    parameters = _parameters()
+    parameters["options"] = f"{parameters.get('options', '')} {options}".strip()
     try:
-        return await psycopg.AsyncConnection.connect(**_parameters())
+        return await psycopg.AsyncConnection.connect(**parameters)
     except psycopg.OperationalError:
         if settings.DATABASE_URL:
             raise
     await asyncio.to_thread(_restart_embedded)
-    return await psycopg.AsyncConnection.connect(**_parameters())
+    return await psycopg.AsyncConnection.connect(**parameters)
 
 
 def name_statements_apart(connection: psycopg.Connection) -> None:

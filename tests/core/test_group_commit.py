@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from django.db import connection
 
 from core import bridge
 from core.database.group_commit import MAX_GROUP, GroupWriter
@@ -155,6 +156,26 @@ def test_threads_submit_to_the_loop_of_the_process():
         answers = list(pool.map(lambda item: bridge.run(write(item)), range(50)))
     assert answers == [f"stored {item}" for item in range(50)]
     assert Counter(item for group in store.groups for item in group) == Counter(range(50))
+
+
+def test_rows_are_found_by_their_keys_though_the_table_was_empty_at_first():
+    """A table of pending calls is empty at first, and full of dead rows later."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM gateway_calls")
+
+    async def explain(execute, items):
+        question = "EXPLAIN SELECT FROM gateway_calls WHERE id = %s::uuid"
+        return [await execute(question, [item]) for item in items]
+
+    async def story():
+        writer = GroupWriter(explain)
+        try:
+            return await writer.write("00000000-0000-0000-0000-000000000000")
+        finally:
+            await writer.close()
+
+    plan = asyncio.run(story())
+    assert "using gateway_calls_pkey" in plan[0][0]
 
 
 @pytest.mark.django_db
