@@ -25,7 +25,6 @@ from core.process_thread import ProcessThread
 from gateway import metering, upstreams
 from gateway.background import MAX_HOURS
 from gateway.models import Call, CallState, Worker
-from usage.reports.reported_usage import UsageStatus
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ def _write_unknown(calls) -> int:
     """Write calls as unknown; return how many there were."""
     rows = [metering.unknown_row(call) for call in calls[:_MAX_SWEPT]]
     if rows:
-        bridge.run(metering.settle_rows(rows, UsageStatus.UNKNOWN))
+        bridge.run(metering.settle_rows(rows))
         logger.warning("%d calls of a lost worker are unknown", len(rows))
     return len(rows)
 

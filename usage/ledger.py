@@ -64,14 +64,16 @@ _COUNTED = f"""
         GROUP BY 1, 2 ORDER BY 1, 2
     ) AS arrived
 """
-# Common table expressions, for statements that store rows and do more. `inserted` has the
-# new rows, of which all are `counted` when the sum of its logs is asked for; the parameter is
-# `parameter(rows)`.
+# Common table expressions, for statements that store rows and do more. `incoming` has all rows,
+# `inserted` the new ones, of which all are `counted` when the sum of its logs is asked for; the
+# parameter is `parameter(rows)`.
 INSERT_STEPS = f"""
-inserted AS (
+incoming AS (
+    SELECT * FROM {recordset("%s", _COLUMNS, "stated")}
+), inserted AS (
     -- In the order given, and the sums in theirs: two writers never wait for each other in
     -- a circle.
-    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM {recordset("%s", _COLUMNS, "incoming")}
+    INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
     RETURNING *

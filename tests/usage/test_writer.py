@@ -86,7 +86,7 @@ def test_writer_survives_the_loss_of_its_connection(api):
             cursor.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND query LIKE %s AND pid <> pg_backend_pid()",
-                ["%INTO usage_logs%"],
+                ["%incoming AS%"],
             )
             assert cursor.rowcount
         return write(writer, build_row(entry(), caller_of(api)))
