@@ -6,6 +6,7 @@ not known to be healthy, nothing is cached, so a revocation is never missed.
 """
 
 import logging
+import select
 import threading
 import time
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ class KeyListener(ProcessThread):
             while not self._stopped.is_set():
                 self._checked_at = time.monotonic()
                 self.listening.set()
-                if any(own.notifies(timeout=_CHECK_SECONDS, stop_after=1)):
+                # psycopg's own waiting looks up ten times a second.
+                select.select([own], [], [], _CHECK_SECONDS)
+                if any(own.notifies(timeout=0)):
                     self._forget()
                 own.execute("SELECT 1")
 

@@ -258,7 +258,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     except orjson.JSONDecodeError as error:
         decode_text(body)
         raise _invalid_json(loc, error.msg, error.pos) from None
-    if not _may_round(body) and (not unique_members or _has_no_repeated_member(value, body)):
+    if not _may_round(body) and (not unique_members or _has_no_repeated_member(body, value)):
         return value
     try:
         return json.loads(
@@ -272,26 +272,19 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         raise _invalid_json(loc, str(error)) from None
 
 
-def _has_no_repeated_member(value: Any, body: bytes) -> bool:
+def _has_no_repeated_member(body: bytes, value: Any) -> bool:
     """Return True if surely no object of the body names a member twice; `value` is what it holds.
 
-    A text has one colon for each member and those within its strings, of which each
-    surviving string shows its own: a repeated member would leave a colon over. Ten times
-    faster than decoding the body in Python. False stands also for escapes, which may hide
-    colons, and for more than a few levels.
+    Written again, the value has a colon for each member that is left, and those within
+    texts: a repeated member is one too few. Ten times faster than decoding the body in
+    Python. False stands also for escapes, which may hide colons, and for hundreds of levels.
     """
-    return b"\\" not in body and body.count(b":") == _colons(value, levels=8)
-
-
-def _colons(value: Any, *, levels: int) -> int:
-    kind = type(value)
-    if kind is str:
-        return value.count(":")
-    if not levels or (kind is not dict and kind is not list):
-        return 0
-    items = value if kind is list else value.values()
-    inside = sum([_colons(item, levels=levels - 1) for item in items])
-    return inside if kind is list else inside + len(value) + "".join(value).count(":")
+    if b"\\" in body:
+        return False
+    try:
+        return body.count(b":") == orjson.dumps(value).count(b":")
+    except orjson.JSONEncodeError:
+        return False
 
 
 def _may_round(body: bytes) -> bool:
