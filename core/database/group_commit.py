@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from itertools import count
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import psycopg
 from django.db import connection, transaction
@@ -70,7 +70,7 @@ class GroupWriter:
         _writers.add(self)
         self._store = store
         # A loop belongs to one process: a forked child never meets its parent's connection.
-        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, _Queue | None] = (None, None)
 
     async def write(self, item: object) -> object:
@@ -87,13 +87,17 @@ class GroupWriter:
 
     async def close(self) -> None:
         """Close the running loop's connection; the next item opens another."""
-        await self._queue().close()
+        queue = self._queues.pop(asyncio.get_running_loop(), None)
+        self._latest = (None, None)
+        if queue is not None:
+            await queue.close()
 
     def _queue(self) -> "_Queue":
         loop = asyncio.get_running_loop()
         known, queue = self._latest  # comparing is cheaper than looking up
         if loop is not known:
-            queue = self._queues.setdefault(loop, _Queue(self._store))
+            if (queue := self._queues.get(loop)) is None:
+                queue = self._queues[loop] = _Queue(self._store, loop)
             self._latest = (loop, queue)
         return queue
 
@@ -115,16 +119,17 @@ class _Pending:
 class _Queue:
     """What waits on one event loop, the task that writes it, and the task's connection."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
+        self._loop = loop  # asking which one runs is a system call
         self._pending: deque[_Pending] = deque()
-        self._gathering = Gathering(self._pending)
+        self._gathering = Gathering(self._pending, loop)
         self._task: asyncio.Task | None = None
         self._connection: LoopConnection | None = None
         self._prepares = True
 
     async def write(self, item: object) -> object:
-        pending = _Pending(item, asyncio.get_running_loop().create_future())
+        pending = _Pending(item, self._loop.create_future())
         self._pending.append(pending)
         self._gathering.joined()
         if self._task is None:
@@ -137,7 +142,7 @@ class _Queue:
             self._connection = None
 
     def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._write_pending())
+        self._task = self._loop.create_task(self._write_pending())
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task) -> None:

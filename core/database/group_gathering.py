@@ -15,8 +15,9 @@ class Gathering:
     and twice the statements. A caller alone never waits.
     """
 
-    def __init__(self, pending: Sized) -> None:
+    def __init__(self, pending: Sized, loop: asyncio.AbstractEventLoop) -> None:
         self._pending = pending
+        self._loop = loop
         self._stayed = self._left = 0  # of the last group: who waited meanwhile, who was in it
         self._deadline = 0.0
         self._written_at_once = 0
@@ -28,7 +29,7 @@ class Gathering:
             self._written_at_once -= 1
             size = 0
         self._stayed, self._left = len(self._pending), size
-        self._deadline = asyncio.get_running_loop().time() + _LONGEST
+        self._deadline = self._loop.time() + _LONGEST
 
     def joined(self) -> None:
         """Take note that another caller waits."""
@@ -37,11 +38,10 @@ class Gathering:
 
     async def complete(self) -> None:
         """Return when it is time to write."""
-        loop = asyncio.get_running_loop()
-        if self._is_complete or (seconds := self._deadline - loop.time()) <= 0:
+        if self._is_complete or (seconds := self._deadline - self._loop.time()) <= 0:
             return
-        self._complete = loop.create_future()
-        timer = loop.call_later(seconds, self._end)
+        self._complete = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._end)
         try:
             await self._complete
         finally:
