@@ -13,6 +13,8 @@ def client_address(peer: str, forwarded_for: str) -> str:
     as the addresses are trusted proxies; earlier entries may be forged. IPv4 in IPv6
     (`::ffff:192.0.2.7`) is IPv4. A peer without address, as of a Unix socket, stays as it is.
     """
+    if not forwarded_for:
+        return _canonical(peer)
     if (address := _parse(peer)) is None:
         return peer
     for hop in reversed(forwarded_for.split(",")):
@@ -20,6 +22,11 @@ def client_address(peer: str, forwarded_for: str) -> str:
             break
         address = client
     return str(address)
+
+
+@lru_cache(maxsize=4096)
+def _canonical(peer: str) -> str:
+    return str(_parse(peer) or peer)
 
 
 def _is_trusted(address: IPv4Address | IPv6Address) -> bool:

@@ -81,6 +81,7 @@ class Request:
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
+        self._size = 0  # of the body so far
         self.headers = headers
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.method: str = scope["method"]
@@ -98,7 +99,12 @@ class Request:
         `limit` is LLMRING_MAX_BODY_BYTES by default. Raises BodyTooLarge,
         UnsupportedCoding, MalformedBody, and ClientDisconnected.
         """
-        parts = [part async for part in self.parts(limit=limit)]
+        most = self._limit(limit)
+        part, more = await self._part(most)
+        parts = [part]
+        while more:  # not by `parts`: starting a generator costs more than a small body
+            part, more = await self._part(most)
+            parts.append(part)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if coding := self.headers.get("Content-Encoding"):
             body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
@@ -107,19 +113,28 @@ class Request:
 
     async def parts(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises BodyTooLarge, ClientDisconnected."""
+        limit = self._limit(limit)
+        more = True
+        while more:
+            part, more = await self._part(limit)
+            yield part
+
+    def _limit(self, limit: int | None) -> int:
+        """Return the limit of the body, whose stated length does not exceed it."""
         limit = settings.MAX_BODY_BYTES if limit is None else limit
         request_checks.body_length(self.headers.get("Content-Length"), limit=limit)
-        size, more = 0, True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise BodyTooLarge(limit)
-            yield part
-            more = message.get("more_body", False)
+        return limit
+
+    async def _part(self, limit: int) -> tuple[bytes, bool]:
+        """Return the next part of the body, and whether there are more."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        part = message.get("body", b"")
+        self._size += len(part)
+        if self._size > limit:
+            raise BodyTooLarge(limit)
+        return part, message.get("more_body", False)
 
     async def parse(self, model: type, *, unique_members: bool = False) -> Any:
         """Return the model that the body holds. Raises what `body` and `schemas.parse` do."""
