@@ -5,6 +5,7 @@ before any conftest.py runs.
 """
 
 import os
+import sys
 from pathlib import Path
 
 for name in [name for name in os.environ if name.startswith(("LLMRING_", "ADMIN_"))]:
@@ -18,3 +19,7 @@ os.environ["LLMRING_API_KEY_VALIDATION_MODE"] = "strict"
 TEMPORARY = DATA_DIR.with_name("tmp")
 TEMPORARY.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(TEMPORARY))
+# Where nothing may be compiled beside its source, each process would compile it all again.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(DATA_DIR.with_name("compiled"))
