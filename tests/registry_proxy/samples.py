@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
 
 import registry_proxy
@@ -12,6 +13,7 @@ PROVIDERS = ("anthropic", "google", "openai")
 MINI = "openai:gpt-4o-mini"
 
 
+@cache
 def body(path: str) -> bytes:
     return (_DATA / path).read_bytes()
 
@@ -23,6 +25,11 @@ def documents() -> dict[str, dict]:
 
 def files() -> dict[str, bytes]:
     """Everything upstream publishes: the manifest, the documents, archives 1 to their version."""
+    return dict(_files())
+
+
+@cache
+def _files() -> dict[str, bytes]:
     published = {"manifest.json": body("manifest.json")}
     for name, document in documents().items():
         published[f"{name}/models.json"] = body(f"{name}/models.json")
