@@ -30,6 +30,21 @@ def _forget_middleware(setting, **changed) -> None:
         _middleware = None
 
 
+_load_middleware = ClientHandler.load_middleware
+
+
+def _share_middleware(handler: ClientHandler, is_async=False) -> None:
+    """Give a client the middleware of all, which looks through all static files when made."""
+    global _middleware
+    if _middleware is None:
+        _load_middleware(handler, is_async)
+        _middleware = {name: vars(handler)[name] for name in vars(handler) if "_middleware" in name}
+    vars(handler).update(_middleware)
+
+
+ClientHandler.load_middleware = _share_middleware  # Django's own clients are no exception
+
+
 def _record(environ: dict, response) -> None:
     """Append the exchange to the file that $RECORD names (tests/exchanges.py compares two)."""
     exchange = {
@@ -49,16 +64,8 @@ def _record(environ: dict, response) -> None:
 class _Handler(ClientHandler):
     """The production application: the edge for its routes, else Django's views.
 
-    VIEWS=1 in the environment leaves everything to the views. All clients share the
-    middleware, which looks through all static files when it is made.
+    VIEWS=1 in the environment leaves everything to the views.
     """
-
-    def load_middleware(self, is_async=False):
-        global _middleware
-        if _middleware is None:
-            super().load_middleware(is_async)
-            _middleware = {name: vars(self)[name] for name in vars(self) if "_middleware" in name}
-        vars(self).update(_middleware)
 
     def __call__(self, environ):
         response = self._respond(environ)
