@@ -9,13 +9,11 @@ import uvicorn
 
 from gateway import tokens, upstream_config, upstream_keys, upstreams
 from gateway.models import Call
-from registry_proxy import pricing, snapshots
 from tests.client import ApiClient
 from tests.gateway.upstream import ScriptedUpstream
+from tests.registry_proxy import bundled_copy
 from tests.server import free_port
 from usage.models import UsageLog
-
-_take_bundled = snapshots.take_bundled
 
 
 def pytest_collection_modifyitems(items):
@@ -120,10 +118,9 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(served, mock, project, settings, monkeypatch):
+def gateway(served, mock, project, settings):
     """The gateway, in front of the mock as OpenAI, with the bundled registry's prices."""
-    monkeypatch.setattr(snapshots, "take_bundled", _take_bundled)
-    pricing.load()
+    bundled_copy.hold()
     settings.OPENAI_API_URL = mock.url
     settings.OPENAI_API_KEY = "sk-upstream-key-0123456789"
     upstreams.forget()
