@@ -88,11 +88,11 @@ def open_stream(gateway, path="/v1/chat/completions", **members):
 
 
 def test_b02_comments_pass_and_keep_the_stream_alive(gateway, mock, upstreams_file):
-    options = "timeouts: {idle: 500ms}"
+    options = "timeouts: {idle: 300ms}"
     upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, {options}}}\n")
     comment = b": OPENROUTER PROCESSING\n\n"
     pieces = [*[comment] * 5, content("Hi"), stop()]
-    mock.script = stream(*pieces, USAGE_CHUNK, DONE, delay=0.2)
+    mock.script = stream(*pieces, USAGE_CHUNK, DONE, delay=0.1, pauses={0: 0.2})
 
     began = time.monotonic()
     answer = open_stream(gateway)
@@ -104,7 +104,7 @@ def test_b02_comments_pass_and_keep_the_stream_alive(gateway, mock, upstreams_fi
     assert first + answer.raw.read() == b"".join(pieces) + DONE
     row = gateway.row
     assert row.usage_status == "settled"
-    assert row.first_byte_ms > 900  # of data, not of a comment
+    assert row.first_byte_ms > 600  # of data, not of a comment
 
 
 def test_b02_silence_ends_a_stream(gateway, mock, upstreams_file):
@@ -320,7 +320,7 @@ def test_b09_an_upstream_that_has_not_begun_is_asked_again(gateway, mock, upstre
 
 
 def test_b09_no_answer_takes_longer_than_the_total(gateway, mock, upstreams_file):
-    with_retries(mock, upstreams_file, retries=5, more=", timeouts: {request: 1s}")
+    with_retries(mock, upstreams_file, retries=5, more=", timeouts: {request: 500ms}")
     mock.script = reply(b"", 503, Retry_After="1")
     began = time.monotonic()
     assert gateway.chat().status_code == 503  # the upstream's own
@@ -378,12 +378,12 @@ def settled_row(gateway) -> UsageLog:
 @pytest.mark.parametrize("story", ["stream", "plain", "before the headers"])
 def test_b10_a_call_is_drained_when_its_client_leaves(gateway, mock, story):
     if story == "stream":
-        mock.script = stream(*[content(f"w{n}") for n in range(40)], USAGE_CHUNK, DONE, delay=0.02)
+        mock.script = stream(*[content(f"w{n}") for n in range(40)], USAGE_CHUNK, DONE, delay=0.01)
         leave(gateway, {"stream": True}, read_bytes=600)
         expected = ("settled", 176, 1024, 340, 0)
     else:
-        mock.script = reply(chat(), delay=0.8)
-        leave(gateway, {"stream": story != "plain"}, after=0.3 if story == "plain" else 0.1)
+        mock.script = reply(chat(), delay=0.5)
+        leave(gateway, {"stream": story != "plain"}, after=0.2 if story == "plain" else 0.1)
         expected = ("settled", 10, 0, 5, 0)
     assert counts(settled_row(gateway)) == expected
     assert gateway.pending == 0

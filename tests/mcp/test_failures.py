@@ -157,8 +157,10 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("way", FAILURES)
-def test_failing_server_gives_a_clear_recorded_error_in_time(execute, way):
+def test_failing_server_gives_a_clear_recorded_error_in_time(execute, settings, way):
     behave, kind, text = FAILURES[way]
+    if kind == "timeout":
+        settings.MCP_TIMEOUT = 0.3  # it is used up
     with scripted(behave) as server:
         reply = execute(server)
     assert (reply["error_kind"], reply["output"]) == (kind, None)
@@ -206,7 +208,8 @@ def test_failure_to_read_or_render_is_a_bad_gateway(api, register, kind):
 
 
 @pytest.mark.parametrize("method", ["server/discover", "tools/list"])
-def test_failing_refresh_says_why_and_leaves_what_is_stored(api, register, method):
+def test_failing_refresh_says_why_and_leaves_what_is_stored(api, register, settings, method):
+    settings.MCP_TIMEOUT = 0.3
     with scripted(hang, **{method: hang}) as server:
         id = register(url=server.url)["id"]
         path = f"/api/v1/mcp/servers/{id}"
@@ -307,7 +310,9 @@ def test_list_in_circles_is_read_once(api, register):
         assert len(server.sent("tools/list")) == 2
 
 
-def test_server_that_only_asks_again_is_given_up(execute):
+def test_server_that_only_asks_again_is_given_up(execute, settings):
+    settings.MCP_TIMEOUT = 0.3
+
     def again(connection, message, headers):
         connection.sendall(result(message, {"resultType": "input_required", "requestState": "s"}))
 

@@ -196,6 +196,7 @@ def test_flood_of_requests_makes_no_flood_of_threads():
 
     def hold(connection, message, headers):
         done.wait(5)
+        connection.close()
 
     others = {"server/discover": refuse(-32601), "initialize": INITIALIZED, "POST": hold}
     with scripted(flood, **others) as server:
@@ -203,6 +204,10 @@ def test_flood_of_requests_makes_no_flood_of_threads():
         session.call_tool("t", {})
         count = sum(thread.name == "mcp-notify" for thread in threading.enumerate())
         done.set()
+        # They end, or the next test could not send a thing.
+        for thread in threading.enumerate():
+            if thread.name == "mcp-notify":
+                thread.join(5)
     assert 0 < count <= notifications.MAX_IN_FLIGHT
 
 

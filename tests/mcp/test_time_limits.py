@@ -8,7 +8,7 @@ import pytest
 
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, TOOL, event, hang, result, scripted
 
-STEP = 0.3  # seconds between two notices of progress
+STEP = 0.1  # seconds between two notices of progress
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def progressing(steps: int, token: str = "its own"):
     return call
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1, 1.5])
+@pytest.mark.parametrize("seconds", [0.2, 1, 0.45])
 def test_servers_own_limit_holds(execute, seconds):
     with scripted(hang) as server:
         reply, took = execute(server.url, timeout_seconds=seconds)
@@ -52,10 +52,10 @@ def test_servers_own_limit_holds(execute, seconds):
 
 
 def test_servers_own_limit_may_be_longer_than_the_general_one(execute, settings):
-    settings.MCP_TIMEOUT = 0.3
+    settings.MCP_TIMEOUT = 0.2
 
     def slow(connection, message, head):
-        time.sleep(1)
+        time.sleep(0.5)
         connection.sendall(result(message, {"content": []}))
 
     with scripted(slow) as server:
@@ -77,20 +77,20 @@ def test_limit_of_another_form_is_refused(api, server, seconds):
 
 
 def test_progress_keeps_a_call_alive(execute):
-    with scripted(progressing(5)) as server:
-        reply, took = execute(server.url, timeout_seconds=1)
-    assert (reply["error"], took > 1) == (None, True)
+    with scripted(progressing(6)) as server:
+        reply, took = execute(server.url, timeout_seconds=0.5)
+    assert (reply["error"], took > 0.5) == (None, True)
 
 
 def test_progress_keeps_it_alive_up_to_the_maximum(execute, settings):
-    settings.MCP_MAX_TIMEOUT = 1.2
+    settings.MCP_MAX_TIMEOUT = 0.8
     with scripted(progressing(30)) as server:
-        reply, took = execute(server.url, timeout_seconds=0.8)
-    assert (reply["error_kind"], 1.2 <= took < 3) == ("timeout", True)
+        reply, took = execute(server.url, timeout_seconds=0.5)
+    assert (reply["error_kind"], 0.8 <= took < 2.5) == ("timeout", True)
 
 
 def test_maximum_below_the_servers_limit_does_not_shorten_it(execute, settings):
-    settings.MCP_MAX_TIMEOUT = 0.5
+    settings.MCP_MAX_TIMEOUT = 0.2
     with scripted(progressing(3)) as server:
         assert execute(server.url, timeout_seconds=20)[0]["error"] is None
 
@@ -104,7 +104,7 @@ def test_progress_that_stops_does_not_keep_it_alive(execute):
         time.sleep(10)
 
     with scripted(stuck) as server:
-        reply, took = execute(server.url, timeout_seconds=0.5)
+        reply, took = execute(server.url, timeout_seconds=0.3)
     assert (reply["error_kind"], took < 3) == ("timeout", True)
 
 
@@ -119,8 +119,8 @@ for line in sys.stdin:
         case "tools/list": answer(id=message["id"], result={"tools": [TOOL]})
         case "tools/call":
             token = message["params"]["_meta"]["progressToken"]
-            for step in range(6):
-                time.sleep(0.3)
+            for step in range(7):
+                time.sleep(0.1)
                 params = {"progress": step, "progressToken": FORM(token)}
                 answer(method="notifications/progress", params=params)
             answer(id=message["id"], result={"content": []})
@@ -135,5 +135,5 @@ def test_progress_of_a_command_keeps_its_call_alive(execute, settings, tmp_path,
     text = SCRIPT.replace("FORM(token)", "[token]" if form == "list" else f"{form}(token)")
     script.write_text(f"DISCOVERED = {DISCOVERED!r}\nTOOL = {TOOL!r}\n{text}")
     settings.MCP_STDIO_COMMANDS = [url] = [shlex.join([sys.executable, str(script)])]
-    reply, _ = execute(url, transport_type="stdio", timeout_seconds=1.2)
+    reply, _ = execute(url, transport_type="stdio", timeout_seconds=0.5)
     assert reply["error_kind"] == error_kind

@@ -11,13 +11,13 @@ from tests.client import ApiClient
 from usage.models import UsageLog
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
-TOO_SLOW = {"detail": "The query took longer than 1 seconds; narrow it"}
+TOO_SLOW = {"detail": "The query took longer than 0.2 seconds; narrow it"}
 
 
 @pytest.fixture
-def one_second(settings, db_all):
-    """Connections whose statements may take a second."""
-    settings.STATEMENT_TIMEOUT_SECONDS = 1
+def limited(settings, db_all):
+    """Connections whose statements may take a fifth of a second."""
+    settings.STATEMENT_TIMEOUT_SECONDS = 0.2
     options = connections.settings["default"]["OPTIONS"]
     unlimited = options["options"]
     connection.close()
@@ -31,7 +31,7 @@ def one_second(settings, db_all):
 
 
 @pytest.fixture
-def locked(one_second):
+def locked(limited):
     """The ledger, held by somebody else: every read of it waits."""
     with raw_connection.connect() as other, other.transaction(force_rollback=True):
         other.execute("SET statement_timeout = 0")
@@ -39,10 +39,10 @@ def locked(one_second):
         yield
 
 
-def test_limit_is_part_of_each_connection(one_second):
+def test_limit_is_part_of_each_connection(limited):
     with connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("1s",)
+        assert cursor.fetchone() == ("200ms",)
         with pytest.raises(Exception, match="statement timeout") as error:
             cursor.execute("SELECT pg_sleep(2)")
     assert isinstance(error.value.__cause__, psycopg.errors.QueryCanceled)
@@ -60,10 +60,10 @@ def test_admin_page_says_what_to_do(db_all, locked):
     assert "Narrow the list" in response.content.decode()
 
 
-def test_bounded_writes_take_their_time(api, one_second):
+def test_bounded_writes_take_their_time(api, limited):
     """A batch lifts the limit for its own transaction, and only for it."""
     api.send("POST", "/api/v1/log/batch", {"logs": [CALL] * 3})
     assert UsageLog.objects.count() == 3
     with connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("1s",)
+        assert cursor.fetchone() == ("200ms",)
