@@ -6,10 +6,12 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 
 class Hangs(BaseEmailBackend):
-    """Takes two seconds, and then nothing was sent."""
+    """Takes two seconds unless it is told to go on, and then nothing was sent."""
+
+    go_on = threading.Event()
 
     def send_messages(self, messages) -> int:
-        threading.Event().wait(2)
+        self.go_on.wait(2)
         raise TimeoutError
 
 
