@@ -5,6 +5,7 @@ import os
 from copy import copy
 from inspect import iscoroutinefunction
 
+import django.test.client
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -43,6 +44,18 @@ def _share_middleware(handler: ClientHandler, is_async=False) -> None:
 
 
 ClientHandler.load_middleware = _share_middleware  # Django's own clients are no exception
+
+
+_store_rendered_templates = django.test.client.store_rendered_templates
+
+
+def _store_page(store: dict, **rendered) -> None:
+    """Note what a page was rendered with; copies for its hundreds of parts would take a while."""
+    if "context" not in store:
+        _store_rendered_templates(store, **rendered)
+
+
+django.test.client.store_rendered_templates = _store_page
 
 
 def _record(environ: dict, response) -> None:
