@@ -1,6 +1,6 @@
 """Any query string gets a page, and a search reads indexes."""
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import pytest
 from django.contrib import admin
@@ -55,11 +55,19 @@ def lists():
         yield reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
 
 
-@pytest.mark.parametrize("query", ODD, ids=repr)
-def test_odd_query_strings_get_a_page(root, query):
-    for path in lists():
-        response = root.get(f"{path}?{urlencode(query)}", follow=True)
-        assert response.status_code == 200, path
+@pytest.mark.parametrize("path", [*lists()])
+def test_odd_query_strings_get_a_page(root, path):
+    """A page of its own, or one that it is sent on to: many to the same."""
+    addresses, opened = [f"{path}?{urlencode(query)}" for query in ODD], set()
+    for address in addresses:
+        if address in opened:
+            continue
+        opened.add(address)
+        response = root.get(address)
+        if response.status_code == 302:
+            addresses.append(urljoin(address, response["Location"]))
+        else:
+            assert response.status_code == 200, address
 
 
 @pytest.mark.parametrize("query", ODD, ids=repr)
