@@ -38,8 +38,9 @@ def left(*arguments, **keywords) -> int:
 
 
 @pytest.mark.parametrize("path", [DOCS, "/openapi.json", "/registry/changelog", REGISTRY])
-def test_d08_public_routes_are_limited_by_address_on_every_lane(anonymous, path):
-    statuses = [come(anonymous, path=path).status_code for _ in range(21)]
+def test_d08_public_routes_are_limited_by_address_on_every_lane(anonymous, settings, path):
+    settings.PUBLIC_REQUESTS_PER_MINUTE = 5
+    statuses = [come(anonymous, path=path).status_code for _ in range(6)]
     assert statuses[-1] == 429 and 429 not in statuses[:-1]
     refused = come(anonymous, path=path)
     assert "requests per minute from your address" in refused.json()["detail"]
