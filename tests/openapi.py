@@ -65,9 +65,13 @@ def _validator(operation_id: str, status: int) -> Draft202012Validator:
         if item["operationId"] == operation_id
     )
     schema = found["responses"][str(status)]["content"]["application/json"]["schema"]
-    components = document()["components"]["schemas"]
-    closed = {name: _closed(component) for name, component in components.items()}
-    return Draft202012Validator({**_closed(schema), "components": {"schemas": closed}})
+    return Draft202012Validator({**_closed(schema), "components": {"schemas": _components()}})
+
+
+@cache
+def _components() -> dict[str, dict]:
+    schemas = document()["components"]["schemas"]
+    return {name: _closed(schema) for name, schema in schemas.items()}
 
 
 def _closed(schema: object) -> object:

@@ -18,17 +18,19 @@ WINDOW = {"start_date": "2026-10-01", "end_date": "2026-10-31"}
 @pytest.fixture
 def logs(api) -> dict[str, list[str]]:
     """Ids of five logs of each day, oldest first; every second day has another model."""
-    ids: dict[str, list[str]] = {}
-    for number, day in enumerate(DAYS):
-        for hour in range(5):
-            call = {
-                **CALL,
-                "model": f"m{number % 2}",
-                "timestamp": f"{day}T{hour:02d}:00:00Z",
-                "id_at_origin": f"{day}-{hour}",
-            }
-            ids.setdefault(day, []).append(api.send("POST", "/api/v1/log", call)["log_id"])
-    return ids
+    calls = [
+        {
+            **CALL,
+            "model": f"m{number % 2}",
+            "timestamp": f"{day}T{hour:02d}:00:00Z",
+            "id_at_origin": f"{day}-{hour}",
+        }
+        for number, day in enumerate(DAYS)
+        for hour in range(5)
+    ]
+    results = api.send("POST", "/api/v1/log/batch", {"logs": calls})["results"]
+    ids = [result["log_id"] for result in results]
+    return {day: ids[5 * number : 5 * number + 5] for number, day in enumerate(DAYS)}
 
 
 def of(logs: dict[str, list[str]], *days: int) -> list[str]:
