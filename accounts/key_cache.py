@@ -104,11 +104,12 @@ class KeyListener(ProcessThread):
                 self._stopped.wait(60)
                 return
             self._forget()
+            arrivals = select.poll()  # psycopg's own waiting looks up ten times a second
+            arrivals.register(own, select.POLLIN)
             while not self._stopped.is_set():
                 self._checked_at = time.monotonic()
                 self.listening.set()
-                # psycopg's own waiting looks up ten times a second.
-                select.select([own], [], [], _CHECK_SECONDS)
+                arrivals.poll(_CHECK_SECONDS * 1000)
                 if any(own.notifies(timeout=0)):
                     self._forget()
                 own.execute("SELECT 1")
