@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sized
 
 _LONGEST = 0.002  # seconds after the last group
-_WRITTEN_AT_ONCE = 31  # groups, after one that waited in vain
+_WRITTEN_AT_ONCE = 63  # groups, after one for which fewer than three quarters came back
 
 
 class Gathering:
@@ -47,7 +47,7 @@ class Gathering:
         finally:
             timer.cancel()
             self._complete = None
-        if 2 * (len(self._pending) - self._stayed) < self._left:
+        if 4 * (len(self._pending) - self._stayed) < 3 * self._left:
             self._written_at_once = _WRITTEN_AT_ONCE
 
     @property
