@@ -166,7 +166,7 @@ class _Queue:
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
                     pending.fail(DatabaseUnavailable())
-            self._gathering.left(size)
+            self._gathering.answered(size)
 
     async def _write(self, group: list[_Pending]) -> None:
         try:

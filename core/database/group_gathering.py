@@ -18,17 +18,18 @@ class Gathering:
     def __init__(self, pending: Sized, loop: asyncio.AbstractEventLoop) -> None:
         self._pending = pending
         self._loop = loop
-        self._stayed = self._left = 0  # of the last group: who waited meanwhile, who was in it
+        # When the last group was answered: who was waiting, and who was in it.
+        self._waiting = self._answered = 0
         self._deadline = 0.0
         self._written_at_once = 0
         self._complete: asyncio.Future | None = None
 
-    def left(self, size: int) -> None:
+    def answered(self, size: int) -> None:
         """Take note that a group of this size was written, and has been answered."""
         if self._written_at_once:
             self._written_at_once -= 1
             size = 0
-        self._stayed, self._left = len(self._pending), size
+        self._waiting, self._answered = len(self._pending), size
         self._deadline = self._loop.time() + _LONGEST
 
     def joined(self) -> None:
@@ -47,12 +48,12 @@ class Gathering:
         finally:
             timer.cancel()
             self._complete = None
-        if 4 * (len(self._pending) - self._stayed) < 3 * self._left:
+        if 4 * (len(self._pending) - self._waiting) < 3 * self._answered:
             self._written_at_once = _WRITTEN_AT_ONCE
 
     @property
     def _is_complete(self) -> bool:
-        return len(self._pending) >= self._stayed + self._left
+        return len(self._pending) >= self._waiting + self._answered
 
     def _end(self) -> None:
         if not self._complete.done():

@@ -64,8 +64,8 @@ class LoopConnection:
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
     async def close(self) -> None:
-        """Close the connection, also in the middle of a statement."""
-        self._forget_socket()
+        """Close the connection. Whoever waits for a statement gets an OperationalError."""
+        self._lose(OperationalError("the connection was closed"))
         await self._connection.close()
 
     async def _prepare(self, sql: bytes) -> bytes:

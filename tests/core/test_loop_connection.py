@@ -127,7 +127,18 @@ def is_active(pid: int) -> bool:
         return cursor.fetchone() == ("active",)
 
 
-def test_closing_in_the_middle_of_a_statement():
+def test_whoever_waits_hears_that_the_connection_was_closed():
+    async def story(own):
+        waiting = asyncio.ensure_future(execute(own, "SELECT pg_sleep(60)", prepares=False))
+        await asyncio.sleep(0)
+        await own.close()
+        with pytest.raises(psycopg.OperationalError):
+            await waiting
+
+    run(story)
+
+
+def test_closing_after_a_statement_was_canceled():
     async def story(own):
         waiting = asyncio.ensure_future(execute(own, "SELECT pg_sleep(60)"))
         await asyncio.sleep(0)
