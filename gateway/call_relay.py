@@ -5,11 +5,11 @@ import codecs
 import logging
 import time
 
-import aiohttp
 import orjson
 
 from core import bridge, media
 from core.edge import MAX_PARSED_ON_LOOP, ClientDisconnected
+from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
 from gateway import (
     background,
@@ -98,13 +98,10 @@ async def _relay(exchange: Exchange, plan: Plan, settlement: Settlement, started
             await _relay_held(exchange, plan, settlement, response, held, started)
         plan.state.answered()
     finally:
-        if response.content.at_eof():
-            response.release()
-        else:
-            response.close()
+        response.close()
 
 
-async def _answer(exchange: Exchange, plan: Plan) -> tuple[aiohttp.ClientResponse, Held | None]:
+async def _answer(exchange: Exchange, plan: Plan) -> tuple[Answer, Held | None]:
     """Return the upstream's answer, and its body where that had to be read.
 
     An upstream that refuses an option which only we had added is asked again without it.
@@ -116,14 +113,14 @@ async def _answer(exchange: Exchange, plan: Plan) -> tuple[aiohttp.ClientRespons
     refusal = await _plain(held.data, response) or b""
     if b"stream_options" not in refusal and b"include_usage" not in refusal:
         return response, held
-    response.release()
+    response.close()
     plan.state.refuses_usage_option = True
     plan.asks_for_usage = False
     plan.request = plan.request.with_body(plan.without_usage_option)
     return await _send(exchange, plan), None
 
 
-async def _send(exchange: Exchange, plan: Plan) -> aiohttp.ClientResponse:
+async def _send(exchange: Exchange, plan: Plan) -> Answer:
     sending = upstream_call.send(plan.request, plan.upstream, plan.state)
     if plan.upstream.on_disconnect != "cancel" or plan.content.parts is not None:
         return await sending
@@ -138,13 +135,13 @@ async def _send(exchange: Exchange, plan: Plan) -> aiohttp.ClientResponse:
         gone.cancel()
 
 
-def _is_stream(response: aiohttp.ClientResponse, plan: Plan) -> bool:
+def _is_stream(response: Answer, plan: Plan) -> bool:
     """Return whether events come: as the answer says, or as was asked for if it does not."""
     kind = _kind(response)
     return kind == "text/event-stream" or (plan.is_stream and _says_nothing(kind, response))
 
 
-def _is_held(response: aiohttp.ClientResponse, plan: Plan) -> bool:
+def _is_held(response: Answer, plan: Plan) -> bool:
     """Return whether the answer is read whole first: its row is durable when it arrives."""
     kind = _kind(response)
     return (
@@ -155,13 +152,13 @@ def _is_held(response: aiohttp.ClientResponse, plan: Plan) -> bool:
     )
 
 
-def _says_nothing(kind: str, response: aiohttp.ClientResponse) -> bool:
+def _says_nothing(kind: str, response: Answer) -> bool:
     """Return whether a type is what servers send that do not care."""
     return kind in ("", "text/plain") and response.status < 300
 
 
-def _kind(response: aiohttp.ClientResponse) -> str:
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _kind(response: Answer) -> str:
+    return response.header(b"content-type").partition(";")[0].strip().lower()
 
 
 # --- Plain answers -------------------------------------------------------------
@@ -171,7 +168,7 @@ async def _relay_held(
     exchange: Exchange,
     plan: Plan,
     settlement: Settlement,
-    response: aiohttp.ClientResponse,
+    response: Answer,
     held: Held,
     started: float,
 ) -> None:
@@ -192,7 +189,7 @@ async def _relay_held(
                 first_byte_at=first_byte_at,
             )
         )
-    sent = headers.to_client(response.raw_headers)
+    sent = headers.to_client(response.headers)
     if held.is_whole and not (held.error or reading.error or reading.is_queued):
         kept = {"status": response.status, "headers": sent, "body": held.data}
         sent = sent + await response_cache.keep(plan.cache_key, exchange.request, **kept)
@@ -204,7 +201,7 @@ async def _relay_held(
 
 async def _send_held(
     exchange: Exchange,
-    response: aiohttp.ClientResponse,
+    response: Answer,
     held: Held,
     sent: list[tuple[str, str]],
 ) -> None:
@@ -216,18 +213,18 @@ async def _send_held(
     await exchange.finish(held.data)
 
 
-def _length(exchange: Exchange, response: aiohttp.ClientResponse, data: bytes) -> int | None:
+def _length(exchange: Exchange, response: Answer, data: bytes) -> int | None:
     if response.status in (204, 304):
         return None
     return _stated_length(response) if exchange.request.method == "HEAD" else len(data)
 
 
-def _stated_length(response: aiohttp.ClientResponse) -> int | None:
-    stated = response.headers.get("Content-Length", "")
+def _stated_length(response: Answer) -> int | None:
+    stated = response.header(b"content-length")
     return int(stated) if stated.isdigit() else None
 
 
-async def _read(plan: Plan, data: bytes, response: aiohttp.ClientResponse) -> Reading:
+async def _read(plan: Plan, data: bytes, response: Answer) -> Reading:
     plain = await _plain(data, response)
     if plain is None:
         return Reading()
@@ -236,9 +233,9 @@ async def _read(plan: Plan, data: bytes, response: aiohttp.ClientResponse) -> Re
     return _read_json(plan.protocol, plain)
 
 
-async def _plain(data: bytes, response: aiohttp.ClientResponse) -> bytes | None:
+async def _plain(data: bytes, response: Answer) -> bytes | None:
     """Return an answer without its coding; None for one that cannot be decoded."""
-    coding = response.headers.get("Content-Encoding", "")
+    coding = response.header(b"content-encoding")
     if not coding or coding.lower() == "identity":
         return data
     try:
@@ -269,16 +266,16 @@ async def _relay_stream(
     exchange: Exchange,
     plan: Plan,
     settlement: Settlement,
-    response: aiohttp.ClientResponse,
+    response: Answer,
     started: float,
 ) -> None:
     reader = plan.protocol.StreamReader()
     view = View(
         reader,
         hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
-        coding=response.headers.get("Content-Encoding"),
+        coding=response.header(b"content-encoding"),
     )
-    sent = headers.to_client(response.raw_headers)
+    sent = headers.to_client(response.headers)
     if view.is_decoded:
         sent = [pair for pair in sent if pair[0].lower() != "content-encoding"]
     await exchange.start(response.status, sent)
@@ -315,14 +312,14 @@ async def _relay_bytes(
     exchange: Exchange,
     plan: Plan,
     settlement: Settlement,
-    response: aiohttp.ClientResponse,
+    response: Answer,
     started: float,
 ) -> None:
     """Relay an answer that states no usage: audio, files, text."""
     length = None
     if not exchange.is_started:
         length = _stated_length(response)
-        sent = headers.to_client(response.raw_headers)
+        sent = headers.to_client(response.headers)
         await exchange.start(response.status, sent, length=length)
     view = View(None, hides=None, coding=None)
     ended = await stream(response, exchange, view, plan.upstream, length=length)

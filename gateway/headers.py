@@ -54,7 +54,7 @@ def to_upstream(
     raw: Iterable[tuple[bytes, bytes]], *, token: str, request_id: str
 ) -> list[tuple[str, str]]:
     """Return a client's headers for the upstream, in their order; without the token anywhere."""
-    # aiohttp writes text as UTF-8.
+    # Heads are sent as UTF-8.
     decoded = [(name.decode("latin-1"), value.decode("utf-8", "ignore")) for name, value in raw]
     listed = _listed_in_connection(decoded)
     kept = [

@@ -43,9 +43,9 @@ async def _answer(
         return found.status, found.headers, found.body
     response = await upstream_call.send(plan.request, plan.upstream, plan.state)
     held = await hold(response)
-    response.release()
+    response.close()
     plan.state.answered()
-    sent = headers.to_client(response.raw_headers)
+    sent = headers.to_client(response.headers)
     if held.is_whole and held.error is None:
         kept = {"status": response.status, "headers": sent, "body": held.data}
         sent = sent + await response_cache.keep(plan.cache_key, request, **kept)

@@ -8,16 +8,13 @@ An answer is read on when its client has gone, up to a limit, where it is paid f
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-import aiohttp
-
+from core.egress.http_answer import Answer, BrokenConnection
 from gateway.decoding import Decoder, Undecodable
 from gateway.event_stream import EventStream
 from gateway.exchange import Exchange
 from gateway.protocols.protocol import StreamReader
-from gateway.upstream_call import BROKEN
 from gateway.upstream_config import UpstreamConfig
 
 MAX_HELD = 32 * 1024 * 1024  # bytes of an answer that is read whole before it is sent
@@ -82,7 +79,7 @@ class View:
 
 
 async def stream(
-    response: aiohttp.ClientResponse,
+    response: Answer,
     exchange: Exchange,
     view: View,
     upstream: UpstreamConfig,
@@ -120,26 +117,14 @@ async def stream(
     except _Gone:
         ended.error = "client_gone"
     except TimeoutError:
-        await exchange.write(view.feed(_left(response)))
         ended.error = "upstream_silent"
         if exchange.is_gone and deadline and time.monotonic() >= deadline:
             ended.error = "client_gone"
     except Undecodable:
         ended.error = "upstream_undecodable"
-    except BROKEN:
+    except BrokenConnection:
         ended.error = "upstream_disconnected"
-        with suppress(Undecodable):
-            await exchange.write(view.feed(_left(response)))
     return ended
-
-
-def _left(response: aiohttp.ClientResponse) -> bytes:
-    """Return what had arrived before the connection broke, or fell silent.
-
-    aiohttp raises the error first, and keeps what came before it where only its own name leads.
-    """
-    content = response.content
-    return content._read_nowait(-1) if content._buffer else b""
 
 
 class _Gone(Exception):
@@ -147,25 +132,23 @@ class _Gone(Exception):
 
 
 async def _next(
-    response: aiohttp.ClientResponse,
+    response: Answer,
     exchange: Exchange,
     upstream: UpstreamConfig,
     deadline: float | None,
 ) -> bytes:
-    """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, and those of BROKEN."""
+    """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, BrokenConnection."""
     if deadline is None:
         return await _read(response, exchange, upstream)
     async with asyncio.timeout(deadline - time.monotonic()):
         return await _read(response, exchange, upstream)
 
 
-async def _read(
-    response: aiohttp.ClientResponse, exchange: Exchange, upstream: UpstreamConfig
-) -> bytes:
-    """Return the next piece. The connection itself ends a silence (upstream_call.py)."""
+async def _read(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> bytes:
+    """Return the next piece. A silence ends by itself (upstream_call.py)."""
     if upstream.on_disconnect != "cancel":
-        return await response.content.readany()
-    reading = asyncio.ensure_future(response.content.readany())
+        return await response.read()
+    reading = asyncio.ensure_future(response.read())
     gone = asyncio.ensure_future(exchange.gone())
     try:
         await asyncio.wait({reading, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -186,14 +169,14 @@ class Held:
     error: str | None = None
 
 
-async def hold(response: aiohttp.ClientResponse) -> Held:
+async def hold(response: Answer) -> Held:
     """Return the answer's body, up to the limit, and how its transfer ended."""
     parts: list[bytes] = []
     size = 0
     error = None
     try:
         while True:
-            data = await response.content.readany()
+            data = await response.read()
             if not data:
                 break
             parts.append(data)
@@ -201,9 +184,7 @@ async def hold(response: aiohttp.ClientResponse) -> Held:
             if size > MAX_HELD:
                 return Held(b"".join(parts), is_whole=False)
     except TimeoutError:
-        parts.append(_left(response))
         error = "upstream_silent"
-    except BROKEN:
-        parts.append(_left(response))
+    except BrokenConnection:
         error = "upstream_disconnected"
     return Held(parts[0] if len(parts) == 1 else b"".join(parts), error=error)

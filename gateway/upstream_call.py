@@ -6,33 +6,24 @@ Source: docs/gateway.md, section "Retries".
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from yarl import URL
-
-from core.egress import asynchronous
+from core.egress.http_answer import Answer, BrokenConnection
+from core.egress.http_client import HttpClient, Unreachable
 from gateway import errors
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import UpstreamState
 
-_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, HttpClient] = WeakKeyDictionary()
 _RETRIED_STATUSES = (429, 503)
 _MAX_WAIT = 5  # seconds, for a retry
 _RECONNECT_SECONDS = 0.1
 # An idle connection that dies when it is used again was closed by the other side, which
 # then has not read the request. Servers keep them for longer than this.
 _IDLE_SECONDS = 4
-
-# Bytes of a line or a header: policies of what a browser may do are longer than 8 KB.
-_MAX_HEADER = 64 * 1024
-
-# Raised while an answer is read.
-BROKEN = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,7 @@ class UpstreamRequest:
     method: str
     url: str
     headers: list[tuple[str, str]]
-    body: Callable[[], Any] | AsyncIterator[bytes] | None
+    body: Callable[[], Any] | AsyncIterable[bytes] | None
 
     @property
     def can_repeat(self) -> bool:
@@ -55,26 +46,21 @@ class UpstreamRequest:
         return replace(self, body=lambda: data)
 
 
-def session() -> aiohttp.ClientSession:
-    """Return the running loop's session."""
+def _client() -> HttpClient:
+    """Return the running loop's client."""
     loop = asyncio.get_running_loop()
-    found = _sessions.get(loop)
-    if found is None or found.closed:
-        found = _sessions[loop] = asynchronous.client_session(
-            max_line_size=_MAX_HEADER, max_field_size=_MAX_HEADER
-        )
+    if (found := _clients.get(loop)) is None:
+        found = _clients[loop] = HttpClient()
     return found
 
 
 async def close() -> None:
-    """Close the running loop's session."""
-    if found := _sessions.pop(asyncio.get_running_loop(), None):
-        await found.close()
+    """End the running loop's connections."""
+    if found := _clients.pop(asyncio.get_running_loop(), None):
+        found.close()
 
 
-async def send(
-    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState
-) -> aiohttp.ClientResponse:
+async def send(request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState) -> Answer:
     """Return the answer as soon as its headers are there.
 
     Raises UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may
@@ -92,7 +78,7 @@ async def send(
     return _checked(await _connected(request, upstream, state, ends_at), upstream)
 
 
-def _checked(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> aiohttp.ClientResponse:
+def _checked(response: Answer, upstream: UpstreamConfig) -> Answer:
     """Return an answer that can be relayed. Raises UpstreamRedirects, UpstreamBroken."""
     if 300 <= response.status < 400 and response.status != 304:
         response.close()
@@ -100,17 +86,15 @@ def _checked(response: aiohttp.ClientResponse, upstream: UpstreamConfig) -> aioh
     if not 200 <= response.status < 600:
         response.close()
         raise errors.UpstreamBroken(f"The upstream answered with the status {response.status}")
-    if response.connection is not None:  # the answer goes on
-        _limit_silence(response.connection.protocol, upstream.timeouts.idle)
+    response.limit_silence(upstream.timeouts.idle)
     return response
 
 
 async def _connected(
     request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
-) -> aiohttp.ClientResponse:
+) -> Answer:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
     was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
-    asynchronous.connection_is_reused.set(False)
     try:
         return await _send(request, upstream, ends_at)
     except errors.UpstreamUnreachable:
@@ -118,68 +102,40 @@ async def _connected(
             raise
         await asyncio.sleep(_RECONNECT_SECONDS)
     except errors.UpstreamBroken as error:
-        is_reused = asynchronous.connection_is_reused.get()
-        if not (is_reused and was_idle and request.can_repeat and _is_silent(error)):
+        broken = error.__cause__
+        if not (broken.was_reused and broken.is_silent and was_idle and request.can_repeat):
             raise
     return await _send(request, upstream, ends_at)
 
 
-def _is_silent(error: errors.UpstreamBroken) -> bool:
-    """Return whether the connection ended before any byte of an answer."""
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ServerDisconnectedError):
-        return isinstance(cause.message, str)  # otherwise it is what had arrived
-    return isinstance(cause, aiohttp.ClientOSError | ConnectionError)
-
-
-async def _send(
-    request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float
-) -> aiohttp.ClientResponse:
+async def _send(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float) -> Answer:
     try:
         return await _attempt(request, upstream, ends_at)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+    except Unreachable as error:
         raise errors.UpstreamUnreachable(
             f"The upstream {upstream.name!r} cannot be reached"
         ) from error
     except TimeoutError as error:
         raise errors.UpstreamTimeout("The upstream did not answer in time") from error
-    except (aiohttp.ClientError, ConnectionError) as error:
+    except BrokenConnection as error:
         raise errors.UpstreamBroken("The upstream closed the connection") from error
 
 
-async def _attempt(
-    request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float
-) -> aiohttp.ClientResponse:
+async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float) -> Answer:
     timeouts = upstream.timeouts
     left = ends_at - time.monotonic()
     async with asyncio.timeout(timeouts.response_header):
-        return await session().request(
+        return await _client().send(
             request.method,
-            URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.data(),
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                # For aiohttp, 0 is no limit.
-                total=max(left, 0.001) if left < float("inf") else None,
-                connect=None,
-                sock_connect=timeouts.connect,
-            ),
+            request.url,
+            request.headers,
+            request.data(),
+            connect_seconds=timeouts.connect,
+            seconds=left if left < float("inf") else None,
         )
 
 
-def _limit_silence(protocol: ResponseHandler, seconds: float) -> None:
-    """Have reading raise TimeoutError after so many seconds without a byte.
-
-    The connection's own timer costs a quarter of a timeout around each read, and stands
-    still while a slow client keeps us from reading. A session's `sock_read` would include
-    the wait for the answer, which has a limit of its own.
-    """
-    protocol.read_timeout = seconds
-    protocol.start_timeout()
-
-
-def _wait(response: aiohttp.ClientResponse, attempt: int) -> float:
-    asked = response.headers.get("Retry-After", "")
+def _wait(response: Answer, attempt: int) -> float:
+    asked = response.header(b"retry-after")
     seconds = float(asked) if asked.isdigit() else 0.5 * 2**attempt
     return min(seconds, _MAX_WAIT)

@@ -1,0 +1,235 @@
+"""HTTP requests on the event loop: the policy of this package, for streams.
+
+    answer = await client.send("POST", url, headers, body, connect_seconds=5)
+    while data := await answer.read():
+        …
+    answer.close()
+
+A client follows no redirect, keeps no cookie, decodes nothing, and adds no header but
+`Host` and those that say where the body ends: what arrives is what was sent.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterable, Iterable
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import certifi
+from aiohappyeyeballs import start_connection
+from django.conf import settings
+
+from core.egress.addresses import is_permitted
+from core.egress.http_answer import Answer
+from core.egress.http_connection import HttpConnection
+
+# Shorter than servers keep idle connections: few calls meet one that is being closed.
+KEEP_ALIVE_SECONDS = 15
+_LOOKUP_SECONDS = 10  # that a host's addresses are kept
+_EYEBALL_SECONDS = 0.25  # after which another address is tried as well (RFC 8305)
+_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS"})  # where no body need not be said
+
+Body = bytes | AsyncIterable[bytes] | None
+
+
+class Unreachable(ConnectionError):
+    """There is no connection to the host, and nothing was sent."""
+
+
+class ForbiddenAddressError(OSError):
+    """The policy refuses the address; nothing was sent."""
+
+
+class _Origin(NamedTuple):
+    is_encrypted: bool
+    host: str
+    port: int
+
+
+class _Target(NamedTuple):
+    origin: _Origin
+    host: str  # as a header says it
+    path: str
+
+
+class HttpClient:
+    """Sends requests, over connections that it keeps. Belongs to the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[HttpConnection] = set()
+        # The latest at the end, each with the time since when it is idle.
+        self._idle: dict[_Origin, deque[tuple[float, HttpConnection]]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._lookups: dict[_Origin, asyncio.Future] = {}
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: Body = None,
+        *,
+        connect_seconds: float,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Return the answer as soon as its head is there. `seconds` are for all of it.
+
+        Raises Unreachable, BrokenConnection, TimeoutError; ValueError for a header that
+        would be several.
+        """
+        ends_at = None if seconds is None else self._loop.time() + seconds
+        target = _target(url)
+        head, is_chunked = _head(method, target, headers, body)
+        connection = self._take(target.origin)
+        if connection is None:
+            connection = await self._open(target.origin, connect_seconds)
+        answer = connection.request(
+            head, b"" if body is None else body, is_chunked=is_chunked, is_for_head=method == "HEAD"
+        )
+        if ends_at is not None:
+            answer.limit_time(max(ends_at - self._loop.time(), 0))
+        try:
+            return await answer.head()
+        except BaseException:
+            answer.close()
+            raise
+
+    def close(self) -> None:
+        """End all connections."""
+        for connection in [*self._connections]:
+            connection.abort()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    # --- Connections that are kept ---------------------------------------------
+
+    def _take(self, origin: _Origin) -> HttpConnection | None:
+        """Return an idle connection, the one that was used last."""
+        idle = self._idle.get(origin)
+        while idle:
+            since, connection = idle.pop()
+            if connection.is_usable and self._loop.time() - since < KEEP_ALIVE_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, origin: _Origin, connection: HttpConnection) -> None:
+        self._idle.setdefault(origin, deque()).append((self._loop.time(), connection))
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(KEEP_ALIVE_SECONDS, self._close_unused)
+
+    def _close_unused(self) -> None:
+        self._sweep = None
+        oldest = self._loop.time() - KEEP_ALIVE_SECONDS
+        for origin, idle in [*self._idle.items()]:
+            while idle and (idle[0][0] <= oldest or not idle[0][1].is_usable):
+                idle.popleft()[1].abort()
+            if not idle:
+                del self._idle[origin]
+        if self._idle:
+            first = min(idle[0][0] for idle in self._idle.values())
+            self._sweep = self._loop.call_later(first - oldest, self._close_unused)
+
+    # --- New connections ---------------------------------------------------------
+
+    async def _open(self, origin: _Origin, seconds: float) -> HttpConnection:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._connect(origin)
+        except (OSError, UnicodeError) as error:  # TimeoutError is one, and what TLS raises
+            raise Unreachable(f"{origin.host}: {error or type(error).__name__}") from error
+
+    async def _connect(self, origin: _Origin) -> HttpConnection:
+        sock = await start_connection(
+            await self._addresses(origin),
+            happy_eyeballs_delay=_EYEBALL_SECONDS,
+            interleave=1,
+            loop=self._loop,
+            socket_factory=_permitted_socket,
+        )
+        encryption = {}
+        if origin.is_encrypted:
+            encryption = {"ssl": self._trusted, "server_hostname": origin.host.rstrip(".")}
+        try:
+            _, connection = await self._loop.create_connection(
+                partial(
+                    HttpConnection,
+                    self._loop,
+                    freed=partial(self._keep, origin),
+                    lost=self._connections.discard,
+                ),
+                sock=sock,
+                **encryption,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        self._connections.add(connection)
+        return connection
+
+    async def _addresses(self, origin: _Origin) -> list[tuple]:
+        lookup = self._lookups.get(origin)
+        if lookup is None:
+            looking = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            lookup = self._lookups[origin] = asyncio.ensure_future(looking)
+            self._loop.call_later(_LOOKUP_SECONDS, self._lookups.pop, origin, None)
+        try:
+            return await asyncio.shield(lookup)
+        except (OSError, UnicodeError):
+            self._lookups.pop(origin, None)
+            raise
+
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        """The trust that `requests` has, too."""
+        bundle = certifi.where() if settings.CA_BUNDLE is True else settings.CA_BUNDLE
+        if Path(bundle).is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+
+
+def _permitted_socket(address_info: tuple) -> socket.socket:
+    """Return a socket for an address that was resolved. Raises ForbiddenAddressError."""
+    family, kind, protocol, _, address = address_info
+    if not is_permitted(address[0], private=settings.EGRESS == "private"):
+        raise ForbiddenAddressError("the address is one that this server does not call")
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+@lru_cache(maxsize=1024)
+def _target(url: str) -> _Target:
+    parts = urlsplit(url)
+    is_encrypted = parts.scheme == "https"
+    usual_port = 443 if is_encrypted else 80
+    host = parts.hostname or ""
+    origin = _Origin(is_encrypted, host, parts.port or usual_port)
+    shown = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    if origin.port != usual_port:
+        shown += f":{origin.port}"
+    return _Target(origin, shown, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+
+
+def _head(
+    method: str, target: _Target, headers: Iterable[tuple[str, str]], body: Body
+) -> tuple[bytes, bool]:
+    """Return the head of a request, and whether its body is sent in chunks. Raises ValueError."""
+    pairs = [("Host", target.host), *headers]
+    is_chunked = False
+    if isinstance(body, bytes):
+        pairs.append(("Content-Length", str(len(body))))
+    elif body is None:
+        if method not in _WITHOUT_LENGTH:
+            pairs.append(("Content-Length", "0"))
+    elif not any(name.lower() == "content-length" for name, _ in pairs):
+        pairs.append(("Transfer-Encoding", "chunked"))
+        is_chunked = True
+    lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in pairs)]
+    text = "\r\n".join(lines)
+    if not text.count("\n") == text.count("\r") == len(lines) - 1 or "\0" in text:
+        raise ValueError("a header has a line break or a null character")
+    return f"{text}\r\n\r\n".encode(), is_chunked

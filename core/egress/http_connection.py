@@ -1,0 +1,235 @@
+"""One HTTP/1.1 connection on the event loop: a request, its answer as it arrives, the next one.
+
+By hand upon httptools, which reads our own clients' requests as well: what aiohttp does for
+each call and each chunk of a stream took a quarter of the gateway's processor time.
+Source: RFC 9112.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, Callable
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from core.egress.http_answer import Answer, BrokenConnection, MalformedAnswer, RawHeaders
+
+_MAX_HEAD = 64 * 1024  # bytes; policies of what a browser may do are longer than 8 KB
+# What servers send that has one meaning only, and that other clients take.
+_LENIENCIES = {
+    "lenient_headers": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_spaces_after_chunk_size": True,
+}
+
+
+class HttpConnection(asyncio.Protocol):
+    """A connection for one request at a time.
+
+    `freed` is called when it can take another one, `lost` when it has ended.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        freed: Callable[["HttpConnection"], None],
+        lost: Callable[["HttpConnection"], None],
+    ) -> None:
+        self._loop = loop
+        self._freed = freed
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENCIES)
+        self._answer: Answer | None = None
+        self._upload: asyncio.Task | None = None
+        self._writable: asyncio.Future | None = None  # waited for while the other side is slow
+        self._requests = 0
+        self._is_for_head = False
+        self._begin_exchange()
+
+    def _begin_exchange(self) -> None:
+        self._headers: RawHeaders = []
+        self._received = 0  # bytes
+        self._is_interim = False
+        self._is_kept = False
+
+    @property
+    def is_usable(self) -> bool:
+        return not self._transport.is_closing() and self._answer is None
+
+    def request(
+        self,
+        head: bytes,
+        body: bytes | AsyncIterable[bytes],
+        *,
+        is_chunked: bool = False,
+        is_for_head: bool = False,
+    ) -> Answer:
+        """Send a request and return its answer, which is still to come.
+
+        A body that is iterated is sent as fast as the other side takes it; should its
+        iteration fail, the connection breaks. `is_for_head`: the answer has no body.
+        """
+        answer = self._answer = Answer(self, self._loop)
+        self._begin_exchange()
+        self._requests += 1
+        self._is_for_head = is_for_head
+        if self._transport.is_closing():  # since it was opened
+            self._answer = None
+            answer.end(self._broken("the connection was closed"))
+        elif isinstance(body, bytes):
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._upload = self._loop.create_task(self._send(body, is_chunked=is_chunked))
+        return answer
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._stop_upload()
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # --- Sending ---------------------------------------------------------------
+
+    async def _send(self, body: AsyncIterable[bytes], *, is_chunked: bool) -> None:
+        try:
+            async for piece in body:
+                if self._transport.is_closing():
+                    return
+                if piece:
+                    size = b"%x\r\n" % len(piece)
+                    self._transport.writelines([size, piece, b"\r\n"] if is_chunked else [piece])
+                if self._writable is not None:
+                    await self._writable
+            if is_chunked:
+                self._transport.write(b"0\r\n\r\n")
+        except Exception as error:  # whatever keeps the body from coming
+            self._break(f"the request's body ended early: {type(error).__name__}")
+
+    def _stop_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    @property
+    def _has_sent_all(self) -> bool:
+        is_uploaded = self._upload is None or self._upload.done()
+        return is_uploaded and not self._transport.get_write_buffer_size()
+
+    # --- The transport's events ------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:  # nothing was asked
+            self.abort()
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._break("the protocol changes", MalformedAnswer)
+        except HttpParserError as error:
+            self._break(f"the answer is not HTTP: {error}", MalformedAnswer)
+        if self._answer is not None and not self._answer.has_head:
+            self._limit_head(self._received)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop_upload()
+        self.resume_writing()
+        self._lost(self)
+        answer, self._answer = self._answer, None
+        if answer is None:
+            return
+        if error is None and answer.has_head and _ends_with_connection(answer.headers):
+            answer.end()
+        else:
+            answer.end(self._broken("the connection was closed"))
+
+    def _limit_head(self, size: int) -> None:
+        if size > _MAX_HEAD:
+            self._break(f"the answer's headers have more than {_MAX_HEAD} bytes", MalformedAnswer)
+
+    def _break(self, reason: str, kind: type[BrokenConnection] = BrokenConnection) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.end(self._broken(reason, kind))
+        self.abort()
+
+    def _broken(
+        self, reason: str, kind: type[BrokenConnection] = BrokenConnection
+    ) -> BrokenConnection:
+        return kind(reason, is_silent=not self._received, was_reused=self._requests > 1)
+
+    # --- The parser's events ---------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._answer is None:  # more than was asked for
+            self.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._answer is None:
+            return
+        headers, self._headers = self._headers, []  # what follows a body are trailers
+        status = self._parser.get_status_code()
+        self._is_interim = 100 <= status < 200 and status != 101
+        if self._is_interim:
+            return
+        self._limit_head(sum(len(name) + len(value) for name, value in headers))
+        if self._answer is None:
+            return
+        self._is_kept = self._parser.should_keep_alive() and not self._is_for_head
+        self._answer.begin(status, headers)
+        if self._is_for_head:  # the parser would wait for the body
+            self._finish()
+
+    def on_body(self, data: bytes) -> None:
+        if self._answer is not None:
+            self._answer.feed(data)
+
+    def on_message_complete(self) -> None:
+        if self._is_interim:
+            self._is_interim = False
+        elif self._answer is not None:
+            self._finish()
+
+    def _finish(self) -> None:
+        answer, self._answer = self._answer, None
+        answer.end()
+        if self._is_kept and self._has_sent_all:
+            self._upload = None
+            self.resume_reading()
+            self._freed(self)
+        else:
+            self.abort()
+
+
+def _ends_with_connection(headers: RawHeaders) -> bool:
+    """Return whether nothing else says where the body ends (RFC 9112, section 6.3)."""
+    for name, value in headers:
+        match name.lower():
+            case b"content-length":
+                return False
+            case b"transfer-encoding" if b"chunked" in value.lower():
+                return False
+    return True
