@@ -177,6 +177,7 @@ class HttpClient:
         if lookup is None:
             looking = self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             lookup = self._lookups[origin] = asyncio.ensure_future(looking)
+            lookup.add_done_callback(_forget_error)
             self._loop.call_later(_LOOKUP_SECONDS, self._lookups.pop, origin, None)
         try:
             return await asyncio.shield(lookup)
@@ -191,6 +192,12 @@ class HttpClient:
         if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
+
+
+def _forget_error(lookup: asyncio.Future) -> None:
+    """Have asyncio not complain where nobody waits any more."""
+    if not lookup.cancelled():
+        lookup.exception()
 
 
 def _permitted_socket(address_info: tuple) -> socket.socket:

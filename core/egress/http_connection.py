@@ -7,6 +7,7 @@ Source: RFC 9112.
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
+from contextlib import aclosing
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -50,6 +51,8 @@ class HttpConnection(asyncio.Protocol):
     def _begin_exchange(self) -> None:
         self._headers: RawHeaders = []
         self._received = 0  # bytes
+        self._is_farther = False  # than when the last data came
+        self._pointless = 0  # bytes since then
         self._is_interim = False
         self._is_kept = False
 
@@ -101,14 +104,15 @@ class HttpConnection(asyncio.Protocol):
 
     async def _send(self, body: AsyncIterable[bytes], *, is_chunked: bool) -> None:
         try:
-            async for piece in body:
-                if self._transport.is_closing():
-                    return
-                if piece:
-                    size = b"%x\r\n" % len(piece)
-                    self._transport.writelines([size, piece, b"\r\n"] if is_chunked else [piece])
-                if self._writable is not None:
-                    await self._writable
+            async with aclosing(aiter(body)) as pieces:
+                async for piece in pieces:
+                    if self._transport.is_closing():
+                        return
+                    if piece:
+                        lines = (b"%x\r\n" % len(piece), piece, b"\r\n")
+                        self._transport.writelines(lines if is_chunked else [piece])
+                    if self._writable is not None:
+                        await self._writable
             if is_chunked:
                 self._transport.write(b"0\r\n\r\n")
         except Exception as error:  # whatever keeps the body from coming
@@ -142,14 +146,16 @@ class HttpConnection(asyncio.Protocol):
             self.abort()
             return
         self._received += len(data)
+        self._is_farther = False
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             self._break("the protocol changes", MalformedAnswer)
         except HttpParserError as error:
             self._break(f"the answer is not HTTP: {error}", MalformedAnswer)
-        if self._answer is not None and not self._answer.has_head:
-            self._limit_head(self._received)
+        # Of a header, a trailer or what describes a chunk the parser keeps all that there is.
+        self._pointless = 0 if self._is_farther else self._pointless + len(data)
+        self._limit_head(self._pointless)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_upload()
@@ -165,7 +171,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _limit_head(self, size: int) -> None:
         if size > _MAX_HEAD:
-            self._break(f"the answer's headers have more than {_MAX_HEAD} bytes", MalformedAnswer)
+            self._break(f"headers have more than {_MAX_HEAD} bytes", MalformedAnswer)
 
     def _break(self, reason: str, kind: type[BrokenConnection] = BrokenConnection) -> None:
         answer, self._answer = self._answer, None
@@ -188,6 +194,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._is_farther = True
         if self._answer is None:
             return
         headers, self._headers = self._headers, []  # what follows a body are trailers
@@ -195,7 +202,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_interim = 100 <= status < 200 and status != 101
         if self._is_interim:
             return
-        self._limit_head(sum(len(name) + len(value) for name, value in headers))
+        self._limit_head(sum(len(name) + len(value) + 4 for name, value in headers))
         if self._answer is None:
             return
         self._is_kept = self._parser.should_keep_alive() and not self._is_for_head
@@ -204,6 +211,7 @@ class HttpConnection(asyncio.Protocol):
             self._finish()
 
     def on_body(self, data: bytes) -> None:
+        self._is_farther = True
         if self._answer is not None:
             self._answer.feed(data)
 
