@@ -142,13 +142,16 @@ Amount = Annotated[
 ]
 
 
+_ISO_DATE = re.compile(r"\s*\d{4}-\d", re.ASCII)
+
+
 def _is_written_out(value: object) -> object:
     """Leave numbers out, which pydantic takes for seconds since 1970."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
         raise PydanticKnownError("datetime_type")
-    if not re.match(r"\s*\d{4}-\d", value, re.ASCII):
+    if not _ISO_DATE.match(value):
         raise PydanticKnownError("datetime_parsing", {"error": "expected ISO 8601"})
     return value.strip()
 

@@ -37,6 +37,8 @@ class NoSigningKey(UnusableSigningKey):
 # What this process has read of the table: signing keys that are in it, and when it had which keys.
 _registered: set[PublicKey] = set()
 _listed: tuple[float, tuple[PublicKey, ...]] = (float("-inf"), ())
+# The keys of settings and table that were joined last, and all of them in one list.
+_joined: tuple[object, object, list[PublicKey]] = (None, None, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,12 @@ def cached_trusted() -> list[PublicKey] | None:
 
 
 def _trusted() -> list[PublicKey]:
-    keys = configured()
-    current = (keys.current,) if keys.current else ()
-    return list(dict.fromkeys((*current, *_listed[1], *keys.retired)))
+    global _joined
+    keys, listed = configured(), _listed[1]
+    if _joined[0] is not keys or _joined[1] is not listed:
+        current = (keys.current,) if keys.current else ()
+        _joined = (keys, listed, list(dict.fromkeys((*current, *listed, *keys.retired))))
+    return _joined[2]
 
 
 def clear_cache() -> None:

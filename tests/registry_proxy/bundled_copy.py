@@ -4,9 +4,9 @@ To read, check and store it takes longer than most stories that need its prices.
 of each worker does; the others get the rows and the parsed copy that it came to.
 """
 
-from typing import NamedTuple
 from unittest.mock import patch
 
+from django.db import connection
 from django.utils import timezone
 
 from registry_proxy import custom_prices, pricing, snapshots
@@ -14,31 +14,29 @@ from registry_proxy.current_registry import current
 from registry_proxy.models import RegistryFile, Snapshot, SnapshotFile
 from registry_proxy.snapshots import LoadedSnapshot, take_bundled
 
-
-class _Copy(NamedTuple):
-    """The rows, whose ids no sequence gives again, and what they are in memory."""
-
-    snapshot: Snapshot
-    files: list[RegistryFile]
-    links: list[SnapshotFile]
-    loaded: LoadedSnapshot
-
-
-_copy: _Copy | None = None
+_TABLES = [model._meta.db_table for model in (Snapshot, RegistryFile, SnapshotFile)]
+_loaded: LoadedSnapshot | None = None
 
 
 def hold() -> None:
     """Do what `pricing.load()` would, where no snapshot is stored yet."""
-    global _copy
-    if _copy is None:
+    global _loaded
+    if _loaded is None:
         take_bundled(now=timezone.now())
         pricing.load()
-        [snapshot], links = Snapshot.objects.all(), list(SnapshotFile.objects.all())
-        _copy = _Copy(snapshot, list(RegistryFile.objects.all()), links, current.get())
+        _loaded = current.get()
+        _execute(
+            "DROP TABLE IF EXISTS public.copy_of_{0}; "
+            "CREATE UNLOGGED TABLE public.copy_of_{0} AS TABLE {0}"
+        )
         return
-    Snapshot.objects.bulk_create([_copy.snapshot])
-    RegistryFile.objects.bulk_create(_copy.files)
-    SnapshotFile.objects.bulk_create(_copy.links)
-    with patch.object(snapshots, "load", lambda id: _copy.loaded):
+    # Their ids are in the past of the sequences, which never give them again.
+    _execute("INSERT INTO {0} TABLE public.copy_of_{0}")
+    with patch.object(snapshots, "load", lambda id: _loaded):
         current.follow()
     custom_prices.current.follow()
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("; ".join(statement.format(table) for table in _TABLES))
