@@ -51,8 +51,8 @@ class HttpConnection(asyncio.Protocol):
     def _begin_exchange(self) -> None:
         self._headers: RawHeaders = []
         self._received = 0  # bytes
-        self._is_farther = False  # than when the last data came
-        self._pointless = 0  # bytes since then
+        self._has_progressed = False  # to a head or a piece of the body, by the last data
+        self._since_progress = 0  # bytes
         self._is_interim = False
         self._is_kept = False
 
@@ -146,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
             self.abort()
             return
         self._received += len(data)
-        self._is_farther = False
+        self._has_progressed = False
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -154,8 +154,8 @@ class HttpConnection(asyncio.Protocol):
         except HttpParserError as error:
             self._break(f"the answer is not HTTP: {error}", MalformedAnswer)
         # Of a header, a trailer or what describes a chunk the parser keeps all that there is.
-        self._pointless = 0 if self._is_farther else self._pointless + len(data)
-        self._limit_head(self._pointless)
+        self._since_progress = 0 if self._has_progressed else self._since_progress + len(data)
+        self._limit_head(self._since_progress)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_upload()
@@ -194,7 +194,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._is_farther = True
+        self._has_progressed = True
         if self._answer is None:
             return
         headers, self._headers = self._headers, []  # what follows a body are trailers
@@ -211,7 +211,7 @@ class HttpConnection(asyncio.Protocol):
             self._finish()
 
     def on_body(self, data: bytes) -> None:
-        self._is_farther = True
+        self._has_progressed = True
         if self._answer is not None:
             self._answer.feed(data)
 
@@ -224,12 +224,14 @@ class HttpConnection(asyncio.Protocol):
     def _finish(self) -> None:
         answer, self._answer = self._answer, None
         answer.end()
-        if self._is_kept and self._has_sent_all:
+        if not self._has_sent_all:
+            self.abort()
+        elif self._is_kept:
             self._upload = None
             self.resume_reading()
             self._freed(self)
         else:
-            self.abort()
+            self._transport.close()
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:
