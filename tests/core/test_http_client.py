@@ -1,6 +1,9 @@
 """The client of the upstreams: what it sends and reads, and which connections it keeps."""
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -20,10 +23,13 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 def run(request):
     """Run a coroutine function with a client and a server, on each of the event loops."""
 
-    def run(story: Callable[[HttpClient, "Server"], Awaitable[None]]) -> None:
+    def run(
+        story: Callable[[HttpClient, "Server"], Awaitable[None]],
+        encryption: ssl.SSLContext | None = None,
+    ) -> None:
         async def main() -> None:
             client = HttpClient()
-            async with Server() as server:
+            async with Server(encryption) as server:
                 async with asyncio.timeout(20):
                     await story(client, server)
                 client.close()
@@ -36,11 +42,17 @@ def run(request):
 class Server:
     """A server whose connections the test answers, each as it arrives."""
 
+    def __init__(self, encryption: ssl.SSLContext | None) -> None:
+        self._encryption = encryption
+
     async def __aenter__(self) -> "Server":
         self.arrived: asyncio.Queue[Streams] = asyncio.Queue()
         self._open: list[asyncio.StreamWriter] = []
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", 0, ssl=self._encryption
+        )
+        scheme = "http" if self._encryption is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *error) -> None:
@@ -453,6 +465,55 @@ def test_a_closed_port_is_unreachable(run):
             await get(client, server)
 
     run(story)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that nobody has signed, and the server's side of it."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("there is no openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+def test_streams_pass_over_tls(run, certificate, settings):
+    settings.CA_BUNDLE = str(certificate[0])
+
+    async def story(client, server):
+        asked = get(client, server)
+        _, (reader, writer) = await server.request()
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+        answer = await asked
+        for piece in (b"one", b"two", bytes(3 * MEGABYTE)):
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            received = b""
+            while len(received) < len(piece):
+                received += await answer.read()
+            assert received == piece
+        writer.write(b"0\r\n\r\n")
+        assert await answer.read() == b""
+        asked = get(client, server)
+        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        writer.write(OK + b"\r\nhello")
+        writer.close()
+        assert await body_of(await asked) == b"hello"
+
+    run(story, certificate[1])
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(run, certificate):
+    async def story(client, server):
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            await get(client, server)
+        assert server.arrived.empty()
+
+    run(story, certificate[1])
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable(run):
