@@ -170,7 +170,10 @@ class Held:
 
 
 async def hold(response: Answer) -> Held:
-    """Return the answer's body, up to the limit, and how its transfer ended."""
+    """Return the answer's body, up to the limit, and how its transfer ended.
+
+    Where the caller is cancelled, the answer is closed.
+    """
     parts: list[bytes] = []
     size = 0
     error = None
@@ -187,4 +190,7 @@ async def hold(response: Answer) -> Held:
         error = "upstream_silent"
     except BrokenConnection:
         error = "upstream_disconnected"
+    except BaseException:
+        response.close()
+        raise
     return Held(parts[0] if len(parts) == 1 else b"".join(parts), error=error)
