@@ -11,7 +11,6 @@ import uvloop
 
 from core.egress.http_answer import BrokenConnection, MalformedAnswer
 from core.egress.http_client import HttpClient, Unreachable
-from gateway.relay import hold
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
@@ -178,19 +177,6 @@ def test_a_caller_who_is_cancelled_ends_the_connection(run):
         asked = get(client, server)
         _, (reader, _) = await server.request()
         asked.cancel()
-        assert await ended(reader)
-
-    run(story)
-
-
-def test_a_cancelled_hold_ends_the_connection(run):
-    async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(OK + b"Content-Length: 9\r\n\r\nhello")
-        holding = asyncio.ensure_future(hold(await asked))
-        await asyncio.sleep(0)
-        holding.cancel()
         assert await ended(reader)
 
     run(story)

@@ -1,11 +1,13 @@
 """Answers that are at the edge of HTTP, or beyond it: relayed, or a 502; never a 500."""
 
+import asyncio
 import json
 from decimal import Decimal
 
 import pytest
 
 from gateway.models import Call
+from gateway.relay import hold
 from tests.gateway.conftest import counts
 from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import (
@@ -164,3 +166,24 @@ def test_images_with_odd_usage_are_unknown(gateway, mock):
     mock.script = reply({"created": 1, "data": [], "usage": {"input_tokens": "x"}})
     gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
     assert gateway.row.usage_status == "unknown"
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_closed():
+    class Endless:
+        is_closed = False
+
+        async def read(self) -> bytes:
+            return await asyncio.Event().wait()
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    async def story() -> None:
+        answer = Endless()
+        holding = asyncio.ensure_future(hold(answer))
+        await asyncio.wait([holding], timeout=0)
+        holding.cancel()
+        await asyncio.wait([holding])
+        assert holding.cancelled() and answer.is_closed
+
+    asyncio.run(story())
