@@ -83,7 +83,10 @@ class HttpClient:
         would be several.
         """
         ends_at = None if seconds is None else self._loop.time() + seconds
-        target = _target(url)
+        try:
+            target = _target(url)
+        except ValueError as error:  # no host or port that there can be
+            raise Unreachable(str(error)) from error
         head, is_chunked = _head(method, target, headers, body)
         connection = self._take(target.origin)
         if connection is None:

@@ -75,6 +75,14 @@ def get(client: HttpClient, server: Server, **options) -> asyncio.Task:
     return asyncio.ensure_future(sent)
 
 
+async def begun(client: HttpClient, server: Server, data: bytes):
+    """The answer that begins with these bytes, on a new connection, and the server's streams."""
+    asked = get(client, server)
+    _, (reader, writer) = await server.request()
+    writer.write(data)
+    return await asked, reader, writer
+
+
 async def answered(client: HttpClient, server: Server, data: bytes, *, close: bool = False):
     """The answer that the client makes of these bytes, on a new connection."""
     asked = get(client, server)
@@ -161,10 +169,7 @@ def test_a_connection_that_cannot_be_trusted_is_not_used_again(run, data):
 
 def test_an_answer_that_is_not_wanted_ends_its_connection(run):
     async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(OK + b"Content-Length: 9\r\n\r\nhello")
-        answer = await asked
+        answer, reader, writer = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
         assert await answer.read() == b"hello"
         answer.close()
         assert await ended(reader)
@@ -282,10 +287,9 @@ def test_what_is_no_answer_is_refused(run, data):
 )
 def test_nothing_endless_is_kept(run, endless):
     async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n" + endless)
-        answer = await asked
+        answer, reader, writer = await begun(
+            client, server, OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n" + endless
+        )
         assert await answer.read() == b"hello"
 
         async def send() -> None:
@@ -303,10 +307,9 @@ def test_nothing_endless_is_kept(run, endless):
 
 def test_a_connection_with_another_protocol_ends(run):
     async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello")
-        assert (await asked).status == 101
+        data = b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello"
+        answer, reader, _ = await begun(client, server, data)
+        assert answer.status == 101
         assert await ended(reader)
 
     run(story)
@@ -314,10 +317,7 @@ def test_a_connection_with_another_protocol_ends(run):
 
 def test_a_silence_ends_the_answer_after_what_had_come(run):
     async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(OK + b"Content-Length: 9\r\n\r\nhello")
-        answer = await asked
+        answer, reader, writer = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
         answer.limit_silence(0.05)
         assert await answer.read() == b"hello"
         with pytest.raises(TimeoutError):
@@ -342,10 +342,9 @@ def test_the_time_for_all_of_it_ends_the_answer(run, data):
 
 def test_who_sends_faster_than_is_read_has_to_wait(run):
     async def story(client, server):
-        asked = get(client, server)
-        _, (_, writer) = await server.request()
-        writer.write(OK + b"Content-Length: %d\r\n\r\n" % (64 * MEGABYTE))
-        answer = await asked
+        answer, reader, writer = await begun(
+            client, server, OK + b"Content-Length: %d\r\n\r\n" % (64 * MEGABYTE)
+        )
         sent = 0
 
         async def send() -> None:
@@ -457,6 +456,15 @@ def test_a_refused_address_is_not_called(run, settings):
     run(story)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "a..example.com", f"{'a' * 64}.example.com"])
+def test_an_address_that_cannot_be_is_unreachable(run, host):
+    async def story(client, server):
+        with pytest.raises(Unreachable):
+            await client.send("GET", f"http://{host}/v1", [], connect_seconds=5)
+
+    run(story)
+
+
 def test_a_closed_port_is_unreachable(run):
     async def story(client, server):
         server._server.close()
@@ -486,10 +494,9 @@ def test_streams_pass_over_tls(run, certificate, settings):
     settings.CA_BUNDLE = str(certificate[0])
 
     async def story(client, server):
-        asked = get(client, server)
-        _, (reader, writer) = await server.request()
-        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n")
-        answer = await asked
+        answer, reader, writer = await begun(
+            client, server, OK + b"Transfer-Encoding: chunked\r\n\r\n"
+        )
         for piece in (b"one", b"two", bytes(3 * MEGABYTE)):
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             received = b""
