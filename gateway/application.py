@@ -160,7 +160,8 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
 def _endpoint(exchange: Exchange, path: str) -> Matched:
     """Return the endpoint of a request. Raises what no endpoint serves."""
     request, protocol = exchange.request, exchange.protocol
-    wants_upgrade = "upgrade" in request.headers.get("Connection", "").lower()
+    # Other protocols are offered, not asked for: Java's client offers HTTP/2 to every server.
+    wants_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
     if protocol.gives_direct_access(path):
         if wants_upgrade:
             raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")

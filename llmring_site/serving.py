@@ -143,7 +143,7 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
     import uvicorn
 
     from llmring_site.asgi import application
-    from llmring_site.http_protocol import HttpProtocol
+    from llmring_site.http_server.protocol import HttpProtocol
 
     class Server(uvicorn.Server):
         async def startup(self, sockets=None) -> None:

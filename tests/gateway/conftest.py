@@ -36,6 +36,7 @@ def served():
     from gateway import upstream_call
     from gateway.application import Gateway
     from llmring_site.application import edge
+    from llmring_site.http_server.protocol import HttpProtocol
 
     async def close() -> None:
         await upstream_call.close()
@@ -44,7 +45,7 @@ def served():
     port = free_port()
     application = Lifespan(Gateway(edge), start=lambda: None, stop=close)
     config = uvicorn.Config(
-        application, port=port, log_config=None, access_log=False, ws="none", loop="asyncio"
+        application, port=port, http=HttpProtocol, log_config=None, loop="asyncio"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

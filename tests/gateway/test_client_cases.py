@@ -317,6 +317,20 @@ def test_d07_without_an_upgrade(gateway, mock):
     assert mock.requests == []
 
 
+def test_an_offer_of_http_2_is_passed_over(gateway, mock):
+    """Java's client makes it with the first request of each connection."""
+    mock.script = reply(chat(1000, 200))
+    offer = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA",
+    }
+    assert gateway.chat(headers=offer).json()["usage"]["prompt_tokens"] == 1000
+    [sent] = mock.requests
+    assert not {"upgrade", "http2-settings"} & {name.lower() for name, _ in sent.headers}
+    assert gateway.row.input_tokens == 1000
+
+
 def test_a_holder_sees_what_is_left(gateway, mock):
     mock.script = reply(chat(1000, 200))
     gateway.use(max_requests=10, requests_per_minute=100, budget_usd="1", name="ci")

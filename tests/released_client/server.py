@@ -8,6 +8,7 @@ import uvicorn
 from core.database.group_commit import close_writers
 from core.lifespan import Lifespan
 from llmring_site.application import edge
+from llmring_site.http_server.protocol import HttpProtocol
 from llmring_site.serving import bind, listen
 
 
@@ -18,7 +19,9 @@ def serving():
     listen([socket])
     # The registry is not followed here; the key listener is a fixture's.
     application = Lifespan(edge, start=lambda: None, stop=close_writers)
-    server = uvicorn.Server(uvicorn.Config(application, ws="none", lifespan="on", log_config=None))
+    server = uvicorn.Server(
+        uvicorn.Config(application, http=HttpProtocol, lifespan="on", log_config=None)
+    )
     thread = threading.Thread(target=server.run, args=[[socket]], daemon=True)
     thread.start()
     try:

@@ -1,0 +1,181 @@
+"""One request and its response, as ASGI has them: what `receive` gives and `send` takes."""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from core.edge import Application, Scope
+from llmring_site.http_server.response_head import RawHeaders, ResponseHead, response_head
+
+logger = logging.getLogger(__name__)
+
+_HIGH_WATER = 64 * 1024  # bytes of a body that wait to be read; from there on, the client waits
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+_FAILED = b'{"detail":"Internal Server Error"}'
+_DISCONNECT = {"type": "http.disconnect"}
+
+
+class Connection(Protocol):
+    """What a cycle wants of the connection that it is part of."""
+
+    default_headers: RawHeaders
+    writable: asyncio.Event | None  # waited for while the client is slow
+
+    def write(self, data: bytes) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def abort(self) -> None: ...
+    def responded(self, *, keeps_alive: bool) -> None: ...
+
+
+class Cycle:
+    """A request that may still be arriving, and the response to it."""
+
+    __slots__ = (
+        "_arrived", "_connection", "_expects_continue", "_head", "_is_handed_over", "_left",
+        "_pieces", "_size", "is_complete", "is_disconnected", "is_whole", "keeps_alive", "scope",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: Connection, scope: Scope, *, keeps_alive: bool, expects_continue: bool
+    ) -> None:
+        self.scope = scope
+        self.keeps_alive = keeps_alive
+        self.is_whole = False  # the request
+        self.is_complete = False  # the response
+        self.is_disconnected = False
+        self._connection = connection
+        self._expects_continue = expects_continue
+        self._pieces: list[bytes] = []  # of the request's body
+        self._size = 0  # of the pieces
+        self._is_handed_over = False  # the last piece
+        self._arrived: asyncio.Event | None = None  # waited for by those who receive
+        self._head: ResponseHead | None = None
+        self._left: int | None = None  # bytes of the response's body that are still to come
+
+    async def run(self, application: Application) -> None:
+        """Have the application respond; respond in its place where it fails."""
+        try:
+            await application(self.scope, self.receive, self.send)
+        except BaseException:  # SystemExit, too: it would end the server for all
+            logger.exception("a request failed")
+            self._end_failed()
+        else:
+            if not self.is_complete and not self.is_disconnected:
+                logger.error("a request was not answered")
+                self._end_failed()
+
+    # --- The request -----------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the request's body."""
+        if self.is_complete:  # it was answered without
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _HIGH_WATER:
+            self._connection.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """Take the end of the request."""
+        self.is_whole = True
+        self._wake()
+
+    def disconnect(self) -> None:
+        """Take note that nobody is there any more."""
+        self.is_disconnected = True
+        self._wake()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._expects_continue:
+            self._expects_continue = False
+            if not (self._pieces or self.is_whole or self.has_begun):
+                self._connection.write(_CONTINUE)
+        while not (self.is_complete or self.is_disconnected):
+            if self._pieces or (self.is_whole and not self._is_handed_over):
+                return self._arrived_part()
+            self._connection.resume_reading()
+            await self._arrival()
+        return _DISCONNECT
+
+    def _arrived_part(self) -> dict[str, Any]:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        self._is_handed_over = self.is_whole
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
+
+    async def _arrival(self) -> None:
+        if self._arrived is None:
+            self._arrived = asyncio.Event()
+        self._arrived.clear()
+        await self._arrived.wait()
+
+    def _wake(self) -> None:
+        if self._arrived is not None:
+            self._arrived.set()
+
+    # --- The response ----------------------------------------------------------
+
+    @property
+    def has_begun(self) -> bool:
+        return self._head is not None
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if self._connection.writable is not None and not self.is_disconnected:
+            await self._connection.writable.wait()
+        if self.is_disconnected:
+            return
+        kind = message["type"]
+        if self._head is None and kind == "http.response.start":
+            self._start(message["status"], message.get("headers", ()))
+        elif self._head is not None and not self.is_complete and kind == "http.response.body":
+            self._write(message.get("body", b""), is_last=not message.get("more_body", False))
+        else:
+            raise RuntimeError(f"{kind} is out of place")
+
+    def _start(self, status: int, headers: RawHeaders) -> None:
+        head = response_head(
+            status,
+            [*self._connection.default_headers, *headers],
+            may_have_body=self.scope["method"] != "HEAD",
+            may_be_chunked=self.scope["http_version"] == "1.1",
+            keeps_alive=self.keeps_alive,
+        )
+        self._head, self._left = head, head.length
+        self._connection.write(head.data)
+
+    def _write(self, body: bytes, *, is_last: bool) -> None:
+        if self._head.has_body:
+            self._write_body(body, is_last=is_last)
+        if is_last:
+            self.is_complete = True
+            self._wake()
+            keeps_alive = self.keeps_alive and self._head.keeps_alive
+            self._connection.responded(keeps_alive=keeps_alive)
+
+    def _write_body(self, body: bytes, *, is_last: bool) -> None:
+        if self._head.is_chunked:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if is_last:
+                body += _LAST_CHUNK
+        elif self._left is not None:
+            self._left -= len(body)
+            if self._left < 0 or (is_last and self._left):
+                raise RuntimeError("the body has not the stated length")
+        if body:
+            self._connection.write(body)
+
+    def _end_failed(self) -> None:
+        """Say that there is no response; break off one that has begun."""
+        if self.is_complete or self.is_disconnected:
+            return
+        if self._head is not None:
+            self._connection.abort()
+            return
+        self.keeps_alive = False
+        length = b"%d" % len(_FAILED)
+        self._start(500, [(b"content-type", b"application/json"), (b"content-length", length)])
+        self._write(_FAILED, is_last=True)

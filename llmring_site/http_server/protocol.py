@@ -1,0 +1,223 @@
+"""A client's connection: its requests are answered one after the other. Source: RFC 9112."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from core import media
+from core.edge import Scope
+from llmring_site.http_server.cycle import Cycle
+from llmring_site.http_server.request_reader import RequestReader, Unreadable
+from llmring_site.http_server.response_head import RawHeaders, response_head
+
+_MAX_HELD = 64 * 1024  # bytes of a response; beyond them the transport's flow control has to know
+_LINGER_SECONDS = 2  # in which a client that still sends can read why it is refused
+
+
+class HttpProtocol(asyncio.Protocol):
+    """A connection. Requests that come before their turn wait for it.
+
+    uvicorn calls it with these arguments, and `shutdown`; it counts its connections, tasks
+    and requests in the server's state.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.writable: asyncio.Event | None = None
+        self._application = config.loaded_app
+        self._idle_limit = config.timeout_keep_alive  # seconds
+        self._state = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader(self)
+        self._cycle: Cycle | None = None  # the one that is answered, or was last
+        self._arriving: Cycle | None = None
+        self._waiting: deque[Cycle] = deque()
+        self._held: list[bytes] = []  # what is to be written
+        self._held_size = 0  # bytes
+        self._idle_since = 0.0  # when the last response ended, or a request began
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._is_stopping = False
+        self._is_refused = False
+
+    @property
+    def default_headers(self) -> RawHeaders:
+        return self._state.default_headers
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._cycle is None or self._cycle.is_complete
+
+    # --- The transport's events ------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._state.connections.add(self)
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = _address(transport.get_extra_info("peername"))
+        self._idle_since = self._loop.time()
+        self._idle_timer = self._loop.call_later(self._idle_limit, self._check_idle)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        try:
+            self._reader.feed(data)
+        except Unreadable as error:
+            self._refuse(error)
+
+    def pause_writing(self) -> None:
+        self.writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        writable, self.writable = self.writable, None
+        if writable is not None:
+            writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._state.connections.discard(self)
+        self._idle_timer.cancel()
+        self._reader.close()
+        self._waiting.clear()
+        for cycle in filter(None, (self._cycle, self._arriving)):
+            cycle.disconnect()
+        self._cycle = self._arriving = None
+        self.resume_writing()
+
+    # --- Requests --------------------------------------------------------------
+
+    def request_begins(self) -> None:
+        self._idle_since = self._loop.time()
+
+    def request_arrives(self, scope: Scope, *, keeps_alive: bool, expects_continue: bool) -> Cycle:
+        """Return what takes the body of a request whose head has come."""
+        scope["server"], scope["client"] = self._server, self._client
+        cycle = self._arriving = Cycle(
+            self, scope, keeps_alive=keeps_alive, expects_continue=expects_continue
+        )
+        if self._is_idle and not self._waiting:
+            self._begin(cycle)
+        else:
+            self._waiting.append(cycle)
+            self.pause_reading()
+        return cycle
+
+    def _begin(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        if self._is_stopping:
+            cycle.keeps_alive = False
+        task = self._loop.create_task(cycle.run(self._application))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def responded(self, *, keeps_alive: bool) -> None:
+        """Take note that a response is complete."""
+        self._state.total_requests += 1
+        self.flush()
+        if self._transport.is_closing():
+            return
+        if not keeps_alive:
+            self._transport.close()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self._idle_since = self._loop.time()
+            self.resume_reading()
+
+    # --- The end of the connection ---------------------------------------------
+
+    def shutdown(self) -> None:
+        """End the connection as soon as nobody waits for a response."""
+        self._is_stopping = True
+        if self._is_idle:
+            self._transport.close()
+        else:
+            self._cycle.keeps_alive = False
+
+    def abort(self) -> None:
+        """End the connection, and with it a response that is not complete."""
+        self.flush()
+        self._transport.close()
+
+    def _check_idle(self) -> None:
+        """Close a connection that asks for nothing, or too slowly: one timer for all requests."""
+        left = self._idle_limit
+        if self._is_idle:
+            left += self._idle_since - self._loop.time()
+        if left <= 0:
+            self._transport.close()
+        else:
+            self._idle_timer = self._loop.call_later(left, self._check_idle)
+
+    def _refuse(self, error: Unreadable) -> None:
+        """End the connection with a reason, but after the response to a whole request."""
+        if self._transport.is_closing():
+            return
+        if not self._is_idle and self._cycle.is_whole:
+            self._waiting.clear()
+            self._cycle.keeps_alive = False
+            self.pause_reading()
+        elif not self._is_idle and self._cycle.has_begun:
+            self.abort()
+        else:
+            self._is_refused = True
+            if self._cycle is not None:
+                self._cycle.disconnect()
+            self.write(_refusal(error, self.default_headers))
+            self.flush()
+            # Closed at once, the connection would be reset before the client has read this.
+            self._transport.write_eof()
+            self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+
+    # --- Reading and writing -----------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Write with what else is written in this step of the loop: in one system call."""
+        if not self._held:
+            self._loop.call_soon(self.flush)
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size > _MAX_HELD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        held, self._held, self._held_size = self._held, [], 0
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+def _refusal(error: Unreadable, default_headers: RawHeaders) -> bytes:
+    body = media.dumps({"detail": error.reason})
+    own = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    head = response_head(
+        error.status,
+        [*default_headers, *own],
+        may_have_body=True,
+        may_be_chunked=False,
+        keeps_alive=False,
+    )
+    return head.data + body
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    """Return the host and port of a socket's name; None for a Unix socket."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

@@ -1,0 +1,159 @@
+"""The requests that arrive on a connection, one after the other. Source: RFC 9112."""
+
+from typing import Protocol
+from urllib.parse import unquote
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+
+from core.edge import Scope
+
+_MAX_HEAD = 64 * 1024  # bytes of a request's head, or of what stands between a body's pieces
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+_Headers = list[tuple[bytes, bytes]]
+
+
+class Unreadable(Exception):
+    """What came is no request, and nothing after it can be read. `reason` is for the client."""
+
+    status = 400
+    reason = "The request is not HTTP/1.1"
+
+
+class HeadTooLarge(Unreadable):
+    status = 431
+    reason = f"The request's headers have more than {_MAX_HEAD} bytes"
+
+
+class ArrivingRequest(Protocol):
+    """What takes the body of a request."""
+
+    def feed(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+
+
+class Connection(Protocol):
+    def request_begins(self) -> None: ...
+    def request_arrives(
+        self, scope: Scope, *, keeps_alive: bool, expects_continue: bool
+    ) -> ArrivingRequest: ...
+
+
+class RequestReader:
+    """Reads requests, and hands each to `connection` when its head is whole.
+
+    The scope that it hands over lacks the addresses of both sides.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._parser = HttpRequestParser(self)
+        self._arriving: ArrivingRequest | None = None
+        self._since_progress = 0  # bytes since the last head or piece of a body
+        # Of a request that offers another protocol, until it is read without the offer.
+        self._offering: tuple[bytes, _Headers] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Read what has come. Raises Unreadable."""
+        self._since_progress += len(data)
+        while data:
+            try:
+                self._parser.feed_data(data)
+                break
+            except HttpParserUpgrade as upgrade:
+                data = self._without_offer() + data[upgrade.args[0] :]
+                self._parser = HttpRequestParser(self)
+            except HttpParserError as error:
+                cause = error.__context__
+                raise (cause if isinstance(cause, Unreadable) else Unreadable()) from None
+        if self._since_progress > _MAX_HEAD:  # the parser keeps all that there is
+            raise HeadTooLarge
+
+    def close(self) -> None:
+        """Read no more. The parser and this object know each other, which costs a collection."""
+        self._parser = None
+
+    # --- The parser's events ---------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._connection.request_begins()
+        self._url = b""
+        self._headers: _Headers = []
+        self._expects_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"expect":
+            self._expects_continue = value.lower() == b"100-continue"
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._check_size()
+        self._since_progress = 0
+        parser = self._parser
+        method, version = parser.get_method(), parser.get_http_version()
+        if method == b"CONNECT":  # what follows would be no HTTP
+            raise Unreadable
+        if parser.should_upgrade():
+            line = b"%b %b HTTP/%b" % (method, self._url, version.encode())
+            self._offering = line, self._headers
+            return
+        headers = self._headers
+        if self._offering is not None:
+            (_, headers), self._offering = self._offering, None
+        raw_path, query = _target(self._url)
+        path = raw_path.decode("ascii")
+        self._arriving = self._connection.request_arrives(
+            {
+                "type": "http",
+                "asgi": _ASGI,
+                "http_version": version,
+                "scheme": "http",
+                "method": method.decode("ascii"),
+                "root_path": "",
+                "path": unquote(path) if "%" in path else path,
+                "raw_path": raw_path,
+                "query_string": query,
+                "headers": headers,
+            },
+            keeps_alive=version == "1.1" and parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+
+    def on_body(self, data: bytes) -> None:
+        self._since_progress = 0
+        self._arriving.feed(data)
+
+    def on_message_complete(self) -> None:
+        self._since_progress = 0
+        if self._offering is None:
+            self._arriving.end()
+
+    def _check_size(self) -> None:
+        if self._since_progress <= _MAX_HEAD:
+            return  # as nearly always: a sum over the headers takes a microsecond
+        lines = sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if len(self._url) + lines > _MAX_HEAD:
+            raise HeadTooLarge
+
+    def _without_offer(self) -> bytes:
+        """Return the head of a request that offers another protocol, without the offer.
+
+        No offer is taken up here: the client goes on in HTTP/1.1 (RFC 9110, section 7.8). The
+        parser takes for the other protocol what follows the head, such as the body.
+        """
+        line, headers = self._offering
+        kept = [b"%b: %b" % (name, value) for name, value in headers if name != b"upgrade"]
+        return b"\r\n".join([line, *kept, b"", b""])
+
+
+def _target(url: bytes) -> tuple[bytes, bytes]:
+    """Return path and query of a request's target. Raises HttpParserInvalidURLError."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = parse_url(url)
+    return parsed.path or b"/", parsed.query or b""

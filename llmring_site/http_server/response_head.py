@@ -1,0 +1,97 @@
+"""The head of a response as bytes, and what it says of the body that follows (RFC 9112)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+_NO_TOKEN = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")  # RFC 9110, section 5.6.2
+_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_CLOSE = b"connection: close\r\n"
+_CHUNKED = b"transfer-encoding: chunked\r\n"
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """`length` is None where chunks or the end of the connection tell the end of the body."""
+
+    data: bytes
+    has_body: bool
+    length: int | None
+    is_chunked: bool
+    keeps_alive: bool
+
+
+def response_head(
+    status: int,
+    headers: RawHeaders,
+    *,
+    may_have_body: bool,
+    may_be_chunked: bool,
+    keeps_alive: bool,
+) -> ResponseHead:
+    """Return the head of a response.
+
+    `may_have_body` is false for HEAD, `may_be_chunked` for HTTP/1.0: there, a body without
+    a stated length lasts to the end of the connection. Raises ValueError for a header that
+    would break the message.
+    """
+    length: int | None = None
+    is_chunked = says_close = False
+    lines = [_status_line(status)]
+    values = []
+    for name, value in headers:
+        begin = _begin(name)
+        if begin in _MEANT_FOR_US:
+            match begin:
+                case b"content-length: ":
+                    length = int(value)
+                case b"transfer-encoding: ":
+                    is_chunked = value.lower() == b"chunked"
+                case b"connection: ":
+                    says_close = b"close" in value.lower()
+        lines += (begin, value, b"\r\n")
+        values.append(value)
+    if _NO_VALUE.search(b"".join(values)):
+        raise ValueError("a header's value has a control character")
+    has_body = may_have_body and status >= 200 and status not in (204, 304)
+    if has_body and length is None and not is_chunked:
+        if may_be_chunked:
+            is_chunked = True
+            lines.append(_CHUNKED)
+        else:
+            keeps_alive = False
+    if not keeps_alive and not says_close:
+        lines.append(_CLOSE)
+    lines.append(b"\r\n")
+    return ResponseHead(
+        b"".join(lines),
+        has_body=has_body,
+        length=None if is_chunked else length,
+        is_chunked=is_chunked,
+        keeps_alive=keeps_alive and not says_close,
+    )
+
+
+_MEANT_FOR_US = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
+
+
+@lru_cache(maxsize=1024)
+def _begin(name: bytes) -> bytes:
+    """Return how a header's line begins. Raises ValueError."""
+    if not name or _NO_TOKEN.search(name):
+        raise ValueError(f"{name!r} is no name of a header")
+    return name.lower() + b": "
+
+
+@lru_cache(maxsize=512)
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
