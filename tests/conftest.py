@@ -93,6 +93,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         emptying.make_function()
     _migrated().write_text(_migrations())
+    yield
+    emptying.close()
 
 
 @pytest.fixture
@@ -130,12 +132,28 @@ def db_all(request, db, monkeypatch):
     A test whose story has a second connection (threads, a live server, what a process
     caches and hears of) is marked `django_db(transaction=True)` and gets real commits.
     """
+    from django.db import connection
+
+    from accounts.key_cache import listener
+
     marker = request.node.get_closest_marker("django_db")
     if marker and marker.kwargs.get("transaction"):
         request.getfixturevalue("_own_connections")
+        yield
         return
-    # Nobody hears of a key that is changed inside a transaction.
-    monkeypatch.setattr("accounts.key_cache.KeyListener.is_healthy", False)
+
+    def forget_keys(execute, sql, *details):
+        """What changes something inside a transaction is heard by nobody else."""
+        try:
+            return execute(sql, *details)
+        finally:
+            if not sql.startswith(("SELECT", "INSERT", "SAVEPOINT", "RELEASE", "SET")):
+                listener._forget()
+
+    monkeypatch.setattr("accounts.key_cache.KeyListener.is_healthy", True)
+    listener._forget()
+    with connection.execute_wrapper(forget_keys):
+        yield
 
 
 @pytest.fixture

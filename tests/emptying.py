@@ -2,21 +2,28 @@
 
 Django truncates every table, which makes some two hundred files anew, and then makes
 content types and permissions again: half a second for each such test. Most tests leave
-rows in five tables. A function finds them whose plans each session makes only once.
+rows in five tables. A function finds them, in a session of its own: there triggers are off,
+which for a function's time alone would have its plans made anew at each call.
 """
 
-from django.db import OperationalError, connection
+from functools import cache
+
+import psycopg
+from django.db import connection
 from django.test import TransactionTestCase
 from psycopg.errors import DeadlockDetected
 
+from core.database import raw_connection
+
 _KEPT = {"django_migrations", "django_content_type", "auth_permission"}  # as migrations left them
-# Without triggers: the next test would hear at some time that keys have changed.
+_SETTINGS = {
+    # Without triggers: the next test would hear at some time that keys have changed.
+    "session_replication_role": "replica",
+    "llmring.audit_retention": "on",  # that trigger is always there
+    "deadlock_timeout": "20ms",  # so that this is ended, and not who is writing
+}
 _FUNCTION = """
-CREATE OR REPLACE FUNCTION public.empty_tables() RETURNS void LANGUAGE plpgsql
-SET session_replication_role = replica
-SET llmring.audit_retention = 'on'  -- that trigger is always there
-SET deadlock_timeout = '20ms'  -- so that this is ended, and not who is writing
-AS $$ BEGIN
+CREATE OR REPLACE FUNCTION public.empty_tables() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;
     {}
 END $$
@@ -47,18 +54,33 @@ def empty_tables() -> None:
     """Delete all rows, when those who are writing some have finished."""
     from accounts.key_cache import listener
 
-    with connection.cursor() as cursor:
-        while not _is_emptied(cursor):
-            pass
+    while not _is_emptied():
+        pass
     listener._forget()
 
 
-def _is_emptied(cursor) -> bool:
-    """Return False when somebody who has a table waited for another one."""
+def _is_emptied() -> bool:
+    """Return False when it has to be tried again."""
     try:
-        cursor.execute("SELECT public.empty_tables()")
-    except OperationalError as error:
-        if isinstance(error.__cause__, DeadlockDetected):
-            return False
-        raise
+        _session().execute("SELECT public.empty_tables()")
+    except DeadlockDetected:  # somebody who has a table waited for another one
+        return False
+    except psycopg.OperationalError:
+        if not _session().closed:
+            raise
+        _session.cache_clear()  # the test was about lost connections
+        return False
     return True
+
+
+def close() -> None:
+    """Close the session that is used."""
+    _session().close()
+
+
+@cache
+def _session() -> psycopg.Connection:
+    made = raw_connection.connect()
+    for name, value in _SETTINGS.items():
+        made.execute(f"SET {name} = '{value}'")
+    return made
