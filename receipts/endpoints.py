@@ -4,18 +4,19 @@ from core import bridge
 from core.edge import Reply
 from core.scoping import Caller
 from receipts import drafts, server_keys, verification
+from receipts.keys import SigningKey
 from receipts.schemas import ReceiptDraft, SignedReceipt
 
 
 async def issue(caller: Caller, draft: ReceiptDraft) -> Reply:
     """Return the signed receipt of a draft. Raises UnusableSigningKey, InvalidInput."""
-    if draft.is_complete and server_keys.cached_signing_key():
-        return _issue(caller, draft)
-    return await bridge.in_thread(_issue, caller, draft)  # keys and prices may take queries
+    if draft.is_complete and (key := server_keys.cached_signing_key()):
+        return _issue(caller, draft, key)
+    # Keys and prices may take queries.
+    return await bridge.in_thread(lambda: _issue(caller, draft, server_keys.signing_key()))
 
 
-def _issue(caller: Caller, draft: ReceiptDraft) -> Reply:
-    key = server_keys.signing_key()
+def _issue(caller: Caller, draft: ReceiptDraft, key: SigningKey) -> Reply:
     return Reply(drafts.issue_receipt(draft, key, caller.project_id).text)
 
 

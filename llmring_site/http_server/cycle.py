@@ -22,7 +22,7 @@ class Connection(Protocol):
     default_headers: RawHeaders
     writable: asyncio.Event | None  # waited for while the client is slow
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, *, is_followed: bool = False) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def abort(self) -> None: ...
@@ -144,7 +144,8 @@ class Cycle:
             keeps_alive=self.keeps_alive,
         )
         self._head, self._left = head, head.length
-        self._connection.write(head.data)
+        # A stated length promises a body; a stream may take its time.
+        self._connection.write(head.data, is_followed=head.length is not None)
 
     def _write(self, body: bytes, *, is_last: bool) -> None:
         if self._head.has_body:
@@ -166,7 +167,7 @@ class Cycle:
             if self._left < 0 or (is_last and self._left):
                 raise RuntimeError("the body has not the stated length")
         if body:
-            self._connection.write(body)
+            self._connection.write(body, is_followed=is_last)
 
     def _end_failed(self) -> None:
         """Say that there is no response; break off one that has begun."""

@@ -45,6 +45,7 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting: deque[Cycle] = deque()
         self._held: list[bytes] = []  # what is to be written
         self._held_size = 0  # bytes
+        self._is_flush_due = False
         self._idle_since = 0.0  # when the last response ended, or a request began
         self._idle_timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
@@ -181,14 +182,22 @@ class HttpProtocol(asyncio.Protocol):
 
     # --- Reading and writing -----------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Write with what else is written in this step of the loop: in one system call."""
-        if not self._held:
-            self._loop.call_soon(self.flush)
+    def write(self, data: bytes, *, is_followed: bool = False) -> None:
+        """Write with what else is written in this step of the loop: in one system call.
+
+        What is followed, by more or by the end of the response, waits for that.
+        """
         self._held.append(data)
         self._held_size += len(data)
         if self._held_size > _MAX_HELD:
             self.flush()
+        elif not (is_followed or self._is_flush_due):
+            self._is_flush_due = True
+            self._loop.call_soon(self._end_step)
+
+    def _end_step(self) -> None:
+        self._is_flush_due = False
+        self.flush()
 
     def flush(self) -> None:
         """Write what is held."""

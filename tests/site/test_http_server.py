@@ -180,6 +180,35 @@ def test_bodies_arrive_whole(run, size):
     run(echo, story)
 
 
+@pytest.mark.parametrize("application", [echo, in_chunks])
+def test_what_is_sent_together_arrives_together(run, application):
+    async def story(server):
+        client = await server.connect()
+        client.write(post(b"hello"))
+        received = await client.reader.read(65536)
+        assert received.startswith(b"HTTP/1.1 200 ") and b"hello" in received
+
+    run(application, story)
+
+
+def test_a_stream_begins_before_its_first_piece(run):
+    going = asyncio.Event()
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+        await going.wait()
+        await send({"type": "http.response.body"})
+
+    async def story(server):
+        client = await server.connect()
+        client.write(GET)
+        await client.head()
+        going.set()
+        assert await client.reader.readexactly(5) == b"0\r\n\r\n"
+
+    run(application, story)
+
+
 def test_a_request_may_come_byte_by_byte(run):
     async def story(server):
         client = await server.connect()
