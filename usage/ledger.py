@@ -61,7 +61,10 @@ _COUNTED = f"""
             count(*) FILTER (WHERE upstream IS NULL) AS refusable,
             count(*) FILTER (WHERE upstream IS NOT NULL) AS others
         FROM inserted WHERE entry_type = '{EntryType.CALL}'
-        GROUP BY 1, 2 ORDER BY 1, 2
+        GROUP BY 1, 2
+        -- Where there is no tier the function would return 0, but only after its own query.
+        HAVING (SELECT tier_id FROM projects WHERE id = inserted.project_id) IS NOT NULL
+        ORDER BY 1, 2
     ) AS arrived
 """
 # Common table expressions, for statements that store rows and do more. `incoming` has all rows,
