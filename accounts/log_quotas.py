@@ -25,6 +25,14 @@ _used_up: dict[UUID, tuple[int, datetime]] = {}
 _checked_at: dict[UUID, float] = {}  # of time.monotonic()
 
 
+def has_tier(project: str) -> str:
+    """Return the SQL condition under which logs of a project, an expression, are counted.
+
+    Without a tier `count_logs` returns 0 as well, but only after a query of its own.
+    """
+    return f"(SELECT tier_id FROM projects WHERE projects.id = {project}) IS NOT NULL"
+
+
 def exceeded(caller: Caller, now: datetime) -> LimitExceeded:
     """Return the refusal of a log, and remember it."""
     end = next_month(now)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts import log_quotas
 from core import media
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
@@ -62,8 +63,7 @@ _COUNTED = f"""
             count(*) FILTER (WHERE upstream IS NOT NULL) AS others
         FROM inserted WHERE entry_type = '{EntryType.CALL}'
         GROUP BY 1, 2
-        -- Where there is no tier the function would return 0, but only after its own query.
-        HAVING (SELECT tier_id FROM projects WHERE id = inserted.project_id) IS NOT NULL
+        HAVING {log_quotas.has_tier("inserted.project_id")}
         ORDER BY 1, 2
     ) AS arrived
 """
