@@ -4,7 +4,7 @@ protocol → request_reader → cycle → response_head: a connection, the reque
 from it, one request with its response, and the response's head.
 
 By hand upon httptools, which reads requests for uvicorn as well. uvicorn's own protocol takes
-a twelfth more processor time for a log, loses the body of a request that offers HTTP/2 as
+6 % more processor time for a log, loses the body of a request that offers HTTP/2 as
 Java's client does, sends chunks to HTTP/1.0, and takes a head of any length for as long as it
 comes. uvicorn still opens the sockets, hears the signals and waits for what runs.
 """
