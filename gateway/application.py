@@ -161,7 +161,10 @@ def _endpoint(exchange: Exchange, path: str) -> Matched:
     """Return the endpoint of a request. Raises what no endpoint serves."""
     request, protocol = exchange.request, exchange.protocol
     # Other protocols are offered, not asked for: Java's client offers HTTP/2 to every server.
-    wants_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+    wants_upgrade = (
+        "upgrade" in request.headers.get("Connection", "").lower()
+        and "websocket" in request.headers.get("Upgrade", "").lower()
+    )
     if protocol.gives_direct_access(path):
         if wants_upgrade:
             raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")

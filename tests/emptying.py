@@ -74,8 +74,9 @@ def _is_emptied() -> bool:
 
 
 def close() -> None:
-    """Close the session that is used."""
-    _session().close()
+    """Close the session, if there is one."""
+    if _session.cache_info().currsize:
+        _session().close()
 
 
 @cache

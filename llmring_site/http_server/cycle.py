@@ -5,7 +5,12 @@ import logging
 from typing import Any, Protocol
 
 from core.edge import Application, Scope
-from llmring_site.http_server.response_head import RawHeaders, ResponseHead, response_head
+from llmring_site.http_server.response_head import (
+    RawHeaders,
+    ResponseHead,
+    json_headers,
+    response_head,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +182,5 @@ class Cycle:
             self._connection.abort()
             return
         self.keeps_alive = False
-        length = b"%d" % len(_FAILED)
-        self._start(500, [(b"content-type", b"application/json"), (b"content-length", length)])
+        self._start(500, json_headers(_FAILED))
         self._write(_FAILED, is_last=True)

@@ -11,7 +11,7 @@ from core import media
 from core.edge import Scope
 from llmring_site.http_server.cycle import Cycle
 from llmring_site.http_server.request_reader import RequestReader, Unreadable
-from llmring_site.http_server.response_head import RawHeaders, response_head
+from llmring_site.http_server.response_head import RawHeaders, json_headers, response_head
 
 _MAX_HELD = 64 * 1024  # bytes of a response; beyond them the transport's flow control has to know
 _LINGER_SECONDS = 2  # in which a client that still sends can read why it is refused
@@ -216,10 +216,9 @@ class HttpProtocol(asyncio.Protocol):
 
 def _refusal(error: Unreadable, default_headers: RawHeaders) -> bytes:
     body = media.dumps({"detail": error.reason})
-    own = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     head = response_head(
         error.status,
-        [*default_headers, *own],
+        [*default_headers, *json_headers(body)],
         may_have_body=True,
         may_be_chunked=False,
         keeps_alive=False,

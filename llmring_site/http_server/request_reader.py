@@ -97,11 +97,11 @@ class RequestReader:
         method, version = parser.get_method(), parser.get_http_version()
         if method == b"CONNECT":  # what follows would be no HTTP
             raise Unreadable
+        headers, self._headers = self._headers, []  # what follows a body are trailers
         if parser.should_upgrade():
             line = b"%b %b HTTP/%b" % (method, self._url, version.encode())
-            self._offering = line, self._headers
+            self._offering = line, headers
             return
-        headers = self._headers
         if self._offering is not None:
             (_, headers), self._offering = self._offering, None
         raw_path, query = _target(self._url)

@@ -123,6 +123,19 @@ async def in_chunks(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": b"end"})
 
 
+class Held:
+    """An application whose response has begun, and ends when `going` is set."""
+
+    def __init__(self, body: bytes) -> None:
+        self.going = asyncio.Event()
+        self._body = body
+
+    async def __call__(self, scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await self.going.wait()
+        await send({"type": "http.response.body", "body": self._body})
+
+
 def post(body: bytes, *headers: bytes) -> bytes:
     lines = [b"POST /p HTTP/1.1", b"Host: x", b"Content-Length: %d" % len(body), *headers]
     return b"\r\n".join([*lines, b"", body])
@@ -163,6 +176,27 @@ def test_the_scope_says_who_asks_what(run):
     run(application, story)
 
 
+def test_trailers_are_no_headers(run):
+    seen = []
+
+    async def application(scope, receive, send):
+        await body_of(receive)
+        seen.append(scope["headers"])
+        await reply(send)
+
+    async def story(server):
+        client = await server.connect()
+        begin = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+        await client.ask(begin + b"X-Forwarded-For: 192.0.2.1\r\n\r\n")
+        await client.ask(GET)
+        assert [[name for name, _ in headers] for headers in seen] == [
+            [b"host", b"transfer-encoding"],
+            [b"host"],
+        ]
+
+    run(application, story)
+
+
 @pytest.mark.parametrize("size", [0, 1, 5, 70_000, 3 * MEGABYTE])
 def test_bodies_arrive_whole(run, size):
     sent = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
@@ -192,18 +226,13 @@ def test_what_is_sent_together_arrives_together(run, application):
 
 
 def test_a_stream_begins_before_its_first_piece(run):
-    going = asyncio.Event()
-
-    async def application(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200})
-        await going.wait()
-        await send({"type": "http.response.body"})
+    application = Held(b"")
 
     async def story(server):
         client = await server.connect()
         client.write(GET)
         await client.head()
-        going.set()
+        application.going.set()
         assert await client.reader.readexactly(5) == b"0\r\n\r\n"
 
     run(application, story)
@@ -511,19 +540,14 @@ def test_a_stopping_server_finishes_what_runs(run):
 
 
 def test_one_whose_response_has_begun_ends_after_it(run):
-    going = asyncio.Event()
-
-    async def application(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200})
-        await going.wait()
-        await send({"type": "http.response.body", "body": b"end"})
+    application = Held(b"end")
 
     async def story(server):
         client = await server.connect()
         client.write(GET)
         await client.head()
         server.shut_down()
-        going.set()
+        application.going.set()
         assert await client.rest() == b"3\r\nend\r\n0\r\n\r\n"
 
     run(application, story)
