@@ -11,14 +11,14 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models.functions import Now
 from django.utils import timezone
 
-from core import bridge
+from core import bridge, media
+from core.database.group_commit import Execute, GroupWriter
 from core.errors import DATABASE_AWAY, DomainError
 from core.ids import uuid7
 from core.process_thread import ProcessThread
@@ -34,6 +34,25 @@ _QUIET_SECONDS = 3  # where nobody relays calls
 DEAD_SECONDS = 5
 _IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
 _MAX_SWEPT = 200  # calls in one go
+_UNPOLLED_SECONDS = 60  # between two looks for calls in the background that nobody polled
+
+# One statement on the event loop, for it runs every second beside the calls: by the ORM it took
+# five milliseconds, in which they waited for the interpreter.
+_SIGNS_OF_LIFE = f"""
+SELECT id, seen_at FROM gateway_workers
+UNION ALL  -- a process may have left calls without ever beating
+SELECT DISTINCT worker_id, NULL::timestamptz FROM gateway_calls AS call
+WHERE state = '{CallState.PENDING}'
+    AND NOT EXISTS (SELECT FROM gateway_workers AS worker WHERE worker.id = call.worker_id)
+"""
+_BEAT = f"""
+WITH beat AS (
+    INSERT INTO gateway_workers (id, host, process_id, status)
+    VALUES (%s::uuid, %s, %s::int, %s::jsonb)
+    ON CONFLICT (id) DO UPDATE SET seen_at = now(), status = excluded.status
+)
+{_SIGNS_OF_LIFE}
+"""
 
 
 class WorkerThread(ProcessThread):
@@ -48,10 +67,10 @@ class WorkerThread(ProcessThread):
 
     def prepare(self) -> None:
         self.id = uuid7(timezone.now())
-        self._used_at = float("-inf")
+        self._used_at = self._looked_at = float("-inf")
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._seen: dict[UUID, tuple[object, float]] = {}  # last sign of life, first seen when
+        self._seen: dict[UUID, tuple[datetime | None, float]] = {}  # sign of life, first seen when
         self._is_beating = False
 
     def starts_call(self) -> None:
@@ -81,45 +100,42 @@ class WorkerThread(ProcessThread):
         self.join()
 
     def beat(self) -> None:
-        """Write this process's sign of life, while it relays calls."""
+        """Write this process's sign of life while it relays calls, and read those of all."""
         if self._clock() - self._used_at <= _IDLE_SECONDS or _has_calls():
-            Worker.objects.update_or_create(
-                id=self.id,
-                defaults={"seen_at": Now(), "status": {"upstreams": upstreams.status()}},
-                create_defaults={
-                    "host": platform.node()[:255],
-                    "process_id": os.getpid(),
-                    "status": {"upstreams": upstreams.status()},
-                },
-            )
+            status = media.dumps({"upstreams": upstreams.status()}).decode()
+            beat = _BEAT, [str(self.id), platform.node()[:255], str(os.getpid()), status]
             self._is_beating = True
-        elif self._is_beating:
-            Worker.objects.filter(id=self.id).delete()
-            self._is_beating = False
+        else:
+            if self._is_beating:
+                Worker.objects.filter(id=self.id).delete()
+                self._is_beating = False
+            beat = _SIGNS_OF_LIFE, []
+        self._see(bridge.run(_beats.write(beat)))
 
-    def sweep(self) -> None:
-        """Write the calls of dead processes, and those in the background that nobody polled."""
-        for worker_id in self._dead():
-            pending = Call.objects.filter(worker_id=worker_id, state=CallState.PENDING)
-            if not _write_unknown(pending):
-                Worker.objects.filter(id=worker_id).delete()
-        too_old = timezone.now() - timedelta(hours=MAX_HOURS)
-        _write_unknown(Call.objects.filter(state=CallState.BACKGROUND, started_at__lt=too_old))
-
-    def _dead(self) -> list[UUID]:
-        """Return the other processes that gave no sign of life since they were first looked at."""
-        beats: dict[UUID, object] = dict.fromkeys(
-            Call.objects.filter(state=CallState.PENDING).values_list("worker_id", flat=True)
-        )
-        beats.update(Worker.objects.values_list("id", "seen_at"))
-        beats.pop(self.id, None)
+    def _see(self, signs: list[tuple[UUID, datetime | None]]) -> None:
+        """Note since when the other processes have given the signs of life that they give now."""
         now = self._clock()
         seen = self._seen
         self._seen = {
-            id: seen[id] if id in seen and seen[id][0] == beat else (beat, now)
-            for id, beat in beats.items()
+            id: seen[id] if id in seen and seen[id][0] == sign else (sign, now)
+            for id, sign in signs
+            if id != self.id
         }
-        return [id for id, (_, since) in self._seen.items() if now - since > DEAD_SECONDS]
+
+    def sweep(self) -> None:
+        """Write the calls of dead processes, and those in the background that nobody polled."""
+        now = self._clock()
+        for worker_id, (_, since) in self._seen.items():
+            if now - since <= DEAD_SECONDS:
+                continue
+            pending = Call.objects.filter(worker_id=worker_id, state=CallState.PENDING)
+            if not _write_unknown(pending):
+                Worker.objects.filter(id=worker_id).delete()
+        if now - self._looked_at >= _UNPOLLED_SECONDS:
+            too_old = timezone.now() - timedelta(hours=MAX_HOURS)
+            unpolled = Call.objects.filter(state=CallState.BACKGROUND, started_at__lt=too_old)
+            if _write_unknown(unpolled) < _MAX_SWEPT:
+                self._looked_at = now
 
 
 def _write_unknown(calls) -> int:
@@ -135,4 +151,9 @@ def _has_calls() -> bool:
     return any(state["in_flight"] for state in upstreams.status().values())
 
 
+async def _store_beats(execute: Execute, beats: list[tuple[str, list[str]]]) -> list[list[tuple]]:
+    return [await execute(*beat) for beat in beats]
+
+
+_beats = GroupWriter(_store_beats, is_observed=False)
 worker = WorkerThread()
