@@ -54,26 +54,37 @@ WITH incoming AS (
 )
 SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM decided
 """
-# What nobody knows may have been billed: its reservation stays spent.
-_IS_UNKNOWN = f"incoming.usage_status = '{UsageStatus.UNKNOWN}'"
-_KEPT = f""", kept AS (
+
+
+def _settle_sql(*, is_single: bool, keeps: bool) -> str:
+    """`keeps`: what nobody knows may have been billed, so its reservation stays spent."""
+    is_unknown = f"incoming.usage_status = '{UsageStatus.UNKNOWN}'"
+    kept = f""", kept AS (
     UPDATE gateway_calls AS call SET state = '{CallState.UNKNOWN}' FROM incoming
-    WHERE call.id = incoming.id AND {_IS_UNKNOWN} AND call.reserved_usd > 0
+    WHERE call.id = incoming.id AND {is_unknown} AND call.reserved_usd > 0
 )"""
-_SETTLE_OR_KEEP = f"""
-WITH {ledger.INSERT_STEPS}, ended AS (
+    total = ledger.total_sql(is_single=is_single)
+    return f"""
+WITH {ledger.insert_steps(is_single=is_single)}, ended AS (
     DELETE FROM gateway_calls AS call USING incoming
-    WHERE call.id = incoming.id AND (NOT {_IS_UNKNOWN} OR call.reserved_usd = 0)
+    WHERE call.id = incoming.id AND (NOT {is_unknown} OR call.reserved_usd = 0)
     RETURNING call.allowance_id, call.reserved_usd, coalesce(incoming.cost, 0) AS spent
-){_KEPT}
+){kept if keeps else ""}
 SELECT (SELECT sum(logs) FROM counted),
     (SELECT count(settle_allowance(holder, released, spent)) FROM (
-        SELECT allowance_id AS holder, sum(reserved_usd) AS released, sum(spent) AS spent
-        FROM ended GROUP BY 1 ORDER BY 1
+        SELECT allowance_id AS holder, {total("reserved_usd")} AS released,
+            {total("spent")} AS spent
+        FROM ended {"" if is_single else "GROUP BY 1 ORDER BY 1"}
     ) AS grouped)
 """
-# Without the part that most groups do not need, which would cost a tenth of it.
-_SETTLE = _SETTLE_OR_KEEP.replace(_KEPT, "")
+
+
+# Most groups have no call that keeps its reservation: without that part they take a tenth less.
+_SETTLE = {
+    (is_single, keeps): _settle_sql(is_single=is_single, keeps=keeps)
+    for is_single in (False, True)
+    for keeps in (False, True)
+}
 
 
 @dataclass(slots=True)
@@ -245,8 +256,8 @@ async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[
 
 
 async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[None]:
-    has_unknown = any(row.columns["usage_status"] == UsageStatus.UNKNOWN for row in rows)
-    await execute(_SETTLE_OR_KEEP if has_unknown else _SETTLE, [ledger.parameter(rows)])
+    keeps = any(row.columns["usage_status"] == UsageStatus.UNKNOWN for row in rows)
+    await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
     return [None] * len(rows)
 
 

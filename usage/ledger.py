@@ -7,7 +7,7 @@ It also counts new calls against their projects' quotas (accounts/log_quotas.py)
 stores nothing when one of them is used up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -55,22 +55,15 @@ def _added(name: str) -> str:
     return f"coalesce({total}, daily.{name}, excluded.{name})"
 
 
-# Corrections are no new calls. What has gone through the gateway is counted, never refused.
-_COUNTED = f"""
-    SELECT count_logs(project_id, month, refusable, others) AS logs FROM (
-        SELECT project_id, date_trunc('month', received_at AT TIME ZONE 'UTC')::date AS month,
-            count(*) FILTER (WHERE upstream IS NULL) AS refusable,
-            count(*) FILTER (WHERE upstream IS NOT NULL) AS others
-        FROM inserted WHERE entry_type = '{EntryType.CALL}'
-        GROUP BY 1, 2
-        HAVING {log_quotas.has_tier("inserted.project_id")}
-        ORDER BY 1, 2
-    ) AS arrived
-"""
-# Common table expressions, for statements that store rows and do more. `incoming` has all rows,
-# `inserted` the new ones, of which all are `counted` when the sum of its logs is asked for; the
-# parameter is `parameter(rows)`.
-INSERT_STEPS = f"""
+def insert_steps(*, is_single: bool = False, is_counted: bool = True) -> str:
+    """Return the common table expressions of a statement that stores rows and does more.
+
+    `incoming` has all rows, `inserted` the new ones, of which all are `counted` when the sum of
+    its logs is asked for; the parameter is `parameter(rows)`. Those for a single row group
+    nothing, which takes PostgreSQL an eighth less time.
+    """
+    total = total_sql(is_single=is_single)
+    return f"""
 incoming AS (
     SELECT * FROM {recordset("%s", _COLUMNS, "stated")}
 ), inserted AS (
@@ -83,25 +76,58 @@ incoming AS (
 ), labelled AS (
     SELECT project_id, (created_at AT TIME ZONE 'UTC')::date AS day,
         {", ".join(f"{LABEL_SQL[name]} AS {name}" for name in LABELS)},
-        {", ".join(f"sum({SHARE_SQL[name]}) AS {name}" for name in SUMS)}, count(*) AS entries
-    FROM inserted GROUP BY {", ".join(str(n + 1) for n in range(2 + len(LABELS)))}
+        {", ".join(f"{total(SHARE_SQL[name])} AS {name}" for name in SUMS)},
+        {total("1")} AS entries
+    FROM inserted
+    {"" if is_single else f"GROUP BY {', '.join(str(n + 1) for n in range(2 + len(LABELS)))}"}
 ), summed AS (
     INSERT INTO usage_daily AS daily (project_id, day, labels, {_LABELS}, {_SUMS}, entries)
     SELECT project_id, day,
         sha256(convert_to(jsonb_build_array({_LABELS})::text, 'UTF8')) AS labels,
         {_LABELS}, {_SUMS}, entries
     FROM labelled
-    ORDER BY project_id, day, labels
+    {"" if is_single else "ORDER BY project_id, day, labels"}
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
-), counted AS ({_COUNTED})
+), counted AS (
+    {_counted(is_single=is_single) if is_counted else "SELECT 0 AS logs"}
+)
 """
-_INSERT = f"""
-WITH {INSERT_STEPS}
-SELECT array_agg(id), (SELECT sum(logs) FROM counted) FROM inserted
-"""
-# For what the operator imports.
-_INSERT_UNCOUNTED = _INSERT.replace(_COUNTED, "SELECT 0 AS logs")
+
+
+def total_sql(*, is_single: bool) -> Callable[[str], str]:
+    """Return what makes of an expression its sum over the rows, which may be a single one."""
+    return str if is_single else "sum({})".format
+
+
+def _counted(*, is_single: bool) -> str:
+    total = total_sql(is_single=is_single)
+    has_tier = log_quotas.has_tier("inserted.project_id")
+    return f"""
+    SELECT count_logs(project_id, month, refusable, others) AS logs FROM (
+        SELECT project_id, date_trunc('month', received_at AT TIME ZONE 'UTC')::date AS month,
+            {total("(upstream IS NULL)::int")} AS refusable,
+            {total("(upstream IS NOT NULL)::int")} AS others
+        FROM inserted
+        -- Corrections are no new calls. What has gone through the gateway is counted, never
+        -- refused.
+        WHERE entry_type = '{EntryType.CALL}'
+        {"AND" if is_single else "GROUP BY 1, 2 HAVING"} {has_tier}
+        {"" if is_single else "ORDER BY 1, 2"}
+    ) AS arrived
+    """
+
+
+def _insert_sql(**options: bool) -> str:
+    return f"""
+    WITH {insert_steps(**options)}
+    SELECT array_agg(id), (SELECT sum(logs) FROM counted) FROM inserted
+    """
+
+
+_INSERT = _insert_sql()
+_INSERT_SINGLE = _insert_sql(is_single=True)
+_INSERT_UNCOUNTED = _insert_sql(is_counted=False)  # for what the operator imports
 
 
 @dataclass(slots=True)
@@ -157,14 +183,15 @@ def insert(rows: Sequence[LogRow], *, is_counted: bool = True) -> set[UUID]:
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Store the rows; return of each whether it is new. If not, its event id is not."""
-    [(new, _)] = await execute(_INSERT, [parameter(rows)])
+    sql = _INSERT_SINGLE if len(rows) == 1 else _INSERT
+    [(new, _)] = await execute(sql, [parameter(rows)])
     # Without an event id it is new, also when the statement is repeated after it was committed.
     known = set(new or ())
     return [row.event_id is None or row.id in known for row in rows]
 
 
 def parameter(rows: Sequence[LogRow]) -> str:
-    """Return the rows as the parameter of a statement with INSERT_STEPS."""
+    """Return the rows as the parameter of a statement with `insert_steps`."""
     # Stable, so that of an event that comes twice the first is stored.
     ordered = sorted(rows, key=_lock_order) if len(rows) > 1 else rows
     return media.dumps([row.columns for row in ordered]).decode()

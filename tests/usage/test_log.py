@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import ApiKey, Project
 from tests.client import ApiClient
-from usage.models import DailyUsage, UsageLog
+from usage.models import SUMS, DailyUsage, UsageLog
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
 # By the edge, and by the views behind it.
@@ -91,6 +91,31 @@ def test_sums_of_the_day_are_kept_with_the_rows(api):
         api.send("POST", "/api/v1/log", {**CALL, "alias": alias, "cost": 0.1})
     sums = {day.alias: (day.requests, day.cost) for day in DailyUsage.objects.all()}
     assert sums == {"a": (2, Decimal("0.2")), "": (1, Decimal("0.1"))}
+
+
+def test_sums_are_the_same_for_calls_that_arrive_alone_and_together(api):
+    reports = [
+        {"input_tokens": 1000, "output_tokens": 200, "cached_input_tokens": 400, "cost": 0.1},
+        {"input_tokens": 30, "output_tokens": 20, "thinking_tokens": 15, "cost": 0.02},
+        {"input_tokens": 7, "output_tokens": 1, "cache_write_5m_tokens": 5, "model": "unpriced"},
+        {"usage_status": "unknown"},
+    ]
+    calls = [{"provider": "p", "model": "m", **report} for report in reports]
+    for call in calls:
+        api.send("POST", "/api/v1/log", {**call, "alias": "alone"})
+    api.send("POST", "/api/v1/log/batch", {"logs": [{**call, "alias": "both"} for call in calls]})
+
+    columns = [*SUMS, "entries"]
+    alone, both = (
+        [*DailyUsage.objects.filter(alias=alias).order_by("model", "cost").values_list(*columns)]
+        for alias in ("alone", "both")
+    )
+    assert alone == both
+    [of_m, of_unpriced] = DailyUsage.objects.filter(alias="alone").order_by("model")
+    assert (of_m.requests, of_m.unknown_requests, of_m.cost) == (3, 1, Decimal("0.12"))
+    assert (of_m.input_tokens, of_m.output_tokens, of_m.cached_input_tokens) == (1030, 220, 400)
+    assert (of_m.thinking_tokens, of_m.cache_write_5m_tokens) == (15, None)
+    assert (of_unpriced.unpriced_requests, of_unpriced.cache_write_5m_tokens) == (1, 5)
 
 
 def test_key_never_seen_before_opens_a_project_of_its_own(anonymous, bridge_mode):
