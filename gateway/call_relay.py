@@ -63,6 +63,7 @@ async def relay(exchange: Exchange, plan: Plan, call: MeteredCall | None) -> Non
         raise
     finally:
         plan.state.in_flight -= 1
+        settlement.report()
 
 
 def _unanswered(plan: Plan, error: errors.GatewayError, started: float) -> Outcome:

@@ -1,9 +1,10 @@
-"""The final row of a call: written once, whatever ends the call."""
+"""The final row of a call: written once, whatever ends the call, and reported after it."""
 
 from core.errors import DatabaseUnavailable
 from gateway import metering, reporting
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
+from usage.ledger import LogRow
 
 
 class Settlement:
@@ -14,6 +15,7 @@ class Settlement:
         self._plan = plan
         self._request_id = request_id
         self._is_written = False
+        self._settled: tuple[Outcome, LogRow] | None = None
 
     async def write(self, outcome: Outcome) -> None:
         """Store the outcome durably, as soon as the database can."""
@@ -24,15 +26,18 @@ class Settlement:
         if fields is not None and (model := fields.last("model")):
             self._call.requested_model = model[:255]  # read while the form passed
         try:
-            row = await metering.settle(self._call, outcome)
+            self._settled = outcome, await metering.settle(self._call, outcome)
         except DatabaseUnavailable:
             # The client gets what was paid for; its row is written when that is possible.
             metering.settle_later(self._call, outcome)
-            return
-        reporting.settled(self._call, outcome, row, self._request_id)
 
     async def leave_in_background(self, response_id: str) -> None:
         """Leave the call to the poll that will show its usage."""
         if self._call is not None:
             self._is_written = True
             await metering.keep_in_background(self._call, response_id)
+
+    def report(self) -> None:
+        """Count the call, and write its line, if it was settled: what no client waits for."""
+        if self._settled is not None:
+            reporting.settled(self._call, *self._settled, self._request_id)
