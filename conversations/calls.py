@@ -66,7 +66,7 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     at = datetime.now(UTC)
     price = partial(_cost, caller, call)
     # A price that is not in memory may take a query, or a wait for the registry.
-    is_immediate = costing.is_immediate(call.metadata.read(), at)
+    is_immediate = costing.is_immediate(call.metadata.stated_usage, at)
     cost = price() if is_immediate else await bridge.in_thread(price)
     rows = partial(_message_rows, call, cost, level, at)
     if issue_receipt or call.metadata.conversation_id is not None:
@@ -154,7 +154,7 @@ def _columns(call: LoggedCall, id: UUID, at: datetime) -> Row:
 def _answer(call: LoggedCall, cost: Cost) -> ChatMessage:
     """Return the answer as a message, with what is known of the call as its metadata."""
     response, numbers = call.response, call.metadata
-    tokens = numbers.read().tokens if numbers.states_counts else None
+    tokens = numbers.stated_usage.tokens if numbers.states_counts else None
     metadata = {
         **(response.metadata or {}),
         "model": _model(call),
@@ -176,7 +176,7 @@ def _answer(call: LoggedCall, cost: Cost) -> ChatMessage:
 
 def _known(numbers: CallNumbers) -> dict[str, Any]:
     """Return what else is known of a call's numbers, None for what is not."""
-    usage = numbers.read()
+    usage = numbers.stated_usage
     tokens = usage.tokens or Tokens()
     classes = {
         f"{name}_tokens": count or None
@@ -200,7 +200,7 @@ def _model(call: LoggedCall) -> str:
 def _cost(caller: Caller, call: LoggedCall) -> Cost:
     numbers = call.metadata
     return costing.cost_of(
-        numbers.provider, _model(call), numbers.read(), project_id=caller.project_id
+        numbers.provider, _model(call), numbers.stated_usage, project_id=caller.project_id
     )
 
 
@@ -215,7 +215,7 @@ def _finished(call: LoggedCall, conversation_id: UUID, answer: Row, cost: Cost) 
         alias=numbers.alias,
         profile=numbers.profile,
         lock_digest=numbers.lock_digest,
-        usage=numbers.read(),
+        usage=numbers.stated_usage,
         cost=cost.amount,
         input_cost=numbers.input_cost,
         output_cost=numbers.output_cost,

@@ -216,7 +216,7 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
         "first_byte_ms": outcome.first_byte_ms,
         "error": _storable(outcome.error, 255),
     }
-    if costing.is_immediate(entry.read(), None):
+    if costing.is_immediate(entry.stated_usage, None):
         return ingestion.build_row(entry, call.caller, **columns)
     return await bridge.in_thread(ingestion.build_row, entry, call.caller, **columns)
 

@@ -4,6 +4,7 @@ A receipt in a body stands there bare or as the member `receipt`, and is read by
 the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
+from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -130,32 +131,17 @@ class NestedDraft(_Extensible):
     )
     cost: DraftCost | None = None
 
-    _usage: Usage = PrivateAttr()
-
     @property
     def stated_cost(self) -> DraftCost:
         """The cost as the caller states it, or a provider's usage object does."""
         cost = self.cost or DraftCost()
-        if cost.amount is None and self._usage.cost is not None:
-            return DraftCost(amount=plain(self._usage.cost), calculation=cost.calculation)
+        if cost.amount is None and self.used.cost is not None:
+            return DraftCost(amount=plain(self.used.cost), calculation=cost.calculation)
         return cost
 
-    @property
+    @cached_property
     def used(self) -> Usage:
-        """What the call used, in disjoint token classes."""
-        return self._usage
-
-    @model_validator(mode="before")
-    @classmethod
-    def _wrap_bare_cost(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not isinstance(value.get("cost"), dict | None):
-            return {**value, "cost": {"amount": value["cost"]}}
-        return value
-
-    @model_validator(mode="after")
-    def _read_usage(self):
-        if self.tokens is not None and self.cost is not None and self.cost.is_complete:
-            return self  # nothing is left to price
+        """What the call used, in disjoint token classes, read like the report of a log."""
         members = self.model_extra or {}
         reported = {name: members[name] for name in (*_COUNTS, *_PLACEMENT) if name in members}
         if self.tokens is not None:
@@ -167,7 +153,28 @@ class NestedDraft(_Extensible):
         else:
             reported |= {"cost": self.cost and self.cost.amount}
             reported |= {"metadata": members.get("metadata") or {}}
-        self._usage = _read({**reported, **{name: members.get(name) for name in _TERMS}}, self)
+        names = {"provider": (self.provider or "")[:50], "model": self.model}
+        terms = {name: members.get(name) for name in _TERMS}
+        try:
+            return validate(UsageReport, names | reported | terms, loc=()).stated_usage
+        except InvalidInput as error:
+            first = error.issues[0]
+            raise member_error(
+                first["type"], first["msg"], *first["loc"], input=first["input"]
+            ) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap_bare_cost(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not isinstance(value.get("cost"), dict | None):
+            return {**value, "cost": {"amount": value["cost"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _read_usage(self):
+        is_complete = self.tokens is not None and self.cost is not None and self.cost.is_complete
+        if not is_complete:  # otherwise nothing is left to price
+            _ = self.used
         return self
 
     def signed_members(self) -> dict[str, Any]:
@@ -177,23 +184,10 @@ class NestedDraft(_Extensible):
             cached = self.tokens.cached_input or 0
             return members | {"tokens": {**members["tokens"], "cached_input": cached}}
         members = {name: value for name, value in members.items() if name not in _NOT_SIGNED}
-        return members | {"tokens": _nested_tokens(self._usage.tokens)}
+        return members | {"tokens": _nested_tokens(self.used.tokens)}
 
 
 _NOT_SIGNED = frozenset((*_COUNTS, *_PLACEMENT))
-
-
-def _read(reported: dict[str, Any], draft: NestedDraft) -> Usage:
-    """Return the usage that a draft states, read like the report of a log."""
-    names = {"provider": (draft.provider or "")[:50], "model": draft.model}
-    try:
-        usage = validate(UsageReport, names | reported, loc=()).read()
-    except InvalidInput as error:
-        first = error.issues[0]
-        raise member_error(
-            first["type"], first["msg"], *first["loc"], input=first["input"]
-        ) from None
-    return usage
 
 
 def _nested_tokens(tokens: Tokens) -> dict[str, int]:

@@ -106,7 +106,9 @@ def _store_exported(
 
 def _is_immediate(entry: LogEntry) -> bool:
     """Return whether the row can be made without waiting for the database."""
-    return named_conversation(entry) is None and costing.is_immediate(entry.read(), entry.timestamp)
+    return named_conversation(entry) is None and costing.is_immediate(
+        entry.stated_usage, entry.timestamp
+    )
 
 
 def _build_row(
@@ -176,7 +178,7 @@ def build_row(
     """
     now = datetime.now(UTC)
     at = entry.timestamp or now
-    usage = entry.read()
+    usage = entry.stated_usage
     values = {
         "id": ids.uuid7(at),
         **caller.columns(),

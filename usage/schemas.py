@@ -5,6 +5,7 @@ Source: docs/http-contract.md, section "Logging a call"; docs/http-contract/usag
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -14,7 +15,6 @@ from pydantic import (
     AliasChoices,
     ConfigDict,
     Field,
-    PrivateAttr,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -118,12 +118,10 @@ class UsageReport(Schema):
         {}, description="Free object. It may have token classes, under the names above."
     )
 
-    _read: Usage = PrivateAttr()
-
     @model_validator(mode="after")
     def _read_usage(self) -> Self:
         try:
-            self._read = read_usage(self._report())
+            _ = self.stated_usage
         except ReportError as error:
             raise member_error(error.type, str(error), *error.loc, input=error.value) from None
         return self
@@ -132,9 +130,10 @@ class UsageReport(Schema):
         """Return the members to read, for bodies that have other names or defaults for them."""
         return self
 
-    def read(self) -> Usage:
-        """Return the stated usage, in disjoint token classes."""
-        return self._read
+    @cached_property
+    def stated_usage(self) -> Usage:
+        """What the report states, in disjoint token classes."""
+        return read_usage(self._report())
 
 
 class LogEntry(UsageReport):
