@@ -12,7 +12,6 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     RootModel,
     WrapValidator,
     model_validator,
@@ -313,19 +312,19 @@ class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidat
     """A signed receipt, bare or wrapped in `receipt`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
-    _document: dict = PrivateAttr()
 
     @property
     def document(self) -> dict:
         """The receipt as it was sent, which is what the signature covers."""
-        return self._document
+        return self.__dict__["_document"]
 
     @model_validator(mode="wrap")
     @classmethod
     def _keep_document(cls, value: Any, handler: Any) -> "SignedReceipt":
         body = _exact_object(value)
         receipt = handler(body)
-        receipt._document = _unwrap(body)[0]
+        # As a private attribute of pydantic's it would take a seventh of reading the body.
+        receipt.__dict__["_document"] = _unwrap(body)[0]
         return receipt
 
 
