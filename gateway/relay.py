@@ -7,7 +7,7 @@ An answer is read on when its client has gone, up to a limit, where it is paid f
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from core.egress.http_answer import Answer, BrokenConnection
@@ -131,23 +131,26 @@ class _Gone(Exception):
     """The client has gone, and the upstream is not to work for nobody."""
 
 
-async def _next(
-    response: Answer,
-    exchange: Exchange,
-    upstream: UpstreamConfig,
-    deadline: float | None,
-) -> bytes:
-    """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, BrokenConnection."""
+def _next(
+    response: Answer, exchange: Exchange, upstream: UpstreamConfig, deadline: float | None
+) -> Awaitable[bytes]:
+    """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, BrokenConnection.
+
+    A silence ends by itself (upstream_call.py).
+    """
+    if upstream.on_disconnect == "cancel":
+        return _unless_gone(response, exchange)
     if deadline is None:
-        return await _read(response, exchange, upstream)
+        return response.read()
+    return _until(deadline, response)
+
+
+async def _until(deadline: float, response: Answer) -> bytes:
     async with asyncio.timeout(deadline - time.monotonic()):
-        return await _read(response, exchange, upstream)
-
-
-async def _read(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> bytes:
-    """Return the next piece. A silence ends by itself (upstream_call.py)."""
-    if upstream.on_disconnect != "cancel":
         return await response.read()
+
+
+async def _unless_gone(response: Answer, exchange: Exchange) -> bytes:
     reading = asyncio.ensure_future(response.read())
     gone = asyncio.ensure_future(exchange.gone())
     try:
