@@ -62,8 +62,12 @@ def start_targets(options: Namespace, mock_url: str, scratch: Path, stack: ExitS
     return made
 
 
+def mock_target(mock_url: str) -> Target:
+    return Target(report.DIRECT, f"{mock_url}/v1", "sk-direct")
+
+
 def measure(options: Namespace, mock_url: str, servers: list[Target]) -> list[Sample]:
-    direct = Target(report.DIRECT, f"{mock_url}/v1", "sk-direct")
+    direct = mock_target(mock_url)
     chosen = [load for load in LOADS if options.only in load.name]
     for target in servers:
         samples.sample(LOADS[0], target, seconds=1)  # warm
@@ -103,7 +107,9 @@ def main() -> None:
         if not options.no_log and shutil.which("wrk"):
             ours = next(each for each in servers if each.postgres)
             for _ in range(options.rounds):
-                beside = samples.log_beside_streams(ours, seconds=int(options.seconds))
+                beside = samples.log_beside_streams(
+                    ours, mock_target(mock_url), seconds=int(options.seconds)
+                )
                 figures = ", ".join(f"{name}: {value:,.0f}" for name, value in beside.items())
                 console.print(f"POST /log on {ours.name}: {figures}")
         time.sleep(1)  # the last streams' rows

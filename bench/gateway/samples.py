@@ -100,17 +100,21 @@ def _cpu(target: Target) -> tuple[float, float]:
     return server, cpu_seconds(target.postgres.pid) if target.postgres else 0.0
 
 
-def log_beside_streams(target: Target, *, seconds: int) -> dict[str, float]:
-    """Return the requests per second of `POST /log`, alone and beside streams; 16 connections."""
+def log_beside_streams(target: Target, mock: Target, *, seconds: int) -> dict[str, float]:
+    """Return the requests per second of `POST /log`, alone and beside streams; 16 connections.
+
+    Streams from the mock itself show what it and the load generator take of the processor.
+    """
     request = post("/api/v1/log", COSTED_LOG)
     options = {"url": target.side.url, "connections": 16, "seconds": seconds}
     quiet = run_wrk(request, **options)
     rates = {"alone": quiet.answered / quiet.seconds}
     for pace_ms in BESIDE_PACES_MS:
-        made = loads.running_streams(target.url, target.token, count=BESIDE, pace_ms=pace_ms)
-        with made as streams:
-            beside = run_wrk(request, **options)
-        name = f"beside {BESIDE} streams, {pace_ms} ms between chunks"
-        rates[name] = beside.answered / beside.seconds
-        rates[f"{name}, failed"] = streams.failed
+        for source in (mock, target):
+            made = loads.running_streams(source.url, source.token, count=BESIDE, pace_ms=pace_ms)
+            with made as streams:
+                beside = run_wrk(request, **options)
+            name = f"beside {BESIDE} streams of {source.name}, {pace_ms} ms between chunks"
+            rates[name] = beside.answered / beside.seconds
+            rates[f"{name}, failed"] = streams.failed
     return rates
