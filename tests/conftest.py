@@ -53,6 +53,13 @@ def pytest_collection_finish():
     gc.set_threshold(10_000, 20, 20)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show why tests were tried again: most pass then, and nobody would look for the reason."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.write_sep("_", f"tried again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
 def _trade_durability_for_speed():
     """Tests of durability start servers of their own; what is lost here is made anew."""
     from core.database import raw_connection
