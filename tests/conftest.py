@@ -117,6 +117,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """Each pytest-xdist worker has its own database."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_refresh_in_background():
+    """MCP servers are called when a test says so: the threads would stay, and call later ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcp.background_refresh.start", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def _own_connections(django_db_setup, django_db_blocker):
     """What a serving process runs beside Django: the key listener and the writers."""

@@ -18,9 +18,8 @@ _OWN_NAMES = {"alias"}
 
 
 @pytest.fixture
-def ours(api, settings, monkeypatch):
+def ours(api, settings):
     """A row of ours for each parameter that stands in a path, and its id."""
-    monkeypatch.setattr("mcp.background_refresh.schedule", lambda server: None)
     settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
     settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
     settings.RECEIPTS_KEY_ID = "k-2025"
