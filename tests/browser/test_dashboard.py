@@ -6,7 +6,7 @@ Names such as A7 are those of the cases they answer.
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,8 +15,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser.browser import DESKTOP, PHONE
+from tests.days import today
 
-TODAY = datetime.now(UTC).date()
 LONG = "long-" + "x" * 250
 # WCAG's contrast of two colors that the browser has computed, whatever they are written in.
 CONTRAST = """
@@ -61,7 +61,7 @@ def project(server) -> str:
             "input_tokens": 10,
             "output_tokens": 5,
             "cost": cost,
-            "timestamp": f"{TODAY + timedelta(days=day)}T00:00:00Z",
+            "timestamp": f"{today() + timedelta(days=day)}T00:00:00Z",
         }
         for model, cost, day in models
     ]
@@ -87,7 +87,7 @@ def test_a1_a_click_on_a_bar_opens_the_logs_it_sums(home):
     [bar] = [
         bar
         for bar in home.all(".chart-bar")[:4]
-        if bar.accessible_name.startswith(f"m2, {TODAY - timedelta(days=1)}")
+        if bar.accessible_name.startswith(f"m2, {today() - timedelta(days=1)}")
     ]
     assert bar.accessible_name.endswith("cost 1.25, 1 call")
     bar.click()
@@ -110,8 +110,8 @@ def test_a2_days_are_the_same_in_every_zone(home, zone):
         "return [...document.querySelector('.chart-table').tBodies[0].rows]"
         ".map(row => row.cells[0].textContent)"
     )
-    expected = [f"{TODAY - timedelta(days=n)}" for n in range(29, 0, -1)]
-    assert names == [*expected, f"{TODAY} (not finished)"]
+    expected = [f"{today() - timedelta(days=n)}" for n in range(29, 0, -1)]
+    assert names == [*expected, f"{today()} (not finished)"]
     assert "UTC" in home.text
 
 

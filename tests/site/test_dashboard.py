@@ -1,7 +1,7 @@
 """The dashboard's figures. Names such as A1 are those of the cases they answer."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,10 +12,10 @@ from django.urls import reverse
 from accounts.models import Project, User
 from registry_proxy.models import CustomPrice
 from tests.client import ApiClient
+from tests.days import today
 from tests.html_page import Page
 from usage.models import UsageLog
 
-TODAY = datetime.now(UTC).date()
 HOME = "/admin/"
 
 
@@ -32,7 +32,7 @@ def person(user: User) -> ApiClient:
 
 
 def day(n: int) -> str:
-    return (TODAY + timedelta(days=n)).isoformat()
+    return (today() + timedelta(days=n)).isoformat()
 
 
 def call(at: str, model: str = "m1", **members) -> dict:
@@ -231,8 +231,8 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
         call(f"{day(0)}T00:00:00Z", "gpt-4o-mini", provider="openai", cost="0.0000045"),
     )
     page = dashboard(boss, project)
-    today = tile(page, "Today, not finished")
-    assert "0.0000045" in today and "2 of 6 calls have no price" in today
+    shown = tile(page, "Today, not finished")
+    assert "0.0000045" in shown and "2 of 6 calls have no price" in shown
     assert page.row("Models", "free-local")[1:] == ["0", "3"]
     assert page.row("Models", "no-such-model-1")[1:] == ["unknown", "2"]
     panel = page.text.split("Calls without a price")[1].split("MCP")[0]

@@ -16,11 +16,11 @@ from accounts.models import ApiKey, Project
 from conversations.models import Conversation
 from mcp.models import Server, ToolExecution
 from receipts.models import Receipt, ReceiptKey
+from tests.days import today
 from tests.site.test_dashboard import a1, boss, dashboard, person, tile
 from usage.models import UsageLog
 
 __all__ = ["a1", "boss", "person"]
-TODAY = datetime.now(UTC).date()
 
 
 def run(*arguments: str) -> str:
@@ -76,14 +76,14 @@ def test_e1_made_removed_and_made_again(a1, api, boss):
 def test_e1_ninety_days_with_nights_weekends_and_errors(demo):
     logs = UsageLog.objects.filter(project_id=demo.id)
     days = sorted({log.created_at.date() for log in logs})
-    assert (days[0], days[-1]) >= (TODAY - timedelta(days=89), TODAY - timedelta(days=1))
+    assert (days[0], days[-1]) >= (today() - timedelta(days=89), today() - timedelta(days=1))
     assert len(days) in (89, 90)
     by_day = dict.fromkeys(days, 0)
     for log in logs:
         by_day[log.created_at.date()] += 1
         assert log.created_at <= datetime.now(UTC)
     weekend = [count for day, count in by_day.items() if day.weekday() >= 5]
-    week = [count for day, count in by_day.items() if day.weekday() < 5 and day != TODAY]
+    week = [count for day, count in by_day.items() if day.weekday() < 5 and day != today()]
     assert sum(weekend) / len(weekend) < sum(week) / len(week) / 2
     night = sum(log.created_at.hour < 5 for log in logs)
     assert 0 < night < len(logs) / 10

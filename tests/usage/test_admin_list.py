@@ -14,16 +14,16 @@ from django.contrib.auth.models import Permission
 
 from accounts.models import User
 from tests.client import ApiClient
+from tests.days import today
 from usage.admin import UsageLogAdmin
 from usage.ledger import SHARE_SQL
 from usage.models import UsageLog
 
 LOGS = "/admin/usage/usagelog/"
-TODAY = datetime.now(UTC).date()
 
 
 def at(days_ago: int, time: str = "12:00:00") -> str:
-    return f"{TODAY - timedelta(days=days_ago)}T{time}Z"
+    return f"{today() - timedelta(days=days_ago)}T{time}Z"
 
 
 def call(model: str, cost: object = None, **members) -> dict:
@@ -168,14 +168,14 @@ def ties(api, pages_of_ten):
 
 
 def test_b2_ties_are_listed_once_up_and_down(root, ties):
-    day = TODAY - timedelta(days=2)
+    day = today() - timedelta(days=2)
     for order in ("5", "-5"):
         query = f"?alias__exact=a&created_at__gte={day}&o={order}"
         assert sorted(listed_everywhere(root, query, 3)) == sorted(ties)
 
 
 def test_b2_files_have_what_is_listed(root, ties):
-    day = TODAY - timedelta(days=2)
+    day = today() - timedelta(days=2)
     query = f"?alias__exact=a&created_at__gte={day}&o=-5&p=2"
     links = re.findall(r'href="([^"]*export/\w+/[^"]*)"', html(root, query))
     files = {}
@@ -221,9 +221,10 @@ def test_a1_list_has_the_sums_of_the_statistics(root, api, other_api):
         call("no-such-model-1", timestamp=at(0, "00:00:00")),
     )
     store(other_api, call("m9", "1000000000000.5", timestamp=at(0, "00:00:00")))
-    week = f"created_at__gte={TODAY - timedelta(days=6)}&created_at__lt={TODAY + timedelta(days=1)}"
+    first, end = today() - timedelta(days=6), today() + timedelta(days=1)
+    week = f"created_at__gte={first}&created_at__lt={end}"
     page = html(root, f"?{week}&project_id__exact={api.project.id}")
-    stats = api.read("/api/v1/stats", {"start_date": f"{TODAY - timedelta(days=6)}"})
+    stats = api.read("/api/v1/stats", {"start_date": f"{first}"})
     assert cost(page) == stats["summary"]["total_cost"] == "1.850000000001"
     assert "1 of 6 calls have no price" in page
     assert "0.000000000001" in page  # nowhere rounded to nothing
@@ -231,7 +232,7 @@ def test_a1_list_has_the_sums_of_the_statistics(root, api, other_api):
     assert cost(both) == "1000000000002.350000000001"
     bar = html(
         root,
-        f"?created_at__gte={TODAY}&created_at__lt={TODAY + timedelta(days=1)}"
+        f"?created_at__gte={today()}&created_at__lt={today() + timedelta(days=1)}"
         f"&model__exact=m2&project_id__exact={api.project.id}",
     )
     assert len(rows(bar)) == 1 and cost(bar) == "1.25"
@@ -264,8 +265,8 @@ def test_a6_correction_and_its_original_are_told_apart(root, api):
     page = html(root)
     assert len(rows(page)) == 3 and cost(page) == "0.09"
     assert "reversal" in page and "replacement" in page and "-0.9" in page
-    today = html(root, f"?received_at__gte={TODAY}&entry_type__exact=reversal")
-    assert cost(today) == "-0.9" and len(rows(today)) == 1
+    reversals = html(root, f"?received_at__gte={today()}&entry_type__exact=reversal")
+    assert cost(reversals) == "-0.9" and len(rows(reversals)) == 1
     entries = {row.entry_type: str(row.id) for row in UsageLog.objects.all()}
     original = html(root, path=f"{LOGS}{wrong}/change/")
     assert entries["reversal"] in original and entries["replacement"] in original
@@ -405,7 +406,7 @@ def test_filters_work_alone_and_together(root, api, other_api, query, count):
         call("m2", "1", timestamp=at(9)),
     )
     names = {"key": api.api_key_id, "project": api.project.id, "other": other_api.project.id}
-    page = html(root, f"?{query.format(today=TODAY, **names)}")
+    page = html(root, f"?{query.format(today=today(), **names)}")
     assert len(rows(page)) == count
     assert cost(page) == str(count)
 
