@@ -6,6 +6,7 @@
 Environments are built at first use, and need uv or npm and an index.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,9 +33,11 @@ def node_modules(package: str) -> Path:
 
 def node_script(script: Path, package: str) -> list[str]:
     """Return the command of a script that can import the npm package."""
-    # Node looks for packages beside the script.
+    # Node looks for packages beside the script. It is put there whole: other processes run it.
     copy = node_modules(package) / script.name
-    shutil.copy(script, copy)
+    draft = copy.with_name(f"{copy.stem}-{os.getpid()}{copy.suffix}")
+    shutil.copy(script, draft)
+    draft.replace(copy)
     return ["node", str(copy)]
 
 

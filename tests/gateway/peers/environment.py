@@ -57,4 +57,5 @@ def run_story(
             process.stdin.write("\n")
             process.stdin.flush()
         limit.cancel()
-        raise AssertionError(process.stderr.read())
+        said = process.stderr.read()
+        raise AssertionError(f"the story ended with status {process.wait()}: {said}")
