@@ -2,10 +2,14 @@
 
 import gzip
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
+from gateway.models import Call
+from gateway.worker import WorkerThread
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import (
     DONE,
@@ -422,3 +426,22 @@ def test_a13_a_background_answer_is_settled_once_by_its_polls(gateway, mock, own
 
     assert states == ["queued", "in_progress", "completed"]
     assert counts(gateway.row) == ("settled", 500, 0, 60, 0)
+
+
+def test_a13_a_background_answer_that_nobody_polls_is_unknown(gateway, mock, own_key):
+    own_key()
+    queued = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "status": "queued"}
+    mock.script = reply({**queued, "usage": None})
+    gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "background": True})
+    seconds = 0
+    worker = WorkerThread(lambda: seconds)
+
+    worker.sweep()
+    Call.objects.update(started_at=timezone.now() - timedelta(hours=25))
+    seconds = 59
+    worker.sweep()
+    assert gateway.rows == []  # it looks once a minute
+    seconds = 60
+    worker.sweep()
+
+    assert (gateway.row.usage_status, gateway.row.error) == ("unknown", "not_polled")
