@@ -11,6 +11,8 @@ import uvloop
 
 from core.egress.http_answer import BrokenConnection, MalformedAnswer
 from core.egress.http_client import HttpClient, Unreachable
+from tests.connections import serving
+from tests.server import free_port
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
@@ -28,8 +30,9 @@ def run(request):
         encryption: ssl.SSLContext | None = None,
     ) -> None:
         async def main() -> None:
-            client = HttpClient()
-            async with Server(encryption) as server:
+            client, server = HttpClient(), Server()
+            async with serving(server.connected, ssl=encryption) as port:
+                server.url = f"{'https' if encryption else 'http'}://127.0.0.1:{port}"
                 async with asyncio.timeout(20):
                     await story(client, server)
                 client.close()
@@ -42,27 +45,11 @@ def run(request):
 class Server:
     """A server whose connections the test answers, each as it arrives."""
 
-    def __init__(self, encryption: ssl.SSLContext | None) -> None:
-        self._encryption = encryption
-
-    async def __aenter__(self) -> "Server":
+    def __init__(self) -> None:
         self.arrived: asyncio.Queue[Streams] = asyncio.Queue()
-        self._open: list[asyncio.StreamWriter] = []
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", 0, ssl=self._encryption
-        )
-        scheme = "http" if self._encryption is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
 
-    async def __aexit__(self, *error) -> None:
-        for writer in self._open:
-            writer.close()
-        self._server.close()
-
-    async def _connected(self, reader, writer) -> None:
-        self._open.append(writer)
-        self.arrived.put_nowait((reader, writer))
+    async def connected(self, *streams) -> None:
+        self.arrived.put_nowait(streams)
 
     async def request(self) -> tuple[bytes, Streams]:
         """The head of the first request of the next connection, and its streams."""
@@ -467,8 +454,7 @@ def test_an_address_that_cannot_be_is_unreachable(run, host):
 
 def test_a_closed_port_is_unreachable(run):
     async def story(client, server):
-        server._server.close()
-        await server._server.wait_closed()
+        server.url = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(Unreachable):
             await get(client, server)
 

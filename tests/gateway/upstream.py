@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
+from tests.connections import serving
+
 Script = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -48,22 +50,13 @@ class ScriptedUpstream:
 
     async def _serve(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._tasks: set[asyncio.Task] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._started.set()
-        await self._stopped.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(w.wait_closed() for w in self._writers), return_exceptions=True)
+        async with serving(self._connected) as port:
+            self.port = port
+            self.url = f"http://127.0.0.1:{port}"
+            self._started.set()
+            await self._stopped.wait()
 
     async def _connected(self, reader, writer) -> None:
-        self._tasks.add(asyncio.current_task())
-        self._writers.append(writer)
         try:
             while request := await _read_request(reader):
                 self.requests.append(request)
@@ -77,7 +70,6 @@ class ScriptedUpstream:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
-            self._tasks.discard(asyncio.current_task())
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request | None:

@@ -148,7 +148,7 @@ def test_environment_gives_no_proxy_and_no_password(monkeypatch, tmp_path):
 
     def note(connection):
         requests_seen.append(request_of(connection))
-        connection.sendall(answer(b"hello", Set_Cookie="a=b; Path=/"))
+        connection.sendall(answer(b"hello", Set_Cookie="a=b; Path=/", Connection="close"))
 
     with listening(note) as port, egress.session() as session:
         for _ in range(2):

@@ -1,0 +1,38 @@
+"""A server on a test's event loop; its connections end when it does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(connected: Connected, **options) -> AsyncIterator[int]:
+    """The port of a server that hands the streams of each connection to `connected`.
+
+    At the end that is canceled where it still runs. What a connection holds unsent is dropped:
+    a transport that stays open would fail whichever test runs when it is collected.
+    """
+    tasks: list[asyncio.Future] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not in a task, which may be canceled before it begins and never close its writer.
+        if not server.is_serving():
+            writer.transport.abort()
+            return
+        writers.append(writer)
+        tasks.append(asyncio.ensure_future(connected(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, **options)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
