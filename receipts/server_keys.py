@@ -7,11 +7,13 @@ Source: docs/http-contract/receipts.md, section "Receipt keys".
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.db import transaction
+from django.dispatch import receiver
 
 from core.errors import DomainError
 from receipts.keys import BadKey, PublicKey, SigningKey, decode
@@ -48,18 +50,11 @@ class ConfiguredKeys:
     retired: tuple[PublicKey, ...]
 
 
+@cache
 def configured() -> ConfiguredKeys:
-    """Return the keys of the settings, parsed once. Raises ImproperlyConfigured."""
-    return _parse(
-        settings.RECEIPTS_PRIVATE_KEY,
-        settings.RECEIPTS_PUBLIC_KEY,
-        settings.RECEIPTS_KEY_ID,
-        tuple(settings.RECEIPTS_RETIRED_KEYS),
-    )
-
-
-@lru_cache(maxsize=4)
-def _parse(private: str, public: str, id: str, retired: tuple[str, ...]) -> ConfiguredKeys:
+    """Return the keys of the settings. Raises ImproperlyConfigured."""
+    private, public = settings.RECEIPTS_PRIVATE_KEY, settings.RECEIPTS_PUBLIC_KEY
+    id = settings.RECEIPTS_KEY_ID
     if len(id) > _MAX_ID_LENGTH or "\x00" in id:
         raise ImproperlyConfigured(
             f"LLMRING_RECEIPTS_KEY_ID must be at most {_MAX_ID_LENGTH} characters."
@@ -73,13 +68,19 @@ def _parse(private: str, public: str, id: str, retired: tuple[str, ...]) -> Conf
                 "LLMRING_RECEIPTS_PUBLIC_KEY_B64 does not belong to "
                 f"LLMRING_RECEIPTS_PRIVATE_KEY_B64, whose public key is {signing.public.text}."
             )
-    retired_keys = tuple(_parse_retired(entry) for entry in retired)
+    retired_keys = tuple(_parse_retired(entry) for entry in settings.RECEIPTS_RETIRED_KEYS)
     for key in retired_keys:
         if current and key.id == current.id and key.raw != current.raw:
             raise ImproperlyConfigured(
                 f"LLMRING_RECEIPTS_RETIRED_KEYS names a key {key.id}, which is the current id."
             )
     return ConfiguredKeys(signing, current, retired_keys)
+
+
+@receiver(setting_changed)
+def _forget_configured(setting: str, **changed) -> None:
+    if setting.startswith("RECEIPTS_"):
+        configured.cache_clear()
 
 
 def _parse_private(text: str, id: str) -> SigningKey:
