@@ -147,7 +147,10 @@ def _for_orjson(value: object, levels: int, differences: list[str]) -> object:
             raise NotCanonical("a member name is not a string")
         if not name.isascii():
             differences.append("orjson orders names by UTF-8, JCS by UTF-16")
-    return {name: _for_orjson(inner, levels - 1, differences) for name, inner in value.items()}
+    return {
+        name: inner if type(inner) is str else _for_orjson(inner, levels - 1, differences)
+        for name, inner in value.items()
+    }
 
 
 def _number_for_orjson(value: float, differences: list[str]) -> float | int:
@@ -175,7 +178,10 @@ def exact(value: object, levels: int = MAX_DEPTH) -> object:
         raise AmbiguousJSON(f"JSON is nested deeper than {MAX_DEPTH} levels")
     if kind is list:
         return [exact(item, levels - 1) for item in value]
-    return {name: exact(inner, levels - 1) for name, inner in value.items()}
+    return {
+        name: inner if type(inner) is str else exact(inner, levels - 1)  # most are texts
+        for name, inner in value.items()
+    }
 
 
 def _exact_number(value: int | float | Decimal) -> int | float:
