@@ -16,7 +16,6 @@ from core.edge import Application, ClientDisconnected, Headers, Receive, Request
 from core.middleware import log_access
 from gateway import (
     call_admission,
-    call_relay,
     errors,
     holders,
     model_list,
@@ -27,6 +26,7 @@ from gateway import (
     token_info,
     tokens,
 )
+from gateway.call_relay import CallRelay
 from gateway.exchange import Exchange
 from gateway.holders import Holder
 from gateway.planning import Plan, plan
@@ -127,11 +127,14 @@ async def _relay(
 async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched) -> None:
     made.cache_key = response_cache.key_of(exchange.request, made)
     if made.endpoint.lists_models:
-        id = matched.rest.removeprefix("/models").removeprefix("/")
-        await model_list.relay(exchange, made, holder, id=id)
-        return
+        if alias := model_list.alias_named(matched.model_id, made, holder):
+            await own_replies.reply(exchange, alias)
+            return
+        if not matched.model_id:
+            made.edit = lambda data: model_list.seen_by(data, made, holder)
     if found := await response_cache.find(made.cache_key, exchange.request, holder):
-        await own_replies.give(exchange, found.status, found.headers, found.body)
+        body = found.body if made.edit is None else made.edit(found.body)
+        await own_replies.give(exchange, found.status, found.headers, body)
         return
     if not made.state.breaker.acquire():
         raise errors.UpstreamSuspended(
@@ -139,14 +142,14 @@ async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched
             retry_after=round(made.state.breaker.seconds_left) + 1,
         )
     if made.endpoint.billing is Billing.FREE:
-        await call_relay.relay(exchange, made, None)
+        await CallRelay(exchange, made, None).run()
         return
     try:
         call = await call_admission.admit(made, holder)
     except BaseException:
         made.state.breaker.abandoned()
         raise
-    await call_relay.relay(exchange, made, call)
+    await CallRelay(exchange, made, call).run()
 
 
 def _canonical(path: str, raw_path: bytes) -> str | None:

@@ -1,10 +1,18 @@
 """The client's side of a relayed call: what is sent to it, and whether it still listens."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from core.edge import Request, Send
 from core.reply_headers import RawHeaders, add_common, noted
 from gateway.protocols.protocol import ProtocolModule
+
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """The client has gone, and the upstream is not to work for nobody."""
 
 
 class Exchange:
@@ -45,6 +53,18 @@ class Exchange:
         """Return when the client has gone."""
         self.watch()
         await asyncio.shield(self._watch)
+
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """Return what the work returns. Raises ClientGone, and cancels it, if the client goes."""
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.gone())
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ClientGone
+            return task.result()
+        finally:
+            task.cancel()
+            gone.cancel()
 
     async def start(
         self, status: int, headers: list[tuple[str, str]], *, length: int | None = None

@@ -86,6 +86,11 @@ def to_client(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     ]
 
 
+def without_coding(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of a body that is sent decoded."""
+    return [pair for pair in pairs if pair[0].lower() != "content-encoding"]
+
+
 def _listed_in_connection(pairs: Iterable[tuple[str, str]]) -> set[str]:
     return {
         listed.strip().lower()

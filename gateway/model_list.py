@@ -5,54 +5,30 @@ from typing import Any
 import orjson
 
 from core import media
-from gateway import errors, headers, own_replies, response_cache, upstream_call
-from gateway.exchange import Exchange
+from gateway import errors
 from gateway.holders import Holder
 from gateway.model_rules import is_allowed
 from gateway.planning import Plan
-from gateway.relay import hold
 
 DEFAULT_PROFILE = "default"
 
 
-async def relay(exchange: Exchange, plan: Plan, holder: Holder, *, id: str = "") -> None:
-    """Relay the list, filtered, or the model of this id.
+def alias_named(id: str, plan: Plan, holder: Holder) -> dict[str, Any] | None:
+    """Return the alias of this id; None for another model, and for the list.
 
-    Raises ModelNotFound for one that the token may not use, and the errors of
-    gateway/upstream_call.py.
+    Raises ModelNotFound for a model that the token may not use.
     """
-    if id:
-        alias = next((each for each in _aliases(plan, holder) if each["id"] == id), None)
-        if alias is not None:
-            await own_replies.reply(exchange, alias)
-            return
-        if not is_allowed(id, holder.allowed_models):
-            raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
-    status, sent, data = await _answer(exchange, plan, holder)
-    if status == 200 and not id:
-        data = _filtered(data, plan, holder)
-    await own_replies.give(exchange, status, sent, data)
+    if not id:
+        return None
+    for alias in _aliases(plan, holder):
+        if alias["id"] == id:
+            return alias
+    if not is_allowed(id, holder.allowed_models):
+        raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
+    return None
 
 
-async def _answer(
-    exchange: Exchange, plan: Plan, holder: Holder
-) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return status, headers and body of the upstream's answer, which may be a kept one."""
-    request = exchange.request
-    if found := await response_cache.find(plan.cache_key, request, holder):
-        return found.status, found.headers, found.body
-    response = await upstream_call.send(plan.request, plan.upstream, plan.state)
-    held = await hold(response)
-    response.close()
-    plan.state.answered()
-    sent = headers.to_client(response.headers)
-    if held.is_whole and held.error is None:
-        kept = {"status": response.status, "headers": sent, "body": held.data}
-        sent = sent + await response_cache.keep(plan.cache_key, request, **kept)
-    return response.status, sent, held.data
-
-
-def _filtered(data: bytes, plan: Plan, holder: Holder) -> bytes:
+def seen_by(data: bytes, plan: Plan, holder: Holder) -> bytes:
     """Return the list as the token sees it; what is no list as it was sent."""
     try:
         reply = orjson.loads(data)

@@ -3,6 +3,7 @@
 Nothing here calls an upstream, and nothing has been counted yet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -59,6 +60,8 @@ class Plan:
     reserved: Decimal = Decimal(0)
     cache_key: CacheKey | None = None  # None: its answer is neither looked up nor kept
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
+    # Makes of the body of an answer what the token may see; None: it sees all.
+    edit: Callable[[bytes], bytes] | None = None
 
 
 async def plan(
@@ -186,12 +189,15 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
 
 
 def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:
-    base, rest = upstream.base_url, matched.rest
+    if matched.deployment is not None and ("/" in model or model in (".", "..")):
+        raise errors.GatewayError(f"{model[:200]!r} is no deployment", param="model")
+    base = upstream.base_url
     if matched.is_azure:
         for ending in ("/v1", "/openai"):
             base = base.removesuffix(ending)
         base += "/openai"
-    return base + quote(rest, safe=_UNRESERVED) + (f"?{query}" if query else "")
+    path = quote(matched.path_with(model), safe=_UNRESERVED)
+    return base + path + (f"?{query}" if query else "")
 
 
 def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:

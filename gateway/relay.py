@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.egress.http_answer import Answer, BrokenConnection
 from gateway.decoding import Decoder, Undecodable
 from gateway.event_stream import EventStream
-from gateway.exchange import Exchange
+from gateway.exchange import ClientGone, Exchange
 from gateway.protocols.protocol import StreamReader
 from gateway.upstream_config import UpstreamConfig
 
@@ -114,7 +114,7 @@ async def stream(
             if upstream.on_disconnect == "cancel" or left < 0:
                 ended.error = "client_gone"
                 return ended
-    except _Gone:
+    except ClientGone:
         ended.error = "client_gone"
     except TimeoutError:
         ended.error = "upstream_silent"
@@ -127,19 +127,15 @@ async def stream(
     return ended
 
 
-class _Gone(Exception):
-    """The client has gone, and the upstream is not to work for nobody."""
-
-
 def _next(
     response: Answer, exchange: Exchange, upstream: UpstreamConfig, deadline: float | None
 ) -> Awaitable[bytes]:
-    """Return the next piece; b"" at the end. Raises TimeoutError, _Gone, BrokenConnection.
+    """Return the next piece; b"" at the end. Raises TimeoutError, ClientGone, BrokenConnection.
 
     A silence ends by itself (upstream_call.py).
     """
     if upstream.on_disconnect == "cancel":
-        return _unless_gone(response, exchange)
+        return exchange.unless_gone(response.read())
     if deadline is None:
         return response.read()
     return _until(deadline, response)
@@ -148,19 +144,6 @@ def _next(
 async def _until(deadline: float, response: Answer) -> bytes:
     async with asyncio.timeout(deadline - time.monotonic()):
         return await response.read()
-
-
-async def _unless_gone(response: Answer, exchange: Exchange) -> bytes:
-    reading = asyncio.ensure_future(response.read())
-    gone = asyncio.ensure_future(exchange.gone())
-    try:
-        await asyncio.wait({reading, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
-            raise _Gone
-        return reading.result()
-    finally:
-        for task in (reading, gone):
-            task.cancel()
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ def check_models(
     for name in model_rules.named_in_query(request.query_string):
         model_rules.check(name, allowed)
     in_body = content.value.get("model")
-    if in_body is not None and (matched.deployment or not isinstance(in_body, str)):
+    if in_body is not None and matched.deployment not in (None, in_body):
         model_rules.check(in_body, allowed)
     model, *others = spellings
     if not model:

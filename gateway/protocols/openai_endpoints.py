@@ -111,11 +111,14 @@ def match(path: str) -> tuple[Matched, ...]:
     if prefix != "openai":
         return ()
     if found := _AZURE_DEPLOYMENT.fullmatch(rest):
-        return _matches(found[2], rest, deployment=found[1], is_azure=True)
+        return _matches(found[2], found[2], deployment=found[1], is_azure=True)
     return _matches(rest.removeprefix("/v1"), rest, is_azure=True)
 
 
-def _matches(below: str, rest: str, **named) -> tuple[Matched, ...]:
+def _matches(endpoint_path: str, path: str, **named) -> tuple[Matched, ...]:
+    model_id = endpoint_path.removeprefix("/models").removeprefix("/")
     return tuple(
-        Matched(each.endpoint, rest, **named) for each in _PATHS if each.pattern.fullmatch(below)
+        Matched(endpoint, path, model_id=model_id if endpoint.lists_models else "", **named)
+        for pattern, endpoint in _PATHS
+        if pattern.fullmatch(endpoint_path)
     )

@@ -51,13 +51,19 @@ class Endpoint:
 class Matched(NamedTuple):
     """An endpoint, and what the path of a request names.
 
-    `rest` is the path below the protocol's prefix; `deployment` a model in it.
+    `path` is below the upstream's base URL, or below the `deployment`, a model in it.
+    `model_id` is the model that is asked about.
     """
 
     endpoint: Endpoint
-    rest: str
+    path: str
     deployment: str | None = None
+    model_id: str = ""
     is_azure: bool = False
+
+    def path_with(self, model: str) -> str:
+        """Return the path below the base URL, with this model in place of the deployment."""
+        return self.path if self.deployment is None else f"/deployments/{model}{self.path}"
 
 
 @dataclass(slots=True)

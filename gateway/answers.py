@@ -1,0 +1,74 @@
+"""An upstream's answer: how it is relayed, and what it says of itself."""
+
+import codecs
+
+import orjson
+
+from core import bridge
+from core.edge import MAX_PARSED_ON_LOOP
+from core.egress.http_answer import Answer
+from gateway.decoding import Decoder, Undecodable
+from gateway.planning import Plan
+from gateway.protocols.protocol import Billing, ProtocolModule, Reading
+
+
+def is_stream(answer: Answer, plan: Plan) -> bool:
+    """Return whether events come: as the answer says, or as was asked for if it does not."""
+    kind = _content_type(answer)
+    return kind == "text/event-stream" or (plan.is_stream and _is_default_type(kind, answer))
+
+
+def is_held(answer: Answer, plan: Plan) -> bool:
+    """Return whether the answer is read whole first: its row is durable when it arrives."""
+    kind = _content_type(answer)
+    return (
+        "json" in kind
+        or answer.status in (204, 205, 304)
+        or answer.status >= 400
+        or (plan.endpoint.billing is Billing.STATED and _is_default_type(kind, answer))
+    )
+
+
+def _is_default_type(kind: str, answer: Answer) -> bool:
+    """Return whether a type may be just what a server sends when it was told none."""
+    return kind in ("", "text/plain") and answer.status < 300
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.header(b"content-type").partition(";")[0].strip().lower()
+
+
+def stated_length(answer: Answer) -> int | None:
+    """Return the `Content-Length`; None without one."""
+    stated = answer.header(b"content-length")
+    return int(stated) if stated.isdigit() else None
+
+
+async def decoded(data: bytes, answer: Answer) -> bytes | None:
+    """Return an answer's body without its content coding; None for one that cannot be decoded."""
+    coding = answer.header(b"content-encoding")
+    if not coding or coding.lower() == "identity":
+        return data
+    try:
+        return await bridge.in_thread(Decoder(coding).feed, data)
+    except Undecodable:
+        return None
+
+
+async def read(data: bytes, answer: Answer, protocol: ProtocolModule) -> Reading:
+    """Return what an answer with this body says of itself; nothing if it cannot be decoded."""
+    plain = await decoded(data, answer)
+    if plain is None:
+        return Reading()
+    if len(plain) > MAX_PARSED_ON_LOOP:
+        return await bridge.in_thread(_read_json, plain, protocol)
+    return _read_json(plain, protocol)
+
+
+def _read_json(data: bytes, protocol: ProtocolModule) -> Reading:
+    try:
+        return protocol.read_answer(orjson.loads(data.removeprefix(codecs.BOM_UTF8)))
+    except orjson.JSONDecodeError:
+        reader = protocol.StreamReader()
+        reader.see(data)  # as much of it as there is
+        return reader.reading()
