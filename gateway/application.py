@@ -52,6 +52,7 @@ class Gateway:
             return
         started = time.perf_counter()
         request = Request(scope, Headers(scope["headers"]), receive)
+        request.id = tokens.hidden(request.id)  # upstreams and logs get it
         bind_contextvars(request_id=request.id)
         exchange = Exchange(request, protocol, send)
         refusal = None

@@ -13,7 +13,7 @@ from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
 from usage.reports.reported_usage import UsageStatus
 
-# Nothing was billed for an answer with one of these, however it looks.
+# Nothing is billed for an answer with this status or a higher one, however it looks.
 _UNBILLED_FROM = 400
 
 
@@ -44,7 +44,9 @@ def outcome_of(
         outcome.status, outcome.usage = UsageStatus.FAILED, None
         outcome.error = outcome.error or f"http_{http_status}"
     elif outcome.usage is not None:
-        if not reading.is_complete and not outcome.error:
+        if not reading.is_complete and outcome.error:
+            outcome.status = UsageStatus.ESTIMATED  # a running total, which would have grown
+        elif not reading.is_complete:
             outcome.error = "ended_early"
         if _can_estimate(plan):  # should the usage not be understood
             outcome.estimate = partial(_estimated, plan, reading)

@@ -105,10 +105,12 @@ class CallRelay:
         if b"stream_options" not in refusal and b"include_usage" not in refusal:
             return answer, held
         answer.close()
-        plan.state.refuses_usage_option = True
         plan.asks_for_usage = False
         plan.request = plan.request.with_body(plan.without_usage_option)
-        return await self._send(), None
+        answer = await self._send()
+        if answer.status < 400:  # else it was something else that the refusal only quoted
+            plan.state.refuses_usage_option = True
+        return answer, None
 
     async def _send(self) -> Answer:
         plan = self._plan
@@ -123,14 +125,16 @@ class CallRelay:
             raise errors.UpstreamBroken("The upstream's answer did not come whole")
         first_byte_at = time.perf_counter()
         reading = await answers.read(held.data, answer, plan.protocol) if is_whole else Reading()
-        if reading.is_queued and reading.response_id and plan.content.value.get("background"):
-            self._judge(answer.status, held.error, reading)
-            await self._settlement.leave_in_background(reading.response_id)
-        elif is_whole:
+        if is_whole:
             await self._settle(answer.status, held.error, reading, first_byte_at)
-        sent = headers.to_client(answer.headers)
+        sent = headers.to_client(answer.headers, key=plan.key)
         if plan.edit is not None:
-            held.data, sent = await _without_coding(held.data, answer, sent)
+            held.data = await self._decoded(held.data, answer)
+            sent = headers.without_coding(sent)
+        elif answer.status >= 400:
+            plain = await answers.decoded(held.data, answer) or b""
+            if (key := plan.key.encode()) in plain:  # some quote the key that they refuse
+                held.data, sent = plain.replace(key, b"***"), headers.without_coding(sent)
         if is_whole and not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
             sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
@@ -139,6 +143,12 @@ class CallRelay:
         await self._send_held(answer, held, sent)
         if not is_whole:
             await self._relay_bytes(answer)
+
+    async def _decoded(self, data: bytes, answer: Answer) -> bytes:
+        plain = await answers.decoded(data, answer)
+        if plain is None:
+            raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
+        return plain
 
     async def _send_held(self, answer: Answer, held: Held, sent: list[tuple[str, str]]) -> None:
         if held.error is not None or not held.is_whole:
@@ -162,7 +172,7 @@ class CallRelay:
             hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
             coding=answer.header(b"content-encoding"),
         )
-        sent = headers.to_client(answer.headers)
+        sent = headers.to_client(answer.headers, key=plan.key)
         if view.is_decoded:
             sent = headers.without_coding(sent)
         await exchange.start(answer.status, sent)
@@ -186,7 +196,7 @@ class CallRelay:
         length = None
         if not self._exchange.is_started:
             length = answers.stated_length(answer)
-            sent = headers.to_client(answer.headers)
+            sent = headers.to_client(answer.headers, key=self._plan.key)
             await self._exchange.start(answer.status, sent, length=length)
         view = View(None, hides=None, coding=None)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=length)
@@ -197,9 +207,17 @@ class CallRelay:
     async def _settle(
         self, status: int, error: str | None, reading: Reading, first_byte_at: float | None
     ) -> None:
-        """Settle the call, and one in the background whose result this answer shows."""
+        """Settle the call, and one in the background whose result this answer shows.
+
+        A call that the upstream goes on with in the background is left to the poll for it.
+        """
         plan = self._plan
+        if reading.error:
+            reading.error = reading.error.replace(plan.key, "***")
         self._judge(status, None if error == "client_gone" else error, reading)
+        if reading.is_queued and reading.response_id and plan.content.value.get("background"):
+            await self._settlement.leave_in_background(reading.response_id)
+            return
         if plan.endpoint.shows_result and reading.response_id and not reading.is_queued:
             await background.settle(plan.project_id, reading)
         await self._settlement.write(
@@ -239,13 +257,3 @@ def _raise_for_body(plan: Plan) -> None:
             raise errors.RequestTooLarge(str(error))
         case ClientDisconnected() as error:
             raise error
-
-
-async def _without_coding(
-    data: bytes, answer: Answer, sent: list[tuple[str, str]]
-) -> tuple[bytes, list[tuple[str, str]]]:
-    """Return body and headers of an answer without its content coding. Raises UpstreamBroken."""
-    plain = await answers.decoded(data, answer)
-    if plain is None:
-        raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
-    return plain, headers.without_coding(sent)

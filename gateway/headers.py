@@ -45,8 +45,16 @@ _NOT_SENT = _HOP_BY_HOP | {
     "cdn-loop",
 }
 _NOT_SENT_PREFIXES = ("x-forwarded-", "x-llmring-", "cf-", "sec-fetch-", "fastly-")
-_NOT_RETURNED = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "content-length", "alt-svc"}
-_NOT_RETURNED_PREFIXES = ("access-control-",)
+# What is for this server alone, or what it states itself.
+_NOT_RETURNED = _HOP_BY_HOP | {
+    "alt-svc",
+    "content-length",
+    "date",
+    "server",
+    "set-cookie",
+    "set-cookie2",
+}
+_NOT_RETURNED_PREFIXES = ("access-control-", "x-llmring-")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -69,10 +77,11 @@ def to_upstream(
     return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]
 
 
-def to_client(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+def to_client(raw: Iterable[tuple[bytes, bytes]], *, key: str) -> list[tuple[str, str]]:
     """Return an upstream's headers for the client, under their own names, as Latin-1.
 
-    Those with control characters are left out: no server may send them.
+    Those that quote the upstream's key are left out, and those with control characters: no
+    server may send them.
     """
     decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
     listed = _listed_in_connection(decoded)
@@ -82,6 +91,7 @@ def to_client(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
         if (lowered := name.lower()) not in _NOT_RETURNED
         and lowered not in listed
         and not lowered.startswith(_NOT_RETURNED_PREFIXES)
+        and key not in value
         and not _CONTROL.search(value)
     ]
 

@@ -5,7 +5,7 @@ from typing import Any
 from core import schemas
 from core.edge import Request
 from core.errors import InvalidInput
-from gateway import errors
+from gateway import errors, tokens
 from usage.schemas import Metadata
 
 _NO_LABELS = {"alias": None, "profile": None, "origin": None, "metadata": {}}
@@ -21,9 +21,14 @@ class Labels(schemas.Schema):
 
 
 def read(request: Request) -> dict[str, Any]:
-    """Return the labels by name. Raises GatewayError for those that the ledger would refuse."""
+    """Return the labels by name, without tokens, which the ledger does not store.
+
+    Raises GatewayError for those that it would refuse.
+    """
     sent = {name: request.headers.get(f"X-LLMRing-{name}") for name in Labels.model_fields}
-    values: dict[str, Any] = {name: _text(value) for name, value in sent.items() if value}
+    values: dict[str, Any] = {
+        name: tokens.hidden(_text(value)) for name, value in sent.items() if value
+    }
     if not values:
         return dict(_NO_LABELS)
     try:

@@ -1,6 +1,6 @@
 """The rows of relayed calls: one before the upstream is called, one in the ledger after it.
 
-    refusal = await admit(call)             reserves, and stores the pending row
+    admission = await admit(call)           reserves, and stores the pending row
     await settle(call, outcome)             the ledger's row instead of the pending one
 
 Each is one statement for all calls that arrive together, and answered only when it is
@@ -55,6 +55,10 @@ WITH incoming AS (
 SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM decided
 """
 
+# Where no price is known, as much as was reserved: nothing would let a budget last for ever.
+_SPENT = f"""coalesce(incoming.cost, CASE incoming.usage_status
+        WHEN '{UsageStatus.FAILED}' THEN 0 ELSE call.reserved_usd END)"""
+
 
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
     """`keeps`: what nobody knows may have been billed, so its reservation stays spent."""
@@ -68,7 +72,7 @@ def _settle_sql(*, is_single: bool, keeps: bool) -> str:
 WITH {ledger.insert_steps(is_single=is_single)}, ended AS (
     DELETE FROM gateway_calls AS call USING incoming
     WHERE call.id = incoming.id AND (NOT {is_unknown} OR call.reserved_usd = 0)
-    RETURNING call.allowance_id, call.reserved_usd, coalesce(incoming.cost, 0) AS spent
+    RETURNING call.allowance_id, call.reserved_usd, {_SPENT} AS spent
 ){kept if keeps else ""}
 SELECT (SELECT sum(logs) FROM counted),
     (SELECT count(settle_allowance(holder, released, spent)) FROM (
@@ -228,7 +232,11 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
         "model": _storable(outcome.model or call.requested_model, 255),
     }
     if outcome.usage is not None:
-        stated = {"usage": outcome.usage, "service_tier": _storable(outcome.service_tier, 64)}
+        stated = {
+            "usage": outcome.usage,
+            "usage_status": outcome.status,
+            "service_tier": _storable(outcome.service_tier, 64),
+        }
         try:
             return schemas.validate(LogEntry, known | stated)
         except InvalidInput as error:

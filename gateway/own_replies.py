@@ -12,16 +12,18 @@ from gateway.exchange import Exchange
 
 logger = logging.getLogger(__name__)
 
+_OF_PREFLIGHTS = (
+    b"access-control-allow-headers",
+    b"access-control-allow-methods",
+    b"access-control-max-age",
+)
+
 
 async def preflight(exchange: Exchange) -> None:
     """Allow a browser whatever headers its SDK sends: they grow with each release."""
     request = exchange.request
     asked = request.headers.get("Access-Control-Request-Headers", "")
-    common = [
-        (name, value)
-        for name, value in request.common_headers
-        if name not in (b"access-control-allow-headers", b"access-control-allow-methods")
-    ]
+    common = [(name, value) for name, value in request.common_headers if name not in _OF_PREFLIGHTS]
     headers = []
     if any(name == b"access-control-allow-origin" for name, _ in common):
         headers = [

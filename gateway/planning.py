@@ -46,6 +46,7 @@ class Plan:
     endpoint: Endpoint
     upstream: UpstreamConfig
     state: UpstreamState
+    key: str = field(repr=False)  # the upstream's
     request: UpstreamRequest
     content: Content
     project_id: UUID
@@ -106,7 +107,7 @@ async def _plan(
         raise errors.GatewayError(
             f"In a form the model is named itself: {model[:200]!r}", param="model"
         )
-    policies.check_params(upstream, body.params)
+    policies.check_params(upstream, {**body.params, **_models(body, matched, named, model)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
         spellings = (model, f"{upstream.name}:{model}")
@@ -120,6 +121,7 @@ async def _plan(
         endpoint=endpoint,
         upstream=upstream,
         state=state,
+        key=key,
         request=UpstreamRequest(
             request.method,
             _url(upstream, matched, model, request.query_string),
@@ -186,6 +188,14 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
         raise errors.GatewayError("The model's name has a null character", param="model")
     target = holder.aliases.get((profile or "default", named))
     return (None, named) if target is None else (named, target)
+
+
+def _models(body: Content, matched: Matched, named: Any, model: str) -> dict[str, list]:
+    """Return the parameter `model` with all that a request names, as the upstream gets them."""
+    stated = body.params.get("model", [])
+    models = [matched.deployment] if matched.deployment else []
+    models += stated if body.fields is not None else [stated] if "model" in body.params else []
+    return {"model": [model if each == named else each for each in models]} if models else {}
 
 
 def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:

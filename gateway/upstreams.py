@@ -55,11 +55,10 @@ class Upstreams:
             return found
         return next((each for each in self.by_name.values() if each.provider == name), None)
 
-    def azure(self, name: str) -> UpstreamConfig:
+    def azure(self) -> UpstreamConfig:
         """Return the upstream for Azure's paths. Raises EndpointNotFound."""
-        candidates = [self.by_name.get(name), *self.by_name.values()]
-        for each in candidates:
-            if each is not None and each.auth == "api-key":
+        for each in self.by_name.values():
+            if each.auth == "api-key":
                 return each
         raise errors.EndpointNotFound("No upstream with Azure's API is configured")
 
@@ -136,18 +135,25 @@ def choose(
     """
     prefix, separator, rest = model.partition(":")
     named = upstreams.named(prefix) if separator and rest else None
-    if is_azure:
-        return upstreams.azure(holder.upstream), model
-    if holder.upstream:
-        pinned = upstreams.by_name.get(holder.upstream)
-        if pinned is None:
-            raise errors.EndpointNotFound("The token's upstream is not configured")
-        if named is not None and named.name != pinned.name:
-            raise errors.ModelNotAllowed(f"The token may not call the upstream {prefix!r}")
-        return pinned, rest if named is not None else model
-    if named is not None:
-        return named, rest
-    return upstreams.by_name[upstreams.default], model
+    upstream = _pinned(upstreams, holder) or named
+    if upstream is None:
+        upstream = upstreams.azure() if is_azure else upstreams.by_name[upstreams.default]
+    elif is_azure and upstream.auth != "api-key":
+        raise errors.ModelNotAllowed(f"The upstream {upstream.name!r} has no paths of Azure's")
+    if named is None:
+        return upstream, model
+    if named.name != upstream.name:
+        raise errors.ModelNotAllowed(f"The token may not call the upstream {prefix!r}")
+    return upstream, rest
+
+
+def _pinned(upstreams: Upstreams, holder: Holder) -> UpstreamConfig | None:
+    """Return the only upstream that a token may call; None if there are others."""
+    if not holder.upstream:
+        return None
+    if pinned := upstreams.by_name.get(holder.upstream):
+        return pinned
+    raise errors.EndpointNotFound("The token's upstream is not configured")
 
 
 def credential(upstream: UpstreamConfig, holder: Holder) -> tuple[str, bool]:

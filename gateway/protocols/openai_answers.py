@@ -50,6 +50,7 @@ class StreamReader:
         self._stated: Reading | None = None
         self._error: str | None = None
         self._model: str | None = None
+        self._first = b""  # the events that named the model
         self._has_ended = False
         self._characters = 0
         self._other_tokens = 0
@@ -58,7 +59,7 @@ class StreamReader:
         """Take note of whole events."""
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (found := _MODEL.search(events)):
-            self._model = found[1].decode("utf-8", "replace")
+            self._model, self._first = found[1].decode("utf-8", "replace"), events
         if _USAGE.search(events):
             self._note_usage(events)
         if _ERROR.search(events):
@@ -80,7 +81,15 @@ class StreamReader:
             reading.usage, reading.service_tier = stated.usage, stated.service_tier
             reading.model = stated.model or reading.model
             reading.response_id = stated.response_id
+        elif not self._has_ended:
+            begun = self._begun()
+            reading.is_queued, reading.response_id = begun.is_queued, begun.response_id
         return reading
+
+    def _begun(self) -> Reading:
+        """Return what the first event says, such as of an answer made in the background."""
+        event = next(filter(_MODEL.search, split(self._first)), b"")
+        return read_answer(_value_of(event))
 
     def _note_usage(self, events: bytes) -> None:
         """Keep the last usage: many repeat a running total with every chunk."""
@@ -136,7 +145,10 @@ def _output_estimate(answer: dict[str, Any]) -> int:
 
 
 def _error_in(answer: dict[str, Any]) -> str | None:
-    """Return the code or text of an error in an answer or an event; None if it has none."""
+    """Return the code of an error in an answer or an event; None if it has none.
+
+    Not its text, which may quote what was sent.
+    """
     whole = answer.get("response") if isinstance(answer.get("response"), dict) else answer
     error = whole.get("error")
     if answer.get("type") == "response.failed" or whole.get("status") == "failed":
@@ -144,9 +156,8 @@ def _error_in(answer: dict[str, Any]) -> str | None:
     elif answer.get("type") == "error":
         error = error or answer
     if isinstance(error, dict):
-        named = error.get("code") or error.get("type") or error.get("message") or "error"
-        return str(named)[:255]
-    return error[:255] if isinstance(error, str) and error else None
+        return str(error.get("code") or error.get("type") or "error")[:64]
+    return "error" if isinstance(error, str) and error else None
 
 
 def _value_of(event: bytes) -> dict[str, Any]:

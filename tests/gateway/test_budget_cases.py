@@ -52,6 +52,25 @@ def test_c01_fifty_at_once_against_a_budget_for_three(gateway, mock):
     assert gateway.chat(max_tokens=1000).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "members",
+    [{"model": "unheard-of"}, {"service_tier": "priority"}],
+    ids=["another model", "a tier without a price"],
+)
+def test_c02_a_call_whose_price_nobody_knows_costs_what_was_reserved(gateway, mock, members):
+    mock.script = reply(chat(10, 10_000, **members))
+    gateway.use(budget_usd=Decimal("0.002"))
+
+    answers = [gateway.chat(max_tokens=1000) for _ in range(4)]
+
+    # Each takes 1000 * 0.60 per million and a little for the prompt: three fit.
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    rows = gateway.rows
+    assert [(row.usage_status, row.cost) for row in rows] == [("settled", None)] * 3
+    reserved = size(body(max_tokens=1000)) * INPUT + 1000 * OUTPUT
+    assert gateway.left == Decimal("0.002") - 3 * reserved
+
+
 CONTEXT, LARGEST = 128_000, 16_000  # of gpt-4o-mini, in the registry
 RESPONSES = "/v1/responses"
 BOUNDS = {

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+import requests
 from django.utils import timezone
 
 from gateway.models import Call
@@ -111,6 +113,19 @@ def test_a02_other_refusals_are_shown(gateway, mock):
     assert counts(gateway.row)[0] == "failed"
 
 
+QUOTED = {"error": {"message": "Invalid value: 'stream_options'.", "param": "messages[0].role"}}
+
+
+def test_a02_a_refusal_that_only_quotes_the_option_is_not_remembered(gateway, mock):
+    mock.script = reply(QUOTED, 400)
+    odd = gateway.chat(stream=True, messages=[{"role": "stream_options", "content": "x"}])
+    assert (odd.status_code, odd.json()) == (400, QUOTED)
+    mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
+    assert gateway.chat(stream=True).status_code == 200
+    assert ["stream_options" in seen.json for seen in mock.requests] == [True, False, True]
+    assert [counts(row)[0] for row in gateway.rows] == ["failed", "settled"]
+
+
 def test_a02_a_client_that_sent_the_option_gets_the_refusal(gateway, mock):
     status, refusal = REFUSALS["mistral"]
     mock.script = reply(refusal, status)
@@ -165,17 +180,17 @@ def test_a03_chunks_without_choices_that_are_not_usage_are_shown(gateway, mock):
     assert gateway.row.model == "gpt-4o-mini-2024-07-18"
 
 
+def running_total(k: int) -> bytes:
+    """The k-th chunk of a stream that states its usage so far in each."""
+    usage = {"prompt_tokens": 1965, "completion_tokens": k, "total_tokens": 1965 + k}
+    return content(f"word{k} ", usage=usage)
+
+
 @pytest.mark.parametrize(
     "options", [{"include_usage": True, "continuous_usage_stats": True}, None], ids=str
 )
 def test_a04_usage_in_every_chunk_is_a_running_total(gateway, mock, options):
-    pieces = [
-        content(
-            f"word{k} ",
-            usage={"prompt_tokens": 1965, "completion_tokens": k, "total_tokens": 1965 + k},
-        )
-        for k in range(1, 30)
-    ]
+    pieces = [running_total(k) for k in range(1, 30)]
     mock.script = stream(*pieces, DONE)
 
     answer = gateway.chat(stream=True, **({"stream_options": options} if options else {}))
@@ -186,6 +201,33 @@ def test_a04_usage_in_every_chunk_is_a_running_total(gateway, mock, options):
     assert counts(gateway.row) == ("settled", 1965, 0, 29, 0)
     # 1965 * 0.15 + 29 * 0.60, per million
     assert gateway.row.cost == Decimal("0.00031215")
+
+
+ERROR = chunk({"id": "g", "choices": [], "error": {"code": 502, "message": "disconnected"}})
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (stream(*map(running_total, (1, 2, 3)), ends=False), "upstream_disconnected"),
+        (stream(*map(running_total, (1, 2, 3)), ERROR), "502"),
+    ],
+    ids=["cut", "error"],
+)
+def test_a04_a_total_that_would_have_grown_is_an_estimate(gateway, mock, script, error):
+    mock.script = script
+    with suppress(requests.exceptions.ChunkedEncodingError):
+        gateway.chat(stream=True)
+    assert counts(gateway.row) == ("estimated", 1965, 0, 3, 0)
+    assert gateway.row.error == error
+
+
+def test_a04_a_total_that_came_with_the_end_is_final(gateway, mock):
+    final = {"prompt_tokens": 1965, "completion_tokens": 3, "total_tokens": 1968}
+    mock.script = stream(running_total(2), stop(usage=final), ends=False)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        gateway.chat(stream=True)
+    assert counts(gateway.row) == ("settled", 1965, 0, 3, 0)
 
 
 @pytest.mark.parametrize("completion", [7, 387])
@@ -425,6 +467,23 @@ def test_a13_a_background_answer_is_settled_once_by_its_polls(gateway, mock, own
     assert gateway.get(path).content == final
 
     assert states == ["queued", "in_progress", "completed"]
+    assert counts(gateway.row) == ("settled", 500, 0, 60, 0)
+
+
+def test_a13_a_background_stream_that_broke_off_is_settled_by_its_poll(gateway, mock, own_key):
+    own_key()
+    answer = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "usage": None}
+    created = event("response.created", {"response": {**answer, "status": "queued"}})
+    usage = {"input_tokens": 500, "output_tokens": 60, "total_tokens": 560}
+    completed = {**answer, "status": "completed", "usage": usage}
+    mock.script = in_turn(stream(created, ends=False), reply(completed))
+    body = {"model": "gpt-5-mini", "input": "x", "background": True, "stream": True}
+
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        gateway.post("/v1/responses", body)
+    assert gateway.rows == []
+    assert gateway.get("/v1/responses/resp_1").json() == completed
+
     assert counts(gateway.row) == ("settled", 500, 0, 60, 0)
 
 

@@ -1,0 +1,74 @@
+"""Where the upstream's key and the token do not show (C10)."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.gateway.upstream import chat, reply
+
+KEY = "sk-upstream-key-0123456789"  # of the server's upstream
+
+
+@pytest.fixture
+def gateway(gateway, mock, upstreams_file):
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: {KEY}}}\n")
+    return gateway
+
+
+REFUSALS = [
+    {"error": {"message": f"Incorrect API key provided: {KEY}"}},
+    {"error": f"Incorrect API key provided: {KEY}"},
+    {"error": {"code": f"bad_{KEY}", "message": "no"}},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["message", "text", "code"])
+def test_c10_an_upstream_that_quotes_its_key_tells_nobody(gateway, mock, refusal):
+    mock.script = reply(refusal, 401, WWW_Authenticate=f'Bearer realm="{KEY}"', X_Hint="none")
+
+    answer = gateway.chat()
+
+    assert answer.status_code == 401
+    assert answer.text == json.dumps(refusal).replace(KEY, "***")
+    assert KEY not in str(answer.headers) and answer.headers["X-Hint"] == "none"
+    assert KEY not in (gateway.row.error or "")
+
+
+def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
+    packed = gzip.compress(json.dumps(REFUSALS[0]).encode())
+    mock.script = reply(packed, 401, Content_Encoding="gzip")
+    assert KEY not in gateway.chat().text
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "X-LLMRing-Origin", "X-LLMRing-Alias"])
+def test_c10_a_token_in_another_header_is_not_kept(gateway, mock, caplog, settings, name):
+    settings.ACCESS_LOG = True
+    mock.script = reply(chat())
+
+    answer = gateway.chat(headers={name: gateway.token})
+
+    assert answer.status_code == 200
+    [seen] = mock.requests
+    row = gateway.row
+    assert gateway.token not in f"{seen.headers} {row.origin} {row.alias} {caplog.text}"
+
+
+def test_answers_have_each_header_of_the_server_once(gateway, mock):
+    theirs = {"Date": "Thu, 01 Jan 1970 00:00:00 GMT", "X_LLMRing_Request_ID": "theirs"}
+    mock.script = reply(chat(), **theirs)
+    answer = gateway.chat()
+    for name in ("Date", "X-LLMRing-Request-ID"):
+        assert len(answer.raw.headers.getlist(name)) == 1
+    assert "theirs" not in str(answer.headers) and "1970" not in str(answer.headers)
+
+
+def test_a_preflight_has_each_header_once(gateway):
+    answer = gateway.send(
+        "OPTIONS",
+        "/v1/chat/completions",
+        headers={"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"},
+    )
+    names = [name.lower() for name in answer.raw.headers]
+    assert len(answer.raw.headers.getlist("Access-Control-Max-Age")) <= 1
+    assert len(names) == len(set(names))

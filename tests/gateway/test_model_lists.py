@@ -1,0 +1,67 @@
+"""Lists of models, which the gateway edits: as the token may see them, or not at all (D01)."""
+
+import gzip
+import json
+
+import pytest
+import requests
+
+from tests.gateway.test_access_cases import azure, bind_alias, within_a_second
+from tests.gateway.test_client_cases import MODELS, ids
+from tests.gateway.upstream import exactly, hang_up, head, reply
+
+DATA = json.dumps(MODELS).encode()
+
+
+@pytest.mark.parametrize("path", ["/openai/models", "/openai/v1/models"])
+def test_d01_azures_list_is_the_same(gateway, mock, upstreams_file, path):
+    azure(upstreams_file, mock)
+    mock.script = reply(MODELS)
+    bind_alias(gateway, "fast", "azure:gpt-4o-mini")
+    gateway.use(allowed_models=["gpt-4o-mini"])
+    within_a_second(lambda: ids(gateway.get(path)) == ["gpt-4o-mini", "fast"])
+    assert gateway.get(f"{path}/fast").json()["owned_by"] == "alias"
+    assert gateway.get(f"{path}/gpt-4o").status_code == 404
+
+
+def test_d01_a_compressed_list_is_seen_in_part_too(gateway, mock):
+    mock.script = reply(gzip.compress(DATA), Content_Encoding="gzip", Cache_Control="public")
+    gateway.use(allowed_models=["whisper-1"])
+    for _ in range(2):  # from the upstream, and from the cache
+        answer = gateway.get("/v1/models")
+        assert ids(answer) == ["whisper-1"]
+        assert "Content-Encoding" not in answer.headers
+    assert len(mock.requests) == 1
+    assert ids(gateway.use().get("/v1/models")) == ["gpt-4o", "gpt-4o-mini", "whisper-1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        head(200, Content_Type="application/json", Content_Length="100000") + DATA[:40],
+        head(200, Content_Type="application/json", Content_Encoding="br", Content_Length="4")
+        + b"????",
+    ],
+    ids=["cut", "coding"],
+)
+def test_d01_a_list_that_cannot_be_edited_is_not_shown(gateway, mock, answer):
+    mock.script = exactly(answer)
+    refused = gateway.use(allowed_models=["whisper-1"]).get("/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_disconnected")
+    assert b"gpt-4o" not in refused.content
+
+
+def test_d01_lists_ask_the_breaker_and_tell_it(gateway, mock, upstreams_file):
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k}}\n")
+    mock.script = hang_up
+    codes = [gateway.get("/v1/models").json()["error"]["code"] for _ in range(6)]
+    assert codes == ["upstream_disconnected"] * 5 + ["upstream_suspended"]
+    assert gateway.chat().json()["error"]["code"] == "upstream_suspended"
+
+
+def test_d01_heads_have_the_length_that_was_stated(gateway, mock):
+    mock.script = reply(MODELS)
+    answer = requests.head(
+        f"{gateway.url}/v1/models", headers={"Authorization": f"Bearer {gateway.token}"}, timeout=9
+    )
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(DATA)))
