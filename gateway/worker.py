@@ -18,7 +18,6 @@ from django.db import connection
 from django.utils import timezone
 
 from core import bridge, media
-from core.database.group_commit import Execute, GroupWriter
 from core.errors import DATABASE_AWAY, DomainError
 from core.ids import uuid7
 from core.process_thread import ProcessThread
@@ -36,8 +35,8 @@ _IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
 _MAX_SWEPT = 200  # calls in one go
 _UNPOLLED_SECONDS = 60  # between two looks for calls in the background that nobody polled
 
-# One statement on the event loop, for it runs every second beside the calls: by the ORM it took
-# five milliseconds, in which they waited for the interpreter.
+# One statement, for it runs every second beside the calls: by the ORM it took five
+# milliseconds, in which they waited for the interpreter.
 _SIGNS_OF_LIFE = f"""
 SELECT id, seen_at FROM gateway_workers
 UNION ALL  -- a process may have left calls without ever beating
@@ -110,7 +109,9 @@ class WorkerThread(ProcessThread):
                 Worker.objects.filter(id=self.id).delete()
                 self._is_beating = False
             beat = _SIGNS_OF_LIFE, []
-        self._see(bridge.run(_beats.write(beat)))
+        with connection.cursor() as cursor:
+            cursor.execute(*beat)
+            self._see(cursor.fetchall())
 
     def _see(self, signs: list[tuple[UUID, datetime | None]]) -> None:
         """Note since when the other processes have given the signs of life that they give now."""
@@ -151,9 +152,4 @@ def _has_calls() -> bool:
     return any(state["in_flight"] for state in upstreams.status().values())
 
 
-async def _store_beats(execute: Execute, beats: list[tuple[str, list[str]]]) -> list[list[tuple]]:
-    return [await execute(*beat) for beat in beats]
-
-
-_beats = GroupWriter(_store_beats, is_observed=False)
 worker = WorkerThread()

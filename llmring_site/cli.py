@@ -45,7 +45,9 @@ def server(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, help="port to listen on (LLMRING_HTTP_PORT, else 8000)")
     parser.add_argument(
-        "--workers", type=int, help="worker processes (LLMRING_WORKERS, else cores)"
+        "--workers",
+        type=int,
+        help="worker processes (LLMRING_WORKERS, else cores, 4 at most)",
     )
     parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
     _add_env(parser)

@@ -13,7 +13,7 @@ from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from core import key_files
-from core.database.config import database_settings
+from core.database.config import database_settings, most_workers
 from llmring_site import env
 from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
@@ -30,8 +30,6 @@ DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
 SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
     lambda: key_files.load_or_create(DATA_DIR, "secret_key")
 )
-# By default no more than the default of connections is enough for.
-WORKERS = env.integer("LLMRING_WORKERS", min(os.cpu_count() or 1, 6), minimum=1, maximum=64)
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # Another address to listen on, by the name that llm-proxy knows: `:8080`.
 LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
@@ -146,16 +144,21 @@ DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
 STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=1, maximum=3600)
-DATABASE_POOL_SIZE = env.integer("LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000)
-DATABASE_POOL_OVERFLOW = env.integer(
-    "LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000
+DATABASE_CONNECTIONS = env.integer(
+    "LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000
+) + env.integer("LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000)
+WORKERS = env.integer(
+    "LLMRING_WORKERS",
+    min(os.cpu_count() or 1, most_workers(DATABASE_CONNECTIONS)),
+    minimum=1,
+    maximum=64,
 )
 DATABASES = {
     "default": database_settings(
         url=DATABASE_URL,
         data_dir=DATA_DIR,
         schemas=[DATABASE_SCHEMA, MCP_SCHEMA],
-        connections=DATABASE_POOL_SIZE + DATABASE_POOL_OVERFLOW,
+        connections=DATABASE_CONNECTIONS,
         workers=WORKERS,
     )
 }

@@ -10,9 +10,10 @@ from psycopg.pq import Conninfo
 
 from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
-# Each worker keeps three connections outside the pool: those that write usage
-# logs and new conversations, and the one that listens for revoked keys.
-OWN_CONNECTIONS = 3
+# Each worker keeps five connections outside the pool: those that write usage logs, new
+# conversations, and the gateway's calls before and after them, and the one that listens for
+# revoked keys.
+OWN_CONNECTIONS = 5
 # Where something is limited, another one counts requests. The pool leaves it room unless it
 # has a single connection itself: then that worker opens one more than its share.
 _COUNTING_CONNECTIONS = 1
@@ -32,6 +33,11 @@ _SILENCE = {
     "tcp_user_timeout": "15000",  # milliseconds
 }
 _ENCODING = "write @, /, ?, # and % in a password as %40, %2F, %3F, %23 and %25"
+
+
+def most_workers(connections: int) -> int:
+    """Return how many workers can share so many connections; at least one."""
+    return max(connections // (OWN_CONNECTIONS + _COUNTING_CONNECTIONS + 1), 1)
 
 
 def database_settings(

@@ -328,9 +328,8 @@ def ensure_running() -> None:
 
     if not settings.DATABASE_URL:
         _running = _running or EmbeddedPostgres(settings.DATA_DIR)
-        connections = settings.DATABASE_POOL_SIZE + settings.DATABASE_POOL_OVERFLOW
         # As much again for commands and other processes that share it.
-        _running.start(max_connections=max(100, 2 * connections + 10))
+        _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
 
 
 def _reachable_place(path: Path) -> Path:

@@ -42,15 +42,13 @@ _OPTIONS = "-c enable_seqscan=off"
 # Runs one statement with its parameters, which are texts; returns its rows.
 Execute = Callable[[str, Sequence[str]], Awaitable[list[tuple]]]
 Store = Callable[[Execute, list], Awaitable[Sequence]]
-# Told of the size of a group, and of the seconds that it took.
-Observer = Callable[[int, float], None]
 
 _writers: "WeakSet[GroupWriter]" = WeakSet()
-_observers: list[Observer] = []
+_observers: list[Callable[[int, float], None]] = []
 
 
-def observe(observer: Observer) -> None:
-    """Have the observer called after each group that is written."""
+def observe(observer: Callable[[int, float], None]) -> None:
+    """Have the observer told of each group that was written: its size, and the seconds it took."""
     _observers.append(observer)
 
 
@@ -64,14 +62,12 @@ class GroupWriter:
     """Writes items through `await store(execute, items)`, which runs one statement for all.
 
     `store` returns an outcome for each item, in their order. Its statement may be
-    repeated after a lost connection: it must skip what was committed after all. Observers
-    are not told of the groups of a writer that is not `is_observed`.
+    repeated after a lost connection: it must skip what was committed after all.
     """
 
-    def __init__(self, store: Store, *, is_observed: bool = True) -> None:
+    def __init__(self, store: Store) -> None:
         _writers.add(self)
         self._store = store
-        self._observers = _observers if is_observed else []
         # A loop belongs to one process: a forked child never meets its parent's connection.
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, _Queue | None] = (None, None)
@@ -100,7 +96,7 @@ class GroupWriter:
         known, queue = self._latest  # comparing is cheaper than looking up
         if loop is not known:
             if (queue := self._queues.get(loop)) is None:
-                queue = self._queues[loop] = _Queue(self._store, loop, self._observers)
+                queue = self._queues[loop] = _Queue(self._store, loop)
             self._latest = (loop, queue)
         return queue
 
@@ -122,11 +118,8 @@ class _Pending:
 class _Queue:
     """What waits on one event loop, the task that writes it, and the task's connection."""
 
-    def __init__(
-        self, store: Store, loop: asyncio.AbstractEventLoop, observers: list[Observer]
-    ) -> None:
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
-        self._observers = observers
         self._loop = loop  # asking which one runs is a system call
         self._pending: deque[_Pending] = deque()
         self._gathering = Gathering(self._pending, loop)
@@ -167,7 +160,7 @@ class _Queue:
             try:
                 await self._write(group)
             finally:
-                for observer in self._observers:
+                for observer in _observers:
                     observer(size, time.perf_counter() - started)
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
