@@ -9,9 +9,10 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -23,6 +24,7 @@ MAX_THREADS = 64
 
 T = TypeVar("T")
 _inline: ContextVar[bool] = ContextVar("inline", default=False)
+_waiting: ContextVar["_WaitingThread | None"] = ContextVar("waiting", default=None)
 
 
 class _Crossing:
@@ -87,18 +89,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     if connection.in_atomic_block:
         return run_inline(coroutine)
-    crossing = _current()
-    future = asyncio.run_coroutine_threadsafe(coroutine, crossing.loop)
-    while True:
-        try:
-            return future.result(timeout=1)
-        except TimeoutError:
-            if future.done():
-                raise
-            if not crossing.loop.is_running():
-                raise DatabaseUnavailable from None
-        except CancelledError:
-            raise DatabaseUnavailable from None
+    return _WaitingThread().run(coroutine, _current().loop)
 
 
 def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -127,7 +118,67 @@ async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
     if _inline.get():
         return function(*args, **kwargs)
     call = partial(copy_context().run, _call_and_close, partial(function, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_current().threads, call)
+    waiting = _waiting.get()
+    threads = waiting if waiting and waiting.is_for_this_task() else _current().threads
+    return await asyncio.wrap_future(threads.submit(call))
+
+
+class _WaitingThread:
+    """A thread that waits for a coroutine, and meanwhile does what that hands to a thread.
+
+    Were the coroutine to wait for one of the bounded threads, all of these could be waiting
+    for such coroutines.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._task: asyncio.Task | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+        """Return what the coroutine returns. Raises DatabaseUnavailable when the loop ends."""
+        token = _waiting.set(self)
+        try:
+            future = asyncio.run_coroutine_threadsafe(self._noting_task(coroutine), loop)
+        finally:
+            _waiting.reset(token)
+        future.add_done_callback(lambda done: self._calls.put(None))
+        while True:
+            try:
+                call = self._calls.get(timeout=1)
+            except Empty:
+                if not loop.is_running():
+                    raise DatabaseUnavailable from None
+                continue
+            if call is None:
+                break
+            call()
+        try:
+            return future.result()
+        except CancelledError:
+            raise DatabaseUnavailable from None
+
+    async def _noting_task(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        self._task = asyncio.current_task()
+        return await coroutine
+
+    def is_for_this_task(self) -> bool:
+        """Return whether the thread waits for the task that runs: others inherit its context."""
+        return asyncio.current_task() is self._task
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Have the thread call the function; return its outcome to come."""
+        future: Future[T] = Future()
+        self._calls.put(partial(_complete, future, function))
+        return future
+
+
+def _complete(future: Future, function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:  # as an executor does
+        future.set_exception(error)
 
 
 def _call_and_close(function: Callable[[], T]) -> T:

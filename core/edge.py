@@ -289,8 +289,8 @@ class Edge:
 
     def serves(self, route: Route, headers: Headers) -> bool:
         """Return whether a request for the route stays here."""
-        if route.unless is not None and route.unless in headers:
-            return False
+        if route.unless is not None and headers.get(route.unless):
+            return False  # an empty one is absent
         return route.is_public or self._can_admit(headers)
 
     async def _reply(
