@@ -9,6 +9,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -27,6 +28,7 @@ from usage.ledger import LogRow
 from usage.schemas import LogEntry
 
 MAX_ITEMS = 5_000
+_TOGETHER = 20  # rows whose replacements are committed together
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # Large batches at once gain nothing in the database, and each needs its memory.
 _one_at_a_time = threading.BoundedSemaphore(1)
@@ -101,11 +103,9 @@ def log_batch(
         rows = _rows(caller, batch, owned_conversations, idempotency_key)
         with transaction.atomic():
             lift_limit()
-            outcomes = [
-                _settle(caller, batch, row, outcome)
-                for row, outcome in zip(rows, deduplication.store(caller, rows), strict=True)
-            ]
-        return _report(batch, outcomes)
+            outcomes = deduplication.store(caller, rows)
+            _check_key(batch, rows, outcomes)
+        return _report(batch, _settled(caller, rows, outcomes))
 
 
 def _rows(
@@ -136,8 +136,31 @@ def _rows(
     return rows
 
 
-def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict:
-    """Return the result of a row. Raises EventReused if the request's own key is reused."""
+def _check_key(batch: Batch, rows: Iterable[LogRow], outcomes: Iterable[Outcome]) -> None:
+    """Raise EventReused if the request's own key was used for another batch."""
+    for row, outcome in zip(rows, outcomes, strict=True):
+        is_known = not (outcome.is_new or outcome.is_refused or row.replaces)
+        is_by_key = is_known and row.fingerprint == batch.fingerprint
+        if is_by_key and not events.matches_idempotent_request(outcome.row, row):
+            raise EventReused
+
+
+def _settled(caller: Caller, rows: list[LogRow], outcomes: list[Outcome]) -> list[dict]:
+    """Return the result of each row.
+
+    Not in one transaction: replacements lock the project's sums, and while a log waits for
+    these, so do all that are written together with it.
+    """
+    results = []
+    for start in range(0, len(rows), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        with transaction.atomic():
+            results += map(partial(_settle, caller), rows[part], outcomes[part])
+    return results
+
+
+def _settle(caller: Caller, row: LogRow, outcome: Outcome) -> dict:
+    """Return the result of a row; replace the one that was stored before."""
     stored, is_new, is_refused = outcome
     if is_refused:
         refusal = log_quotas.exceeded(caller, datetime.now(UTC))
@@ -153,8 +176,6 @@ def _settle(caller: Caller, batch: Batch, row: LogRow, outcome: Outcome) -> dict
         return {"status": status, **ingestion.reply(current)}
     if events.matches_idempotent_request(stored, row):
         return {"status": "duplicate", **ingestion.reply(stored)}
-    if row.fingerprint == batch.fingerprint:
-        raise EventReused
     return {"status": "error", "detail": str(EventReused("event_id"))}
 
 

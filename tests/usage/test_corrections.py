@@ -122,6 +122,17 @@ def test_a_later_report_of_an_event_replaces_the_earlier(api):
     assert (again["duplicates"], totals(api)) == (1, (1, "1", 1200))
 
 
+def test_many_replacements_in_a_batch_have_their_own_outcomes(api):
+    """More than are committed together; what one of them refuses is not another's fault."""
+    events = [{**CALL, "event_id": f"e{n}", "replace": True, "timestamp": AT} for n in range(50)]
+    first = api.send("POST", BATCH, {"logs": [{**event, "cost": 1} for event in events]})
+    void(api, first["results"][30]["log_id"])
+    second = api.send("POST", BATCH, {"logs": [{**event, "cost": 3} for event in events]})
+    statuses = [result["status"] for result in second["results"]]
+    assert statuses == ["replaced"] * 30 + ["error"] + ["replaced"] * 19
+    assert totals(api)[:2] == (49, "147")
+
+
 def test_racing_reports_of_an_event_leave_one(api):
     def report(cost):
         body = {**CALL, "event_id": "e", "replace": True, "timestamp": AT, "cost": cost}
