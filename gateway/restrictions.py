@@ -9,9 +9,23 @@ from core.edge import Request
 from gateway import errors, forms, model_rules
 from gateway.content import Content
 from gateway.holders import Holder
+from gateway.json_objects import containers, objects
 from gateway.protocols.protocol import Billing, Endpoint, Matched
 
-_OBJECT_MEMBERS = frozenset({"file_id", "file_ids", "vector_store_ids", "container"})
+_OBJECT_MEMBERS = frozenset(
+    {
+        "comparison_response_id",
+        "container",
+        "container_id",
+        "file_id",
+        "file_ids",
+        "previous_response_id",
+        "skill_id",
+        "tunnel_id",
+        "vector_store_ids",
+    }
+)
+_HOLDERS_OF_IDS = frozenset({"audio", "voice"})  # an earlier answer's, and a custom one
 
 
 def check_models(
@@ -64,9 +78,7 @@ def _check_other(endpoint: Endpoint, content: Content, holder: Holder) -> None:
 
 def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
     """Raise ObjectsShared for objects of an upstream key that several projects have."""
-    uses = [
-        name for name in ("previous_response_id", "conversation", "background") if value.get(name)
-    ]
+    uses = [name for name in ("conversation", "background") if value.get(name)]
     what = endpoint.name if endpoint.is_stateful else uses[0] if uses else _stored_object(value)
     if not what:
         return
@@ -76,19 +88,29 @@ def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
     )
 
 
-def _stored_object(value: dict[str, Any]) -> str:
-    """Return the member by which a request names an object that lies upstream."""
-    stack = [part for name, part in value.items() if name != "metadata"]
-    while stack:
-        match stack.pop():
-            case dict() as part:
-                if part.get("type") == "item_reference":
-                    return "item_reference"
-                for name in _OBJECT_MEMBERS & part.keys():
-                    # A tool's schema may have a parameter of that name: an object.
-                    if part[name] and isinstance(part[name], str | list):
-                        return name
-                stack += part.values()
-            case list() as parts:
-                stack += parts
+def _stored_object(body: dict[str, Any]) -> str:
+    """Return the member or type by which a request names an object that lies upstream."""
+    items = body.get("input")
+    if isinstance(items, list) and any(map(_is_reference, containers(items))):
+        return "item_reference"
+    for part in objects(body):
+        for name in _OBJECT_MEMBERS & part.keys():
+            if part[name] and isinstance(part[name], str | list):
+                return name
+        for name in _HOLDERS_OF_IDS & part.keys():
+            if isinstance(part[name], dict) and part[name].get("id"):
+                return name
+        kind = part.get("type")
+        if kind == "item_reference" or (kind == "image_generation_call" and not part.get("result")):
+            return kind
     return ""
+
+
+def _is_reference(item: Any) -> bool:
+    """Return whether an item names a stored one. Messages may lack a type as well."""
+    return (
+        isinstance(item, dict)
+        and bool(item.get("id"))
+        and item.get("type") is None
+        and not {"role", "content"} <= item.keys()
+    )

@@ -1,0 +1,86 @@
+"""What a project may not reach with an upstream key that it shares, and what it still may."""
+
+import pytest
+
+from tests.gateway.upstream import chat, reply
+
+MODEL = "gpt-4o-mini"
+SHELL = {"type": "shell", "environment": {"type": "container_reference", "container_id": "cntr_1"}}
+SKILL = {"type": "skill_reference", "skill_id": "skill_1"}
+STORED_OBJECTS = {
+    "an item by its id": {"input": [{"id": "msg_1"}]},
+    "an item without a type": {"input": [{"type": None, "id": "msg_1"}]},
+    "an item with a role alone": {"input": [{"id": "msg_1", "role": "assistant"}]},
+    "an item after others": {"input": [{"role": "user", "content": "x"}, {"id": "rs_1"}]},
+    "an image by its id": {"input": [{"type": "image_generation_call", "id": "ig_1"}]},
+    "a container": {"tools": [SHELL]},
+    "a container of a call": {"input": [{"type": "code_interpreter_call", "container_id": "c"}]},
+    "a skill": {
+        "tools": [{"type": "shell", "environment": {"type": "container_auto", "skills": [SKILL]}}]
+    },
+    "a skill at the top": {"skills": [SKILL]},
+    "a response to compare": {"comparison_response_id": "resp_1"},
+    "a response to compare, nested": {"prompt_cache_options": {"comparison_response_id": "resp_1"}},
+    "an earlier audio": {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]},
+    "a custom voice": {"audio": {"format": "wav", "voice": {"id": "voice_1"}}},
+    "a tunnel": {"tools": [{"type": "mcp", "server_label": "x", "tunnel_id": "tunnel_1"}]},
+    "a mask": {"tools": [{"type": "image_generation", "input_image_mask": {"file_id": "file-1"}}]},
+}
+
+
+@pytest.mark.parametrize("name", STORED_OBJECTS)
+def test_c09_objects_are_found_wherever_they_are_named(gateway, mock, name):
+    path = "/v1/chat/completions" if "audio" in name or "voice" in name else "/v1/responses"
+    answer = gateway.post(path, {"model": MODEL, "input": "x", **STORED_OBJECTS[name]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "shared_upstream_key")
+    assert mock.requests == []
+
+
+SENT_BACK = [
+    {"role": "user", "content": "x"},
+    {"id": "msg_1", "role": "assistant", "content": "y"},
+    {
+        "id": "msg_2",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "y", "annotations": []}],
+    },
+    {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAA"},
+    {"id": "rs_2", "type": "reasoning", "summary": [], "encrypted_content": None},
+    {
+        "id": "fc_1",
+        "type": "function_call",
+        "call_id": "call_1",
+        "name": "read",
+        "arguments": '{"file_id": "mine"}',
+    },
+    {"type": "function_call_output", "call_id": "call_1", "output": "z"},
+    {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "aGk="},
+    {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"query": "q"}},
+]
+
+
+def test_c09_what_clients_send_back_whole_passes(gateway, mock):
+    mock.script = reply(chat())
+    sent = {"model": MODEL, "store": False, "include": ["reasoning.encrypted_content"]}
+    answer = gateway.post("/v1/responses", {**sent, "input": SENT_BACK})
+    assert answer.status_code == 200, answer.text
+
+
+def test_c09_examples_of_a_schema_are_no_objects(gateway, mock):
+    mock.script = reply(chat())
+    schema = {
+        "type": "object",
+        "properties": {"container": {"type": "string", "default": "box"}},
+        "$defs": {"File": {"properties": {"file_id": {"examples": ["file-1"]}}}},
+        "examples": [{"file_id": "file-1", "container": "box"}],
+    }
+    tool = {"type": "function", "function": {"name": "read", "parameters": schema}}
+    assert gateway.chat(tools=[tool]).status_code == 200
+
+
+def test_c09_token_numbers_hide_no_object(gateway, mock):
+    body = {"model": "text-embedding-3-small", "input": [1] * 1000 + [{"file_id": "file-1"}]}
+    answer = gateway.post("/v1/embeddings", body)
+    assert answer.json()["error"]["code"] == "shared_upstream_key"
