@@ -1,56 +1,71 @@
 """Which models a request asks for, and whether its token may use them.
 
-What cannot be checked does not pass for a token with a list of models: models in places
-that we do not know, members that servers read in another way, bodies with two of a name.
-Source: docs/gateway.md, section "Tokens".
+What cannot be checked does not pass for a token with a list of models: whatever has the
+name of a model is one, wherever it stands and in whatever case it is written (servers
+written in Go take names in any case).
+Source: docs/gateway.md, section "What cannot be checked".
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway import errors
+from gateway.json_objects import objects
 
-# Members that name further models: of OpenRouter, LiteLLM and Anthropic's fallbacks.
-_LISTS = ("models", "fallbacks", "fallback_models")
-_SUFFIX = re.compile(r"[\[.].*", re.DOTALL)
-_READ_MEMBERS = ("model", *_LISTS, "route", "tools", "prompt")
+# Also `image_model`, and OpenRouter's and LiteLLM's `models` and `fallback_models`.
+_ENDINGS = ("model", "models", "fallbacks")
+# Texts, what calls returned, the values of a stored prompt, and what an answer stated.
+_TEXTS = frozenset({"content", "output", "svg_usage", "variables"})
+# To some servers `model[]`, `model.x` and `svg[model]` are members of a form.
+_SEGMENTS = re.compile(r"[\[\].]+")
 
 
 def named_in_body(body: dict[str, Any]) -> Iterator[Any]:
-    """Yield what the body names as further models, beside `model`."""
-    for name in _LISTS:
-        value = body.get(name)
-        entries = value if isinstance(value, list) else [value] if value is not None else []
-        for entry in entries:
-            yield entry.get("model") if isinstance(entry, dict) else entry
-    tools = body.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and "model" in tool:
-            yield tool["model"]
+    """Yield what a JSON body names as models.
+
+    Raises ModelNotAllowed for a tool whose model the upstream would choose.
+    """
+    for part in objects(body, skipped=_TEXTS):
+        kind = part.get("type")
+        if isinstance(kind, str) and kind.endswith("image_generation") and not part.get("model"):
+            raise errors.ModelNotAllowed(f"The tool {kind[:64]!r} names no model", param="tools")
+        for name, value in part.items():
+            if _is_of_model(name):
+                yield from _entries(value)
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    for entry in value if isinstance(value, list) else [value]:
+        # An object that names a model itself is among the objects of the body.
+        if entry is not None and not (isinstance(entry, dict) and "model" in entry):
+            yield entry
+
+
+def named_in_form(fields: Mapping[str, list[str]]) -> list[str]:
+    """Return the models that the fields of a form name."""
+    return [value for name in fields if is_field_of_model(name) for value in fields[name]]
 
 
 def named_in_query(query_string: str) -> list[str]:
-    """Return the models that a query names."""
+    """Return the models that a query names, to servers that separate by `;` as well."""
     return [
         value
-        for name, value in parse_qsl(query_string, keep_blank_values=True)
-        if name.casefold() == "model"
+        for separator in "&;"
+        for name, value in parse_qsl(query_string, keep_blank_values=True, separator=separator)
+        if is_field_of_model(name)
     ]
 
 
-def check_names(body: dict[str, Any]) -> None:
-    """Raise ModelNotAllowed for members that some servers take for those that we read.
+def is_field_of_model(name: str) -> bool:
+    """Return whether a field of a form or a query names a model."""
+    return any(map(_is_of_model, _SEGMENTS.split(name)))
 
-    Servers written in Go take the names of members in any case.
-    """
-    for name in body:
-        # In forms, `model[]` and `model.x` are members of one to some servers.
-        plain = _SUFFIX.sub("", name.strip().casefold())
-        if name not in _READ_MEMBERS and plain in _READ_MEMBERS:
-            raise errors.ModelNotAllowed(f"The member {name!r} is ambiguous", param=name[:64])
+
+def _is_of_model(name: str) -> bool:
+    return name.strip().casefold().endswith(_ENDINGS)
 
 
 def check(model: Any, allowed: Sequence[str], *spellings: str) -> None:

@@ -111,7 +111,7 @@ async def _plan(
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
         spellings = (model, f"{upstream.name}:{model}")
-        restrictions.check_models(request, matched, body, holder, *spellings)
+        await restrictions.check_models(request, matched, body, holder, *spellings)
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
         restrictions.refuse_shared(endpoint, body.value)

@@ -3,9 +3,12 @@
 Source: docs/gateway.md, sections "What cannot be checked" and "Endpoints".
 """
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from core.edge import Request
+from core import bridge
+from core.edge import MAX_PARSED_ON_LOOP, Request
 from gateway import errors, forms, model_rules
 from gateway.content import Content
 from gateway.holders import Holder
@@ -28,52 +31,60 @@ _OBJECT_MEMBERS = frozenset(
 _HOLDERS_OF_IDS = frozenset({"audio", "voice"})  # an earlier answer's, and a custom one
 
 
-def check_models(
+async def check_models(
     request: Request, matched: Matched, content: Content, holder: Holder, *spellings: str
 ) -> None:
     """Raise ModelNotAllowed for models that the token may not use, or that nobody can know.
 
     `spellings` are the names of the requested model: that of the upstream, and others.
     """
-    allowed = holder.allowed_models
-    if not matched.endpoint.has_model:
-        _check_other(matched.endpoint, content, holder)
-        return
-    if allowed is None:
-        return
-    model_rules.check_names(content.params)
-    for name in [*model_rules.named_in_body(content.value), *_fields(content, "model")[:-1]]:
-        model_rules.check(name, allowed)
-    for name in model_rules.named_in_query(request.query_string):
-        model_rules.check(name, allowed)
-    in_body = content.value.get("model")
-    if in_body is not None and matched.deployment not in (None, in_body):
-        model_rules.check(in_body, allowed)
-    model, *others = spellings
-    if not model:
-        raise errors.ModelNotAllowed("The request names no model that could be checked")
-    model_rules.check(model, allowed, *others)
-
-
-def _fields(content: Content, name: str) -> list[str]:
-    return content.fields.values.get(name, []) if content.fields is not None else []
-
-
-def _check_other(endpoint: Endpoint, content: Content, holder: Holder) -> None:
-    """Refuse what starts calls of models that are not in the request itself."""
-    if endpoint.name == "files" and content.fields is not None:
-        if content.fields.last("purpose") == "batch" and holder.allowed_models is not None:
-            for body in forms.batch_lines(content.file):
-                named = body.get("model") if isinstance(body, dict) else None
-                model_rules.check(named, holder.allowed_models)
-        return
     is_opened = holder.allowed_endpoints is not None  # the operator named it
-    if endpoint.billing is Billing.LATER and not is_opened:
+    if matched.endpoint.billing is Billing.LATER and not is_opened:
         raise errors.ModelNotAllowed(
             "The models that this starts cannot be checked: the token's allowed_endpoints must "
             "name it",
             param=None,
         )
+    if holder.allowed_models is None:
+        return
+    check = partial(_check, request, matched, content, holder.allowed_models, *spellings)
+    if len(content.data or b"") > MAX_PARSED_ON_LOOP:
+        await bridge.in_thread(check)
+    else:
+        check()
+
+
+def _check(
+    request: Request, matched: Matched, content: Content, allowed: Sequence[str], *spellings: str
+) -> None:
+    model, *others = spellings
+    if model:
+        model_rules.check(model, allowed, *others)
+    elif matched.endpoint.has_model:
+        raise errors.ModelNotAllowed("The request names no model that could be checked")
+    for name in _named(request, matched, content, model):
+        model_rules.check(name, allowed, *(others if name == model else ()))
+    if matched.endpoint.name == "files" and content.fields is not None:
+        _check_batch(content, allowed)
+
+
+def _named(request: Request, matched: Matched, content: Content, model: str) -> Iterator[Any]:
+    """Yield what a request names as models, besides the deployment in its path."""
+    yield from model_rules.named_in_query(request.query_string)
+    if content.fields is not None:
+        yield from model_rules.named_in_form(content.fields.values)
+        return
+    body = content.value
+    if model and matched.deployment in (None, body.get("model")):
+        body = {**body, "model": model}  # which the upstream gets in its place
+    yield from model_rules.named_in_body(body)
+
+
+def _check_batch(content: Content, allowed: Sequence[str]) -> None:
+    if content.fields.last("purpose") == "batch":
+        for body in forms.batch_lines(content.file):
+            named = body.get("model") if isinstance(body, dict) else None
+            model_rules.check(named, allowed)
 
 
 def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:

@@ -159,11 +159,11 @@ def test_c06_a_model_in_the_query(limited, mock):
 )
 def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, path):
     own_key()
-    sent = {"model": FORBIDDEN}
-    assert limited.post(path, sent).status_code == 403
-    assert mock.requests == []
+    assert limited.post(path, {"model": ALLOWED}).status_code == 403
     limited.use(allowed_models=[ALLOWED], allowed_endpoints=[path])
-    assert limited.post(path, sent).status_code == 200
+    assert limited.post(path, {"model": FORBIDDEN}).status_code == 403
+    assert mock.requests == []
+    assert limited.post(path, {"model": ALLOWED}).status_code == 200
 
 
 def form(*parts: tuple[str, str]) -> bytes:
