@@ -21,8 +21,15 @@ _MAX_FIELD = 64 * 1024  # bytes that are kept of a field
 _MAX_FIELDS = 200
 _MAX_IN_MEMORY = 1024 * 1024
 _PIECE = 64 * 1024
-# Some servers read it; that of a file is harmless.
-_ENCODED_NAME = re.compile(rb"[;\s]name\*", re.IGNORECASE)
+# As clients write it. Servers differ in what else they read as the name of a part.
+_DISPOSITION = re.compile(
+    rb"""form-data;\s*name=("[^"\\%]*"|[^\s"';\\%]+)
+    (;\s*filename=("[^"\\]*"|[^\s"';\\]+))?
+    (;\s*filename\*=[^\s";\\]+)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# Fields that decide: servers that do not look for an empty file name take files for them.
+_DECIDING = ("fallbacks", "model", "purpose")
 
 
 class FormFields:
@@ -35,18 +42,23 @@ class FormFields:
         if kind != b"multipart/form-data" or not boundary:
             raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
         self.values: dict[str, list[str]] = {}
-        self._header, self._value = bytearray(), bytearray()
-        self._disposition = b""
+        self._header, self._header_value = bytearray(), bytearray()
+        self._dispositions: list[bytes] = []
         self._name: str | None = None
+        self._value = bytearray()
         self._count = 0
+        self._has_ambiguous_name = False
         self._has_ended = False
         self._parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin,
-                "on_header_begin": self._header.clear,
+                "on_header_begin": self._header_begin,
                 "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
-                "on_header_value": self._header_value,
+                "on_header_value": lambda data, start, end: self._header_value.extend(
+                    data[start:end]
+                ),
+                "on_header_end": self._header_end,
                 "on_headers_finished": self._headers_finished,
                 "on_part_data": self._data,
                 "on_part_end": self._end,
@@ -62,9 +74,11 @@ class FormFields:
             raise errors.GatewayError("The body is not well-formed multipart/form-data") from error
 
     def check_whole(self) -> None:
-        """Raise GatewayError unless the form has ended."""
+        """Raise GatewayError unless the form has ended, and its parts have one name each."""
         if not self._has_ended:
             raise errors.GatewayError("The body ends before the form does")
+        if self._has_ambiguous_name:
+            raise errors.GatewayError("The form has a part whose name can be read in several ways")
 
     def last(self, name: str) -> str | None:
         """Return the last value of a field."""
@@ -74,20 +88,25 @@ class FormFields:
         self._count += 1
         if self._count > _MAX_FIELDS:
             raise errors.GatewayError(f"The form has more than {_MAX_FIELDS} parts")
-        self._disposition, self._name = b"", None
+        self._dispositions.clear()
+        self._name = None
         self._value.clear()
 
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
+    def _header_begin(self) -> None:
+        self._header.clear()
+        self._header_value.clear()
+
+    def _header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
-            self._disposition += data[start:end]
+            self._dispositions.append(bytes(self._header_value.strip()))
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        if _ENCODED_NAME.search(self._disposition):
-            raise errors.GatewayError("The form has a part whose name is encoded")
+        disposition = self._dispositions[-1] if self._dispositions else b""
+        if len(self._dispositions) != 1 or not _DISPOSITION.fullmatch(disposition):
+            self._has_ambiguous_name = True
+        _, options = parse_options_header(disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
-        # A model in a file is a model to servers that do not look for an empty file name.
-        if b"filename" not in options or name.casefold() == "model":
+        if b"filename" not in options or any(word in name.casefold() for word in _DECIDING):
             self._name = name
 
     def _data(self, data: bytes, start: int, end: int) -> None:

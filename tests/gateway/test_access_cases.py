@@ -168,12 +168,10 @@ def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, pat
 
 def form(*parts: tuple[str, str]) -> bytes:
     """Fields by what their `Content-Disposition` says of them."""
-    return b"".join(
-        f"--b\r\nContent-Disposition: form-data; {said}\r\n\r\n{value}\r\n".encode()
-        for said, value in parts
-    )
+    return b"".join(f"--b\r\n{HEADER}{said}\r\n\r\n{value}\r\n".encode() for said, value in parts)
 
 
+HEADER = "Content-Disposition: form-data; "
 MODEL_FIELD = ('name="model"', ALLOWED)
 FORMS = {
     "twice": form(MODEL_FIELD, ('name="model"', FORBIDDEN)),
@@ -186,6 +184,14 @@ FORMS = {
     "a file": form(MODEL_FIELD, ('name="model"; filename="x"', FORBIDDEN)),
     "an empty file name": form(('name="model"; filename=""', FORBIDDEN), MODEL_FIELD),
     "two names": form(('name="x"; name="model"', FORBIDDEN), MODEL_FIELD),
+    "two names, reversed": form(MODEL_FIELD, ('name="model"; name="x"', FORBIDDEN)),
+    "two headers": form(MODEL_FIELD, (f'name="model"\r\n{HEADER}name="x"', FORBIDDEN)),
+    "a header in two": form(MODEL_FIELD, (f"name=model\r\n{HEADER[:21]}x", FORBIDDEN)),
+    "no header": b"--b\r\nContent-Type: text/plain\r\n\r\ngpt-4o\r\n" + form(MODEL_FIELD),
+    "an escape": form(MODEL_FIELD, ('name="mod\\el"', FORBIDDEN)),
+    "an escape in a file's name": form(MODEL_FIELD, (r'name="x"; filename="\"; name="y"', "x")),
+    "a percent sign": form(MODEL_FIELD, ('name="mod%65l"', FORBIDDEN)),
+    "single quotes": form(MODEL_FIELD, ("name='model'", FORBIDDEN)),
     "none": form(('name="prompt"', "x")),
     "no end": form(MODEL_FIELD)[:-4],
 }
@@ -220,13 +226,29 @@ def test_c04_a_form_is_of_one_type(limited, mock, content_type):
     assert mock.requests == []
 
 
-def test_c04_a_usual_form_passes(limited, mock):
+@pytest.mark.parametrize(
+    "file",
+    [
+        """name="file"; filename="say 'hi'; 100%.mp3\"""",
+        "name=\"file\"; filename*=utf-8''Gr%C3%BC%C3%9Fe.mp3",
+        "name=file; filename=a.mp3; filename*=utf-8''a.mp3",  # as .NET writes it
+    ],
+)
+def test_c04_a_usual_form_passes(limited, mock, file):
     mock.script = reply({"text": "hello", "usage": {"type": "duration", "seconds": 11}})
-    parts = form(MODEL_FIELD, ("name=\"file\"; filename*=utf-8''Gr%C3%BC%C3%9Fe.mp3", "ID3"))
+    parts = form(MODEL_FIELD, (file, "ID3"))
     headers = {"Content-Type": 'Multipart/Form-Data; boundary="b"'}
     answer = post(limited, parts + b"--b--\r\n", "/v1/audio/transcriptions", **headers)
     assert answer.status_code == 200
     assert mock.requests[0].body == parts + b"--b--\r\n"
+
+
+def test_c04_odd_names_pass_where_nothing_is_checked(gateway, mock):
+    mock.script = reply({"text": "hello", "usage": {"type": "duration", "seconds": 11}})
+    parts = form((r'name="file"; filename="a\"b.mp3"', "ID3"), MODEL_FIELD) + b"--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert post(gateway, parts, "/v1/audio/transcriptions", **headers).status_code == 200
+    assert gateway.row.requested_model == ALLOWED
 
 
 def bind_alias(gateway, alias: str, model: str) -> None:
