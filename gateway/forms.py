@@ -6,10 +6,9 @@ Only what must be checked first waits, in a file once it is large.
 
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from typing import IO, Any
+from collections.abc import AsyncIterator, Iterator
+from typing import IO
 
-import orjson
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -30,6 +29,7 @@ _DISPOSITION = re.compile(
 )
 # Fields that decide: servers that do not look for an empty file name take files for them.
 _DECIDING = ("fallbacks", "model", "purpose")
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 class FormFields:
@@ -41,6 +41,7 @@ class FormFields:
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
             raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
+        self.content_type = content_type
         self.values: dict[str, list[str]] = {}
         self._header, self._header_value = bytearray(), bytearray()
         self._dispositions: list[bytes] = []
@@ -174,19 +175,39 @@ async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def batch_lines(file: IO[bytes]) -> list[Any]:
-    """Return the bodies of the requests in a form's batch file. Raises GatewayError.
-
-    The lines are those of the whole form that are JSON objects: of other parts none is.
-    """
-    bodies = []
+def file_lines(file: IO[bytes], fields: FormFields) -> Iterator[bytes]:
+    """Yield the lines of the files in a held form."""
+    reader = _FileLines(fields.content_type)
     file.seek(0)
-    for number, line in enumerate(file, 1):
-        if not line.lstrip().startswith(b"{"):
-            continue
-        try:
-            request = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise errors.GatewayError(f"Line {number} of the form is not valid JSON") from error
-        bodies.append(request.get("body"))
-    return bodies
+    while piece := file.read(_PIECE):
+        reader.feed(piece)
+        yield from reader.lines
+        reader.lines.clear()
+
+
+class _FileLines(FormFields):
+    """Splits the files of a form into lines, also one that has no file name."""
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(content_type)
+        self.lines: list[bytes] = []
+        self._line = bytearray()
+
+    def _headers_finished(self) -> None:
+        super()._headers_finished()
+        if self._name is not None and self._name.strip().casefold().startswith("file"):
+            self._name = None
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._name is not None:
+            return
+        piece = data[start:end]
+        self._line += piece
+        if _LINE_END.search(piece):
+            *lines, rest = _LINE_END.split(self._line)
+            self.lines += lines
+            self._line = bytearray(rest)
+
+    def _end(self) -> None:
+        self.lines.append(bytes(self._line))
+        self._line.clear()

@@ -9,7 +9,7 @@ from typing import Any
 
 from core import bridge
 from core.edge import MAX_PARSED_ON_LOOP, Request
-from gateway import errors, forms, model_rules
+from gateway import batch_files, errors, model_rules
 from gateway.content import Content
 from gateway.holders import Holder
 from gateway.json_objects import containers, objects
@@ -48,7 +48,8 @@ async def check_models(
     if holder.allowed_models is None:
         return
     check = partial(_check, request, matched, content, holder.allowed_models, *spellings)
-    if len(content.data or b"") > MAX_PARSED_ON_LOOP:
+    size = content.file.tell() if content.file is not None else len(content.data or b"")
+    if size > MAX_PARSED_ON_LOOP:
         await bridge.in_thread(check)
     else:
         check()
@@ -64,8 +65,8 @@ def _check(
         raise errors.ModelNotAllowed("The request names no model that could be checked")
     for name in _named(request, matched, content, model):
         model_rules.check(name, allowed, *(others if name == model else ()))
-    if matched.endpoint.name == "files" and content.fields is not None:
-        _check_batch(content, allowed)
+    if matched.endpoint.name in ("files", "uploads"):
+        batch_files.check_upload(content, allowed, is_whole=matched.endpoint.name == "files")
 
 
 def _named(request: Request, matched: Matched, content: Content, model: str) -> Iterator[Any]:
@@ -78,13 +79,6 @@ def _named(request: Request, matched: Matched, content: Content, model: str) -> 
     if model and matched.deployment in (None, body.get("model")):
         body = {**body, "model": model}  # which the upstream gets in its place
     yield from model_rules.named_in_body(body)
-
-
-def _check_batch(content: Content, allowed: Sequence[str]) -> None:
-    if content.fields.last("purpose") == "batch":
-        for body in forms.batch_lines(content.file):
-            named = body.get("model") if isinstance(body, dict) else None
-            model_rules.check(named, allowed)
 
 
 def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:

@@ -336,31 +336,6 @@ def test_c07_path_and_body_are_both_checked(limited, mock, upstreams_file, deplo
     assert mock.requests == []
 
 
-def batch(*models: str) -> dict:
-    lines = [
-        json.dumps({"custom_id": str(n), "url": "/v1/chat/completions", "body": {"model": model}})
-        for n, model in enumerate(models)
-    ]
-    return {"file": ("batch.jsonl", "\n".join(lines).encode(), "application/jsonl")}
-
-
-def test_c08_models_inside_a_batch_file(limited, mock, own_key):
-    own_key()
-    mock.script = reply({"id": "file-1", "object": "file"})
-    data = {"purpose": "batch"}
-    models = [ALLOWED] * 1000
-    models[700] = FORBIDDEN
-
-    refused = limited.post("/v1/files", files=batch(*models), data=data)
-
-    assert refused.status_code == 403
-    assert FORBIDDEN in refused.json()["error"]["message"]
-    assert mock.requests == []
-    assert limited.post("/v1/files", files=batch(ALLOWED), data=data).json()["id"] == "file-1"
-    unknown = {"input_file_id": "file-9", "endpoint": "/v1/chat/completions"}
-    assert limited.post("/v1/batches", unknown).status_code == 403
-
-
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

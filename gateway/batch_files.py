@@ -1,0 +1,54 @@
+"""Batch files: the requests in their lines ask for models, long before anything runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core import schemas
+from core.errors import InvalidInput
+from gateway import errors, forms, model_rules
+from gateway.content import Content
+
+# OpenAI's other purposes: no line of such a file is a request.
+_HARMLESS = ("assistants", "evals", "fine-tune", "user_data", "vision")
+
+
+def check_upload(content: Content, allowed: Sequence[str], *, is_whole: bool) -> None:
+    """Raise ModelNotAllowed for a batch file with a model that is not allowed.
+
+    `is_whole`: the upload has the file itself. Raises GatewayError for lines that are not
+    requests.
+    """
+    purposes = _purposes(content.params)
+    file = content.file if is_whole else None
+    if all(purpose in _HARMLESS for purpose in purposes) and (purposes or file is None):
+        return
+    if file is None:
+        raise errors.ModelNotAllowed(
+            "The models in a batch file can be checked only where it is uploaded as one file",
+            param="purpose",
+        )
+    for number, line in enumerate(forms.file_lines(file, content.fields), 1):
+        if line.strip():
+            _check_line(line, number, allowed)
+
+
+def _purposes(params: dict[str, Any]) -> list[Any]:
+    """Return every purpose that one server or another may read."""
+    purposes = []
+    for name, value in params.items():
+        if "purpose" in name.casefold():
+            purposes += value if isinstance(value, list) else [value]
+    return purposes
+
+
+def _check_line(line: bytes, number: int, allowed: Sequence[str]) -> None:
+    try:
+        request = schemas.loads(line, unique_members=True)
+    except InvalidInput as error:
+        raise errors.GatewayError(f"Line {number} is not valid JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise errors.GatewayError(f"Line {number} is not a JSON object")
+    body = request.get("body")
+    model_rules.check(body.get("model") if isinstance(body, dict) else None, allowed)
+    for name in model_rules.named_in_body(request):
+        model_rules.check(name, allowed)
