@@ -10,7 +10,7 @@ from gateway.models import UpstreamKey
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """A project's key. `is_shared`: another project has the same one."""
+    """A project's key. `is_shared`: another project has the same one, of any upstream."""
 
     sealed: Sealed
     is_shared: bool
@@ -18,8 +18,9 @@ class OwnKey:
     @classmethod
     def of(cls, row: UpstreamKey) -> "OwnKey":
         """Return the key of a row. One query."""
+        # Two names may be of one account: the key decides what it reaches.
         others = UpstreamKey.objects.filter(
-            upstream=row.upstream, digest=bytes(row.digest), project__archived_at=None
+            digest=bytes(row.digest), project__archived_at=None
         ).exclude(project=row.project_id)
         return cls(row.api_key, others.exists())
 

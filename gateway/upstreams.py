@@ -166,9 +166,16 @@ def credential(upstream: UpstreamConfig, holder: Holder) -> tuple[str, bool]:
             key = str(own.sealed.open())
         except SecretUnreadable as error:
             raise errors.UpstreamAuthError("The project's upstream key cannot be read") from error
-        return key, own.is_shared or key == upstream.api_key
+        return key, own.is_shared or _is_of_server(key)
     if upstream.api_key:
         return upstream.api_key, True
     raise errors.UpstreamAuthError(
         f"There is no key for the upstream {upstream.name!r}: set one for the project or the server"
+    )
+
+
+def _is_of_server(key: str) -> bool:
+    """Return whether the server calls any of its current upstreams with this key."""
+    return _upstreams is not None and any(
+        each.api_key == key for each in _upstreams.by_name.values()
     )

@@ -2,6 +2,8 @@
 
 import pytest
 
+from accounts.models import Project
+from tests.gateway.conftest import Gateway
 from tests.gateway.upstream import chat, reply
 
 MODEL = "gpt-4o-mini"
@@ -83,4 +85,47 @@ def test_c09_examples_of_a_schema_are_no_objects(gateway, mock):
 def test_c09_token_numbers_hide_no_object(gateway, mock):
     body = {"model": "text-embedding-3-small", "input": [1] * 1000 + [{"file_id": "file-1"}]}
     answer = gateway.post("/v1/embeddings", body)
+    assert answer.json()["error"]["code"] == "shared_upstream_key"
+
+
+def two_names(mock, **keys: str) -> str:
+    """One account under two names, with the server's keys of them."""
+    return "apis:\n" + "".join(
+        f"  {name}: {{base_url: {mock.url}/v1, api_key: {keys.get(name, 'null')}}}\n"
+        for name in ("openai", "mirror")
+    )
+
+
+KEY = "sk-one-account-0123456789"
+
+
+def test_c09_a_key_is_shared_under_whatever_name(gateway, mock, upstreams_file, own_key):
+    upstreams_file(two_names(mock))
+    other = Gateway(gateway.url, Project.objects.create(name="another tenant"))
+    own_key(KEY)
+    own_key("sk-another-0123456789", to=other.project, upstream="mirror")
+    gateway.use()
+    other.use(upstream="mirror")
+    assert (gateway.get("/v1/files").status_code, other.get("/v1/files").status_code) == (200, 200)
+
+    own_key(KEY, to=other.project, upstream="mirror")
+    gateway.use()
+    other.use(upstream="mirror")
+
+    for each in (gateway, other):
+        assert each.get("/v1/files").json()["error"]["code"] == "shared_upstream_key"
+
+
+def test_c09_a_project_may_use_its_key_under_two_names(gateway, mock, upstreams_file, own_key):
+    upstreams_file(two_names(mock))
+    own_key(KEY)
+    own_key(KEY, upstream="mirror")
+    for name in ("openai", "mirror"):
+        assert gateway.use(upstream=name).get("/v1/files").status_code == 200
+
+
+def test_c09_the_servers_key_is_shared_under_whatever_name(gateway, mock, upstreams_file, own_key):
+    upstreams_file(two_names(mock, mirror=KEY))
+    own_key(KEY)
+    answer = gateway.use().get("/v1/files")
     assert answer.json()["error"]["code"] == "shared_upstream_key"
