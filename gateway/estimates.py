@@ -4,44 +4,41 @@ Four characters of Latin script are about one token, of other scripts about one 
 The vocabularies by which models really count are large, and not in any package.
 """
 
-from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 # Members of a request whose text a model reads.
 _PROMPT = ("messages", "input", "prompt", "instructions", "system", "tools", "functions")
 _INLINE = "data:"  # a file within the text
+_NUMBERS = frozenset({int, float, Decimal})  # a token's number each
 
 
 def tokens_of(text: str) -> int:
     """Return the estimated tokens of a text."""
     if text.isascii():
         return (len(text) + 3) // 4
-    ascii_count = sum(map(str.isascii, text))
+    ascii_count = len(text.encode("ascii", "ignore"))
     return (ascii_count + 3) // 4 + (len(text) - ascii_count)
 
 
 def prompt_tokens(body: dict[str, Any]) -> int:
-    """Return the estimated tokens of a request; lists of token numbers are counted."""
-    parts = (body[name] for name in _PROMPT if name in body)
-    return sum(_tokens(part) for value in parts for part in _leaves(value))
+    """Return the estimated tokens of a request: of the values in its objects, not of the names.
 
-
-def _tokens(leaf: Any) -> int:
-    if isinstance(leaf, str):
-        return 0 if leaf.startswith(_INLINE) else tokens_of(leaf)
-    return 1  # a token's number
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """Yield texts and numbers, of the values in an object and not of its names."""
-    stack = [value]
+    Lists of token numbers are counted by their length, since they may have millions.
+    """
+    tokens = 0
+    stack = [body[name] for name in _PROMPT if name in body]
     while stack:
-        match stack.pop():
-            case dict() as members:
-                stack += members.values()
-            case list() as items:
-                stack += items
-            case bool() | None:
-                pass
-            case leaf:
-                yield leaf
+        value = stack.pop()
+        kind = type(value)
+        if kind is str:
+            tokens += 0 if value.startswith(_INLINE) else tokens_of(value)
+        elif kind is list and value and type(value[0]) in _NUMBERS:
+            tokens += len(value)
+        elif kind is list:
+            stack += value
+        elif kind is dict:
+            stack += value.values()
+        elif kind in _NUMBERS:
+            tokens += 1
+    return tokens
