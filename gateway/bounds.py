@@ -6,119 +6,150 @@ what the request allows, for each of its choices, at the highest price that can 
 Source: docs/gateway.md, section "Budgets".
 """
 
+import math
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from gateway import model_rules, prompt_sources
+from gateway.numbers import read_number
+from gateway.protocols.protocol import Endpoint
 from registry_proxy import pricing
 from registry_proxy.pricing import Ceiling
+from usage.reports.reported_usage import as_modifiers
 
-_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-# The registry's limits are rounded; a request this little above one is meant.
-_TOLERANCE = Decimal("1.1")
-# Members that bring in text which the body does not hold.
-_UPSTREAM_MEMBERS = (
-    "previous_response_id",
-    "conversation",
-    "prompt_id",
-    "web_search_options",
-    "search_parameters",
-)
-_UPSTREAM_PARTS = frozenset(
-    {"image_url", "input_image", "input_file", "file", "input_audio", "video_url", "item_reference"}
-)
-# Tools that the client runs; the results of others never stand in its body.
-_CLIENT_TOOLS = frozenset({"function", "custom"})
+_STANDARD_TIERS = (None, "default", "flex")
+_DEAREST_TIER = "priority"
+_READ_MEMBERS = prompt_sources.READ_MEMBERS | {"n", "best_of", "service_tier", "modalities"}
+# Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
+_TOOLS_PROMPT = 1_000
 _MILLION = 1_000_000
 _MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the column
+
+
+class _Use(NamedTuple):
+    """The most that a request can use, of any model.
+
+    Without `contexts`, its prompt is all in its body; else it reads the model's whole
+    context as often. `answer` is None where the request does not limit it. What it has or
+    asks for beside text is of the token classes `media`.
+    """
+
+    prompt: int
+    contexts: int
+    answer: int | None
+    choices: int
+    media: set[str]
 
 
 def bound(
     body: dict[str, Any],
     *,
     size: int,
-    has_answer: bool,
+    endpoint: Endpoint,
     provider: str,
     model: str,
     default_output: int | None,
-    project_id,
+    project_id: UUID,
 ) -> Decimal | None:
     """Return the most US dollars that a call can cost; None where nobody can say.
 
     `size` is that of its body in bytes. `default_output` is the operator's limit for
     models whose limit the registry does not have.
     """
-    tier = body.get("service_tier")
-    ceiling = pricing.ceiling(
-        provider,
-        model,
-        # By "auto" the provider may choose the dearest.
-        modifiers={"service_tier": "priority"} if tier in ("auto", "priority") else None,
-        project_id=project_id,
+    use = _use(body, size, endpoint)
+    if use is None:
+        return None
+    most = Decimal(0)
+    # Any of the models that a request names may serve it.
+    for name in (model, *model_rules.named_in_body(body)):
+        ceiling = _ceiling(provider, name, body.get("service_tier"), project_id)
+        cost = ceiling and _cost(use, ceiling, endpoint, default_output)
+        if cost is None:
+            return None
+        most = max(most, cost)
+    return min(most, _MAX_BOUND)
+
+
+def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
+    read = _READ_MEMBERS.union(endpoint.answer_limits)
+    # Servers written in Go take the names of members in any case.
+    if any(name not in read and name.casefold() in read for name in body):
+        return None
+    contexts = prompt_sources.times_context_is_read(body)
+    if contexts is None:
+        return None
+    return _Use(
+        size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
+        contexts,
+        _allowed_answer(body, endpoint),
+        _choices(body),
+        _media(body, endpoint),
     )
-    if ceiling is None and tier == "auto":
-        ceiling = pricing.ceiling(provider, model, project_id=project_id)
-    if ceiling is None:
-        return None
-    prompt = _prompt(body, size, ceiling)
-    answer = _answer(body, ceiling, default_output) if has_answer else 0
-    if prompt is None or answer is None:
-        return None
-    return min((prompt * ceiling.input + answer * ceiling.output) / _MILLION, _MAX_BOUND)
 
 
-def _prompt(body: dict[str, Any], size: int, ceiling: Ceiling) -> int | None:
-    return ceiling.max_input_tokens if _has_parts_upstream(body) else size
-
-
-def _answer(body: dict[str, Any], ceiling: Ceiling, default: int | None) -> int | None:
-    limit = ceiling.max_output_tokens or default
-    if limit is None:
-        return None
-    asked = [count for name in _LIMITS if (count := _count(body.get(name))) is not None]
-    # What is far above the model's limit is refused upstream, and must not hold the budget.
-    allowed = max(asked, default=limit)
-    if allowed > limit * _TOLERANCE:
-        allowed = limit
-    return allowed * _choices(body)
+def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:
+    values = [body[name] for name in endpoint.answer_limits if body.get(name) is not None]
+    numbers = [number for value in values if (number := read_number(value))]
+    if not numbers or len(numbers) < len(values) or any(number % 1 for number in numbers):
+        return None  # what only the upstream can read: -1 is "no limit" to some
+    return int(max(numbers))
 
 
 def _choices(body: dict[str, Any]) -> int:
-    each = max(_count(body.get("n")) or 1, _count(body.get("best_of")) or 1)
+    each = max(math.ceil(read_number(body.get(name)) or 1) for name in ("n", "best_of"))
     prompt = body.get("prompt")
-    several = isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list)
-    return each * len(prompt) if several else each
+    # A list of token numbers is one prompt.
+    if isinstance(prompt, list) and any(type(item) is not int for item in prompt):
+        return each * len(prompt)
+    return each
 
 
-def _count(value: Any) -> int | None:
-    """Return a positive whole number; what is none is the upstream's to refuse."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 40:
-        value = int(value)  # some servers read a text as the number that it shows
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+def _media(body: dict[str, Any], endpoint: Endpoint) -> set[str]:
+    asked = body.get("modalities") or []
+    kinds = {str(kind).casefold() for kind in (asked if isinstance(asked, list) else [asked])}
+    if endpoint.name == "images":
+        kinds.add("image")
+    media = {f"{kind}_output" for kind in kinds - {"text"}}
+    return media | {"audio_input"} if prompt_sources.has_audio(body) else media
+
+
+def _ceiling(provider: str, model: Any, tier: Any, project_id: UUID) -> Ceiling | None:
+    """Return the highest prices of a model; at a tier other than the standard, of the dearest."""
+    if not isinstance(model, str):
         return None
-    return int(value) if value >= 1 and value == int(value) else None
+    tiers = () if tier in _STANDARD_TIERS else {_DEAREST_TIER, str(tier).casefold()}
+    ceiling = pricing.ceiling(provider, model, service_tiers=tiers, project_id=project_id)
+    if ceiling is None and isinstance(tier, str) and not as_modifiers(service_tier=tier):
+        # "auto": for a model without other tiers it can only mean the standard.
+        return pricing.ceiling(provider, model, project_id=project_id)
+    return ceiling
 
 
-def _has_parts_upstream(body: dict[str, Any]) -> bool:
-    # An empty object switches a search on.
-    if any(body.get(name) not in (None, False, "") for name in _UPSTREAM_MEMBERS):
-        return True
-    if isinstance(body.get("prompt"), dict):
-        return True
-    tools = body.get("tools")
-    if isinstance(tools, list) and any(tool_type(tool) not in _CLIENT_TOOLS for tool in tools):
-        return True
-    stack = [body.get("messages"), body.get("input")]
-    while stack:
-        match stack.pop():
-            case dict() as part:
-                if part.get("type") in _UPSTREAM_PARTS:
-                    return True
-                stack += (part.get("content"), part.get("output"))
-            case list() as parts:
-                stack += parts
-    return False
+def _cost(
+    use: _Use, ceiling: Ceiling, endpoint: Endpoint, default_output: int | None
+) -> Decimal | None:
+    if not use.media <= ceiling.prices.keys():
+        return None
+    prompt = use.prompt
+    if use.contexts:
+        # Nobody can say how many searches there will be.
+        if ceiling.context is None or ceiling.has_units:
+            return None
+        prompt = use.contexts * ceiling.context
+    cost = prompt * ceiling.input
+    if endpoint.has_answer:
+        answer = _answer(use.answer, ceiling, default_output)
+        if answer is None or ceiling.output is None:
+            return None
+        cost += answer * use.choices * ceiling.output
+    return cost / _MILLION
 
 
-def tool_type(tool: Any) -> str:
-    """Return the type of a tool; without one it is a function."""
-    return str(tool.get("type", "function")) if isinstance(tool, dict) else "function"
+def _answer(allowed: int | None, ceiling: Ceiling, default: int | None) -> int | None:
+    if ceiling.max_output_tokens is None:
+        return default and (allowed or default)
+    # The registry's limits are rounded, by less than a tenth. What is above them is refused
+    # upstream, and must not hold the budget.
+    most = ceiling.max_output_tokens * 11 // 10
+    return min(allowed or most, most)

@@ -221,7 +221,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
     body = made.content
     arguments = {
         "size": len(body.data or b""),
-        "has_answer": made.endpoint.has_answer,
+        "endpoint": made.endpoint,
         "provider": made.upstream.priced_as,
         "model": made.model,
         "default_output": made.upstream.max_output_tokens,

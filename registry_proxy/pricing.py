@@ -7,9 +7,11 @@ the result says what it was.
 Source: docs/http-contract.md, section "Cost".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from itertools import product
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,11 +23,14 @@ from registry_proxy.prices import PriceMissing, Quote
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 
 _MILLION = 1_000_000
-_FREE = Decimal(0)
+# Cached media are units, as the class of cached tokens does not express their price.
 _PROMPT_CLASSES = frozenset(
-    {"input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h"}
+    {
+        *("input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h"),
+        *("audio_input", "image_input", "cached_audio_tokens", "cached_image_tokens"),
+    }
 )
-_ANSWER_CLASSES = frozenset({"output", "thinking"})
+_ANSWER_CLASSES = frozenset({"output", "thinking", "audio_output", "image_output"})
 
 
 class Pricing(NamedTuple):
@@ -45,15 +50,43 @@ class Pricing(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """The most that tokens of a model cost, in US dollars per million, and its limits in tokens.
+    """The highest price of each token class and unit, in US dollars per million, and the limits.
 
-    A limit that the registry does not have is None.
+    A limit in tokens that the registry does not have is None.
     """
 
-    input: Decimal
-    output: Decimal
+    prices: prices.Prices
     max_input_tokens: int | None
     max_output_tokens: int | None
+
+    @property
+    def input(self) -> Decimal | None:
+        """The most that a token of a prompt costs; None if no such token has a price."""
+        return self._highest(_PROMPT_CLASSES)
+
+    @property
+    def output(self) -> Decimal | None:
+        """The most that a token of an answer costs; None if no such token has a price."""
+        return self._highest(_ANSWER_CLASSES)
+
+    @property
+    def has_units(self) -> bool:
+        """Whether more than tokens is paid for: searches, seconds of audio."""
+        return any(
+            price and name not in _PROMPT_CLASSES | _ANSWER_CLASSES
+            for name, price in self.prices.items()
+        )
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens that a prompt can have, beside an answer however short.
+
+        For many models the registry states what the longest answer leaves of the context.
+        """
+        return self.max_input_tokens and self.max_input_tokens + (self.max_output_tokens or 0)
+
+    def _highest(self, classes: frozenset[str]) -> Decimal | None:
+        return max((self.prices[name] for name in classes & self.prices.keys()), default=None)
 
 
 def load() -> None:
@@ -109,13 +142,13 @@ def ceiling(
     provider: str,
     model: str,
     *,
-    modifiers: Mapping[str, str] | None = None,
+    service_tiers: Collection[str] = (),
     project_id: UUID | None = None,
 ) -> Ceiling | None:
     """Return the highest prices that a call can meet now; None where no price is known.
 
-    Of prompts that are short or long, fresh, read from a cache or written to one, and of
-    answers with thinking or without.
+    Of prompts that are short or long, at the standard tier, and at those of `service_tiers`,
+    one of which must have a price if there are any.
     """
     held = current.held_at()
     find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
@@ -124,22 +157,20 @@ def ceiling(
     match = None if held is None else held.models.lookup(*named)
     threshold = match.prices.long_context_threshold if match else None
     prompts = (0,) if threshold is None else (0, threshold + 1)
-    try:
-        by_prompt = [_prices(match, find_custom, modifiers or {}, prompt)[0] for prompt in prompts]
-    except PriceMissing:
+    of_tiers = []
+    for tier, prompt in product(service_tiers, prompts):
+        with suppress(PriceMissing):
+            of_tiers.append(_prices(match, find_custom, {"service_tier": tier}, prompt)[0])
+    if service_tiers and not of_tiers:
         return None
+    possible = [*of_tiers, *(_prices(match, find_custom, {}, prompt)[0] for prompt in prompts)]
     highest = {
-        name: max(by_name[name] for by_name in by_prompt if name in by_name)
-        for name in set().union(*by_prompt)
+        name: max(by_name[name] for by_name in possible if name in by_name)
+        for name in set().union(*possible)
     }
     if "input" not in highest:
         return None
-    return Ceiling(
-        max(price for name, price in highest.items() if name in _PROMPT_CLASSES),
-        max((price for name, price in highest.items() if name in _ANSWER_CLASSES), default=_FREE),
-        match.max_input_tokens if match else None,
-        match.max_output_tokens if match else None,
-    )
+    return Ceiling(highest, match and match.max_input_tokens, match and match.max_output_tokens)
 
 
 def _prices(

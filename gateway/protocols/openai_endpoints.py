@@ -4,7 +4,6 @@ Source: OpenAI's API reference, 2026-11; docs/gateway.md, section "Endpoints".
 """
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ _POST, _GET, _READ = ("POST",), ("GET", "HEAD"), ("GET", "HEAD", "DELETE")
 _ANY = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
 
 
-def _call(name: str, body: Body = Body.JSON, *, has_answer: bool = True) -> Endpoint:
-    return Endpoint(name, _POST, Billing.STATED, body, has_model=True, has_answer=has_answer)
+def _call(name: str, body: Body = Body.JSON, **members) -> Endpoint:
+    defaults = {"has_model": True, "has_answer": True}
+    return Endpoint(name, _POST, Billing.STATED, body, **defaults | members)
 
 
 def _objects(
@@ -38,11 +38,18 @@ def _path(pattern: str, endpoint: Endpoint) -> _Path:
 
 # The first that fits the path and the method.
 _PATHS = (
-    _path("/chat/completions", replace(_call("chat_completions"), takes_usage_option=True)),
+    _path(
+        "/chat/completions",
+        _call(
+            "chat_completions",
+            answer_limits=("max_tokens", "max_completion_tokens"),
+            takes_usage_option=True,
+        ),
+    ),
     _path("/chat/completions", _objects("stored_completions", _GET)),
     _path("/chat/completions/*/**", _objects("stored_completions")),
-    _path("/completions", _call("completions")),
-    _path("/responses", _call("responses")),
+    _path("/completions", _call("completions", answer_limits=("max_tokens",))),
+    _path("/responses", _call("responses", answer_limits=("max_output_tokens",))),
     _path("/responses/compact", _call("responses")),
     _path(
         "/responses/input_tokens",

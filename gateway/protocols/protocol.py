@@ -41,6 +41,8 @@ class Endpoint:
     is_stateful: bool = False
     has_model: bool = False
     has_answer: bool = False
+    # Members that limit the tokens of the answer; any other is one that servers may ignore.
+    answer_limits: tuple[str, ...] = ()
     lists_models: bool = False
     # Its streams state their usage when they are asked for it.
     takes_usage_option: bool = False

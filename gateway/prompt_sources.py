@@ -1,0 +1,98 @@
+"""Where the prompt of a request lies: in its body, or with the upstream as well.
+
+What we do not know counts as lying upstream.
+"""
+
+import math
+from typing import Any
+
+from gateway.json_walk import objects_in
+from gateway.numbers import read_number
+
+# Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
+_PROMPTS = (
+    *("messages", "input", "prompt", "instructions", "system", "images", "mask"),
+    "extra_body",
+)
+# Members that bring in other text; those not of OpenAI are of Azure, OpenRouter, Qwen and xAI.
+_OTHER_SOURCES = (
+    *("previous_response_id", "conversation", "prompt_id", "web_search_options"),
+    *("data_sources", "plugins", "preset", "enable_search", "search_parameters"),
+)
+READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions", "max_tool_calls"})
+# Parts that are their own text. The bytes of a picture say nothing of its tokens.
+_TEXT_PARTS = frozenset(
+    {
+        *("message", "text", "input_text", "output_text", "refusal", "url_citation", "ephemeral"),
+        *("reasoning", "summary_text", "reasoning_text", "thinking"),
+        *("function", "function_call", "function_call_output", "tool_use", "tool_result"),
+        *("custom", "custom_tool_call", "custom_tool_call_output", "direct"),
+    }
+)
+# Members by which a part names a file, or holds one.
+_FILES = frozenset(
+    {
+        *("image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio"),
+        *("file", "file_data", "file_id", "file_ids", "file_url", "cached_content"),
+    }
+)
+# The text that an item with an id repeats; without any it stands for what the upstream keeps.
+_ITEM_TEXTS = (
+    *("content", "arguments", "output", "input", "function", "custom", "tool_calls"),
+    "encrypted_content",
+)
+# Tools that the client runs; the second kind is described to the model by the upstream.
+_CLIENT_TOOLS = frozenset({"function", "custom"})
+_CLIENT_BUILT_INS = frozenset({"apply_patch", "computer", "computer_use_preview", "local_shell"})
+
+
+def times_context_is_read(body: dict[str, Any]) -> int | None:
+    """Return how often the model's whole context may be read; 0 where the body is the prompt.
+
+    After each call of a tool that the upstream runs, all of it is read again. None: nobody
+    can say how often.
+    """
+    parts = _parts(body)
+    tools = {_tool_type(tool) for part in (body, *parts) for tool in _tools(part)}
+    if tools - _CLIENT_TOOLS - _CLIENT_BUILT_INS:
+        calls = read_number(body.get("max_tool_calls"))
+        return None if calls is None else math.ceil(calls) + 1
+    return int(
+        bool(tools & _CLIENT_BUILT_INS)
+        # An empty object switches a search on.
+        or any(body.get(name) not in (None, False, "") for name in _OTHER_SOURCES)
+        or any(map(_lies_upstream, parts))
+    )
+
+
+def has_audio(body: dict[str, Any]) -> bool:
+    """Return whether the prompt has sound in it."""
+    return any("input_audio" in (part.get("type"), *part) for part in _parts(body))
+
+
+def _parts(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(objects_in(*(body.get(name) for name in _PROMPTS)))
+
+
+def _tools(holder: dict[str, Any]) -> list[Any]:
+    tools = holder.get("tools") or []
+    return tools if isinstance(tools, list) else [tools]
+
+
+def _tool_type(tool: Any) -> str:
+    """Return the type of a tool; without one it is a function if it is named as one."""
+    if not isinstance(tool, dict):
+        return ""
+    named = "function" if "function" in tool or "name" in tool else ""
+    return str(tool.get("type") or named)
+
+
+def _lies_upstream(part: dict[str, Any]) -> bool:
+    kind = part.get("type")
+    if kind is not None and str(kind) not in _TEXT_PARTS:
+        return True
+    if any(part[name] for name in _FILES & part.keys()):
+        return True
+    # The type of a reference to an item is optional.
+    is_text = (kind or "role" in part) and any(part.get(name) for name in _ITEM_TEXTS)
+    return bool(part.get("id")) and not is_text

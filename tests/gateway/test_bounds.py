@@ -1,0 +1,279 @@
+"""What a call reserves is never less than it can cost, however the request is written.
+
+Prices of gpt-4o-mini: 0.15 US dollars per million tokens of the prompt, 0.60 of the answer.
+Its prompt has at most 144,000 tokens and its answer 17,600, as in test_budget_cases.py.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from registry_proxy import custom_prices
+from registry_proxy.models import CustomPrice
+from tests.gateway.bounds import assert_bound, assert_unbounded, size
+from tests.gateway.upstream import chat, reply
+
+MILLION = 1_000_000
+INPUT, OUTPUT = Decimal("0.15") / MILLION, Decimal("0.60") / MILLION
+CONTEXT, LARGEST = 144_000, 17_600
+CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
+
+
+@pytest.fixture(autouse=True)
+def answered(mock, own_key):
+    own_key()
+    mock.script = reply(chat())
+
+
+@pytest.fixture
+def price(gateway):
+    """A function: the operator's price of a model."""
+
+    def set_price(model: str, *, provider: str = "openai", modifier: str = "", **prices) -> None:
+        row = CustomPrice(provider=provider, model=model, modifier=modifier, prices=prices)
+        custom_prices.save(row)
+
+    return set_price
+
+
+def asking(path: str, **members) -> dict:
+    prompt = {
+        CHAT: {"messages": [{"role": "user", "content": "Hello"}]},
+        COMPLETIONS: {"prompt": "Hello"},
+        RESPONSES: {"input": "Hello"},
+    }
+    return {"model": "gpt-4o-mini", **prompt.get(path, {}), **members}
+
+
+ANSWERS = {
+    "the limit of Responses in a chat": (CHAT, {"max_output_tokens": 1}, LARGEST),
+    "the limit of chats in a completion": (COMPLETIONS, {"max_completion_tokens": 1}, LARGEST),
+    "the limit of Responses in a completion": (COMPLETIONS, {"max_output_tokens": 1}, LARGEST),
+    "the limit of chats in Responses": (RESPONSES, {"max_tokens": 1}, LARGEST),
+    "a limit where there is none": ("/v1/responses/compact", {"max_output_tokens": 1}, LARGEST),
+    "the own limit of Responses": (RESPONSES, {"max_output_tokens": 100}, 100),
+    "no limit, as some write it": (CHAT, {"max_tokens": -1, "max_completion_tokens": 1}, LARGEST),
+    "no limit, as others write it": (CHAT, {"max_tokens": 0}, LARGEST),
+    "null beside a limit": (CHAT, {"max_tokens": None, "max_completion_tokens": 100}, 100),
+    "a fraction": (CHAT, {"max_tokens": 1.5}, LARGEST),
+    "true": (CHAT, {"max_tokens": True}, LARGEST),
+    "a limit with an exponent": (CHAT, {"max_tokens": 1e2}, 100),
+    "a text with a huge exponent": (CHAT, {"max_tokens": "1e999999999"}, LARGEST),
+    "choices as a fraction": (CHAT, {"max_tokens": 100, "n": 1.5}, 200),
+    "choices as a text": (CHAT, {"max_tokens": 100, "n": " 8.0"}, 800),
+    "no choices": (CHAT, {"max_tokens": 100, "n": 0}, 100),
+    "several prompts of token numbers": (
+        COMPLETIONS,
+        {"prompt": [[1, 2], [3]], "max_tokens": 100, "n": 2},
+        400,
+    ),
+    "one prompt of token numbers": (COMPLETIONS, {"prompt": [1, 2, 3], "max_tokens": 100}, 100),
+    "prompts behind a token number": (COMPLETIONS, {"prompt": [1, "x"], "max_tokens": 100}, 200),
+    # They are part of the answer, whose limit holds for them.
+    "a prediction": (CHAT, {"prediction": {"type": "content", "content": "x" * 999}}, LARGEST),
+    "probabilities": (CHAT, {"logprobs": True, "top_logprobs": 20, "max_tokens": 100}, 100),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_c02_the_answer_is_bounded_by_what_its_endpoint_reads(gateway, name):
+    path, members, tokens = ANSWERS[name]
+    sent = asking(path, **members)
+    assert_bound(gateway, path, sent, tokens * OUTPUT + size(sent) * INPUT)
+
+
+def part(**members) -> list:
+    return [{"role": "user", "content": [members]}]
+
+
+SCREENSHOT = {"type": "computer_screenshot", "image_url": "https://x.test/i.png"}
+WEATHER = {"type": "function", "function": {"name": "weather"}}
+CALLED = {"role": "assistant", "tool_calls": [{"id": "call_1", **WEATHER}]}
+# What is sent, and how often the model's context is read: 0 where the body is the whole prompt.
+PROMPTS = {
+    "a reference without a type": (RESPONSES, {"input": [{"id": "msg_1"}]}, 1),
+    "a reference of no type": (RESPONSES, {"input": [{"type": None, "id": "msg_1"}]}, 1),
+    "a reference with a text": (RESPONSES, {"input": [{"id": "msg_1", "content": "x"}]}, 1),
+    "kept reasoning": (RESPONSES, {"input": [{"type": "reasoning", "id": "rs_1"}]}, 1),
+    "a kept picture": (RESPONSES, {"input": [{"type": "image_generation_call", "id": "ig_1"}]}, 1),
+    "a message that is repeated": (
+        RESPONSES,
+        {"input": [{"type": "message", "id": "m", "role": "assistant", "content": "x"}]},
+        0,
+    ),
+    "reasoning that is repeated": (
+        RESPONSES,
+        {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": "x"}]},
+        0,
+    ),
+    "a screenshot": (
+        RESPONSES,
+        {"input": [{"type": "computer_call_output", "call_id": "c", "output": SCREENSHOT}]},
+        1,
+    ),
+    "a file by its address": (RESPONSES, {"input": part(file_url="https://x.test/a.pdf")}, 1),
+    "a file by its id": (CHAT, {"messages": part(type="text", file_id="file-1")}, 1),
+    "a picture in the body": (
+        CHAT,
+        {"messages": part(type="image_url", image_url={"url": "data:image/png;base64,AA"})},
+        1,
+    ),
+    "a part of an unknown type": (CHAT, {"messages": part(type="memory", memory="m_1")}, 1),
+    "no picture": (CHAT, {"messages": part(type="text", text="x", image_url=None)}, 0),
+    "an answer that was spoken": (
+        CHAT,
+        {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]},
+        1,
+    ),
+    "the call of a function": (CHAT, {"messages": [CALLED]}, 0),
+    "a stored prompt": (RESPONSES, {"prompt": {"id": "pmpt_1"}}, 1),
+    "a search of OpenRouter": (CHAT, {"plugins": [{"id": "web"}]}, 1),
+    "a cache of Gemini": (CHAT, {"extra_body": {"google": {"cached_content": "c/1"}}}, 1),
+    "a tool that only the upstream describes": (RESPONSES, {"tools": [{"type": "computer"}]}, 1),
+    "a search of Gemini": (CHAT, {"tools": [{"google_search": {}}], "max_tool_calls": 1}, 2),
+    "tools that are no list": (
+        RESPONSES,
+        {"tools": {"0": {"type": "web_search"}}, "max_tool_calls": 0},
+        1,
+    ),
+    "tools within the prompt": (
+        RESPONSES,
+        {
+            "input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}],
+            "max_tool_calls": 4,
+        },
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_c02_what_lies_upstream_is_bounded_by_the_context(gateway, name):
+    path, members, contexts = PROMPTS[name]
+    sent = asking(path, **members)
+    assert_bound(gateway, path, sent, LARGEST * OUTPUT + (contexts * CONTEXT or size(sent)) * INPUT)
+
+
+def test_c02_tools_are_explained_to_the_model_in_words_of_the_upstream(gateway):
+    sent = asking(CHAT, tools=[WEATHER], max_tokens=100)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + (size(sent) + 1000) * INPUT)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        # As often as it likes, and each time all of the prompt is read again
+        {"tools": [{"type": "web_search"}]},
+        {"tools": [{"type": "web_search"}], "max_tool_calls": "many"},
+        {"tools": [{}]},
+        # Members that a server may read, or not
+        {"N": 8},
+        {"max_output_tokens": 1, "MAX_OUTPUT_TOKENS": 5000},
+        {"Service_Tier": "priority"},
+    ],
+    ids=repr,
+)
+def test_c02_what_nobody_can_count_is_refused(gateway, mock, members):
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, **members))
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("members", [{"models": ["gpt-4o"]}, {"fallbacks": [{"model": "gpt-4o"}]}])
+def test_c02_the_dearest_model_counts_of_all_that_are_named(gateway, members):
+    sent = asking(CHAT, max_tokens=100, **members)
+    # gpt-4o: 2.50 and 10 dollars per million
+    assert_bound(gateway, CHAT, sent, (100 * 10 + size(sent) * Decimal("2.5")) / MILLION)
+
+
+def test_c02_a_further_model_without_a_price_is_refused(gateway):
+    assert_unbounded(gateway, CHAT, asking(CHAT, models=["no-such-model"]))
+
+
+# gpt-5: 1.25 and 10 dollars per million; twice that at OpenAI's priority, which is also "fast"
+@pytest.mark.parametrize("tier", ["fast", "priority", "auto", "scale", "Priority", ["fast"]])
+def test_c02_any_tier_but_the_standard_may_be_the_dearest(gateway, tier):
+    sent = asking(CHAT, model="gpt-5", service_tier=tier, max_completion_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 20 + size(sent) * Decimal("2.5")) / MILLION)
+
+
+@pytest.mark.parametrize("tier", ["default", "flex", None])
+def test_c02_the_standard_tier(gateway, tier):
+    sent = asking(CHAT, model="gpt-5", service_tier=tier, max_completion_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 10 + size(sent) * Decimal("1.25")) / MILLION)
+
+
+def test_c02_a_tier_with_a_price_of_the_operator(gateway, price):
+    price("gpt-5", modifier="service_tier=scale", input="5", output="40")
+    sent = asking(CHAT, model="gpt-5", service_tier="scale", max_completion_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
+
+
+def test_c02_a_tier_without_a_price(gateway):
+    """gpt-4o-mini has no published one: only "auto" may still mean the standard."""
+    assert_unbounded(gateway, CHAT, asking(CHAT, service_tier="fast"))
+    sent = asking(CHAT, service_tier="auto", max_tokens=100)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
+def test_c02_long_prompts_and_cache_writes_may_be_the_dearest(gateway):
+    """gpt-5.6-sol: 5 and 30 dollars; long prompts twice and 1.5 times that; writes 1.25 times."""
+    sent = asking(CHAT, model="gpt-5.6-sol", max_completion_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 45 + size(sent) * Decimal("12.5")) / MILLION)
+
+
+UPSTREAM = """
+apis:
+  openai: {{base_url: {url}/v1, api_key: sk-server-key-0123456789, max_output_tokens: 5000}}
+"""
+PICTURE = {"model": "gpt-image-1", "prompt": "a cat"}
+IMAGES = "/v1/images/generations"
+
+
+@pytest.fixture
+def limited(mock, upstreams_file):
+    """The operator has said what the longest answer is of models that the registry lacks."""
+    upstreams_file(UPSTREAM.format(url=mock.url))
+
+
+def test_c02_pictures_are_bounded_by_their_own_price(gateway, limited, price):
+    price("gpt-image-1", input="5", image_input="10", image_output="40")
+    sent = PICTURE | {"n": 2}
+    assert_bound(gateway, IMAGES, sent, (2 * 5000 * 40 + size(sent) * Decimal(10)) / MILLION)
+
+
+@pytest.mark.parametrize("prices", [{"input": "5"}, {"input": "5", "output": "10"}])
+def test_c02_pictures_without_a_price_of_their_own_are_refused(gateway, limited, price, prices):
+    price("gpt-image-1", **prices)
+    assert_unbounded(gateway, IMAGES, PICTURE)
+
+
+def test_c02_answers_without_a_price_are_refused(gateway, limited, price):
+    price("local", input="1")
+    assert_unbounded(gateway, CHAT, asking(CHAT, model="local"))
+
+
+def test_c02_the_operators_limit_holds_where_the_request_has_none(gateway, limited, price):
+    """Nobody says that the upstream refuses more than that."""
+    price("local", input="1", output="2")
+    for members, tokens in (({}, 5000), ({"max_tokens": 9000}, 9000), ({"max_tokens": 100}, 100)):
+        sent = asking(CHAT, model="local", **members)
+        assert_bound(gateway, CHAT, sent, Decimal(tokens * 2 + size(sent)) / MILLION)
+
+
+def test_c02_speech_is_bounded_by_its_own_price(gateway, price):
+    spoken = asking(CHAT, modalities=["text", "audio"], max_tokens=100)
+    heard = asking(CHAT, messages=part(type="input_audio", input_audio={"data": "AA"}))
+    assert_unbounded(gateway, CHAT, spoken)
+    assert_unbounded(gateway, CHAT, heard)
+
+    price("gpt-4o-mini", audio_input="40", audio_output="80")
+    assert_bound(gateway, CHAT, spoken, Decimal(100 * 80 + size(spoken) * 40) / MILLION)
+    assert_bound(gateway, CHAT, heard, Decimal(LARGEST * 80 + CONTEXT * 40) / MILLION)
+
+
+def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
+    """No answer's limit says how many there are."""
+    price("gpt-4o-mini", web_searches="0.01")
+    assert_unbounded(gateway, CHAT, asking(CHAT, web_search_options={}))
+    sent = asking(CHAT, max_tokens=100)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
