@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 
 from core import bridge, media
-from core.edge import Request
+from core.edge import MAX_PARSED_ON_LOOP, Request
 from gateway import (
     bounds,
     content,
@@ -219,8 +219,9 @@ def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
 async def _bound(made: Plan, holder: Holder) -> Decimal:
     """Return the most that the call can cost. Raises Unbounded."""
     body = made.content
+    size = len(body.data or b"")
     arguments = {
-        "size": len(body.data or b""),
+        "size": size,
         "endpoint": made.endpoint,
         "provider": made.upstream.priced_as,
         "model": made.model,
@@ -229,7 +230,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
     }
     if body.fields is not None or made.endpoint.billing is Billing.LATER:
         bound = None
-    elif pricing.is_loaded():
+    elif pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
         bound = bounds.bound(body.value, **arguments)
     else:
         bound = await bridge.in_thread(bounds.bound, body.value, **arguments)

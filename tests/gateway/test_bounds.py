@@ -4,10 +4,13 @@ Prices of gpt-4o-mini: 0.15 US dollars per million tokens of the prompt, 0.60 of
 Its prompt has at most 144,000 tokens and its answer 17,600, as in test_budget_cases.py.
 """
 
+import asyncio
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 
+from gateway import prompt_sources
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
 from tests.gateway.bounds import assert_bound, assert_unbounded, size
@@ -277,3 +280,23 @@ def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
     assert_unbounded(gateway, CHAT, asking(CHAT, web_search_options={}))
     sent = asking(CHAT, max_tokens=100)
     assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
+@pytest.mark.parametrize("count, is_on_loop", [(10, True), (100_000, False)])
+def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_loop):
+    """Other streams of the worker go on meanwhile."""
+    seen = []
+    read = prompt_sources.times_context_is_read
+
+    def watched(body):
+        loop = None
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+        seen.append(loop is not None)
+        return read(body)
+
+    monkeypatch.setattr(prompt_sources, "times_context_is_read", watched)
+    sent = {"model": "text-embedding-3-small", "input": [[1] * count]}
+    # 0.02 dollars per million tokens, of which the body has at most as many as bytes
+    assert_bound(gateway, "/v1/embeddings", sent, size(sent) * Decimal("0.02") / MILLION)
+    assert seen == [is_on_loop] * 2
