@@ -30,13 +30,13 @@ _MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the colum
 class _Use(NamedTuple):
     """The most that a request can use, of any model.
 
-    Without `contexts`, its prompt is all in its body; else it reads the model's whole
-    context as often. `answer` is None where the request does not limit it. What it has or
-    asks for beside text is of the token classes `media`.
+    `fills_context`: parts of its prompt are not in its body. `answer` is None where the
+    request does not limit it. What it has or asks for beside text is of the token classes
+    `media`.
     """
 
     prompt: int
-    contexts: int
+    fills_context: bool
     answer: int | None
     choices: int
     media: set[str]
@@ -76,12 +76,9 @@ def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
     # Servers written in Go take the names of members in any case.
     if any(name not in read and name.casefold() in read for name in body):
         return None
-    contexts = prompt_sources.times_context_is_read(body)
-    if contexts is None:
-        return None
     return _Use(
         size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
-        contexts,
+        prompt_sources.lie_upstream(body),
         _allowed_answer(body, endpoint),
         _choices(body),
         _media(body, endpoint),
@@ -132,11 +129,11 @@ def _cost(
     if not use.media <= ceiling.prices.keys():
         return None
     prompt = use.prompt
-    if use.contexts:
+    if use.fills_context:
         # Nobody can say how many searches there will be.
-        if ceiling.context is None or ceiling.has_units:
+        if ceiling.max_input_tokens is None or ceiling.has_units:
             return None
-        prompt = use.contexts * ceiling.context
+        prompt = ceiling.max_input_tokens
     cost = prompt * ceiling.input
     if endpoint.has_answer:
         answer = _answer(use.answer, ceiling, default_output)
@@ -149,7 +146,7 @@ def _cost(
 def _answer(allowed: int | None, ceiling: Ceiling, default: int | None) -> int | None:
     if ceiling.max_output_tokens is None:
         return default and (allowed or default)
-    # The registry's limits are rounded, by less than a tenth. What is above them is refused
+    # The registry's limits are rounded, by less than a tenth. What is far above them is refused
     # upstream, and must not hold the budget.
-    most = ceiling.max_output_tokens * 11 // 10
-    return min(allowed or most, most)
+    most = ceiling.max_output_tokens
+    return allowed if allowed and allowed <= most * 11 // 10 else most

@@ -36,6 +36,17 @@ def objects(
         stack += containers(part)
 
 
+def objects_in(*values: Any) -> Iterator[dict[str, Any]]:
+    """Yield all objects in these values, however deep."""
+    stack = containers(values)
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            yield part
+            part = part.values()
+        stack += containers(part)
+
+
 def containers(values: Collection[Any]) -> list[Any]:
     """Return the objects and lists among values."""
     # A prompt may be millions of numbers: asking them all at once is ten times faster.

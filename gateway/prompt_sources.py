@@ -3,11 +3,9 @@
 What we do not know counts as lying upstream.
 """
 
-import math
 from typing import Any
 
-from gateway.json_walk import objects_in
-from gateway.numbers import read_number
+from gateway.json_objects import objects_in
 
 # Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
 _PROMPTS = (
@@ -19,7 +17,7 @@ _OTHER_SOURCES = (
     *("previous_response_id", "conversation", "prompt_id", "web_search_options"),
     *("data_sources", "plugins", "preset", "enable_search", "search_parameters"),
 )
-READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions", "max_tool_calls"})
+READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions"})
 # Parts that are their own text. The bytes of a picture say nothing of its tokens.
 _TEXT_PARTS = frozenset(
     {
@@ -41,24 +39,15 @@ _ITEM_TEXTS = (
     *("content", "arguments", "output", "input", "function", "custom", "tool_calls"),
     "encrypted_content",
 )
-# Tools that the client runs; the second kind is described to the model by the upstream.
-_CLIENT_TOOLS = frozenset({"function", "custom"})
-_CLIENT_BUILT_INS = frozenset({"apply_patch", "computer", "computer_use_preview", "local_shell"})
+_CLIENT_TOOLS = frozenset({"function", "custom"})  # which the request describes itself
 
 
-def times_context_is_read(body: dict[str, Any]) -> int | None:
-    """Return how often the model's whole context may be read; 0 where the body is the prompt.
-
-    After each call of a tool that the upstream runs, all of it is read again. None: nobody
-    can say how often.
-    """
+def lie_upstream(body: dict[str, Any]) -> bool:
+    """Return whether parts of the prompt are not in the body, so that it may fill the context."""
     parts = _parts(body)
     tools = {_tool_type(tool) for part in (body, *parts) for tool in _tools(part)}
-    if tools - _CLIENT_TOOLS - _CLIENT_BUILT_INS:
-        calls = read_number(body.get("max_tool_calls"))
-        return None if calls is None else math.ceil(calls) + 1
-    return int(
-        bool(tools & _CLIENT_BUILT_INS)
+    return bool(
+        tools - _CLIENT_TOOLS
         # An empty object switches a search on.
         or any(body.get(name) not in (None, False, "") for name in _OTHER_SOURCES)
         or any(map(_lies_upstream, parts))

@@ -77,14 +77,6 @@ class Ceiling(NamedTuple):
             for name, price in self.prices.items()
         )
 
-    @property
-    def context(self) -> int | None:
-        """The most tokens that a prompt can have, beside an answer however short.
-
-        For many models the registry states what the longest answer leaves of the context.
-        """
-        return self.max_input_tokens and self.max_input_tokens + (self.max_output_tokens or 0)
-
     def _highest(self, classes: frozenset[str]) -> Decimal | None:
         return max((self.prices[name] for name in classes & self.prices.keys()), default=None)
 

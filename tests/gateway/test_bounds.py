@@ -1,7 +1,7 @@
 """What a call reserves is never less than it can cost, however the request is written.
 
 Prices of gpt-4o-mini: 0.15 US dollars per million tokens of the prompt, 0.60 of the answer.
-Its prompt has at most 144,000 tokens and its answer 17,600, as in test_budget_cases.py.
+Its prompt has at most 128,000 tokens and its answer 16,000, as the registry says.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.gateway.upstream import chat, reply
 
 MILLION = 1_000_000
 INPUT, OUTPUT = Decimal("0.15") / MILLION, Decimal("0.60") / MILLION
-CONTEXT, LARGEST = 144_000, 17_600
+CONTEXT, LARGEST = 128_000, 16_000
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 
 
@@ -92,7 +92,7 @@ def part(**members) -> list:
 SCREENSHOT = {"type": "computer_screenshot", "image_url": "https://x.test/i.png"}
 WEATHER = {"type": "function", "function": {"name": "weather"}}
 CALLED = {"role": "assistant", "tool_calls": [{"id": "call_1", **WEATHER}]}
-# What is sent, and how often the model's context is read: 0 where the body is the whole prompt.
+# What is sent, and 1 where it may fill the model's context, 0 where the body is the whole prompt.
 PROMPTS = {
     "a reference without a type": (RESPONSES, {"input": [{"id": "msg_1"}]}, 1),
     "a reference of no type": (RESPONSES, {"input": [{"type": None, "id": "msg_1"}]}, 1),
@@ -133,19 +133,16 @@ PROMPTS = {
     "a search of OpenRouter": (CHAT, {"plugins": [{"id": "web"}]}, 1),
     "a cache of Gemini": (CHAT, {"extra_body": {"google": {"cached_content": "c/1"}}}, 1),
     "a tool that only the upstream describes": (RESPONSES, {"tools": [{"type": "computer"}]}, 1),
-    "a search of Gemini": (CHAT, {"tools": [{"google_search": {}}], "max_tool_calls": 1}, 2),
+    "a search of Gemini": (CHAT, {"tools": [{"google_search": {}}]}, 1),
     "tools that are no list": (
         RESPONSES,
-        {"tools": {"0": {"type": "web_search"}}, "max_tool_calls": 0},
+        {"tools": {"0": {"type": "web_search"}}},
         1,
     ),
     "tools within the prompt": (
         RESPONSES,
-        {
-            "input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}],
-            "max_tool_calls": 4,
-        },
-        5,
+        {"input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}]},
+        1,
     ),
 }
 
@@ -165,11 +162,6 @@ def test_c02_tools_are_explained_to_the_model_in_words_of_the_upstream(gateway):
 @pytest.mark.parametrize(
     "members",
     [
-        # As often as it likes, and each time all of the prompt is read again
-        {"tools": [{"type": "web_search"}]},
-        {"tools": [{"type": "web_search"}], "max_tool_calls": "many"},
-        {"tools": [{}]},
-        # Members that a server may read, or not
         {"N": 8},
         {"max_output_tokens": 1, "MAX_OUTPUT_TOKENS": 5000},
         {"Service_Tier": "priority"},
@@ -286,7 +278,7 @@ def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
 def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_loop):
     """Other streams of the worker go on meanwhile."""
     seen = []
-    read = prompt_sources.times_context_is_read
+    read = prompt_sources.lie_upstream
 
     def watched(body):
         loop = None
@@ -295,7 +287,7 @@ def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_
         seen.append(loop is not None)
         return read(body)
 
-    monkeypatch.setattr(prompt_sources, "times_context_is_read", watched)
+    monkeypatch.setattr(prompt_sources, "lie_upstream", watched)
     sent = {"model": "text-embedding-3-small", "input": [[1] * count]}
     # 0.02 dollars per million tokens, of which the body has at most as many as bytes
     assert_bound(gateway, "/v1/embeddings", sent, size(sent) * Decimal("0.02") / MILLION)
