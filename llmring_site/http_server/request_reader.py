@@ -1,14 +1,25 @@
 """The requests that arrive on a connection, one after the other. Source: RFC 9112."""
 
+import re
 from typing import Protocol
 from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    parse_url,
+)
 
 from core.edge import Scope
 
 _MAX_HEAD = 64 * 1024  # bytes of a request's head, or of what stands between a body's pieces
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+# A name, an IPv4 address or nothing, or an IPv6 address (RFC 3986, section 3.2.2); a port.
+_HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?[ \t]*")
+_REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ [^ \r\n]+ HTTP/1\.[01]\r?\n")
 
 _Headers = list[tuple[bytes, bytes]]
 
@@ -23,6 +34,26 @@ class Unreadable(Exception):
 class HeadTooLarge(Unreadable):
     status = 431
     reason = f"The request's headers have more than {_MAX_HEAD} bytes"
+
+
+class InvalidHost(Unreadable):
+    """RFC 9112, section 3.2."""
+
+    reason = "The request needs one valid Host header"
+
+
+class MethodNotSupported(Unreadable):
+    """RFC 9110, section 9.1."""
+
+    status = 501
+    reason = "The request's method is not supported"
+
+
+class CodingNotSupported(Unreadable):
+    """RFC 9112, section 6.1."""
+
+    status = 501
+    reason = "No Transfer-Encoding other than chunked is supported"
 
 
 class ArrivingRequest(Protocol):
@@ -50,6 +81,7 @@ class RequestReader:
         self._parser = HttpRequestParser(self)
         self._arriving: ArrivingRequest | None = None
         self._since_progress = 0  # bytes since the last head or piece of a body
+        self._valid_host = b""  # the last one that was checked: nearly always the only one
         # Of a request that offers another protocol, until it is read without the offer.
         self._offering: tuple[bytes, _Headers] | None = None
 
@@ -63,6 +95,9 @@ class RequestReader:
             except HttpParserUpgrade as upgrade:
                 data = self._without_offer() + data[upgrade.args[0] :]
                 self._parser = HttpRequestParser(self)
+            except HttpParserInvalidMethodError:
+                is_request = _REQUEST_LINE.match(data)
+                raise (MethodNotSupported if is_request else Unreadable) from None
             except HttpParserError as error:
                 cause = error.__context__
                 raise (cause if isinstance(cause, Unreadable) else Unreadable()) from None
@@ -79,6 +114,7 @@ class RequestReader:
         self._connection.request_begins()
         self._url = b""
         self._headers: _Headers = []
+        self._host: bytes | None = None
         self._expects_continue = False
 
     def on_url(self, url: bytes) -> None:
@@ -86,17 +122,24 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name == b"expect":
+        if name == b"host":
+            if self._host is not None:
+                raise InvalidHost
+            self._host = value
+        elif name == b"expect":
             self._expects_continue = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise CodingNotSupported
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._check_size()
+        if self._since_progress > _MAX_HEAD:  # hardly ever: the sum takes a microsecond
+            self._check_size()
         self._since_progress = 0
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
         if method == b"CONNECT":  # what follows would be no HTTP
-            raise Unreadable
+            raise MethodNotSupported
         headers, self._headers = self._headers, []  # what follows a body are trailers
         if parser.should_upgrade():
             line = b"%b %b HTTP/%b" % (method, self._url, version.encode())
@@ -104,6 +147,8 @@ class RequestReader:
             return
         if self._offering is not None:
             (_, headers), self._offering = self._offering, None
+        if self._host != self._valid_host:
+            self._check_host(version)
         raw_path, query = _target(self._url)
         path = raw_path.decode("ascii")
         self._arriving = self._connection.request_arrives(
@@ -133,11 +178,17 @@ class RequestReader:
             self._arriving.end()
 
     def _check_size(self) -> None:
-        if self._since_progress <= _MAX_HEAD:
-            return  # as nearly always: a sum over the headers takes a microsecond
         lines = sum(len(name) + len(value) + 4 for name, value in self._headers)
         if len(self._url) + lines > _MAX_HEAD:
             raise HeadTooLarge
+
+    def _check_host(self, version: str) -> None:
+        """Raise InvalidHost for a host that is invalid, or missing in HTTP/1.1."""
+        if self._host is None and version == "1.0":
+            return
+        if self._host is None or not _HOST.fullmatch(self._host):
+            raise InvalidHost
+        self._valid_host = self._host
 
     def _without_offer(self) -> bytes:
         """Return the head of a request that offers another protocol, without the offer.

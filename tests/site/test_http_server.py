@@ -281,7 +281,7 @@ def test_some_responses_have_no_body(run, method, status):
         for _ in range(2):
             client.write(method + GET[3:])
             assert b"HTTP/1.1 %d " % status in await client.head()
-        client.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        client.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         await client.head()
         assert await client.rest() == (b"12345" if (method, status) == (b"HEAD", 200) else b"")
 
@@ -409,7 +409,7 @@ def test_a_response_goes_as_fast_as_it_is_read(run):
 
     async def story(server):
         client = await server.connect()
-        client.write(GET.replace(b"Host: x", b"Connection: close"))
+        client.write(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
         await client.head()
         [connection] = server.state.connections
         while connection.writable is None:
@@ -564,14 +564,12 @@ MALFORMED = {
     "a NUL": b"GET / HTTP/1.1\r\nA: \0\r\n\r\n",
     "no target": b"GET  HTTP/1.1\r\n\r\n",
     "a target of another method": b"GET x:443 HTTP/1.1\r\n\r\n",
-    "a tunnel": b"CONNECT x:443 HTTP/1.1\r\n\r\n",
-    "a tunnel to a path": b"CONNECT /x HTTP/1.1\r\n\r\n",
     "a negative length": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 3\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "another coding": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, x\r\n\r\n0\r\n\r\n",
-    "a bad chunk": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "chunks of chunks": b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+    "a bad chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
 
 
@@ -590,7 +588,68 @@ def test_what_is_no_request_gets_a_reason(run, request_):
     run(echo, story)
 
 
-POST = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+INVALID_HOSTS = {
+    "none": b"",
+    "two": b"Host: x\r\nHost: x\r\n",
+    "with a space": b"Host: x y\r\n",
+    "with a path": b"Host: x/y\r\n",
+    "with a user": b"Host: a@x\r\n",
+    "not ASCII": b"Host: \xe9\r\n",
+    "an open bracket": b"Host: [::1\r\n",
+    "a port that is no number": b"Host: x:y\r\n",
+}
+
+
+@pytest.mark.parametrize("headers", INVALID_HOSTS.values(), ids=INVALID_HOSTS)
+def test_a_request_needs_one_valid_host(run, headers):
+    """RFC 9112, section 3.2."""
+
+    async def story(server):
+        client = await server.connect()
+        await client.ask(GET)
+        head, body = await client.ask(b"GET / HTTP/1.1\r\n" + headers + b"\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"Host" in body
+        assert await client.rest() == b""
+
+    run(echo, story)
+
+
+def test_valid_hosts_are_served(run):
+    async def story(server):
+        client = await server.connect()
+        for host in (b"", b"x:", b"a_b:80 \t", b"192.0.2.1:8000", b"[::1]:80", b"[2001:db8::1]"):
+            request = GET.replace(b"Host: x", b"Host: " + host)
+            assert (await client.ask(request))[0].startswith(b"HTTP/1.1 200 ")
+        assert (await client.ask(b"GET / HTTP/1.0\r\n\r\n"))[0].startswith(b"HTTP/1.1 200 ")
+
+    run(echo, story)
+
+
+UNSUPPORTED = {
+    "another method": b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a method in small letters": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a longer method": b"GETX / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a tunnel": b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n",
+    "another coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "a coding below": b"POST / HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_what_is_not_supported_is_501(run, request_):
+    """RFC 9110, section 9.1; RFC 9112, section 6.1."""
+
+    async def story(server):
+        client = await server.connect()
+        head, body = await client.ask(request_)
+        assert head.startswith(b"HTTP/1.1 501 Not Implemented\r\n") and b"upported" in body
+        assert await client.rest() == b""
+
+    run(echo, story)
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE_HEADS = {
     "target": b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
     "headers": b"GET / HTTP/1.1\r\n" + b"A: bcdefg\r\n" * 7000 + b"\r\n",
@@ -658,7 +717,7 @@ def test_a_response_that_has_begun_is_not_followed_by_a_refusal(run):
 
     async def story(server):
         client = await server.connect()
-        client.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        client.write(POST + b"1\r\na\r\n")
         await client.head()
         client.write(b"zz\r\n")
         assert await client.rest() == b""
