@@ -5,19 +5,14 @@ import logging
 from typing import Any, Protocol
 
 from core.edge import Application, Scope
-from llmring_site.http_server.response_head import (
-    RawHeaders,
-    ResponseHead,
-    json_headers,
-    response_head,
-)
+from llmring_site.http_server.own_reply import own_reply
+from llmring_site.http_server.response_head import RawHeaders, ResponseHead, response_head
 
 logger = logging.getLogger(__name__)
 
 _HIGH_WATER = 64 * 1024  # bytes of a body that wait to be read; from there on, the client waits
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-_FAILED = b'{"detail":"Internal Server Error"}'
 _DISCONNECT = {"type": "http.disconnect"}
 
 
@@ -182,5 +177,6 @@ class Cycle:
             self._connection.abort()
             return
         self.keeps_alive = False
-        self._start(500, json_headers(_FAILED))
-        self._write(_FAILED, is_last=True)
+        headers, body = own_reply(self.scope, "Internal Server Error")
+        self._start(500, headers)
+        self._write(body, is_last=True)

@@ -7,11 +7,11 @@ from typing import Any
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from core import media
 from core.edge import Scope
 from llmring_site.http_server.cycle import Cycle
+from llmring_site.http_server.own_reply import own_reply
 from llmring_site.http_server.request_reader import RequestReader, Unreadable
-from llmring_site.http_server.response_head import RawHeaders, json_headers, response_head
+from llmring_site.http_server.response_head import RawHeaders, response_head
 
 _MAX_HELD = 64 * 1024  # bytes of a response; beyond them the transport's flow control has to know
 _LINGER_SECONDS = 2  # in which a client that still sends can read why it is refused
@@ -172,13 +172,26 @@ class HttpProtocol(asyncio.Protocol):
             self.abort()
         else:
             self._is_refused = True
-            if self._cycle is not None:
+            scope = None
+            if not self._is_idle:
+                scope = self._cycle.scope
                 self._cycle.disconnect()
-            self.write(_refusal(error, self.default_headers))
+            self.write(self._refusal(scope, error))
             self.flush()
             # Closed at once, the connection would be reset before the client has read this.
             self._transport.write_eof()
             self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+
+    def _refusal(self, scope: Scope | None, error: Unreadable) -> bytes:
+        headers, body = own_reply(scope, error.reason)
+        head = response_head(
+            error.status,
+            [*self.default_headers, *headers],
+            may_have_body=True,
+            may_be_chunked=False,
+            keeps_alive=False,
+        )
+        return head.data + body
 
     # --- Reading and writing -----------------------------------------------------
 
@@ -212,18 +225,6 @@ class HttpProtocol(asyncio.Protocol):
     def resume_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
-
-
-def _refusal(error: Unreadable, default_headers: RawHeaders) -> bytes:
-    body = media.dumps({"detail": error.reason})
-    head = response_head(
-        error.status,
-        [*default_headers, *json_headers(body)],
-        may_have_body=True,
-        may_be_chunked=False,
-        keeps_alive=False,
-    )
-    return head.data + body
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -77,11 +77,6 @@ def response_head(
     )
 
 
-def json_headers(body: bytes) -> RawHeaders:
-    """Return the headers of a JSON body."""
-    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-
-
 _MEANT_FOR_US = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
 
 

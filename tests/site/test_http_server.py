@@ -8,6 +8,7 @@ import re
 import pytest
 import uvicorn
 import uvloop
+from structlog.contextvars import bind_contextvars
 from uvicorn.server import ServerState
 
 from llmring_site.http_server.protocol import HttpProtocol
@@ -766,6 +767,43 @@ def test_an_application_that_fails_is_answered_for(run, application, caplog):
     with caplog.at_level(logging.ERROR):
         run(application, story)
     assert "a request" in caplog.text
+
+
+ANSWERED_BY_THE_SERVER = {
+    "no request": b"hello\r\n\r\n",
+    "a large head": LARGE_HEADS["one header"],
+    "a body that breaks": POST + b"zz\r\n",
+    "a failure": GET,
+}
+
+
+@pytest.mark.parametrize("request_", ANSWERED_BY_THE_SERVER.values(), ids=ANSWERED_BY_THE_SERVER)
+def test_replies_of_the_server_have_the_headers_of_all(run, request_):
+    """docs/http-contract.md, section Service."""
+    headers = b"Host: x\r\nX-Request-ID: mine\r\nOrigin: https://a.example"
+
+    async def story(server):
+        client = await server.connect()
+        head, _ = await client.ask(request_.replace(b"Host: x", headers))
+        assert b"\r\nx-content-type-options: nosniff\r\n" in head
+        assert b"\r\nx-frame-options: DENY\r\n" in head and b"\r\nvary: origin" in head
+        [id] = re.findall(rb"\r\nx-request-id: (\S+)\r\n", head)
+        assert (id == b"mine") == (b"Host" in request_)
+        assert (b"\r\naccess-control-allow-origin: *" in head) == (b"Host" in request_)
+
+    run(_raises, story)
+
+
+def test_a_failed_request_has_the_id_of_its_log_lines(run):
+    async def application(scope, receive, send):
+        bind_contextvars(request_id="abc")
+        raise ValueError
+
+    async def story(server):
+        client = await server.connect()
+        assert b"\r\nx-request-id: abc\r\n" in (await client.ask(GET))[0]
+
+    run(application, story)
 
 
 async def _breaks_off(scope, receive, send):
