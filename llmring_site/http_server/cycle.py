@@ -24,7 +24,7 @@ class Connection(Protocol):
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None: ...
     def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+    def await_request(self) -> None: ...
     def abort(self) -> None: ...
     def responded(self, *, keeps_alive: bool) -> None: ...
 
@@ -68,6 +68,17 @@ class Cycle:
 
     # --- The request -----------------------------------------------------------
 
+    @property
+    def is_arriving(self) -> bool:
+        """Whether the request is not whole, and has no response yet."""
+        return not (self.is_whole or self.has_begun)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the application waits for more of an arriving request."""
+        is_waiting = self._arrived is not None and not self._arrived.is_set()
+        return is_waiting and self.is_arriving
+
     def feed(self, data: bytes) -> None:
         """Take a piece of the request's body."""
         if self.is_complete:  # it was answered without
@@ -96,7 +107,7 @@ class Cycle:
         while not (self.is_complete or self.is_disconnected):
             if self._pieces or (self.is_whole and not self._is_handed_over):
                 return self._arrived_part()
-            self._connection.resume_reading()
+            self._connection.await_request()
             await self._arrival()
         return _DISCONNECT
 

@@ -15,6 +15,7 @@ from llmring_site.http_server.response_head import RawHeaders, response_head
 
 _MAX_HELD = 64 * 1024  # bytes of a response; beyond them the transport's flow control has to know
 _LINGER_SECONDS = 2  # in which a client that still sends can read why it is refused
+_ARRIVAL_SECONDS = 2  # in which a request can become whole when the server stops
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -46,7 +47,8 @@ class HttpProtocol(asyncio.Protocol):
         self._held: list[bytes] = []  # what is to be written
         self._held_size = 0  # bytes
         self._is_flush_due = False
-        self._idle_since = 0.0  # when the last response ended, or a request began
+        # When the last response ended, a request began, or more of it was waited for.
+        self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._is_refused = False
@@ -75,7 +77,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._reader.feed(data)
         except Unreadable as error:
-            self._refuse(error)
+            self._refuse(error.status, error.reason)
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
@@ -142,8 +144,15 @@ class HttpProtocol(asyncio.Protocol):
         self._is_stopping = True
         if self._is_idle:
             self._transport.close()
-        else:
-            self._cycle.keeps_alive = False
+            return
+        self._cycle.keeps_alive = False
+        if self._cycle.is_arriving:
+            self._loop.call_later(_ARRIVAL_SECONDS, self._refuse_arriving)
+
+    def _refuse_arriving(self) -> None:
+        """End a request that has not arrived in time; what has a response may go on."""
+        if not self._is_idle and self._cycle.is_arriving:
+            self._refuse(503, "The server is stopping")
 
     def abort(self) -> None:
         """End the connection, and with it a response that is not complete."""
@@ -151,18 +160,24 @@ class HttpProtocol(asyncio.Protocol):
         self._transport.close()
 
     def _check_idle(self) -> None:
-        """Close a connection that asks for nothing, or too slowly: one timer for all requests."""
+        """End a connection whose client asks for nothing, or stops: one timer for all requests."""
         left = self._idle_limit
-        if self._is_idle:
+        if self._is_idle or self._cycle.is_awaited:
             left += self._idle_since - self._loop.time()
         if left <= 0:
+            left = self._idle_limit
+            self._end_idle()
+        self._idle_timer = self._loop.call_later(left, self._check_idle)
+
+    def _end_idle(self) -> None:
+        if self._is_idle:
             self._transport.close()
         else:
-            self._idle_timer = self._loop.call_later(left, self._check_idle)
+            self._refuse(408, "The request did not arrive in time")  # RFC 9110, section 15.5.9
 
-    def _refuse(self, error: Unreadable) -> None:
+    def _refuse(self, status: int, reason: str) -> None:
         """End the connection with a reason, but after the response to a whole request."""
-        if self._transport.is_closing():
+        if self._is_refused or self._transport.is_closing():
             return
         if not self._is_idle and self._cycle.is_whole:
             self._waiting.clear()
@@ -176,16 +191,16 @@ class HttpProtocol(asyncio.Protocol):
             if not self._is_idle:
                 scope = self._cycle.scope
                 self._cycle.disconnect()
-            self.write(self._refusal(scope, error))
+            self.write(self._refusal(scope, status, reason))
             self.flush()
             # Closed at once, the connection would be reset before the client has read this.
             self._transport.write_eof()
             self._loop.call_later(_LINGER_SECONDS, self._transport.close)
 
-    def _refusal(self, scope: Scope | None, error: Unreadable) -> bytes:
-        headers, body = own_reply(scope, error.reason)
+    def _refusal(self, scope: Scope | None, status: int, reason: str) -> bytes:
+        headers, body = own_reply(scope, reason)
         head = response_head(
-            error.status,
+            status,
             [*self.default_headers, *headers],
             may_have_body=True,
             may_be_chunked=False,
@@ -221,6 +236,11 @@ class HttpProtocol(asyncio.Protocol):
     def pause_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.pause_reading()
+
+    def await_request(self) -> None:
+        """Have more of a request come, which the application waits for."""
+        self._idle_since = self._loop.time()
+        self.resume_reading()
 
     def resume_reading(self) -> None:
         if not self._transport.is_closing():

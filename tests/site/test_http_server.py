@@ -11,6 +11,7 @@ import uvloop
 from structlog.contextvars import bind_contextvars
 from uvicorn.server import ServerState
 
+from llmring_site.http_server import protocol
 from llmring_site.http_server.protocol import HttpProtocol
 
 GET = b"GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -515,6 +516,66 @@ def test_one_that_waits_for_its_response_is_not(run):
     run(application, story, idle_seconds=0.05)
 
 
+async def until_disconnected(scope, receive, send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def relay(scope, receive, send) -> None:
+    """Respond to the first piece of a request, and go on reading it."""
+    await receive()
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": await body_of(receive)})
+
+
+def test_a_request_that_stops_arriving_is_ended(run):
+    """RFC 9110, section 15.5.9."""
+
+    async def story(server):
+        client = await server.connect()
+        head, body = await client.ask(post(b"hello")[:-1])
+        assert head.startswith(b"HTTP/1.1 408 ") and b"\r\nconnection: close\r\n" in head
+        assert body == b'{"detail":"The request did not arrive in time"}'
+        client.writer.close()
+        while server.state.tasks:
+            await asyncio.sleep(0)
+
+    run(until_disconnected, story, idle_seconds=0.05)
+
+
+def test_one_that_goes_on_arriving_is_not(run):
+    async def story(server):
+        client = await server.connect()
+        request = post(bytes(8))
+        client.write(request[:-8])
+        for byte in request[-8:]:
+            await asyncio.sleep(0.03)
+            client.write(bytes([byte]))
+        assert (await client.response())[1] == b"POST /p  " + bytes(8)
+
+    run(echo, story, idle_seconds=0.2)
+
+
+def test_one_that_nobody_waits_for_is_not(run):
+    """The application has not asked for its body, or has responded already."""
+
+    async def application(scope, receive, send):
+        await asyncio.sleep(0.15)
+        await relay(scope, receive, send)
+
+    async def story(server):
+        client = await server.connect()
+        client.write(post(b"hello", b"Expect: 100-continue")[:-5])
+        assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.write(b"he")
+        await client.head()
+        await asyncio.sleep(0.15)
+        client.write(b"llo")
+        assert await client.reader.readexactly(13) == b"3\r\nllo\r\n0\r\n\r\n"
+
+    run(application, story, idle_seconds=0.05)
+
+
 # --- The end of the server --------------------------------------------------------
 
 
@@ -552,6 +613,55 @@ def test_one_whose_response_has_begun_ends_after_it(run):
         assert await client.rest() == b"3\r\nend\r\n0\r\n\r\n"
 
     run(application, story)
+
+
+def test_a_request_may_become_whole_while_the_server_stops(run):
+    async def story(server):
+        client = await server.connect()
+        request = post(b"hello")
+        client.write(request[:-1])
+        while not server.state.tasks:
+            await asyncio.sleep(0)
+        server.shut_down()
+        head, body = await client.ask(request[-1:])
+        assert b"\r\nconnection: close\r\n" in head and body == b"POST /p  hello"
+
+    run(echo, story)
+
+
+def test_one_that_does_not_keeps_no_server(run, monkeypatch, caplog):
+    monkeypatch.setattr(protocol, "_ARRIVAL_SECONDS", 0.02)
+    monkeypatch.setattr(protocol, "_LINGER_SECONDS", 0.02)
+
+    async def story(server):
+        client = await server.connect()
+        client.write(post(b"hello")[:-1])
+        while not server.state.tasks:
+            await asyncio.sleep(0)
+        server.shut_down()
+        head, body = await client.response()
+        assert head.startswith(b"HTTP/1.1 503 ") and body == b'{"detail":"The server is stopping"}'
+        while server.state.tasks or server.state.connections:
+            await asyncio.sleep(0.01)
+        assert not caplog.records
+
+    run(until_disconnected, story)
+
+
+def test_one_whose_response_has_begun_may_go_on(run, monkeypatch):
+    monkeypatch.setattr(protocol, "_ARRIVAL_SECONDS", 0.02)
+
+    async def story(server):
+        client = await server.connect()
+        request = post(b"hello")
+        client.write(request[:-3])
+        await client.head()
+        server.shut_down()
+        await asyncio.sleep(0.05)
+        client.write(request[-3:])
+        assert await client.rest() == b"3\r\nllo\r\n0\r\n\r\n"
+
+    run(relay, story)
 
 
 # --- What cannot be read, and what fails -------------------------------------------
