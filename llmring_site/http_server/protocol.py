@@ -1,6 +1,11 @@
 """A client's connection: its requests are answered one after the other. Source: RFC 9112."""
 
 import asyncio
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
 from collections import deque
 from typing import Any
 
@@ -50,6 +55,8 @@ class HttpProtocol(asyncio.Protocol):
         # When the last response ended, a request began, or more of it was waited for.
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._unread = 0  # bytes that the client had not taken when it was last looked at
+        self._unread_since = 0.0  # when it became so few
         self._is_stopping = False
         self._is_refused = False
 
@@ -60,6 +67,10 @@ class HttpProtocol(asyncio.Protocol):
     @property
     def _is_idle(self) -> bool:
         return self._cycle is None or self._cycle.is_complete
+
+    @property
+    def _waits_for_reader(self) -> bool:
+        return self.writable is not None or self._transport.is_closing()
 
     # --- The transport's events ------------------------------------------------
 
@@ -81,6 +92,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
+        self._note_unread()
 
     def resume_writing(self) -> None:
         writable, self.writable = self.writable, None
@@ -130,7 +142,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if not keeps_alive:
-            self._transport.close()
+            self._close()
         elif self._waiting:
             self._begin(self._waiting.popleft())
         else:
@@ -143,7 +155,7 @@ class HttpProtocol(asyncio.Protocol):
         """End the connection as soon as nobody waits for a response."""
         self._is_stopping = True
         if self._is_idle:
-            self._transport.close()
+            self._close()
             return
         self._cycle.keeps_alive = False
         if self._cycle.is_arriving:
@@ -157,21 +169,36 @@ class HttpProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection, and with it a response that is not complete."""
         self.flush()
-        self._transport.close()
+        self._close()
+
+    def _close(self) -> None:
+        """Close the connection once the client has taken what is written, or takes no more."""
+        if not self._transport.is_closing():
+            self._note_unread()
+            self._transport.close()
 
     def _check_idle(self) -> None:
-        """End a connection whose client asks for nothing, or stops: one timer for all requests."""
+        """End a connection whose client does nothing: one timer, whatever is waited for."""
         left = self._idle_limit
-        if self._is_idle or self._cycle.is_awaited:
+        if self._waits_for_reader:
+            if _unread(self._transport) < self._unread:
+                self._note_unread()
+            left += self._unread_since - self._loop.time()
+        elif self._is_idle or self._cycle.is_awaited:
             left += self._idle_since - self._loop.time()
         if left <= 0:
             left = self._idle_limit
             self._end_idle()
         self._idle_timer = self._loop.call_later(left, self._check_idle)
 
+    def _note_unread(self) -> None:
+        self._unread, self._unread_since = _unread(self._transport), self._loop.time()
+
     def _end_idle(self) -> None:
-        if self._is_idle:
-            self._transport.close()
+        if self._waits_for_reader:
+            _reset(self._transport)
+        elif self._is_idle:
+            self._close()
         else:
             self._refuse(408, "The request did not arrive in time")  # RFC 9110, section 15.5.9
 
@@ -195,7 +222,7 @@ class HttpProtocol(asyncio.Protocol):
             self.flush()
             # Closed at once, the connection would be reset before the client has read this.
             self._transport.write_eof()
-            self._loop.call_later(_LINGER_SECONDS, self._transport.close)
+            self._loop.call_later(_LINGER_SECONDS, self._close)
 
     def _refusal(self, scope: Scope | None, status: int, reason: str) -> bytes:
         headers, body = own_reply(scope, reason)
@@ -250,3 +277,26 @@ class HttpProtocol(asyncio.Protocol):
 def _address(name: Any) -> tuple[str, int] | None:
     """Return the host and port of a socket's name; None for a Unix socket."""
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Return how many of the written bytes the client has not taken.
+
+    The system's buffer counts: it has megabytes, and the transport writes again when a third of
+    it is free, for which a slow reader may take minutes.
+    """
+    size = transport.get_write_buffer_size()
+    if size:
+        with contextlib.suppress(OSError):  # the system does not tell
+            number = transport.get_extra_info("socket").fileno()
+            size += struct.unpack("i", fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)))[0]
+    return size
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End the connection, and free what the client has not read."""
+    # Otherwise the system would go on offering what its own buffer has.
+    transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    transport.abort()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 
 import pytest
 import uvicorn
@@ -43,9 +44,14 @@ class Server:
         while self.state.tasks or self.state.connections:
             await asyncio.sleep(0)
 
-    async def connect(self) -> "Client":
-        port = self._server.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def connect(self, *, receive_buffer: int | None = None) -> "Client":
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        address = self._server.sockets[0].getsockname()
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        reader, writer = await asyncio.open_connection(sock=sock)
         self._clients.append(writer)
         return Client(reader, writer)
 
@@ -123,6 +129,18 @@ async def in_chunks(scope, receive, send) -> None:
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b"end"})
+
+
+async def in_many_pieces(scope, receive, send) -> None:
+    """Reply with more than buffers hold, as fast as it is read."""
+    await send({"type": "http.response.start", "status": 200})
+    for _ in range(160):
+        await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def in_one_piece(scope, receive, send) -> None:
+    await reply(send, bytes(16 * MEGABYTE))
 
 
 class Held:
@@ -420,6 +438,35 @@ def test_a_response_goes_as_fast_as_it_is_read(run):
         assert len(await client.rest()) > 64_000_000 and len(sent) == 640
 
     run(application, story)
+
+
+@pytest.mark.parametrize("application", [in_many_pieces, in_one_piece])
+def test_a_client_that_does_not_read_is_ended(run, application):
+    async def story(server):
+        client = await server.connect(receive_buffer=4096)
+        client.write(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        await client.head()
+        while server.state.connections or server.state.tasks:
+            await asyncio.sleep(0.01)
+
+    run(application, story, idle_seconds=0.1)
+
+
+@pytest.mark.parametrize("application", [in_many_pieces, in_one_piece])
+def test_one_that_reads_slowly_is_not(run, application):
+    """Long before the system's buffer has room again."""
+
+    async def story(server):
+        client = await server.connect(receive_buffer=4096)
+        client.write(GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        await client.head()
+        for _ in range(60):
+            await client.reader.readexactly(4096)
+            await asyncio.sleep(0.01)
+        assert server.state.connections
+        client.writer.transport.abort()
+
+    run(application, story, idle_seconds=0.2)
 
 
 def test_an_application_hears_that_its_client_has_gone(run):
@@ -925,6 +972,22 @@ async def _breaks_off(scope, receive, send):
 async def _stops(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"begin", "more_body": True})
+
+
+async def _breaks_off_late(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": bytes(16 * MEGABYTE), "more_body": True})
+    raise ValueError
+
+
+def test_a_response_that_breaks_off_arrives_as_far_as_it_went(run):
+    async def story(server):
+        client = await server.connect()
+        client.write(GET)
+        await client.head()
+        assert len(await client.rest()) > 16 * MEGABYTE
+
+    run(_breaks_off_late, story)
 
 
 async def _says_too_little(scope, receive, send):
