@@ -21,6 +21,7 @@ class Connection(Protocol):
 
     default_headers: RawHeaders
     writable: asyncio.Event | None  # waited for while the client is slow
+    is_half_closed: bool  # by the client, which sends no more but may read
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None: ...
     def pause_reading(self) -> None: ...
@@ -63,8 +64,7 @@ class Cycle:
             self._end_failed()
         else:
             if not self.is_complete and not self.is_disconnected:
-                logger.error("a request was not answered")
-                self._end_failed()
+                self._end_unanswered()
 
     # --- The request -----------------------------------------------------------
 
@@ -99,6 +99,10 @@ class Cycle:
         self.is_disconnected = True
         self._wake()
 
+    def half_close(self) -> None:
+        """Take note that the client sends no more: often it has gone, as one that waits hears."""
+        self._wake()
+
     async def receive(self) -> dict[str, Any]:
         if self._expects_continue:
             self._expects_continue = False
@@ -107,6 +111,8 @@ class Cycle:
         while not (self.is_complete or self.is_disconnected):
             if self._pieces or (self.is_whole and not self._is_handed_over):
                 return self._arrived_part()
+            if self._connection.is_half_closed:
+                break
             self._connection.await_request()
             await self._arrival()
         return _DISCONNECT
@@ -179,6 +185,13 @@ class Cycle:
                 raise RuntimeError("the body has not the stated length")
         if body:
             self._connection.write(body, is_followed=is_last)
+
+    def _end_unanswered(self) -> None:
+        if self._connection.is_half_closed:  # and for the application, the client had gone
+            self._connection.abort()
+        else:
+            logger.error("a request was not answered")
+            self._end_failed()
 
     def _end_failed(self) -> None:
         """Say that there is no response; break off one that has begun."""

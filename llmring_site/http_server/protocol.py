@@ -40,6 +40,7 @@ class HttpProtocol(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self.writable: asyncio.Event | None = None
+        self.is_half_closed = False
         self._application = config.loaded_app
         self._idle_limit = config.timeout_keep_alive  # seconds
         self._state = server_state
@@ -89,6 +90,19 @@ class HttpProtocol(asyncio.Protocol):
             self._reader.feed(data)
         except Unreadable as error:
             self._refuse(error.status, error.reason)
+
+    def eof_received(self) -> bool:
+        """Close the connection after the responses to the requests that came whole."""
+        self.is_half_closed = True
+        if self._waiting and not self._waiting[-1].is_whole:
+            self._waiting.pop()
+        if self._is_idle or not self._cycle.is_whole:
+            self._close()
+        else:
+            last = self._waiting[-1] if self._waiting else self._cycle
+            last.keeps_alive = False
+            self._cycle.half_close()
+        return True
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()

@@ -469,6 +469,66 @@ def test_one_that_reads_slowly_is_not(run, application):
     run(application, story, idle_seconds=0.2)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_client_may_end_its_side_after_its_requests(run, count):
+    async def application(scope, receive, send):
+        await asyncio.sleep(0.01)
+        await echo(scope, receive, send)
+
+    async def story(server):
+        client = await server.connect()
+        client.write(post(b"hello") * count)
+        client.writer.write_eof()
+        for _ in range(count):
+            assert (await client.response())[1] == b"POST /p  hello"
+        assert await client.rest() == b""
+
+    run(application, story)
+
+
+def test_what_waits_then_is_answered_if_it_is_whole(run):
+    async def application(scope, receive, send):
+        await asyncio.sleep(0.01)
+        if scope["method"] == "GET":
+            await until_disconnected(scope, receive, send)  # so it reads on
+        await reply(send, scope["method"].encode())
+
+    async def story(server):
+        client = await server.connect()
+        client.write(GET + post(b"hello") + post(b"cut off")[:-1])
+        client.writer.write_eof()
+        assert (await client.response())[1] == b"GET"
+        head, body = await client.response()
+        assert b"\r\nconnection: close\r\n" in head and body == b"POST"
+        assert await client.rest() == b""
+
+    run(application, story)
+
+
+def test_an_end_in_the_middle_of_a_request_drops_it(run):
+    async def story(server):
+        client = await server.connect()
+        client.write(post(b"hello")[:-1])
+        client.writer.write_eof()
+        assert await client.rest() == b""
+        while server.state.tasks:
+            await asyncio.sleep(0)
+
+    run(until_disconnected, story)
+
+
+def test_an_application_that_waits_takes_an_end_for_the_clients(run, caplog):
+    """As streams and the gateway do: whoever has gone has ended its side, too."""
+
+    async def story(server):
+        client = await server.connect()
+        client.write(GET)
+        client.writer.write_eof()
+        assert await client.rest() == b"" and not caplog.records
+
+    run(until_disconnected, story)
+
+
 def test_an_application_hears_that_its_client_has_gone(run):
     heard = asyncio.Event()
 
