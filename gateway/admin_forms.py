@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from pydantic import ValidationError
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -17,6 +18,7 @@ from unfold.widgets import (
 from core import schemas
 from core.errors import InvalidInput
 from core.secrets import Sealed
+from gateway import upstream_config
 from gateway.models import Token, Upstream, UpstreamKey
 from gateway.schemas import ProjectChanges, TokenChanges
 
@@ -134,6 +136,20 @@ class UpstreamForm(_SecretForm):
         model = Upstream
         fields = ["name", "base_url", "options", "is_enabled"]
         labels = {"base_url": "Base URL"}
+
+    def clean_options(self) -> object:
+        return self.cleaned_data["options"] or {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors:
+            members = {name: cleaned[name] for name in ("name", "base_url", "options")}
+            try:
+                upstream_config.stored(**members)
+            except ValidationError as error:
+                for (field, *path), fault in upstream_config.faults(error):
+                    self.add_error(field, ": ".join([*map(str, path), fault]))
+        return cleaned
 
     def save(self, commit: bool = True) -> Upstream:
         if self.cleaned_data["remove_api_key"]:

@@ -173,6 +173,13 @@ class UpstreamSuspended(GatewayError):
         self.headers = {"Retry-After": str(min(max(retry_after, 1), MAX_RETRY_AFTER))}
 
 
+class UpstreamUnusable(GatewayError):
+    """The upstream is switched off, or its configuration is not understood."""
+
+    status_code = 503
+    code = "upstream_unusable"
+
+
 class UpstreamAuthError(GatewayError):
     status_code = 503
     code = "upstream_auth_error"

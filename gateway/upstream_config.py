@@ -68,6 +68,7 @@ def _expanded(value: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+BaseURL = Annotated[str, AfterValidator(_base_url)]
 
 
 class _Part(BaseModel):
@@ -138,7 +139,7 @@ class UpstreamConfig(UpstreamOptions):
     """One upstream. `api_key` is the server's, for projects that have none of their own."""
 
     name: str
-    base_url: Annotated[str, AfterValidator(_base_url)]
+    base_url: BaseURL
     api_key: str | None = Field(None, repr=False)
 
     @property
@@ -147,8 +148,28 @@ class UpstreamConfig(UpstreamOptions):
         return self.provider or self.name
 
 
+class _Stored(_Part):
+    base_url: BaseURL
+    options: UpstreamOptions
+
+
+def stored(name: str, *, base_url: str, options: Any, api_key: str | None = None) -> UpstreamConfig:
+    """Return an upstream made in the admin. Raises ValidationError with its members' paths."""
+    checked = _Stored.model_validate({"base_url": base_url, "options": options})
+    members = checked.options.model_dump(exclude_unset=True)
+    return UpstreamConfig(name=name, base_url=checked.base_url, api_key=api_key, **members)
+
+
+def faults(error: ValidationError) -> list[tuple[tuple, str]]:
+    """Return where each fault is, and what: without the input, which may be a key."""
+    return [
+        (entry["loc"], entry["msg"].removeprefix("Value error, "))
+        for entry in error.errors(include_url=False, include_input=False)
+    ]
+
+
 class _FileEntry(UpstreamOptions):
-    base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    base_url: BaseURL | None = None
     api_key: Annotated[str, AfterValidator(_expanded)] | None = None
 
 
@@ -211,11 +232,9 @@ def _read(path: Path) -> _File:
     except yaml.YAMLError as error:
         raise BrokenConfig(f"{path}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        # The input is not repeated: it may be a key.
-        line = _line_of(tree, first["loc"])
-        raise BrokenConfig(f"{path}, line {line}: {where}: {first['msg']}") from None
+        loc, fault = faults(error)[0]
+        where = ".".join(map(str, loc))
+        raise BrokenConfig(f"{path}, line {_line_of(tree, loc)}: {where}: {fault}") from None
 
 
 def _line_of(node: yaml.Node | None, loc: tuple) -> int:

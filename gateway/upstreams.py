@@ -18,7 +18,7 @@ from gateway import errors
 from gateway.breaker import Breaker
 from gateway.holders import Holder
 from gateway.models import Upstream
-from gateway.upstream_config import UpstreamConfig, configured
+from gateway.upstream_config import UpstreamConfig, configured, faults, stored
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,15 @@ class UpstreamState:
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """The upstreams that there are now."""
+    """The upstreams that there are now.
+
+    `unusable` are names and providers of those that are switched off or broken: what names
+    one of them must not reach another upstream, as the default would be.
+    """
 
     default: str
     by_name: Mapping[str, UpstreamConfig]
+    unusable: frozenset[str]
 
     @property
     def have_whitelists(self) -> bool:
@@ -50,9 +55,14 @@ class Upstreams:
         return any(each.param_whitelist for each in self.by_name.values())
 
     def named(self, name: str) -> UpstreamConfig | None:
-        """Return the upstream of this name, or the first one of this provider."""
+        """Return the upstream of this name, or the first one of this provider.
+
+        Raises UpstreamUnusable.
+        """
         if found := self.by_name.get(name):
             return found
+        if name in self.unusable:
+            raise errors.UpstreamUnusable(f"The upstream {name!r} is switched off or broken")
         return next((each for each in self.by_name.values() if each.provider == name), None)
 
     def azure(self) -> UpstreamConfig:
@@ -106,23 +116,39 @@ async def current() -> Upstreams:
 def load() -> Upstreams:
     """Return the upstreams as they are stored. One query."""
     known = configured()
-    made_here = {}
-    for row in Upstream.objects.filter(is_enabled=True):
+    made_here, unusable = {}, []
+    for row in Upstream.objects.exclude(name__in=known.upstreams):
         if config := _config_of(row):
             made_here[row.name] = config
-    return Upstreams(known.default, {**made_here, **known.upstreams})
+        else:
+            unusable.append(row)
+    usable = {**made_here, **known.upstreams}
+    providers = {_provider_of(row) for row in unusable}
+    providers -= {each.priced_as for each in usable.values()}
+    return Upstreams(known.default, usable, frozenset(providers | {row.name for row in unusable}))
 
 
 def _config_of(row: Upstream) -> UpstreamConfig | None:
+    """Return the configuration of a row; None if it is switched off, or broken."""
+    if not row.is_enabled:
+        return None
     try:
         key = row.api_key.open() if row.api_key else None
-        return UpstreamConfig(
-            name=row.name, base_url=row.base_url, api_key=key, **(row.options or {})
-        )
-    except (ValidationError, SecretUnreadable, TypeError) as error:
-        # One that is broken must not take the others away.
-        logger.error("upstream %s is not usable: %s", row.name, type(error).__name__)
-        return None
+        return stored(row.name, base_url=row.base_url, options=row.options, api_key=key)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, loc))}: {fault}" for loc, fault in faults(error)]
+        reason = "; ".join(found)
+    except SecretUnreadable as error:
+        reason = str(error)
+    # One that is broken must not take the others away.
+    logger.error("upstream %s is not usable: %s", row.name, reason)
+    return None
+
+
+def _provider_of(row: Upstream) -> str:
+    """Return the provider that a row's options state, if they can be read so far."""
+    provider = row.options.get("provider") if isinstance(row.options, dict) else None
+    return provider if isinstance(provider, str) else row.name
 
 
 def choose(
@@ -130,11 +156,15 @@ def choose(
 ) -> tuple[UpstreamConfig, str]:
     """Return the upstream of a call, and the model's name there.
 
-    A name may begin with that of its upstream: `groq:llama-3.3-70b`. Raises
-    EndpointNotFound, ModelNotAllowed.
+    A name may begin with that of its upstream: `groq:llama-3.3-70b`. Any other prefix is
+    part of the name: `ft:gpt-4o:…`, `llama3:8b`. Raises EndpointNotFound, ModelNotAllowed,
+    UpstreamUnusable.
     """
     prefix, separator, rest = model.partition(":")
     named = upstreams.named(prefix) if separator and rest else None
+    if named is None and separator and prefix in holder.own_keys:
+        # Deleted, but for the project's key: it was not meant for the default.
+        raise errors.EndpointNotFound(f"The upstream {prefix!r} is not configured")
     upstream = _pinned(upstreams, holder) or named
     if upstream is None:
         upstream = upstreams.azure() if is_azure else upstreams.by_name[upstreams.default]
@@ -153,6 +183,8 @@ def _pinned(upstreams: Upstreams, holder: Holder) -> UpstreamConfig | None:
         return None
     if pinned := upstreams.by_name.get(holder.upstream):
         return pinned
+    if holder.upstream in upstreams.unusable:
+        raise errors.UpstreamUnusable("The token's upstream is switched off or broken")
     raise errors.EndpointNotFound("The token's upstream is not configured")
 
 

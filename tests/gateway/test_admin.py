@@ -154,6 +154,25 @@ def test_upstream_takes_its_key_and_never_shows_it(browser):
     assert KEY not in str(AuditEvent.objects.values())
 
 
+@pytest.mark.parametrize(
+    ("members", "fault"),
+    [
+        ({"base_url": "foo"}, "should be an address such as https://api.example.com/v1"),
+        ({"options": '{"retry": 2}'}, "retry: Extra inputs are not permitted"),
+        ({"options": '{"base_url": "https://x"}'}, "base_url: Extra inputs are not permitted"),
+        ({"options": '{"timeouts": {"idle": "soon"}}'}, "timeouts: idle: should be a duration"),
+        ({"options": "[1]"}, "should be a valid dictionary"),
+    ],
+)
+def test_unusable_upstream_is_refused_in_the_form(browser, members, fault):
+    fields = {"name": "groq", "base_url": "https://api.groq.com/openai/v1", "options": ""}
+    add = page("upstream", "add")
+    assert fault in unescape(browser.post(add, {**fields, **members}).content.decode())
+    assert not Upstream.objects.exists()
+    assert browser.post(add, fields).status_code == 302
+    assert Upstream.objects.get().options == {}
+
+
 def test_key_of_a_project_is_sealed_and_masked(browser, project):
     fields = {"project": project.id, "upstream": "openai"}
     add = page("upstreamkey", "add")
