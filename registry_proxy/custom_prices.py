@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import lru_cache
 from uuid import UUID
 
@@ -21,8 +22,11 @@ from django.utils import timezone
 
 from core.errors import DomainError
 from registry_proxy.models import CustomPrice
+from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS
 
 OVERLAP_CONSTRAINT = "custom_prices_ranges_apart"
+# What others call the classes.
+_OTHER_NAMES = frozenset({"cached", "cached_input", "completion", "prompt", "reasoning"})
 
 
 class PriceOverlap(DomainError):
@@ -157,8 +161,11 @@ def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
     """Return prices by class or unit as they are stored. Raises ValidationError."""
     amounts = {}
     for name, text in texts.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", name):
-            raise ValidationError(f"{name!r} is not the name of a token class or unit")
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", name) or _is_misnamed_class(name):
+            raise ValidationError(
+                f"{name!r} is not the name of a token class or unit; the classes are "
+                + ", ".join(TOKEN_CLASSES)
+            )
         try:
             amount = Decimal(text)
         except ArithmeticError:
@@ -167,6 +174,20 @@ def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
             raise ValidationError(f"{name}: {text!r} is not a price")
         amounts[name] = str(amount)
     return amounts
+
+
+def _is_misnamed_class(name: str) -> bool:
+    """Return whether a class is meant, whose price would be no class's: calls stay unpriced.
+
+    Any other name is a unit, which callers name as they like.
+    """
+    if name in TOKEN_CLASSES or name in TOKEN_UNITS:
+        return False
+    return (
+        name.endswith("tokens")
+        or name in _OTHER_NAMES
+        or bool(get_close_matches(name, TOKEN_CLASSES, cutoff=0.8))
+    )
 
 
 def _find_none(modifier: str) -> None:

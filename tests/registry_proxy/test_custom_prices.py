@@ -36,6 +36,12 @@ def test_a_price_is_set_and_used_at_once(db_all):
     assert pricing.price("local", "llama", Tokens(input=20)).cost == Decimal("0.000001")
 
 
+def test_units_have_any_name_that_is_not_nearly_a_class(db_all):
+    units = ("output_images", "pages", "searches", "audio_seconds", "cached_audio_tokens")
+    set_price("local", "llama", *(f"{unit}=1" for unit in units))
+    assert CustomPrice.objects.get().prices.keys() == {*units}
+
+
 def test_a_price_has_a_project_a_modifier_and_an_end(project):
     set_price(
         *("azure", "*"),
@@ -62,6 +68,9 @@ def test_a_price_has_a_project_a_modifier_and_an_end(project):
         (["p", "m", "input=-1"], {}, "not a price"),
         (["p", "m", "input=NaN"], {}, "not a price"),
         (["p", "m", "In put=1"], {}, "not the name of a token class or unit"),
+        (["p", "m", "input_tokens=1"], {}, "the classes are input, cache_read, "),
+        (["p", "m", "inptu=1"], {}, "'inptu' is not the name of a token class"),
+        (["p", "m", "cached_input=1"], {}, "'cached_input' is not"),
         (["p", "m", "input=1"], {"factor": "x"}, "decimal number"),
         (["p", "m"], {"factor": "-1"}, "custom_prices_factor_not_negative"),
         (["p", "m"], {"priced_as": "gpt-4o"}, "provider:model"),
@@ -199,6 +208,7 @@ def test_a_price_is_added_and_ended_in_the_admin(admin):
         ({}, "Another price of these models is valid in this time."),
         ({"model": "other", "prices": "[1]"}, "Write an object"),
         ({"model": "other", "prices": '{"input": "free"}'}, "is not a price"),
+        ({"model": "other", "prices": '{"input_tokens": "1"}'}, "the classes are input, "),
         ({"model": "other", "prices": "{}"}, "A price needs"),
         (
             {"model": "other", "valid_to_0": "2025-01-01", "valid_to_1": "00:00"},

@@ -73,6 +73,8 @@ def test_the_operators_prices_are_shown_and_stay(api):
     [
         {},
         {"prices": {"Input!": 1}},
+        {"prices": {"input_tokens": 1}},
+        {"prices": {"inptu": 1}},
         {"prices": {"input": -1}},
         {"prices": {"input": 1}, "modifier": "fast"},
         {"priced_as": "gpt-4o-mini"},
