@@ -1,7 +1,7 @@
 """Forms of the admin: limits are checked by the schemas of the management API."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -18,7 +18,7 @@ from unfold.widgets import (
 from core import schemas
 from core.errors import InvalidInput
 from core.secrets import Sealed
-from gateway import upstream_config
+from gateway import tokens, upstream_config
 from gateway.models import Token, Upstream, UpstreamKey
 from gateway.schemas import ProjectChanges, TokenChanges
 
@@ -96,6 +96,21 @@ class TokenForm(SchemaForm):
         else:
             for name in ("max_requests", "requests_per_minute", "budget_usd"):
                 self.initial[name] = getattr(self.instance.allowance, name)
+
+    def clean_upstream(self) -> str:
+        name = self.cleaned_data["upstream"]
+        if name and "upstream" in self.changed_data:
+            try:
+                tokens.check_upstream(name)
+            except InvalidInput as error:
+                raise forms.ValidationError(str(error)) from None
+        return name
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
+            raise forms.ValidationError("The time is past; a token is ended by revoking it.")
+        return expires_at
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

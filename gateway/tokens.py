@@ -13,7 +13,9 @@ from django.db import transaction
 
 from accounts import api_keys
 from accounts.models import Allowance, Project
-from gateway.models import Token
+from core import errors
+from gateway import upstream_config
+from gateway.models import Token, Upstream
 
 PREFIX = "sk-"
 _SECRET_BYTES = 16  # 22 characters of base64url
@@ -43,6 +45,16 @@ def masked(token: str) -> str:
     return f"{PREFIX}{secret[:4]}{'*' * (len(secret) - 8)}{secret[-4:]}"
 
 
+def check_upstream(name: str) -> None:
+    """Raise InvalidInput unless an upstream has this name; it may be switched off."""
+    stored = Upstream.objects.values_list("name", flat=True)
+    known = {*upstream_config.configured().upstreams, *stored}
+    if name not in known:
+        message = f"There is no upstream {name!r}; there are {', '.join(sorted(known))}"
+        loc = ["body", "upstream"]
+        raise errors.InvalidInput([errors.issue("unknown_upstream", loc, message, name)])
+
+
 @transaction.atomic
 def issue(
     project: Project,
@@ -53,7 +65,12 @@ def issue(
     budget_usd=None,
     **columns: Any,
 ) -> tuple[Token, str]:
-    """Make a token of the project. Returns its row and its text, which is not stored."""
+    """Make a token of the project. Returns its row and its text, which is not stored.
+
+    Raises InvalidInput for an unknown upstream.
+    """
+    if columns.get("upstream"):
+        check_upstream(columns["upstream"])
     text = generate()
     allowance = Allowance.objects.create(
         max_requests=max_requests,
@@ -78,8 +95,11 @@ _LIMITS = ("max_requests", "requests_per_minute", "budget_usd")
 def change(token: Token, *, is_active: bool | None = None, **columns: Any) -> None:
     """Change columns of the token, and limits of its allowance; its counters stay.
 
-    `is_active` revokes the token, or admits it again.
+    `is_active` revokes the token, or admits it again. Raises InvalidInput for an unknown
+    upstream; the one that the token has may be gone.
     """
+    if columns.get("upstream", "") not in ("", token.upstream):
+        check_upstream(columns["upstream"])
     limits = {name: columns.pop(name) for name in _LIMITS if name in columns}
     if limits:
         Allowance.objects.filter(pk=token.allowance_id).update(**limits)

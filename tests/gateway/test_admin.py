@@ -88,10 +88,12 @@ def test_new_token_is_shown_once_with_a_line_to_paste(browser, boss, project):
         ({"allowed_models": "two words"}, "String should match pattern"),
         ({"budget_usd": "0"}, "greater than 0"),
         ({"max_requests": "-1"}, "greater than or equal to 0"),
-        ({"upstream": "a b"}, "String should match pattern"),
+        ({"upstream": "typo"}, "There is no upstream 'typo'; there are groq, openai"),
+        ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00:00"}, "The time is past"),
     ],
 )
 def test_bad_limits_are_refused_in_the_form(browser, project, values, fault):
+    Upstream.objects.create(name="groq", base_url="https://api.groq.com/openai/v1")
     reply = browser.post(page("token", "add"), form(project, **values))
     assert reply.status_code == 200 and fault in unescape(reply.content.decode())
     assert not Token.objects.exists() and not Allowance.objects.exists()
@@ -109,6 +111,15 @@ def test_limits_are_changed_and_counters_stay(browser, project, token):
     listed = browser.get(page("token", "changelist")).content.decode()
     assert "3 of 9" in listed and "0.500000" not in listed
     assert AuditEvent.objects.get().action == "token.update"
+
+
+def test_token_of_a_gone_upstream_in_the_past_can_still_be_renamed(browser, project, token):
+    gone = {"upstream": "gone", "expires_at": datetime(2020, 1, 1, tzinfo=UTC)}
+    Token.objects.update(**gone)
+    same = {"upstream": "gone", "expires_at_0": "2020-01-01", "expires_at_1": "00:00:00"}
+    change = page("token", "change", token.id)
+    assert browser.post(change, form(project, name="renamed", **same)).status_code == 302
+    assert Token.objects.values("name", *gone).get() == {"name": "renamed", **gone}
 
 
 def test_tokens_are_revoked_after_a_question(browser, token):

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Allowance
-from gateway.models import Token
+from gateway.models import Token, Upstream
 from gateway.tokens import digest
 from tests.gateway.test_manage_projects import UNKNOWN, token_of
 
@@ -90,6 +90,21 @@ def test_row_8_token_of_an_unknown_project_is_404(manager):
     body = {"project_id": UNKNOWN, "duration_hours": 1}
     reply = manager.send("POST", "/manage/tokens", body, expect=404)
     assert reply == {"error": "project not found", "code": "not_found"}
+
+
+def test_upstream_that_is_not_configured_is_refused(manager, managed):
+    fault = "There is no upstream 'typo'; there are groq, openai"
+    Upstream.objects.create(name="groq", base_url="https://api.groq.com/openai/v1")
+    body = {"project_id": managed["id"], "duration_hours": 1, "upstream": "typo"}
+    refused = manager.send("POST", "/manage/tokens", body, expect=400)
+    assert refused["fields"] == {"upstream": fault}
+    token = token_of(manager, managed["id"], upstream="groq")
+    path = f"/manage/tokens/{token['id']}"
+    assert manager.send("PATCH", path, {"upstream": "typo"}, expect=400) == refused
+    Upstream.objects.all().delete()
+    assert manager.send("PATCH", path, {"upstream": "groq", "name": "same"})["name"] == "same"
+    assert manager.send("PATCH", path, {"upstream": None})["upstream"] == ""
+    assert Allowance.objects.count() == 1
 
 
 def test_limits_are_stored_where_calls_are_counted(manager, managed):
