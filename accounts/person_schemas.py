@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from accounts.email_addresses import EmailAddress
 from accounts.models import Role, Scope
-from core.schemas import Name255, Schema, Text255, Timestamp, text
+from core.schemas import OptionalTitle255, Schema, Text255, Timestamp, Title255, text
 from core.viewsets import page_query
 
 _ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -177,7 +177,7 @@ class Me(Schema):
 
 class ProjectName(Schema):
     model_config = _example(name="search")
-    name: Name255
+    name: Title255
 
 
 class ProjectReply(Schema):
@@ -262,7 +262,7 @@ FutureTime = Annotated[Timestamp, AfterValidator(_is_ahead)]
 class NewKey(Schema):
     model_config = _example(name="laptop", scopes=["log"], expires_at=None)
     body_is_optional: ClassVar[bool] = True
-    name: Text255 = ""
+    name: OptionalTitle255 = ""
     scopes: list[ScopeName] = Field(["all"], min_length=1, max_length=3)
     expires_at: FutureTime | None = None
 
@@ -271,7 +271,7 @@ class KeyChanges(Schema):
     """Members that are sent change; null as `expires_at` is no end."""
 
     model_config = _example(name="old laptop")
-    name: Text255 | None = None
+    name: OptionalTitle255 | None = None
     scopes: list[ScopeName] | None = Field(None, min_length=1, max_length=3)
     expires_at: FutureTime | None = None
 

@@ -22,7 +22,7 @@ def create_project(
     """
     with transaction.atomic():
         tier = Tier.objects.filter(name=settings.ACCOUNT_TIER).first()
-        project = Project.objects.create(id=id or uuid7(), name=name.strip()[:MAX_NAME], tier=tier)
+        project = Project.objects.create(id=id or uuid7(), name=name[:MAX_NAME], tier=tier)
         Membership.objects.create(user=user, project=project, role=Role.OWNER)
         audit.record("project.create", origin, project_id=project.id, name=project.name)
     return project

@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     WithJsonSchema,
 )
@@ -79,6 +80,11 @@ Text = Annotated[str, _no_nul]
 Text64 = Annotated[str, Field(max_length=64), _no_nul]
 Text255 = Annotated[str, Field(max_length=255), _no_nul]
 Name255 = Annotated[str, Field(min_length=1, max_length=255), _no_nul]
+# For people to read: blanks around them are taken away.
+Title255 = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _no_nul
+]
+OptionalTitle255 = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _no_nul]
 
 
 def text(max_length: int, *, min_length: int = 0) -> type[str]:

@@ -24,12 +24,13 @@ from core.schemas import (
     AMOUNT_MAX,
     INT32_MAX,
     SAFE_INTEGER_MAX,
-    Name255,
     Number,
+    OptionalTitle255,
     Schema,
     Text,
     Text255,
     Timestamp,
+    Title255,
     decimal,
     member_error,
     text,
@@ -104,7 +105,7 @@ class NewProject(_ProjectKeys):
 
     model_config = _example({"name": "My Project", "api_key": "sk-proj-0123456789"})
 
-    name: Name255
+    name: Title255
 
 
 class ProjectChanges(_ProjectKeys):
@@ -112,7 +113,7 @@ class ProjectChanges(_ProjectKeys):
 
     model_config = _example({"name": "New Name"}, {"is_active": False, "revoke_tokens": True})
 
-    name: Name255 | None = None
+    name: Title255 | None = None
     is_active: bool | None = Field(None, description="False: its tokens and keys are refused.")
     revoke_tokens: bool = Field(False, description="Revoke its tokens; with `is_active` false.")
 
@@ -207,7 +208,7 @@ Budget = Annotated[
 
 
 class _TokenLimits(Schema):
-    name: Text255 | None = Field(None, description="Where the token is used.")
+    name: OptionalTitle255 | None = Field(None, description="Where the token is used.")
     upstream: _word(r"^[A-Za-z0-9_-]*$", 50) | None = Field(
         None, description="The only upstream it may call; null or empty: all."
     )

@@ -23,6 +23,15 @@ def test_created_key_opens_its_project(db_all):
     assert (Project.objects.count(), ApiKey.objects.count()) == (1, 2)
 
 
+@pytest.mark.parametrize("name", ["", " ", "x" * 256])
+def test_project_without_a_proper_name_is_not_made(db_all, name):
+    with pytest.raises(CommandError, match="project: "):
+        run("createkey", name)
+    assert not Project.objects.exists() and not ApiKey.objects.exists()
+    run("createkey", " acme ", "--name", " laptop ")
+    assert (Project.objects.get().name, ApiKey.objects.get().name) == ("acme", "laptop")
+
+
 def test_created_key_can_expire(db_all):
     run("createkey", "acme", "--days", "30")
     key = ApiKey.objects.get()

@@ -49,6 +49,7 @@ def test_limits_and_the_project_that_is_there(project):
         (["--days", "-1"], "expires_in_days"),
         (["--budget", "much"], "budget_usd"),
         (["--max-requests", "-1"], "max_requests"),
+        (["--project", " "], "project: This field cannot be blank"),
     ],
 )
 def test_bad_limit_is_refused_by_name_and_makes_nothing(db_all, arguments, reason):

@@ -58,6 +58,7 @@ def test_row_4_name_of_an_active_project_is_taken(manager, managed):
     [
         ({"api_key": KEY}, "name"),
         ({"name": "", "api_key": KEY}, "name"),
+        ({"name": " ", "api_key": KEY}, "name"),
         ({"name": "p", "api_key": MASKED}, "api_key"),
         ({"name": "p", "openai_api_key": "ab*******"}, "openai_api_key"),
         ({"name": "p", "api_key": "two words"}, "api_key"),
@@ -132,7 +133,8 @@ def test_lists_ask_as_often_for_many_as_for_one(manager, managed, django_assert_
 
 def test_row_6_patch_changes_what_is_sent(manager, managed):
     path = f"/manage/projects/{managed['id']}"
-    renamed = manager.send("PATCH", path, {"name": "New Name"})
+    manager.send("PATCH", path, {"name": " "}, expect=400)
+    renamed = manager.send("PATCH", path, {"name": " New Name "})
     assert renamed.pop("updated_at") > managed.pop("updated_at")
     assert renamed == {**managed, "name": "New Name"}
     manager.send("PATCH", path, {"api_key": renamed["api_key"]}, expect=400)

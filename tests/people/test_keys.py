@@ -229,6 +229,13 @@ def pass_time(key_id, delta: timedelta) -> None:
     row.save()
 
 
+def test_name_of_a_key_is_optional_and_loses_its_blanks(api):
+    assert api.send("POST", "/api/v1/keys", {"name": " "})["name"] == ""
+    made = api.send("POST", "/api/v1/keys", {"name": " laptop "})
+    assert made["name"] == "laptop"
+    assert api.send("PATCH", f"/api/v1/keys/{made['id']}", {"name": " old "})["name"] == "old"
+
+
 def test_c03_both_values_work_until_the_overlap_ends(api, project):
     made = api.send("POST", "/api/v1/keys", {"name": "k"})
     new = rotate(api, made["id"], overlap_seconds=86_400)

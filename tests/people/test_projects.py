@@ -32,9 +32,13 @@ def role_of(made, ana) -> str | None:
 
 
 def test_projects_are_created_renamed_and_archived(ana):
-    made = ana.send("POST", "/api/v1/projects", {"name": "search"})
+    [fault] = ana.send("POST", "/api/v1/projects", {"name": " "}, expect=422)["detail"]
+    assert fault["loc"] == ["body", "name"]
+    made = ana.send("POST", "/api/v1/projects", {"name": " search "})
+    assert made["name"] == "search"
     assert (made["role"], made["archived_at"]) == ("owner", None)
     path = f"/api/v1/projects/{made['id']}"
+    ana.send("PATCH", path, {"name": " "}, expect=422)
     assert ana.send("PATCH", path, {"name": "find"})["name"] == "find"
     assert [each["name"] for each in ana.read("/api/v1/projects")] == ["find", "My project"]
     _, key = ApiKey.issue(Project.objects.get(id=made["id"]))

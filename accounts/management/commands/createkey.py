@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
@@ -26,10 +27,13 @@ class Command(BaseCommand):
     def handle(self, *, project: str, name, scopes, days, **options) -> None:
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be between 1 and 36500")
-        scopes = scopes or [Scope.ALL.value]
+        name, scopes = name.strip(), scopes or [Scope.ALL.value]
         expires_at = timezone.now() + timedelta(days=days) if days else None
         with transaction.atomic():
-            owner = Project.objects.named(project) or Project.objects.create(name=project)
+            try:
+                owner = Project.objects.named_or_new(project)
+            except ValidationError as error:
+                raise CommandError(f"project: {' '.join(error.messages)}") from None
             row, key = ApiKey.issue(owner, name=name, expires_at=expires_at, scopes=scopes)
             origin = audit.of_command("createkey")
             audit.record("key.create", origin, project_id=owner.id, api_key_id=row.id, name=name)

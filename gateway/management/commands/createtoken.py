@@ -1,3 +1,4 @@
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
@@ -28,14 +29,17 @@ class Command(BaseCommand):
         limits = ("max_requests", "requests_per_minute", "budget_usd", "allowed_models")
         sent = {limit: options[limit] for limit in limits if options[limit] is not None}
         with transaction.atomic():
-            owner = Project.objects.named(project) or Project.objects.create(name=project)
+            try:
+                owner = Project.objects.named_or_new(project)
+            except ValidationError as error:
+                raise CommandError(f"project: {' '.join(error.messages)}") from None
             if owner.archived_at:
                 raise CommandError(f"Project {owner.name} is inactive")
             body = _validated(project_id=owner.id, name=name, expires_in_days=days, **sent)
             expires_at = body.expires_at(timezone.now())
             row, text = tokens.issue(owner, expires_at=expires_at, **body.columns())
-            origin = audit.of_command("createtoken")
-            audit.record("token.create", origin, project_id=owner.id, token_id=row.id, name=name)
+            ids = {"project_id": owner.id, "token_id": row.id}
+            audit.record("token.create", audit.of_command("createtoken"), **ids, name=row.name)
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "for ever"
         self.stdout.write(text)
         self.stderr.write(f"Token {row.id} of project {owner.name}, valid {until}. Shown once.")
