@@ -108,8 +108,10 @@ def decimal(value: object) -> Decimal:
     Raises pydantic's `float_type`, `float_parsing` or `finite_number`.
     """
     match value:
-        case bool() | int():
-            return Decimal(int(value))
+        case bool():
+            raise PydanticKnownError("float_type")
+        case int():
+            return Decimal(value)
         case float():
             # Its shortest text: 0.1 is the tenth that the caller wrote.
             number = Decimal(repr(value)) if math.isfinite(value) else Decimal("NaN")

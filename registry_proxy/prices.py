@@ -113,8 +113,6 @@ def parse_price(value: object) -> Decimal | None:
 
     A number counts by its shortest text: 0.15 is exactly 0.15.
     """
-    if isinstance(value, bool):
-        return None
     try:
         price = schemas.decimal(value)
     except PydanticKnownError:

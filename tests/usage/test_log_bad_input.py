@@ -44,6 +44,7 @@ BAD = {
     "negative cost": ({"cost": -0.1}, "greater_than_equal", "cost"),
     "huge cost": ({"cost": 1e300}, "less_than_equal", "cost"),
     "text cost": ({"cost": "cheap"}, "float_parsing", "cost"),
+    "boolean cost": ({"cost": True}, "float_type", "cost"),
     "list cost": ({"cost": [1]}, "float_type", "cost"),
     "negative latency": ({"latency_ms": -1}, "greater_than_equal", "latency_ms"),
     "null metadata": ({"metadata": None}, "dict_type", "metadata"),
