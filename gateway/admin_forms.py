@@ -21,6 +21,7 @@ from core.secrets import Sealed
 from gateway import tokens, upstream_config
 from gateway.models import Token, Upstream, UpstreamKey
 from gateway.schemas import ProjectChanges, TokenChanges
+from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _DEFAULT_DAYS = 30
 
@@ -84,17 +85,14 @@ class TokenForm(SchemaForm):
 
     class Meta:
         model = Token
-        fields = [
-            *("project", "name", "expires_at", "upstream"),
-            *("allowed_models", "allowed_endpoints", "allowed_origins"),
-        ]
+        fields = ["project", "name", "expires_at", "upstream", *ALLOW_LISTS]
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if self.instance._state.adding:
             self.initial.setdefault("expires_at", timezone.now() + timedelta(days=_DEFAULT_DAYS))
         else:
-            for name in ("max_requests", "requests_per_minute", "budget_usd"):
+            for name in COUNTED_LIMITS:
                 self.initial[name] = getattr(self.instance.allowance, name)
 
     def clean_upstream(self) -> str:

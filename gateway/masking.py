@@ -1,4 +1,4 @@
-"""Upstream keys as replies show them.
+"""Upstream keys and tokens as replies show them.
 
 Source: docs/gateway.md, section "Management API".
 """
@@ -15,6 +15,11 @@ def masked(key: str) -> str:
         return f"{key[:8]}...{key[-4:]}"
     shown = 2 if len(key) > 4 else 0
     return key[:shown] + "*" * (len(key) - shown)
+
+
+def masked_token(token: str) -> str:
+    """Return the token with only its ends readable: `sk-AaH7**************hDCQ`."""
+    return f"{token[:7]}{'*' * (len(token) - 11)}{token[-4:]}"
 
 
 def is_masked(key: str) -> bool:

@@ -8,12 +8,12 @@ from accounts import audit, limits
 from accounts.models import Project
 from gateway.models import Token, UpstreamKey
 from gateway.schemas import OPENAI, ManagedProject, ManagedToken
+from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _COLUMNS = (
     *("id", "name", "project_id", "upstream", "expires_at", "created_at", "revoked_at"),
-    *("allowed_models", "allowed_endpoints", "allowed_origins"),
+    *ALLOW_LISTS,
 )
-_LIMITS = ("max_requests", "requests_per_minute", "budget_usd", "last_used_at")
 
 
 def token(row: Token, now: datetime) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def token(row: Token, now: datetime) -> dict[str, Any]:
     allowance = row.allowance
     shown = ManagedToken(
         **{name: getattr(row, name) for name in _COLUMNS},
-        **{name: getattr(allowance, name) for name in _LIMITS},
+        **{name: getattr(allowance, name) for name in (*COUNTED_LIMITS, "last_used_at")},
         token=row.hint,
         is_active=row.revoked_at is None,
         request_count=allowance.requests,

@@ -15,7 +15,9 @@ from accounts import api_keys
 from accounts.models import Allowance, Project
 from core import errors
 from gateway import upstream_config
+from gateway.masking import masked_token
 from gateway.models import Token, Upstream
+from gateway.token_limits import COUNTED_LIMITS
 
 PREFIX = "sk-"
 _SECRET_BYTES = 16  # 22 characters of base64url
@@ -37,12 +39,6 @@ def has_form(text: str) -> bool:
 def hidden(text: str) -> str:
     """Return a text, for a log, without what has the form of a token."""
     return _FORM.sub(f"{PREFIX}***", text) if PREFIX in text else text
-
-
-def masked(token: str) -> str:
-    """Return the token with only its ends readable: `sk-AaH7**************hDCQ`."""
-    secret = token.removeprefix(PREFIX)
-    return f"{PREFIX}{secret[:4]}{'*' * (len(secret) - 8)}{secret[-4:]}"
 
 
 def check_upstream(name: str) -> None:
@@ -81,14 +77,11 @@ def issue(
         project=project,
         allowance=allowance,
         digest=digest(text),
-        hint=masked(text),
+        hint=masked_token(text),
         expires_at=expires_at,
         **columns,
     )
     return row, text
-
-
-_LIMITS = ("max_requests", "requests_per_minute", "budget_usd")
 
 
 @transaction.atomic
@@ -100,7 +93,7 @@ def change(token: Token, *, is_active: bool | None = None, **columns: Any) -> No
     """
     if columns.get("upstream", "") not in ("", token.upstream):
         check_upstream(columns["upstream"])
-    limits = {name: columns.pop(name) for name in _LIMITS if name in columns}
+    limits = {name: columns.pop(name) for name in COUNTED_LIMITS if name in columns}
     if limits:
         Allowance.objects.filter(pk=token.allowance_id).update(**limits)
     row = Token.objects.filter(pk=token.pk)

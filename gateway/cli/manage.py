@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from gateway.cli.client import ManagementClient
 from gateway.cli.output import print_json, print_members, print_table
+from gateway.masking import masked_token
+from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _PROJECT = {
     "id": "ID",
@@ -41,10 +43,7 @@ _TOKEN = {
     "upstream": "Upstream",
 }
 _ISSUED = {"token": "Token", "obfuscated": "Obfuscated", "id": "ID", "expires_at": "Expires at"}
-_LIMITS = (
-    *("name", "max_requests", "requests_per_minute", "budget_usd", "upstream"),
-    *("allowed_models", "allowed_endpoints", "allowed_origins"),
-)
+_LIMITS = ("name", *COUNTED_LIMITS, "upstream", *ALLOW_LISTS)
 
 
 def client(command: ArgumentParser, options: Namespace) -> ManagementClient:
@@ -90,10 +89,9 @@ def generate_token(api: ManagementClient, options: Namespace) -> None:
     if options.json:
         print_json(token)
         return
-    text = token["token"]
     shown = {
         **token,
-        "obfuscated": f"{text[:7]}{'*' * (len(text) - 11)}{text[-4:]}",
+        "obfuscated": masked_token(token["token"]),
         "expires_at": token["expires_at"] or "never",
     }
     print_members(shown, _ISSUED)

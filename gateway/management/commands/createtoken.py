@@ -9,6 +9,7 @@ from core import schemas
 from core.errors import InvalidInput
 from gateway import tokens
 from gateway.schemas import NewToken
+from gateway.token_limits import COUNTED_LIMITS
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, project: str, name: str, days: int, **options) -> None:
-        limits = ("max_requests", "requests_per_minute", "budget_usd", "allowed_models")
+        limits = (*COUNTED_LIMITS, "allowed_models")
         sent = {limit: options[limit] for limit in limits if options[limit] is not None}
         with transaction.atomic():
             try:
