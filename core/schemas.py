@@ -92,6 +92,20 @@ def text(max_length: int, *, min_length: int = 0) -> type[str]:
     return Annotated[str, Field(min_length=min_length, max_length=max_length), _no_nul]
 
 
+def matching(pattern: str, what: str, max_length: int) -> type[str]:
+    """Return the type of a text of this pattern; its error says `what` the text should be."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise PydanticCustomError(
+                "string_pattern_mismatch", "Input should be {what}", {"what": what}
+            )
+        return value
+
+    limits = Field(max_length=max_length, json_schema_extra={"pattern": pattern})
+    return Annotated[str, limits, AfterValidator(check)]
+
+
 # --- Numbers and times -----------------------------------------------------
 
 

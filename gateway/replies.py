@@ -7,8 +7,9 @@ from typing import Any
 from accounts import audit, limits
 from accounts.models import Project
 from gateway.models import Token, UpstreamKey
-from gateway.schemas import OPENAI, ManagedProject, ManagedToken
+from gateway.schemas import ManagedProject, ManagedToken
 from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
+from gateway.upstream_config import DEFAULT_UPSTREAM
 
 _COLUMNS = (
     *("id", "name", "project_id", "upstream", "expires_at", "created_at", "revoked_at"),
@@ -48,7 +49,7 @@ def _project(row: Project, keys: dict[str, str], changed_at: datetime | None) ->
     shown = ManagedProject(
         id=row.id,
         name=row.name,
-        api_key=keys.get(OPENAI, ""),
+        api_key=keys.get(DEFAULT_UPSTREAM, ""),
         upstream_keys=keys,
         is_active=row.archived_at is None,
         deactivated_at=row.archived_at,

@@ -32,13 +32,14 @@ from core.schemas import (
     Timestamp,
     Title255,
     decimal,
+    matching,
     member_error,
     text,
     twelve_places,
 )
 from gateway.masking import is_masked
+from gateway.upstream_config import DEFAULT_UPSTREAM, UpstreamName
 
-OPENAI = "openai"
 MAX_MINUTES = 525_600  # a year
 MAX_DAYS = 36_500
 MAX_PAGE = 1_000
@@ -65,11 +66,6 @@ def _usable_key(key: str) -> str:
     return key
 
 
-def _word(pattern: str, max_length: int) -> type[str]:
-    return Annotated[str, Field(max_length=max_length, pattern=pattern)]
-
-
-UpstreamName = _word(r"^[A-Za-z0-9_-]+$", 50)
 UpstreamKeyText = Annotated[
     text(1_000, min_length=1),
     Field(json_schema_extra={"writeOnly": True}),
@@ -87,7 +83,8 @@ class _ProjectKeys(Schema):
 
     @model_validator(mode="after")
     def _agree(self):
-        keys = {self.api_key, self.openai_api_key, self.upstream_keys.get(OPENAI)} - {None}
+        default = self.upstream_keys.get(DEFAULT_UPSTREAM)
+        keys = {self.api_key, self.openai_api_key, default} - {None}
         if len(keys) > 1:
             raise member_error(
                 "key_conflict", "api_key and openai_api_key are the same member", "api_key"
@@ -97,7 +94,7 @@ class _ProjectKeys(Schema):
     def keys(self) -> dict[str, str | None]:
         """Return the keys that were sent, by upstream; None to remove one."""
         own = self.api_key or self.openai_api_key
-        return {**self.upstream_keys, **({OPENAI: own} if own else {})}
+        return {**self.upstream_keys, **({DEFAULT_UPSTREAM: own} if own else {})}
 
 
 class NewProject(_ProjectKeys):
@@ -139,7 +136,7 @@ class ManagedProject(Schema):
             "id": _ID,
             "name": "My Project",
             "api_key": "sk-proj-...6789",
-            "upstream_keys": {OPENAI: "sk-proj-...6789"},
+            "upstream_keys": {DEFAULT_UPSTREAM: "sk-proj-...6789"},
             "is_active": True,
             "deactivated_at": None,
             "created_at": _TIME,
@@ -185,17 +182,17 @@ def _zero_is_none(limit: int | None) -> int | None:
     return limit or None
 
 
-def _patterns(pattern: str, example: str, *, most: int = 100):
+def _patterns(pattern: str, what: str, example: str):
     return Annotated[
-        list[_word(pattern, 255)] | None,
-        Field(max_length=most, json_schema_extra={"examples": [[example]]}),
+        list[matching(pattern, f"{what} such as {example}", 255)] | None,
+        Field(max_length=100, json_schema_extra={"examples": [[example]]}),
         AfterValidator(lambda patterns: patterns or None),
     ]
 
 
-ModelPatterns = _patterns(r"^[^\s\x00]+$", "gpt-4o*")
-EndpointPatterns = _patterns(r"^/[^\s\x00]*$", "/v1/chat/*")
-Origins = _patterns(r"^[a-z][a-z0-9+.-]*://[^/\s\x00]+$", "https://app.example.com")
+ModelPatterns = _patterns(r"^[^\s\x00]+$", "a pattern without blanks", "gpt-4o*")
+EndpointPatterns = _patterns(r"^/[^\s\x00]*$", "a path", "/v1/chat/*")
+Origins = _patterns(r"^[a-z][a-z0-9+.-]*://[^/\s\x00]+$", "an origin", "https://app.example.com")
 Requests = Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX)]
 PerMinute = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Budget = Annotated[
@@ -209,7 +206,7 @@ Budget = Annotated[
 
 class _TokenLimits(Schema):
     name: OptionalTitle255 | None = Field(None, description="Where the token is used.")
-    upstream: _word(r"^[A-Za-z0-9_-]*$", 50) | None = Field(
+    upstream: text(50) | None = Field(
         None, description="The only upstream it may call; null or empty: all."
     )
     max_requests: Annotated[Requests | None, AfterValidator(_zero_is_none)] = Field(
@@ -227,9 +224,7 @@ class _TokenLimits(Schema):
     allowed_endpoints: EndpointPatterns = Field(
         None, description="Patterns of paths with `*`; null or empty: all."
     )
-    allowed_origins: _patterns(r"^[a-z][a-z0-9+.-]*://[^/\s\x00]+$", "https://app.example.com") = (
-        Field(None, description="Origins of browsers; null or empty: all.")
-    )
+    allowed_origins: Origins = Field(None, description="Origins of browsers; null or empty: all.")
 
     def columns(self) -> dict[str, Any]:
         """Return the limits that were sent, by column; a text of null is empty."""

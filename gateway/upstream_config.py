@@ -28,6 +28,8 @@ from pydantic import (
     ValidationError,
 )
 
+from core.schemas import matching
+
 DEFAULT_UPSTREAM = "openai"
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -68,6 +70,9 @@ def _expanded(value: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+UpstreamName = matching(
+    r"^[A-Za-z0-9_-]+$", "a name of letters, digits, hyphens and underscores", 50
+)
 BaseURL = Annotated[str, AfterValidator(_base_url)]
 
 
@@ -175,7 +180,7 @@ class _FileEntry(UpstreamOptions):
 
 class _File(_Part):
     default_api: str | None = None
-    apis: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$")], _FileEntry] = {}
+    apis: dict[UpstreamName, _FileEntry] = {}
 
 
 class Configured(_Part):

@@ -84,8 +84,9 @@ def test_new_token_is_shown_once_with_a_line_to_paste(browser, boss, project):
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ({"allowed_endpoints": "v1/chat"}, "String should match pattern"),
-        ({"allowed_models": "two words"}, "String should match pattern"),
+        ({"allowed_endpoints": "v1/chat"}, "should be a path such as /v1/chat/*"),
+        ({"allowed_models": "two words"}, "should be a pattern without blanks such as gpt-4o*"),
+        ({"allowed_origins": "foo"}, "should be an origin such as https://app.example.com"),
         ({"budget_usd": "0"}, "greater than 0"),
         ({"max_requests": "-1"}, "greater than or equal to 0"),
         ({"upstream": "typo"}, "There is no upstream 'typo'; there are groq, openai"),

@@ -92,6 +92,16 @@ def test_row_8_token_of_an_unknown_project_is_404(manager):
     assert reply == {"error": "project not found", "code": "not_found"}
 
 
+def test_fault_of_a_pattern_is_told_by_an_example(manager, managed):
+    limits = {"allowed_models": ["a\n"], "allowed_endpoints": ["v1"], "allowed_origins": ["foo"]}
+    body = {"project_id": managed["id"], "duration_hours": 1, **limits}
+    assert manager.send("POST", "/manage/tokens", body, expect=400)["fields"] == {
+        "allowed_models.0": "Input should be a pattern without blanks such as gpt-4o*",
+        "allowed_endpoints.0": "Input should be a path such as /v1/chat/*",
+        "allowed_origins.0": "Input should be an origin such as https://app.example.com",
+    }
+
+
 def test_upstream_that_is_not_configured_is_refused(manager, managed):
     fault = "There is no upstream 'typo'; there are groq, openai"
     Upstream.objects.create(name="groq", base_url="https://api.groq.com/openai/v1")
