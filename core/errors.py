@@ -137,9 +137,30 @@ class Failure:
         if not isinstance(self.detail, list):
             return self.status, {"error": str(self.detail), "code": self.code}
         # Without the inputs, which may be secret.
-        fields = {".".join(map(str, entry["loc"][1:])): entry["msg"] for entry in self.detail}
-        text = "; ".join(f"{name}: {msg}" if name else msg for name, msg in fields.items())
+        fields = dict(map(_field, self.detail))
+        text = "; ".join(
+            msg if name == "body" else f"{name}: {msg}" for name, msg in fields.items()
+        )
         return 400, {"error": text, "code": self.code, "fields": fields}
+
+
+def _field(entry: dict) -> tuple[str, str]:
+    """Return the member that an entry is about, or `body`, and its fault in words."""
+    if fault := body_fault(entry):
+        return "body", fault
+    return ".".join(map(str, entry["loc"][1:])) or entry["loc"][0], entry["msg"]
+
+
+def body_fault(entry: dict) -> str | None:
+    """Return in words why a whole body cannot be read as JSON; None for other faults."""
+    match entry:
+        case {"type": "json_invalid", "loc": [_, position], "ctx": {"error": reason}}:
+            return f"The body is not valid JSON: {reason} at character {position}"
+        case {"type": "json_invalid", "ctx": {"error": reason}}:
+            return f"The body is not valid JSON: {reason}"
+        case {"type": "missing", "loc": [_]}:
+            return "A JSON object is required"
+    return None
 
 
 def failure(error: Exception) -> Failure | None:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from core import bridge, request_checks, schemas
 from core.edge import MAX_PARSED_ON_LOOP, Request
-from core.errors import BodyTooLarge, InvalidInput
+from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors, forms
 from gateway.forms import FormFields, PassingForm
 from gateway.protocols.protocol import Body, Endpoint
@@ -70,9 +70,9 @@ async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
         else:
             value = load(data, unique_members=unique)
     except InvalidInput as error:
-        raise errors.GatewayError(f"The body is not valid JSON: {error}") from error
+        raise errors.GatewayError(body_fault(error.issues[0])) from error
     if not isinstance(value, dict):
-        raise errors.GatewayError("The body must be a JSON object")
+        raise errors.GatewayError("A JSON object is required")
     return value
 
 

@@ -78,9 +78,28 @@ def test_bad_project_is_400_that_names_the_field_and_no_secret(manager, body, fi
     assert not Project.objects.exists()
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"'])
-def test_malformed_body_is_400(manager, body):
-    assert manager.send("POST", "/manage/projects", body, expect=400)["code"] == "invalid_input"
+OBJECT = "Input should be a valid dictionary or object to extract fields from"
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("", "A JSON object is required"),
+        ("{", "The body is not valid JSON: unexpected end of data at character 1"),
+        ('{"name": "x",}', "The body is not valid JSON: trailing comma"),
+        ("[]", OBJECT),
+        ("null", OBJECT),
+        ('"x"', OBJECT),
+    ],
+)
+def test_malformed_body_is_400_and_named_as_a_whole(manager, body, fault):
+    reply = manager.send("POST", "/manage/projects", body, expect=400)
+    assert reply["error"].startswith(fault)
+    assert reply == {
+        "error": reply["error"],
+        "code": "invalid_input",
+        "fields": {"body": reply["error"]},
+    }
 
 
 def test_row_5_key_is_never_shown_again(manager, managed):

@@ -80,6 +80,18 @@ BODIES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b" ", "A JSON object is required"),
+        (b"{", "The body is not valid JSON: unexpected end of data at character 1"),
+        (b"[]", "A JSON object is required"),
+    ],
+)
+def test_fault_of_a_body_is_told(gateway, data, message):
+    assert send(gateway, data).json()["error"]["message"] == message
+
+
 @pytest.mark.parametrize("limits", [{}, {"budget_usd": 1}, {"allowed_models": ["gpt*"]}], ids=str)
 @pytest.mark.parametrize("name", BODIES)
 def test_bodies_that_cannot_be_read_are_refused(gateway, mock, name, limits):
