@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from accounts.limits import Refusal
 from core import ids
 from gateway import errors, metering
 from gateway.holders import Holder
@@ -10,7 +11,7 @@ from gateway.worker import worker
 
 
 async def admit(made: Plan, holder: Holder) -> metering.MeteredCall:
-    """Return the call, reserved and stored. Raises LimitExceeded, BudgetExceeded, RateLimited."""
+    """Return the call, reserved and stored. Raises RequestsUsedUp, BudgetExceeded, RateLimited."""
     worker.starts_call()
     at = datetime.now(UTC)
     call = metering.MeteredCall(
@@ -30,16 +31,17 @@ async def admit(made: Plan, holder: Holder) -> metering.MeteredCall:
         metadata=made.metadata,
     )
     admission = await metering.admit(call)
-    match admission.refusal:
-        case "":
-            return call
-        case "budget":
+    if not admission.refusal:
+        return call
+    match Refusal(admission.refusal):
+        case Refusal.BUDGET:
             raise errors.BudgetExceeded("The token's budget does not cover this call")
-        case "requests_per_minute":
+        case Refusal.REQUESTS_PER_MINUTE:
             raise errors.RateLimited(
                 "The token's requests of this minute are used up",
                 retry_after=int(admission.seconds_to_next_minute) + 1,
             )
-        case "max_requests":
-            raise errors.LimitExceeded("Rate limit exceeded: the token's requests are used up")
-    raise errors.TokenNotFound("Token not found")
+        case Refusal.MAX_REQUESTS:
+            raise errors.RequestsUsedUp("Rate limit exceeded: the token's requests are used up")
+        case Refusal.GONE:
+            raise errors.TokenNotFound("Token not found")

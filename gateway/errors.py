@@ -123,7 +123,7 @@ class RequestTooLarge(GatewayError):
     code = "request_too_large"
 
 
-class LimitExceeded(GatewayError):
+class RequestsUsedUp(GatewayError):
     """The token's own limit in all: trying again cannot help."""
 
     status_code = 429
@@ -135,16 +135,21 @@ class BudgetExceeded(GatewayError):
     code = "budget_exceeded"
 
 
-class RateLimited(GatewayError):
-    """The token's limit of this minute."""
+class RetryLater(GatewayError):
+    """A call that may succeed after so many seconds."""
 
-    status_code = 429
-    code = "rate_limit_exceeded"
     can_retry = True
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.headers = {"Retry-After": str(min(max(retry_after, 1), MAX_RETRY_AFTER))}
+
+
+class RateLimited(RetryLater):
+    """The token's limit of this minute."""
+
+    status_code = 429
+    code = "rate_limit_exceeded"
 
 
 class Unbounded(GatewayError):
@@ -161,16 +166,11 @@ class Busy(GatewayError):
     headers = {"Retry-After": "1"}
 
 
-class UpstreamSuspended(GatewayError):
+class UpstreamSuspended(RetryLater):
     """The upstream failed several times; it is not asked for a while."""
 
     status_code = 503
     code = "upstream_suspended"
-    can_retry = True
-
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
-        self.headers = {"Retry-After": str(min(max(retry_after, 1), MAX_RETRY_AFTER))}
 
 
 class UpstreamUnusable(GatewayError):

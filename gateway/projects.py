@@ -25,16 +25,6 @@ class NameTaken(DomainError):
         super().__init__("name: another active project has this name")
 
 
-class ProjectInactive(DomainError):
-    """Nothing is issued for a project that is archived."""
-
-    status_code = 403
-    code = "project_inactive"
-
-    def __init__(self) -> None:
-        super().__init__("cannot create tokens for inactive projects")
-
-
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """What became of the tokens of a project."""

@@ -32,6 +32,7 @@ from accounts.models import AuditEvent, AuditOutcome, Project
 from core.errors import DATABASE_AWAY, DomainError, failure
 from core.viewsets import RetrieveMixin, ScopedModelViewSet
 from gateway import projects, replies, response_cache, tokens
+from gateway.errors import ProjectInactive
 from gateway.models import CachedAnswer, Token
 from gateway.schemas import (
     AuditPage,
@@ -57,6 +58,20 @@ _AUDIT_TEXTS = (
     *("request_id", "client_ip", "action", "actor", "method", "path", "user_agent", "reason"),
     "details",
 )
+
+
+class CacheOff(DomainError):
+    code = "caching_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("caching is disabled: HTTP_CACHE_ENABLED is off")
+
+
+class InvalidAddress(DomainError):
+    code = "invalid_url"
+
+    def __init__(self) -> None:
+        super().__init__("invalid URL")
 
 
 class ManagementViewSet(ScopedModelViewSet):
@@ -250,7 +265,7 @@ class TokenViewSet(ManagementViewSet):
             if project is None:
                 raise Http404(ProjectViewSet.not_found)
             if project.archived_at:
-                raise projects.ProjectInactive
+                raise ProjectInactive("cannot create tokens for inactive projects")
             expires_at = body.expires_at(now)
             row, text = tokens.issue(project, expires_at=expires_at, **body.columns())
             self.record(project_id=project.id, token_id=row.id, name=row.name)
@@ -283,20 +298,6 @@ class TokenViewSet(ManagementViewSet):
 
     def subject(self) -> dict:
         return {"token_id": _as(UUID, self.kwargs.get("token_id"))}
-
-
-class CacheOff(DomainError):
-    code = "caching_disabled"
-
-    def __init__(self) -> None:
-        super().__init__("caching is disabled: HTTP_CACHE_ENABLED is off")
-
-
-class InvalidAddress(DomainError):
-    code = "invalid_url"
-
-    def __init__(self) -> None:
-        super().__init__("invalid URL")
 
 
 class CacheViewSet(ManagementViewSet):
