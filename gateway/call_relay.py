@@ -35,6 +35,7 @@ class CallRelay:
         self._plan = plan
         self._settlement = Settlement(call, plan, exchange.request.id)
         self._started = time.perf_counter()
+        self._ends_at = upstream_call.deadline(plan.upstream)
 
     async def run(self) -> None:
         """Relay the call, and settle it.
@@ -68,14 +69,14 @@ class CallRelay:
         """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
         upload, breaker = self._plan.content.parts, self._plan.state.breaker
         if upload is not None and upload.failure is not None:
+            error = errors.RequestIncomplete("The client did not send all of its body")
+        if isinstance(error, errors.RequestIncomplete):
             breaker.abandoned()
-            code, may_be_billed = "request_incomplete", False
         else:
             breaker.failed()
-            self._show_breaker()
-            code = error.code
-            may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
-        return billing.unanswered(code, may_be_billed=may_be_billed, started=self._started)
+        self._show_breaker()
+        may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
+        return billing.unanswered(error.code, may_be_billed=may_be_billed, started=self._started)
 
     async def _relay(self) -> None:
         answer, held = await self._answer()
@@ -114,7 +115,7 @@ class CallRelay:
 
     async def _send(self) -> Answer:
         plan = self._plan
-        sending = upstream_call.send(plan.request, plan.upstream, plan.state)
+        sending = upstream_call.send(plan.request, plan.upstream, plan.state, self._ends_at)
         if plan.upstream.on_disconnect == "cancel" and plan.content.parts is None:
             return await self._exchange.unless_gone(sending)
         return await sending

@@ -118,6 +118,14 @@ class ObjectsShared(GatewayError):
     code = "shared_upstream_key"
 
 
+class RequestIncomplete(GatewayError):
+    """The client did not send all of its body, or took too long."""
+
+    status_code = 408
+    code = "request_incomplete"
+    can_retry = True
+
+
 class RequestTooLarge(GatewayError):
     status_code = 413
     code = "request_too_large"

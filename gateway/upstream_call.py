@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from core.egress.http_answer import Answer, BrokenConnection
+from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
 from core.egress.http_client import HttpClient, Unreachable
 from gateway import errors
 from gateway.upstream_config import UpstreamConfig
@@ -60,13 +60,20 @@ async def close() -> None:
         found.close()
 
 
-async def send(request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState) -> Answer:
+def deadline(upstream: UpstreamConfig) -> float:
+    """Return when a call that begins now has to end, by the monotonic clock."""
+    return time.monotonic() + (upstream.timeouts.request or float("inf"))
+
+
+async def send(
+    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
+) -> Answer:
     """Return the answer as soon as its headers are there.
 
-    Raises UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may
-    have been billed), UpstreamRedirects.
+    `ends_at` is the call's deadline. Raises UpstreamUnreachable (nothing was sent),
+    UpstreamBroken, UpstreamTimeout (it may have been billed), UpstreamRedirects,
+    RequestIncomplete.
     """
-    ends_at = time.monotonic() + (upstream.timeouts.request or float("inf"))
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
         response = await _connected(request, upstream, state, ends_at)
@@ -98,7 +105,7 @@ async def _connected(
     try:
         return await _send(request, upstream, ends_at)
     except errors.UpstreamUnreachable:
-        if not request.can_repeat:
+        if not request.can_repeat or time.monotonic() + _RECONNECT_SECONDS >= ends_at:
             raise
         await asyncio.sleep(_RECONNECT_SECONDS)
     except errors.UpstreamBroken as error:
@@ -115,6 +122,8 @@ async def _send(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: flo
         raise errors.UpstreamUnreachable(
             f"The upstream {upstream.name!r} cannot be reached"
         ) from error
+    except BodyStalled as error:
+        raise errors.RequestIncomplete("The request's body did not come in time") from error
     except TimeoutError as error:
         raise errors.UpstreamTimeout("The upstream did not answer in time") from error
     except BrokenConnection as error:
@@ -124,15 +133,15 @@ async def _send(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: flo
 async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: float) -> Answer:
     timeouts = upstream.timeouts
     left = ends_at - time.monotonic()
-    async with asyncio.timeout(timeouts.response_header):
-        return await _client().send(
-            request.method,
-            request.url,
-            request.headers,
-            request.data(),
-            connect_seconds=timeouts.connect,
-            seconds=left if left < float("inf") else None,
-        )
+    return await _client().send(
+        request.method,
+        request.url,
+        request.headers,
+        request.data(),
+        connect_seconds=timeouts.connect,
+        head_seconds=timeouts.response_header,
+        seconds=left if left < float("inf") else None,
+    )
 
 
 def _wait(response: Answer, attempt: int) -> float:

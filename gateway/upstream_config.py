@@ -82,12 +82,12 @@ class _Part(BaseModel):
 
 
 class Timeouts(_Part):
-    """All but `request` are of silence, not of the whole call."""
+    """`response_header` and `idle` are of silence: nothing is sent, and nothing comes."""
 
     connect: Seconds = 10
     response_header: Seconds = Field(600, description="Until the answer begins.")
     idle: Seconds = Field(300, description="Between two pieces of an answer.")
-    request: Seconds | None = Field(None, description="Of the whole call.")
+    request: Seconds | None = Field(None, description="Of the whole call, with retries.")
     # Accepted for files of the older proxy; nothing waits for them here.
     idle_connection: Seconds | None = None
     flush_interval: Seconds | None = None

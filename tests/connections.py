@@ -1,8 +1,9 @@
-"""A server on a test's event loop; its connections end when it does."""
+"""Servers of tests; their connections end when they do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -36,3 +37,18 @@ async def serving(connected: Connected, **options) -> AsyncIterator[int]:
             writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
+
+
+@contextmanager
+def unaccepting() -> Iterator[int]:
+    """The port of a host that accepts no connection and refuses none."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):  # more than its backlog takes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield listener.getsockname()[1]

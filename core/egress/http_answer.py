@@ -26,7 +26,13 @@ class MalformedAnswer(BrokenConnection):
     """What came is not HTTP."""
 
 
+class BodyStalled(TimeoutError):
+    """The time was over while the request's own body had still to come."""
+
+
 class _Source(Protocol):
+    @property
+    def awaits_body(self) -> bool: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def abort(self) -> None: ...
@@ -47,7 +53,7 @@ class Answer:
         self._error: Exception | None = None
         self._waiter: asyncio.Future | None = None
         self._silence: float | None = None
-        self._active_at = 0.0  # when something came last, or a wait began
+        self._active_at = 0.0  # when something came or was sent last, or a wait began
         self._silence_timer: asyncio.TimerHandle | None = None
         self._time_limit: asyncio.TimerHandle | None = None
 
@@ -69,8 +75,8 @@ class Answer:
     async def read(self) -> bytes:
         """Return what has come of the body since the last time; b"" at its end.
 
-        Raises BrokenConnection, and TimeoutError where a limit says so, after all that had
-        come before.
+        Raises BrokenConnection, and TimeoutError (BodyStalled) where a limit says so, after
+        all that had come before.
         """
         while not self._pieces:
             if self._error is not None:
@@ -86,8 +92,11 @@ class Answer:
         return data
 
     def limit_silence(self, seconds: float) -> None:
-        """Have reading raise TimeoutError when it has waited so long for the next byte."""
+        """Have waiting raise TimeoutError when so long no byte has come, and none was sent."""
         self._silence = seconds
+        if self._silence_timer is not None:  # of the limit before
+            self._silence_timer.cancel()
+            self._silence_timer = None
 
     def limit_time(self, seconds: float) -> None:
         """Have the answer end with TimeoutError if it is not whole after so many seconds."""
@@ -98,6 +107,10 @@ class Answer:
         self._stop_timers()
         if not self.is_whole:
             self._source.abort()
+
+    def sent(self) -> None:
+        """Take note that a piece of the request was sent: that is no silence."""
+        self._active_at = self._loop.time()
 
     def begin(self, status: int, headers: RawHeaders) -> None:
         """Take the head."""
@@ -147,7 +160,10 @@ class Answer:
             self._time_out()
 
     def _time_out(self) -> None:
-        self.end(TimeoutError("the answer did not come in time"))
+        if self._source.awaits_body:
+            self.end(BodyStalled("the request's body did not come in time"))
+        else:
+            self.end(TimeoutError("the answer did not come in time"))
         self._source.abort()
 
     def _stop_timers(self) -> None:

@@ -75,14 +75,19 @@ class HttpClient:
         body: Body = None,
         *,
         connect_seconds: float,
+        head_seconds: float | None = None,
         seconds: float | None = None,
     ) -> Answer:
-        """Return the answer as soon as its head is there. `seconds` are for all of it.
+        """Return the answer as soon as its head is there.
 
-        Raises Unreachable, BrokenConnection, TimeoutError; ValueError for a header that
-        would be several.
+        `head_seconds` are of silence until then, `seconds` for all of it. Raises Unreachable,
+        also where connecting takes too long, BrokenConnection, TimeoutError (BodyStalled);
+        ValueError for a header that would be several.
         """
-        ends_at = None if seconds is None else self._loop.time() + seconds
+        ends_at = None
+        if seconds is not None:
+            ends_at = self._loop.time() + seconds
+            connect_seconds = min(connect_seconds, seconds)
         try:
             target = _target(url)
         except ValueError as error:  # no host or port that there can be
@@ -94,6 +99,8 @@ class HttpClient:
         answer = connection.request(
             head, b"" if body is None else body, is_chunked=is_chunked, is_for_head=method == "HEAD"
         )
+        if head_seconds is not None:
+            answer.limit_silence(head_seconds)
         if ends_at is not None:
             answer.limit_time(max(ends_at - self._loop.time(), 0))
         try:

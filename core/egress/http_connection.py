@@ -6,7 +6,7 @@ Source: RFC 9112.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -14,6 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from core.egress.http_answer import Answer, BrokenConnection, MalformedAnswer, RawHeaders
 
 _MAX_HEAD = 64 * 1024  # bytes; policies of what a browser may do are longer than 8 KB
+_MAX_AT_ONCE = 256 * 1024  # bytes of a body; a longer one is sent in pieces, which show progress
 # What servers send that has one meaning only, and that other clients take.
 _LENIENCIES = {
     "lenient_headers": True,
@@ -80,11 +81,12 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():  # since it was opened
             self._answer = None
             answer.end(self._broken("the connection was closed"))
-        elif isinstance(body, bytes):
+        elif isinstance(body, bytes) and len(body) <= _MAX_AT_ONCE:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._upload = self._loop.create_task(self._send(body, is_chunked=is_chunked))
+            pieces = _pieces(body) if isinstance(body, bytes) else body
+            self._upload = self._loop.create_task(self._send(answer, pieces, is_chunked=is_chunked))
         return answer
 
     def abort(self) -> None:
@@ -102,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
 
     # --- Sending ---------------------------------------------------------------
 
-    async def _send(self, body: AsyncIterable[bytes], *, is_chunked: bool) -> None:
+    async def _send(self, answer: Answer, body: AsyncIterable[bytes], *, is_chunked: bool) -> None:
         try:
             async with aclosing(aiter(body)) as pieces:
                 async for piece in pieces:
@@ -113,6 +115,7 @@ class HttpConnection(asyncio.Protocol):
                         self._transport.writelines(lines if is_chunked else [piece])
                     if self._writable is not None:
                         await self._writable
+                    answer.sent()
             if is_chunked:
                 self._transport.write(b"0\r\n\r\n")
         except Exception as error:  # whatever keeps the body from coming
@@ -130,6 +133,12 @@ class HttpConnection(asyncio.Protocol):
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the request's body is waited for, and not the other side."""
+        is_uploading = self._upload is not None and not self._upload.done()
+        return is_uploading and self._writable is None
 
     @property
     def _has_sent_all(self) -> bool:
@@ -232,6 +241,11 @@ class HttpConnection(asyncio.Protocol):
             self._freed(self)
         else:
             self._transport.close()
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _MAX_AT_ONCE):
+        yield data[start : start + _MAX_AT_ONCE]
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:

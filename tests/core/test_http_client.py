@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import uvloop
 
-from core.egress.http_answer import BrokenConnection, MalformedAnswer
+from core.egress.http_answer import BodyStalled, BrokenConnection, MalformedAnswer
 from core.egress.http_client import HttpClient, Unreachable
-from tests.connections import serving
+from tests.connections import serving, unaccepting
 from tests.server import free_port
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -323,6 +323,100 @@ def test_the_time_for_all_of_it_ends_the_answer(run, data):
         with pytest.raises(TimeoutError):
             await body_of(await asked)
         assert await ended(reader)
+
+    run(story)
+
+
+def test_silence_before_the_head_ends_the_request(run):
+    async def story(client, server):
+        asked = get(client, server, head_seconds=0.05)
+        _, (reader, _) = await server.request()
+        with pytest.raises(TimeoutError) as raised:
+            await asked
+        assert not isinstance(raised.value, BodyStalled)
+        assert await ended(reader)
+
+    run(story)
+
+
+def test_the_wait_for_the_head_is_none_for_the_body(run):
+    async def story(client, server):
+        asked = get(client, server, head_seconds=0.05)
+        _, (_, writer) = await server.request()
+        writer.write(OK + b"Content-Length: 5\r\n\r\n")
+        answer = await asked
+        answer.limit_silence(5)
+        await asyncio.sleep(0.1)
+        writer.write(b"hello")
+        assert await body_of(answer) == b"hello"
+
+    run(story)
+
+
+def upload(client: HttpClient, server: Server, body, **limits) -> asyncio.Task:
+    return asyncio.ensure_future(
+        client.send("PUT", server.url, [], body, connect_seconds=5, **limits)
+    )
+
+
+def test_an_upload_that_goes_on_is_no_silence(run):
+    async def story(client, server):
+        async def body():
+            for _ in range(5):
+                await asyncio.sleep(0.05)
+                yield b"hello"
+
+        asked = upload(client, server, body(), head_seconds=0.15)
+        _, (reader, writer) = await server.request()
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(HELLO)
+        assert await body_of(await asked) == b"hello"
+
+    run(story)
+
+
+def test_a_body_that_is_taken_slowly_is_no_silence(run):
+    async def story(client, server):
+        asked = upload(client, server, bytes(32 * MEGABYTE), head_seconds=0.3)
+        _, (reader, writer) = await server.request()
+        for _ in range(32):
+            await asyncio.sleep(0.02)
+            await reader.readexactly(MEGABYTE)
+        writer.write(HELLO)
+        assert await body_of(await asked) == b"hello"
+
+    run(story)
+
+
+@pytest.mark.parametrize("limit", ["head_seconds", "seconds"])
+def test_a_body_that_does_not_come_is_not_the_other_sides_silence(run, limit):
+    async def story(client, server):
+        async def body():
+            yield b"hello"
+            await asyncio.Event().wait()
+
+        asked = upload(client, server, body(), **{limit: 0.05})
+        _, (reader, _) = await server.request()
+        with pytest.raises(BodyStalled):
+            await asked
+        assert await ended(reader)
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"connect_seconds": 0.1, "head_seconds": 0.05},
+        {"connect_seconds": 9, "seconds": 0.1},
+    ],
+    ids=["connecting", "all"],
+)
+def test_a_host_that_does_not_accept_in_time_is_unreachable(run, limits):
+    async def story(client, server):
+        with unaccepting() as port, pytest.raises(Unreachable):
+            await client.send("GET", f"http://127.0.0.1:{port}/", [], **limits)
 
     run(story)
 
