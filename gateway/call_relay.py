@@ -25,6 +25,8 @@ from gateway.relay import Held, View, hold, stream
 from gateway.settlement import Settlement
 
 _BREAKER_STATUSES = (502, 503, 504)
+# Errors that say nothing about the upstream's health.
+_NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
 
 
 class CallRelay:
@@ -70,7 +72,7 @@ class CallRelay:
         upload, breaker = self._plan.content.parts, self._plan.state.breaker
         if upload is not None and upload.failure is not None:
             error = errors.RequestIncomplete("The client did not send all of its body")
-        if isinstance(error, errors.RequestIncomplete):
+        if isinstance(error, _NEUTRAL):
             breaker.abandoned()
         else:
             breaker.failed()

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from gateway import upstreams
 from tests.connections import unaccepting
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import chat, in_turn, reply
@@ -97,3 +98,13 @@ def test_b09_the_total_is_of_all_that_is_sent_for_a_call(gateway, mock, with_tim
     assert gateway.chat(stream=True).status_code == 504
     assert time.monotonic() - began < 0.9
     assert len(mock.requests) == 2
+
+
+def test_b08_redirects_do_not_count_against_the_upstream(gateway, mock, own_key):
+    own_key()
+    mock.script = reply(b"", 302, Location="https://files.example.com/x")
+    statuses = [gateway.get("/v1/files/file-1/content").status_code for _ in range(6)]
+    assert statuses == [502] * 6
+    mock.script = reply(chat())
+    assert gateway.chat().status_code == 200
+    assert upstreams.state_of("openai").breaker.state == "closed"
