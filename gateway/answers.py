@@ -41,7 +41,7 @@ def _content_type(answer: Answer) -> str:
 def stated_length(answer: Answer) -> int | None:
     """Return the `Content-Length`; None without one."""
     stated = answer.header(b"content-length")
-    return int(stated) if stated.isdigit() else None
+    return int(stated) if stated.isascii() and stated.isdigit() else None
 
 
 async def decoded(data: bytes, answer: Answer) -> bytes | None:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,7 @@ from gateway.upstreams import UpstreamState
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, HttpClient] = WeakKeyDictionary()
 _RETRIED_STATUSES = (429, 503)
-_MAX_WAIT = 5  # seconds, for a retry
+_MAX_WAIT = 5  # seconds; who asks for longer is not asked again
 _RECONNECT_SECONDS = 0.1
 # An idle connection that dies when it is used again was closed by the other side, which
 # then has not read the request. Servers keep them for longer than this.
@@ -77,8 +78,10 @@ async def send(
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
         response = await _connected(request, upstream, state, ends_at)
+        if response.status not in _RETRIED_STATUSES:
+            return _checked(response, upstream)
         wait = _wait(response, attempt)
-        if response.status not in _RETRIED_STATUSES or time.monotonic() + wait >= ends_at:
+        if wait > _MAX_WAIT or time.monotonic() + wait >= ends_at:
             return _checked(response, upstream)
         response.close()
         await asyncio.sleep(wait)
@@ -145,6 +148,14 @@ async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: 
 
 
 def _wait(response: Answer, attempt: int) -> float:
+    """Return the seconds until the next attempt: those that the upstream asks for, if it does.
+
+    Source: RFC 9110, section 10.2.3.
+    """
     asked = response.header(b"retry-after")
-    seconds = float(asked) if asked.isdigit() else 0.5 * 2**attempt
-    return min(seconds, _MAX_WAIT)
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        return parsedate_to_datetime(asked).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return min(0.5 * 2**attempt, _MAX_WAIT)

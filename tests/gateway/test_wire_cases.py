@@ -18,6 +18,7 @@ from tests.gateway.upstream import (
     chat,
     chunk,
     content,
+    exactly,
     hang_up,
     head,
     in_turn,
@@ -337,6 +338,40 @@ def test_b09_an_upstreams_wait_is_obeyed(gateway, mock, upstreams_file):
     assert gateway.chat().status_code == 200
     first, second = mock.requests
     assert 1 <= second.at - first.at < 2
+
+
+@pytest.mark.parametrize("asked", ["60", "6", "9" * 5000, "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_b09_a_wait_that_is_too_long_is_the_clients(gateway, mock, upstreams_file, asked):
+    with_retries(mock, upstreams_file)
+    mock.script = reply({"error": {"message": "slow"}}, 429, Retry_After=asked)
+    answer = gateway.chat()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, asked)
+    assert len(mock.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [(200, "\xb2"), (200, "\xb9\xb2\xb3"), (200, "soon"), (200, ""), (429, "\xb2")],
+)
+def test_b09_a_wait_that_is_none_is_passed_over(gateway, mock, upstreams_file, status, asked):
+    """The first two are digits to `str.isdigit`, and no numbers to `float`."""
+    with_retries(mock, upstreams_file, retries=1)
+    body = json.dumps(chat()).encode()
+    sent = head(status, Content_Length=str(len(body)), Content_Type="application/json", X="?")
+    sent = sent.replace(b"X: ?", b"Retry-After: " + asked.encode("latin-1"))
+    mock.script = in_turn(exactly(sent + body), reply(chat()))
+    assert gateway.chat().json() == chat()
+    assert len(mock.requests) == (1 if status == 200 else 2)
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_b09_a_date_that_is_over_is_no_wait(gateway, mock, upstreams_file):
+    with_retries(mock, upstreams_file)
+    refusal = reply(b"", 503, Retry_After="Sat, 01 Jan 2000 00:00:00 GMT")
+    mock.script = in_turn(refusal, reply(chat()))
+    assert gateway.chat().status_code == 200
+    first, second = mock.requests
+    assert second.at - first.at < 0.3
 
 
 def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
