@@ -27,6 +27,7 @@ from gateway.settlement import Settlement
 _BREAKER_STATUSES = (502, 503, 504)
 # Errors that say nothing about the upstream's health.
 _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
+_ERRORS_OF_CLIENTS = ("client_gone", errors.RequestIncomplete.code)
 
 
 class CallRelay:
@@ -89,7 +90,7 @@ class CallRelay:
             elif held is None and not answers.is_held(answer, self._plan):
                 await self._relay_bytes(answer)
             else:
-                await self._relay_held(answer, held or await hold(answer))
+                await self._relay_held(answer, held or await self._hold(answer))
             self._plan.state.answered()
         finally:
             answer.close()
@@ -103,9 +104,10 @@ class CallRelay:
         answer = await self._send()
         if not (plan.asks_for_usage and answer.status in (400, 422)):
             return answer, None
-        held = await hold(answer)
+        held = await self._hold(answer)
         refusal = await answers.decoded(held.data, answer) or b""
-        if b"stream_options" not in refusal and b"include_usage" not in refusal:
+        is_of_option = b"stream_options" in refusal or b"include_usage" in refusal
+        if self._exchange.is_gone or not is_of_option:
             return answer, held
         answer.close()
         plan.asks_for_usage = False
@@ -122,14 +124,18 @@ class CallRelay:
             return await self._exchange.unless_gone(sending)
         return await sending
 
+    async def _hold(self, answer: Answer) -> Held:
+        return await hold(answer, self._exchange, self._plan.upstream)
+
     async def _relay_held(self, answer: Answer, held: Held) -> None:
         plan, is_whole = self._plan, held.is_whole
+        if plan.edit is not None and held.error == "client_gone":
+            raise ClientGone
         if plan.edit is not None and (held.error or not is_whole):
             raise errors.UpstreamBroken("The upstream's answer did not come whole")
-        first_byte_at = time.perf_counter()
         reading = await answers.read(held.data, answer, plan.protocol) if is_whole else Reading()
         if is_whole:
-            await self._settle(answer.status, held.error, reading, first_byte_at)
+            await self._settle(answer.status, held.error, reading, held.first_byte_at)
         sent = headers.to_client(answer.headers, key=plan.key)
         if plan.edit is not None:
             held.data = await self._decoded(held.data, answer)
@@ -217,7 +223,7 @@ class CallRelay:
         plan = self._plan
         if reading.error:
             reading.error = reading.error.replace(plan.key, "***")
-        self._judge(status, None if error == "client_gone" else error, reading)
+        self._judge(status, error, reading)
         if reading.is_queued and reading.response_id and plan.content.value.get("background"):
             await self._settlement.leave_in_background(reading.response_id)
             return
@@ -237,6 +243,8 @@ class CallRelay:
     def _judge(self, status: int, error: str | None, reading: Reading) -> None:
         """Tell the breaker how the upstream did."""
         breaker = self._plan.state.breaker
+        if error in _ERRORS_OF_CLIENTS:
+            error = None
         if error or status in _BREAKER_STATUSES or (status < 400 and reading.error):
             breaker.failed()
         elif status >= 400:

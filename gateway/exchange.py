@@ -1,7 +1,7 @@
 """The client's side of a relayed call: what is sent to it, and whether it still listens."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from core.edge import Request, Send
@@ -44,6 +44,11 @@ class Exchange:
         """Notice from now on when the client goes. The request's body has been read."""
         if self._watch is None:
             self._watch = asyncio.ensure_future(self.request.disconnected())
+
+    def when_gone(self, act: Callable[[], None]) -> None:
+        """Watch, and have this done once the client has gone."""
+        self.watch()
+        self._watch.add_done_callback(lambda watch: None if watch.cancelled() else act())
 
     def unwatch(self) -> None:
         if self._watch is not None:

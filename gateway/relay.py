@@ -5,12 +5,12 @@
 An answer is read on when its client has gone, up to a limit, where it is paid for anyway.
 """
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.egress.http_answer import Answer, BrokenConnection
+from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
+from gateway import errors
 from gateway.decoding import Decoder, Undecodable
 from gateway.event_stream import EventStream
 from gateway.exchange import ClientGone, Exchange
@@ -18,6 +18,8 @@ from gateway.protocols.protocol import StreamReader
 from gateway.upstream_config import UpstreamConfig
 
 MAX_HELD = 32 * 1024 * 1024  # bytes of an answer that is read whole before it is sent
+# What ends a transfer early.
+_ENDINGS = (ClientGone, TimeoutError, Undecodable, BrokenConnection)
 
 
 @dataclass(slots=True)
@@ -92,13 +94,9 @@ async def stream(
     """
     ended = Ended()
     received = 0
-    exchange.watch()
-    deadline, left = None, int(upstream.drain.megabytes * 2**20)
+    left = _limit_draining(response, exchange, upstream)
     try:
-        while True:
-            data = await _next(response, exchange, upstream, deadline)
-            if not data:
-                return ended
+        while data := await response.read():
             forward = view.feed(data)
             received += len(data)
             if received == length:
@@ -110,73 +108,71 @@ async def stream(
                 await exchange.write(forward)
                 continue
             left -= len(data)
-            deadline = deadline or time.monotonic() + upstream.drain.seconds
-            if upstream.on_disconnect == "cancel" or left < 0:
-                ended.error = "client_gone"
-                return ended
-    except ClientGone:
-        ended.error = "client_gone"
-    except TimeoutError:
-        ended.error = "upstream_silent"
-        if exchange.is_gone and deadline and time.monotonic() >= deadline:
-            ended.error = "client_gone"
-    except Undecodable:
-        ended.error = "upstream_undecodable"
-    except BrokenConnection:
-        ended.error = "upstream_disconnected"
+            if left < 0:
+                raise ClientGone
+    except _ENDINGS as error:
+        ended.error = _reason(error)
     return ended
 
 
-def _next(
-    response: Answer, exchange: Exchange, upstream: UpstreamConfig, deadline: float | None
-) -> Awaitable[bytes]:
-    """Return the next piece; b"" at the end. Raises TimeoutError, ClientGone, BrokenConnection.
+def _limit_draining(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> int:
+    """Have reading raise ClientGone at the end of the time to drain, once the client has gone.
 
-    A silence ends by itself (upstream_call.py).
+    Returns how many bytes may be read on. A silence ends by itself (upstream_call.py).
     """
-    if upstream.on_disconnect == "cancel":
-        return exchange.unless_gone(response.read())
-    if deadline is None:
-        return response.read()
-    return _until(deadline, response)
+    seconds = 0 if upstream.on_disconnect == "cancel" else upstream.drain.seconds
+    exchange.when_gone(lambda: response.limit_time(seconds, ClientGone()))
+    return int(upstream.drain.megabytes * 2**20)
 
 
-async def _until(deadline: float, response: Answer) -> bytes:
-    async with asyncio.timeout(deadline - time.monotonic()):
-        return await response.read()
+def _reason(error: Exception) -> str:
+    """Return what the row says of a transfer that ended so."""
+    match error:
+        case ClientGone():
+            return "client_gone"
+        case BodyStalled():
+            return errors.RequestIncomplete.code
+        case TimeoutError():
+            return "upstream_silent"
+        case Undecodable():
+            return "upstream_undecodable"
+    return "upstream_disconnected"
 
 
 @dataclass(slots=True)
 class Held:
     """An answer that is read whole before it is sent. `is_whole` is false for a longer one."""
 
-    data: bytes
+    data: bytes = b""
     is_whole: bool = True
     error: str | None = None
+    first_byte_at: float | None = None
 
 
-async def hold(response: Answer) -> Held:
+async def hold(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> Held:
     """Return the answer's body, up to the limit, and how its transfer ended.
 
     Where the caller is cancelled, the answer is closed.
     """
     parts: list[bytes] = []
     size = 0
-    error = None
+    held = Held()
+    # Most have come whole with their heads: for those nobody has to be watched.
+    left = MAX_HELD if response.is_whole else _limit_draining(response, exchange, upstream)
     try:
-        while True:
-            data = await response.read()
-            if not data:
-                break
+        while held.is_whole and (data := await response.read()):
+            if not parts:
+                held.first_byte_at = time.perf_counter()
             parts.append(data)
             size += len(data)
-            if size > MAX_HELD:
-                return Held(b"".join(parts), is_whole=False)
-    except TimeoutError:
-        error = "upstream_silent"
-    except BrokenConnection:
-        error = "upstream_disconnected"
+            held.is_whole = size <= MAX_HELD
+            left -= len(data) if exchange.is_gone else 0
+            if left < 0:
+                raise ClientGone
+    except _ENDINGS as error:
+        held.error = _reason(error)
     except BaseException:
         response.close()
         raise
-    return Held(parts[0] if len(parts) == 1 else b"".join(parts), error=error)
+    held.data = parts[0] if len(parts) == 1 else b"".join(parts)
+    return held

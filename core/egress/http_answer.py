@@ -75,8 +75,8 @@ class Answer:
     async def read(self) -> bytes:
         """Return what has come of the body since the last time; b"" at its end.
 
-        Raises BrokenConnection, and TimeoutError (BodyStalled) where a limit says so, after
-        all that had come before.
+        Raises BrokenConnection, and what a limit says (TimeoutError, BodyStalled), after all
+        that had come before.
         """
         while not self._pieces:
             if self._error is not None:
@@ -98,9 +98,19 @@ class Answer:
             self._silence_timer.cancel()
             self._silence_timer = None
 
-    def limit_time(self, seconds: float) -> None:
-        """Have the answer end with TimeoutError if it is not whole after so many seconds."""
-        self._time_limit = self._loop.call_later(seconds, self._time_out)
+    def limit_time(self, seconds: float, error: Exception | None = None) -> None:
+        """Have the answer end with this error, or TimeoutError, unless it is whole by then.
+
+        The limit that ends first counts.
+        """
+        if self.is_whole or self._error is not None:
+            return
+        ends_at = self._loop.time() + seconds
+        if self._time_limit is not None:
+            if self._time_limit.when() <= ends_at:
+                return
+            self._time_limit.cancel()
+        self._time_limit = self._loop.call_at(ends_at, self._time_out, error)
 
     def close(self) -> None:
         """Want no more of it: the connection ends, unless the answer is whole."""
@@ -159,11 +169,10 @@ class Answer:
         else:
             self._time_out()
 
-    def _time_out(self) -> None:
-        if self._source.awaits_body:
-            self.end(BodyStalled("the request's body did not come in time"))
-        else:
-            self.end(TimeoutError("the answer did not come in time"))
+    def _time_out(self, error: Exception | None = None) -> None:
+        if error is None and self._source.awaits_body:
+            error = BodyStalled("the request's body did not come in time")
+        self.end(error or TimeoutError("the answer did not come in time"))
         self._source.abort()
 
     def _stop_timers(self) -> None:

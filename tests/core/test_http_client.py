@@ -317,7 +317,7 @@ def test_a_silence_ends_the_answer_after_what_had_come(run):
 @pytest.mark.parametrize("data", [b"", OK + b"Content-Length: 9\r\n\r\n"], ids=["head", "body"])
 def test_the_time_for_all_of_it_ends_the_answer(run, data):
     async def story(client, server):
-        asked = get(client, server, seconds=0.05)
+        asked = get(client, server, seconds=0.2)
         _, (reader, writer) = await server.request()
         writer.write(data)
         with pytest.raises(TimeoutError):
@@ -349,6 +349,34 @@ def test_the_wait_for_the_head_is_none_for_the_body(run):
         await asyncio.sleep(0.1)
         writer.write(b"hello")
         assert await body_of(answer) == b"hello"
+
+    run(story)
+
+
+@pytest.mark.parametrize("seconds", [(0.05, 9), (9, 0.05)], ids=["own first", "own last"])
+def test_of_two_limits_the_first_one_counts(run, seconds):
+    async def story(client, server):
+        answer, reader, _ = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
+        own, without = seconds
+        answer.limit_time(own, LookupError())
+        answer.limit_time(without)
+        assert await answer.read() == b"hello"
+        with pytest.raises(LookupError if own < without else TimeoutError):
+            await answer.read()
+        assert await ended(reader)
+
+    run(story)
+
+
+def test_a_limit_does_not_end_the_connection_of_a_whole_answer(run):
+    async def story(client, server):
+        answer, reader, _ = await begun(client, server, HELLO)
+        assert answer.is_whole
+        answer.limit_time(0)
+        await asyncio.sleep(0.02)
+        asked = get(client, server)
+        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        asked.cancel()
 
     run(story)
 
@@ -396,7 +424,7 @@ def test_a_body_that_does_not_come_is_not_the_other_sides_silence(run, limit):
             yield b"hello"
             await asyncio.Event().wait()
 
-        asked = upload(client, server, body(), **{limit: 0.05})
+        asked = upload(client, server, body(), **{limit: 0.2})
         _, (reader, _) = await server.request()
         with pytest.raises(BodyStalled):
             await asked

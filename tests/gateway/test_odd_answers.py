@@ -3,11 +3,13 @@
 import asyncio
 import json
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.models import Call
 from gateway.relay import hold
+from gateway.upstream_config import UpstreamConfig
 from tests.gateway.conftest import counts
 from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import (
@@ -170,7 +172,7 @@ def test_images_with_odd_usage_are_unknown(gateway, mock):
 
 def test_an_answer_that_nobody_waits_for_any_more_is_closed():
     class Endless:
-        is_closed = False
+        is_whole = is_closed = False
 
         async def read(self) -> bytes:
             return await asyncio.Event().wait()
@@ -180,7 +182,9 @@ def test_an_answer_that_nobody_waits_for_any_more_is_closed():
 
     async def story() -> None:
         answer = Endless()
-        holding = asyncio.ensure_future(hold(answer))
+        exchange = SimpleNamespace(when_gone=lambda act: None)
+        upstream = UpstreamConfig(name="openai", base_url="https://api.example.com")
+        holding = asyncio.ensure_future(hold(answer, exchange, upstream))
         await asyncio.wait([holding], timeout=0)
         holding.cancel()
         await asyncio.wait([holding])

@@ -28,6 +28,7 @@ from tests.gateway.upstream import (
 )
 from usage.models import UsageLog
 
+CHAT = "/v1/chat/completions"
 TEXT = content("Grüße 你好 🌍")
 WHOLE = TEXT + stop() + USAGE_CHUNK + DONE
 _SMILE = WHOLE.index("🌍".encode()) + 2
@@ -381,15 +382,25 @@ def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
     assert len(mock.requests) == 1
 
 
-def leave(gateway, body: dict, *, after: float = 0, read_bytes: int = 0) -> None:
-    """Send a chat and close the connection, after some seconds or bytes."""
-    data = json.dumps({"model": "gpt-4o-mini", "messages": [], **body}).encode()
+def leave(
+    gateway, body: dict | None, *, after: float = 0, read_bytes: int = 0, path: str = CHAT
+) -> None:
+    """Send a chat and close the connection, after some seconds or bytes; a GET without a body."""
+    data = b""
+    if body is not None:
+        data = json.dumps({"model": "gpt-4o-mini", "messages": [], **body}).encode()
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as sock:
         sock.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            b"%s %s HTTP/1.1\r\nHost: x\r\n"
             b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (gateway.token.encode(), len(data), data)
+            % (
+                b"POST" if data else b"GET",
+                path.encode(),
+                gateway.token.encode(),
+                len(data),
+                data,
+            )
         )
         got = 0
         while got < read_bytes:
