@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from core import media
+from core import bridge, media
 from core.edge import ClientDisconnected
 from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
@@ -20,10 +20,11 @@ from gateway import (
 from gateway.exchange import ClientGone, Exchange
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
-from gateway.protocols.protocol import Reading
+from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, hold, stream
 from gateway.settlement import Settlement
 
+_MAX_READ = 1024 * 1024  # bytes of an answer that are read at once
 _BREAKER_STATUSES = (502, 503, 504)
 # Errors that say nothing about the upstream's health.
 _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
@@ -128,14 +129,16 @@ class CallRelay:
         return await hold(answer, self._exchange, self._plan.upstream)
 
     async def _relay_held(self, answer: Answer, held: Held) -> None:
-        plan, is_whole = self._plan, held.is_whole
+        plan = self._plan
         if plan.edit is not None and held.error == "client_gone":
             raise ClientGone
-        if plan.edit is not None and (held.error or not is_whole):
+        if plan.edit is not None and (held.error or not held.is_whole):
             raise errors.UpstreamBroken("The upstream's answer did not come whole")
-        reading = await answers.read(held.data, answer, plan.protocol) if is_whole else Reading()
-        if is_whole:
-            await self._settle(answer.status, held.error, reading, held.first_byte_at)
+        if not held.is_whole:
+            await self._relay_long(answer, held)
+            return
+        reading = await answers.read(held.data, answer, plan.protocol)
+        await self._settle(answer.status, held.error, reading, held.first_byte_at)
         sent = headers.to_client(answer.headers, key=plan.key)
         if plan.edit is not None:
             held.data = await self._decoded(held.data, answer)
@@ -144,14 +147,12 @@ class CallRelay:
             plain = await answers.decoded(held.data, answer) or b""
             if (key := plan.key.encode()) in plain:  # some quote the key that they refuse
                 held.data, sent = plain.replace(key, b"***"), headers.without_coding(sent)
-        if is_whole and not (held.error or reading.error or reading.is_queued):
+        if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
             sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
         if plan.edit is not None and answer.status == 200:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
-        if not is_whole:
-            await self._relay_bytes(answer)
 
     async def _decoded(self, data: bytes, answer: Answer) -> bytes:
         plain = await answers.decoded(data, answer)
@@ -160,7 +161,7 @@ class CallRelay:
         return plain
 
     async def _send_held(self, answer: Answer, held: Held, sent: list[tuple[str, str]]) -> None:
-        if held.error is not None or not held.is_whole:
+        if held.error is not None:
             await self._exchange.start(answer.status, sent, length=answers.stated_length(answer))
             await self._exchange.write(held.data)
             return
@@ -172,6 +173,27 @@ class CallRelay:
             length = len(held.data)
         await self._exchange.start(answer.status, sent, length=length)
         await self._exchange.finish(held.data)
+
+    async def _relay_long(self, answer: Answer, held: Held) -> None:
+        """Relay an answer that is too long to be held, and read it as one long event."""
+        reader = self._plan.protocol.StreamReader()
+        is_billed = self._plan.endpoint.billing is Billing.STATED
+        coding = answer.header(b"content-encoding")
+        view = View(reader if is_billed else None, hides=None, coding=coding)
+        length = answers.stated_length(answer)
+        sent = headers.to_client(answer.headers, key=self._plan.key)
+        await self._exchange.start(answer.status, sent, length=length)
+        await self._exchange.write(held.data)
+        for start in range(0, len(held.data) if is_billed else 0, _MAX_READ):
+            await bridge.in_thread(view.feed, held.data[start : start + _MAX_READ])
+        left = None if length is None else length - len(held.data)
+        ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
+        view.finish()
+        reading = reader.reading()
+        reading.is_complete = ended.error is None
+        await self._settle(answer.status, ended.error, reading, held.first_byte_at)
+        if ended.error is None:
+            await self._exchange.finish(ended.rest)
 
     async def _relay_stream(self, answer: Answer) -> None:
         plan, exchange = self._plan, self._exchange
@@ -202,11 +224,9 @@ class CallRelay:
 
     async def _relay_bytes(self, answer: Answer) -> None:
         """Relay an answer that states no usage: audio, files, text."""
-        length = None
-        if not self._exchange.is_started:
-            length = answers.stated_length(answer)
-            sent = headers.to_client(answer.headers, key=self._plan.key)
-            await self._exchange.start(answer.status, sent, length=length)
+        length = answers.stated_length(answer)
+        sent = headers.to_client(answer.headers, key=self._plan.key)
+        await self._exchange.start(answer.status, sent, length=length)
         view = View(None, hides=None, coding=None)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=length)
         await self._settle(answer.status, ended.error, Reading(), ended.first_byte_at)

@@ -13,18 +13,22 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-# Two line ends. `\r\n` is one of them, and whether `\r` is one says the byte after it.
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n|\Z)){2}")
+# `\r\n` is one, too, and whether `\r` is one says the byte after it.
+_LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
+# Not `{2}`, before which `re` looks at every byte instead of searching for the first ones.
+_BLANK_LINE = re.compile(_LINE_END + _LINE_END)
 _CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
 # No usage chunk is as long; what is longer must not wait for its end.
 _MAX_HELD = 64 * 1024
-# Of an event, for the meter. Of a longer one its end is kept, where usage stands.
+# Of an event, for the meter. A longer one is shown in parts, which are shorter after the
+# first: while one is searched, nothing is relayed.
 _MAX_EVENT = 16 * 1024 * 1024
+_MAX_PART = 1024 * 1024
 
 
 class Meter(Protocol):
-    def see(self, events: bytes) -> None:
-        """Take note of one or more whole events."""
+    def see(self, events: bytes, *, is_part: bool = False) -> None:
+        """Take note of whole events. `is_part`: the first lacks its beginning, or its end."""
 
 
 def data_of(event: bytes) -> bytes:
@@ -57,6 +61,7 @@ class EventStream:
         self._hides = hides
         self._open = bytearray()  # the event that has not ended
         self._passed = 0  # how much of it the client has already
+        self._is_cut = False  # its beginning was shown already
 
     def feed(self, data: bytes) -> bytes:
         """Return what the client gets of the stream so far, and has not got yet."""
@@ -68,10 +73,7 @@ class EventStream:
         end = _last_end(self._open, searched)
         forward = b""
         if end:
-            whole = bytes(self._open[:end])
-            del self._open[:end]
-            forward, self._passed = self._visible(whole), 0
-            self._meter.see(whole)
+            forward, self._passed = self._visible(self._ended(end)), 0
         return forward + self._released()
 
     def finish(self) -> bytes:
@@ -79,7 +81,7 @@ class EventStream:
         rest, self._open = bytes(self._open), bytearray()
         if not rest:
             return b""
-        self._meter.see(rest)
+        self._meter.see(rest, is_part=self._is_cut)
         if self._hides is None or self._passed:
             return b"" if self._hides is None else rest[self._passed :]
         return b"" if self._hides(rest) else rest
@@ -91,10 +93,26 @@ class EventStream:
         searched = max(len(self._open) - 3, 0)
         self._open += data
         if end := _last_end(self._open, searched):
-            self._meter.see(bytes(self._open[:end]))
-            del self._open[:end]
-        elif len(self._open) > _MAX_EVENT:
+            self._ended(end)
+        self._show_part()
+
+    def _ended(self, end: int) -> bytes:
+        """Return the events up to this end, which the meter has seen."""
+        whole = bytes(self._open[:end])
+        del self._open[:end]
+        self._meter.see(whole, is_part=self._is_cut)
+        self._is_cut = False
+        return whole
+
+    def _show_part(self) -> None:
+        """Show a part of an event that is too long, and keep its end.
+
+        What is cut there stands whole in the next part.
+        """
+        if len(self._open) > (_MAX_PART if self._is_cut else _MAX_EVENT):
+            self._meter.see(bytes(self._open), is_part=True)
             del self._open[: len(self._open) - _MAX_HELD]
+            self._is_cut = True
 
     def _visible(self, whole: bytes) -> bytes:
         """Return whole events without the hidden ones, and without what was passed already."""
@@ -110,10 +128,8 @@ class EventStream:
         if not self._passed and self._may_be_hidden():
             return b""
         forward = bytes(self._open[self._passed :])
+        self._show_part()
         self._passed = len(self._open)
-        if len(self._open) > _MAX_EVENT:
-            del self._open[: len(self._open) - _MAX_HELD]
-            self._passed = len(self._open)
         return forward
 
     def _may_be_hidden(self) -> bool:

@@ -4,7 +4,9 @@ The numbers themselves are read by usage/reports/, as those of any report.
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
+from json import JSONDecoder
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ _TEXT = re.compile(
     rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_TIER = re.compile(rb'"service_tier"\s*:\s*"(\w+)"')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
 _ERROR = re.compile(rb'"(?:error"\s*:\s*[{"]|type"\s*:\s*"(?:error|response\.failed)")')
 _DONE = b"[DONE]"
@@ -30,6 +33,8 @@ _END = re.compile(
     rb'|speech\.audio\.done)")'
 )
 _ID = re.compile(r"[^\0]{1,255}")
+_MAX_USAGE = 32 * 1024  # bytes; half of what parts of an event have in common
+_JSON = JSONDecoder()  # which can stop after a value
 
 
 def is_usage_event(event: bytes) -> bool:
@@ -55,13 +60,13 @@ class StreamReader:
         self._characters = 0
         self._other_tokens = 0
 
-    def see(self, events: bytes) -> None:
-        """Take note of whole events."""
+    def see(self, events: bytes, *, is_part: bool = False) -> None:
+        """Take note of whole events, or of a part of a very long one."""
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (found := _MODEL.search(events)):
             self._model, self._first = found[1].decode("utf-8", "replace"), events
         if _USAGE.search(events):
-            self._note_usage(events)
+            self._note_usage(events, _stated_in_part if is_part else _stated_in)
         if _ERROR.search(events):
             self._note_errors(events)
         if not self._has_ended and (_DONE in events or _END.search(events)):
@@ -91,10 +96,10 @@ class StreamReader:
         event = next(filter(_MODEL.search, split(self._first)), b"")
         return read_answer(_value_of(event))
 
-    def _note_usage(self, events: bytes) -> None:
+    def _note_usage(self, events: bytes, stated_in: Callable[[bytes], Reading]) -> None:
         """Keep the last usage: many repeat a running total with every chunk."""
         for event in reversed(split(events)):
-            if _USAGE.search(event) and (stated := read_answer(_value_of(event))).usage:
+            if _USAGE.search(event) and (stated := stated_in(event)).usage:
                 self._stated = stated
                 return
 
@@ -110,6 +115,26 @@ class StreamReader:
                 self._characters += len(written)
             else:
                 self._other_tokens += tokens_of(_unescaped(written))
+
+
+def _stated_in(event: bytes) -> Reading:
+    return read_answer(_value_of(event))
+
+
+def _stated_in_part(event: bytes) -> Reading:
+    """Return what a part of an event with usage says that its price needs.
+
+    How deep a member lies cannot be told from a part. In what answers repeat of a request
+    there may be members of the same name; the usage itself stands after them.
+    """
+    if value := _value_of(event):
+        return read_answer(value)
+    *_, found = _USAGE.finditer(event)
+    tier = _TIER.search(event)
+    return Reading(
+        usage=_object_at(event, found.end() - 1),
+        service_tier=tier[1].decode() if tier else None,
+    )
 
 
 def read_answer(answer: Any) -> Reading:
@@ -163,6 +188,16 @@ def _error_in(answer: dict[str, Any]) -> str | None:
 def _value_of(event: bytes) -> dict[str, Any]:
     """Return the JSON of an event; some send it bare."""
     return _parsed(data_of(event) or event)
+
+
+def _object_at(data: bytes, start: int) -> dict[str, Any] | None:
+    """Return the JSON object that begins there, whatever follows it; None for one cut off."""
+    text = data[start : start + _MAX_USAGE].decode("utf-8", "replace")
+    try:
+        _, end = _JSON.raw_decode(text)
+        return orjson.loads(text[:end])
+    except (ValueError, RecursionError):
+        return None
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
