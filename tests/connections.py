@@ -31,6 +31,8 @@ async def serving(connected: Connected, **options) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for _ in range(3):  # turns, in which the one that was accepted last is made and ended
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         for writer in writers:
