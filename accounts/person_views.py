@@ -65,10 +65,14 @@ class SecretBodyMixin:
         return super().finalize_response(request, response, *args, **kwargs)
 
 
+_FROM_ELSEWHERE = {403: "From a page of another site"}
+
+
 class AnonymousView(SecretBodyMixin, PublicView):
     """A route for who is not logged in, counted by the caller's address."""
 
     counted_as = ""
+    errors = {"post": _FROM_ELSEWHERE}
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -103,6 +107,7 @@ class RegisterView(AnonymousView):
     counted_as = "register"
     bodies = {"post": schemas.NewAccount}
     replies = {"post": schemas.AccountKey}
+    errors = {"post": _FROM_ELSEWHERE | {409: "The address has an account"}}
 
     def post(self, request):
         """Register with an e-mail address and a password
@@ -127,6 +132,7 @@ class CommandLineRegisterView(AnonymousView):
     counted_as = "register"
     bodies = {"post": schemas.CommandLineAccount}
     replies = {"post": schemas.CommandLineKey}
+    errors = {"post": _FROM_ELSEWHERE | {409: "The address has an account"}}
 
     def post(self, request):
         """Register from the command line, with an e-mail address alone
@@ -157,6 +163,12 @@ def _key_reply(registered: registration.Registered) -> dict:
 class LoginView(AnonymousView):
     bodies = {"post": schemas.Credentials}
     replies = {"post": schemas.AccountKey}
+    errors = {
+        "post": {
+            401: "Wrong address or password",
+            403: "Address not verified, or from another site",
+        }
+    }
 
     def post(self, request):
         """Log in with a password
@@ -255,6 +267,7 @@ class VerifyEmailView(AnonymousView):
     counted_as = "confirm"
     bodies = {"post": schemas.VerificationToken}
     replies = {"post": schemas.Notice}
+    errors = {"post": _FROM_ELSEWHERE | {401: "Neither the password nor a session of the account"}}
 
     def post(self, request):
         """Verify an e-mail address by a mailed token
@@ -328,6 +341,7 @@ class NotAsked(DomainError):
 
 class RetrieveKeyView(PersonView):
     replies = {"get": schemas.AccountKey}
+    errors = {"get": {400: "Not asked by the page itself", 410: "Taken already"}}
 
     def get(self, request):
         """Get the first key after a login by a provider, once
@@ -427,6 +441,7 @@ class SendVerificationView(PersonView):
 class DeleteAccountView(PersonView):
     bodies = {"post": schemas.PasswordProof}
     replies = {"post": schemas.Notice}
+    errors = {"post": {409: "A project would lose its last owner"}}
 
     def post(self, request):
         """Delete the account

@@ -31,6 +31,10 @@ class ProjectViewSet(PersonView, GenericViewSet):
         "invite": schemas.NewInvitation,
     }
     queries = {"list": schemas.ProjectsQuery}
+    errors = {
+        operation: {409: "The project would lose its last owner"}
+        for operation in ("change_role", "remove_member")
+    }
     replies = {
         "hand_over": schemas.MemberReply,
         "members": list[schemas.MemberReply],

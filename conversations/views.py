@@ -55,6 +55,7 @@ class ConversationViewSet(ScopedModelViewSet):
         "append_batch": MessageBatch,
         "import_lines": {NDJSON: str},
     }
+    errors = {"create": {404: "Template not found"}}
     queries = {
         "list": ConversationsQuery,
         "retrieve": OpenQuery,

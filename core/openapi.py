@@ -1,5 +1,6 @@
 """The OpenAPI document, from the schemas that the views declare (core/views.py)."""
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_origin
 
@@ -34,7 +35,8 @@ def _document(public: bool) -> dict:
 
 
 class AutoSchema(SpectacularSchema):
-    """Describes a view by its `bodies`, `queries`, `replies`, `headers`, `samples` and docstrings.
+    """Describes a view by its `bodies`, `queries`, `replies`, `errors`, `headers`, `samples`
+    and docstrings.
 
     Bodies and queries are described as they are validated, replies as they are
     written. A reply is a model or another type, such types by media type, or those
@@ -120,7 +122,12 @@ class AutoSchema(SpectacularSchema):
         if self._operation == "list" and self._declared("replies") is None:
             reply = list[reply]
         by_status = reply if _keys_are(int, reply) else {200: reply}
-        return {str(status): self._reply(model) for status, model in by_status.items()}
+        replies = {str(status): self._reply(model) for status, model in by_status.items()}
+        errors = self._declared("errors") or {}
+        return replies | {
+            str(status): _error_response(description, "Error")
+            for status, description in errors.items()
+        }
 
     def _reply(self, reply: Any) -> dict:
         if reply is None:
@@ -245,21 +252,39 @@ _CODED_ERROR = {
 
 
 def with_common_errors(result, generator, request, public):
-    """401 and 429 for every route that needs a key, 422 (below /manage 400) for bad input."""
+    """Add the errors that many operations have; a view declares the others as its `errors`."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
     for path, operations in result["paths"].items():
         is_coded = path.startswith("/manage/")
-        error, invalid = ("CodedError",) * 2 if is_coded else ("Error", "ValidationError")
         for operation in operations.values():
-            responses = operation["responses"]
-            if any(operation.get("security", [])):  # public routes have one empty alternative
-                responses.setdefault("401", _error_response("Key missing or refused", error))
-                responses.setdefault("429", _error_response("A limit is reached", error))
-            if operation.get("parameters") or operation.get("requestBody"):
-                status = "400" if is_coded else "422"
-                responses.setdefault(status, _error_response("Malformed input", invalid))
+            for status, description in _common_errors(path, operation):
+                if status == 422 and is_coded:
+                    status = 400
+                schema = "CodedError" if is_coded else _SCHEMAS.get(status, "Error")
+                operation["responses"].setdefault(str(status), _error_response(description, schema))
     return result
+
+
+_SCHEMAS = {422: "ValidationError"}
+
+
+def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
+    """Yield the statuses of errors that an operation may have by its form, and what they mean."""
+    if any(operation.get("security", [])):  # public routes have one empty alternative
+        yield 401, "Key missing or refused"
+        yield 403, "Not permitted"
+    if "{" in path:
+        yield 404, "Not found"
+    if operation.get("parameters") or operation.get("requestBody"):
+        yield 422, "Malformed input"
+        yield 400, "Unreadable"
+    if operation.get("requestBody"):
+        yield 413, "Body too large"
+    if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ())):
+        yield 409, "Key used for another request"
+    yield 429, "A limit is reached"
+    yield 503, "The database does not answer"
 
 
 def _error_response(description: str, schema: str) -> dict:

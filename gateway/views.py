@@ -153,6 +153,10 @@ class ProjectViewSet(ManagementViewSet):
     }
     reply = ManagedProject
     bodies = {"create": NewProject, "partial_update": ProjectChanges}
+    errors = {
+        operation: {409: "An active project has the name"}
+        for operation in ("create", "partial_update")
+    }
     queries = {"list": ManagedProjectsQuery}
     replies = {
         "create": {201: ManagedProject},
@@ -232,6 +236,7 @@ class TokenViewSet(ManagementViewSet):
     bodies = {"create": NewToken, "partial_update": TokenChanges}
     queries = {"list": ManagedTokensQuery}
     replies = {"create": {201: IssuedToken}, "destroy": {204: None}}
+    errors = {"create": {404: "Project not found"}}
 
     def get_object(self) -> Token:
         """Return the token whose id or text the path has. Raises Http404."""

@@ -47,7 +47,11 @@ class EndpointView(APIView):
         description="Give this address to an MCP client, with your key as a header. JSON-RPC "
         "over Streamable HTTP, in every revision from 2024-11-05 to 2026-07-28.",
         request={"application/json": OpenApiTypes.OBJECT},
-        responses={200: OpenApiTypes.OBJECT, 202: OpenApiResponse(description="A notification.")},
+        responses={
+            200: OpenApiTypes.OBJECT,
+            202: OpenApiResponse(description="A notification."),
+            404: OpenApiResponse(OpenApiTypes.OBJECT, description="An unknown method."),
+        },
         examples=examples.ENDPOINT,
     )
     def post(self, request):

@@ -22,6 +22,8 @@ from mcp import (
     server_refresh,
 )
 
+SERVER_FAILED = {502: "The MCP server does not answer, or not as it should"}
+
 
 class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     queryset = models.Server.objects.order_by("-id")
@@ -35,6 +37,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     headers = {"create": [IDEMPOTENCY_KEY], "refresh": [IDEMPOTENCY_KEY]}
     queries = {"list": schemas.ServersQuery}
     replies = {"destroy": schemas.DeletedServer, "refresh": schemas.RefreshedServer}
+    errors = {"refresh": SERVER_FAILED}
     filters = {"is_active": "is_active"}
     lookup_url_kwarg = "server_id"
     not_found = "Server not found"
@@ -126,6 +129,7 @@ class ToolViewSet(ItemViewSet):
     headers = {operation: [IDEMPOTENCY_KEY] for operation in bodies}
     queries = {"list": schemas.ItemsQuery, "history": schemas.HistoryQuery}
     replies = {"execute": schemas.Execution, "history": list[schemas.Execution]}
+    errors = {"create": {404: "Server not found"}}
     lookup_url_kwarg = "tool_id"
     not_found = "Tool not found"
 
@@ -191,6 +195,7 @@ class ResourceViewSet(ItemViewSet):
     queryset = models.Resource.objects.select_related("server")
     reply = schemas.Resource
     replies = {"content": schemas.ResourceContent}
+    errors = {"content": SERVER_FAILED}
     lookup_url_kwarg = "resource_id"
     not_found = "Resource not found"
 
@@ -214,6 +219,7 @@ class PromptViewSet(ItemViewSet):
     reply = schemas.Prompt
     bodies = {"render": schemas.PromptArguments}
     replies = {"render": schemas.RenderedPrompt}
+    errors = {"render": SERVER_FAILED}
     lookup_url_kwarg = "prompt_id"
     not_found = "Prompt not found"
 

@@ -200,9 +200,13 @@ def _trusted() -> list[PublicKey]:
     return keys
 
 
+_NO_KEY = {404: "No key is configured"}
+
+
 class PublicKeyPemView(PublicView):
     content_type = "text/plain; charset=utf-8"
     replies = {"get": {"text/plain": str}}
+    errors = {"get": _NO_KEY}
     tags = _TAGS
 
     def get(self, request):
@@ -220,6 +224,7 @@ class PublicKeyPemFileView(PublicKeyPemView):
 
 class PublicKeyJwkView(PublicView):
     replies = {"get": replies.JsonWebKey}
+    errors = {"get": _NO_KEY}
     tags = _TAGS
 
     def get(self, request):
@@ -229,6 +234,7 @@ class PublicKeyJwkView(PublicView):
 
 class PublicKeyListView(PublicView):
     replies = {"get": list[replies.ListedKey]}
+    errors = {"get": _NO_KEY}
     tags = _TAGS
 
     def get(self, request):
@@ -243,6 +249,7 @@ class PublicKeyListView(PublicView):
 
 class PublicKeyDocumentView(PublicView):
     replies = {"get": replies.KeyDocument}
+    errors = {"get": _NO_KEY}
     tags = _TAGS
 
     def get(self, request):

@@ -31,6 +31,7 @@ def _respond(request: HttpRequest, content: Representation) -> HttpResponse:
 
 class _RegistryView(PublicView):
     tags = ["registry"]
+    errors = {"get": {404: "No such version or file"}}
     headers = {"get": [_IF_NONE_MATCH]}
 
 

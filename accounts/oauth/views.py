@@ -21,6 +21,12 @@ _PENDING_SALT = "accounts.oauth.pending"
 _PENDING_SECONDS = 900
 _NAME = OpenApiParameter("provider", str, OpenApiParameter.PATH, enum=["google", "github"])
 
+_FAILURES = {
+    400: "the login has expired, or began in another browser",
+    409: "the account of the provider is connected already",
+    502: "the provider does not answer",
+}
+
 
 def _parameters(*names: str) -> list[OpenApiParameter]:
     return [_NAME, *(OpenApiParameter(name, str) for name in names)]
@@ -71,7 +77,10 @@ class CallbackView(_ProviderView):
         parameters=_parameters("code", "state", "error"),
         responses={
             302: OpenApiResponse(description="Logged in, or refused by the person."),
-            400: OpenApiResponse(OpenApiTypes.STR, description="A page that says what to do."),
+            **{
+                status: OpenApiResponse(OpenApiTypes.STR, description=f"A page: {what}.")
+                for status, what in _FAILURES.items()
+            },
         },
     )
     def get(self, request, provider):
