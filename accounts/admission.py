@@ -5,7 +5,7 @@
     caller = admission.admit(caller, Action.WRITE, address)
     manager = admission.authenticate_manager(bearer, origin)
 
-DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these two.
+DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these functions.
 Source: docs/http-contract.md, section "Keys".
 """
 
@@ -309,7 +309,7 @@ def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
 
     A key never seen before opens its project here, at its first write; so many from an
     address in a minute.
-    Raises Unauthenticated, NotPermitted, InvalidKey, LimitExceeded.
+    Raises Unauthenticated, NotPermitted, InvalidKey, LimitExceeded, DefaultTierMissing.
     """
     if caller is None:
         raise Unauthenticated

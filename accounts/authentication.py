@@ -1,6 +1,6 @@
-"""DRF's adapters of accounts/admission.py: `request.auth` becomes a Caller."""
+"""The adapters of accounts/admission.py: for DRF (`request.auth` is a Caller), and the edge."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.utils import timezone
@@ -212,17 +212,17 @@ async def admit_request(request: edge.Request) -> Caller | None:
     caller = admission.cached_caller(request.headers)
     if caller is None:
         try:
-            caller = await _in_thread(admission.authenticate, request.headers)
+            caller = await bridge.in_thread(admission.authenticate, request.headers)
         except admission.InvalidKey:
             await count_public(request)
             raise
         if isinstance(caller, admission.UnseenKey) and action in admission.WRITES:
-            caller = await _in_thread(admission.admit, caller, action, request.client_address)
+            caller = await bridge.in_thread(admission.admit, caller, action, request.client_address)
     try:
         await count_request(request, caller)
     except LimitExceeded:
         if request.stores_log:
-            await _in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
+            await bridge.in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
         raise
     try:
         return admission.admit(caller, action)
@@ -245,7 +245,3 @@ async def count_request(request: edge.Request, caller: Caller | None) -> None:
     bucket = admission.bucket_of(caller, request.client_address)
     if bucket and (standing := await request_limits.take(bucket)):
         note(request, standing.headers)
-
-
-async def _in_thread(function: Callable, *arguments):
-    return await bridge.in_thread(edge.with_connection, function, *arguments)

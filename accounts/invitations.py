@@ -18,7 +18,6 @@ from accounts import (
     memberships,
 )
 from accounts.admission import Action, role_permissions
-from accounts.memberships import RoleRefused
 from accounts.models import Invitation, Membership, Project, Role, User
 from core.errors import DomainError
 from core.ids import uuid7
@@ -63,8 +62,7 @@ def invite(
     Raises RoleRefused, TooManyAttempts, and IntegrityError if there is one of this `id`.
     """
     attempts.take("invitations", str(inviter.id), limit=MAX_PER_PERSON)
-    if role == Role.OWNER and by != Role.OWNER:
-        raise RoleRefused("Only an owner makes, demotes or removes owners")
+    memberships.check_owner_rule(by, role)
     token = email_tokens.generate()
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)

@@ -84,7 +84,7 @@ def change_role(
     """
     with keeping_an_owner():
         membership = _lock(project, user_id)
-        _check(by, membership.role, role)
+        check_owner_rule(by, membership.role, role)
         old, membership.role = membership.role, role
         if old != role:
             membership.save(update_fields=["role"])
@@ -99,7 +99,7 @@ def remove(project: Project, user_id: UUID, *, by: str | None, origin: audit.Ori
     with keeping_an_owner():
         membership = _lock(project, user_id)
         if by is not None:
-            _check(by, membership.role)
+            check_owner_rule(by, membership.role)
         membership.delete()
         audit.record(
             "member.remove",
@@ -162,6 +162,7 @@ def _lock(project: Project, user_id: UUID) -> Membership:
     return membership
 
 
-def _check(by: str, *roles: str) -> None:
+def check_owner_rule(by: str, *roles: str) -> None:
+    """Raise RoleRefused where one who is no owner deals with owners."""
     if by != Role.OWNER and Role.OWNER in roles:
         raise RoleRefused("Only an owner makes, demotes or removes owners")

@@ -173,8 +173,6 @@ def failure(error: Exception) -> Failure | None:
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header
-    if getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(error.wait))
     return Failure(error.status_code, error.detail, headers, error.default_code)
 
 
@@ -188,8 +186,6 @@ def exception_handler(error: Exception, context: dict) -> Response | None:
 
 def _translate(error: Exception) -> DomainError | exceptions.APIException | None:
     match error:
-        case exceptions.ValidationError():
-            return InvalidInput(_issues_of(error.detail, ["body"]))
         case exceptions.MethodNotAllowed():
             error.detail = "Method Not Allowed"
             return error
@@ -211,16 +207,3 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
             logger.error("database unavailable: %s", type(error).__name__)
             return DatabaseUnavailable()
     return None
-
-
-def _issues_of(detail: object, loc: list) -> list[dict]:
-    """The 422 entries of a DRF ValidationError raised outside our serializers."""
-    if isinstance(detail, dict):
-        return [
-            entry
-            for name, inner in detail.items()
-            for entry in _issues_of(inner, loc if name == "non_field_errors" else [*loc, name])
-        ]
-    if isinstance(detail, list):
-        return [entry for inner in detail for entry in _issues_of(inner, loc)]
-    return [issue(getattr(detail, "code", "value_error"), loc, str(detail), None)]

@@ -36,7 +36,7 @@ class FormFields:
     """Collects the fields of a form, not its files."""
 
     def __init__(self, content_type: str) -> None:
-        """Raise InvalidRequest for what is no form."""
+        """Raise GatewayError unless the content type is that of a form, with a boundary."""
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:

@@ -126,8 +126,8 @@ class Call(models.Model):
     """A call that has no final row in the ledger, or whose cost nobody knows.
 
     Written before the upstream is called, together with its reservation; the statement
-    that writes the ledger's row deletes it. `row` has the ledger's columns as far as they
-    are known, so that a call whose worker was killed is still written.
+    that writes the ledger's row deletes it. `row` has the members of a report as far as
+    they are known, so that a call whose worker was killed is still written.
     """
 
     id = models.UUIDField(primary_key=True, editable=False, help_text="The ledger's id, too.")

@@ -7,7 +7,14 @@ from usage.ledger import LogRow
 
 # What the gateway says of an answer; all else is the upstream's own text, and no label.
 _KINDS = frozenset(
-    {"client_gone", "upstream_disconnected", "upstream_silent", "ended_early", "request_incomplete"}
+    {
+        "client_gone",
+        "ended_early",
+        "request_incomplete",
+        "upstream_disconnected",
+        "upstream_silent",
+        "upstream_undecodable",
+    }
 )
 # Columns of the ledger that a line of the event log has, too.
 _LOGGED = (

@@ -29,7 +29,11 @@ _IDLE_SECONDS = 4
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What is sent. `body` makes it anew for each attempt; None is for one that streams once."""
+    """What is sent.
+
+    `body` is None without one, a function that makes it for each attempt, or an iterable
+    that can be sent only once.
+    """
 
     method: str
     url: str

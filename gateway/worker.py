@@ -144,7 +144,7 @@ def _write_unknown(calls) -> int:
     rows = [metering.unknown_row(call) for call in calls[:_MAX_SWEPT]]
     if rows:
         bridge.run(metering.settle_rows(rows))
-        logger.warning("%d calls of a lost worker are unknown", len(rows))
+        logger.warning("%d calls are unknown: %s", len(rows), rows[0].columns["error"])
     return len(rows)
 
 

@@ -62,7 +62,7 @@ class Supervisor:
             if (pid := os.fork()) == 0:
                 self._run_worker(parent, slot)
             self._workers[pid] = slot, time.monotonic()
-            logger.info("worker %d of %d started", len(self._workers), self._count)
+            logger.info("worker %d of %d started", slot + 1, self._count)
 
     def _run_worker(self, parent: int, slot: int) -> None:
         """Never returns."""
