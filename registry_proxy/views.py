@@ -1,4 +1,5 @@
 from django.http import HttpRequest, HttpResponse
+from django.http.request import HttpHeaders
 from drf_spectacular.utils import OpenApiParameter
 
 from core import media
@@ -125,15 +126,20 @@ class ArchiveView(_RegistryView):
         return _respond(request, mirror.archive_file(provider, number))
 
 
+_CONDITIONS = ("If-Match", "If-None-Match")
+
+
 async def serve_on_edge(request: Request) -> Reply | None:
     """Return `GET /registry` without a query from prepared bytes; None leaves it to the view."""
     if request.query_string or not current.is_loaded() or (snapshot := current.get()) is None:
         return None
     content = snapshot.representation
-    if "If-None-Match" not in request.headers:
+    stated = {name: value for name in _CONDITIONS if (value := request.headers.get(name))}
+    if not stated:
         return Reply(content.body, headers=[*content.headers.items()])
     conditions = HttpRequest()
     conditions.method = request.method
-    conditions.META["HTTP_IF_NONE_MATCH"] = request.headers["If-None-Match"]
+    for name, value in stated.items():
+        conditions.META[HttpHeaders.to_wsgi_name(name)] = value
     response = _respond(conditions, content)
     return Reply(response.content, response.status_code, [*response.items()])

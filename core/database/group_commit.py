@@ -22,7 +22,7 @@ from weakref import WeakSet
 
 import psycopg
 from django.db import connection, transaction
-from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
+from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, QueryCanceled
 
 from core import bridge
 from core.database.group_gathering import Gathering
@@ -194,6 +194,8 @@ class _Queue:
                 # An old pooler in transaction mode: each statement may meet another server.
                 self._prepares = False
                 await self.close()
+            except QueryCanceled:
+                raise  # it has had its time, which a repetition would take again
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, items that were committed after all are skipped.

@@ -100,6 +100,13 @@ def test_bad_item_fails_alone():
     assert isinstance(bad, psycopg.DataError)
 
 
+def test_a_statement_that_was_canceled_is_not_repeated():
+    """It has waited as long as statements may, perhaps for a lock that others hold."""
+    store = Store(psycopg.errors.QueryCanceled("statement timeout"))
+    assert [type(error) for error in written(store, [1, 2])] == [DatabaseUnavailable] * 2
+    assert store.groups == [[1, 2]]
+
+
 def test_bug_in_the_store_reaches_everybody():
     assert [type(error) for error in written(Store(KeyError("x")), [1, 2])] == [KeyError] * 2
 
