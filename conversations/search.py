@@ -13,7 +13,7 @@ and would read a million rows in search of a rare one.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from django.db import connection
@@ -29,30 +29,80 @@ MAX_QUERY_WORDS = 10  # further words of a search do not count
 _MAX_TEXT_LENGTH = 200_000
 
 
-def _folded(text: str) -> str:
-    """Return the text as it is compared: Unicode's NFKC_Casefold, nearly."""
-    if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+# Characters; what is written in C gets no more of a text at once, so that other threads run.
+_PIECE = 16 * 1024
+# No word goes on past one of these, however it is encoded, nor do they combine with one.
+_BETWEEN_WORDS = re.compile(r"[\s!-/:-@\[-^`{-~\u3001\u3002]")
+# Putting combining marks in order takes quadratic time. A run of them is cut where the
+# Stream-Safe Text Format (UAX #15) would break it; no language has so many.
+_MAX_MARKS = 30
+# These become combining marks, though they are none.
+_LATE_MARKS = "\u0f73\u0f75\u0f81\uff9e\uff9f"
+_LONG_RUN = re.compile(rf"[\W{_LATE_MARKS}]{{{_MAX_MARKS + 1},}}")
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the text in pieces, cut between words unless one is longer than a piece."""
+    pieces, start = [], 0
+    while len(text) - start > _PIECE:
+        limit = start + 2 * _PIECE
+        between = _BETWEEN_WORDS.search(text, start + _PIECE, limit)
+        end = between.start() if between else limit
+        pieces.append(text[start:end])
+        start = end
+    return [*pieces, text[start:]]
+
+
+def _folded(piece: str) -> str:
+    """Return a piece of text as it is compared: Unicode's NFKC_Casefold, nearly."""
+    if piece.isascii():
+        return piece.lower()
+    visible = _LONG_RUN.sub(_without_surplus_marks, piece.translate(_INVISIBLE))
+    folded = unicodedata.normalize("NFKC", visible).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def _without_surplus_marks(run: re.Match) -> str:
+    kept, marks = [], 0
+    for character in run[0]:
+        is_mark = unicodedata.combining(character) or character in _LATE_MARKS
+        marks = marks + 1 if is_mark else 0
+        if marks <= _MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def query_words(text: str) -> list[str]:
     """Return the different words that a search for `text` asks for, ten at most."""
-    words = (word[:MAX_WORD_LENGTH] for word in _WORD.findall(_folded(text)))
-    return list(dict.fromkeys(words))[:MAX_QUERY_WORDS]
+    found = (word for piece in _pieces(text) for word in _WORD.findall(_folded(piece)))
+    return list(dict.fromkeys(word[:MAX_WORD_LENGTH] for word in found))[:MAX_QUERY_WORDS]
 
 
 def index_texts(texts: Iterable[str]) -> list[str]:
     """Return the different words of all texts, in space-separated texts that fit a tsvector."""
-    # Cut at white space first, which is quick, and only what differs is cut further. Text by
-    # text: cutting all of a batch at once would let no other thread run meanwhile.
-    chunks: set[str] = set()
-    for text in texts:
-        chunks.update(_folded(text).split())
-    words = list({word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))})
+    found: set[str] = set()
+    for chunks in _chunks(texts):
+        found.update([word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))])
+    words = list(found)
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[set[str]]:
+    """Yield what stands between white space in the folded texts, a piece's worth at a time.
+
+    Cutting there is quick, and only what differs is then cut into words.
+    """
+    chunks: set[str] = set()
+    size = 0
+    for text in texts:
+        for piece in _pieces(text):
+            chunks.update(_folded(piece).split())
+            size += len(piece)
+            if size > _PIECE:
+                yield chunks
+                chunks, size = set(), 0
+    yield chunks
 
 
 _MATCHES = "words @@ %s::tsquery"

@@ -1,7 +1,11 @@
 """`GET /conversations?q=`: titles and texts, whole words, one's own rows only."""
 
+import re
+import unicodedata
+
 import pytest
 
+from conversations import search
 from conversations.models import ConversationWords
 from tests.conversations.test_calls import CALL
 
@@ -66,6 +70,50 @@ def test_words_are_the_same_however_they_are_encoded(api, stored, typed):
     by_text = conversation(api, stored)
     by_title = conversation(api, title=stored)
     assert set(found(api, typed)) == {by_text, by_title}
+
+
+SCRIPTS = [
+    "It\u2019s a sentence, of course: with 3/4 of e\u0301 and na\u00efve words.\n",
+    "\u6f22\u5b57\u3068\u4eee\u540d\u3002\u534a\u89d2\uff76\uff9e\u3001\u5168\u89d2\uff27\uff30\uff34\u3002",
+    "\ud55c\uad6d\uc5b4 \u1112\u1161\u11ab\u3000\u0434\u0430\u043d\u043d\u044b\u0435 "
+    "\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2 \u0645\u0643\u062a\u0628\u0629 ",
+    "para\u00adgraph \u24b6\u24b7 \ufb01nal x\u00b2 = \u00bd \u2260 =\u0338 " + "-" * 40 + "\r\n",
+]
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_words_of_a_long_text_are_those_of_the_text_in_one_piece(text):
+    text = "".join(f"{text}{number} " for number in range(3_000))
+    folded = unicodedata.normalize("NFKC", text.replace("\u00ad", "")).casefold()
+    words = set(re.findall(r"\w+", unicodedata.normalize("NFKC", folded)))
+    assert {word for part in search.index_texts([text]) for word in part.split(" ")} == words
+
+
+# Unicode orders each run of them in quadratic time: of this one in a second.
+MARKS = "\u0301" * 12_000 + "\u0327" * 12_000
+
+
+@pytest.mark.parametrize("marks", [MARKS, "\u0301\uff9e" * 12_000, "\u0301\u200b\u0f73" * 8_000])
+def test_nothing_orders_many_combining_marks_at_once(api, monkeypatch, marks):
+    texts = []
+    monkeypatch.setattr(search, "unicodedata", _Watched(texts))
+    id = conversation(api, f"cafe{marks} noir")
+    assert found(api, "noir") == [id]
+    assert api.read("/conversations", {"q": f"cafe{marks[:500]} noir"})
+    assert texts and max(map(len, texts)) < 100
+
+
+class _Watched:
+    """The module `unicodedata`, whose `normalize` notes its texts."""
+
+    combining = staticmethod(unicodedata.combining)
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+
+    def normalize(self, form: str, text: str) -> str:
+        self._texts.append(text)
+        return unicodedata.normalize(form, text)
 
 
 def test_texts_of_multimodal_content_and_calls_are_found(api):
