@@ -4,18 +4,12 @@ Source: docs/http-contract.md, section "Paths and bodies".
 """
 
 import sys
-import zlib
-from collections.abc import Callable
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from core.codings import Decoder, TooLong, Undecodable, UnknownCoding
 from core.errors import BodyTooLarge, DomainError
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor, ZstdError
-else:
-    from backports.zstd import ZstdDecompressor, ZstdError
 
 
 class ForeignHost(DomainError):
@@ -85,36 +79,18 @@ def decode(body: bytes, content_encoding: str | None, *, limit: int | None = Non
     limit comes out, however little went in.
     """
     coding = (content_encoding or "").strip().lower()
-    match coding:
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip":
-            make = lambda: zlib.decompressobj(wbits=31)  # noqa: E731
-        case "deflate":
-            # Zlib's header by the standard; many senders leave it out.
-            has_header = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0
-            make = lambda: zlib.decompressobj(wbits=15 if has_header else -15)  # noqa: E731
-        case "zstd":
-            make = ZstdDecompressor
-        case _:
-            raise UnsupportedCoding
+    if coding in ("", "identity"):
+        return body
+    limit = settings.MAX_BODY_BYTES if limit is None else limit
     try:
-        return _decompress(body, make, settings.MAX_BODY_BYTES if limit is None else limit)
-    except (zlib.error, ZstdError, EOFError):
+        decoder = Decoder(coding)
+        decoded = decoder.feed(body, max_length=limit)
+    except UnknownCoding:
+        raise UnsupportedCoding from None
+    except TooLong:
+        raise BodyTooLarge(limit) from None
+    except Undecodable:
         raise MalformedBody(coding) from None
-
-
-def _decompress(body: bytes, make: Callable, limit: int) -> bytes:
-    """Return all members (frames) of the body, one after the other."""
-    parts, size = [], 0
-    while body:
-        decompressor = make()
-        part = decompressor.decompress(body, limit - size + 1)
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge(limit)
-        if not decompressor.eof:
-            raise EOFError
-        body = decompressor.unused_data
-    return b"".join(parts)
+    if not decoder.is_at_end:
+        raise MalformedBody(coding)
+    return decoded

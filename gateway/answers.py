@@ -5,9 +5,10 @@ import codecs
 import orjson
 
 from core import bridge
+from core.codings import Undecodable
 from core.edge import MAX_PARSED_ON_LOOP
 from core.egress.http_answer import Answer
-from gateway.decoding import Decoder, Undecodable
+from gateway.decoding import Decoder
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.codings import Undecodable
 from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
 from gateway import errors
-from gateway.decoding import Decoder, Undecodable
+from gateway.decoding import Decoder
 from gateway.event_stream import EventStream
 from gateway.exchange import ClientGone, Exchange
 from gateway.protocols.protocol import StreamReader

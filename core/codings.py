@@ -1,0 +1,106 @@
+"""The content codings that bodies and answers may have: gzip, deflate, zstd.
+
+Source: RFC 9110, section 8.4.1.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdDecompressor, ZstdError
+
+# Bytes. What follows the end of a member is copied once for each.
+_BLOCK = 64 * 1024
+# Members (frames) that stand one after the other in what is fed at once.
+_MAX_MEMBERS = 1_000
+
+
+class Undecodable(ValueError):
+    """The coding is unknown, or the bytes are not of it."""
+
+
+class UnknownCoding(Undecodable):
+    """The coding is none of those above."""
+
+
+class TooLong(Undecodable):
+    """More comes out than is asked for."""
+
+
+class _Decompressor(Protocol):
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class Decoder:
+    """Decodes bytes of one coding as they come. Raises UnknownCoding."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding.strip().lower()
+        if self._coding not in _DECOMPRESSORS:
+            raise UnknownCoding(coding)
+        self._member: _Decompressor | None = None
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all that was fed is decoded: no member is unfinished."""
+        return self._member is None or self._member.eof
+
+    def feed(self, data: bytes, *, max_length: int) -> bytes:
+        """Return what `data` decodes to. Raises TooLong beyond `max_length` bytes, Undecodable."""
+        parts, members = [], 0
+        for start in range(0, len(data), _BLOCK):
+            block = data[start : start + _BLOCK]
+            while block:
+                if self.is_at_end:
+                    members += 1
+                    self._begin_member(block, members)
+                part = self._decompress(block, max_length + 1)
+                max_length -= len(part)
+                if max_length < 0:
+                    raise TooLong("more comes out than is read")
+                parts.append(part)
+                block = self._member.unused_data
+        return b"".join(parts)
+
+    def _begin_member(self, data: bytes, count: int) -> None:
+        if count > _MAX_MEMBERS:
+            raise Undecodable("too many members")
+        if self._member is not None and self._coding == "deflate":
+            raise Undecodable("bytes after the end")  # it has no members
+        self._member = _DECOMPRESSORS[self._coding](data)
+
+    def _decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return self._member.decompress(data, max_length)
+        except (zlib.error, ZstdError, EOFError) as error:
+            raise Undecodable(str(error)) from error
+
+
+def _gzip(data: bytes) -> _Decompressor:
+    return zlib.decompressobj(wbits=31)
+
+
+def _deflate(data: bytes) -> _Decompressor:
+    # Zlib's header by the standard; many senders leave it out. It begins with an 8, and
+    # deflate itself would only if an encoder left garbage in the padding of a stored block.
+    return zlib.decompressobj(wbits=15 if data[0] & 15 == 8 else -15)
+
+
+def _zstd(data: bytes) -> _Decompressor:
+    return ZstdDecompressor()
+
+
+# Each makes what decodes a member that begins with `data`.
+_DECOMPRESSORS: dict[str, Callable[[bytes], _Decompressor]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "zstd": _zstd,
+}
