@@ -47,8 +47,9 @@ class Conversation(OwnedModel):
         default=0, help_text="Position of the newest message; never decreases."
     )
     last_message_id = models.UUIDField(null=True, help_text="The newest message.")
-    total_input_tokens = models.BigIntegerField(default=0)
-    total_output_tokens = models.BigIntegerField(default=0)
+    # Integers: a call may state 2^53-1 tokens, of which a thousand are beyond 64 bits.
+    total_input_tokens = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    total_output_tokens = models.DecimalField(max_digits=38, decimal_places=0, default=0)
     total_cost = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="US dollars."
     )
