@@ -31,6 +31,7 @@ from rest_framework.exceptions import ParseError
 
 from core import memory
 from core.errors import InvalidInput, issue
+from core.unique_members import unique_object
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -290,7 +291,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         return json.loads(
             body,
             parse_float=_exact_number_of_body,
-            object_pairs_hook=_unique_object if unique_members else None,
+            object_pairs_hook=unique_object if unique_members else None,
         )
     except RecursionError:
         raise _invalid_json(loc, "JSON is nested too deeply") from None
@@ -407,15 +408,6 @@ def _is_exact(double: float, digits: str) -> bool:
     if not double:
         return not digits.lower().partition("e")[0].strip("-0.")
     return Decimal(repr(double)) == Decimal(digits)
-
-
-def _unique_object(members: list[tuple[str, Any]]) -> dict:
-    unique = dict(members)
-    if len(unique) != len(members):
-        names = [name for name, _ in members]
-        repeated = next(name for name in unique if names.count(name) > 1)
-        raise ValueError(f'The member "{repeated[:50]}" occurs twice')
-    return unique
 
 
 def _invalid_json(loc: Sequence, reason: str, position: int | None = None) -> InvalidInput:

@@ -17,6 +17,8 @@ from typing import Any
 import orjson
 import rfc8785
 
+from core.unique_members import RepeatedMember, unique_object
+
 # Integers up to here are the same number to every reader (RFC 8785, section 3.2.2.3).
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 64  # levels of nesting
@@ -216,17 +218,10 @@ def parse(text: bytes) -> object:
         raise AmbiguousJSON("A string has a lone surrogate") from None
     except json.JSONDecodeError as error:
         raise AmbiguousJSON(f"{error.msg} at position {error.pos}") from None
+    except RepeatedMember as error:
+        raise AmbiguousJSON(str(error)) from None
     except RecursionError:
         raise AmbiguousJSON("JSON is nested too deeply") from None
-
-
-def _object(members: list[tuple[str, object]]) -> dict:
-    value = dict(members)
-    if len(value) != len(members):
-        names = [name for name, _ in members]
-        duplicate = next(name for name in value if names.count(name) > 1)
-        raise AmbiguousJSON(f'The member "{duplicate[:50]}" occurs twice')
-    return value
 
 
 def _integer(digits: str) -> int:
@@ -251,7 +246,7 @@ def _constant(name: str):
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_object,
+    object_pairs_hook=unique_object,
     parse_int=_integer,
     parse_float=_fraction,
     parse_constant=_constant,
