@@ -30,7 +30,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from rest_framework.exceptions import ParseError
 
 from core import memory
-from core.errors import InvalidInput, issue
+from core.errors import BodyTooLarge, InvalidInput, issue
 from core.unique_members import unique_object
 
 INT32_MAX = 2**31 - 1
@@ -51,6 +51,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(extra="ignore", from_attributes=True, protected_namespaces=())
     body_is_optional: ClassVar[bool] = False
+    max_body_bytes: ClassVar[int | None] = None  # of a body that is smaller than others may be
 
     def sent(self) -> dict[str, Any]:
         """Return the members that the client sent, by name."""
@@ -249,8 +250,11 @@ def parse(
     """Return the model that a body holds: JSON, also without a content type.
 
     An empty body is an empty object for a model whose `body_is_optional`.
-    Raises InvalidInput, and ParseError for bytes that are not UTF-8.
+    Raises InvalidInput, BodyTooLarge, and ParseError for bytes that are not UTF-8.
     """
+    limit = getattr(model, "max_body_bytes", None)
+    if limit is not None and len(body) > limit:
+        raise BodyTooLarge(limit)
     if not body and getattr(model, "body_is_optional", False):
         return validate(model, {}, loc=loc)
     if not is_json(content_type):

@@ -5,7 +5,7 @@ the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
 from functools import cached_property
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -243,6 +243,8 @@ class NestedReceipt(_Extensible):
     signature: Any = None
 
 
+# Far above the largest receipt of this server: a batch with two maps of a thousand names.
+MAX_BYTES = 4 * 1024 * 1024
 _Form = TypeVar("_Form", bound=Schema)
 # A body with one of these is a receipt itself, whatever its member `receipt` is.
 _RECEIPT_MEMBERS = {"id", "receipt_id", "model", "alias", "timestamp"}
@@ -286,6 +288,7 @@ def _draft_form(value: Any, handler: Any) -> NestedDraft | FlatDraft:
 class ReceiptDraft(RootModel[Annotated[NestedDraft | FlatDraft, WrapValidator(_draft_form)]]):
     """An unsigned receipt, bare or wrapped in `receipt`."""
 
+    max_body_bytes: ClassVar = MAX_BYTES
     model_config = ConfigDict(
         json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
     )
@@ -311,6 +314,7 @@ def _signed_form(body: dict, handler: Any) -> NestedReceipt | FlatReceipt:
 class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidator(_signed_form)]]):
     """A signed receipt, bare or wrapped in `receipt`."""
 
+    max_body_bytes: ClassVar = MAX_BYTES
     model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
 
     @property
@@ -331,6 +335,7 @@ class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidat
 class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
     """A receipt, signed or to be signed, bare or wrapped in `receipt`."""
 
+    max_body_bytes: ClassVar = MAX_BYTES
     model_config = ConfigDict(
         json_schema_extra={"examples": [samples.DRAFT, {"receipt": samples.NESTED}]}
     )

@@ -12,7 +12,11 @@ import pytest
 from core import schemas
 from core.database.group_commit import close_writers
 from llmring_site.application import edge
+from tests.receipts import vectors
+from tests.receipts.conftest import empty_key_cache, signing
 from tests.usage.test_log import CALL
+
+__all__ = ["empty_key_cache", "signing"]
 
 SLOW_SECONDS = 0.005
 
@@ -67,6 +71,12 @@ def messages(count: int) -> dict:
     return {"messages": [{"role": "user", "content": TEXT} for _ in range(count)]}
 
 
+# The last of four thousand members stands there twice.
+REPEATED = b"{" + b"".join(b'"%d":1,' % number for number in range(4_000)) + b'"3999":1}'
+LARGE_RECEIPT = {
+    **vectors.signed_nested(),
+    "x": {f"{number:x}": [1.5] for number in range(40_000)},
+}
 BODIES = {
     "log": ("/api/v1/log", CALL),
     "log with 200 KB of metadata": (
@@ -85,7 +95,15 @@ BODIES = {
         {**messages(2000), "response": {"content": TEXT}, "metadata": {}},
     ),
     "receipt": ("/api/v1/receipts/verify", {"receipt": {str(n): n for n in range(100_000)}}),
+    "receipt with a repeated member": ("/api/v1/receipts/verify", REPEATED),
 }
+
+
+def slow_callbacks(loop, caplog, key: str, path: str, content: bytes) -> tuple[int, list[str]]:
+    """Return the status of the reply, and the messages of asyncio's slow-callback log."""
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        status = loop.run_until_complete(exchange(key, "POST", path, content))
+    return status, [record.message for record in caplog.records if record.name == "asyncio"]
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -94,11 +112,18 @@ def test_no_callback_takes_more_than_five_milliseconds(api, loop, caplog, name):
     if path.startswith("/messages"):
         path = f"/conversations/{api.send('POST', '/conversations', {})['id']}{path}"
     api.send("POST", "/api/v1/log", CALL)
-    content = json.dumps(body).encode()
-    with caplog.at_level(logging.WARNING, "asyncio"):
-        status = loop.run_until_complete(exchange(api.key, "POST", path, content))
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    status, slow = slow_callbacks(loop, caplog, api.key, path, content)
     assert status < 500
-    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+    assert slow == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/api/v1/receipts/issue", "/api/v1/receipts/verify"])
+def test_large_receipts_are_signed_and_verified_in_a_thread(api, signing, loop, caplog, path):
+    api.send("POST", path, vectors.signed_nested())  # now the keys are in memory
+    content = json.dumps(LARGE_RECEIPT).encode()
+    assert slow_callbacks(loop, caplog, api.key, path, content) == (200, [])
 
 
 def test_collector_is_paused_while_a_large_body_is_parsed(monkeypatch):
@@ -121,6 +146,14 @@ def _batch_of_messages(api) -> tuple[str, dict]:
     return f"/conversations/{conversation}/messages/batch", {"messages": [message] * 9_000}
 
 
+def _call_of_words(api) -> tuple[str, dict]:
+    return "/conversations/log", {
+        "messages": [{"role": "user", "content": "é " * 1_200_000}],
+        "response": {"content": TEXT},
+        "metadata": {"provider": "openai", "model": "m"},
+    }
+
+
 def _longest_hold(call) -> float:
     """Return the most processor time that passes while this thread waits for its turn."""
     worker = threading.Thread(target=call)
@@ -134,7 +167,7 @@ def _longest_hold(call) -> float:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("make", [_batch_of_logs, _batch_of_messages])
+@pytest.mark.parametrize("make", [_batch_of_logs, _batch_of_messages, _call_of_words])
 def test_a_body_of_eight_megabytes_holds_others_less_than_a_tenth_of_a_second(api, make):
     path, body = make(api)
     content = json.dumps(body).encode()

@@ -1,5 +1,7 @@
 """`POST /receipts/verify`: public, with the reason why not."""
 
+import json
+
 import pytest
 
 from receipts import signing as signatures
@@ -79,3 +81,12 @@ def test_batch_members_of_an_older_server_are_named(verify):
     genuine = vectors.flat() | {"receipt_type": "batch", "batch_summary": {}}
     genuine["signature"] = signatures.sign(genuine, vectors.KEY)
     assert verify(genuine)["valid"]
+
+
+@pytest.mark.parametrize("path", [VERIFY, "/api/v1/receipts/issue", "/api/v1/receipts"])
+def test_receipts_have_at_most_four_megabytes(api, signing, path):
+    receipt = vectors.signed_nested()
+    room = 4 * 1024 * 1024 - len(json.dumps(receipt | {"note": ""}))
+    assert api.send("POST", VERIFY, receipt | {"note": "n" * room})["valid"] is False
+    reply = api.send("POST", path, receipt | {"note": "n" * (room + 1)}, expect=413)
+    assert reply == {"detail": "The body is larger than 4194304 bytes"}
