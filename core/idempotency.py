@@ -3,8 +3,8 @@
 Source: docs/http-contract.md, section "Retries".
 """
 
-import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial, wraps
 from hashlib import sha256
 from typing import Any
@@ -156,11 +156,8 @@ def _route(path: str) -> str:
 def _digest(request: Request) -> str:
     """Return the SHA-256 of query and body, for JSON without regard to the order of members."""
     body = request.body
-    try:
-        value = schemas.loads(body)
-        body = json.dumps(value, sort_keys=True, default=str).encode()
-    except (InvalidInput, ValueError, RecursionError):
-        pass  # NDJSON, or what the handler will refuse
+    with suppress(InvalidInput, TypeError, RecursionError):  # NDJSON, or what is refused later
+        body = media.dumps(schemas.loads(body), sort_keys=True)
     query = request.META.get("QUERY_STRING", "")
     return sha256(query.encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 

@@ -23,15 +23,16 @@ def plain(value: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def dumps(value: object) -> bytes:
+def dumps(value: object, *, sort_keys: bool = False) -> bytes:
     """Return compact JSON; Decimals become numbers, times UTC with `Z`."""
+    options = _OPTIONS | orjson.OPT_SORT_KEYS if sort_keys else _OPTIONS
     try:
-        return orjson.dumps(value, default=_default, option=_OPTIONS)
+        return orjson.dumps(value, default=_default, option=options)
     except TypeError as error:
         # Stored objects may hold any integer; orjson writes those of 64 bits.
         if "64-bit" not in str(error):
             raise
-        return orjson.dumps(_with_written_integers(value), default=_default, option=_OPTIONS)
+        return orjson.dumps(_with_written_integers(value), default=_default, option=options)
 
 
 def _with_written_integers(value: object) -> object:

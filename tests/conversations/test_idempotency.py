@@ -77,6 +77,20 @@ def test_repeated_request_gets_the_first_answer(api, request_):
     assert counts() != stored
 
 
+def test_order_of_members_makes_no_other_request(api):
+    """At any depth, and beside numbers that take all of JSON's digits."""
+    big, exact = '"big": 123456789012345678901234567890', '"exact": 0.12345678901234567890'
+    bodies = [
+        f'{{"role": "user", "metadata": {{{big}, {exact}}}, "content": "\u00e9"}}',
+        f'{{"content": "\\u00e9", "metadata": {{{exact},{big}}}, "role": "user"}}',
+    ]
+    path = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    first, second = (api.send("POST", path, body.encode(), **KEY) for body in bodies)
+    assert second == first
+    other = bodies[0].replace("67890}", "67892}").encode()
+    assert api.send("POST", path, other, expect=409, **KEY)
+
+
 def test_both_prefixes_are_one_route(api):
     first = api.send("POST", "/conversations", {}, **KEY)
     assert api.send("POST", "/api/v1/conversations/", {}, **KEY) == first
