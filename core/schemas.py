@@ -40,6 +40,8 @@ SAFE_INTEGER_MAX = 2**53 - 1
 # 18 digits before the point: far above any price, far below any overflow.
 AMOUNT_MAX = 10**18
 MAX_DEPTH = 64  # levels of nesting in a stored JSON value
+MAX_ISSUES = 100  # entries of one 422 reply
+MAX_PARAMETERS = 1_000  # of a query; Django's own limit, too
 _MAX_DIGITS = 100  # of a number that is kept exactly
 _MAX_EXPONENT = 300
 _TWELVE_PLACES = Decimal(1).scaleb(-12)
@@ -364,6 +366,8 @@ def parse_query(model: type[Model], query_string: str) -> Model:
     takes all, anything else the last.
     """
     values: dict[str, Any] = {}
+    if query_string.count("&") >= MAX_PARAMETERS:
+        raise InvalidInput([_too_many_parameters()])
     for name, value in parse_qsl(query_string, keep_blank_values=True):
         if value == "" or name not in model.model_fields:
             continue
@@ -377,9 +381,14 @@ def parse_query(model: type[Model], query_string: str) -> Model:
 _LISTS = (list[str], list[str] | None)
 
 
+def _too_many_parameters() -> dict:
+    message = f"A query should have at most {MAX_PARAMETERS} parameters"
+    return issue("too_many_parameters", ["query"], message, None, max_length=MAX_PARAMETERS)
+
+
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
-    """Return the 422 entries of a validation error; `loc` is the value's location."""
-    return [_entry(entry, loc) for entry in error.errors(include_url=False)]
+    """Return the first 422 entries of a validation error; `loc` is the value's location."""
+    return [_entry(entry, loc) for entry in error.errors(include_url=False)[:MAX_ISSUES]]
 
 
 def _entry(entry: dict, loc: Sequence) -> dict:

@@ -217,3 +217,24 @@ def test_the_decorators_cached_tokens_stand_beside_the_input(api):
     assert answer(origin="llmring-decorator")["input_tokens"] == 1400
     assert answer(origin="llmring-decorator", cost=0.1)["input_tokens"] == 1000
     assert answer()["input_tokens"] == 1000
+
+
+def test_totals_beyond_64_bits_are_counted(api):
+    """A call may state 2^53-1 tokens: a thousand of them closed a conversation for ever."""
+    id = log(api)["conversation_id"]
+    Conversation.objects.update(total_input_tokens=2**63 - 1, total_output_tokens=2**63 - 1)
+    most = 2**53 - 1
+    numbers = {"conversation_id": id, "input_tokens": most, "output_tokens": most}
+    metadata = {**CALL["metadata"], **numbers}
+    answer = {"content": "Someone else."}
+    api.send("POST", "/conversations/log", {**CALL, "response": answer, "metadata": metadata})
+    opened = api.read(f"/conversations/{id}")
+    total = 2**63 - 1 + most
+    assert (opened["total_input_tokens"], opened["total_output_tokens"]) == (total, total)
+    assert type(opened["total_input_tokens"]) is int
+
+
+def test_of_many_faults_the_first_hundred_are_named(api):
+    body = {**CALL, "messages": [{"role": "robot"}] * 10_000}
+    faults = api.send("POST", "/conversations/log", body, expect=422)["detail"]
+    assert [fault["loc"][2] for fault in faults] == [*range(100)]

@@ -235,3 +235,18 @@ def test_bad_queries_are_refused(query):
     with pytest.raises(InvalidInput) as error:
         parse_query(Sample, query)
     assert error.value.issues[0]["loc"][0] == "query"
+
+
+def test_queries_have_at_most_a_thousand_parameters():
+    assert parse_query(Sample, "a&" * 999 + "count=5").count == 5
+    with pytest.raises(InvalidInput) as error:
+        parse_query(Sample, "a&" * 1_000 + "count=5")
+    assert error.value.issues == [
+        {
+            "type": "too_many_parameters",
+            "loc": ["query"],
+            "msg": "A query should have at most 1000 parameters",
+            "input": None,
+            "ctx": {"max_length": 1000},
+        }
+    ]

@@ -36,11 +36,13 @@ CASES = {
     "too large": ("POST", LOG, b" " * 10_485_761, {}),
     "logs": ("GET", "/api/v1/logs", None, {}),
     "logs of a bad query": ("GET", "/api/v1/logs?limit=x", None, {}),
+    "query of many parameters": ("GET", "/api/v1/stats?" + "a&" * 1_000, None, {}),
     "stats over TLS": ("GET", "/api/v1/stats", None, {"HTTP_X_FORWARDED_PROTO": "https"}),
     "registry": ("GET", "/registry.json", None, {"HTTP_ORIGIN": "https://elsewhere.example"}),
     "foreign host": ("GET", "/api/v1/stats", None, {"SERVER_NAME": "evil.example"}),
     "no key": ("GET", "/api/v1/stats", None, {"HTTP_X_API_KEY": ""}),
     "verify": ("POST", "/api/v1/receipts/verify", {"receipt": {}}, {}),
+    "verify much": ("POST", "/api/v1/receipts/verify", {"receipt": {"x": "x" * 4_194_304}}, {}),
     "no conversation": (
         "GET",
         f"/api/v1/conversations/{'0' * 8}-0000-0000-0000-{'0' * 12}",
