@@ -118,11 +118,25 @@ def test_no_callback_takes_more_than_five_milliseconds(api, loop, caplog, name):
     assert slow == []
 
 
+EMPTY_MESSAGES = {
+    "messages": [{}] * 10_000,
+    "response": {"content": TEXT},
+    "metadata": {"provider": "openai", "model": "m"},
+}
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ["/api/v1/receipts/issue", "/api/v1/receipts/verify"])
-def test_large_receipts_are_signed_and_verified_in_a_thread(api, signing, loop, caplog, path):
-    api.send("POST", path, vectors.signed_nested())  # now the keys are in memory
-    content = json.dumps(LARGE_RECEIPT).encode()
+@pytest.mark.parametrize(
+    ("path", "small", "large"),
+    [
+        ("/api/v1/receipts/issue", vectors.nested(), LARGE_RECEIPT),
+        ("/api/v1/receipts/verify", vectors.signed_nested(), LARGE_RECEIPT),
+        ("/conversations/log", {**EMPTY_MESSAGES, "messages": []}, EMPTY_MESSAGES),
+    ],
+)
+def test_what_takes_long_is_done_in_a_thread(api, signing, loop, caplog, path, small, large):
+    api.send("POST", path, small)  # now keys and prices are in memory
+    content = json.dumps(large).encode()
     assert slow_callbacks(loop, caplog, api.key, path, content) == (200, [])
 
 
