@@ -118,11 +118,9 @@ def test_no_callback_takes_more_than_five_milliseconds(api, loop, caplog, name):
     assert slow == []
 
 
-EMPTY_MESSAGES = {
-    "messages": [{}] * 10_000,
-    "response": {"content": TEXT},
-    "metadata": {"provider": "openai", "model": "m"},
-}
+def logged(messages: list[dict]) -> dict:
+    metadata = {"provider": "openai", "model": "m"}
+    return {"messages": messages, "response": {"content": TEXT}, "metadata": metadata}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -131,13 +129,22 @@ EMPTY_MESSAGES = {
     [
         ("/api/v1/receipts/issue", vectors.nested(), LARGE_RECEIPT),
         ("/api/v1/receipts/verify", vectors.signed_nested(), LARGE_RECEIPT),
-        ("/conversations/log", {**EMPTY_MESSAGES, "messages": []}, EMPTY_MESSAGES),
+        ("/conversations/log", logged([]), logged([{}] * 10_000)),
     ],
 )
 def test_what_takes_long_is_done_in_a_thread(api, signing, loop, caplog, path, small, large):
     api.send("POST", path, small)  # now keys and prices are in memory
     content = json.dumps(large).encode()
     assert slow_callbacks(loop, caplog, api.key, path, content) == (200, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_texts_of_expensive_characters_are_cut_in_a_thread(api, loop, caplog):
+    api.send("POST", "/conversations/log", logged([]))
+    ligature_of_eighteen = "\ufdfa"
+    body = logged([{"content": ligature_of_eighteen * 2_000}] * 40)
+    content = json.dumps(body).encode()
+    assert slow_callbacks(loop, caplog, api.key, "/conversations/log", content) == (200, [])
 
 
 def test_collector_is_paused_while_a_large_body_is_parsed(monkeypatch):
@@ -161,11 +168,7 @@ def _batch_of_messages(api) -> tuple[str, dict]:
 
 
 def _call_of_words(api) -> tuple[str, dict]:
-    return "/conversations/log", {
-        "messages": [{"role": "user", "content": "é " * 1_200_000}],
-        "response": {"content": TEXT},
-        "metadata": {"provider": "openai", "model": "m"},
-    }
+    return "/conversations/log", logged([{"role": "user", "content": "é " * 1_200_000}])
 
 
 def _longest_hold(call) -> float:
