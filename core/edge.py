@@ -108,7 +108,7 @@ class Request:
             part, more = await self._part(most)
             parts.append(part)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if coding := self.headers.get("Content-Encoding"):
+        if body and (coding := self.headers.get("Content-Encoding")):
             body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
         self.has_large_body = len(body) > _LARGE_BODY
         return body
@@ -123,7 +123,8 @@ class Request:
 
     def _limit(self, limit: int | None) -> int:
         """Return the limit of the body, whose stated length does not exceed it."""
-        limit = settings.MAX_BODY_BYTES if limit is None else limit
+        if limit is None:  # of the edge, which has checked the headers
+            return settings.MAX_BODY_BYTES
         request_checks.body_length(self.headers.get("Content-Length"), limit=limit)
         return limit
 
@@ -300,6 +301,7 @@ class Edge:
     ) -> Reply | StreamingReply | None:
         try:
             request_checks.check_host(request.host)
+            request_checks.check_body(request.headers)
             return await self._call(route, names, request)
         except ClientDisconnected:
             raise

@@ -4,6 +4,7 @@ Source: docs/http-contract.md, section "Paths and bodies".
 """
 
 import sys
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
@@ -70,6 +71,18 @@ def body_length(content_length: str | None, *, limit: int | None = None) -> int:
     if length > limit:
         raise BodyTooLarge(limit)
     return length
+
+
+def check_body(headers: Mapping[str, str]) -> None:
+    """Refuse a body by what the headers state of it.
+
+    Raises BodyTooLarge, MalformedLength, UnsupportedCoding.
+    """
+    length = headers.get("Content-Length")
+    body_length(length)
+    coding = headers.get("Content-Encoding")
+    if coding and (length or headers.get("Transfer-Encoding")):
+        decode(b"", coding)
 
 
 def decode(body: bytes, content_encoding: str | None, *, limit: int | None = None) -> bytes:
