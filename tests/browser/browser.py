@@ -105,6 +105,13 @@ class Browser:
         WebDriverWait(self.driver, WAIT_SECONDS).until(staleness_of(element))
         self.wait(lambda: self.run("return document.readyState") == "complete")
 
+    def copy(self, id: str) -> str:
+        """Press the button that copies the element of this id; what the page says then."""
+        self.one(f"[data-copies={id}]").click()
+        status = self.one(f"[data-copies={id}] + [role=status]")
+        self.wait(lambda: status.text)
+        return status.text
+
     def wait(self, condition) -> None:
         """Wait until the condition, a function without arguments, holds."""
         WebDriverWait(self.driver, WAIT_SECONDS).until(lambda driver: condition())

@@ -164,8 +164,7 @@ def test_b4_key_is_made_copied_without_https_and_forgotten(foreign_browser, serv
     browser.wait(lambda: browser.all("#new-key"))
     assert browser.run("return [isSecureContext, navigator.clipboard]") == [False, None]
     key = browser.one("#new-key").text
-    browser.one("#copy-key").click()
-    browser.wait(lambda: browser.one("#copied").text == "Copied")
+    assert browser.copy("new-key") == "Copied"
     stored = browser.run("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
     assert key not in stored + browser.driver.current_url
     reply = requests.get(f"{server.url}/api/v1/logs", headers={"X-API-Key": key}, timeout=20)
@@ -198,8 +197,7 @@ def test_token_of_the_gateway_is_copied_without_https(foreign_browser):
     browser.wait(lambda: browser.all("#new-token"))
     token = browser.one("#new-token").text
     assert browser.run("return navigator.clipboard") is None
-    browser.one("[data-copies=new-token]").click()
-    browser.wait(lambda: browser.one("[data-copies=new-token]").text == "Copied")
+    assert browser.copy("new-token") == "Copied"
     browser.open("/admin/gateway/token/")
     assert pasted(browser) == token
 

@@ -31,15 +31,25 @@ def press(browser, selector: str = "main button[type=submit], form.page-form but
     browser.one(selector).click()
 
 
-def sign_up(browser, email: str) -> str:
-    """Sign up and go on to the project; the path of its home."""
+def register(browser, email: str) -> None:
+    """Sign up and be on the page of the first key."""
     browser.open("/sign-up")
     fill(browser, email=email, password=PASSWORD)
     press(browser, "#page-form button[type=submit]")
     browser.wait(lambda: browser.all("#new-key"))
+
+
+def go_on(browser) -> str:
+    """Go on from the first key to the project; the path of its home."""
     browser.link("Go on").click()
     browser.wait(lambda: "/projects/" in browser.path)
     return browser.path
+
+
+def sign_up(browser, email: str) -> str:
+    """Sign up and go on to the project; the path of its home."""
+    register(browser, email)
+    return go_on(browser)
 
 
 def log_in(browser, email: str, password: str = PASSWORD) -> None:
@@ -89,7 +99,10 @@ def looks_good(browser, name: str) -> None:
 
 
 def test_from_signing_up_to_a_call_on_the_projects_home(browser, server, address):
-    home = sign_up(browser, address("ana"))
+    register(browser, address("ana"))
+    looks_good(browser, "first-key")
+    assert browser.copy("first-call") == "Copied"
+    home = go_on(browser)
     assert "No calls yet" in browser.text
     looks_good(browser, "first-steps")
     key = make_key(browser, home, "laptop")
@@ -219,13 +232,12 @@ def test_e03_copying_is_honest(request, way, address):
             "document.execCommand = () => false"
         )
     assert browser.run("return navigator.clipboard !== undefined") is (way != "plain http")
-    browser.one("#copy-key").click()
-    browser.wait(lambda: browser.one("#copied").text)
+    status = browser.copy("new-key")
     if way == "denied":
-        assert "Not copied: the key is selected" in browser.one("#copied").text
+        assert "Not copied: the text is selected" in status
         assert browser.run("return String(getSelection())").strip() == key
     else:
-        assert browser.one("#copied").text == "Copied"
+        assert status == "Copied"
     assert key not in browser.driver.current_url and key not in browser.driver.title
     browser.open(f"{home}/keys")
     browser.driver.back()

@@ -40,7 +40,7 @@ def test_limits_and_the_project_that_is_there(project):
     token = Token.objects.select_related("allowance").get()
     assert (token.project, token.expires_at, token.name) == (project, None, "laptop")
     assert (token.allowance.max_requests, token.allowed_models) == (5, ["gpt-4o*"])
-    assert str(token.allowance.budget_usd) == "2.500000000000" and "valid for ever" in err
+    assert str(token.allowance.budget_usd) == "2.500000000000" and "valid forever" in err
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-// Copies a key that is shown once. Browsers have navigator.clipboard on https and localhost only.
-document.getElementById("copy-key").addEventListener("click", async () => {
-  const key = document.getElementById("new-key"), status = document.getElementById("copied");
-  let copied = false;
-  try {
-    if (navigator.clipboard) { await navigator.clipboard.writeText(key.textContent); copied = true; }
-  } catch { /* refused: the older way is left */ }
-  if (!copied) {
-    getSelection().selectAllChildren(key);
-    try { copied = document.execCommand("copy"); } catch { copied = false; }
-  }
-  status.textContent = copied ? "Copied" : "Not copied: the key is selected, press Ctrl+C or ⌘C";
-});
+// Buttons with `data-copies` copy the text of the element with that id, and say so beside them.
+// Browsers have navigator.clipboard on https and localhost only.
+for (const button of document.querySelectorAll("[data-copies]")) {
+  const shown = document.getElementById(button.dataset.copies);
+  button.addEventListener("click", async () => {
+    let copied = false;
+    try {
+      if (navigator.clipboard) { await navigator.clipboard.writeText(shown.textContent); copied = true; }
+    } catch { /* refused: the older way is left */ }
+    if (!copied) {
+      getSelection().selectAllChildren(shown);
+      try { copied = document.execCommand("copy"); } catch { copied = false; }
+    }
+    button.nextElementSibling.textContent = copied ? "Copied" : "Not copied: the text is selected, press Ctrl+C or ⌘C";
+  });
+}

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("--project", default="default", help="its name or id (%(default)s)")
         parser.add_argument("--name", default="", help="where the token will be used")
-        parser.add_argument("--days", type=int, default=30, help="0: for ever (%(default)s)")
+        parser.add_argument("--days", type=int, default=30, help="0: forever (%(default)s)")
         parser.add_argument("--max-requests", type=int, help="in its whole life")
         parser.add_argument("--requests-per-minute", type=int)
         parser.add_argument("--budget", dest="budget_usd", help="US dollars in its whole life")
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             row, text = tokens.issue(owner, expires_at=expires_at, **body.columns())
             ids = {"project_id": owner.id, "token_id": row.id}
             audit.record("token.create", audit.of_command("createtoken"), **ids, name=row.name)
-        until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "for ever"
+        until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "forever"
         self.stdout.write(text)
         self.stderr.write(f"Token {row.id} of project {owner.name}, valid {until}. Shown once.")
 
