@@ -23,6 +23,12 @@ def test_every_page_opens_with_a_title_and_is_not_kept(browser, db_all, path):
         assert {"Cookie", "HX-Request"} <= set(response["Vary"].split(", "))
 
 
+@pytest.mark.parametrize(("path", "other"), [("/login", "/sign-up"), ("/sign-up", "/login")])
+def test_logging_in_and_signing_up_lead_to_each_other_alone(browser, db_all, path, other):
+    page = browser().get(path).content.decode()
+    assert f'href="{other}"' in page and f'href="{path}"' not in page
+
+
 def test_signing_up_shows_a_key_once_that_works(browser, db_all):
     made = browser()
     form = {"email": EMAIL, "password": PASSWORD, "organization": "Ruiz"}
