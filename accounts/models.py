@@ -514,7 +514,7 @@ class AuditEvent(models.Model):
     action = models.CharField(max_length=50, help_text="Such as token.create.")
     outcome = models.CharField(max_length=10, choices=AuditOutcome)
     actor = models.CharField(
-        max_length=100, help_text="management_token, user:<id>, key:<id> or command:<name>."
+        max_length=100, help_text="management_token, user:ID, key:ID, command:NAME or anonymous."
     )
     user_id = models.UUIDField(null=True, help_text="The person it is about, or who did it.")
     api_key_id = models.UUIDField(null=True)
@@ -532,6 +532,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         db_table = "audit_events"
+        verbose_name_plural = "audit log"
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["project_id", "id"], name="audit_events_project"),

@@ -52,6 +52,7 @@ class AliasBinding(OwnedModel):
 
     class Meta:
         db_table = "aliases"
+        verbose_name, verbose_name_plural = "alias", "aliases"
         ordering = ["alias", "profile"]
         constraints = [
             models.UniqueConstraint(

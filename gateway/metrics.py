@@ -68,7 +68,7 @@ _cache = Counter(
 )
 _streams = Gauge(
     "llmring_streams",
-    "Streams under way.",
+    "Streams in progress.",
     ["upstream"],
     registry=_own,
     multiprocess_mode="livesum",

@@ -117,7 +117,7 @@ class UpstreamKey(models.Model):
 
 
 class CallState(models.TextChoices):
-    PENDING = "pending", "under way"
+    PENDING = "pending", "in progress"
     BACKGROUND = "background", "the upstream works on it; a poll will show its usage"
     UNKNOWN = "unknown", "may have been billed: its reservation stays until it is released"
 
@@ -146,6 +146,7 @@ class Call(models.Model):
 
     class Meta:
         db_table = "gateway_calls"
+        verbose_name_plural = "calls in progress"
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["worker_id"], name="gateway_calls_worker"),
@@ -200,7 +201,7 @@ class CachedAnswer(models.Model):
 
 
 class Worker(models.Model):
-    """A process that relays calls, with its last sign of life and the state of its breakers."""
+    """A process that relays calls, with its last heartbeat and the state of its breakers."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     host = models.CharField(max_length=255)

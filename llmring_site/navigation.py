@@ -3,66 +3,80 @@
 An app that gets pages of its own gets a group, or an item of one, here.
 """
 
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.auth.models import Group
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 
-# Title, icon (a Material Symbol), and the model whose list it is, as `app.model`.
-_GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
-    ("Usage", [("Logs", "receipt_long", "usage.usagelog")]),
+from accounts.models import ApiKey, AuditEvent, Project, Tier, User
+from aliases.models import AliasBinding
+from conversations.models import Conversation, Message
+from gateway.models import CachedAnswer, Call, Token, Upstream, UpstreamKey, Worker
+from mcp.models import Prompt, Resource, Server, Tool, ToolExecution
+from receipts.models import Receipt, ReceiptKey
+from registry_proxy.models import CustomPrice, Refresh, Snapshot
+from templates_app.models import ConversationTemplate
+from usage.models import UsageLog
+
+# Icon (a Material Symbol), and the model whose list it is.
+_GROUPS: list[tuple[str, list[tuple[str, type[Model]]]]] = [
+    ("Usage", [("receipt_long", UsageLog)]),
     (
         "Conversations",
         [
-            ("Conversations", "forum", "conversations.conversation"),
-            ("Messages", "chat", "conversations.message"),
+            ("forum", Conversation),
+            ("chat", Message),
         ],
     ),
     (
         "Receipts",
         [
-            ("Receipts", "verified", "receipts.receipt"),
-            ("Signing keys", "key_vertical", "receipts.receiptkey"),
+            ("verified", Receipt),
+            ("key_vertical", ReceiptKey),
         ],
     ),
-    ("Prompts", [("Templates", "description", "templates_app.conversationtemplate")]),
-    ("Aliases", [("Aliases", "alternate_email", "aliases.aliasbinding")]),
+    ("Prompts", [("description", ConversationTemplate)]),
+    ("Aliases", [("alternate_email", AliasBinding)]),
     (
         "MCP",
         [
-            ("Servers", "dns", "mcp.server"),
-            ("Tools", "build", "mcp.tool"),
-            ("Executions", "play_circle", "mcp.toolexecution"),
-            ("Resources", "folder", "mcp.resource"),
-            ("Prompts of servers", "chat_bubble", "mcp.prompt"),
+            ("dns", Server),
+            ("build", Tool),
+            ("play_circle", ToolExecution),
+            ("folder", Resource),
+            ("chat_bubble", Prompt),
         ],
     ),
     (
         "Registry",
         [
-            ("Snapshots", "inventory_2", "registry_proxy.snapshot"),
-            ("Your own prices", "sell", "registry_proxy.customprice"),
-            ("Refreshes", "sync", "registry_proxy.refresh"),
+            ("inventory_2", Snapshot),
+            ("sell", CustomPrice),
+            ("sync", Refresh),
         ],
     ),
     (
         "Gateway",
         [
-            ("Tokens", "vpn_key", "gateway.token"),
-            ("Upstreams", "hub", "gateway.upstream"),
-            ("Keys of upstreams", "lock", "gateway.upstreamkey"),
-            ("Calls under way", "pending", "gateway.call"),
-            ("Cached answers", "inventory", "gateway.cachedanswer"),
-            ("Workers", "memory", "gateway.worker"),
+            ("vpn_key", Token),
+            ("hub", Upstream),
+            ("lock", UpstreamKey),
+            ("pending", Call),
+            ("inventory", CachedAnswer),
+            ("memory", Worker),
         ],
     ),
     (
         "Projects and keys",
         [
-            ("Projects", "workspaces", "accounts.project"),
-            ("API keys", "key", "accounts.apikey"),
-            ("Tiers", "layers", "accounts.tier"),
-            ("Audit log", "policy", "accounts.auditevent"),
-            ("People", "person", "accounts.user"),
-            ("Groups of people", "group", "auth.group"),
+            ("workspaces", Project),
+            ("key", ApiKey),
+            ("layers", Tier),
+            ("policy", AuditEvent),
+            ("person", User),
+            ("group", Group),
         ],
     ),
 ]
@@ -79,23 +93,24 @@ def sidebar(request: HttpRequest) -> list[dict]:
     return [{"items": [home]}, *(_group(request, *group) for group in _GROUPS)]
 
 
-def _group(request: HttpRequest, title: str, items: list[tuple[str, str, str]]) -> dict:
+def _group(request: HttpRequest, title: str, items: list[tuple[str, type[Model]]]) -> dict:
     return {
         "title": title,
         "collapsible": False,
         "items": [
-            {"title": name, "icon": icon, "link": _list_of(label)}
-            for name, icon, label in items
-            if _may_view(request, label)
+            {
+                # The name that the list has as its heading.
+                "title": capfirst(model._meta.verbose_name_plural),
+                "icon": icon,
+                "link": reverse(admin_urlname(model._meta, "changelist")),
+            }
+            for icon, model in items
+            if _may_view(request, model)
         ],
     }
 
 
-def _list_of(label: str) -> str:
-    return reverse(f"admin:{label.replace('.', '_')}_changelist")
-
-
-def _may_view(request: HttpRequest, label: str) -> bool:
-    app, model = label.split(".")
+def _may_view(request: HttpRequest, model: type[Model]) -> bool:
+    app, name = model._meta.app_label, model._meta.model_name
     user = request.user
-    return user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}")
+    return user.has_perm(f"{app}.view_{name}") or user.has_perm(f"{app}.change_{name}")

@@ -156,8 +156,9 @@ class UsageLog(OwnedModel):
 
     class Meta:
         db_table = "usage_logs"
+        verbose_name = "log"
         ordering = ["-id"]
-        permissions = [("correct_usagelog", "Can take logs back")]
+        permissions = [("correct_usagelog", "Can correct logs")]
         indexes = [
             models.Index(fields=["project_id", "id"], name="usage_logs_project_id"),
             models.Index(

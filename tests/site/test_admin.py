@@ -39,6 +39,12 @@ def test_every_list_opens_and_searches(browser):
             assert browser.get(page, {"q": term}).status_code == 200, (page, term)
 
 
+def test_help_texts_are_no_markup():
+    """They are rendered as HTML, which loses `user:<id>`."""
+    fields = [field for model in admin.site._registry for field in model._meta.get_fields()]
+    assert [field for field in fields if "<" in str(getattr(field, "help_text", ""))] == []
+
+
 def test_logs_are_shown_by_date_and_found_by_id(browser, api):
     reply = api.send(
         "POST",

@@ -81,7 +81,7 @@ def test_odd_query_strings_are_no_failure_of_an_export(root, query):
 
 def test_dates_of_a_query_string_narrow_the_list(root, api):
     api.send("POST", "/api/v1/log", CALL)
-    assert "0 usage logs" not in root.get(f"{LOGS}?created_at__gte=2026-01-01").content.decode()
+    assert "0 logs" not in root.get(f"{LOGS}?created_at__gte=2026-01-01").content.decode()
     page = root.get(f"{LOGS}?created_at__gte=2099-01-01").content.decode()
     assert str(api.read("/api/v1/logs")[0]["id"]) not in page
 
