@@ -34,6 +34,7 @@ from core import error_pages
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 from core.compression import keep_uncompressed
 from core.ids import uuid7
+from core.number_formats import counted
 
 
 class ApiKeyInline(TabularInline):
@@ -147,7 +148,7 @@ class ProjectAdmin(KeepsOwners):
     def archive(self, request, queryset) -> None:
         origin = audit.of_request(request)
         archived = sum(projects.archive_project(project.id, origin) for project in queryset)
-        messages.success(request, f"{archived} projects archived: their keys are refused.")
+        messages.success(request, f"{counted(archived, 'project')} archived; keys are refused.")
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -330,7 +331,7 @@ class ApiKeyAdmin(ModelAdmin):
             audit.of_request(request),
             reason="in the admin",
         )
-        messages.success(request, f"{revoked} keys revoked.")
+        messages.success(request, f"{counted(revoked, 'key')} revoked.")
         return None
 
 

@@ -24,7 +24,7 @@ class InvalidToken(DomainError):
     headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
-        super().__init__("The link is not valid, or not any more; ask for a new one")
+        super().__init__("The link is invalid or has expired; ask for a new one")
 
 
 def generate() -> str:

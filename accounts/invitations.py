@@ -33,7 +33,7 @@ class InvalidInvitation(DomainError):
     headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
-        super().__init__("The invitation is not valid, or not any more; ask for a new one")
+        super().__init__("The invitation is invalid or has expired; ask for a new one")
 
 
 class ForAnotherAddress(DomainError):

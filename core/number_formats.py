@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from django.template.defaultfilters import pluralize
 from django.utils.html import format_html
 
 
@@ -16,6 +17,11 @@ def count(number: int | Decimal | None) -> str:
     return (
         "-" if number is None else f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: `1 call`, `2,000 calls`."""
+    return f"{number:,} {noun}{pluralize(number)}"
 
 
 def iso_time(at: datetime | None) -> str:

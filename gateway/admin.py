@@ -1,4 +1,4 @@
-"""Tokens, upstreams and their keys, calls under way, and workers with their breakers."""
+"""Tokens, upstreams and their keys, calls in progress, and workers with their breakers."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,12 +15,13 @@ from django.utils.cache import add_never_cache_headers
 from accounts import audit
 from core.admin import ModelAdmin, ReadOnlyAdmin, admin_link, pretty_json
 from core.media import plain
+from core.number_formats import counted
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker
+from gateway.worker import DEAD_SECONDS
 
 _MAX_CHOSEN = 1_000
-_ALIVE = timedelta(seconds=30)  # since its last sign of life
 
 
 class ConfirmedActions:
@@ -33,12 +34,13 @@ class ConfirmedActions:
         *,
         question: str,
         action: Callable[[object], bool],
+        noun: str,
         done: str,
     ) -> TemplateResponse | None:
         """Ask, then run `action(row)` for each row and report how many of them it changed."""
         name, rows = request.POST.get("action", ""), [*rows[:_MAX_CHOSEN]]
         if not rows:
-            messages.warning(request, "None of the selected rows is one to do this with.")
+            messages.warning(request, "This action applies to none of the selected rows.")
             return None
         if "confirmed" not in request.POST:
             context = {
@@ -50,7 +52,7 @@ class ConfirmedActions:
             }
             return TemplateResponse(request, "gateway/confirm_action.html", context)
         changed = sum(map(action, rows))
-        messages.success(request, f"{changed} {done}.")
+        messages.success(request, f"{counted(changed, noun)} {done}.")
         return None
 
 
@@ -155,7 +157,7 @@ class TokenAdmin(ConfirmedActions, AuditedAdmin):
 
         question = "They are refused everywhere within a second:"
         return self.confirmed(
-            request, queryset, question=question, action=revoke, done="tokens revoked"
+            request, queryset, question=question, action=revoke, noun="token", done="revoked"
         )
 
     @admin.display(description="requests")
@@ -210,7 +212,7 @@ class UpstreamKeyAdmin(AuditedAdmin):
 
 @admin.register(Call)
 class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
-    """Calls without a final row in the ledger: under way, or of unknown cost."""
+    """Calls without a final row in the ledger: in progress, or of unknown cost."""
 
     list_display = [
         *("started_at", "state", "upstream", "reserved_usd"),
@@ -245,10 +247,10 @@ class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
         unknown = queryset.filter(state=CallState.UNKNOWN)
         question = (
             "Their costs are unknown, and their tokens' budgets hold the reservations. To "
-            "release them is to say that they cost nothing. Calls that are under way stay:"
+            "release them is to say that they cost nothing. Calls in progress stay:"
         )
         return self.confirmed(
-            request, unknown, question=question, action=release, done="reservations released"
+            request, unknown, question=question, action=release, noun="reservation", done="released"
         )
 
     @admin.display(description="row")
@@ -290,7 +292,7 @@ class CachedAnswerAdmin(ConfirmedActions, ReadOnlyAdmin):
 
         question = "The next requests for them are calls again:"
         return self.confirmed(
-            request, queryset, question=question, action=purge, done="answers removed"
+            request, queryset, question=question, action=purge, noun="answer", done="removed"
         )
 
     @admin.display(description="project", ordering="project_id")
@@ -313,9 +315,9 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     @admin.display(description="alive", boolean=True)
     def is_alive(self, worker: Worker) -> bool:
-        return timezone.now() - worker.seen_at < _ALIVE
+        return timezone.now() - worker.seen_at < timedelta(seconds=DEAD_SECONDS)
 
-    @admin.display(description="calls under way")
+    @admin.display(description="calls in progress")
     def in_flight(self, worker: Worker) -> int:
         return sum(state.get("in_flight", 0) for state in _upstreams(worker).values())
 

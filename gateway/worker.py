@@ -31,7 +31,7 @@ _BEAT_SECONDS = 1
 _QUIET_SECONDS = 3  # where nobody relays calls
 # After so long a process without a sign of life is dead: several beats, and a slow database.
 DEAD_SECONDS = 5
-_IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
+IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
 _MAX_SWEPT = 200  # calls in one go
 _UNPOLLED_SECONDS = 60  # between two looks for calls in the background that nobody polled
 
@@ -74,7 +74,7 @@ class WorkerThread(ProcessThread):
 
     def starts_call(self) -> None:
         """Note that this process is about to have a call under way."""
-        if self._clock() - self._used_at > _IDLE_SECONDS / 2:
+        if self._clock() - self._used_at > IDLE_SECONDS / 2:
             self._used_at = self._clock()
             self._wake.set()
 
@@ -100,7 +100,7 @@ class WorkerThread(ProcessThread):
 
     def beat(self) -> None:
         """Write this process's sign of life while it relays calls, and read those of all."""
-        if self._clock() - self._used_at <= _IDLE_SECONDS or _has_calls():
+        if self._clock() - self._used_at <= IDLE_SECONDS or _has_calls():
             status = media.dumps({"upstreams": upstreams.status()}).decode()
             beat = _BEAT, [str(self.id), platform.node()[:255], str(os.getpid()), status]
             self._is_beating = True

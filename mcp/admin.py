@@ -13,6 +13,7 @@ from accounts.admin_links import key_link, project_link
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, pretty_json
 from core.date_filter import DatesFilter
 from core.errors import DomainError
+from core.number_formats import counted
 from mcp import credentials, server_refresh
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
 
@@ -134,7 +135,7 @@ class ServerAdmin(ActionAdmin):
             self.log_change(request, server, "Refreshed.")
         failed = [outcome for outcome in outcomes if outcome]
         if refreshed := len(servers) - len(failed):
-            messages.success(request, f"{refreshed} servers refreshed.")
+            messages.success(request, f"{counted(refreshed, 'server')} refreshed.")
         for failure in failed:
             messages.error(request, failure)
 
@@ -229,7 +230,7 @@ class ToolAdmin(ItemAdmin):
         for tool in tools:
             tool.accept()
             self.log_change(request, tool, f"Accepted {tool.fingerprint}.")
-        messages.success(request, f"{len(tools)} tools accepted.")
+        messages.success(request, f"{counted(len(tools), 'tool')} accepted.")
 
 
 @admin.register(Resource)

@@ -33,7 +33,7 @@ class CertifiedLogFilter(TextFilter):
         try:
             log_id = UUID(self.value())
         except ValueError:
-            raise ValidationError("It is no id of a log") from None
+            raise ValidationError("This is not the id of a log") from None
         owners = [
             project_id
             for model in (UsageLog, Conversation)

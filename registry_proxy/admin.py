@@ -110,7 +110,7 @@ class CustomPriceForm(forms.ModelForm):
         if not self.errors:
             price = CustomPrice(**{**_values(self.instance), **cleaned})
             if custom_prices.overlaps(price):
-                raise ValidationError("Another price of these models is valid in this time.")
+                raise ValidationError(custom_prices.OVERLAP)
         return cleaned
 
 

@@ -25,6 +25,7 @@ from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS
 
 OVERLAP_CONSTRAINT = "custom_prices_ranges_apart"
+OVERLAP = "Another price for these models overlaps this period."
 # What others call the classes.
 _OTHER_NAMES = frozenset({"cached", "cached_input", "completion", "prompt", "reasoning"})
 
@@ -121,9 +122,7 @@ def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
     except IntegrityError as error:
         if OVERLAP_CONSTRAINT not in str(error):
             raise
-        raise PriceOverlap(
-            "Another price of these models is valid in a part of this time; end it first"
-        ) from error
+        raise PriceOverlap(OVERLAP) from error
     current.follow()
     if connection.in_atomic_block:
         # The follower may have read the prices without this one meanwhile.

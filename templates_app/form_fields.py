@@ -102,7 +102,7 @@ class MessagesField(RowsField):
 def _message(row: dict[str, str]) -> dict[str, Any]:
     members = _parsed(row["members"] or "{}")
     if not isinstance(members, dict):
-        raise ValidationError("Further members of a message are an object.")
+        raise ValidationError("Additional members of a message must be a JSON object.")
     text = row["content"].replace("\r\n", "\n")
     content = _parsed(text) if row["kind"] == PARTS else text
     if content == "" and members:
@@ -137,7 +137,7 @@ class VariablesField(RowsField):
         named = [(row["name"].strip(), row) for row in rows or () if row["name"].strip()]
         names = [name for name, _ in named]
         if len(set(names)) < len(names):
-            raise ValidationError("Two variables have one name.")
+            raise ValidationError("Two variables have the same name.")
         return {name: _default(row) for name, row in named}
 
 

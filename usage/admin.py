@@ -11,6 +11,7 @@ from unfold.forms import ActionForm
 from accounts.models import ApiKey, Project
 from core.admin import RecordAdmin
 from core.date_filter import DatesFilter
+from core.number_formats import counted
 from usage import price_page, reversals
 from usage.admin_export import as_file
 from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
@@ -166,7 +167,7 @@ class UsageLogAdmin(LogFields, RecordAdmin):
                 voided += 1
             except (reversals.AlreadyCorrected, reversals.NotCorrectable) as error:
                 self.message_user(request, f"{log.id}: {error}", messages.WARNING)
-        self.message_user(request, f"{voided} logs taken back.", messages.SUCCESS)
+        self.message_user(request, f"{counted(voided, 'log')} taken back.", messages.SUCCESS)
 
 
 def _names(model: type, ids: list[str]) -> str:

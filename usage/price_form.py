@@ -69,7 +69,7 @@ class PriceForm(forms.Form):
                 price = self._built(cleaned)
                 price.full_clean()
                 if custom_prices.overlaps(price):
-                    raise ValidationError("Another price of these models is valid in this time.")
+                    raise ValidationError(custom_prices.OVERLAP)
         except ValidationError as error:
             self.add_error(None, error.messages)
         return cleaned

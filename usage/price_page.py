@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 
 from accounts.models import Project
 from core.database.timeouts import unless_too_slow
+from core.number_formats import counted
 from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from usage import repricing
@@ -159,7 +160,7 @@ def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
         author = f"user {request.user.pk}"
         corrected = sum(repricing.correct(change, author=author) for change in preview.changed)
         if corrected:
-            messages.success(request, f"{corrected} logs were priced again.")
+            messages.success(request, f"{counted(corrected, 'log')} priced again.")
         if preview.is_partial:
             command = f"manage.py repricelogs --unpriced --from {price.valid_from:%Y-%m-%d}"
             messages.warning(request, f"There may be more of them: {command} prices them all.")

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from core.database.timeouts import unless_too_slow
+from core.number_formats import counted
 from core.panels import Fact, Panel
 from gateway import health as gateway_health
 from gateway.models import CallState
@@ -94,7 +95,7 @@ def unpriced_panel(scope: Scope) -> Panel | None:
         return Panel("Calls without a price", notes=["Every call has a price."])
     facts = []
     for row in models:
-        value = f"unpriced: {row.calls:,} calls, {row.tokens:,} tokens"
+        value = f"unpriced: {counted(row.calls, 'call')}, {counted(row.tokens, 'token')}"
         labels = {"provider": row.provider, "model": row.model, "cost_source": "unpriced"}
         facts.append(Fact(f"{row.provider}:{row.model}", value, scope.links.window(**labels), True))
         if price_page.may_set(scope.request.user):
@@ -145,7 +146,7 @@ def gateway_panel(scope: Scope) -> Panel | None:
     return Panel(
         "Gateway",
         [
-            Fact("calls under way", f"{state.under_way:,}", calls),
+            Fact("calls in progress", f"{state.under_way:,}", calls),
             Fact("reservations of unknown calls", f"{state.unknown:,}", unknown, state.unknown > 0),
             *(Fact(name, "suspended: it fails", workers, True) for name in state.suspended),
         ],
@@ -165,7 +166,7 @@ def registry_panel(scope: Scope) -> Panel | None:
     made = snapshot.prices_made_at
     age = f"{(now - made).days:,} days old" if made else "of unknown age"
     facts = [
-        Fact(f"snapshot {snapshot}", f"{snapshot.model_count:,} models", address),
+        Fact(f"snapshot {snapshot}", counted(snapshot.model_count, "model"), address),
         Fact("prices", age, None, are_old(made, now=now)),
     ]
     if refresh:

@@ -36,6 +36,12 @@ _TEXT_FILTERS = [
     ("user", "User"),
     ("tag", "Tag"),
 ]
+# Of the filters, as the page names them.
+_LABELS = {
+    **dict(_TEXT_FILTERS),
+    **{"start_date": "First day", "end_date": "Last day", "api_key_id": "Key"},
+    **{"usage_status": "Usage", "cost_source": "Price"},
+}
 
 
 def front_door(request: HttpRequest) -> HttpResponse:
@@ -116,7 +122,10 @@ class CallsPage(ProjectPage, TemplateView):
         try:
             query = parse_query(LogsQuery, request.META["QUERY_STRING"])
         except InvalidInput as error:
-            context["problems"] = [(each["loc"][-1], each["msg"]) for each in error.issues]
+            context["problems"] = [
+                (_LABELS.get(each["loc"][-1], each["loc"][-1]), each["msg"])
+                for each in error.issues
+            ]
             return self.render_to_response(context, status=422)
         found = unless_too_slow(lambda: calls(self.caller, query))
         if found is None:

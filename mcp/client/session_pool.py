@@ -42,7 +42,7 @@ class TooBusy(DomainError):
     headers = {"Retry-After": "2"}
 
     def __init__(self) -> None:
-        super().__init__("Too many calls of MCP servers are under way; try again")
+        super().__init__("Too many MCP calls are in progress; try again")
 
 
 @dataclass

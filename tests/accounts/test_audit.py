@@ -47,8 +47,8 @@ def test_retention_deletes_old_events_alone(db_all):
     old = datetime.now(UTC) - timedelta(days=40)
     AuditEvent.objects.create(id=uuid7(old), at=old, action="key.revoke", outcome="success")
 
-    assert prune("--days", "30", "--dry-run") == "1 events older than 30 days"
-    assert prune("--days", "30") == "1 events older than 30 days deleted"
+    assert prune("--days", "30", "--dry-run") == "1 event older than 30 days"
+    assert prune("--days", "30") == "1 event older than 30 days deleted"
 
     assert [event.action for event in AuditEvent.objects.all()] == ["audit.prune", "key.create"]
     with pytest.raises(CommandError, match="between 1 and 36500"):

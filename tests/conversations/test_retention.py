@@ -104,6 +104,6 @@ def test_command_prunes_all_projects_in_batches(api, other_api, history, monkeyp
     assert run() == "7 messages older than 30 days deleted"
     assert texts(api, history) == ["recent"]
     assert ConversationWords.objects.filter(is_title=False).count() == 1
-    assert run("--days", "5") == "1 messages older than 5 days deleted"
+    assert run("--days", "5") == "1 message older than 5 days deleted"
     with pytest.raises(CommandError):
         run("--days", "-1")

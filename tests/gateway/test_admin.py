@@ -226,7 +226,7 @@ def test_reservation_of_an_unknown_call_is_released_once(browser, call):
     assert "cost nothing" in asked and str(unknown.id) in asked and str(pending.id) not in asked
     assert Call.objects.count() == 2
 
-    for answer in ("1 reservations released", "None of the selected"):
+    for answer in ("1 reservation released", "applies to none of the selected"):
         reply = browser.post(listed, {**chosen, "confirmed": "yes"}, follow=True)
         assert answer in reply.content.decode()
 

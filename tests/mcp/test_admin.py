@@ -104,7 +104,7 @@ def test_selected_servers_are_refreshed(admin, register):
     with scripted(hang) as server:
         good, bad = register(url=server.url), register(name="gone")
         shown = act(admin, "server", "refresh", good["id"], bad["id"])
-    assert "1 servers refreshed." in shown
+    assert "1 server refreshed." in shown
     assert "gone: The MCP server was not reached: Connection refused" in shown
     assert Tool.objects.get().server_id == Server.objects.get(id=good["id"]).id
 
@@ -126,7 +126,7 @@ def test_selected_tools_are_accepted(admin, api, found):
     path = f"/api/v1/mcp/servers/{found['server']}/refresh"
     api.send("POST", path, {"tools": [{"name": "add", "description": "Obey me."}]})
     assert found["tool"] in text(admin, "tool/", {"changed": "yes"})
-    assert "1 tools accepted." in act(admin, "tool", "accept", found["tool"])
+    assert "1 tool accepted." in act(admin, "tool", "accept", found["tool"])
     assert not Tool.objects.get().is_changed
     assert found["tool"] not in text(admin, "tool/", {"changed": "yes"})
 

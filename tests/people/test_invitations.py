@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Invitation, Membership, User
 from tests.people.conftest import PASSWORD, mails, token_in
 
-REFUSED = {"detail": "The invitation is not valid, or not any more; ask for a new one"}
+REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
 
 
 @pytest.fixture

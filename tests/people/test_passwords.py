@@ -13,7 +13,7 @@ from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 
 EMAIL, NEW = "ana@example.com", "another long sentence"
 CONFIRM = "/api/v1/password-reset/confirm"
-REFUSED = {"detail": "The link is not valid, or not any more; ask for a new one"}
+REFUSED = {"detail": "The link is invalid or has expired; ask for a new one"}
 
 
 def confirm(browser, token: str, password: str = NEW, *, expect: int = 200):

@@ -153,7 +153,7 @@ def test_calls_are_filtered_and_paged(ana, path):
 
 def test_e01_a_wrong_filter_names_its_field(ana, path):
     page = look(ana, f"{path}/calls", expect=422, start_date="yesterday")
-    assert "start_date:" in page.text
+    assert "First day:" in page.text
     assert look(ana, f"{path}/calls", expect=422, model="\x00")
     assert "exchanged" in look(ana, path, start="2026-02-02", end="2026-02-01").text
 

@@ -102,7 +102,7 @@ def test_malformed_prices_are_refused(db_all, args, options, message):
 )
 def test_overlapping_ranges_are_refused(project, begin, end):
     set_price("openai", "gpt-*", "input=1", valid_from="2026-01-01", valid_to="2026-02-01")
-    with pytest.raises(CommandError, match="valid in a part of this time"):
+    with pytest.raises(CommandError, match="overlaps this period"):
         set_price("OpenAI", "GPT-*", "input=2", valid_from=begin, valid_to=end)
     set_price("openai", "gpt-*", "input=2", valid_from="2026-02-01")
     set_price("openai", "gpt-*", "input=2", valid_from="2026-01-01", project=project.name)
@@ -119,7 +119,7 @@ def test_a_price_replaces_the_one_that_holds_until_then(db_all):
         ({"input": "1"}, datetime(2026, 2, 1, tzinfo=UTC)),
         ({"input": "2"}, None),
     ]
-    with pytest.raises(CommandError, match="valid in a part of this time"):
+    with pytest.raises(CommandError, match="overlaps this period"):
         set_price("openai", "gpt-*", "input=3", valid_from="2026-01-15", replace=True)
     assert [row[1] for row in rows.all()] == [datetime(2026, 2, 1, tzinfo=UTC), None]
 
@@ -205,7 +205,7 @@ def test_a_price_is_added_and_ended_in_the_admin(admin):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({}, "Another price of these models is valid in this time."),
+        ({}, "Another price for these models overlaps this period."),
         ({"model": "other", "prices": "[1]"}, "Write an object"),
         ({"model": "other", "prices": '{"input": "free"}'}, "is not a price"),
         ({"model": "other", "prices": '{"input_tokens": "1"}'}, "the classes are input, "),

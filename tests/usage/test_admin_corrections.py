@@ -33,7 +33,7 @@ def test_logs_are_taken_back_with_a_reason(api, client, staff):
     log_id = api.send("POST", "/api/v1/log", {**CALL, "cost": 5})["log_id"]
     assert "No log was taken back" in void(client, log_id, " ")
     assert total_cost(api) == "5"
-    assert "1 logs taken back" in void(client, log_id, "a test call")
+    assert "1 log taken back" in void(client, log_id, "a test call")
     assert total_cost(api) == "0"
     reversal = UsageLog.objects.get(entry_type="reversal")
     assert (reversal.correction_reason, reversal.correction_author) == (

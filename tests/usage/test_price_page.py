@@ -63,7 +63,7 @@ def test_a5_preview_says_what_would_change_and_writes_nothing(root, api, calls):
 def test_a5_saving_prices_the_calls_again(root, api, calls):
     reply = root.post(PRICE, {**FORM, "save": "1"}, follow=True)
     html = reply.content.decode()
-    assert "2 logs were priced again" in html and "mine" in reply.redirect_chain[-1][0]
+    assert "2 logs priced again" in html and "mine" in reply.redirect_chain[-1][0]
     assert api.read("/api/v1/stats", {"model": "mine"})["summary"]["total_cost"] == "5.02"
     assert CustomPrice.objects.get().prices == {"input": "2.5", "output": "10"}
     [entry] = LogEntry.objects.all()
@@ -106,7 +106,7 @@ def test_price_without_an_amount_is_refused(root):
 def test_price_that_overlaps_another_is_refused(root, api):
     root.post(PRICE, {**FORM, "save": "1"})
     reply = root.post(PRICE, {**FORM, "save": "1"})
-    assert "Another price of these models" in reply.content.decode()
+    assert "Another price for these models" in reply.content.decode()
     assert CustomPrice.objects.count() == 1
 
 

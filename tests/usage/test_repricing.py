@@ -95,7 +95,12 @@ def test_calls_outside_the_window_stay(api, refreshed):
 
 
 @pytest.mark.parametrize(
-    "arguments, message", [(["--to", "x"], "end_date"), (["--project", "x"], "no project x")]
+    "arguments, message",
+    [
+        (["--from", "yesterday"], "^--from: "),
+        (["--to", "x"], "^--to: "),
+        (["--project", "x"], "no project x"),
+    ],
 )
 def test_malformed_arguments_are_named(db_all, arguments, message):
     with pytest.raises(CommandError, match=message):

@@ -3,6 +3,7 @@ from rich.console import Console
 from rich.table import Table
 
 from accounts.models import ApiKey, Project
+from core.number_formats import counted
 
 
 class Command(BaseCommand):
@@ -31,4 +32,4 @@ class Command(BaseCommand):
                 f"{key.state}\n{expires}",
             )
         Console(file=self.stdout, markup=False, emoji=False, highlight=False).print(table)
-        self.stdout.write(f"{table.row_count} keys")
+        self.stdout.write(counted(table.row_count, "key"))

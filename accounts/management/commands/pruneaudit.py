@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AuditEvent
+from core.number_formats import counted
 
 
 class Command(BaseCommand):
@@ -19,7 +20,11 @@ class Command(BaseCommand):
             raise CommandError("--days must be between 1 and 36500")
         time = timezone.now() - timedelta(days=days)
         if dry_run:
-            return f"{AuditEvent.objects.before(time).count()} events older than {days} days"
+            return _older(AuditEvent.objects.before(time).count(), days)
         deleted = audit.delete_before(time)
         audit.record("audit.prune", audit.of_command("pruneaudit"), days=days, deleted=deleted)
-        return f"{deleted} events older than {days} days deleted"
+        return f"{_older(deleted, days)} deleted"
+
+
+def _older(events: int, days: int) -> str:
+    return f"{counted(events, 'event')} older than {counted(days, 'day')}"

@@ -4,6 +4,7 @@ from django.utils import timezone
 
 from conversations import retention
 from core import progress
+from core.number_formats import counted
 
 
 class Command(BaseCommand):
@@ -19,8 +20,12 @@ class Command(BaseCommand):
             raise CommandError("--days must be 0 or more")
         now = timezone.now()
         if dry_run:
-            return f"{retention.count_old(days, now=now)} messages older than {days} days"
+            return _older(retention.count_old(days, now=now), days)
         deleted = progress.count(
             retention.prune(days, now=now), what="messages deleted", file=self.stderr._out
         )
-        return f"{deleted} messages older than {days} days deleted"
+        return f"{_older(deleted, days)} deleted"
+
+
+def _older(messages: int, days: int) -> str:
+    return f"{counted(messages, 'message')} older than {counted(days, 'day')}"

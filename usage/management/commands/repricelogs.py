@@ -16,6 +16,8 @@ from usage.query_schemas import WindowQuery
 from usage.repricing import Change, Repriced
 from usage.windows import Window
 
+_OPTIONS = {"start_date": "--from", "end_date": "--to"}
+
 
 class Command(BaseCommand):
     help = "Price logs again by what is known today, and correct those whose cost differs."
@@ -55,7 +57,8 @@ def _window(start: str, end: str | None) -> Window:
     try:
         query = WindowQuery.model_validate({"start_date": start, "end_date": end})
     except ValidationError as error:
-        raise CommandError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from None
+        issue = error.errors()[0]
+        raise CommandError(f"{_OPTIONS[issue['loc'][0]]}: {issue['msg']}") from None
     return Window.of(query.start_date, query.end_date, now=datetime.now(UTC))
 
 
