@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
 
 from accounts.admin_links import key_link, project_link
+from accounts.demo_lists import RealChangeList
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, pretty_json
 from core.date_filter import DatesFilter
 from core.errors import DomainError
@@ -293,6 +294,9 @@ class ToolExecutionAdmin(RecordAdmin):
 
     pretty_input = _json("input")
     pretty_output = _json("output")
+
+    def get_changelist(self, request, **kwargs):
+        return RealChangeList
 
     def get_queryset(self, request):
         # A page of outputs may be hundreds of megabytes; only the detail page shows one.

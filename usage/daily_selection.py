@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
@@ -77,6 +78,10 @@ class DailySelection:
     def labelled(self, condition: Q) -> "DailySelection":
         """Return the rows whose labels are the chosen ones."""
         return replace(self, rows=self.rows.filter(condition), is_narrow=True)
+
+    def without(self, project_id: UUID) -> "DailySelection":
+        """Return the rows of all other projects."""
+        return replace(self, rows=self.rows.exclude(project_id=project_id))
 
     def inexact(self) -> "DailySelection":
         return replace(self, is_exact=False)

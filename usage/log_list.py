@@ -13,10 +13,10 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from accounts.api_keys import is_id
+from accounts.demo_lists import RealChangeList
 from accounts.models import Project
 from core import ids
 from core.database.timeouts import unless_too_slow
-from core.timeline import TimelineChangeList
 from usage.daily_selection import TOTALS, DailySelection, DailyTimeline, on_days
 from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
@@ -56,7 +56,7 @@ class Totals:
         return bool(self.requests) and self.without_price == self.requests
 
 
-class LogChangeList(TimelineChangeList):
+class LogChangeList(RealChangeList):
     """Reads no more of the ledger than the list can have logs in.
 
     `latest`: no log that was received as early as the list asks for happened after that.
@@ -73,6 +73,8 @@ class LogChangeList(TimelineChangeList):
     def get_filters(self, request):
         specs, has_filters, lookups, *rest = super().get_filters(request)
         daily = DailySelection.all().within(self.start, self.end)
+        if self.left_out:
+            daily = daily.without(self.left_out.id)
         others = {name for name in lookups if name not in ("id__gte", "id__lt")}
         for spec in specs:
             if isinstance(spec, LabelFilter | ProjectFilter):
@@ -113,7 +115,7 @@ class LogChangeList(TimelineChangeList):
     @property
     def sums_address(self) -> str:
         """Where the sums are fetched from, if the page does not wait for them."""
-        query = self.get_query_string(remove=[ORDER_VAR, PAGE_VAR])
+        query = self.get_query_string({ORDER_VAR: None, PAGE_VAR: None})
         return f"{reverse('admin:usage_usagelog_sums')}{query}"
 
     def get_timeline(self, rows: QuerySet) -> DailyTimeline:

@@ -15,7 +15,6 @@ from usage.log_links import LogLinks
 DEFAULT_DAYS = 30
 MAX_DAYS = 366
 MAX_PROJECTS_TO_CHOOSE = 500
-_MAX_PROJECTS_IN_LINKS = 40  # an address has room for their ids
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,7 @@ class Scope:
     @property
     def project_lookup(self) -> dict[str, str]:
         """The parameters by which lists of the admin show these projects alone."""
-        if self.project:
-            return {"project_id__exact": str(self.project.id)}
-        # The list of logs shows demo data, too, which these figures leave out.
-        if self.demo and len(self.project_ids) <= _MAX_PROJECTS_IN_LINKS:
-            return {"project_id__in": ",".join(map(str, self.project_ids))}
-        return {}
+        return {"project_id__exact": str(self.project.id)} if self.project else {}
 
 
 def _project(text: str, notices: list[str]) -> Project | None:

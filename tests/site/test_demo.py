@@ -133,7 +133,7 @@ def test_e1_each_panel_shows_something(demo, boss):
 
 
 def test_e1_nobody_is_asked_to_set_its_prices(demo, boss):
-    shown = boss.get(reverse("admin:usage_usagelog_changelist")).text
+    shown = logs_of(boss, project_id__exact=demo.id).text
     assert "calls have no price" in shown and "Set a price:" not in shown
 
 
@@ -217,6 +217,32 @@ def test_e1_no_button_where_there_is_real_data(a1, boss):
     empty = Project.objects.create(name="empty")
     page = dashboard(boss, empty)
     assert "empty has no calls yet" in page.text and "Make demo data" not in page.text
+
+
+def logs_of(boss, **query):
+    return boss.get(reverse("admin:usage_usagelog_changelist"), query)
+
+
+def test_e1_the_list_of_all_logs_leaves_it_out_and_says_so(a1, demo, boss):
+    """With many projects, too, whose ids have no room in an address."""
+    Project.objects.bulk_create(Project(name=f"project {n}") for n in range(41))
+    total = dashboard(boss).href("total")
+    for page in (logs_of(boss), boss.get(total)):
+        assert len(page.context["cl"].result_list) == page.context["cl"].totals.entries == 8
+        assert "Demo data is left out" in page.text
+    exported = boss.get(reverse("admin:usage_usagelog_export", args=["ndjson"]))
+    assert len(b"".join(exported.streaming_content).splitlines()) == 8
+
+
+def test_e1_an_id_shows_its_logs(a1, demo, boss):
+    count = UsageLog.objects.filter(project_id=demo.id).count()
+    all_logs = logs_of(boss).context["cl"]
+    listed = boss.get(reverse("admin:usage_usagelog_changelist") + all_logs.demo_address)
+    assert listed.context["cl"].totals.entries == count and "is left out" not in listed.text
+    log = UsageLog.objects.filter(project_id=demo.id).first()
+    assert list(logs_of(boss, q=str(log.id)).context["cl"].result_list) == [log]
+    found = logs_of(boss, q=log.model).context["cl"]
+    assert demo.id not in {each.project_id for each in found.result_list}
 
 
 def test_links_of_all_projects_leave_the_demo_out(a1, demo, boss):

@@ -277,14 +277,15 @@ def test_a6_correction_and_its_original_are_told_apart(root, api):
 @pytest.fixture
 def slow_sums(api, monkeypatch):
     """A page of logs and one, whose sums take longer than a page waits for them."""
-    store(api, *(call("m", "1") for _ in range(51)))
+    store(api, *(call("m", "1", origin="ours") for _ in range(51)))
     slow = "CASE WHEN pg_sleep(0.05) IS NULL THEN 0 ELSE 1 END"
     monkeypatch.setattr("usage.log_list.SHARE_SQL", {**SHARE_SQL, "requests": slow})
     monkeypatch.setattr("usage.log_list.MAX_SUMMED_AT_ONCE", 50)
 
 
-def test_sums_that_take_too_long_follow_the_page(root, slow_sums, monkeypatch):
-    page = html(root, "?cost_source__exact=caller&o=-5&p=1")
+def test_sums_that_take_too_long_follow_the_page(root, api, slow_sums, monkeypatch):
+    store(api, call("m", "7", origin="other"))
+    page = html(root, "?origin__exact=ours&cost_source__exact=caller&o=-5&p=1")
     [address] = re.findall(r'hx-get="(/admin/usage/usagelog/sums/[^"]*)"', page)
     assert len(rows(page)) == 50 and "data-total-cost" not in page
     monkeypatch.setattr("usage.log_list.SHARE_SQL", SHARE_SQL)
