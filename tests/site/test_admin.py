@@ -39,6 +39,12 @@ def test_every_list_opens_and_searches(browser):
             assert browser.get(page, {"q": term}).status_code == 200, (page, term)
 
 
+def test_rows_are_named_as_they_are(browser):
+    row = User.objects.create_user("ana@example.com")
+    page = browser.get(reverse("admin:accounts_user_change", args=[row.pk])).content.decode()
+    assert "ana@example.com" in page and "Ana@example.com" not in page
+
+
 def test_help_texts_are_no_markup():
     """They are rendered as HTML, which loses `user:<id>`."""
     fields = [field for model in admin.site._registry for field in model._meta.get_fields()]
