@@ -48,6 +48,7 @@ class ModelAdmin(UnfoldModelAdmin):
     """Answers odd query strings with the plain list, and slow ones with what to do."""
 
     list_before_template = "core/active_filters.html"
+    empty_note = ""  # what an empty list says beside being empty
 
     def get_changelist(self, request, **kwargs):
         return ChangeList

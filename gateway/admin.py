@@ -19,7 +19,7 @@ from core.number_formats import counted
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker
-from gateway.worker import DEAD_SECONDS
+from gateway.worker import DEAD_SECONDS, IDLE_SECONDS
 
 _MAX_CHOSEN = 1_000
 
@@ -310,6 +310,10 @@ class WorkerAdmin(ReadOnlyAdmin):
         *("host", "process_id", "is_alive", "seen_at"),
         *("in_flight", "open_breakers", "started_at"),
     ]
+    empty_note = (
+        "A worker is listed from the first call of the gateway that it relays until "
+        f"{IDLE_SECONDS} seconds after the last."
+    )
     exclude = ["status"]
     readonly_fields = ["is_alive", "in_flight", "open_breakers", "shown_status"]
 
@@ -321,7 +325,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     def in_flight(self, worker: Worker) -> int:
         return sum(state.get("in_flight", 0) for state in _upstreams(worker).values())
 
-    @admin.display(description="breakers that are not closed")
+    @admin.display(description="tripped breakers")
     def open_breakers(self, worker: Worker) -> str:
         states = {name: state.get("breaker") for name, state in _upstreams(worker).items()}
         shown = [f"{name}: {state}" for name, state in states.items() if state != "closed"]

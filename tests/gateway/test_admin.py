@@ -248,6 +248,14 @@ def test_who_may_look_at_calls_releases_none(call):
     assert Call.objects.get().state == "unknown"
 
 
+def test_an_empty_list_of_workers_says_when_it_has_any(browser):
+    workers = page("worker", "changelist")
+    listed = browser.get(workers)
+    assert "There are no workers at the moment. A worker is listed" in listed.text
+    assert "create" not in listed.text.lower() and "Reset filters" not in listed.text
+    assert "Nothing matches these filters" in browser.get(f"{workers}?q=x").text
+
+
 def test_workers_show_their_breakers(browser):
     upstreams = {
         "openai": {"breaker": "closed", "in_flight": 3},
