@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from django import forms
@@ -253,9 +254,9 @@ class ApiKeyAdmin(ModelAdmin):
         return keys
 
     @admin.display(description="last used (UTC)")
-    def last_used(self, key: ApiKey) -> str:
+    def last_used(self, key: ApiKey) -> datetime | str:
         use = getattr(key, "use", None)
-        return f"{use.last_used_at:%Y-%m-%d %H:%M}" if use else key.usage[0]
+        return use.last_used_at if use else key.usage[0]
 
     @admin.display(description="spend (USD)")
     def spend(self, key: ApiKey) -> str:

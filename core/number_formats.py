@@ -24,6 +24,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{pluralize(number)}"
 
 
-def iso_time(at: datetime | None) -> str:
-    """Return the time in ISO 8601, to the second, with its zone."""
-    return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc(at: datetime | None, timespec: str = "seconds") -> str:
+    """Return the time as RFC 3339 allows it, `2026-11-27 02:14:05Z`, or a dash."""
+    return "-" if at is None else at.astimezone(UTC).isoformat(" ", timespec)[:-6] + "Z"

@@ -11,7 +11,7 @@ from accounts.admin_links import key_link, project_link
 from conversations.models import Conversation
 from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link
 from core.figures import exact
-from core.number_formats import count, iso_time, right
+from core.number_formats import count, right, utc
 from receipts import admin_files, server_keys, verification
 from receipts.documents import AmbiguousJSON
 from receipts.models import Receipt, ReceiptKey, ReceiptLog
@@ -101,13 +101,13 @@ class ReceiptAdmin(RecordAdmin):
             context |= _page(receipt)
         return super().change_view(request, object_id, form_url, context)
 
-    @admin.display(description="time (UTC)", ordering="id")
+    @admin.display(description="time", ordering="id")
     def time(self, receipt: Receipt) -> str:
-        return right(iso_time(receipt.timestamp))
+        return right(utc(receipt.timestamp))
 
     @admin.display(description="stored at")
     def created(self, receipt: Receipt) -> str:
-        return iso_time(receipt.created_at)
+        return utc(receipt.created_at)
 
     @display(description="signature", label=_STATUS_COLORS)
     def signature_status(self, receipt: Receipt) -> str:

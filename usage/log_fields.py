@@ -7,7 +7,7 @@ from unfold.decorators import display
 from accounts.admin_links import key_link
 from core.admin import admin_link, list_link, pretty_json
 from core.figures import exact
-from core.number_formats import count, iso_time, right
+from core.number_formats import count, right, utc
 from usage import price_page
 from usage.models import EntryType, UsageLog, UsageStatus
 
@@ -94,17 +94,17 @@ class LogFields:
         "metadata_json",
     ]
 
-    @admin.display(description="time (UTC)", ordering="id")
+    @admin.display(description="time", ordering="id")
     def time(self, log: UsageLog) -> str:
-        return right(iso_time(log.created_at))
+        return right(utc(log.created_at))
 
     @admin.display(description="time")
     def created(self, log: UsageLog) -> str:
-        return log.created_at.isoformat().replace("+00:00", "Z")
+        return utc(log.created_at, "microseconds")
 
     @admin.display(description="stored at")
     def received(self, log: UsageLog) -> str:
-        return log.received_at.isoformat().replace("+00:00", "Z")
+        return utc(log.received_at, "microseconds")
 
     @admin.display(description="project")
     def project(self, log: UsageLog) -> str:

@@ -1,9 +1,9 @@
 from django import template
 
 from core.figures import exact
-from core.number_formats import count, iso_time
+from core.number_formats import count, utc
 
 register = template.Library()
 register.filter("number", count)
 register.filter("usd", exact)
-register.filter("iso_time", iso_time)
+register.filter("utc", utc)

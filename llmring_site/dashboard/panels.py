@@ -12,7 +12,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from core.database.timeouts import unless_too_slow
-from core.number_formats import counted
+from core.number_formats import counted, utc
 from core.panels import Fact, Panel
 from gateway import health as gateway_health
 from gateway.models import CallState
@@ -200,7 +200,7 @@ def jobs_panel(scope: Scope) -> Panel | None:
 
 
 def _job(name: str, at: datetime | None, now: datetime) -> Fact:
-    text = f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
+    text = utc(at) if at else "never"
     late = timedelta(seconds=settings.CACHE_TTL_SECONDS) + _LATE
     return Fact(name, text, None, at is None or now - at > late)
 

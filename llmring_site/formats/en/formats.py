@@ -1,4 +1,4 @@
-"""Times as the API writes them, to the second; they are in UTC (TIME_ZONE)."""
+"""Times as core.number_formats writes them; they are in UTC (TIME_ZONE)."""
 
-DATETIME_FORMAT = r"Y-m-d\TH:i:s\Z"
+DATETIME_FORMAT = r"Y-m-d H:i:s\Z"
 DATE_FORMAT = "Y-m-d"
