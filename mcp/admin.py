@@ -81,9 +81,10 @@ class ServerAdmin(ActionAdmin):
     fields = [
         ("name", "transport_type"),
         ("url", "is_active"),
-        ("prefix", "legacy", "timeout_seconds"),
+        ("prefix", "timeout_seconds"),
+        ("legacy", "has_given_lists"),
         ("reachable", "contacted_at"),
-        ("refreshed_at", "next_refresh_at", "has_given_lists"),
+        ("refreshed_at", "next_refresh_at"),
         "protocol_version",
         "last_error",
         "pretty_auth_config",

@@ -58,6 +58,7 @@ IS_STILL = "return document.getAnimations().every(animation => animation.playSta
 @pytest.mark.parametrize("path", LISTS)
 def test_d2_list_and_form(operator, path):
     operator.open(path)
+    assert not operator.scrolls_sideways()
     if "Demo data is left out" in operator.text:
         operator.follow(operator.link("Show it"))
     if operator.all("#changelist-filter"):
@@ -72,6 +73,7 @@ def test_d2_list_and_form(operator, path):
     open_first_row(operator)
     look_from_a_phone(operator)
     operator.resize(DESKTOP)
+    assert not operator.scrolls_sideways()
     operator.run(SWITCH, "light")
     operator.wait(lambda: operator.run(IS_STILL))
     assert operator.violations() == []
@@ -80,6 +82,7 @@ def test_d2_list_and_form(operator, path):
 @pytest.mark.parametrize("path", FORMS_TO_ADD)
 def test_d2_form_to_add(operator, path):
     operator.open(f"{path}add/")
+    assert not operator.scrolls_sideways()
     assert operator.violations() == []
 
 
