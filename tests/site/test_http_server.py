@@ -9,7 +9,7 @@ import socket
 import pytest
 import uvicorn
 import uvloop
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from uvicorn.server import ServerState
 
 from llmring_site.http_server import protocol
@@ -85,6 +85,12 @@ class Client:
         with contextlib.suppress(ConnectionResetError):
             return await self.reader.read()
         return b""
+
+
+@pytest.fixture(autouse=True)
+def _no_request():
+    """The edge binds the id of a request to the context, here that of all tests."""
+    clear_contextvars()
 
 
 @pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
