@@ -76,7 +76,7 @@ class Headers(Mapping[str, str]):
 class Request:
     """A request to the edge."""
 
-    has_large_body = False
+    body_size = 0  # bytes, of the body that was read, without its content coding
     route: "Route | None" = None  # that serves it
     noted_headers: Mapping[str, str] = {}
     stores_log = False
@@ -110,7 +110,7 @@ class Request:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if body and (coding := self.headers.get("Content-Encoding")):
             body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
-        self.has_large_body = len(body) > _LARGE_BODY
+        self.body_size = len(body)
         return body
 
     async def parts(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
@@ -189,7 +189,8 @@ class Route:
     """A native route.
 
     `endpoint(caller, *names in the path, body, query, **inputs(request))` gets `body` and
-    `query` as far as their schemas are given, and no caller when the route is public. It
+    `query` as far as their schemas are given, and no caller when the route is public;
+    `inputs` is asked when the body has been read. It
     returns a Reply, a JSON value, or a pair of a JSON value and headers; without a body,
     also None, which leaves the request to Django. A sync endpoint runs in a thread, with
     Django's database connection.
@@ -277,7 +278,7 @@ class Edge:
             reply = await _compressed(reply, request)
         await _send(reply, request, send)
         log_access(request.method, request.path, reply.status, started)
-        if request.has_large_body:
+        if request.body_size > _LARGE_BODY:
             reply = None
             await bridge.in_thread(memory.release)
 

@@ -30,7 +30,7 @@ from llmring_site import views
 from llmring_site.dashboard import views as dashboard_views
 from llmring_site.demo import views as demo_views
 from receipts import call_receipts
-from receipts.endpoints import issue, verify
+from receipts.endpoints import issue, size_of, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
 from usage import ingestion, key_usage, listing, statistics
@@ -131,13 +131,21 @@ EDGE_ROUTES = [
     ),
     Route("GET", "/api/v1/logs", listing.logs, query=LogsQuery),
     Route("GET", "/api/v1/stats", statistics.stats, query=StatsQuery),
-    Route("POST", "/api/v1/receipts/issue", issue, body=ReceiptDraft, unique_members=True),
+    Route(
+        "POST",
+        "/api/v1/receipts/issue",
+        issue,
+        body=ReceiptDraft,
+        unique_members=True,
+        inputs=size_of,
+    ),
     Route(
         "POST",
         "/api/v1/receipts/verify",
         verify,
         body=SignedReceipt,
         unique_members=True,
+        inputs=size_of,
         is_public=True,
     ),
     *_conversation_routes(""),
