@@ -101,7 +101,9 @@ async def _plan(
     if isinstance(named, list):  # a form may have a field twice
         named = named[-1] if body.fields is not None else None
     alias, resolved = _resolve(named, holder, said["profile"])
-    upstream, model = upstreams.choose(all_upstreams, holder, resolved, is_azure=matched.is_azure)
+    upstream, model = upstreams.choose(
+        all_upstreams, holder, resolved, is_azure=matched.is_azure, is_alias=alias is not None
+    )
     policies.check_upstream(upstream, request.method, path, request.headers)
     if body.fields is not None and isinstance(named, str) and model != named:
         raise errors.GatewayError(

@@ -152,18 +152,19 @@ def _provider_of(row: Upstream) -> str:
 
 
 def choose(
-    upstreams: Upstreams, holder: Holder, model: str, *, is_azure: bool
+    upstreams: Upstreams, holder: Holder, model: str, *, is_azure: bool, is_alias: bool
 ) -> tuple[UpstreamConfig, str]:
     """Return the upstream of a call, and the model's name there.
 
     A name may begin with that of its upstream: `groq:llama-3.3-70b`. Any other prefix is
-    part of the name: `ft:gpt-4o:…`, `llama3:8b`. Raises EndpointNotFound, ModelNotAllowed,
+    part of the name (`ft:gpt-4o:…`, `llama3:8b`), but not of what an alias stands for, which
+    begins with the provider. Raises EndpointNotFound, ModelNotAllowed,
     UpstreamUnusable.
     """
     prefix, separator, rest = model.partition(":")
     named = upstreams.named(prefix) if separator and rest else None
-    if named is None and separator and prefix in holder.own_keys:
-        # Deleted, but for the project's key: it was not meant for the default.
+    if named is None and separator and (is_alias or prefix in holder.own_keys):
+        # It was not meant for the default, which must not see it.
         raise errors.EndpointNotFound(f"The upstream {prefix!r} is not configured")
     upstream = _pinned(upstreams, holder) or named
     if upstream is None:
