@@ -135,7 +135,8 @@ def test_answered_rows_survive_the_killing_of_everything(data_dir):
         finally:
             stop.set()
         server.process.wait(10)
-        assert not psutil.wait_procs(orphans, 30)[1]  # workers leave with their server
+        # Workers leave with their server, those with requests when their half minute is over.
+        assert not psutil.wait_procs(orphans, 45)[1]
     with Server(data_dir) as server:
         stored, query = set(), {"limit": 500}
         while True:
