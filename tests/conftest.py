@@ -26,6 +26,14 @@ def pytest_configure(config):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One more than processors: a worker waits a sixth of its time, for PostgreSQL and peers.
+
+    Not where tests start servers, which have processes enough.
+    """
+    return os.cpu_count() + config.option.markexpr.startswith("not ")
+
+
 def pytest_sessionstart(session):
     """Have a worker ask at once how often a test has failed.
 
