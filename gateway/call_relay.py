@@ -139,13 +139,13 @@ class CallRelay:
             return
         reading = await answers.read(held.data, answer, plan.protocol)
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
-        sent = headers.to_client(answer.headers, key=plan.key)
+        sent = headers.to_client(answer.headers, secret=plan.secret)
         if plan.edit is not None:
             held.data = await self._decoded(held.data, answer)
             sent = headers.without_coding(sent)
-        elif answer.status >= 400:
+        elif answer.status >= 400 and plan.secret:
             plain = await answers.decoded(held.data, answer) or b""
-            if (key := plan.key.encode()) in plain:  # some quote the key that they refuse
+            if (key := plan.secret.encode()) in plain:  # some quote the key that they refuse
                 held.data, sent = plain.replace(key, b"***"), headers.without_coding(sent)
         if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
@@ -181,7 +181,7 @@ class CallRelay:
         coding = answer.header(b"content-encoding")
         view = View(reader if is_billed else None, hides=None, coding=coding)
         length = answers.stated_length(answer)
-        sent = headers.to_client(answer.headers, key=self._plan.key)
+        sent = headers.to_client(answer.headers, secret=self._plan.secret)
         await self._exchange.start(answer.status, sent, length=length)
         await self._exchange.write(held.data)
         for start in range(0, len(held.data) if is_billed else 0, _MAX_READ):
@@ -203,7 +203,7 @@ class CallRelay:
             hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
             coding=answer.header(b"content-encoding"),
         )
-        sent = headers.to_client(answer.headers, key=plan.key)
+        sent = headers.to_client(answer.headers, secret=plan.secret)
         if view.is_decoded:
             sent = headers.without_coding(sent)
         await exchange.start(answer.status, sent)
@@ -225,7 +225,7 @@ class CallRelay:
     async def _relay_bytes(self, answer: Answer) -> None:
         """Relay an answer that states no usage: audio, files, text."""
         length = answers.stated_length(answer)
-        sent = headers.to_client(answer.headers, key=self._plan.key)
+        sent = headers.to_client(answer.headers, secret=self._plan.secret)
         await self._exchange.start(answer.status, sent, length=length)
         view = View(None, hides=None, coding=None)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=length)
@@ -241,8 +241,8 @@ class CallRelay:
         A call that the upstream goes on with in the background is left to the poll for it.
         """
         plan = self._plan
-        if reading.error:
-            reading.error = reading.error.replace(plan.key, "***")
+        if reading.error and plan.secret:
+            reading.error = reading.error.replace(plan.secret, "***")
         self._judge(status, error, reading)
         if reading.is_queued and reading.response_id and plan.content.value.get("background"):
             await self._settlement.leave_in_background(reading.response_id)

@@ -77,10 +77,10 @@ def to_upstream(
     return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]
 
 
-def to_client(raw: Iterable[tuple[bytes, bytes]], *, key: str) -> list[tuple[str, str]]:
+def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list[tuple[str, str]]:
     """Return an upstream's headers for the client, under their own names, as Latin-1.
 
-    Those that quote the upstream's key are left out, and those with control characters: no
+    Those that quote the `secret` are left out, and those with control characters: no
     server may send them.
     """
     decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
@@ -91,7 +91,7 @@ def to_client(raw: Iterable[tuple[bytes, bytes]], *, key: str) -> list[tuple[str
         if (lowered := name.lower()) not in _NOT_RETURNED
         and lowered not in listed
         and not lowered.startswith(_NOT_RETURNED_PREFIXES)
-        and key not in value
+        and (secret is None or secret not in value)
         and not _CONTROL.search(value)
     ]
 

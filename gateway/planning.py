@@ -35,6 +35,8 @@ from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import UpstreamState
 from registry_proxy import pricing
 
+# Shorter keys are placeholders (`none`, `ollama`), and words of ordinary answers.
+_MIN_SECRET = 16
 _UNRESERVED = "/-._~:@!$&'()*+,;="
 
 
@@ -46,7 +48,7 @@ class Plan:
     endpoint: Endpoint
     upstream: UpstreamConfig
     state: UpstreamState
-    key: str = field(repr=False)  # the upstream's
+    secret: str | None = field(repr=False)  # the upstream's key, which no client may see
     request: UpstreamRequest
     content: Content
     project_id: UUID
@@ -123,7 +125,7 @@ async def _plan(
         endpoint=endpoint,
         upstream=upstream,
         state=state,
-        key=key,
+        secret=key if len(key) >= _MIN_SECRET else None,
         request=UpstreamRequest(
             request.method,
             _url(upstream, matched, model, request.query_string),

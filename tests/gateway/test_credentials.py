@@ -41,6 +41,16 @@ def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
     assert KEY not in gateway.chat().text
 
 
+@pytest.mark.parametrize("key", ["none", "k", "ollama"])
+def test_a_placeholder_of_a_key_is_an_ordinary_word(gateway, mock, upstreams_file, key):
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: {key}}}\n")
+    refusal = {"error": {"message": "none of ollama's tokens", "code": "none_ollama_k"}}
+    mock.script = reply(refusal, 400, X_Hint="none, ollama, k")
+    answer = gateway.chat()
+    assert answer.json() == refusal and answer.headers["X-Hint"] == "none, ollama, k"
+    assert gateway.row.error == "none_ollama_k"
+
+
 @pytest.mark.parametrize("name", ["X-Request-ID", "X-LLMRing-Origin", "X-LLMRing-Alias"])
 def test_c10_a_token_in_another_header_is_not_kept(gateway, mock, caplog, settings, name):
     settings.ACCESS_LOG = True
