@@ -22,28 +22,21 @@ _OWN_MEMBERS = frozenset(
 def objects(
     body: dict[str, Any], *, skipped: frozenset[str] = frozenset()
 ) -> Iterator[dict[str, Any]]:
-    """Yield the body and the objects within it that the upstream acts on.
+    """Return the body and the objects within it that the upstream acts on.
 
     What is in members of the names `skipped` is left out, too.
     """
-    left_out = _OWN_MEMBERS | skipped
-    stack: list[Any] = [body]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, dict):
-            yield part
-            part = [value for name, value in part.items() if name not in left_out]
-        stack += containers(part)
+    return objects_in(body, left_out=_OWN_MEMBERS | skipped)
 
 
-def objects_in(*values: Any) -> Iterator[dict[str, Any]]:
-    """Yield all objects in these values, however deep."""
+def objects_in(*values: Any, left_out: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
+    """Yield all objects in these values, however deep, but for what members `left_out` hold."""
     stack = containers(values)
     while stack:
         part = stack.pop()
         if isinstance(part, dict):
             yield part
-            part = part.values()
+            part = [value for name, value in part.items() if name not in left_out]
         stack += containers(part)
 
 
