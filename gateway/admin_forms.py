@@ -20,7 +20,8 @@ from core.errors import InvalidInput
 from core.secrets import Sealed
 from gateway import tokens, upstream_config
 from gateway.models import Token, Upstream, UpstreamKey
-from gateway.schemas import ProjectChanges, TokenChanges
+from gateway.schemas.projects import ProjectChanges
+from gateway.schemas.tokens import TokenChanges
 from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _DEFAULT_DAYS = 30

@@ -7,7 +7,8 @@ from typing import Any
 from accounts import audit, limits
 from accounts.models import Project
 from gateway.models import Token, UpstreamKey
-from gateway.schemas import ManagedProject, ManagedToken
+from gateway.schemas.projects import ManagedProject
+from gateway.schemas.tokens import ManagedToken
 from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 from gateway.upstream_config import DEFAULT_UPSTREAM
 

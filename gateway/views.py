@@ -34,22 +34,21 @@ from core.viewsets import RetrieveMixin, ScopedModelViewSet
 from gateway import projects, replies, response_cache, tokens
 from gateway.errors import ProjectInactive
 from gateway.models import CachedAnswer, Token
-from gateway.schemas import (
-    AuditPage,
-    AuditQuery,
-    AuditRecord,
-    IssuedToken,
+from gateway.schemas.audit import AuditPage, AuditQuery, AuditRecord
+from gateway.schemas.projects import (
     ManagedProject,
     ManagedProjectsQuery,
+    NewProject,
+    ProjectChanges,
+    TokensRevoked,
+)
+from gateway.schemas.response_cache import Purge, Purged
+from gateway.schemas.tokens import (
+    IssuedToken,
     ManagedToken,
     ManagedTokensQuery,
-    NewProject,
     NewToken,
-    ProjectChanges,
-    Purge,
-    Purged,
     TokenChanges,
-    TokensRevoked,
 )
 
 logger = logging.getLogger(__name__)

@@ -3,15 +3,20 @@
 import pytest
 from pydantic import BaseModel
 
-from gateway import schemas
+from gateway.schemas import audit, projects, response_cache, tokens
 
 
 def _examples():
-    for model in vars(schemas).values():
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            extra = model.model_config.get("json_schema_extra") or {}
-            for number, example in enumerate(extra.get("examples", [])):
-                yield pytest.param(model, example, id=f"{model.__name__} {number}")
+    models = {
+        model
+        for module in (audit, projects, response_cache, tokens)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel)
+    }
+    for model in sorted(models, key=lambda model: model.__name__):
+        extra = model.model_config.get("json_schema_extra") or {}
+        for number, example in enumerate(extra.get("examples", [])):
+            yield pytest.param(model, example, id=f"{model.__name__} {number}")
 
 
 EXAMPLES = [*_examples()]

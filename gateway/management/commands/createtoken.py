@@ -8,7 +8,7 @@ from accounts.models import Project
 from core import schemas
 from core.errors import InvalidInput
 from gateway import tokens
-from gateway.schemas import NewToken
+from gateway.schemas.tokens import NewToken
 from gateway.token_limits import COUNTED_LIMITS
 
 
