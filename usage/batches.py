@@ -8,8 +8,10 @@ import threading
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -30,7 +32,7 @@ from usage.schemas import LogEntry
 MAX_ITEMS = 5_000
 _TOGETHER = 20  # rows whose replacements are committed together
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-# Large batches at once gain nothing in the database, and each needs its memory.
+# Large batches at once gain nothing, neither here nor in the database, and each needs its memory.
 _one_at_a_time = threading.BoundedSemaphore(1)
 
 
@@ -88,7 +90,8 @@ def _entry(item: Any) -> LogEntry | InvalidInput:
 
 def log_batch(
     caller: Caller,
-    batch: Batch,
+    body: bytes,
+    content_type: str,
     *,
     owned_conversations: OwnedConversations,
     idempotency_key: str | None = None,
@@ -97,9 +100,10 @@ def log_batch(
 
     With `idempotency_key`, items without event id get one from it and their index,
     so that the whole request can be repeated. Raises EventReused when the key was
-    used for another batch.
+    used for another batch, and what `parse` does.
     """
     with _one_at_a_time:
+        batch = parse(body, content_type)
         rows = _rows(caller, batch, owned_conversations, idempotency_key)
         with transaction.atomic():
             lift_limit()
@@ -148,15 +152,20 @@ def _check_key(batch: Batch, rows: Iterable[LogRow], outcomes: Iterable[Outcome]
 def _settled(caller: Caller, rows: list[LogRow], outcomes: list[Outcome]) -> list[dict]:
     """Return the result of each row.
 
-    Not in one transaction: replacements lock the project's sums, and while a log waits for
-    these, so do all that are written together with it.
+    Replacements not all in one transaction: they lock the project's sums, and while a log
+    waits for these, so do all that are written together with it.
     """
     results = []
     for start in range(0, len(rows), _TOGETHER):
         part = slice(start, start + _TOGETHER)
-        with transaction.atomic():
-            results += map(partial(_settle, caller), rows[part], outcomes[part])
+        pairs = [*zip(rows[part], outcomes[part], strict=True)]
+        with transaction.atomic() if any(starmap(_replaces, pairs)) else nullcontext():
+            results += starmap(partial(_settle, caller), pairs)
     return results
+
+
+def _replaces(row: LogRow, outcome: Outcome) -> bool:
+    return row.replaces and not (outcome.is_new or outcome.is_refused)
 
 
 def _settle(caller: Caller, row: LogRow, outcome: Outcome) -> dict:
@@ -167,7 +176,7 @@ def _settle(caller: Caller, row: LogRow, outcome: Outcome) -> dict:
         return {"status": "error", "detail": str(refusal)}
     if is_new:
         return {"status": "created", **ingestion.reply(stored)}
-    if row.replaces:
+    if _replaces(row, outcome):
         try:
             current = reversals.replace(caller, stored, row)
         except reversals.AlreadyCorrected as error:

@@ -76,7 +76,8 @@ class LogBatchView(SchemaView):
         """
         report = batches.log_batch(
             request.auth,
-            batches.parse(request.body, request.content_type or ""),
+            request.body,
+            request.content_type or "",
             owned_conversations=self.owned_conversations,
             idempotency_key=checked_idempotency_key(request.headers.get("Idempotency-Key")),
         )

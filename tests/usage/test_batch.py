@@ -3,6 +3,9 @@
 import json
 from datetime import UTC, datetime
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from tests.usage.test_log import CALL
 from usage.models import DailyUsage, UsageLog
 
@@ -110,3 +113,14 @@ def test_empty_batch_stores_nothing(api):
         "failed": 0,
         "results": [],
     }
+
+
+def test_statements_do_not_grow_with_the_logs(api):
+    api.send("POST", BATCH, {"logs": [CALL]})  # the key is cached from now on
+    counts = []
+    for size in (2, 200):
+        with CaptureQueriesContext(connection) as queries:
+            report = api.send("POST", BATCH, {"logs": [CALL] * size})
+        assert report["created"] == size
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
