@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
+from django.utils.functional import cached_property
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -51,7 +52,12 @@ _WIDE = Context(prec=160)
 class Schema(BaseModel):
     """A body, a query or a reply. Unknown members are ignored."""
 
-    model_config = ConfigDict(extra="ignore", from_attributes=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore",
+        from_attributes=True,
+        protected_namespaces=(),
+        ignored_types=(cached_property,),
+    )
     body_is_optional: ClassVar[bool] = False
     max_body_bytes: ClassVar[int | None] = None  # of a body that is smaller than others may be
 
@@ -234,9 +240,9 @@ JSONValue = Annotated[Any, _storable]
 _LARGE_BODY = 64 * 1024  # bytes
 _NO_PAUSE = nullcontext()
 Model = TypeVar("Model", bound=BaseModel)
-# A number so long may lose digits as a double, or be beyond 64 bits.
-_LONG_NUMBER = re.compile(rb"[\[:,\s]-?\d[-+.eE\d]{15}")
-_LONG_NUMBER_LENGTH = 18
+# A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
+_ROUNDED_NUMBER = re.compile(rb"[\[:,\s]-?\d(?:[-+.eE\d]{15}|[.\d]{0,14}[eE]-\d{3})")
+_ROUNDED_NUMBER_LENGTH = 22
 _PIECE = 256 * 1024  # bytes
 _ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
@@ -325,19 +331,19 @@ def _has_no_repeated_member(body: bytes, value: Any) -> bool:
 def _may_round(body: bytes) -> bool:
     """Return whether a double or 64 bits may not keep a number of the body.
 
-    Of sixteen digits at least eight stand together, which is seen ten times faster than
-    what the regular expression finds. A number with an exponent below -99 may become 0.
+    Of sixteen digits at least eight stand together, and a number with an exponent below -99
+    may become 0: both are seen ten times faster than what the regular expression finds. Most
+    that look so are times and UUIDs.
     """
     zeros = body.translate(_ALL_ZEROS)
-    if b"0e-000" in zeros or b"0E-000" in zeros:
-        return True
-    return b"0" * 8 in zeros and (body[:1] not in b"{[" or _has_long_number(body))
+    looks_so = b"0" * 8 in zeros or b"0e-000" in zeros or b"0E-000" in zeros
+    return looks_so and (body[:1] not in b"{[" or _has_rounded_number(body))
 
 
-def _has_long_number(body: bytes) -> bool:
+def _has_rounded_number(body: bytes) -> bool:
     # In pieces, which overlap by the length of a match: a search lets no other thread run.
     return any(
-        _LONG_NUMBER.search(body, start, start + _PIECE + _LONG_NUMBER_LENGTH)
+        _ROUNDED_NUMBER.search(body, start, start + _PIECE + _ROUNDED_NUMBER_LENGTH)
         for start in range(0, len(body), _PIECE)
     )
 

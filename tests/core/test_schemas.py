@@ -150,6 +150,22 @@ def test_numbers_that_nothing_keeps_are_refused(number):
     assert (entry["type"], "digits" in entry["ctx"]["error"]) == ("json_invalid", True)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"value": 1e-999}',
+        '{"value":-12.5E-4000}',
+        '{"list": [1,2.0e-999]}',
+        '{"id": "0193b1a2-7c3d-7e4f-8a5e-123456789012", "value": 99999999999999e-999}',
+        '{"value": "x", "next":\n1e-400}',
+        " 1e-999",
+    ],
+)
+def test_small_numbers_are_found_wherever_they_stand(body):
+    entry = refused(body.encode())
+    assert (entry["type"], "digits" in entry["ctx"]["error"]) == ("json_invalid", True)
+
+
 @pytest.mark.parametrize("number", ["0e99999999999999999999", "0." + "0" * 200, "1e-305"])
 def test_numbers_that_a_double_keeps_are_doubles(number):
     assert parse(Sample, f'{{"value": {number}}}'.encode()).value == float(number)
