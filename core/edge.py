@@ -12,12 +12,12 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.utils.functional import cached_property
 from structlog.contextvars import bind_contextvars
 
 from core import bridge, compression, media, memory, request_checks, request_ids, schemas

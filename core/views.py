@@ -10,10 +10,10 @@ document reads the same members (core/openapi.py).
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 from django.db import connection
+from django.utils.functional import cached_property
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView

@@ -6,10 +6,10 @@ Source: docs/http-contract/mcp.md, "One endpoint for a project".
 """
 
 from collections.abc import Callable
-from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.functional import cached_property
 
 from core.scoping import Caller
 from mcp import offered_items

@@ -1,9 +1,10 @@
 """MCP servers, their tools, resources and prompts, and the executions of tools."""
 
-from functools import cached_property, partial
+from functools import partial
 
 from django.db import transaction
 from django.http import Http404
+from django.utils.functional import cached_property
 from rest_framework.decorators import action
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response

@@ -4,10 +4,10 @@ A receipt in a body stands there bare or as the member `receipt`, and is read by
 the schema of its form. Source: docs/http-contract/receipts.md.
 """
 
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
+from django.utils.functional import cached_property
 from pydantic import (
     AfterValidator,
     ConfigDict,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from accounts.api_keys import is_id
 from accounts.demo_lists import RealChangeList

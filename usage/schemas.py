@@ -5,11 +5,11 @@ Source: docs/http-contract.md, section "Logging a call"; docs/http-contract/usag
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.functional import cached_property
 from pydantic import (
     AfterValidator,
     AliasChoices,

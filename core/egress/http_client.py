@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import certifi
 from aiohappyeyeballs import start_connection
 from django.conf import settings
+from django.utils.functional import cached_property
 
 from core.egress.addresses import is_permitted
 from core.egress.http_answer import Answer

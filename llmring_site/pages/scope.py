@@ -1,9 +1,9 @@
 """What a project's home is about: the dashboard's figures, of this project alone."""
 
-from functools import cached_property
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from llmring_site.dashboard.scope import Scope
 from usage.log_links import QueryLinks
