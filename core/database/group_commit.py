@@ -12,12 +12,9 @@ each process, however many requests wait.
 
 import asyncio
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
-from itertools import count
 from weakref import WeakSet
 
 import psycopg
@@ -27,6 +24,7 @@ from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, 
 from core import bridge
 from core.database.group_gathering import Gathering
 from core.database.loop_connection import LoopConnection
+from core.database.prepared_cursor import numbered
 from core.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -215,15 +213,8 @@ class _Queue:
         if self._connection is None:
             self._connection = await LoopConnection.open(options=_OPTIONS)
         return await self._connection.execute(
-            _numbered(sql), [text.encode() for text in parameters], prepares=self._prepares
+            numbered(sql).text, [text.encode() for text in parameters], prepares=self._prepares
         )
-
-
-@lru_cache(maxsize=64)
-def _numbered(sql: str) -> bytes:
-    """Return the statement with `$1` for the first `%s`, and so on."""
-    number = count(1)
-    return re.sub("%[s%]", lambda m: f"${next(number)}" if m[0] == "%s" else "%", sql).encode()
 
 
 async def _execute_in_transaction(sql: str, parameters: Sequence[str]) -> list[tuple]:

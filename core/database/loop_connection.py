@@ -5,19 +5,16 @@ which takes two to three times the processor time of one that is short.
 """
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from typing import Self
 
-from psycopg import AsyncConnection, OperationalError, errors
+from psycopg import AsyncConnection, OperationalError
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus
 from psycopg.pq.abc import PGresult
 
 from core.database import raw_connection
-
-_BINARY = 1
-_DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+from core.database.prepared_cursor import BINARY, check, new_name
 
 
 class LoopConnection:
@@ -56,9 +53,9 @@ class LoopConnection:
             raise OperationalError("the connection is lost")
         if prepares:
             name = self._names.get(sql) or await self._prepare(sql)
-            self._pq.send_query_prepared(name, parameters, result_format=_BINARY)
+            self._pq.send_query_prepared(name, parameters, result_format=BINARY)
         else:
-            self._pq.send_query_params(sql, parameters, result_format=_BINARY)
+            self._pq.send_query_params(sql, parameters, result_format=BINARY)
         result = await self._next_result()
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
@@ -69,8 +66,7 @@ class LoopConnection:
         await self._connection.close()
 
     async def _prepare(self, sql: bytes) -> bytes:
-        # Not in order: an old pooler in transaction mode lets two connections share a server.
-        name = secrets.token_hex(8).encode()
+        name = new_name()
         self._pq.send_prepare(name, sql)
         await self._next_result()
         self._names[sql] = name
@@ -81,12 +77,7 @@ class LoopConnection:
         self._answer = self._loop.create_future()
         if self._pq.flush():
             self._loop.add_writer(self._socket, self._write)
-        result = await self._answer
-        if result.status in _DONE:
-            return result
-        if self._pq.status != ConnStatus.OK:
-            raise OperationalError(result.get_error_message())
-        raise errors.error_from_result(result)
+        return check(await self._answer, self._pq.status)
 
     def _write(self) -> None:
         try:

@@ -1,17 +1,16 @@
 """The database without Django's connection: for the hottest statements, listeners, start-up."""
 
 import asyncio
-import secrets
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
 from django.conf import settings
 from django.db import connection
-from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from core.database import embedded, liveness, lost_connections
 from core.database.embedded import EmbeddedDatabaseError
+from core.database.prepared_cursor import PreparedCursor
 
 # Django's additions to the connection parameters that psycopg's connect() does not expect here.
 _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
@@ -47,16 +46,6 @@ async def connect_async(*, options: str = "") -> psycopg.AsyncConnection:
     return await psycopg.AsyncConnection.connect(**parameters)
 
 
-def name_statements_apart(connection: psycopg.Connection) -> None:
-    """Number the connection's prepared statements from a random start.
-
-    Psycopg's own names begin with the same one on every connection. An old pooler in
-    transaction mode lets two connections share a server: one would run the other's
-    statement. An unknown name is an error, after which nothing is prepared.
-    """
-    connection._prepared._prepared_idx = secrets.randbits(60)
-
-
 def _parameters() -> dict:
     parameters = connection.get_connection_params()
     for name in _DJANGO_ONLY:
@@ -71,23 +60,6 @@ def _restart_embedded() -> None:
         raise psycopg.OperationalError(str(error)) from error
 
 
-class _FastCursor(psycopg.Cursor):
-    """Prepares every statement at its first use: planning it costs as much as running it."""
-
-    prepares = True  # until a pooler turns out to mix connections
-
-    def execute(self, query, params=None):
-        liveness.mark_if_large(self.connection, params)
-        if not _FastCursor.prepares:
-            return super().execute(query, params, prepare=False, binary=True)
-        try:
-            return super().execute(query, params, prepare=True, binary=True)
-        except (InvalidSqlStatementName, DuplicatePreparedStatement):
-            # An old pooler in transaction mode; the statement itself was not run.
-            _FastCursor.prepares = False
-            return self.execute(query, params)
-
-
 class PooledCursor:
     """A cursor whose reads run again, once, when their connection turns out to be dead."""
 
@@ -98,13 +70,7 @@ class PooledCursor:
 
     def _renew(self, used: psycopg.Connection) -> None:
         self._connection = used
-        if not self._is_own:
-            self._cursor = psycopg.Cursor(used)
-            return
-        if not used._prepared._prepared_idx:
-            name_statements_apart(used)
-        used.prepare_threshold = 0
-        self._cursor = _FastCursor(used)
+        self._cursor = PreparedCursor(used) if self._is_own else psycopg.Cursor(used)
 
     def execute(self, query: str, params: Collection | None = None) -> "PooledCursor":
         is_idle = lost_connections.is_idle(self._connection)
@@ -143,9 +109,6 @@ class PooledCursor:
         used = self._connection
         if not self._is_own or used is None:
             return
-        # Django's cursors never prepare, but would have psycopg count their statements: it
-        # keeps the last hundred of each connection, parameters and all, megabytes of a batch.
-        used.prepare_threshold = None
         liveness.close_if_large(used)
         connection.pool.putconn(used)
 
