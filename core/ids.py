@@ -15,6 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_BITS = (1 << 62) - 1
+_MICROSECOND = timedelta(microseconds=1)
 # Ids are unique, not secret: a system call for each would cost as much as the rest.
 _generator = Random()
 os.register_at_fork(after_in_child=_generator.seed)
@@ -52,7 +53,7 @@ def moment(id: UUID) -> datetime:
 
 
 def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _prefix(microseconds: int) -> int:

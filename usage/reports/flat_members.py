@@ -3,11 +3,12 @@
 Source: docs/http-contract/usage.md, section "Token classes".
 """
 
+from collections.abc import Iterable
 from operator import attrgetter
 
 from registry_proxy.tokens import Tokens
 from usage.reports.members import Location, ReportError, as_count
-from usage.reports.placement import place
+from usage.reports.placement import cached_tokens, place
 from usage.reports.report import Report, thinks_beside
 from usage.reports.reported_usage import Usage
 
@@ -56,16 +57,16 @@ def read_flat(report: Report) -> Usage:
 
 def _class_counts(report: Report) -> dict[str, int]:
     """Return the counts of single classes; a member of the report wins over `metadata`."""
-    counts = _by_class({name: getattr(report, name) for name in CLASS_OF}, ())
+    counts = _by_class(zip(CLASS_OF, _class_members(report), strict=True), ())
     if not METADATA_MEMBERS.isdisjoint(report.metadata):
-        stated = {name: report.metadata.get(name) for name in CLASS_OF if name in METADATA_MEMBERS}
+        stated = [(name, report.metadata.get(name)) for name in CLASS_OF if name in METADATA_MEMBERS]
         counts = _without_sum(_by_class(stated, ("metadata",))) | counts
     return counts
 
 
-def _by_class(stated: dict[str, object], loc: Location) -> dict[str, int]:
+def _by_class(stated: Iterable[tuple[str, object]], loc: Location) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for name, value in stated.items():
+    for name, value in stated:
         if value is None:
             continue
         token_class, count = CLASS_OF[name], as_count(value, (*loc, name))
@@ -87,8 +88,7 @@ def _without_sum(counts: dict[str, int]) -> dict[str, int]:
 
 def _require_fit(report: Report, parts: dict[str, int]) -> None:
     """Refuse parts that cannot be inside a total that is said to contain them."""
-    cached = sum(count for name, count in parts.items() if name.startswith("cache_"))
-    if report.input_includes_cache and cached > report.input_tokens:
+    if report.input_includes_cache and (cached := cached_tokens(parts)) > report.input_tokens:
         message = "Input should be less than or equal to input_tokens, which include it"
         raise ReportError("less_than_equal", ("cached_input_tokens",), message, cached)
     thinking = parts.get("thinking", 0)

@@ -15,6 +15,11 @@ from usage.reports.reported_usage import as_units
 _CACHED = ("cache_read", "cache_write_5m", "cache_write_1h", "cache_write")
 
 
+def cached_tokens(parts: dict[str, int]) -> int:
+    """Return how many tokens were read from a cache or written to one."""
+    return sum([parts.get(name, 0) for name in _CACHED])
+
+
 class Placement(NamedTuple):
     """Disjoint classes, what they cannot express, and the decisions that were needed."""
 
@@ -60,7 +65,7 @@ def _place_prompt(
     cached_image: int,
     notes: list[str],
 ) -> tuple[dict[str, int], dict[str, Decimal]]:
-    cached = sum(parts.get(name, 0) for name in _CACHED)
+    cached = cached_tokens(parts)
     audio, image = parts.get("audio_input", 0), parts.get("image_input", 0)
     if includes_cache is None:
         includes_cache = cached <= prompt
