@@ -43,7 +43,21 @@ _PUBLIC = {"authentication_classes": [], "permission_classes": []}
 ApiKeyAdmin.usage_of_keys = staticmethod(key_usage.usage_of_keys)
 _CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
+_API = [
+    path("", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
+    path("", include("aliases.urls")),
+    path("", include("templates_app.urls")),
+    path("", include(_CONVERSATIONS)),
+]
+
+# Programs' routes before people's: the patterns are tried in turn.
 urlpatterns = [
+    path("api/v1/", include(_API)),
+    # Clients use both prefixes, one and the same client included.
+    path("", include(_CONVERSATIONS)),
+    path("", include("receipts.urls")),
+    path("", include("mcp.urls")),
+    path("manage/", include("gateway.urls")),
     path("", views.ServiceView.as_view(), name="service"),
     re_path(r"^health/?$", views.HealthView.as_view(), name="health"),
     re_path(r"^live/?$", views.LiveView.as_view(), name="live"),
@@ -68,15 +82,6 @@ urlpatterns = [
     path("", include(account_urls(costs_of_keys=costs_of_keys))),
     path("", include("llmring_site.pages.urls")),
     path("", include("registry_proxy.urls")),
-    path("api/v1/", include(usage_urls(owned_conversations=Conversation.objects.owned_ids))),
-    path("api/v1/", include("aliases.urls")),
-    path("api/v1/", include("templates_app.urls")),
-    # Clients use both prefixes, one and the same client included.
-    path("", include(_CONVERSATIONS)),
-    path("api/v1/", include(_CONVERSATIONS)),
-    path("", include("receipts.urls")),
-    path("", include("mcp.urls")),
-    path("manage/", include("gateway.urls")),
 ]
 
 if settings.ENABLE_METRICS:
