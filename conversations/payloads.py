@@ -61,6 +61,7 @@ _MESSAGE_COLUMNS = {
     "receipt_id": "receipt_id",
     "timestamp": "timestamp",
 }
+_JSON_MEMBERS = ("content_parts", "tool_calls", "tool_results", "metadata")
 _EMPTY_MESSAGE = dict.fromkeys(("id", "conversation_id", *_MESSAGE_COLUMNS))
 _CONVERSATION = f"""
 SELECT {", ".join(CONVERSATION_COLUMNS.values())} FROM conversations
@@ -145,11 +146,11 @@ def read_after(
 
 
 def _stored_message(row: Sequence, conversation_id: UUID) -> Payload:
-    payload = {"id": row[0], "conversation_id": conversation_id}
-    payload.update(zip(_MESSAGE_COLUMNS, row, strict=False))  # a position may follow
-    for member in ("content_parts", "tool_calls", "tool_results", "metadata"):
-        if payload[member] is not None:
-            payload[member] = orjson.Fragment(payload[member])
+    # A position follows the columns.
+    payload = {"id": None, "conversation_id": conversation_id, **dict(zip(_MESSAGE_COLUMNS, row))}  # noqa: B905
+    for member in _JSON_MEMBERS:
+        if (text := payload[member]) is not None:
+            payload[member] = orjson.Fragment(text)
     if payload["extra"] is not None:
         payload["extra"] = schemas.loads(payload["extra"].encode())
     return _completed(payload)
