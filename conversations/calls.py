@@ -3,7 +3,7 @@
 Source: docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from conversations import history, privacy, services, storage
+from conversations import appending, history, privacy, services, sizes, storage, writer
 from conversations.models import Conversation
 from conversations.payloads import Payload
 from conversations.schemas import CallNumbers, LoggedCall
@@ -25,10 +25,6 @@ from templates_app.messages import ChatMessage
 from usage import costing
 from usage.costing import Cost
 from usage.reports.reported_usage import Usage
-
-MAX_TEXT_ON_LOOP = 2_000  # characters of one message
-# Of all together: one character may stand for eighteen, and each takes a microsecond or more.
-_MAX_NON_ASCII_ON_LOOP = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +75,10 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     def prepare() -> PreparedConversation:
         return storage.prepare(caller, _columns(call, ids.uuid7(at), at), rows())
 
-    new = (
-        prepare() if _is_small([*call.messages, call.response]) else await bridge.in_thread(prepare)
-    )
-    await storage.writer.write(new)
+    is_small = sizes.is_small([*call.messages, call.response])
+    new = prepare() if is_small else await bridge.in_thread(prepare)
+    await writer.insert(new)
     return _reply(new.row["id"], new.row["last_message_id"])
-
-
-def _is_small(messages: Sequence[ChatMessage]) -> bool:
-    """Return whether cutting the messages into words takes the event loop no time to speak of."""
-    texts = [message.content or "" for message in messages]
-    return (
-        len(texts) <= 50
-        and all(isinstance(text, str) and len(text) <= MAX_TEXT_ON_LOOP for text in texts)
-        and sum(len(text) for text in texts if not text.isascii()) <= _MAX_NON_ASCII_ON_LOOP
-    )
 
 
 def _message_rows(call: LoggedCall, cost: Cost, level: str, at: datetime) -> list[Row]:
@@ -122,7 +107,7 @@ def _log_in_transaction(
             receipt = issue_receipt(_finished(call, id, answer, cost), caller)
             answer["receipt_id"] = receipt and receipt["receipt_id"]
         if existing:
-            storage.append(cursor, caller, id, messages, follows=False)
+            appending.append(cursor, appending.prepare(caller, id, messages, follows=False))
         else:
             columns = _columns(call, id, answer["timestamp"])
             storage.insert(cursor, storage.prepare(caller, columns, messages))

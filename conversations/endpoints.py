@@ -17,11 +17,11 @@ def open_conversation(caller: Caller, conversation_id: str, query: OpenQuery) ->
     )
 
 
-def append_message(caller: Caller, conversation_id: str, message: NewMessage) -> Payload:
+async def append_message(caller: Caller, conversation_id: str, message: NewMessage) -> Payload:
     """Store a message and return it. Raises what `services.append_messages` does."""
-    id, level = uuid_in_path(conversation_id, _ID), message.logging_level
-    stored = services.append_messages(caller, id, [message], level, path=("body",))
-    return stored[0] if stored else payloads.unstored_message_payload(message.role, id)
+    id = uuid_in_path(conversation_id, _ID)
+    stored = await services.append_message(caller, id, message)
+    return stored or payloads.unstored_message_payload(message.role, id)
 
 
 def append_batch(caller: Caller, conversation_id: str, batch: MessageBatch) -> list[Payload]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from conversations import history, payloads, privacy, storage
+from conversations import appending, history, payloads, privacy, sizes, storage, writer
 from conversations.models import Conversation, Message
 from conversations.payloads import Payload
 from conversations.schemas import MessageBatch, NewConversation
@@ -53,7 +53,7 @@ async def create_conversation(caller: Caller, body: NewConversation) -> Payload:
     if body.template_id is not None:
         return await bridge.in_thread(_create_from_template, caller, body)
     new = _prepare(caller, body)
-    await storage.writer.write(new)
+    await writer.insert(new)
     return payloads.conversation_payload(new.row)
 
 
@@ -103,6 +103,25 @@ def conversation_columns(body: NewConversation) -> Row:
     }
 
 
+async def append_message(
+    caller: Caller, conversation_id: UUID, message: ChatMessage
+) -> Payload | None:
+    """Store a message and return its payload; None at privacy level `none`.
+
+    Raises what `append_messages` does.
+    """
+    level = privacy.effective(message.logging_level)
+    if level == privacy.NONE or _names_messages(message) or not sizes.is_small([message]):
+        stored = await bridge.in_thread(
+            append_messages, caller, conversation_id, [message], level, path=("body",)
+        )
+        return stored[0] if stored else None
+    rows = storage.message_rows([message], level, datetime.now(UTC))
+    if not await writer.append(appending.prepare(caller, conversation_id, rows)):
+        raise payloads.not_found()
+    return payloads.message_payload(rows[0], conversation_id)
+
+
 def append_messages(
     caller: Caller,
     conversation_id: UUID,
@@ -119,17 +138,20 @@ def append_messages(
     Raises Http404, MessageIdReused, and InvalidInput for an unknown parent.
     """
     level = privacy.effective(level)
-    is_stored = level != privacy.NONE and messages
-    if is_stored and any(message.message_id or message.parent_id for message in messages):
-        return _append_identified(caller, conversation_id, messages, level, path)
-    with pooled_cursor() as cursor:
-        if not is_stored:
+    if level == privacy.NONE or not messages:
+        with pooled_cursor() as cursor:
             payloads.read_conversation(cursor, caller, conversation_id)
-            return []
-        rows = storage.message_rows(messages, level, datetime.now(UTC))
-        if not storage.append(cursor, caller, conversation_id, rows):
-            raise payloads.not_found()
+        return []
+    if any(map(_names_messages, messages)):
+        return _append_identified(caller, conversation_id, messages, level, path)
+    rows = storage.message_rows(messages, level, datetime.now(UTC))
+    if not appending.append_now([appending.prepare(caller, conversation_id, rows)]):
+        raise payloads.not_found()
     return [payloads.message_payload(row, conversation_id) for row in rows]
+
+
+def _names_messages(message: ChatMessage) -> bool:
+    return bool(message.message_id or message.parent_id)
 
 
 def _append_identified(
@@ -151,7 +173,7 @@ def _append_identified(
         _set_parents(conversation, messages, rows, path)
         new = [row for row in rows if row.get("message_id") not in stored]
         if new:
-            storage.append(cursor, caller, conversation_id, new)
+            appending.append(cursor, appending.prepare(caller, conversation_id, new))
         known = payloads.read_by_ids(cursor, caller, conversation_id, [*stored.values()])
     return [known.get(row["id"]) or payloads.message_payload(row, conversation_id) for row in rows]
 

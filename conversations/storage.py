@@ -2,9 +2,7 @@
 
 One statement is one round trip, one commit and one flush to disk; nothing is ever half
 stored. PostgreSQL reads rows as JSON lists, for a fraction of what binding each column
-costs here. The statement that inserts messages updates the counters first, which locks
-the conversation's row: writers to one conversation take turns, and positions follow the
-order of their commits.
+costs here. Messages for conversations that exist: conversations/appending.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +13,13 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Model
 from django.db.models.functions import Greatest
 
 from conversations import privacy, search
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
-from core.database.group_commit import Execute, GroupWriter
+from core.database.columns import column_types, recordset
+from core.database.group_commit import Execute
 from core.scoping import Caller
 from templates_app.messages import ChatMessage, dollars
 
@@ -99,18 +96,8 @@ def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Ro
     return row if level == privacy.FULL else privacy.without_content(row)
 
 
-def _columns(model: type[Model], *, without: Sequence[str] = ()) -> dict[str, str]:
-    """Return the columns of a model's table with their PostgreSQL types."""
-    types = {field.column: field.db_type(connection) for field in model._meta.concrete_fields}
-    return {column: type for column, type in types.items() if column not in without}
-
-
-def _records(parameter: str, columns: dict[str, str]) -> str:
-    typed = ", ".join(f"{name} {type}" for name, type in columns.items())
-    return f"json_to_recordset({parameter}::json) AS new({typed})"
-
-
-def _values(columns: dict[str, str]) -> str:
+def values_of(columns: dict[str, str]) -> str:
+    """Return the SQL of the values of these columns, as they are stored."""
     computed = {
         "metadata": "coalesce(metadata, '{}')",
         "words": "array_to_tsvector(string_to_array(words, ' '))",
@@ -119,54 +106,20 @@ def _values(columns: dict[str, str]) -> str:
 
 
 def _insert(table: str, columns: dict[str, str]) -> str:
-    names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) SELECT {_values(columns)} FROM {_records('%s', columns)}"
+    rows = recordset("%s", columns, "new")
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values_of(columns)} FROM {rows}"
 
 
-_WORDS = _columns(ConversationWords) | {"words": "text"}
-_OWNER = ("conversation_id", "project_id", "api_key_id", "user_id", "position")
-_CONTENT = _columns(Message, without=(*_OWNER, "parent_id"))
+WORDS = column_types(ConversationWords) | {"words": "text"}
+OWNER = ("conversation_id", "project_id", "api_key_id", "user_id", "position")
+CONTENT = column_types(Message, without=(*OWNER, "parent_id"))
 
-_INSERT_WORDS = _insert("conversation_words", _WORDS)
+_INSERT_WORDS = _insert("conversation_words", WORDS)
 _INSERTS = (
-    _insert("conversations", _columns(Conversation)),
+    _insert("conversations", column_types(Conversation)),
     _INSERT_WORDS,
-    _insert("messages", _columns(Message)),
+    _insert("messages", column_types(Message)),
 )
-# The row is locked before it is changed, so that its newest message is the one before these.
-_UPDATE_COUNTERS = """
-WITH locked AS (
-    SELECT last_message_id FROM conversations
-    WHERE id = %(conversation)s AND project_id = %(project)s FOR UPDATE
-), updated AS (
-    UPDATE conversations SET
-        message_count = message_count + %(count)s,
-        last_position = last_position + %(count)s,
-        total_input_tokens = total_input_tokens + %(input_tokens)s,
-        total_output_tokens = total_output_tokens + %(output_tokens)s,
-        total_cost = total_cost + %(cost)s,
-        updated_at = greatest(updated_at, %(last_at)s),
-        last_message_at = greatest(last_message_at, %(last_at)s),
-        last_message_id = %(last_id)s
-    FROM locked WHERE id = %(conversation)s AND project_id = %(project)s
-    RETURNING last_position - %(count)s AS position_before, locked.last_message_id AS id_before
-)"""
-_INDEX_WORDS = f""", indexed AS (
-    INSERT INTO conversation_words ({", ".join(_WORDS)})
-    SELECT {_values(_WORDS)} FROM updated, {_records("%(words)s", _WORDS)}
-)"""
-_INSERT_MESSAGES = f""", inserted AS (
-INSERT INTO messages ({", ".join((*_OWNER, "parent_id", *_CONTENT))})
-SELECT %(conversation)s, %(project)s, %(key)s, %(user)s, position_before + number,
-    coalesce(parent_id, CASE WHEN number = 1 AND %(follows)s THEN id_before END),
-    {_values(_CONTENT)}
-FROM updated, ROWS FROM (
-    json_to_recordset(%(messages)s::json)
-        AS (parent_id uuid, {", ".join(f"{name} {type}" for name, type in _CONTENT.items())})
-) WITH ORDINALITY AS new(parent_id, {", ".join(_CONTENT)}, number)
-)
-SELECT id_before FROM updated
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +158,7 @@ def prepare(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> Prepa
     place = {"conversation_id": row["id"], "project_id": caller.project_id}
     words = [
         *_title_words(row.get("title"), place, row["created_at"]),
-        *_message_words(messages, place),
+        *message_words(messages, place),
     ]
     return PreparedConversation(
         row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1]
@@ -217,13 +170,9 @@ def insert(cursor, new: PreparedConversation) -> None:
     cursor.execute(*_insert_statement([new]))
 
 
-async def _insert_all(execute: Execute, conversations: list[PreparedConversation]) -> Sequence:
+async def insert_group(execute: Execute, conversations: list[PreparedConversation]) -> None:
+    """Store the conversations of a group that are not stored yet."""
     await execute(*_insert_statement(conversations, on_conflict="ON CONFLICT DO NOTHING"))
-    return [None] * len(conversations)
-
-
-# Stores conversations of many requests in one commit.
-writer = GroupWriter(_insert_all)
 
 
 def _insert_statement(
@@ -248,48 +197,6 @@ def _insert_statement(
     return statement, [f"[{items.decode()}]" for _, items in parts]
 
 
-def append(
-    cursor,
-    caller: Caller,
-    conversation_id: UUID,
-    messages: Sequence[Row],
-    *,
-    follows: bool = True,
-) -> bool:
-    """Store at least one message at the conversation's end; False if the caller has no such.
-
-    A first message without a parent follows the newest stored one, unless `follows` is
-    false. `cursor` is Django's or one of `pooled_cursor`.
-    """
-    totals = Totals.of(messages)
-    owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
-    words = list(_message_words(messages, owner))
-    cursor.execute(
-        _UPDATE_COUNTERS + (_INDEX_WORDS if words else "") + _INSERT_MESSAGES,
-        {
-            "conversation": conversation_id,
-            "project": caller.project_id,
-            "key": caller.api_key_id,
-            "user": caller.user_id,
-            "count": totals.messages,
-            "input_tokens": totals.input_tokens,
-            "output_tokens": totals.output_tokens,
-            "cost": totals.cost,
-            "last_at": totals.last_at,
-            "last_id": messages[-1]["id"],
-            "follows": follows,
-            "words": media.dumps(words).decode(),
-            "messages": media.dumps(messages).decode(),
-        },
-    )
-    updated = cursor.fetchone()
-    if updated is None:
-        return False
-    if follows and messages[0].get("parent_id") is None:
-        messages[0]["parent_id"] = updated[0]  # known only now
-    return True
-
-
 def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:
     """Change columns of the conversation, and its words when the title is among them.
 
@@ -312,7 +219,7 @@ def _title_words(title: str | None, owner: Row, at: datetime) -> Iterator[Row]:
         yield {**owner, "id": ids.uuid7(at), "is_title": True, "words": text}
 
 
-def _message_words(messages: Sequence[Row], owner: Row) -> Iterator[Row]:
+def message_words(messages: Sequence[Row], owner: Row) -> Iterator[Row]:
     """Yield the words of messages, one row for all of a moment: they expire together."""
     by_moment: dict[datetime, list[Row]] = {}
     for message in messages:

@@ -157,7 +157,9 @@ class ConversationViewSet(ScopedModelViewSet):
         At privacy level `none` the reply's `id` is null. For a `message_id` that already
         exists, the reply is the stored message.
         """
-        return Response(endpoints.append_message(request.auth, conversation_id, self.body))
+        return Response(
+            bridge.run(endpoints.append_message(request.auth, conversation_id, self.body))
+        )
 
     @action(detail=True, methods=["post"], url_path="messages/batch")
     @idempotent

@@ -1,0 +1,19 @@
+"""Which messages are small enough for the event loop."""
+
+from collections.abc import Sequence
+
+from templates_app.messages import ChatMessage
+
+MAX_TEXT_ON_LOOP = 2_000  # characters of one message
+# Of all together: one character may stand for eighteen, and each takes a microsecond or more.
+_MAX_NON_ASCII_ON_LOOP = 4_000
+
+
+def is_small(messages: Sequence[ChatMessage]) -> bool:
+    """Return whether cutting the messages into words takes the event loop no time to speak of."""
+    texts = [message.content or "" for message in messages]
+    return (
+        len(texts) <= 50
+        and all(isinstance(text, str) and len(text) <= MAX_TEXT_ON_LOOP for text in texts)
+        and sum(len(text) for text in texts if not text.isascii()) <= _MAX_NON_ASCII_ON_LOOP
+    )
