@@ -3,12 +3,12 @@
 Source: docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -17,7 +17,7 @@ from conversations import appending, history, privacy, services, sizes, storage,
 from conversations.models import Conversation
 from conversations.payloads import Payload
 from conversations.schemas import CallNumbers, LoggedCall
-from conversations.storage import PreparedConversation, Row
+from conversations.storage import Attachment, PreparedConversation, Row
 from core import bridge, ids
 from core.scoping import Caller
 from registry_proxy.tokens import Tokens
@@ -45,9 +45,15 @@ class FinishedCall:
     output_cost: Decimal | None
 
 
-# Returns the flat receipt, or None for numbers that no receipt can state.
-# It runs inside the transaction that stores the call.
-IssueReceipt = Callable[[FinishedCall, Caller], dict | None]
+class Issued(NamedTuple):
+    """A flat receipt, and the rows that are stored with its call."""
+
+    document: dict
+    attached: Sequence[Attachment]
+
+
+# Returns None for numbers that no receipt can state.
+IssueReceipt = Callable[[FinishedCall, Caller], Issued | None]
 
 
 async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt | None) -> Payload:
@@ -67,18 +73,21 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
     is_immediate = costing.is_immediate(call.metadata.stated_usage, at)
     cost = price() if is_immediate else await bridge.in_thread(price)
     rows = partial(_message_rows, call, cost, level, at)
-    if issue_receipt or call.metadata.conversation_id is not None:
+    if call.metadata.conversation_id is not None:
         return await bridge.in_thread(
             lambda: _log_in_transaction(caller, call, rows(), cost, issue_receipt)
         )
 
-    def prepare() -> PreparedConversation:
-        return storage.prepare(caller, _columns(call, ids.uuid7(at), at), rows())
+    def prepare() -> tuple[PreparedConversation, dict | None]:
+        messages, id = rows(), ids.uuid7(at)
+        issued = _issue(caller, call, id, messages[-1], cost, issue_receipt)
+        return _prepare(caller, call, id, messages, issued), issued and issued.document
 
-    is_small = sizes.is_small([*call.messages, call.response])
-    new = prepare() if is_small else await bridge.in_thread(prepare)
+    # A receipt's key and prices may take queries.
+    is_small = issue_receipt is None and sizes.is_small([*call.messages, call.response])
+    new, receipt = prepare() if is_small else await bridge.in_thread(prepare)
     await writer.insert(new)
-    return _reply(new.row["id"], new.row["last_message_id"])
+    return _reply(new.row["id"], new.row["last_message_id"], receipt)
 
 
 def _message_rows(call: LoggedCall, cost: Cost, level: str, at: datetime) -> list[Row]:
@@ -95,7 +104,6 @@ def _log_in_transaction(
     issue_receipt: IssueReceipt | None,
 ) -> Payload:
     *sent, answer = messages
-    receipt = None
     with transaction.atomic(), connection.cursor() as cursor:
         existing = _existing_conversation(caller, call.metadata.conversation_id)
         if existing:
@@ -103,15 +111,35 @@ def _log_in_transaction(
             if not messages:
                 return _reply(existing.id, answer_id)
         id = existing.id if existing else ids.uuid7(answer["timestamp"])
-        if issue_receipt:
-            receipt = issue_receipt(_finished(call, id, answer, cost), caller)
-            answer["receipt_id"] = receipt and receipt["receipt_id"]
+        issued = _issue(caller, call, id, answer, cost, issue_receipt)
         if existing:
             appending.append(cursor, appending.prepare(caller, id, messages, follows=False))
+            storage.attach(cursor, issued.attached if issued else ())
         else:
-            columns = _columns(call, id, answer["timestamp"])
-            storage.insert(cursor, storage.prepare(caller, columns, messages))
-    return _reply(id, answer["id"], receipt)
+            storage.insert(cursor, _prepare(caller, call, id, messages, issued))
+    return _reply(id, answer["id"], issued and issued.document)
+
+
+def _issue(
+    caller: Caller,
+    call: LoggedCall,
+    conversation_id: UUID,
+    answer: Row,
+    cost: Cost,
+    issue_receipt: IssueReceipt | None,
+) -> Issued | None:
+    """Issue the receipt of the call, if there is to be one, and note its id in the answer's row."""
+    issued = issue_receipt and issue_receipt(_finished(call, conversation_id, answer, cost), caller)
+    if issued:
+        answer["receipt_id"] = issued.document["receipt_id"]
+    return issued
+
+
+def _prepare(
+    caller: Caller, call: LoggedCall, id: UUID, messages: list[Row], issued: Issued | None
+) -> PreparedConversation:
+    columns = _columns(call, id, messages[-1]["timestamp"])
+    return storage.prepare(caller, columns, messages, attached=issued.attached if issued else ())
 
 
 def _reply(id: UUID, answer_id: UUID, receipt: dict | None = None) -> Payload:

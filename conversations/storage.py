@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models.functions import Greatest
@@ -122,6 +122,16 @@ _INSERTS = (
 )
 
 
+class Attachment(NamedTuple):
+    """A row of another app that is stored with a conversation, or not at all.
+
+    `sql` inserts a JSON list of such rows.
+    """
+
+    sql: str
+    row: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedConversation:
     """A conversation with its first messages, ready to be stored: its rows, and as JSON."""
@@ -130,9 +140,22 @@ class PreparedConversation:
     conversation: bytes
     words: bytes
     messages: bytes
+    attached: Sequence[Attachment] = ()
+
+    def parts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what stores it: statements, and rows as items of their JSON lists."""
+        rows = (self.conversation, self.words, self.messages)
+        yield from zip(_INSERTS, rows, strict=True)
+        yield from self.attached
 
 
-def prepare(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> PreparedConversation:
+def prepare(
+    caller: Caller,
+    columns: Row,
+    messages: Sequence[Row] = (),
+    *,
+    attached: Sequence[Attachment] = (),
+) -> PreparedConversation:
     """Complete the rows of a conversation and of its first messages.
 
     `columns` has at least `id`, `created_at`, `model_alias` and `temperature`.
@@ -161,8 +184,14 @@ def prepare(caller: Caller, columns: Row, messages: Sequence[Row] = ()) -> Prepa
         *message_words(messages, place),
     ]
     return PreparedConversation(
-        row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1]
+        row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1], attached
     )
+
+
+def attach(cursor, attached: Sequence[Attachment]) -> None:
+    """Store rows of another app, inside a transaction of the caller's."""
+    for sql, row in attached:
+        cursor.execute(sql, [f"[{row.decode()}]"])
 
 
 def insert(cursor, new: PreparedConversation) -> None:
@@ -183,18 +212,15 @@ def _insert_statement(
     Most conversations begin without messages, many without words: a part that
     inserts nothing costs as much as one that inserts a row.
     """
-    lists = zip(
-        *((new.conversation, new.words, new.messages) for new in conversations), strict=True
-    )
-    parts = [
-        (f"{insert} {on_conflict}", b",".join(filter(None, items)))
-        for insert, items in zip(_INSERTS, lists, strict=True)
-        if any(items)
-    ]
-    *others, last = (sql for sql, _ in parts)
+    parts: dict[str, list[bytes]] = {}
+    for new in conversations:
+        for insert, rows in new.parts():
+            if rows:
+                parts.setdefault(f"{insert} {on_conflict}", []).append(rows)
+    *others, last = parts
     first = ", ".join(f"part_{number} AS ({sql})" for number, sql in enumerate(others))
     statement = f"WITH {first} {last}" if first else last
-    return statement, [f"[{items.decode()}]" for _, items in parts]
+    return statement, [f"[{b','.join(rows).decode()}]" for rows in parts.values()]
 
 
 def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:

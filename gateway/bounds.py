@@ -1,7 +1,7 @@
 """The most that a call can cost, which is reserved before it is made.
 
 Never too low, so that a budget holds: a prompt has at most as many tokens as its text
-has bytes, or as the model's context holds where parts of it lie upstream; the answer has
+has bytes, or as the model's context holds where parts of it are stored upstream; the answer has
 what the request allows, for each of its choices, at the highest price that can apply.
 Source: docs/gateway.md, section "Budgets".
 """

@@ -61,7 +61,7 @@ class Found:
 def key_of(request: Request, plan: Plan) -> CacheKey | None:
     """Return what is looked up for a request; None for one whose answer is never kept.
 
-    Those are streams, forms, objects that lie upstream, and what a client posts without
+    Those are streams, forms, objects stored upstream, and what a client posts without
     asking for it by `Cache-Control: public, max-age=…`.
     """
     endpoint, body = plan.endpoint, plan.content.data or b""

@@ -88,13 +88,13 @@ def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:
     if not what:
         return
     raise errors.ObjectsShared(
-        f"{what}: objects that lie upstream are not served with a key that several projects "
+        f"{what}: objects stored upstream are not served with a key that several projects "
         "share; give this project an upstream key of its own"
     )
 
 
 def _stored_object(body: dict[str, Any]) -> str:
-    """Return the member or type by which a request names an object that lies upstream."""
+    """Return the member or type by which a request names an object stored upstream."""
     items = body.get("input")
     if isinstance(items, list) and any(map(_is_reference, containers(items))):
         return "item_reference"

@@ -1,4 +1,4 @@
-"""This process as others see it: a sign of life, and an end to the calls of dead ones.
+"""This process as others see it: a heartbeat, and an end to the calls of dead ones.
 
 A worker that relays calls updates its row every second. One whose row stands still while
 the database answers is dead; its calls are then written as unknown, for they may have
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 1
 _QUIET_SECONDS = 3  # where nobody relays calls
-# After so long a process without a sign of life is dead: several beats, and a slow database.
+# After so long without a heartbeat a process is dead: several beats, and a slow database.
 DEAD_SECONDS = 5
 IDLE_SECONDS = 60  # a worker that relays nothing for so long stops beating
 _MAX_SWEPT = 200  # calls in one go
@@ -69,7 +69,7 @@ class WorkerThread(ProcessThread):
         self._used_at = self._looked_at = float("-inf")
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._seen: dict[UUID, tuple[datetime | None, float]] = {}  # sign of life, first seen when
+        self._seen: dict[UUID, tuple[datetime | None, float]] = {}  # heartbeat, first seen when
         self._is_beating = False
 
     def starts_call(self) -> None:
@@ -99,7 +99,7 @@ class WorkerThread(ProcessThread):
         self.join()
 
     def beat(self) -> None:
-        """Write this process's sign of life while it relays calls, and read those of all."""
+        """Write this process's heartbeat while it relays calls, and read those of all."""
         if self._clock() - self._used_at <= IDLE_SECONDS or _has_calls():
             status = media.dumps({"upstreams": upstreams.status()}).decode()
             beat = _BEAT, [str(self.id), platform.node()[:255], str(os.getpid()), status]
@@ -114,7 +114,7 @@ class WorkerThread(ProcessThread):
             self._see(cursor.fetchall())
 
     def _see(self, signs: list[tuple[UUID, datetime | None]]) -> None:
-        """Note since when the other processes have given the signs of life that they give now."""
+        """Note since when the other processes have had the heartbeats that they have now."""
         now = self._clock()
         seen = self._seen
         self._seen = {

@@ -1,19 +1,24 @@
 """The receipt of a call that `POST /conversations/log` stores.
 
-It is issued inside the transaction that stores the call, so there is never one
-without the other.
+It is stored by the statement, or in the transaction, that stores the call: there is never
+one without the other.
 Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 """
 
 from decimal import Decimal
 
-from conversations.calls import FinishedCall, IssueReceipt
+from conversations.calls import FinishedCall, Issued, IssueReceipt
+from conversations.storage import Attachment
+from core import media
+from core.database import columns
 from core.scoping import Caller
 from receipts import calculations, server_keys, services
 from receipts.documents import MAX_INTEGER
 from receipts.drafts import flat_document, format_time, sign
-from receipts.models import ReceiptLog
+from receipts.models import Receipt, ReceiptLog
 from receipts.schemas import FlatDraft
+
+_INSERT = {model: columns.insert_sql(model) for model in (Receipt, ReceiptLog)}
 
 
 def issuer() -> IssueReceipt | None:
@@ -21,8 +26,8 @@ def issuer() -> IssueReceipt | None:
     return issue if server_keys.configured().signing else None
 
 
-def issue(call: FinishedCall, caller: Caller) -> dict | None:
-    """Store and return a flat receipt of the call, which thereby counts as certified.
+def issue(call: FinishedCall, caller: Caller) -> Issued | None:
+    """Return a flat receipt of the call, which counts as certified when it is stored.
 
     Return None for numbers that no receipt can state: the call is worth more
     than its receipt.
@@ -35,18 +40,21 @@ def issue(call: FinishedCall, caller: Caller) -> dict | None:
     if call.cost is None:
         document["cost_source"] = "unpriced"  # the zeros beside it are no price
     signed = sign(document, key)
-    row = services.issued_row(signed, key.id, caller)
-    services.insert(row)
-    ReceiptLog.objects.create(
+    receipt = services.issued_row(signed, key.id, caller)
+    link = ReceiptLog(
         project_id=caller.project_id,
-        receipt=row,
+        receipt=receipt,
         log_id=call.conversation_id,
         log_type="conversation",
         counted=True,
         since_last=False,
         certified_at=call.at,
     )
-    return signed.document
+    return Issued(signed.document, [_attachment(receipt), _attachment(link)])
+
+
+def _attachment(row: Receipt | ReceiptLog) -> Attachment:
+    return Attachment(_INSERT[type(row)], media.dumps(columns.stored_values(row)))
 
 
 def _draft(call: FinishedCall) -> FlatDraft | None:

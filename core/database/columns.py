@@ -1,6 +1,7 @@
 """Columns of a model's table, for statements that the ORM cannot make."""
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db import connection, models
 
@@ -12,6 +13,18 @@ def column_types(model: type[models.Model], *, without: Collection[str] = ()) ->
         for field in model._meta.local_concrete_fields
         if field.column not in without
     }
+
+
+def insert_sql(model: type[models.Model]) -> str:
+    """Return the statement that stores a JSON list of rows of a model."""
+    types = column_types(model)
+    rows = recordset("%s", types, "new")
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(types)}) SELECT new.* FROM {rows}"
+
+
+def stored_values(row: models.Model) -> dict[str, Any]:
+    """Return what a new row has in its columns, as Django would store it."""
+    return {field.column: field.pre_save(row, True) for field in row._meta.local_concrete_fields}
 
 
 def recordset(parameter: str, types: dict[str, str], alias: str) -> str:

@@ -30,7 +30,7 @@ class Body(StrEnum):
 class Endpoint:
     """An endpoint of a protocol. `name` is one of a closed set, for metrics.
 
-    `is_stateful`: it reads or changes objects that lie upstream. `has_answer`: tokens come
+    `is_stateful`: it reads or changes objects stored upstream. `has_answer`: tokens come
     back. `lists_models`: its reply is filtered by what the token may use.
     """
 

@@ -35,7 +35,7 @@ UpstreamKey.objects.create(
     project=project, upstream=upstream.name, **UpstreamKey.columns_of("sk-" + "1" * 40)
 )
 token, _ = tokens.issue(project, name="app", expires_at=None)
-# The server deletes workers that give no sign of life.
+# The server deletes workers without a heartbeat.
 with connection.cursor() as cursor:
     cursor.execute("CREATE RULE kept AS ON DELETE TO gateway_workers DO INSTEAD NOTHING")
 worker = Worker.objects.create(id=uuid7(), host="here", process_id=1)

@@ -175,7 +175,7 @@ def test_receipt_is_issued_for_the_finished_call(api):
 
     def issue(call, caller):
         seen.append((call, caller))
-        return {"receipt_id": "rcpt_1", "signature": "s"}
+        return calls.Issued({"receipt_id": "rcpt_1", "signature": "s"}, ())
 
     reply = log_with(api, issue, input_cost=0.1, output_cost=0.15, lock_digest="d")
     assert reply["receipt"] == {"receipt_id": "rcpt_1", "signature": "s"}

@@ -59,7 +59,9 @@ def _class_counts(report: Report) -> dict[str, int]:
     """Return the counts of single classes; a member of the report wins over `metadata`."""
     counts = _by_class(zip(CLASS_OF, _class_members(report), strict=True), ())
     if not METADATA_MEMBERS.isdisjoint(report.metadata):
-        stated = [(name, report.metadata.get(name)) for name in CLASS_OF if name in METADATA_MEMBERS]
+        stated = [
+            (name, report.metadata.get(name)) for name in CLASS_OF if name in METADATA_MEMBERS
+        ]
         counts = _without_sum(_by_class(stated, ("metadata",))) | counts
     return counts
 
