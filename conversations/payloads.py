@@ -43,6 +43,7 @@ CONVERSATION_COLUMNS = {
 # JSON columns come as text, which is passed on and never parsed.
 _MESSAGE_COLUMNS = {
     "id": "id",
+    "conversation_id": "NULL",  # known, and the same in all rows
     "parent_id": "parent_id",
     "message_id": "message_id",
     "role": "role",
@@ -61,8 +62,9 @@ _MESSAGE_COLUMNS = {
     "receipt_id": "receipt_id",
     "timestamp": "timestamp",
 }
+_MESSAGE_MEMBERS = tuple(_MESSAGE_COLUMNS)
 _JSON_MEMBERS = ("content_parts", "tool_calls", "tool_results", "metadata")
-_EMPTY_MESSAGE = dict.fromkeys(("id", "conversation_id", *_MESSAGE_COLUMNS))
+_EMPTY_MESSAGE = dict.fromkeys(_MESSAGE_MEMBERS)
 _CONVERSATION = f"""
 SELECT {", ".join(CONVERSATION_COLUMNS.values())} FROM conversations
 WHERE id = %s AND project_id = %s
@@ -146,8 +148,8 @@ def read_after(
 
 
 def _stored_message(row: Sequence, conversation_id: UUID) -> Payload:
-    # A position follows the columns.
-    payload = {"id": None, "conversation_id": conversation_id, **dict(zip(_MESSAGE_COLUMNS, row))}  # noqa: B905
+    payload = dict(zip(_MESSAGE_MEMBERS, row, strict=False))  # a position may follow
+    payload["conversation_id"] = conversation_id
     for member in _JSON_MEMBERS:
         if (text := payload[member]) is not None:
             payload[member] = orjson.Fragment(text)
