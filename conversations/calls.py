@@ -56,12 +56,18 @@ class Issued(NamedTuple):
 IssueReceipt = Callable[[FinishedCall, Caller], Issued | None]
 
 
-async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt | None) -> Payload:
+async def log_call(
+    caller: Caller,
+    call: LoggedCall,
+    issue_receipt: IssueReceipt | None,
+    *,
+    is_small: bool = False,
+) -> Payload:
     """Store the call's messages and its answer, and return the reply.
 
     They go to the conversation that the metadata names, if the caller has it, else
     to a new one. At privacy level `none` nothing is stored and the ids are empty.
-    Raises TrackingDisabled.
+    On the event loop if the body `is_small`, else in a thread. Raises TrackingDisabled.
     """
     services.check_tracking()
     level = privacy.effective(call.logging_level)
@@ -78,15 +84,21 @@ async def log_call(caller: Caller, call: LoggedCall, issue_receipt: IssueReceipt
             lambda: _log_in_transaction(caller, call, rows(), cost, issue_receipt)
         )
 
+    is_small = is_small and sizes.has_short_texts([*call.messages, call.response])
+
     def prepare() -> tuple[PreparedConversation, dict | None]:
         messages, id = rows(), ids.uuid7(at)
         issued = _issue(caller, call, id, messages[-1], cost, issue_receipt)
-        return _prepare(caller, call, id, messages, issued), issued and issued.document
+        new = _prepare(caller, call, id, messages, issued)
+        if not is_small:
+            storage.insert_now(new)
+        return new, issued and issued.document
 
     # A receipt's key and prices may take queries.
-    is_small = issue_receipt is None and sizes.is_small([*call.messages, call.response])
-    new, receipt = prepare() if is_small else await bridge.in_thread(prepare)
-    await writer.insert(new)
+    is_immediate = is_small and issue_receipt is None
+    new, receipt = prepare() if is_immediate else await bridge.in_thread(prepare)
+    if is_small:
+        await writer.insert(new)
     return _reply(new.row["id"], new.row["last_message_id"], receipt)
 
 

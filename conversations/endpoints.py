@@ -1,8 +1,9 @@
 """The calls that models wait for, for the edge and the views alike."""
 
-from conversations import payloads, services
+from conversations import payloads, services, sizes
 from conversations.payloads import Payload
 from conversations.schemas import MessageBatch, NewMessage, OpenQuery
+from core.edge import Request
 from core.paths import uuid_in_path
 from core.scoping import Caller
 
@@ -17,10 +18,17 @@ def open_conversation(caller: Caller, conversation_id: str, query: OpenQuery) ->
     )
 
 
-async def append_message(caller: Caller, conversation_id: str, message: NewMessage) -> Payload:
+def size_of(request: Request) -> dict[str, bool]:
+    """Return whether the body that was sent is small, for what stores it."""
+    return {"is_small": request.body_size <= sizes.MAX_BODY_ON_LOOP}
+
+
+async def append_message(
+    caller: Caller, conversation_id: str, message: NewMessage, *, is_small: bool = False
+) -> Payload:
     """Store a message and return it. Raises what `services.append_messages` does."""
     id = uuid_in_path(conversation_id, _ID)
-    stored = await services.append_message(caller, id, message)
+    stored = await services.append_message(caller, id, message, is_small=is_small)
     return stored or payloads.unstored_message_payload(message.role, id)
 
 

@@ -44,16 +44,27 @@ def check_message_logging() -> None:
         raise MessageLoggingDisabled("Message logging is disabled")
 
 
-async def create_conversation(caller: Caller, body: NewConversation) -> Payload:
+async def create_conversation(
+    caller: Caller, body: NewConversation, *, is_small: bool = False
+) -> Payload:
     """Store a conversation and return its payload. A template's messages are its first ones.
 
+    On the event loop if the body `is_small`, else in a thread.
     Raises TrackingDisabled; with a template also Http404 and InvalidInput.
     """
     check_tracking()
     if body.template_id is not None:
         return await bridge.in_thread(_create_from_template, caller, body)
+    if not is_small:
+        return await bridge.in_thread(_create_now, caller, body)
     new = _prepare(caller, body)
     await writer.insert(new)
+    return payloads.conversation_payload(new.row)
+
+
+def _create_now(caller: Caller, body: NewConversation) -> Payload:
+    new = _prepare(caller, body)
+    storage.insert_now(new)
     return payloads.conversation_payload(new.row)
 
 
@@ -104,14 +115,16 @@ def conversation_columns(body: NewConversation) -> Row:
 
 
 async def append_message(
-    caller: Caller, conversation_id: UUID, message: ChatMessage
+    caller: Caller, conversation_id: UUID, message: ChatMessage, *, is_small: bool = False
 ) -> Payload | None:
     """Store a message and return its payload; None at privacy level `none`.
 
-    Raises what `append_messages` does.
+    On the event loop if the body `is_small`, else in a thread. Raises what `append_messages`
+    does.
     """
     level = privacy.effective(message.logging_level)
-    if level == privacy.NONE or _names_messages(message) or not sizes.is_small([message]):
+    is_small = is_small and sizes.has_short_texts([message])
+    if not is_small or level == privacy.NONE or _names_messages(message):
         stored = await bridge.in_thread(
             append_messages, caller, conversation_id, [message], level, path=("body",)
         )

@@ -1,15 +1,16 @@
-"""Which messages are small enough for the event loop."""
+"""Which requests are small enough for the event loop."""
 
 from collections.abc import Sequence
 
 from templates_app.messages import ChatMessage
 
+MAX_BODY_ON_LOOP = 16 * 1024  # bytes
 MAX_TEXT_ON_LOOP = 2_000  # characters of one message
 # Of all together: one character may stand for eighteen, and each takes a microsecond or more.
 _MAX_NON_ASCII_ON_LOOP = 4_000
 
 
-def is_small(messages: Sequence[ChatMessage]) -> bool:
+def has_short_texts(messages: Sequence[ChatMessage]) -> bool:
     """Return whether cutting the messages into words takes the event loop no time to speak of."""
     texts = [message.content or "" for message in messages]
     return (

@@ -20,6 +20,7 @@ from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute
+from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from templates_app.messages import ChatMessage, dollars
 
@@ -195,8 +196,14 @@ def attach(cursor, attached: Sequence[Attachment]) -> None:
 
 
 def insert(cursor, new: PreparedConversation) -> None:
-    """Store the conversation, on Django's cursor: inside a transaction of the caller's."""
+    """Store the conversation, on Django's cursor or one of `pooled_cursor`."""
     cursor.execute(*_insert_statement([new]))
+
+
+def insert_now(new: PreparedConversation) -> None:
+    """Store a conversation that is large for a group of others."""
+    with pooled_cursor() as cursor:
+        insert(cursor, new)
 
 
 async def insert_group(execute: Execute, conversations: list[PreparedConversation]) -> None:

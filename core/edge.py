@@ -22,7 +22,7 @@ from structlog.contextvars import bind_contextvars
 
 from core import bridge, compression, media, memory, request_checks, request_ids, schemas
 from core.client_address import client_address
-from core.errors import BodyTooLarge, failure
+from core.errors import BodyTooLarge, InvalidInput, failure
 from core.middleware import log_access
 from core.reply_headers import RawHeaders, add_common, common_headers, noted
 
@@ -77,6 +77,7 @@ class Request:
     """A request to the edge."""
 
     body_size = 0  # bytes, of the body that was read, without its content coding
+    is_large = False  # too large, or of too many objects, for the event loop
     route: "Route | None" = None  # that serves it
     noted_headers: Mapping[str, str] = {}
     stores_log = False
@@ -146,8 +147,11 @@ class Request:
             "content_type": self.headers.get("Content-Type", ""),
             "unique_members": unique_members,
         }
-        if len(body) > MAX_PARSED_ON_LOOP or body.count(b"{") > _MAX_OBJECTS_ON_LOOP:
-            return await bridge.in_thread(schemas.parse, model, body, **arguments)
+        # Names that occur twice are looked for in Python.
+        limit = MAX_PARSED_ON_LOOP // 8 if unique_members else MAX_PARSED_ON_LOOP
+        self.is_large = len(body) > limit or body.count(b"{") > _MAX_OBJECTS_ON_LOOP
+        if self.is_large:
+            return await bridge.in_thread(_parse_large, model, body, **arguments)
         return schemas.parse(model, body, **arguments)
 
     async def disconnected(self) -> None:
@@ -328,11 +332,28 @@ class Edge:
             arguments.append(schemas.parse_query(route.query, request.query_string))
         inputs = route.inputs(request) if route.inputs else {}
         if route.is_async:
-            return _as_reply(await route.endpoint(*arguments, **inputs))
+            result = await route.endpoint(*arguments, **inputs)
+            if request.is_large:
+                return await bridge.in_thread(_finish_large, result, arguments)
+            return _as_reply(result)
         # Long replies are written in the thread, too.
         return await bridge.in_thread(
             lambda: _as_reply(with_connection(route.endpoint, *arguments, **inputs))
         )
+
+
+def _parse_large(model: type, body: bytes, **arguments: Any) -> Any:
+    try:
+        return schemas.parse(model, body, **arguments)
+    except InvalidInput as error:
+        # The frames hold what was parsed, which would be freed on the event loop.
+        raise error.with_traceback(None) from None
+
+
+def _finish_large(result: Any, arguments: list[Any]) -> Reply | StreamingReply | None:
+    """Free what a large body was parsed to, and write the reply, which may show it."""
+    arguments.clear()
+    return _as_reply(result)
 
 
 def _as_reply(result: Any) -> Reply | StreamingReply | None:

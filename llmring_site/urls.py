@@ -16,8 +16,8 @@ from drf_spectacular.views import (
 from accounts.admin import ApiKeyAdmin
 from accounts.admission import Action
 from accounts.urls import urlpatterns as account_urls
+from conversations import endpoints
 from conversations.calls import log_call
-from conversations.endpoints import append_message, open_conversation
 from conversations.models import Conversation
 from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
 from conversations.services import create_conversation
@@ -105,19 +105,21 @@ def _idempotency_key(request: Request) -> dict[str, str | None]:
     return {"idempotency_key": checked_idempotency_key(request.headers.get("Idempotency-Key"))}
 
 
-async def _log_call(caller: Caller, call: LoggedCall) -> dict:
-    return await log_call(caller, call, call_receipts.issuer())
+async def _log_call(caller: Caller, call: LoggedCall, *, is_small: bool) -> dict:
+    return await log_call(caller, call, call_receipts.issuer(), is_small=is_small)
 
 
 def _conversation_routes(prefix: str) -> list[Route]:
     conversations = f"{prefix}/conversations"
     one = f"{conversations}/{{conversation_id}}"
-    post = partial(Route, "POST", unless="Idempotency-Key", access=Action.LOG)
+    post = partial(
+        Route, "POST", unless="Idempotency-Key", access=Action.LOG, inputs=endpoints.size_of
+    )
     return [
         post(conversations, create_conversation, body=NewConversation),
         post(f"{conversations}/log", _log_call, body=LoggedCall),
-        Route("GET", one, open_conversation, query=OpenQuery),
-        post(f"{one}/messages", append_message, body=NewMessage),
+        Route("GET", one, endpoints.open_conversation, query=OpenQuery),
+        post(f"{one}/messages", endpoints.append_message, body=NewMessage),
     ]
 
 
