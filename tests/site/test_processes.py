@@ -126,9 +126,13 @@ def test_edited_view_is_served(data_dir, tmp_path, command):
 
         def alive() -> str:
             try:
-                return requests.get(f"{server.url}/live", timeout=5).json()["status"]
+                reply = requests.get(f"{server.url}/live", timeout=5)
             except requests.RequestException:
                 return ""
+            if reply.status_code == 503:  # it ends
+                return ""
+            assert reply.ok, (reply.status_code, reply.text, server.output)
+            return reply.json()["status"]
 
         assert alive() == "alive"
         schemas = source / "llmring_site" / "schemas.py"
