@@ -15,15 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from conversations.storage import (
-    CONTENT,
-    OWNER,
-    WORDS,
-    Row,
-    Totals,
-    message_words,
-    values_of,
-)
+from conversations.storage import CONTENT, OWNER, WORDS, Row, Totals, message_words, values_of
 from core import bridge, media
 from core.database.columns import recordset
 from core.database.group_commit import Execute
@@ -223,8 +215,8 @@ WITH total AS (
         WHERE id = first_id AND (project_id = project) IS TRUE LIMIT 1
     ) AS stored ON true
 ), locked AS (
-    -- One by one, in the order of the list: two statements never wait for each other in a
-    -- circle. A mere join might read the whole table, here and below.
+    -- One by one: a mere join might read the whole table, here and below. A statement that
+    -- waits has one conversation: no two wait for each other in a circle.
     SELECT total.*, own.last_message_id AS id_before
     FROM total CROSS JOIN LATERAL (
         SELECT last_message_id FROM conversations

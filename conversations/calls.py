@@ -95,8 +95,8 @@ async def log_call(
         return new, issued and issued.document
 
     # A receipt's key and prices may take queries.
-    is_immediate = is_small and issue_receipt is None
-    new, receipt = prepare() if is_immediate else await bridge.in_thread(prepare)
+    on_loop = is_small and issue_receipt is None
+    new, receipt = prepare() if on_loop else await bridge.in_thread(prepare)
     if is_small:
         await writer.insert(new)
     return _reply(new.row["id"], new.row["last_message_id"], receipt)

@@ -18,7 +18,7 @@ from django.db.models.functions import Greatest
 from conversations import privacy, search
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
-from core.database.columns import column_types, recordset
+from core.database.columns import column_types, insert_sql
 from core.database.group_commit import Execute
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
@@ -107,8 +107,7 @@ def values_of(columns: dict[str, str]) -> str:
 
 
 def _insert(table: str, columns: dict[str, str]) -> str:
-    rows = recordset("%s", columns, "new")
-    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values_of(columns)} FROM {rows}"
+    return insert_sql(table, columns, values=values_of(columns))
 
 
 WORDS = column_types(ConversationWords) | {"words": "text"}

@@ -18,7 +18,10 @@ from receipts.drafts import flat_document, format_time, sign
 from receipts.models import Receipt, ReceiptLog
 from receipts.schemas import FlatDraft
 
-_INSERT = {model: columns.insert_sql(model) for model in (Receipt, ReceiptLog)}
+_INSERT = {
+    model: columns.insert_sql(model._meta.db_table, columns.column_types(model))
+    for model in (Receipt, ReceiptLog)
+}
 
 
 def issuer() -> IssueReceipt | None:

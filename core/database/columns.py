@@ -15,11 +15,10 @@ def column_types(model: type[models.Model], *, without: Collection[str] = ()) ->
     }
 
 
-def insert_sql(model: type[models.Model]) -> str:
-    """Return the statement that stores a JSON list of rows of a model."""
-    types = column_types(model)
+def insert_sql(table: str, types: dict[str, str], *, values: str = "new.*") -> str:
+    """Return the statement that stores a JSON list of rows in a table, or `values` of them."""
     rows = recordset("%s", types, "new")
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(types)}) SELECT new.* FROM {rows}"
+    return f"INSERT INTO {table} ({', '.join(types)}) SELECT {values} FROM {rows}"
 
 
 def stored_values(row: models.Model) -> dict[str, Any]:
