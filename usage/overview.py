@@ -11,14 +11,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from core.database.raw_connection import pooled_cursor
+from usage.label_sums import sum_by_labels
 from usage.models import DailyUsage
 from usage.query_schemas import StatsQuery
-from usage.statistics import sum_by_labels
 
 # What the tops are of.
 TOPS = ("model", "provider", "alias", "origin", "api_key_id", "project")
 _SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost")
-_FEWEST = ("model", "provider")  # labels that sums by day can do with
 MAX_UNPRICED = 50  # models in a list of those without a price
 
 
@@ -77,7 +76,7 @@ class Overview:
 
 def overview(projects: Sequence[UUID], first: date, last: date) -> Overview:
     """Return the usage of these projects from the first day to the end of the last. One query."""
-    groups = sum_by_labels(projects, _query(first, last), labels=TOPS, sums=_SUMS)
+    groups = sum_by_labels(projects, _query(first, last), labels=TOPS, sums=_SUMS, dated_sums=_SUMS)
     return Overview(
         days=days_between(first, last),
         by_day=_usages(groups["period"]),
@@ -118,7 +117,7 @@ def comparisons(
     """Return the usage of the last days, today included, against the period before. One query."""
     first = today - timedelta(days=2 * max(lengths) - 1)
     query = _query(first, today)
-    groups = sum_by_labels(projects, query, labels=_FEWEST, sums=_SUMS)
+    groups = sum_by_labels(projects, query, labels=["model"], sums=_SUMS, dated_sums=_SUMS)
     by_day = _usages(groups["period"])
 
     def between(oldest: int, newest: int) -> Usage:

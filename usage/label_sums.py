@@ -1,0 +1,186 @@
+"""Sums over the logs of a window, by labels and by periods.
+
+Whole days come from their daily sums, partial days at the window's ends from the logs. Both
+are written by one statement, so the figures equal the ledger at every moment. One query;
+its cost hardly grows with the number of logs, unless it asks for what the daily sums do not
+know: then it reads the logs themselves, for as long as a statement may take.
+Source: docs/http-contract.md, section "Statistics".
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from core import ids
+from core.database.raw_connection import pooled_cursor
+from usage import filters
+from usage.filters import LABEL_SQL
+from usage.ledger import SHARE_SQL
+from usage.models import LABELS, SUMS
+from usage.query_schemas import WindowQuery
+
+_PERIODS = {
+    "hour": "hour_start",
+    "day": "day",
+    "week": "date_trunc('week', day)::date",  # the ISO week's Monday
+    "month": "date_trunc('month', day)::date",
+}
+_UTC = "created_at AT TIME ZONE 'UTC'"
+# Beside the labels: the project's id, for sums of several projects.
+_LEDGER_LABELS = {**LABEL_SQL, "project": "project_id::text"}
+# Of daily sums with the same labels, any will do; this aggregate is older than any_value.
+_DAILY_LABELS = {
+    **{name: f'min({name} COLLATE "C")' for name in LABELS},
+    "project": "project_id::text",
+}
+
+
+def sum_by_labels(
+    projects: Sequence[UUID],
+    query: WindowQuery,
+    *,
+    labels: Sequence[str],
+    sums: Sequence[str],
+    dated_sums: Sequence[str],
+) -> dict[str, dict]:
+    """Return sums over these projects' logs, by kind and key; each kind is sorted by its key.
+
+    The kinds: each of `labels` (by its texts, "" for none; `project` is a label, too) and
+    `all` (by ""), which have `sums`; `period` (by the start of each) and `top` (by period and
+    model), which have `dated_sums`, not more of them.
+    """
+    groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "top")}
+    sql, parameters = _statement(projects, query, labels, sums, dated_sums)
+    with pooled_cursor() as cursor:
+        cursor.execute(sql, parameters)
+        for kind, period, name, *values in cursor:
+            if period is None:
+                groups[kind][name or ""] = by_name(values, sums)
+            else:
+                key = period if kind == "period" else (period, name)
+                groups[kind][key] = by_name(values[: len(dated_sums)], dated_sums)
+    return groups
+
+
+def by_name(values: Iterable, names: Sequence[str] = SUMS) -> dict[str, Any]:
+    """Return sums by their names; those of nothing are NULL."""
+    return dict(zip(names, (value or 0 for value in values), strict=True))
+
+
+def total_sql(sums: Sequence[str] = SUMS) -> str:
+    return ", ".join(f"sum({name}) AS {name}" for name in sums)
+
+
+def share_sql(sums: Sequence[str] = SUMS) -> str:
+    """Return the columns of what a log adds to each sum."""
+    return _selected(SHARE_SQL, sums)
+
+
+class _Sources(NamedTuple):
+    """What is summed, each from FROM on: the daily sums, and the logs at the window's ends."""
+
+    daily: str
+    ledger: str
+
+
+def _statement(
+    projects: Sequence[UUID],
+    query: WindowQuery,
+    labels: Sequence[str],
+    sums: Sequence[str],
+    dated_sums: Sequence[str],
+) -> tuple[str, dict[str, Any]]:
+    window = query.window()
+    group_by = getattr(query, "group_by", "day")
+    reads_ledger = group_by == "hour" or filters.reads_ledger_only(query)
+    whole_days = (window.end.date(), window.end.date()) if reads_ledger else _whole_days(window)
+    first, after = whole_days
+    in_sums, parameters = filters.on_daily_sums(query)
+    in_ledger, ledger_parameters = filters.on_ledger(query)
+    sources = _Sources(
+        f"""
+        FROM usage_daily
+        WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
+        """,
+        f"""
+        FROM usage_logs
+        WHERE project_id = ANY(%(projects)s){in_ledger} AND (
+            (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
+        )
+        """,
+    )
+    label_kinds = " ".join(f"WHEN grouping({name}) THEN '{name}'" for name in labels)
+    unused = "".join(", NULL" for _ in sums[len(dated_sums) :])
+    sql = f"""
+        SELECT CASE 0 WHEN grouping(model) THEN 'top' ELSE 'period' END, period, model,
+            {total_sql(dated_sums)}{unused}
+        FROM ({_by_period_and_model(_PERIODS[group_by], dated_sums, sources)}) AS dated
+        GROUP BY GROUPING SETS ((period), (period, model))
+        UNION ALL
+        SELECT CASE 0 {label_kinds} ELSE 'all' END, NULL, coalesce({", ".join(labels)}),
+            {total_sql(sums)}
+        FROM ({_by_all_labels(labels, sums, sources)}) AS named
+        GROUP BY GROUPING SETS ((), {", ".join(f"({name})" for name in labels)})
+        ORDER BY 2, 3
+    """
+    return sql, {
+        **parameters,
+        **ledger_parameters,
+        "projects": [*projects],
+        "first": first,
+        "after": after,
+        "start": ids.lowest(window.start),
+        "first_id": ids.lowest(min(_midnight(first), window.end)),
+        "after_id": ids.lowest(_midnight(after)),
+        "end": ids.lowest(window.end),
+    }
+
+
+# Each reads the sources once, only the columns that it needs, and leaves few rows to sum again.
+
+
+def _by_period_and_model(period: str, sums: Sequence[str], sources: _Sources) -> str:
+    return f"""
+        SELECT {period} AS period, model, {total_sql(sums)} FROM (
+            SELECT day, NULL::timestamp AS hour_start, model, {", ".join(sums)} {sources.daily}
+            UNION ALL
+            SELECT ({_UTC})::date, date_trunc('hour', {_UTC}), {LABEL_SQL["model"]},
+                {share_sql(sums)}
+            {sources.ledger}
+        ) AS parts
+        GROUP BY 1, 2
+    """
+
+
+def _by_all_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources) -> str:
+    # Daily sums by the digest of their labels, which takes PostgreSQL half as long.
+    return f"""
+        SELECT {_selected(_DAILY_LABELS, labels)}, {total_sql(sums)} {sources.daily}
+        GROUP BY project_id, labels
+        UNION ALL
+        SELECT {", ".join(labels)}, {total_sql(sums)} FROM (
+            SELECT {_selected(_LEDGER_LABELS, labels)}, {share_sql(sums)} {sources.ledger}
+        ) AS shares
+        GROUP BY {", ".join(labels)}
+    """
+
+
+def _selected(expressions: dict[str, str], names: Sequence[str]) -> str:
+    return ", ".join(f"{expressions[name]} AS {name}" for name in names)
+
+
+def _whole_days(window) -> tuple[date, date]:
+    """Return the first day wholly inside the window, and the first one after those.
+
+    Without any, both are the day after the window's start: then one range of
+    logs before it and one after it make up the window.
+    """
+    first = window.start.date()
+    if window.start.time() != time.min:
+        first += timedelta(days=1)
+    return first, max(first, window.end.date())
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
