@@ -48,7 +48,7 @@ def sum_by_labels(
 
     The kinds: each of `labels` (by its texts, "" for none; `project` is a label, too) and
     `all` (by ""), which have `sums`; `period` (by the start of each) and `top` (by period and
-    model), which have `dated_sums`, not more of them.
+    model), which have `dated_sums`, not more of them. Without `labels` there is no `all`.
     """
     groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "top")}
     sql, parameters = _statement(projects, query, labels, sums, dated_sums)
@@ -56,23 +56,24 @@ def sum_by_labels(
         cursor.execute(sql, parameters)
         for kind, period, name, *values in cursor:
             if period is None:
-                groups[kind][name or ""] = by_name(values, sums)
+                groups[kind][name or ""] = sums_by_name(values, sums)
             else:
                 key = period if kind == "period" else (period, name)
-                groups[kind][key] = by_name(values[: len(dated_sums)], dated_sums)
+                groups[kind][key] = sums_by_name(values[: len(dated_sums)], dated_sums)
     return groups
 
 
-def by_name(values: Iterable, names: Sequence[str] = SUMS) -> dict[str, Any]:
+def sums_by_name(values: Iterable, names: Sequence[str] = SUMS) -> dict[str, Any]:
     """Return sums by their names; those of nothing are NULL."""
     return dict(zip(names, (value or 0 for value in values), strict=True))
 
 
-def total_sql(sums: Sequence[str] = SUMS) -> str:
+def sum_columns(sums: Sequence[str] = SUMS) -> str:
+    """Return the columns that add up sums which have been made already."""
     return ", ".join(f"sum({name}) AS {name}" for name in sums)
 
 
-def share_sql(sums: Sequence[str] = SUMS) -> str:
+def share_columns(sums: Sequence[str] = SUMS) -> str:
     """Return the columns of what a log adds to each sum."""
     return _selected(SHARE_SQL, sums)
 
@@ -110,18 +111,13 @@ def _statement(
         )
         """,
     )
-    label_kinds = " ".join(f"WHEN grouping({name}) THEN '{name}'" for name in labels)
     unused = "".join(", NULL" for _ in sums[len(dated_sums) :])
     sql = f"""
         SELECT CASE 0 WHEN grouping(model) THEN 'top' ELSE 'period' END, period, model,
-            {total_sql(dated_sums)}{unused}
+            {sum_columns(dated_sums)}{unused}
         FROM ({_by_period_and_model(_PERIODS[group_by], dated_sums, sources)}) AS dated
         GROUP BY GROUPING SETS ((period), (period, model))
-        UNION ALL
-        SELECT CASE 0 {label_kinds} ELSE 'all' END, NULL, coalesce({", ".join(labels)}),
-            {total_sql(sums)}
-        FROM ({_by_all_labels(labels, sums, sources)}) AS named
-        GROUP BY GROUPING SETS ((), {", ".join(f"({name})" for name in labels)})
+        {_union_of_labels(labels, sums, sources) if labels else ""}
         ORDER BY 2, 3
     """
     return sql, {
@@ -137,31 +133,46 @@ def _statement(
     }
 
 
-# Each reads the sources once, only the columns that it needs, and leaves few rows to sum again.
-
-
 def _by_period_and_model(period: str, sums: Sequence[str], sources: _Sources) -> str:
+    """Return the query of the few rows that are summed again by period alone.
+
+    It reads no column that it does not need.
+    """
     return f"""
-        SELECT {period} AS period, model, {total_sql(sums)} FROM (
+        SELECT {period} AS period, model, {sum_columns(sums)} FROM (
             SELECT day, NULL::timestamp AS hour_start, model, {", ".join(sums)} {sources.daily}
             UNION ALL
             SELECT ({_UTC})::date, date_trunc('hour', {_UTC}), {LABEL_SQL["model"]},
-                {share_sql(sums)}
+                {share_columns(sums)}
             {sources.ledger}
         ) AS parts
         GROUP BY 1, 2
     """
 
 
-def _by_all_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources) -> str:
-    # Daily sums by the digest of their labels, which takes PostgreSQL half as long.
+def _union_of_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources) -> str:
+    kinds = " ".join(f"WHEN grouping({name}) THEN '{name}'" for name in labels)
     return f"""
-        SELECT {_selected(_DAILY_LABELS, labels)}, {total_sql(sums)} {sources.daily}
-        GROUP BY project_id, labels
         UNION ALL
-        SELECT {", ".join(labels)}, {total_sql(sums)} FROM (
-            SELECT {_selected(_LEDGER_LABELS, labels)}, {share_sql(sums)} {sources.ledger}
-        ) AS shares
+        SELECT CASE 0 {kinds} ELSE 'all' END, NULL, coalesce({", ".join(labels)}),
+            {sum_columns(sums)}
+        FROM ({_by_all_labels(labels, sums, sources)}) AS named
+        GROUP BY GROUPING SETS ((), {", ".join(f"({name})" for name in labels)})
+    """
+
+
+def _by_all_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources) -> str:
+    """Return the query of the few rows that are summed again by each label.
+
+    Daily sums are grouped by the digest of their labels first, which takes half as long.
+    """
+    return f"""
+        SELECT {", ".join(labels)}, {sum_columns(sums)} FROM (
+            SELECT {_selected(_DAILY_LABELS, labels)}, {sum_columns(sums)} {sources.daily}
+            GROUP BY project_id, labels
+            UNION ALL
+            SELECT {_selected(_LEDGER_LABELS, labels)}, {share_columns(sums)} {sources.ledger}
+        ) AS parts
         GROUP BY {", ".join(labels)}
     """
 

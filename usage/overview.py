@@ -117,7 +117,7 @@ def comparisons(
     """Return the usage of the last days, today included, against the period before. One query."""
     first = today - timedelta(days=2 * max(lengths) - 1)
     query = _query(first, today)
-    groups = sum_by_labels(projects, query, labels=["model"], sums=_SUMS, dated_sums=_SUMS)
+    groups = sum_by_labels(projects, query, labels=(), sums=_SUMS, dated_sums=_SUMS)
     by_day = _usages(groups["period"])
 
     def between(oldest: int, newest: int) -> Usage:

@@ -16,7 +16,7 @@ from usage.models import LABELS, SUMS
 from usage.query_schemas import StatsQuery
 
 MAX_NAMES = 1_000  # of users or tags; those with most requests
-_DATED_SUMS = ("requests", "cost")
+_DATED_SUMS = ("requests", "cost")  # what is shown of a period
 _GROUPS = {
     "user": "SELECT end_user AS name, * FROM chosen",
     "upstream": "SELECT upstream AS name, * FROM chosen",
@@ -47,11 +47,11 @@ def _by_name(caller: Caller, query: StatsQuery, group: str) -> dict[str, dict]:
         WITH chosen AS (SELECT * FROM usage_logs WHERE {condition}),
             named AS ({_GROUPS[group]}),
             shares AS (
-                SELECT name, {label_sums.share_sql()}, {latency.OF_CALLS}
+                SELECT name, {label_sums.share_columns()}, {latency.OF_CALLS}
                 FROM named WHERE name <> ''
             )
         SELECT name, {", ".join(latency.percentiles(column) for column in latency.MEASURED)},
-            {label_sums.total_sql()}
+            {label_sums.sum_columns()}
         FROM shares GROUP BY name
         ORDER BY sum(requests) DESC, name LIMIT {MAX_NAMES}
     """
@@ -66,7 +66,7 @@ def _named_usage(values: list) -> dict[str, Any]:
         name: dict(zip(("p50", "p95"), percentiles or (None, None), strict=True))
         for name, percentiles in zip(latency.MEASURED, values[:measured], strict=True)
     }
-    return {**_usage(label_sums.by_name(values[measured:])), **times}
+    return {**_usage(label_sums.sums_by_name(values[measured:])), **times}
 
 
 def _body(groups: dict[str, dict]) -> dict:
