@@ -5,6 +5,7 @@ which takes two to three times the processor time of one that is short.
 """
 
 import asyncio
+import select
 from collections.abc import Sequence
 from typing import Self
 
@@ -30,6 +31,8 @@ class LoopConnection:
         self._result: PGresult | None = None
         self._answer: asyncio.Future[PGresult] | None = None
         self._is_lost = False
+        self._arrivals = select.poll()
+        self._arrivals.register(self._socket, select.POLLIN)
         self._loop.add_reader(self._socket, self._read)
 
     @classmethod
@@ -87,17 +90,27 @@ class LoopConnection:
             self._lose(error)
 
     def _read(self) -> None:
+        """Take all that has arrived.
+
+        A socket with an error, as when a server ends without having read everything, is
+        reported once: then libuv watches it no more (its `uv_poll_start`).
+        """
         try:
-            self._pq.consume_input()
-            if self._answer is None:  # a notice, a changed parameter
-                return
-            while not self._pq.is_busy():
-                if (result := self._pq.get_result()) is None:
-                    self._finish()
-                    return
-                self._result = result
+            self._take()
+            while self._arrivals.poll(0):
+                self._take()
         except OperationalError as error:
             self._lose(error)
+
+    def _take(self) -> None:
+        self._pq.consume_input()
+        if self._answer is None:  # a notice, a changed parameter
+            return
+        while not self._pq.is_busy():
+            if (result := self._pq.get_result()) is None:
+                self._finish()
+                return
+            self._result = result
 
     def _finish(self) -> None:
         answer, self._answer = self._answer, None
