@@ -7,9 +7,10 @@ loop upon libuv watches the socket no more. A server by hand, which reads as lit
 import asyncio
 import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 import pytest
@@ -18,7 +19,9 @@ import uvloop
 from core.database import raw_connection
 from core.database.loop_connection import LoopConnection
 
-LOOPS = [uvloop.run, asyncio.run]
+with_each_loop = pytest.mark.parametrize(
+    "run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"]
+)
 SECONDS = 10
 
 
@@ -33,68 +36,69 @@ DONE = message(b"1", b"") + message(b"2", b"") + message(b"n", b"")
 ANSWER = DONE + message(b"C", b"SELECT 0\0") + READY
 
 
-@contextmanager
-def server(tmp_path, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Greet one client, and leave it to `serve`."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / ".s.PGSQL.5432"))
-    listener.listen()
+@pytest.fixture
+def directory(monkeypatch) -> Iterator[str]:
+    """Where clients look for the server's socket: its path has to be short."""
+    with tempfile.TemporaryDirectory() as directory:
+        parameters = {"host": directory, "user": "someone", "dbname": "any", "autocommit": True}
+        monkeypatch.setattr(raw_connection, "_parameters", parameters.copy)
+        yield directory
 
-    def run() -> None:
+
+@contextmanager
+def server(directory: str, last_words: bytes) -> Iterator[None]:
+    """Greet one client; answer this when it has sent something, of which a byte is read."""
+
+    def serve() -> None:
         client, _ = listener.accept()
         with client:
             client.recv(65_536)  # its name and options
             client.sendall(WELCOME)
-            serve(client)
+            client.recv(1)
+            client.sendall(last_words)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join(SECONDS)
-    listener.close()
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
+        listener.bind(f"{directory}/.s.PGSQL.5432")
+        listener.listen()
+        serving = pool.submit(serve)
+        yield
+        serving.result(SECONDS)
 
 
-@pytest.fixture(autouse=True)
-def _connects_to_the_server(tmp_path, monkeypatch) -> None:
-    parameters = {"host": str(tmp_path), "user": "someone", "dbname": "any", "autocommit": True}
-    monkeypatch.setattr(raw_connection, "_parameters", parameters.copy)
+@asynccontextmanager
+async def connection() -> AsyncIterator[LoopConnection]:
+    own = await LoopConnection.open()
+    try:
+        yield own
+    finally:
+        await own.close()
 
 
 async def execute(own: LoopConnection) -> list[tuple]:
     return await asyncio.wait_for(own.execute(b"SELECT", [b"x"], prepares=False), SECONDS)
 
 
-@pytest.mark.parametrize("run", LOOPS)
-@pytest.mark.parametrize("last_words", [b"", NOTICE, NOTICE + DONE])
-def test_statement_is_not_waited_for(tmp_path, run, last_words):
-    def serve(client):
-        client.recv(1)
-        client.sendall(last_words)
-
+@with_each_loop
+@pytest.mark.parametrize("last_words", [b"", NOTICE, NOTICE + DONE], ids=["none", "notice", "part"])
+def test_statement_is_not_waited_for(directory, run, last_words):
     async def story():
-        own = await LoopConnection.open()
-        with pytest.raises(psycopg.OperationalError):
-            await execute(own)
-        assert own.is_broken
-        await own.close()
+        async with connection() as own:
+            with pytest.raises(psycopg.OperationalError):
+                await execute(own)
+            assert own.is_broken
 
-    with server(tmp_path, serve):
+    with server(directory, last_words):
         run(story())
 
 
-@pytest.mark.parametrize("run", LOOPS)
-@pytest.mark.parametrize("last_words", [ANSWER, ANSWER + NOTICE])
-def test_statement_after_one_that_was_answered_is_not_waited_for(tmp_path, run, last_words):
-    def serve(client):
-        client.recv(1)
-        client.sendall(last_words)
-
+@with_each_loop
+@pytest.mark.parametrize("last_words", [ANSWER, ANSWER + NOTICE], ids=["answer", "notice"])
+def test_statement_after_one_that_was_answered_is_not_waited_for(directory, run, last_words):
     async def story():
-        own = await LoopConnection.open()
-        assert await execute(own) == []
-        with pytest.raises(psycopg.OperationalError):
-            await execute(own)
-        await own.close()
+        async with connection() as own:
+            assert await execute(own) == []
+            with pytest.raises(psycopg.OperationalError):
+                await execute(own)
 
-    with server(tmp_path, serve):
+    with server(directory, last_words):
         run(story())
