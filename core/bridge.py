@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextvars import ContextVar, copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
+from core import thread_pool
 from core.errors import DatabaseUnavailable
+from core.thread_pool import Call, ThreadPool
 
 # Threads that wait for the database or an upstream: bounded, and cheap while idle.
 MAX_THREADS = 64
@@ -32,7 +34,7 @@ class _Crossing:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.pid = os.getpid()
-        self.threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+        self.threads = ThreadPool(MAX_THREADS, name="request")
         self.loop = loop or _loop_in_thread()
 
     @property
@@ -68,7 +70,7 @@ def adopt(loop: asyncio.AbstractEventLoop) -> None:
 def release() -> None:
     """Let the threads of this process's loop end, when it does."""
     if _crossing is not None and _crossing.pid == os.getpid():
-        _crossing.threads.shutdown(wait=False)
+        _crossing.threads.end()
 
 
 def _current() -> _Crossing:
@@ -120,7 +122,7 @@ async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
     call = partial(copy_context().run, _call_and_close, partial(function, *args, **kwargs))
     waiting = _waiting.get()
     threads = waiting if waiting and waiting.is_for_this_task() else _current().threads
-    return await asyncio.wrap_future(threads.submit(call))
+    return await thread_pool.outcome(call, threads.submit)
 
 
 class _WaitingThread:
@@ -131,7 +133,7 @@ class _WaitingThread:
     """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._task: asyncio.Task | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
@@ -165,20 +167,9 @@ class _WaitingThread:
         """Return whether the thread waits for the task that runs: others inherit its context."""
         return asyncio.current_task() is self._task
 
-    def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Have the thread call the function; return its outcome to come."""
-        future: Future[T] = Future()
-        self._calls.put(partial(_complete, future, function))
-        return future
-
-
-def _complete(future: Future, function: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function())
-    except BaseException as error:  # as an executor does
-        future.set_exception(error)
+    def submit(self, call: Call) -> None:
+        """Have the thread make the call."""
+        self._calls.put(call)
 
 
 def _call_and_close(function: Callable[[], T]) -> T:

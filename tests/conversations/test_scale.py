@@ -87,6 +87,7 @@ def measured(client, count: int) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_work_does_not_grow_with_the_tables(api, other_api, monkeypatch):
     # On the connection whose queries are counted.
     monkeypatch.setattr(services, "pooled_cursor", connection.cursor)

@@ -210,6 +210,7 @@ def _longest_hold(call) -> float:
     return longest
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("make", [_batch_of_logs, _batch_of_messages, _call_of_words])
 def test_a_body_of_eight_megabytes_holds_others_less_than_a_tenth_of_a_second(api, make):

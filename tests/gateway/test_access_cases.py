@@ -109,6 +109,7 @@ def test_c05_what_cannot_be_unpacked_does_not_pass(limited, mock, coding, data, 
     assert mock.requests == []
 
 
+@pytest.mark.slow
 def test_c05_a_bomb_is_refused_quickly(limited):
     bomb = gzip.compress(b"\0" * 2**20 * 200)
     began = time.monotonic()

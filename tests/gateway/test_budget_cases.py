@@ -22,6 +22,7 @@ def body(**members) -> dict:
     return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], **members}
 
 
+@pytest.mark.slow
 def test_c01_fifty_at_once_against_a_budget_for_three(gateway, mock):
     mock.script = reply(chat(), delay=0.7)
     gateway.use(budget_usd=Decimal("0.002"))

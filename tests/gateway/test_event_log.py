@@ -106,6 +106,7 @@ for pid in pids:
 """
 
 
+@pytest.mark.slow
 def test_row_28_workers_share_a_file_that_is_rotated(tmp_path):
     """3 × 10,000 lines of about 230 bytes are 6.9 MB: the file and five older ones hold 6 MB."""
     file = tmp_path / "server.log"
@@ -133,6 +134,7 @@ def test_row_28_workers_share_a_file_that_is_rotated(tmp_path):
     assert len(written) > 20_000
 
 
+@pytest.mark.slow
 def test_row_28_all_lines_are_kept_while_the_parts_suffice(tmp_path):
     file = tmp_path / "server.log"
     subprocess.run(

@@ -37,6 +37,7 @@ def short_limits(monkeypatch):
     monkeypatch.setattr(event_stream, "_MAX_PART", 100_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_last", [True, False], ids=["last", "first"])
 def test_a10_usage_of_36_megabytes_of_embeddings_is_read(gateway, mock, is_last):
     count = 36 * MEGABYTE // 3_900

@@ -119,6 +119,7 @@ def bomb() -> bytes:
     return gzip.compress(b"".join(PIECES) + b": " + b"x" * 100_000_000 + b"\n\n" + USAGE_CHUNK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [broken, bomb])
 def test_b06_what_cannot_be_decoded_ends_broken(gateway, mock, sent):
     mock.script = stream(sent(), Content_Encoding="gzip")

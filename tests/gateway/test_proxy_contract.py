@@ -209,6 +209,7 @@ def test_b08_another_host_gets_no_key(gateway, mock, upstreams_file, status, aut
     assert [counts(row)[0] for row in gateway.rows] == ["failed", "failed"]
 
 
+@pytest.mark.slow
 def test_b07_a_slow_reader_slows_the_upstream(gateway, mock):
     """The server is a thread of this process: what it held would be this process's memory."""
     event = content("x" * 20)

@@ -85,6 +85,7 @@ SLOW = {"pattern": "(x+)+$"}
 DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schema", "arguments"),
     [

@@ -196,6 +196,7 @@ def twenty_odd_servers(api, register):
         yield
 
 
+@pytest.mark.slow
 def test_all_lists_of_twenty_odd_servers_are_valid(found, twenty_odd_servers):
     for version in REVISIONS:
         for method, member, _ in KINDS.values():

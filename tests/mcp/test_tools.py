@@ -139,6 +139,7 @@ def test_history_is_newest_first_in_pages(api, tool):
     assert "X-Next-Cursor" not in second
 
 
+@pytest.mark.slow
 def test_page_of_large_results_ends_early(api, tool):
     path = f"{PATH}/{tool['id']}/history"
     for _ in range(5):

@@ -32,6 +32,7 @@ def guess(browser, times: int, email: str = EMAIL) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("addresses", "most"), [(1, 20), (50, 40)], ids=["one address", "50 addresses"]
 )

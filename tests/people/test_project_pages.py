@@ -265,6 +265,7 @@ def test_the_spend_of_a_key_is_that_of_the_month(ana, path):
 # --- Roles ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_viewer_sees_no_buttons_that_would_be_refused(ana, join, path):
     viewer = join("viewer")
     for suffix in ("", "/calls", "/members", "/plan", "/connect"):

@@ -214,6 +214,7 @@ def test_c05_the_admin_explains_its_refusal(ana, browser):
     assert event.actor == f"user:{boss.id}"
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("moves", ["demote", "leave", "leave and removed"])
 def test_c05_of_two_owners_who_go_at_once_one_stays(ana, join, path, moves):

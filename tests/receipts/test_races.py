@@ -99,6 +99,7 @@ def certified_once(ids: list[str]) -> bool:
     return linked == sorted(ids)
 
 
+@pytest.mark.slow
 def test_two_workers_certify_each_log_once(api, worker, own):
     ids = [log(api, cost="0.001") for _ in range(5)]
     with own.transaction():
@@ -112,6 +113,7 @@ def test_two_workers_certify_each_log_once(api, worker, own):
     assert Receipt.objects.get().total_cost == Decimal("0.005")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_nothing_and_the_next_certifies_all(api, worker, own):
     ids = [log(api, cost="0.001") for _ in range(5)]
     with own.transaction():
@@ -129,6 +131,7 @@ def test_a_killed_worker_leaves_nothing_and_the_next_certifies_all(api, worker, 
     assert Receipt.objects.get().is_verified
 
 
+@pytest.mark.slow
 def test_logs_that_arrive_meanwhile_are_certified_next_time(api, worker, own):
     early = [log(api) for _ in range(2)]
     with own.transaction():

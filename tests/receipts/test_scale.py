@@ -38,6 +38,7 @@ def many(api, signing):
     )
 
 
+@pytest.mark.slow
 def test_many_logs_are_certified_in_seconds_and_in_the_database(
     api, many, django_assert_max_num_queries
 ):
@@ -63,6 +64,7 @@ def test_many_logs_are_certified_in_seconds_and_in_the_database(
     assert seconds < 5, seconds
 
 
+@pytest.mark.slow
 def test_the_last_page_is_as_good_as_the_first(api, many, django_assert_max_num_queries):
     api.send("POST", "/api/v1/receipts/generate", {"since_last_receipt": True})
     receipt = api.read("/api/v1/receipts")["receipts"][0]
@@ -74,6 +76,7 @@ def test_the_last_page_is_as_good_as_the_first(api, many, django_assert_max_num_
     assert page["logs"][-1]["id"] == receipt["batch_summary"]["logs"]["last_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10, 1000])
 def test_uncertified_pages_take_the_same_queries(api, many, django_assert_max_num_queries, limit):
     with django_assert_max_num_queries(8):

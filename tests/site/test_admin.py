@@ -31,6 +31,7 @@ def pages(kind: str):
         yield reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}")
 
 
+@pytest.mark.slow
 def test_every_list_opens_and_searches(browser):
     for page in [reverse("admin:index"), *pages("changelist")]:
         assert browser.get(page).status_code == 200, page

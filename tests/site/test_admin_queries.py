@@ -55,6 +55,7 @@ def lists():
         yield reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*lists()])
 def test_odd_query_strings_get_a_page(root, path):
     """A page of its own, or one that it is sent on to: many to the same."""

@@ -30,6 +30,7 @@ def names():
         yield model, f"admin:{model._meta.app_label}_{model._meta.model_name}"
 
 
+@pytest.mark.slow
 def test_b5_every_page_opens_and_none_is_a_form(looker, api):
     api.send("POST", "/api/v1/log", CALL)
     for model, name in names():

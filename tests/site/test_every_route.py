@@ -29,6 +29,7 @@ def operations():
                 yield method.upper(), "/".join(parts)
 
 
+@pytest.mark.slow
 def test_document_is_valid_and_made_without_warnings(db_all):
     out = io.StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)

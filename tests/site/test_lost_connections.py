@@ -110,6 +110,7 @@ def test_reads_are_answered_whichever_statement_is_lost(api, rows, way, each_sta
         assert answer() == expected
 
 
+@pytest.mark.slow
 def test_admin_pages_are_shown_whichever_statement_is_lost(rows, each_statement):
     browser = ApiClient()
     browser.force_login(User.objects.create_superuser("root", password="x"))

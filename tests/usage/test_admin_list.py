@@ -337,6 +337,7 @@ def test_logs_are_found_by_their_receipt(root, api):
 # --- Sorting -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cost", "latency_ms"])
 def test_sorted_pages_go_on_where_their_indexes_end(root, api, pages_of_ten, name):
     """Some pages are of free and expensive logs alone, some of others, some of both."""

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -39,6 +40,7 @@ def test_ndjson_and_bare_lists_are_batches_too(api):
     assert api.send("POST", BATCH, [CALL])["created"] == 1
 
 
+@pytest.mark.slow
 def test_5000_events_sent_twice_are_5000_rows(api):
     logs = {"logs": [{**CALL, "cost": 0.5, "event_id": f"e{n}"} for n in range(5000)]}
     assert api.send("POST", BATCH, logs)["created"] == 5000

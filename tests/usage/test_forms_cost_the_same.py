@@ -4,6 +4,7 @@ from decimal import Decimal
 from io import StringIO
 from itertools import count
 
+import pytest
 from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ def cost_of(tokens: Tokens, dollars: dict[str, Decimal]) -> Decimal:
     return millionths / 1_000_000
 
 
+@pytest.mark.slow
 def test_every_form_costs_the_same_and_repricing_finds_nothing(api, refreshed):
     days = count(1)
 

@@ -92,6 +92,7 @@ def test_statistics_add_up(api, real_prices):
     assert summary["unpriced_requests"] == len(unpriced)
 
 
+@pytest.mark.slow
 def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing):
     """The counts and the cost of the answer, and those of the receipt that comes with it."""
     server_keys.clear_cache()

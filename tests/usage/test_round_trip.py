@@ -120,6 +120,7 @@ def test_exported_logs_can_be_posted_one_by_one(exported, other_api):
     assert set(without_own(ledger_of(other_api))) <= set(without_own(ledger_of(exported)))
 
 
+@pytest.mark.slow
 def test_thousands_of_odd_logs_come_back_as_they_were(priced, other_api):
     """An export reads two thousand at a time."""
 
