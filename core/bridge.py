@@ -119,7 +119,7 @@ async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
     """
     if _inline.get():
         return function(*args, **kwargs)
-    call = partial(copy_context().run, _call_and_close, partial(function, *args, **kwargs))
+    call = partial(copy_context().run, with_connection, partial(function, *args, **kwargs))
     waiting = _waiting.get()
     threads = waiting if waiting and waiting.is_for_this_task() else _current().threads
     return await thread_pool.outcome(call, threads.submit)
@@ -172,7 +172,8 @@ class _WaitingThread:
         self._calls.put(call)
 
 
-def _call_and_close(function: Callable[[], T]) -> T:
+def with_connection(function: Callable[[], T]) -> T:
+    """Return what the function returns; Django's connection goes back to its pool afterwards."""
     try:
         return function()
     finally:

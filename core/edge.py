@@ -16,7 +16,6 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils.functional import cached_property
 from structlog.contextvars import bind_contextvars
 
@@ -31,8 +30,8 @@ logger = logging.getLogger(__name__)
 MAX_PARSED_ON_LOOP = 64 * 1024  # bytes; larger bodies are parsed in a thread
 # So are bodies with more of them: each takes a microsecond or two, and may be no more than `{}`.
 _MAX_OBJECTS_ON_LOOP = 1_000
-# Bytes; memory is released after larger ones. It takes 10 ms: a third of a request of half that.
-_LARGE_BODY = 1024 * 1024
+# Memory is released after larger bodies. It takes 10 ms: a third of a request of half that.
+_RELEASE_BYTES = 1024 * 1024
 
 _UUID = "([0-9a-fA-F-]{36})"
 
@@ -282,7 +281,7 @@ class Edge:
             reply = await _compressed(reply, request)
         await _send(reply, request, send)
         log_access(request.method, request.path, reply.status, started)
-        if request.body_size > _LARGE_BODY:
+        if request.body_size > _RELEASE_BYTES:
             reply = None
             await bridge.in_thread(memory.release)
 
@@ -337,9 +336,7 @@ class Edge:
                 return await bridge.in_thread(_finish_large, result, arguments)
             return _as_reply(result)
         # Long replies are written in the thread, too.
-        return await bridge.in_thread(
-            lambda: _as_reply(with_connection(route.endpoint, *arguments, **inputs))
-        )
+        return await bridge.in_thread(lambda: _as_reply(route.endpoint(*arguments, **inputs)))
 
 
 def _parse_large(model: type, body: bytes, **arguments: Any) -> Any:
@@ -383,15 +380,6 @@ async def _compressed(reply: Reply, request: Request) -> Reply:
             changed["etag"] = compression.weak(tag)
     kept = [(name, value) for name, value in reply.headers if name.lower() not in changed]
     return Reply(body, reply.status, [*kept, *changed.items()])
-
-
-def with_connection(endpoint: Callable, *arguments, **inputs) -> Any:
-    """Call a sync endpoint; give Django's connection back afterwards, as its requests do."""
-    try:
-        return endpoint(*arguments, **inputs)
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
 
 
 def _failed(error: Exception, request: Request) -> Reply:

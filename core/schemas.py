@@ -237,7 +237,7 @@ JSONValue = Annotated[Any, _storable]
 
 # --- Parsing ---------------------------------------------------------------
 
-_LARGE_BODY = 64 * 1024  # bytes
+_GC_PAUSE_BYTES = 64 * 1024
 _NO_PAUSE = nullcontext()
 Model = TypeVar("Model", bound=BaseModel)
 # A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
@@ -272,7 +272,7 @@ def parse(
 
 
 def _gc_paused_for(body: bytes) -> AbstractContextManager:
-    return memory.gc_paused() if len(body) > _LARGE_BODY else _NO_PAUSE
+    return memory.gc_paused() if len(body) > _GC_PAUSE_BYTES else _NO_PAUSE
 
 
 def is_json(content_type: str) -> bool:

@@ -15,7 +15,9 @@ from django.conf import settings
 
 from core import bridge, memory
 
-_LARGE_BODY = 256 * 1024  # bytes; memory is released after such a request
+# Memory is released after larger bodies. Fewer than at the edge: Django's requests and
+# responses refer to each other, and stay with what they hold.
+_RELEASE_BYTES = 256 * 1024
 _BLOCK = 64 * 1024  # bytes of a file that are sent at once
 _SEND_SECONDS = 60  # for a client to take a block, before its thread is given to others
 
@@ -50,7 +52,7 @@ class WSGIBridge:
         if content is not None:
             await send(start)
             await send({"type": "http.response.body", "body": content})
-        if len(body) > _LARGE_BODY:
+        if len(body) > _RELEASE_BYTES:
             environ.clear()
             body = content = None
             await bridge.in_thread(memory.release)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Allowance, Project, Tier
-from core.edge import with_connection
+from core import bridge
 from tests.gateway.bounds import assert_bound, size
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
@@ -30,7 +30,9 @@ def test_c01_fifty_at_once_against_a_budget_for_three(gateway, mock):
 
     def call(_):
         answer = gateway.chat(max_tokens=1000)
-        allowance = with_connection(Allowance.objects.get, id=gateway.token_row.allowance_id)
+        allowance = bridge.with_connection(
+            lambda: Allowance.objects.get(id=gateway.token_row.allowance_id)
+        )
         held.append(allowance.spent_usd + allowance.reserved_usd)
         return answer
 
