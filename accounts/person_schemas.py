@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AliasChoices, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_core import PydanticCustomError
 
 from accounts.email_addresses import EmailAddress
 from accounts.models import Role, Scope
-from core.schemas import OptionalTitle255, Schema, Text255, Timestamp, Title255, text
+from core.schemas import OptionalTitle255, Schema, Text255, Timestamp, Title255, example, text
 from core.viewsets import page_query
 
 _ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -27,16 +27,16 @@ assert {*Role.values} == {"owner", "admin", "member", "viewer"}
 assert {*Scope.values} == {"read", "log", "all"}
 
 
-def _example(**members: object) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [members]})
-
-
 # --- Accounts ---------------------------------------------------------------
 
 
 class NewAccount(Schema):
-    model_config = _example(
-        email="ana@example.com", password="a long sentence", organization="Example Inc."
+    model_config = example(
+        {
+            "email": "ana@example.com",
+            "password": "a long sentence",
+            "organization": "Example Inc.",
+        }
     )
     email: EmailAddress
     password: Password
@@ -46,8 +46,13 @@ class NewAccount(Schema):
 class CommandLineAccount(Schema):
     """What the client's `llmring register` sends."""
 
-    model_config = _example(
-        email="ana@example.com", organization=None, project_name="laptop", accept_terms=True
+    model_config = example(
+        {
+            "email": "ana@example.com",
+            "organization": None,
+            "project_name": "laptop",
+            "accept_terms": True,
+        }
     )
     email: EmailAddress
     organization: Text255 | None = None
@@ -56,7 +61,7 @@ class CommandLineAccount(Schema):
 
 
 class Credentials(Schema):
-    model_config = _example(email="ana@example.com", password="a long sentence")
+    model_config = example({"email": "ana@example.com", "password": "a long sentence"})
     email: EmailAddress
     password: Password
 
@@ -64,11 +69,13 @@ class Credentials(Schema):
 class AccountKey(Schema):
     """The key that a registration or a login gives; it is not shown again."""
 
-    model_config = _example(
-        api_key="llmr_pk_00112233445566778899aabbccddeeff",
-        api_key_active=True,
-        tier="free",
-        project_id=_ID,
+    model_config = example(
+        {
+            "api_key": "llmr_pk_00112233445566778899aabbccddeeff",
+            "api_key_active": True,
+            "tier": "free",
+            "project_id": _ID,
+        }
     )
     api_key: str | None = Field(description="Null for a person who is in no project.")
     api_key_active: bool = Field(True, description="False until the address is verified.")
@@ -77,52 +84,56 @@ class AccountKey(Schema):
 
 
 class CommandLineKey(AccountKey):
-    model_config = _example(
-        api_key="llmr_pk_00112233445566778899aabbccddeeff",
-        api_key_active=True,
-        tier="free",
-        project_id=_ID,
-        dashboard_url="https://llm.example.com/",
+    model_config = example(
+        {
+            "api_key": "llmr_pk_00112233445566778899aabbccddeeff",
+            "api_key_active": True,
+            "tier": "free",
+            "project_id": _ID,
+            "dashboard_url": "https://llm.example.com/",
+        }
     )
     dashboard_url: str
 
 
 class Address(Schema):
-    model_config = _example(email="ana@example.com")
+    model_config = example({"email": "ana@example.com"})
     email: EmailAddress
 
 
 class NewPassword(Schema):
-    model_config = _example(token="kq0v…", password="another long sentence")
+    model_config = example({"token": "kq0v…", "password": "another long sentence"})
     token: Token
     password: Password = _NEW_PASSWORD
 
 
 class PasswordChange(Schema):
-    model_config = _example(current_password="a long sentence", password="another long sentence")
+    model_config = example(
+        {"current_password": "a long sentence", "password": "another long sentence"}
+    )
     current_password: Password
     password: Password = _NEW_PASSWORD
 
 
 class PasswordProof(Schema):
-    model_config = _example(password="a long sentence")
+    model_config = example({"password": "a long sentence"})
     body_is_optional: ClassVar[bool] = True
     password: Password = ""
 
 
 class VerificationToken(Schema):
-    model_config = _example(token="kq0v…", password="a long sentence")
+    model_config = example({"token": "kq0v…", "password": "a long sentence"})
     token: Token
     password: Password = Field("", description="Needed unless the session is the account's.")
 
 
 class InvitationToken(Schema):
-    model_config = _example(token="kq0v…")
+    model_config = example({"token": "kq0v…"})
     token: Token
 
 
 class Notice(Schema):
-    model_config = _example(message="If there is such an account, a mail is on its way.")
+    model_config = example({"message": "If there is such an account, a mail is on its way."})
     message: str
 
 
@@ -135,7 +146,7 @@ class RemainingKey(Schema):
 
 
 class PasswordWasReset(Notice):
-    model_config = _example(message="The password is set.", keys=[])
+    model_config = example({"message": "The password is set.", "keys": []})
     keys: list[RemainingKey] = Field(description="Keys of the person that still work.")
 
 
@@ -152,15 +163,17 @@ class OwnProject(Schema):
 
 
 class Me(Schema):
-    model_config = _example(
-        id=_ID,
-        email="ana@example.com",
-        email_verified=True,
-        has_password=True,
-        is_staff=False,
-        providers=["github"],
-        api_key={"active": 1, "retrievable": False},
-        projects=[{"id": _ID, "name": "My project", "role": "owner", "tier": "free"}],
+    model_config = example(
+        {
+            "id": _ID,
+            "email": "ana@example.com",
+            "email_verified": True,
+            "has_password": True,
+            "is_staff": False,
+            "providers": ["github"],
+            "api_key": {"active": 1, "retrievable": False},
+            "projects": [{"id": _ID, "name": "My project", "role": "owner", "tier": "free"}],
+        }
     )
     id: UUID
     email: str
@@ -176,13 +189,20 @@ class Me(Schema):
 
 
 class ProjectName(Schema):
-    model_config = _example(name="search")
+    model_config = example({"name": "search"})
     name: Title255
 
 
 class ProjectReply(Schema):
-    model_config = _example(
-        id=_ID, name="search", created_at=_TIME, archived_at=None, role="owner", tier="free"
+    model_config = example(
+        {
+            "id": _ID,
+            "name": "search",
+            "created_at": _TIME,
+            "archived_at": None,
+            "role": "owner",
+            "tier": "free",
+        }
     )
     id: UUID
     name: str
@@ -193,7 +213,9 @@ class ProjectReply(Schema):
 
 
 class MemberReply(Schema):
-    model_config = _example(user_id=_ID, email="ben@example.com", role="member", since=_TIME)
+    model_config = example(
+        {"user_id": _ID, "email": "ben@example.com", "role": "member", "since": _TIME}
+    )
     user_id: UUID
     email: str
     role: RoleName
@@ -201,29 +223,31 @@ class MemberReply(Schema):
 
 
 class RoleChange(Schema):
-    model_config = _example(role="viewer")
+    model_config = example({"role": "viewer"})
     role: RoleName
 
 
 class HandOver(Schema):
-    model_config = _example(user_id=_ID)
+    model_config = example({"user_id": _ID})
     user_id: UUID
 
 
 class NewInvitation(Schema):
-    model_config = _example(email="ben@example.com", role="member")
+    model_config = example({"email": "ben@example.com", "role": "member"})
     email: EmailAddress
     role: RoleName = "member"
 
 
 class InvitationReply(Schema):
-    model_config = _example(
-        id=_ID,
-        email="ben@example.com",
-        role="member",
-        status="open",
-        created_at=_TIME,
-        expires_at="2026-02-08T10:00:00Z",
+    model_config = example(
+        {
+            "id": _ID,
+            "email": "ben@example.com",
+            "role": "member",
+            "status": "open",
+            "created_at": _TIME,
+            "expires_at": "2026-02-08T10:00:00Z",
+        }
     )
     id: UUID
     email: str
@@ -260,7 +284,7 @@ FutureTime = Annotated[Timestamp, AfterValidator(_is_ahead)]
 
 
 class NewKey(Schema):
-    model_config = _example(name="laptop", scopes=["log"], expires_at=None)
+    model_config = example({"name": "laptop", "scopes": ["log"], "expires_at": None})
     body_is_optional: ClassVar[bool] = True
     name: OptionalTitle255 = ""
     scopes: list[ScopeName] = Field(["all"], min_length=1, max_length=3)
@@ -270,14 +294,14 @@ class NewKey(Schema):
 class KeyChanges(Schema):
     """Members that are sent change; null as `expires_at` is no end."""
 
-    model_config = _example(name="old laptop")
+    model_config = example({"name": "old laptop"})
     name: OptionalTitle255 | None = None
     scopes: list[ScopeName] | None = Field(None, min_length=1, max_length=3)
     expires_at: FutureTime | None = None
 
 
 class Rotation(Schema):
-    model_config = _example(overlap_seconds=86_400)
+    model_config = example({"overlap_seconds": 86_400})
     body_is_optional: ClassVar[bool] = True
     overlap_seconds: int = Field(
         86_400, ge=0, le=30 * 86_400, description="How long the old value still works."
@@ -286,7 +310,7 @@ class Rotation(Schema):
 
 
 class KeyReply(Schema):
-    model_config = _example(**_KEY)
+    model_config = example(_KEY)
     id: UUID
     name: str
     hint: str = Field(description="The first characters of the key.")
@@ -303,7 +327,7 @@ class KeyReply(Schema):
 
 
 class IssuedKey(KeyReply):
-    model_config = _example(**_KEY, api_key="llmr_pk_00112233445566778899aabbccddeeff")
+    model_config = example({**_KEY, "api_key": "llmr_pk_00112233445566778899aabbccddeeff"})
     api_key: str = Field(description="Not shown again.")
 
 
@@ -319,19 +343,21 @@ class AuditQuery(page_query(default=100, maximum=1_000)):
 
 
 class AuditReply(Schema):
-    model_config = _example(
-        id=_ID,
-        at=_TIME,
-        action="key.create",
-        outcome="success",
-        actor=f"user:{_ID}",
-        user_id=_ID,
-        api_key_id=_ID,
-        project_id=_ID,
-        client_ip="192.0.2.7",
-        request_id="r-1",
-        reason="",
-        details={"scopes": ["all"]},
+    model_config = example(
+        {
+            "id": _ID,
+            "at": _TIME,
+            "action": "key.create",
+            "outcome": "success",
+            "actor": f"user:{_ID}",
+            "user_id": _ID,
+            "api_key_id": _ID,
+            "project_id": _ID,
+            "client_ip": "192.0.2.7",
+            "request_id": "r-1",
+            "reason": "",
+            "details": {"scopes": ["all"]},
+        }
     )
     id: UUID
     at: datetime

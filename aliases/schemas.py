@@ -4,7 +4,6 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     RootModel,
     ValidationError,
@@ -13,7 +12,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aliases.lockfile import DEFAULT_PROFILE, FORMATS
-from core.schemas import FreeObject, Name255, Schema, Text, Text64, Timestamp, text
+from core.schemas import FreeObject, Name255, Schema, Text, Text64, Timestamp, example, text
 
 MAX_ITEMS = 10_000  # of one call
 # Parts of paths beside `/aliases/{alias}`.
@@ -56,10 +55,6 @@ _SHOWN = {
 }
 
 
-def _example(example: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [example]})
-
-
 class _Target(Schema):
     model: Name255 = Field(
         description="`provider:model`, or several of them, separated by commas, in order."
@@ -70,7 +65,7 @@ class _Target(Schema):
 class AliasItem(_Target):
     """An alias to bind, in the profile of the query."""
 
-    model_config = _example(_SENT)
+    model_config = example(_SENT)
 
     alias: AliasName
 
@@ -78,14 +73,14 @@ class AliasItem(_Target):
 class AliasItems(RootModel[Annotated[list[AliasItem], Field(max_length=MAX_ITEMS)] | None]):
     """Aliases to bind, all or none."""
 
-    model_config = _example([_SENT])
+    model_config = example([_SENT])
     body_is_optional: ClassVar = True
 
 
 class AliasTarget(_Target):
     """The model for the alias in the path."""
 
-    model_config = _example({"model": "openai:gpt-4o-mini", "profile": "dev"})
+    model_config = example({"model": "openai:gpt-4o-mini", "profile": "dev"})
 
     profile: Text64 | None = Field(None, description=f"Null and empty: `{DEFAULT_PROFILE}`.")
 
@@ -93,7 +88,7 @@ class AliasTarget(_Target):
 class NewAlias(AliasTarget):
     """An alias to bind."""
 
-    model_config = _example({**_SENT, "profile": DEFAULT_PROFILE})
+    model_config = example({**_SENT, "profile": DEFAULT_PROFILE})
 
     alias: AliasName
 
@@ -128,7 +123,7 @@ class ExportQuery(Schema):
 class Alias(Schema):
     """An alias in replies."""
 
-    model_config = _example(_SHOWN)
+    model_config = example(_SHOWN)
 
     id: int
     project_id: UUID
@@ -144,26 +139,26 @@ class Alias(Schema):
 class AliasChange(Alias):
     """An alias that changed."""
 
-    model_config = _example({**_SHOWN, "deleted": False})
+    model_config = example({**_SHOWN, "deleted": False})
 
     deleted: bool = Field(description="Whether the alias is gone.", validation_alias="is_deleted")
 
 
 class ResolvedAlias(Schema):
-    model_config = _example(_SENT)
+    model_config = example(_SENT)
 
     alias: str
     model: str | None = Field(description="Null: no such alias.")
 
 
 class AliasDeletion(Schema):
-    model_config = _example({"deleted": True})
+    model_config = example({"deleted": True})
 
     deleted: bool = Field(description="Whether there was such an alias.")
 
 
 class AliasUpdate(Schema):
-    model_config = _example({"updated": 1})
+    model_config = example({"updated": 1})
 
     updated: int
 

@@ -23,7 +23,7 @@ from aliases.schemas import (
     ResolvedAlias,
     ResolveQuery,
 )
-from core import schemas
+from core import parsing
 from core.conditional import not_modified
 from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ScopedModelViewSet
@@ -111,7 +111,7 @@ class AliasViewSet(ScopedModelViewSet):
     def update(self, request, alias):
         """Create or replace the alias in the path"""
         target = self.body
-        schemas.validate(AliasInPath, {"alias": alias}, loc=("path",))
+        parsing.validate(AliasInPath, {"alias": alias}, loc=("path",))
         return self._bind(alias, target)
 
     def destroy(self, request, alias):

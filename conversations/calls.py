@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from conversations import appending, history, privacy, services, sizes, storage, writer
 from conversations.models import Conversation
 from conversations.payloads import Payload
-from conversations.schemas import CallNumbers, LoggedCall
+from conversations.schemas.calls import CallNumbers, LoggedCall
 from conversations.storage import Attachment, PreparedConversation, Row
 from core import bridge, ids
 from core.scoping import Caller

@@ -2,7 +2,8 @@
 
 from conversations import payloads, services, sizes
 from conversations.payloads import Payload
-from conversations.schemas import MessageBatch, NewMessage, OpenQuery
+from conversations.schemas.conversations import OpenQuery
+from conversations.schemas.messages import MessageBatch, NewMessage
 from core.edge import Request
 from core.paths import uuid_in_path
 from core.scoping import Caller

@@ -14,7 +14,7 @@ import orjson
 from django.http import Http404
 
 from conversations.storage import Row
-from core import schemas
+from core import exact_json
 from core.scoping import Caller
 
 Payload = dict[str, Any]
@@ -154,7 +154,7 @@ def _stored_message(row: Sequence, conversation_id: UUID) -> Payload:
         if (text := payload[member]) is not None:
             payload[member] = orjson.Fragment(text)
     if payload["extra"] is not None:
-        payload["extra"] = schemas.loads(payload["extra"].encode())
+        payload["extra"] = exact_json.loads(payload["extra"].encode())
     return _completed(payload)
 
 

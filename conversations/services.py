@@ -10,10 +10,11 @@ from django.db import connection, transaction
 from conversations import appending, history, payloads, privacy, sizes, storage, writer
 from conversations.models import Conversation, Message
 from conversations.payloads import Payload
-from conversations.schemas import MessageBatch, NewConversation
+from conversations.schemas.conversations import NewConversation
+from conversations.schemas.messages import MessageBatch
 from conversations.storage import PreparedConversation, Row
 from conversations.turns import MessageIdReused, Turn
-from core import bridge, ids, schemas
+from core import bridge, ids, parsing
 from core.database.raw_connection import pooled_cursor
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
@@ -81,7 +82,7 @@ def _create_from_template(caller: Caller, body: NewConversation) -> Payload:
         }
         missing = {name: value for name, value in defaults.items() if getattr(body, name) is None}
         # Values may have made ids of messages empty or equal.
-        batch = schemas.validate(
+        batch = parsing.validate(
             MessageBatch, {"messages": prompt["messages"]}, loc=("body", "values")
         )
         new = _prepare(caller, body.model_copy(update=missing), batch.messages)

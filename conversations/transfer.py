@@ -8,9 +8,9 @@ from django.db import IntegrityError, connection, transaction
 from conversations import payloads, privacy, services, storage
 from conversations.models import Conversation
 from conversations.payloads import CONVERSATION_COLUMNS
-from conversations.schemas import ImportedConversation
+from conversations.schemas.imports import ImportedConversation
 from conversations.storage import Row
-from core import ids, media, schemas
+from core import ids, media, parsing
 from core.database.timeouts import lift_limit
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
@@ -103,7 +103,7 @@ def _lines(body: bytes) -> list[bytes]:
 
 def _read(number: int, line: bytes) -> ImportedConversation:
     """Return the conversation of a line. Raises InvalidInput, naming the line from 0."""
-    return schemas.parse(ImportedConversation, line, loc=("body", number))
+    return parsing.parse(ImportedConversation, line, loc=("body", number))
 
 
 def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:

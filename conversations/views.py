@@ -12,21 +12,22 @@ from accounts.admission import Action
 from conversations import calls, endpoints, payloads, retention, search, services, storage, transfer
 from conversations.calls import IssueReceipt
 from conversations.models import Conversation as StoredConversation
-from conversations.schemas import (
+from conversations.schemas.calls import LoggedCall, LoggedCallReply
+from conversations.schemas.conversations import (
     Conversation,
     ConversationChanges,
     ConversationDetail,
     ConversationsQuery,
+    NewConversation,
+    OpenQuery,
+)
+from conversations.schemas.imports import ImportResult
+from conversations.schemas.messages import (
     DeletedMessages,
-    ImportResult,
-    LoggedCall,
-    LoggedCallReply,
     Message,
     MessageBatch,
     MessagesQuery,
-    NewConversation,
     NewMessage,
-    OpenQuery,
     RetentionQuery,
 )
 from core import bridge

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils.functional import cached_property
 from structlog.contextvars import bind_contextvars
 
-from core import bridge, compression, media, memory, request_checks, request_ids, schemas
+from core import bridge, compression, media, memory, parsing, request_checks, request_ids
 from core.client_address import client_address
 from core.errors import BodyTooLarge, InvalidInput, failure
 from core.middleware import log_access
@@ -140,7 +140,7 @@ class Request:
         return part, message.get("more_body", False)
 
     async def parse(self, model: type, *, unique_members: bool = False) -> Any:
-        """Return the model that the body holds. Raises what `body` and `schemas.parse` do."""
+        """Return the model that the body holds. Raises what `body` and `parsing.parse` do."""
         body = await self.body()
         arguments = {
             "content_type": self.headers.get("Content-Type", ""),
@@ -151,7 +151,7 @@ class Request:
         self.is_large = len(body) > limit or body.count(b"{") > _MAX_OBJECTS_ON_LOOP
         if self.is_large:
             return await bridge.in_thread(_parse_large, model, body, **arguments)
-        return schemas.parse(model, body, **arguments)
+        return parsing.parse(model, body, **arguments)
 
     async def disconnected(self) -> None:
         """Return when the client has gone; for replies that take long."""
@@ -328,7 +328,7 @@ class Edge:
         if route.body is not None:
             arguments.append(await request.parse(route.body, unique_members=route.unique_members))
         if route.query is not None:
-            arguments.append(schemas.parse_query(route.query, request.query_string))
+            arguments.append(parsing.parse_query(route.query, request.query_string))
         inputs = route.inputs(request) if route.inputs else {}
         if route.is_async:
             result = await route.endpoint(*arguments, **inputs)
@@ -341,7 +341,7 @@ class Edge:
 
 def _parse_large(model: type, body: bytes, **arguments: Any) -> Any:
     try:
-        return schemas.parse(model, body, **arguments)
+        return parsing.parse(model, body, **arguments)
     except InvalidInput as error:
         # The frames hold what was parsed, which would be freed on the event loop.
         raise error.with_traceback(None) from None

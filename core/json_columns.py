@@ -5,7 +5,7 @@ import json
 from django.db import models
 
 from core import media
-from core.schemas import exact_number
+from core.exact_json import exact_number
 
 
 class ExactEncoder(json.JSONEncoder):

@@ -1,4 +1,4 @@
-"""JSON replies: one writer, one renderer, no negotiation. Bodies: core/schemas.py."""
+"""JSON replies: one writer, one renderer, no negotiation. Bodies: core/parsing.py."""
 
 from decimal import Decimal
 

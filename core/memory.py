@@ -4,7 +4,7 @@ import ctypes
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 # Names and numbers of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -37,6 +37,8 @@ def release() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+_GC_PAUSE_BYTES = 64 * 1024
+_NO_PAUSE = nullcontext()
 _pausing = threading.Lock()
 _pauses = 0
 
@@ -58,3 +60,8 @@ def gc_paused() -> Iterator[None]:
             _pauses -= 1
             if not _pauses:
                 gc.enable()
+
+
+def gc_paused_for(body: bytes) -> AbstractContextManager:
+    """Pause the garbage collector while a body is read that may be many objects."""
+    return gc_paused() if len(body) > _GC_PAUSE_BYTES else _NO_PAUSE

@@ -18,7 +18,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core import schemas
+from core import parsing
 from core.database.lost_connections import is_lost
 from core.idempotency import HEADER, checked_idempotency_key
 from core.schemas import Schema
@@ -47,7 +47,7 @@ class SchemaMixin:
 
     @cached_property
     def body(self) -> Any:
-        return schemas.parse(
+        return parsing.parse(
             self.bodies[self.operation],
             self.request.body,
             content_type=self.request.content_type or "",
@@ -56,7 +56,7 @@ class SchemaMixin:
 
     @cached_property
     def query(self) -> Any:
-        return schemas.parse_query(
+        return parsing.parse_query(
             self.queries[self.operation], self.request.META.get("QUERY_STRING", "")
         )
 

@@ -15,7 +15,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from core import schemas
+from core import parsing, schemas
 from core.errors import InvalidInput
 from core.secrets import Sealed
 from gateway import tokens, upstream_config
@@ -56,7 +56,7 @@ class SchemaForm(forms.ModelForm):
     ) -> None:
         """Add the schema's errors to the fields of their names, which may have a prefix."""
         try:
-            schemas.validate(schema, {**members})
+            parsing.validate(schema, {**members})
         except InvalidInput as error:
             for issue in error.issues:
                 name = prefix + "".join(map(str, issue["loc"][1:2]))

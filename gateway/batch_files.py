@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from core import schemas
+from core import exact_json
 from core.errors import InvalidInput
 from gateway import errors, forms, model_rules
 from gateway.content import Content
@@ -43,7 +43,7 @@ def _purposes(params: dict[str, Any]) -> list[Any]:
 
 def _check_line(line: bytes, number: int, allowed: Sequence[str]) -> None:
     try:
-        request = schemas.loads(line, unique_members=True)
+        request = exact_json.loads(line, unique_members=True)
     except InvalidInput as error:
         raise errors.GatewayError(f"Line {number} is not valid JSON: {error}") from error
     if not isinstance(request, dict):

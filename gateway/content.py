@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from core import bridge, request_checks, schemas
+from core import bridge, exact_json, parsing, request_checks
 from core.edge import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors, forms
@@ -45,7 +45,7 @@ async def read(request: Request, endpoint: Endpoint, *, is_checked: bool) -> Con
     if endpoint.body is Body.NONE or request.method in ("GET", "HEAD", "DELETE"):
         return Content()
     content_type = request.headers.get("Content-Type", "")
-    if endpoint.body is Body.FORM and not (content_type and schemas.is_json(content_type)):
+    if endpoint.body is Body.FORM and not (content_type and parsing.is_json(content_type)):
         return await _form(request, content_type, is_checked=is_checked)
     data = await _decoded(request)
     if not data and endpoint.is_stateful:
@@ -63,7 +63,7 @@ async def _decoded(request: Request) -> bytes:
 
 
 async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
-    load = schemas.loads
+    load = exact_json.loads
     try:
         if len(data) > MAX_PARSED_ON_LOOP:
             value = await bridge.in_thread(load, data, unique_members=unique)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core import schemas
+from core import exact_json, parsing, schemas
 from core.edge import Request
 from core.errors import InvalidInput
 from gateway import errors, tokens
@@ -33,8 +33,8 @@ def read(request: Request) -> dict[str, Any]:
         return dict(_NO_LABELS)
     try:
         if "metadata" in values:
-            values["metadata"] = schemas.loads(values["metadata"].encode())
-        return dict(schemas.validate(Labels, values))
+            values["metadata"] = exact_json.loads(values["metadata"].encode())
+        return dict(parsing.validate(Labels, values))
     except InvalidInput as error:
         raise errors.GatewayError(f"X-LLMRing headers: {error}") from error
 

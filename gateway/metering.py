@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from core import bridge, media, schemas
+from core import bridge, media, parsing
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
 from core.errors import DatabaseUnavailable, InvalidInput
@@ -238,14 +238,14 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
             "service_tier": _storable(outcome.service_tier, 64),
         }
         try:
-            return schemas.validate(LogEntry, known | stated)
+            return parsing.validate(LogEntry, known | stated)
         except InvalidInput as error:
             logger.warning("usage of %s is not understood: %s", call.upstream, error)
             outcome.status = UsageStatus.ESTIMATED if outcome.estimate else UsageStatus.UNKNOWN
     status = {"usage_status": outcome.status}
     is_estimated = outcome.status == UsageStatus.ESTIMATED and outcome.estimate
     counts = outcome.estimate() if is_estimated else {}
-    return schemas.validate(LogEntry, known | counts | status)
+    return parsing.validate(LogEntry, known | counts | status)
 
 
 def _storable(text: str | None, length: int) -> str | None:
@@ -273,7 +273,7 @@ def unknown_row(call: Call) -> LogRow:
     """Return the ledger's row of a call whose worker was killed, or that nobody polled."""
     members = dict(call.row)
     requested_model = members.pop("requested_model")
-    entry = schemas.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
+    entry = parsing.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
     return ingestion.build_row(
         entry,
         Caller(project_id=call.project_id, api_key_id=call.token_id),

@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
         "accounts.authentication.ProjectSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],  # core/schemas.py parses
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],  # core/parsing.py parses
     "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",

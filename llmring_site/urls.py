@@ -19,7 +19,9 @@ from accounts.urls import urlpatterns as account_urls
 from conversations import endpoints
 from conversations.calls import log_call
 from conversations.models import Conversation
-from conversations.schemas import LoggedCall, NewConversation, NewMessage, OpenQuery
+from conversations.schemas.calls import LoggedCall
+from conversations.schemas.conversations import NewConversation, OpenQuery
+from conversations.schemas.messages import NewMessage
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import error_pages

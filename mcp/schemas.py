@@ -8,7 +8,6 @@ from pydantic import (
     AfterValidator,
     AliasPath,
     BeforeValidator,
-    ConfigDict,
     Field,
     RootModel,
     WithJsonSchema,
@@ -24,6 +23,7 @@ from core.schemas import (
     Text,
     Text64,
     Text255,
+    example,
     storable,
     text,
 )
@@ -35,17 +35,13 @@ MAX_ITEMS = 5_000  # of one kind in one refresh
 TransportType = Literal[tuple(Transport.values)]
 
 
-def _example(value: dict) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [value]})
-
-
 # --- Bodies ----------------------------------------------------------------
 
 
 class ServerChanges(Schema):
     """Members that are sent change; null leaves them unchanged, `{}` clears an object."""
 
-    model_config = _example({"is_active": False})
+    model_config = example({"is_active": False})
 
     name: Name255 | None = None
     url: text(1000) | None = Field(
@@ -71,7 +67,7 @@ class ServerChanges(Schema):
 
 
 class NewServer(ServerChanges):
-    model_config = _example(examples.NEW_SERVER)
+    model_config = example(examples.NEW_SERVER)
 
     name: Name255
     url: text(1000, min_length=1) = Field(
@@ -81,7 +77,7 @@ class NewServer(ServerChanges):
 
 
 class NewTool(Schema):
-    model_config = _example(examples.NEW_TOOL)
+    model_config = example(examples.NEW_TOOL)
 
     server_id: UUID
     name: Name255
@@ -92,7 +88,7 @@ class NewTool(Schema):
 class ExecutionRequest(Schema):
     """A call to make; with `output`, `error` or `duration_ms`, a call to record."""
 
-    model_config = _example(examples.EXECUTION_REQUEST)
+    model_config = example(examples.EXECUTION_REQUEST)
 
     input: FreeObject = Field(description="The tool's arguments.")
     output: FreeObject | None = None
@@ -108,7 +104,7 @@ class ExecutionRequest(Schema):
 
 
 class Acceptance(Schema):
-    model_config = _example({"fingerprint": examples.TOOL["fingerprint"]})
+    model_config = example({"fingerprint": examples.TOOL["fingerprint"]})
     body_is_optional: ClassVar[bool] = True
 
     fingerprint: Text64 | None = Field(
@@ -119,7 +115,7 @@ class Acceptance(Schema):
 class PromptArguments(RootModel[FreeObject]):
     """The map of arguments, or `{"arguments": {…}}`."""
 
-    model_config = _example(examples.RENDERED["arguments"])
+    model_config = example(examples.RENDERED["arguments"])
     body_is_optional: ClassVar[bool] = True
 
 
@@ -181,7 +177,7 @@ class PromptItem(Schema):
 class RefreshLists(Schema):
     """Lists that replace the stored items. Without any, the server is asked."""
 
-    model_config = _example(examples.REFRESH_LISTS)
+    model_config = example(examples.REFRESH_LISTS)
     body_is_optional: ClassVar[bool] = True
 
     tools: list[ToolItem] | None = Field(None, max_length=MAX_ITEMS)
@@ -221,7 +217,7 @@ class ExecutionsQuery(HistoryQuery):
 
 
 class Server(Schema):
-    model_config = _example(examples.SERVER)
+    model_config = example(examples.SERVER)
 
     name: str
     url: str
@@ -272,7 +268,7 @@ class _ToolDefinition(Schema):
 
 
 class Tool(_Item, _ToolDefinition):
-    model_config = _example(examples.TOOL)
+    model_config = example(examples.TOOL)
 
     output_schema: dict[str, Any] | None
     annotations: dict[str, Any] | None
@@ -291,7 +287,7 @@ class _ResourceDefinition(Schema):
 
 
 class Resource(_Item, _ResourceDefinition):
-    model_config = _example(examples.RESOURCE)
+    model_config = example(examples.RESOURCE)
 
 
 class _PromptDefinition(Schema):
@@ -301,11 +297,11 @@ class _PromptDefinition(Schema):
 
 
 class Prompt(_Item, _PromptDefinition):
-    model_config = _example(examples.PROMPT)
+    model_config = example(examples.PROMPT)
 
 
 class Execution(Schema):
-    model_config = _example(examples.EXECUTION)
+    model_config = example(examples.EXECUTION)
 
     id: UUID
     tool_id: UUID
@@ -319,7 +315,7 @@ class Execution(Schema):
 
 
 class RefreshedServer(Schema):
-    model_config = _example(examples.REFRESHED)
+    model_config = example(examples.REFRESHED)
 
     server: Server
     tools: list[Tool]
@@ -328,7 +324,7 @@ class RefreshedServer(Schema):
 
 
 class DeletedServer(Schema):
-    model_config = _example(examples.DELETED)
+    model_config = example(examples.DELETED)
 
     message: str
 
@@ -344,7 +340,7 @@ class PromptOfServer(Prompt):
 
 
 class ResourceContent(Schema):
-    model_config = _example(examples.CONTENT)
+    model_config = example(examples.CONTENT)
 
     resource: ResourceOfServer
     content: Any = Field(
@@ -356,7 +352,7 @@ class ResourceContent(Schema):
 
 
 class RenderedPrompt(Schema):
-    model_config = _example(examples.RENDERED)
+    model_config = example(examples.RENDERED)
 
     prompt: PromptOfServer
     arguments: FreeObject

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, RootModel
 
-from core.schemas import Number, Schema
+from core.schemas import Number, Schema, example
 from receipts import sample_receipts as samples
 from receipts.schemas import FlatReceipt, NestedReceipt
 
@@ -13,7 +13,7 @@ from receipts.schemas import FlatReceipt, NestedReceipt
 class Receipt(RootModel[NestedReceipt | FlatReceipt]):
     """A stored receipt, byte for byte as it was signed."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
+    model_config = example(samples.NESTED)
 
 
 class StoredReceipt(Schema):

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from core.errors import InvalidInput
 from core.media import plain
+from core.parsing import validate
 from core.schemas import (
     Count,
     Name255,
@@ -27,9 +28,9 @@ from core.schemas import (
     Text,
     Text255,
     Timestamp,
+    example,
     member_error,
     text,
-    validate,
 )
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
@@ -289,9 +290,7 @@ class ReceiptDraft(RootModel[Annotated[NestedDraft | FlatDraft, WrapValidator(_d
     """An unsigned receipt, bare or wrapped in `receipt`."""
 
     max_body_bytes: ClassVar = MAX_BYTES
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT]}
-    )
+    model_config = example(samples.DRAFT, samples.FLAT_DRAFT, samples.USAGE_DRAFT)
 
     @property
     def is_complete(self) -> bool:
@@ -315,7 +314,7 @@ class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidat
     """A signed receipt, bare or wrapped in `receipt`."""
 
     max_body_bytes: ClassVar = MAX_BYTES
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.NESTED]})
+    model_config = example(samples.NESTED)
 
     @property
     def document(self) -> dict:
@@ -336,9 +335,7 @@ class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
     """A receipt, signed or to be signed, bare or wrapped in `receipt`."""
 
     max_body_bytes: ClassVar = MAX_BYTES
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [samples.DRAFT, {"receipt": samples.NESTED}]}
-    )
+    model_config = example(samples.DRAFT, {"receipt": samples.NESTED})
 
     @model_validator(mode="wrap")
     @classmethod
@@ -354,7 +351,7 @@ class ReceiptToStore(RootModel[SignedReceipt | ReceiptDraft]):
 class GenerationRequest(Schema):
     """Which logs a batch receipt certifies, by the first of the four criteria that is sent."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [samples.GENERATION]})
+    model_config = example(samples.GENERATION)
     conversation_id: UUID | None = None
     start_date: Timestamp | None = None
     end_date: Timestamp | None = None

@@ -8,7 +8,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from accounts.admin_links import project_link
-from core import schemas
+from core import parsing
 from core.admin import ModelAdmin
 from core.errors import InvalidInput
 from templates_app import rendering, services
@@ -42,7 +42,7 @@ class TemplateForm(forms.ModelForm):
             if name in TemplateChanges.model_fields and value is not None
         }
         try:
-            schemas.validate(TemplateChanges, members)
+            parsing.validate(TemplateChanges, members)
         except InvalidInput as error:
             for issue in error.issues:
                 _, name, *path = issue["loc"]

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from core.schemas import (
     INT32_MAX,
@@ -11,6 +11,7 @@ from core.schemas import (
     Schema,
     Text,
     Text255,
+    example,
     member_error,
 )
 from core.viewsets import page_query
@@ -64,10 +65,6 @@ _REPLY = {
 }
 
 
-def _example(**members: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [members]})
-
-
 class _TemplateMembers(Schema):
     description: Text | None = None
     system_prompt: Text | None = Field(None, description="Variables stand in it as `{{name}}`.")
@@ -101,7 +98,7 @@ class _TemplateMembers(Schema):
 
 
 class NewTemplate(_TemplateMembers):
-    model_config = _example(**_BODY)
+    model_config = example(_BODY)
 
     name: Name255
     created_by: Text255 | None = None
@@ -117,14 +114,14 @@ class NewTemplate(_TemplateMembers):
 class TemplateChanges(_TemplateMembers):
     """Members that are sent change."""
 
-    model_config = _example(temperature=0)
+    model_config = example({"temperature": 0})
 
     name: Name255 | None = None
     is_active: bool | None = None
 
 
 class TemplateUse(Schema):
-    model_config = _example(values={"language": "Rust"})
+    model_config = example({"values": {"language": "Rust"}})
     body_is_optional = True
 
     values: Variables | None = Field(
@@ -143,7 +140,7 @@ class TemplateStatsQuery(Schema):
 class Template(Schema):
     """A template in replies."""
 
-    model_config = _example(**_REPLY)
+    model_config = example(_REPLY)
 
     id: UUID
     name: str
@@ -174,20 +171,25 @@ class RenderedTemplate(Schema):
 class UsedTemplate(Template):
     """A template, and its rendered texts if values were sent."""
 
-    model_config = _example(
-        **_REPLY, rendered={"system_prompt": "You review Rust code.", "messages": []}
+    model_config = example(
+        {
+            **_REPLY,
+            "rendered": {"system_prompt": "You review Rust code.", "messages": []},
+        }
     )
 
     rendered: RenderedTemplate
 
 
 class TemplateStatistics(Schema):
-    model_config = _example(
-        template_id=_REPLY["id"],
-        template_name="Reviewer",
-        usage_count=3,
-        last_used_at=_REPLY["created_at"],
-        created_at=_REPLY["created_at"],
+    model_config = example(
+        {
+            "template_id": _REPLY["id"],
+            "template_name": "Reviewer",
+            "usage_count": 3,
+            "last_used_at": _REPLY["created_at"],
+            "created_at": _REPLY["created_at"],
+        }
     )
 
     template_id: UUID = Field(validation_alias="id")

@@ -18,7 +18,7 @@ from django.db import transaction
 from rest_framework.exceptions import ParseError
 
 from accounts import log_quotas
-from core import schemas
+from core import exact_json, parsing
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
@@ -52,9 +52,9 @@ def parse(body: bytes, content_type: str) -> Batch:
     if media_type in _NDJSON:
         items = [line for line in body.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
     elif media_type == "text/csv":
-        items = list(csv_format.read(io.StringIO(schemas.decode_text(body), newline="")))
+        items = list(csv_format.read(io.StringIO(exact_json.decode_text(body), newline="")))
     else:
-        items = _list_of(schemas.loads(body))
+        items = _list_of(exact_json.loads(body))
     if len(items) > MAX_ITEMS:
         context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
         message = f"List should have at most {MAX_ITEMS} items"
@@ -80,8 +80,8 @@ def _entry(item: Any) -> LogEntry | InvalidInput:
     if isinstance(item, InvalidInput):
         return item
     try:
-        value = schemas.loads(item) if isinstance(item, bytes) else item
-        return schemas.validate(LogEntry, value)
+        value = exact_json.loads(item) if isinstance(item, bytes) else item
+        return parsing.validate(LogEntry, value)
     except InvalidInput as error:
         return error
     except ParseError as error:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.http import Http404
 
-from core import schemas
+from core import parsing
 from core.scoping import Caller
 from usage import ingestion, reversals
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
@@ -31,7 +31,7 @@ def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
     Raises Http404, InvalidInput, AlreadyCorrected, NotCorrectable.
     """
     original = _own_log(caller, log_id)
-    entry = schemas.validate(LogEntry, _corrected_report(original, correction.sent()))
+    entry = parsing.validate(LogEntry, _corrected_report(original, correction.sent()))
     row = ingestion.build_row(entry, caller)
     if "metadata" not in correction.sent():
         # Not through the report: it may be larger than reports may be now, and the

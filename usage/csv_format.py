@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from core import media, schemas
+from core import exact_json, media
 from core.errors import InvalidInput, issue
 from core.schemas import decimal
 from usage.reply_schemas import ExportedLog
@@ -78,7 +78,7 @@ def _row(cells: dict[str, str]) -> dict[str, Any] | InvalidInput:
     }
     try:
         for name in row.keys() & _OBJECTS:
-            row[name] = schemas.loads(row[name].encode(), loc=("body", name))
+            row[name] = exact_json.loads(row[name].encode(), loc=("body", name))
     except InvalidInput as error:
         return error
     return row

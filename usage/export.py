@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from core import schemas
+from core import exact_json
 from registry_proxy.models import Snapshot
 from usage import csv_format, filters
 from usage.listing import OLDEST, OLDEST_OF_PROJECT, Page, read_page
@@ -99,7 +99,7 @@ def as_csv(
     yield csv_format.header(extra or ())
     chunks = ndjson(condition, parameters, extra, portions=portions, is_of_project=is_of_project)
     for chunk in chunks:
-        yield csv_format.lines(schemas.loads(line) for line in chunk.splitlines())
+        yield csv_format.lines(exact_json.loads(line) for line in chunk.splitlines())
 
 
 FORMATS = {

@@ -17,7 +17,7 @@ from rest_framework.exceptions import ParseError
 from accounts import admission, api_keys
 from accounts.admission import Action
 from accounts.models import ApiKey
-from core import schemas
+from core import exact_json, parsing
 from core.errors import InvalidInput
 from core.scoping import Caller
 from usage import csv_format, deduplication, ingestion
@@ -30,7 +30,7 @@ def read_ndjson(lines: Iterable[str]) -> Iterator[Any]:
     for line in lines:
         if line.strip():
             try:
-                yield schemas.loads(line.strip("\ufeff").encode())
+                yield exact_json.loads(line.strip("\ufeff").encode())
             except (InvalidInput, ParseError) as error:
                 yield error
 
@@ -62,7 +62,7 @@ class Importer:
         try:
             if isinstance(row, Exception):
                 raise row
-            entry = schemas.validate(ImportedLog, row)
+            entry = parsing.validate(ImportedLog, row)
         except InvalidInput as error:
             raise BadRow(_in_words(error)) from None
         except ParseError as error:

@@ -20,15 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core import media
-from core.schemas import (
-    Amount,
-    Count,
-    FreeObject,
-    Schema,
-    Timestamp,
-    member_error,
-    text,
-)
+from core.schemas import Amount, Count, FreeObject, Schema, Timestamp, example, member_error, text
 from usage.models import SIGNED_COLUMNS, CostSource, EntryType
 from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
@@ -246,7 +238,7 @@ class Correction(UsageReport):
 
 
 class Voiding(Schema):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "a test call"}]})
+    model_config = example({"reason": "a test call"})
 
     reason: text(500, min_length=1) = Field(description="Why the log is wrong.")
 

@@ -7,14 +7,8 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from core.schemas import (
-    SAFE_INTEGER_MAX,
-    Schema,
-    Text,
-    Text255,
-    Timestamp,
-)
-from gateway.schemas.examples import ID, TIME, TOKEN_ID, example
+from core.schemas import SAFE_INTEGER_MAX, Schema, Text, Text255, Timestamp, example
+from gateway.schemas.examples import ID, TIME, TOKEN_ID
 
 MAX_AUDIT_PAGE = 100
 _DEFAULT_AUDIT_PAGE = 20

@@ -7,15 +7,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.schemas import (
-    SAFE_INTEGER_MAX,
-    Schema,
-    Title255,
-    member_error,
-    text,
-)
+from core.schemas import SAFE_INTEGER_MAX, Schema, Title255, example, member_error, text
 from gateway.masking import is_masked
-from gateway.schemas.examples import ID, TIME, example
+from gateway.schemas.examples import ID, TIME
 from gateway.upstream_config import DEFAULT_UPSTREAM, UpstreamName
 
 MAX_PAGE = 1_000

@@ -4,11 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from core.schemas import (
-    Schema,
-    text,
-)
-from gateway.schemas.examples import example
+from core.schemas import Schema, example, text
 
 
 class Purge(Schema):

@@ -17,12 +17,13 @@ from core.schemas import (
     Schema,
     Timestamp,
     decimal,
+    example,
     matching,
     member_error,
     text,
     twelve_places,
 )
-from gateway.schemas.examples import ID, TIME, TOKEN_ID, example
+from gateway.schemas.examples import ID, TIME, TOKEN_ID
 from gateway.schemas.projects import ManagedProjectsQuery
 
 MAX_MINUTES = 525_600  # a year

@@ -15,7 +15,7 @@ from accounts.projects import home_project
 from conversations.models import Conversation
 from core.database.timeouts import unless_too_slow
 from core.errors import InvalidInput
-from core.schemas import parse_query
+from core.parsing import parse_query
 from llmring_site.dashboard.page import usage_figures
 from llmring_site.dashboard.panels import calls_panel, measured_calls_panel
 from llmring_site.pages.base import ProjectPage

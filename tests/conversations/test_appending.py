@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from conversations import appending, services, storage, writer
 from conversations.models import Conversation, Message
-from conversations.schemas import NewMessage
+from conversations.schemas.messages import NewMessage
 from core import bridge, ids
 from core.database import group_commit
 from core.scoping import Caller

@@ -7,8 +7,8 @@ import pytest
 
 from conversations import calls
 from conversations.models import Conversation, Message
-from conversations.schemas import LoggedCall
-from core import bridge, schemas
+from conversations.schemas.calls import LoggedCall
+from core import bridge, parsing
 from core.scoping import Caller
 
 CALL = {
@@ -165,7 +165,7 @@ def log_with(api, issue_receipt, **metadata) -> dict:
     """Log the call as a server does whose URL map binds `issue_receipt`."""
     body = json.dumps({**CALL, "metadata": {**CALL["metadata"], **metadata}})
     caller = Caller(api.project.id, api.api_key_id)
-    call = schemas.parse(LoggedCall, body.encode())
+    call = parsing.parse(LoggedCall, body.encode())
     return bridge.run(calls.log_call(caller, call, issue_receipt))
 
 

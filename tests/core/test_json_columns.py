@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import media, schemas
+from core import exact_json, media
 from templates_app.models import ConversationTemplate
 
 
@@ -18,6 +18,6 @@ from templates_app.models import ConversationTemplate
     ],
 )
 def test_stored_numbers_come_back_with_their_digits(text):
-    row = ConversationTemplate.objects.create(name="t", tool_config={"n": schemas.loads(text)})
+    row = ConversationTemplate.objects.create(name="t", tool_config={"n": exact_json.loads(text)})
     row.refresh_from_db()
     assert media.dumps(row.tool_config) == b'{"n":' + text + b"}"

@@ -9,17 +9,8 @@ from pydantic import Field
 from rest_framework.exceptions import ParseError
 
 from core.errors import InvalidInput
-from core.schemas import (
-    Amount,
-    Count,
-    FreeObject,
-    JSONValue,
-    Schema,
-    Text255,
-    Timestamp,
-    parse,
-    parse_query,
-)
+from core.parsing import parse, parse_query
+from core.schemas import Amount, Count, FreeObject, JSONValue, Schema, Text255, Timestamp
 
 
 class Sample(Schema):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from core import schemas
+from core import exact_json
 from core.database.group_commit import close_writers
 from llmring_site.application import edge
 from tests.receipts import vectors
@@ -177,9 +177,9 @@ def test_texts_of_expensive_characters_are_cut_in_a_thread(api, loop, caplog):
 def test_collector_is_paused_while_a_large_body_is_parsed(monkeypatch):
     """It would look at three million lists again and again, for seconds."""
     seen = []
-    monkeypatch.setattr(schemas.orjson, "loads", lambda body: seen.append(gc.isenabled()))
-    schemas.loads(b"[" + b"[]," * 100_000 + b"[]]")
-    schemas.loads(b"[]")
+    monkeypatch.setattr(exact_json.orjson, "loads", lambda body: seen.append(gc.isenabled()))
+    exact_json.loads(b"[" + b"[]," * 100_000 + b"[]]")
+    exact_json.loads(b"[]")
     assert seen == [False, True] and gc.isenabled()
 
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Project
-from core import schemas
+from core import parsing
 from core.errors import InvalidInput
 from gateway import tokens
 from gateway.schemas.tokens import NewToken
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
 def _validated(**members) -> NewToken:
     try:
-        return schemas.validate(NewToken, members)
+        return parsing.validate(NewToken, members)
     except InvalidInput as error:
         raise CommandError(
             "; ".join(f"{entry['loc'][1]}: {entry['msg']}" for entry in error.issues)

@@ -1,0 +1,4 @@
+"""Bodies, queries and replies about conversations, by what they describe.
+
+Source: docs/http-contract/conversations.md.
+"""
