@@ -66,9 +66,9 @@ async def outcome(function: Callable[[], Any], submit: Callable[[Call], None]) -
     def call() -> None:
         if future.cancelled():
             return
-        outcome = _called(function)
+        result, error = _called(function)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_deliver, future, *outcome)
+            loop.call_soon_threadsafe(_deliver, future, result, error)
 
     submit(call)
     return await future
