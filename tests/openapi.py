@@ -41,6 +41,18 @@ def operation(method: str, path: str) -> dict | None:
     return None
 
 
+def is_for_keys(operation: dict) -> bool:
+    """Whether keys open it; what people alone may do is told in tests/people."""
+    return any("ApiKey" in alternative for alternative in operation.get("security", []))
+
+
+def examples(operation: dict) -> list:
+    """The bodies that the document shows."""
+    content = operation.get("requestBody", {}).get("content", {})
+    found = content.get("application/json", {}).get("examples", {})
+    return [example["value"] for example in found.values()]
+
+
 def check(method: str, path: str, response) -> None:
     """Fails when a reply is not as documented, of an error its status."""
     found = operation(method, path)

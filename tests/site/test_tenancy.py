@@ -7,54 +7,10 @@ import pytest
 from django.apps import apps
 
 from core.scoping import OwnedModel
-from mcp.models import Prompt, Resource
 from tests import openapi
-from tests.mcp.conftest import SERVER
-from tests.receipts import vectors
 
-CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "cost": 1}
 # In these paths the name stands for one of the caller's own.
 _OWN_NAMES = {"alias"}
-
-
-@pytest.fixture
-def ours(api, settings):
-    """A row of ours for each parameter that stands in a path, and its id."""
-    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
-    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
-    settings.RECEIPTS_KEY_ID = "k-2025"
-    server = api.send("POST", "/api/v1/mcp/servers", SERVER)
-    tool = api.send(
-        "POST", "/api/v1/mcp/tools", {"server_id": server["id"], "name": "add", "input_schema": {}}
-    )
-    execution = api.send(
-        "POST", f"/api/v1/mcp/tools/{tool['id']}/execute", {"input": {}, "result": {"sum": 3}}
-    )
-    api.send("POST", "/api/v1/aliases/bind", {"alias": "fast", "model": "p:m"})
-    log = api.send("POST", "/api/v1/log", CALL)
-    receipt = api.send("POST", "/api/v1/receipts/generate", {"log_ids": [log["log_id"]]})
-    owner = {"server_id": server["id"], "project_id": api.project.id}
-    return {
-        "alias": "fast",
-        "conversation_id": api.send("POST", "/api/v1/conversations", {"title": "t"})["id"],
-        "execution_id": execution["id"],
-        "key_id": str(api.api_key_id),
-        "log_id": log["log_id"],
-        "price_id": api.send(
-            "POST", "/api/v1/prices", {"provider": "p", "model": "m", "prices": {"input": "1"}}
-        )["id"],
-        "prompt_id": Prompt.objects.create(name="p", **owner).id,
-        "receipt_id": receipt["receipt"]["receipt_id"],
-        "resource_id": Resource.objects.create(uri="r:", name="r", **owner).id,
-        "server_id": server["id"],
-        "template_id": api.send("POST", "/api/v1/templates", {"name": "t"})["id"],
-        "tool_id": tool["id"],
-    }
-
-
-def _is_for_keys(operation: dict) -> bool:
-    """Whether keys open it; what people alone may do is told in tests/accounts."""
-    return any("ApiKey" in alternative for alternative in operation.get("security", []))
 
 
 def operations():
@@ -64,11 +20,9 @@ def operations():
         if not names or path.startswith(("/registry/", "/manage/")):
             continue
         for method, operation in methods.items():
-            if not _is_for_keys(operation):
+            if not openapi.is_for_keys(operation):
                 continue
-            content = operation.get("requestBody", {}).get("content", {})
-            examples = content.get("application/json", {}).get("examples", {})
-            body = next(iter(examples.values()), {"value": {}})["value"]
+            body = next(iter(openapi.examples(operation)), {})
             yield pytest.param(method.upper(), path, names[0], body, id=f"{method} {path}")
 
 
@@ -104,7 +58,7 @@ def lists():
     for path, methods in openapi.document()["paths"].items():
         if path.startswith("/manage/") or "{" in path:
             continue
-        if "get" in methods and _is_for_keys(methods["get"]):
+        if "get" in methods and openapi.is_for_keys(methods["get"]):
             yield path
 
 
