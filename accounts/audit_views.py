@@ -3,10 +3,10 @@
 from django.db.models import Q, QuerySet
 from rest_framework.response import Response
 
-from accounts import person_schemas as schemas
 from accounts.admission import Action
 from accounts.models import AuditEvent
 from accounts.person_views import PersonView
+from accounts.schemas import audit as schemas
 from core.views import SchemaView
 
 

@@ -11,7 +11,8 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from accounts import admission, audit, csrf, log_quotas, request_limits
 from accounts.admission import Action, Manager, NoManagementAccess
 from accounts.limits import LimitExceeded
-from core import bridge, edge
+from core import bridge
+from core.edge_request import Request
 from core.errors import DomainError
 from core.reply_headers import note
 from core.scoping import Caller
@@ -202,7 +203,7 @@ def presents_key(headers: Mapping[str, str]) -> bool:
     return admission.presented_key(headers) != ("", "")
 
 
-async def admit_request(request: edge.Request) -> Caller | None:
+async def admit_request(request: Request) -> Caller | None:
     """Return the caller of a request to the edge that presents a key, and count the request.
 
     None leaves a refusal to the view of the path, which looks for the row first. Raises
@@ -232,12 +233,12 @@ async def admit_request(request: edge.Request) -> Caller | None:
         return None
 
 
-async def count_public(request: edge.Request) -> None:
+async def count_public(request: Request) -> None:
     """Count a request to the edge that is nobody's. Raises LimitExceeded."""
     await count_request(request, None)
 
 
-async def count_request(request: edge.Request, caller: Caller | None) -> None:
+async def count_request(request: Request, caller: Caller | None) -> None:
     """Count a request to the edge for its project or, without a caller, for its address.
 
     Raises LimitExceeded.

@@ -10,9 +10,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts import admission, audit, keys
-from accounts import person_schemas as schemas
 from accounts.admission import Action
 from accounts.models import ApiKey
+from accounts.schemas import keys as schemas
 from core import media
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
 from core.viewsets import ScopedModelViewSet

@@ -19,12 +19,12 @@ from accounts import (
     passwords,
     registration,
 )
-from accounts import person_schemas as schemas
 from accounts.account_deletion import delete_account
 from accounts.authentication import IsPerson, PersonAuthentication
 from accounts.client_addresses import bucket_of
 from accounts.models import ApiKey, Membership, Purpose, User
 from accounts.projects import tier_name
+from accounts.schemas import people as schemas
 from core.errors import DomainError, InvalidInput
 from core.views import PublicView, SchemaView
 

@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import admission, audit, invitations, memberships, projects
-from accounts import person_schemas as schemas
 from accounts.admission import Action, NotPermitted, ProjectArchived
 from accounts.models import Membership, Project, Role
 from accounts.person_views import PersonView
+from accounts.schemas import projects as schemas
+from accounts.schemas.people import Notice
 from core.paths import uuid_in_path
 
 NOT_FOUND = "Project not found"
@@ -39,7 +40,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
         "hand_over": schemas.MemberReply,
         "members": list[schemas.MemberReply],
         "change_role": schemas.MemberReply,
-        "remove_member": schemas.Notice,
+        "remove_member": Notice,
         "invitations": list[schemas.InvitationReply],
         "invite": schemas.InvitationReply,
         "withdraw": schemas.InvitationReply,

@@ -4,7 +4,7 @@ from conversations import payloads, services, sizes
 from conversations.payloads import Payload
 from conversations.schemas.conversations import OpenQuery
 from conversations.schemas.messages import MessageBatch, NewMessage
-from core.edge import Request
+from core.edge_request import Request
 from core.paths import uuid_in_path
 from core.scoping import Caller
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from core import bridge
-from core.edge import Application, Receive, Scope, Send
+from core.asgi import Application, Receive, Scope, Send
 
 
 class Lifespan:

@@ -6,7 +6,7 @@ import orjson
 
 from core import bridge
 from core.codings import Undecodable
-from core.edge import MAX_PARSED_ON_LOOP
+from core.edge_request import MAX_PARSED_ON_LOOP
 from core.egress.http_answer import Answer
 from gateway.decoding import Decoder
 from gateway.planning import Plan

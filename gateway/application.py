@@ -12,7 +12,8 @@ from structlog.contextvars import bind_contextvars
 
 from accounts.authentication import count_request
 from core import request_checks
-from core.edge import Application, ClientDisconnected, Headers, Receive, Request, Scope, Send
+from core.asgi import Application, Headers, Receive, Scope, Send
+from core.edge_request import ClientDisconnected, Request
 from core.middleware import log_access
 from gateway import (
     call_admission,

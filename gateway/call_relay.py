@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from core import bridge, media
-from core.edge import ClientDisconnected
+from core.edge_request import ClientDisconnected
 from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
 from gateway import (

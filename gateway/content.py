@@ -9,7 +9,7 @@ from typing import IO, Any
 from django.conf import settings
 
 from core import bridge, exact_json, parsing, request_checks
-from core.edge import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors, forms
 from gateway.forms import FormFields, PassingForm

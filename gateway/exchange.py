@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core.edge import Request, Send
+from core.asgi import Send
+from core.edge_request import Request
 from core.reply_headers import RawHeaders, add_common, noted
 from gateway.protocols.protocol import ProtocolModule
 

@@ -12,7 +12,7 @@ from typing import IO
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from core.edge import ClientDisconnected
+from core.edge_request import ClientDisconnected
 from core.errors import BodyTooLarge
 from gateway import errors
 

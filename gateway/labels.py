@@ -3,7 +3,7 @@
 from typing import Any
 
 from core import exact_json, parsing, schemas
-from core.edge import Request
+from core.edge_request import Request
 from core.errors import InvalidInput
 from gateway import errors, tokens
 from usage.schemas import Metadata

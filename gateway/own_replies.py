@@ -5,7 +5,7 @@ import logging
 from django.conf import settings
 
 from core import media
-from core.edge import Request
+from core.edge_request import Request
 from core.errors import DomainError, failure
 from gateway import errors, tokens
 from gateway.exchange import Exchange

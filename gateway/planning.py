@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 
 from core import bridge, media
-from core.edge import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import (
     bounds,
     content,

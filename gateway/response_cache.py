@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts.models import Allowance
 from core import bridge, media
-from core.edge import Request
+from core.edge_request import Request
 from core.errors import DATABASE_AWAY
 from gateway import cache_policy, metrics
 from gateway.cache_policy import CacheKey

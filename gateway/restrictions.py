@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from core import bridge
-from core.edge import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import batch_files, errors, model_rules
 from gateway.content import Content
 from gateway.holders import Holder

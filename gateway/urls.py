@@ -1,5 +1,8 @@
 from core.viewsets import Router
-from gateway.views import AuditViewSet, CacheViewSet, ProjectViewSet, TokenViewSet
+from gateway.views.audit import AuditViewSet
+from gateway.views.projects import ProjectViewSet
+from gateway.views.response_cache import CacheViewSet
+from gateway.views.tokens import TokenViewSet
 
 router = Router()
 router.register("projects", ProjectViewSet, basename="projects")

@@ -25,7 +25,8 @@ from conversations.schemas.messages import NewMessage
 from conversations.services import create_conversation
 from conversations.urls import urlpatterns as conversation_urls
 from core import error_pages
-from core.edge import Request, Route
+from core.edge import Route
+from core.edge_request import Request
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
 from llmring_site import views

@@ -5,7 +5,8 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from core import bridge, memory
-from core.edge import Reply, Request
+from core.edge_replies import Reply
+from core.edge_request import Request
 from core.scoping import Caller
 from receipts import drafts, server_keys, verification
 from receipts.keys import SigningKey

@@ -4,7 +4,8 @@ from drf_spectacular.utils import OpenApiParameter
 
 from core import media
 from core.conditional import not_modified
-from core.edge import Reply, Request
+from core.edge_replies import Reply
+from core.edge_request import Request
 from core.views import PublicView
 from registry_proxy import mirror
 from registry_proxy.current_registry import current

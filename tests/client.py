@@ -15,7 +15,7 @@ from django.test.client import ClientHandler, FakePayload
 
 from accounts.models import ApiKey, Project
 from core import bridge
-from core.edge import Headers
+from core.asgi import Headers
 from llmring_site.application import edge
 from tests import openapi
 

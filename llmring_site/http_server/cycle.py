@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
-from core.edge import Application, Scope
+from core.asgi import Application, Scope
 from llmring_site.http_server.own_reply import own_reply
 from llmring_site.http_server.response_head import RawHeaders, ResponseHead, response_head
 

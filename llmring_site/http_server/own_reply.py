@@ -3,7 +3,7 @@
 from structlog.contextvars import get_contextvars
 
 from core import media, request_ids
-from core.edge import Headers, Scope
+from core.asgi import Headers, Scope
 from core.reply_headers import common_headers
 from llmring_site.http_server.response_head import RawHeaders
 

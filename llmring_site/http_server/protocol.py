@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from core.edge import Scope
+from core.asgi import Scope
 from llmring_site.http_server.cycle import Cycle
 from llmring_site.http_server.own_reply import own_reply
 from llmring_site.http_server.request_reader import RequestReader, Unreadable

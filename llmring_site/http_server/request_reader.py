@@ -12,7 +12,7 @@ from httptools import (
     parse_url,
 )
 
-from core.edge import Scope
+from core.asgi import Scope
 
 _MAX_HEAD = 64 * 1024  # bytes of a request's head, or of what stands between a body's pieces
 _ASGI = {"version": "3.0", "spec_version": "2.3"}

@@ -11,7 +11,8 @@ from backports import zstd
 from django.http import Http404
 from pydantic import Field
 
-from core.edge import Edge, Route, StreamingReply
+from core.edge import Edge, Route
+from core.edge_replies import StreamingReply
 from core.errors import DomainError
 from core.schemas import Schema
 
