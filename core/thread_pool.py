@@ -25,9 +25,12 @@ class ThreadPool:
         self._idle: deque[None] = deque()  # one for each thread that waits for a call
         self._starting = threading.Lock()
         self._started = 0
+        self._is_ended = False
 
     def submit(self, call: Call) -> None:
-        """Have a thread make the call, which must not raise."""
+        """Have a thread make the call, which must not raise. Raises RuntimeError after the end."""
+        if self._is_ended:  # nobody would make it, and its task would wait for ever
+            raise RuntimeError("the threads have ended")
         try:
             self._idle.pop()
         except IndexError:
@@ -36,6 +39,7 @@ class ThreadPool:
 
     def end(self) -> None:
         """Let the threads end after the calls that are submitted."""
+        self._is_ended = True
         self._calls.put(None)
 
     def _start(self) -> None:

@@ -29,6 +29,7 @@ VALUES = [
     *(["x"] * 500, {f"k{number}": number for number in range(300)}, _nested(70), _nested(400)),
 ]
 BODIES = ["", "{", "[]", "x", '{"a": "\\u0000"}', '{"name": 1e999}']
+QUERY = "?limit=x&page=x&project_id=%00&start_time=%FF&search=%00%"
 PARAMETERS = [
     *("", "x", "-1", "0", "1e9", str(2**63), str(10**40), "\x00", "%", '"', "[]", "null", "😀"),
     *("0001-01-01", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "2026-13-01"),
@@ -70,6 +71,7 @@ def _of(operation: dict) -> Iterator[tuple[str, str]]:
     """Query strings and bodies of odd requests for an operation of the document."""
     for body in BODIES:
         yield "", body
+        yield QUERY, body
     for example in openapi.examples(operation):
         for place in _places(example):
             for value in VALUES:

@@ -74,17 +74,18 @@ async def connection() -> AsyncIterator[LoopConnection]:
         await own.close()
 
 
-async def execute(own: LoopConnection) -> list[tuple]:
-    return await asyncio.wait_for(own.execute(b"SELECT", [b"x"], prepares=False), SECONDS)
+async def execute(own: LoopConnection, parameter: bytes = b"x") -> list[tuple]:
+    return await asyncio.wait_for(own.execute(b"SELECT", [parameter], prepares=False), SECONDS)
 
 
 @with_each_loop
 @pytest.mark.parametrize("last_words", [b"", NOTICE, NOTICE + DONE], ids=["none", "notice", "part"])
-def test_statement_is_not_waited_for(directory, run, last_words):
+@pytest.mark.parametrize("size", [1, 3_000_000], ids=["sent", "being sent"])
+def test_statement_is_not_waited_for(directory, run, last_words, size):
     async def story():
         async with connection() as own:
             with pytest.raises(psycopg.OperationalError):
-                await execute(own)
+                await execute(own, b"x" * size)
             assert own.is_broken
 
     with server(directory, last_words):

@@ -97,3 +97,5 @@ def test_threads_end(pool):
     for thread in started:
         thread.join(SECONDS)
     assert not threads()
+    with pytest.raises(RuntimeError):
+        asyncio.run(outcome(lambda: None, pool.submit))

@@ -3,7 +3,8 @@ import pytest
 from mcp.models import Prompt, Resource
 from tests.mcp.conftest import SERVER
 from tests.receipts import vectors
-from tests.usage.test_log import CALL
+
+CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "cost": 1}
 
 
 @pytest.fixture

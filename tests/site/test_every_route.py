@@ -49,6 +49,14 @@ def test_every_route_but_the_public_ones_needs_a_key(anonymous):
             anonymous.send(method, spelling, expect=401)
 
 
+def test_no_route_fails_on_an_empty_or_senseless_request(api):
+    """Of rows that do not exist; tests/site/test_odd_requests.py has those that do."""
+    for method, path in operations():
+        for body in (None, "{", "[]", '{"a": "\\u0000"}', "x"):
+            response = api.generic(method, path, body or "", content_type="application/json")
+            assert response.status_code < 500, (method, path, body, response.content)
+
+
 @pytest.mark.parametrize("path", ["/api/v1/logs", "/api/v1/stats"])
 def test_unknown_key_sees_nothing(db_all, bridge_mode, path):
     assert ApiClient("nobody's").get(path).status_code == 200
