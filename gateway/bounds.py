@@ -62,7 +62,8 @@ def bound(
         return None
     most = Decimal(0)
     # Any of the models that a request names may serve it.
-    for name in (model, *model_rules.named_in_body(body)):
+    others = (name for name in model_rules.named_in_body(body) if name != model)
+    for name in (model, *others):
         ceiling = _ceiling(provider, name, body.get("service_tier"), project_id)
         cost = ceiling and _cost(use, ceiling, endpoint, default_output)
         if cost is None:

@@ -8,11 +8,12 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from core import bridge, exact_json, parsing, request_checks
+from core import bridge, exact_json, media, parsing, request_checks
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors, forms
 from gateway.forms import FormFields, PassingForm
+from gateway.json_splice import with_member
 from gateway.protocols.protocol import Body, Endpoint
 
 
@@ -30,6 +31,12 @@ class Content:
     def params(self) -> dict[str, Any]:
         """The parameters of the call, of a JSON body or of a form."""
         return self.fields.values if self.fields is not None else self.value
+
+    def rename_model(self, named: str, model: str) -> None:
+        """Replace the model that a JSON body names; leave every other byte as it was sent."""
+        if self.value.get("model") == named:
+            self.data = with_member(self.data, "model", media.dumps(model))
+            self.value = {**self.value, "model": model}
 
     def close(self) -> None:
         """Give up what was held of it."""

@@ -37,8 +37,9 @@ _NAMES = ", ".join(_PENDING)
 _ADMIT = f"""
 WITH incoming AS (
     SELECT * FROM {recordset("%s", _PENDING, "call")}
-    -- A statement that is repeated after a lost connection has taken its part already.
-    WHERE NOT EXISTS (SELECT FROM gateway_calls AS known WHERE known.id = call.id)
+    -- A statement that is repeated after a lost connection has taken its part already. So
+    -- written, ids are looked up one by one: an anti-join would read the whole table.
+    WHERE (SELECT true FROM gateway_calls AS known WHERE known.id = call.id) IS NULL
 ), taken AS (
     -- In the order of the holders: two statements never wait for each other in a circle.
     SELECT ids, take_allowance(holder, amounts) AS refusals FROM (
@@ -63,15 +64,17 @@ _SPENT = f"""coalesce(incoming.cost, CASE incoming.usage_status
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
     """`keeps`: what nobody knows may have been billed, so its reservation stays spent."""
     is_unknown = f"incoming.usage_status = '{UsageStatus.UNKNOWN}'"
+    # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
+    is_incoming = "call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))"
     kept = f""", kept AS (
     UPDATE gateway_calls AS call SET state = '{CallState.UNKNOWN}' FROM incoming
-    WHERE call.id = incoming.id AND {is_unknown} AND call.reserved_usd > 0
+    WHERE {is_incoming} AND {is_unknown} AND call.reserved_usd > 0
 )"""
     total = ledger.total_sql(is_single=is_single)
     return f"""
 WITH {ledger.insert_steps(is_single=is_single)}, ended AS (
     DELETE FROM gateway_calls AS call USING incoming
-    WHERE call.id = incoming.id AND (NOT {is_unknown} OR call.reserved_usd = 0)
+    WHERE {is_incoming} AND (NOT {is_unknown} OR call.reserved_usd = 0)
     RETURNING call.allowance_id, call.reserved_usd, {_SPENT} AS spent
 ){kept if keeps else ""}
 SELECT (SELECT sum(logs) FROM counted),

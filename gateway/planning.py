@@ -111,7 +111,9 @@ async def _plan(
         raise errors.GatewayError(
             f"In a form the model is named itself: {model[:200]!r}", param="model"
         )
-    policies.check_params(upstream, {**body.params, **_models(body, matched, named, model)})
+    if isinstance(named, str) and model != named:
+        body.rename_model(named, model)  # from here on, it is what the upstream gets
+    policies.check_params(upstream, {**body.params, **_models(body, matched, model)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
         spellings = (model, f"{upstream.name}:{model}")
@@ -143,13 +145,13 @@ async def _plan(
         or (body.fields is not None and body.fields.last("stream") in ("true", "True", "1")),
         **{**said, "alias": said["alias"] or alias},
     )
-    made.request = _with_body(made, request, is_renamed=model != named)
+    made.request = _with_body(made, request)
     if holder.has_budget and endpoint.billing is not Billing.FREE:
         made.reserved = await _bound(made, holder)
     return made
 
 
-def _with_body(made: Plan, request: Request, *, is_renamed: bool) -> UpstreamRequest:
+def _with_body(made: Plan, request: Request) -> UpstreamRequest:
     body, sent = made.content, made.request
     if body.parts is not None or body.file is not None:
         data = body.parts if body.file is None else (lambda: forms.pieces(body.file))
@@ -158,8 +160,6 @@ def _with_body(made: Plan, request: Request, *, is_renamed: bool) -> UpstreamReq
     if body.data is None:
         return sent
     data = body.data
-    if is_renamed and "model" in body.value:
-        data = with_member(data, "model", media.dumps(made.model))
     if made.endpoint.takes_usage_option and made.is_stream:
         data = _asking_for_usage(made, data)
     return _replaced(sent, lambda: data, [])
@@ -194,12 +194,12 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
     return (None, named) if target is None else (named, target)
 
 
-def _models(body: Content, matched: Matched, named: Any, model: str) -> dict[str, list]:
+def _models(body: Content, matched: Matched, model: str) -> dict[str, list]:
     """Return the parameter `model` with all that a request names, as the upstream gets them."""
     stated = body.params.get("model", [])
-    models = [matched.deployment] if matched.deployment else []
+    models = [model] if matched.deployment else []
     models += stated if body.fields is not None else [stated] if "model" in body.params else []
-    return {"model": [model if each == named else each for each in models]} if models else {}
+    return {"model": models} if models else {}
 
 
 def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:

@@ -63,22 +63,19 @@ def _check(
         model_rules.check(model, allowed, *others)
     elif matched.endpoint.has_model:
         raise errors.ModelNotAllowed("The request names no model that could be checked")
-    for name in _named(request, matched, content, model):
+    for name in _named(request, content):
         model_rules.check(name, allowed, *(others if name == model else ()))
     if matched.endpoint.name in ("files", "uploads"):
         batch_files.check_upload(content, allowed, is_whole=matched.endpoint.name == "files")
 
 
-def _named(request: Request, matched: Matched, content: Content, model: str) -> Iterator[Any]:
+def _named(request: Request, content: Content) -> Iterator[Any]:
     """Yield what a request names as models, besides the deployment in its path."""
     yield from model_rules.named_in_query(request.query_string)
     if content.fields is not None:
         yield from model_rules.named_in_form(content.fields.values)
-        return
-    body = content.value
-    if model and matched.deployment in (None, body.get("model")):
-        body = {**body, "model": model}  # which the upstream gets in its place
-    yield from model_rules.named_in_body(body)
+    else:
+        yield from model_rules.named_in_body(content.value)
 
 
 def refuse_shared(endpoint: Endpoint, value: dict[str, Any]) -> None:

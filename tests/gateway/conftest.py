@@ -7,6 +7,8 @@ import pytest
 import requests
 import uvicorn
 
+from aliases.bindings import Binding, bind
+from core.scoping import Caller
 from gateway import tokens, upstream_config, upstream_keys, upstreams
 from gateway.models import Call
 from tests.client import ApiClient
@@ -73,6 +75,9 @@ class Gateway:
         """Use another token from now on, with these limits."""
         self.token_row, self.token = self.issue(**limits)
         return self
+
+    def bind_alias(self, alias: str, model: str) -> None:
+        bind(Caller(project_id=self.project.id), "default", Binding(alias, model))
 
     def send(self, method: str, path: str, body=None, *, token=None, headers=None, **options):
         bearer = {"Authorization": f"Bearer {token or self.token}"}

@@ -11,8 +11,6 @@ import requests
 from django.utils import timezone
 
 from accounts.models import Project
-from aliases.bindings import Binding, bind
-from core.scoping import Caller
 from gateway.models import Token
 from tests.gateway.conftest import Gateway, counts
 from tests.gateway.upstream import chat, reply
@@ -252,13 +250,9 @@ def test_c04_odd_names_pass_where_nothing_is_checked(gateway, mock):
     assert gateway.row.requested_model == ALLOWED
 
 
-def bind_alias(gateway, alias: str, model: str) -> None:
-    bind(Caller(project_id=gateway.project.id), "default", Binding(alias, model))
-
-
 def test_c06_an_alias_is_checked_by_its_target(limited, mock):
-    bind_alias(limited, "fast", f"openai:{ALLOWED}")
-    bind_alias(limited, "deep", f"openai:{FORBIDDEN}")
+    limited.bind_alias("fast", f"openai:{ALLOWED}")
+    limited.bind_alias("deep", f"openai:{FORBIDDEN}")
     refused = limited.chat("deep")
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
     assert limited.chat("fast", temperature=0.5).status_code == 200
@@ -272,7 +266,7 @@ def test_c06_an_alias_is_checked_by_its_target(limited, mock):
 
 
 def test_c06_an_alias_is_replaced_wherever_it_is_written(limited, mock):
-    bind_alias(limited, FORBIDDEN, f"openai:{ALLOWED}")
+    limited.bind_alias(FORBIDDEN, f"openai:{ALLOWED}")
     body = b'{"messages":[],"mod\\u0065l":"gpt-4o"}'
     within_a_second(lambda: post(limited, body).status_code == 200)
     assert mock.requests[-1].body == b'{"messages":[],"mod\\u0065l":"gpt-4o-mini"}'
@@ -280,7 +274,7 @@ def test_c06_an_alias_is_replaced_wherever_it_is_written(limited, mock):
 
 def test_c06_an_alias_in_a_form_is_not_its_target(limited, mock):
     """What is checked is what the upstream gets: forms are relayed as they are."""
-    bind_alias(limited, FORBIDDEN, f"openai:{ALLOWED}")
+    limited.bind_alias(FORBIDDEN, f"openai:{ALLOWED}")
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     data = form(('name="model"', FORBIDDEN)) + b"--b--\r\n"
     within_a_second(

@@ -1,8 +1,11 @@
 """Deployments in Azure's paths (C07): the model that is checked is the one that is called."""
 
+from decimal import Decimal
+
 import pytest
 
-from tests.gateway.test_access_cases import azure, bind_alias, within_a_second
+from tests.gateway.bounds import assert_bound, size
+from tests.gateway.test_access_cases import azure, within_a_second
 from tests.gateway.upstream import chat, reply
 
 BODY = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -21,7 +24,7 @@ def gateway(gateway, mock, upstreams_file):
 
 @pytest.mark.parametrize("target", ["azure:gpt-4o-mini", "gpt-4o-mini"])
 def test_c07_an_alias_in_the_path_is_its_target_there(gateway, mock, target):
-    bind_alias(gateway, "gpt-4o", target)
+    gateway.bind_alias("gpt-4o", target)
     gateway.use(allowed_models=["gpt-4o-mini"])
     body = {"model": "gpt-4o", **BODY}  # as Azure's SDK sends it
     within_a_second(lambda: gateway.post(path_of("gpt-4o"), body).status_code == 200)
@@ -32,7 +35,7 @@ def test_c07_an_alias_in_the_path_is_its_target_there(gateway, mock, target):
 
 
 def test_c07_an_alias_of_a_forbidden_model_is_refused(gateway, mock):
-    bind_alias(gateway, "gpt-4o-mini", "azure:gpt-4o")
+    gateway.bind_alias("gpt-4o-mini", "azure:gpt-4o")
     gateway.use(allowed_models=["gpt-4o-mini"])
     within_a_second(lambda: gateway.post(path_of("gpt-4o-mini"), BODY).status_code == 403)
     mock.requests.clear()
@@ -42,13 +45,13 @@ def test_c07_an_alias_of_a_forbidden_model_is_refused(gateway, mock):
 
 @pytest.mark.parametrize("target", ["azure:../../files", "azure:.."])
 def test_c07_an_alias_does_not_lead_out_of_the_deployments(gateway, mock, target):
-    bind_alias(gateway, "out", target)
+    gateway.bind_alias("out", target)
     within_a_second(lambda: gateway.post(path_of("out"), BODY).status_code == 400)
     assert not any("files" in seen.target for seen in mock.requests)
 
 
 def test_c07_another_upstreams_model_is_not_called_there(gateway, mock):
-    bind_alias(gateway, "fast", "openai:gpt-4o-mini")
+    gateway.bind_alias("fast", "openai:gpt-4o-mini")
     within_a_second(lambda: gateway.post(path_of("fast"), BODY).status_code == 403)
 
 
@@ -75,8 +78,8 @@ def whitelist(upstreams_file, mock) -> None:
 
 def test_c06_a_whitelist_is_of_the_model_that_is_called(gateway, mock, upstreams_file):
     whitelist(upstreams_file, mock)
-    bind_alias(gateway, "gpt-4o-mini", "openai:gpt-4o")
-    bind_alias(gateway, "ok", "openai:gpt-4o-mini")
+    gateway.bind_alias("gpt-4o-mini", "openai:gpt-4o")
+    gateway.bind_alias("ok", "openai:gpt-4o-mini")
     within_a_second(lambda: gateway.chat("gpt-4o-mini").status_code == 400)
     assert gateway.chat("ok").status_code == 200
     assert gateway.chat("openai:gpt-4o-mini").status_code == 200
@@ -91,3 +94,21 @@ def test_c06_a_whitelist_is_of_deployments_too(gateway, mock, upstreams_file):
     assert gateway.post(path_of("gpt-4o-mini"), both).status_code == 400
     assert mock.requests == []
     assert gateway.post(path_of("gpt-4o-mini"), BODY).status_code == 200
+
+
+def test_c02_an_alias_in_the_path_costs_what_its_target_does(gateway, mock):
+    gateway.bind_alias("gpt-4o", "gpt-4o-mini")
+    sent = {"model": "gpt-4o", **BODY, "max_tokens": 100}
+    relayed = {**sent, "model": "gpt-4o-mini"}
+    # gpt-4o-mini: 0.15 and 0.60 dollars per million
+    bound = (100 * Decimal("0.60") + size(relayed) * Decimal("0.15")) / 1_000_000
+    assert_bound(gateway, path_of("gpt-4o"), sent, bound)
+
+
+def test_c07_a_body_that_names_another_model_than_the_path_is_relayed_as_it_is(gateway, mock):
+    gateway.bind_alias("fast", "gpt-4o-mini")
+    gateway.use(allowed_models=["gpt-4o*"])
+    assert gateway.post(path_of("fast"), {"model": "gpt-4o", **BODY}).status_code == 200
+    assert mock.requests[-1].json["model"] == "gpt-4o"
+    gateway.use(allowed_models=["gpt-4o-mini"])
+    assert gateway.post(path_of("fast"), {"model": "gpt-4o", **BODY}).status_code == 403

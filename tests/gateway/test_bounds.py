@@ -5,6 +5,7 @@ Its prompt has at most 128,000 tokens and its answer 16,000, as the registry say
 """
 
 import asyncio
+import json
 from contextlib import suppress
 from decimal import Decimal
 
@@ -178,6 +179,25 @@ def test_c02_the_dearest_model_counts_of_all_that_are_named(gateway, members):
     sent = asking(CHAT, max_tokens=100, **members)
     # gpt-4o: 2.50 and 10 dollars per million
     assert_bound(gateway, CHAT, sent, (100 * 10 + size(sent) * Decimal("2.5")) / MILLION)
+
+
+@pytest.mark.parametrize("alias", ["fast", "gpt-4o"], ids=["a new name", "that of a dearer model"])
+def test_c02_an_alias_costs_what_its_target_does(gateway, mock, alias):
+    gateway.bind_alias(alias, "openai:gpt-4o-mini")
+    sent, relayed = asking(CHAT, model=alias, max_tokens=100), asking(CHAT, max_tokens=100)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(relayed) * INPUT)
+    assert json.loads(mock.requests[-1].body) == relayed
+
+
+def test_c02_a_model_costs_the_same_by_its_upstreams_name(gateway):
+    sent, relayed = asking(CHAT, model="openai:gpt-4o-mini"), asking(CHAT)
+    assert_bound(gateway, CHAT, sent, LARGEST * OUTPUT + size(relayed) * INPUT)
+
+
+def test_c02_an_alias_of_a_model_without_a_price_is_refused(gateway, mock):
+    gateway.bind_alias("gpt-4o", "openai:no-such-model")
+    assert_unbounded(gateway, CHAT, asking(CHAT, model="gpt-4o"))
+    assert mock.requests == []
 
 
 def test_c02_a_further_model_without_a_price_is_refused(gateway):

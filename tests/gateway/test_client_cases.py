@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Project
 from gateway.models import Token
-from tests.gateway.test_access_cases import bind_alias, within_a_second
+from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.upstream import chat, hang_up, reply
 
 MODELS = {
@@ -31,8 +31,8 @@ def ids(answer) -> list[str]:
 def test_d01_models_are_those_that_the_token_may_use(gateway, mock, path):
     mock.script = reply(MODELS)
     assert gateway.get(path).json() == MODELS
-    bind_alias(gateway, "fast", "openai:gpt-4o-mini")
-    bind_alias(gateway, "deep", "openai:gpt-4o")
+    gateway.bind_alias("fast", "openai:gpt-4o-mini")
+    gateway.bind_alias("deep", "openai:gpt-4o")
     gateway.use(allowed_models=["gpt-4o-*", "whisper-*"])
     within_a_second(lambda: ids(gateway.get(path)) == ["gpt-4o-mini", "whisper-1", "fast"])
     assert gateway.rows == []
@@ -47,7 +47,7 @@ def test_d01_one_model_and_head(gateway, mock):
 
 def test_d01_one_model_is_shown_as_the_list_has_it(gateway, mock):
     mock.script = reply({"id": "upstream", "object": "model", "created": 1, "owned_by": "x"})
-    bind_alias(gateway, "fast", "openai:gpt-4o-mini")
+    gateway.bind_alias("fast", "openai:gpt-4o-mini")
     gateway.use(allowed_models=["gpt-4o-mini", "meta-llama/*"])
     alias = {"id": "fast", "object": "model", "created": 0, "owned_by": "alias"}
     within_a_second(lambda: gateway.get("/v1/models/fast").json() == alias)

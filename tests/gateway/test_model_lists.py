@@ -6,7 +6,7 @@ import json
 import pytest
 import requests
 
-from tests.gateway.test_access_cases import azure, bind_alias, within_a_second
+from tests.gateway.test_access_cases import azure, within_a_second
 from tests.gateway.test_client_cases import MODELS, ids
 from tests.gateway.upstream import exactly, hang_up, head, reply
 
@@ -17,7 +17,7 @@ DATA = json.dumps(MODELS).encode()
 def test_d01_azures_list_is_the_same(gateway, mock, upstreams_file, path):
     azure(upstreams_file, mock)
     mock.script = reply(MODELS)
-    bind_alias(gateway, "fast", "azure:gpt-4o-mini")
+    gateway.bind_alias("fast", "azure:gpt-4o-mini")
     gateway.use(allowed_models=["gpt-4o-mini"])
     within_a_second(lambda: ids(gateway.get(path)) == ["gpt-4o-mini", "fast"])
     assert gateway.get(f"{path}/fast").json()["owned_by"] == "alias"

@@ -6,7 +6,7 @@ import pytest
 
 from gateway import upstreams
 from gateway.models import Upstream
-from tests.gateway.test_access_cases import bind_alias, within_a_second
+from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.test_odd_values import code
 from tests.gateway.upstream import chat, reply
 
@@ -55,7 +55,7 @@ def test_provider_of_an_unusable_upstream_reaches_only_another_one_of_it(
 
 
 def test_alias_of_a_provider_without_an_upstream_is_sent_nowhere(gateway, mock):
-    bind_alias(gateway, "smart", "anthropic:claude-sonnet-4")
+    gateway.bind_alias("smart", "anthropic:claude-sonnet-4")
     within_a_second(lambda: code(gateway.chat("smart")) == (404, "endpoint_not_found"))
     mock.requests.clear()
     assert code(gateway.chat("smart")) == (404, "endpoint_not_found")
