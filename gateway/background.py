@@ -49,6 +49,7 @@ def _metered(call: Call) -> MeteredCall:
         worker_id=call.worker_id,
         upstream=call.upstream,
         provider=row["provider"],
+        model=row["model"],
         requested_model=row["requested_model"],
         started_at=call.started_at,
         reserved=call.reserved_usd,

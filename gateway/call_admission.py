@@ -22,6 +22,7 @@ async def admit(made: Plan, holder: Holder) -> metering.MeteredCall:
         worker_id=worker.id,
         upstream=made.upstream.name,
         provider=made.upstream.priced_as,
+        model=made.model[:255] or made.endpoint.name,
         requested_model=made.requested_model or made.endpoint.name,
         started_at=at,
         reserved=made.reserved,

@@ -96,7 +96,11 @@ _SETTLE = {
 
 @dataclass(slots=True)
 class MeteredCall:
-    """A call that the upstream may bill. `columns` are the ledger's, as far as they are known."""
+    """A call that the upstream may bill.
+
+    `model` is what the upstream was asked for, and priced unless the answer names another;
+    `requested_model` is what the client named, which may be an alias.
+    """
 
     id: UUID
     caller: Caller
@@ -105,6 +109,7 @@ class MeteredCall:
     worker_id: UUID
     upstream: str
     provider: str
+    model: str
     requested_model: str
     started_at: datetime
     reserved: Decimal
@@ -141,7 +146,7 @@ class MeteredCall:
         """Return the members of a report that are known before the upstream answers."""
         return {
             "provider": self.provider,
-            "model": self.requested_model,
+            "model": self.model,
             "alias": self.alias,
             "profile": self.profile,
             "origin": self.origin,
@@ -232,7 +237,7 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     """Return the report of the call, as a client would have made it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
-        "model": _storable(outcome.model or call.requested_model, 255),
+        "model": _storable(outcome.model or call.model, 255),
     }
     if outcome.usage is not None:
         stated = {

@@ -24,7 +24,8 @@ class Settlement:
         self._is_written = True
         fields = self._plan.content.fields
         if fields is not None and (model := fields.last("model")):
-            self._call.requested_model = model[:255]  # read while the form passed
+            # Read while the form passed, as it is.
+            self._call.model = self._call.requested_model = model[:255]
         try:
             self._settled = outcome, await metering.settle(self._call, outcome)
         except DatabaseUnavailable:
