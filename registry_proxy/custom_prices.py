@@ -62,11 +62,12 @@ class CustomPrices:
         """Return a function from a modifier to the price of a model at a time (default now).
 
         A modifier is written as `speed=fast`; "" is the price of calls without one.
-        A project's own price wins over a global one, then the longer pattern.
+        A project's own price wins over a global one, then the longer pattern. Where no price
+        is of that model it is `find_none`.
         """
         rows = (*self._loaded(), *_supposed.get())
         if not rows:
-            return _find_none
+            return find_none
         moment = at or timezone.now()
         matching = [
             row
@@ -76,6 +77,8 @@ class CustomPrices:
             and (row.valid_to is None or moment < row.valid_to)
             and applies(row, provider, model)
         ]
+        if not matching:
+            return find_none
         matching.sort(key=_rank, reverse=True)
         return lambda modifier: next((row for row in matching if row.modifier == modifier), None)
 
@@ -189,7 +192,8 @@ def _is_misnamed_class(name: str) -> bool:
     )
 
 
-def _find_none(modifier: str) -> None:
+def find_none(modifier: str) -> None:
+    """Return that no custom price holds."""
     return None
 
 

@@ -10,9 +10,13 @@ Source: docs/http-contract.md, section "Model names".
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from django.utils.functional import cached_property
+
+from registry_proxy.ceilings import Ceiling, ceiling_of
 from registry_proxy.prices import ModelPrices
 
 # What clients, exporters and cloud platforms call the providers; OpenTelemetry's names too.
@@ -58,7 +62,8 @@ _BEDROCK = re.compile(
 _MAX_MEMO = 10_000
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Match:
     """A registry entry: its key, `provider:model`, its prices, and its limits in tokens."""
 
     key: str
@@ -74,6 +79,19 @@ class Match(NamedTuple):
     def undated_model(self) -> str:
         name = self.key.partition(":")[2]
         return without_date(name) or name
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        """The limits by their names."""
+        return {
+            "max_input_tokens": self.max_input_tokens,
+            "max_output_tokens": self.max_output_tokens,
+        }
+
+    @cached_property
+    def ceiling(self) -> Ceiling | None:
+        """The most that a call costs without custom prices, at the standard tier."""
+        return ceiling_of([self.prices.standard, self.prices.long_context], **self.limits)
 
 
 class Twin(NamedTuple):

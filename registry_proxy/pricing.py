@@ -16,6 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from registry_proxy import custom_prices, prices, published_rules, snapshots
+from registry_proxy.ceilings import Ceiling, ceiling_of
 from registry_proxy.current_registry import current
 from registry_proxy.model_names import Match
 from registry_proxy.models import CustomPrice
@@ -23,14 +24,6 @@ from registry_proxy.prices import PriceMissing, Quote
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 
 _MILLION = 1_000_000
-# Cached media are units, as the class of cached tokens does not express their price.
-_PROMPT_CLASSES = frozenset(
-    {
-        *("input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h"),
-        *("audio_input", "image_input", "cached_audio_tokens", "cached_image_tokens"),
-    }
-)
-_ANSWER_CLASSES = frozenset({"output", "thinking", "audio_output", "image_output"})
 
 
 class Pricing(NamedTuple):
@@ -47,38 +40,6 @@ class Pricing(NamedTuple):
     priced_as: str | None = None
     quote: Quote | None = None
     unpriced_reason: str | None = None
-
-
-class Ceiling(NamedTuple):
-    """The highest price of each token class and unit, in US dollars per million, and the limits.
-
-    A limit in tokens that the registry does not have is None.
-    """
-
-    prices: prices.Prices
-    max_input_tokens: int | None
-    max_output_tokens: int | None
-
-    @property
-    def input(self) -> Decimal | None:
-        """The most that a token of a prompt costs; None if no such token has a price."""
-        return self._highest(_PROMPT_CLASSES)
-
-    @property
-    def output(self) -> Decimal | None:
-        """The most that a token of an answer costs; None if no such token has a price."""
-        return self._highest(_ANSWER_CLASSES)
-
-    @property
-    def has_units(self) -> bool:
-        """Whether more than tokens is paid for: searches, seconds of audio."""
-        return any(
-            price and name not in _PROMPT_CLASSES | _ANSWER_CLASSES
-            for name, price in self.prices.items()
-        )
-
-    def _highest(self, classes: frozenset[str]) -> Decimal | None:
-        return max((self.prices[name] for name in classes & self.prices.keys()), default=None)
 
 
 def load() -> None:
@@ -147,6 +108,8 @@ def ceiling(
     custom = find_custom("")
     named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
     match = None if held is None else held.models.lookup(*named)
+    if find_custom is custom_prices.find_none and not service_tiers:
+        return match.ceiling if match else None
     threshold = match.prices.long_context_threshold if match else None
     prompts = (0,) if threshold is None else (0, threshold + 1)
     of_tiers = []
@@ -156,13 +119,7 @@ def ceiling(
     if service_tiers and not of_tiers:
         return None
     possible = [*of_tiers, *(_prices(match, find_custom, {}, prompt)[0] for prompt in prompts)]
-    highest = {
-        name: max(by_name[name] for by_name in possible if name in by_name)
-        for name in set().union(*possible)
-    }
-    if "input" not in highest:
-        return None
-    return Ceiling(highest, match and match.max_input_tokens, match and match.max_output_tokens)
+    return ceiling_of(possible, **(match.limits if match else {}))
 
 
 def _prices(

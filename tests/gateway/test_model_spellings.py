@@ -49,7 +49,10 @@ CALLS = {
 }
 LIMITS = {
     "none": {},
-    "a budget and a list of models": {"budget_usd": 1, "allowed_models": ["gpt-4o-mini*", "text-embedding-3-small"]},
+    "a budget and a list of models": {
+        "budget_usd": 1,
+        "allowed_models": ["gpt-4o-mini*", "text-embedding-3-small"],
+    },
 }
 # Of the row: all that does not tell one call from another.
 _SAME = ("model", "provider", "cost", "cost_source", "priced_as", "usage_status", "read_as")
