@@ -71,7 +71,9 @@ def _first_steps(scope: Scope) -> dict:
     offers_demo = scope.may("accounts.make_demo") and not scope.demo and not has_usage()
     return {
         "public_url": settings.PUBLIC_URL,
+        "has_upstream_key": bool(settings.OPENAI_API_KEY),
         "has_receipt_key": bool(settings.RECEIPTS_PRIVATE_KEY),
         "offers_demo": offers_demo,
         "keys_url": reverse("admin:accounts_apikey_add"),
+        "tokens_url": reverse("admin:gateway_token_add"),
     }
