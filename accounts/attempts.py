@@ -12,10 +12,13 @@ import hashlib
 import math
 
 from django.db import connection
+from django.http import HttpRequest
 
+from accounts.client_addresses import bucket_of
 from core.errors import DomainError
 
 WINDOW_SECONDS = 900
+PER_ADDRESS = 30  # requests of one kind in a window from one address
 _PRUNED = 20  # old counts that an attempt deletes, at most
 
 
@@ -54,6 +57,11 @@ def take(*name: str, limit: int) -> bytes:
     if attempts > limit:
         raise TooManyAttempts(max(math.ceil(seconds), 1))
     return bucket
+
+
+def take_of_address(request: HttpRequest, name: str) -> None:
+    """Count a request of its client's address. Raises TooManyAttempts."""
+    take(name, bucket_of(request.META.get("REMOTE_ADDR", "")), limit=PER_ADDRESS)
 
 
 def give_back(*buckets: bytes) -> None:

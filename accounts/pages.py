@@ -14,6 +14,7 @@ from django.views.generic import FormView
 
 from accounts import (
     address_proofs,
+    attempts,
     audit,
     forms,
     invitations,
@@ -21,8 +22,8 @@ from accounts import (
     mailing,
     password_changes,
     passwords,
-    person_views,
     registration,
+    requested_mails,
 )
 from accounts.oauth import identities, landing, providers
 from core.errors import DomainError, InvalidInput
@@ -31,7 +32,7 @@ NOTICES = {
     "denied": "You did not allow the login.",
     "reset": "The password is set. Log in with it.",
     "verified": "The address is verified. You can log in now.",
-    "mail": person_views.MAIL_SENT,
+    "mail": requested_mails.SENT,
     "registered": "A mail with a link is on its way. Open it to finish.",
     "connected": "The address is confirmed. Log in again the way you did before.",
     "logged-out": "You are logged out.",
@@ -136,7 +137,7 @@ class LoginPage(Page):
 
     def carry_out(self, data):
         user = passwords.check(self.request, data["name"], data["password"])
-        person_views.require_verified(user)
+        requested_mails.require_verified(user)
         response = HttpResponseRedirect(landing.safe_path(self.request.GET.getlist("next")))
         logins.start_session(self.request, response, user, method="password")
         return response
@@ -153,7 +154,7 @@ class SignUpPage(Page):
         )
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "register")
+        attempts.take_of_address(self.request, "register")
         passwords.validate(data["password"])
         registered = registration.register(
             data["email"], data["password"], self.origin, organization=data["organization"]
@@ -187,8 +188,8 @@ class ForgotPage(Page):
     text = "We send a link to your e-mail address."
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "password reset")
-        person_views.ask_for_reset(data["email"])
+        attempts.take_of_address(self.request, "password reset")
+        requested_mails.ask_for_reset(data["email"])
         return to_page("login", "mail")
 
 
@@ -198,13 +199,13 @@ class ResetPage(Page):
     has_token = True
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "confirm")
+        attempts.take_of_address(self.request, "confirm")
         user = password_changes.reset(data["token"], data["password"], self.origin)
         response = page(
             self.request,
             "password_set",
             title="The password is set",
-            keys=[person_views.remaining_key(key) for key in password_changes.usable_keys(user)],
+            keys=password_changes.remaining_keys(user),
         )
         return response
 
@@ -216,7 +217,7 @@ class VerifyPage(Page):
     has_token = True
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "confirm")
+        attempts.take_of_address(self.request, "confirm")
         address_proofs.confirm(
             data["token"],
             self.origin,
@@ -232,7 +233,7 @@ class InvitationPage(Page):
     has_token = True
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "confirm")
+        attempts.take_of_address(self.request, "confirm")
         if self.request.user.is_authenticated:
             joined = invitations.accept(data["token"], self.request.user, self.origin)
             return HttpResponseRedirect(landing.home(joined.project_id))
@@ -258,9 +259,9 @@ class OAuthAddressPage(Page):
     def carry_out(self, data):
         from accounts.oauth.views import pending_profile
 
-        person_views.count_address(self.request, "oauth address")
+        attempts.take_of_address(self.request, "oauth address")
         profile = pending_profile(self.request)
-        if person_views.may_mail(passwords.bucket_name(data["email"]), "verify"):
+        if requested_mails.may_mail(passwords.bucket_name(data["email"]), "verify"):
             token = identities.address_token(profile, data["email"])
             link = mailing.link("oauth-confirm", token)
             mailing.send(data["email"], "verify", email=data["email"], link=link)
@@ -273,6 +274,6 @@ class OAuthConfirmPage(Page):
     has_token = True
 
     def carry_out(self, data):
-        person_views.count_address(self.request, "confirm")
+        attempts.take_of_address(self.request, "confirm")
         identities.connect_by_token(data["token"], self.origin)
         return to_page("login", "connected")

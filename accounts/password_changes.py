@@ -1,5 +1,7 @@
 """New passwords: asked for by mail, or chosen by who is logged in."""
 
+from typing import Any
+
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -50,9 +52,19 @@ def change(request: HttpRequest, user: User, password: str) -> None:
     _tell(user, origin)
 
 
-def usable_keys(user: User) -> list[ApiKey]:
-    """Return the keys that the person made and that still work, with their last use."""
-    return list(ApiKey.objects.usable().filter(created_by=user).select_related("project", "use"))
+def remaining_keys(user: User) -> list[dict[str, Any]]:
+    """Return what is shown of the keys that the person made and that still work."""
+    usable = ApiKey.objects.usable().filter(created_by=user).select_related("project", "use")
+    return [
+        {
+            "id": key.id,
+            "name": key.name,
+            "hint": key.hint,
+            "project_id": key.project_id,
+            "last_used_at": use.last_used_at if (use := getattr(key, "use", None)) else None,
+        }
+        for key in usable
+    ]
 
 
 def _tell(user: User, origin: audit.Origin) -> None:

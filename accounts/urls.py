@@ -1,29 +1,29 @@
 from django.urls import URLPattern, include, path, re_path
 
-from accounts import audit_views, pages, person_views
-from accounts.key_views import Costs, KeyViewSet
+from accounts import pages
 from accounts.oauth import views as oauth_views
-from accounts.project_views import ProjectViewSet
+from accounts.views import account, audit, entry, projects
+from accounts.views.keys import Costs, KeyViewSet
 from core.viewsets import Router
 
 _API = {
-    "register": person_views.RegisterView,
-    "cli/register": person_views.CommandLineRegisterView,
-    "login": person_views.LoginView,
-    "password-reset": person_views.PasswordResetView,
-    "password-reset/confirm": person_views.PasswordResetConfirmView,
-    "verify-email": person_views.VerifyEmailView,
-    "invitations/accept": person_views.AcceptInvitationView,
-    "auth/me": person_views.MeView,
-    "auth/retrieve-api-key": person_views.RetrieveKeyView,
-    "auth/regenerate-api-key": person_views.RegenerateKeyView,
-    "auth/logout": person_views.LogoutView,
-    "auth/logout-everywhere": person_views.LogoutEverywhereView,
-    "auth/change-password": person_views.ChangePasswordView,
-    "auth/send-verification": person_views.SendVerificationView,
-    "auth/delete-account": person_views.DeleteAccountView,
-    "auth/audit": audit_views.OwnAuditView,
-    "audit": audit_views.AuditView,
+    "register": entry.RegisterView,
+    "cli/register": entry.CommandLineRegisterView,
+    "login": entry.LoginView,
+    "password-reset": entry.PasswordResetView,
+    "password-reset/confirm": entry.PasswordResetConfirmView,
+    "verify-email": entry.VerifyEmailView,
+    "invitations/accept": projects.AcceptInvitationView,
+    "auth/me": account.MeView,
+    "auth/retrieve-api-key": account.RetrieveKeyView,
+    "auth/regenerate-api-key": account.RegenerateKeyView,
+    "auth/logout": account.LogoutView,
+    "auth/logout-everywhere": account.LogoutEverywhereView,
+    "auth/change-password": account.ChangePasswordView,
+    "auth/send-verification": account.SendVerificationView,
+    "auth/delete-account": account.DeleteAccountView,
+    "auth/audit": audit.OwnAuditView,
+    "audit": audit.AuditView,
 }
 _PAGES = {
     "login": pages.LoginPage,
@@ -42,7 +42,7 @@ _PROVIDER = r"(?P<provider>[a-z]+)"
 def urlpatterns(*, costs_of_keys: Costs) -> list[URLPattern]:
     """Return the routes; what keys cost is known to a higher layer."""
     router = Router()
-    router.register("projects", ProjectViewSet, basename="projects")
+    router.register("projects", projects.ProjectViewSet, basename="projects")
     keys = Router()
     keys.register("keys", _bound(costs_of_keys), basename="keys")
     api = [

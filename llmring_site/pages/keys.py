@@ -8,9 +8,9 @@ from django.http import Http404, HttpResponse
 
 from accounts import keys
 from accounts.admission import Action
-from accounts.key_views import represent
 from accounts.models import ApiKey
 from accounts.pages import Page
+from accounts.views.keys import represent
 from core.compression import keep_uncompressed
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import KeyForm, RotationForm

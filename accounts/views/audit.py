@@ -5,8 +5,8 @@ from rest_framework.response import Response
 
 from accounts.admission import Action
 from accounts.models import AuditEvent
-from accounts.person_views import PersonView
 from accounts.schemas import audit as schemas
+from accounts.views.base import PersonView
 from core.views import SchemaView
 
 

@@ -7,12 +7,12 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from accounts import admission, audit, invitations, memberships, projects
+from accounts import admission, attempts, audit, invitations, memberships, projects
 from accounts.admission import Action, NotPermitted, ProjectArchived
 from accounts.models import Membership, Project, Role
-from accounts.person_views import PersonView
+from accounts.schemas import people
 from accounts.schemas import projects as schemas
-from accounts.schemas.people import Notice
+from accounts.views.base import PersonView
 from core.paths import uuid_in_path
 
 NOT_FOUND = "Project not found"
@@ -40,7 +40,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
         "hand_over": schemas.MemberReply,
         "members": list[schemas.MemberReply],
         "change_role": schemas.MemberReply,
-        "remove_member": Notice,
+        "remove_member": people.Notice,
         "invitations": list[schemas.InvitationReply],
         "invite": schemas.InvitationReply,
         "withdraw": schemas.InvitationReply,
@@ -228,3 +228,25 @@ def _invitation(invitation) -> dict:
         name: getattr(invitation, name)
         for name in ("id", "email", "role", "status", "created_at", "expires_at")
     }
+
+
+class AcceptInvitationView(PersonView):
+    bodies = {"post": people.InvitationToken}
+    replies = {"post": people.OwnProject}
+
+    def post(self, request):
+        """Accept an invitation for the address of who is logged in
+
+        403 for another's: it stays open. A higher role that the person has is kept.
+        """
+        attempts.take_of_address(request, "confirm")
+        membership = invitations.accept(self.body.token, request.user, audit.of_request(request))
+        project = membership.project
+        return Response(
+            {
+                "id": project.id,
+                "name": project.name,
+                "role": membership.role,
+                "tier": projects.tier_name(project),
+            }
+        )

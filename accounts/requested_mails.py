@@ -1,0 +1,51 @@
+"""Mails that anyone may ask for, to any address: a few of each kind in a window."""
+
+from django.conf import settings
+
+from accounts import attempts, email_tokens, mailing, password_changes, passwords
+from accounts.models import Purpose, User
+from core.errors import DomainError
+
+PER_ACCOUNT = 3  # in a window
+SENT = "If there is an account with this address, a mail is on its way."
+
+
+class NotVerified(DomainError):
+    """The password is right; the address is not verified, and this server asks for it."""
+
+    status_code = 403
+    code = "not_verified"
+    headers = {"Cache-Control": "no-store"}
+
+    def __init__(self) -> None:
+        super().__init__("Confirm your e-mail address first; a mail with the link is on its way")
+
+
+def may_mail(user_key: str, purpose: str) -> bool:
+    """Return whether another mail may go to an address, whether or not it has an account."""
+    try:
+        attempts.take(f"mail {purpose}", user_key, limit=PER_ACCOUNT)
+    except attempts.TooManyAttempts:
+        return False
+    return True
+
+
+def require_verified(user: User) -> None:
+    """Raise NotVerified, and mail a link, where addresses are verified and this one is not."""
+    if not settings.REQUIRE_EMAIL_VERIFICATION or user.email_verified_at or user.is_superuser:
+        return
+    send_verification(user)
+    raise NotVerified
+
+
+def send_verification(user: User) -> None:
+    """Mail a link that verifies the person's address, unless several went out just now."""
+    if user.email and may_mail(user.email_key, "verify"):
+        token = email_tokens.issue(user, Purpose.VERIFY)
+        mailing.send(user.email, "verify", email=user.email, link=mailing.link("verify", token))
+
+
+def ask_for_reset(email: str) -> None:
+    """Mail a link, unless several went out just now; counted for unknown addresses too."""
+    if may_mail(passwords.bucket_name(email), "reset"):
+        password_changes.ask_for_reset(email)

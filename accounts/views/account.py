@@ -1,0 +1,209 @@
+"""The account of who is logged in: its key, password, sessions and end."""
+
+from django.db.models import Q
+from django.db.models.functions import Now
+from rest_framework.response import Response
+
+from accounts import (
+    address_proofs,
+    audit,
+    keys,
+    logins,
+    password_changes,
+    passwords,
+    requested_mails,
+)
+from accounts.account_deletion import delete_account
+from accounts.models import Membership, User
+from accounts.projects import tier_name
+from accounts.schemas import people as schemas
+from accounts.views.base import PersonView
+from core.errors import DomainError
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class MeView(PersonView):
+    replies = {"get": schemas.Me}
+
+    def get(self, request):
+        """Get who is logged in, their projects, and the state of their key"""
+        user = request.user
+        now = {"revoked_at__isnull": True, "project__archived_at__isnull": True}
+        active = keys.login_keys(user).filter(Q(expires_at=None) | Q(expires_at__gt=Now()), **now)
+        memberships = Membership.objects.filter(user=user, project__archived_at=None)
+        return Response(
+            {
+                "id": user.id,
+                "email": user.email,
+                "email_verified": user.email_verified_at is not None,
+                "has_password": user.has_usable_password(),
+                "is_staff": user.is_staff,
+                "providers": sorted(user.identities.values_list("provider", flat=True)),
+                "api_key": {"active": active.count(), "retrievable": claims_key(user)},
+                "projects": [
+                    {
+                        "id": each.project_id,
+                        "name": each.project.name,
+                        "role": each.role,
+                        "tier": tier_name(each.project),
+                    }
+                    for each in memberships.select_related("project__tier").order_by("id")
+                ],
+            }
+        )
+
+
+def claims_key(user: User) -> bool:
+    return User.objects.filter(pk=user.pk, key_claim_until__gt=Now()).exists()
+
+
+class KeyTaken(DomainError):
+    """There is no key to retrieve: it was, or nobody did so in time."""
+
+    status_code = 410
+    code = "key_taken"
+    headers = NO_STORE
+
+    def __init__(self) -> None:
+        super().__init__("The key was retrieved already, or expired; POST to regenerate-api-key")
+
+
+class NotAsked(DomainError):
+    """Not the person asked, but a browser that looks ahead, or another site's link."""
+
+    code = "not_asked"
+    headers = NO_STORE
+
+    def __init__(self) -> None:
+        super().__init__("The key is given to a request of the page itself only")
+
+
+class RetrieveKeyView(PersonView):
+    replies = {"get": schemas.AccountKey}
+    errors = {"get": {400: "Not asked by the page itself", 410: "Taken already"}}
+
+    def get(self, request):
+        """Get the first key after a login by a provider, once
+
+        Within a quarter of an hour. 410 when it was taken: `regenerate-api-key` makes another.
+        """
+        _check_asked(request)
+        user = request.user
+        # One statement decides who of several gets it; the key is made only now.
+        claimed = User.objects.filter(pk=user.pk, key_claim_until__gt=Now())
+        if not claimed.update(key_claim_until=None):
+            raise KeyTaken
+        return Response(_home_key(request, name="made at the first login"))
+
+    def head(self, request):
+        raise NotAsked
+
+
+def _check_asked(request) -> None:
+    purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose"))
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if "prefetch" in purpose or "preview" in purpose or site not in ("none", "same-origin"):
+        raise NotAsked
+
+
+def _home_key(request, *, name: str) -> dict:
+    project, text = keys.home_key(request.user, audit.of_request(request), name=name)
+    return {
+        "api_key": text,
+        "api_key_active": True,
+        "tier": tier_name(project),
+        "project_id": project and project.id,
+    }
+
+
+class RegenerateKeyView(PersonView):
+    replies = {"post": schemas.AccountKey}
+
+    def post(self, request):
+        """Replace the keys that logins gave by a new one"""
+        requested_mails.require_verified(request.user)
+        keys.revoke_keys(
+            keys.login_keys(request.user), audit.of_request(request), reason="regenerated"
+        )
+        return Response(_home_key(request, name="regenerated"))
+
+
+class LogoutView(PersonView):
+    replies = {"post": schemas.Notice}
+
+    def post(self, request):
+        """End the session"""
+        logins.end_session(request._request)
+        return Response({"message": "Logged out."})
+
+
+class LogoutEverywhereView(PersonView):
+    replies = {"post": schemas.Notice}
+
+    def post(self, request):
+        """End all sessions of the person, this one included; open reset links die too"""
+        user = request.user
+        audit.record("logout.everywhere", audit.of_request(request))
+        address_proofs.forget_tokens(user)
+        logins.end_session(request._request)
+        logins.end_all_sessions(user)
+        return Response({"message": "Logged out everywhere."})
+
+
+class ChangePasswordView(PersonView):
+    bodies = {"post": schemas.PasswordChange}
+    replies = {"post": schemas.PasswordWasReset}
+
+    def post(self, request):
+        """Change the password; other sessions end
+
+        Keys go on working: they are in the reply.
+        """
+        _require_password(request, self.body.current_password)
+        password_changes.change(request._request, request.user, self.body.password)
+        usable = password_changes.remaining_keys(request.user)
+        return Response({"message": "The password is changed.", "keys": usable})
+
+
+class SendVerificationView(PersonView):
+    replies = {"post": schemas.Notice}
+
+    def post(self, request):
+        """Mail the link again that verifies the address"""
+        if request.user.email_verified_at is None:
+            requested_mails.send_verification(request.user)
+        return Response({"message": requested_mails.SENT})
+
+
+class DeleteAccountView(PersonView):
+    bodies = {"post": schemas.PasswordProof}
+    replies = {"post": schemas.Notice}
+    errors = {"post": {409: "A project would lose its last owner"}}
+
+    def post(self, request):
+        """Delete the account
+
+        Its keys are revoked. 409 while a project would lose its last owner: hand it over
+        or archive it first. Accounts with a password need it.
+        """
+        if request.user.has_usable_password():
+            _require_password(request, self.body.password)
+        user = request.user
+        delete_account(user, audit.of_request(request))
+        logins.end_session(request._request)
+        return Response({"message": "The account is deleted."})
+
+
+def _require_password(request, password: str) -> None:
+    if request.user.has_usable_password() and not passwords.is_right(request.user, password):
+        raise WrongCurrentPassword
+
+
+class WrongCurrentPassword(DomainError):
+    status_code = 403
+    code = "wrong_password"
+    headers = NO_STORE
+
+    def __init__(self) -> None:
+        super().__init__("The password is wrong")

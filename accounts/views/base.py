@@ -1,0 +1,48 @@
+"""What the routes of people have in common."""
+
+from accounts import attempts, csrf
+from accounts.authentication import IsPerson, PersonAuthentication
+from core.errors import InvalidInput
+from core.views import PublicView, SchemaView
+
+TAGS = ["accounts"]
+FROM_ELSEWHERE = {403: "From a page of another site"}
+
+
+class SecretBodyMixin:
+    """Bodies hold passwords and tokens: errors do not repeat what was sent."""
+
+    tags = TAGS
+
+    @property
+    def body(self):
+        try:
+            return super().body
+        except InvalidInput as error:
+            for entry in error.issues:
+                entry["input"] = None
+            raise
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class AnonymousView(SecretBodyMixin, PublicView):
+    """A route for who is not logged in, counted by the caller's address."""
+
+    counted_as = ""
+    errors = {"post": FROM_ELSEWHERE}
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        csrf.check(request._request)
+        if self.counted_as:
+            attempts.take_of_address(request, self.counted_as)
+
+
+class PersonView(SecretBodyMixin, SchemaView):
+    """A route for who is logged in."""
+
+    authentication_classes = [PersonAuthentication]
+    permission_classes = [IsPerson]
