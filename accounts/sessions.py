@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 class SessionStore(DatabaseStore):
     @classmethod
     def get_model_class(cls):
-        from accounts.person_models import BrowserSession
+        from accounts.models.entry import BrowserSession
 
         return BrowserSession
 
@@ -25,7 +25,7 @@ class SessionStore(DatabaseStore):
 
 def end_sessions(user, *, but: str | None = None) -> int:
     """Delete the person's sessions, except the one with the key `but`; return how many."""
-    from accounts.person_models import BrowserSession
+    from accounts.models.entry import BrowserSession
 
     ended, _ = BrowserSession.objects.filter(user_id=user.pk).exclude(session_key=but).delete()
     return ended

@@ -1,0 +1,127 @@
+"""API keys, each of one project."""
+
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import api_keys
+from accounts.models.people import User
+from accounts.models.projects import Project
+from core.ids import uuid7
+
+
+class Scope(models.TextChoices):
+    READ = "read", "read"
+    LOG = "log", "log calls and conversations"
+    ALL = "all", "everything"
+
+
+def every_scope() -> list[str]:
+    return [Scope.ALL.value]
+
+
+def state_of(credential: models.Model) -> str:
+    """Return `revoked`, `expired` or `active`, for a row with both times."""
+    if credential.revoked_at:
+        return "revoked"
+    if credential.expires_at and credential.expires_at <= timezone.now():
+        return "expired"
+    return "active"
+
+
+class ApiKeyQuerySet(models.QuerySet):
+    def usable(self):
+        """Keys that open their project now: not revoked, not expired, the project in use."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
+            revoked_at__isnull=True,
+            is_pending=False,
+            project__archived_at__isnull=True,
+        )
+
+    def revoke(self) -> int:
+        """Revoke the keys permanently; return how many. A trigger notifies all workers."""
+        return self.filter(revoked_at__isnull=True).update(revoked_at=Now())
+
+
+class ApiKey(models.Model):
+    """Opens one project. Only its digest is stored: nobody can read the key again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=255, blank=True, help_text="Where the key is used.")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    hint = models.CharField(
+        max_length=20, blank=True, editable=False, help_text="The first characters of the key."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on the key is refused. Empty: never."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope),
+        default=every_scope,
+        help_text="What the key may do: read, log, all. Empty: nothing.",
+    )
+    # A rotated key is one key with two values until the overlap ends: one row, one limit.
+    previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
+    previous_expires_at = models.DateTimeField(null=True, editable=False)
+    rotation = models.BinaryField(
+        max_length=32, null=True, editable=False, help_text="Digest of the last rotation's key."
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    is_from_login = models.BooleanField(
+        default=False, editable=False, help_text="A login gave it: a reset password ends it."
+    )
+    is_pending = models.BooleanField(
+        default=False, editable=False, help_text="Until the person's address is verified."
+    )
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "api_keys"
+        ordering = ["-id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.name or self.hint or str(self.id)
+
+    @property
+    def state(self) -> str:
+        """`revoked`, `pending`, `expired` or `active`."""
+        state = state_of(self)
+        return "pending" if self.is_pending and state != "revoked" else state
+
+    @classmethod
+    def issue(
+        cls,
+        project: Project,
+        *,
+        name: str = "",
+        expires_at=None,
+        id: UUID | None = None,
+        **columns,
+    ) -> tuple["ApiKey", str]:
+        """Make a key of the project. Returns its row and its text, which is not stored.
+
+        Raises IntegrityError if there is one of this `id`, by default a new one.
+        """
+        text = api_keys.generate()
+        row = cls.objects.create(
+            id=id or uuid7(),
+            project=project,
+            name=name,
+            digest=api_keys.digest(text),
+            hint=api_keys.hint(text),
+            expires_at=expires_at,
+            **columns,
+        )
+        return row, text

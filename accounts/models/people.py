@@ -1,0 +1,60 @@
+"""People, who log in."""
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Collate, Lower, NullIf
+
+from accounts import email_addresses
+from core.ids import uuid7
+
+
+class Users(UserManager):
+    use_in_migrations = False
+
+    def with_email(self, address: str) -> "User | None":
+        """Return the person whose address it is, in any spelling of ASCII letters."""
+        return self.filter(email_key=email_addresses.key(address)).first() if address else None
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the address as mail is sent to it: without the blanks around it."""
+        return (email or "").strip()
+
+
+class User(AbstractUser):
+    """A person. Staff see the whole server; others the projects of their memberships."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # The database's own, so that no program can store two spellings of one address.
+    email_key = models.GeneratedField(
+        expression=NullIf(Lower(Collate("email", "C")), Value("")),
+        output_field=models.CharField(max_length=254, null=True),
+        db_persist=True,
+    )
+    email_verified_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the person proved the address."
+    )
+    key_claim_until = models.DateTimeField(
+        null=True, editable=False, help_text="Until then a first key can be retrieved, once."
+    )
+
+    objects = Users()
+
+    class Meta:
+        db_table = "users"
+        ordering = ["username"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email_key"],
+                name="users_email_once",
+                violation_error_message="Another person has this e-mail address.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email or self.username
+
+    def get_full_name(self) -> str:
+        """Return the person's name; who has none is named by the address."""
+        return super().get_full_name() or str(self)

@@ -1,0 +1,112 @@
+"""Projects, and who is in them."""
+
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models.people import User
+from accounts.models.tiers import Tier
+from core.ids import uuid7
+
+
+class ProjectQuerySet(models.QuerySet):
+    def named(self, name_or_id: str) -> "Project | None":
+        """The project with this id or, else, the oldest one of this name."""
+        try:
+            return self.filter(id=UUID(name_or_id)).first()
+        except ValueError:
+            return self.filter(name=name_or_id).order_by("id").first()
+
+    def named_or_new(self, name_or_id: str) -> "Project":
+        """The project of this name or id, made if there is none. Raises ValidationError."""
+        name = name_or_id.strip()
+        if (project := self.named(name)) is None:
+            project = Project(name=name)
+            project.full_clean()
+            project.save()
+        return project
+
+    def real(self):
+        """Projects that totals of the whole server are about: all but demo data."""
+        return self.filter(is_demo=False)
+
+    def demo(self):
+        return self.filter(is_demo=True)
+
+
+class Project(models.Model):
+    """Owns rows. Its keys come and go; its data stays."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=255)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    archived_at = models.DateTimeField(
+        null=True, editable=False, help_text="From then on its keys and tokens are refused."
+    )
+    tier = models.ForeignKey(
+        Tier,
+        on_delete=models.PROTECT,
+        related_name="projects",
+        null=True,
+        blank=True,
+        help_text="Empty: no limits.",
+    )
+    # Written by triggers, whoever lowers the retention (migration 0021).
+    former_retention_days = models.IntegerField(
+        null=True, editable=False, help_text="How long logs are kept until then. Empty: for ever."
+    )
+    former_retention_until = models.DateTimeField(null=True, editable=False)
+    is_demo = models.BooleanField(
+        "demo",
+        default=False,
+        db_default=False,  # for servers of the version before, until they are restarted
+        editable=False,
+        help_text="Made by `manage.py demo`: invented data, in no total of all projects.",
+    )
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        db_table = "projects"
+        ordering = ["-id"]
+        permissions = [("make_demo", "Can make and remove the demo project")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_demo"], condition=Q(is_demo=True), name="projects_one_demo"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "owner"
+    ADMIN = "admin", "admin"
+    MEMBER = "member", "member"
+    VIEWER = "viewer", "viewer"
+
+
+class Membership(models.Model):
+    """What a person may do in a project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "memberships"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="memberships_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="memberships_role_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
