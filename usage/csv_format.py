@@ -18,7 +18,7 @@ from core.schemas import decimal
 from usage.reply_schemas import ExportedLog
 
 csv.field_size_limit(10_000_000)  # characters of a cell: metadata may be long
-_OBJECTS = ("metadata", "units", "modifiers")
+_OBJECTS = ("metadata", "modifiers", "units", "usage")
 _MARKED = ("=", "+", "-", "@", "\t", "'")
 _TEXTS = {
     name

@@ -13,6 +13,12 @@ from usage.query_schemas import WindowQuery
 NONE = "none"  # as a filter: logs that have no such label
 # A label of a ledger's row as the daily sums have it: empty for none.
 LABEL_SQL = {name: f"coalesce({name}::text, '')" for name in LABELS}
+# The tags of a ledger's row: the texts of the list of that name in its metadata, each once.
+TAGS_SQL = """ARRAY(
+    SELECT DISTINCT tag FROM jsonb_array_elements_text(
+        CASE jsonb_typeof(metadata->'tags') WHEN 'array' THEN metadata->'tags' ELSE '[]' END
+    ) AS tag WHERE tag <> ''
+)"""
 _LEDGER_ONLY = {
     "user": "coalesce(end_user, '')",
     "id_at_origin": "coalesce(id_at_origin, '')",
@@ -42,10 +48,8 @@ def on_ledger(query: WindowQuery) -> tuple[str, dict[str, Any]]:
         columns["id_at_origin"] = "id_at_origin"  # as its index has it
     sql, parameters = _any_of(query, columns)
     if query.tag:
-        tagged = "metadata->'tags' ?| %(tag)s::text[]"
-        sql += (
-            f" AND ({tagged} OR NOT metadata ? 'tags')" if NONE in query.tag else f" AND {tagged}"
-        )
+        untagged = f" OR {TAGS_SQL} = '{{}}'" if NONE in query.tag else ""
+        sql += f" AND ({TAGS_SQL} && %(tag)s::text[]{untagged})"
         parameters["tag"] = query.tag
     if query.received_start:
         sql += " AND received_at >= %(received_start)s"

@@ -19,6 +19,7 @@ from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
 from usage.query_schemas import WindowQuery
+from usage.windows import Window
 
 _PERIODS = {
     "hour": "hour_start",
@@ -95,8 +96,7 @@ def _statement(
     window = query.window()
     group_by = getattr(query, "group_by", "day")
     reads_ledger = group_by == "hour" or filters.reads_ledger_only(query)
-    whole_days = (window.end.date(), window.end.date()) if reads_ledger else _whole_days(window)
-    first, after = whole_days
+    first, after = _no_days(window) if reads_ledger else _whole_days(window)
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
     sources = _Sources(
@@ -181,16 +181,21 @@ def _selected(expressions: dict[str, str], names: Sequence[str]) -> str:
     return ", ".join(f"{expressions[name]} AS {name}" for name in names)
 
 
-def _whole_days(window) -> tuple[date, date]:
-    """Return the first day wholly inside the window, and the first one after those.
-
-    Without any, both are the day after the window's start: then one range of
-    logs before it and one after it make up the window.
-    """
-    first = window.start.date()
+def _whole_days(window: Window) -> tuple[date, date]:
+    """Return the first day wholly inside the window, and the first one after those."""
+    first, after = window.start.date(), window.end.date()
     if window.start.time() != time.min:
         first += timedelta(days=1)
-    return first, max(first, window.end.date())
+    return (first, after) if first < after else _no_days(window)
+
+
+def _no_days(window: Window) -> tuple[date, date]:
+    """Return no days at all: the logs before one day and from it on make up the window.
+
+    It begins after the window's start, for nothing earlier to be among the latter.
+    """
+    after_start = window.start.date() + timedelta(days=1)
+    return after_start, after_start
 
 
 def _midnight(day: date) -> datetime:

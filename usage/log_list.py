@@ -22,7 +22,7 @@ from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
 from usage.ledger_condition import condition_of
 from usage.models import DailyUsage, UsageLog
-from usage.schemas import MAX_AHEAD
+from usage.windows import MAX_AHEAD
 
 SUM_MILLISECONDS = 1_000  # that the sums of a page may take
 PAGE_MILLISECONDS = 100  # of many logs; if that is too little, the sums follow the page

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from core.schemas import INT64_MAX, Schema
 from usage.models import CostSource, UsageStatus
-from usage.windows import EARLIEST, Window, WindowEnd, WindowStart
+from usage.windows import EARLIEST, MAX_AHEAD, Window, WindowEnd, WindowStart
 
 
 def _without_nul(values: list[str] | None) -> list[str] | None:
@@ -73,9 +73,12 @@ class WindowQuery(Schema):
 
     def window(self) -> Window:
         """Return the window; by default one of all times when it is narrowed by `received_*`."""
-        is_late = self.received_start or self.received_end
-        start = self.start_date or (EARLIEST if is_late else None)
-        return Window.of(start, self.end_date, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        if not (self.received_start or self.received_end):
+            return Window.of(self.start_date, self.end_date, now=now)
+        # Twice: the clock of the worker that stored a log may be ahead, too.
+        latest = now + 2 * MAX_AHEAD
+        return Window.of(self.start_date or EARLIEST, self.end_date or latest, now=now)
 
 
 # Groups of logs that only the ledger knows.

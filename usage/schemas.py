@@ -3,7 +3,7 @@
 Source: docs/http-contract.md, section "Logging a call"; docs/http-contract/usage.md.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -25,11 +25,9 @@ from usage.models import SIGNED_COLUMNS, CostSource, EntryType
 from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
 from usage.reports.reported_usage import Usage, UsageStatus
-from usage.windows import EARLIEST
+from usage.windows import EARLIEST, MAX_AHEAD
 
 MAX_UNITS = 50  # names of units or modifiers of one call
-# Clients whose clock is a little ahead are not refused.
-MAX_AHEAD = timedelta(days=1)
 
 
 def _is_plausible(at: datetime) -> datetime:

@@ -22,11 +22,7 @@ _GROUPS = {
     "upstream": "SELECT upstream AS name, * FROM chosen",
     "requested_model": "SELECT requested_model AS name, * FROM chosen",
     "http_status": "SELECT http_status::text AS name, * FROM chosen",
-    "tag": """
-        SELECT tag AS name, chosen.* FROM chosen, jsonb_array_elements_text(
-            CASE jsonb_typeof(metadata->'tags') WHEN 'array' THEN metadata->'tags' ELSE '[]' END
-        ) AS tag
-    """,
+    "tag": f"SELECT tag AS name, chosen.* FROM chosen, unnest({filters.TAGS_SQL}) AS tag",
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # of a call
+MAX_AHEAD = timedelta(days=1)  # of a call: clocks of clients may be a little ahead
 _DEFAULT_LENGTH = timedelta(days=30)
 _MICROSECOND = timedelta(microseconds=1)
 

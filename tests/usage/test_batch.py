@@ -41,6 +41,14 @@ def test_ndjson_and_bare_lists_are_batches_too(api):
 
 
 @pytest.mark.slow
+def test_csv_has_a_column_for_the_providers_own_usage(api):
+    usage = '"{""prompt_tokens"": 10, ""completion_tokens"": 5}"'
+    lines = f"provider,model,usage\r\nopenai,gpt-4o-mini,{usage}\r\n"
+    assert api.send("POST", BATCH, lines, content_type="text/csv")["created"] == 1
+    row = UsageLog.objects.get()
+    assert (row.input_tokens, row.output_tokens, row.read_as) == (10, 5, "openai_chat")
+
+
 def test_5000_events_sent_twice_are_5000_rows(api):
     logs = {"logs": [{**CALL, "cost": 0.5, "event_id": f"e{n}"} for n in range(5000)]}
     assert api.send("POST", BATCH, logs)["created"] == 5000

@@ -1,5 +1,7 @@
 """`GET /api/v1/logs` (docs/http-contract.md, section "Listing logs")."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.db import connection
 
@@ -134,3 +136,13 @@ def test_logs_are_found_by_their_id_at_origin(api):
     assert [log["id"] for log in api.read("/api/v1/logs?id_at_origin=none")] == [other]
     assert api.read("/api/v1/logs?id_at_origin=order-2") == []
     assert api.read("/api/v1/stats?id_at_origin=order-1")["summary"]["total_requests"] == 1
+
+
+def test_what_was_received_is_listed_whatever_time_it_states(api):
+    now = datetime.now(UTC)
+    for at in (now + timedelta(hours=23, minutes=59), now - timedelta(days=365)):
+        api.send("POST", "/api/v1/log", {**CALL, "timestamp": at.isoformat()})
+    today = {"received_start": now.date().isoformat()}
+    assert len(api.read(LOGS, today)) == 2
+    assert api.get("/api/v1/logs/export", today).getvalue().count(b"\n") == 2
+    assert api.read("/api/v1/stats", today)["summary"]["total_requests"] == 2

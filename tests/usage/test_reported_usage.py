@@ -50,6 +50,30 @@ def test_users_and_tags_are_groups_that_are_asked_for(labelled):
     assert "by_user" not in labelled.read(STATS)
 
 
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        (["a", "a"], ["a"]),
+        (["b", "a"], ["a", "b"]),
+        ([1, None, ""], ["1"]),
+        ([], []),
+        (None, []),
+        ("a", []),
+        ({"a": 1}, []),
+    ],
+    ids=repr,
+)
+def test_a_log_counts_once_for_each_of_its_tags(api, tags, names):
+    """In the group and by the filter alike: a list's texts are tags, and nothing else is."""
+    api.send("POST", LOG, {**CALL, "metadata": {"tags": tags}})
+    by_tag = api.read(STATS, {"groups": "tag"})["by_tag"]
+    assert {name: sums["requests"] for name, sums in by_tag.items()} == dict.fromkeys(names, 1)
+    for name in ("a", "b", "1"):
+        found = api.read(STATS, {"tag": name})["summary"]["total_requests"]
+        assert found == (name in names), name
+    assert api.read(STATS, {"tag": "none"})["summary"]["total_requests"] == (not names)
+
+
 TIMES = ("latency_ms", "first_byte_ms")
 
 

@@ -66,6 +66,9 @@ def test_every_breakdown_counts_every_request(api):
 
 
 @pytest.mark.parametrize(
+    "read", [{}, {"group_by": "hour"}, {"cost_source": "caller"}, {"usage_status": "settled"}]
+)
+@pytest.mark.parametrize(
     ("window", "requests"),
     [
         ({"start_date": "2026-01-05", "end_date": "2026-01-05"}, 3),
@@ -81,7 +84,8 @@ def test_every_breakdown_counts_every_request(api):
         ({"start_date": "", "end_date": ""}, 0),
     ],
 )
-def test_both_ends_of_the_window_are_inclusive_and_utc(api, window, requests):
+def test_both_ends_of_the_window_are_inclusive_and_utc(api, window, requests, read):
+    """Whether it is read from the daily sums or from the logs."""
     for at in (
         "2026-01-05T00:00:00Z",
         "2026-01-05T12:00:00Z",
@@ -89,7 +93,7 @@ def test_both_ends_of_the_window_are_inclusive_and_utc(api, window, requests):
         "2026-01-06T00:00:00Z",
     ):
         log(api, at)
-    body = api.read(STATS, window)
+    body = api.read(STATS, window | read)
     assert body["summary"]["total_requests"] == requests
     assert sum(day["requests"] for day in body["by_day"]) == requests
     assert Decimal(body["summary"]["total_cost"]) == Decimal("0.1") * requests
