@@ -80,7 +80,9 @@ class CustomPrices:
         if not matching:
             return find_none
         matching.sort(key=_rank, reverse=True)
-        return lambda modifier: next((row for row in matching if row.modifier == modifier), None)
+        # In any letter case, as the names of models: terms of calls come in small letters.
+        by_modifier = {row.modifier.casefold(): row for row in reversed(matching)}
+        return lambda modifier: by_modifier.get(modifier.casefold())
 
     def _loaded(self) -> tuple[CustomPrice, ...]:
         if self._rows is None:
@@ -154,7 +156,7 @@ def _overlapping(price: CustomPrice):
         project_id=price.project_id,
         provider__iexact=price.provider,
         model__iexact=price.model,
-        modifier=price.modifier,
+        modifier__iexact=price.modifier,
     )
     return others if price.valid_to is None else others.filter(valid_from__lt=price.valid_to)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from itertools import product
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from registry_proxy.current_registry import current
 from registry_proxy.model_names import Match
 from registry_proxy.models import CustomPrice
 from registry_proxy.prices import PriceMissing, Quote
+from registry_proxy.snapshots import SnapshotPrices
 from registry_proxy.tokens import TOKEN_CLASSES, Tokens
 
 _MILLION = 1_000_000
@@ -71,14 +72,14 @@ def price(
     """
     held = current.held_at(at) if snapshot_id is None else snapshots.load_prices(snapshot_id)
     find_custom = custom_prices.current.finder(provider, model, at=at, project_id=project_id)
-    custom = find_custom("")
-    named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
-    match = None if held is None else held.models.lookup(*named)
-    if match is None and (custom is None or custom.priced_as):
+    modifiers = modifiers or {}
+    basis = _basis(held, provider, model, find_custom, modifiers)
+    if basis is None:
         return Pricing(None, unpriced_reason=f"no prices for {provider}:{model}")
+    match = basis.match
     key = match.key if match else f"{provider}:{model}"
     try:
-        by_name, custom = _prices(match, find_custom, modifiers or {}, tokens.prompt)
+        by_name, custom = _prices(basis, find_custom, modifiers, tokens.prompt)
         quote = prices.quote(tokens.by_class() | (units or {}), by_name)
     except PriceMissing as error:
         return Pricing(None, priced_as=key, unpriced_reason=f"{error} of {key}")
@@ -105,25 +106,80 @@ def ceiling(
     """
     held = current.held_at()
     find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
-    custom = find_custom("")
-    named = custom.priced_as.split(":", 1) if custom and custom.priced_as else (provider, model)
-    match = None if held is None else held.models.lookup(*named)
     if find_custom is custom_prices.find_none and not service_tiers:
+        match = held.models.lookup(provider, model) if held else None
         return match.ceiling if match else None
-    threshold = match.prices.long_context_threshold if match else None
-    prompts = (0,) if threshold is None else (0, threshold + 1)
-    of_tiers = []
-    for tier, prompt in product(service_tiers, prompts):
-        with suppress(PriceMissing):
-            of_tiers.append(_prices(match, find_custom, {"service_tier": tier}, prompt)[0])
-    if service_tiers and not of_tiers:
+    calls = [{}, *({"service_tier": tier} for tier in service_tiers)]
+    bases = [_basis(held, provider, model, find_custom, modifiers) for modifiers in calls]
+    standard, *of_tiers = [
+        _possible_prices(basis, find_custom, modifiers) if basis else []
+        for basis, modifiers in zip(bases, calls, strict=True)
+    ]
+    if service_tiers and not any(of_tiers):
         return None
-    possible = [*of_tiers, *(_prices(match, find_custom, {}, prompt)[0] for prompt in prompts)]
-    return ceiling_of(possible, **(match.limits if match else {}))
+    matches = [basis.match for basis in bases if basis and basis.match]
+    return ceiling_of([*standard, *chain.from_iterable(of_tiers)], **_largest_limits(matches))
+
+
+class _Basis(NamedTuple):
+    """What the price of a call starts from: a registry entry, and the operator's price over it."""
+
+    match: Match | None
+    custom: CustomPrice | None
+
+
+def _basis(
+    held: SnapshotPrices | None,
+    provider: str,
+    model: str,
+    find_custom: Callable[[str], CustomPrice | None],
+    modifiers: Mapping[str, str],
+) -> _Basis | None:
+    """Return what the price of a call starts from; None where the model has no prices.
+
+    A modifier's price with `priced_as` names the whole basis: an amount or a factor of
+    the price without modifier is one of another model.
+    """
+    base = find_custom("")
+    terms = (f"{name}={value}" for name, value in sorted(modifiers.items()))
+    own = [custom for term in terms if (custom := find_custom(term))]
+    renaming = next((custom for custom in reversed(own) if custom.priced_as), None)
+    if renaming:
+        base = None
+    elif base and base.priced_as:
+        renaming = base
+    named = renaming.priced_as.split(":", 1) if renaming else (provider, model)
+    match = held.models.lookup(*named) if held else None
+    if match is None and (renaming or not (base or own)):
+        return None
+    return _Basis(match, base)
+
+
+def _possible_prices(
+    basis: _Basis,
+    find_custom: Callable[[str], CustomPrice | None],
+    modifiers: Mapping[str, str],
+) -> list[prices.Prices]:
+    """Return the prices of calls with short and with long prompts, as far as there are any."""
+    threshold = basis.match.prices.long_context_threshold if basis.match else None
+    possible = []
+    for prompt in (0,) if threshold is None else (0, threshold + 1):
+        with suppress(PriceMissing):
+            possible.append(_prices(basis, find_custom, modifiers, prompt)[0])
+    return possible
+
+
+def _largest_limits(matches: Collection[Match]) -> dict[str, int | None]:
+    """Return the largest limits of registry entries; None for what one of them does not limit."""
+    limits: dict[str, int | None] = {}
+    for name in ("max_input_tokens", "max_output_tokens"):
+        stated = [match.limits[name] for match in matches]
+        limits[name] = None if None in stated else max(stated, default=None)
+    return limits
 
 
 def _prices(
-    match: Match | None,
+    basis: _Basis,
     find_custom: Callable[[str], CustomPrice | None],
     modifiers: Mapping[str, str],
     prompt_tokens: int,
@@ -132,8 +188,8 @@ def _prices(
 
     Raises PriceMissing for a modifier without a price.
     """
+    match, custom = basis
     by_name = match.prices.for_prompt(prompt_tokens) if match else {}
-    custom = find_custom("")
     if custom:
         by_name = _customized(by_name, custom)
     for name, value in sorted(modifiers.items()):

@@ -33,9 +33,16 @@ def answered(mock, own_key):
 def price(gateway):
     """A function: the operator's price of a model."""
 
-    def set_price(model: str, *, provider: str = "openai", modifier: str = "", **prices) -> None:
-        row = CustomPrice(provider=provider, model=model, modifier=modifier, prices=prices)
-        custom_prices.save(row)
+    def set_price(
+        model: str,
+        *,
+        provider: str = "openai",
+        modifier: str = "",
+        priced_as: str = "",
+        **prices,
+    ) -> None:
+        names = {"provider": provider, "model": model, "modifier": modifier}
+        custom_prices.save(CustomPrice(**names, priced_as=priced_as, prices=prices))
 
     return set_price
 
@@ -221,6 +228,27 @@ def test_c02_a_tier_with_a_price_of_the_operator(gateway, price):
     price("gpt-5", modifier="service_tier=scale", input="5", output="40")
     sent = asking(CHAT, model="gpt-5", service_tier="scale", max_completion_tokens=1000)
     assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
+
+
+def test_c02_a_tier_whose_price_is_the_only_one_of_a_model(gateway, limited, price):
+    price("local", modifier="service_tier=scale", input="3", output="4")
+    sent = asking(CHAT, model="local", service_tier="scale", max_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 4 + size(sent) * Decimal(3)) / MILLION)
+    assert_unbounded(gateway, CHAT, asking(CHAT, model="local", max_tokens=1000))
+
+
+def test_c02_a_tier_that_is_priced_as_another_model(gateway, price):
+    """gpt-4o: 2.50 and 10 dollars per million."""
+    price("gpt-4o-mini", modifier="service_tier=scale", priced_as="openai:gpt-4o")
+    sent = asking(CHAT, service_tier="scale", max_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 10 + size(sent) * Decimal("2.5")) / MILLION)
+
+
+def test_c02_a_tier_that_is_priced_as_a_model_of_longer_answers(gateway, price):
+    """gpt-5: an answer has at most 128,000 tokens, 10 dollars per million."""
+    price("gpt-4o-mini", modifier="service_tier=scale", priced_as="openai:gpt-5")
+    sent = asking(CHAT, service_tier="scale")
+    assert_bound(gateway, CHAT, sent, (128_000 * 10 + size(sent) * Decimal("1.25")) / MILLION)
 
 
 def test_c02_a_tier_without_a_price(gateway):

@@ -63,6 +63,57 @@ def test_a_modifier_can_have_an_own_price(real):
     assert pricing.price(*call, modifiers=fast_batch).cost == Decimal("0.0225")
 
 
+FAST = {"speed": "fast"}
+
+
+def test_a_modifiers_price_needs_neither_the_registry_nor_a_price_without_it(db_all):
+    row = custom("openai", "mine", modifier="speed=fast", prices={"input": 3, "output": 4})
+    call = "openai", "mine", CALL[2]
+    priced = pricing.price(*call, modifiers=FAST)
+    # 1,000 × 3 + 200 × 4
+    assert (priced.cost, priced.custom_price_id) == (Decimal("0.0038"), row.id)
+    assert pricing.price(*call).unpriced_reason == "no prices for openai:mine"
+    other = pricing.price(*call, modifiers={"speed": "fast", "region": "eu"})
+    assert other.unpriced_reason == "no price for region eu of openai:mine"
+
+
+def test_a_modifiers_price_in_any_letter_case(db_all):
+    """Terms of calls are stored in small letters."""
+    names = {"provider": "openai", "model": "mine"}
+    first = custom(**names, modifier="service_tier=Scale", prices={"input": 3, "output": 4})
+    call = {"tokens": CALL[2], "modifiers": {"service_tier": "scale"}}
+    assert pricing.price(**names, **call).cost == Decimal("0.0038")
+
+    amounts = {"prices": {"input": "1", "output": "2"}}
+    second = CustomPrice(**names, modifier="service_tier=scale", **amounts)
+    custom_prices.save(second, replace=True)
+    first.refresh_from_db()
+    assert first.valid_to == second.valid_from
+    # 1,000 × 1 + 200 × 2
+    assert pricing.price(**names, **call).cost == Decimal("0.0014")
+
+
+def test_calls_with_a_modifier_can_be_priced_as_another_model(real):
+    custom("openai", "mine", modifier="speed=fast", priced_as="openai:gpt-4o-mini")
+    priced = pricing.price("openai", "mine", CALL[2], modifiers=FAST)
+    # 1,000 × 0.15 + 200 × 0.6
+    assert (priced.cost, priced.priced_as) == (Decimal("0.00027"), "openai:gpt-4o-mini")
+    # A published rule of that model: half for batches.
+    batch = pricing.price("openai", "mine", CALL[2], modifiers=FAST | {"service_tier": "batch"})
+    assert batch.cost == Decimal("0.000135")
+    custom("openai", "lost", modifier="speed=fast", priced_as="openai:gpt-9")
+    assert pricing.price("openai", "lost", Tokens(1), modifiers=FAST).cost is None
+
+
+def test_the_model_of_a_modifiers_price_wins_over_that_of_the_price_without_it(real):
+    base = {"priced_as": "openai:gpt-4o", "prices": {"output": 1}, "factor": Decimal(2)}
+    custom("openai", "mine", **base)
+    custom("openai", "mine", modifier="speed=fast", priced_as="openai:gpt-4o-mini")
+    # 1,000 × 2.5 × 2 + 200 × 1
+    assert pricing.price("openai", "mine", CALL[2]).cost == Decimal("0.0052")
+    assert pricing.price("openai", "mine", CALL[2], modifiers=FAST).cost == Decimal("0.00027")
+
+
 def test_own_prices_hold_from_and_to(real):
     change = datetime(2026, 6, 1, tzinfo=UTC)
     custom("openai", "gpt-4o-mini", prices={"input": "1"}, valid_to=change)
