@@ -7,6 +7,7 @@ Source: docs/gateway.md, section "Budgets".
 """
 
 import math
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,7 +19,9 @@ from registry_proxy import pricing
 from registry_proxy.pricing import Ceiling
 from usage.reports.reported_usage import as_modifiers
 
-_STANDARD_TIERS = (None, "default", "flex")
+_STANDARD_TIERS = (None, "default")
+# The operator may pay more for it than for the standard.
+_FLEX = "flex"
 _DEAREST_TIER = "priority"
 _READ_MEMBERS = prompt_sources.READ_MEMBERS | {"n", "best_of", "service_tier", "modalities"}
 # Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
@@ -116,12 +119,20 @@ def _ceiling(provider: str, model: Any, tier: Any, project_id: UUID) -> Ceiling 
     """Return the highest prices of a model; at a tier other than the standard, of the dearest."""
     if not isinstance(model, str):
         return None
-    tiers = () if tier in _STANDARD_TIERS else {_DEAREST_TIER, str(tier).casefold()}
-    ceiling = pricing.ceiling(provider, model, service_tiers=tiers, project_id=project_id)
-    if ceiling is None and isinstance(tier, str) and not as_modifiers(service_tier=tier):
+    ceiling = pricing.ceiling(
+        provider, model, service_tiers=_possible_tiers(tier), project_id=project_id
+    )
+    is_standard = isinstance(tier, str) and (tier == _FLEX or not as_modifiers(service_tier=tier))
+    if ceiling is None and is_standard:
         # "auto": for a model without other tiers it can only mean the standard.
         return pricing.ceiling(provider, model, project_id=project_id)
     return ceiling
+
+
+def _possible_tiers(tier: Any) -> Collection[str]:
+    if tier in _STANDARD_TIERS:
+        return ()
+    return {_FLEX} if tier == _FLEX else {_DEAREST_TIER, str(tier).casefold()}
 
 
 def _cost(

@@ -230,6 +230,14 @@ def test_c02_a_tier_with_a_price_of_the_operator(gateway, price):
     assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
 
 
+def test_c02_flex_with_a_price_of_the_operator_above_the_standard(gateway, price):
+    price("gpt-4o-mini", modifier="service_tier=flex", input="5", output="40")
+    sent = asking(CHAT, service_tier="flex", max_tokens=1000)
+    assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
+    sent = asking(CHAT, max_tokens=1000)
+    assert_bound(gateway, CHAT, sent, 1000 * OUTPUT + size(sent) * INPUT)
+
+
 def test_c02_a_tier_whose_price_is_the_only_one_of_a_model(gateway, limited, price):
     price("local", modifier="service_tier=scale", input="3", output="4")
     sent = asking(CHAT, model="local", service_tier="scale", max_tokens=1000)
