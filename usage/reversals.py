@@ -98,28 +98,31 @@ def reverse(
 def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
     """Have a later report of an event correct the earlier one; return the current entry.
 
-    The same report again changes nothing. Raises AlreadyCorrected if it was voided.
+    A report that came before changes nothing, not even one that has been replaced or
+    corrected meanwhile: it is a retry. Raises AlreadyCorrected if the event was voided.
     """
     while True:
-        current = latest(first)
-        if current.fingerprint == row.fingerprint:
+        entries = _entries(first)
+        current = entries[-1]
+        if row.fingerprint in {entry.fingerprint for entry in entries}:
             return current
         try:
             reverse(current, reason=_REPLACED, author=author_of(caller), replacement=row)
             return row
         except AlreadyCorrected:
-            if latest(first).id == current.id:
+            if _entries(first)[-1].id == current.id:
                 raise  # nothing stands for it: it was voided
 
 
-def latest(log: UsageLog) -> UsageLog:
-    """Return the last replacement of an entry, or the entry itself. A query for each."""
+def _entries(first: UsageLog) -> list[UsageLog]:
+    """Return an entry and its replacements, the current one last. A query for each."""
     replacements = UsageLog.objects.filter(
-        project_id=log.project_id, entry_type=EntryType.REPLACEMENT
+        project_id=first.project_id, entry_type=EntryType.REPLACEMENT
     )
-    while (following := replacements.filter(corrects_id=log.id).first()) is not None:
-        log = following
-    return log
+    entries = [first]
+    while following := replacements.filter(corrects_id=entries[-1].id).first():
+        entries.append(following)
+    return entries
 
 
 def author_of(caller: Caller) -> str:

@@ -122,6 +122,25 @@ def test_a_later_report_of_an_event_replaces_the_earlier(api):
     assert (again["duplicates"], totals(api)) == (1, (1, "1", 1200))
 
 
+def test_a_retried_report_does_not_undo_a_correction(api):
+    event = {**CALL, "event_id": "e", "replace": True, "timestamp": AT, "cost": "0.5"}
+    corrected = correct(api, api.send("POST", "/api/v1/log", event)["log_id"], cost="0.2")
+    retried = api.send("POST", "/api/v1/log", event)
+    assert retried == corrected["replacement"]
+    report = api.send("POST", BATCH, {"logs": [event]})
+    assert (report["duplicates"], totals(api)) == (1, (1, "0.2", 1200))
+    # What is known later still replaces it.
+    api.send("POST", "/api/v1/log", {**event, "cost": "0.7"})
+    assert totals(api) == (1, "0.7", 1200)
+
+
+def test_a_retry_of_a_report_that_was_replaced_changes_nothing(api):
+    event = {**CALL, "event_id": "e", "replace": True, "timestamp": AT}
+    for cost in ("0.1", "0.9", "0.1"):
+        reply = api.send("POST", "/api/v1/log", {**event, "cost": cost})
+    assert (reply["cost"], totals(api)) == (0.9, (1, "0.9", 1200))
+
+
 def test_many_replacements_in_a_batch_have_their_own_outcomes(api):
     """More than are committed together; what one of them refuses is not another's fault."""
     events = [{**CALL, "event_id": f"e{n}", "replace": True, "timestamp": AT} for n in range(50)]
