@@ -12,8 +12,15 @@ from core import parsing
 from core.scoping import Caller
 from usage import ingestion, reversals
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
+from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import Correction, LogEntry
 
+_COUNTS = {*TOKEN_COLUMNS, "reasoning_tokens"}
+# Units that count a part of the cached tokens, so new counts replace them, too.
+_CACHED_MEDIA = {"cached_audio_tokens", "cached_image_tokens"}
+_TIER = "service_tier"
+# Where providers' usage objects name it.
+_TIER_MEMBERS = {"service_tier", "serviceTier", "trafficType"}
 # What a log says besides its usage.
 _DESCRIPTION = ("alias", "profile", "origin", "id_at_origin", "latency_ms")
 
@@ -31,9 +38,10 @@ def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
     Raises Http404, InvalidInput, AlreadyCorrected, NotCorrectable.
     """
     original = _own_log(caller, log_id)
-    entry = parsing.validate(LogEntry, _corrected_report(original, correction.sent()))
+    changes = _changes(correction)
+    entry = parsing.validate(LogEntry, _corrected_report(original, changes))
     row = ingestion.build_row(entry, caller)
-    if "metadata" not in correction.sent():
+    if "metadata" not in changes:
         # Not through the report: it may be larger than reports may be now, and the
         # counts of token classes in it are those that were wrong.
         row.columns["metadata"] = original.metadata
@@ -61,13 +69,48 @@ def _own_log(caller: Caller, log_id: UUID) -> UsageLog:
     return log
 
 
+def _changes(correction: Correction) -> dict[str, Any]:
+    """Return the members of a report that are corrected; null is left out."""
+    sent = correction.sent().items()
+    return {name: value for name, value in sent if name != "reason" and value is not None}
+
+
 def _corrected_report(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:
     """Return the report that the original should have been."""
     report = {name: getattr(original, name) for name in ("provider", "model", *_DESCRIPTION)}
     report |= {"user": original.end_user, "timestamp": original.created_at}
-    if not changes.keys() & {"usage", "usage_status", *TOKEN_COLUMNS, "reasoning_tokens"}:
-        report |= reported_usage(original)
-    return report | {name: value for name, value in changes.items() if name != "reason"}
+    return report | _unchanged_usage(original, changes) | changes
+
+
+def _unchanged_usage(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of a report on usage that the changes leave as they were."""
+    if changes.get("usage_status") in WITHOUT_COUNTS:
+        return {}
+    modifiers = {"modifiers": _unchanged_modifiers(original, changes)}
+    if "usage" in changes:
+        return modifiers
+    usage = reported_usage(original) | modifiers
+    if not changes.keys() & _COUNTS:
+        return usage
+    units = {name: n for name, n in (usage["units"] or {}).items() if name not in _CACHED_MEDIA}
+    # Unknown and failed calls have no counts, so now it is neither.
+    is_counted = original.usage_status not in WITHOUT_COUNTS
+    status = {"usage_status": original.usage_status} if is_counted else {}
+    return {"units": units, **modifiers, **status}
+
+
+def _unchanged_modifiers(original: UsageLog, changes: dict[str, Any]) -> dict[str, str]:
+    """Return the modifiers that are neither replaced by a new tier nor by a usage object.
+
+    Of those that usage objects state, the tier may stand beside them: OpenAI has it there.
+    """
+    modifiers = (original.units_and_modifiers or {}).get("modifiers", {})
+    usage = changes.get("usage")
+    if usage is not None:
+        modifiers = {name: term for name, term in modifiers.items() if name == _TIER}
+    if _TIER in changes or not _TIER_MEMBERS.isdisjoint(usage or ()):
+        modifiers = {name: term for name, term in modifiers.items() if name != _TIER}
+    return modifiers
 
 
 def reported_usage(log: UsageLog) -> dict[str, Any]:

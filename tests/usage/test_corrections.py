@@ -2,6 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 
@@ -63,6 +64,79 @@ def test_what_a_correction_leaves_out_stays(api):
     row = UsageLog.objects.get(id=reply["replacement"]["log_id"])
     assert (row.input_tokens, row.output_tokens, row.cached_input_tokens) == (1000, 200, 400)
     assert totals(api) == (1, "0.1", 1200)
+
+
+COUNTED = {"input_tokens": 2000, "output_tokens": 100}
+REPORTED = {"usage": {"prompt_tokens": 2000, "completion_tokens": 100}}
+
+
+def corrected(api, log_id, **members):
+    """Correct a log; return the row that stands for it."""
+    replacement = correct(api, log_id, **members)["replacement"]
+    return UsageLog.objects.get(id=replacement["log_id"])
+
+
+@pytest.mark.parametrize(
+    "members, cost",
+    [
+        # 1,000 × 0.15 + 200 × 0.6 millionths, and half of it
+        ({"metadata": {"m": 1}}, "0.000135"),
+        ({"service_tier": "default"}, "0.00027"),
+        ({"service_tier": None}, "0.000135"),
+        ({"modifiers": {}}, "0.00027"),
+        # 2,000 × 0.15 + 100 × 0.6, and half of it
+        (COUNTED, "0.00018"),
+        ({**COUNTED, "service_tier": "default"}, "0.00036"),
+        (REPORTED, "0.00018"),
+        ({"usage": {**REPORTED["usage"], "service_tier": "default"}}, "0.00036"),
+        ({**REPORTED, "service_tier": "default"}, "0.00036"),
+    ],
+    ids=str,
+)
+def test_a_correction_keeps_the_tier_unless_it_names_one(api, refreshed, members, cost):
+    refreshed(11, 20)
+    flex = api.send("POST", "/api/v1/log", {**CALL, "service_tier": "flex"})
+    assert corrected(api, flex["log_id"], **members).cost == Decimal(cost)
+
+
+def test_new_counts_leave_units_and_modifiers(api):
+    extras = {"units": {"web_searches": 3}, "modifiers": {"speed": "fast", "region": "eu"}}
+    row = corrected(api, logged(api, **extras), **COUNTED)
+    assert (row.input_tokens, row.output_tokens) == (2000, 100)
+    assert row.units_and_modifiers == extras
+    row = corrected(api, logged(api, **extras), units={"web_searches": 4})
+    assert row.units_and_modifiers == {**extras, "units": {"web_searches": 4}}
+    assert (row.input_tokens, row.output_tokens) == (1000, 200)
+
+
+def test_new_counts_replace_the_cached_media_of_the_old(api):
+    """1,000 tokens, 800 of them cached and 300 audio: at least 100 of the audio are cached."""
+    id = logged(api, cached_input_tokens=800, audio_input_tokens=300)
+    [log] = api.read("/api/v1/logs", WINDOW)
+    assert log["units"] == {"cached_audio_tokens": 100}
+    assert corrected(api, id, **COUNTED).units_and_modifiers is None
+
+
+def test_a_usage_object_replaces_units_and_modifiers(api):
+    extras = {"units": {"web_searches": 3}, "modifiers": {"speed": "fast", "service_tier": "flex"}}
+    row = corrected(api, logged(api, **extras), **REPORTED)
+    assert row.units_and_modifiers == {"modifiers": {"service_tier": "flex"}}
+    assert (row.input_tokens, row.output_tokens) == (2000, 100)
+
+
+def test_a_status_is_corrected_alone(api):
+    row = corrected(api, logged(api, usage_status="estimated"), usage_status="settled")
+    assert (row.usage_status, row.input_tokens, row.output_tokens) == ("settled", 1000, 200)
+    row = corrected(api, logged(api, usage_status="estimated"), **COUNTED)
+    assert (row.usage_status, row.input_tokens, row.output_tokens) == ("estimated", 2000, 100)
+
+
+def test_a_call_that_failed_has_neither_counts_nor_units(api):
+    id = logged(api, units={"web_searches": 3}, service_tier="flex")
+    row = corrected(api, id, usage_status="failed")
+    assert (row.input_tokens, row.cost, row.units_and_modifiers) == (0, 0, None)
+    row = corrected(api, row.id, **COUNTED)
+    assert (row.usage_status, row.input_tokens, row.output_tokens) == ("settled", 2000, 100)
 
 
 def test_a_log_is_corrected_once_and_its_replacement_again(api):
