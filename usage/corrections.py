@@ -11,6 +11,7 @@ from django.http import Http404
 from core import parsing
 from core.scoping import Caller
 from usage import ingestion, reversals
+from usage.ingestion import OwnedConversations
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import Correction, LogEntry
@@ -32,7 +33,13 @@ def void(caller: Caller, log_id: UUID, reason: str) -> dict:
     return _reply(original, reversals.reverse(original, reason=reason, author=author))
 
 
-def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
+def correct(
+    caller: Caller,
+    log_id: UUID,
+    correction: Correction,
+    *,
+    owned_conversations: OwnedConversations,
+) -> dict:
     """Replace a log by what it should have said.
 
     Raises Http404, InvalidInput, AlreadyCorrected, NotCorrectable.
@@ -40,8 +47,11 @@ def correct(caller: Caller, log_id: UUID, correction: Correction) -> dict:
     original = _own_log(caller, log_id)
     changes = _changes(correction)
     entry = parsing.validate(LogEntry, _corrected_report(original, changes))
-    row = ingestion.build_row(entry, caller)
-    if "metadata" not in changes:
+    if "metadata" in changes:
+        (context,) = ingestion.resolve([entry], caller, owned_conversations)
+        row = ingestion.build_row(entry, caller, context)
+    else:
+        row = ingestion.build_row(entry, caller)
         # Not through the report: it may be larger than reports may be now, and the
         # counts of token classes in it are those that were wrong.
         row.columns["metadata"] = original.metadata
@@ -78,8 +88,14 @@ def _changes(correction: Correction) -> dict[str, Any]:
 def _corrected_report(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:
     """Return the report that the original should have been."""
     report = {name: getattr(original, name) for name in ("provider", "model", *_DESCRIPTION)}
-    report |= {"user": original.end_user, "timestamp": original.created_at}
+    report |= {"user": _stated_user(original, changes), "timestamp": original.created_at}
     return report | _unchanged_usage(original, changes) | changes
+
+
+def _stated_user(original: UsageLog, changes: dict[str, Any]) -> str | None:
+    """Return the end user, unless it comes from metadata that is replaced."""
+    in_metadata = str(original.metadata.get("user_id"))[:255]
+    return None if "metadata" in changes and original.end_user == in_metadata else original.end_user
 
 
 def _unchanged_usage(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:

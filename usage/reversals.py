@@ -21,7 +21,7 @@ from usage.models import GATEWAY_COLUMNS, SIGNED_COLUMNS, EntryType, UsageLog
 
 _REPLACED = "replaced by a later report"
 # Of the original, what its replacement keeps: when it was, whose, and how it was relayed.
-_KEPT = ("created_at", "api_key_id", "user_id", "conversation_id", *GATEWAY_COLUMNS)
+_KEPT = ("created_at", "api_key_id", "user_id", *GATEWAY_COLUMNS)
 
 
 # Called within the transaction of a correction, with the entry and what stands for it now.
@@ -82,6 +82,8 @@ def reverse(
     rows = [LogRow(columns)]
     if replacement is not None:
         kept = {name: getattr(original, name) for name in _KEPT}
+        # A later report may be the first to name the conversation.
+        replacement.columns.setdefault("conversation_id", original.conversation_id)
         replacement.columns |= kept | link | {"id": ids.uuid7(original.created_at)}
         replacement.columns["entry_type"] = EntryType.REPLACEMENT
         rows.append(replacement)

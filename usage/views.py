@@ -89,6 +89,7 @@ class CorrectView(SchemaView):
     bodies = {"post": Correction}
     headers = {"post": [IDEMPOTENCY_KEY]}
     replies = {"post": StoredCorrection}
+    owned_conversations: OwnedConversations = None
 
     @idempotent(before=pricing.load)
     def post(self, request, log_id):
@@ -98,7 +99,10 @@ class CorrectView(SchemaView):
         new ones. Without new counts, those of the wrong log are priced again.
         """
         id = uuid_in_path(log_id, "log_id")
-        return Response(corrections.correct(request.auth, id, self.body))
+        reply = corrections.correct(
+            request.auth, id, self.body, owned_conversations=self.owned_conversations
+        )
+        return Response(reply)
 
 
 class VoidView(SchemaView):

@@ -139,6 +139,49 @@ def test_a_call_that_failed_has_neither_counts_nor_units(api):
     assert (row.usage_status, row.input_tokens, row.output_tokens) == ("settled", 2000, 100)
 
 
+@pytest.mark.parametrize(
+    "original, metadata, user",
+    [
+        ({"metadata": {"user_id": "u1"}}, {"user_id": "u2"}, "u2"),
+        ({"metadata": {"user_id": 1}}, {"user_id": 2}, "2"),
+        ({"metadata": {"user_id": "u1"}}, {}, None),
+        ({}, {"user_id": "u2"}, "u2"),
+        # As in reports, what is sent as `user` wins.
+        ({"user": "alice", "metadata": {"user_id": "u1"}}, {"user_id": "u2"}, "alice"),
+        ({"user": "alice"}, {"m": 1}, "alice"),
+    ],
+)
+def test_corrected_metadata_name_the_end_user(api, original, metadata, user):
+    row = corrected(api, logged(api, **original), metadata=metadata)
+    assert (row.end_user, row.metadata) == (user, metadata)
+
+
+@pytest.fixture
+def conversation(api):
+    return api.send("POST", "/conversations", {})["id"]
+
+
+def test_corrected_metadata_name_the_conversation(api, other_api, conversation):
+    named = {"conversation_id": conversation}
+    row = corrected(api, logged(api), metadata=named)
+    assert str(row.conversation_id) == conversation
+    # Neither nothing nor another project's conversation takes the log out of its own.
+    theirs = other_api.send("POST", "/conversations", {})["id"]
+    for metadata in ({}, {"conversation_id": theirs}):
+        row = corrected(api, row.id, metadata=metadata)
+        assert str(row.conversation_id) == conversation
+    assert corrected(api, logged(api), metadata={"conversation_id": theirs}).conversation_id is None
+
+
+def test_a_later_report_names_the_conversation(api, conversation):
+    event = {**CALL, "event_id": "e", "replace": True, "timestamp": AT}
+    named = {"metadata": {"conversation_id": conversation}}
+    for cost, members in ((1, {}), (2, named), (3, {})):
+        api.send("POST", "/api/v1/log", {**event, "cost": cost, **members})
+    links = UsageLog.objects.order_by("received_at").filter(entry_type="replacement")
+    assert [str(log.conversation_id) for log in links] == [conversation] * 2
+
+
 def test_a_log_is_corrected_once_and_its_replacement_again(api):
     id = logged(api)
     replacement = correct(api, id, cost="0.2")["replacement"]["log_id"]
