@@ -30,6 +30,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
+from django.db.models.lookups import Exact
 from orjson import Fragment
 
 from conversations.models import Conversation, Message, Role
@@ -176,9 +177,21 @@ def _is_linked(**link: object) -> Exists:
     return Exists(ReceiptLog.objects.filter(project_id=OuterRef("project_id"), **link))
 
 
-_IS_UNCERTIFIED_CALL = Q(~_is_linked(log_id=OuterRef("id"))) & Q(
-    ~_is_linked(log_id=OuterRef("conversation_id"), counted=True)
-)
+def _links_of_conversation() -> QuerySet:
+    """Return the links that certify a call, the outer query's, with its conversation.
+
+    Corrections are certified by themselves: the receipt of the conversation stands.
+    """
+    return ReceiptLog.objects.filter(
+        # In here, and not beside it: as an alternative it would be no join to the planner.
+        Exact(OuterRef("entry_type"), EntryType.CALL.value),
+        project_id=OuterRef("project_id"),
+        log_id=OuterRef("conversation_id"),
+        counted=True,
+    )
+
+
+_IS_UNCERTIFIED_CALL = ~_is_linked(log_id=OuterRef("id")) & ~Exists(_links_of_conversation())
 
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
@@ -313,14 +326,31 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 
 def first_reversals(receipt: Receipt) -> list[UUID]:
     """Return the ids of the reversals of logs that a receipt certifies, at most MAX_REVERSALS."""
-    certified = receipt.logs.filter(project_id=receipt.project_id, log_type="usage")
-    reversals = UsageLog.objects.filter(
+    links = receipt.logs.filter(project_id=receipt.project_id)
+    by_themselves = _reversals(receipt, links.filter(log_type="usage").values("log_id"))
+    with_conversations = _reversals(receipt, _calls_of_conversations(receipt, links).values("id"))
+    return sorted([*by_themselves, *with_conversations])[:MAX_REVERSALS]
+
+
+def _calls_of_conversations(receipt: Receipt, links: QuerySet) -> QuerySet:
+    """Return the calls that a receipt certifies with their conversations.
+
+    Each turn of a conversation may have a receipt: the newest has the call.
+    """
+    newest = _links_of_conversation().order_by("-certified_at").values("receipt_id")[:1]
+    return UsageLog.objects.alias(certified_by=Subquery(newest)).filter(
         project_id=receipt.project_id,
-        entry_type=EntryType.REVERSAL,
-        corrects_id__in=certified.values("log_id"),
+        conversation_id__in=links.filter(log_type="conversation", counted=True).values("log_id"),
+        certified_by=receipt.id,
+    )
+
+
+def _reversals(receipt: Receipt, corrected: QuerySet) -> QuerySet:
+    reversals = UsageLog.objects.filter(
+        project_id=receipt.project_id, entry_type=EntryType.REVERSAL, corrects_id__in=corrected
     )
     # In no order, for which the planner might read the ledger from its first row.
-    return sorted(reversals.order_by().values_list("id", flat=True)[:MAX_REVERSALS])
+    return reversals.order_by().values_list("id", flat=True)[:MAX_REVERSALS]
 
 
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

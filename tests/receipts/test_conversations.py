@@ -14,14 +14,14 @@ SINCE = {"since_last_receipt": True}
 pytestmark = pytest.mark.usefixtures("signing")
 
 
-def converse(api, **metadata) -> dict:
+def converse(api, question="Hello", **metadata) -> dict:
     """A whole call, logged as the client does."""
     numbers = {"input_tokens": 10, "output_tokens": 5, "cost": 0.25, **metadata}
     return api.send(
         "POST",
         "/api/v1/conversations/log",
         {
-            "messages": [{"role": "user", "content": "Hello"}],
+            "messages": [{"role": "user", "content": question}],
             "response": {"content": "Hi", "model": "gpt-4o", "finish_reason": "stop"},
             "metadata": {"provider": "openai", "model": "gpt-4o", "alias": "deep", **numbers},
         },
@@ -189,3 +189,61 @@ class TestReceiptsOfLoggedCalls:
         verification.verify(receipt, [vectors.KEY.public])
         assert (receipt["total_cost"], receipt["cost_source"]) == (0, "unpriced")
         assert "cost_source" not in converse(api, cost=0)["receipt"]
+
+
+class TestCorrectionsOfItsCalls:
+    """A call that was certified with its conversation is corrected: the next receipt says so."""
+
+    @pytest.fixture(params=["with the turn", "since the last receipt"])
+    def certified(self, api, request) -> tuple[str, str]:
+        """A receipt of 0.25 for a conversation, and the call of 0.25 that arrived after it."""
+        if request.param == "with the turn":
+            turn = converse(api)
+            conversation, receipt = turn["conversation_id"], turn["receipt"]
+        else:
+            conversation = converse_unsigned(api)["conversation_id"]
+            receipt = api.send("POST", GENERATE, SINCE)["receipt"]
+        call = log(api, cost="0.25", metadata={"conversation_id": conversation})
+        return receipt["receipt_id"], call
+
+    def test_a_void_is_certified(self, api, certified):
+        _, call = certified
+        reversal = api.send("POST", f"/api/v1/logs/{call}/void", {"reason": "twice"})["reversal_id"]
+        assert [entry["id"] for entry in api.read(UNCERTIFIED)["logs"]] == [reversal]
+        totals = summary(api.send("POST", GENERATE, SINCE))
+        assert (totals["total_cost_exact"], totals["total_calls"]) == ("-0.25", -1)
+        assert totals["log_ids"] == [reversal]
+        assert api.read("/api/v1/stats")["summary"]["total_cost"] == "0"
+        api.send("POST", GENERATE, SINCE, expect=400)
+
+    def test_a_replacement_is_certified_with_its_reversal(self, api, certified):
+        _, call = certified
+        correction = {"reason": "typo", "cost": "0.1"}
+        api.send("POST", f"/api/v1/logs/{call}/correct", correction)
+        totals = summary(api.send("POST", GENERATE, SINCE))
+        assert (totals["total_cost_exact"], totals["total_calls"]) == ("-0.15", 0)
+        assert api.read("/api/v1/stats")["summary"]["total_cost"] == "0.1"
+
+    def test_its_receipt_names_the_reversal(self, api, certified):
+        receipt, call = certified
+        path = f"/api/v1/receipts/{receipt}"
+        assert "X-Corrected-By" not in api.get(path)
+        reversal = api.send("POST", f"/api/v1/logs/{call}/void", {"reason": "twice"})["reversal_id"]
+        assert api.get(path)["X-Corrected-By"] == reversal
+
+    def test_of_several_turns_the_receipt_of_the_corrected_one_names_the_reversal(self, api):
+        first = converse(api)
+        conversation = {"conversation_id": first["conversation_id"]}
+        log(api, cost="0.25", metadata=conversation)
+        second = converse(api, "And now?", cost=0.5, **conversation)
+        call = log(api, cost="0.5", metadata=conversation)
+        reversal = api.send("POST", f"/api/v1/logs/{call}/void", {"reason": "twice"})["reversal_id"]
+        paths = [f"/api/v1/receipts/{turn['receipt']['receipt_id']}" for turn in (first, second)]
+        assert [api.get(path).get("X-Corrected-By") for path in paths] == [None, reversal]
+
+    def test_corrected_before_any_receipt_it_counts_as_it_stands(self, api):
+        conversation = converse_unsigned(api)["conversation_id"]
+        call = log(api, cost="0.25", metadata={"conversation_id": conversation})
+        api.send("POST", f"/api/v1/logs/{call}/correct", {"reason": "typo", "cost": "0.1"})
+        totals = summary(api.send("POST", GENERATE, SINCE))
+        assert (totals["total_cost_exact"], totals["total_calls"]) == ("0.1", 1)
