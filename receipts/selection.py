@@ -180,9 +180,14 @@ def _is_linked(**link: object) -> Exists:
 def _links_of_conversation() -> QuerySet:
     """Return the links that certify a call, the outer query's, with its conversation.
 
-    Corrections are certified by themselves: the receipt of the conversation stands.
+    Corrections are certified by themselves: the receipt of the conversation stands. So
+    are calls that were there before: the receipt of a turn has only its own call, which
+    clients log after the turn.
     """
     return ReceiptLog.objects.filter(
+        # Since the last receipt, a conversation is counted itself only if it has no calls. One
+        # that was on its way then has an earlier time, and must not be counted again.
+        Q(since_last=True) | Q(certified_at__lte=OuterRef("received_at")),
         # In here, and not beside it: as an alternative it would be no join to the planner.
         Exact(OuterRef("entry_type"), EntryType.CALL.value),
         project_id=OuterRef("project_id"),
@@ -335,7 +340,7 @@ def first_reversals(receipt: Receipt) -> list[UUID]:
 def _calls_of_conversations(receipt: Receipt, links: QuerySet) -> QuerySet:
     """Return the calls that a receipt certifies with their conversations.
 
-    Each turn of a conversation may have a receipt: the newest has the call.
+    Each turn of a conversation may have a receipt: a call belongs to the newest before it.
     """
     newest = _links_of_conversation().order_by("-certified_at").values("receipt_id")[:1]
     return UsageLog.objects.alias(certified_by=Subquery(newest)).filter(

@@ -1,12 +1,14 @@
 """Conversations and their calls in the ledger: each call is certified, and counts, once."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import override_settings
 
 from receipts import verification
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
-from tests.receipts.ledger import log
+from tests.receipts.ledger import log, row
 
 GENERATE = "/api/v1/receipts/generate"
 UNCERTIFIED = "/api/v1/receipts/uncertified"
@@ -29,9 +31,9 @@ def converse(api, question="Hello", **metadata) -> dict:
 
 
 @override_settings(RECEIPTS_PRIVATE_KEY="", RECEIPTS_PUBLIC_KEY="")
-def converse_unsigned(api, **metadata) -> dict:
+def converse_unsigned(api, question="Hello", **metadata) -> dict:
     """A whole call, logged before the server had a signing key."""
-    return converse(api, **metadata)
+    return converse(api, question, **metadata)
 
 
 def summary(reply) -> dict:
@@ -97,6 +99,16 @@ def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_w
     log(api, cost="0.25", metadata={"conversation_id": conversation}, id_at_origin=conversation)
     assert api.read(UNCERTIFIED)["total"] == 0
     api.send("POST", GENERATE, SINCE, expect=400)
+
+
+def test_a_call_that_was_on_its_way_meanwhile_is_certified_with_its_conversation(api):
+    """It was received just before the conversation was certified, and stored just after."""
+    conversation = converse_unsigned(api)["conversation_id"]
+    received = datetime.now(UTC)
+    api.send("POST", GENERATE, SINCE)
+    row(api, received, conversation_id=conversation, received_at=received)
+    other = log(api)  # the day is read again
+    assert summary(api.send("POST", GENERATE, SINCE))["log_ids"] == [other]
 
 
 def test_later_calls_of_a_conversation_are_certified_by_themselves(api):
@@ -176,6 +188,32 @@ class TestReceiptsOfLoggedCalls:
         log(api, metadata={"conversation_id": conversation}, id_at_origin=conversation)
         assert api.read(UNCERTIFIED)["total"] == 0
 
+    def test_it_certifies_no_call_that_was_there_before(self, api):
+        """0.1 is certified, 0.2 not yet, when a turn of 0.4 gets its own receipt."""
+        conversation = api.send("POST", "/api/v1/conversations", {"title": "Grammar"})["id"]
+        metadata = {"conversation_id": conversation}
+        log(api, cost="0.1", metadata=metadata)
+        assert summary(api.send("POST", GENERATE, SINCE))["total_cost_exact"] == "0.1"
+        earlier = log(api, cost="0.2", metadata=metadata)
+        assert converse(api, cost=0.4, **metadata)["receipt"]["total_cost"] == 0.4
+        log(api, cost="0.4", metadata=metadata)
+        totals = summary(api.send("POST", GENERATE, SINCE))
+        assert (totals["total_cost_exact"], totals["log_ids"]) == ("0.2", [earlier])
+        api.send("POST", GENERATE, SINCE, expect=400)
+
+    def test_of_many_turns_each_certifies_its_call(self, api):
+        """The calls of the first turns were logged before the server had a key."""
+        first = converse_unsigned(api)["conversation_id"]
+        metadata = {"conversation_id": first}
+        calls = [log(api, cost="0.25", metadata=metadata)]
+        converse_unsigned(api, "Why?", **metadata)
+        calls.append(log(api, cost="0.25", metadata=metadata))
+        for question in ("When?", "Where?"):
+            converse(api, question, **metadata)
+            log(api, cost="0.25", metadata=metadata)
+        totals = summary(api.send("POST", GENERATE, SINCE))
+        assert (totals["total_cost_exact"], totals["log_ids"]) == ("0.5", calls)
+
     def test_without_a_key_there_is_none(self, api, signing):
         signing.RECEIPTS_PRIVATE_KEY = signing.RECEIPTS_PUBLIC_KEY = ""
         assert converse(api)["receipt"] is None
@@ -240,6 +278,15 @@ class TestCorrectionsOfItsCalls:
         reversal = api.send("POST", f"/api/v1/logs/{call}/void", {"reason": "twice"})["reversal_id"]
         paths = [f"/api/v1/receipts/{turn['receipt']['receipt_id']}" for turn in (first, second)]
         assert [api.get(path).get("X-Corrected-By") for path in paths] == [None, reversal]
+
+    def test_a_later_turn_does_not_take_over_the_correction(self, api):
+        first = converse(api)
+        conversation = {"conversation_id": first["conversation_id"]}
+        call = log(api, cost="0.25", metadata=conversation)
+        second = converse(api, "And now?", cost=0.5, **conversation)
+        reversal = api.send("POST", f"/api/v1/logs/{call}/void", {"reason": "twice"})["reversal_id"]
+        paths = [f"/api/v1/receipts/{turn['receipt']['receipt_id']}" for turn in (first, second)]
+        assert [api.get(path).get("X-Corrected-By") for path in paths] == [reversal, None]
 
     def test_corrected_before_any_receipt_it_counts_as_it_stands(self, api):
         conversation = converse_unsigned(api)["conversation_id"]
