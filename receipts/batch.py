@@ -67,15 +67,24 @@ _LINK = """
     VALUES (%s::uuid, %s::uuid, %s::boolean, %s::timestamptz)
 )
 """
+# Those of reversals apart: sums of numbers that partly cancel are those of no call.
+_REVERSED = ", ".join(
+    f"coalesce(sum({name}) FILTER (WHERE calls < 0), 0) AS reversed_{name}"
+    for name in summaries.SPLIT_SUMS
+)
+_NAMED_REVERSED = ", ".join(
+    f"sum(reversed_{name}) AS reversed_{name}" for name in summaries.SPLIT_SUMS
+)
 # For each pair of provider and model and for each alias its sums, those with the
 # most calls by name; then one row of everything.
-_SUMMED = """
+_SUMMED = f"""
 , grouped AS (
     SELECT CASE grouping(provider, model, alias) WHEN 1 THEN 'model' WHEN 6 THEN 'alias' END
         AS kind, coalesce(provider, '') AS provider, coalesce(model, alias) AS name,
         sum(calls) AS calls, coalesce(sum(input_tokens), 0) AS input_tokens,
-        coalesce(sum(output_tokens), 0) AS output_tokens, sum(cached_input_tokens) AS cached,
-        coalesce(sum(cost), 0) AS cost
+        coalesce(sum(output_tokens), 0) AS output_tokens,
+        sum(cached_input_tokens) AS cached_input_tokens, coalesce(sum(cost), 0) AS cost,
+        {_REVERSED}
     FROM selected GROUP BY GROUPING SETS ((provider, model), (alias))
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY kind ORDER BY calls DESC, name, provider)
@@ -85,7 +94,8 @@ _SUMMED = """
     SELECT kind, CASE WHEN is_rest THEN '' ELSE provider END AS provider,
         CASE WHEN is_rest THEN '(other)' ELSE name END AS name,
         sum(calls)::bigint AS calls, sum(input_tokens) AS input_tokens,
-        sum(output_tokens) AS output_tokens, sum(cached) AS cached, sum(cost) AS cost
+        sum(output_tokens) AS output_tokens, sum(cached_input_tokens) AS cached_input_tokens,
+        sum(cost) AS cost, {_NAMED_REVERSED}
     FROM ranked GROUP BY 1, 2, 3
 ), first_log AS (
     SELECT provider, model, alias FROM selected ORDER BY type, id DESC LIMIT 1

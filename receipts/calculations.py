@@ -97,4 +97,5 @@ def input_cost(cost: Decimal, provider: str, model: str, usage: Usage) -> Decima
     if not priced.cost:
         return Decimal(0)
     output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)
-    return (cost * (1 - output / priced.cost)).quantize(_PLACES)
+    # The price is rounded, so that of a few tokens the output alone may be more.
+    return (cost * max(1 - output / priced.cost, Decimal(0))).quantize(_PLACES)

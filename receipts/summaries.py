@@ -23,6 +23,8 @@ EMPTY_PREVIEW = {
     "total_tokens": 0,
     "message": "No logs found matching the criteria",
 }
+# By these a model's cost is split; those of its reversals are there too, as `reversed_calls` etc.
+SPLIT_SUMS = ("calls", "input_tokens", "output_tokens", "cached_input_tokens", "cost")
 _PREVIEWED = (
     "total_conversations",
     "total_tokens",
@@ -74,7 +76,7 @@ def document(
     """
     logs, cost = sums.total["logs"], Decimal(sums.total["cost"])
     summary = _summary(sums)
-    input_cost = _input_cost(sums.models, cost)
+    input_cost = _input_cost(sums.models)
     return {
         "receipt_id": receipt_id,
         "timestamp": timestamp,
@@ -150,20 +152,30 @@ def _by_name(groups: list[dict]) -> dict:
     }
 
 
-def _input_cost(models: list[dict], total: Decimal) -> Decimal:
-    """Return the inputs' part of the cost, split by the price of each model's average call."""
+def _input_cost(models: list[dict]) -> Decimal:
+    """Return the inputs' part of the cost, split by the price of each model's average call.
+
+    Reversals are split apart, like the calls that they take back: those and they cancel.
+    """
     cost = Decimal(0)
     for group in models:
-        input, output, cached = (
-            round(group[name] / max(group["calls"], 1))
-            for name in ("input_tokens", "output_tokens", "cached")
-        )
-        if min(input, output, cached) < 0:
-            continue  # corrections alone
-        tokens = Tokens.from_totals(input, output, min(cached, input))
-        usage = Usage(tokens, "sums")
-        cost += calculations.input_cost(group["cost"], group["provider"], group["name"], usage)
-    return max(min(cost, total), Decimal(0))
+        reversed = {name: -group[f"reversed_{name}"] for name in SPLIT_SUMS}
+        added = {name: group[name] + reversed[name] for name in SPLIT_SUMS}
+        cost += _input_part(group, added) - _input_part(group, reversed)
+    return cost
+
+
+def _input_part(group: dict, sums: dict) -> Decimal:
+    """Return the inputs' part of the cost of calls of one model, none of them a reversal."""
+    if not sums["calls"]:
+        return Decimal(0)
+    input, output, cached = (
+        round(sums[name] / sums["calls"])
+        for name in ("input_tokens", "output_tokens", "cached_input_tokens")
+    )
+    tokens = Tokens.from_totals(input, output, min(cached, input))
+    usage = Usage(tokens, "sums")
+    return calculations.input_cost(sums["cost"], group["provider"], group["name"], usage)
 
 
 def _time(text: str) -> str:

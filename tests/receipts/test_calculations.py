@@ -109,6 +109,53 @@ def test_a_batch_splits_its_cost_by_the_registrys_prices(api, draft):
     )
 
 
+class TestSplitOfCorrections:
+    """A call of 1000 and 100 tokens at 0.15 and 0.6 dollars: 0.00015 and 0.00006."""
+
+    @pytest.fixture
+    def certified(self, api, draft) -> str:
+        id = self.log(api, 1000, 100)
+        assert self.parts(api) == (0.00015, 0.00006, 0.00021)
+        return id
+
+    def log(self, api, input: int, output: int) -> str:
+        call = {"provider": "openai", "model": "gpt-4o-mini"}
+        counts = {"input_tokens": input, "output_tokens": output}
+        return api.send("POST", "/api/v1/log", call | counts)["log_id"]
+
+    def parts(self, api) -> tuple[float, float, float]:
+        body = {"since_last_receipt": True}
+        receipt = api.send("POST", "/api/v1/receipts/generate", body)["receipt"]
+        return receipt["input_cost"], receipt["output_cost"], receipt["total_cost"]
+
+    def test_a_void_takes_both_parts_back(self, api, certified):
+        api.send("POST", f"/api/v1/logs/{certified}/void", {"reason": "twice"})
+        assert self.parts(api) == (-0.00015, -0.00006, -0.00021)
+
+    @pytest.mark.parametrize(
+        ("input", "output", "parts"),
+        [
+            (500, 100, (-0.000075, 0, -0.000075)),
+            (1000, 50, (0, -0.00003, -0.00003)),
+            (2000, 100, (0.00015, 0, 0.00015)),
+            # Too much of one and too little of the other.
+            (500, 300, (-0.000075, 0.00012, 0.000045)),
+        ],
+    )
+    def test_a_replacement_changes_the_part_that_was_wrong(
+        self, api, certified, input, output, parts
+    ):
+        correction = {"reason": "typo", "input_tokens": input, "output_tokens": output}
+        api.send("POST", f"/api/v1/logs/{certified}/correct", correction)
+        assert self.parts(api) == parts
+
+    def test_other_calls_of_the_model_are_split_beside_them(self, api, certified):
+        """600 and 300 tokens make 0.00009 and 0.00018."""
+        api.send("POST", f"/api/v1/logs/{certified}/void", {"reason": "twice"})
+        self.log(api, 600, 300)
+        assert self.parts(api) == (-0.00006, 0.00012, 0.00006)
+
+
 @pytest.mark.parametrize(
     ("details", "tokens", "amount"),
     [
