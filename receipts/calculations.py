@@ -19,11 +19,15 @@ from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote
 from usage import costing
-from usage.reports.reported_usage import Usage
+from usage.reports.reported_usage import Usage, UsageStatus
 
 _EXACT = Context(prec=80)
 _PLACES = Decimal(1).scaleb(-12)
 _STATED = "stated by the caller"
+_WITHOUT_COUNTS = {
+    UsageStatus.FAILED: "failed: nothing was billed",
+    UsageStatus.UNKNOWN: f"unpriced: {costing.UNKNOWN_USAGE}",
+}
 _OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 
 
@@ -35,11 +39,15 @@ def load_prices() -> None:
 def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     """Return both members of the draft's cost, a missing amount by the prices of its time.
 
-    Without a price the amount is "0", and the calculation gives the reason.
+    Without a price the amount is "0", and the calculation gives the reason. So it is for
+    calls that failed or whose usage is unknown: they have no counts to price.
     """
     stated = draft.stated_cost
     if stated.is_complete:
         return {"amount": stated.amount, "calculation": stated.calculation}
+    if draft.used.status in _WITHOUT_COUNTS:
+        amount = "0" if stated.amount is None else stated.amount
+        return {"amount": amount, "calculation": _WITHOUT_COUNTS[draft.used.status]}
     provider, model = draft.provider or "", draft.model
     at = parse_time(draft.timestamp) if draft.timestamp else None
     priced = costing.price_of(provider, model, draft.used, project_id=project_id, at=at)

@@ -49,7 +49,15 @@ BATCH_MEMBERS = frozenset({"receipt_type", "batch_summary", "description", "tags
 _SHARED_MEMBERS = {"timestamp", "alias", "profile", "lock_digest", "provider", "model"}
 _FLAT_ONLY_MEMBERS = (BASE_MEMBERS | BATCH_MEMBERS) - _SHARED_MEMBERS
 # Plain usage details, which become a nested receipt.
-_USAGE_MEMBERS = {"usage", "input_tokens", "output_tokens", "tokens", "cost", "id"}
+_USAGE_MEMBERS = {
+    "usage",
+    "usage_status",
+    "input_tokens",
+    "output_tokens",
+    "tokens",
+    "cost",
+    "id",
+}
 
 
 class NotCanonical(ValueError):

@@ -38,6 +38,7 @@ from receipts.amounts import Amount, SignedAmount, SignedCount, StatedAmount, Ti
 from receipts.documents import FLAT, AmbiguousJSON, exact, form_of
 from registry_proxy.tokens import Tokens
 from usage.reports.flat_members import CLASS_OF
+from usage.reports.reading import WITHOUT_COUNTS
 from usage.reports.reported_usage import Usage
 from usage.schemas import UsageReport
 
@@ -113,7 +114,7 @@ class DraftCost(_Extensible):
 _COUNTS = ("input_tokens", "output_tokens", *CLASS_OF)
 _PLACEMENT = ("input_includes_cache", "output_includes_thinking")
 # Those that say besides what the call used, and are signed as they are.
-_TERMS = ("units", "modifiers", "service_tier")
+_TERMS = ("units", "modifiers", "service_tier", "usage_status")
 
 
 class NestedDraft(_Extensible):
@@ -139,29 +140,46 @@ class NestedDraft(_Extensible):
             return DraftCost(amount=plain(self.used.cost), calculation=cost.calculation)
         return cost
 
+    @property
+    def _states_no_counts(self) -> bool:
+        # Not looked up: the member may be anything, a list for example.
+        return (self.model_extra or {}).get("usage_status") in [*WITHOUT_COUNTS]
+
     @cached_property
     def used(self) -> Usage:
         """What the call used, in disjoint token classes, read like the report of a log."""
         members = self.model_extra or {}
+        names = {"provider": (self.provider or "")[:50], "model": self.model}
+        terms = {name: members.get(name) for name in _TERMS}
+        try:
+            report = validate(UsageReport, names | self._reported(members) | terms, loc=())
+        except InvalidInput as error:
+            first = error.issues[0]
+            raise member_error(
+                first["type"], first["msg"], *self._place(first["loc"]), input=first["input"]
+            ) from None
+        return report.stated_usage
+
+    def _reported(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of a log's report that state the usage."""
         reported = {name: members[name] for name in (*_COUNTS, *_PLACEMENT) if name in members}
+        cost = {"cost": self.cost and self.cost.amount}
         if self.tokens is not None:
             reported = self.tokens.reported()
         elif members.get("usage") is not None:
             reported["usage"] = members["usage"]
-        elif not reported:
-            raise member_error("missing", "Field required", "tokens", input=None)
+        elif reported or self._states_no_counts:
+            reported |= cost | {"metadata": members.get("metadata") or {}}
         else:
-            reported |= {"cost": self.cost and self.cost.amount}
-            reported |= {"metadata": members.get("metadata") or {}}
-        names = {"provider": (self.provider or "")[:50], "model": self.model}
-        terms = {name: members.get(name) for name in _TERMS}
-        try:
-            return validate(UsageReport, names | reported | terms, loc=()).stated_usage
-        except InvalidInput as error:
-            first = error.issues[0]
-            raise member_error(
-                first["type"], first["msg"], *first["loc"], input=first["input"]
-            ) from None
+            raise member_error("missing", "Field required", "tokens", input=None)
+        # Where nothing was billed, or nothing is known, an amount is refused like the counts.
+        return reported | cost if self._states_no_counts else reported
+
+    def _place(self, loc: list) -> list:
+        """Return the place in the draft of a member of the report."""
+        if self.tokens is not None and loc and str(loc[0]).endswith("_tokens"):
+            return ["tokens", loc[0].removesuffix("_tokens")]
+        return loc
 
     @model_validator(mode="before")
     @classmethod
@@ -173,7 +191,8 @@ class NestedDraft(_Extensible):
     @model_validator(mode="after")
     def _read_usage(self):
         is_complete = self.tokens is not None and self.cost is not None and self.cost.is_complete
-        if not is_complete:  # otherwise nothing is left to price
+        # Otherwise nothing is left to price, nor a status that the numbers may contradict.
+        if not is_complete or "usage_status" in (self.model_extra or {}):
             _ = self.used
         return self
 
@@ -184,7 +203,7 @@ class NestedDraft(_Extensible):
             cached = self.tokens.cached_input or 0
             return members | {"tokens": {**members["tokens"], "cached_input": cached}}
         members = {name: value for name, value in members.items() if name not in _NOT_SIGNED}
-        return members | {"tokens": _nested_tokens(self.used.tokens)}
+        return members | {"tokens": _nested_tokens(self.used.tokens or Tokens())}
 
 
 _NOT_SIGNED = frozenset((*_COUNTS, *_PLACEMENT))

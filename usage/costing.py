@@ -13,6 +13,8 @@ from registry_proxy import pricing
 from usage.models import CostSource
 from usage.reports.reported_usage import Usage, UsageStatus
 
+UNKNOWN_USAGE = "unknown usage"  # the reason why such a call has no price
+
 
 class Cost(NamedTuple):
     """US dollars, None when no price is known; and where the figure comes from."""
@@ -50,7 +52,7 @@ def cost_of(
     if usage.status == UsageStatus.FAILED:
         return Cost(Decimal(0), CostSource.CALLER.value)
     if usage.tokens is None:
-        return Cost(None, CostSource.UNPRICED.value, unpriced_reason="unknown usage")
+        return Cost(None, CostSource.UNPRICED.value, unpriced_reason=UNKNOWN_USAGE)
     priced = price_of(provider, model, usage, project_id=project_id, at=at, snapshot_id=snapshot_id)
     source = CostSource.UNPRICED if priced.cost is None else CostSource.REGISTRY
     return Cost(

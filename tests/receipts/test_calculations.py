@@ -195,6 +195,67 @@ def test_usage_is_read_as_in_the_ledger(api, draft, details, tokens, amount):
     assert api.send("POST", "/api/v1/receipts", {"id": "x", **call}) == stored
 
 
+NOTHING = {"input": 0, "output": 0, "cached_input": 0}
+WITHOUT_COUNTS = {"failed": "failed: nothing was billed", "unknown": "unpriced: unknown usage"}
+
+
+@pytest.mark.parametrize("status", WITHOUT_COUNTS)
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        {},
+        {"input_tokens": 0, "output_tokens": 0},
+        {"tokens": {"input": 0, "output": 0}},
+        {"tokens": {"input": 0, "output": 0}, "cost": {"amount": "0"}},
+    ],
+)
+def test_a_call_without_counts_says_why_it_costs_nothing(api, draft, status, zeros):
+    call = {"provider": "openai", "model": "gpt-4o-mini", "usage_status": status, **zeros}
+    receipt = api.send("POST", ISSUE, call)
+    verification.verify(receipt, [vectors.KEY.public])
+    assert (receipt["tokens"], receipt["usage_status"]) == (NOTHING, status)
+    assert receipt["cost"] == {"amount": "0", "calculation": WITHOUT_COUNTS[status]}
+    stored = api.send("POST", "/api/v1/receipts", {"id": "x", **call})
+    assert api.send("POST", "/api/v1/receipts", {"id": "x", **call}) == stored
+
+
+@pytest.mark.parametrize("status", WITHOUT_COUNTS)
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ({"input_tokens": 5, "output_tokens": 0}, ["input_tokens"]),
+        ({"usage": {"prompt_tokens": 5, "completion_tokens": 0}}, ["usage"]),
+        ({"tokens": {"input": 0, "output": 5}}, ["tokens", "output"]),
+        ({"tokens": {"input": 0, "output": 0}, "cost": 0.25}, ["cost"]),
+        ({"cost": {"amount": 0.25, "calculation": "flat fee"}}, ["cost"]),
+        (
+            {
+                "tokens": {"input": 5, "output": 0},
+                "cost": {"amount": 0, "calculation": "flat fee"},
+            },
+            ["tokens", "input"],
+        ),
+    ],
+)
+def test_a_call_without_counts_states_none(api, draft, status, members, place):
+    call = {"provider": "openai", "model": "gpt-4o-mini", "usage_status": status, **members}
+    (error,) = api.send("POST", ISSUE, call, expect=422)["detail"]
+    assert error["loc"] == ["body", *place]
+    assert error["msg"] == f"Input should be null where usage_status is {status}"
+
+
+@pytest.mark.parametrize("status", ["settled", "estimated"])
+def test_other_calls_are_priced_whatever_their_status(api, draft, status):
+    receipt = api.send("POST", ISSUE, draft | {"usage_status": status})
+    assert (receipt["cost"]["amount"], receipt["usage_status"]) == ("0.00024", status)
+
+
+@pytest.mark.parametrize("status", ["lost", 5, ["failed"], {}])
+def test_other_statuses_are_refused_as_in_a_log(api, draft, status):
+    (error,) = api.send("POST", ISSUE, draft | {"usage_status": status}, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == ("enum", ["body", "usage_status"])
+
+
 def test_another_usage_under_the_same_id_is_409(api, draft):
     call = {"id": "x", "model": "gpt-4o-mini", "provider": "openai", "input_tokens": 1}
     api.send("POST", "/api/v1/receipts", call | {"output_tokens": 1})
