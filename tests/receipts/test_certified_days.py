@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -81,3 +82,15 @@ def test_other_projects_days_are_their_own(api, other_api):
     certified(api)
     theirs = log(other_api, **at(NOON))
     assert certified(other_api) == [theirs]
+
+
+def test_an_update_finds_what_earlier_versions_left_out(api):
+    """They took a correction as certified with its call, and marked the day."""
+    id = log(api, **at(NOON))
+    certified(api)
+    reversal = api.send("POST", f"/api/v1/logs/{id}/void", {"reason": "typo"})["reversal_id"]
+    CertifiedDay.objects.update(entries=2)
+    api.send("POST", GENERATE, SINCE, expect=400)
+    call_command("migrate", "receipts", "0001_schema", verbosity=0)
+    call_command("migrate", "receipts", verbosity=0)
+    assert certified(api) == [reversal]
