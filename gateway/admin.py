@@ -212,7 +212,7 @@ class UpstreamKeyAdmin(AuditedAdmin):
 
 @admin.register(Call)
 class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
-    """Calls without a final row in the ledger: in progress, or of unknown cost."""
+    """Calls that hold a reservation: in progress, or of unknown cost."""
 
     list_display = [
         *("started_at", "state", "upstream", "reserved_usd"),

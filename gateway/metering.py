@@ -56,26 +56,26 @@ WITH incoming AS (
 SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM decided
 """
 
-# Where no price is known, as much as was reserved: nothing would let a budget last for ever.
-_SPENT = f"""coalesce(incoming.cost, CASE incoming.usage_status
-        WHEN '{UsageStatus.FAILED}' THEN 0 ELSE call.reserved_usd END)"""
-
 
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
-    """`keeps`: what nobody knows may have been billed, so its reservation stays spent."""
-    is_unknown = f"incoming.usage_status = '{UsageStatus.UNKNOWN}'"
+    """`keeps`: a cost that nobody knows is as much as was reserved, until somebody does.
+
+    Spending nothing would let a budget last for ever; as spent, a correction could not tell the
+    reservation from a cost.
+    """
     # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
     is_incoming = "call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))"
+    is_over = "AND (incoming.cost IS NOT NULL OR call.reserved_usd = 0)"
     kept = f""", kept AS (
     UPDATE gateway_calls AS call SET state = '{CallState.UNKNOWN}' FROM incoming
-    WHERE {is_incoming} AND {is_unknown} AND call.reserved_usd > 0
+    WHERE {is_incoming} AND incoming.cost IS NULL AND call.reserved_usd > 0
 )"""
     total = ledger.total_sql(is_single=is_single)
     return f"""
 WITH {ledger.insert_steps(is_single=is_single)}, ended AS (
     DELETE FROM gateway_calls AS call USING incoming
-    WHERE {is_incoming} AND (NOT {is_unknown} OR call.reserved_usd = 0)
-    RETURNING call.allowance_id, call.reserved_usd, {_SPENT} AS spent
+    WHERE {is_incoming} {is_over if keeps else ""}
+    RETURNING call.allowance_id, call.reserved_usd, coalesce(incoming.cost, 0) AS spent
 ){kept if keeps else ""}
 SELECT (SELECT sum(logs) FROM counted),
     (SELECT count(settle_allowance(holder, released, spent)) FROM (
@@ -272,7 +272,7 @@ async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[
 
 
 async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[None]:
-    keeps = any(row.columns["usage_status"] == UsageStatus.UNKNOWN for row in rows)
+    keeps = any(row.cost is None for row in rows)
     await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
     return [None] * len(rows)
 

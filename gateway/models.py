@@ -119,15 +119,16 @@ class UpstreamKey(models.Model):
 class CallState(models.TextChoices):
     PENDING = "pending", "in progress"
     BACKGROUND = "background", "the upstream works on it; a poll will show its usage"
-    UNKNOWN = "unknown", "may have been billed: its reservation stays until it is released"
+    UNKNOWN = "unknown", "its cost is unknown: its reservation stays until it is released"
 
 
 class Call(models.Model):
     """A call that has no final row in the ledger, or whose cost nobody knows.
 
     Written before the upstream is called, together with its reservation; the statement
-    that writes the ledger's row deletes it. `row` has the members of a report as far as
-    they are known, so that a call whose worker was killed is still written.
+    that writes the ledger's row deletes it, unless that row has no cost. `row` has the
+    members of a report as far as they are known, so that a call whose worker was killed is
+    still written.
     """
 
     id = models.UUIDField(primary_key=True, editable=False, help_text="The ledger's id, too.")

@@ -1,6 +1,7 @@
 """Reservations that outlive their calls, and what corrections of the ledger give back."""
 
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -11,7 +12,7 @@ from usage.models import UsageLog
 
 @transaction.atomic
 def release(call: Call) -> bool:
-    """Give back what an unknown call reserved, as if it had cost nothing, and forget it.
+    """Give back what a call of unknown cost reserved, as if it had cost nothing, and forget it.
 
     Returns whether it was still there. Only one of several who do it gets True.
     """
@@ -21,11 +22,13 @@ def release(call: Call) -> bool:
 def follow_correction(original: UsageLog, replacement: LogRow | None) -> None:
     """Change what a token has spent as the ledger does, within the correction's transaction.
 
-    A call whose cost nobody knew holds its reservation no longer.
+    A call whose cost nobody knew holds its reservation no longer, unless nobody knows it still.
     """
     if original.upstream is None:
         return
-    allowance_id = _end(original.corrects_id or original.id)
+    if original.cost is None and replacement is not None and replacement.cost is None:
+        return
+    allowance_id = _end(_call_of(original)) if original.cost is None else None
     if allowance_id is None:
         token = Token.objects.filter(id=original.api_key_id).values_list("allowance_id", flat=True)
         allowance_id = token.first()
@@ -35,8 +38,18 @@ def follow_correction(original: UsageLog, replacement: LogRow | None) -> None:
         _settle(allowance_id, Decimal(0), difference)
 
 
-def _end(call_id) -> object | None:
-    """Forget an unknown call, and release what it holds; return its allowance if it was there."""
+def _call_of(log: UsageLog) -> UUID:
+    """Return the id of the call that an entry stands for. A query for each entry before it."""
+    while log.corrects_id is not None:
+        log = UsageLog.objects.only("corrects_id").get(id=log.corrects_id)
+    return log.id
+
+
+def _end(call_id: UUID) -> UUID | None:
+    """Forget a call of unknown cost, and release what it holds; return its allowance.
+
+    None if it was not there.
+    """
     call = Call.objects.select_for_update().filter(pk=call_id, state=CallState.UNKNOWN).first()
     if call is None:
         return None
@@ -45,6 +58,6 @@ def _end(call_id) -> object | None:
     return call.allowance_id
 
 
-def _settle(allowance_id, released: Decimal, spent: Decimal) -> None:
+def _settle(allowance_id: UUID, released: Decimal, spent: Decimal) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT settle_allowance(%s, %s, %s)", [allowance_id, released, spent])

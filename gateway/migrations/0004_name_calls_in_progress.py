@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 choices=[
                     ("pending", "in progress"),
                     ("background", "the upstream works on it; a poll will show its usage"),
-                    ("unknown", "may have been billed: its reservation stays until it is released"),
+                    ("unknown", "its cost is unknown: its reservation stays until it is released"),
                 ],
                 db_default="pending",
                 max_length=10,

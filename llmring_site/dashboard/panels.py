@@ -147,7 +147,7 @@ def gateway_panel(scope: Scope) -> Panel | None:
         "Gateway",
         [
             Fact("calls in progress", f"{state.under_way:,}", calls),
-            Fact("reservations of unknown calls", f"{state.unknown:,}", unknown, state.unknown > 0),
+            Fact("calls of unknown cost", f"{state.unknown:,}", unknown, state.unknown > 0),
             *(Fact(name, "suspended: it fails", workers, True) for name in state.suspended),
         ],
     )

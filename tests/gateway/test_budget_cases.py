@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from django.core.management import call_command
 
 from accounts.models import Allowance, Project, Tier
 from core import bridge
+from gateway.models import Call
 from tests.gateway.bounds import assert_bound, size
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
@@ -259,6 +261,68 @@ def test_a_correction_says_what_an_unknown_call_cost(gateway, mock, api):
     counts_known = {"reason": "the provider's bill", "input_tokens": 1000, "output_tokens": 200}
     api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", counts_known)
     assert gateway.left == Decimal("0.99973")
+
+
+@pytest.fixture
+def unpriced(gateway, mock):
+    """A call whose answer names a model without a price: 1000 tokens in, 200 out."""
+    mock.script = reply(chat(1000, 200, model="unheard-of"))
+    gateway.use(budget_usd=1)
+    gateway.chat(max_tokens=1000)
+    reserved = size(body(max_tokens=1000)) * INPUT + 1000 * OUTPUT
+    assert amounts(gateway) == (0, reserved)
+    return gateway.row
+
+
+def amounts(gateway) -> tuple[Decimal, Decimal]:
+    """What the token has spent, and what it has reserved."""
+    row = Allowance.objects.get(id=gateway.token_row.allowance_id)
+    return row.spent_usd, row.reserved_usd
+
+
+def test_a_correction_says_what_an_unpriced_call_cost(gateway, unpriced, api):
+    corrected = {"reason": "the provider's bill", "model": "gpt-4o-mini"}
+    api.send("POST", f"/api/v1/logs/{unpriced.id}/correct", corrected)
+    # 1000 * 0.15 + 200 * 0.60, per million
+    assert amounts(gateway) == (Decimal("0.00027"), 0)
+
+
+def test_an_unpriced_call_that_is_taken_back_holds_nothing(gateway, unpriced, api):
+    api.send("POST", f"/api/v1/logs/{unpriced.id}/void", {"reason": "a test call"})
+    assert amounts(gateway) == (0, 0)
+
+
+def test_an_unpriced_call_holds_its_reservation_while_corrections_leave_it_so(
+    gateway, unpriced, api
+):
+    _, reserved = amounts(gateway)
+    id = unpriced.id
+    for tokens in (900, 800):
+        corrected = {"reason": "miscounted", "input_tokens": tokens, "output_tokens": 200}
+        log = api.send("POST", f"/api/v1/logs/{id}/correct", corrected)
+        id = log["replacement"]["log_id"]
+        assert amounts(gateway) == (0, reserved)
+
+    api.send("POST", f"/api/v1/logs/{id}/void", {"reason": "a test call"})
+    assert amounts(gateway) == (0, 0)
+
+
+def test_an_unpriced_call_costs_its_price_once_that_is_known(gateway, unpriced, api):
+    price = {"provider": "openai", "model": "unheard-of", "valid_from": "2020-01-01T00:00:00Z"}
+    api.send("POST", "/api/v1/prices", {**price, "prices": {"input": 0.15, "output": 0.6}})
+    call_command("repricelogs", "--from", "2020-01-01")
+    # 1000 * 0.15 + 200 * 0.60, per million
+    assert amounts(gateway) == (Decimal("0.00027"), 0)
+    assert not Call.objects.exists()
+
+
+def test_an_unpriced_call_of_a_token_without_a_budget_leaves_nothing(gateway, mock, api):
+    mock.script = reply(chat(1000, 200, model="unheard-of"))
+    gateway.chat()
+    assert (gateway.row.cost, Call.objects.count()) == (None, 0)
+    corrected = {"reason": "the provider's bill", "model": "gpt-4o-mini"}
+    api.send("POST", f"/api/v1/logs/{gateway.row.id}/correct", corrected)
+    assert amounts(gateway) == (Decimal("0.00027"), 0)
 
 
 def test_the_limit_of_the_projects_tier_holds_here_too(gateway, mock, api):

@@ -129,7 +129,7 @@ def test_odd_texts_of_an_answer_are_relayed_and_settled(gateway, mock, own_key, 
     assert gateway.chat(background=True).json() == ODD_TEXTS[name]
     assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
     assert "\0" not in gateway.row.model and len(gateway.row.model) <= 255
-    assert Call.objects.count() == 0
+    assert gateway.pending == 0
 
 
 @pytest.mark.parametrize("error", ["a\0b", "x" * 5000, 7, ["x"], {"code": "a\0"}, {"code": {}}])
