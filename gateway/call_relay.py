@@ -15,6 +15,7 @@ from gateway import (
     headers,
     metrics,
     response_cache,
+    secret_masking,
     upstream_call,
 )
 from gateway.exchange import ClientGone, Exchange
@@ -22,6 +23,7 @@ from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, hold, stream
+from gateway.secret_masking import StreamMask
 from gateway.settlement import Settlement
 
 _MAX_READ = 1024 * 1024  # bytes of an answer that are read at once
@@ -143,10 +145,11 @@ class CallRelay:
         if plan.edit is not None:
             held.data = await self._decoded(held.data, answer)
             sent = headers.without_coding(sent)
-        elif answer.status >= 400 and plan.secret:
-            plain = await answers.decoded(held.data, answer) or b""
-            if (key := plan.secret.encode()) in plain:  # some quote the key that they refuse
-                held.data, sent = plain.replace(key, b"***"), headers.without_coding(sent)
+        if plan.secret and (answer.status >= 400 or reading.error):
+            plain = held.data if plan.edit else await answers.decoded(held.data, answer) or b""
+            masked = secret_masking.in_error(plain, plan.secret)
+            if masked != plain:
+                held.data, sent = masked, headers.without_coding(sent)
         if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
             sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
@@ -202,6 +205,7 @@ class CallRelay:
             reader,
             hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
             coding=answer.header(b"content-encoding"),
+            mask=self._mask(answer),
         )
         sent = headers.to_client(answer.headers, secret=plan.secret)
         if view.is_decoded:
@@ -221,6 +225,13 @@ class CallRelay:
             broken = errors.UpstreamBroken("The upstream's answer broke off")
             # The event that broke off gets an end, or ours would be read as part of it.
             await exchange.write(rest + b"\n\n" + plan.protocol.error_event(broken, media.dumps))
+
+    def _mask(self, answer: Answer) -> StreamMask | None:
+        plan = self._plan
+        if not plan.secret:
+            return None
+        is_error = plan.protocol.is_error_event if answer.status < 400 else bool
+        return StreamMask(plan.secret, is_error=is_error)
 
     async def _relay_bytes(self, answer: Answer) -> None:
         """Relay an answer that states no usage: audio, files, text."""

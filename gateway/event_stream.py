@@ -70,7 +70,7 @@ class EventStream:
             return data
         searched = max(len(self._open) - 3, 0)
         self._open += data
-        end = _last_end(self._open, searched)
+        end = last_end(self._open, searched)
         forward = b""
         if end:
             forward, self._passed = self._visible(self._ended(end)), 0
@@ -92,7 +92,7 @@ class EventStream:
             return
         searched = max(len(self._open) - 3, 0)
         self._open += data
-        if end := _last_end(self._open, searched):
+        if end := last_end(self._open, searched):
             self._ended(end)
         self._show_part()
 
@@ -141,7 +141,7 @@ class EventStream:
         return _CHOICE.search(held) is None
 
 
-def _last_end(data: bytearray, start: int) -> int:
+def last_end(data: bytearray, start: int) -> int:
     """Return where the last event that has ended does; 0 if none has."""
     if (end := data.rfind(b"\n\n", start)) >= 0 and b"\r" not in data[end:]:
         return end + 2

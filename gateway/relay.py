@@ -16,6 +16,7 @@ from gateway.decoding import Decoder
 from gateway.event_stream import EventStream
 from gateway.exchange import ClientGone, Exchange
 from gateway.protocols.protocol import StreamReader
+from gateway.secret_masking import StreamMask
 from gateway.upstream_config import UpstreamConfig
 
 MAX_HELD = 32 * 1024 * 1024  # bytes of an answer that is read whole before it is sent
@@ -36,7 +37,8 @@ class View:
     """What of a stream the client sees, and what its reader does; without one, all is sent.
 
     `hides` says which events the client did not ask for. A compressed stream with such
-    events is decoded for the client as well (`is_decoded`).
+    events is decoded for the client as well (`is_decoded`). `mask` replaces the upstream's key
+    in what is sent plain.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class View:
         *,
         hides: Callable[[bytes], bool] | None,
         coding: str | None,
+        mask: StreamMask | None = None,
     ) -> None:
         self._reader = reader
         self._stream = EventStream(reader, hides=hides)
@@ -56,6 +59,8 @@ class View:
             except Undecodable:
                 self.is_readable = False
         self.is_decoded = self._decoder is not None and hides is not None
+        is_plain = self.is_readable and (self._decoder is None or self.is_decoded)
+        self._mask = mask if is_plain else None
 
     @property
     def has_data(self) -> bool:
@@ -63,6 +68,10 @@ class View:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the client gets. Raises Undecodable where it should get it decoded."""
+        forward = self._seen(data)
+        return forward if self._mask is None else self._mask.feed(forward)
+
+    def _seen(self, data: bytes) -> bytes:
         if not self.is_readable:
             return data
         if self._decoder is None:
@@ -78,7 +87,9 @@ class View:
 
     def finish(self) -> bytes:
         rest = self._stream.finish() if self.is_readable else b""
-        return rest if self._decoder is None or self.is_decoded else b""
+        if self._decoder is not None and not self.is_decoded:
+            return b""
+        return rest if self._mask is None else self._mask.feed(rest) + self._mask.finish()
 
 
 async def stream(

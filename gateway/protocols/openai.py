@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.protocols.openai_answers import StreamReader, is_usage_event, read_answer
+from gateway.protocols.openai_answers import (
+    StreamReader,
+    is_error_event,
+    is_usage_event,
+    read_answer,
+)
 from gateway.protocols.openai_endpoints import gives_direct_access, match
 
 __all__ = [
@@ -12,6 +17,7 @@ __all__ = [
     "error_body",
     "error_event",
     "gives_direct_access",
+    "is_error_event",
     "is_usage_event",
     "match",
     "read_answer",

@@ -47,6 +47,11 @@ def is_usage_event(event: bytes) -> bool:
     )
 
 
+def is_error_event(event: bytes) -> bool:
+    """Return whether an event may say that something went wrong."""
+    return _ERROR.search(event) is not None or event.startswith(b"event: error")
+
+
 class StreamReader:
     """Reads a stream of events; parses only those that state usage or an error."""
 

@@ -118,6 +118,9 @@ class ProtocolModule(Protocol):
     def is_usage_event(self, event: bytes) -> bool:
         """Return whether an event says the usage and nothing else."""
 
+    def is_error_event(self, event: bytes) -> bool:
+        """Return whether an event may say that something went wrong."""
+
     def error_body(self, error: Any) -> dict[str, Any]:
         """Return one of our errors in the protocol's form."""
 

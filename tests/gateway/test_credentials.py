@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from tests.gateway.upstream import chat, reply
+from gateway.protocols.openai import is_error_event
+from gateway.secret_masking import StreamMask
+from tests.gateway.upstream import DONE, chat, chunk, content, event, reply, stop, stream
 
 KEY = "sk-upstream-key-0123456789"  # of the server's upstream
 
@@ -39,6 +41,76 @@ def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
     packed = gzip.compress(json.dumps(REFUSALS[0]).encode())
     mock.script = reply(packed, 401, Content_Encoding="gzip")
     assert KEY not in gateway.chat().text
+
+
+INSIDE_A_200 = {
+    "an answer": (reply(REFUSALS[0]), "/v1/chat/completions"),
+    "a failed response": (reply({"id": "r", "status": "failed", **REFUSALS[0]}), "/v1/responses"),
+    "an event": (stream(chunk(REFUSALS[0])), "/v1/chat/completions"),
+    "a later event": (stream(content("Hi"), chunk(REFUSALS[0])), "/v1/chat/completions"),
+    "a failed stream": (
+        stream(event("response.failed", {"response": {"status": "failed", **REFUSALS[0]}})),
+        "/v1/responses",
+    ),
+    "bytes one by one": (
+        stream(*(bytes([byte]) for byte in chunk(REFUSALS[0]))),
+        "/v1/chat/completions",
+    ),
+    "a list of models": (reply(REFUSALS[0], 401), "/v1/models"),
+}
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("name", INSIDE_A_200)
+def test_c10_an_error_quotes_no_key_wherever_it_stands(gateway, mock, name, is_stream):
+    mock.script, path = INSIDE_A_200[name]
+    if path == "/v1/models":
+        answer = gateway.get(path)
+    else:
+        answer = gateway.post(path, {"model": "gpt-4o-mini", "stream": is_stream})
+    assert "Incorrect API key provided: ***" in answer.text and KEY not in answer.text
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        reply(chat(id=KEY)),
+        stream(content(KEY), stop(), DONE),
+        stream(content(KEY)[:60], content(KEY)[60:], stop(), DONE),
+    ],
+    ids=["plain", "stream", "stream in pieces"],
+)
+def test_a_good_answer_keeps_every_byte(gateway, mock, script):
+    mock.script = script
+    assert KEY in gateway.chat(stream=True).text
+
+
+@pytest.mark.parametrize("cut", range(1, 80, 3))
+def test_a_stream_is_masked_wherever_it_is_cut(cut):
+    error = b'data: {"message": "no key %s!", "type": "error"}\n\n' % KEY.encode()
+    good = b'data: {"choices": [], "id": "%s"}\n\n' % KEY.encode()
+    data = good + error + good
+    mask = StreamMask(KEY, is_error=is_error_event)
+    pieces = [mask.feed(data[start : start + cut]) for start in range(0, len(data), cut)]
+    assert b"".join(pieces) + mask.finish() == good + error.replace(KEY.encode(), b"***") + good
+
+
+def test_only_what_may_be_the_key_waits():
+    mask = StreamMask(KEY, is_error=is_error_event)
+    assert mask.feed(b'data: {"error": "so') == b'data: {"error": "so'
+    assert mask.feed(b" it is sk-up") == b" it is "
+    assert mask.feed(b"hill") == b"sk-uphill"
+    assert mask.feed(b" " + KEY.encode() + b" or so") == b" "
+    assert mask.feed(b'"}\n\n') == b'*** or so"}\n\n'
+
+
+def test_an_event_of_any_length_is_masked():
+    mask = StreamMask(KEY, is_error=is_error_event)
+    passed = mask.feed(b'data: {"error": "')
+    for _ in range(100):
+        passed += mask.feed(b"x" * 10_000)
+    passed += mask.feed(KEY.encode() + b'"}\n\n' + DONE)
+    assert passed == b'data: {"error": "' + b"x" * 1_000_000 + b'***"}\n\n' + DONE
 
 
 @pytest.mark.parametrize("key", ["none", "k", "ollama"])

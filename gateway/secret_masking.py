@@ -1,0 +1,78 @@
+"""An upstream's key where its errors quote it.
+
+mask = StreamMask(secret, is_error=is_error_event)
+forward = mask.feed(data)       # bytes that the client gets now
+forward = mask.finish()
+"""
+
+from collections.abc import Callable
+
+from gateway.event_stream import last_end, split
+
+_MASK = b"***"
+_MAX_OPEN = 64 * 1024  # of an event that has passed, to tell whether it is an error
+
+
+def in_error(data: bytes, secret: str) -> bytes:
+    """Return an error without the secret: some quote the key that they refuse."""
+    return data.replace(secret.encode(), _MASK)
+
+
+class StreamMask:
+    """Replaces a secret in the errors of a stream, and passes everything else at once.
+
+    What may be the secret waits for its end, and the secret for the end of its event, which
+    says whether it is an error.
+    """
+
+    def __init__(self, secret: str, *, is_error: Callable[[bytes], bool]) -> None:
+        self._secret = secret.encode()
+        self._is_error = is_error
+        self._open = bytearray()  # the event that has not ended
+        self._passed = 0  # how much of it the client has already
+        self._is_cut = False  # its beginning is gone: nobody can tell what it is
+
+    def feed(self, data: bytes) -> bytes:
+        if not self._open and data.endswith(b"\n\n") and self._secret not in data:
+            return data  # the usual case: whole events
+        searched = max(len(self._open) - 3, 0)
+        self._open += data
+        end = last_end(self._open, searched)
+        return (self._ended(end) if end else b"") + self._released()
+
+    def finish(self) -> bytes:
+        return self._ended(len(self._open))
+
+    def _ended(self, end: int) -> bytes:
+        """Return what the client lacks of the events up to this end."""
+        whole = bytes(self._open[:end])
+        del self._open[:end]
+        if self._secret in whole:
+            whole = b"".join(map(self._masked, split(whole)))
+        # Nothing of the secret has passed: up to there no byte was replaced.
+        forward, self._passed, self._is_cut = whole[self._passed :], 0, False
+        return forward
+
+    def _masked(self, event: bytes) -> bytes:
+        is_error = self._is_cut or self._is_error(event)
+        return event.replace(self._secret, _MASK) if is_error else event
+
+    def _released(self) -> bytes:
+        """Return what the client may have of the event that has not ended."""
+        until = self._open.find(self._secret, self._passed)
+        if until < 0:
+            until = len(self._open) - self._begun()
+        forward, self._passed = bytes(self._open[self._passed : until]), until
+        if self._passed > _MAX_OPEN:
+            del self._open[: self._passed]
+            self._passed, self._is_cut = 0, True
+        return forward
+
+    def _begun(self) -> int:
+        """Return how many bytes at the end may be the beginning of the secret."""
+        start = max(self._passed, len(self._open) - len(self._secret) + 1)
+        while (start := self._open.find(self._secret[:1], start)) >= 0:
+            if self._secret.startswith(self._open[start:]):
+                return len(self._open) - start
+            start += 1
+        return 0
