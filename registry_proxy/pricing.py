@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import product
 from typing import NamedTuple
 from uuid import UUID
 
@@ -102,7 +102,8 @@ def ceiling(
     """Return the highest prices that a call can meet now; None where no price is known.
 
     Of prompts that are short or long, at the standard tier, and at those of `service_tiers`,
-    one of which must have a price if there are any.
+    one of which must have a price if there are any. By the registry as well as by the operator's
+    prices: an answer may name the model by its date, of which these need not be.
     """
     held = current.held_at()
     find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
@@ -110,15 +111,15 @@ def ceiling(
         match = held.models.lookup(provider, model) if held else None
         return match.ceiling if match else None
     calls = [{}, *({"service_tier": tier} for tier in service_tiers)]
-    bases = [_basis(held, provider, model, find_custom, modifiers) for modifiers in calls]
-    standard, *of_tiers = [
-        _possible_prices(basis, find_custom, modifiers) if basis else []
-        for basis, modifiers in zip(bases, calls, strict=True)
-    ]
-    if service_tiers and not any(of_tiers):
+    matches, standard, of_tiers = [], [], []
+    for find, modifiers in product((find_custom, custom_prices.find_none), calls):
+        if basis := _basis(held, provider, model, find, modifiers):
+            possible = of_tiers if modifiers else standard
+            possible += _possible_prices(basis, find, modifiers)
+            matches += [basis.match] if basis.match else []
+    if service_tiers and not of_tiers:
         return None
-    matches = [basis.match for basis in bases if basis and basis.match]
-    return ceiling_of([*standard, *chain.from_iterable(of_tiers)], **_largest_limits(matches))
+    return ceiling_of([*standard, *of_tiers], **_largest_limits(matches))
 
 
 class _Basis(NamedTuple):

@@ -263,6 +263,21 @@ def test_a_correction_says_what_an_unknown_call_cost(gateway, mock, api):
     assert gateway.left == Decimal("0.99973")
 
 
+def test_c02_an_answer_under_a_dated_name_costs_no_more_than_was_reserved(gateway, mock, api):
+    """The operator's price is of the name that was asked for alone."""
+    cheap = {"provider": "openai", "model": "gpt-4o-mini", "factor": 0.01}
+    api.send("POST", "/api/v1/prices", {**cheap, "valid_from": "2020-01-01T00:00:00Z"})
+    mock.script = reply(chat(30, 100))
+    bound = size(body(max_tokens=100)) * INPUT + 100 * OUTPUT
+    gateway.use(budget_usd=bound)
+
+    answers = [gateway.chat(max_tokens=100) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+    # 30 * 0.15 + 100 * 0.60, per million
+    assert (gateway.row.model, gateway.row.cost) == ("gpt-4o-mini-2024-07-18", Decimal("0.0000645"))
+
+
 @pytest.fixture
 def unpriced(gateway, mock):
     """A call whose answer names a model without a price: 1000 tokens in, 200 out."""
