@@ -4,6 +4,7 @@ Source: docs/gateway.md, section "Metering".
 """
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ def outcome_of(
     """
     outcome = Outcome(
         UsageStatus.SETTLED,
-        usage=reading.usage,
+        usage=_final_usage(plan, reading),
         model=reading.model,
         service_tier=reading.service_tier,
         http_status=http_status,
@@ -53,6 +54,17 @@ def outcome_of(
     else:
         _without_usage(plan, reading, outcome)
     return outcome
+
+
+def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
+    """Return the usage that an answer states, unless it is that of work which only begins."""
+    if plan.endpoint.billing is Billing.LATER and not any(_counts(reading.usage or {})):
+        return None
+    return reading.usage
+
+
+def _counts(usage: dict[str, Any]) -> Iterator[int | float]:
+    return (value for value in usage.values() if isinstance(value, int | float))
 
 
 def unanswered(error: str, *, may_be_billed: bool, started: float) -> Outcome:
@@ -95,7 +107,8 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
 
 def _can_estimate(plan: Plan) -> bool:
     """Return whether text goes in; seconds of audio and pictures cannot be told from a file."""
-    return plan.content.fields is None and plan.endpoint.name not in ("images", "speech")
+    is_text = plan.endpoint.name not in ("images", "speech", "transcriptions")
+    return is_text and plan.content.fields is None
 
 
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:

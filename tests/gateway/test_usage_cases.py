@@ -423,6 +423,33 @@ def test_a12_audio_without_usage_is_unknown(gateway, mock):
     assert gateway.row.requested_model == "whisper-1"
 
 
+def test_a12_audio_that_a_json_body_names_is_unknown_too(gateway, mock):
+    """Some servers fetch the audio themselves: its seconds are in no text."""
+    mock.script = reply({"text": "hello there"})
+    gateway.post("/v1/audio/transcriptions", {"model": "whisper-1", "url": "https://x/a.wav"})
+    assert (gateway.row.usage_status, gateway.row.cost) == ("unknown", None)
+
+
+def test_work_that_only_begins_has_used_nothing_yet(gateway, mock, own_key):
+    own_key()
+    nothing = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    details = {"input_tokens_details": {"cached_tokens": 0}}
+    batch = {"id": "batch_1", "object": "batch", "status": "validating"}
+    mock.script = reply({**batch, "usage": nothing | details})
+    gateway.post("/v1/batches", {"input_file_id": "file-1", "endpoint": "/v1/responses"})
+    assert (gateway.row.usage_status, gateway.row.cost) == ("unknown", None)
+
+
+def test_work_whose_stream_states_its_usage_is_settled(gateway, mock, own_key):
+    own_key()
+    run = {"id": "run_1", "object": "thread.run", "model": "gpt-4o-mini"}
+    usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+    created = chunk({**run, "status": "queued", "usage": None})
+    mock.script = stream(created, chunk({**run, "status": "completed", "usage": usage}), DONE)
+    gateway.post("/v1/threads/thread_1/runs", {"assistant_id": "asst_1", "stream": True})
+    assert counts(gateway.row) == ("settled", 100, 0, 20, 0)
+
+
 def test_a12_streamed_audio_by_tokens(gateway, mock):
     usage = {
         "type": "tokens",
