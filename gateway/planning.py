@@ -107,7 +107,8 @@ async def _plan(
         all_upstreams, holder, resolved, is_azure=matched.is_azure, is_alias=alias is not None
     )
     policies.check_upstream(upstream, request.method, path, request.headers)
-    if body.fields is not None and isinstance(named, str) and model != named:
+    is_in_form = body.fields is not None and matched.deployment is None
+    if is_in_form and isinstance(named, str) and model != named:
         raise errors.GatewayError(
             f"In a form the model is named itself: {model[:200]!r}", param="model"
         )

@@ -23,7 +23,7 @@ class Settlement:
             return
         self._is_written = True
         fields = self._plan.content.fields
-        if fields is not None and (model := fields.last("model")):
+        if not self._plan.model and fields is not None and (model := fields.last("model")):
             # Read while the form passed, as it is.
             self._call.model = self._call.requested_model = model[:255]
         try:

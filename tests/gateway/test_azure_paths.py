@@ -105,6 +105,33 @@ def test_c02_an_alias_in_the_path_costs_what_its_target_does(gateway, mock):
     assert_bound(gateway, path_of("gpt-4o"), sent, bound)
 
 
+AUDIO = {"file": ("a.wav", b"RIFF")}
+
+
+@pytest.mark.parametrize("limits", [{}, {"allowed_models": ["whisper-1"]}])
+def test_c07_the_path_of_a_form_may_name_an_alias(gateway, mock, limits):
+    gateway.bind_alias("ears", "azure:whisper-1")
+    gateway.use(**limits)
+    mock.script = reply({"text": "x", "usage": {"type": "duration", "seconds": 11}})
+    path = "/openai/deployments/{}/audio/transcriptions"
+    within_a_second(lambda: gateway.post(path.format("ears"), files=AUDIO).status_code == 200)
+    assert mock.requests[-1].target == path.format("whisper-1")
+    row = gateway.rows[-1]
+    assert (row.model, row.requested_model, row.alias) == ("whisper-1", "ears", "ears")
+
+
+@pytest.mark.parametrize("limits", [{}, {"allowed_models": ["gpt-4o*"]}])
+def test_c07_the_path_says_which_model_a_form_calls(gateway, mock, limits):
+    usage = {"input_tokens": 50, "output_tokens": 100, "total_tokens": 150}
+    mock.script = reply({"text": "x", "usage": usage})
+    gateway.use(**limits)
+    path = "/openai/deployments/gpt-4o/audio/transcriptions"
+    gateway.post(path, files=AUDIO, data={"model": "gpt-4o-mini"})
+    row = gateway.row
+    # 50 * 2.50 + 100 * 10, per million
+    assert (row.model, row.requested_model, row.cost) == ("gpt-4o", "gpt-4o", Decimal("0.001125"))
+
+
 def test_c07_a_body_that_names_another_model_than_the_path_is_relayed_as_it_is(gateway, mock):
     gateway.bind_alias("fast", "gpt-4o-mini")
     gateway.use(allowed_models=["gpt-4o*"])
