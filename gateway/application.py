@@ -26,6 +26,7 @@ from gateway import (
     response_cache,
     token_info,
     tokens,
+    upstreams,
 )
 from gateway.call_relay import CallRelay
 from gateway.exchange import Exchange
@@ -129,11 +130,13 @@ async def _relay(
 async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched) -> None:
     made.cache_key = response_cache.key_of(exchange.request, made)
     if made.endpoint.lists_models:
-        if alias := model_list.alias_named(matched.model_id, made, holder):
+        known = await upstreams.current()
+        aliases = model_list.aliases(made, holder, known, is_azure=matched.is_azure)
+        if alias := model_list.alias_named(matched.model_id, aliases, made, holder):
             await own_replies.reply(exchange, alias)
             return
         if not matched.model_id:
-            made.edit = lambda data: model_list.seen_by(data, made, holder)
+            made.edit = lambda data: model_list.seen_by(data, aliases, made, holder)
     if found := await response_cache.find(made.cache_key, exchange.request, holder):
         body = found.body if made.edit is None else made.edit(found.body)
         await own_replies.give(exchange, found.status, found.headers, body)

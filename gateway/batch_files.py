@@ -1,6 +1,6 @@
 """Batch files: the requests in their lines ask for models, long before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from core import exact_json
@@ -12,11 +12,11 @@ from gateway.content import Content
 _HARMLESS = ("assistants", "evals", "fine-tune", "user_data", "vision")
 
 
-def check_upload(content: Content, allowed: Sequence[str], *, is_whole: bool) -> None:
+def check_upload(content: Content, check_model: Callable[[Any], None], *, is_whole: bool) -> None:
     """Raise ModelNotAllowed for a batch file with a model that is not allowed.
 
-    `is_whole`: the upload has the file itself. Raises GatewayError for lines that are not
-    requests.
+    `check_model` raises it. `is_whole`: the upload has the file itself. Raises GatewayError for
+    lines that are not requests.
     """
     purposes = _purposes(content.params)
     file = content.file if is_whole else None
@@ -29,7 +29,7 @@ def check_upload(content: Content, allowed: Sequence[str], *, is_whole: bool) ->
         )
     for number, line in enumerate(forms.file_lines(file, content.fields), 1):
         if line.strip():
-            _check_line(line, number, allowed)
+            _check_line(line, number, check_model)
 
 
 def _purposes(params: dict[str, Any]) -> list[Any]:
@@ -41,7 +41,7 @@ def _purposes(params: dict[str, Any]) -> list[Any]:
     return purposes
 
 
-def _check_line(line: bytes, number: int, allowed: Sequence[str]) -> None:
+def _check_line(line: bytes, number: int, check_model: Callable[[Any], None]) -> None:
     try:
         request = exact_json.loads(line, unique_members=True)
     except InvalidInput as error:
@@ -49,6 +49,6 @@ def _check_line(line: bytes, number: int, allowed: Sequence[str]) -> None:
     if not isinstance(request, dict):
         raise errors.GatewayError(f"Line {number} is not a JSON object")
     body = request.get("body")
-    model_rules.check(body.get("model") if isinstance(body, dict) else None, allowed)
+    check_model(body.get("model") if isinstance(body, dict) else None)
     for name in model_rules.named_in_body(request):
-        model_rules.check(name, allowed)
+        check_model(name)

@@ -1,5 +1,6 @@
 """`GET /v1/models`: the upstream's list, as far as the token may use it, and the aliases."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -9,26 +10,47 @@ from gateway import errors
 from gateway.holders import Holder
 from gateway.model_rules import is_allowed
 from gateway.planning import Plan
+from gateway.upstreams import Upstreams, choose
 
 DEFAULT_PROFILE = "default"
 
+Alias = dict[str, Any]
 
-def alias_named(id: str, plan: Plan, holder: Holder) -> dict[str, Any] | None:
+
+def aliases(plan: Plan, holder: Holder, upstreams: Upstreams, *, is_azure: bool) -> list[Alias]:
+    """Return the aliases that the token may call, as the list shows them."""
+    profile = plan.profile or DEFAULT_PROFILE
+    return [
+        {"id": alias, "object": "model", "created": 0, "owned_by": "alias"}
+        for (own_profile, alias), model in sorted(holder.aliases.items())
+        if own_profile == profile and _may_call(model, holder, upstreams, is_azure=is_azure)
+    ]
+
+
+def _may_call(target: str, holder: Holder, upstreams: Upstreams, *, is_azure: bool) -> bool:
+    try:
+        upstream, model = choose(upstreams, holder, target, is_azure=is_azure, is_alias=True)
+    except errors.GatewayError:
+        return False
+    return is_allowed(model, holder.allowed_models, upstream=upstream.name)
+
+
+def alias_named(id: str, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> Alias | None:
     """Return the alias of this id; None for another model, and for the list.
 
     Raises ModelNotFound for a model that the token may not use.
     """
     if not id:
         return None
-    for alias in _aliases(plan, holder):
+    for alias in aliases:
         if alias["id"] == id:
             return alias
-    if not is_allowed(id, holder.allowed_models):
+    if not is_allowed(id, holder.allowed_models, upstream=plan.upstream.name):
         raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
     return None
 
 
-def seen_by(data: bytes, plan: Plan, holder: Holder) -> bytes:
+def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> bytes:
     """Return the list as the token sees it; what is no list as it was sent."""
     try:
         reply = orjson.loads(data)
@@ -36,22 +58,14 @@ def seen_by(data: bytes, plan: Plan, holder: Holder) -> bytes:
         return data
     if not isinstance(reply, dict) or not isinstance(reply.get("data"), list):
         return data
-    models = [each for each in reply["data"] if _may_use(each, holder)]
-    aliases = _aliases(plan, holder)
+    models = [each for each in reply["data"] if _may_use(each, plan, holder)]
     if models == reply["data"] and not aliases:
         return data
     return media.dumps({**reply, "data": [*models, *aliases]})
 
 
-def _may_use(model: Any, holder: Holder) -> bool:
+def _may_use(model: Any, plan: Plan, holder: Holder) -> bool:
     id = model.get("id") if isinstance(model, dict) else None
-    return isinstance(id, str) and is_allowed(id, holder.allowed_models)
-
-
-def _aliases(plan: Plan, holder: Holder) -> list[dict[str, Any]]:
-    profile = plan.profile or DEFAULT_PROFILE
-    return [
-        {"id": alias, "object": "model", "created": 0, "owned_by": "alias"}
-        for (own_profile, alias), model in sorted(holder.aliases.items())
-        if own_profile == profile and is_allowed(model.partition(":")[2], holder.allowed_models)
-    ]
+    return isinstance(id, str) and is_allowed(
+        id, holder.allowed_models, upstream=plan.upstream.name
+    )

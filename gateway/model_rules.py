@@ -68,16 +68,25 @@ def _is_of_model(name: str) -> bool:
     return name.strip().casefold().endswith(_ENDINGS)
 
 
-def check(model: Any, allowed: Sequence[str], *spellings: str) -> None:
-    """Raise ModelNotAllowed unless a pattern covers the model, or one of its other spellings."""
-    if isinstance(model, str) and any(
-        fnmatchcase(spelling, pattern) for pattern in allowed for spelling in (model, *spellings)
-    ):
+def check(model: Any, allowed: Sequence[str], *, upstream: str) -> None:
+    """Raise ModelNotAllowed unless a pattern covers the model, which this upstream gets."""
+    if isinstance(model, str) and is_allowed(model, allowed, upstream=upstream):
         return
     shown = model[:200] if isinstance(model, str) else "of that form"
     raise errors.ModelNotAllowed(f"The token may not use the model {shown!r}")
 
 
-def is_allowed(model: str, allowed: Sequence[str] | None) -> bool:
-    """Return whether a token with this list may use a model."""
-    return allowed is None or any(fnmatchcase(model, pattern) for pattern in allowed)
+def is_allowed(model: str, allowed: Sequence[str] | None, *, upstream: str) -> bool:
+    """Return whether a token with this list may use a model of an upstream.
+
+    A pattern may begin with the upstream's name: `groq:llama-*`.
+    """
+    return allowed is None or any(_covers(pattern, model, upstream) for pattern in allowed)
+
+
+def _covers(pattern: str, model: str, upstream: str) -> bool:
+    if fnmatchcase(model, pattern):
+        return True
+    # Each part by itself: `o*` must not cover all of `openai:`.
+    prefix, separator, rest = pattern.partition(":")
+    return bool(separator) and fnmatchcase(upstream, prefix) and fnmatchcase(model, rest)

@@ -117,8 +117,9 @@ async def _plan(
     policies.check_params(upstream, {**body.params, **_models(body, matched, model)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
-        spellings = (model, f"{upstream.name}:{model}")
-        await restrictions.check_models(request, matched, body, holder, *spellings)
+        await restrictions.check_models(
+            request, matched, body, holder, model, upstream=upstream.name
+        )
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
         restrictions.refuse_shared(endpoint, body.value)

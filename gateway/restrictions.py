@@ -3,7 +3,7 @@
 Source: docs/gateway.md, sections "What cannot be checked" and "Endpoints".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -32,11 +32,17 @@ _HOLDERS_OF_IDS = frozenset({"audio", "voice"})  # an earlier answer's, and a cu
 
 
 async def check_models(
-    request: Request, matched: Matched, content: Content, holder: Holder, *spellings: str
+    request: Request,
+    matched: Matched,
+    content: Content,
+    holder: Holder,
+    model: str,
+    *,
+    upstream: str,
 ) -> None:
     """Raise ModelNotAllowed for models that the token may not use, or that nobody can know.
 
-    `spellings` are the names of the requested model: that of the upstream, and others.
+    `model` is the requested one, as this upstream names it.
     """
     is_opened = holder.allowed_endpoints is not None  # the operator named it
     if matched.endpoint.billing is Billing.LATER and not is_opened:
@@ -47,7 +53,8 @@ async def check_models(
         )
     if holder.allowed_models is None:
         return
-    check = partial(_check, request, matched, content, holder.allowed_models, *spellings)
+    rule = partial(model_rules.check, allowed=holder.allowed_models, upstream=upstream)
+    check = partial(_check, request, matched, content, model, rule)
     size = content.file.tell() if content.file is not None else len(content.data or b"")
     if size > MAX_PARSED_ON_LOOP:
         await bridge.in_thread(check)
@@ -56,17 +63,20 @@ async def check_models(
 
 
 def _check(
-    request: Request, matched: Matched, content: Content, allowed: Sequence[str], *spellings: str
+    request: Request,
+    matched: Matched,
+    content: Content,
+    model: str,
+    check_model: Callable[[Any], None],
 ) -> None:
-    model, *others = spellings
     if model:
-        model_rules.check(model, allowed, *others)
+        check_model(model)
     elif matched.endpoint.has_model:
         raise errors.ModelNotAllowed("The request names no model that could be checked")
     for name in _named(request, content):
-        model_rules.check(name, allowed, *(others if name == model else ()))
+        check_model(name)
     if matched.endpoint.name in ("files", "uploads"):
-        batch_files.check_upload(content, allowed, is_whole=matched.endpoint.name == "files")
+        batch_files.check_upload(content, check_model, is_whole=matched.endpoint.name == "files")
 
 
 def _named(request: Request, content: Content) -> Iterator[Any]:

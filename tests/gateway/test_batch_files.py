@@ -121,3 +121,9 @@ def test_c08_large_files_are_read_whole(limited, mock):
     assert whole.status_code == 200, whole.text
     assert lines in mock.requests[0].body
     assert upload(limited, PURPOSE, (FILE, lines + line(FORBIDDEN).strip())).status_code == 403
+
+
+def test_c08_a_model_may_be_allowed_by_its_upstreams_name(limited, mock):
+    limited.use(allowed_models=[f"openai:{ALLOWED}"])
+    assert upload(limited, PURPOSE, (FILE, line(ALLOWED))).status_code == 200
+    assert upload(limited, PURPOSE, (FILE, line(FORBIDDEN))).status_code == 403

@@ -65,3 +65,30 @@ def test_d01_heads_have_the_length_that_was_stated(gateway, mock):
         f"{gateway.url}/v1/models", headers={"Authorization": f"Bearer {gateway.token}"}, timeout=9
     )
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(DATA)))
+
+
+def test_d01_models_may_be_allowed_by_their_upstreams_name(gateway, mock):
+    gateway.bind_alias("fast", "openai:gpt-4o-mini")
+    gateway.bind_alias("plain", "gpt-4o-mini")
+    gateway.bind_alias("large", "openai:gpt-4o")
+    mock.script = reply(MODELS)
+    gateway.use(allowed_models=["openai:gpt-4o-mini"])
+    expected = ["gpt-4o-mini", "fast", "plain"]
+    within_a_second(lambda: ids(gateway.get("/v1/models")) == expected)
+    mock.script = reply(MODELS["data"][1])
+    assert gateway.get("/v1/models/gpt-4o-mini").json() == MODELS["data"][1]
+    assert gateway.get("/v1/models/gpt-4o").status_code == 404
+
+
+def test_d01_a_token_of_one_upstream_sees_the_aliases_of_that(gateway, mock, upstreams_file):
+    upstreams_file(
+        f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k1}}\n"
+        f"  groq: {{base_url: {mock.url}/groq, api_key: k2}}\n"
+    )
+    gateway.bind_alias("fast", "groq:llama-3.3-70b")
+    mock.script = reply(MODELS)
+    within_a_second(lambda: ids(gateway.use().get("/v1/models"))[-1] == "fast")
+    gateway.use(upstream="openai")
+    assert gateway.chat("fast").status_code == 403
+    assert ids(gateway.get("/v1/models")) == ["gpt-4o", "gpt-4o-mini", "whisper-1"]
+    assert ids(gateway.use(upstream="groq").get("/v1/models"))[-1] == "fast"

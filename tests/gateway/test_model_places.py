@@ -173,3 +173,16 @@ def test_c07_the_form_of_a_deployment_is_checked(limited, mock, upstreams_file):
     assert upload(limited, path, model="whisper").status_code == 200
     assert upload(limited, path).status_code == 200
     assert [row.requested_model for row in limited.rows] == ["whisper"] * 2
+
+
+def test_c06_models_may_be_allowed_by_their_upstreams_name(limited, mock):
+    limited.use(allowed_models=["openai:gpt-4o*", "groq:*"])
+    assert limited.chat("gpt-4o-mini", models=["gpt-4o"]).status_code == 200
+    assert limited.chat("gpt-4o-mini", models=["llama-3.3-70b"]).status_code == 403
+
+
+def test_c06_a_pattern_of_models_covers_no_upstreams_name(limited, mock):
+    limited.use(allowed_models=["o*"])
+    assert_refused(limited.chat("gpt-4o"), mock)
+    assert limited.chat("o3").status_code == 200
+    assert limited.use(allowed_models=["*:gpt-4o"]).chat("gpt-4o").status_code == 200
