@@ -19,7 +19,7 @@ Alias = dict[str, Any]
 
 def aliases(plan: Plan, holder: Holder, upstreams: Upstreams, *, is_azure: bool) -> list[Alias]:
     """Return the aliases that the token may call, as the list shows them."""
-    profile = plan.profile or DEFAULT_PROFILE
+    profile = _profile(plan)
     return [
         {"id": alias, "object": "model", "created": 0, "owned_by": "alias"}
         for (own_profile, alias), model in sorted(holder.aliases.items())
@@ -45,7 +45,7 @@ def alias_named(id: str, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
     for alias in aliases:
         if alias["id"] == id:
             return alias
-    if not is_allowed(id, holder.allowed_models, upstream=plan.upstream.name):
+    if not _may_use(id, plan, holder):
         raise errors.ModelNotFound(f"The token has no model {id[:200]!r}", param="model")
     return None
 
@@ -58,14 +58,21 @@ def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
         return data
     if not isinstance(reply, dict) or not isinstance(reply.get("data"), list):
         return data
-    models = [each for each in reply["data"] if _may_use(each, plan, holder)]
+    models = [
+        model
+        for model in reply["data"]
+        if isinstance(model, dict) and _may_use(model.get("id"), plan, holder)
+    ]
     if models == reply["data"] and not aliases:
         return data
     return media.dumps({**reply, "data": [*models, *aliases]})
 
 
-def _may_use(model: Any, plan: Plan, holder: Holder) -> bool:
-    id = model.get("id") if isinstance(model, dict) else None
-    return isinstance(id, str) and is_allowed(
-        id, holder.allowed_models, upstream=plan.upstream.name
-    )
+def _may_use(id: Any, plan: Plan, holder: Holder) -> bool:
+    if not isinstance(id, str) or (_profile(plan), id) in holder.aliases:
+        return False  # an alias of that name is called instead
+    return is_allowed(id, holder.allowed_models, upstream=plan.upstream.name)
+
+
+def _profile(plan: Plan) -> str:
+    return plan.profile or DEFAULT_PROFILE

@@ -92,3 +92,15 @@ def test_d01_a_token_of_one_upstream_sees_the_aliases_of_that(gateway, mock, ups
     assert gateway.chat("fast").status_code == 403
     assert ids(gateway.get("/v1/models")) == ["gpt-4o", "gpt-4o-mini", "whisper-1"]
     assert ids(gateway.use(upstream="groq").get("/v1/models"))[-1] == "fast"
+
+
+def test_d01_an_alias_of_a_models_name_is_listed_once(gateway, mock):
+    gateway.bind_alias("gpt-4o", "openai:gpt-4o-mini")
+    mock.script = reply(MODELS)
+    expected = ["gpt-4o-mini", "whisper-1", "gpt-4o"]
+    within_a_second(lambda: ids(gateway.get("/v1/models")) == expected)
+    assert gateway.get("/v1/models").json()["data"][-1]["owned_by"] == "alias"
+    gateway.use(allowed_models=["gpt-4o"])  # which nobody calls by this name
+    assert gateway.chat("gpt-4o").status_code == 403
+    assert ids(gateway.get("/v1/models")) == []
+    assert gateway.get("/v1/models/gpt-4o").status_code == 404
