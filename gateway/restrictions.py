@@ -73,6 +73,8 @@ def _check(
         check_model(model)
     elif matched.endpoint.has_model:
         raise errors.ModelNotAllowed("The request names no model that could be checked")
+    if matched.model_id and not matched.endpoint.lists_models:
+        check_model(matched.model_id)
     for name in _named(request, content):
         check_model(name)
     if matched.endpoint.name in ("files", "uploads"):

@@ -128,7 +128,7 @@ def match(path: str) -> tuple[Matched, ...]:
 def _matches(endpoint_path: str, path: str, **named) -> tuple[Matched, ...]:
     model_id = endpoint_path.removeprefix("/models").removeprefix("/")
     return tuple(
-        Matched(endpoint, path, model_id=model_id if endpoint.lists_models else "", **named)
+        Matched(endpoint, path, model_id=model_id if endpoint.name == "models" else "", **named)
         for pattern, endpoint in _PATHS
         if pattern.fullmatch(endpoint_path)
     )

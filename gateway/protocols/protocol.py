@@ -54,7 +54,7 @@ class Matched(NamedTuple):
     """An endpoint, and what the path of a request names.
 
     `path` is below the upstream's base URL, or below the `deployment`, a model in it.
-    `model_id` is the model that is asked about.
+    `model_id` is the model that is asked about, or deleted.
     """
 
     endpoint: Endpoint

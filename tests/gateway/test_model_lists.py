@@ -104,3 +104,13 @@ def test_d01_an_alias_of_a_models_name_is_listed_once(gateway, mock):
     assert gateway.chat("gpt-4o").status_code == 403
     assert ids(gateway.get("/v1/models")) == []
     assert gateway.get("/v1/models/gpt-4o").status_code == 404
+
+
+def test_c06_a_model_is_deleted_by_who_may_use_it(gateway, mock, own_key):
+    own_key()
+    mock.script = reply({"id": "ft:gpt-4o-mini:ours", "deleted": True})
+    gateway.use(allowed_models=["ft:gpt-4o-mini:*"])
+    refused = gateway.send("DELETE", "/v1/models/ft:gpt-4o:ours")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert mock.requests == []
+    assert gateway.send("DELETE", "/v1/models/ft:gpt-4o-mini:ours").status_code == 200
