@@ -5,6 +5,7 @@ request → endpoint → token → plan → admission → upstream → relay →
 
 import re
 import time
+from dataclasses import replace
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from core.middleware import log_access
 from gateway import (
     call_admission,
     errors,
+    headers,
     holders,
     model_list,
     own_replies,
@@ -137,6 +139,8 @@ async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched
             return
         if not matched.model_id:
             made.edit = lambda data: model_list.seen_by(data, aliases, made, holder)
+            edited = headers.of_edited(made.request.headers)
+            made.request = replace(made.request, headers=edited)
     if found := await response_cache.find(made.cache_key, exchange.request, holder):
         body = found.body if made.edit is None else made.edit(found.body)
         await own_replies.give(exchange, found.status, found.headers, body)

@@ -144,7 +144,7 @@ class CallRelay:
         sent = headers.to_client(answer.headers, secret=plan.secret)
         if plan.edit is not None:
             held.data = await self._decoded(held.data, answer)
-            sent = headers.without_coding(sent)
+            sent = headers.of_edited(sent)
         if plan.secret and (answer.status >= 400 or reading.error):
             plain = held.data if plan.edit else await answers.decoded(held.data, answer) or b""
             masked = secret_masking.in_error(plain, plan.secret)
@@ -153,7 +153,7 @@ class CallRelay:
         if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
             sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
-        if plan.edit is not None and answer.status == 200:
+        if plan.edit is not None and answer.status < 300:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
 

@@ -55,6 +55,14 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "set-cookie2",
 }
 _NOT_RETURNED_PREFIXES = ("access-control-", "x-llmring-")
+# They are of the bytes that the upstream sends, not of what is made of them here.
+_OF_ITS_BYTES = frozenset(
+    {
+        *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),
+        *("range", "if-range", "content-range", "accept-ranges", "content-encoding"),
+        *("etag", "last-modified", "content-md5", "digest", "content-digest", "repr-digest"),
+    }
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -99,6 +107,11 @@ def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list
 def without_coding(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the headers of a body that is sent decoded."""
     return [pair for pair in pairs if pair[0].lower() != "content-encoding"]
+
+
+def of_edited(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of a request, or of its answer, whose body is edited here."""
+    return [pair for pair in pairs if pair[0].lower() not in _OF_ITS_BYTES]
 
 
 def _listed_in_connection(pairs: Iterable[tuple[str, str]]) -> set[str]:

@@ -114,3 +114,29 @@ def test_c06_a_model_is_deleted_by_who_may_use_it(gateway, mock, own_key):
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
     assert mock.requests == []
     assert gateway.send("DELETE", "/v1/models/ft:gpt-4o-mini:ours").status_code == 200
+
+
+def test_d01_a_list_is_edited_whatever_its_status(gateway, mock):
+    mock.script = reply(MODELS, 206, Content_Range="bytes 0-99/100", Accept_Ranges="bytes")
+    gateway.use(allowed_models=["whisper-1"])
+    answer = gateway.get("/v1/models", headers={"Range": "bytes=0-99", "If-Range": '"a"'})
+    assert ids(answer) == ["whisper-1"]
+    assert {mock.requests[0].header(name) for name in ("Range", "If-Range")} == {None}
+    assert not {"Content-Range", "Accept-Ranges"} & answer.headers.keys()
+
+
+def test_d01_an_unchanged_list_of_the_upstream_may_have_changed_here(gateway, mock):
+    mock.script = reply(MODELS, ETag='"a"', Last_Modified="Thu, 01 Jan 2026 00:00:00 GMT")
+    first = gateway.get("/v1/models")
+    assert not {"ETag", "Last-Modified"} & first.headers.keys()
+    conditions = {
+        "If-None-Match": '"a"',
+        "If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT",
+    }
+    gateway.get("/v1/models", headers=conditions)
+    assert {mock.requests[1].header(name) for name in conditions} == {None}
+
+    mock.script = reply(MODELS["data"][0], ETag='"b"')  # a model is sent as it is
+    answer = gateway.get("/v1/models/gpt-4o", headers=conditions)
+    assert answer.headers["ETag"] == '"b"'
+    assert mock.requests[2].header("If-None-Match") == '"a"'
