@@ -23,6 +23,7 @@ from gateway import (
     holders,
     model_list,
     own_replies,
+    paths,
     policies,
     reporting,
     response_cache,
@@ -124,13 +125,15 @@ async def _relay(
     made = await plan(exchange.request, exchange.protocol, matched, holder, path, token)
     exchange.upstream = made.upstream.name
     try:
-        await _call(exchange, made, holder, matched)
+        await _call(exchange, made, holder, matched, path)
     finally:
         made.content.close()
 
 
-async def _call(exchange: Exchange, made: Plan, holder: Holder, matched: Matched) -> None:
-    made.cache_key = response_cache.key_of(exchange.request, made)
+async def _call(
+    exchange: Exchange, made: Plan, holder: Holder, matched: Matched, path: str
+) -> None:
+    made.cache_key = response_cache.key_of(exchange.request, made, path)
     if made.endpoint.lists_models:
         known = await upstreams.current()
         aliases = model_list.aliases(made, holder, known, is_azure=matched.is_azure)
@@ -165,8 +168,8 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
     """Return the path without repeated or final slashes; None for one with two readings."""
     if _AMBIGUOUS.search(raw_path):
         return None
-    segments = [segment for segment in unquote(path).split("/") if segment]
-    return None if {".", ".."} & set(segments) else "/" + "/".join(segments)
+    path = paths.canonical(path)
+    return None if {".", ".."} & set(path.split("/")) else path
 
 
 def _endpoint(exchange: Exchange, path: str) -> Matched:

@@ -58,10 +58,10 @@ class Found:
     body: bytes
 
 
-def key_of(request: Request, plan: Plan) -> CacheKey | None:
+def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
     """Return what is looked up for a request; None for one whose answer is never kept.
 
-    Those are streams, forms, objects stored upstream, and what a client posts without
+    `path` is canonical. Never kept are streams, forms, objects stored upstream, and what a client posts without
     asking for it by `Cache-Control: public, max-age=…`.
     """
     endpoint, body = plan.endpoint, plan.content.data or b""
@@ -86,17 +86,13 @@ def key_of(request: Request, plan: Plan) -> CacheKey | None:
         project_id=plan.project_id,
         upstream=plan.upstream.name,
         method=method,
-        url=_address(request),
+        url=path + (f"?{request.query_string}" if request.query_string else ""),
         digest=sha256(media.dumps(asked_for)).digest(),
         asked=asked,
         max_age=max_age,
         may_answer=not {"no-cache", "no-store"} & stated.keys() and max_age != 0,
         may_keep="no-store" not in stated and request.method != "HEAD",
     )
-
-
-def _address(request: Request) -> str:
-    return request.path + (f"?{request.query_string}" if request.query_string else "")
 
 
 async def find(key: CacheKey | None, request: Request, holder: Holder) -> Found | None:

@@ -8,7 +8,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.errors import DomainError
-from gateway import response_cache
+from gateway import paths, response_cache
 from gateway.models import CachedAnswer
 from gateway.schemas.response_cache import Purge, Purged
 from gateway.views.management import ManagementViewSet
@@ -56,11 +56,11 @@ class CacheViewSet(ManagementViewSet):
 
 
 def _address(url: str) -> str:
-    """Return path and query of an address, with or without a host. Raises InvalidAddress."""
+    """Return path and query of an address as they are kept. Raises InvalidAddress."""
     try:
         parts = urlsplit(url)
     except ValueError:
         raise InvalidAddress from None
     if not parts.path.startswith("/"):
         raise InvalidAddress
-    return parts.path + (f"?{parts.query}" if parts.query else "")
+    return paths.canonical(parts.path) + (f"?{parts.query}" if parts.query else "")

@@ -302,6 +302,15 @@ def test_purging_removes_the_answers(kept, manager, body, deleted, left):
     assert manager.send("POST", PURGE, body) == {"deleted": 0 if "prefix" in body else False}
 
 
+@pytest.mark.parametrize("purged", ["/v1/models", "/v1//models/", "/v1/mo%64els"])
+def test_an_address_is_purged_however_it_is_written(gateway, mock, manager, purged):
+    mock.script = reply(MODELS, **PUBLIC)
+    gateway.get("/v1//models/")
+    assert marks(gateway.get("/v1/models")) == HIT
+    assert manager.send("POST", PURGE, {"method": "GET", "url": purged}) == {"deleted": True}
+    assert marks(gateway.get("/v1/models")) == STORED
+
+
 @pytest.mark.parametrize(
     "body",
     [
