@@ -48,7 +48,7 @@ class Plan:
     endpoint: Endpoint
     upstream: UpstreamConfig
     state: UpstreamState
-    secret: str | None = field(repr=False)  # the upstream's key, which no client may see
+    key: str = field(repr=False)  # the upstream's
     request: UpstreamRequest
     content: Content
     project_id: UUID
@@ -65,6 +65,11 @@ class Plan:
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
     # Makes of the body of an answer what the token may see; None: it sees all.
     edit: Callable[[bytes], bytes] | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The upstream's key, which no client may see; None for a placeholder."""
+        return self.key if len(self.key) >= _MIN_SECRET else None
 
 
 async def plan(
@@ -129,7 +134,7 @@ async def _plan(
         endpoint=endpoint,
         upstream=upstream,
         state=state,
-        secret=key if len(key) >= _MIN_SECRET else None,
+        key=key,
         request=UpstreamRequest(
             request.method,
             _url(upstream, matched, model, request.query_string),

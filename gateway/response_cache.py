@@ -25,6 +25,7 @@ from accounts.models import Allowance
 from core import bridge, media
 from core.edge_request import Request
 from core.errors import DATABASE_AWAY
+from core.secrets import fingerprint
 from gateway import cache_policy, metrics
 from gateway.cache_policy import CacheKey
 from gateway.holders import Holder
@@ -61,8 +62,8 @@ class Found:
 def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
     """Return what is looked up for a request; None for one whose answer is never kept.
 
-    `path` is canonical. Never kept are streams, forms, objects stored upstream, and what a client posts without
-    asking for it by `Cache-Control: public, max-age=…`.
+    `path` is canonical. Never kept are streams, forms, objects stored upstream, and what a
+    client posts without asking for it by `Cache-Control: public, max-age=…`.
     """
     endpoint, body = plan.endpoint, plan.content.data or b""
     if not settings.GATEWAY_CACHE or endpoint.is_stateful or endpoint.billing is Billing.LATER:
@@ -80,6 +81,7 @@ def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
     asked_for = (
         *(plan.project_id.hex, plan.upstream.name, method, plan.request.url, plan.model),
         *(request.headers.get(name, "") for name in _DECIDING),
+        fingerprint(plan.key).hex(),  # another account may get another answer
         sha256(body).hexdigest(),
     )
     return CacheKey(

@@ -105,6 +105,15 @@ def test_a_kept_answer_is_for_those_who_may_make_the_call(gateway, project, mock
     within_a_second(lambda: gateway.chat(headers=OPT_IN).status_code == refusal)
 
 
+def test_an_answer_is_kept_for_the_upstream_key_that_got_it(gateway, own_key, mock):
+    ours = {"object": "list", "data": [{"id": "ft:gpt-4o:ours"}]}
+    mock.script = in_turn(reply(MODELS, **PUBLIC), reply(ours, **PUBLIC))
+    assert gateway.get("/v1/models").json() == MODELS
+    own_key()
+    within_a_second(lambda: gateway.get("/v1/models").json() == ours)
+    assert len(mock.requests) == 2
+
+
 def test_a_token_without_requests_left_gets_what_is_kept(gateway, mock):
     mock.script = reply(chat())
     gateway.use(max_requests=1)
