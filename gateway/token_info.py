@@ -26,6 +26,7 @@ def _describe(holder: Holder) -> dict[str, Any]:
         "project_id": token.project_id,
         "created_at": token.created_at,
         "expires_at": token.expires_at,
+        "upstream": token.upstream,
         "allowed_models": token.allowed_models,
         "allowed_endpoints": token.allowed_endpoints,
         "allowed_origins": token.allowed_origins,

@@ -345,6 +345,11 @@ def test_a_holder_sees_what_is_left(gateway, mock):
     assert gateway.token not in str(shown)
 
 
+def test_a_holder_sees_which_upstream_it_is_for(gateway):
+    assert gateway.get("/v1/token").json()["upstream"] == ""
+    assert gateway.use(upstream="openai").get("/v1/token").json()["upstream"] == "openai"
+
+
 def test_labels_land_in_the_row_and_not_upstream(gateway, mock):
     mock.script = reply(chat())
     gateway.chat(
