@@ -2,23 +2,29 @@
 
 from collections.abc import Iterator
 
-from django.db.models import F
+from django.db.models import F, Q, Sum
 
 from accounts.limit_notices import Notice, of_use
-from gateway.models import Token
+from gateway.models import Call, CallState, Token
 
 
 def notices() -> Iterator[Notice]:
-    """Yield what the owners of projects are to be told about their tokens' budgets."""
+    """Yield what the owners of projects are to be told about their tokens' budgets.
+
+    What calls of unknown cost hold is gone, too, until somebody does something about it.
+    """
+    unknown = Call.objects.filter(state=CallState.UNKNOWN).order_by()
+    held = dict(unknown.values_list("allowance_id").annotate(Sum("reserved_usd")))
+    is_spent = Q(allowance__spent_usd__gte=F("allowance__budget_usd") * 0.8)
     tokens = Token.objects.active().filter(
-        allowance__spent_usd__gte=F("allowance__budget_usd") * 0.8
+        is_spent | Q(allowance__in=held), allowance__budget_usd__isnull=False
     )
     for token in tokens.select_related("allowance"):
         notice = of_use(
             token.project_id,
             f"budget/{token.id}",
             f"US dollars of the token {token}",
-            used=token.allowance.spent_usd,
+            used=token.allowance.spent_usd + held.get(token.allowance_id, 0),
             limit=token.allowance.budget_usd,
         )
         if notice:

@@ -17,8 +17,9 @@ from accounts.models import (
     Tier,
     User,
 )
+from core.ids import uuid7
 from gateway import budgets
-from gateway.models import Token
+from gateway.models import Call, Token
 from llmring_site import periodic_jobs
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
@@ -121,3 +122,17 @@ def test_d07_owner_is_told_a_week_before_a_shorter_retention_bites(owned):
     assert "keeps logs for 7 days" in mail.outbox[0].body
     assert f"{owned.former_retention_until:%Y-%m-%d %H:%M} UTC" in mail.outbox[0].body
     assert told(datetime.now(UTC)) == []
+
+
+def test_owner_is_told_of_what_calls_of_unknown_cost_hold(owned):
+    allowance = Allowance.objects.create(budget_usd=10, spent_usd=2, reserved_usd=7)
+    token = Token.objects.create(
+        project=owned, allowance=allowance, name="ci", digest=b"1" * 32, hint="sk-…"
+    )
+    call = {"project_id": owned.id, "token_id": token.id, "allowance_id": allowance.id}
+    call |= {"worker_id": uuid7(), "started_at": NOW, "upstream": "openai", "row": {}}
+    Call.objects.create(id=uuid7(), state="pending", reserved_usd=1, **call)
+    Call.objects.create(id=uuid7(), state="unknown", reserved_usd=5, **call)
+    assert list(budgets.notices()) == []  # 2 + 5
+    Call.objects.create(id=uuid7(), state="unknown", reserved_usd=1, **call)
+    assert [notice.percent for notice in budgets.notices()] == [80]
