@@ -67,7 +67,7 @@ class Importer:
             raise BadRow(_in_words(error)) from None
         except ParseError as error:
             raise BadRow(str(error.detail)) from None
-        if entry.id is None:
+        if not entry.id:
             entry.id = json.dumps(row, sort_keys=True, default=str)
         return _Log(entry, self.caller or self._caller_of(entry.api_key_id))
 

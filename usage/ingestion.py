@@ -106,9 +106,9 @@ def _store_exported(
 
 def _is_immediate(entry: LogEntry) -> bool:
     """Return whether the row can be made without waiting for the database."""
-    return named_conversation(entry) is None and costing.is_immediate(
-        entry.stated_usage, entry.timestamp
-    )
+    if entry.snapshot is not None or named_conversation(entry) is not None:
+        return False
+    return costing.is_immediate(entry.stated_usage, entry.timestamp)
 
 
 def _build_row(
@@ -216,10 +216,11 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
-    columns: dict[str, Any] = {"read_as": entry.read_as or values["read_as"]}
-    columns |= {name: getattr(entry, name) for name in GATEWAY_COLUMNS}
-    if entry.id:
-        columns["id"] = deduplication.own_id(entry, caller)
+    columns: dict[str, Any] = {
+        "id": deduplication.own_id(entry, caller),
+        "read_as": entry.read_as or values["read_as"],
+        **{name: getattr(entry, name) for name in GATEWAY_COLUMNS},
+    }
     if entry.corrects_id:
         columns |= {
             "entry_type": entry.entry_type or EntryType.CALL,

@@ -5,7 +5,7 @@ Source: docs/http-contract.md, section "Logging a call"; docs/http-contract/usag
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -129,6 +129,8 @@ class UsageReport(Schema):
 class LogEntry(UsageReport):
     """One call, as its client reports it."""
 
+    correction_members: ClassVar = ("id", "corrects_id", "cost_source", "timestamp")
+
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -205,12 +207,23 @@ class LogEntry(UsageReport):
 
     @property
     def is_exported(self) -> bool:
-        return self.cost_source is not None and self.timestamp is not None
+        """Return whether the log is known by its id; any other is a report with its event."""
+        return bool(self.id) and self.cost_source is not None and self.timestamp is not None
 
     @model_validator(mode="after")
     def _replaces_an_event(self) -> Self:
         if self.replace and not self.event_id:
             raise member_error("missing", "Field required to replace a report", "event_id")
+        return self
+
+    @model_validator(mode="after")
+    def _is_whole_correction(self) -> Self:
+        """Refuse the rest of an exported correction: without a member it would be a call."""
+        if self.entry_type in (None, EntryType.CALL):
+            return self
+        for name in self.correction_members:
+            if not getattr(self, name):
+                raise member_error("missing", "Field required of an exported correction", name)
         return self
 
 
@@ -243,6 +256,9 @@ class Voiding(Schema):
 
 class ImportedLog(LogEntry):
     """A row of our export, or of the older server's table of logs."""
+
+    # Without an id the importer makes one of the row's text.
+    correction_members: ClassVar = ("corrects_id", "cost_source", "timestamp")
 
     metadata: FreeObject = {}  # however large, as older rows may be
     api_key_id: str | None = None

@@ -79,7 +79,7 @@ TIMES = ("latency_ms", "first_byte_ms")
 
 @pytest.fixture
 def relayed(api):
-    """Calls as the gateway stores them; a log whose cost is stated keeps these columns."""
+    """Calls as the gateway stores them, from an export, which keeps these columns."""
     at = {"timestamp": "2026-03-10T12:00:00Z", "cost_source": "caller"}
     for upstream, status, latency, first in (
         ("openai", 200, 100, 10),
@@ -87,9 +87,9 @@ def relayed(api):
         ("openai", 429, 20, None),
         ("groq", 200, 40, 4),
     ):
-        call = {**CALL, **at, "upstream": upstream, "requested_model": "fast"}
+        call = {**CALL, **at, "id": f"{upstream} {latency}", "upstream": upstream}
         times = {"http_status": status, "latency_ms": latency, "first_byte_ms": first}
-        api.send("POST", LOG, call | times)
+        api.send("POST", LOG, call | times | {"requested_model": "fast"})
     api.send("POST", LOG, {**CALL, **at, "latency_ms": 5000})  # reported, not relayed
     return api
 

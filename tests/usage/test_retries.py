@@ -1,5 +1,7 @@
 """`Idempotency-Key` (docs/http-contract.md, section "Retries")."""
 
+import pytest
+
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
@@ -42,3 +44,74 @@ def test_batch_key_with_another_batch_stores_nothing(api):
 def test_key_too_long_is_refused(api):
     reply = api.send("POST", "/api/v1/log", CALL, expect=422, HTTP_IDEMPOTENCY_KEY="k" * 256)
     assert reply["detail"][0]["loc"] == ["header", "Idempotency-Key"]
+
+
+# Looks like an exported log, which is known by its id, but has none.
+WITHOUT_ID = {
+    **CALL,
+    "timestamp": "2026-01-05T10:00:00Z",
+    "cost": "0.5",
+    "cost_source": "caller",
+}
+JANUARY = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
+
+
+def requests_and_cost(api):
+    summary = api.read("/api/v1/stats", JANUARY)["summary"]
+    return summary["total_requests"], summary["total_cost"]
+
+
+def test_retry_of_a_log_with_a_cost_source_stores_nothing(api):
+    first = api.send("POST", "/api/v1/log", WITHOUT_ID, **KEY)
+    assert api.send("POST", "/api/v1/log", WITHOUT_ID, **KEY) == first
+    assert requests_and_cost(api) == (1, "0.5")
+    api.send("POST", "/api/v1/log", {**WITHOUT_ID, "cost": "0.7"}, expect=409, **KEY)
+
+
+def test_retry_of_a_batch_with_a_cost_source_stores_nothing(api):
+    first = api.send("POST", "/api/v1/log/batch", [WITHOUT_ID], **KEY)
+    again = api.send("POST", "/api/v1/log/batch", [WITHOUT_ID], **KEY)
+    assert (first["created"], again["duplicates"]) == (1, 1)
+    assert first["results"][0]["log_id"] == again["results"][0]["log_id"]
+    assert requests_and_cost(api) == (1, "0.5")
+
+
+def test_event_with_a_cost_source_is_an_event_like_any_other(api):
+    event = {**WITHOUT_ID, "event_id": "e"}
+    api.send("POST", "/api/v1/log", event)
+    api.send("POST", "/api/v1/log", {**event, "cost": "2"}, expect=409)
+    (result,) = api.send("POST", "/api/v1/log/batch", [{**event, "cost": "2"}])["results"]
+    assert result["detail"] == "event_id was used before for a different request"
+    assert requests_and_cost(api) == (1, "0.5")
+
+
+def test_event_with_a_cost_source_is_replaced_by_a_later_report(api):
+    event = {**WITHOUT_ID, "event_id": "e", "replace": True}
+    api.send("POST", "/api/v1/log", event)
+    api.send("POST", "/api/v1/log", {**event, "cost": "2"})
+    assert requests_and_cost(api) == (1, "2")
+    assert api.send("POST", "/api/v1/log/batch", [{**event, "cost": "3"}])["replaced"] == 1
+    assert requests_and_cost(api) == (1, "3")
+
+
+def test_cost_with_a_source_is_not_computed_again(api, refreshed):
+    refreshed(11, 20)
+    api.send("POST", "/api/v1/log", {**WITHOUT_ID, "cost_source": "registry"})
+    (log,) = api.read("/api/v1/logs", JANUARY)
+    assert (log["cost"], log["cost_source"]) == (0.5, "registry")
+
+
+@pytest.mark.parametrize("missing", ["id", "corrects_id", "cost_source", "timestamp"])
+@pytest.mark.parametrize("entry_type", ["reversal", "replacement"])
+def test_correction_without_what_an_export_has_is_refused(api, entry_type, missing):
+    """It could only be stored as a call, with the numbers that it takes back."""
+    correction = {
+        **WITHOUT_ID,
+        "id": "01935f3a-0000-7000-8000-000000000001",
+        "corrects_id": "01935f3a-0000-7000-8000-000000000002",
+        "entry_type": entry_type,
+    }
+    del correction[missing]
+    (error,) = api.send("POST", "/api/v1/log", correction, expect=422)["detail"]
+    assert (error["type"], error["loc"]) == ("missing", ["body", missing])
+    assert not UsageLog.objects.exists()
