@@ -20,7 +20,7 @@ from accounts.models import ApiKey
 from core import exact_json, parsing
 from core.errors import InvalidInput
 from core.scoping import Caller
-from usage import csv_format, deduplication, ingestion
+from usage import copies, csv_format, deduplication, ingestion
 from usage.ingestion import OwnedConversations
 from usage.schemas import ImportedLog
 
@@ -87,7 +87,7 @@ class Importer:
                 log.caller,
                 context,
                 event_id=log.entry.event_id or None,
-                id=deduplication.own_id(log.entry, log.caller),
+                id=copies.own_id(log.entry, log.caller),
             )
             for log, context in zip(logs, contexts, strict=True)
         ]

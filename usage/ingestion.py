@@ -17,7 +17,7 @@ from accounts import log_quotas
 from core import bridge, ids
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
-from usage import costing, deduplication, reversals
+from usage import copies, costing, deduplication, reversals
 from usage.costing import Cost
 from usage.events import (
     EventReused,
@@ -197,7 +197,7 @@ def build_row(
     values |= columns
     # PostgreSQL reads the shorter row faster than we leave out what is empty.
     filled = {name: value for name, value in values.items() if value is not None}
-    return LogRow(filled, replaces=entry.replace)
+    return LogRow(filled, replaces=entry.replace, is_exported=entry.is_exported)
 
 
 def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
     """Return what an exported log was there: its id, and what it corrects."""
     columns: dict[str, Any] = {
-        "id": deduplication.own_id(entry, caller),
+        "id": copies.own_id(entry, caller),
         "read_as": entry.read_as or values["read_as"],
         **{name: getattr(entry, name) for name in GATEWAY_COLUMNS},
     }

@@ -134,11 +134,13 @@ _INSERT_UNCOUNTED = _insert_sql(is_counted=False)  # for what the operator impor
 class LogRow:
     """A row before it is written: the columns that are not empty.
 
-    `replaces`: if its event is stored already, the row corrects it.
+    `replaces`: if its event is stored already, the row corrects it. `is_exported`: its ids
+    are those that it had where it was exported.
     """
 
     columns: dict[str, Any]
     replaces: bool = False
+    is_exported: bool = False
 
     @property
     def id(self) -> UUID:

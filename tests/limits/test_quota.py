@@ -259,6 +259,30 @@ def test_d05_retry_of_a_stored_log_is_never_refused(limited):
     assert (stored(limited), counted(limited)) == (100, {"2026-03": 100})
 
 
+def _export(client) -> bytes:
+    return client.get("/api/v1/logs/export", {"start_date": "2020-01-01"}).getvalue()
+
+
+def _copy(client, rows: bytes) -> dict:
+    return client.send("POST", BATCH, rows, content_type="application/x-ndjson")
+
+
+@pytest.mark.parametrize("is_known_to_be_full", [False, True])
+def test_d05_copies_sent_again_are_never_refused(limited, api, is_known_to_be_full):
+    fill(api, 100)
+    rows = _export(api)
+    assert _copy(limited, rows)["created"] == 100
+    if is_known_to_be_full:
+        limited.send("POST", LOG, CALL, expect=429)
+    again = _copy(limited, rows)
+    assert (again["duplicates"], again["failed"]) == (100, 0)
+    limited.send("POST", LOG, rows.splitlines()[0])
+    fill(api, 1)
+    again = _copy(limited, _export(api))
+    assert (again["created"], again["duplicates"], again["failed"]) == (0, 100, 1)
+    assert (stored(limited), counted(limited)) == (100, {"2026-03": 100})
+
+
 def test_d05_refused_requests_use_no_quota(limited, tier):
     for body, status in (({**CALL, "input_tokens": -1}, 422), ("[", 422)):
         limited.send("POST", LOG, body, expect=status)

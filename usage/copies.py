@@ -1,0 +1,93 @@
+"""Exported entries as this project has them: a copy of another project's has its own id.
+
+Source: docs/http-contract/usage.md, section "Round trips".
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+from core import ids
+from core.scoping import Caller
+from usage.ledger import LogRow
+from usage.models import UsageLog
+from usage.schemas import LogEntry
+
+
+class ExportedRow(NamedTuple):
+    """A row and the ids that it had where it was exported."""
+
+    row: LogRow
+    id: UUID
+    corrects_id: UUID | None
+
+    @classmethod
+    def of(cls, row: LogRow) -> "ExportedRow":
+        return cls(row, row.id, row.columns.get("corrects_id"))
+
+
+def adopt(
+    caller: Caller, exported: Sequence[ExportedRow], *, keeps_old_ids: bool = False
+) -> set[UUID]:
+    """Give the rows the ids of this project; return those of them that are stored already.
+
+    What the project has stays what it is, whoever has the original by now: a copy is found
+    by its own id and by its event, and corrections name it. With `keeps_old_ids` the old id
+    of a copy becomes its event id if it has none.
+    """
+    local, present = _local_ids(caller, exported)
+    for row, id, _ in exported:
+        if keeps_old_ids and local[id] != id:
+            row.columns["event_id"] = row.event_id or str(id)
+    events = _ids_of_events(caller, exported)
+    for row, id, _ in exported:
+        if local[id] not in present and row.event_id in events:
+            local[id] = events[row.event_id]
+            present.add(local[id])
+    for row, id, corrects_id in exported:
+        row.columns["id"] = local[id]
+        if corrects_id:
+            row.columns["corrects_id"] = local[corrects_id]
+    return present
+
+
+def _local_ids(
+    caller: Caller, exported: Sequence[ExportedRow]
+) -> tuple[dict[UUID, UUID], set[UUID]]:
+    """Return the id in this project of each entry and of what it corrects; and which it has."""
+    # A correction has the time of what it corrects.
+    times = {id: row.created_at for row, *names in exported for id in names if id is not None}
+    copies = {id: derived_id(caller, str(id), at) for id, at in times.items()}
+    # Of every project: an id that another one holds is not free here.
+    logs = UsageLog.objects.filter(id__in={*copies, *copies.values()})
+    owners = dict(logs.values_list("id", "project_id"))
+    present = {id for id, owner in owners.items() if owner == caller.project_id}
+    is_free = {id for id in copies if id not in owners and copies[id] not in owners}
+    return {
+        id: id if id in present or id in is_free else copy for id, copy in copies.items()
+    }, present
+
+
+def _ids_of_events(caller: Caller, exported: Sequence[ExportedRow]) -> dict[str, UUID]:
+    event_ids = [each.row.event_id for each in exported if each.row.event_id]
+    logs = UsageLog.objects.for_caller(caller).filter(event_id__in=event_ids)
+    return dict(logs.values_list("event_id", "id"))
+
+
+def own_id(entry: LogEntry, caller: Caller) -> UUID:
+    """Return the id of an exported log if it has our form and its time; else one made from it."""
+    try:
+        id = UUID(entry.id)
+        if id.version == 7 and ids.moment(id) == entry.timestamp:
+            return id
+    except ValueError:
+        pass
+    return derived_id(caller, entry.id, entry.timestamp)
+
+
+def derived_id(caller: Caller, text: str, at: datetime) -> UUID:
+    """Return the id that a log of another place always has in this project."""
+    seed = sha256(f"{caller.project_id}/{text}".encode()).digest()
+    return ids.uuid7(at, random=int.from_bytes(seed[:8]))
