@@ -3,6 +3,7 @@
 Source: docs/http-contract/usage.md, section "Round trips".
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -12,8 +13,11 @@ from uuid import UUID
 from core import ids
 from core.scoping import Caller
 from usage.ledger import LogRow
-from usage.models import UsageLog
+from usage.models import EntryType, UsageLog
 from usage.schemas import LogEntry
+
+# Entries by what they correct, and as what.
+Corrections = dict[tuple[UUID, str], UUID]
 
 
 class ExportedRow(NamedTuple):
@@ -57,17 +61,71 @@ def _local_ids(
     caller: Caller, exported: Sequence[ExportedRow]
 ) -> tuple[dict[UUID, UUID], set[UUID]]:
     """Return the id in this project of each entry and of what it corrects; and which it has."""
-    # A correction has the time of what it corrects.
-    times = {id: row.created_at for row, *names in exported for id in names if id is not None}
+    # A correction has the time of what it corrects; a row's own time is surely its own.
+    times = {original: row.created_at for row, _, original in exported if original}
+    times |= {id: row.created_at for row, id, _ in exported}
     copies = {id: derived_id(caller, str(id), at) for id, at in times.items()}
     # Of every project: an id that another one holds is not free here.
     logs = UsageLog.objects.filter(id__in={*copies, *copies.values()})
     owners = dict(logs.values_list("id", "project_id"))
     present = {id for id, owner in owners.items() if owner == caller.project_id}
-    is_free = {id for id in copies if id not in owners and copies[id] not in owners}
-    return {
-        id: id if id in present or id in is_free else copy for id, copy in copies.items()
-    }, present
+    free = {id for id in copies if id not in owners and copies[id] not in owners}
+    kept = present | free
+    local = {id: id if id in kept else copy for id, copy in copies.items()}
+    return local, present
+
+
+def stored_corrections(caller: Caller, exported: Sequence[ExportedRow]) -> Corrections:
+    """Return the corrections that the project has of what adopted rows correct."""
+    originals = {row.columns["corrects_id"] for row, _, corrects_id in exported if corrects_id}
+    logs = UsageLog.objects.for_caller(caller).filter(corrects_id__in=originals)
+    places = logs.values_list("corrects_id", "entry_type", "id")
+    return {(original, entry_type): id for original, entry_type, id in places}
+
+
+def superseded(exported: Sequence[ExportedRow], stored: Corrections) -> dict[int, UUID]:
+    """Return, by the `id()` of each row that a correction of the project stands for, its id.
+
+    An entry is corrected once. Where the project has corrected its copy otherwise, the
+    exported correction is left out, with its replacement and all that corrects that.
+    """
+    corrections = [each for each in exported if each.corrects_id]
+    others = _stored_otherwise(corrections, stored)
+    following = defaultdict(list)
+    for each in corrections:
+        following[each.corrects_id].append(each.id)
+    waiting = [*others]
+    while waiting:
+        left_out = waiting.pop()
+        for later in following.pop(left_out, ()):
+            others.setdefault(later, others[left_out])
+            waiting.append(later)
+    return {id(each.row): others[each.id] for each in corrections if each.id in others}
+
+
+def _stored_otherwise(corrections: Sequence[ExportedRow], stored: Corrections) -> dict[UUID, UUID]:
+    """Return, by its exported id, of each correction whose place another one has, that one."""
+    holders, others = dict(stored), {}
+    local = {each.row.id for each in corrections}
+    reversed_here = {
+        row.columns["corrects_id"]
+        for row, *_ in corrections
+        if row.columns["entry_type"] == EntryType.REVERSAL
+    }
+    # A replacement belongs to its reversal, so reversals are first.
+    for row, id, _ in sorted(corrections, key=_is_replacement):
+        original, entry_type = row.columns["corrects_id"], row.columns["entry_type"]
+        holder = holders.setdefault((original, entry_type), row.id)
+        reversal = holders.get((original, EntryType.REVERSAL))
+        if holder != row.id:
+            others[id] = holder
+        elif original in reversed_here and reversal not in local:
+            others[id] = reversal
+    return others
+
+
+def _is_replacement(exported: ExportedRow) -> bool:
+    return exported.row.columns["entry_type"] == EntryType.REPLACEMENT
 
 
 def _ids_of_events(caller: Caller, exported: Sequence[ExportedRow]) -> dict[str, UUID]:

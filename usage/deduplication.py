@@ -52,8 +52,11 @@ def store(caller: Caller, rows: Sequence[LogRow], *, is_import: bool = False) ->
         try:
             with transaction.atomic():
                 present = copies.adopt(caller, exported, keeps_old_ids=is_import)
-                fitting = _fitting(caller, rows, present) if is_short else rows
-                return _outcomes(rows, _store(caller, fitting, is_counted=not is_import))
+                superseded = _superseded(caller, exported)
+                wanted = [row for row in rows if id(row) not in superseded]
+                fitting = _fitting(caller, wanted, present) if is_short else wanted
+                stored = _store(caller, fitting, is_counted=not is_import)
+                return _outcomes(rows, stored | superseded)
         except _StoredMeanwhile:
             continue
         except Error as error:
@@ -62,6 +65,19 @@ def store(caller: Caller, rows: Sequence[LogRow], *, is_import: bool = False) ->
                 raise
             is_short = True
     raise log_quotas.exceeded(caller, datetime.now(UTC)) if is_short else DatabaseUnavailable
+
+
+def _superseded(caller: Caller, exported: Sequence[ExportedRow]) -> dict[int, Outcome]:
+    """Return the outcome of each row in whose place the project has another, by `id()`."""
+    if not any(each.corrects_id for each in exported):
+        return {}
+    others = copies.superseded(exported, copies.stored_corrections(caller, exported))
+    logs = UsageLog.objects.for_caller(caller).in_bulk([*others.values()])
+    return {
+        id(row): Outcome(logs.get(others[id(row)], row), is_new=False)
+        for row, *_ in exported
+        if id(row) in others
+    }
 
 
 def _fitting(caller: Caller, rows: Sequence[LogRow], present: set[UUID]) -> list[LogRow]:
@@ -87,7 +103,7 @@ def _store(caller: Caller, rows: Sequence[LogRow], *, is_counted: bool) -> dict[
     new = ledger.insert(rows, is_counted=is_counted)
     rest = [row for row in rows if row.id not in new]
     events, known = stored_events(caller, rest), _stored_ids(caller, rest)
-    if any(_is_unexplained(row, events, known) for row in rest):
+    if any(row.event_id not in events and row.id not in known for row in rest):
         raise _StoredMeanwhile
     outcomes = {}
     for row in rows:
@@ -96,12 +112,6 @@ def _store(caller: Caller, rows: Sequence[LogRow], *, is_counted: bool) -> dict[
         stored = row if is_new else events.get(row.event_id) or known.get(row.id, row)
         outcomes[id(row)] = Outcome(stored, is_new)
     return outcomes
-
-
-def _is_unexplained(row: LogRow, events: dict, known: dict) -> bool:
-    # A correction may also be unknown because its original has another one.
-    is_call = row.columns["entry_type"] == EntryType.CALL
-    return is_call and row.event_id not in events and row.id not in known
 
 
 def _outcomes(rows: Sequence[LogRow], stored: dict[int, Outcome]) -> list[Outcome]:

@@ -197,7 +197,9 @@ def build_row(
     values |= columns
     # PostgreSQL reads the shorter row faster than we leave out what is empty.
     filled = {name: value for name, value in values.items() if value is not None}
-    return LogRow(filled, replaces=entry.replace, is_exported=entry.is_exported)
+    is_exported = entry.is_exported
+    # An exported log is known by its id, so no other report of its event replaces it.
+    return LogRow(filled, replaces=entry.replace and not is_exported, is_exported=is_exported)
 
 
 def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from django.core.management import call_command
 
 from accounts.models import Project
 from tests.client import ApiClient
-from tests.usage.test_corrections import BATCH, correct, logged, void
+from tests.usage.test_corrections import AT, BATCH, correct, logged, void
+from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
 JANUARY = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
@@ -111,3 +112,92 @@ def test_corrections_name_the_log_that_reported_their_event(source, api):
     assert (report["created"], report["duplicates"]) == (2, 1)
     assert totals(api) == (1, "0.2")
     assert "corrected already" in void(api, own, expect=409)["detail"]
+
+
+@pytest.fixture
+def copied(source, api):
+    """The ids of a log of half a dollar and of its copy."""
+    id = logged(source)
+    post(api, export(source))
+    (copy,) = calls(api)
+    return id, copy["id"]
+
+
+def test_own_correction_of_a_copy_outlasts_those_of_an_import(source, api, copied):
+    """The original was corrected and then taken back: nothing of that is stored here."""
+    id, copy = copied
+    own = correct(api, copy, cost="0.3")
+    replacement = correct(source, id, cost="0.4")["replacement"]["log_id"]
+    void(source, replacement)
+    report = post(api, export(source))
+    assert (report["created"], report["duplicates"], report["failed"]) == (0, 4, 0)
+    assert totals(api) == (1, "0.3")
+    # The original, its correction twice, and what took its replacement back.
+    assert {result["log_id"] for result in report["results"]} == {
+        copy,
+        own["reversal_id"],
+        own["replacement"]["log_id"],
+    }
+
+
+def test_voided_copy_stays_voided(source, api, copied):
+    id, copy = copied
+    void(api, copy)
+    replacement = correct(source, id, cost="0.4")["replacement"]["log_id"]
+    correct(source, replacement, cost="0.6")
+    assert post(api, export(source))["created"] == 0
+    assert totals(api) == (0, "0")
+
+
+def test_copied_correction_is_corrected_like_its_original(source, api, copied):
+    """A project without corrections of its own follows each of the original's."""
+    replacement = correct(source, copied[0], cost="0.4")["replacement"]["log_id"]
+    assert post(api, export(source))["created"] == 2
+    later = correct(source, replacement, cost="0.6")["replacement"]["log_id"]
+    assert post(api, export(source))["created"] == 2
+    assert totals(api) == (1, "0.6")
+    void(source, later)
+    assert post(api, export(source))["created"] == 1
+    assert totals(api) == (0, "0")
+
+
+def test_own_correction_of_a_copied_replacement_outlasts_the_next(source, api, copied):
+    replacement = correct(source, copied[0], cost="0.4")["replacement"]["log_id"]
+    post(api, export(source))
+    (copy,) = [
+        log["id"] for log in api.read("/api/v1/logs", JANUARY) if log["entry_type"] == "replacement"
+    ]
+    correct(api, copy, cost="0.3")
+    correct(source, replacement, cost="0.6")
+    assert post(api, export(source))["created"] == 0
+    assert totals(api) == (1, "0.3")
+
+
+def test_replacement_without_its_reversal_comes_later(source, api, copied):
+    """A filter by model: the reversal has the old one, the replacement the new."""
+    correct(source, copied[0], cost="0.4", model="gpt-4o")
+    for query, sums in (({"model": "gpt-4o-mini"}, (0, "0")), ({"model": "gpt-4o"}, (1, "0.4"))):
+        rows = source.get("/api/v1/logs/export", JANUARY | query).getvalue()
+        post(api, rows)
+        assert totals(api) == sums
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_corrections_in_a_circle_end(api, length):
+    """No export has these."""
+    ids = [f"019b8dac-a500-7000-8000-00000000000{n}" for n in range(length)]
+    circle = [
+        {
+            **CALL,
+            "id": id,
+            "timestamp": AT,
+            "cost": "1",
+            "cost_source": "caller",
+            "entry_type": "replacement",
+            "corrects_id": ids[n - 1],
+        }
+        for n, id in enumerate(ids)
+    ]
+    for _ in range(2):
+        report = api.send("POST", BATCH, circle)
+        assert (report["failed"], len(report["results"])) == (0, length)
