@@ -24,7 +24,7 @@ from core.errors import DatabaseUnavailable, InvalidInput
 from core.scoping import Caller
 from gateway.models import Call, CallState
 from usage import costing, ingestion, ledger
-from usage.ledger import LogRow
+from usage.ledger import Counting, LogRow
 from usage.reports.reported_usage import UsageStatus
 from usage.schemas import LogEntry
 
@@ -72,7 +72,7 @@ def _settle_sql(*, is_single: bool, keeps: bool) -> str:
 )"""
     total = ledger.total_sql(is_single=is_single)
     return f"""
-WITH {ledger.insert_steps(is_single=is_single)}, ended AS (
+WITH {ledger.insert_steps(is_single=is_single, counting=Counting.ALREADY_MADE)}, ended AS (
     DELETE FROM gateway_calls AS call USING incoming
     WHERE {is_incoming} {is_over if keeps else ""}
     RETURNING call.allowance_id, call.reserved_usd, coalesce(incoming.cost, 0) AS spent

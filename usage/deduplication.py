@@ -3,9 +3,10 @@
 Source: docs/http-contract/usage.md, section "Round trips".
 """
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import Error, transaction
@@ -14,10 +15,11 @@ from accounts import log_quotas
 from core.errors import DatabaseUnavailable
 from core.scoping import Caller
 from usage import copies, ledger
-from usage.copies import ExportedRow
+from usage.copies import Corrections, ExportedRow
 from usage.events import stored_events
 from usage.ledger import LogRow
 from usage.models import EntryType, UsageLog
+from usage.quota_fit import QuotaFit
 
 _ATTEMPTS = 10  # to store what others store at the same time, or to find room that they take
 
@@ -51,12 +53,7 @@ def store(caller: Caller, rows: Sequence[LogRow], *, is_import: bool = False) ->
     for _ in range(1 + _ATTEMPTS):
         try:
             with transaction.atomic():
-                present = copies.adopt(caller, exported, keeps_old_ids=is_import)
-                superseded = _superseded(caller, exported)
-                wanted = [row for row in rows if id(row) not in superseded]
-                fitting = _fitting(caller, wanted, present) if is_short else wanted
-                stored = _store(caller, fitting, is_counted=not is_import)
-                return _outcomes(rows, stored | superseded)
+                return _store(caller, rows, exported, is_import=is_import, is_short=is_short)
         except _StoredMeanwhile:
             continue
         except Error as error:
@@ -64,14 +61,39 @@ def store(caller: Caller, rows: Sequence[LogRow], *, is_import: bool = False) ->
             if not log_quotas.is_cause(error):
                 raise
             is_short = True
-    raise log_quotas.exceeded(caller, datetime.now(UTC)) if is_short else DatabaseUnavailable
+    raise log_quotas.exceeded(caller, datetime.now(UTC)) if is_short else DatabaseUnavailable()
 
 
-def _superseded(caller: Caller, exported: Sequence[ExportedRow]) -> dict[int, Outcome]:
+def _store(
+    caller: Caller,
+    rows: Sequence[LogRow],
+    exported: Sequence[ExportedRow],
+    *,
+    is_import: bool,
+    is_short: bool,
+) -> list[Outcome]:
+    """Store the rows that are not known; if the quota `is_short`, those that fit."""
+    present = copies.adopt(caller, exported, keeps_old_ids=is_import)
+    corrections = copies.stored_corrections(caller, exported)
+    superseded = _superseded(caller, exported, corrections)
+    wanted = [row for row in rows if id(row) not in superseded]
+    if is_import:
+        stored = _insert(caller, wanted, is_counted=False)
+    elif is_short or any(each.corrects_id for each in exported):
+        fit = _fit(caller, wanted, present, corrections, is_short=is_short)
+        stored = _insert(caller, fit.rows, counted_corrections=fit.counted_corrections)
+    else:
+        stored = _insert(caller, wanted)
+    return _outcomes(rows, stored | superseded)
+
+
+def _superseded(
+    caller: Caller, exported: Sequence[ExportedRow], corrections: Corrections
+) -> dict[int, Outcome]:
     """Return the outcome of each row in whose place the project has another, by `id()`."""
-    if not any(each.corrects_id for each in exported):
+    others = copies.superseded(exported, corrections)
+    if not others:
         return {}
-    others = copies.superseded(exported, copies.stored_corrections(caller, exported))
     logs = UsageLog.objects.for_caller(caller).in_bulk([*others.values()])
     return {
         id(row): Outcome(logs.get(others[id(row)], row), is_new=False)
@@ -80,27 +102,30 @@ def _superseded(caller: Caller, exported: Sequence[ExportedRow]) -> dict[int, Ou
     }
 
 
-def _fitting(caller: Caller, rows: Sequence[LogRow], present: set[UUID]) -> list[LogRow]:
-    """Return the rows that need no room, and the first for which there is some.
+def _fit(
+    caller: Caller,
+    rows: Sequence[LogRow],
+    present: set[UUID],
+    corrections: Corrections,
+    *,
+    is_short: bool,
+) -> QuotaFit:
+    """Return what fits into the quota; `present` are ids of exported rows that are stored."""
+    return QuotaFit(
+        rows,
+        known={*stored_events(caller, rows), *present},
+        reversed_ids={id for id, entry_type in corrections if entry_type == EntryType.REVERSAL},
+        # Else the statement that stores the rows finds out whether there is room.
+        room=log_quotas.room(caller.project_id, datetime.now(UTC)) if is_short else sys.maxsize,
+    )
 
-    `present` has the ids of exported rows that are stored; those of others are new.
+
+def _insert(caller: Caller, rows: Sequence[LogRow], **counting: Any) -> dict[int, Outcome]:
+    """Store the rows that are new; return the outcome of each by the row's `id()`.
+
+    `counting` is what ledger.insert takes.
     """
-    room = log_quotas.room(caller.project_id, datetime.now(UTC))
-    fitting, seen = [], {*stored_events(caller, rows), *present}
-    for row in rows:
-        names = {row.id, row.event_id} - {None}
-        if not names & seen and row.columns["entry_type"] == EntryType.CALL:
-            if room <= 0:
-                continue
-            room -= 1
-        seen |= names
-        fitting.append(row)
-    return fitting
-
-
-def _store(caller: Caller, rows: Sequence[LogRow], *, is_counted: bool) -> dict[int, Outcome]:
-    """Store the rows that are new; return the outcome of each by the row's `id()`."""
-    new = ledger.insert(rows, is_counted=is_counted)
+    new = ledger.insert(rows, **counting)
     rest = [row for row in rows if row.id not in new]
     events, known = stored_events(caller, rest), _stored_ids(caller, rest)
     if any(row.event_id not in events and row.id not in known for row in rest):

@@ -4,13 +4,14 @@ One statement does both, whether for one row or for thousands, so the sums equal
 the ledger at every moment. It takes the rows as one JSON list: one round trip,
 one commit, one flush to disk, and unlike COPY it can skip a repeated event.
 It also counts new calls against their projects' quotas (accounts/log_quotas.py), and
-stores nothing when one of them is used up.
+stores nothing when one of them is used up, unless they were made already.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,19 @@ def _added(name: str) -> str:
     return f"coalesce({total}, daily.{name}, excluded.{name})"
 
 
-def insert_steps(*, is_single: bool = False, is_counted: bool = True) -> str:
+class Counting(Enum):
+    """How new logs move the counter of their project's quota.
+
+    It depends on who writes them: what a log says of itself is its client's word.
+    """
+
+    REFUSABLE = auto()  # calls; beyond the quota the statement fails
+    WITH_CORRECTIONS = auto()  # these, and corrections whose ids are another parameter
+    ALREADY_MADE = auto()  # calls, also beyond the quota
+    NONE = auto()
+
+
+def insert_steps(*, is_single: bool = False, counting: Counting = Counting.REFUSABLE) -> str:
     """Return the common table expressions of a statement that stores rows and does more.
 
     `incoming` has all rows, `inserted` the new ones, of which all are `counted` when the sum of
@@ -90,7 +103,7 @@ incoming AS (
     ON CONFLICT (project_id, day, labels) DO UPDATE SET
         {", ".join(f"{name} = {_added(name)}" for name in (*SUMS, "entries"))}
 ), counted AS (
-    {_counted(is_single=is_single) if is_counted else "SELECT 0 AS logs"}
+    {_counted(counting, is_single=is_single)}
 )
 """
 
@@ -100,34 +113,35 @@ def total_sql(*, is_single: bool) -> Callable[[str], str]:
     return str if is_single else "sum({})".format
 
 
-def _counted(*, is_single: bool) -> str:
+def _counted(counting: Counting, *, is_single: bool) -> str:
+    if counting == Counting.NONE:
+        return "SELECT 0 AS logs"
     total = total_sql(is_single=is_single)
     has_tier = log_quotas.has_tier("inserted.project_id")
+    is_made = counting == Counting.ALREADY_MADE
+    # Other corrections are no new calls.
+    corrections = " OR id = ANY(%s::uuid[])" if counting == Counting.WITH_CORRECTIONS else ""
     return f"""
-    SELECT count_logs(project_id, month, refusable, others) AS logs FROM (
+    SELECT count_logs(project_id, month, {"0, arrived" if is_made else "arrived, 0"}) AS logs FROM (
         SELECT project_id, date_trunc('month', received_at AT TIME ZONE 'UTC')::date AS month,
-            {total("(upstream IS NULL)::int")} AS refusable,
-            {total("(upstream IS NOT NULL)::int")} AS others
+            {total("1")} AS arrived
         FROM inserted
-        -- Corrections are no new calls. What has gone through the gateway is counted, never
-        -- refused.
-        WHERE entry_type = '{EntryType.CALL}'
+        WHERE (entry_type = '{EntryType.CALL}'{corrections})
         {"AND" if is_single else "GROUP BY 1, 2 HAVING"} {has_tier}
         {"" if is_single else "ORDER BY 1, 2"}
-    ) AS arrived
+    ) AS counts
     """
 
 
-def _insert_sql(**options: bool) -> str:
+def _insert_sql(**options: Any) -> str:
     return f"""
     WITH {insert_steps(**options)}
     SELECT array_agg(id), (SELECT sum(logs) FROM counted) FROM inserted
     """
 
 
-_INSERT = _insert_sql()
 _INSERT_SINGLE = _insert_sql(is_single=True)
-_INSERT_UNCOUNTED = _insert_sql(is_counted=False)  # for what the operator imports
+_INSERT = {counting: _insert_sql(counting=counting) for counting in Counting}
 
 
 @dataclass(slots=True)
@@ -171,21 +185,32 @@ class LogRow:
         return self.columns.get("unpriced_reason")
 
 
-def insert(rows: Sequence[LogRow], *, is_counted: bool = True) -> set[UUID]:
+def insert(
+    rows: Sequence[LogRow],
+    *,
+    is_counted: bool = True,
+    counted_corrections: Collection[UUID] = (),
+) -> set[UUID]:
     """Store the rows, all or none, on Django's connection; return the ids of those that are new.
 
-    Beyond the quota it fails as accounts/log_quotas.py says, unless the rows are not counted.
+    Calls count against the quota, and the corrections that are named. Beyond it this fails as
+    accounts/log_quotas.py says, unless the rows are not counted.
     """
     if not rows:
         return set()
+    counting = Counting.REFUSABLE if is_counted else Counting.NONE
+    parameters: list[Any] = [parameter(rows)]
+    if counted_corrections:
+        counting = Counting.WITH_CORRECTIONS
+        parameters.append([*counted_corrections])
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT if is_counted else _INSERT_UNCOUNTED, [parameter(rows)])
+        cursor.execute(_INSERT[counting], parameters)
         return set(cursor.fetchone()[0] or ())
 
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
     """Store the rows; return of each whether it is new. If not, its event id is not."""
-    sql = _INSERT_SINGLE if len(rows) == 1 else _INSERT
+    sql = _INSERT_SINGLE if len(rows) == 1 else _INSERT[Counting.REFUSABLE]
     [(new, _)] = await execute(sql, [parameter(rows)])
     # Without an event id it is new, also when the statement is repeated after it was committed.
     known = set(new or ())

@@ -14,12 +14,12 @@ from accounts.models import ApiKey, MonthlyLogs, Project
 from conversations.models import Conversation
 from core import bridge
 from core.scoping import Caller
+from gateway import metering
 from tests.client import ApiClient
 from tests.limits.test_requests import HEADERS, standing
 from tests.usage.test_log import CALL
 from usage import retention
 from usage.ingestion import build_row
-from usage.ledger import writer
 from usage.models import UsageLog
 from usage.schemas import LogEntry
 
@@ -154,7 +154,89 @@ def test_corrections_and_calls_through_the_gateway_are_not_refused(limited):
 def _relayed(client) -> None:
     """A call that the gateway has made already."""
     caller = Caller(project_id=client.project.id, api_key_id=client.api_key_id)
-    assert bridge.run(writer.write(build_row(LogEntry(**CALL), caller, upstream="openai")))
+    bridge.run(metering.settle_rows([build_row(LogEntry(**CALL), caller, upstream="openai")]))
+
+
+def _exported(number: int, **members) -> dict:
+    """A log as an export of another server has it."""
+    return {
+        **CALL,
+        "id": f"019b8dac-a500-7000-8000-{number:012}",
+        "timestamp": "2026-01-05T10:00:00Z",
+        "cost": "1",
+        "cost_source": "caller",
+        **members,
+    }
+
+
+def _chain(first: int, length: int) -> list[dict]:
+    """Entries of which each says that it replaces the one before."""
+    return [
+        _exported(n, entry_type="replacement", corrects_id=_exported(n - 1)["id"])
+        for n in range(first, first + length)
+    ]
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [{**CALL, "event_id": f"e{n}", "upstream": "openai"} for n in range(103)],
+        [_exported(n, upstream="openai") for n in range(103)],
+        _chain(1, 103),
+        [_exported(0), *_chain(1, 102)],
+        [*reversed(_chain(1, 102)), _exported(0)],
+        [
+            _exported(n, entry_type=kind, corrects_id=_exported(n + 500)["id"])
+            for n, kind in enumerate(["replacement", "reversal"] * 52)
+        ][:103],
+    ],
+    ids=[
+        "upstream",
+        "exported_upstream",
+        "replacements_of_nothing",
+        "replacements_alone",
+        "any_order",
+        "corrections_of_nothing",
+    ],
+)
+def test_no_member_of_a_log_passes_the_quota(limited, logs):
+    """Whatever a log says of itself, it is counted, unless the project has what it corrects."""
+    for _ in range(2):
+        report = limited.send("POST", BATCH, logs)
+        assert (report["created"] + report["duplicates"], report["failed"]) == (100, 3)
+        assert (stored(limited), counted(limited)) == (100, {"2026-03": 100})
+        limited.send("POST", LOG, _exported(900, upstream="openai"), expect=429)
+        limited.send("POST", LOG, _chain(901, 1)[0], expect=429)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_corrections_of_what_the_project_has_need_no_room(limited, api, is_full):
+    """A log, and a correction of a correction, in an export whose order nobody knows."""
+    log = api.send("POST", LOG, CALL)["log_id"]
+    first = _export(api)
+    for cost in ("0.2", "0.3"):
+        correction = {"reason": "wrong", "cost": cost}
+        reply = api.send("POST", f"/api/v1/logs/{log}/correct", correction)
+        log = reply["replacement"]["log_id"]
+    lines = [*reversed(_export(api).splitlines())]
+    assert len(lines) == 5
+    if is_full:
+        _copy(limited, first)
+        fill(limited, 99)
+        limited.send("POST", LOG, CALL, expect=429)
+    report = _copy(limited, b"\n".join(lines))
+    assert (report["created"], report["failed"]) == (4 if is_full else 5, 0)
+    assert counted(limited) == {"2026-03": 100 if is_full else 1}
+
+
+def test_corrections_of_a_refused_log_are_refused_with_it(limited, api):
+    log = api.send("POST", LOG, CALL)["log_id"]
+    api.send("POST", f"/api/v1/logs/{log}/correct", {"reason": "wrong", "cost": "0.2"})
+    fill(limited, 100)
+    report = _copy(limited, _export(api))
+    assert (report["created"], report["failed"]) == (0, 3)
+    assert "100 logs per month" in report["results"][0]["detail"]
+    assert stored(limited) == 100
 
 
 def in_parallel(function, arguments, *, threads: int) -> list:
