@@ -27,6 +27,9 @@ from usage.reports.reading import read_usage
 from usage.reports.reported_usage import Usage, UsageStatus
 from usage.windows import EARLIEST, MAX_AHEAD
 
+# As long as the column, which also has an Idempotency-Key of 255 characters with the index of
+# an item: what was exported is read back.
+MAX_EVENT_ID = 300
 MAX_UNITS = 50  # names of units or modifiers of one call
 
 
@@ -164,7 +167,7 @@ class LogEntry(UsageReport):
         None, description="The application's id of the call or conversation."
     )
     user: text(255) | None = Field(None, description="The end user; default `metadata.user_id`.")
-    event_id: text(255) | None = Field(
+    event_id: text(MAX_EVENT_ID) | None = Field(
         None, description="Your id of the event: sent again, it is stored once."
     )
     replace: bool = Field(

@@ -1,9 +1,11 @@
 """Exports are read back as the same logs (docs/http-contract/usage.md, "Round trips")."""
 
+import io
 import json
 import random
 
 import pytest
+from django.core.management import call_command
 
 from registry_proxy import snapshots
 from tests.usage.test_corrections import BATCH, correct, void
@@ -118,6 +120,29 @@ def test_exported_logs_can_be_posted_one_by_one(exported, other_api):
     copies = UsageLog.objects.filter(project_id=other_api.project.id)
     assert copies.count() == 20
     assert set(without_own(ledger_of(other_api))) <= set(without_own(ledger_of(exported)))
+
+
+def test_event_of_a_batch_with_a_long_key_is_read_back(api, other_api, tmp_path):
+    """The event of an item is the key, a slash and the item's index."""
+    at = "2026-01-05T10:00:00Z"
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "timestamp": at}
+    api.send("POST", BATCH, [call] * 12, HTTP_IDEMPOTENCY_KEY="k" * 255)
+    events = {json.loads(line)["event_id"] for line in ledger_of(api).splitlines()}
+    assert events == {"k" * 255 + f"/{n}" for n in range(12)}
+    assert post(other_api, ledger_of(api))["created"] == 12
+    assert post(other_api, ledger_of(api))["duplicates"] == 12
+    path = tmp_path / "logs.ndjson"
+    path.write_bytes(ledger_of(api))
+    out = io.StringIO()
+    call_command("importlogs", str(path), stdout=out, stderr=io.StringIO())
+    assert out.getvalue().strip() == "0 logs imported, 12 known already, 0 skipped"
+
+
+def test_event_id_has_as_many_characters_as_are_stored(api):
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    first = api.send("POST", "/api/v1/log", {**call, "event_id": "e" * 300})
+    assert api.send("POST", "/api/v1/log", {**call, "event_id": "e" * 300}) == first
+    api.send("POST", "/api/v1/log", {**call, "event_id": "e" * 301}, expect=422)
 
 
 @pytest.mark.slow
