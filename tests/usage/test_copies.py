@@ -1,6 +1,7 @@
 """Copies of another project's logs (docs/http-contract/usage.md, "Round trips")."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import call_command
@@ -201,3 +202,23 @@ def test_corrections_in_a_circle_end(api, length):
     for _ in range(2):
         report = api.send("POST", BATCH, circle)
         assert (report["failed"], len(report["results"])) == (0, length)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_projects_that_copy_the_same_logs_at_once_have_one_of_each(source, api, other_api):
+    """An export of another server: both find the ids free, and only one of them gets each."""
+    for _ in range(15):
+        correct(source, logged(source), cost="0.2")
+    rows = export(source).splitlines()
+    assert len(rows) == 45
+    forget(source)
+
+    def send(client):
+        for row in rows:
+            ApiClient(client.key).send("POST", "/api/v1/log", row)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, (api, other_api, api, other_api)))
+    for client in (api, other_api):
+        assert totals(client) == (15, "3")
+        assert UsageLog.objects.filter(project_id=client.project.id).count() == 45
