@@ -20,7 +20,15 @@ from unfold.admin import TabularInline
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import audit, keys, known_browsers, log_quotas, memberships, projects
+from accounts import (
+    account_deletion,
+    audit,
+    keys,
+    known_browsers,
+    log_quotas,
+    memberships,
+    projects,
+)
 from accounts.models import (
     ApiKey,
     AuditEvent,
@@ -91,12 +99,10 @@ class KeepsOwners(ModelAdmin):
 
     def _explained(self, request, show):
         try:
-            with transaction.atomic():
+            with memberships.keeping_an_owner():
                 return show()
-        except IntegrityError as error:
-            if not memberships.is_about_last_owner(error):
-                raise
-            messages.error(request, str(memberships.LastOwner()))
+        except memberships.LastOwner as error:
+            messages.error(request, str(error))
             return HttpResponseRedirect(request.path)
 
 
@@ -407,6 +413,16 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
 
     def save_formset(self, request, form, formset, change) -> None:
         _save_memberships(request, formset)
+
+    def delete_model(self, request, obj) -> None:
+        account_deletion.delete_account(obj, audit.of_request(request))
+
+    def delete_queryset(self, request, queryset) -> None:
+        origin = audit.of_request(request)
+        # All or none: the action's page asked about all of them.
+        with memberships.keeping_an_owner():
+            for user in queryset:
+                account_deletion.delete_account(user, origin)
 
 
 @admin.register(Group)

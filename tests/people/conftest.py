@@ -96,6 +96,15 @@ def cleo(person):
     return person("cleo@example.com", is_verified=True)
 
 
+@pytest.fixture
+def boss(browser, db_all):
+    """The browser of a superuser, logged in to the admin."""
+    User.objects.create_superuser("boss", password=PASSWORD)
+    made = browser()
+    made.submit("/admin/login/", {"username": "boss", "password": PASSWORD})
+    return made
+
+
 def mails(to: str | None = None) -> list:
     """The mails that were sent, to an address or to all."""
     mailing.wait_until_sent()

@@ -15,10 +15,8 @@ from accounts.models import (
     RequestWindow,
     RetiredKey,
     Tier,
-    User,
 )
 from llmring_site.project_deletion import count_rows, owned_models
-from tests.people.conftest import PASSWORD
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
 
@@ -45,14 +43,6 @@ def test_a_person_reads_their_own_events(ana, ben):
     own = ana.read("/api/v1/auth/audit")
     assert (own[0]["action"], own[0]["outcome"]) == ("login.password", "failure")
     assert str(ben.user.id) not in str(own)
-
-
-@pytest.fixture
-def boss(browser, db_all):
-    User.objects.create_superuser("boss", password=PASSWORD)
-    made = browser()
-    made.submit("/admin/login/", {"username": "boss", "password": PASSWORD})
-    return made
 
 
 def test_members_are_not_let_into_the_admin(ana):
