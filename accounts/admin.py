@@ -5,6 +5,7 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -22,11 +23,12 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import (
     account_deletion,
+    admin_entry,  # noqa: F401 - puts its views into the admin's site
     audit,
     keys,
-    known_browsers,
     log_quotas,
     memberships,
+    password_changes,
     projects,
 )
 from accounts.models import (
@@ -39,7 +41,6 @@ from accounts.models import (
     Tier,
     User,
 )
-from core import error_pages
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 from core.compression import keep_uncompressed
 from core.ids import uuid7
@@ -56,23 +57,6 @@ class ApiKeyInline(TabularInline):
 
     def has_add_permission(self, request, obj=None) -> bool:
         return False
-
-
-def _login(request, extra_context=None):
-    """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
-    response = _plain_login(request, extra_context)
-    if (refusal := getattr(request, "refusal", None)) is not None:
-        response = error_pages.error(request, refusal.status_code)
-        for name, value in refusal.headers.items():
-            response[name] = value
-    if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
-        origin = audit.of_request(request, actor=f"user:{request.user.pk}")
-        audit.record("login.admin", origin, user_id=request.user.pk)
-        known_browsers.remember(request, response, request.user)
-    return response
-
-
-_plain_login, admin.site.login = admin.site.login, _login
 
 
 class KeepsOwners(ModelAdmin):
@@ -413,6 +397,17 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
 
     def save_formset(self, request, form, formset, change) -> None:
         _save_memberships(request, formset)
+
+    def user_change_password(self, request, id, form_url=""):
+        user = self.get_object(request, unquote(id))
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            if user is not None and user.password != self._stored_password(user):
+                password_changes.finish(request, user)
+        return response
+
+    def _stored_password(self, user: User) -> str:
+        return User.objects.values_list("password", flat=True).get(pk=user.pk)
 
     def delete_model(self, request, obj) -> None:
         account_deletion.delete_account(obj, audit.of_request(request))

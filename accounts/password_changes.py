@@ -42,13 +42,30 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
 def change(request: HttpRequest, user: User, password: str) -> None:
     """Set the password of who is logged in; the request's session alone goes on."""
     passwords.validate(password, user)
-    origin = audit.of_request(request)
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
+        finish(request, user)
+
+
+def finish(request: HttpRequest, user: User) -> None:
+    """Do what a new password brings with it, whoever has stored it, and by which form.
+
+    Other sessions and open reset links end; it is recorded, and the person gets a mail.
+    """
+    is_own = request.user.pk == user.pk
+    if is_own:
         logins.end_other_sessions(request, user)
+    else:
+        logins.end_all_sessions(user)
+    settle(user, audit.of_request(request), action="password.change" if is_own else "password.set")
+
+
+def settle(user: User, origin: audit.Origin, *, action: str) -> None:
+    """End open reset links, record the new password under the action, and mail the person."""
+    with transaction.atomic():
         address_proofs.forget_tokens(user)
-        audit.record("password.change", origin, user_id=user.id)
+        audit.record(action, origin, user_id=user.id)
     _tell(user, origin)
 
 

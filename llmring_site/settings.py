@@ -191,6 +191,7 @@ AUTHENTICATION_BACKENDS = ["accounts.passwords.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.password_validators.MaximumLengthValidator"},
 ]
 SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"

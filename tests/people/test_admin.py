@@ -1,11 +1,17 @@
 """People and their projects in the admin: what staff change there, and what is recorded of it."""
 
-import pytest
+import io
 
-from accounts.models import AuditEvent, Membership, User
+import pytest
+from django.core.management import call_command
+
+from accounts.models import AuditEvent, BrowserSession, Membership, User
 from tests.client import ApiClient
+from tests.people.conftest import PASSWORD, mails, reset_token
 
 PEOPLE = "/admin/accounts/user/"
+CONFIRM = "/api/v1/password-reset/confirm"
+NEW = "another long sentence"
 
 
 def join(owner, other, role: str) -> Membership:
@@ -48,3 +54,71 @@ def test_the_last_owner_of_a_project_is_not_deleted(boss, ana, delete):
     assert User.objects.filter(pk=ana.user.pk).exists()
     ApiClient(ana.account["api_key"]).read("/api/v1/logs")
     assert not recorded("person.delete", "key.revoke")
+
+
+def set_password(browser, user, password: str = NEW, **form):
+    form = {"password1": password, "password2": password, "usable_password": "true", **form}
+    return browser.submit(f"{PEOPLE}{user.id}/password/", form)
+
+
+def change_own_password(browser, old: str, password: str = NEW):
+    form = {"old_password": old, "new_password1": password, "new_password2": password}
+    return browser.submit("/admin/password_change/", form)
+
+
+def test_a_password_that_staff_set_ends_what_opened_the_account(boss, ana):
+    token = reset_token("ana@example.com")
+    assert set_password(boss, ana.user).status_code == 302
+    ana.user.refresh_from_db()
+    assert ana.user.check_password(NEW) and not ana.is_logged_in
+    assert not BrowserSession.objects.filter(user_id=ana.user.id).exists()
+    refused = ana.post_json(CONFIRM, {"token": token, "password": "yet another sentence"})
+    assert refused.status_code == 400
+    event = AuditEvent.objects.get(action="password.set")
+    assert (event.user_id, event.actor != f"user:{ana.user.id}") == (ana.user.id, True)
+    assert "was changed" in mails("ana@example.com")[-1].subject
+
+
+def test_a_form_with_errors_changes_no_password(boss, ana):
+    assert set_password(boss, ana.user, password2="different").status_code == 200
+    assert set_password(boss, ana.user, "x" * 257).status_code == 200
+    assert ana.is_logged_in and not recorded("password.set")
+
+
+def test_staff_take_a_password_away(boss, ana):
+    set_password(boss, ana.user, "", **{"usable_password": "false", "unset-password": "1"})
+    ana.user.refresh_from_db()
+    assert not ana.user.has_usable_password()
+    assert recorded("password.set") and not ana.is_logged_in
+
+
+def test_staff_change_their_own_password_as_everybody_does(browser, ana):
+    User.objects.filter(pk=ana.user.pk).update(is_staff=True)
+    elsewhere = browser()
+    elsewhere.log_in("ana@example.com")
+    token = reset_token("ana@example.com")
+    assert change_own_password(ana, PASSWORD).status_code == 302
+    assert ana.is_logged_in and not elsewhere.is_logged_in
+    refused = ana.post_json(CONFIRM, {"token": token, "password": "yet another sentence"})
+    assert refused.status_code == 400
+    assert recorded("password.change")
+    assert "was changed" in mails("ana@example.com")[-1].subject
+
+
+def test_guesses_of_the_old_password_are_limited_in_the_admin(ana):
+    User.objects.filter(pk=ana.user.pk).update(is_staff=True)
+    guesses = [change_own_password(ana, f"wrong {n}").status_code for n in range(6)]
+    assert guesses == [200] * 5 + [429]
+    reply = change_own_password(ana, PASSWORD)
+    assert reply.status_code == 429 and "Retry-After" in reply
+    assert not recorded("password.change")
+
+
+def test_a_password_that_a_command_sets_is_recorded_too(ana, monkeypatch):
+    token = reset_token("ana@example.com")
+    monkeypatch.setattr("getpass.getpass", lambda prompt="": NEW)
+    call_command("changepassword", ana.user.username, stdout=io.StringIO())
+    refused = ana.post_json(CONFIRM, {"token": token, "password": "yet another sentence"})
+    assert refused.status_code == 400 and not ana.is_logged_in
+    event = AuditEvent.objects.get(action="password.set")
+    assert (event.user_id, event.actor) == (ana.user.id, "command:changepassword")

@@ -1,0 +1,70 @@
+"""How staff come into the admin and leave it, and change their own password there.
+
+The rules are those of the API and of the pages. The admin's site has no settings for these
+views, so they are put in its place.
+"""
+
+from django.contrib import admin
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse_lazy
+from unfold.forms import AdminOwnPasswordChangeForm
+
+from accounts import attempts, audit, known_browsers, password_changes, passwords
+from core import error_pages
+from core.errors import DomainError
+
+_plain_login = admin.site.login
+
+
+def login(request, extra_context=None):
+    """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
+    response = _plain_login(request, extra_context)
+    if (refusal := getattr(request, "refusal", None)) is not None:
+        response = _refused(request, refusal)
+    if request.method == "POST" and request.user.is_authenticated and response.status_code == 302:
+        origin = audit.of_request(request, actor=f"user:{request.user.pk}")
+        audit.record("login.admin", origin, user_id=request.user.pk)
+        known_browsers.remember(request, response, request.user)
+    return response
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    def clean_old_password(self) -> str:
+        """Count guesses as elsewhere: a session that was left open is not the password."""
+        password = self.cleaned_data["old_password"]
+        if not passwords.is_right(self.user, password):
+            raise ValidationError(self.error_messages["password_incorrect"])
+        return password
+
+
+class OwnPasswordView(PasswordChangeView):
+    form_class = OwnPasswordForm
+    success_url = reverse_lazy("admin:password_change_done")
+
+    def post(self, request, *args, **kwargs):
+        try:
+            return super().post(request, *args, **kwargs)
+        except attempts.TooManyAttempts as error:
+            return _refused(request, error)
+
+    def form_valid(self, form):
+        password = form.cleaned_data["new_password1"]
+        password_changes.change(self.request, self.request.user, password)
+        return HttpResponseRedirect(self.get_success_url())
+
+
+def password_change(request, extra_context=None):
+    context = {**admin.site.each_context(request), **(extra_context or {})}
+    return OwnPasswordView.as_view(extra_context=context)(request)
+
+
+def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    response = error_pages.error(request, error.status_code)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+admin.site.login, admin.site.password_change = login, password_change

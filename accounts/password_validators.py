@@ -1,0 +1,20 @@
+"""A rule for new passwords, beside Django's own."""
+
+from django.core.exceptions import ValidationError
+
+from accounts import passwords
+
+
+class MaximumLengthValidator:
+    """Refuses passwords that are longer than what a login reads of them."""
+
+    def validate(self, password: str, user=None) -> None:
+        if len(password) > passwords.MAX_LENGTH:
+            raise ValidationError(self._text)
+
+    def get_help_text(self) -> str:
+        return f"Your password can have {passwords.MAX_LENGTH} characters at most."
+
+    @property
+    def _text(self) -> str:
+        return f"The password is longer than {passwords.MAX_LENGTH} characters."
