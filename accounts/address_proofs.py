@@ -92,6 +92,18 @@ def _remove_others(user: User, project_ids: list, origin: audit.Origin) -> None:
     ).update(withdrawn_at=timezone.now())
 
 
+def forget(user: User, *, but: str | None = None) -> None:
+    """Forget the proof of an address that was replaced by another one, and what it opened.
+
+    Sessions end, except the one with the key `but`, and so do all mailed links. The new
+    address is claimed until somebody proves it, who may be a stranger: see `take_over`.
+    """
+    user.email_verified_at = None
+    user.save(update_fields=["email_verified_at"])
+    EmailToken.objects.filter(user=user).delete()
+    sessions.end_sessions(user, but=but)
+
+
 def forget_tokens(user: User) -> None:
     """End the open reset links of a person."""
     EmailToken.objects.filter(user=user, purpose=Purpose.RESET).delete()

@@ -23,13 +23,16 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import (
     account_deletion,
+    address_proofs,
     admin_entry,  # noqa: F401 - puts its views into the admin's site
     audit,
+    email_addresses,
     keys,
     log_quotas,
     memberships,
     password_changes,
     projects,
+    requested_mails,
 )
 from accounts.models import (
     ApiKey,
@@ -394,6 +397,14 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
             new=new,
             changed=form.changed_data,
         )
+        if change and email_addresses.key(obj.email) != email_addresses.key(old["email"]):
+            self._ask_for_proof(request, obj)
+
+    def _ask_for_proof(self, request, user: User) -> None:
+        """Have a new address proven: staff may mistype it, and its mail goes to a stranger."""
+        address_proofs.forget(user, but=request.session.session_key)
+        user.refresh_from_db(fields=["email_key"])  # the database's own column
+        requested_mails.send_verification(user)
 
     def save_formset(self, request, form, formset, change) -> None:
         _save_memberships(request, formset)

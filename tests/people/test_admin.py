@@ -7,11 +7,15 @@ from django.core.management import call_command
 
 from accounts.models import AuditEvent, BrowserSession, Membership, User
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, mails, reset_token
+from tests.people import test_oauth
+from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 
 PEOPLE = "/admin/accounts/user/"
 CONFIRM = "/api/v1/password-reset/confirm"
+PERSON_INLINES = ("memberships", "identities")
 NEW = "another long sentence"
+
+provider = test_oauth.provider
 
 
 def join(owner, other, role: str) -> Membership:
@@ -122,3 +126,49 @@ def test_a_password_that_a_command_sets_is_recorded_too(ana, monkeypatch):
     assert refused.status_code == 400 and not ana.is_logged_in
     event = AuditEvent.objects.get(action="password.set")
     assert (event.user_id, event.actor) == (ana.user.id, "command:changepassword")
+
+
+def change_person(boss, user, **form):
+    """Send the form of a person's page; without inlines, which then change nothing."""
+    page = {"username": user.username, "email": user.email, "is_active": "on"}
+    page |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    return boss.submit(f"{PEOPLE}{user.id}/change/", page | inlines(PERSON_INLINES) | form)
+
+
+def inlines(names) -> dict:
+    return {f"{name}-{kind}_FORMS": 0 for name in names for kind in ("TOTAL", "INITIAL")}
+
+
+def test_an_address_that_staff_change_has_to_be_proven(boss, ana, browser):
+    token = reset_token("ana@example.com")
+    change_person(boss, ana.user, email="new@example.com")
+    assert not ana.is_logged_in
+    refused = ana.post_json(CONFIRM, {"token": token, "password": NEW})
+    assert refused.status_code == 400
+    again = browser()
+    again.log_in("new@example.com")
+    assert again.read("/api/v1/auth/me")["email_verified"] is False
+    again.send("POST", "/api/v1/verify-email", {"token": token_in(mails("new@example.com")[-1])})
+    assert again.read("/api/v1/auth/me")["email_verified"] is True
+
+
+def test_another_spelling_of_an_address_stays_verified(boss, ana):
+    change_person(boss, ana.user, email="Ana@Example.com")
+    assert ana.read("/api/v1/auth/me")["email_verified"] is True
+    assert mails("Ana@Example.com") == []
+
+
+def test_who_changes_their_own_address_stays_logged_in(boss):
+    user = User.objects.get(username="boss")
+    change_person(boss, user, email="boss@example.com", is_staff="on", is_superuser="on")
+    assert boss.is_logged_in and mails("boss@example.com")
+
+
+def test_whoever_has_a_mistyped_address_does_not_share_the_account(boss, ana, provider, browser):
+    """The stranger proves the address, and takes over what is only claimed from then on."""
+    change_person(boss, ana.user, email="typo@example.com")
+    provider.google = {"sub": "g-1", "email": "typo@example.com", "email_verified": True}
+    test_oauth.log_in(browser(), provider)
+    assert not ana.is_logged_in
+    ApiClient(ana.account["api_key"]).read("/api/v1/logs", expect=401)
+    assert recorded("person.take_over")
