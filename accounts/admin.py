@@ -34,6 +34,7 @@ from accounts import (
     projects,
     requested_mails,
 )
+from accounts.audited_admin import AuditedDeletion
 from accounts.models import (
     ApiKey,
     AuditEvent,
@@ -93,8 +94,19 @@ class KeepsOwners(ModelAdmin):
             return HttpResponseRedirect(request.path)
 
 
+class MembershipForm(forms.ModelForm):
+    """A membership is of one person in one project for good; its role may change."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            for name in {"user", "project"} & self.fields.keys():
+                self.fields[name].disabled = True
+
+
 class MembershipInline(TabularInline):
     model = Membership
+    form = MembershipForm
     extra = 0
     fields = ["user", "project", "role", "created_at"]
     readonly_fields = ["created_at"]
@@ -129,14 +141,18 @@ class ProjectAdmin(KeepsOwners):
         return False
 
     def save_model(self, request, obj, form, change) -> None:
-        old = projects.tier_name(Project.objects.filter(pk=obj.pk).first())
+        old = Project.objects.filter(pk=obj.pk).first()
         super().save_model(request, obj, form, change)
-        if (new := projects.tier_name(obj)) != old:
-            origin = audit.of_request(request)
-            audit.record("project.tier", origin, project_id=obj.pk, old=old, new=new)
+        origin = audit.of_request(request)
+        if old is None:
+            audit.record("project.create", origin, project_id=obj.pk, name=obj.name)
+        elif old.name != obj.name:
+            audit.record("project.rename", origin, project_id=obj.pk, old=old.name, new=obj.name)
+        if (tier := projects.tier_name(obj)) != (old_tier := projects.tier_name(old)):
+            audit.record("project.tier", origin, project_id=obj.pk, old=old_tier, new=tier)
 
     def save_formset(self, request, form, formset, change) -> None:
-        _save_memberships(request, formset)
+        _save_inline(request, formset)
 
     @admin.action(description="Archive the selected projects", permissions=["change"])
     def archive(self, request, queryset) -> None:
@@ -164,15 +180,18 @@ _LIMITS = ("requests_per_minute", "logs_per_month", "retention_days")
 
 
 @admin.register(Tier)
-class TierAdmin(ModelAdmin):
+class TierAdmin(AuditedDeletion):
     list_display = ["name", "requests_per_minute", "logs_per_month", "retention_days"]
     search_fields = ["name"]
+
+    def subject(self, row: Tier) -> dict:
+        return {"name": row.name}
 
     def save_model(self, request, obj, form, change) -> None:
         old = Tier.objects.filter(pk=obj.pk).values(*_LIMITS).first()
         super().save_model(request, obj, form, change)
         new = {name: getattr(obj, name) for name in _LIMITS}
-        audit.record("tier.change", audit.of_request(request), name=obj.name, old=old, new=new)
+        self.record(request, "change", obj, old=old, new=new)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # A project's tier is protected by the database; a default tier by nothing but this.
@@ -291,8 +310,7 @@ class ApiKeyAdmin(ModelAdmin):
             audit.of_request(request),
             project_id=obj.project_id,
             api_key_id=obj.id,
-            changed=form.changed_data,
-            **columns,
+            **(_changes(form) if change else columns),
         )
 
     def response_add(self, request, obj, post_url_continue=None):
@@ -329,6 +347,18 @@ class ApiKeyAdmin(ModelAdmin):
         return None
 
 
+def _changes(form: forms.ModelForm) -> dict:
+    """Return what a form changes of a key, as the API records it."""
+    values = {"old": form.initial, "new": form.cleaned_data}
+    return {
+        when: {name: _plain(of[name]) for name in form.changed_data} for when, of in values.items()
+    }
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def _uuid(text: str | None) -> UUID | None:
     try:
         return UUID(text or "")
@@ -346,24 +376,53 @@ class IdentityInline(TabularInline):
         return False
 
 
-def _save_memberships(request, formset) -> None:
-    """Save an inline; each membership that it changes is recorded."""
+def _save_inline(request, formset) -> None:
+    """Save an inline; each membership and identity that it changes is recorded."""
+    old_roles = {form.instance.pk: form.initial.get("role") for form in formset.initial_forms}
     formset.save()
-    if formset.model is not Membership:
-        return
-    origin = audit.of_request(request)
-    changes = [("member.add", row) for row in formset.new_objects]
-    changes += [("member.role", row) for row, _ in formset.changed_objects]
-    changes += [("member.remove", row) for row in formset.deleted_objects]
-    for change, row in changes:
-        audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, new=row.role)
+    if formset.model is Membership:
+        _record_memberships(audit.of_request(request), formset, old_roles)
+    elif formset.model is Identity:
+        for row in formset.deleted_objects:
+            origin = audit.of_request(request)
+            audit.record("identity.unlink", origin, user_id=row.user_id, provider=row.provider)
+
+
+def _record_memberships(origin: audit.Origin, formset, old_roles: dict) -> None:
+    changes = [("member.add", row, {"new": row.role}) for row in formset.new_objects]
+    changes += [
+        ("member.role", row, {"old": old_roles[row.pk], "new": row.role})
+        for row, _ in formset.changed_objects
+    ]
+    changes += [("member.remove", row, {"role": row.role}) for row in formset.deleted_objects]
+    for change, row, details in changes:
+        audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, **details)
 
 
 admin.site.unregister(Group)
 
 
-# What changes a person's access to the server, beside groups and permissions.
 _FLAGS = ("is_active", "is_staff", "is_superuser", "email", "username")
+
+
+def _access(user: User | None) -> dict:
+    """Return what a person's access to the server is made of, as it is stored."""
+    if user is None:
+        return {}
+    flags = {name: getattr(user, name) for name in _FLAGS}
+    groups, permissions = user.groups.all(), user.user_permissions.all()
+    return {**flags, **_lists({"groups": groups, "user_permissions": permissions})}
+
+
+def _lists(chosen: dict) -> dict:
+    """Return those of the chosen rows that give access, by their names."""
+    lists = {}
+    if "groups" in chosen:
+        lists["groups"] = sorted(group.name for group in chosen["groups"])
+    for name in {"permissions", "user_permissions"} & chosen.keys():
+        rows = chosen[name].select_related("content_type")
+        lists[name] = sorted(f"{row.content_type.app_label}.{row.codename}" for row in rows)
+    return lists
 
 
 class PersonForm(UserChangeForm):
@@ -386,9 +445,11 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
     change_password_form = AdminPasswordChangeForm
 
     def save_model(self, request, obj, form, change) -> None:
-        old = User.objects.filter(pk=obj.pk).values(*_FLAGS).first() or {}
+        old = _access(User.objects.filter(pk=obj.pk).first())
         super().save_model(request, obj, form, change)
-        new = {name: getattr(obj, name) for name in _FLAGS if getattr(obj, name) != old.get(name)}
+        # Groups and permissions are saved after this, from the form.
+        now = {name: getattr(obj, name) for name in _FLAGS} | _lists(form.cleaned_data)
+        new = {name: value for name, value in now.items() if value != old.get(name)}
         audit.record(
             "person.change" if change else "person.create",
             audit.of_request(request),
@@ -407,7 +468,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
         requested_mails.send_verification(user)
 
     def save_formset(self, request, form, formset, change) -> None:
-        _save_memberships(request, formset)
+        _save_inline(request, formset)
 
     def user_change_password(self, request, id, form_url=""):
         user = self.get_object(request, unquote(id))
@@ -432,8 +493,16 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+class GroupAdmin(DjangoGroupAdmin, AuditedDeletion):
+    def subject(self, row: Group) -> dict:
+        return {"name": row.name}
+
+    def save_model(self, request, obj, form, change) -> None:
+        old = Group.objects.filter(pk=obj.pk).first()
+        before = old and {"name": old.name, **_lists({"permissions": old.permissions.all()})}
+        super().save_model(request, obj, form, change)
+        after = {"name": obj.name, **_lists(form.cleaned_data)}
+        self.record(request, "change" if change else "create", obj, old=before, new=after)
 
 
 @admin.register(AuditEvent)

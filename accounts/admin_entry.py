@@ -15,7 +15,7 @@ from accounts import attempts, audit, known_browsers, password_changes, password
 from core import error_pages
 from core.errors import DomainError
 
-_plain_login = admin.site.login
+_plain_login, _plain_logout = admin.site.login, admin.site.logout
 
 
 def login(request, extra_context=None):
@@ -28,6 +28,13 @@ def login(request, extra_context=None):
         audit.record("login.admin", origin, user_id=request.user.pk)
         known_browsers.remember(request, response, request.user)
     return response
+
+
+def logout(request, extra_context=None):
+    """Log out of the admin; recorded, as elsewhere."""
+    if request.method == "POST" and request.user.is_authenticated:
+        audit.record("logout", audit.of_request(request))
+    return _plain_logout(request, extra_context)
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
@@ -67,4 +74,5 @@ def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     return response
 
 
-admin.site.login, admin.site.password_change = login, password_change
+admin.site.login, admin.site.logout = login, logout
+admin.site.password_change = password_change

@@ -28,6 +28,18 @@ def create_project(
     return project
 
 
+def named_or_new(name_or_id: str, origin: audit.Origin) -> Project:
+    """Return the project of this name or id, made if there is none. Raises ValidationError."""
+    name = name_or_id.strip()
+    if (project := Project.objects.named(name)) is None:
+        project = Project(name=name)
+        project.full_clean()
+        with transaction.atomic():
+            project.save()
+            audit.record("project.create", origin, project_id=project.id, name=project.name)
+    return project
+
+
 def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
     """Rename a project; of two renamings at once the later one stands."""
     with transaction.atomic():

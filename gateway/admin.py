@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from accounts import audit
-from core.admin import ModelAdmin, ReadOnlyAdmin, admin_link, pretty_json
+from accounts.audited_admin import AuditedAdmin
+from core.admin import ReadOnlyAdmin, admin_link, pretty_json
 from core.media import plain
 from core.number_formats import counted
 from gateway import reservations, tokens
@@ -54,33 +55,6 @@ class ConfirmedActions:
         changed = sum(map(action, rows))
         messages.success(request, f"{counted(changed, noun)} {done}.")
         return None
-
-
-class AuditedAdmin(ModelAdmin):
-    """Records each addition, change and deletion in its transaction."""
-
-    def subject(self, row) -> dict:
-        """Return the columns of the audit log that name the row."""
-        raise NotImplementedError
-
-    def record(self, request: HttpRequest, verb: str, row, **details) -> None:
-        action = f"{self.opts.model_name}.{verb}"
-        audit.record(action, audit.of_request(request), **self.subject(row), **details)
-
-    def save_model(self, request, obj, form, change) -> None:
-        super().save_model(request, obj, form, change)
-        self.record(request, "update" if change else "create", obj, fields=form.changed_data)
-
-    @transaction.atomic
-    def delete_model(self, request, obj) -> None:
-        self.record(request, "delete", obj)
-        super().delete_model(request, obj)
-
-    @transaction.atomic
-    def delete_queryset(self, request, queryset) -> None:
-        for row in queryset:
-            self.record(request, "delete", row)
-        super().delete_queryset(request, queryset)
 
 
 @admin.register(Token)

@@ -241,12 +241,15 @@ def _create_first_accounts() -> None:
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
+    from accounts import audit
     from accounts.models import ApiKey, Project
 
+    origin = audit.of_command("llmring-server")
     users = get_user_model().objects
     if not users.exists():
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
-        users.create_superuser(settings.ADMIN_USER, password=password)
+        user = users.create_superuser(settings.ADMIN_USER, password=password)
+        audit.record("person.create", origin, user_id=user.pk, new={"is_superuser": True})
         printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
         print(
             f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
@@ -259,7 +262,11 @@ def _create_first_accounts() -> None:
             flush=True,
         )
     if not ApiKey.objects.exists():
-        _, key = ApiKey.issue(Project.objects.create(name="default"), name="made at first start")
+        project = Project.objects.create(name="default")
+        row, key = ApiKey.issue(project, name="made at first start")
+        audit.record("project.create", origin, project_id=project.id, name=project.name)
+        ids = {"project_id": project.id, "api_key_id": row.id}
+        audit.record("key.create", origin, **ids, name=row.name, hint=row.hint)
         print(
             f"  API key   {key}\n\n  Neither is shown again. Try:\n\n{_first_call(key)}\n",
             flush=True,

@@ -19,15 +19,6 @@ class ProjectQuerySet(models.QuerySet):
         except ValueError:
             return self.filter(name=name_or_id).order_by("id").first()
 
-    def named_or_new(self, name_or_id: str) -> "Project":
-        """The project of this name or id, made if there is none. Raises ValidationError."""
-        name = name_or_id.strip()
-        if (project := self.named(name)) is None:
-            project = Project(name=name)
-            project.full_clean()
-            project.save()
-        return project
-
     def real(self):
         """Projects that totals of the whole server are about: all but demo data."""
         return self.filter(is_demo=False)

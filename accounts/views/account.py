@@ -1,5 +1,6 @@
 """The account of who is logged in: its key, password, sessions and end."""
 
+from django.contrib.auth import logout
 from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.response import Response
@@ -191,7 +192,8 @@ class DeleteAccountView(PersonView):
             _require_password(request, self.body.password)
         user = request.user
         delete_account(user, audit.of_request(request))
-        logins.end_session(request._request)
+        # Not `end_session`, which would record that nobody logged out.
+        logout(request._request)
         return Response({"message": "The account is deleted."})
 
 

@@ -5,6 +5,7 @@ from random import Random
 
 from django.db import IntegrityError, transaction
 
+from accounts import audit
 from accounts.models import ApiKey, Project
 from aliases.bindings import Binding, bind_all
 from conversations.demo import make_conversations
@@ -36,7 +37,7 @@ class NotRemovable(Exception):
     """Only demo projects are removed like this: a real one's ledger is archived first."""
 
 
-def make_demo(*, now: datetime) -> Project:
+def make_demo(origin: audit.Origin, *, now: datetime) -> Project:
     """Store the demo project with 90 days of usage up to `now`. Raises AlreadyMade.
 
     Nothing is sent anywhere, and the text of its key is not kept: nobody can use it.
@@ -48,6 +49,9 @@ def make_demo(*, now: datetime) -> Project:
         with transaction.atomic():
             project = Project.objects.create(name=NAME, is_demo=True)
             key, _ = ApiKey.issue(project, name="demo, unusable")
+            audit.record("project.create", origin, project_id=project.id, name=NAME)
+            ids = {"project_id": project.id, "api_key_id": key.id}
+            audit.record("key.create", origin, **ids, name=key.name, hint=key.hint)
             caller = Caller(project.id, key.id)
             calls = make_calls(caller, now=now, random=random)
             conversations = make_conversations(caller, now=now, random=random)
@@ -63,7 +67,7 @@ def make_demo(*, now: datetime) -> Project:
     return project
 
 
-def remove_demo(project: Project) -> None:
+def remove_demo(project: Project, origin: audit.Origin) -> None:
     """Remove the demo project and nothing else, whole or not at all.
 
     Raises NotRemovable for a project that `manage.py demo` did not make.
@@ -71,6 +75,8 @@ def remove_demo(project: Project) -> None:
     with transaction.atomic():
         if not Project.objects.demo().select_for_update().filter(pk=project.pk).exists():
             raise NotRemovable(f"{project} is not demo data, so it is not removed")
-        for _ in delete_rows(project):
-            pass
-        forget_keys(Caller(project.pk))
+        id = project.pk
+        rows = sum(rows for _, rows in delete_rows(project))
+        # As `deleteproject` counts: without the project's own row.
+        audit.record("project.delete", origin, project_id=id, rows=rows - 1)
+        forget_keys(Caller(id))

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from accounts import audit
 from accounts.models import Project
 from llmring_site.demo.project import AlreadyMade, make_demo, remove_demo
 
@@ -18,7 +19,7 @@ def make(request: HttpRequest) -> HttpResponse:
     """Make the demo project and show it. A second click finds it made."""
     _check(request)
     try:
-        project = make_demo(now=datetime.now(UTC))
+        project = make_demo(audit.of_request(request), now=datetime.now(UTC))
         _note(request, project, ADDITION, "Made the demo project.")
         messages.success(request, "The demo project was made.")
     except AlreadyMade as error:
@@ -32,7 +33,7 @@ def remove(request: HttpRequest) -> HttpResponse:
     """Remove the demo project, if there is one."""
     _check(request)
     if project := Project.objects.demo().first():
-        remove_demo(project)
+        remove_demo(project, audit.of_request(request))
         _note(request, project, DELETION, "Removed the demo project.")
         messages.success(request, "The demo project was removed.")
     return HttpResponseRedirect(reverse("admin:index"))

@@ -46,6 +46,7 @@ def test_created_key_can_have_scopes_and_is_recorded(db_all):
     run("revokekey", key)
     events = AuditEvent.objects.order_by("id").values_list("action", "actor")
     assert list(events) == [
+        ("project.create", "command:createkey"),
         ("key.create", "command:createkey"),
         ("key.revoke", "command:revokekey"),
     ]

@@ -27,7 +27,7 @@ def test_token_is_printed_alone_and_once(db_all):
     assert bytes(token.digest) == digest(out.strip()) and token.project.name == "default"
     assert timedelta(days=29) < token.expires_at - datetime.now(UTC) <= timedelta(days=30)
     assert "Shown once" in err and out.strip() not in err
-    event = AuditEvent.objects.get()
+    event = AuditEvent.objects.get(action="token.create")
     assert (event.action, event.actor) == ("token.create", "command:createtoken")
     assert event.token_id == token.id
 

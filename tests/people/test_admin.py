@@ -1,18 +1,34 @@
 """People and their projects in the admin: what staff change there, and what is recorded of it."""
 
 import io
+import json
+from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
-from accounts.models import AuditEvent, BrowserSession, Membership, User
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    BrowserSession,
+    Identity,
+    Membership,
+    Project,
+    Tier,
+    User,
+)
+from llmring_site import startup
 from tests.client import ApiClient
 from tests.people import test_oauth
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 
 PEOPLE = "/admin/accounts/user/"
+PROJECTS = "/admin/accounts/project/"
+GROUPS = "/admin/auth/group/"
 CONFIRM = "/api/v1/password-reset/confirm"
 PERSON_INLINES = ("memberships", "identities")
+PROJECT_INLINES = ("memberships", "api_keys")
 NEW = "another long sentence"
 
 provider = test_oauth.provider
@@ -20,7 +36,7 @@ provider = test_oauth.provider
 
 def join(owner, other, role: str) -> Membership:
     """Make a person a member of another one's project."""
-    project_id = owner.account["project_id"]
+    project_id = UUID(owner.account["project_id"])
     return Membership.objects.create(user=other.user, project_id=project_id, role=role)
 
 
@@ -172,3 +188,169 @@ def test_whoever_has_a_mistyped_address_does_not_share_the_account(boss, ana, pr
     assert not ana.is_logged_in
     ApiClient(ana.account["api_key"]).read("/api/v1/logs", expect=401)
     assert recorded("person.take_over")
+
+
+def project_form(project, **form) -> dict:
+    return {"name": project.name, "tier": "", **inlines(PROJECT_INLINES), **form}
+
+
+def rows_of(name: str, *rows, **changes) -> dict:
+    """The form of an inline: the rows as they are, the first one with changes."""
+    form = {f"{name}-TOTAL_FORMS": len(rows), f"{name}-INITIAL_FORMS": len(rows)}
+    for n, row in enumerate(rows):
+        columns = {"id": row.id, "user": row.user_id}
+        if name == "memberships":
+            columns |= {"project": row.project_id, "role": row.role}
+        if n == 0:
+            columns |= changes
+        form |= {f"{name}-{n}-{column}": str(value) for column, value in columns.items()}
+    return form
+
+
+def test_groups_are_on_record_with_their_permissions(boss):
+    view, change = (Permission.objects.get(codename=f"{verb}_user") for verb in ("view", "change"))
+    boss.submit(f"{GROUPS}add/", {"name": "ops", "permissions": [view.pk]})
+    group = Group.objects.get()
+    form = {"name": "operators", "permissions": [view.pk, change.pk]}
+    boss.submit(f"{GROUPS}{group.pk}/change/", form)
+    boss.submit(f"{GROUPS}{group.pk}/delete/", {"post": "yes"})
+    made, changed, deleted = AuditEvent.objects.filter(action__startswith="group.").order_by("id")
+    first = {"name": "ops", "permissions": ["accounts.view_user"]}
+    second = ["accounts.change_user", "accounts.view_user"]
+    assert (made.action, made.details["new"]) == ("group.create", first)
+    assert (changed.action, changed.details["old"]) == ("group.change", first)
+    assert changed.details["new"] == {"name": "operators", "permissions": second}
+    assert (deleted.action, deleted.details) == ("group.delete", {"name": "operators"})
+
+
+def test_a_person_s_groups_and_permissions_are_on_record(boss, ana):
+    permission = Permission.objects.get(codename="change_user")
+    group = Group.objects.create(name="ops")
+    form = {"is_staff": "on", "user_permissions": [permission.pk], "groups": [group.pk]}
+    change_person(boss, ana.user, **form)
+    event = AuditEvent.objects.get(action="person.change")
+    assert event.details["old"] == {"is_staff": False, "groups": [], "user_permissions": []}
+    assert event.details["new"] == {
+        "is_staff": True,
+        "groups": ["ops"],
+        "user_permissions": ["accounts.change_user"],
+    }
+
+
+def test_projects_are_made_and_renamed_on_record(boss):
+    boss.submit(f"{PROJECTS}add/", {"name": "made", "tier": "", **inlines(PROJECT_INLINES)})
+    project = Project.objects.get()
+    manager = ApiClient()
+    manager.force_login(User.objects.get(username="boss"))
+    before = manager.read(f"/manage/projects/{project.id}")["updated_at"]
+    boss.submit(f"{PROJECTS}{project.id}/change/", project_form(project, name="renamed"))
+    made, renamed = AuditEvent.objects.filter(project_id=project.id).order_by("id")
+    assert (made.action, made.details) == ("project.create", {"name": "made"})
+    assert (renamed.action, renamed.details["old"]) == ("project.rename", "made")
+    assert manager.read(f"/manage/projects/{project.id}")["updated_at"] > before
+
+
+def test_a_role_that_staff_change_is_on_record_with_the_old_one(boss, ana, ben):
+    row, own = join(ana, ben, "member"), Membership.objects.get(user=ana.user)
+    form = project_form(row.project, **rows_of("memberships", row, own, role="owner"))
+    boss.submit(f"{PROJECTS}{row.project_id}/change/", form)
+    event = AuditEvent.objects.get(action="member.role")
+    assert (event.project_id, event.user_id) == (row.project_id, ben.user.id)
+    assert event.details == {"old": "member", "new": "owner"}
+
+
+def test_a_membership_stays_in_its_project(boss, ana, ben, cleo):
+    row, own = join(ana, ben, "member"), Membership.objects.get(user=ben.user, role="owner")
+    changes = {"project": cleo.account["project_id"], "role": "viewer"}
+    change_person(boss, ben.user, **rows_of("memberships", row, own, **changes))
+    moved = Membership.objects.get(pk=row.pk)
+    assert (moved.project_id, moved.role) == (row.project_id, "viewer")
+
+
+def test_members_whom_staff_add_and_remove_are_on_record(boss, ana, ben):
+    own = Membership.objects.get(user=ana.user)
+    form = rows_of("memberships", own)
+    form |= {"memberships-TOTAL_FORMS": 2, "memberships-1-user": str(ben.user.id)}
+    form |= {"memberships-1-project": str(own.project_id), "memberships-1-role": "admin"}
+    boss.submit(f"{PROJECTS}{own.project_id}/change/", project_form(own.project, **form))
+    added = Membership.objects.get(project=own.project, user=ben.user)
+    form = project_form(own.project, **rows_of("memberships", added, own, DELETE="on"))
+    boss.submit(f"{PROJECTS}{own.project_id}/change/", form)
+    events = AuditEvent.objects.filter(action__startswith="member.").order_by("id")
+    assert [(each.action, each.user_id, each.details) for each in events] == [
+        ("member.add", ben.user.id, {"new": "admin"}),
+        ("member.remove", ben.user.id, {"role": "admin"}),
+    ]
+
+
+def test_a_provider_s_identity_that_staff_remove_is_on_record(boss, ana):
+    row = Identity.objects.create(user=ana.user, provider="github", subject="1")
+    change_person(boss, ana.user, **rows_of("identities", row, DELETE="on"))
+    assert not Identity.objects.exists()
+    event = AuditEvent.objects.get(action="identity.unlink")
+    assert (event.user_id, event.details) == (ana.user.id, {"provider": "github"})
+
+
+def test_a_deleted_tier_is_on_record(boss):
+    tier = Tier.objects.create(name="gone")
+    boss.submit(f"/admin/accounts/tier/{tier.pk}/delete/", {"post": "yes"})
+    assert not Tier.objects.filter(pk=tier.pk).exists()
+    assert AuditEvent.objects.get(action="tier.delete").details == {"name": "gone"}
+
+
+def test_a_changed_key_is_on_record_with_what_it_was(boss, project):
+    key, _ = ApiKey.issue(project, name="laptop")
+    page = f"/admin/accounts/apikey/{key.id}/change/"
+    boss.submit(page, {"name": "laptop", "scopes": ["log"], "expires_at_0": "", "expires_at_1": ""})
+    event = AuditEvent.objects.get(action="key.change")
+    assert event.details == {"old": {"scopes": ["all"]}, "new": {"scopes": ["log"]}}
+
+
+def test_the_end_of_a_session_is_on_record_once(boss, ana):
+    boss.submit("/admin/", {})
+    boss.post("/admin/logout/", {"csrfmiddlewaretoken": boss.cookies["csrftoken"].value})
+    event = AuditEvent.objects.get(action="logout")
+    assert event.actor == f"user:{User.objects.get(username='boss').id}"
+
+
+def test_who_deletes_their_account_does_not_log_out_as_nobody(ana):
+    ana.send("POST", f"/api/v1/projects/{ana.account['project_id']}/archive")
+    ana.send("POST", "/api/v1/auth/delete-account", {"password": PASSWORD})
+    assert not ana.is_logged_in
+    assert recorded("person.delete", "logout") == ["person.delete"]
+
+
+def run(command: str, *arguments: str, **options) -> list[str]:
+    """Run a command; the actions of the events that it records."""
+    before = AuditEvent.objects.count()
+    call_command(command, *arguments, stdout=io.StringIO(), stderr=io.StringIO(), **options)
+    events = AuditEvent.objects.order_by("id")[before:]
+    assert {each.actor for each in events} <= {f"command:{command}"}
+    return [each.action for each in events]
+
+
+def test_what_commands_make_is_on_record(db_all, tmp_path, project):
+    assert run("createkey", "acme") == ["project.create", "key.create"]
+    assert run("createkey", "acme") == ["key.create"]
+    assert run("createtoken", "--project", "other") == ["project.create", "token.create"]
+    file = tmp_path / "logs.ndjson"
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    file.write_text(json.dumps({**call, "logged_at": "2026-01-01T00:00:00Z"}))
+    logs = [str(file), "--project", str(project.id)]
+    assert run("importlogs", *logs) == ["key.create"]
+    assert run("importlogs", *logs) == []
+    superuser = {"username": "root", "email": "root@example.com", "interactive": False}
+    assert run("createsuperuser", **superuser) == ["person.create"]
+
+
+def test_the_demo_is_on_record(db_all):
+    assert run("demo") == ["project.create", "key.create"]
+    assert run("demo") == []
+    assert run("demo", "--remove") == ["project.delete"]
+
+
+def test_what_the_first_start_makes_is_on_record(db_all, capsys):
+    startup._create_first_accounts()
+    assert recorded() == ["person.create", "project.create", "key.create"]
+    startup._create_first_accounts()
+    assert len(recorded()) == 3

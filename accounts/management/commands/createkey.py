@@ -5,8 +5,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
-from accounts.models import ApiKey, Project, Scope
+from accounts import audit, projects
+from accounts.models import ApiKey, Scope
 
 
 class Command(BaseCommand):
@@ -29,13 +29,13 @@ class Command(BaseCommand):
             raise CommandError("--days must be between 1 and 36500")
         name, scopes = name.strip(), scopes or [Scope.ALL.value]
         expires_at = timezone.now() + timedelta(days=days) if days else None
+        origin = audit.of_command("createkey")
         with transaction.atomic():
             try:
-                owner = Project.objects.named_or_new(project)
+                owner = projects.named_or_new(project, origin)
             except ValidationError as error:
                 raise CommandError(f"project: {' '.join(error.messages)}") from None
             row, key = ApiKey.issue(owner, name=name, expires_at=expires_at, scopes=scopes)
-            origin = audit.of_command("createkey")
             audit.record("key.create", origin, project_id=owner.id, api_key_id=row.id, name=name)
         self.stdout.write(key)
         self.stderr.write(f"Key {row.id} opens project {owner.name} ({owner.id}). Not shown again.")

@@ -3,8 +3,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
-from accounts.models import Project
+from accounts import audit, projects
 from core import parsing
 from core.errors import InvalidInput
 from gateway import tokens
@@ -29,9 +28,10 @@ class Command(BaseCommand):
     def handle(self, *, project: str, name: str, days: int, **options) -> None:
         limits = (*COUNTED_LIMITS, "allowed_models")
         sent = {limit: options[limit] for limit in limits if options[limit] is not None}
+        origin = audit.of_command("createtoken")
         with transaction.atomic():
             try:
-                owner = Project.objects.named_or_new(project)
+                owner = projects.named_or_new(project, origin)
             except ValidationError as error:
                 raise CommandError(f"project: {' '.join(error.messages)}") from None
             if owner.archived_at:
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             expires_at = body.expires_at(timezone.now())
             row, text = tokens.issue(owner, expires_at=expires_at, **body.columns())
             ids = {"project_id": owner.id, "token_id": row.id}
-            audit.record("token.create", audit.of_command("createtoken"), **ids, name=row.name)
+            audit.record("token.create", origin, **ids, name=row.name)
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "forever"
         self.stdout.write(text)
         self.stderr.write(f"Token {row.id} of project {owner.name}, valid {until}. Shown once.")

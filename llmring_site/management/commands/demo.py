@@ -3,8 +3,11 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import audit
 from accounts.models import Project
 from llmring_site.demo.project import AlreadyMade, NotRemovable, make_demo, remove_demo
+
+_ORIGIN = audit.of_command("demo")
 
 
 class Command(BaseCommand):
@@ -21,7 +24,7 @@ class Command(BaseCommand):
         if project is not None:
             raise CommandError("--project goes with --remove; the demo makes a project of its own")
         try:
-            made = make_demo(now=datetime.now(UTC))
+            made = make_demo(_ORIGIN, now=datetime.now(UTC))
         except AlreadyMade as error:
             self.stdout.write(f"{error} (project {error.project.pk}).")
             return
@@ -35,7 +38,7 @@ class Command(BaseCommand):
             what = f"no project {name_or_id}" if name_or_id else "no demo project"
             raise CommandError(f"There is {what}; nothing was removed")
         try:
-            remove_demo(project)
+            remove_demo(project, _ORIGIN)
         except NotRemovable as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Removed project {project.name} ({project.pk}) and all of its data.")

@@ -1,0 +1,17 @@
+from django.contrib.auth.management.commands.createsuperuser import Command as DjangoCommand
+
+from accounts import audit
+from accounts.models import User
+
+
+class Command(DjangoCommand):
+    """Django's own; whom it makes is recorded."""
+
+    def handle(self, *args, **options) -> None:
+        # It does not say whom it has made, and asks for the name itself.
+        before = set(User.objects.values_list("pk", flat=True))
+        super().handle(*args, **options)
+        origin = audit.of_command("createsuperuser")
+        for user in User.objects.filter(is_superuser=True).exclude(pk__in=before):
+            new = {"is_superuser": True, "username": user.username, "email": user.email}
+            audit.record("person.create", origin, user_id=user.pk, new=new)
