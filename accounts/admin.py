@@ -125,7 +125,9 @@ class ProjectAdmin(KeepsOwners):
     actions_detail = ["new_key"]
 
     def has_add_key_permission(self, request, object_id=None) -> bool:
-        return request.user.has_perm("accounts.add_apikey")
+        project = object_id and self.get_object(request, object_id)
+        is_archived = bool(project and project.archived_at)
+        return request.user.has_perm("accounts.add_apikey") and not is_archived
 
     @action(description="New key", url_path="new-key", permissions=["add_key"])
     def new_key(self, request, object_id):
@@ -169,6 +171,10 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ["project", "name", "scopes", "expires_at"]
+
+    def clean_project(self) -> Project:
+        projects.check_active(self.cleaned_data["project"])
+        return self.cleaned_data["project"]
 
     def clean_scopes(self) -> list[str]:
         """A new key without a choice may do everything, as one of `createkey`."""

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -29,7 +30,10 @@ def create_project(
 
 
 def named_or_new(name_or_id: str, origin: audit.Origin) -> Project:
-    """Return the project of this name or id, made if there is none. Raises ValidationError."""
+    """Return the project of this name or id, made if there is none.
+
+    Raises ValidationError for a name that is none, and for an archived project.
+    """
     name = name_or_id.strip()
     if (project := Project.objects.named(name)) is None:
         project = Project(name=name)
@@ -37,7 +41,14 @@ def named_or_new(name_or_id: str, origin: audit.Origin) -> Project:
         with transaction.atomic():
             project.save()
             audit.record("project.create", origin, project_id=project.id, name=project.name)
+    check_active(project)
     return project
+
+
+def check_active(project: Project) -> None:
+    """Raise ValidationError for an archived project, whose new keys and tokens open nothing."""
+    if project.archived_at is not None:
+        raise ValidationError("The project is archived; its keys and tokens are refused.")
 
 
 def rename_project(project: Project, name: str, origin: audit.Origin) -> None:

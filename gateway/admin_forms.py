@@ -15,6 +15,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from accounts import projects
+from accounts.models import Project
 from core import parsing, schemas
 from core.errors import InvalidInput
 from core.secrets import Sealed
@@ -95,6 +97,10 @@ class TokenForm(SchemaForm):
         else:
             for name in COUNTED_LIMITS:
                 self.initial[name] = getattr(self.instance.allowance, name)
+
+    def clean_project(self) -> Project:
+        projects.check_active(self.cleaned_data["project"])
+        return self.cleaned_data["project"]
 
     def clean_upstream(self) -> str:
         name = self.cleaned_data["upstream"]

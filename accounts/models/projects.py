@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models.people import User
@@ -13,11 +13,18 @@ from core.ids import uuid7
 
 class ProjectQuerySet(models.QuerySet):
     def named(self, name_or_id: str) -> "Project | None":
-        """The project with this id or, else, the oldest one of this name."""
+        """The project with this id or, else, the oldest one in use of this name.
+
+        An archived one only if none in use has the name.
+        """
         try:
             return self.filter(id=UUID(name_or_id)).first()
         except ValueError:
-            return self.filter(name=name_or_id).order_by("id").first()
+            return (
+                self.filter(name=name_or_id)
+                .order_by(F("archived_at").asc(nulls_first=True), "id")
+                .first()
+            )
 
     def real(self):
         """Projects that totals of the whole server are about: all but demo data."""

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, Project, User
 from tests.client import ApiClient
 
 KEYS = "/admin/accounts/apikey/"
@@ -105,3 +106,14 @@ def test_who_may_not_make_keys_has_no_button(api):
     project = f"/admin/accounts/project/{api.project.id}"
     assert "new-key" not in browser.get(f"{project}/change/").content.decode()
     assert browser.get(f"{project}/new-key/").status_code == 403
+
+
+def test_archived_project_gets_no_key(db_all, project):
+    Project.objects.filter(pk=project.pk).update(archived_at=timezone.now())
+    browser = staff("add_apikey", "view_apikey", "view_project")
+    reply = browser.post(f"{KEYS}add/", {"project": project.id, "name": "laptop"})
+    assert "The project is archived" in reply.content.decode()
+    assert not ApiKey.objects.exists()
+    page = f"/admin/accounts/project/{project.id}"
+    assert "new-key" not in browser.get(f"{page}/change/").content.decode()
+    assert browser.get(f"{page}/new-key/").status_code == 403

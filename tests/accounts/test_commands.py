@@ -4,6 +4,7 @@ import io
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, Project
 from tests.client import ApiClient
@@ -80,3 +81,22 @@ def test_revoked_key_no_longer_opens(api, by):
 def test_unknown_key_cannot_be_revoked(db_all):
     with pytest.raises(CommandError, match="no such key"):
         run("revokekey", "llmr_pk_0")
+
+
+def test_a_name_means_the_project_in_use(db_all):
+    """Also where an older one of the name is archived."""
+    Project.objects.create(name="acme", archived_at=timezone.now())
+    in_use = Project.objects.create(name="acme")
+    key = run("createkey", "acme").strip()
+    assert ApiClient(key).read("/api/v1/logs") == []
+    assert ApiKey.objects.get().project == in_use
+    run("createtoken", "--project", "acme")
+    assert AuditEvent.objects.get(action="token.create").project_id == in_use.id
+
+
+def test_archived_project_gets_no_key(db_all):
+    project = Project.objects.create(name="acme", archived_at=timezone.now())
+    for name in ("acme", str(project.id)):
+        with pytest.raises(CommandError, match="archived"):
+            run("createkey", name)
+    assert not ApiKey.objects.exists()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Allowance, AuditEvent, User
+from accounts.models import Allowance, AuditEvent, Project, User
 from core.ids import uuid7
 from gateway import tokens
 from gateway.models import CachedAnswer, Call, Token, Upstream, UpstreamKey, Worker
@@ -314,3 +314,10 @@ def test_who_may_look_at_kept_answers_removes_none(kept):
     chosen = {"action": "purge", "_selected_action": [str(kept.id)], "confirmed": "yes"}
     assert client.post(page("cachedanswer", "changelist"), chosen).status_code == 403
     assert CachedAnswer.objects.exists()
+
+
+def test_archived_project_gets_no_token(browser, project):
+    Project.objects.filter(pk=project.pk).update(archived_at=datetime.now(UTC))
+    reply = browser.post(page("token", "add"), form(project, name="laptop"))
+    assert "The project is archived" in reply.content.decode()
+    assert not Token.objects.exists()

@@ -58,7 +58,7 @@ def test_bad_limit_is_refused_by_name_and_makes_nothing(db_all, arguments, reaso
     assert not Token.objects.exists() and not Project.objects.exists()
 
 
-def test_inactive_project_gets_none(project):
+def test_archived_project_gets_none(project):
     Project.objects.update(archived_at=datetime.now(UTC))
-    with pytest.raises(CommandError, match="inactive"):
+    with pytest.raises(CommandError, match="archived"):
         createtoken("--project", "ours")

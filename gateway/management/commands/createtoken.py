@@ -34,8 +34,6 @@ class Command(BaseCommand):
                 owner = projects.named_or_new(project, origin)
             except ValidationError as error:
                 raise CommandError(f"project: {' '.join(error.messages)}") from None
-            if owner.archived_at:
-                raise CommandError(f"Project {owner.name} is inactive")
             body = _validated(project_id=owner.id, name=name, expires_in_days=days, **sent)
             expires_at = body.expires_at(timezone.now())
             row, text = tokens.issue(owner, expires_at=expires_at, **body.columns())
