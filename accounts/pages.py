@@ -26,6 +26,7 @@ from accounts import (
     requested_mails,
 )
 from accounts.oauth import identities, landing, providers
+from core.compression import keep_uncompressed
 from core.errors import DomainError, InvalidInput
 
 NOTICES = {
@@ -169,6 +170,7 @@ class SignUpPage(Page):
             address=settings.PUBLIC_URL,
             home=landing.home(),
         )
+        keep_uncompressed(response)
         logins.start_session(self.request, response, registered.user, method="register")
         return response.render()
 

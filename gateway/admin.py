@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.cache import add_never_cache_headers
 
 from accounts import audit
 from accounts.audited_admin import AuditedAdmin
 from core.admin import ReadOnlyAdmin, admin_link, pretty_json
+from core.compression import keep_uncompressed
 from core.media import plain
 from core.number_formats import counted
 from gateway import reservations, tokens
@@ -117,7 +117,7 @@ class TokenAdmin(ConfirmedActions, AuditedAdmin):
             "shown": [("new-token", request.new_token), ("curl-line", line)],
         }
         response = TemplateResponse(request, "gateway/new_token.html", context)
-        add_never_cache_headers(response)
+        keep_uncompressed(response)
         return response
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])

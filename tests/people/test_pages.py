@@ -32,7 +32,9 @@ def test_logging_in_and_signing_up_lead_to_each_other_alone(browser, db_all, pat
 def test_signing_up_shows_a_key_once_that_works(browser, db_all):
     made = browser()
     form = {"email": EMAIL, "password": PASSWORD, "organization": "Ruiz"}
-    page = made.submit("/sign-up", form)
+    page = made.submit("/sign-up", form, headers={"Accept-Encoding": "gzip"})
+    # Its length would say something of the key, beside text that the sender chose.
+    assert "Content-Encoding" not in page and "no-transform" in page["Cache-Control"]
     key = re.search(r"llmr_pk_[0-9a-f]{32}", page.content.decode())[0]
     assert "no-store" in page["Cache-Control"]
     assert ApiClient(key).read("/api/v1/logs") == []
