@@ -10,7 +10,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -45,9 +45,9 @@ from accounts.models import (
     Tier,
     User,
 )
+from accounts.once_admin import OnceAdmin, form_id
 from core.admin import ModelAdmin, RecordAdmin, pretty_json
 from core.compression import keep_uncompressed
-from core.ids import uuid7
 from core.number_formats import counted
 
 
@@ -206,7 +206,7 @@ class TierAdmin(AuditedDeletion):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(OnceAdmin):
     # The last day and the spend of keys by their ids; bound in llmring_site/urls.py.
     usage_of_keys: Callable[[list[UUID]], dict[UUID, tuple[str, str]]] | None = None
 
@@ -245,7 +245,6 @@ class ApiKeyAdmin(ModelAdmin):
         *("previous_expires_at", "id"),
     ]
     actions = ["revoke"]
-    change_form_before_template = "accounts/once.html"
 
     def get_fields(self, request, obj=None):
         return self.fields if obj else ["project", "name", "scopes", "expires_at"]
@@ -280,18 +279,6 @@ class ApiKeyAdmin(ModelAdmin):
     def spend(self, key: ApiKey) -> str:
         return key.usage[1]
 
-    def add_view(self, request, form_url="", extra_context=None):
-        context = {**(extra_context or {}), "form_id": uuid7()}
-        try:
-            with transaction.atomic():
-                return super().add_view(request, form_url, context)
-        except IntegrityError:
-            text = (
-                "This form has made its key already. A key is shown once: if it is lost, revoke it."
-            )
-            messages.warning(request, text)
-            return redirect("admin:accounts_apikey_changelist")
-
     def has_delete_permission(self, request, obj=None) -> bool:
         # Rows name the key that wrote them: a key is revoked, not deleted.
         return False
@@ -301,13 +288,11 @@ class ApiKeyAdmin(ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
         else:
-            # The form's own id: sent twice, it makes one key.
-            form_id = _uuid(request.POST.get("form_id"))
             row, request.new_key = ApiKey.issue(
                 obj.project,
                 expires_at=obj.expires_at,
                 created_by=request.user,
-                id=form_id,
+                id=form_id(request),
                 **columns,
             )
             obj.__dict__.update(row.__dict__)
@@ -363,13 +348,6 @@ def _changes(form: forms.ModelForm) -> dict:
 
 def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
 
 
 class IdentityInline(TabularInline):

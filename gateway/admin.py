@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.audited_admin import AuditedAdmin
+from accounts.once_admin import OnceAdmin, form_id
 from core.admin import ReadOnlyAdmin, admin_link, pretty_json
 from core.compression import keep_uncompressed
 from core.media import plain
@@ -58,7 +59,7 @@ class ConfirmedActions:
 
 
 @admin.register(Token)
-class TokenAdmin(ConfirmedActions, AuditedAdmin):
+class TokenAdmin(OnceAdmin, ConfirmedActions, AuditedAdmin):
     form = TokenForm
     list_display = [
         *("name", "hint", "project", "state", "expires_at"),
@@ -99,7 +100,7 @@ class TokenAdmin(ConfirmedActions, AuditedAdmin):
             tokens.change(obj, **limits)
             self.record(request, "update", obj, fields=form.changed_data)
             return
-        row, request.new_token = tokens.issue(obj.project, **limits)
+        row, request.new_token = tokens.issue(obj.project, id=form_id(request), **limits)
         obj.__dict__.update(row.__dict__)
         self.record(request, "create", obj, name=row.name)
 

@@ -14,6 +14,7 @@ from django.db import transaction
 from accounts import api_keys
 from accounts.models import Allowance, Project
 from core import errors
+from core.ids import uuid7
 from gateway import upstream_config
 from gateway.masking import masked_token
 from gateway.models import Token, Upstream
@@ -56,6 +57,7 @@ def issue(
     project: Project,
     *,
     expires_at: datetime | None,
+    id: UUID | None = None,
     max_requests: int | None = None,
     requests_per_minute: int | None = None,
     budget_usd=None,
@@ -63,7 +65,8 @@ def issue(
 ) -> tuple[Token, str]:
     """Make a token of the project. Returns its row and its text, which is not stored.
 
-    Raises InvalidInput for an unknown upstream.
+    Raises InvalidInput for an unknown upstream, and IntegrityError if there is a token of
+    this `id`, by default a new one.
     """
     if columns.get("upstream"):
         check_upstream(columns["upstream"])
@@ -74,6 +77,7 @@ def issue(
         budget_usd=budget_usd,
     )
     row = Token.objects.create(
+        id=id or uuid7(),
         project=project,
         allowance=allowance,
         digest=digest(text),

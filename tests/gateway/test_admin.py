@@ -324,3 +324,15 @@ def test_archived_project_gets_no_token(browser, project):
     reply = browser.post(page("token", "add"), form(project, name="laptop"))
     assert "The project is archived" in reply.content.decode()
     assert not Token.objects.exists()
+
+
+def test_form_sent_twice_makes_one_token(browser, project):
+    add = page("token", "add")
+    form_id = re.search(r'name="form_id" value="([^"]+)"', browser.get(add).content.decode())[1]
+    sent = form(project, name="laptop", form_id=form_id)
+    first = browser.post(add, sent).content.decode()
+    text = re.search(r"sk-[A-Za-z0-9_-]{22}", first)[0]
+    again = browser.post(add, sent, follow=True).content.decode()
+    assert "made its token already" in again and text not in again
+    assert Token.objects.count() == Allowance.objects.count() == 1
+    assert AuditEvent.objects.filter(action="token.create").count() == 1

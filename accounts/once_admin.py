@@ -1,0 +1,39 @@
+"""Forms of the admin that make a key or token, which is shown once: sent twice, they make one."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import IntegrityError, transaction
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from core.admin import ModelAdmin
+from core.ids import uuid7
+
+
+class OnceAdmin(ModelAdmin):
+    """The form carries the id of the row to be made, which the database has once."""
+
+    change_form_before_template = "accounts/once.html"
+
+    def add_view(self, request, form_url="", extra_context=None):
+        context = {**(extra_context or {}), "form_id": uuid7()}
+        try:
+            with transaction.atomic():
+                return super().add_view(request, form_url, context)
+        except IntegrityError:
+            noun = self.opts.verbose_name.removeprefix("API ")
+            text = (
+                f"This form has made its {noun} already. A {noun} is shown once: "
+                "if it is lost, revoke it."
+            )
+            messages.warning(request, text)
+            return redirect(reverse(f"admin:{self.opts.label_lower.replace('.', '_')}_changelist"))
+
+
+def form_id(request) -> UUID | None:
+    """Return the id that a form carries; None, for any new one, without."""
+    try:
+        return UUID(request.POST.get("form_id", ""))
+    except ValueError:
+        return None
