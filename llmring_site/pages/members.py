@@ -47,6 +47,8 @@ class MembersPage(GivesRoles, ProjectPage, Page):
             "members": members,
             "role": self.role,
             "is_owner": self.role == Role.OWNER,
+            # Superusers do the rest as owners, but have nothing to hand over.
+            "may_hand_over": memberships.own_role(self.request.user, self.project) == Role.OWNER,
             "last_owner": _last_owner(members),
             "invitations": self.project.invitations.all()[:MAX_SHOWN] if may_invite else [],
         }

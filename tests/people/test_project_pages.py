@@ -369,6 +369,14 @@ def test_roles_are_changed_and_members_removed_or_leave(ana, join, path):
     assert last.status_code == 409 and "keeps an owner" in last.content.decode()
 
 
+def test_only_an_owner_is_offered_to_hand_over(ana, join, path, boss):
+    """A superuser acts as an owner, but has nothing to hand over."""
+    admin = join("admin")
+    offered = [b"hand-over" in each.get(f"{path}/members").content for each in (ana, admin, boss)]
+    assert offered == [True, False, False]
+    assert send(boss, f"{path}/members/{admin.user.id}/hand-over").status_code == 403
+
+
 def test_a_project_is_handed_over(ana, join, path):
     member = join("member")
     address = f"{path}/members/{member.user.id}/hand-over"
