@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import (
@@ -95,10 +96,15 @@ class ModelAdmin(UnfoldModelAdmin):
             raise BadRequest(f"The query selects nothing: {error}") from None
 
     def _check_action(self, request) -> None:
-        """Refuse an action that the list does not offer to this person."""
+        """Refuse an action that the list does not offer to this person, and rows that are none."""
         action = request.POST.get("action")
         if action and action not in self.get_actions(request):
             raise PermissionDenied
+        try:
+            for id in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.to_python(id)
+        except ValidationError as error:
+            raise BadRequest(f"This is not the id of a row: {error}") from None
 
     def get_changeform_initial_data(self, request):
         """Return the values of the address as their fields read them, without what they cannot."""

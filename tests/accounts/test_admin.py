@@ -117,3 +117,10 @@ def test_archived_project_gets_no_key(db_all, project):
     page = f"/admin/accounts/project/{project.id}"
     assert "new-key" not in browser.get(f"{page}/change/").content.decode()
     assert browser.get(f"{page}/new-key/").status_code == 403
+
+
+def test_what_is_no_id_selects_nothing(api):
+    form = {"action": "revoke", "_selected_action": ["not-a-uuid"], "confirmed": "yes"}
+    reply = staff("view_apikey", "change_apikey").post(KEYS, form)
+    assert reply.status_code == 400
+    assert ApiKey.objects.get().state == "active"
