@@ -35,7 +35,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
     errors = {
         operation: {409: "The project would lose its last owner"}
         for operation in ("change_role", "remove_member")
-    }
+    } | {"hand_over": {409: "The member's account is not active"}}
     replies = {
         "hand_over": schemas.MemberReply,
         "members": list[schemas.MemberReply],

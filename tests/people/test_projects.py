@@ -242,3 +242,13 @@ def test_c05_of_two_owners_who_go_at_once_one_stays(ana, join, path, moves):
         assert owners.count() == 1, outcomes
         # Who comes second is the last owner, or no owner and no member any more.
         assert sorted(outcomes)[0] == 200 and sorted(outcomes)[1] in (403, 404, 409), outcomes
+
+
+def test_a_project_is_not_handed_over_to_who_is_deactivated(ana, join, path, anonymous):
+    other = join("admin")
+    other.send("POST", f"/api/v1/projects/{other.account['project_id']}/archive")
+    User.objects.filter(pk=other.user.pk).update(is_active=False)
+    ana.send("POST", f"{path}/hand-over", {"user_id": str(other.user.id)}, expect=409)
+    assert role_of(ana, ana) == "owner"
+    paths = anonymous.read("/openapi.json")["paths"]
+    assert "409" in paths["/api/v1/projects/{project_id}/hand-over"]["post"]["responses"]
