@@ -252,3 +252,15 @@ def test_a_project_is_not_handed_over_to_who_is_deactivated(ana, join, path, ano
     assert role_of(ana, ana) == "owner"
     paths = anonymous.read("/openapi.json")["paths"]
     assert "409" in paths["/api/v1/projects/{project_id}/hand-over"]["post"]["responses"]
+
+
+def test_a_project_that_is_taken_back_has_the_members_that_it_still_has(ana, path, boss):
+    """The management API knows projects without people; staff give it an owner."""
+    ana.send("POST", f"{path}/archive")
+    ana.send("POST", "/api/v1/auth/delete-account", {"password": PASSWORD})
+    id = ana.account["project_id"]
+    manager = ApiClient()
+    manager.force_login(User.objects.get(username="boss"))
+    manager.send("PATCH", f"/manage/projects/{id}", {"is_active": True})
+    assert Project.objects.get(pk=id).archived_at is None
+    assert not Membership.objects.filter(project_id=id).exists()
