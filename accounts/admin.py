@@ -309,6 +309,7 @@ class ApiKeyAdmin(OnceAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "A new API key",
+            "may_view": self.has_view_permission(request),
             "key": obj,
             "text": request.new_key,
         }

@@ -1,17 +1,19 @@
 """Links to the pages of those whose a row is, by their names. One query each."""
 
-from uuid import UUID
+from django.db.models import Model
 
 from accounts.models import ApiKey, Project
 from core.admin import admin_link
 
 
-def project_link(id: UUID | None) -> str:
-    """Return a link to a project, or a dash."""
-    return admin_link("accounts.project", id, Project.objects.filter(id=id).first())
+def project_link(row: Model) -> str:
+    """Return a link to the row's project, or a dash."""
+    id = row.project_id
+    return admin_link(row, "accounts.project", id, Project.objects.filter(id=id).first())
 
 
-def key_link(id: UUID | None) -> str:
-    """Return a link to a key, its id for one of an earlier server, or a dash."""
+def key_link(row: Model) -> str:
+    """Return a link to the row's key, its id for one of an earlier server, or a dash."""
+    id = row.api_key_id
     key = ApiKey.objects.filter(id=id).first()
-    return admin_link("accounts.apikey", id, key) if key else str(id or "-")
+    return admin_link(row, "accounts.apikey", id, key) if key else str(id or "-")

@@ -5,7 +5,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
-from django.urls import reverse
 
 from core.admin import ModelAdmin
 from core.ids import uuid7
@@ -28,7 +27,9 @@ class OnceAdmin(ModelAdmin):
                 "if it is lost, revoke it."
             )
             messages.warning(request, text)
-            return redirect(reverse(f"admin:{self.opts.label_lower.replace('.', '_')}_changelist"))
+            if not self.has_view_permission(request):
+                return redirect("admin:index")
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
 
 def form_id(request) -> UUID | None:

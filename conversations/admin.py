@@ -72,23 +72,27 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="project")
     def project(self, conversation: Conversation) -> str:
-        return project_link(conversation.project_id)
+        return project_link(conversation)
 
     @admin.display(description="key")
     def api_key(self, conversation: Conversation) -> str:
-        return key_link(conversation.api_key_id)
+        return key_link(conversation)
 
     @admin.display(description="template")
     def template(self, conversation: Conversation) -> str:
-        return admin_link("templates_app.conversationtemplate", conversation.template_id)
+        return admin_link(
+            conversation, "templates_app.conversationtemplate", conversation.template_id
+        )
 
     @admin.display(description="calls")
     def calls(self, conversation: Conversation) -> str:
-        return list_link("usage.usagelog", {"q": conversation.id}, "Its logged calls")
+        return list_link(conversation, "usage.usagelog", {"q": conversation.id}, "Its logged calls")
 
     @admin.display(description="tool executions")
     def executions(self, conversation: Conversation) -> str:
-        return list_link("mcp.toolexecution", {"q": conversation.id}, "Its tool executions")
+        return list_link(
+            conversation, "mcp.toolexecution", {"q": conversation.id}, "Its tool executions"
+        )
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
@@ -159,7 +163,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="conversation")
     def conversation_link(self, message: Message) -> str:
-        return admin_link("conversations.conversation", message.conversation_id)
+        return admin_link(message, "conversations.conversation", message.conversation_id)
 
     @admin.display(description="parts")
     def parts_json(self, message: Message) -> str:

@@ -18,7 +18,7 @@ from django.core.exceptions import (
 )
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
+from unfold.fields import UnfoldAdminReadonlyField
 from unfold.paginator import InfinitePaginator
 
 from core.change_list import ChangeList
@@ -85,6 +86,18 @@ class ModelAdmin(UnfoldModelAdmin):
                 "seconds": settings.STATEMENT_TIMEOUT_SECONDS,
             }
             return TemplateResponse(request, "core/too_slow.html", context, status=503)
+
+    def get_changelist_instance(self, request):
+        changes = super().get_changelist_instance(request)
+        for row in changes.result_list:
+            row.viewer = request.user  # for links: columns do not get the request
+        return changes
+
+    def get_object(self, request, object_id, from_field=None):
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.viewer = request.user
+        return row
 
     def selection(self, request) -> ChangeList:
         """Return the list that a query string selects. Raises BadRequest for an odd one."""
@@ -211,16 +224,43 @@ class RecordAdmin(ReadOnlyAdmin):
         return TimelineChangeList
 
 
-def admin_link(model: str, id: object, text: object = None) -> str:
-    """Return a link to the page of a row; `model` is written as in `usage.usagelog`."""
+def may_view(user, model: str) -> bool:
+    """Return whether the admin opens pages of a model, written as `usage.usagelog`, to a person."""
+    app, name = model.split(".")
+    return any(user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+
+def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> str:
+    """Return a link to the page of a row; `model` is written as in `usage.usagelog`.
+
+    It stands on the page of another row; who may not follow it gets the text alone.
+    """
     if id is None:
         return "-"
+    if not may_view(shown_on.viewer, model):
+        return str(text or id)
     url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text or id)
 
 
-def list_link(model: str, query: dict, text: str) -> str:
-    """Return a link to the list of a model, narrowed by a query."""
+_plain_admin_url = UnfoldAdminReadonlyField.get_admin_url
+
+
+def _permitted_admin_url(self, remote_field, remote_obj) -> str:
+    """Link a read-only foreign key for who may follow it; Django's links are for everybody."""
+    viewer = getattr(self.form.instance, "viewer", None)
+    if viewer is None or may_view(viewer, remote_field.model._meta.label_lower):
+        return _plain_admin_url(self, remote_field, remote_obj)
+    return str(remote_obj)
+
+
+UnfoldAdminReadonlyField.get_admin_url = _permitted_admin_url
+
+
+def list_link(shown_on: Model, model: str, query: dict, text: str) -> str:
+    """Return a link to the list of a model, narrowed by a query; a dash for who may not see it."""
+    if not may_view(shown_on.viewer, model):
+        return "-"
     url = reverse(f"admin:{model.replace('.', '_')}_changelist")
     link = '<a class="text-primary-600 underline" href="{}?{}">{}</a>'
     return format_html(link, url, urlencode(query, doseq=True), text)

@@ -114,6 +114,7 @@ class TokenAdmin(OnceAdmin, ConfirmedActions, AuditedAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "A new token",
+            "may_view": self.has_view_permission(request),
             "token": obj,
             "shown": [("new-token", request.new_token), ("curl-line", line)],
         }
@@ -272,7 +273,7 @@ class CachedAnswerAdmin(ConfirmedActions, ReadOnlyAdmin):
 
     @admin.display(description="project", ordering="project_id")
     def project(self, row: CachedAnswer) -> str:
-        return admin_link("accounts.project", row.project_id)
+        return admin_link(row, "accounts.project", row.project_id)
 
     @admin.display(description="headers")
     def shown_headers(self, row: CachedAnswer) -> str:

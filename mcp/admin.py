@@ -2,16 +2,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.contrib import admin, messages
 from django.db import connection
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Model, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404
-from django.urls import reverse
-from django.utils.html import format_html
 from unfold.contrib.filters.admin import FieldTextFilter
 
 from accounts.admin_links import key_link, project_link
 from accounts.demo_lists import RealChangeList
-from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, pretty_json
+from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, list_link, pretty_json
 from core.date_filter import DatesFilter
 from core.errors import DomainError
 from core.number_formats import counted
@@ -153,8 +151,8 @@ def _refresh(server: Server) -> str:
         connection.close()
 
 
-def _link(model: type, id: object, text: str) -> str:
-    return admin_link(f"mcp.{model._meta.model_name}", id, text)
+def _link(row: Model, model: type, id: object, text: str) -> str:
+    return admin_link(row, f"mcp.{model._meta.model_name}", id, text)
 
 
 class ItemAdmin(ActionAdmin):
@@ -164,7 +162,7 @@ class ItemAdmin(ActionAdmin):
 
     @admin.display(description="server", ordering="server")
     def of_server(self, row) -> str:
-        return _link(Server, row.server_id, row.server.name)
+        return _link(row, Server, row.server_id, row.server.name)
 
 
 class ChangedFilter(admin.SimpleListFilter):
@@ -223,8 +221,7 @@ class ToolAdmin(ItemAdmin):
 
     @admin.display(description="executions")
     def executions(self, tool) -> str:
-        url = reverse("admin:mcp_toolexecution_changelist")
-        return format_html('<a href="{}?q={}">Its executions</a>', url, tool.id)
+        return list_link(tool, "mcp.toolexecution", {"q": tool.id}, "Its executions")
 
     @admin.action(description="Accept the selected tools as they are now", permissions=["action"])
     def accept(self, request, queryset) -> None:
@@ -306,23 +303,23 @@ class ToolExecutionAdmin(RecordAdmin):
 
     @admin.display(description="key")
     def api_key(self, execution) -> str:
-        return key_link(execution.api_key_id)
+        return key_link(execution)
 
     @admin.display(description="conversation")
     def conversation(self, execution) -> str:
-        return admin_link("conversations.conversation", execution.conversation_id)
+        return admin_link(execution, "conversations.conversation", execution.conversation_id)
 
     @admin.display(description="project")
     def project(self, execution) -> str:
-        return project_link(execution.project_id)
+        return project_link(execution)
 
     @admin.display(description="tool")
     def of_tool(self, execution) -> str:
-        return _link(Tool, execution.tool_id, execution.tool.name)
+        return _link(execution, Tool, execution.tool_id, execution.tool.name)
 
     @admin.display(description="server")
     def of_server(self, execution) -> str:
-        return _link(Server, execution.tool.server_id, execution.tool.server.name)
+        return _link(execution, Server, execution.tool.server_id, execution.tool.server.name)
 
     @admin.display(description="error")
     def short_error(self, execution) -> str:

@@ -124,11 +124,11 @@ class ReceiptAdmin(RecordAdmin):
 
     @admin.display(description="project")
     def project(self, receipt: Receipt) -> str:
-        return project_link(receipt.project_id)
+        return project_link(receipt)
 
     @admin.display(description="key")
     def api_key(self, receipt: Receipt) -> str:
-        return key_link(receipt.api_key_id)
+        return key_link(receipt)
 
 
 def _page(receipt: Receipt) -> dict:
@@ -141,7 +141,7 @@ def _page(receipt: Receipt) -> dict:
         "members": _members(receipt),
         "files": list(admin_files.FILES),
         "commands": admin_files.commands(receipt),
-        "logs": [(_log_link(log), log.log_type) for log in shown[:MAX_SHOWN_LOGS]],
+        "logs": [(_log_link(receipt, log), log.log_type) for log in shown[:MAX_SHOWN_LOGS]],
         "has_more_logs": len(shown) > MAX_SHOWN_LOGS,
     }
 
@@ -172,9 +172,9 @@ def _flat(value: object, prefix: str):
         yield prefix, value
 
 
-def _log_link(log: ReceiptLog) -> str:
+def _log_link(receipt: Receipt, log: ReceiptLog) -> str:
     models = {"usage": "usage.usagelog", "conversation": "conversations.conversation"}
-    return admin_link(models[log.log_type], log.log_id)
+    return admin_link(receipt, models[log.log_type], log.log_id)
 
 
 @admin.register(ReceiptKey)

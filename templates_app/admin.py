@@ -99,7 +99,7 @@ class ConversationTemplateAdmin(ModelAdmin):
 
     @admin.display(description="project")
     def project(self, template: ConversationTemplate) -> str:
-        return project_link(template.project_id)
+        return project_link(template)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         return False  # taken out of use by is_active: conversations name it

@@ -108,7 +108,9 @@ class LogFields:
 
     @admin.display(description="project")
     def project(self, log: UsageLog) -> str:
-        return admin_link("accounts.project", log.project_id, log.project_name or log.project_id)
+        return admin_link(
+            log, "accounts.project", log.project_id, log.project_name or log.project_id
+        )
 
     @admin.display(description="input tokens")
     def input_count(self, log: UsageLog) -> str:
@@ -137,35 +139,37 @@ class LogFields:
 
     @admin.display(description="key")
     def key(self, log: UsageLog) -> str:
-        return key_link(log.api_key_id)
+        return key_link(log)
 
     @admin.display(description="conversation")
     def conversation(self, log: UsageLog) -> str:
-        return admin_link("conversations.conversation", log.conversation_id)
+        return admin_link(log, "conversations.conversation", log.conversation_id)
 
     @admin.display(description="receipts")
     def receipts(self, log: UsageLog) -> str:
-        return list_link("receipts.receipt", {"certifies": log.id}, "Receipts that certify it")
+        return list_link(log, "receipts.receipt", {"certifies": log.id}, "Receipts that certify it")
 
     @admin.display(description="corrects")
     def corrects(self, log: UsageLog) -> str:
-        return admin_link("usage.usagelog", log.corrects_id)
+        return admin_link(log, "usage.usagelog", log.corrects_id)
 
     @admin.display(description="corrected by")
     def corrections(self, log: UsageLog) -> str:
         entries = UsageLog.objects.filter(project_id=log.project_id, corrects_id=log.id)
         if not entries:
             return "-"
-        links = ((admin_link("usage.usagelog", entry.id), entry.entry_type) for entry in entries)
+        links = (
+            (admin_link(log, "usage.usagelog", entry.id), entry.entry_type) for entry in entries
+        )
         return format_html_join(", ", "{} ({})", links)
 
     @admin.display(description="registry snapshot")
     def snapshot(self, log: UsageLog) -> str:
-        return admin_link("registry_proxy.snapshot", log.snapshot_id)
+        return admin_link(log, "registry_proxy.snapshot", log.snapshot_id)
 
     @admin.display(description="own price")
     def custom_price(self, log: UsageLog) -> str:
-        return admin_link("registry_proxy.customprice", log.custom_price_id)
+        return admin_link(log, "registry_proxy.customprice", log.custom_price_id)
 
     @admin.display(description="price")
     def price_link(self, log: UsageLog) -> str:

@@ -125,14 +125,8 @@ def mcp_panel(scope: Scope) -> Panel | None:
         count = f"{min(failed, health.MAX_COUNTED):,}{more}"
         facts.append(Fact("failed executions of tools", count, address, failed > 0))
     changed = health.changed_tools(scope.project_ids)
-    facts.append(
-        Fact(
-            "changed tools to accept",
-            f"{changed:,}",
-            reverse("admin:mcp_tool_changelist"),
-            changed > 0,
-        )
-    )
+    tools = reverse("admin:mcp_tool_changelist") if scope.may("mcp.view_tool") else None
+    facts.append(Fact("changed tools to accept", f"{changed:,}", tools, changed > 0))
     return Panel("MCP", facts)
 
 
@@ -142,7 +136,8 @@ def gateway_panel(scope: Scope) -> Panel | None:
     state = gateway_health.look(scope.project_ids)
     calls = reverse("admin:gateway_call_changelist")
     unknown = f"{calls}?state__exact={CallState.UNKNOWN}"
-    workers = reverse("admin:gateway_worker_changelist")
+    may_view_workers = scope.may("gateway.view_worker")
+    workers = reverse("admin:gateway_worker_changelist") if may_view_workers else None
     return Panel(
         "Gateway",
         [
@@ -172,14 +167,9 @@ def registry_panel(scope: Scope) -> Panel | None:
     if refresh:
         facts.append(_job("last fetched", refresh.succeeded_at, now))
         if refresh.error:
-            facts.append(
-                Fact(
-                    "last attempt",
-                    refresh.error,
-                    reverse("admin:registry_proxy_refresh_changelist"),
-                    True,
-                )
-            )
+            may_view = scope.may("registry_proxy.view_refresh")
+            refreshes = reverse("admin:registry_proxy_refresh_changelist") if may_view else None
+            facts.append(Fact("last attempt", refresh.error, refreshes, True))
     note = f"Prices are old after {MAX_PRICE_AGE_DAYS} days."
     return Panel("Registry of models", facts, [note] if are_old(made, now=now) else [])
 

@@ -1,16 +1,20 @@
 """Who may only look can only look: no button is offered, and nothing is accepted, B5."""
 
+import io
 import re
 
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.core.management import call_command
 from django.urls import reverse
 
 from accounts.models import ApiKey, User
+from gateway import tokens
 from registry_proxy.models import CustomPrice
 from tests.client import ApiClient
+from tests.receipts import vectors
 from usage.models import UsageLog
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
@@ -76,3 +80,64 @@ def test_b5_what_a_superuser_does_is_recorded(api):
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("root", log)
     assert "a test" in entry.change_message
+
+
+def staff(*permissions: str) -> ApiClient:
+    user = User.objects.create_user("staff", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = ApiClient()
+    client.force_login(user)
+    return client
+
+
+def refused_links(browser, path: str) -> list[str]:
+    """The links of a page that its reader may not follow."""
+    reply = browser.get(path)
+    assert reply.status_code == 200, path
+    links = set(re.findall(r'href="(/admin/[^"?#]*)', reply.content.decode()))
+    return sorted(each for each in links if browser.get(each).status_code in (403, 404, 500))
+
+
+@pytest.fixture
+def rows(api, settings):
+    """A row of each kind whose page leads to others."""
+    keys = vectors.SEED, vectors.PUBLIC, "k-2025"
+    settings.RECEIPTS_PRIVATE_KEY, settings.RECEIPTS_PUBLIC_KEY, settings.RECEIPTS_KEY_ID = keys
+    conversation = api.send("POST", "/api/v1/conversations", {"title": "t"})["id"]
+    log = api.send("POST", "/api/v1/log", {**CALL, "conversation_id": conversation})["log_id"]
+    api.send("POST", f"/api/v1/logs/{log}/correct", {"reason": "x", "cost": "1"})
+    api.send("POST", "/api/v1/receipts/generate", {"log_ids": [log]})
+    messages = f"/api/v1/conversations/{conversation}/messages"
+    api.send("POST", messages, {"role": "user", "content": "x"})
+    api.send("POST", "/api/v1/templates", {"name": "t"})
+    api.send("POST", "/api/v1/aliases/bind", {"alias": "a", "model": "p:m"})
+    call_command("demo", stdout=io.StringIO())  # MCP servers, tools and executions
+    tokens.issue(api.project, expires_at=None)
+
+
+def test_b5_no_page_links_to_one_that_its_reader_may_not_open(rows):
+    """By who may see this one list and its pages, and nothing else."""
+    for model, name in names():
+        if not model.objects.exists():
+            continue
+        User.objects.filter(username="staff").delete()
+        browser = staff(f"view_{model._meta.model_name}")
+        pages = [reverse(f"{name}_changelist")]
+        pages += [reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all()[:1]]
+        for page in pages:
+            assert refused_links(browser, page) == [], page
+
+
+def test_b5_the_dashboard_links_to_no_list_that_its_reader_may_not_open(rows):
+    """A panel of one permission may speak of what needs another."""
+    for permission in ("server", "call", "snapshot", "refresh", "usagelog"):
+        User.objects.filter(username="staff").delete()
+        assert refused_links(staff(f"view_{permission}"), "/admin/") == [], permission
+
+
+def test_b5_who_only_makes_keys_or_tokens_is_led_nowhere_else(project, db_all):
+    browser = staff("add_apikey", "add_token")
+    for kind in ("accounts/apikey", "gateway/token"):
+        form = {"project": project.id, "name": "laptop"}
+        html = browser.post(f"/admin/{kind}/add/", form).content.decode()
+        assert "Copy" in html and f"/admin/{kind}/" not in html.replace(f"/admin/{kind}/add/", "")
