@@ -21,20 +21,24 @@ from accounts.models import (
 
 
 def mark_verified(user: User, origin: audit.Origin) -> None:
-    """Note the proof; keys that waited for it work from now on."""
+    """Note the proof; keys that waited for it work from now on.
+
+    The key of the registration is a key like any other then: no reset ends it.
+    """
     if user.email_verified_at is None:
         user.email_verified_at = timezone.now()
         user.save(update_fields=["email_verified_at"])
         audit.record("person.verify", origin, user_id=user.id)
     ApiKey.objects.filter(created_by=user, is_pending=True).update(is_pending=False)
+    keys.login_keys(user).filter(name=keys.REGISTRATION_NAME).update(is_from_login=False)
 
 
 def confirm(token: str, origin: audit.Origin, *, session_user: User | None, password: str) -> User:
     """Verify the address that a mailed token names, and return its person.
 
     The link alone does not do for an account with a password: its reader may have the
-    mailbox, but not the account that somebody else opened in their name. The key of the
-    registration is a key like any other from then on. Raises InvalidToken, WrongPassword.
+    mailbox, but not the account that somebody else opened in their name. Raises
+    InvalidToken, WrongPassword.
     """
     row = email_tokens.peek(token, Purpose.VERIFY)
     is_own = session_user is not None and session_user.pk == row.user_id
@@ -43,7 +47,6 @@ def confirm(token: str, origin: audit.Origin, *, session_user: User | None, pass
     with transaction.atomic():
         user = email_tokens.use(token, Purpose.VERIFY)
         mark_verified(user, origin)
-        keys.login_keys(user).filter(name=keys.REGISTRATION_NAME).update(is_from_login=False)
     return user
 
 
@@ -57,7 +60,6 @@ def take_over(user: User, origin: audit.Origin) -> None:
         user = User.objects.select_for_update().get(pk=user.pk)
         sessions.end_sessions(user)
         EmailToken.objects.filter(user=user).delete()
-        Identity.objects.filter(user=user).delete()
         owned = Membership.objects.filter(user=user, role=Role.OWNER).values("project_id")
         own_keys = ApiKey.objects.filter(created_by=user) | ApiKey.objects.filter(
             project_id__in=owned
@@ -67,7 +69,7 @@ def take_over(user: User, origin: audit.Origin) -> None:
             origin,
             reason="the address was proven by another way",
         )
-        _remove_others(user, list(owned.values_list("project_id", flat=True)), origin)
+        end_claim(user, origin)
         user.set_unusable_password()
         user.key_claim_until = None
         user.email_verified_at = timezone.now()
@@ -76,9 +78,18 @@ def take_over(user: User, origin: audit.Origin) -> None:
     mailing.send(user.email, "keys_ended", email=user.email)
 
 
-def _remove_others(user: User, project_ids: list, origin: audit.Origin) -> None:
+def end_claim(user: User, origin: audit.Origin) -> None:
+    """Take from a claimed account whom its opener may have let in.
+
+    Those are identities of providers, and all others in the projects that it owns.
+    """
+    Identity.objects.filter(user=user).delete()
+    own = Membership.objects.filter(user=user, role=Role.OWNER)
+    project_ids = list(own.values_list("project_id", flat=True))
     others = Membership.objects.filter(project_id__in=project_ids).exclude(user=user)
-    for membership in others:
+    former = list(others.select_related("user", "project"))
+    others.delete()
+    for membership in former:
         audit.record(
             "member.remove",
             origin,
@@ -86,7 +97,7 @@ def _remove_others(user: User, project_ids: list, origin: audit.Origin) -> None:
             user_id=membership.user_id,
             role=membership.role,
         )
-    others.delete()
+        keys.end_lost_access(membership.user, membership.project, origin)
     Invitation.objects.filter(
         project_id__in=project_ids, accepted_at__isnull=True, withdrawn_at__isnull=True
     ).update(withdrawn_at=timezone.now())

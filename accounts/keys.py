@@ -156,17 +156,41 @@ def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) ->
     return len(keys)
 
 
+def end_lost_access(user: User, project: Project, origin: audit.Origin) -> None:
+    """Revoke the keys of a project that logins gave to the person, who may now do less there."""
+    permissions = admission.role_permissions(user, project.id) or frozenset()
+    wider = [
+        key.id
+        for key in login_keys(user).filter(project=project, revoked_at__isnull=True)
+        if not admission.key_permissions(key.scopes) <= permissions
+    ]
+    revoke_keys(ApiKey.objects.filter(id__in=wider), origin, reason="its person lost the access")
+
+
+def widest_scopes(permissions: frozenset[admission.Action] | None) -> list[str]:
+    """Return the scopes of the widest key that somebody of these permissions may make.
+
+    None is all permissions.
+    """
+    if permissions is None:
+        return [Scope.ALL]
+    choices = [Scope.ALL], [Scope.READ, Scope.LOG], [Scope.READ]
+    return next(
+        (scopes for scopes in choices if admission.key_permissions(scopes) <= permissions),
+        [Scope.READ],
+    )
+
+
 def issue_login_key(
     user: User, project: Project, origin: audit.Origin, *, name: str, is_pending: bool = False
 ) -> tuple[ApiKey, str]:
     """Return a key that a login gives; it may do what the person may, and a reset ends it."""
     with transaction.atomic():
         permissions = admission.role_permissions(user, project.id) or frozenset()
-        is_full = admission.SCOPE_PERMISSIONS[Scope.ALL] <= permissions
         row, text = ApiKey.issue(
             project,
             name=name,
-            scopes=[Scope.ALL if is_full else Scope.READ],
+            scopes=widest_scopes(permissions),
             created_by=user,
             is_from_login=True,
             is_pending=is_pending,

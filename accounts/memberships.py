@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.http import Http404
 
-from accounts import audit
+from accounts import audit, keys
 from accounts.models import Membership, Project, Role, User
 from core.errors import DomainError
 
@@ -91,6 +91,7 @@ def change_role(
             audit.record(
                 "member.role", origin, project_id=project.id, user_id=user_id, old=old, new=role
             )
+            keys.end_lost_access(membership.user, project, origin)
     return membership
 
 
@@ -109,6 +110,7 @@ def remove(project: Project, user_id: UUID, *, by: str | None, origin: audit.Ori
             role=membership.role,
             left=by is None,
         )
+        keys.end_lost_access(membership.user, project, origin)
 
 
 def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin) -> Membership:
@@ -127,6 +129,7 @@ def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin
             user_id=user_id,
             former_owner=str(owner.id),
         )
+        keys.end_lost_access(owner, project, origin)
     return new
 
 

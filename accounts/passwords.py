@@ -87,7 +87,9 @@ def is_right(user: User, password: str) -> bool:
 
     Raises attempts.TooManyAttempts.
     """
-    bucket = attempts.take("confirm account", str(user.pk), limit=PER_ACCOUNT_AND_ADDRESS)
+    # With the hash in its name, a new password finds the bucket empty.
+    names = "confirm account", str(user.pk), user.password
+    bucket = attempts.take(*names, limit=PER_ACCOUNT_AND_ADDRESS)
     if not user.check_password(password[: MAX_LENGTH + 1]):
         return False
     attempts.give_back(bucket)
@@ -112,13 +114,15 @@ def validate(password: str, user: User | None = None) -> None:
 
 
 def _take(request: HttpRequest, name: str, account: User | None) -> tuple[bytes, ...]:
-    # With the hash in their names, a new password finds all buckets of the account empty.
+    # With the hash in their names, a new password finds all buckets of the account empty. By
+    # either of its names an account has the same ones.
     stamp = account.password if account else ""
+    holder = str(account.pk) if account else name
     if (browser := known_browsers.browser_of(request, name)) is not None:
-        return (attempts.take("login browser", browser, name, stamp, limit=PER_BROWSER),)
+        return (attempts.take("login browser", browser, holder, stamp, limit=PER_BROWSER),)
     address = bucket_of(request.META.get("REMOTE_ADDR", ""))
     return (
-        attempts.take("login", name, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
-        attempts.take("login account", name, stamp, limit=PER_ACCOUNT),
+        attempts.take("login", holder, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
+        attempts.take("login account", holder, stamp, limit=PER_ACCOUNT),
         attempts.take("login address", address, limit=PER_ADDRESS),
     )

@@ -61,18 +61,16 @@ def register(
     user = new_person(email, password)
     try:
         with transaction.atomic():
-            user.save(force_insert=True)
+            store_person(user)
             project = create_project(user, _project_name(organization, project_name), origin)
             _, text = keys.issue_login_key(
                 user, project, origin, name=keys.REGISTRATION_NAME, is_pending=needs_proof
             )
             audit.record("person.register", origin, user_id=user.id, project_id=project.id)
             token = email_tokens.issue(user, Purpose.VERIFY)
-    except IntegrityError as error:
-        if not is_taken(error):
-            raise
+    except AddressTaken:
         if not needs_proof:
-            raise AddressTaken from None
+            raise
         return _pretend(email)
     mailing.send(user.email, "verify", email=user.email, link=mailing.link("verify", token))
     return Registered(text, not needs_proof, user, project)
@@ -90,7 +88,8 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
         invitation = invitations.open_invitation(token, email)
         claimed = User.objects.with_email(invitation.email)
         if claimed is not None:
-            if claimed.email_verified_at or claimed.is_staff or claimed.is_superuser:
+            is_theirs = claimed.email_verified_at or claimed.is_staff or claimed.is_superuser
+            if is_theirs or not claimed.is_active:
                 raise AddressTaken
             address_proofs.take_over(claimed, origin)
             claimed.set_password(password)
@@ -111,8 +110,23 @@ def new_person(email: str, password: str | None) -> User:
     return user
 
 
-def is_taken(error: IntegrityError) -> bool:
-    """Return whether a row was refused because of an address that somebody has."""
+def store_person(user: User) -> None:
+    """Store a new account. Raises AddressTaken, also for the user name of another person.
+
+    Logins take either, so whoever had it as an address would shut out the other.
+    """
+    if User.objects.filter(username__iexact=user.email).exists():
+        raise AddressTaken
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if not _is_about_address(error):
+            raise
+        raise AddressTaken from None
+
+
+def _is_about_address(error: IntegrityError) -> bool:
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None) == "users_email_once"
 
@@ -120,13 +134,7 @@ def is_taken(error: IntegrityError) -> bool:
 def _invited_person(invitation: Invitation, password: str, origin: audit.Origin) -> User:
     user = new_person(invitation.email, password)
     user.email_verified_at = timezone.now()
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError as error:
-        if is_taken(error):
-            raise AddressTaken from None
-        raise
+    store_person(user)
     audit.record("person.register", origin, user_id=user.id, invited=True)
     return user
 

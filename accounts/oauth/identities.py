@@ -16,7 +16,13 @@ from accounts.email_tokens import InvalidToken
 from accounts.models import Identity, User
 from accounts.oauth.providers import LABELS, Profile
 from accounts.projects import create_project
-from accounts.registration import DEFAULT_PROJECT, RegistrationClosed, is_taken, new_person
+from accounts.registration import (
+    DEFAULT_PROJECT,
+    AddressTaken,
+    RegistrationClosed,
+    new_person,
+    store_person,
+)
 from core.errors import DomainError
 
 CLAIM_SECONDS = 900  # for which a first key can be retrieved
@@ -114,12 +120,9 @@ def _new_person(email: str, origin: audit.Origin) -> User:
         raise RegistrationClosed
     user = new_person(email, None)
     try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError as error:
-        if is_taken(error):
-            raise LinkRefused("The account was made meanwhile; log in again") from None
-        raise
+        store_person(user)
+    except AddressTaken:
+        raise LinkRefused("Somebody has this address as a name; log in with a password") from None
     audit.record("person.register", origin, user_id=user.id)
     address_proofs.mark_verified(user, origin)
     create_project(user, DEFAULT_PROJECT, origin)

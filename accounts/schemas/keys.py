@@ -42,7 +42,12 @@ class NewKey(Schema):
     model_config = example({"name": "laptop", "scopes": ["log"], "expires_at": None})
     body_is_optional: ClassVar[bool] = True
     name: OptionalTitle255 = ""
-    scopes: list[ScopeName] = Field(["all"], min_length=1, max_length=3)
+    scopes: list[ScopeName] | None = Field(
+        None,
+        min_length=1,
+        max_length=3,
+        description="By default the most that you may give: `all`, as a member `read` and `log`.",
+    )
     expires_at: FutureTime | None = None
 
 

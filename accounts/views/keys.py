@@ -63,7 +63,8 @@ class KeyViewSet(ScopedModelViewSet):
         address = request.META.get("REMOTE_ADDR", "")
         # Opens the project of a key never seen before.
         caller = admission.admit(request.auth, Action.WRITE, address)
-        grant = keys.Grant(body.name, _unique(body.scopes), body.expires_at)
+        scopes = _unique(body.scopes) if body.scopes else keys.widest_scopes(caller.permissions)
+        grant = keys.Grant(body.name, scopes, body.expires_at)
         return self._issued(*keys.create_key(caller, grant, audit.of_request(request)))
 
     def partial_update(self, request, key_id):

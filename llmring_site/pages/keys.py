@@ -27,6 +27,9 @@ class KeysPage(ProjectPage, Page):
     form_class = KeyForm
     title, button = "Keys", "Create the key"
 
+    def get_initial(self):
+        return {**super().get_initial(), "scopes": keys.widest_scopes(self.caller.permissions)}
+
     def get_context_data(self, **kwargs):
         rows = ApiKey.objects.filter(project=self.project).select_related("use")
         shown = represent(list(rows.order_by("-id")[:MAX_SHOWN]), costs_of_keys)

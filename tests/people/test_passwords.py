@@ -184,3 +184,25 @@ def test_a_command_line_account_sets_its_first_password_by_a_reset(browser, db_a
     browser().log_in("cli@example.com", "", expect=401)
     confirm(browser(), reset_token("cli@example.com"))
     browser().log_in("cli@example.com", NEW)
+
+
+def test_a_new_password_ends_the_lock_of_changing_it(ana, browser):
+    wrong = {"current_password": "wrong", "password": "another long sentence"}
+    for _ in range(5):
+        ana.send("POST", "/api/v1/auth/change-password", wrong, expect=403)
+    body = {"token": reset_token("ana@example.com"), "password": "another long sentence"}
+    browser().send("POST", "/api/v1/password-reset/confirm", body)
+    later = browser()
+    later.log_in("ana@example.com", "another long sentence")
+    right = {"current_password": "another long sentence", "password": "a third long sentence"}
+    later.send("POST", "/api/v1/auth/change-password", right)
+
+
+def test_guesses_count_by_account_whichever_of_its_names_is_used(browser, db_all):
+    User.objects.create_superuser("root", email="root@example.com", password=PASSWORD)
+    replies = [
+        browser().submit("/login", {"name": name, "password": f"wrong {n}"}).status_code
+        for n in range(3)
+        for name in ("root", "root@example.com")
+    ]
+    assert replies == [401] * 5 + [429]
