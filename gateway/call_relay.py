@@ -276,7 +276,10 @@ class CallRelay:
         breaker = self._plan.state.breaker
         if error in _ERRORS_OF_CLIENTS:
             error = None
-        if error or status in _BREAKER_STATUSES or (status < 400 and reading.error):
+        # What else has an error in it is the state of an object that was looked at.
+        is_call = self._plan.endpoint.billing is Billing.STATED
+        failed_inside = is_call and status < 400 and reading.error
+        if error or status in _BREAKER_STATUSES or failed_inside:
             breaker.failed()
         elif status >= 400:
             breaker.abandoned()

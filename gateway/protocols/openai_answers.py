@@ -185,7 +185,7 @@ def _error_in(answer: dict[str, Any]) -> str | None:
         error = error or {"code": "response_failed"}
     elif answer.get("type") == "error":
         error = error or answer
-    if isinstance(error, dict):
+    if isinstance(error, dict) and error:
         return str(error.get("code") or error.get("type") or "error")[:64]
     return "error" if isinstance(error, str) and error else None
 
