@@ -1,5 +1,6 @@
 """Answers that the upstream works on in the background: settled by the poll that shows them."""
 
+from functools import partial
 from uuid import UUID
 
 from core import bridge
@@ -12,17 +13,61 @@ from usage.reports.reported_usage import UsageStatus
 
 # OpenAI keeps answers of background calls for ten minutes, others for longer.
 MAX_HOURS = 24
+_Key = tuple[UUID, str]  # the project, and the upstream's id of the answer
+
+# What this worker has still to store, because the database was away.
+_unkept: dict[_Key, MeteredCall] = {}
+# The answers whose calls this worker is about to settle.
+_settling: set[_Key] = set()
+
+
+async def keep(call: MeteredCall, response_id: str) -> None:
+    """Leave the call to the poll that will show its usage, as soon as the database can.
+
+    A poll of this worker finds it even before that.
+    """
+    write = partial(metering.keep_in_background, call, response_id)
+    try:
+        await write()
+    except metering.AWAY:
+        key = call.caller.project_id, response_id
+        _unkept[key] = call
+        metering.retry_later(write).add_done_callback(lambda task: _unkept.pop(key, None))
 
 
 async def settle(project_id: UUID, reading: Reading) -> None:
-    """Settle the background call whose result was shown; once, whoever polls for it."""
-    call = await bridge.in_thread(_find, project_id, reading.response_id)
+    """Settle the background call whose result was shown, as soon as the database can.
+
+    Once, whoever polls for it.
+    """
+    key = project_id, reading.response_id
+    if key in _settling:
+        return
+    _settling.add(key)
+    write, later = partial(_settle, key, reading), None
+    try:
+        await write()
+    except metering.AWAY:
+        later = metering.retry_later(write)
+        later.add_done_callback(lambda task: _settling.discard(key))
+    finally:
+        if later is None:
+            _settling.discard(key)
+
+
+async def _settle(key: _Key, reading: Reading) -> None:
+    call = _unkept.get(key) or await bridge.in_thread(_find, *key)
     if call is None:
         return
+    await metering.settle(call, _outcome(reading))
+    _unkept.pop(key, None)
+
+
+def _outcome(reading: Reading) -> Outcome:
     status = UsageStatus.SETTLED if reading.usage else UsageStatus.FAILED
     if not (reading.usage or reading.error):
         status = UsageStatus.UNKNOWN
-    outcome = Outcome(
+    return Outcome(
         status,
         usage=reading.usage,
         model=reading.model,
@@ -30,12 +75,12 @@ async def settle(project_id: UUID, reading: Reading) -> None:
         http_status=200,
         error=reading.error,
     )
-    await metering.settle(_metered(call), outcome)
 
 
-def _find(project_id: UUID, response_id: str) -> Call | None:
+def _find(project_id: UUID, response_id: str) -> MeteredCall | None:
     calls = Call.objects.filter(project_id=project_id, response_id=response_id)
-    return calls.filter(state=CallState.BACKGROUND).first()
+    call = calls.filter(state=CallState.BACKGROUND).first()
+    return call and _metered(call)
 
 
 def _metered(call: Call) -> MeteredCall:

@@ -10,7 +10,7 @@ Source: docs/gateway.md, section "Metering".
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from uuid import UUID
 from core import bridge, media, parsing
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
-from core.errors import DatabaseUnavailable, InvalidInput
+from core.errors import DATABASE_AWAY, DatabaseUnavailable, InvalidInput
 from core.scoping import Caller
 from gateway.models import Call, CallState
 from usage import costing, ingestion, ledger
@@ -30,8 +30,10 @@ from usage.schemas import LogEntry
 
 logger = logging.getLogger(__name__)
 
+# What a write raises that can be tried again when the database answers.
+AWAY = (DatabaseUnavailable, *DATABASE_AWAY)
 _RETRY_SECONDS = 1
-_unsettled: set[asyncio.Task] = set()
+_unwritten: set[asyncio.Task] = set()
 _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
 _ADMIT = f"""
@@ -195,27 +197,31 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
     return row
 
 
-def settle_later(call: MeteredCall, outcome: Outcome) -> None:
-    """Settle the call as soon as the database answers again."""
-    task = asyncio.ensure_future(_settle_surely(call, outcome))
-    _unsettled.add(task)
-    task.add_done_callback(_unsettled.discard)
+def retry_later(write: Callable[[], Awaitable[Any]]) -> asyncio.Task:
+    """Write as soon as the database answers again; return the task that does."""
+    task = asyncio.ensure_future(_retry(write))
+    _unwritten.add(task)
+    task.add_done_callback(_unwritten.discard)
+    return task
 
 
-async def _settle_surely(call: MeteredCall, outcome: Outcome) -> None:
+async def _retry(write: Callable[[], Awaitable[Any]]) -> None:
     while True:
         await asyncio.sleep(_RETRY_SECONDS)
         try:
-            await settle(call, outcome)
+            await write()
             return
-        except DatabaseUnavailable:
+        except AWAY:
             continue
 
 
 async def keep_in_background(call: MeteredCall, response_id: str) -> None:
-    """Leave the call to the poll that will show its usage."""
+    """Leave the call to the poll that will show its usage. Raises one of AWAY.
+
+    A poll may have settled it meanwhile: then nothing is changed.
+    """
     await bridge.in_thread(
-        Call.objects.filter(id=call.id).update,
+        Call.objects.filter(id=call.id, state=CallState.PENDING).update,
         state=CallState.BACKGROUND,
         response_id=response_id,
     )

@@ -1,7 +1,9 @@
 """The final row of a call: written once, whatever ends the call, and reported after it."""
 
+from functools import partial
+
 from core.errors import DatabaseUnavailable
-from gateway import metering, reporting
+from gateway import background, metering, reporting
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
 from usage.ledger import LogRow
@@ -30,13 +32,13 @@ class Settlement:
             self._settled = outcome, await metering.settle(self._call, outcome)
         except DatabaseUnavailable:
             # The client gets what was paid for; its row is written when that is possible.
-            metering.settle_later(self._call, outcome)
+            metering.retry_later(partial(metering.settle, self._call, outcome))
 
     async def leave_in_background(self, response_id: str) -> None:
         """Leave the call to the poll that will show its usage."""
         if self._call is not None:
             self._is_written = True
-            await metering.keep_in_background(self._call, response_id)
+            await background.keep(self._call, response_id)
 
     def report(self) -> None:
         """Count the call, and write its line, if it was settled: what no client waits for."""

@@ -1,0 +1,80 @@
+"""Answers that the upstream works on in the background, and the polls that settle them."""
+
+import pytest
+from django.db import OperationalError
+
+from gateway import background, metering
+from gateway.models import Call
+from tests.gateway.conftest import counts
+from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.upstream import event, in_turn, reply, stream
+
+ANSWER = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "usage": None}
+QUEUED = {**ANSWER, "status": "queued"}
+USAGE = {"input_tokens": 500, "output_tokens": 60, "total_tokens": 560}
+COMPLETED = {**ANSWER, "status": "completed", "usage": USAGE}
+BODY = {"model": "gpt-5-mini", "input": "x", "background": True}
+PATH = "/v1/responses/resp_1"
+SETTLED = ("settled", 500, 0, 60, 0)
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """Have a function of a module meet a database that is away, as often as is said."""
+    monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.3)
+
+    def fail(module, name: str, times: int = 1) -> None:
+        write, left = getattr(module, name), [None] * times
+
+        def flaky(*args):
+            if left:
+                left.pop()
+                raise OperationalError("the connection is lost")
+            return write(*args)
+
+        monkeypatch.setattr(module, name, flaky)
+
+    return fail
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_an_answer_is_given_though_its_call_cannot_be_kept(gateway, mock, own_key, away, is_stream):
+    own_key()
+    first = stream(event("response.created", {"response": QUEUED})) if is_stream else reply(QUEUED)
+    mock.script = in_turn(first, reply(COMPLETED))
+    away(metering, "keep_in_background", times=2)
+
+    answer = gateway.post("/v1/responses", {**BODY, "stream": is_stream})
+
+    assert (answer.status_code, b"resp_1" in answer.content) == (200, True)
+    assert gateway.pending == 1
+    within_a_second(lambda: Call.objects.get().response_id == "resp_1")
+    assert gateway.get(PATH).json() == COMPLETED
+    assert counts(gateway.row) == SETTLED
+
+
+def test_a_poll_settles_a_call_that_is_not_kept_yet(gateway, mock, own_key, away):
+    own_key()
+    mock.script = in_turn(reply(QUEUED), reply(COMPLETED))
+    away(metering, "keep_in_background")
+    gateway.post("/v1/responses", BODY)
+
+    gateway.get(PATH)
+
+    assert counts(gateway.row) == SETTLED
+    assert Call.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["look-up", "row"])
+def test_a_result_is_settled_later_if_the_database_is_away(gateway, mock, own_key, away, name):
+    own_key()
+    mock.script = in_turn(reply(QUEUED), reply(COMPLETED))
+    gateway.post("/v1/responses", BODY)
+    away(*{"look-up": (background, "_find"), "row": (metering, "settle")}[name])
+
+    answers = [gateway.get(PATH), gateway.get(PATH)]
+
+    assert [answer.json() for answer in answers] == [COMPLETED] * 2
+    within_a_second(lambda: gateway.rows)
+    assert counts(gateway.row) == SETTLED
+    assert Call.objects.count() == 0
