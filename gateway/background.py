@@ -13,7 +13,7 @@ from usage.reports.reported_usage import UsageStatus
 
 # OpenAI keeps answers of background calls for ten minutes, others for longer.
 MAX_HOURS = 24
-_Key = tuple[UUID, str]  # the project, and the upstream's id of the answer
+_Key = tuple[UUID, str, str]  # the project, the upstream, and its id of the answer
 
 # What this worker has still to store, because the database was away.
 _unkept: dict[_Key, MeteredCall] = {}
@@ -30,17 +30,17 @@ async def keep(call: MeteredCall, response_id: str) -> None:
     try:
         await write()
     except metering.AWAY:
-        key = call.caller.project_id, response_id
+        key = call.caller.project_id, call.upstream, response_id
         _unkept[key] = call
         metering.retry_later(write).add_done_callback(lambda task: _unkept.pop(key, None))
 
 
-async def settle(project_id: UUID, reading: Reading) -> None:
-    """Settle the background call whose result was shown, as soon as the database can.
+async def settle(project_id: UUID, upstream: str, reading: Reading) -> None:
+    """Settle the background call whose result an upstream has shown, as soon as the database can.
 
     Once, whoever polls for it.
     """
-    key = project_id, reading.response_id
+    key = project_id, upstream, reading.response_id
     if key in _settling:
         return
     _settling.add(key)
@@ -77,9 +77,9 @@ def _outcome(reading: Reading) -> Outcome:
     )
 
 
-def _find(project_id: UUID, response_id: str) -> MeteredCall | None:
+def _find(project_id: UUID, upstream: str, response_id: str) -> MeteredCall | None:
     calls = Call.objects.filter(project_id=project_id, response_id=response_id)
-    call = calls.filter(state=CallState.BACKGROUND).first()
+    call = calls.filter(upstream=upstream, state=CallState.BACKGROUND).first()
     return call and _metered(call)
 
 

@@ -259,7 +259,7 @@ class CallRelay:
             await self._settlement.leave_in_background(reading.response_id)
             return
         if plan.endpoint.shows_result and reading.response_id and not reading.is_queued:
-            await background.settle(plan.project_id, reading)
+            await background.settle(plan.project_id, plan.upstream.name, reading)
         await self._settlement.write(
             billing.outcome_of(
                 plan,

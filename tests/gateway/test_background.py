@@ -7,7 +7,7 @@ from gateway import background, metering
 from gateway.models import Call
 from tests.gateway.conftest import counts
 from tests.gateway.test_access_cases import within_a_second
-from tests.gateway.upstream import event, in_turn, reply, stream
+from tests.gateway.upstream import by_path, event, in_turn, reply, stream
 
 ANSWER = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "usage": None}
 QUEUED = {**ANSWER, "status": "queued"}
@@ -78,3 +78,32 @@ def test_a_result_is_settled_later_if_the_database_is_away(gateway, mock, own_ke
     within_a_second(lambda: gateway.rows)
     assert counts(gateway.row) == SETTLED
     assert Call.objects.count() == 0
+
+
+@pytest.fixture
+def two_upstreams(mock, own_key, upstreams_file):
+    upstreams_file(
+        f"apis:\n  openai: {{base_url: {mock.url}/openai/v1}}\n"
+        f"  other: {{base_url: {mock.url}/other/v1}}\n"
+    )
+    own_key()
+    own_key("sk-other-key-0123456789", upstream="other")
+
+
+def test_an_upstream_settles_no_call_of_another(gateway, mock, two_upstreams):
+    """Ids of small servers are counted, and meet."""
+    tiny = {**COMPLETED, "model": "tiny", "usage": {"input_tokens": 1, "output_tokens": 1}}
+    mock.script = by_path(
+        {
+            "POST /openai/v1/responses": reply(QUEUED),
+            "GET /openai/v1/responses/resp_1": reply(COMPLETED),
+            "GET /other/v1/responses/resp_1": reply(tiny),
+        }
+    )
+    gateway.post("/v1/responses", BODY)
+
+    assert gateway.get(PATH, token=gateway.issue(upstream="other")[1]).json() == tiny
+    assert gateway.rows == []
+    assert gateway.get(PATH).json() == COMPLETED
+
+    assert counts(gateway.row) == SETTLED
