@@ -35,6 +35,18 @@ async def keep(call: MeteredCall, response_id: str) -> None:
         metering.retry_later(write).add_done_callback(lambda task: _unkept.pop(key, None))
 
 
+async def upstream_of(project_id: UUID, response_id: str) -> str | None:
+    """Return the name of the upstream that works on an answer; None if none is known to.
+
+    One query.
+    """
+    for project, upstream, id in _unkept:
+        if (project, id) == (project_id, response_id):
+            return upstream
+    calls = Call.objects.filter(project_id=project_id, response_id=response_id)
+    return await bridge.in_thread(calls.values_list("upstream", flat=True).first)
+
+
 async def settle(project_id: UUID, upstream: str, reading: Reading) -> None:
     """Settle the background call whose result an upstream has shown, as soon as the database can.
 

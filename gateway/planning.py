@@ -15,6 +15,7 @@ from django.conf import settings
 from core import bridge, media
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import (
+    background,
     bounds,
     content,
     errors,
@@ -32,7 +33,7 @@ from gateway.json_splice import with_member
 from gateway.protocols.protocol import Billing, Endpoint, Matched, ProtocolModule
 from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
-from gateway.upstreams import UpstreamState
+from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
 
 # Shorter keys are placeholders (`none`, `ollama`), and words of ordinary answers.
@@ -108,9 +109,13 @@ async def _plan(
     if isinstance(named, list):  # a form may have a field twice
         named = named[-1] if body.fields is not None else None
     alias, resolved = _resolve(named, holder, said["profile"])
-    upstream, model = upstreams.choose(
-        all_upstreams, holder, resolved, is_azure=matched.is_azure, is_alias=alias is not None
-    )
+    upstream, model = None, resolved
+    if matched.response_id and not resolved:
+        upstream = await _upstream_of_answer(matched.response_id, holder, all_upstreams)
+    if upstream is None:
+        upstream, model = upstreams.choose(
+            all_upstreams, holder, resolved, is_azure=matched.is_azure, is_alias=alias is not None
+        )
     policies.check_upstream(upstream, request.method, path, request.headers)
     is_in_form = body.fields is not None and matched.deployment is None
     if is_in_form and isinstance(named, str) and model != named:
@@ -199,6 +204,21 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
         raise errors.GatewayError("The model's name has a null character", param="model")
     target = holder.aliases.get((profile or "default", named))
     return (None, named) if target is None else (named, target)
+
+
+async def _upstream_of_answer(
+    response_id: str, holder: Holder, all_upstreams: Upstreams
+) -> UpstreamConfig | None:
+    """Return the upstream that works on the answer that is asked for; None if none is known to.
+
+    Raises UpstreamUnusable, EndpointNotFound.
+    """
+    if holder.upstream:
+        return None
+    if len(all_upstreams.by_name) == 1 and not all_upstreams.unusable:
+        return None  # as on most servers, whose polls then need no database
+    name = await background.upstream_of(holder.caller.project_id, response_id)
+    return None if name is None else all_upstreams.existing(name)
 
 
 def _models(body: Content, matched: Matched, model: str) -> dict[str, list]:

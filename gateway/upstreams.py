@@ -65,6 +65,12 @@ class Upstreams:
             raise errors.UpstreamUnusable(f"The upstream {name!r} is switched off or broken")
         return next((each for each in self.by_name.values() if each.provider == name), None)
 
+    def existing(self, name: str) -> UpstreamConfig:
+        """Return the upstream that has an object. Raises UpstreamUnusable, EndpointNotFound."""
+        if found := self.named(name):
+            return found
+        raise errors.EndpointNotFound(f"The upstream {name!r} is not configured")
+
     def azure(self) -> UpstreamConfig:
         """Return the upstream for Azure's paths. Raises EndpointNotFound."""
         for each in self.by_name.values():

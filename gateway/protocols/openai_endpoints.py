@@ -126,9 +126,17 @@ def match(path: str) -> tuple[Matched, ...]:
 
 
 def _matches(endpoint_path: str, path: str, **named) -> tuple[Matched, ...]:
-    model_id = endpoint_path.removeprefix("/models").removeprefix("/")
     return tuple(
-        Matched(endpoint, path, model_id=model_id if endpoint.name == "models" else "", **named)
+        Matched(endpoint, path, **_ids(endpoint, endpoint_path), **named)
         for pattern, endpoint in _PATHS
         if pattern.fullmatch(endpoint_path)
     )
+
+
+def _ids(endpoint: Endpoint, path: str) -> dict[str, str]:
+    """Return what the path says that a request is about, as members of Matched."""
+    if endpoint.name == "models":
+        return {"model_id": path.removeprefix("/models").removeprefix("/")}
+    if endpoint.name == "stored_responses":
+        return {"response_id": path.removeprefix("/responses/").partition("/")[0]}
+    return {}

@@ -54,13 +54,14 @@ class Matched(NamedTuple):
     """An endpoint, and what the path of a request names.
 
     `path` is below the upstream's base URL, or below the `deployment`, a model in it.
-    `model_id` is the model that is asked about, or deleted.
+    `model_id` is the model that is asked about, or deleted; `response_id` the stored answer.
     """
 
     endpoint: Endpoint
     path: str
     deployment: str | None = None
     model_id: str = ""
+    response_id: str = ""
     is_azure: bool = False
 
     def path_with(self, model: str) -> str:

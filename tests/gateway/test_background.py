@@ -107,3 +107,45 @@ def test_an_upstream_settles_no_call_of_another(gateway, mock, two_upstreams):
     assert gateway.get(PATH).json() == COMPLETED
 
     assert counts(gateway.row) == SETTLED
+
+
+def test_an_answer_is_polled_where_it_is_made(gateway, mock, two_upstreams):
+    mock.script = by_path(
+        {
+            "POST /other/v1/responses": reply(QUEUED),
+            "GET /other/v1/responses/resp_1": reply(COMPLETED),
+            "GET /other/v1/responses/resp_1/input_items": reply({"data": []}),
+            "GET /openai/v1/responses/resp_1": reply({"error": {"message": "unknown"}}, 404),
+        }
+    )
+    gateway.post("/v1/responses", {**BODY, "model": "other:gpt-5-mini"})
+
+    pinned = gateway.issue(upstream="openai")[1]
+    assert gateway.get(PATH, token=pinned).status_code == 404
+    assert gateway.get(f"{PATH}/input_items").json() == {"data": []}
+    assert gateway.get(PATH).json() == COMPLETED
+
+    assert (gateway.row.upstream, counts(gateway.row)) == ("other", SETTLED)
+    assert gateway.get(PATH).status_code == 404  # nothing says any more whose it was
+
+
+def test_an_answer_of_an_alias_is_polled_where_it_is_made(gateway, mock, two_upstreams):
+    gateway.bind_alias("slow", "other:gpt-5-mini")
+    mock.script = in_turn(reply(QUEUED), reply(COMPLETED))
+    within_a_second(lambda: gateway.post("/v1/responses", {**BODY, "model": "slow"}).ok)
+
+    gateway.get(PATH)
+
+    assert mock.requests[-1].target == "/other/v1/responses/resp_1"
+    assert (gateway.row.alias, gateway.row.upstream) == ("slow", "other")
+
+
+def test_an_answer_of_an_upstream_that_is_gone_is_asked_of_no_other(gateway, mock, two_upstreams):
+    mock.script = reply(QUEUED)
+    gateway.post("/v1/responses", {**BODY, "model": "other:gpt-5-mini"})
+    Call.objects.update(upstream="removed")
+
+    answer = gateway.get(PATH)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "endpoint_not_found")
+    assert len(mock.requests) == 1
