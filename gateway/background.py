@@ -47,13 +47,13 @@ async def upstream_of(project_id: UUID, response_id: str) -> str | None:
     return await bridge.in_thread(calls.values_list("upstream", flat=True).first)
 
 
-async def settle(project_id: UUID, upstream: str, reading: Reading) -> None:
-    """Settle the background call whose result an upstream has shown, as soon as the database can.
+async def settle(project_id: UUID, upstream: str, response_id: str, reading: Reading) -> None:
+    """Settle the background call whose result an upstream shows, as soon as the database can.
 
-    Once, whoever polls for it.
+    Once, whoever polls for it; nothing is done for an answer that does not show it.
     """
-    key = project_id, upstream, reading.response_id
-    if key in _settling:
+    key = project_id, upstream, response_id
+    if key in _settling or not _is_result(reading, response_id):
         return
     _settling.add(key)
     write, later = partial(_settle, key, reading), None
@@ -65,6 +65,17 @@ async def settle(project_id: UUID, upstream: str, reading: Reading) -> None:
     finally:
         if later is None:
             _settling.discard(key)
+
+
+def _is_result(reading: Reading, response_id: str) -> bool:
+    """Return whether an answer says what its call has used, or that nobody will.
+
+    Some upstreams state the usage later than the rest. An error may be the poll's own.
+    """
+    if reading.is_queued:
+        return False
+    has_ended = reading.error is not None or reading.is_deleted
+    return bool(reading.usage) or (has_ended and reading.response_id == response_id)
 
 
 async def _settle(key: _Key, reading: Reading) -> None:

@@ -180,14 +180,15 @@ class CallRelay:
     async def _relay_long(self, answer: Answer, held: Held) -> None:
         """Relay an answer that is too long to be held, and read it as one long event."""
         reader = self._plan.protocol.StreamReader()
-        is_billed = self._plan.endpoint.billing is Billing.STATED
+        endpoint = self._plan.endpoint
+        is_read = endpoint.billing is Billing.STATED or endpoint.shows_result
         coding = answer.header(b"content-encoding")
-        view = View(reader if is_billed else None, hides=None, coding=coding)
+        view = View(reader if is_read else None, hides=None, coding=coding)
         length = answers.stated_length(answer)
         sent = headers.to_client(answer.headers, secret=self._plan.secret)
         await self._exchange.start(answer.status, sent, length=length)
         await self._exchange.write(held.data)
-        for start in range(0, len(held.data) if is_billed else 0, _MAX_READ):
+        for start in range(0, len(held.data) if is_read else 0, _MAX_READ):
             await bridge.in_thread(view.feed, held.data[start : start + _MAX_READ])
         left = None if length is None else length - len(held.data)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
@@ -258,8 +259,8 @@ class CallRelay:
         if reading.is_queued and reading.response_id and plan.content.value.get("background"):
             await self._settlement.leave_in_background(reading.response_id)
             return
-        if plan.endpoint.shows_result and reading.response_id and not reading.is_queued:
-            await background.settle(plan.project_id, plan.upstream.name, reading)
+        if plan.endpoint.shows_result and status < 400:
+            await background.settle(plan.project_id, plan.upstream.name, plan.response_id, reading)
         await self._settlement.write(
             billing.outcome_of(
                 plan,

@@ -55,6 +55,7 @@ class Plan:
     project_id: UUID
     model: str = ""
     requested_model: str = ""
+    response_id: str = ""  # of the stored answer that is asked for
     alias: str | None = None
     profile: str | None = None
     origin: str | None = None
@@ -153,6 +154,7 @@ async def _plan(
         project_id=holder.caller.project_id,
         model=model,
         requested_model=str(named)[:255] if isinstance(named, str) else "",
+        response_id=matched.response_id,
         is_stream=body.value.get("stream") is True
         or (body.fields is not None and body.fields.last("stream") in ("true", "True", "1")),
         **{**said, "alias": said["alias"] or alias},

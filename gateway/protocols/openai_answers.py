@@ -80,7 +80,7 @@ class StreamReader:
 
     def reading(self) -> Reading:
         """Return what the stream has said so far."""
-        output_tokens = (self._characters + 3) // 4 + self._other_tokens
+        output_tokens = self.output_tokens
         reading = Reading(
             model=self._model,
             error=self._error,
@@ -90,11 +90,15 @@ class StreamReader:
         if (stated := self._stated) is not None:
             reading.usage, reading.service_tier = stated.usage, stated.service_tier
             reading.model = stated.model or reading.model
-            reading.response_id = stated.response_id
-        elif not self._has_ended:
-            begun = self._begun()
-            reading.is_queued, reading.response_id = begun.is_queued, begun.response_id
+        known = stated or self._begun()
+        reading.response_id = known.response_id
+        reading.is_queued = known.is_queued and not self._has_ended
         return reading
+
+    @property
+    def output_tokens(self) -> int:
+        """About how many tokens the text has that was seen."""
+        return (self._characters + 3) // 4 + self._other_tokens
 
     def _begun(self) -> Reading:
         """Return what the first event says, such as of an answer made in the background."""
@@ -156,6 +160,7 @@ def read_answer(answer: Any) -> Reading:
         error=_error_in(answer),
         is_queued=whole.get("status") in ("queued", "in_progress"),
         response_id=id if isinstance(id, str) and _ID.fullmatch(id) else None,
+        is_deleted=answer.get("deleted") is True,
         estimate_output=partial(_output_estimate, whole),
     )
 
@@ -171,7 +176,7 @@ def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
 def _output_estimate(answer: dict[str, Any]) -> int:
     reader = StreamReader()
     reader.see(orjson.dumps({**answer, "usage": None}, default=str))
-    return reader.reading().estimate_output()
+    return reader.output_tokens
 
 
 def _error_in(answer: dict[str, Any]) -> str | None:

@@ -59,6 +59,10 @@ _PATHS = (
         "/responses/*",
         Endpoint("stored_responses", _READ, is_stateful=True, shows_result=True),
     ),
+    _path(
+        "/responses/*/cancel",
+        Endpoint("stored_responses", _POST, body=Body.JSON, is_stateful=True, shows_result=True),
+    ),
     _path("/responses/*/**", _objects("stored_responses")),
     _path("/embeddings", _call("embeddings", has_answer=False)),
     _path("/moderations", Endpoint("moderations", _POST, body=Body.JSON)),

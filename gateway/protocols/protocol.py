@@ -46,7 +46,7 @@ class Endpoint:
     lists_models: bool = False
     # Its streams state their usage when they are asked for it.
     takes_usage_option: bool = False
-    # The final answer of a call that the upstream works on in the background.
+    # Its answers may show the final one of a call that the upstream works on in the background.
     shows_result: bool = False
 
 
@@ -83,6 +83,7 @@ class Reading:
     error: str | None = None
     is_complete: bool = True
     is_queued: bool = False
+    is_deleted: bool = False
     response_id: str | None = None
     # Estimates the tokens of the text that was delivered.
     estimate_output: Callable[[], int] = int

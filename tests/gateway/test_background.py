@@ -1,9 +1,12 @@
 """Answers that the upstream works on in the background, and the polls that settle them."""
 
+from contextlib import suppress
+
 import pytest
+import requests
 from django.db import OperationalError
 
-from gateway import background, metering
+from gateway import background, metering, relay
 from gateway.models import Call
 from tests.gateway.conftest import counts
 from tests.gateway.test_access_cases import within_a_second
@@ -149,3 +152,90 @@ def test_an_answer_of_an_upstream_that_is_gone_is_asked_of_no_other(gateway, moc
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "endpoint_not_found")
     assert len(mock.requests) == 1
+
+
+FAILED = {**ANSWER, "status": "failed", "error": {"code": "server_error", "message": "x"}}
+IN_PROGRESS = {**ANSWER, "status": "in_progress"}
+CREATED = event("response.created", {"response": IN_PROGRESS})
+
+
+@pytest.fixture
+def begun(gateway, mock, own_key):
+    """Begin a call in the background; what polls get is the test's to say."""
+    own_key()
+    gateway.use(budget_usd=1)
+    mock.script = reply(QUEUED)
+    gateway.post("/v1/responses", BODY)
+    return gateway
+
+
+@pytest.mark.parametrize(
+    "poll",
+    [reply(FAILED), stream(CREATED, event("response.failed", {"response": FAILED}))],
+    ids=["plain", "stream"],
+)
+def test_a_poll_that_shows_a_failure_settles_its_call(begun, mock, poll):
+    mock.script = poll
+    begun.get(PATH)
+    assert (counts(begun.row)[0], begun.row.error) == ("failed", "server_error")
+    assert begun.left == 1
+
+
+def test_a_cancellation_that_shows_the_usage_settles_its_call(begun, mock):
+    mock.script = reply({**COMPLETED, "status": "cancelled"})
+    begun.post(f"{PATH}/cancel")
+    assert counts(begun.row) == SETTLED
+
+
+def test_usage_that_comes_with_a_later_poll_settles_the_call(begun, mock):
+    mock.script = in_turn(reply({**COMPLETED, "usage": None}), reply(COMPLETED))
+    begun.get(PATH)
+    assert begun.rows == []
+    begun.get(PATH)
+    assert counts(begun.row) == SETTLED
+
+
+def test_an_answer_too_long_to_be_held_settles_its_call(begun, mock, monkeypatch):
+    monkeypatch.setattr(relay, "MAX_HELD", 1000)
+    long = {**COMPLETED, "output": [{"type": "image_generation_call", "result": "x" * 5000}]}
+    mock.script = reply(long)
+    assert begun.get(PATH).json() == long
+    within_a_second(lambda: begun.rows)
+    assert counts(begun.row) == SETTLED
+
+
+def test_the_path_says_whose_usage_it_is(begun, mock):
+    """Proxies give an answer another id with each look."""
+    mock.script = reply({**COMPLETED, "id": "encoded-2"})
+    begun.get(PATH)
+    assert counts(begun.row) == SETTLED
+
+
+def test_an_answer_that_was_deleted_is_unknown(begun, mock):
+    mock.script = reply({"id": "resp_1", "object": "response", "deleted": True})
+    begun.send("DELETE", PATH)
+    assert counts(begun.row)[0] == "unknown"
+    assert begun.left < 1
+
+
+UNFINISHED = {
+    "error of the poll": reply({"error": {"code": "overloaded"}}),
+    "error of the poll with an id": reply({"id": "err_1", "error": {"code": "overloaded"}}),
+    "refused poll": reply({"id": "resp_1", "error": {"code": "rate_limited"}}, 429),
+    "running total": reply({**IN_PROGRESS, "usage": USAGE}),
+    "stream that broke off": stream(CREATED, ends=False),
+    "stream that broke off after a running total": stream(
+        event("response.in_progress", {"response": {**IN_PROGRESS, "usage": USAGE}}), ends=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_a_poll_that_shows_no_result_settles_nothing(begun, mock, name):
+    mock.script = UNFINISHED[name]
+    with suppress(requests.exceptions.ChunkedEncodingError):
+        begun.get(PATH)
+    assert begun.rows == []
+    mock.script = reply(COMPLETED)
+    begun.get(PATH)
+    assert counts(begun.row) == SETTLED
