@@ -1,11 +1,12 @@
 """Answers that the upstream works on in the background: settled by the poll that shows them."""
 
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from core import bridge
 from core.scoping import Caller
-from gateway import metering
+from gateway import metering, reporting
 from gateway.metering import MeteredCall, Outcome
 from gateway.models import Call, CallState
 from gateway.protocols.protocol import Reading
@@ -13,12 +14,20 @@ from usage.reports.reported_usage import UsageStatus
 
 # OpenAI keeps answers of background calls for ten minutes, others for longer.
 MAX_HOURS = 24
-_Key = tuple[UUID, str, str]  # the project, the upstream, and its id of the answer
+
+
+class AnswerKey(NamedTuple):
+    """What an answer is known by: ids are the upstream's own."""
+
+    project_id: UUID
+    upstream: str
+    response_id: str
+
 
 # What this worker has still to store, because the database was away.
-_unkept: dict[_Key, MeteredCall] = {}
+_unkept: dict[AnswerKey, MeteredCall] = {}
 # The answers whose calls this worker is about to settle.
-_settling: set[_Key] = set()
+_settling: set[AnswerKey] = set()
 
 
 async def keep(call: MeteredCall, response_id: str) -> None:
@@ -30,7 +39,7 @@ async def keep(call: MeteredCall, response_id: str) -> None:
     try:
         await write()
     except metering.AWAY:
-        key = call.caller.project_id, call.upstream, response_id
+        key = AnswerKey(call.caller.project_id, call.upstream, response_id)
         _unkept[key] = call
         metering.retry_later(write).add_done_callback(lambda task: _unkept.pop(key, None))
 
@@ -47,16 +56,15 @@ async def upstream_of(project_id: UUID, response_id: str) -> str | None:
     return await bridge.in_thread(calls.values_list("upstream", flat=True).first)
 
 
-async def settle(project_id: UUID, upstream: str, response_id: str, reading: Reading) -> None:
+async def settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
     """Settle the background call whose result an upstream shows, as soon as the database can.
 
     Once, whoever polls for it; nothing is done for an answer that does not show it.
     """
-    key = project_id, upstream, response_id
-    if key in _settling or not _is_result(reading, response_id):
+    if key in _settling or not _is_result(reading, key.response_id):
         return
     _settling.add(key)
-    write, later = partial(_settle, key, reading), None
+    write, later = partial(_settle, key, reading, request_id), None
     try:
         await write()
     except metering.AWAY:
@@ -78,12 +86,13 @@ def _is_result(reading: Reading, response_id: str) -> bool:
     return bool(reading.usage) or (has_ended and reading.response_id == response_id)
 
 
-async def _settle(key: _Key, reading: Reading) -> None:
+async def _settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
     call = _unkept.get(key) or await bridge.in_thread(_find, *key)
     if call is None:
         return
-    await metering.settle(call, _outcome(reading))
+    row = await metering.settle(call, _outcome(reading))
     _unkept.pop(key, None)
+    reporting.settled(row, request_id)
 
 
 def _outcome(reading: Reading) -> Outcome:

@@ -260,7 +260,8 @@ class CallRelay:
             await self._settlement.leave_in_background(reading.response_id)
             return
         if plan.endpoint.shows_result and status < 400:
-            await background.settle(plan.project_id, plan.upstream.name, plan.response_id, reading)
+            key = background.AnswerKey(plan.project_id, plan.upstream.name, plan.response_id)
+            await background.settle(key, reading, self._exchange.request.id)
         await self._settlement.write(
             billing.outcome_of(
                 plan,

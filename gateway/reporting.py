@@ -2,7 +2,6 @@
 
 from gateway import event_log, metrics
 from gateway.exchange import Exchange
-from gateway.metering import MeteredCall, Outcome
 from usage.ledger import LogRow
 
 # What the gateway says of an answer; all else is the upstream's own text, and no label.
@@ -50,30 +49,35 @@ def answered(exchange: Exchange, *, seconds: float, error_code: str | None) -> N
         metrics.errors(exchange.upstream, error_code)
 
 
-def settled(call: MeteredCall, outcome: Outcome, row: LogRow, request_id: str) -> None:
-    """Count what a call used, and write its line."""
+def settled(row: LogRow, request_id: str) -> None:
+    """Count what a call used, and write its line, once its row is stored.
+
+    `request_id` is that of the request whose answer said so: of a background call, its poll's.
+    """
     columns = row.columns
+    upstream = columns["upstream"]
     metrics.tokens(
-        call.upstream,
+        upstream,
         input=columns.get("input_tokens") or 0,
         output=columns.get("output_tokens") or 0,
     )
     if row.cost:
-        metrics.cost(call.upstream, row.cost)
-    if outcome.first_byte_ms is not None:
-        metrics.first_byte(call.upstream, outcome.first_byte_ms / 1000)
-    if outcome.error is not None and (kind := _kind(outcome)):
-        metrics.errors(call.upstream, kind)
+        metrics.cost(upstream, row.cost)
+    if (first_byte_ms := columns.get("first_byte_ms")) is not None:
+        metrics.first_byte(upstream, first_byte_ms / 1000)
+    error = columns.get("error")
+    if error is not None and (kind := _kind(error, columns.get("http_status"))):
+        metrics.errors(upstream, kind)
     line = {name: columns[name] for name in _LOGGED if name in columns}
     event_log.write({**line, "request_id": request_id})
 
 
-def _kind(outcome: Outcome) -> str | None:
-    """Return the kind of an error that an answer had; None for one that we counted as ours."""
-    if outcome.error in _KINDS:
-        return outcome.error
-    if outcome.http_status is None:
+def _kind(error: str, http_status: int | None) -> str | None:
+    """Return the kind of an error that a call had; None for one that we counted as ours."""
+    if error in _KINDS:
+        return error
+    if http_status is None:
         return None
-    if outcome.http_status >= 400:
-        return f"http_{outcome.http_status // 100}xx"
+    if http_status >= 400:
+        return f"http_{http_status // 100}xx"
     return "upstream_error"

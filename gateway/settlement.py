@@ -17,7 +17,7 @@ class Settlement:
         self._plan = plan
         self._request_id = request_id
         self._is_written = False
-        self._settled: tuple[Outcome, LogRow] | None = None
+        self._row: LogRow | None = None
 
     async def write(self, outcome: Outcome) -> None:
         """Store the outcome durably, as soon as the database can."""
@@ -29,10 +29,10 @@ class Settlement:
             # Read while the form passed, as it is.
             self._call.model = self._call.requested_model = model[:255]
         try:
-            self._settled = outcome, await metering.settle(self._call, outcome)
+            self._row = await metering.settle(self._call, outcome)
         except DatabaseUnavailable:
             # The client gets what was paid for; its row is written when that is possible.
-            metering.retry_later(partial(metering.settle, self._call, outcome))
+            metering.retry_later(partial(self._settle_later, self._call, outcome))
 
     async def leave_in_background(self, response_id: str) -> None:
         """Leave the call to the poll that will show its usage."""
@@ -42,5 +42,8 @@ class Settlement:
 
     def report(self) -> None:
         """Count the call, and write its line, if it was settled: what no client waits for."""
-        if self._settled is not None:
-            reporting.settled(self._call, *self._settled, self._request_id)
+        if self._row is not None:
+            reporting.settled(self._row, self._request_id)
+
+    async def _settle_later(self, call: MeteredCall, outcome: Outcome) -> None:
+        reporting.settled(await metering.settle(call, outcome), self._request_id)

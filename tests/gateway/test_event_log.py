@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import DatabaseUnavailable
 from core.redaction import without_secrets
-from gateway import event_log
+from gateway import event_log, metering
 from llmring_site.log_config import logging_settings
+from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.test_metrics import samples
+from tests.gateway.upstream import chat, in_turn, reply
 
 TOKEN = "sk-AaH7kq2mXw9LrTz4Vb8hDC"
 
@@ -49,6 +53,53 @@ def test_call_is_one_line_beside_the_servers_own(log_file):
     event_log.write({"id": "0194"})  # another thread takes over
     event_log.close()
     assert lines(log_file)[2]["id"] == "0194"
+
+
+def calls(file: Path) -> list[dict]:
+    event_log.close()
+    return [line for line in lines(file) if line["event"] == "call"]
+
+
+def test_a_background_call_is_counted_and_logged_by_its_poll(gateway, mock, own_key, log_file):
+    own_key()
+    answer = {"id": "resp_1", "object": "response", "model": "gpt-5-mini"}
+    usage = {"input_tokens": 500, "output_tokens": 60, "total_tokens": 560}
+    done = {**answer, "status": "completed", "usage": usage}
+    mock.script = in_turn(reply({**answer, "status": "queued"}), reply(done))
+    before = samples(gateway.get("/metrics").text)
+    gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "background": True})
+
+    for _ in range(2):
+        poll = gateway.get("/v1/responses/resp_1", headers={"X-Request-ID": "the-poll"})
+
+    after = samples(gateway.get("/metrics").text)
+    assert poll.json() == done
+    [line] = calls(log_file)
+    assert line["request_id"] == "the-poll"
+    assert (line["id"], line["output_tokens"]) == (str(gateway.row.id), 60)
+    for direction, tokens in (("input", 500), ("output", 60)):
+        name = f"llmring_tokens_total[('direction', '{direction}'), ('upstream', 'openai')]"
+        assert after[name] - before.get(name, 0) == tokens
+
+
+def test_a_call_that_is_settled_later_is_logged_then(gateway, mock, log_file, monkeypatch):
+    settle, away = metering.settle, [True]
+
+    async def flaky(*args):
+        if away and away.pop():
+            raise DatabaseUnavailable
+        return await settle(*args)
+
+    monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(metering, "settle", flaky)
+    mock.script = reply(chat())
+
+    gateway.chat(headers={"X-Request-ID": "the-call"})
+    within_a_second(lambda: gateway.rows)
+    within_a_second(lambda: event_log._writer.is_running)
+
+    [line] = calls(log_file)
+    assert (line["id"], line["request_id"]) == (str(gateway.row.id), "the-call")
 
 
 def test_no_line_has_a_secret(log_file):
