@@ -110,7 +110,7 @@ class CallRelay:
         held = await self._hold(answer)
         refusal = await answers.decoded(held.data, answer) or b""
         is_of_option = b"stream_options" in refusal or b"include_usage" in refusal
-        if self._exchange.is_gone or not is_of_option:
+        if not is_of_option or await self._exchange.has_gone_within(0):
             return answer, held
         answer.close()
         plan.asks_for_usage = False
@@ -122,7 +122,13 @@ class CallRelay:
 
     async def _send(self) -> Answer:
         plan = self._plan
-        sending = upstream_call.send(plan.request, plan.upstream, plan.state, self._ends_at)
+        sending = upstream_call.send(
+            plan.request,
+            plan.upstream,
+            plan.state,
+            ends_at=self._ends_at,
+            has_gone_within=self._exchange.has_gone_within,
+        )
         if plan.upstream.on_disconnect == "cancel" and plan.content.parts is None:
             return await self._exchange.unless_gone(sending)
         return await sending

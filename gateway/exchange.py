@@ -60,6 +60,12 @@ class Exchange:
         self.watch()
         await asyncio.shield(self._watch)
 
+    async def has_gone_within(self, seconds: float) -> bool:
+        """Wait so long, or until the client has gone; return whether it has."""
+        self.watch()
+        await asyncio.wait({self._watch}, timeout=max(seconds, 0))
+        return self.is_gone
+
     async def unless_gone(self, work: Awaitable[T]) -> T:
         """Return what the work returns. Raises ClientGone, and cancels it, if the client goes."""
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.gone())

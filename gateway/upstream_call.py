@@ -6,7 +6,7 @@ Source: docs/gateway.md, section "Retries".
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +17,8 @@ from core.egress.http_client import HttpClient, Unreachable
 from gateway import errors
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import UpstreamState
+
+HasGoneWithin = Callable[[float], Awaitable[bool]]  # whether the client leaves in so many seconds
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, HttpClient] = WeakKeyDictionary()
 _RETRIED_STATUSES = (429, 503)
@@ -71,25 +73,35 @@ def deadline(upstream: UpstreamConfig) -> float:
 
 
 async def send(
-    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
+    request: UpstreamRequest,
+    upstream: UpstreamConfig,
+    state: UpstreamState,
+    *,
+    ends_at: float,
+    has_gone_within: HasGoneWithin,
 ) -> Answer:
     """Return the answer as soon as its headers are there.
 
-    `ends_at` is the call's deadline. Raises UpstreamUnreachable (nothing was sent),
-    UpstreamBroken, UpstreamTimeout (it may have been billed), UpstreamRedirects,
-    RequestIncomplete.
+    `ends_at` is the call's deadline. Nothing is sent again for a client that has gone. Raises
+    UpstreamUnreachable (nothing was sent), UpstreamBroken, UpstreamTimeout (it may have been
+    billed), UpstreamRedirects, RequestIncomplete.
     """
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
-        response = await _connected(request, upstream, state, ends_at)
+        response = await _connected(request, upstream, state, ends_at, has_gone_within)
         if response.status not in _RETRIED_STATUSES:
             return _checked(response, upstream)
         wait = _wait(response, attempt)
         if wait > _MAX_WAIT or time.monotonic() + wait >= ends_at:
             return _checked(response, upstream)
+        try:
+            if await has_gone_within(wait):
+                return _checked(response, upstream)
+        except asyncio.CancelledError:
+            response.close()
+            raise
         response.close()
-        await asyncio.sleep(wait)
-    return _checked(await _connected(request, upstream, state, ends_at), upstream)
+    return _checked(await _connected(request, upstream, state, ends_at, has_gone_within), upstream)
 
 
 def _checked(response: Answer, upstream: UpstreamConfig) -> Answer:
@@ -105,7 +117,11 @@ def _checked(response: Answer, upstream: UpstreamConfig) -> Answer:
 
 
 async def _connected(
-    request: UpstreamRequest, upstream: UpstreamConfig, state: UpstreamState, ends_at: float
+    request: UpstreamRequest,
+    upstream: UpstreamConfig,
+    state: UpstreamState,
+    ends_at: float,
+    has_gone_within: HasGoneWithin,
 ) -> Answer:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
     was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
@@ -114,10 +130,13 @@ async def _connected(
     except errors.UpstreamUnreachable:
         if not request.can_repeat or time.monotonic() + _RECONNECT_SECONDS >= ends_at:
             raise
-        await asyncio.sleep(_RECONNECT_SECONDS)
+        if await has_gone_within(_RECONNECT_SECONDS):
+            raise
     except errors.UpstreamBroken as error:
         broken = error.__cause__
         if not (broken.was_reused and broken.is_silent and was_idle and request.can_repeat):
+            raise
+        if await has_gone_within(0):
             raise
     return await _send(request, upstream, ends_at)
 

@@ -12,7 +12,7 @@ import pytest
 from gateway import upstreams
 from tests.gateway.conftest import counts
 from tests.gateway.test_wire_cases import leave, settled_row
-from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, head, reply, stream
+from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, head, in_turn, reply, stream
 
 HEAD = head(200, Content_Type="application/json", Transfer_Encoding="chunked")
 STREAM_HEAD = head(200, Content_Type="text/event-stream", Transfer_Encoding="chunked")
@@ -144,3 +144,27 @@ def test_b10_who_stays_gets_all_of_a_stream_that_would_be_cancelled(gateway, moc
     mock.script = stream(content("Hi"), USAGE_CHUNK, DONE, delay=0.02)
     assert gateway.chat(stream=True).content == content("Hi") + DONE
     assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_nothing_is_sent_again_for_a_client_that_left(gateway, mock, with_options, is_stream):
+    with_options("retries: 2")
+    mock.script = in_turn(reply({"error": {}}, 429, Retry_After="1"), reply(chat()))
+    gateway.use(budget_usd=1)
+
+    leave(gateway, {"stream": is_stream}, after=0.3)
+
+    row = settled_row(gateway)
+    assert (row.usage_status, row.http_status, row.error) == ("failed", 429, "http_429")
+    assert gateway.left == 1
+    time.sleep(1)
+    assert len(mock.requests) == 1
+
+
+def test_no_option_is_taken_back_for_a_client_that_left(gateway, mock):
+    refusal = {"error": {"message": "Unknown parameter: 'stream_options'."}}
+    mock.script = in_turn(reply(refusal, 400, delay=0.3), stream(content("Hi"), DONE))
+
+    leave(gateway, {"stream": True}, after=0.1)
+
+    assert (settled_row(gateway).usage_status, len(mock.requests)) == ("failed", 1)
