@@ -49,7 +49,7 @@ class CallRelay:
         Raises the errors of gateway/errors.py while the client has got nothing.
         """
         state = self._plan.state
-        state.in_flight += 1
+        state.calls.count += 1
         try:
             await self._relay()
         except errors.GatewayError as error:
@@ -68,7 +68,7 @@ class CallRelay:
             await asyncio.shield(self._settlement.write(outcome))
             raise
         finally:
-            state.in_flight -= 1
+            state.calls.count -= 1
             self._settlement.report()
 
     def _unanswered(self, error: errors.GatewayError) -> Outcome:
@@ -117,7 +117,7 @@ class CallRelay:
         plan.request = plan.request.with_body(plan.without_usage_option)
         answer = await self._send()
         if answer.status < 400:  # else it was something else that the refusal only quoted
-            plan.state.refuses_usage_option = True
+            plan.state.note_refused_usage_option(plan.request.url)
         return answer, None
 
     async def _send(self) -> Answer:

@@ -134,7 +134,7 @@ async def _plan(
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
         restrictions.refuse_shared(endpoint, body.value)
-    state = upstreams.state_of(upstream.name)
+    state = upstreams.state_of(upstream)
     made = Plan(
         protocol=protocol,
         endpoint=endpoint,
@@ -188,7 +188,7 @@ def _asking_for_usage(made: Plan, data: bytes) -> bytes:
     options = made.content.value.get("stream_options")
     if isinstance(options, dict) and options.get("include_usage") is True:
         return data
-    if made.state.refuses_usage_option or not made.upstream.include_usage:
+    if made.request.url in made.state.without_usage_option or not made.upstream.include_usage:
         return data
     if not (options is None or isinstance(options, dict)):
         return data  # the upstream's to refuse

@@ -21,20 +21,36 @@ from gateway.models import Upstream
 from gateway.upstream_config import UpstreamConfig, configured, faults, stored
 
 logger = logging.getLogger(__name__)
+_MAX_ADDRESSES = 1_000  # of an upstream that are known to refuse the option for the usage
+
+
+@dataclass(slots=True)
+class CallsInFlight:
+    """How many calls of an upstream are under way, whatever its configuration was."""
+
+    count: int = 0
 
 
 @dataclass(slots=True)
 class UpstreamState:
-    """What this worker has learned of an upstream."""
+    """What this worker has learned of an upstream as it is configured."""
 
+    upstream: UpstreamConfig
+    calls: CallsInFlight = field(default_factory=CallsInFlight)
     breaker: Breaker = field(default_factory=Breaker)
-    refuses_usage_option: bool = False
-    in_flight: int = 0
+    # Addresses with their queries, for versions of an API differ in what they know.
+    without_usage_option: set[str] = field(default_factory=set)
     shown_breaker: str = ""  # by the metrics
     answered_at: float = float("-inf")  # by the monotonic clock
 
     def answered(self) -> None:
         self.answered_at = time.monotonic()
+
+    def note_refused_usage_option(self, url: str) -> None:
+        """Ask no more for the usage at this address."""
+        if len(self.without_usage_option) >= _MAX_ADDRESSES:
+            self.without_usage_option.clear()  # clients choose the queries
+        self.without_usage_option.add(url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +100,16 @@ _upstreams: Upstreams | None = None
 _generation = -1
 
 
-def state_of(name: str) -> UpstreamState:
-    """Return what this worker knows of an upstream."""
-    return _states.setdefault(name, UpstreamState())
+def state_of(upstream: UpstreamConfig) -> UpstreamState:
+    """Return what this worker knows of an upstream: nothing once it was changed."""
+    state = _states.get(upstream.name)
+    if state is None:
+        state = _states[upstream.name] = UpstreamState(upstream)
+    elif state.upstream is not upstream:  # it was read again
+        if state.upstream != upstream:
+            state = _states[upstream.name] = UpstreamState(upstream, state.calls)
+        state.upstream = upstream
+    return state
 
 
 def status() -> dict[str, dict]:
@@ -95,7 +118,7 @@ def status() -> dict[str, dict]:
         name: {
             "breaker": state.breaker.state.value,
             "seconds_left": max(round(state.breaker.seconds_left), 0),
-            "in_flight": state.in_flight,
+            "in_flight": state.calls.count,
         }
         for name, state in _states.items()
     }

@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.gateway.upstream import chat, reply
+from gateway import upstream_keys, upstreams
+from gateway.models import Upstream
+from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.upstream import chat, hang_up, reply
 
 FAILED_OBJECTS = {
     "response": (
@@ -48,3 +51,30 @@ def test_an_empty_error_in_an_answer_is_none(gateway, mock):
     mock.script = reply(chat(error={}))
     assert [gateway.chat().status_code for _ in range(6)] == [200] * 6
     assert {(row.usage_status, row.error) for row in gateway.rows} == {("settled", None)}
+
+
+def test_an_upstream_that_was_changed_is_called_again(gateway, mock):
+    row = Upstream.objects.create(name="local", base_url="http://127.0.0.1:9/v1")
+    upstream_keys.set_keys(gateway.project, {"local": "sk-own-key-0123456789"})
+    within_a_second(lambda: gateway.chat("local:m").status_code == 502)
+    while gateway.chat("local:m").status_code == 502:
+        pass
+    assert gateway.chat("local:m").json()["error"]["code"] == "upstream_suspended"
+
+    mock.script = reply(chat())
+    row.base_url = mock.url
+    row.save()
+
+    within_a_second(lambda: gateway.chat("local:m").status_code == 200)
+    assert upstreams.status()["local"]["breaker"] == "closed"
+
+
+def test_a_change_elsewhere_closes_no_breaker(gateway, mock):
+    mock.script = hang_up
+    for _ in range(5):
+        gateway.chat()
+    Upstream.objects.create(name="local", base_url=mock.url)
+    within_a_second(
+        lambda: gateway.chat("local:m").json()["error"]["code"] == "upstream_auth_error"
+    )
+    assert gateway.chat().json()["error"]["code"] == "upstream_suspended"

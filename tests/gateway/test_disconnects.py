@@ -60,7 +60,7 @@ def test_b10_a_plain_answer_is_not_read_for_ever(gateway, mock, with_options, li
     assert (row.usage_status, row.error, row.http_status) == ("estimated", "client_gone", 200)
     assert row.input_tokens > 0 and row.cost > 0
     assert gateway.pending == 0
-    assert upstreams.state_of("openai").in_flight == 0
+    assert upstreams.status()["openai"]["in_flight"] == 0
 
 
 @pytest.mark.parametrize("start", [HEAD, STREAM_HEAD], ids=["plain", "stream"])
@@ -106,7 +106,7 @@ def test_b10_clients_that_leave_do_not_count_against_the_upstream(gateway, mock,
     assert mock.closed.wait(1)
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
-    assert upstreams.state_of("openai").breaker.state == "closed"
+    assert upstreams.status()["openai"]["breaker"] == "closed"
 
 
 def test_b10_nobody_is_asked_again_for_a_client_that_left(gateway, mock):

@@ -305,9 +305,9 @@ def test_a_client_that_leaves_while_it_sends(gateway, mock, kind):
     if kind == "form":
         assert settled_row(gateway).error == "request_incomplete"
         assert counts(gateway.row)[0] == "failed"
-    within_a_second(lambda: upstreams.state_of("openai").in_flight == 0)
+    within_a_second(lambda: not any(each["in_flight"] for each in upstreams.status().values()))
     assert Call.objects.count() == 0
-    assert upstreams.state_of("openai").breaker.state == "closed"
+    assert {each["breaker"] for each in upstreams.status().values()} <= {"closed"}
 
 
 def test_c03_a_client_leaves_and_the_upstream_answers_an_error(gateway, mock):
@@ -327,7 +327,7 @@ def test_b10_clients_that_leave_leave_nothing(gateway, mock):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert {counts(row) for row in gateway.rows} == {("settled", 176, 1024, 340, 0)}
-    assert upstreams.state_of("openai").in_flight == 0
+    assert upstreams.status()["openai"]["in_flight"] == 0
     assert Call.objects.count() == 0
 
 

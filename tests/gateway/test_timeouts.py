@@ -107,4 +107,4 @@ def test_b08_redirects_do_not_count_against_the_upstream(gateway, mock, own_key)
     assert statuses == [502] * 6
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
-    assert upstreams.state_of("openai").breaker.state == "closed"
+    assert upstreams.status()["openai"]["breaker"] == "closed"

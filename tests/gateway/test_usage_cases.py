@@ -10,9 +10,10 @@ import pytest
 import requests
 from django.utils import timezone
 
-from gateway.models import Call
+from gateway.models import Call, Upstream
 from gateway.worker import WorkerThread
 from tests.gateway.conftest import counts
+from tests.gateway.test_access_cases import azure, within_a_second
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,
@@ -96,6 +97,45 @@ def test_a02_an_upstream_that_refuses_the_option_is_asked_without_it(gateway, mo
     assert [counts(row)[0] for row in gateway.rows] == ["estimated", "estimated"]
     row = gateway.rows[0]
     assert row.input_tokens > 0 and row.output_tokens > 0
+
+
+def refuses_option_at(part: str):
+    """An upstream that knows the option, but for addresses with this in them."""
+
+    async def script(request, writer):
+        asks = "stream_options" in request.json
+        if asks and part in request.target:
+            answer = reply(REFUSALS["azure"][1], 400)
+        else:
+            answer = stream(content("Hi"), stop(), *([USAGE_CHUNK] if asks else []), DONE)
+        await answer(request, writer)
+
+    return script
+
+
+def test_a02_a_refusal_is_of_one_version_of_the_api(gateway, mock, upstreams_file):
+    azure(upstreams_file, mock)
+    mock.script = refuses_option_at("2023-05-15")
+    path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version="
+    for version in ("2024-10-21", "2023-05-15", "2023-05-15", "2024-10-21"):
+        gateway.post(path + version, {"messages": [], "stream": True})
+    assert [row.usage_status for row in gateway.rows] == [
+        *("settled", "estimated", "estimated", "settled")
+    ]
+    assert len(mock.requests) == 5  # asked again once
+
+
+def test_a02_a_refusal_ends_with_the_upstreams_configuration(gateway, mock, own_key):
+    row = Upstream.objects.create(name="local", base_url=f"{mock.url}/old")
+    own_key(upstream="local")
+    mock.script = refuses_option_at("/old")
+    within_a_second(lambda: gateway.chat("local:m", stream=True).ok)
+    row.base_url = f"{mock.url}/new"
+    row.save()
+    within_a_second(
+        lambda: gateway.chat("local:m", stream=True).ok and "/new" in mock.requests[-1].target
+    )
+    assert (gateway.rows[0].usage_status, gateway.rows[-1].usage_status) == ("estimated", "settled")
 
 
 def test_a02_a_refusal_may_come_compressed(gateway, mock):
