@@ -6,7 +6,7 @@ from django.conf import settings
 
 from core import media
 from core.edge_request import Request
-from core.errors import DomainError, failure
+from core.errors import failure
 from gateway import errors, tokens
 from gateway.exchange import Exchange
 
@@ -63,7 +63,7 @@ def as_gateway_error(error: Exception, request: Request) -> errors.GatewayError:
         return made
     made = errors.GatewayError(str(known.detail))
     made.status_code = known.status
-    made.code = error.code if isinstance(error, DomainError) else "invalid_request"
+    made.code = known.code
     made.headers = known.headers
     made.can_retry = known.status >= 500 or "Retry-After" in known.headers
     return made

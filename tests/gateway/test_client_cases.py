@@ -7,9 +7,12 @@ from datetime import timedelta
 
 import pytest
 import requests
+from django.db import OperationalError
 from django.utils import timezone
+from psycopg.errors import QueryCanceled
 
 from accounts.models import Project
+from gateway import holders, token_info
 from gateway.models import Token
 from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.upstream import chat, hang_up, reply
@@ -459,3 +462,28 @@ def test_an_answer_is_given_though_the_database_is_away(gateway, mock, monkeypat
     assert gateway.chat().json() == chat()
     within_a_second(lambda: len(gateway.rows) == 1)
     assert gateway.pending == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [(None, "database_unavailable"), (QueryCanceled("timeout"), "query_too_slow")],
+    ids=["away", "slow"],
+)
+@pytest.mark.parametrize(
+    ("method", "path", "module", "name"),
+    [
+        ("POST", "/v1/chat/completions", holders, "_look_up"),
+        ("GET", "/v1/token", token_info, "_describe"),
+    ],
+    ids=["call", "token"],
+)
+def test_a_reply_that_needs_the_database_says_what_is_wrong_with_it(
+    gateway, monkeypatch, cause, code, method, path, module, name
+):
+    def fail(*args):
+        raise OperationalError from cause
+
+    monkeypatch.setattr(module, name, fail)
+    answer = gateway.use().send(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, code)
+    assert "x-should-retry" not in answer.headers
