@@ -148,20 +148,21 @@ async def _call(
         body = found.body if made.edit is None else made.edit(found.body)
         await own_replies.give(exchange, found.status, found.headers, body)
         return
-    if not made.state.breaker.acquire():
+    attempt = made.state.breaker.acquire()
+    if attempt is None:
         raise errors.UpstreamSuspended(
             f"The upstream {made.upstream.name!r} does not answer; it is tried again soon",
             retry_after=round(made.state.breaker.seconds_left) + 1,
         )
     if made.endpoint.billing is Billing.FREE:
-        await CallRelay(exchange, made, None).run()
+        await CallRelay(exchange, made, None, attempt).run()
         return
     try:
         call = await call_admission.admit(made, holder)
     except BaseException:
-        made.state.breaker.abandoned()
+        attempt.abandoned()
         raise
-    await CallRelay(exchange, made, call).run()
+    await CallRelay(exchange, made, call, attempt).run()
 
 
 def _canonical(path: str, raw_path: bytes) -> str | None:

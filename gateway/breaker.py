@@ -25,7 +25,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._opened_at: float | None = None
-        self._is_probing = False
+        self._probe: Attempt | None = None
 
     @property
     def state(self) -> BreakerState:
@@ -40,25 +40,57 @@ class Breaker:
             return 0
         return self._opened_at + OPEN_SECONDS - self._clock()
 
-    def acquire(self) -> bool:
-        """Return whether a call may be made now."""
+    def acquire(self) -> "Attempt | None":
+        """Return an attempt if a call may be made now."""
         match self.state:
             case BreakerState.CLOSED:
-                return True
-            case BreakerState.HALF_OPEN if not self._is_probing:
-                self._is_probing = True
-                return True
-        return False
+                return Attempt(self)
+            case BreakerState.HALF_OPEN if self._probe is None:
+                self._probe = Attempt(self)
+                return self._probe
+        return None
+
+    def begun(self, attempt: "Attempt") -> None:
+        """Let others through once the probe's answer comes, which may take minutes.
+
+        The next failure opens it again.
+        """
+        if attempt is self._probe:
+            self._failures, self._opened_at, self._probe = MAX_FAILURES - 1, None, None
 
     def succeeded(self) -> None:
-        self._failures, self._opened_at, self._is_probing = 0, None, False
+        self._failures, self._opened_at, self._probe = 0, None, None
+
+    def failed(self, attempt: "Attempt") -> None:
+        self._failures += 1
+        if attempt is self._probe or self._failures >= MAX_FAILURES:
+            self._opened_at = self._clock()
+        self.abandoned(attempt)
+
+    def abandoned(self, attempt: "Attempt") -> None:
+        # A call from before the breaker opened may end meanwhile.
+        if attempt is self._probe:
+            self._probe = None
+
+
+class Attempt:
+    """A call that its breaker has let through, and what it says of the upstream."""
+
+    __slots__ = ("_breaker",)
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def begun(self) -> None:
+        """Note that the answer has begun to come, and goes on."""
+        self._breaker.begun(self)
+
+    def succeeded(self) -> None:
+        self._breaker.succeeded()
 
     def failed(self) -> None:
-        self._failures += 1
-        if self._is_probing or self._failures >= MAX_FAILURES:
-            self._opened_at = self._clock()
-        self._is_probing = False
+        self._breaker.failed(self)
 
     def abandoned(self) -> None:
         """Note a call that says nothing about the upstream: its client left, or erred."""
-        self._is_probing = False
+        self._breaker.abandoned(self)

@@ -18,6 +18,7 @@ from gateway import (
     secret_masking,
     upstream_call,
 )
+from gateway.breaker import Attempt
 from gateway.exchange import ClientGone, Exchange
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
@@ -36,9 +37,12 @@ _ERRORS_OF_CLIENTS = ("client_gone", errors.RequestIncomplete.code)
 class CallRelay:
     """A call that was admitted. `call` is None for one that is free."""
 
-    def __init__(self, exchange: Exchange, plan: Plan, call: MeteredCall | None) -> None:
+    def __init__(
+        self, exchange: Exchange, plan: Plan, call: MeteredCall | None, attempt: Attempt
+    ) -> None:
         self._exchange = exchange
         self._plan = plan
+        self._attempt = attempt
         self._settlement = Settlement(call, plan, exchange.request.id)
         self._started = time.perf_counter()
         self._ends_at = upstream_call.deadline(plan.upstream)
@@ -57,11 +61,11 @@ class CallRelay:
             _raise_for_body(self._plan)
             raise
         except ClientGone:
-            state.breaker.abandoned()
+            self._attempt.abandoned()
             await self._settlement.write(billing.abandoned(self._plan, started=self._started))
         except BaseException as error:
             # Canceled, or a bug: what was sent may be billed.
-            state.breaker.abandoned()
+            self._attempt.abandoned()
             outcome = billing.unanswered(
                 type(error).__name__, may_be_billed=True, started=self._started
             )
@@ -73,13 +77,13 @@ class CallRelay:
 
     def _unanswered(self, error: errors.GatewayError) -> Outcome:
         """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
-        upload, breaker = self._plan.content.parts, self._plan.state.breaker
+        upload = self._plan.content.parts
         if upload is not None and upload.failure is not None:
             error = errors.RequestIncomplete("The client did not send all of its body")
         if isinstance(error, _NEUTRAL):
-            breaker.abandoned()
+            self._attempt.abandoned()
         else:
-            breaker.failed()
+            self._attempt.failed()
         self._show_breaker()
         may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
         return billing.unanswered(error.code, may_be_billed=may_be_billed, started=self._started)
@@ -221,7 +225,7 @@ class CallRelay:
         streams = metrics.streams(plan.upstream.name)
         streams.inc()
         try:
-            ended = await stream(answer, exchange, view, plan.upstream)
+            ended = await stream(answer, exchange, view, plan.upstream, on_first_data=self._begun)
         finally:
             streams.dec()
         rest = view.finish()
@@ -246,7 +250,14 @@ class CallRelay:
         sent = headers.to_client(answer.headers, secret=self._plan.secret)
         await self._exchange.start(answer.status, sent, length=length)
         view = View(None, hides=None, coding=None)
-        ended = await stream(answer, self._exchange, view, self._plan.upstream, length=length)
+        ended = await stream(
+            answer,
+            self._exchange,
+            view,
+            self._plan.upstream,
+            length=length,
+            on_first_data=self._begun,
+        )
         await self._settle(answer.status, ended.error, Reading(), ended.first_byte_at)
         if ended.error is None:
             await self._exchange.finish(ended.rest)
@@ -281,19 +292,24 @@ class CallRelay:
 
     def _judge(self, status: int, error: str | None, reading: Reading) -> None:
         """Tell the breaker how the upstream did."""
-        breaker = self._plan.state.breaker
         if error in _ERRORS_OF_CLIENTS:
             error = None
         # What else has an error in it is the state of an object that was looked at.
         is_call = self._plan.endpoint.billing is Billing.STATED
         failed_inside = is_call and status < 400 and reading.error
         if error or status in _BREAKER_STATUSES or failed_inside:
-            breaker.failed()
+            self._attempt.failed()
         elif status >= 400:
-            breaker.abandoned()
+            self._attempt.abandoned()
         else:
-            breaker.succeeded()
+            self._attempt.succeeded()
         self._show_breaker()
+
+    def _begun(self, status: int) -> None:
+        """Tell the breaker that an answer has begun to come."""
+        if status < 400:
+            self._attempt.begun()
+            self._show_breaker()
 
     def _show_breaker(self) -> None:
         state = self._plan.state

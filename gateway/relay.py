@@ -99,10 +99,12 @@ async def stream(
     upstream: UpstreamConfig,
     *,
     length: int | None = None,
+    on_first_data: Callable[[int], None] | None = None,
 ) -> Ended:
     """Relay an answer piece by piece. Its end, and `rest`, are the caller's to send.
 
     Of an answer of known `length` the last piece is kept: with it the client has all.
+    `on_first_data` gets the status once data has come.
     """
     ended = Ended()
     received = 0
@@ -116,6 +118,8 @@ async def stream(
                 continue
             if ended.first_byte_at is None and view.has_data:
                 ended.first_byte_at = time.perf_counter()
+                if on_first_data is not None:
+                    on_first_data(response.status)
             if not exchange.is_gone:
                 await exchange.write(forward)
                 continue

@@ -1,11 +1,14 @@
 """What opens an upstream's breaker, and what closes it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import pytest
 
-from gateway import upstream_keys, upstreams
+from gateway import breaker, upstream_keys, upstreams
 from gateway.models import Upstream
 from tests.gateway.test_access_cases import within_a_second
-from tests.gateway.upstream import chat, hang_up, reply
+from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, hang_up, reply, stop, stream
 
 FAILED_OBJECTS = {
     "response": (
@@ -78,3 +81,69 @@ def test_a_change_elsewhere_closes_no_breaker(gateway, mock):
         lambda: gateway.chat("local:m").json()["error"]["code"] == "upstream_auth_error"
     )
     assert gateway.chat().json()["error"]["code"] == "upstream_suspended"
+
+
+@pytest.fixture
+def half_open(gateway, mock, monkeypatch):
+    """Open the upstream's breaker, so that the next call is the one that tries."""
+
+    def open_breaker() -> None:
+        mock.script = hang_up
+        while gateway.chat().status_code == 502:
+            pass
+        monkeypatch.setattr(breaker, "OPEN_SECONDS", 0)
+
+    return open_breaker
+
+
+@contextmanager
+def in_progress(gateway, mock, **members):
+    """Have a call under way, of which the upstream has the request."""
+    known = len(mock.requests)
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(gateway.chat, **members)
+        within_a_second(lambda: len(mock.requests) > known)
+        yield call
+
+
+def test_one_call_tries_whatever_older_ones_say(gateway, mock, half_open):
+    mock.script = reply({"error": {"message": "no"}}, 400, delay=0.6)
+    with in_progress(gateway, mock) as older:
+        half_open()
+        mock.script = reply(chat(), delay=1.2)
+        with in_progress(gateway, mock) as probe:
+            assert gateway.chat().json()["error"]["code"] == "upstream_suspended"
+            assert older.result().status_code == 400
+            assert gateway.chat().json()["error"]["code"] == "upstream_suspended"
+            assert probe.result().status_code == 200
+    assert gateway.chat().status_code == 200
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["whole", "broken off"])
+def test_others_call_once_the_answer_of_the_one_that_tries_comes(gateway, mock, half_open, ends):
+    half_open()
+    pieces = [content("a"), content("b"), stop(), USAGE_CHUNK, DONE]
+    mock.script = stream(*pieces, pauses={1: 1}, ends=ends)
+    with in_progress(gateway, mock, stream=True) as probe:
+        mock.script = reply(chat())
+        within_a_second(lambda: gateway.chat().status_code == 200)
+        assert not probe.done()
+        probe.exception()
+    assert gateway.chat().status_code == 200
+
+
+def test_a_stream_that_breaks_off_opens_the_breaker_that_its_beginning_closed():
+    seconds = 0.0
+    closing = breaker.Breaker(lambda: seconds)
+    for _ in range(breaker.MAX_FAILURES):
+        closing.acquire().failed()
+    assert closing.acquire() is None
+    seconds = breaker.OPEN_SECONDS
+    probe = closing.acquire()
+    assert closing.acquire() is None
+
+    probe.begun()
+    assert closing.state == "closed"
+    probe.failed()
+
+    assert closing.state == "open"
