@@ -196,18 +196,19 @@ class CallRelay:
         view = View(reader if is_read else None, hides=None, coding=coding)
         length = answers.stated_length(answer)
         sent = headers.to_client(answer.headers, secret=self._plan.secret)
+        left = None if length is None else length - len(held.data)
         await self._exchange.start(answer.status, sent, length=length)
-        await self._exchange.write(held.data)
+        if left != 0:  # with the last piece the client has all
+            await self._exchange.write(held.data)
         for start in range(0, len(held.data) if is_read else 0, _MAX_READ):
             await bridge.in_thread(view.feed, held.data[start : start + _MAX_READ])
-        left = None if length is None else length - len(held.data)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
         view.finish()
         reading = reader.reading()
         reading.is_complete = ended.error is None
         await self._settle(answer.status, ended.error, reading, held.first_byte_at)
         if ended.error is None:
-            await self._exchange.finish(ended.rest)
+            await self._exchange.finish(held.data if left == 0 else ended.rest)
 
     async def _relay_stream(self, answer: Answer) -> None:
         plan, exchange = self._plan, self._exchange

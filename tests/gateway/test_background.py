@@ -200,7 +200,6 @@ def test_an_answer_too_long_to_be_held_settles_its_call(begun, mock, monkeypatch
     long = {**COMPLETED, "output": [{"type": "image_generation_call", "result": "x" * 5000}]}
     mock.script = reply(long)
     assert begun.get(PATH).json() == long
-    within_a_second(lambda: begun.rows)
     assert counts(begun.row) == SETTLED
 
 
