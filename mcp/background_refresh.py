@@ -58,7 +58,7 @@ def refresh_due(now: datetime) -> bool:
 def refresh_once(server: Server) -> None:
     """Refresh the server, unless its client has stored its items since. Never raises."""
     try:
-        server_refresh.refresh_in_session(server, only_first=server.refreshed_at is None)
+        server_refresh.refresh_in_session(server)
     except (DomainError, Http404) as error:
         logger.info("background refresh of MCP server %s failed: %s", server.id, error)
     except DATABASE_AWAY as error:

@@ -42,11 +42,11 @@ class OfferedItems:
         return ((Tool, self.tools), (Resource, self.resources), (Prompt, self.prompts))
 
 
-def store(server: Server, items: OfferedItems, *, only_first: bool = False, **state) -> Server:
+def store(server: Server, items: OfferedItems, *, unless_given: bool = False, **state) -> Server:
     """Replace the server's items, set the columns in `state`, and return the server.
 
     Items that are gone are deactivated. Without `capabilities` in `state` they become the
-    counts of the items. With `only_first` a server that was refreshed before is left alone.
+    counts of the items. With `unless_given` lists that the client has sent are left alone.
     Raise Http404, or ServerMoved if the URL changed since the items were read.
     """
     with transaction.atomic():
@@ -56,7 +56,7 @@ def store(server: Server, items: OfferedItems, *, only_first: bool = False, **st
             raise Http404("Server not found")
         if (locked.url, locked.transport_type) != (server.url, server.transport_type):
             raise ServerMoved("The server's address was changed meanwhile; refresh it again")
-        if only_first and locked.refreshed_at is not None:
+        if unless_given and locked.has_given_lists:
             return locked
         for model, offered in items.by_model():
             if offered is not None:

@@ -32,15 +32,15 @@ def refresh(server: Server) -> Server:
     return _store(server, lists)
 
 
-def refresh_in_session(server: Server, *, only_first: bool = False) -> Server:
+def refresh_in_session(server: Server) -> Server:
     """Like `refresh`, in the current session; the lists may be specific to it.
 
-    With `only_first` a server that was refreshed before is left alone.
+    Lists that the client has sent meanwhile are left alone: nobody asked to replace them.
     """
     server_calls.check_callable(server)
     with server_calls.as_bad_gateway():
         lists = server_calls.call(server, _read_lists)
-    return _store(server, lists, only_first=only_first)
+    return _store(server, lists, unless_given=True)
 
 
 def refresh_for_unknown_item(server: Server) -> bool:
@@ -85,12 +85,12 @@ class _Lists:
     problems: list[str] = field(default_factory=list)
 
 
-def _store(server: Server, lists: _Lists, *, only_first: bool = False) -> Server:
+def _store(server: Server, lists: _Lists, *, unless_given: bool = False) -> Server:
     now = timezone.now()
     return item_store.store(
         server,
         lists.items,
-        only_first=only_first,
+        unless_given=unless_given,
         **lists.state,
         reachable=True,
         last_error="; ".join(lists.problems)[:1000],

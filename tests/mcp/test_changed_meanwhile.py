@@ -1,0 +1,85 @@
+"""Servers that their project changes while they are being asked."""
+
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from mcp import background_refresh
+from mcp.models import Server, Tool
+from tests.client import ApiClient
+from tests.mcp.peers.scripted import result, scripted
+
+pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
+
+SERVERS = "/api/v1/mcp/servers"
+LATER = timedelta(minutes=17)  # after the interval between refreshes
+
+
+class Interrupted:
+    """A peer; `while_asked()` runs once, in a thread, while it is asked for its tools."""
+
+    def __init__(self) -> None:
+        self.while_asked = None
+
+    def list_tools(self, link, message, head) -> None:
+        run, self.while_asked = self.while_asked, None
+        if run:
+            in_thread(run)
+        link.sendall(result(message, {"tools": [{"name": "own", "inputSchema": {}}]}))
+
+
+def in_thread(run) -> None:
+    def run_and_close():
+        try:
+            run()
+        finally:
+            connection.close()
+
+    thread = Thread(target=run_and_close)
+    thread.start()
+    thread.join()
+
+
+@pytest.fixture
+def peer():
+    peer = Interrupted()
+    with scripted(None, **{"tools/list": peer.list_tools}) as script:
+        peer.url = script.url
+        yield peer
+
+
+def active() -> list[str]:
+    return list(Tool.objects.filter(is_active=True).values_list("name", flat=True))
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_lists_sent_during_a_refresh_in_the_background_stay(api, register, peer, is_first):
+    path = f"{SERVERS}/{register(url=peer.url)['id']}/refresh"
+    if not is_first:
+        background_refresh.refresh_due(timezone.now())
+    given = {"tools": [{"name": "given"}]}
+    peer.while_asked = lambda: ApiClient(api.key).send("POST", path, given)
+    assert background_refresh.refresh_due(timezone.now() + LATER) is True
+    assert active() == ["given"]
+    assert background_refresh.refresh_due(timezone.now() + LATER) is False
+    assert Server.objects.get().has_given_lists is True
+
+
+def test_lists_sent_during_a_refresh_for_an_unknown_tool_stay(api, register, peer, ask):
+    path = f"{SERVERS}/{register(url=peer.url)['id']}/refresh"
+    given = {"tools": [{"name": "given"}]}
+    peer.while_asked = lambda: ApiClient(api.key).send("POST", path, given)
+    ask("tools/call", expect=400, name="calc__other")
+    assert active() == ["given"]
+
+
+def test_refresh_on_demand_replaces_lists_sent_meanwhile(api, register, peer):
+    path = f"{SERVERS}/{register(url=peer.url)['id']}/refresh"
+    given = {"tools": [{"name": "given"}]}
+    peer.while_asked = lambda: ApiClient(api.key).send("POST", path, given)
+    api.send("POST", path)
+    assert active() == ["own"]
+    assert Server.objects.get().has_given_lists is False
