@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 from django.http import Http404
@@ -42,11 +43,19 @@ class OfferedItems:
         return ((Tool, self.tools), (Resource, self.resources), (Prompt, self.prompts))
 
 
-def store(server: Server, items: OfferedItems, *, unless_given: bool = False, **state) -> Server:
+def store(
+    server: Server,
+    items: OfferedItems,
+    *,
+    unless_given: bool = False,
+    not_again_before: datetime | None = None,
+    **state,
+) -> Server:
     """Replace the server's items, set the columns in `state`, and return the server.
 
     Items that are gone are deactivated. Without `capabilities` in `state` they become the
     counts of the items. With `unless_given` lists that the client has sent are left alone.
+    A refresh that was asked for since the items were read stays due, from `not_again_before` on.
     Raise Http404, or ServerMoved if the URL changed since the items were read.
     """
     with transaction.atomic():
@@ -58,6 +67,10 @@ def store(server: Server, items: OfferedItems, *, unless_given: bool = False, **
             raise ServerMoved("The server's address was changed meanwhile; refresh it again")
         if unless_given and locked.has_given_lists:
             return locked
+        asked_for = locked.next_refresh_at
+        if not_again_before and asked_for and asked_for != server.next_refresh_at:
+            due = max(asked_for, not_again_before)
+            state["next_refresh_at"] = min(due, state["next_refresh_at"] or due)
         for model, offered in items.by_model():
             if offered is not None:
                 _replace(model, locked, offered)

@@ -91,6 +91,7 @@ def _store(server: Server, lists: _Lists, *, unless_given: bool = False) -> Serv
         server,
         lists.items,
         unless_given=unless_given,
+        not_again_before=now + MIN_INTERVAL,  # or a server that reports each reading never rests
         **lists.state,
         reachable=True,
         last_error="; ".join(lists.problems)[:1000],

@@ -9,12 +9,14 @@ from django.utils import timezone
 
 from mcp import background_refresh
 from mcp.models import Server, Tool
+from mcp.server_calls import changed_servers
 from tests.client import ApiClient
 from tests.mcp.peers.scripted import result, scripted
 
 pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
 
 SERVERS = "/api/v1/mcp/servers"
+SOON = timedelta(seconds=11)  # after the shortest interval
 LATER = timedelta(minutes=17)  # after the interval between refreshes
 
 
@@ -83,3 +85,39 @@ def test_refresh_on_demand_replaces_lists_sent_meanwhile(api, register, peer):
     api.send("POST", path)
     assert active() == ["own"]
     assert Server.objects.get().has_given_lists is False
+
+
+CHANGES = [
+    {"auth_config": {"type": "bearer", "token": "a-new-token"}},
+    {"legacy": True},
+    {"is_active": True},
+]
+
+
+@pytest.mark.parametrize("minutes", [15, 0])
+@pytest.mark.parametrize("change", CHANGES, ids=["credentials", "legacy", "active"])
+def test_server_that_changes_during_its_refresh_is_due_again(
+    api, register, peer, settings, change, minutes
+):
+    settings.MCP_REFRESH_MINUTES = minutes
+    path = f"{SERVERS}/{register(url=peer.url)['id']}"
+    peer.while_asked = lambda: ApiClient(api.key).send("PATCH", path, change)
+    assert background_refresh.refresh_due(timezone.now()) is True
+    assert background_refresh.refresh_due(timezone.now() + SOON) is True
+    assert background_refresh.refresh_due(timezone.now() + SOON) is False
+
+
+def test_notice_during_a_refresh_is_followed_but_not_at_once(register, peer):
+    server = register(url=peer.url)
+    background_refresh.refresh_due(timezone.now())
+    Server.objects.update(refreshed_at=timezone.now() - LATER, next_refresh_at=timezone.now())
+
+    def notify():
+        changed_servers.add(server["id"])
+        background_refresh.mark_changed()
+
+    peer.while_asked = notify
+    assert background_refresh.refresh_due(timezone.now()) is True
+    assert background_refresh.refresh_due(timezone.now()) is False
+    assert background_refresh.refresh_due(timezone.now() + SOON) is True
+    assert background_refresh.refresh_due(timezone.now() + SOON) is False
