@@ -142,8 +142,7 @@ def _call(tool: Tool, arguments: dict, **options) -> Outcome:
         return session.call_tool(tool.name, arguments, tool.input_schema, **options)
 
     try:
-        if not tool.is_active:
-            raise server_calls.NotCallable("The tool is switched off (is_active)")
+        _check_active(tool)
         server_calls.check_callable(tool.server)
         output = _with_current_headers(tool, ask)
     except server_calls.NotCallable as refusal:
@@ -155,8 +154,13 @@ def _call(tool: Tool, arguments: dict, **options) -> Outcome:
     return Outcome(output, error, kind, round((time.monotonic() - begun) * 1000))
 
 
+def _check_active(tool: Tool) -> None:
+    if not tool.is_active:
+        raise server_calls.NotCallable("The tool is switched off (is_active)")
+
+
 def _with_current_headers(tool: Tool, ask: Callable[[Session], dict]) -> dict:
-    """Return the result; when the headers are refused, read the tool's schema again first."""
+    """Return the result; when the headers are refused, read the tool's definition again first."""
     try:
         return server_calls.call(tool.server, ask)
     except RpcError as error:
@@ -164,7 +168,12 @@ def _with_current_headers(tool: Tool, ask: Callable[[Session], dict]) -> dict:
             raise
         if not server_refresh.refresh_for_unknown_item(tool.server):
             raise
-    tool.refresh_from_db(fields=["input_schema"])
+    tool.refresh_from_db(
+        fields=["input_schema", "fingerprint", "accepted_fingerprint", "is_active"]
+    )
+    # The server may have taken the tool away, or made another one of it.
+    _check_active(tool)
+    check_pin(tool)
     return server_calls.call(tool.server, ask)
 
 

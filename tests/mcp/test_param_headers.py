@@ -5,7 +5,7 @@ import pytest
 from mcp import param_headers
 from mcp.models import Server, ToolExecution
 from tests.mcp.conftest import META, MODERN
-from tests.mcp.peers.scripted import DISCOVERED, as_json, result, scripted
+from tests.mcp.peers.scripted import as_json, result, scripted
 
 TYPES = {"region": "string", "count": "integer", "dry": "boolean"}
 SCHEMA = {
@@ -165,9 +165,14 @@ def test_headers_go_with_our_own_calls(api, calculator, arguments, headers):
     assert names == {f"mcp-param-{name}" for name in headers}
 
 
-def test_schema_that_changed_is_read_again_when_its_headers_are_refused(api, register):
-    plain = {"name": "t", "inputSchema": {"type": "object"}}
-    annotated = {"name": "t", "inputSchema": SCHEMA}
+@pytest.fixture
+def changing(api, register):
+    """A function: executes a tool whose headers are refused once, and whose server lists `now`."""
+
+    def execute(*now: dict, expect: int = 200) -> dict:
+        path = f"/api/v1/mcp/tools/{server.tool['id']}/execute"
+        server.methods["tools/list"] = tools(*now)
+        return api.send("POST", path, {"input": {"region": "eu"}}, expect=expect)
 
     def call(connection, message, head):
         if head.get("mcp-param-region") == "eu":
@@ -177,15 +182,38 @@ def test_schema_that_changed_is_read_again_when_its_headers_are_refused(api, reg
         refusal = as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner})
         connection.sendall(refusal.replace(b"200 OK", b"400 Bad Request", 1))
 
-    def tools(item: dict) -> dict:
-        return {"tools": [item], "resultType": "complete"}
+    def tools(*items: dict) -> dict:
+        return {"tools": list(items), "resultType": "complete"}
 
-    with scripted(call, **{"server/discover": DISCOVERED, "tools/list": tools(plain)}) as server:
+    with scripted(call, **{"tools/list": tools(PLAIN)}) as server:
         id = register(url=server.url)["id"]
-        tool = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"][0]
+        server.tool = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"][0]
         api.send("PUT", f"/api/v1/mcp/servers/{id}", {"timeout_seconds": 20})
         Server.objects.update(refreshed_at=None)
-        server.methods["tools/list"] = tools(annotated)
-        path = f"/api/v1/mcp/tools/{tool['id']}/execute"
-        assert api.send("POST", path, {"input": {"region": "eu"}})["error"] is None
-        assert api.read(f"/api/v1/mcp/tools/{tool['id']}")["input_schema"] == SCHEMA
+        execute.server = server
+        yield execute
+
+
+PLAIN = {"name": "t", "inputSchema": {"type": "object"}}
+CHANGED = {"name": "t", "inputSchema": SCHEMA}
+
+
+def test_schema_that_changed_is_read_again_when_its_headers_are_refused(api, changing):
+    assert changing(CHANGED)["error"] is None
+    assert api.read(f"/api/v1/mcp/tools/{changing.server.tool['id']}")["input_schema"] == SCHEMA
+
+
+def test_tool_that_changed_waits_for_acceptance_where_tools_are_pinned(changing, settings):
+    settings.MCP_PIN_TOOLS = True
+    assert "has changed" in changing(CHANGED, expect=409)["detail"]
+    assert len(changing.server.sent("tools/call")) == 1
+    assert not ToolExecution.objects.exists()
+
+
+def test_tool_that_is_gone_is_not_called_again(changing):
+    reply = changing({**CHANGED, "name": "another"})
+    assert (reply["error"], reply["error_kind"]) == (
+        "The tool is switched off (is_active)",
+        "refused",
+    )
+    assert len(changing.server.sent("tools/call")) == 1
