@@ -166,7 +166,8 @@ class Session:
 
         def progressed(message: dict) -> None:
             renew_time_limit()
-            on_progress(message.get("params") or {})
+            if isinstance(params := message.get("params"), dict):
+                on_progress(params)
 
         return self._request(
             method, params, headers=headers, on_progress=progressed, wants_progress=True

@@ -274,6 +274,21 @@ def test_progress_that_nobody_asked_for_is_kept_back(api, progressing, meta, acc
 
 
 @pytest.mark.usefixtures("transactional_db")
+@pytest.mark.parametrize("params", [["half"], "half", 5, None])
+def test_progress_that_is_no_object_is_ignored(api, progressing, params):
+    def call(connection, message, head):
+        notice = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": CALLED}
+        connection.sendall(STREAM + b"\r\n" + event(notice) + event(answer))
+        connection.close()
+
+    progressing.methods["tools/call"] = call
+    asked = {"name": "calc__t", "_meta": {"progressToken": 1}}
+    response = send(api, "tools/call", HANDSHAKE, asked, "application/json, text/event-stream")
+    assert response.json()["result"]["content"] == CALLED["content"]
+
+
+@pytest.mark.usefixtures("transactional_db")
 def test_answer_without_progress_is_no_stream(api, peer):
     meta = {**META, "progressToken": 1}
     both = "application/json, text/event-stream"
