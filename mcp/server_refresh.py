@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.http import Http404
 from django.utils import timezone
 
 from core.errors import DomainError
@@ -53,7 +54,7 @@ def refresh_for_unknown_item(server: Server) -> bool:
         return False
     try:
         refresh_in_session(server)
-    except DomainError:
+    except (DomainError, Http404):  # or the server was deleted concurrently
         return False
     return True
 

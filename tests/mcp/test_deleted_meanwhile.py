@@ -2,9 +2,10 @@
 
 import pytest
 
-from mcp import execution, registration
+from mcp import execution, item_store, registration
 from mcp.models import Server
 from tests.mcp.conftest import SCHEMA
+from tests.mcp.peers.scripted import scripted
 
 pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
 
@@ -41,6 +42,14 @@ def test_call_of_a_tool_that_is_gone_is_one_of_an_unknown_tool(api, tool, deleti
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": CALL}
     error = api.send("POST", "/mcp", body)["error"]
     assert error == {"code": -32602, "message": "Unknown tool: calc__add"}
+
+
+def test_unknown_tool_of_a_server_that_is_gone_is_unknown(api, register, deleting):
+    deleting(item_store, "store")
+    with scripted(None) as peer:
+        register(url=peer.url)
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": CALL}
+        assert api.send("POST", "/mcp", body)["error"]["message"] == "Unknown tool: calc__add"
 
 
 def test_change_of_a_server_that_is_gone_is_not_found(api, server, deleting):
