@@ -144,8 +144,10 @@ def _record_answer(server: Server, contact: _Contact) -> None:
 
 
 def _record(server: Server, **state) -> None:
-    """Store how the contact went, if that is new."""
+    """Store how the contact went, if that is new, and the server has not moved meanwhile."""
     if any(getattr(server, name) != value for name, value in state.items()):
-        Server.objects.filter(pk=server.pk).update(**state, contacted_at=timezone.now())
+        address = {"url": server.url, "transport_type": server.transport_type}
+        rows = Server.objects.filter(pk=server.pk, **address)
+        rows.update(**state, contacted_at=timezone.now())
         for name, value in state.items():
             setattr(server, name, value)

@@ -121,3 +121,35 @@ def test_notice_during_a_refresh_is_followed_but_not_at_once(register, peer):
     assert background_refresh.refresh_due(timezone.now()) is False
     assert background_refresh.refresh_due(timezone.now() + SOON) is True
     assert background_refresh.refresh_due(timezone.now() + SOON) is False
+
+
+@pytest.fixture
+def moving(api, register):
+    """A function: executes a tool of a server that moves, and then answers by `behave`."""
+
+    def execute(behave) -> Server:
+        def call(link, message, head):
+            in_thread(lambda: ApiClient(api.key).send("PATCH", path, {"url": ELSEWHERE}))
+            behave(link, message)
+
+        with scripted(call) as script:
+            path = f"{SERVERS}/{register(url=script.url)['id']}"
+            tool = {"server_id": path.rpartition("/")[2], "name": "t", "input_schema": {}}
+            id = api.send("POST", "/api/v1/mcp/tools", tool)["id"]
+            api.send("POST", f"/api/v1/mcp/tools/{id}/execute", {"input": {}})
+        return Server.objects.get()
+
+    return execute
+
+
+ELSEWHERE = "http://localhost:9/elsewhere"
+
+
+def test_failure_of_a_former_address_says_nothing_of_the_new_one(moving):
+    row = moving(lambda link, message: link.close())
+    assert (row.url, row.reachable, row.last_error) == (ELSEWHERE, None, "")
+
+
+def test_revision_of_a_former_address_says_nothing_of_the_new_one(moving):
+    row = moving(lambda link, message: link.sendall(result(message, {"content": []})))
+    assert (row.reachable, row.protocol_version) == (None, "")
