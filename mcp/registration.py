@@ -34,11 +34,16 @@ def register(caller: Caller, entry: dict) -> Server:
     return create_server(caller, {**columns, "next_refresh_at": timezone.now()})
 
 
+@transaction.atomic
 def change(server: Server, entry: dict) -> Server:
     """Apply the members of `entry`, except nulls, and return the server.
 
     Raise InvalidInput or Http404.
     """
+    # Two changes at a time could bring a kept secret and a new address together.
+    server = Server.objects.select_for_update().filter(pk=server.pk).first()
+    if server is None:  # deleted concurrently
+        raise Http404("Server not found")
     entry = _without_nulls(entry)
     url = entry.get("url", server.url)
     transport = entry.get("transport_type", server.transport_type)
@@ -51,10 +56,9 @@ def change(server: Server, entry: dict) -> Server:
         if _CONNECTING & columns.keys() and not server.has_given_lists:
             columns |= {"protocol_version": "", "next_refresh_at": timezone.now()}
         columns["updated_at"] = timezone.now()
-        if not Server.objects.filter(pk=server.pk).update(**columns):  # deleted concurrently
-            raise Http404("Server not found")
         for name, value in columns.items():
             setattr(server, name, value)
+        server.save(update_fields=columns)
     return server
 
 

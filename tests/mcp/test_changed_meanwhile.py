@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from mcp import background_refresh
+from mcp import background_refresh, registration
 from mcp.models import Server, Tool
 from mcp.server_calls import changed_servers
 from tests.client import ApiClient
@@ -33,7 +33,7 @@ class Interrupted:
         link.sendall(result(message, {"tools": [{"name": "own", "inputSchema": {}}]}))
 
 
-def in_thread(run) -> None:
+def in_thread(run, *, patience: float | None = None) -> Thread:
     def run_and_close():
         try:
             run()
@@ -42,7 +42,8 @@ def in_thread(run) -> None:
 
     thread = Thread(target=run_and_close)
     thread.start()
-    thread.join()
+    thread.join(patience)
+    return thread
 
 
 @pytest.fixture
@@ -153,3 +154,25 @@ def test_failure_of_a_former_address_says_nothing_of_the_new_one(moving):
 def test_revision_of_a_former_address_says_nothing_of_the_new_one(moving):
     row = moving(lambda link, message: link.sendall(result(message, {"content": []})))
     assert (row.reachable, row.protocol_version) == (None, "")
+
+
+def test_secret_kept_by_one_change_is_not_sent_where_another_one_moves(api, register, monkeypatch):
+    server = register(auth_config={"type": "bearer", "token": "a-very-secret-token-1234"})
+    path = f"{SERVERS}/{server['id']}"
+    columns, threads = registration._columns, []
+
+    def move() -> None:
+        ApiClient(api.key).send("PATCH", path, {"url": "https://evil.test/", "auth_config": {}})
+
+    def interrupted(*args, **options):
+        found = columns(*args, **options)
+        if not threads:
+            threads.append(None)
+            threads.append(in_thread(move, patience=0.5))
+        return found
+
+    monkeypatch.setattr(registration, "_columns", interrupted)
+    api.send("PATCH", path, {"auth_config": server["auth_config"]})  # masked, as it was read
+    threads[1].join()
+    row = Server.objects.get()
+    assert (row.url, row.auth_config) == ("https://evil.test/", None)

@@ -53,7 +53,7 @@ def test_unknown_tool_of_a_server_that_is_gone_is_unknown(api, register, deletin
 
 
 def test_change_of_a_server_that_is_gone_is_not_found(api, server, deleting):
-    deleting(registration, "_columns")
+    deleting(registration, "change")
     reply = api.send("PUT", f"/api/v1/mcp/servers/{server['id']}", {"name": "n"}, expect=404)
     assert reply == {"detail": "Server not found"}
     assert not Server.objects.exists()
