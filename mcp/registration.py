@@ -53,8 +53,10 @@ def change(server: Server, entry: dict) -> Server:
     _check_credentials(transport, entry.get("auth_config"))
     columns = _columns(entry, stored=server.auth_config)
     if columns:
-        if _CONNECTING & columns.keys() and not server.has_given_lists:
-            columns |= {"protocol_version": "", "next_refresh_at": timezone.now()}
+        if _CONNECTING & columns.keys():
+            columns["protocol_version"] = ""
+            if not server.has_given_lists:
+                columns["next_refresh_at"] = timezone.now()
         columns["updated_at"] = timezone.now()
         for name, value in columns.items():
             setattr(server, name, value)

@@ -188,6 +188,23 @@ def test_server_that_speaks_another_era_since_is_found_out(api, connect):
             assert Server.objects.get().protocol_version == version
 
 
+def test_server_whose_lists_were_sent_is_negotiated_with_again_when_it_changes(api, register):
+    def initialize(connection, message, headers):
+        agreed = {"protocolVersion": HANDSHAKE, "capabilities": {}, "serverInfo": {}}
+        connection.sendall(result(message, agreed))
+
+    def call(connection, message, headers):
+        connection.sendall(result(message, {"content": [], "resultType": "complete"}))
+
+    with scripted(call, initialize=initialize) as server:
+        path = f"/api/v1/mcp/servers/{register(url=server.url, legacy=True)['id']}"
+        [tool] = api.send("POST", f"{path}/refresh", TOOLS)["tools"]
+        for legacy, version in ((True, HANDSHAKE), (False, MODERN)):
+            api.send("PATCH", path, {"legacy": legacy})
+            api.send("POST", f"/api/v1/mcp/tools/{tool['id']}/execute", ADD)
+            assert Server.objects.get().protocol_version == version
+
+
 REAL = {
     "SDK 1.x": lambda port: sessions_server(SDK_1, port=port),
     "FastMCP 2": lambda port: sessions_server(FASTMCP_2, port=port),
