@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from core.errors import DomainError
 from mcp import item_store, offered_items, server_calls
-from mcp.client.mcp_errors import McpError, translated
+from mcp.client.mcp_errors import McpError, Rejected, translated
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
 from mcp.models import MAX_INDEXED_BYTES, Item, Prompt, Resource, Server, Tool
@@ -39,8 +39,14 @@ def refresh_in_session(server: Server) -> Server:
     Lists that the client has sent meanwhile are left alone: nobody asked to replace them.
     """
     server_calls.check_callable(server)
+    sessions = []
+
+    def read(session: Session) -> _Lists:
+        sessions.append(session)
+        return _read_lists(session, may_be_lost=len(sessions) == 1)
+
     with server_calls.as_bad_gateway():
-        lists = server_calls.call(server, _read_lists)
+        lists = server_calls.call(server, read)
     return _store(server, lists, unless_given=True)
 
 
@@ -102,8 +108,11 @@ def _store(server: Server, lists: _Lists, *, unless_given: bool = False) -> Serv
     )
 
 
-def _read_lists(session: Session) -> _Lists:
-    """Read all lists. Only the tools have to be readable; problems of the others are noted."""
+def _read_lists(session: Session, *, may_be_lost: bool = False) -> _Lists:
+    """Read all lists. Only the tools have to be readable; problems of the others are noted.
+
+    Raise Rejected where the session may be lost, for another attempt in a new one.
+    """
     problems: list[str] = []
 
     def read(kind: str, columns_of: Callable[[dict, list[str]], dict | None]) -> list[dict]:
@@ -115,6 +124,8 @@ def _read_lists(session: Session) -> _Lists:
             with translated():
                 return read(kind, columns_of)
         except McpError as error:
+            if may_be_lost and isinstance(error, Rejected):
+                raise
             problems.append(f"{kind}: {error}")
             return None
 

@@ -5,6 +5,7 @@ A request that was turned away has not run, so it is sent once more in a new ses
 
 import pytest
 
+from mcp import background_refresh
 from mcp.models import Server
 from tests.mcp.peers.environment import (
     FASTMCP_2,
@@ -203,6 +204,33 @@ def test_server_whose_lists_were_sent_is_negotiated_with_again_when_it_changes(a
             api.send("PATCH", path, {"legacy": legacy})
             api.send("POST", f"/api/v1/mcp/tools/{tool['id']}/execute", ADD)
             assert Server.objects.get().protocol_version == version
+
+
+def test_lists_of_a_server_without_tools_are_read_in_a_new_session(register):
+    restarting = Restarting(by_text("404 Not Found"))
+    methods = restarting.methods()
+    listing = {"resources/list": {"resources": [{"uri": "x:1", "name": "x"}]}}
+
+    def initialize(connection, message, headers):
+        agreed = {"protocolVersion": HANDSHAKE, "capabilities": {"resources": {}}}
+        connection.sendall(result(message, agreed, Mcp_Session_Id=f"s{restarting.life}"))
+
+    def resources(connection, message, headers):
+        if headers.get("mcp-session-id") == f"s{restarting.life}":
+            connection.sendall(result(message, listing["resources/list"]))
+        else:
+            restarting.refuse(connection, message)
+
+    others = {**methods, "initialize": initialize, "resources/list": resources}
+    with scripted(others.pop("tools/call"), **others) as server:
+        row = Server.objects.get(id=register(url=server.url)["id"])
+        background_refresh.refresh_once(row)
+        restarting.restart()
+        listing["resources/list"] = {"resources": [{"uri": "x:2", "name": "x"}]}
+        background_refresh.refresh_once(row)
+    row.refresh_from_db()
+    assert [each.uri for each in row.resources.filter(is_active=True)] == ["x:2"]
+    assert (row.reachable, row.last_error) == (True, "")
 
 
 REAL = {
