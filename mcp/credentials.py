@@ -18,7 +18,7 @@ from core.secrets import Sealed, SecretUnreadable
 
 MASK = "••••"
 _VISIBLE_SUFFIX = 4  # characters of a key that its mask shows; none of a password
-# Every other string in the object is a secret.
+# Members of the object itself; every other string in it is a secret, as of a header `scope`.
 _PUBLIC = {
     *("type", "header", "username", "client_id", "token_url", "scope", "scopes", "audience"),
     *("resource", "token_endpoint_auth_method"),
@@ -133,21 +133,33 @@ def _check_oauth(config: dict) -> None:
 
 def masked(config: object) -> object:
     """Return the config with every secret as `••••` and the last four characters of keys."""
-    if isinstance(config, dict):
-        return {name: _masked_member(name, value) for name, value in config.items()}
-    if isinstance(config, list):
-        return [masked(value) for value in config]
-    if config is None or isinstance(config, bool):
-        return config
-    text = str(config)
+    if not isinstance(config, dict):
+        return _masked(config)
+    return {
+        name: value if _is_public(name, value) else _masked_member(name, value)
+        for name, value in config.items()
+    }
+
+
+def _is_public(name: str, value: object) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return name in _PUBLIC and all(isinstance(text, str) for text in texts)
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _masked_member(name, inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    text = str(value)
     return MASK + (text[-_VISIBLE_SUFFIX:] if len(text) >= 2 * _VISIBLE_SUFFIX else "")
 
 
 def _masked_member(name: str, value: object) -> object:
-    if name in _PUBLIC and isinstance(value, str):
-        return value
     # Passwords are short and chosen by people, so even four characters are a hint.
-    return MASK if name == "password" and isinstance(value, str) else masked(value)
+    return MASK if name == "password" and isinstance(value, str) else _masked(value)
 
 
 def redact(error: InvalidInput) -> InvalidInput:

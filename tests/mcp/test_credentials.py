@@ -32,6 +32,14 @@ CONFIGS = [
         {**OAUTH, "scope": "read"},
         {**OAUTH, "client_secret": "••••6789", "scope": "read"},
     ),
+    (
+        {**OAUTH, "scopes": ["read", "write"]},
+        {**OAUTH, "client_secret": "••••6789", "scopes": ["read", "write"]},
+    ),
+    (
+        {"type": "headers", "headers": {"scope": "0123456789", "resource": "0123"}},
+        {"type": "headers", "headers": {"scope": "••••6789", "resource": "••••"}},
+    ),
     ({"token": "short"}, {"token": "••••"}),
     (
         {"type": "headers", "headers": {"X-A": "0123456789", "X-B": "b"}, "pins": [12345678]},
