@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import tomli_w
 
-from aliases.models import AliasBinding
+from aliases.models import AliasBinding, names_in
 from core import media
 
 DEFAULT_PROFILE = "default"
@@ -41,7 +41,7 @@ def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
 
 
 def _binding(row: AliasBinding) -> dict:
-    binding = {"alias": row.alias, "models": [part.strip() for part in row.model.split(",")]}
+    binding = {"alias": row.alias, "models": names_in(row.model)}
     constraints = row.metadata.get("constraints") if isinstance(row.metadata, dict) else None
     return {**binding, "constraints": constraints} if isinstance(constraints, dict) else binding
 

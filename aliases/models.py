@@ -8,6 +8,11 @@ from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
+def names_in(models: str) -> list[str]:
+    """Return the models that an alias names, in order; a comma too many names none."""
+    return [name for part in models.split(",") if (name := part.strip())]
+
+
 class AliasBindingQuerySet(ScopedQuerySet):
     def bound(self):
         """Return the aliases that currently name a model."""
@@ -17,7 +22,7 @@ class AliasBindingQuerySet(ScopedQuerySet):
         """Return the first model of each alias of a project, by profile and alias. One query."""
         rows = self.filter(project_id=project_id).bound()
         return {
-            (profile, alias): models.split(",")[0].strip()
+            (profile, alias): next(iter(names_in(models)), "")
             for profile, alias, models in rows.values_list("profile", "alias", "model")
         }
 

@@ -12,6 +12,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aliases.lockfile import DEFAULT_PROFILE, FORMATS
+from aliases.models import names_in
 from core.schemas import FreeObject, Name255, Schema, Text, Text64, Timestamp, example, text
 
 MAX_ITEMS = 10_000  # of one call
@@ -27,6 +28,12 @@ def _is_free(alias: str) -> str:
     return alias
 
 
+def _names_a_model(models: str) -> str:
+    if not names_in(models):
+        raise PydanticCustomError("no_model", "Input should name a model")
+    return models
+
+
 def _revision_or_time(value: str, handler: Any) -> int | datetime:
     if value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
@@ -40,6 +47,7 @@ def _revision_or_time(value: str, handler: Any) -> int | datetime:
 
 
 AliasName = Annotated[text(64, min_length=1), AfterValidator(_is_free)]
+Models = Annotated[Name255, AfterValidator(_names_a_model)]
 Since = Annotated[Timestamp, WrapValidator(_revision_or_time)]
 
 _SENT = {"alias": "summarizer", "model": "openai:gpt-4o-mini"}
@@ -56,7 +64,7 @@ _SHOWN = {
 
 
 class _Target(Schema):
-    model: Name255 = Field(
+    model: Models = Field(
         description="`provider:model`, or several of them, separated by commas, in order."
     )
     metadata: FreeObject | None = None

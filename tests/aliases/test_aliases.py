@@ -145,6 +145,7 @@ def test_empty_bulk_changes_nothing(api, body):
         ({"alias": "x"}, "missing", ["body", 1, "model"]),
         ({"alias": "x" * 65, "model": MODEL}, "string_too_long", ["body", 1, "alias"]),
         ({"alias": "x", "model": "m" * 256}, "string_too_long", ["body", 1, "model"]),
+        ({"alias": "x", "model": " , "}, "no_model", ["body", 1, "model"]),
         ({"alias": "x", "model": MODEL, "metadata": []}, "dict_type", ["body", 1, "metadata"]),
         (5, "model_attributes_type", ["body", 1]),
     ],

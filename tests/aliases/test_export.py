@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from aliases.models import AliasBinding
 from tests.aliases.test_aliases import bind
 
 EXPORT = "/api/v1/aliases/export"
@@ -40,6 +41,15 @@ def test_lockfile_has_every_profile_with_ordered_models(api):
     toml = tomllib.loads(api.get(EXPORT, {"format": "toml"}).content.decode())
     del result["profiles"]["dev"]["bindings"][0]["constraints"]["region"]  # TOML has no null
     assert toml == result
+
+
+@pytest.mark.parametrize("models", ["openai:a,", ",openai:a", " openai:a , ,"])
+def test_comma_too_many_names_no_model(api, models):
+    row = bind(api, "fast", models)
+    [binding] = api.read(EXPORT)["profiles"]["default"]["bindings"]
+    assert (row["model"], binding["models"]) == (models, ["openai:a"])
+    of_project = AliasBinding.objects.models_of(api.project.id)
+    assert of_project == {("default", "fast"): "openai:a"}
 
 
 def test_one_profile_becomes_the_default_one(api):
