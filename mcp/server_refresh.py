@@ -43,6 +43,7 @@ def refresh_in_session(server: Server) -> Server:
 
     def read(session: Session) -> _Lists:
         sessions.append(session)
+        session.rediscover()
         return _read_lists(session, may_be_lost=len(sessions) == 1)
 
     with server_calls.as_bad_gateway():

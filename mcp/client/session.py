@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,6 +77,12 @@ class Session:
         self.version = common[-1]
         meta = result.get("_meta")
         self._learn(result, meta.get(protocol.META_SERVER) if isinstance(meta, dict) else None)
+
+    def rediscover(self) -> None:
+        """Learn again what a stateless server offers: no lost session tells of another one."""
+        if self.is_modern:
+            with suppress(RpcError, ProtocolViolation):
+                self.discover(self.version, timeout=QUICK_TIMEOUT_SECONDS)
 
     def initialize(self, *, timeout: float = QUICK_TIMEOUT_SECONDS) -> None:
         """Do the handshake of the revisions until 2025-11-25. Raise McpError."""

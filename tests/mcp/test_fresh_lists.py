@@ -45,6 +45,18 @@ def test_new_server_is_due_at_once_and_then_after_the_interval(peer, register):
     assert active() == ["new"]
 
 
+def test_server_that_offers_prompts_since_is_asked_for_them(peer, register):
+    register(url=peer.url)
+    now = timezone.now()
+    background_refresh.refresh_due(now)
+    peer.methods["server/discover"] = {**DISCOVERED, "capabilities": {"tools": {}, "prompts": {}}}
+    peer.methods["prompts/list"] = {"prompts": [{"name": "p"}]}
+    background_refresh.refresh_due(now + timedelta(minutes=17))
+    row = Server.objects.get()
+    assert [prompt.name for prompt in row.prompts.all()] == ["p"]
+    assert "prompts" in row.capabilities
+
+
 def test_intervals_differ_so_that_servers_are_not_all_due_together(peer, register):
     for _ in range(5):
         register(url=peer.url)
