@@ -175,6 +175,17 @@ def _redacted(issue: dict) -> dict:
     return issue
 
 
+def may_hold_secrets(sealed: Sealed | None) -> bool:
+    """Return whether there is a secret in a sealed config, or it cannot be read."""
+    if sealed is None:
+        return False
+    try:
+        config = sealed.open()
+    except SecretUnreadable:
+        return True
+    return masked(config) != config
+
+
 def masked_config(sealed: Sealed | None) -> object:
     """Return the masked form of a sealed config, as replies show it."""
     if sealed is None:

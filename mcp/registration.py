@@ -146,6 +146,7 @@ def _check_address(url: str, transport: str) -> None:
 def _check_move(server: Server, url: str, config: dict | None) -> None:
     """Refuse to send stored secrets, which the caller cannot read, to a new origin."""
     moves = server_urls.origin(url) != server_urls.origin(server.url)
-    if moves and server.auth_config and (config is None or credentials.has_mask(config)):
+    keeps = config is None or credentials.has_mask(config)
+    if moves and keeps and credentials.may_hold_secrets(server.auth_config):
         message = "The address moves to another host: send the secrets again, or {} for none"
         raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])

@@ -90,6 +90,12 @@ def test_empty_object_clears_and_null_keeps(api, register):
     assert Server.objects.get().auth_config is None
 
 
+def test_server_without_secrets_moves_to_another_host(api, register):
+    server = register(auth_config={"type": "none"})
+    moved = api.send("PATCH", f"{PATH}/{server['id']}", {"url": "https://a.b/mcp"})
+    assert (moved["url"], moved["auth_config"]) == ("https://a.b/mcp", {"type": "none"})
+
+
 @pytest.mark.parametrize("mask", ["••••", "••••9999", "••••1234x"])
 def test_mask_of_nothing_is_refused(api, register, mask):
     api.send("POST", PATH, {**SERVER, "auth_config": {**BEARER, "token": mask}}, expect=422)
