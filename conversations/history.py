@@ -50,7 +50,9 @@ class History:
     def knows_instruction(self, sent: Turn) -> bool:
         """Return whether a system message is stored, or is the conversation's own prompt."""
         prompt = self.conversation.system_prompt
-        if self._roots and prompt and privacy.content_hash(prompt) in sent.hashes:
+        if prompt and privacy.content_hash(prompt) in sent.hashes:
+            return True
+        if sent.row.get("message_id") in self.by_message_id:
             return True
         return any(turn.is_sent_as(sent) for turn in self.instructions)
 
@@ -153,6 +155,7 @@ def stored_rows(conversation: Conversation, **conditions: Any) -> Iterator[Row]:
         "role",
         "name",
         "content_hash",
+        "plain_hash",
         "tool_calls",
         "tool_call_id",
         "tool_results",

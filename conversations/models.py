@@ -109,6 +109,12 @@ class Message(OwnedModel):
     content_hash = models.CharField(
         max_length=64, null=True, help_text="SHA-256 of the text, or of the canonical JSON."
     )
+    plain_hash = models.CharField(
+        max_length=64,
+        null=True,
+        help_text="The same without marks of a provider's cache, and of one text part as text, "
+        "where that differs: by it a message is known again.",
+    )
     tool_calls = ExactJSONField(null=True)
     tool_call_id = models.TextField(null=True)
     tool_results = ExactJSONField(null=True)

@@ -98,6 +98,7 @@ def message_payload(row: Row, conversation_id: UUID) -> Payload:
     """Return the payload of a message about to be stored."""
     payload = {**_EMPTY_MESSAGE, **row, "conversation_id": conversation_id}
     payload.pop("cost", None)  # it is part of the metadata
+    payload.pop("plain_hash", None)
     return _completed(payload)
 
 

@@ -50,6 +50,21 @@ def content_hash(content: object) -> str | None:
     return sha256(octets).hexdigest()
 
 
+def plain_content(content: object) -> object:
+    """Return content as it is equal however a client sends it again.
+
+    Clients send a text as a part, and move the marks of a provider's cache.
+    """
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return content
+    plain = [
+        {name: value for name, value in part.items() if name != "cache_control"} for part in content
+    ]
+    [first, *others] = plain or [{}]
+    is_text = first.keys() == {"type", "text"} and isinstance(first["text"], str)
+    return first["text"] if is_text and not others else plain
+
+
 def digest(value: object) -> dict:
     """Return what is stored of a value at level `metadata`: SHA-256 and size in bytes."""
     if _is_digest(value):  # from an export made at this level
@@ -67,18 +82,25 @@ def digests(values: list | None) -> list[dict] | None:
     return None if values is None else [digest(value) for value in values]
 
 
+def without_places(tool_calls: list[dict]) -> list[dict]:
+    """Return tool calls without the places that they had in a stream."""
+    return [{name: value for name, value in call.items() if name != "index"} for call in tool_calls]
+
+
 def without_content(row: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a message as it is stored at level `metadata`."""
     stored = {
         name: value for name, value in row.items() if name not in ("content", "content_parts")
     }
     stored["metadata"] = _without(row["metadata"])
-    for name in ("tool_calls", "tool_results"):
-        if name in row:
-            stored[name] = digests(row[name])
+    if "tool_calls" in row:
+        stored["tool_calls"] = digests(without_places(row["tool_calls"]))
+    if "tool_results" in row:
+        stored["tool_results"] = digests(row["tool_results"])
     if "extra" in row:
         members = row["extra"].items()
-        stored["extra"] = {name: digest_of_member(value) for name, value in members}
+        # What is empty has nothing to hide, and says as much as a member that was not sent.
+        stored["extra"] = {name: value and digest_of_member(value) for name, value in members}
     return stored
 
 

@@ -30,7 +30,7 @@ WITH old AS (
 ), deleted AS (
     DELETE FROM messages USING old
     WHERE messages.id = old.id AND messages.project_id = %(project)s
-    RETURNING conversation_id, input_tokens, output_tokens, cost
+    RETURNING messages.id, conversation_id, input_tokens, output_tokens, cost
 ), sums AS (
     SELECT conversation_id, count(*) AS count, coalesce(sum(input_tokens), 0) AS input_tokens,
         coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cost), 0) AS cost
@@ -40,7 +40,11 @@ WITH old AS (
         message_count = message_count - sums.count,
         total_input_tokens = conversations.total_input_tokens - sums.input_tokens,
         total_output_tokens = conversations.total_output_tokens - sums.output_tokens,
-        total_cost = conversations.total_cost - sums.cost
+        total_cost = conversations.total_cost - sums.cost,
+        -- The next message follows none that is gone.
+        last_message_id = CASE
+            WHEN last_message_id IN (SELECT id FROM deleted) THEN NULL ELSE last_message_id
+        END
     FROM sums
     WHERE conversations.id = sums.conversation_id AND conversations.project_id = %(project)s
 )

@@ -1,6 +1,6 @@
 """Creating conversations, from nothing or from a template, and appending messages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -201,30 +201,42 @@ def _set_parents(
     """Set the parents that the messages name, else the message before; the first one's is open.
 
     Messages may be copies from elsewhere, and name each other by the ids they had there.
-    Raises InvalidInput for a parent that the conversation does not hold.
+    Raises InvalidInput for a parent that the conversation does not hold, unless it may have
+    been deleted by age.
     """
-    copies: dict[str, UUID] = {}
+    copies: dict[UUID | None, UUID] = {}
+    known = _held(conversation, {message.parent_id for message in messages} - {None})
+    has_expired = conversation.last_position > conversation.message_count
     before: UUID | None = None
     for number, (message, row) in enumerate(zip(messages, rows, strict=True)):
         members = message.model_extra
-        parent_id = message.parent_id and copies.get(str(message.parent_id), message.parent_id)
-        is_copy = str(members.get("conversation_id", conversation.id)) != str(conversation.id)
-        if parent_id in copies.values() or (parent_id and not is_copy):
-            if parent_id not in copies.values() and not _holds(conversation, parent_id):
-                place = [*path, number] if path[-1] == "messages" else [*path]
-                message = "The conversation has no such message"
-                raise InvalidInput(
-                    [issue("unknown_parent", [*place, "parent_id"], message, parent_id)]
-                )
+        parent_id = message.parent_id and copies.get(message.parent_id, message.parent_id)
+        source = _as_uuid(members.get("conversation_id", conversation.id))
+        if parent_id in known:
             row["parent_id"] = parent_id
-        else:
+        elif parent_id is None or source != conversation.id or has_expired:
             row["parent_id"] = before
-        copies[str(members.get("id"))] = before = row["id"]
+        else:
+            place = [*path, number] if path[-1] == "messages" else [*path]
+            text = "The conversation has no such message"
+            raise InvalidInput([issue("unknown_parent", [*place, "parent_id"], text, parent_id)])
+        copies[_as_uuid(members.get("id"))] = before = row["id"]
+        known.add(row["id"])
 
 
-def _holds(conversation: Conversation, id: UUID) -> bool:
+def _held(conversation: Conversation, ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the ids that messages of the conversation have."""
+    if not ids:
+        return set()
     own = Message.objects.filter(project_id=conversation.project_id, conversation=conversation)
-    return own.filter(id=id).exists()
+    return set(own.filter(id__in=ids).values_list("id", flat=True))
+
+
+def _as_uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
 
 
 def _stored_by_message_id(conversation: Conversation, rows: Sequence[Row]) -> dict[str, UUID]:

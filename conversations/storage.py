@@ -92,6 +92,9 @@ def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Ro
         row["content" if isinstance(content, str) else "content_parts"] = content
         if (content_hash := privacy.content_hash(content)) is not None:
             row["content_hash"] = content_hash
+            plain_hash = privacy.content_hash(privacy.plain_content(content))
+            if plain_hash != content_hash:
+                row["plain_hash"] = plain_hash
     if message.__pydantic_extra__ and (extra := message.extra()):
         row["extra"] = extra
     return row if level == privacy.FULL else privacy.without_content(row)

@@ -38,7 +38,7 @@ class Turn:
         return cls(
             row,
             frozenset(_content_hashes(row)),
-            privacy.digests(_without_places(row.get("tool_calls")) or None),
+            privacy.digests(privacy.without_places(row.get("tool_calls") or []) or None),
             privacy.digests(row.get("tool_results") or None),
             {
                 name: privacy.digest_of_member(value)
@@ -100,28 +100,11 @@ class Turn:
         )
 
 
-def _without_places(tool_calls: list[dict] | None) -> list[dict]:
-    """Return tool calls without the places that they had in a stream."""
-    return [
-        {name: value for name, value in call.items() if name != "index"}
-        for call in tool_calls or ()
-    ]
-
-
 def _content_hashes(row: Row) -> Iterator[str]:
-    """Yield the hashes under which a content may be known.
-
-    Clients send a text as a part, and move the marks of a provider's cache.
-    """
-    if row.get("content_hash"):
-        yield row["content_hash"]
-    parts = row.get("content_parts")
-    if isinstance(parts, list) and all(isinstance(part, dict) for part in parts):
-        plain = [
-            {name: value for name, value in part.items() if name != "cache_control"}
-            for part in parts
-        ]
-        texts = [part.get("text") for part in plain if part.keys() == {"type", "text"}]
-        is_one_text = len(plain) == len(texts) == 1 and isinstance(texts[0], str)
-        if hash := privacy.content_hash(texts[0] if is_one_text else plain):
-            yield hash
+    """Yield the hashes under which a content may be known."""
+    for name in ("content_hash", "plain_hash"):
+        if row.get(name):
+            yield row[name]
+    # Of a message that was stored before there were plain hashes.
+    if hash := privacy.content_hash(privacy.plain_content(row.get("content_parts"))):
+        yield hash

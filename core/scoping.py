@@ -31,6 +31,11 @@ class Caller:
     permissions: frozenset[str] | None = None
     limits: Limits | None = None
 
+    @property
+    def author(self) -> str:
+        """Who changes something, as corrections and versions name it."""
+        return f"user {self.user_id}" if self.user_id else f"key {self.api_key_id}"
+
     def columns(self) -> dict[str, UUID | None]:
         """Return the column values that are stamped on new rows."""
         return {

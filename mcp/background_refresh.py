@@ -10,11 +10,12 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 
+from accounts.models import Project
 from core.errors import DATABASE_AWAY, DomainError
 from mcp import server_refresh
 from mcp.models import Server, Transport
@@ -79,7 +80,8 @@ def _claim(now: datetime) -> Server | None:
     with transaction.atomic():
         due = Server.objects.select_for_update(skip_locked=True)
         due = due.filter(is_active=True, next_refresh_at__lte=now).order_by("next_refresh_at")
-        server = due.exclude(transport_type=Transport.WEBSOCKET).first()
+        archived = Project.objects.filter(id=OuterRef("project_id"), archived_at__isnull=False)
+        server = due.exclude(Exists(archived)).exclude(transport_type=Transport.WEBSOCKET).first()
         if server is not None:
             server.next_refresh_at = server_refresh.next_refresh_time(now)
             server.save(update_fields=["next_refresh_at"])

@@ -84,7 +84,7 @@ class TemplateViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         if not template.is_active and not changes.get("is_active"):
             raise Http404(self.not_found)
         if changes:
-            services.change(template, changes, author=f"key {request.auth.api_key_id}")
+            services.change(template, changes, author=request.auth.author)
             template.refresh_from_db()
         return Response(self.represent(template))
 

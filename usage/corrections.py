@@ -29,7 +29,7 @@ _DESCRIPTION = ("alias", "profile", "origin", "id_at_origin", "latency_ms")
 def void(caller: Caller, log_id: UUID, reason: str) -> dict:
     """Take a log back. Raises Http404, AlreadyCorrected, NotCorrectable."""
     original = _own_log(caller, log_id)
-    author = reversals.author_of(caller)
+    author = caller.author
     return _reply(original, reversals.reverse(original, reason=reason, author=author))
 
 
@@ -58,7 +58,7 @@ def correct(
     reversal_id = reversals.reverse(
         original,
         reason=correction.reason,
-        author=reversals.author_of(caller),
+        author=caller.author,
         replacement=row,
     )
     return _reply(original, reversal_id, ingestion.reply(row))

@@ -109,7 +109,7 @@ def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
         if row.fingerprint in {entry.fingerprint for entry in entries}:
             return current
         try:
-            reverse(current, reason=_REPLACED, author=author_of(caller), replacement=row)
+            reverse(current, reason=_REPLACED, author=caller.author, replacement=row)
             return row
         except AlreadyCorrected:
             if _entries(first)[-1].id == current.id:
@@ -125,11 +125,6 @@ def _entries(first: UsageLog) -> list[UsageLog]:
     while following := replacements.filter(corrects_id=entries[-1].id).first():
         entries.append(following)
     return entries
-
-
-def author_of(caller: Caller) -> str:
-    """Return the name of a caller in corrections."""
-    return f"user {caller.user_id}" if caller.user_id else f"key {caller.api_key_id}"
 
 
 def columns_of(log: UsageLog) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticKnownError
 
 from conversations.schemas.conversations import NewConversation
-from core.schemas import JSONValue, Schema, Text64, Timestamp, example
+from core.schemas import Count, JSONValue, Schema, Text64, Timestamp, example
 from templates_app.messages import ChatMessage, unique_message_ids
 
 
@@ -26,6 +26,10 @@ class ImportedMessage(ChatMessage):
     """A message of an export."""
 
     timestamp: Moment
+    # A logged call may have more tokens than an appended message.
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    token_count: Count | None = None
     id: JSONValue = None
     content_hash: Text64 | None = None
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from accounts.models import Project
 from mcp import background_refresh, registration
 from mcp.models import Server, Tool
 from mcp.server_calls import changed_servers
@@ -176,3 +177,11 @@ def test_secret_kept_by_one_change_is_not_sent_where_another_one_moves(api, regi
     threads[1].join()
     row = Server.objects.get()
     assert (row.url, row.auth_config) == ("https://evil.test/", None)
+
+
+def test_servers_of_an_archived_project_are_not_called(api, register, peer):
+    register(url=peer.url)
+    Project.objects.filter(id=api.project.id).update(archived_at=timezone.now())
+    assert background_refresh.refresh_due(timezone.now()) is False
+    Project.objects.filter(id=api.project.id).update(archived_at=None)
+    assert background_refresh.refresh_due(timezone.now()) is True

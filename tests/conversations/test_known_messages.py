@@ -1,0 +1,140 @@
+"""A message that is sent again is known, in whatever form, and at every privacy level."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conversations.test_history import Chat, answer, user
+from tests.conversations.test_transfer import imported, line
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CACHED = {"cache_control": {"type": "ephemeral"}}
+TOOL_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "r"}
+
+
+def part(text: str, **more) -> dict:
+    return {"type": "text", "text": text, **more}
+
+
+def ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+@pytest.fixture(params=["full", "metadata"])
+def chat(api, settings, request):
+    settings.MESSAGE_LOGGING_LEVEL = request.param
+    return Chat(api)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ([part("q", **CACHED)], [part("q")]),
+        ([part("q")], [part("q", **CACHED)]),
+        ([part("q", **CACHED)], "q"),
+        ("q", [part("q")]),
+        ([part("q"), part("r", **CACHED)], [part("q"), part("r")]),
+    ],
+)
+def test_another_form_of_the_same_content(chat, first, again):
+    chat.send([user(first)], "one")
+    chat.send([user(again), answer("one"), user("two?")], "two")
+    assert [message["role"] for message in chat.messages] == ["user", "assistant"] * 2
+    assert chat.cost == 2
+
+
+@pytest.mark.parametrize(
+    "streamed",
+    [
+        {"tool_calls": [{"index": 0, **TOOL_CALL}]},
+        {"tool_calls": [TOOL_CALL], "refusal": None, "annotations": []},
+    ],
+    ids=["places in a stream", "empty members"],
+)
+def test_what_answers_have_beside_their_content(chat, streamed):
+    chat.send([user("q")], {"content": None, **streamed})
+    sent = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
+    chat.send([user("q"), sent, RESULT], "two")
+    assert [message["role"] for message in chat.messages] == [
+        *("user", "assistant", "tool", "assistant")
+    ]
+
+
+def test_a_long_text_whose_mark_moves(api):
+    text = random.Random(1).randbytes(200_000).hex()
+    chat = Chat(api)
+    chat.send([user([part(text, **CACHED), part("q")])], "one")
+    chat.send([user([part(text), part("q", **CACHED)]), answer("one"), user("two?")], "two")
+    assert len(chat.messages) == 4
+
+
+def test_an_instruction_with_the_id_of_another_message_is_known_by_it(api):
+    chat = Chat(api)
+    chat.send([{**user("q"), "message_id": "m1"}], "one")
+    chat.send([{"role": "system", "content": "s", "message_id": "m1"}, user("other")], "two")
+    assert [message["message_id"] for message in chat.messages].count("m1") == 1
+
+
+def test_a_conversations_own_prompt_is_no_message_of_its_first_call(api):
+    id = api.send("POST", "/conversations", {"system_prompt": "Be brief."})["id"]
+    chat = Chat(api)
+    chat.id = id
+    chat.send([{"role": "system", "content": "Be brief."}, user("q")], "one")
+    assert chat.texts == ["q", "one"]
+
+
+@pytest.fixture
+def expired(api):
+    """A conversation whose first message was deleted by age."""
+    messages = [
+        {"role": "user", "content": "q1", "timestamp": ago(50)},
+        {"role": "assistant", "content": "a1", "timestamp": ago(5)},
+        {"role": "user", "content": "q2", "message_id": "k", "timestamp": ago(4)},
+    ]
+    id = imported(api, line(created_at=ago(50), messages=messages))
+    api.send("DELETE", "/conversations/old-messages")
+    return f"/conversations/{id}/messages"
+
+
+def test_messages_read_after_their_parent_expired_can_be_sent_back(api, expired):
+    messages = api.read(expired)
+    assert [message["content"] for message in messages] == ["a1", "q2"]
+    stored = api.send("POST", f"{expired}/batch", messages)
+    assert stored[1]["id"] == messages[1]["id"]  # known by its message_id
+    assert [message["content"] for message in api.read(expired)] == ["a1", "q2", "a1"]
+
+
+def test_what_follows_expired_messages_follows_none_of_them(api):
+    messages = [{"role": "user", "content": "q", "timestamp": ago(50)}]
+    path = f"/conversations/{imported(api, line(created_at=ago(50), messages=messages))}/messages"
+    api.send("DELETE", "/conversations/old-messages")
+    assert api.send("POST", path, user("new"))["parent_id"] is None
+
+
+def test_parents_are_looked_up_together(api, django_assert_max_num_queries):
+    path = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    parent = api.send("POST", path, user("q"))["id"]
+    batch = [{**answer(f"a{n}"), "parent_id": parent} for n in range(50)]
+    with django_assert_max_num_queries(15):
+        stored = api.send("POST", f"{path}/batch", batch)
+    assert {message["parent_id"] for message in stored} == {parent}
+
+
+def test_a_copy_names_its_conversation_in_any_letter_case(api):
+    id = api.send("POST", "/conversations", {})["id"]
+    path = f"/conversations/{id}/messages"
+    first, _ = api.send("POST", f"{path}/batch", [user("a"), answer("b")])
+    copy = {**answer("c"), "parent_id": first["id"], "conversation_id": id.upper()}
+    assert api.send("POST", path, copy)["parent_id"] == first["id"]
+
+
+def test_large_counts_of_a_logged_call_make_the_round_trip(api, other_api):
+    chat = Chat(api)
+    chat.send([user("q")], "a", input_tokens=3_000_000_000)
+    lines = api.get(f"/conversations/{chat.id}/export").getvalue()
+    other_api.send("POST", "/conversations/import", lines, content_type="application/x-ndjson")
+    [copy] = other_api.read("/conversations")
+    assert copy["total_input_tokens"] == 3_000_000_000
