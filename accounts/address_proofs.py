@@ -4,7 +4,10 @@ Until then whoever opened the account has only claimed so, and may be somebody e
 waits for the owner to move in: with a password, sessions, keys, and people they invited.
 """
 
+from uuid import UUID
+
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from accounts import audit, email_tokens, keys, mailing, passwords, sessions
@@ -23,7 +26,7 @@ from accounts.models import (
 def mark_verified(user: User, origin: audit.Origin) -> None:
     """Note the proof; keys that waited for it work from now on.
 
-    The key of the registration is a key like any other then: no reset ends it.
+    The key of the registration is a key like any other from then on.
     """
     if user.email_verified_at is None:
         user.email_verified_at = timezone.now()
@@ -37,8 +40,8 @@ def confirm(token: str, origin: audit.Origin, *, session_user: User | None, pass
     """Verify the address that a mailed token names, and return its person.
 
     The link alone does not do for an account with a password: its reader may have the
-    mailbox, but not the account that somebody else opened in their name. Raises
-    InvalidToken, WrongPassword.
+    mailbox, but not the account that somebody else opened in their name.
+    Raises InvalidToken, WrongPassword.
     """
     row = email_tokens.peek(token, Purpose.VERIFY)
     is_own = session_user is not None and session_user.pk == row.user_id
@@ -54,22 +57,22 @@ def take_over(user: User, origin: audit.Origin) -> None:
     """Give a claimed account to whoever proved its address: all that opened it before ends.
 
     That is its password, sessions, tokens and identities, every key of the projects that it
-    owns, and everybody else in them. The rows stay: they may be the owner's own.
+    brought, and everybody else in them. The rows stay: they may be the owner's own.
     """
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=user.pk)
         sessions.end_sessions(user)
         EmailToken.objects.filter(user=user).delete()
-        owned = Membership.objects.filter(user=user, role=Role.OWNER).values("project_id")
+        _end_identities(user, origin)
         own_keys = ApiKey.objects.filter(created_by=user) | ApiKey.objects.filter(
-            project_id__in=owned
+            project_id__in=_claimed_projects(user)
         )
         keys.revoke_keys(
             ApiKey.objects.filter(id__in=list(own_keys.values_list("id", flat=True))),
             origin,
             reason="the address was proven by another way",
         )
-        end_claim(user, origin)
+        _end_members(user, origin)
         user.set_unusable_password()
         user.key_claim_until = None
         user.email_verified_at = timezone.now()
@@ -79,28 +82,68 @@ def take_over(user: User, origin: audit.Origin) -> None:
 
 
 def end_claim(user: User, origin: audit.Origin) -> None:
-    """Take from a claimed account whom its opener may have let in.
+    """End the ways back into an account that only claimed its address until now.
 
-    Those are identities of providers, and all others in the projects that it owns.
+    For a reset, which ends sessions and login keys itself and leaves other keys working. Who
+    registers names nobody but themselves; to an account that an operator made and named, the
+    operator may have added others, who stay.
     """
-    Identity.objects.filter(user=user).delete()
-    own = Membership.objects.filter(user=user, role=Role.OWNER)
-    project_ids = list(own.values_list("project_id", flat=True))
-    others = Membership.objects.filter(project_id__in=project_ids).exclude(user=user)
-    former = list(others.select_related("user", "project"))
-    others.delete()
-    for membership in former:
-        audit.record(
-            "member.remove",
-            origin,
-            project_id=membership.project_id,
-            user_id=membership.user_id,
-            role=membership.role,
-        )
-        keys.end_lost_access(membership.user, membership.project, origin)
+    if user.email_verified_at or user.is_staff or user.is_superuser:
+        return
+    _end_identities(user, origin)
+    if _is_self_registered(user):
+        _end_members(user, origin)
+
+
+def _end_identities(user: User, origin: audit.Origin) -> None:
+    identities = Identity.objects.filter(user=user)
+    for provider in identities.values_list("provider", flat=True):
+        audit.record("identity.unlink", origin, user_id=user.id, provider=provider)
+    identities.delete()
+
+
+def _is_self_registered(user: User) -> bool:
+    # As registration.new_person names people; operators choose a name.
+    return user.username == str(user.pk)
+
+
+def _brought(user: User) -> QuerySet[Membership]:
+    """Return the memberships of projects that nobody was in before the person."""
+    earlier = Membership.objects.filter(
+        project=OuterRef("project"), created_at__lt=OuterRef("created_at")
+    )
+    return Membership.objects.filter(~Exists(earlier), user=user)
+
+
+def _claimed_projects(user: User) -> list[UUID]:
+    owned = _brought(user).filter(role=Role.OWNER)
+    return list(owned.values_list("project_id", flat=True))
+
+
+def _end_members(user: User, origin: audit.Origin) -> None:
+    """Leave the person alone in the projects that the account brought.
+
+    One that was handed over meanwhile is its new owner's, who may be whoever claimed the
+    address: the person's calls must not go there.
+    """
+    claimed = _claimed_projects(user)
+    # Before the members: who is accepting one at this moment is a member afterwards.
     Invitation.objects.filter(
-        project_id__in=project_ids, accepted_at__isnull=True, withdrawn_at__isnull=True
+        project_id__in=claimed, accepted_at__isnull=True, withdrawn_at__isnull=True
     ).update(withdrawn_at=timezone.now())
+    _remove(Membership.objects.filter(project_id__in=claimed).exclude(user=user), origin)
+    if _is_self_registered(user):
+        _remove(_brought(user).exclude(role=Role.OWNER), origin)
+
+
+def _remove(memberships: QuerySet[Membership], origin: audit.Origin) -> None:
+    rows = list(memberships.select_related("user"))
+    for row in rows:
+        audit.record(
+            "member.remove", origin, project_id=row.project_id, user_id=row.user_id, role=row.role
+        )
+    Membership.objects.filter(id__in=[row.id for row in rows]).delete()
+    keys.revoke_excess_login_keys(*{row.user for row in rows}, origin=origin)
 
 
 def forget(user: User, *, but: str | None = None) -> None:

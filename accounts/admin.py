@@ -382,7 +382,7 @@ def _record_memberships(origin: audit.Origin, formset, old_roles: dict) -> None:
     changes += [("member.remove", row, {"role": row.role}) for row in formset.deleted_objects]
     for change, row, details in changes:
         audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, **details)
-        keys.end_lost_access(row.user, row.project, origin)
+    keys.revoke_excess_login_keys(*{row.user for _, row, _ in changes}, origin=origin)
 
 
 admin.site.unregister(Group)
@@ -420,11 +420,6 @@ class PersonForm(UserChangeForm):
         other = User.objects.with_email(cleaned.get("email", ""))
         if other is not None and other.pk != self.instance.pk:
             raise ValidationError({"email": "Another person has this e-mail address."})
-        others = User.objects.exclude(pk=self.instance.pk)
-        if others.filter(username__iexact=cleaned.get("email") or None).exists():
-            raise ValidationError({"email": "Another person has this user name."})
-        if User.objects.with_email(cleaned.get("username", "")) not in (None, self.instance):
-            raise ValidationError({"username": "Another person has this e-mail address."})
         return cleaned
 
 
@@ -438,6 +433,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
     def save_model(self, request, obj, form, change) -> None:
         old = _access(User.objects.filter(pk=obj.pk).first())
         super().save_model(request, obj, form, change)
+        keys.revoke_excess_login_keys(obj, origin=audit.of_request(request))
         # Groups and permissions are saved after this, from the form.
         now = {name: getattr(obj, name) for name in _FLAGS} | _lists(form.cleaned_data)
         new = {name: value for name, value in now.items() if value != old.get(name)}
@@ -449,9 +445,6 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
             new=new,
             changed=form.changed_data,
         )
-        if new.get("is_active") is False:
-            origin = audit.of_request(request)
-            keys.revoke_keys(keys.login_keys(obj), origin, reason="its person was deactivated")
         if change and email_addresses.key(obj.email) != email_addresses.key(old["email"]):
             self._ask_for_proof(request, obj)
 

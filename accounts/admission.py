@@ -279,6 +279,13 @@ def key_permissions(scopes: list[str]) -> frozenset[Action]:
     return frozenset().union(*(SCOPE_PERMISSIONS.get(scope, ()) for scope in scopes))
 
 
+def widest_scopes(permissions: frozenset[Action] | None) -> list[Scope]:
+    """Return the scopes of the key that may most within these permissions; None has all."""
+    if permissions is None or SCOPE_PERMISSIONS[Scope.ALL] <= permissions:
+        return [Scope.ALL]
+    return [scope for scope in (Scope.READ, Scope.LOG) if SCOPE_PERMISSIONS[scope] <= permissions]
+
+
 def _permissions_of_key(scopes: list[str]) -> frozenset[Action] | None:
     # None is checked in no time, and what only people may do asks for no key.
     return None if Scope.ALL in scopes else key_permissions(scopes)

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import admission, api_keys, audit
-from accounts.models import ApiKey, Project, RetiredKey, Scope, User
+from accounts.models import ApiKey, Project, RetiredKey, User
 from accounts.projects import home_project
 from core.errors import DomainError
 from core.scoping import Caller
@@ -49,10 +49,10 @@ class RotationRepeated(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a request wants a key to have."""
+    """What a request wants a key to have; without scopes, the most that it may have."""
 
     name: str = ""
-    scopes: Sequence[str] = (Scope.ALL,)
+    scopes: Sequence[str] | None = None
     expires_at: datetime | None = None
 
 
@@ -63,7 +63,8 @@ def create_key(
 
     Raises IntegrityError if there is a key of this `id`, by default a new one.
     """
-    check_grant(caller, grant.scopes, grant.expires_at)
+    scopes = grant.scopes or admission.widest_scopes(caller.permissions)
+    check_grant(caller, scopes, grant.expires_at)
     with transaction.atomic():
         project = Project.objects.get(id=caller.project_id)
         row, text = ApiKey.issue(
@@ -71,7 +72,7 @@ def create_key(
             id=id,
             name=grant.name,
             expires_at=grant.expires_at,
-            scopes=list(grant.scopes),
+            scopes=list(scopes),
             created_by_id=caller.user_id,
         )
         _record("key.create", origin, row, scopes=row.scopes, name=row.name)
@@ -156,41 +157,18 @@ def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) ->
     return len(keys)
 
 
-def end_lost_access(user: User, project: Project, origin: audit.Origin) -> None:
-    """Revoke the keys of a project that logins gave to the person, who may now do less there."""
-    permissions = admission.role_permissions(user, project.id) or frozenset()
-    wider = [
-        key.id
-        for key in login_keys(user).filter(project=project, revoked_at__isnull=True)
-        if not admission.key_permissions(key.scopes) <= permissions
-    ]
-    revoke_keys(ApiKey.objects.filter(id__in=wider), origin, reason="its person lost the access")
-
-
-def widest_scopes(permissions: frozenset[admission.Action] | None) -> list[str]:
-    """Return the scopes of the widest key that somebody of these permissions may make.
-
-    None is all permissions.
-    """
-    if permissions is None:
-        return [Scope.ALL]
-    choices = [Scope.ALL], [Scope.READ, Scope.LOG], [Scope.READ]
-    return next(
-        (scopes for scopes in choices if admission.key_permissions(scopes) <= permissions),
-        [Scope.READ],
-    )
-
-
 def issue_login_key(
     user: User, project: Project, origin: audit.Origin, *, name: str, is_pending: bool = False
 ) -> tuple[ApiKey, str]:
     """Return a key that a login gives; it may do what the person may, and a reset ends it."""
     with transaction.atomic():
-        permissions = admission.role_permissions(user, project.id) or frozenset()
+        # As memberships.remove does: a role that is taken away meanwhile is seen here, or the
+        # key is seen there.
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         row, text = ApiKey.issue(
             project,
             name=name,
-            scopes=widest_scopes(permissions),
+            scopes=admission.widest_scopes(_permissions_of(user, project.id)),
             created_by=user,
             is_from_login=True,
             is_pending=is_pending,
@@ -200,6 +178,27 @@ def issue_login_key(
         surplus = list(older.order_by("-id").values_list("id", flat=True)[MAX_LOGIN_KEYS:])
         revoke_keys(ApiKey.objects.filter(id__in=surplus), origin, reason="newer logins")
     return row, text
+
+
+def revoke_excess_login_keys(*people: User, origin: audit.Origin) -> int:
+    """Revoke the keys of these people's logins that may do more than they may; return how many.
+
+    For whoever lost access: a role, a project, the account. Keys that were made on purpose
+    are the project's, and stay.
+    """
+    excess = [
+        key.id
+        for user in people
+        for key in login_keys(user).filter(revoked_at__isnull=True)
+        if not admission.key_permissions(key.scopes) <= _permissions_of(user, key.project_id)
+    ]
+    rows = ApiKey.objects.filter(id__in=excess)
+    return revoke_keys(rows, origin, reason="access was taken away")
+
+
+def _permissions_of(user: User, project_id: UUID) -> frozenset[admission.Action]:
+    permissions = admission.role_permissions(user, project_id) if user.is_active else None
+    return permissions or frozenset()
 
 
 def login_keys(user: User) -> QuerySet[ApiKey]:

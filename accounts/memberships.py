@@ -6,7 +6,7 @@
     viewer   reads
 
 A project in use keeps an owner: the database refuses anything else, whatever program
-asks for it (migration accounts.0008).
+asks for it (migration accounts.0008). With a role end the keys that logins gave by it.
 """
 
 from contextlib import contextmanager
@@ -91,7 +91,7 @@ def change_role(
             audit.record(
                 "member.role", origin, project_id=project.id, user_id=user_id, old=old, new=role
             )
-            keys.end_lost_access(membership.user, project, origin)
+            keys.revoke_excess_login_keys(membership.user, origin=origin)
     return membership
 
 
@@ -110,7 +110,7 @@ def remove(project: Project, user_id: UUID, *, by: str | None, origin: audit.Ori
             role=membership.role,
             left=by is None,
         )
-        keys.end_lost_access(membership.user, project, origin)
+        keys.revoke_excess_login_keys(membership.user, origin=origin)
 
 
 def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin) -> Membership:
@@ -129,7 +129,7 @@ def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin
             user_id=user_id,
             former_owner=str(owner.id),
         )
-        keys.end_lost_access(owner, project, origin)
+        keys.revoke_excess_login_keys(owner, origin=origin)
     return new
 
 

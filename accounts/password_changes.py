@@ -22,8 +22,8 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
     """Set the password of the person whom the token names.
 
     Ends their sessions and the keys that logins gave, not the other keys of a project: a
-    reset must not stop production. Of an account whose address nobody had proven, it also
-    ends whom its opener may have let in. Raises InvalidToken and InvalidInput, which leave the
+    reset must not stop production. The first proof of an address ends identities and members
+    of whoever claimed it, too. Raises InvalidToken and InvalidInput, which leave the
     token usable.
     """
     row = email_tokens.peek(token, Purpose.RESET)
@@ -33,9 +33,9 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         user.set_password(password)
         user.save(update_fields=["password"])
         logins.end_all_sessions(user)
+        # Before the proof, from which on a registration's key is no login's any more.
         keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
-        if user.email_verified_at is None and not (user.is_staff or user.is_superuser):
-            address_proofs.end_claim(user, origin)
+        address_proofs.end_claim(user, origin)
         address_proofs.mark_verified(user, origin)
         audit.record("password.reset", origin, user_id=user.id)
     _tell(user, origin)

@@ -3,6 +3,8 @@
 Guessing is slow, and the owner still gets in (OWASP's "device cookies"): attempts count by
 account, and apart from those for each browser that has logged in to the account before.
 An attacker who fills the account's bucket does not fill that of the owner's browser.
+They count twice: by the name that was typed, which alone decides about 429, so that nobody
+learns which names are an account's; and by account, which may have a user name and an address.
 """
 
 from django.contrib.auth.backends import ModelBackend
@@ -37,7 +39,7 @@ class WrongPassword(DomainError):
 
 
 class PasswordBackend(ModelBackend):
-    """Names people by e-mail address, else by user name, as superusers of commands have."""
+    """Names people by user name, as superusers of commands have, else by e-mail address."""
 
     def authenticate(self, request, username=None, password=None, **kwargs):
         if not username or password is None:
@@ -47,11 +49,14 @@ class PasswordBackend(ModelBackend):
 
 
 def find(name: str) -> User | None:
-    """Return the person of an e-mail address or user name."""
+    """Return the person of a user name or e-mail address.
+
+    User names first: operators choose them, while anybody may register an address.
+    """
     name = name.strip()
     if "\x00" in name:
         return None
-    return User.objects.with_email(name) or User.objects.filter(username=name).first()
+    return User.objects.filter(username=name).first() or User.objects.with_email(name)
 
 
 def check(request: HttpRequest, name: str, password: str) -> User:
@@ -60,8 +65,18 @@ def check(request: HttpRequest, name: str, password: str) -> User:
     Raises WrongPassword, and attempts.TooManyAttempts without looking at the password.
     """
     account = find(name)
-    taken = _take(request, bucket_name(name), account)
-    if not _is_theirs(account, password):
+    name = bucket_name(name)
+    stamp = account.password if account else ""
+    browser = known_browsers.browser_of(request, name)
+    taken = _take(request, browser, "name", name, stamp)
+    checked_account = account
+    try:
+        taken += _take(request, browser, "account", str(account.pk) if account else name, stamp)
+    except attempts.TooManyAttempts:
+        # Full of guesses under the account's other name. 429 would tell that both names are
+        # one account's; an unknown name takes the same steps, and never comes here.
+        checked_account = None
+    if not _is_theirs(checked_account, password):
         audit.record(
             "login.password",
             audit.of_request(request),
@@ -87,9 +102,10 @@ def is_right(user: User, password: str) -> bool:
 
     Raises attempts.TooManyAttempts.
     """
-    # With the hash in its name, a new password finds the bucket empty.
-    names = "confirm account", str(user.pk), user.password
-    bucket = attempts.take(*names, limit=PER_ACCOUNT_AND_ADDRESS)
+    # With the hash in its name, as all buckets of the account: a new password finds it empty.
+    bucket = attempts.take(
+        "confirm account", str(user.pk), user.password, limit=PER_ACCOUNT_AND_ADDRESS
+    )
     if not user.check_password(password[: MAX_LENGTH + 1]):
         return False
     attempts.give_back(bucket)
@@ -113,16 +129,18 @@ def validate(password: str, user: User | None = None) -> None:
         ) from None
 
 
-def _take(request: HttpRequest, name: str, account: User | None) -> tuple[bytes, ...]:
-    # With the hash in their names, a new password finds all buckets of the account empty. By
-    # either of its names an account has the same ones.
-    stamp = account.password if account else ""
-    holder = str(account.pk) if account else name
-    if (browser := known_browsers.browser_of(request, name)) is not None:
-        return (attempts.take("login browser", browser, holder, stamp, limit=PER_BROWSER),)
+def _take(
+    request: HttpRequest, browser: str | None, kind: str, who: str, stamp: str
+) -> tuple[bytes, ...]:
+    """Count an attempt for a typed name, or for the account that has it."""
+    # With the hash in their names, a new password finds all buckets of the account empty.
+    if browser is not None:
+        return (attempts.take(f"login browser {kind}", browser, who, stamp, limit=PER_BROWSER),)
     address = bucket_of(request.META.get("REMOTE_ADDR", ""))
-    return (
-        attempts.take("login", holder, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
-        attempts.take("login account", holder, stamp, limit=PER_ACCOUNT),
-        attempts.take("login address", address, limit=PER_ADDRESS),
+    buckets = (
+        attempts.take(f"login {kind}", who, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
+        attempts.take(f"login {kind} anywhere", who, stamp, limit=PER_ACCOUNT),
     )
+    if kind == "account":
+        return buckets
+    return (*buckets, attempts.take("login address", address, limit=PER_ADDRESS))

@@ -88,8 +88,9 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
         invitation = invitations.open_invitation(token, email)
         claimed = User.objects.with_email(invitation.email)
         if claimed is not None:
-            is_theirs = claimed.email_verified_at or claimed.is_staff or claimed.is_superuser
-            if is_theirs or not claimed.is_active:
+            # An operator ended an account that is not active; an invitation does not undo that.
+            is_operators = claimed.is_staff or claimed.is_superuser or not claimed.is_active
+            if claimed.email_verified_at or is_operators:
                 raise AddressTaken
             address_proofs.take_over(claimed, origin)
             claimed.set_password(password)
@@ -111,9 +112,10 @@ def new_person(email: str, password: str | None) -> User:
 
 
 def store_person(user: User) -> None:
-    """Store a new account. Raises AddressTaken, also for the user name of another person.
+    """Store a new person. Raises AddressTaken.
 
-    Logins take either, so whoever had it as an address would shut out the other.
+    An address that is the user name of somebody else is taken too: one of the two could not
+    log in by it.
     """
     if User.objects.filter(username__iexact=user.email).exists():
         raise AddressTaken
@@ -121,14 +123,10 @@ def store_person(user: User) -> None:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError as error:
-        if not _is_about_address(error):
+        diagnostics = getattr(error.__cause__, "diag", None)
+        if getattr(diagnostics, "constraint_name", None) != "users_email_once":
             raise
         raise AddressTaken from None
-
-
-def _is_about_address(error: IntegrityError) -> bool:
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) == "users_email_once"
 
 
 def _invited_person(invitation: Invitation, password: str, origin: audit.Origin) -> User:

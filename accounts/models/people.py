@@ -1,6 +1,7 @@
 """People, who log in."""
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Value
 from django.db.models.functions import Collate, Lower, NullIf
@@ -54,6 +55,15 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email or self.username
+
+    def clean(self) -> None:
+        """Keep user names and addresses apart: people log in by either."""
+        super().clean()
+        others = User.objects.exclude(pk=self.pk)
+        if others.filter(email_key=email_addresses.key(self.username)).exists():
+            raise ValidationError("Another person has this user name as their e-mail address.")
+        if self.email and others.filter(username__iexact=self.email).exists():
+            raise ValidationError("Another person has this e-mail address as their user name.")
 
     def get_full_name(self) -> str:
         """Return the person's name; who has none is named by the address."""

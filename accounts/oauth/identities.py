@@ -59,6 +59,10 @@ def link(profile: Profile, user: User, origin: audit.Origin) -> None:
     known = Identity.objects.filter(provider=profile.provider, subject=profile.subject).first()
     if known is None:
         with transaction.atomic():
+            # A new password, which ends the session that asks, may be set at this moment.
+            same = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+            if not same.select_for_update(no_key=True).exists():
+                raise LinkRefused("Log in again, and connect the account then")
             _store(profile, user, origin)
     elif known.user_id != user.pk:
         raise LinkRefused("Another account is connected with this identity")
@@ -122,7 +126,7 @@ def _new_person(email: str, origin: audit.Origin) -> User:
     try:
         store_person(user)
     except AddressTaken:
-        raise LinkRefused("Somebody has this address as a name; log in with a password") from None
+        raise LinkRefused("Somebody has this address already; log in with your password") from None
     audit.record("person.register", origin, user_id=user.id)
     address_proofs.mark_verified(user, origin)
     create_project(user, DEFAULT_PROJECT, origin)

@@ -46,7 +46,8 @@ class NewKey(Schema):
         None,
         min_length=1,
         max_length=3,
-        description="By default the most that you may give: `all`, as a member `read` and `log`.",
+        description="By default the most that the caller may give: `all`, or of members `read` "
+        "and `log`.",
     )
     expires_at: FutureTime | None = None
 

@@ -63,8 +63,7 @@ class KeyViewSet(ScopedModelViewSet):
         address = request.META.get("REMOTE_ADDR", "")
         # Opens the project of a key never seen before.
         caller = admission.admit(request.auth, Action.WRITE, address)
-        scopes = _unique(body.scopes) if body.scopes else keys.widest_scopes(caller.permissions)
-        grant = keys.Grant(body.name, scopes, body.expires_at)
+        grant = keys.Grant(body.name, _unique(body.scopes), body.expires_at)
         return self._issued(*keys.create_key(caller, grant, audit.of_request(request)))
 
     def partial_update(self, request, key_id):
@@ -144,5 +143,5 @@ def _key_reply(row: ApiKey, cost: Decimal) -> dict:
     }
 
 
-def _unique(scopes: list[str]) -> list[str]:
-    return list(dict.fromkeys(scopes))
+def _unique(scopes: list[str] | None) -> list[str] | None:
+    return scopes and list(dict.fromkeys(scopes))

@@ -51,7 +51,6 @@ class KeyForm(OnceForm):
     scopes = forms.MultipleChoiceField(
         label="May",
         choices=Scope.choices,
-        initial=[Scope.ALL],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
     last_day = forms.DateField(

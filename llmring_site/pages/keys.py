@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import Http404, HttpResponse
 
-from accounts import keys
+from accounts import admission, keys
 from accounts.admission import Action
 from accounts.models import ApiKey
 from accounts.pages import Page
@@ -28,7 +28,8 @@ class KeysPage(ProjectPage, Page):
     title, button = "Keys", "Create the key"
 
     def get_initial(self):
-        return {**super().get_initial(), "scopes": keys.widest_scopes(self.caller.permissions)}
+        scopes = admission.widest_scopes(self.caller.permissions)
+        return {**super().get_initial(), "scopes": scopes}
 
     def get_context_data(self, **kwargs):
         rows = ApiKey.objects.filter(project=self.project).select_related("use")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Invitation, Membership, User
+from accounts.models import AuditEvent, Invitation, Membership, Project, User
 from tests.people.conftest import PASSWORD, mails, token_in
 
 REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
@@ -143,6 +143,26 @@ def test_b02_4_a_claimed_account_is_taken_over_by_the_invited(ana, person, brows
     key.read("/api/v1/logs", expect=401)
     mallory.log_in("victim@example.com", expect=401)
     page.log_in("victim@example.com", "the victim's own")
+
+
+@pytest.mark.parametrize("is_in_use", [True, False], ids=["project in use", "project archived"])
+def test_an_invitation_does_not_open_an_account_that_was_set_inactive(
+    ana, ben, person, browser, invite, is_in_use
+):
+    """Nor does it take over its project, which Ben is left to own."""
+    claimed = person("new@example.com")
+    project_id = claimed.account["project_id"]
+    Membership.objects.create(user=ben.user, project_id=project_id, role="owner")
+    if not is_in_use:
+        Project.objects.filter(id=project_id).update(archived_at=timezone.now())
+    User.objects.filter(pk=claimed.user.pk).update(is_active=False)
+    page = browser()
+    token = invite("new@example.com")
+    reply = page.submit("/invitation", {"token": token, "password": "another password"})
+    assert reply.status_code == 409 and not page.is_logged_in
+    assert roles(claimed) == ["owner"] and sorted(roles(ben)) == ["owner", "owner"]
+    assert not User.objects.get(pk=claimed.user.pk).check_password("another password")
+    assert not AuditEvent.objects.filter(action="person.take_over").exists()
 
 
 def test_an_invitation_does_not_forge_lines_of_its_mail(ana, browser, path, invite):

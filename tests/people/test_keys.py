@@ -150,6 +150,36 @@ def test_members_make_keys(people, role):
     assert (row.created_by_id, row.scopes) == (people[role].user.id, ["log"])
 
 
+@pytest.mark.parametrize(
+    ("role", "scopes"),
+    [("owner", ["all"]), ("admin", ["all"]), ("member", ["read", "log"])],
+)
+@pytest.mark.parametrize("body", [{}, {"scopes": None}], ids=str)
+def test_a_key_may_by_default_what_its_maker_may_give(people, role, scopes, body):
+    reply = people[role].send("POST", "/api/v1/keys", body)
+    assert reply["scopes"] == ApiKey.objects.get(id=reply["id"]).scopes == scopes
+    client = ApiClient(reply["api_key"])
+    client.send("POST", "/api/v1/log", CALL)
+    assert len(client.read("/api/v1/logs")) == 1
+
+
+def test_c02_a_member_makes_no_key_of_everything(people):
+    people["member"].send("POST", "/api/v1/keys", {"scopes": ["all"]}, expect=403)
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes"), [("admin", ["all"]), ("member", ["read", "log"]), ("viewer", ["read"])]
+)
+def test_a_logins_key_may_what_the_person_may(people, browser, role, scopes):
+    member = people[role]
+    own = Project.objects.filter(memberships__user=member.user, memberships__role="owner")
+    own.update(archived_at=timezone.now())
+    client = ApiClient(browser().log_in(member.email)["api_key"])
+    assert ApiKey.objects.filter(created_by=member.user).first().scopes == scopes
+    client.send("POST", "/api/v1/log", CALL, expect=403 if role == "viewer" else 200)
+    client.read("/api/v1/logs")
+
+
 def test_c02_a_key_makes_no_key_that_may_more(project):
     soon = timezone.now() + timedelta(days=1)
     client = client_with(project, expires_at=soon)

@@ -96,6 +96,50 @@ def test_a05_unknown_addresses_are_locked_alike(ana, browser):
     assert guess(browser(), 6, "nobody@example.com") == guess(browser(), 6)
 
 
+@pytest.fixture
+def root(db_all):
+    """Logs in on the page by either name; the API takes addresses alone."""
+    return User.objects.create_superuser("root", email="root@corp.test", password=PASSWORD)
+
+
+def statuses(browser, name: str, times: int = 1, password: str = "wrong") -> list[int]:
+    form = {"name": name, "password": password}
+    return [browser.submit("/login", form).status_code for _ in range(times)]
+
+
+@pytest.mark.parametrize("names", [("root", "root@corp.test"), ("root@corp.test", "root")])
+def test_a05_guesses_by_a_name_and_an_address_count_for_one_account(root, browser, names):
+    """From one address, then from many: the right password is not looked at any more."""
+    typed, other = names
+    attacker = browser("198.51.100.9")
+    assert statuses(attacker, typed, 5) == [401] * 5
+    assert statuses(attacker, other, password=PASSWORD) == [401]
+    assert statuses(browser("198.51.100.10"), other, password=PASSWORD) == [302]
+    for number in range(5):
+        statuses(browser(f"198.51.100.{number + 20}"), typed)
+    assert statuses(browser("198.51.100.30"), other, password=PASSWORD) == [401]
+    new = "another long sentence"
+    body = {"token": reset_token("root@corp.test"), "password": new}
+    attacker.send("POST", "/api/v1/password-reset/confirm", body)
+    assert statuses(attacker, other, password=new) == [302]
+
+
+def test_a05_a_known_browser_counts_both_names_for_one_account(root, browser):
+    known = browser()
+    assert statuses(known, "root", password=PASSWORD) == [302]
+    known.send("POST", "/api/v1/auth/logout")
+    assert statuses(known, "root", 10) == [401] * 10
+    assert statuses(known, "root@corp.test", password=PASSWORD) == [401]
+
+
+def test_a02_nothing_tells_that_two_names_are_one_accounts(root, browser):
+    outcomes = []
+    for number, names in enumerate([("root", "root@corp.test"), ("nobody", "nobody@corp.test")]):
+        attacker = browser(f"198.51.100.{number}")
+        outcomes.append([statuses(attacker, name, 6) for name in names])
+    assert outcomes[0] == outcomes[1] == [[401] * 5 + [429]] * 2
+
+
 def test_a05_an_empty_name_locks_nobody(ana, browser):
     for _ in range(10):
         body = {"email": "", "password": "wrong"}

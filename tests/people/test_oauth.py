@@ -10,8 +10,17 @@ from django.core import signing
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, SpentState, User
-from accounts.oauth import landing, providers
+from accounts import audit
+from accounts.models import (
+    ApiKey,
+    AuditEvent,
+    BrowserSession,
+    Identity,
+    Membership,
+    SpentState,
+    User,
+)
+from accounts.oauth import identities, landing, providers
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, at_once, mails, reset_token, token_in
 from tests.people.provider import ScriptedProvider
@@ -211,6 +220,56 @@ def test_b02_1_whoever_proves_an_address_ends_what_was_only_claimed(provider, pe
     assert ApiClient(victim.read("/api/v1/auth/retrieve-api-key")["api_key"])
 
 
+def test_b02_1_a_reset_ends_the_identity_of_who_only_claimed_the_address(provider, person, browser):
+    """Mallory connects her own Google account with the victim's address, and waits."""
+    provider.google = {"sub": "mallory", "email": "mallory@evil.test", "email_verified": True}
+    mallory = person("victim@corp.test")
+    assert log_in(mallory, provider, link="1").status_code == 302
+    victim = browser()
+    body = {"token": reset_token("victim@corp.test"), "password": "another long sentence"}
+    victim.send("POST", "/api/v1/password-reset/confirm", body)
+    victim.log_in("victim@corp.test", "another long sentence")
+    log_in(mallory, provider)
+    assert mallory.read("/api/v1/auth/me")["email"] == "mallory@evil.test"
+    assert victim.read("/api/v1/auth/me")["providers"] == []
+    event = AuditEvent.objects.get(action="identity.unlink")
+    assert (event.user_id, event.details["provider"]) == (
+        User.objects.with_email("victim@corp.test").id,
+        "google",
+    )
+
+
+def test_b02_1_an_identity_is_not_connected_while_a_reset_ends_the_session(person, browser):
+    mallory = person("victim@corp.test")  # the callback has looked at her session by now
+    body = {"token": reset_token("victim@corp.test"), "password": "another long sentence"}
+    browser().send("POST", "/api/v1/password-reset/confirm", body)
+    profile = providers.Profile("google", "mallory", None)
+    with pytest.raises(identities.LinkRefused):
+        identities.link(profile, mallory.user, audit.of_command("test"))
+    assert not Identity.objects.exists()
+
+
+def test_a_reset_leaves_the_identity_of_a_verified_account(ana, provider, browser):
+    log_in(ana, provider, link="1")
+    body = {"token": reset_token(EMAIL), "password": "another long sentence"}
+    browser().send("POST", "/api/v1/password-reset/confirm", body)
+    assert Identity.objects.get().user_id == ana.user.id
+
+
+def test_taking_over_an_account_leaves_a_project_to_who_was_in_it_before(
+    ana, person, provider, browser
+):
+    """An operator made the claimed account an owner of Ana's project."""
+    claimed = person("new@example.com")
+    project_id = ana.account["project_id"]
+    Membership.objects.create(user=claimed.user, project_id=project_id, role="owner")
+    provider.google = {"sub": "new", "email": "new@example.com", "email_verified": True}
+    log_in(browser(), provider)
+    ana.read(f"/api/v1/projects/{project_id}")
+    ApiClient(ana.account["api_key"]).read("/api/v1/logs")
+    ApiClient(claimed.account["api_key"]).read("/api/v1/logs", expect=401)
+
+
 def test_b02_2_an_address_that_the_provider_has_not_verified_opens_nothing(ana, provider, browser):
     provider.emails = [{"email": EMAIL, "primary": True, "verified": False}]
     made = browser()
@@ -239,6 +298,13 @@ def test_an_operators_account_is_not_opened_by_an_address_alone(provider, browse
     other = browser()
     log_in(other, provider)
     assert other.read("/api/v1/auth/me")["id"] == str(boss.id)
+
+
+def test_a_superusers_name_is_no_address_of_a_new_account(provider, browser):
+    boss = User.objects.create_superuser(EMAIL, password=PASSWORD)
+    made = browser()
+    assert log_in(made, provider).status_code == 409
+    assert not made.is_logged_in and User.objects.get() == boss
 
 
 def test_an_identity_is_not_linked_to_a_second_account(ana, ben, provider):

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import key_uses
-from accounts.models import ApiKey, AuditEvent, BrowserSession, EmailToken, User
+from accounts.models import ApiKey, AuditEvent, BrowserSession, EmailToken, Membership, User
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 
@@ -140,6 +140,17 @@ def test_a06_changing_the_password_needs_the_old_one(two_browsers):
     b1.send("POST", "/api/v1/auth/change-password", body, expect=429)
 
 
+def test_a05_a_reset_ends_the_lock_of_the_old_password(ana, browser):
+    """A hijacker of Ana's session guesses her password; she sets a new one by mail."""
+    body = {"current_password": "wrong", "password": NEW}
+    for status in [403] * 5 + [429]:
+        ana.send("POST", "/api/v1/auth/change-password", body, expect=status)
+    confirm(browser(), reset_token(EMAIL))
+    ana.log_in(EMAIL, NEW)
+    body = {"current_password": NEW, "password": "a third long sentence"}
+    ana.send("POST", "/api/v1/auth/change-password", body)
+
+
 def test_a06_a_reset_ends_sessions_and_login_keys_not_production(two_browsers, browser):
     b1, b2, k1, k2 = two_browsers
     k2.read("/api/v1/logs")
@@ -178,6 +189,19 @@ def test_a_registration_key_survives_resets_once_the_address_is_verified(ana, pe
     ApiClient(claimed.account["api_key"]).read("/api/v1/logs", expect=401)
 
 
+def test_a_registration_key_survives_resets_once_an_invitation_verified_the_address(
+    ana, person, browser
+):
+    made = person("new@example.com")
+    path = f"/api/v1/projects/{ana.account['project_id']}/invitations"
+    ana.send("POST", path, {"email": made.email, "role": "member"})
+    body = {"token": token_in(mails(made.email)[-1])}
+    made.send("POST", "/api/v1/invitations/accept", body)
+    confirm(browser(), reset_token(made.email))
+    ApiClient(made.account["api_key"]).read("/api/v1/logs")
+    assert not ApiKey.objects.get(created_by=made.user).is_from_login
+
+
 def test_a_command_line_account_sets_its_first_password_by_a_reset(browser, db_all):
     body = {"email": "cli@example.com", "accept_terms": True}
     browser().send("POST", "/api/v1/cli/register", body)
@@ -186,23 +210,53 @@ def test_a_command_line_account_sets_its_first_password_by_a_reset(browser, db_a
     browser().log_in("cli@example.com", NEW)
 
 
-def test_a_new_password_ends_the_lock_of_changing_it(ana, browser):
-    wrong = {"current_password": "wrong", "password": "another long sentence"}
-    for _ in range(5):
-        ana.send("POST", "/api/v1/auth/change-password", wrong, expect=403)
-    body = {"token": reset_token("ana@example.com"), "password": "another long sentence"}
-    browser().send("POST", "/api/v1/password-reset/confirm", body)
-    later = browser()
-    later.log_in("ana@example.com", "another long sentence")
-    right = {"current_password": "another long sentence", "password": "a third long sentence"}
-    later.send("POST", "/api/v1/auth/change-password", right)
+def test_b02_a_reset_ends_the_members_whom_a_claim_brought(person, browser):
+    """Mallory registers the victim's address, adds herself as an owner, and waits."""
+    claimed = person("victim@corp.test")
+    mallory, friend = (
+        person(f"{name}@evil.test", is_verified=True) for name in ("mallory", "friend")
+    )
+    path = f"/api/v1/projects/{claimed.account['project_id']}"
+    for made in (mallory, friend):
+        claimed.send("POST", f"{path}/invitations", {"email": made.email, "role": "owner"})
+    body = {"token": token_in(mails(mallory.email)[-1])}
+    mallory.send("POST", "/api/v1/invitations/accept", body)
+    confirm(browser(), reset_token("victim@corp.test"))
+    mallory.read(path, expect=404)
+    body = {"token": token_in(mails(friend.email)[-1])}
+    friend.send("POST", "/api/v1/invitations/accept", body, expect=400)
+    members = Membership.objects.filter(project_id=claimed.account["project_id"])
+    assert [each.user_id for each in members] == [claimed.user.id]
+    event = AuditEvent.objects.get(action="member.remove")
+    assert (event.user_id, event.details["role"]) == (mallory.user.id, "owner")
 
 
-def test_guesses_count_by_account_whichever_of_its_names_is_used(browser, db_all):
-    User.objects.create_superuser("root", email="root@example.com", password=PASSWORD)
-    replies = [
-        browser().submit("/login", {"name": name, "password": f"wrong {n}"}).status_code
-        for n in range(3)
-        for name in ("root", "root@example.com")
-    ]
-    assert replies == [401] * 5 + [429]
+def test_b02_a_reset_leaves_a_project_that_a_claim_handed_over(person, browser):
+    """Else the victim's login would give a key of Mallory's project."""
+    claimed = person("victim@corp.test")
+    mallory = person("mallory@evil.test", is_verified=True)
+    path = f"/api/v1/projects/{claimed.account['project_id']}"
+    claimed.send("POST", f"{path}/invitations", {"email": mallory.email, "role": "member"})
+    body = {"token": token_in(mails(mallory.email)[-1])}
+    mallory.send("POST", "/api/v1/invitations/accept", body)
+    claimed.send("POST", f"{path}/hand-over", {"user_id": str(mallory.user.id)})
+    confirm(browser(), reset_token(claimed.email))
+    victim = browser()
+    assert victim.log_in(claimed.email, NEW)["project_id"] is None
+    victim.read(path, expect=404)
+    mallory.read(path)
+    made = victim.send("POST", "/api/v1/projects", {"name": "own"})
+    assert victim.log_in(claimed.email, NEW)["project_id"] == made["id"]
+
+
+def test_a_reset_leaves_the_members_of_a_verified_owner_and_of_an_operators_account(
+    ana, ben, person, browser
+):
+    """An operator makes an account, and adds others to its project: nobody claimed anything."""
+    made = person("new@example.com")
+    User.objects.filter(pk=made.user.pk).update(username="new")
+    for owner in (ana, made):
+        project_id = owner.account["project_id"]
+        Membership.objects.create(user=ben.user, project_id=project_id, role="member")
+        confirm(browser(), reset_token(owner.email))
+        ben.read(f"/api/v1/projects/{project_id}")

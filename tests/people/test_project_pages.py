@@ -220,6 +220,19 @@ def test_a_keys_scopes_and_end_are_those_of_the_form(ana, path):
     assert not ApiKey.objects.filter(name="odd").exists()
 
 
+@pytest.mark.parametrize(("role", "scopes"), [("admin", ["all"]), ("member", ["read", "log"])])
+def test_the_form_of_a_key_begins_with_what_the_person_may_give(join, path, role, scopes):
+    member = join(role)
+    html = member.get(f"{path}/keys", HTTP_ACCEPT=BROWSER).content.decode()
+    boxes = re.findall(r'<input[^>]*name="scopes"[^>]*>', html)
+    ticked = [
+        re.search('value="([^"]+)"', box)[1] for box in boxes if re.search(r"\schecked\b(?!:)", box)
+    ]
+    assert ticked == scopes
+    made_key(member, path, scopes=ticked)
+    assert ApiKey.objects.get(name="laptop").scopes == scopes
+
+
 def test_a_key_is_revoked_after_a_question(ana, ben, path):
     key, _ = made_key(ana, path)
     row = ApiKey.objects.get(name="laptop")

@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, Membership, Project, User
 from tests.client import ApiClient
@@ -132,6 +133,122 @@ def test_a_removed_member_sees_nothing_from_then_on(ana, join, path):
     other.read("/api/v1/logs", **header, expect=401)
     event = AuditEvent.objects.get(action="member.remove")
     assert (event.user_id, event.details["role"]) == (other.user.id, "member")
+
+
+# --- Keys of logins -----------------------------------------------------------
+
+
+@pytest.fixture
+def keys_of(ana, browser):
+    """Has a member of Ana's project log in and make a key there; both keys as clients."""
+
+    def make(member):
+        project_id = ana.account["project_id"]
+        others = Project.objects.filter(memberships__user=member.user).exclude(id=project_id)
+        others.update(archived_at=timezone.now())
+        logged_in = browser().log_in(member.email)
+        assert logged_in["project_id"] == project_id
+        header = {"HTTP_X_PROJECT_ID": project_id}
+        own = member.send("POST", "/api/v1/keys", {"scopes": ["read"]}, **header)
+        return ApiClient(logged_in["api_key"]), ApiClient(own["api_key"])
+
+    return make
+
+
+@pytest.mark.parametrize("who", ["owner", "member"])
+def test_a_removed_members_login_key_ends_and_keys_made_on_purpose_stay(
+    ana, join, path, keys_of, who
+):
+    other = join("admin")
+    login_key, own_key = keys_of(other)
+    login_key.read("/api/v1/logs")
+    remover = ana if who == "owner" else other
+    remover.send("DELETE", f"{path}/members/{other.user.id}")
+    login_key.read("/api/v1/logs", expect=401)
+    own_key.read("/api/v1/logs")
+    event = AuditEvent.objects.get(action="key.revoke")
+    row = ApiKey.objects.get(id=event.api_key_id)
+    assert (row.created_by_id, row.is_from_login, row.state) == (other.user.id, True, "revoked")
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("owner", 200), ("admin", 200), ("member", 401), ("viewer", 401)]
+)
+def test_a_login_key_ends_with_the_role_that_it_needs(ana, join, path, keys_of, role, status):
+    other = join("admin")
+    login_key, _ = keys_of(other)
+    ana.send("PATCH", f"{path}/members/{other.user.id}", {"role": role})
+    login_key.read("/api/v1/keys", expect=status)
+
+
+def test_an_owner_who_hands_over_keeps_the_keys_of_an_admin(ana, join, path, browser):
+    login_key = ApiClient(browser().log_in(ana.email)["api_key"])
+    ana.send("POST", f"{path}/hand-over", {"user_id": str(join("member").user.id)})
+    login_key.read("/api/v1/keys")
+
+
+def test_a_login_key_of_another_project_stays(ana, join, path, browser):
+    other = join("member")
+    login_key = ApiClient(browser().log_in(other.email)["api_key"])
+    ana.send("DELETE", f"{path}/members/{other.user.id}")
+    login_key.read("/api/v1/logs")
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_login_during_a_removal_leaves_no_key_that_works(ana, join, path, browser):
+    project_id = ana.account["project_id"]
+    other = join("admin")
+    own = Project.objects.filter(memberships__user=other.user).exclude(id=project_id)
+    own.update(archived_at=timezone.now())
+    body = {"email": other.email, "password": PASSWORD}
+    for _ in range(10):
+        Membership.objects.get_or_create(
+            user=other.user, project_id=project_id, defaults={"role": "admin"}
+        )
+        at_once(
+            lambda: browser().post_json("/api/v1/login", body),
+            lambda: ana.delete(f"{path}/members/{other.user.id}"),
+        )
+        working = ApiKey.objects.usable().filter(created_by=other.user).exclude(scopes=[])
+        assert not working.exists()
+
+
+def form_of_person(made, **changes) -> dict:
+    """What the admin's page of a person sends, with the person's memberships."""
+    form = {"username": made.user.username, "email": made.email, "is_active": "on"}
+    form |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    form |= {"identities-TOTAL_FORMS": 0, "identities-INITIAL_FORMS": 0}
+    rows = Membership.objects.filter(user=made.user)
+    form |= {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": len(rows)}
+    for number, row in enumerate(rows):
+        columns = {"id": row.id, "user": row.user_id, "project": row.project_id, "role": row.role}
+        form |= {f"memberships-{number}-{name}": value for name, value in columns.items()}
+    form |= changes
+    return {name: value for name, value in form.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"is_active": None},
+        {"memberships-0-role": "viewer"},
+        {"memberships-0-DELETE": "on"},
+    ],
+    ids=["set inactive", "demoted", "removed"],
+)
+def test_login_keys_end_with_access_that_the_admin_takes_away(join, browser, keys_of, change):
+    User.objects.create_superuser("boss", password=PASSWORD)
+    boss, other = browser(), join("admin")
+    boss.submit("/admin/login/", {"username": "boss", "password": PASSWORD})
+    login_key, own_key = keys_of(other)
+    Membership.objects.filter(user=other.user, role="owner").delete()  # of an archived project
+    page = f"/admin/accounts/user/{other.user.id}/change/"
+    boss.submit(page, form_of_person(other))
+    login_key.read("/api/v1/logs")
+    assert boss.submit(page, form_of_person(other, **change)).status_code == 302
+    login_key.read("/api/v1/logs", expect=401)
+    own_key.read("/api/v1/logs")
 
 
 def test_staff_see_every_project_and_superusers_change_them(ana, ben, path):

@@ -132,3 +132,75 @@ def test_weak_passwords_are_refused(browser, db_all, password):
     reply = browser().send("POST", "/api/v1/register", body, expect=422)
     assert reply["detail"][0]["loc"] == ["body", "password"]
     assert User.objects.count() == 0
+
+
+# --- Addresses that are user names ---------------------------------------------
+
+
+@pytest.fixture
+def root(browser, db_all):
+    """A superuser whose user name is an address, without an address of the account."""
+    return User.objects.create_superuser("Root@corp.test", password=PASSWORD)
+
+
+def opens_the_admin(browser, name: str = "Root@corp.test") -> bool:
+    page = browser.submit("/admin/login/", {"username": name, "password": PASSWORD})
+    return page.status_code == 302
+
+
+@pytest.mark.parametrize("email", ["root@corp.test", "Root@corp.test", "ROOT@CORP.TEST"])
+@pytest.mark.parametrize("route", ["register", "cli/register"])
+def test_a_superusers_name_is_a_taken_address(root, browser, email, route):
+    body = {"email": email, "password": "an attacker's own", "accept_terms": True}
+    browser().send("POST", f"/api/v1/{route}", body, expect=409)
+    assert User.objects.get() == root
+    assert opens_the_admin(browser())
+
+
+def test_a02_with_verification_a_superusers_name_gets_the_reply_of_every_address(
+    root, verification, browser
+):
+    replies = [
+        browser().post_json("/api/v1/register", {"email": email, "password": PASSWORD})
+        for email in ("root@corp.test", "new@corp.test")
+    ]
+    without_key = [{**each.json(), "api_key": ""} for each in replies]
+    assert without_key[0] == without_key[1]
+    assert [each.status_code for each in replies] == [200, 200]
+    assert User.objects.filter(email="root@corp.test").count() == 0
+
+
+def test_a_superusers_name_is_not_registered_by_an_invitation(root, ana, browser):
+    path = f"/api/v1/projects/{ana.account['project_id']}/invitations"
+    ana.send("POST", path, {"email": "root@corp.test", "role": "member"})
+    token = token_in(mails("root@corp.test")[-1])
+    page = browser().submit("/invitation", {"token": token, "password": "an attacker's own"})
+    assert page.status_code == 409
+    assert opens_the_admin(browser())
+
+
+def test_a_superuser_gets_in_though_somebody_has_the_name_as_an_address(root, browser):
+    """As in a database of an earlier version: operators choose names, anybody an address."""
+    user = User(username="x", email="root@corp.test")
+    user.set_password("an attacker's own")
+    user.save()
+    assert opens_the_admin(browser())
+
+
+def test_the_admin_keeps_names_and_addresses_apart(root, ana, browser):
+    User.objects.create_superuser("boss", password=PASSWORD)
+    boss = browser()
+    assert opens_the_admin(boss, "boss")
+    form = {"email": "ana@example.com", "is_active": "on", "username": ana.user.username}
+    form |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    for name in ("memberships", "identities"):
+        form |= {f"{name}-TOTAL_FORMS": 0, f"{name}-INITIAL_FORMS": 0}
+    page = f"/admin/accounts/user/{ana.user.id}/change/"
+    refused = boss.submit(page, {**form, "email": "root@corp.test"})
+    assert "Another person has this e-mail address as their user name" in refused.content.decode()
+    passwords = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    refused = boss.submit("/admin/accounts/user/add/", {"username": "ANA@example.com", **passwords})
+    assert "Another person has this user name as their e-mail" in refused.content.decode()
+    assert boss.submit(page, {**form, "username": "ana@example.com"}).status_code == 302
+    browser().log_in("ana@example.com")
+    assert User.objects.count() == 3
