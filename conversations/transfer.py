@@ -115,10 +115,13 @@ def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:
         if "content_hash" not in row and message.content_hash:
             # The content was hidden where the export was made; only its hash is known.
             row["content_hash"] = message.content_hash
-        before = rows[-1]["id"] if rows else None
-        is_root = "parent_id" in message.model_fields_set and message.parent_id is None
-        row["parent_id"] = new_ids.get(str(message.parent_id), None if is_root else before)
-        new_ids[str(message.id)] = row["id"]
+        if "parent_id" in message.model_fields_set:
+            # A parent that the export lacks was deleted by age: its branches stay apart.
+            row["parent_id"] = new_ids.get(str(message.parent_id))
+        else:
+            row["parent_id"] = rows[-1]["id"] if rows else None
+        if message.id is not None:
+            new_ids[str(message.id).lower()] = row["id"]
         rows.append(row)
     return rows
 

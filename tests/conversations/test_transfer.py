@@ -91,6 +91,30 @@ def test_what_is_here_already_is_skipped(api, conversations):
     assert Message.objects.count() == 5
 
 
+def test_branches_stay_apart_after_their_first_message_expired(api, other_api):
+    id = imported(api, line(messages=[{"role": "user", "content": "q", "timestamp": AT}]))
+    [question] = api.read(f"/conversations/{id}/messages")
+    for text in ("one", "two"):
+        answer = {"role": "assistant", "content": text, "parent_id": question["id"]}
+        api.send("POST", f"/conversations/{id}/messages", answer)
+    api.send("POST", f"/conversations/{id}/messages", {"role": "user", "content": "2?"})
+    assert api.send("DELETE", "/conversations/old-messages")["deleted_count"] == 1
+
+    other_api.send("POST", "/conversations/import", exported(api))
+    [row] = other_api.read("/conversations")
+    one, two, last = other_api.read(f"/conversations/{row['id']}/messages")
+    assert (one["content"], two["content"], last["content"]) == ("one", "two", "2?")
+    assert (one["parent_id"], two["parent_id"], last["parent_id"]) == (None, None, two["id"])
+
+
+def test_messages_without_ids_keep_what_they_say_of_parents(api):
+    message = {"role": "user", "timestamp": AT}
+    first, second, third = message, {**message, "parent_id": None}, message
+    id = imported(api, line(messages=[first, second, third]))
+    stored = api.read(f"/conversations/{id}/messages")
+    assert [one["parent_id"] for one in stored] == [None, None, stored[1]["id"]]
+
+
 def test_id_taken_by_a_stranger_is_replaced(api, other_api, conversations):
     assert other_api.send("POST", "/conversations/import", exported(api))["imported"] == 2
     mine = {row["id"] for row in api.read("/conversations")}
