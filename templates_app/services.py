@@ -9,6 +9,7 @@ from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 
+from core import media
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
 from templates_app import rendering
@@ -30,9 +31,20 @@ def change(template: ConversationTemplate, changes: dict[str, Any], *, author: s
     row = ConversationTemplate.objects.filter(id=template.id)
     with transaction.atomic():
         stored = row.select_for_update().get()
-        if any(stored.members().get(name, value) != value for name, value in changes.items()):
+        if _changes_text(stored, changes):
             TemplateVersion.objects.keep(stored, author=author)
         row.update(**changes, updated_at=Greatest("updated_at", timezone.now()))
+
+
+def _changes_text(stored: ConversationTemplate, changes: dict[str, Any]) -> bool:
+    """Return whether the changes replace anything that versions keep.
+
+    Compared as JSON: to Python, true and 1 are equal, but texts are filled differently.
+    """
+    members = stored.members()
+    new = {name: value for name, value in changes.items() if name in members}
+    old = {name: members[name] for name in new}
+    return media.dumps(old, sort_keys=True) != media.dumps(new, sort_keys=True)
 
 
 def use(template: ConversationTemplate, values: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from templates_app.models import ConversationTemplate
+from templates_app.models import ConversationTemplate, TemplateVersion
 from tests.client import ApiClient
 
 PATH = "/api/v1/templates"
@@ -92,6 +92,23 @@ def test_put_changes_what_is_given(api):
     expected = {"model": "m", "max_tokens": None, "updated_at": changed["updated_at"]}
     assert changed == {**made, **expected}
     assert changed["updated_at"] > made["updated_at"]
+
+
+def test_put_keeps_the_text_that_it_replaces(api):
+    template = api.send("POST", PATH, {"name": "t", "variables": {"strict": 1}})
+    api.send("PUT", f"{PATH}/{template['id']}", {"variables": {"strict": True}})
+    version = TemplateVersion.objects.get()
+    assert (version.number, version.members["variables"]) == (1, {"strict": 1})
+    assert version.members["variables"]["strict"] is not True
+
+
+def test_put_of_the_same_text_keeps_no_version(api):
+    parent = "59d80ca7-0000-4000-8000-000000000000"
+    message = {"role": "user", "metadata": {"cost": 0.1, "a": 1}, "parent_id": parent}
+    body = {"name": "t", "messages": [message], "variables": {"a": 1.5}, "temperature": 1}
+    template = api.send("POST", PATH, body)
+    api.send("PUT", f"{PATH}/{template['id']}", body)
+    assert not TemplateVersion.objects.exists()
 
 
 def test_deleted_template_is_hidden_and_can_come_back(api):
