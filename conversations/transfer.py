@@ -1,6 +1,7 @@
 """Export and import: a line of JSON for each conversation, with all its messages."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -64,7 +65,7 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
     """Store the conversations of an export, all or none, and return how many were stored.
 
     A conversation that the caller has already is skipped. One whose id is another
-    project's gets a new one. Messages get new ids, which carry their times.
+    project's gets another one. Messages get new ids, which carry their times.
     Raises InvalidInput, TrackingDisabled, MessageLoggingDisabled, ImportConflict.
     """
     services.check_tracking()
@@ -75,16 +76,18 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             lift_limit()
-            stored = Conversation.objects.filter(id__in=[one.id for one in conversations])
+            replacements = {one.id: _replacement_id(caller, one) for one in conversations}
+            stored = Conversation.objects.filter(id__in=[*replacements, *replacements.values()])
             owners = dict(stored.values_list("id", "project_id"))
             for imported in conversations:
-                if owners.get(imported.id) == caller.project_id:
+                replacement = replacements[imported.id]
+                if caller.project_id in (owners.get(imported.id), owners.get(replacement)):
                     counts["skipped"] += 1
                     continue
                 messages = _message_rows(imported, level)
                 columns = _columns(imported)
                 if imported.id in owners:
-                    columns["id"] = ids.uuid7(columns["created_at"])
+                    columns["id"] = replacement
                 storage.insert(cursor, storage.prepare(caller, columns, messages))
                 owners[imported.id] = caller.project_id
                 counts["imported"] += 1
@@ -104,6 +107,16 @@ def _lines(body: bytes) -> list[bytes]:
 def _read(number: int, line: bytes) -> ImportedConversation:
     """Return the conversation of a line. Raises InvalidInput, naming the line from 0."""
     return parsing.parse(ImportedConversation, line, loc=("body", number))
+
+
+def _replacement_id(caller: Caller, imported: ImportedConversation) -> UUID:
+    """Return the id that the conversation gets when its own is another project's.
+
+    Always the same, so that a conversation imported twice is stored once.
+    """
+    name = caller.project_id.bytes + imported.id.bytes
+    random = int.from_bytes(sha256(name).digest()[:8])
+    return ids.uuid7(imported.created_at, random=random)
 
 
 def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:

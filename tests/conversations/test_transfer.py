@@ -118,7 +118,11 @@ def test_messages_without_ids_keep_what_they_say_of_parents(api):
 def test_id_taken_by_a_stranger_is_replaced(api, other_api, conversations):
     assert other_api.send("POST", "/conversations/import", exported(api))["imported"] == 2
     mine = {row["id"] for row in api.read("/conversations")}
-    assert len(mine | {row["id"] for row in other_api.read("/conversations")}) == 4
+    theirs = {row["id"] for row in other_api.read("/conversations")}
+    assert len(mine | theirs) == 4
+    again = other_api.send("POST", "/conversations/import", exported(api))
+    assert again == {"imported": 0, "skipped": 2, "messages": 0}
+    assert {row["id"] for row in other_api.read("/conversations")} == theirs
 
 
 def test_smallest_line_and_the_older_servers_rows_are_taken(api):
