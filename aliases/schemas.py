@@ -7,6 +7,7 @@ from pydantic import (
     Field,
     RootModel,
     ValidationError,
+    WithJsonSchema,
     WrapValidator,
 )
 from pydantic_core import PydanticCustomError
@@ -48,7 +49,7 @@ def _revision_or_time(value: str, handler: Any) -> int | datetime:
 
 AliasName = Annotated[text(64, min_length=1), AfterValidator(_is_free)]
 Models = Annotated[Name255, AfterValidator(_names_a_model)]
-Since = Annotated[Timestamp, WrapValidator(_revision_or_time)]
+Since = Annotated[Timestamp, WrapValidator(_revision_or_time), WithJsonSchema({"type": "string"})]
 
 _SENT = {"alias": "summarizer", "model": "openai:gpt-4o-mini"}
 _SHOWN = {
@@ -119,7 +120,6 @@ class AliasesQuery(Schema):
         None,
         description="A revision, or an ISO 8601 time: only what changed after it, removals "
         "included.",
-        json_schema_extra={"format": None},
     )
 
 

@@ -1,5 +1,4 @@
 from django.http import Http404, HttpRequest, HttpResponse
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -24,16 +23,9 @@ from aliases.schemas import (
     ResolveQuery,
 )
 from core import parsing
-from core.conditional import not_modified
+from core.conditional import IF_NONE_MATCH, not_modified
 from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ScopedModelViewSet
-
-_IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match",
-    str,
-    OpenApiParameter.HEADER,
-    description="The `ETag` of the last reply: 304 without a body while nothing has changed.",
-)
 
 
 def _revision_headers(request: HttpRequest) -> dict[str, str]:
@@ -70,8 +62,8 @@ class AliasViewSet(ScopedModelViewSet):
         "export": {"application/json": Lockfile, "application/toml": str},
     }
     headers = {
-        "list": [_IF_NONE_MATCH],
-        "export": [_IF_NONE_MATCH],
+        "list": [IF_NONE_MATCH],
+        "export": [IF_NONE_MATCH],
         "bind": [IDEMPOTENCY_KEY],
         "bulk_upsert": [IDEMPOTENCY_KEY],
     }

@@ -4,6 +4,14 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiParameter
+
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the last reply: 304 without a body while nothing has changed.",
+)
 
 
 def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 _JSON = "application/json"
+_SEGMENT = {"type": "string", "pattern": "^[^/]+$"}  # of a path
 
 
 class _Untitled(GenerateJsonSchema):
@@ -81,6 +82,13 @@ class AutoSchema(SpectacularSchema):
             return super()._is_list_view(serializer)
         return get_origin(self._declared("replies")) is list
 
+    def _resolve_path_parameters(self, variables) -> list[dict]:
+        parameters = super()._resolve_path_parameters(variables)
+        for parameter in parameters:
+            if parameter["name"].endswith("_id") and parameter["schema"] == _SEGMENT:
+                parameter["schema"] = {"type": "string", "format": "uuid"}
+        return parameters
+
     def get_filter_backends(self) -> list:
         return []  # the query declares them
 
@@ -125,7 +133,7 @@ class AutoSchema(SpectacularSchema):
         replies = {str(status): self._reply(model) for status, model in by_status.items()}
         errors = self._declared("errors") or {}
         return replies | {
-            str(status): _error_response(description, "Error")
+            str(status): _error_response(description, _error_schema(self.path, status))
             for status, description in errors.items()
         }
 
@@ -256,17 +264,26 @@ def with_common_errors(result, generator, request, public):
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
     for path, operations in result["paths"].items():
-        is_coded = path.startswith("/manage/")
         for operation in operations.values():
             for status, description in _common_errors(path, operation):
-                if status == 422 and is_coded:
+                if status == 422 and _is_coded(path):
                     status = 400
-                schema = "CodedError" if is_coded else _SCHEMAS.get(status, "Error")
-                operation["responses"].setdefault(str(status), _error_response(description, schema))
+                found = _error_response(description, _error_schema(path, status))
+                operation["responses"].setdefault(str(status), found)
+            if _has_header(operation, "If-None-Match"):
+                operation["responses"]["304"] = {"description": "Nothing has changed"}
     return result
 
 
-_SCHEMAS = {422: "ValidationError"}
+def _error_schema(path: str, status: int) -> str:
+    if _is_coded(path):
+        return "CodedError"
+    return "ValidationError" if status == 422 else "Error"
+
+
+def _is_coded(path: str) -> bool:
+    """Return whether errors have a code: the management API has them as the older proxy did."""
+    return path.startswith("/manage/")
 
 
 def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
@@ -281,10 +298,14 @@ def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
         yield 400, "Unreadable"
     if operation.get("requestBody"):
         yield 413, "Body too large"
-    if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ())):
+    if _has_header(operation, "Idempotency-Key"):
         yield 409, "Key used for another request"
     yield 429, "A limit is reached"
     yield 503, "The database does not answer"
+
+
+def _has_header(operation: dict, name: str) -> bool:
+    return any(each["name"] == name for each in operation.get("parameters", ()))
 
 
 def _error_response(description: str, schema: str) -> dict:

@@ -50,6 +50,8 @@ class EndpointView(APIView):
         responses={
             200: OpenApiTypes.OBJECT,
             202: OpenApiResponse(description="A notification."),
+            400: OpenApiResponse(OpenApiTypes.OBJECT, description="No valid message."),
+            403: OpenApiResponse(OpenApiTypes.OBJECT, description="Not permitted."),
             404: OpenApiResponse(OpenApiTypes.OBJECT, description="An unknown method."),
         },
         examples=examples.ENDPOINT,

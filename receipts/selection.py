@@ -37,6 +37,7 @@ from conversations.models import Conversation, Message, Role
 from core import ids
 from core.errors import DomainError
 from core.media import number
+from core.schemas import INT64_MAX
 from core.scoping import Caller
 from receipts.models import CertifiedDay, Receipt, ReceiptLog
 from receipts.schemas import GenerationRequest
@@ -283,7 +284,7 @@ def bounded_count(rows: QuerySet, end: int) -> int:
     Counted are MAX_COUNTED rows, and those up to the `end` of the page: whoever
     reads on while there is more than `end` reaches the last row.
     """
-    return rows[: max(MAX_COUNTED, end) + 1].count()
+    return rows[: min(max(MAX_COUNTED, end) + 1, INT64_MAX)].count()
 
 
 def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:

@@ -35,7 +35,7 @@ urlpatterns = [
         name="receipts-uncertified",
     ),
     re_path(
-        r"^api/v1/receipts/(?P<receipt_id>[^\0]+?)/logs/?$",
+        r"^api/v1/receipts/(?P<receipt_id>[^\x00]+?)/logs/?$",
         views.ReceiptViewSet.as_view({"get": "logs"}),
         name="receipt-logs",
     ),

@@ -56,7 +56,7 @@ class ReceiptViewSet(ScopedModelViewSet):
     unique_members = True
     lookup_url_kwarg = "receipt_id"
     # An id is the issuer's: it may hold anything but NUL, slashes too.
-    lookup_value_regex = r"[^\0]+?"
+    lookup_value_regex = r"[^\x00]+?"
 
     @extend_schema(operation_id="api_v1_receipts_list")  # its reply is not a bare list
     def list(self, request):

@@ -1,9 +1,8 @@
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
-from drf_spectacular.utils import OpenApiParameter
 
 from core import media
-from core.conditional import not_modified
+from core.conditional import IF_NONE_MATCH, not_modified
 from core.edge_replies import Reply
 from core.edge_request import Request
 from core.views import PublicView
@@ -20,10 +19,6 @@ from registry_proxy.schemas import (
     RegistryQuery,
 )
 
-_IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description="ETags of the client's copies."
-)
-
 
 def _respond(request: HttpRequest, content: Representation) -> HttpResponse:
     return not_modified(request, content.headers) or HttpResponse(
@@ -34,7 +29,7 @@ def _respond(request: HttpRequest, content: Representation) -> HttpResponse:
 class _RegistryView(PublicView):
     tags = ["registry"]
     errors = {"get": {404: "No such version or file"}}
-    headers = {"get": [_IF_NONE_MATCH]}
+    headers = {"get": [IF_NONE_MATCH]}
 
 
 class RegistryView(_RegistryView):

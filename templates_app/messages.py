@@ -86,6 +86,7 @@ Role = Annotated[
     str,
     BeforeValidator(lambda role: "assistant" if role == "model" else role),  # Gemini's name
     Field(pattern=f"^({'|'.join(ROLES)})$"),
+    WithJsonSchema({"type": "string", "enum": [*ROLES]}),
 ]
 Content = Annotated[
     Any,

@@ -13,6 +13,7 @@ from core.schemas import (
     Text255,
     example,
     member_error,
+    storable,
 )
 from core.viewsets import page_query
 from templates_app import rendering
@@ -35,7 +36,12 @@ def _variables(values: dict[str, Any]) -> dict[str, Any]:
 
 
 # Text, numbers and truth values by name; null where there is none.
-Variables = Annotated[FreeObject, Field(max_length=MAX_VARIABLES), AfterValidator(_variables)]
+Variables = Annotated[
+    dict[str, Any],
+    Field(max_length=MAX_VARIABLES),
+    AfterValidator(storable),
+    AfterValidator(_variables),
+]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
 

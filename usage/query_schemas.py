@@ -5,10 +5,10 @@ Source: docs/http-contract.md, sections "Windows" to "Listing logs".
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.schemas import INT64_MAX, Schema
@@ -22,8 +22,8 @@ def _without_nul(values: list[str] | None) -> list[str] | None:
     return values
 
 
-def _among(choices: Sequence[str]) -> AfterValidator:
-    """Return the validator of a list of some of the choices."""
+def _among(choices: Sequence[str]) -> Any:
+    """Return the type of a parameter that is given once for each of some of the choices."""
 
     def check(values: list[str] | None) -> list[str] | None:
         if not set(values or ()) <= set(choices):
@@ -31,7 +31,9 @@ def _among(choices: Sequence[str]) -> AfterValidator:
             raise PydanticCustomError("literal_error", f"Input should be {expected}")
         return values
 
-    return AfterValidator(check)
+    described = {"type": "array", "items": {"type": "string", "enum": [*choices]}}
+    schema = WithJsonSchema({"anyOf": [described, {"type": "null"}]})
+    return Annotated[list[str] | None, AfterValidator(check), schema]
 
 
 Filter = Annotated[list[str] | None, AfterValidator(_without_nul)]
@@ -67,8 +69,8 @@ class WindowQuery(Schema):
     requested_model: Filter = None
     http_status: Filter = None
     tag: Filter = None
-    cost_source: Annotated[list[str] | None, _among(CostSource.values)] = None
-    usage_status: Annotated[list[str] | None, _among(UsageStatus.values)] = None
+    cost_source: _among(CostSource.values) = None
+    usage_status: _among(UsageStatus.values) = None
     timezone: Literal["UTC"] = "UTC"
 
     def window(self) -> Window:
@@ -87,7 +89,7 @@ GROUPS = ("user", "tag", "upstream", "requested_model", "http_status")
 
 class StatsQuery(WindowQuery):
     group_by: Literal["hour", "day", "week", "month"] = "day"
-    groups: Annotated[list[str] | None, _among(GROUPS)] = Field(
+    groups: _among(GROUPS) = Field(
         None,
         description=f"Additional groups: {', '.join(f'`{name}`' for name in GROUPS)}. "
         "They read all logs of the window.",

@@ -63,6 +63,8 @@ def _parse(text: str) -> datetime:
         raise PydanticCustomError("datetime_parsing", message) from None
 
 
-_text = WithJsonSchema({"type": "string"})
-WindowStart = Annotated[datetime, BeforeValidator(parse_start), _text]
-WindowEnd = Annotated[datetime, BeforeValidator(parse_end), _text]
+_described = WithJsonSchema(
+    {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+)
+WindowStart = Annotated[datetime, BeforeValidator(parse_start), _described]
+WindowEnd = Annotated[datetime, BeforeValidator(parse_end), _described]
