@@ -16,11 +16,17 @@ _JSON = "application/json"
 _SEGMENT = {"type": "string", "pattern": "^[^/]+$"}  # of a path
 
 
-class _Untitled(GenerateJsonSchema):
-    """Leaves out the titles, which repeat the names."""
+class _Plain(GenerateJsonSchema):
+    """Leaves out titles, which repeat the names, and defaults of nothing, which say `absent`."""
 
     def field_title_should_be_set(self, schema) -> bool:
         return False
+
+    def default_schema(self, schema) -> dict:
+        described = super().default_schema(schema)
+        if described.get("default", ...) in (None, []):
+            del described["default"]
+        return described
 
 
 class DocumentGenerator(SchemaGenerator):
@@ -169,7 +175,7 @@ class AutoSchema(SpectacularSchema):
         suffix = _suffix(mode)
         schema = TypeAdapter(model).json_schema(
             ref_template=f"#/components/schemas/{{model}}{suffix}",
-            schema_generator=_Untitled,
+            schema_generator=_Plain,
             mode=mode,
         )
         schema.pop("title", None)

@@ -140,7 +140,7 @@ ResourceUri = Annotated[text(1000, min_length=1), AfterValidator(_fits_index)]
 DeclaredArguments = Annotated[
     Any,
     AfterValidator(_list_or_object),
-    WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object"}]}),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {}}, {"type": "object"}]}),
 ]
 
 
@@ -330,11 +330,15 @@ class DeletedServer(Schema):
 
 
 class ResourceOfServer(Resource):
+    model_config = example(examples.CONTENT["resource"])
+
     server_name: str = Field(validation_alias=AliasPath("server", "name"))
     server_url: str = Field(validation_alias=AliasPath("server", "url"))
 
 
 class PromptOfServer(Prompt):
+    model_config = example(examples.RENDERED["prompt"])
+
     server_name: str = Field(validation_alias=AliasPath("server", "name"))
     server_url: str = Field(validation_alias=AliasPath("server", "url"))
 

@@ -305,7 +305,22 @@ def _draft_form(value: Any, handler: Any) -> NestedDraft | FlatDraft:
     return _validated(_exact_object(value), FlatDraft, NestedDraft)
 
 
-class ReceiptDraft(RootModel[Annotated[NestedDraft | FlatDraft, WrapValidator(_draft_form)]]):
+class _Wrappable:
+    """Describes a receipt in the OpenAPI document: bare, or wrapped in `receipt`."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict:
+        schema = handler(core_schema)
+        described = handler.resolve_ref_schema(schema)
+        bare = described["anyOf"]
+        wrapped = {"type": "object", "properties": {"receipt": {"anyOf": bare}}}
+        described["anyOf"] = [*bare, wrapped | {"required": ["receipt"]}]
+        return schema
+
+
+class ReceiptDraft(
+    _Wrappable, RootModel[Annotated[NestedDraft | FlatDraft, WrapValidator(_draft_form)]]
+):
     """An unsigned receipt, bare or wrapped in `receipt`."""
 
     max_body_bytes: ClassVar = MAX_BYTES
@@ -329,7 +344,9 @@ def _signed_form(body: dict, handler: Any) -> NestedReceipt | FlatReceipt:
     return _validated(body, FlatReceipt, NestedReceipt)
 
 
-class SignedReceipt(RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidator(_signed_form)]]):
+class SignedReceipt(
+    _Wrappable, RootModel[Annotated[NestedReceipt | FlatReceipt, WrapValidator(_signed_form)]]
+):
     """A signed receipt, bare or wrapped in `receipt`."""
 
     max_body_bytes: ClassVar = MAX_BYTES

@@ -91,7 +91,9 @@ Role = Annotated[
 Content = Annotated[
     Any,
     BeforeValidator(_content),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}, {"type": "object"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {}}, {"type": "object"}]}
+    ),
 ]
 # One object alone is a list of one.
 Objects = Annotated[

@@ -1,0 +1,78 @@
+"""`/openapi.json` itself: its schemas are valid, and its examples are what they describe."""
+
+from collections.abc import Iterator
+
+import jsonschema_rs
+import pytest
+
+from tests import openapi
+
+_DATA = ("example", "examples", "default", "enum", "const")
+
+
+def objects(value: object) -> Iterator[dict]:
+    """Every object of the document, at any depth, but for those that are examples and the like."""
+    if isinstance(value, dict):
+        yield value
+        for name, inner in value.items():
+            if name not in _DATA:
+                yield from objects(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from objects(inner)
+
+
+@pytest.fixture(scope="module")
+def schemas() -> list[dict]:
+    document = openapi.document()
+    declared = [each["schema"] for each in objects(document["paths"]) if "schema" in each]
+    found = objects([*document["components"]["schemas"].values(), *declared])
+    # The others are maps of properties, one of which may be called `type`.
+    return [each for each in found if {"$ref", "anyOf"} & each.keys() or is_type(each.get("type"))]
+
+
+def is_type(value: object) -> bool:
+    return isinstance(value, str | list)
+
+
+def faults(schema: dict, value: object) -> list[str]:
+    components = {"components": openapi.document()["components"]}
+    validator = jsonschema_rs.Draft202012Validator({**schema, **components})
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def test_schemas_are_valid_and_describe_the_items_of_arrays(schemas):
+    assert len(schemas) > 1000
+    for schema in schemas:
+        jsonschema_rs.meta.validate(schema)
+        assert schema.get("type") != "array" or "items" in schema, schema
+
+
+def test_defaults_and_examples_are_as_described(schemas):
+    for schema in schemas:
+        stated = [schema["default"]] if "default" in schema else []
+        for value in [*stated, *schema.get("examples", ())]:
+            assert not faults(schema, value), (value, schema)
+
+
+def test_examples_of_bodies_and_replies_are_as_described():
+    contents = [
+        each["application/json"]
+        for each in objects(openapi.document())
+        if "application/json" in each
+    ]
+    assert len(contents) > 500
+    for content in contents:
+        for name, example in content.get("examples", {}).items():
+            assert not faults(content["schema"], example["value"]), (name, content["schema"])
+
+
+def test_conditional_requests_ids_and_common_errors_are_described():
+    paths = openapi.document()["paths"]
+    assert "304" in paths["/registry.json"]["get"]["responses"]
+    [id, *_] = paths["/api/v1/conversations/{conversation_id}"]["get"]["parameters"]
+    assert id["schema"] == {"type": "string", "format": "uuid"}
+    conflict = paths["/manage/projects"]["post"]["responses"]["409"]
+    assert conflict["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/CodedError"
+    }
