@@ -113,11 +113,17 @@ MODIFIER_RULES = (
     ModifierRule("google", "*", "service_tier", "flex", _HALF, _GOOGLE_TIERS, "2026-11", _TEXT),
 )
 
+_GPT_5_4 = "https://developers.openai.com/api/docs/models/gpt-5.4-pro"  # and gpt-5.4
+_GPT_5_5 = "https://developers.openai.com/api/docs/models/gpt-5.5"
 _GPT_5_6 = "https://developers.openai.com/api/docs/models/gpt-5.6-sol"
-LONG_CONTEXT_RULES = (
-    LongContextRule(
-        "openai", "gpt-5.6-*", 272_000, Decimal(2), Decimal("1.5"), _GPT_5_6, "2026-11"
-    ),
+LONG_CONTEXT_RULES = tuple(
+    LongContextRule("openai", model, 272_000, Decimal(2), Decimal("1.5"), source, "2026-11")
+    for model, source in {
+        "gpt-5.4": _GPT_5_4,
+        "gpt-5.4-pro": _GPT_5_4,
+        "gpt-5.5": _GPT_5_5,
+        "gpt-5.6-*": _GPT_5_6,
+    }.items()
 )
 
 CACHE_WRITE_RULES = (CacheWriteRule("openai", "gpt-5.6-*", Decimal("1.25"), _GPT_5_6, "2026-11"),)
