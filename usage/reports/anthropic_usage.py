@@ -57,8 +57,13 @@ def read_messages(usage: Members, *, model: str) -> Usage:
 
 
 def read_converse(usage: Members) -> Usage:
-    """Read the usage of Bedrock's Converse, which counts as Anthropic does."""
-    total = usage.count("cacheWriteInputTokens", "cacheWriteInputTokenCount")
+    """Read the usage of Bedrock's Converse, which counts as Anthropic does.
+
+    So does Claude Code's usage by model, with names of its own for some.
+    """
+    total = usage.count(
+        "cacheWriteInputTokens", "cacheWriteInputTokenCount", "cacheCreationInputTokens"
+    )
     by_lifetime = {"5m": 0, "1h": 0}
     for entry in usage.parts("cacheDetails"):
         by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
@@ -69,7 +74,8 @@ def read_converse(usage: Members) -> Usage:
         **split_by_lifetime(total, Members(lifetimes, ("usage", "cacheDetails"))),
         output=usage.required_count("outputTokens"),
     )
-    return Usage(tokens, "bedrock_converse")
+    searches = usage.count("webSearchRequests")
+    return Usage(tokens, "bedrock_converse", units=as_units(web_searches=searches))
 
 
 def sum_up(*counted: Tokens) -> Tokens:

@@ -1,5 +1,7 @@
 """Gemini's `usageMetadata`, as the API writes it or as Google's SDK for Python does.
 
+The Interactions API counts the same under names of its own.
+
 Cached tokens are part of the prompt; results of tools stand beside it, thoughts
 beside the candidates. The total is the sum of the four, and zeros are left out.
 Source: https://ai.google.dev/api/generate-content#UsageMetadata
@@ -9,7 +11,7 @@ import re
 
 from usage.reports.members import Members
 from usage.reports.placement import place
-from usage.reports.reported_usage import Usage, as_modifiers
+from usage.reports.reported_usage import Usage, as_modifiers, as_units
 
 
 def _spellings(*names: str) -> tuple[str, ...]:
@@ -18,17 +20,25 @@ def _spellings(*names: str) -> tuple[str, ...]:
     return (*names, *snake)
 
 
-_PROMPT = _spellings("promptTokenCount")
-_CACHED = _spellings("cachedContentTokenCount")
-_TOOL_RESULTS = _spellings("toolUsePromptTokenCount")
-_CANDIDATES = _spellings("candidatesTokenCount", "responseTokenCount")  # the latter: Live
-_THOUGHTS = _spellings("thoughtsTokenCount")
-_TOTAL = _spellings("totalTokenCount")
-_PROMPT_DETAILS = _spellings("promptTokensDetails")
-_CACHED_DETAILS = _spellings("cacheTokensDetails")
-_TOOL_DETAILS = _spellings("toolUsePromptTokensDetails")
-_OUTPUT_DETAILS = _spellings("candidatesTokensDetails", "responseTokensDetails")
-OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *_TOTAL)
+# After the names of `usageMetadata` those of the Interactions API.
+_PROMPT = (*_spellings("promptTokenCount"), "total_input_tokens")
+_CACHED = (*_spellings("cachedContentTokenCount"), "total_cached_tokens")
+_TOOL_RESULTS = (*_spellings("toolUsePromptTokenCount"), "total_tool_use_tokens")
+_CANDIDATES = (
+    *_spellings("candidatesTokenCount", "responseTokenCount"),  # the latter: Live
+    "total_output_tokens",
+)
+_THOUGHTS = (*_spellings("thoughtsTokenCount"), "total_thought_tokens")
+_TOTAL = (*_spellings("totalTokenCount"), "total_tokens")
+_PROMPT_DETAILS = (*_spellings("promptTokensDetails"), "input_tokens_by_modality")
+_CACHED_DETAILS = (*_spellings("cacheTokensDetails"), "cached_tokens_by_modality")
+_TOOL_DETAILS = (*_spellings("toolUsePromptTokensDetails"), "tool_use_tokens_by_modality")
+_OUTPUT_DETAILS = (
+    *_spellings("candidatesTokensDetails", "responseTokensDetails"),
+    "output_tokens_by_modality",
+)
+_ENTRY = ("tokenCount", "token_count", "tokens")
+OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *_spellings("totalTokenCount"))
 
 
 def read_metadata(usage: Members) -> Usage:
@@ -54,11 +64,12 @@ def read_metadata(usage: Members) -> Usage:
         cached_audio=min(cached_media["audio"], prompt_media["audio"]),
         cached_image=min(cached_media["image"], prompt_media["image"]),
     )
+    searches = sum(entry.count("count") for entry in usage.parts("grounding_tool_count"))
     tier = usage.text("serviceTier") or usage.text("trafficType") or ""
     return Usage(
         placement.tokens,
         placement.read_as("gemini"),
-        units=placement.units,
+        units=placement.units | as_units(web_searches=searches),
         modifiers=as_modifiers(service_tier=tier.casefold().removeprefix("on_demand_")),
     )
 
@@ -85,7 +96,7 @@ def _media(usage: Members, names: tuple[str, ...]) -> dict[str, int]:
     for entry in usage.parts(*names):
         match (entry.text("modality") or "").upper():
             case "AUDIO":
-                media["audio"] += entry.count("tokenCount", "token_count")
+                media["audio"] += entry.count(*_ENTRY)
             case "IMAGE" | "VIDEO":
-                media["image"] += entry.count("tokenCount", "token_count")
+                media["image"] += entry.count(*_ENTRY)
     return media

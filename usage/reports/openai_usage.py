@@ -29,9 +29,16 @@ _COMPLETION_DETAILS = (
     "output_token_details",
     "outputTokenDetails",
 )
+# Tiers that LangChain puts in front of the names of the details: `flex_cache_read`.
+_TIERS = ("flex", "priority")
 # Beside the detail of OpenAI, LangChain and the AI SDK: DeepSeek, Moonshot, Mistral, LiteLLM,
-# Codex, and the AI SDK again.
-_CACHE_READ_DETAILS = ("cached_tokens", "cache_read", "cacheReadTokens")
+# Codex, the AI SDK again, and Pydantic AI.
+_CACHE_READ_DETAILS = (
+    "cached_tokens",
+    "cache_read",
+    "cacheReadTokens",
+    *(f"{tier}_cache_read" for tier in _TIERS),
+)
 _CACHE_READS = (
     "prompt_cache_hit_tokens",
     "cached_tokens",
@@ -39,17 +46,24 @@ _CACHE_READS = (
     "cache_read_input_tokens",
     "cached_input_tokens",
     "cachedInputTokens",
+    "cache_read_tokens",
 )
-
-
 _CACHE_WRITE_DETAILS = (
     "cache_write_tokens",
     "cache_creation_tokens",
-    "cache_creation",
+    "cache_creation_input_tokens",  # Qwen
     "cacheWriteTokens",
 )
-# Members by which the AI SDK's usage differs from Bedrock's, which has `inputTokens` too.
-AI_SDK_MEMBERS = ("cachedInputTokens", "reasoningTokens", "inputTokenDetails", "outputTokenDetails")
+_CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens")
+_THINKING_DETAILS = (
+    "reasoning_tokens",
+    "thinking_tokens",
+    "reasoning",
+    "reasoningTokens",
+    *(f"{tier}_reasoning" for tier in _TIERS),
+)
+# Members by which Pydantic AI's usage differs from Anthropic's, which has `input_tokens` too.
+PYDANTIC_AI_MEMBERS = ("cache_read_tokens", "cache_write_tokens")
 _AUDIO = ("audio_tokens", "audio")
 
 
@@ -66,40 +80,47 @@ def read_chat(usage: Members, *, thinks_beside: bool) -> Usage:
     """
     prompt = usage.required_count("prompt_tokens", "input_tokens")
     completion = usage.count("completion_tokens", "output_tokens")
-    return _read("openai_chat", usage, prompt, completion, thinks_beside=thinks_beside)
+    return read_totals("openai_chat", usage, prompt, completion, thinks_beside=thinks_beside)
 
 
 def read_responses(usage: Members, *, thinks_beside: bool) -> Usage:
     """Read `input_tokens` and `output_tokens`, both of which must be there."""
     prompt = usage.required_count("input_tokens")
     completion = usage.required_count("output_tokens")
-    return _read("openai_responses", usage, prompt, completion, thinks_beside=thinks_beside)
+    return read_totals("openai_responses", usage, prompt, completion, thinks_beside=thinks_beside)
 
 
-def read_ai_sdk(usage: Members, *, thinks_beside: bool) -> Usage:
-    """Read `inputTokens` and `outputTokens` as Vercel's AI SDK counts them, like Responses."""
-    prompt = usage.required_count("inputTokens")
-    completion = usage.required_count("outputTokens")
-    return _read("ai_sdk", usage, prompt, completion, thinks_beside=thinks_beside)
+def read_totals(
+    form: str,
+    usage: Members,
+    prompt: int,
+    completion: int,
+    *,
+    thinks_beside: bool,
+    includes_cache: bool | None = None,
+) -> Usage:
+    """Read the parts of the two totals, by the names of all who count as OpenAI does.
 
-
-def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_beside: bool) -> Usage:
+    `includes_cache`: whether the prompt contains cached tokens; None: if they fit.
+    """
     inputs, outputs = usage.part(*_PROMPT_DETAILS), usage.part(*_COMPLETION_DETAILS)
     cached = inputs.part("cached_tokens_details")
     thinking, includes_thinking = _thinking(usage, outputs, prompt, completion, thinks_beside)
-    audio, image = inputs.count(*_AUDIO), _images(inputs)
+    audio = agreed_count((inputs, _AUDIO), (usage, ("input_audio_tokens",)))
+    image = _images(inputs)
     placement = place(
         dict(
             cache_read=agreed_count((inputs, _CACHE_READ_DETAILS), (usage, _CACHE_READS)),
             **_cache_writes(usage, inputs),
             thinking=thinking,
             audio_input=audio,
-            audio_output=outputs.count(*_AUDIO),
+            audio_output=agreed_count((outputs, _AUDIO), (usage, ("output_audio_tokens",))),
             image_input=image,
             image_output=completion if _is_of_images(usage, outputs) else _images(outputs),
         ),
         prompt=prompt,
         completion=completion,
+        includes_cache=includes_cache,
         includes_thinking=includes_thinking,
         thinks_beside=thinks_beside,
         cached_audio=min(cached.count("audio_tokens"), audio),
@@ -108,19 +129,25 @@ def _read(form: str, usage: Members, prompt: int, completion: int, *, thinks_bes
     return Usage(
         placement.tokens,
         placement.read_as(form),
-        units=placement.units | _units(usage),
-        modifiers=as_modifiers(service_tier=usage.text("service_tier")),
+        units=placement.units | _units(usage, inputs),
+        modifiers=as_modifiers(service_tier=usage.text("service_tier") or _tier(inputs)),
         cost=read_cost(usage),
     )
 
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
-    total = agreed_count(
-        (inputs, _CACHE_WRITE_DETAILS),
-        (usage, ("cache_creation_input_tokens",)),
-    )
-    nested = inputs.part("cache_creation_token_details")  # LiteLLM
-    return split_by_lifetime(total, usage.part("cache_creation"), nested, inputs)
+    counts, splits = _CACHE_WRITE_DETAILS, [usage.part("cache_creation"), inputs]
+    splits.append(inputs.part("cache_creation_token_details"))  # LiteLLM
+    if inputs.is_object("cache_creation"):  # Qwen
+        splits.append(inputs.part("cache_creation"))
+    else:  # LangChain
+        counts = (*counts, "cache_creation")
+    return split_by_lifetime(agreed_count((inputs, counts), (usage, _CACHE_WRITES)), *splits)
+
+
+def _tier(inputs: Members) -> str | None:
+    """Return the service tier that LangChain says by the names of the details."""
+    return next((tier for tier in _TIERS if inputs.has(tier, f"{tier}_cache_read")), None)
 
 
 def _images(details: Members) -> int:
@@ -144,7 +171,7 @@ def _thinking(
 ) -> tuple[int, bool | None]:
     """Return the reasoning tokens, and whether they are part of the completion, if known."""
     thinking = agreed_count(
-        (outputs, ("reasoning_tokens", "thinking_tokens", "reasoning", "reasoningTokens")),
+        (outputs, _THINKING_DETAILS),
         (usage, ("reasoning_tokens", "reasoning_output_tokens", "reasoningTokens")),
     )
     surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
@@ -158,12 +185,13 @@ def _thinking(
     return thinking, None
 
 
-def _units(usage: Members) -> dict[str, Decimal]:
+def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
     return as_units(
         audio_seconds=usage.amount("prompt_audio_seconds"),  # Mistral
         web_searches=agreed_count(
             (usage.part("server_tool_use"), ("web_search_requests",)),  # OpenRouter
             (usage, ("num_search_queries",)),  # Perplexity
+            (inputs, ("web_search_requests",)),  # LiteLLM
         ),
         search_sources=usage.count("num_sources_used"),  # xAI
         citation_tokens=usage.count("citation_tokens"),  # Perplexity

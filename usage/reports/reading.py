@@ -5,7 +5,13 @@ own usage object".
 """
 
 from registry_proxy.tokens import Tokens
-from usage.reports import anthropic_usage, gemini_usage, openai_usage
+from usage.reports import (
+    ai_sdk_usage,
+    anthropic_usage,
+    cohere_usage,
+    gemini_usage,
+    openai_usage,
+)
 from usage.reports.flat_members import CLASS_OF, read_flat
 from usage.reports.members import MAX_COUNT, Members, ReportError
 from usage.reports.report import Report, thinks_beside
@@ -62,21 +68,25 @@ def _read_provider_usage(report: Report) -> Usage:
     if usage.has("prompt_tokens", "completion_tokens"):
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
     if usage.has("inputTokens", "outputTokens"):
-        if usage.has(*openai_usage.AI_SDK_MEMBERS):
-            return openai_usage.read_ai_sdk(usage, thinks_beside=thinks_beside(report))
+        if usage.has(*ai_sdk_usage.OWN_MEMBERS):
+            return ai_sdk_usage.read_ai_sdk(usage, report)
         return anthropic_usage.read_converse(usage)
+    if usage.has(*ai_sdk_usage.VERSION_4_MEMBERS):
+        return ai_sdk_usage.read_ai_sdk(usage, report)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):
             return anthropic_usage.read_messages(usage, model=report.model)
         return openai_usage.read_responses(usage, thinks_beside=thinks_beside(report))
     if usage.has("seconds"):
         return openai_usage.read_duration(usage)
+    if usage.has("billed_units"):
+        return cohere_usage.read_billed_units(usage)
     message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
     raise ReportError("missing", ("usage", "input_tokens"), message, report.usage)
 
 
 def _is_anthropic(usage: Members, provider: str) -> bool:
-    if usage.has("input_tokens_details", "input_token_details"):
+    if usage.has("input_tokens_details", "input_token_details", *openai_usage.PYDANTIC_AI_MEMBERS):
         return False
     return (
         provider.casefold() == "anthropic"

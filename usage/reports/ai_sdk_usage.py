@@ -1,0 +1,36 @@
+"""The usage object of Vercel's AI SDK, which has one for all providers."""
+
+from registry_proxy.model_names import providers_named
+from usage.reports.members import Members
+from usage.reports.openai_usage import read_totals
+from usage.reports.report import Report, thinks_beside
+from usage.reports.reported_usage import Usage
+
+# Members by which it differs from Bedrock's, which has `inputTokens` too.
+OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "inputTokenDetails", "outputTokenDetails")
+# The names of its version 4, and of LangChain for JavaScript.
+VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
+
+
+def read_ai_sdk(usage: Members, report: Report) -> Usage:
+    """Read the totals and their parts.
+
+    Version 5 copied Anthropic's count of the prompt, beside which cached tokens
+    stand; version 6 has details, and a prompt that contains them.
+    """
+    is_beside = not usage.has("inputTokenDetails") and _is_of_anthropic(report)
+    return read_totals(
+        "ai_sdk",
+        usage,
+        usage.required_count("inputTokens", "promptTokens"),
+        usage.required_count("outputTokens", "completionTokens"),
+        thinks_beside=thinks_beside(report),
+        includes_cache=False if is_beside else None,
+    )
+
+
+def _is_of_anthropic(report: Report) -> bool:
+    """Return whether Anthropic's model answered, also on a platform that has others."""
+    providers = providers_named(report.provider)
+    is_only_vendor = providers == ("anthropic",)
+    return is_only_vendor or ("anthropic" in providers and "claude" in report.model.casefold())
