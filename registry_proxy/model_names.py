@@ -189,9 +189,13 @@ class ModelIndex:
 
 
 def providers_named(name: str) -> tuple[str, ...]:
-    """Return the registry's providers that a name of a provider or platform may mean."""
+    """Return the registry's providers that a name of a provider or platform may mean.
+
+    Vercel's AI SDK puts the API behind it: `openai.responses`.
+    """
     folded = name.casefold()
-    return _SYNONYMS.get(folded.replace("-", "_"), (folded,))
+    synonym = folded.replace("-", "_")
+    return _SYNONYMS.get(synonym) or _SYNONYMS.get(synonym.partition(".")[0], (folded,))
 
 
 def find_twins(models: Mapping[str, Mapping]) -> list[Twin]:

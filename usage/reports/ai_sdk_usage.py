@@ -1,4 +1,7 @@
-"""The usage object of Vercel's AI SDK, which has one for all providers."""
+"""The usage object of Vercel's AI SDK, which has one for all providers.
+
+OpenAI's Agents SDK for JavaScript has the same names of the totals.
+"""
 
 from registry_proxy.model_names import providers_named
 from usage.reports.members import Members
@@ -7,7 +10,8 @@ from usage.reports.report import Report, thinks_beside
 from usage.reports.reported_usage import Usage
 
 # Members by which it differs from Bedrock's, which has `inputTokens` too.
-OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "inputTokenDetails", "outputTokenDetails")
+_DETAILS = ("inputTokenDetails", "inputTokensDetails")
+OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "outputTokenDetails", *_DETAILS)
 # The names of its version 4, and of LangChain for JavaScript.
 VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
 
@@ -18,7 +22,7 @@ def read_ai_sdk(usage: Members, report: Report) -> Usage:
     Version 5 copied Anthropic's count of the prompt, beside which cached tokens
     stand; version 6 has details, and a prompt that contains them.
     """
-    is_beside = not usage.has("inputTokenDetails") and _is_of_anthropic(report)
+    is_beside = not usage.has(*_DETAILS) and _is_of_anthropic(report)
     return read_totals(
         "ai_sdk",
         usage,

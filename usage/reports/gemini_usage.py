@@ -37,6 +37,7 @@ _OUTPUT_DETAILS = (
     *_spellings("candidatesTokensDetails", "responseTokensDetails"),
     "output_tokens_by_modality",
 )
+_TIERS = _spellings("serviceTier", "trafficType")
 _ENTRY = ("tokenCount", "token_count", "tokens")
 OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *_spellings("totalTokenCount"))
 
@@ -65,7 +66,7 @@ def read_metadata(usage: Members) -> Usage:
         cached_image=min(cached_media["image"], prompt_media["image"]),
     )
     searches = sum(entry.count("count") for entry in usage.parts("grounding_tool_count"))
-    tier = usage.text("serviceTier") or usage.text("trafficType") or ""
+    tier = next((tier for name in _TIERS if (tier := usage.text(name))), "")
     return Usage(
         placement.tokens,
         placement.read_as("gemini"),

@@ -86,6 +86,17 @@ class Members:
                 return type(self)(value, (*self._loc, name))
         return type(self)({}, self._loc)
 
+    def sum_of_parts(self, name: str) -> Self:
+        """Return the object under this name; of a list of objects the sums of their integers."""
+        if not isinstance(self._values.get(name), list):
+            return self.part(name)
+        sums: dict[str, int] = {}
+        for entry in self.parts(name):
+            for member, value in entry._values.items():
+                if type(value) is int:
+                    sums[member] = sums.get(member, 0) + value
+        return type(self)(sums, (*self._loc, name))
+
     def parts(self, *names: str) -> list[Self]:
         """Return the objects in the list under the first of these names that is present."""
         for name in names:

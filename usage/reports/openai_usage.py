@@ -32,7 +32,7 @@ _COMPLETION_DETAILS = (
 # Tiers that LangChain puts in front of the names of the details: `flex_cache_read`.
 _TIERS = ("flex", "priority")
 # Beside the detail of OpenAI, LangChain and the AI SDK: DeepSeek, Moonshot, Mistral, LiteLLM,
-# Codex, the AI SDK again, and Pydantic AI.
+# Codex, the AI SDK again, Pydantic AI, and CrewAI.
 _CACHE_READ_DETAILS = (
     "cached_tokens",
     "cache_read",
@@ -47,6 +47,7 @@ _CACHE_READS = (
     "cached_input_tokens",
     "cachedInputTokens",
     "cache_read_tokens",
+    "cached_prompt_tokens",
 )
 _CACHE_WRITE_DETAILS = (
     "cache_write_tokens",
@@ -103,15 +104,25 @@ def read_totals(
 
     `includes_cache`: whether the prompt contains cached tokens; None: if they fit.
     """
-    inputs, outputs = usage.part(*_PROMPT_DETAILS), usage.part(*_COMPLETION_DETAILS)
+    if usage.has("inputTokensDetails"):  # OpenAI's Agents SDK for JavaScript, for each request
+        inputs = usage.sum_of_parts("inputTokensDetails")
+        outputs = usage.sum_of_parts("outputTokensDetails")
+    else:
+        inputs, outputs = usage.part(*_PROMPT_DETAILS), usage.part(*_COMPLETION_DETAILS)
     cached = inputs.part("cached_tokens_details")
-    thinking, includes_thinking = _thinking(usage, outputs, prompt, completion, thinks_beside)
+    surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
+    thinking, includes_thinking = _thinking(usage, outputs, completion, surplus, thinks_beside)
+    read = agreed_count((inputs, _CACHE_READ_DETAILS), (usage, _CACHE_READS))
+    writes = _cache_writes(usage, inputs)
+    if surplus > 0 and surplus == read + sum(writes.values()) and includes_thinking is not False:
+        # LangChain copies Bedrock's counts: only the total contains the cached tokens.
+        includes_cache = False
     audio = agreed_count((inputs, _AUDIO), (usage, ("input_audio_tokens",)))
     image = _images(inputs)
     placement = place(
         dict(
-            cache_read=agreed_count((inputs, _CACHE_READ_DETAILS), (usage, _CACHE_READS)),
-            **_cache_writes(usage, inputs),
+            cache_read=read,
+            **writes,
             thinking=thinking,
             audio_input=audio,
             audio_output=agreed_count((outputs, _AUDIO), (usage, ("output_audio_tokens",))),
@@ -167,14 +178,16 @@ def _is_of_images(usage: Members, outputs: Members) -> bool:
 
 
 def _thinking(
-    usage: Members, outputs: Members, prompt: int, completion: int, thinks_beside: bool
+    usage: Members, outputs: Members, completion: int, surplus: int, thinks_beside: bool
 ) -> tuple[int, bool | None]:
-    """Return the reasoning tokens, and whether they are part of the completion, if known."""
+    """Return the reasoning tokens, and whether they are part of the completion, if known.
+
+    `surplus` is what the stated total has beside prompt and completion.
+    """
     thinking = agreed_count(
         (outputs, _THINKING_DETAILS),
         (usage, ("reasoning_tokens", "reasoning_output_tokens", "reasoningTokens")),
     )
-    surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
     if thinks_beside and not thinking and surplus > 0:
         # Google's compatible route counts its thoughts in the total only.
         return surplus, False
