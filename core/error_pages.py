@@ -62,7 +62,7 @@ def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpRespons
     name, usual_advice = _TEXTS[status]
     if not prefers_html(request):
         status, body = Failure(status, name, {}, _CODES[status]).at(request.path_info)
-        return JsonResponse(body, status=status)
+        return JsonResponse(body, status=status, json_dumps_params={"separators": (",", ":")})
     context = {
         "status": status,
         "name": name,
