@@ -7,11 +7,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import (
-    SpectacularJSONAPIView,
-    SpectacularRedocView,
-    SpectacularSwaggerView,
-)
 
 from accounts.admin import ApiKeyAdmin
 from accounts.admission import Action
@@ -29,7 +24,7 @@ from core.edge import Route
 from core.edge_request import Request
 from core.idempotency import checked_idempotency_key
 from core.scoping import Caller
-from llmring_site import views
+from llmring_site import documentation, views
 from llmring_site.dashboard import views as dashboard_views
 from llmring_site.demo import views as demo_views
 from receipts import call_receipts
@@ -42,7 +37,6 @@ from usage.query_schemas import LogsQuery, StatsQuery
 from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
 
-_PUBLIC = {"authentication_classes": [], "permission_classes": []}
 ApiKeyAdmin.usage_of_keys = staticmethod(key_usage.usage_of_keys)
 _CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
@@ -65,13 +59,9 @@ urlpatterns = [
     re_path(r"^health/?$", views.HealthView.as_view(), name="health"),
     re_path(r"^live/?$", views.LiveView.as_view(), name="live"),
     re_path(r"^ready/?$", views.ReadyView.as_view(), name="ready"),
-    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(**_PUBLIC), name="openapi"),
-    re_path(
-        r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi", **_PUBLIC), name="docs"
-    ),
-    re_path(
-        r"^redoc/?$", SpectacularRedocView.as_view(url_name="openapi", **_PUBLIC), name="redoc"
-    ),
+    re_path(r"^openapi\.json/?$", documentation.DocumentView.as_view(), name="openapi"),
+    re_path(r"^docs/?$", documentation.SwaggerView.as_view(), name="docs"),
+    re_path(r"^redoc/?$", documentation.RedocView.as_view(), name="redoc"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path(
         "admin/dashboard/calls/",

@@ -61,6 +61,15 @@ def test_body_over_the_limit_is_refused(api, settings):
     assert reply == {"detail": "The body is larger than 2000 bytes"}
 
 
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_documentation_is_served_with_and_without_a_slash(anonymous, db_all, path):
+    for spelling in (path, f"{path}/"):
+        assert anonymous.get(spelling).status_code == 200
+        response = anonymous.options(spelling)
+        assert (response.status_code, response["Allow"]) == (200, "GET, HEAD, OPTIONS")
+        assert anonymous.post(spelling).status_code == 405
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/health", "/live", "/ready", "/docs", "/redoc", "/openapi.json"]
 )

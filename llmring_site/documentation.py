@@ -1,0 +1,27 @@
+"""The OpenAPI document, and the pages that show it."""
+
+from django.views import View
+from drf_spectacular.views import (
+    SpectacularJSONAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerView,
+)
+
+
+class _Public:
+    authentication_classes = ()
+    permission_classes = ()
+    # DRF's own would render its description of the view with the template of the page.
+    options = View.options
+
+
+class DocumentView(_Public, SpectacularJSONAPIView):
+    pass
+
+
+class SwaggerView(_Public, SpectacularSwaggerView):
+    url_name = "openapi"
+
+
+class RedocView(_Public, SpectacularRedocView):
+    url_name = "openapi"
