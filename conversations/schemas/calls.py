@@ -20,7 +20,8 @@ from core.schemas import (
     member_error,
 )
 from templates_app.messages import ChatMessage, Role, unique_message_ids
-from usage.reports.flat_members import DECORATOR_MEMBER
+from usage.reports.flat_members import CLASS_OF, DECORATOR_MEMBER
+from usage.reports.members import ReportError
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import UsageReport
 
@@ -71,6 +72,21 @@ class CallNumbers(UsageReport):
     def states_counts(self) -> bool:
         return self.usage is not None or (self.input_tokens, self.output_tokens) != (None, None)
 
+    def with_usage(self, usage: dict[str, Any]) -> Self:
+        """Return the numbers with what a response says of its usage, where they say nothing.
+
+        A response may have any object there: one that cannot be read counts as none.
+        """
+        parts = (getattr(self, name) for name in ("cached_tokens", "usage_status", *CLASS_OF))
+        if self.states_counts or any(part is not None for part in parts):
+            return self
+        numbers = type(self).model_construct(**{**dict(self), "usage": usage})
+        try:
+            _ = numbers.stated_usage
+        except ReportError:
+            return self
+        return numbers
+
     def _report(self) -> Self:
         report = {"cost": self._stated_cost()}
         if self.cached_input_tokens is None:
@@ -113,6 +129,12 @@ class LoggedCall(Schema):
     response: LoggedResponse
     metadata: CallNumbers
     logging_level: Level = privacy.FULL
+
+    @model_validator(mode="after")
+    def _takes_the_usage_of_the_response(self) -> "LoggedCall":
+        if self.response.usage:
+            self.metadata = self.metadata.with_usage(self.response.usage)
+        return self
 
     @model_validator(mode="after")
     def _answer_has_its_own_id(self) -> "LoggedCall":

@@ -125,6 +125,36 @@ def test_missing_cost_comes_from_the_registry(api, monkeypatch):
     assert (answer.metadata["cost"], answer.metadata["cost_source"]) == (0.00024, "registry")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "usage", "counts", "cost"),
+    [
+        # 600 × 1 + 400 × 0.5 + 200 × 2, per million
+        ({}, {"prompt_tokens": 1000, "completion_tokens": 200, "cached_tokens": 400}, 1000, 0.0012),
+        ({}, {"inputTokens": 600, "cacheReadInputTokens": 400, "outputTokens": 200}, 1000, 0.0012),
+        ({"cost": 0.5}, {"prompt_tokens": 1000, "completion_tokens": 200}, 1000, 0.5),
+        ({}, {"seconds_of_waiting": 3}, None, 0),
+        ({}, {"prompt_tokens": "many"}, None, 0),
+        ({"input_tokens": 7}, {"prompt_tokens": 1000, "completion_tokens": 200}, 7, 0.000007),
+        ({"usage_status": "failed"}, {"prompt_tokens": 9, "completion_tokens": 2}, None, 0),
+    ],
+)
+def test_the_usage_of_the_response_counts_where_the_metadata_has_none(
+    api, metadata, usage, counts, cost
+):
+    prices = {"input": 1, "cache_read": 0.5, "output": 2}
+    api.send("POST", "/api/v1/prices", {"provider": "p", "model": "m", "prices": prices})
+    body = {
+        "messages": [],
+        "response": {"content": "A", "usage": usage},
+        "metadata": {"provider": "p", "model": "m", **metadata},
+    }
+    id = api.send("POST", "/conversations/log", body)["conversation_id"]
+    (answer,) = api.read(f"/conversations/{id}")["messages"]
+    assert answer["input_tokens"] == counts
+    assert (answer["metadata"]["cost"], answer["metadata"]["usage"]) == (cost, usage)
+    assert Conversation.objects.get().total_cost == Decimal(str(cost))
+
+
 def test_roles_of_providers_own_libraries_are_kept(api):
     sent = [{"role": role, "content": "x"} for role in ("developer", "function", "model")]
     api.send("POST", "/conversations/log", {**CALL, "messages": sent})
