@@ -11,9 +11,16 @@ from usage.reports.reported_usage import Usage
 
 # Members by which it differs from Bedrock's, which has `inputTokens` too.
 _DETAILS = ("inputTokenDetails", "inputTokensDetails")
-OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "outputTokenDetails", *_DETAILS)
+_OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "outputTokenDetails", *_DETAILS)
 # The names of its version 4, and of LangChain for JavaScript.
-VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
+_VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
+
+
+def is_of_ai_sdk(usage: Members) -> bool:
+    """Return whether this is the AI SDK's usage; without its own members it may be Bedrock's."""
+    if usage.has("inputTokens", "outputTokens"):
+        return usage.has(*_OWN_MEMBERS) or usage.is_object("inputTokens")
+    return usage.has(*_VERSION_4_MEMBERS)
 
 
 def read_ai_sdk(usage: Members, report: Report) -> Usage:
@@ -22,6 +29,8 @@ def read_ai_sdk(usage: Members, report: Report) -> Usage:
     Version 5 copied Anthropic's count of the prompt, beside which cached tokens
     stand; version 6 has details, and a prompt that contains them.
     """
+    if usage.is_object("inputTokens"):
+        usage = _flattened(usage)
     is_beside = not usage.has(*_DETAILS) and _is_of_anthropic(report)
     return read_totals(
         "ai_sdk",
@@ -30,6 +39,21 @@ def read_ai_sdk(usage: Members, report: Report) -> Usage:
         usage.required_count("outputTokens", "completionTokens"),
         thinks_beside=thinks_beside(report),
         includes_cache=False if is_beside else None,
+    )
+
+
+def _flattened(usage: Members) -> Members:
+    """Return the usage that models give to middleware with the names that callers see."""
+    inputs, outputs = usage.part("inputTokens"), usage.part("outputTokens")
+    read, write = inputs.count("cacheRead"), inputs.count("cacheWrite")
+    return Members(
+        {
+            "inputTokens": inputs.count("total") or inputs.count("noCache") + read + write,
+            "inputTokenDetails": {"cacheReadTokens": read, "cacheWriteTokens": write},
+            "outputTokens": outputs.count("total"),
+            "outputTokenDetails": {"reasoningTokens": outputs.count("reasoning")},
+        },
+        ("usage",),
     )
 
 

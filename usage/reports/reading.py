@@ -67,12 +67,10 @@ def _read_provider_usage(report: Report) -> Usage:
         return gemini_usage.read_metadata(usage)
     if usage.has("prompt_tokens", "completion_tokens"):
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
-    if usage.has("inputTokens", "outputTokens"):
-        if usage.has(*ai_sdk_usage.OWN_MEMBERS):
-            return ai_sdk_usage.read_ai_sdk(usage, report)
-        return anthropic_usage.read_converse(usage)
-    if usage.has(*ai_sdk_usage.VERSION_4_MEMBERS):
+    if ai_sdk_usage.is_of_ai_sdk(usage):
         return ai_sdk_usage.read_ai_sdk(usage, report)
+    if usage.has("inputTokens", "outputTokens"):
+        return anthropic_usage.read_converse(usage)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):
             return anthropic_usage.read_messages(usage, model=report.model)

@@ -51,6 +51,7 @@ class Usage:
 # What providers call their ordinary terms, which need no modifier.
 _ORDINARY = frozenset(
     {"", "auto", "default", "global", "not_available", "on_demand", "standard", "standard_only"}
+    | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
 
 
