@@ -10,7 +10,9 @@ from usage.reports import (
     anthropic_usage,
     cohere_usage,
     gemini_usage,
+    ollama_usage,
     openai_usage,
+    opentelemetry_usage,
 )
 from usage.reports.flat_members import CLASS_OF, read_flat
 from usage.reports.members import MAX_COUNT, Members, ReportError
@@ -79,6 +81,10 @@ def _read_provider_usage(report: Report) -> Usage:
         return openai_usage.read_duration(usage)
     if usage.has("billed_units"):
         return cohere_usage.read_billed_units(usage)
+    if usage.has(*opentelemetry_usage.OWN_MEMBERS):
+        return opentelemetry_usage.read_attributes(usage)
+    if usage.has(*ollama_usage.OWN_MEMBERS):
+        return ollama_usage.read_response(usage)
     message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
     raise ReportError("missing", ("usage", "input_tokens"), message, report.usage)
 
