@@ -8,6 +8,11 @@ server, and gives a crashed database ten seconds to recover.
 Every process that uses the database holds a shared `flock` on `postgres.users`;
 the kernel drops it however the process ends. A process that leaves and gets the
 exclusive lock was the last user, and stops the server.
+
+PostgreSQL itself holds an exclusive `flock` on `postgres.running`, which its processes
+inherit. That shows a server whose process ids mean nothing here, because it runs in
+another container with the same volume: PostgreSQL's own protection sees no further than
+the container, and two servers would destroy the files.
 """
 
 import atexit
@@ -26,6 +31,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 import psycopg
@@ -149,7 +155,6 @@ class EmbeddedPostgres:
                     self._create_files()
                 if self.postmaster() is None:
                     self._launch(max_connections)
-                    self._create_database()
         except BaseException:
             if users is not self._users:
                 users.close()
@@ -175,24 +180,52 @@ class EmbeddedPostgres:
             for path in missing:  # also under a strict umask PostgreSQL's account passes
                 path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IXOTH)
 
-    def _await_orphans(self) -> None:
-        """Wait until no process of an earlier server uses the files.
+    def _lock_files(self) -> IO | None:
+        """Return the lock that PostgreSQL is to inherit, or None if one answers meanwhile.
 
-        Its backends end by themselves. Starting beside them would damage the database.
+        The backends of an earlier server end by themselves. Starting beside them, or beside
+        the server of another container, would damage the database.
         """
+        lock = open(self.data_dir / "postgres.running", "w")  # noqa: SIM115
         started = time.monotonic()
         is_explained = False
-        while orphans := self._orphans():
-            waited = time.monotonic() - started
-            pids = ", ".join(str(process.pid) for process in orphans)
-            if waited > _STOP_SECONDS:
-                raise EmbeddedDatabaseError(
-                    f"processes of an earlier PostgreSQL still use {self.directory}: end {pids}"
-                )
-            if waited > _QUIET_SECONDS and not is_explained:
-                print(f"waiting for an earlier PostgreSQL to end ({pids})…", file=sys.stderr)
-                is_explained = True
-            time.sleep(0.05)
+        try:
+            while self._is_in_use(lock):
+                if self._answers():
+                    lock.close()
+                    return None
+                waited = time.monotonic() - started
+                if waited > _STOP_SECONDS:
+                    raise EmbeddedDatabaseError(
+                        f"an earlier PostgreSQL still uses {self.directory}: {self._end_it()}"
+                    )
+                if waited > _QUIET_SECONDS and not is_explained:
+                    print("waiting for an earlier PostgreSQL to end…", file=sys.stderr)
+                    is_explained = True
+                time.sleep(0.05)
+        except BaseException:
+            lock.close()
+            raise
+        return lock
+
+    def _is_in_use(self, lock: IO) -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return bool(self._orphans())  # of a version that took no lock
+
+    def _answers(self) -> bool:
+        try:
+            self.connect("postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _end_it(self) -> str:
+        if orphans := self._orphans():
+            return f"end {', '.join(str(process.pid) for process in orphans)}"
+        return "stop the container that runs it"
 
     def _orphans(self) -> list[psutil.Process]:
         """Return the PostgreSQL processes whose working directory is ours, as backends have."""
@@ -249,7 +282,14 @@ class EmbeddedPostgres:
         account = server_account()
         if closed := closed_parents(self.directory):
             raise EmbeddedDatabaseError(_closed_message(closed))
-        self._await_orphans()
+        lock = self._lock_files()
+        if lock is None:
+            return
+        with lock:
+            self._start_postgres(lock, max_connections, account)
+        self._create_database()
+
+    def _start_postgres(self, lock: IO, max_connections: int, account) -> None:
         # The process ids recorded by a dead server may be other programs' by now.
         self._pid_file.unlink(missing_ok=True)
         socket_dir = self.default_socket_dir
@@ -267,6 +307,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in our terminal is not for it
+                pass_fds=[lock.fileno()],
                 **run_as(account),
             )
         self._await_connections(process)
@@ -274,8 +315,7 @@ class EmbeddedPostgres:
     def _await_connections(self, process: subprocess.Popen) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            with suppress(psycopg.OperationalError):
-                self.connect("postgres").close()
+            if self._answers():
                 # It may outlive us; Popen would complain of a child not waited for.
                 process.returncode = 0
                 return

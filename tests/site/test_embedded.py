@@ -38,9 +38,11 @@ def user(tmp_path):
     """Starts a process that uses the server and holds on until its input is closed."""
     started = []
 
-    def start(data_dir=tmp_path):
+    def start(data_dir=tmp_path, prefix=()):
         process = subprocess.Popen(
-            [sys.executable, "-c", USER, data_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*prefix, sys.executable, "-c", USER, data_dir],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         started.append(process)
         return process
@@ -59,6 +61,10 @@ def leave(process) -> None:
 
 def rows_seen(process) -> int:
     return int(process.stdout.readline())
+
+
+def starts(data_dir) -> int:
+    return (data_dir / "postgres.log").read_text().count("starting PostgreSQL")
 
 
 def postmaster(data_dir) -> psutil.Process | None:
@@ -110,6 +116,36 @@ def test_recorded_process_id_of_another_program_is_not_the_server(user, tmp_path
     assert postmaster(tmp_path) is None
     second = user()
     assert rows_seen(second) == 2
+
+
+CONTAINER = ["unshare", "--pid", "--ipc", "--mount-proc", "--fork", "--kill-child"]
+
+
+def test_server_of_another_container_is_joined_not_doubled(user, tmp_path):
+    """Two of PostgreSQL on the same files would destroy them."""
+    if subprocess.run([*CONTAINER, "true"], capture_output=True).returncode:
+        pytest.skip("this user may not make namespaces")
+    first = user(prefix=CONTAINER)
+    assert rows_seen(first) == 1
+    for prefix in (CONTAINER, []):
+        command = user(prefix=prefix)
+        assert rows_seen(command) > 1
+        leave(command)
+    assert starts(tmp_path) == 1
+    leave(first)
+
+
+def test_server_whose_process_id_means_nothing_here_is_joined(user, tmp_path):
+    first = user()
+    assert rows_seen(first) == 1
+    record = tmp_path / "postgres" / "postmaster.pid"
+    written = record.read_text()
+    record.write_text(written.replace(str(postmaster(tmp_path).pid), str(os.getpid()), 1))
+    second = user()
+    assert rows_seen(second) == 2
+    assert starts(tmp_path) == 1
+    record.write_text(written)
+    leave(second)
 
 
 def test_path_too_long_for_a_socket_works_whatever_tmpdir_says(user, tmp_path, monkeypatch):
