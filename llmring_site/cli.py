@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from llmring_site import metrics_files, serving, startup
+from llmring_site import metrics_files, serving, startup, termination
 
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
@@ -58,7 +58,7 @@ def server(arguments: list[str] | None = None) -> None:
         os.environ["LLMRING_HTTP_PORT"] = str(options.port)
     if options.workers is not None:
         os.environ["LLMRING_WORKERS"] = str(options.workers)
-    with startup.exit_on_config_error():
+    with termination.cleaning_up(), startup.exit_on_config_error():
         _check_env(options.env)
         sys.exit(_serve(options.host, reload=options.reload))
 
@@ -79,7 +79,7 @@ def database(arguments: list[str] | None = None) -> None:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command not in _PROGRAMS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    with startup.exit_on_config_error():
+    with termination.cleaning_up(), startup.exit_on_config_error():
         _check_env(options.env)
         from llmring_site.database_report import address, print_status
 
@@ -118,7 +118,7 @@ def manage(arguments: list[str] | None = None) -> None:
     from django.core.management import execute_from_command_line
 
     arguments = sys.argv if arguments is None else arguments
-    with startup.exit_on_config_error():
+    with termination.cleaning_up(), startup.exit_on_config_error():
         startup.use_settings()
         if _needs_database(arguments[1:]):
             startup.use_database()

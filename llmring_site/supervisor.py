@@ -12,7 +12,7 @@ from llmring_site import parent_watchdog
 logger = logging.getLogger(__name__)
 
 # Waited for, not handled: nothing is interrupted, and no signal is lost between two steps.
-_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGALRM}
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM}
 _GRACE_SECONDS = 35  # for the workers to finish their requests; they give up after 30
 _QUICK_SECONDS = 2  # a worker that lived no longer never served
 _MAX_QUICK_ENDS = 5
@@ -38,6 +38,7 @@ class Supervisor:
     def run(self) -> int:
         """Return the exit status of the whole server, once all workers have ended."""
         signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems drop what is not handled
+        is_detached = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as by `nohup`
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             self._start_missing()
@@ -49,6 +50,8 @@ class Supervisor:
                         self._signal_all(signal.SIGKILL)
                     case signal.SIGALRM:
                         self._start_missing()
+                    case signal.SIGHUP if is_detached:
+                        pass
                     case _:
                         self._stop()
         finally:
@@ -70,6 +73,7 @@ class Supervisor:
         try:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal: we tell when to end
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             parent_watchdog.watch(parent)
             self._work(slot)

@@ -157,7 +157,7 @@ class EmbeddedPostgres:
                     self._launch(max_connections)
         except BaseException:
             if users is not self._users:
-                users.close()
+                self._leave(users)
             raise
         if self._users is None:
             self._users = users
@@ -167,11 +167,13 @@ class EmbeddedPostgres:
         # A forked child shares its parent's lock.
         if os.getpid() != joined_as or self._users is None:
             return
-        with suppress(BlockingIOError):
-            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._stop()
-        self._users.close()
+        self._leave(self._users)
         self._users = None
+
+    def _leave(self, users: IO) -> None:
+        with users, suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._stop()
 
     def _make_data_dir(self) -> None:
         missing = [path for path in (self.data_dir, *self.data_dir.parents) if not path.exists()]
@@ -310,7 +312,12 @@ class EmbeddedPostgres:
                 pass_fds=[lock.fileno()],
                 **run_as(account),
             )
-        self._await_connections(process)
+        try:
+            self._await_connections(process)
+        except BaseException:  # we are told to end
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
     def _await_connections(self, process: subprocess.Popen) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -17,7 +17,7 @@ import requests
 
 from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
-from tests.server import Server
+from tests.server import COMMAND, Server
 from tests.usage.test_log import CALL
 
 pytestmark = pytest.mark.servers
@@ -94,6 +94,49 @@ def test_server_told_many_times_to_stop_does(data_dir):
             worker.terminate()
         for _ in range(500):
             server.process.send_signal(signal.SIGTERM)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_ends_the_start_and_its_postgresql(data_dir, number):
+    server = Server(data_dir)
+    while EmbeddedPostgres(data_dir).postmaster() is None:
+        assert server.process.poll() is None
+    server.process.send_signal(number)
+    assert server.process.wait(60) == -number
+    assert EmbeddedPostgres(data_dir).postmaster() is None
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_ends_a_command_and_its_postgresql(data_dir, number):
+    code = "import time; print('begun', flush=True); time.sleep(60)"
+    shell = (sys.executable, "manage.py", "shell", "--verbosity=0", f"--command={code}")
+    command = Server(data_dir, command=shell, cwd=ROOT)
+    command.until("begun")
+    command.process.send_signal(number)
+    assert command.process.wait(60) == -number
+    assert EmbeddedPostgres(data_dir).postmaster() is None
+    assert "Traceback" not in command.output
+
+
+def test_closed_terminal_stops_the_server_after_its_requests(data_dir):
+    """It sends SIGHUP to every process."""
+    with Server(data_dir, LLMRING_WORKERS="2") as server:
+        for worker in server.workers():
+            worker.send_signal(signal.SIGHUP)
+        assert requests.get(f"{server.url}/live", timeout=10).ok
+        assert "worker 1 of 2 started" in server.output
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(60) == 0
+        assert "ended: signal" not in server.output
+    assert EmbeddedPostgres(data_dir).postmaster() is None
+
+
+def test_server_detached_from_its_terminal_goes_on(data_dir):
+    with Server(data_dir, command=("nohup", *COMMAND)) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert requests.get(f"{server.url}/live", timeout=10).ok
         assert server.stop() == 0
 
 

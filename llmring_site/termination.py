@@ -1,0 +1,73 @@
+"""Programs that are told to end do what `atexit` has for them, such as stopping PostgreSQL.
+
+By default SIGTERM and SIGHUP, which a closed terminal sends, end a process at once, and
+the embedded PostgreSQL is left running.
+"""
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(SystemExit):
+    """A signal came that ends the program."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)  # as shells report it
+        self.number = number
+
+
+@contextmanager
+def cleaning_up() -> Iterator[None]:
+    """End by the signal that came, without a traceback, after what is registered at exit.
+
+    What was told to be ignored (`nohup`) stays so.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+    last = _Last()
+    try:
+        yield
+    except Terminated as error:
+        last.number = error.number
+        raise
+    except KeyboardInterrupt:
+        last.number = signal.SIGINT
+        raise Terminated(signal.SIGINT) from None
+    finally:
+        if last.number is None:
+            atexit.unregister(last)
+        for number, handler in before.items():
+            # Once is enough: the end is not to be interrupted.
+            signal.signal(number, handler if last.number is None else signal.SIG_IGN)
+        if last.number is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Last:
+    """Registered before all others, and so called last: ends the process by the signal.
+
+    An exit status would be a failure in the eyes of systemd, and no reason for a shell
+    to leave its loop.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        atexit.register(self)
+
+    def __call__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        signal.signal(self.number, signal.SIG_DFL)
+        os.kill(os.getpid(), self.number)
+
+
+def _terminate(number: int, frame) -> None:
+    raise Terminated(number)
