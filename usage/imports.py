@@ -30,7 +30,7 @@ def read_ndjson(lines: Iterable[str]) -> Iterator[Any]:
     for line in lines:
         if line.strip():
             try:
-                yield exact_json.loads(line.strip("\ufeff").encode())
+                yield exact_json.loads(line.strip("\ufeff").encode(errors="surrogateescape"))
             except (InvalidInput, ParseError) as error:
                 yield error
 
@@ -65,8 +65,8 @@ class Importer:
             entry = parsing.validate(ImportedLog, row)
         except InvalidInput as error:
             raise BadRow(_in_words(error)) from None
-        except ParseError as error:
-            raise BadRow(str(error.detail)) from None
+        except ParseError:
+            raise BadRow("not UTF-8 text") from None
         if not entry.id:
             entry.id = json.dumps(row, sort_keys=True, default=str)
         return _Log(entry, self.caller or self._caller_of(entry.api_key_id))

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.terminals import printable
+
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
@@ -35,5 +37,4 @@ def _cell(value: Any) -> str:
             return ", ".join(map(str, value))
         case dict():
             return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
-    # Control characters of a name could rewrite the terminal.
-    return "".join(character if character.isprintable() else "?" for character in str(value))
+    return printable(value)

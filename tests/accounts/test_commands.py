@@ -33,6 +33,12 @@ def test_project_without_a_proper_name_is_not_made(db_all, name):
     assert (Project.objects.get().name, ApiKey.objects.get().name) == ("acme", "laptop")
 
 
+def test_key_with_too_long_a_name_is_not_made(db_all):
+    with pytest.raises(CommandError, match="--name must be 255 characters long at most"):
+        run("createkey", "acme", "--name", "x" * 256)
+    assert not Project.objects.exists() and not ApiKey.objects.exists()
+
+
 def test_created_key_can_expire(db_all):
     run("createkey", "acme", "--days", "30")
     key = ApiKey.objects.get()
@@ -63,6 +69,18 @@ def test_list_in_80_columns_names_what_can_be_revoked(api, monkeypatch):
         assert str(key.id) in output and key.hint in output
     run("revokekey", next(word for word in output.split() if word.startswith("0")))
     assert ApiKey.objects.filter(revoked_at__isnull=False).count() == 1
+
+
+def test_names_of_strangers_cannot_rewrite_the_terminal(api):
+    """An escape sequence may hide lines, or fill the clipboard."""
+    project = Project.objects.create(name="\x1b]52;c;cm0=\x07")
+    key, _ = ApiKey.issue(project, name="\x1b[2J\rnobody")
+    output = run("listkeys")
+    assert "?]52;c;cm0=?" in output and "?[2J?nobody" in output
+    output += run("revokekey", str(key.id))
+    output += run("deleteproject", str(project.id), "--dry-run")
+    output += run("deleteproject", str(project.id), "--archive")
+    assert not set(output) & set("\x1b\x07\r")
 
 
 def test_list_of_an_unknown_project_says_so(db_all):

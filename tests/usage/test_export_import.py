@@ -146,3 +146,22 @@ def test_bad_rows_are_skipped_and_reported(db_all, tmp_path, capsys, bridge_mode
     assert (
         "row 4 skipped: input_tokens: Input should be greater than or equal to 0" in err.getvalue()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("old.ndjson", "not UTF-8 text"), ("old.CSV", "model: Input should be")]
+)
+def test_rows_in_another_encoding_are_skipped_alone(db_all, tmp_path, bridge_mode, name, reason):
+    path = tmp_path / name
+    rows = [{**OLD_ROW, "id": "1", "model": "café"}, OLD_ROW]
+    lines = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    if name.endswith("CSV"):
+        columns = [name for name in rows[0] if name != "metadata"]
+        lines = [",".join(str(row[name] or "") for name in columns).encode() for row in rows]
+        lines.insert(0, ",".join(columns).encode())
+    path.write_bytes(b"\n".join(lines).replace("é".encode(), b"\xe9"))
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(CommandError, match="1 rows could not be imported"):
+        call_command("importlogs", str(path), stdout=out, stderr=err)
+    assert out.getvalue().strip() == "1 logs imported, 0 known already, 1 skipped"
+    assert f"row 1 skipped: {reason}" in err.getvalue()

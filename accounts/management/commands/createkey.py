@@ -7,6 +7,9 @@ from django.utils import timezone
 
 from accounts import audit, projects
 from accounts.models import ApiKey, Scope
+from core.terminals import printable
+
+MAX_NAME = ApiKey._meta.get_field("name").max_length
 
 
 class Command(BaseCommand):
@@ -28,6 +31,8 @@ class Command(BaseCommand):
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be between 1 and 36500")
         name, scopes = name.strip(), scopes or [Scope.ALL.value]
+        if len(name) > MAX_NAME:
+            raise CommandError(f"--name must be {MAX_NAME} characters long at most")
         expires_at = timezone.now() + timedelta(days=days) if days else None
         origin = audit.of_command("createkey")
         with transaction.atomic():
@@ -38,4 +43,5 @@ class Command(BaseCommand):
             row, key = ApiKey.issue(owner, name=name, expires_at=expires_at, scopes=scopes)
             audit.record("key.create", origin, project_id=owner.id, api_key_id=row.id, name=name)
         self.stdout.write(key)
-        self.stderr.write(f"Key {row.id} opens project {owner.name} ({owner.id}). Not shown again.")
+        name = printable(owner.name)
+        self.stderr.write(f"Key {row.id} opens project {name} ({owner.id}). Not shown again.")

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from accounts.models import ApiKey, Project
 from core.number_formats import counted
+from core.terminals import printable
 
 
 class Command(BaseCommand):
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never"
             table.add_row(
                 f"{key.id}\n{key.hint}",
-                f"{key.project.name}\n{key.name}",
+                f"{printable(key.project.name)}\n{printable(key.name)}",
                 f"{key.state}\n{expires}",
             )
         Console(file=self.stdout, markup=False, emoji=False, highlight=False).print(table)

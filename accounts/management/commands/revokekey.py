@@ -5,6 +5,7 @@ from django.db.models import Q
 
 from accounts import api_keys, audit, keys
 from accounts.models import ApiKey
+from core.terminals import printable
 
 
 class Command(BaseCommand):
@@ -26,4 +27,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Key {row.id} was revoked before, at {row.revoked_at:%Y-%m-%d %H:%M}."
             )
-        self.stdout.write(f"Key {row.id} of project {row.project.name} is revoked.")
+        self.stdout.write(f"Key {row.id} of project {printable(row.project.name)} is revoked.")

@@ -6,6 +6,7 @@ from django.utils import timezone
 from accounts import audit, projects
 from core import parsing
 from core.errors import InvalidInput
+from core.terminals import printable
 from gateway import tokens
 from gateway.schemas.tokens import NewToken
 from gateway.token_limits import COUNTED_LIMITS
@@ -41,7 +42,8 @@ class Command(BaseCommand):
             audit.record("token.create", origin, **ids, name=row.name)
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "forever"
         self.stdout.write(text)
-        self.stderr.write(f"Token {row.id} of project {owner.name}, valid {until}. Shown once.")
+        name = printable(owner.name)
+        self.stderr.write(f"Token {row.id} of project {name}, valid {until}. Shown once.")
 
 
 def _validated(**members) -> NewToken:

@@ -5,6 +5,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from accounts import audit
 from accounts.models import Project
 from accounts.projects import archive_project
+from core.terminals import printable
 from llmring_site.project_deletion import BATCH, count_rows, delete_rows
 
 
@@ -25,7 +26,8 @@ class Command(BaseCommand):
         total = sum(counts.values())
         if dry_run:
             lines = [f"{rows:>12,} {table}" for table, rows in counts.items()]
-            return "\n".join([*lines, f"{total:,} rows of project {found.name} ({found.pk})"])
+            name = printable(found.name)
+            return "\n".join([*lines, f"{total:,} rows of project {name} ({found.pk})"])
         if archive:
             archive_project(found.pk, audit.of_command("deleteproject"))
         elif found.archived_at is None:
@@ -35,7 +37,7 @@ class Command(BaseCommand):
         audit.record(
             "project.delete", audit.of_command("deleteproject"), project_id=id, rows=deleted
         )
-        return f"{deleted:,} rows of project {name} ({id}) deleted"
+        return f"{deleted:,} rows of project {printable(name)} ({id}) deleted"
 
     def _find(self, name: str) -> Project:
         found = Project.objects.named(name)

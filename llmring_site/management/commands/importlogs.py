@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.models import ApiKey, Project
 from conversations.models import Conversation
 from core.scoping import Caller
+from core.terminals import printable
 from usage import imports
 
 _CHUNK_ROWS = 2_000  # stored in one transaction
@@ -32,11 +33,16 @@ class Command(BaseCommand):
             owned_conversations=Conversation.objects.owned_ids,
             caller=_caller(project) if project else None,
         )
-        format = format or ("csv" if file.suffix == ".csv" else "ndjson")
+        format = format or ("csv" if file.suffix.lower() == ".csv" else "ndjson")
         read = imports.READERS[format]
         stored = known = bad = 0
         try:
-            source = file.open(encoding="utf-8", newline="" if format == "csv" else None)
+            # Bytes that are not UTF-8 are refused with their row, as surrogates.
+            source = file.open(
+                encoding="utf-8",
+                errors="surrogateescape",
+                newline="" if format == "csv" else None,
+            )
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from None
         console = Console(file=self.stderr, force_terminal=None)
@@ -50,7 +56,9 @@ class Command(BaseCommand):
                         logs.append(importer.parse(row))
                     except imports.BadRow as error:
                         bad += 1
-                        progress.console.print(f"row {number} skipped: {error}", markup=False)
+                        progress.console.print(
+                            f"row {number} skipped: {printable(error)}", markup=False
+                        )
                 new = importer.store(logs)
                 stored += new
                 known += len(logs) - new
@@ -62,7 +70,7 @@ class Command(BaseCommand):
 def _lines(source, progress, task):
     """Yield the file's lines; the progress bar advances by their bytes."""
     for line in source:
-        progress.advance(task, len(line.encode()))
+        progress.advance(task, len(line.encode(errors="surrogateescape")))
         yield line
 
 

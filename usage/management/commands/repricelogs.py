@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from accounts.models import Project
 from core.media import plain
+from core.terminals import printable
 from registry_proxy import pricing
 from usage import repricing
 from usage.query_schemas import WindowQuery
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                     name = f"{repriced.log.provider}:{repriced.log.model}"
                     changes.setdefault(name, Change()).add(repriced)
         for name, change in sorted(changes.items()):
-            self.stdout.write(f"{name}: {change}")
+            self.stdout.write(f"{printable(name)}: {change}")
         count = sum(change.logs for change in changes.values())
         total = sum((change.after - change.before for change in changes.values()), Decimal(0))
         verb = "would change" if dry_run else "corrected"
