@@ -30,7 +30,7 @@ def server(arguments: list[str] | None = None) -> None:
     if command == ["db"]:
         return database(rest)
     if command == ["health"]:
-        sys.exit(_check_health())
+        sys.exit(_check_health(rest))
     if command == ["manage"]:
         return manage(["llmring-server manage", *rest])
     if command == ["serve"]:
@@ -43,7 +43,7 @@ def server(arguments: list[str] | None = None) -> None:
         "`llmring-server health`, which fails when the server of these settings is not healthy.",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, help="port to listen on (LLMRING_HTTP_PORT, else 8000)")
+    _add_port(parser)
     parser.add_argument(
         "--workers",
         type=int,
@@ -53,9 +53,7 @@ def server(arguments: list[str] | None = None) -> None:
     _add_env(parser)
     parser.add_argument("--version", action="version", version=_version())
     options = parser.parse_args(arguments)
-    # Settings read variables; what the command line says is handed on as such.
-    if options.port is not None:
-        os.environ["LLMRING_HTTP_PORT"] = str(options.port)
+    _hand_on(options)
     if options.workers is not None:
         os.environ["LLMRING_WORKERS"] = str(options.workers)
     with termination.cleaning_up(), startup.exit_on_config_error():
@@ -133,6 +131,18 @@ def _needs_database(arguments: list[str]) -> bool:
     return arguments[0] not in _WITHOUT_DATABASE or "--database" in arguments
 
 
+def _add_port(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=int, help="port where it listens (LLMRING_HTTP_PORT, else 8000)"
+    )
+
+
+def _hand_on(options: argparse.Namespace) -> None:
+    """Settings read variables; what the command line says is handed on as such."""
+    if options.port is not None:
+        os.environ["LLMRING_HTTP_PORT"] = str(options.port)
+
+
 def _add_env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env",
@@ -150,18 +160,23 @@ def _check_env(name: str) -> None:
         raise startup.StartupError("LLMRING_DATABASE_URL must be set with --env prod")
 
 
-def _check_health() -> str | None:
+def _check_health(arguments: list[str]) -> str | None:
     """Return why the configured server on this machine is not healthy, or None."""
     from http.client import HTTPConnection, HTTPException
-    from urllib.parse import urlsplit
 
     from django.conf import settings
 
+    parser = argparse.ArgumentParser(
+        "llmring-server health", description="Fail unless the server on this machine is healthy."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where it listens (%(default)s)")
+    _add_port(parser)
+    options = parser.parse_args(arguments)
+    _hand_on(options)
     with startup.exit_on_config_error():
         startup.use_settings()
-        # A host that the server answers for, whatever LLMRING_ALLOWED_HOSTS says.
-        headers = {"Host": urlsplit(settings.PUBLIC_URL).netloc}
-        server = HTTPConnection("127.0.0.1", settings.HTTP_PORT, timeout=5)
+        headers = {"Host": "localhost"}  # answered for, whatever LLMRING_ALLOWED_HOSTS says
+        server = HTTPConnection(options.host.strip("[]"), settings.HTTP_PORT, timeout=5)
         try:
             server.request("GET", "/health", headers=headers)
             response = server.getresponse()

@@ -37,12 +37,17 @@ def _serve(arguments: list[str]) -> None:
     parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
     options, rest = parser.parse_known_args(arguments)
     os.environ["LISTEN_ADDR"] = options.addr or os.environ.get("LISTEN_ADDR") or _LISTEN_ADDR
-    if level := options.log_level or os.environ.get("LOG_LEVEL", ""):
-        level = level.lower()
-        os.environ.setdefault("LLMRING_LOG_LEVEL", _LOG_LEVELS.get(level, level))
+    if options.log_level:
+        os.environ["LLMRING_LOG_LEVEL"] = _log_level(options.log_level)
+    elif level := os.environ.get("LOG_LEVEL"):
+        os.environ.setdefault("LLMRING_LOG_LEVEL", _log_level(level))
     if options.log_file:
         os.environ["LOG_FILE"] = options.log_file
     cli.server(["serve", *rest])
+
+
+def _log_level(name: str) -> str:
+    return _LOG_LEVELS.get(name.lower(), name.lower())
 
 
 if __name__ == "__main__":

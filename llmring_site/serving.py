@@ -14,6 +14,7 @@ from llmring_site import metrics_files, parent_watchdog, startup
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+_ANY_HOST = ("::", "0.0.0.0")
 _GRACE_SECONDS = 30  # for running requests after SIGTERM
 _KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies give up their side
 
@@ -46,13 +47,17 @@ def bind(host: str, port: int) -> list[socket.socket]:
 def bind_all(addresses: Sequence[tuple[str, int] | None]) -> list[socket.socket]:
     """Return a socket for each different address. Raises StartupError."""
     sockets: list[socket.socket] = []
-    for address in dict.fromkeys(filter(None, addresses)):
+    # A socket of all hosts has the port of each of them, and of IPv6 that of IPv4 too.
+    for host, port in sorted(dict.fromkeys(filter(None, addresses)), key=_width):
         taken = {sock.getsockname()[:2] for sock in sockets}
-        # A socket of all hosts has the port of each of them.
-        if {address, ("0.0.0.0", address[1])} & taken:
-            continue
-        sockets += bind(*address)
+        if not {(host, port), *((any_host, port) for any_host in _ANY_HOST)} & taken:
+            sockets += bind(host, port)
     return sockets
+
+
+def _width(address: tuple[str, int]) -> int:
+    host = address[0].strip("[]")
+    return _ANY_HOST.index(host) if host in _ANY_HOST else len(_ANY_HOST)
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:

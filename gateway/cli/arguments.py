@@ -23,6 +23,23 @@ def duration(text: str) -> dict[str, int]:
     return {_UNITS[found[2] or "h"]: int(found[1])}
 
 
+def base_url(text: str) -> str:
+    """Return the address of a server; an empty one, as of a variable, is the default."""
+    address = text.strip() or _BASE_URL
+    if not address.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"expected an address such as {_BASE_URL}, got {text!r}")
+    return address
+
+
+def bearer(text: str) -> str:
+    """Return a token, without the end of the line that it had in a file."""
+    token = text.strip()
+    if not token.isprintable():
+        # It may be a secret that was mistyped: it is not repeated.
+        raise argparse.ArgumentTypeError("expected one line without control characters")
+    return token
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; the options that it parses have a function `run`."""
     top = argparse.ArgumentParser(
@@ -57,12 +74,14 @@ def _shared_options(*, default: str | None) -> argparse.ArgumentParser:
     shared.add_argument(
         "--manage-api-base-url",
         metavar="URL",
+        type=base_url,
         default=os.environ.get("MANAGEMENT_API_BASE_URL", _BASE_URL) if is_first else default,
         help=f"the server's address (MANAGEMENT_API_BASE_URL, else {_BASE_URL})",
     )
     shared.add_argument(
         "--management-token",
         metavar="TOKEN",
+        type=bearer,
         default=os.environ.get("MANAGEMENT_TOKEN", "") if is_first else default,
         help="default: MANAGEMENT_TOKEN of the environment",
     )
@@ -171,11 +190,13 @@ def _add_chat(commands) -> None:
     command.add_argument(
         "--proxy",
         metavar="URL",
+        type=base_url,
         default=os.environ.get("PROXY_URL", _BASE_URL),
         help=f"the server's address (PROXY_URL, else {_BASE_URL})",
     )
     command.add_argument(
         "--token",
+        type=bearer,
         default=os.environ.get("PROXY_TOKEN", ""),
         help="default: PROXY_TOKEN of the environment",
     )

@@ -169,8 +169,23 @@ def test_wrong_command_lines_are_2():
         "llm-proxy manage project get --management-token x",
         "llm-proxy manage token generate --project-id 1 --duration 1y --management-token x",
         "llm-proxy openai chat",
+        "llm-proxy openai chat --token x --proxy localhost:8080",
+        "llm-proxy manage project list --management-token x --manage-api-base-url localhost:8080",
     ):
         assert run(line).returncode == 2, line
+
+
+def test_token_with_a_line_end_is_sent_without_and_never_shown(server):
+    """As Windows writes it into a file."""
+    line = f"llm-proxy manage project list --json --manage-api-base-url {server.url}"
+    assert run(line, MANAGEMENT_TOKEN=f"{MANAGEMENT_TOKEN}\r").returncode == 0
+    broken = run(line, MANAGEMENT_TOKEN="secret\rsecret")
+    assert broken.returncode == 2 and "secret" not in broken.stderr
+
+
+def test_log_level_of_the_command_line_wins():
+    done = run("llm-proxy server --log-level WRONG", LLMRING_LOG_LEVEL="info", LOG_LEVEL="info")
+    assert done.returncode == 1 and "got 'wrong'" in done.stderr
 
 
 def test_tokens_with_limits_are_listed_changed_and_revoked(seed):

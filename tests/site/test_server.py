@@ -68,13 +68,29 @@ def test_every_start_says_once_that_it_is_ready(data_dir):
     assert down.returncode == 1 and down.stderr.startswith("unhealthy: ")
 
 
-def health_command(port: int) -> subprocess.CompletedProcess:
+def test_health_is_found_where_the_command_line_says_and_under_every_name(data_dir):
+    names = {
+        "LLMRING_ALLOWED_HOSTS": "internal.example",
+        "LLMRING_PUBLIC_URL": "https://llm.example.com",
+    }
+    command = [part.replace("127.0.0.1", "127.0.0.2") for part in COMMAND]
+    server = Server(data_dir, command=command, LLMRING_WORKERS="1", **names)
+    server.until("Ready: ")
+    place = ("--host", "127.0.0.2", "--port", str(server.port))
+    found = health_command(1, *place, **names)
+    assert found.returncode == 0, found.stderr
+    assert health_command(server.port, "--bogus").returncode == 2
+    server.stop()
+
+
+def health_command(port: int, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "llmring_server.cli", "health"],
+        [sys.executable, "-m", "llmring_server.cli", "health", *arguments],
         env={
             "PATH": os.environ["PATH"],
             "LLMRING_HTTP_PORT": str(port),
             "LLMRING_DATA_DIR": "/nowhere",
+            **variables,
         },
         capture_output=True,
         text=True,

@@ -61,3 +61,21 @@ def test_of_two_servers_that_bind_at_once_one_listens(bound):
         serving.listen(other)
     for sock in (*other, *(sockets[0] for sockets in own[1:])):
         sock.close()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listening"),
+    [
+        (["127.0.0.1", "0.0.0.0"], ["0.0.0.0"]),  # `--host` beside the port of LISTEN_ADDR
+        (["0.0.0.0", "::"], ["::"]),
+        (["[::]", "127.0.0.1"], ["::"]),
+        (["127.0.0.1", "127.0.0.2"], ["127.0.0.1", "127.0.0.2"]),
+    ],
+)
+def test_one_socket_serves_all_hosts_of_a_port(hosts, listening):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    sockets = serving.bind_all([(host, port) for host in hosts])
+    assert [sock.getsockname()[0] for sock in sockets] == listening
+    for sock in sockets:
+        sock.close()
