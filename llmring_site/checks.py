@@ -35,6 +35,20 @@ def check_unknown_variables(app_configs, **kwargs) -> list[Warning]:
     ]
 
 
+@register()
+def check_logins(app_configs, **kwargs) -> list[Error]:
+    """Return the providers of logins whose every login would fail."""
+    return [
+        Error(
+            f"LLMRING_{name.upper()}_CLIENT_SECRET must be set with "
+            f"LLMRING_{name.upper()}_CLIENT_ID.",
+            id="llmring.E008",
+        )
+        for name, options in settings.OAUTH_PROVIDERS.items()
+        if options["client_id"] and not options["client_secret"]
+    ]
+
+
 @register(Tags.database)
 def check_database(app_configs, databases, **kwargs) -> list[Error]:
     """Return what makes this database unusable, before anything is written to it."""

@@ -54,12 +54,15 @@ def secret(name: str) -> str:
         return text(name)
     known.add(name)
     try:
-        return Path(path).read_text(encoding="utf-8-sig").strip()
+        value = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is in another encoding"
         raise invalid(
             f"{name}_FILE", f"a readable file of UTF-8 text ({reason}: {path})"
         ) from error
+    if not value:  # another database, or a new key, is not what was meant
+        raise invalid(f"{name}_FILE", f"a file with a value (it is empty: {path})")
+    return value
 
 
 def secret_keys(name: str) -> list[str]:

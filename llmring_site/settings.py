@@ -197,7 +197,7 @@ SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"
 REGISTRATION = env.choice("LLMRING_REGISTRATION", "open", ["open", "invited", "closed"])
 REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", False)
-# What people's projects begin with; "none", or a tier that is missing: no limits.
+# What people's projects begin with; "none", or "free" where it is missing: no limits.
 ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
 # Without a mail server, mails are printed: whoever runs the server can hand links on.
 EMAIL_BACKEND, EMAIL_OPTIONS = env.email_url("LLMRING_EMAIL_URL")

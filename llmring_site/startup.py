@@ -105,7 +105,7 @@ def prepare(*, with_accounts: bool = True) -> None:
             _refuse_other_versions()
             _create_key_files()
             _migrate()
-            _check_default_tier()
+            _check_tiers()
             static_files.collect()
             if with_accounts:
                 _create_first_accounts()
@@ -116,17 +116,24 @@ def prepare(*, with_accounts: bool = True) -> None:
             connection.close_pool()
 
 
-def _check_default_tier() -> None:
+def _check_tiers() -> None:
+    """Raise StartupError for the name of a tier that does not exist: it would limit nobody.
+
+    `free`, the default, may be missing: tiers are the operator's rows.
+    """
     from django.conf import settings
 
     from accounts.models import Tier
 
     names = [*Tier.objects.values_list("name", flat=True)]
-    if settings.DEFAULT_TIER and settings.DEFAULT_TIER not in names:
-        raise StartupError(
-            f"LLMRING_DEFAULT_TIER must be a tier of this server ({', '.join(names)}), "
-            f"got {settings.DEFAULT_TIER!r}"
-        )
+    for variable, name, others in (
+        ("LLMRING_DEFAULT_TIER", settings.DEFAULT_TIER, [""]),
+        ("LLMRING_ACCOUNT_TIER", settings.ACCOUNT_TIER, ["free", "none"]),
+    ):
+        if name not in [*names, *others]:
+            raise StartupError(
+                f"{variable} must be a tier of this server ({', '.join(names)}), got {name!r}"
+            )
 
 
 def _migrate() -> None:

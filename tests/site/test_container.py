@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 
+from llmring_site import env
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -29,6 +31,12 @@ def test_the_build_context_has_every_package(packages):
 def test_the_wheel_has_every_app(packages):
     own = {config.name for config in apps.get_app_configs() if Path(config.path).parent == ROOT}
     assert own and own <= packages
+
+
+def test_variables_of_compose_are_the_servers():
+    """Its `.env` is the server's too, which warns of variables that it does not know."""
+    named = set(re.findall(r"LLMRING_\w+", (ROOT / "compose.yaml").read_text()))
+    assert named - {"LLMRING_"} <= env.known
 
 
 def test_the_locked_requirements_have_every_dependency(project):

@@ -111,6 +111,23 @@ def test_secret_file_in_another_encoding_is_refused(tmp_path):
     assert done.stderr.startswith("error: LLMRING_DATABASE_URL_FILE must be a readable file of UTF")
 
 
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_empty_secret_file_is_refused(tmp_path, content):
+    """The server would take the embedded database, or make a new key."""
+    (tmp_path / "url").write_text(content)
+    done = check(tmp_path, LLMRING_DATABASE_URL_FILE=str(tmp_path / "url"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: LLMRING_DATABASE_URL_FILE must be a file with a value")
+
+
+def test_login_by_a_provider_needs_its_secret(tmp_path):
+    done = check(tmp_path, LLMRING_GITHUB_CLIENT_ID="id")
+    assert done.returncode == 1
+    assert "LLMRING_GITHUB_CLIENT_SECRET must be set with LLMRING_GITHUB_CLIENT_ID" in done.stderr
+    secret = check(tmp_path, LLMRING_GITHUB_CLIENT_ID="id", LLMRING_GITHUB_CLIENT_SECRET="s")
+    assert secret.returncode == 0, secret.stderr
+
+
 def test_env_file_expands_variables_outside_of_single_quotes(tmp_path, monkeypatch):
     """A password may hold `${…}`; the shell's rule says how to write it."""
     names = ("X_LITERAL", "X_QUOTED", "X_BARE", "X_EXPORTED", "X_SET")

@@ -160,9 +160,22 @@ def test_default_tier_that_does_not_exist_is_refused(db_all, settings):
     with pytest.raises(
         startup.StartupError, match="LLMRING_DEFAULT_TIER must be a tier .*'gratis'"
     ):
-        startup._check_default_tier()
+        startup._check_tiers()
     settings.DEFAULT_TIER = "free"
-    startup._check_default_tier()
+    startup._check_tiers()
+
+
+def test_tier_of_accounts_that_does_not_exist_is_refused(db_all, settings):
+    """People's projects would have no limits."""
+    settings.ACCOUNT_TIER = "hobbby"
+    with pytest.raises(
+        startup.StartupError, match="LLMRING_ACCOUNT_TIER must be a tier .*'hobbby'"
+    ):
+        startup._check_tiers()
+    Tier.objects.filter(name="free").delete()
+    for name in ("free", "none"):
+        settings.ACCOUNT_TIER = name
+        startup._check_tiers()
 
 
 def test_migrations_of_other_apps_are_none_of_our_business(db_all):
