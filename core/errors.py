@@ -204,6 +204,8 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
         case _ if is_timeout(error):
             return QueryTooSlow()
         case _ if isinstance(error, DATABASE_AWAY):
-            logger.error("database unavailable: %s", type(error).__name__)
+            # It names host, file and reason, never the password.
+            reason = " ".join(str(error).split())
+            logger.error("database unavailable: %s: %s", type(error).__name__, reason)
             return DatabaseUnavailable()
     return None

@@ -59,6 +59,8 @@ _SERVER_OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "jit": "off",  # compiling costs more than our short queries
+    # Statements hold what clients send: none is repeated in the log for its error.
+    "log_min_error_statement": "panic",
 }
 
 
@@ -123,6 +125,11 @@ class EmbeddedPostgres:
             raise EmbeddedDatabaseError(
                 f"LLMRING_DATA_DIR must be a directory that this user can write to, got "
                 f"{str(self.data_dir)!r} ({error.strerror}: {error.filename})"
+            ) from error
+        except psycopg.Error as error:  # the disk is full, or files are damaged
+            reason = " ".join(str(error).split())
+            raise EmbeddedDatabaseError(
+                f"the embedded PostgreSQL cannot be used: {reason}"
             ) from error
 
     def postmaster(self) -> psutil.Process | None:
@@ -303,6 +310,7 @@ class EmbeddedPostgres:
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
         with open(self.log, "ab") as log:
+            begin = log.tell()
             process = subprocess.Popen(
                 [reachable_copy(PROGRAMS) / "bin/postgres", "-D", self.directory, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -313,13 +321,13 @@ class EmbeddedPostgres:
                 **run_as(account),
             )
         try:
-            self._await_connections(process)
+            self._await_connections(process, begin)
         except BaseException:  # we are told to end
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
 
-    def _await_connections(self, process: subprocess.Popen) -> None:
+    def _await_connections(self, process: subprocess.Popen, begin: int) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if self._answers():
@@ -327,8 +335,9 @@ class EmbeddedPostgres:
                 process.returncode = 0
                 return
             if process.poll() is not None or time.monotonic() > deadline:
+                reason = _fatal_line(self.log, begin)
                 raise EmbeddedDatabaseError(
-                    f"the embedded PostgreSQL did not start; see {self.log}: {_last_line(self.log)}"
+                    f"the embedded PostgreSQL did not start; see {self.log}: {reason}"
                 )
             time.sleep(0.02)
 
@@ -402,6 +411,9 @@ def _join(paths: list[Path]) -> str:
     return " ".join(shlex.quote(str(path)) for path in paths)
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return lines[-1] if lines else "(empty)"
+def _fatal_line(log: Path, begin: int) -> str:
+    """Return the line of the log that has the reason, of those after `begin`, else the last."""
+    lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()
+    # What our own attempts to connect get is not the reason.
+    fatal = [line for line in lines if re.search(r"(FATAL|PANIC):  (?!the database system)", line)]
+    return (fatal or lines or ["(empty)"])[-1]

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from core.database import embedded, server_account
@@ -146,6 +147,42 @@ def test_server_whose_process_id_means_nothing_here_is_joined(user, tmp_path):
     assert starts(tmp_path) == 1
     record.write_text(written)
     leave(second)
+
+
+def test_failed_start_names_the_reason(user, tmp_path):
+    leave(user())
+    version = tmp_path / "postgres" / "PG_VERSION"
+    version.write_text("9\n")
+    with pytest.raises(EmbeddedDatabaseError, match="FATAL: +database files are incompatible"):
+        EmbeddedPostgres(tmp_path).start(max_connections=20)
+    assert postmaster(tmp_path) is None
+
+
+def test_database_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    """As on a full disk; the next start makes it."""
+
+    def fail(self):
+        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
+
+    server = EmbeddedPostgres(tmp_path)
+    monkeypatch.setattr(EmbeddedPostgres, "_create_database", fail)
+    with pytest.raises(EmbeddedDatabaseError, match="cannot be used: .*No space left"):
+        server.start(max_connections=20)
+    assert postmaster(tmp_path) is None
+    monkeypatch.undo()
+    server.start(max_connections=20)
+    server.connect("llmring").close()
+    server._release_and_stop(os.getpid())
+
+
+def test_log_repeats_nothing_of_what_clients_send(tmp_path):
+    server = EmbeddedPostgres(tmp_path)
+    server.start(max_connections=20)
+    with server.connect("llmring") as connection, pytest.raises(psycopg.Error):
+        connection.execute("SELECT 'a private text' FROM nowhere")
+    server._release_and_stop(os.getpid())
+    log = (tmp_path / "postgres.log").read_text()
+    assert 'relation "nowhere" does not exist' in log and "private" not in log
 
 
 def test_path_too_long_for_a_socket_works_whatever_tmpdir_says(user, tmp_path, monkeypatch):
