@@ -228,6 +228,9 @@ def _read(path: Path) -> _File:
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        if repeated := _repeated_member(tree):
+            line = repeated.start_mark.line + 1
+            raise BrokenConfig(f"{path}, line {line}: {repeated.value} occurs twice")
         return _File.model_validate(yaml.safe_load(text) or {})
     except (OSError, UnicodeDecodeError) as error:
         raise BrokenConfig(f"{path} cannot be read: {error}") from error
@@ -240,6 +243,26 @@ def _read(path: Path) -> _File:
         loc, fault = faults(error)[0]
         where = ".".join(map(str, loc))
         raise BrokenConfig(f"{path}, line {_line_of(tree, loc)}: {where}: {fault}") from None
+
+
+def _repeated_member(tree: yaml.Node | None) -> yaml.ScalarNode | None:
+    """Return the name that a mapping has a second time: YAML's reader would drop the first."""
+    nodes, seen = [tree], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # an alias may lead back
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            names = set()
+            for name, value in node.value:
+                if isinstance(name, yaml.ScalarNode) and name.value in names:
+                    return name
+                names.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+    return None
 
 
 def _line_of(node: yaml.Node | None, loc: tuple) -> int:

@@ -563,6 +563,12 @@ def test_the_seeds_configuration(gateway, mock, upstreams_file):
         ("default_api: nowhere\n", "no upstream 'nowhere'"),
         ("apis:\n  groq:\n    base_url: ftp://x\n", "line 3: apis.groq.base_url"),
         ("apis:\n  groq:\n    base_url: http://x\n    timeouts: {idle: soon}\n", "line 4"),
+        ("apis:\n  openai: {}\napis: {}\n", "line 3: apis occurs twice"),
+        (
+            "apis:\n  openai:\n    allowed_methods: [GET]\n    allowed_methods: [POST]\n",
+            "line 4: allowed_methods occurs twice",
+        ),
+        ("apis: &a\n  openai: *a\n", "apis.openai"),  # leads back to itself
     ],
 )
 def test_a_broken_configuration_refuses_to_start(upstreams_file, settings, text, expected):
