@@ -1,5 +1,5 @@
 from django.apps import apps
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from core.secrets import Sealed, SealedField, SecretUnreadable
 
@@ -7,14 +7,19 @@ from core.secrets import Sealed, SealedField, SecretUnreadable
 class Command(BaseCommand):
     help = "Encrypt all secrets in the database with the first key of LLMRING_ENCRYPTION_KEY."
 
-    def handle(self, **options) -> str:
+    def handle(self, **options) -> None:
         counts = {"resealed": 0, "unchanged": 0, "unreadable": 0}
         for model in apps.get_models():
             for field in model._meta.concrete_fields:
                 if isinstance(field, SealedField):
                     for row in model._base_manager.exclude(**{field.name: None}).iterator():
                         counts[_reseal(row, field.name)] += 1
-        return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        self.stdout.write(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+        if counts["unreadable"]:
+            raise CommandError(
+                f"{counts['unreadable']} secrets cannot be read: add the key under which they were "
+                "sealed to LLMRING_ENCRYPTION_KEY, or set them again"
+            )
 
 
 def _reseal(row, name: str) -> str:
