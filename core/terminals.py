@@ -1,6 +1,16 @@
-"""Texts of strangers on an operator's terminal."""
+"""Texts of strangers on an operator's terminal, which control characters can rewrite."""
 
 
 def printable(text: object) -> str:
-    """Return the text in one line, without control characters: they can rewrite a terminal."""
+    """Return the text in one line, with `?` for control characters."""
     return "".join(character if character.isprintable() else "?" for character in str(text))
+
+
+def escaped(text: str) -> str:
+    """Return the text in one line, with control characters as escapes such as `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from core.redaction import without_secrets
+from core.terminals import escaped
 
 _SHARED = [
     structlog.contextvars.merge_contextvars,  # the request id
@@ -33,7 +34,8 @@ def logging_settings(
     else:
         # Not the pretty traceback: it shows local variables, and a key may be one.
         plain = structlog.dev.plain_traceback
-        last = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
+        console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
+        last = [_one_line_event, console, _without_controls]
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -76,3 +78,12 @@ def logging_settings(
             "django": {"level": level.upper(), "handlers": [], "propagate": True},
         },
     }
+
+
+def _one_line_event(logger, name: str, event: dict) -> dict:
+    """Keep a path with a line end from looking like another line of the log."""
+    return {**event, "event": escaped(str(event["event"]))}
+
+
+def _without_controls(logger, name: str, line: str) -> str:
+    return "\n".join(map(escaped, line.split("\n")))

@@ -322,6 +322,14 @@ def test_two_deployments_share_a_database_of_their_operator(data_dir, tmp_path):
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def test_path_can_forge_no_line_of_the_log(data_dir):
+    with Server(data_dir, LLMRING_ACCESS_LOG="on", LLMRING_WORKERS="1") as server:
+        requests.get(f"{server.url}/%1b%5b2J%0aforged%20%C2%9b", timeout=10)
+        server.stop()
+        assert r"GET /\x1b[2J\nforged \x9b 404" in server.output
+        assert "\x1b" not in server.output and "\x9b" not in server.output
+
+
 def test_logs_can_be_json_and_never_hold_a_key(data_dir):
     with Server(data_dir, LLMRING_LOG_FORMAT="json", LLMRING_ACCESS_LOG="on") as server:
         key = server.key
