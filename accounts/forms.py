@@ -43,7 +43,7 @@ class AdminLoginForm(AuthenticationForm):
             except passwords.WrongPassword:
                 raise self.get_invalid_login_error() from None
             except DomainError as error:
-                self.request.refusal = error  # the page has its status (accounts/admin.py)
+                self.request.refusal = error  # the page has its status (accounts/admin_entry.py)
                 raise ValidationError(str(error)) from None
             self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data

@@ -1,0 +1,178 @@
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.template.response import TemplateResponse
+
+from accounts import audit, keys, projects
+from accounts.models import ApiKey, Project, Scope
+from accounts.once_admin import OnceAdmin, form_id
+from core.compression import keep_uncompressed
+from core.number_formats import counted
+
+
+class ApiKeyForm(forms.ModelForm):
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["project", "name", "scopes", "expires_at"]
+
+    def clean_project(self) -> Project:
+        projects.check_active(self.cleaned_data["project"])
+        return self.cleaned_data["project"]
+
+    def clean_scopes(self) -> list[str]:
+        """A new key without a choice may do everything, as one of `createkey`."""
+        chosen = self.cleaned_data["scopes"]
+        return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(OnceAdmin):
+    # The last day and the spend of keys by their ids; bound in llmring_site/urls.py.
+    usage_of_keys: Callable[[list[UUID]], dict[UUID, tuple[str, str]]] | None = None
+
+    form = ApiKeyForm
+    list_display = [
+        "name",
+        "hint",
+        "project",
+        "state",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used",
+        "spend",
+    ]
+    list_select_related = ["project", "use"]
+    search_fields = ["name", "hint", "id", "project__name"]
+    autocomplete_fields = ["project"]
+    fields = [
+        "project",
+        "name",
+        "scopes",
+        "expires_at",
+        "hint",
+        "state",
+        "last_used",
+        "spend",
+        "created_at",
+        "created_by",
+        "revoked_at",
+        "previous_expires_at",
+        "id",
+    ]
+    readonly_fields = [
+        *("hint", "state", "last_used", "spend", "created_at", "created_by", "revoked_at"),
+        *("previous_expires_at", "id"),
+    ]
+    actions = ["revoke"]
+
+    def get_fields(self, request, obj=None):
+        return self.fields if obj else ["project", "name", "scopes", "expires_at"]
+
+    def get_changeform_initial_data(self, request):
+        return {"scopes": [Scope.ALL], **super().get_changeform_initial_data(request)}
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*self.readonly_fields, *(["project"] if obj else [])]
+
+    def get_changelist_instance(self, request):
+        changes = super().get_changelist_instance(request)
+        changes.result_list = self._with_usage(list(changes.result_list))
+        return changes
+
+    def get_object(self, request, object_id, from_field=None):
+        key = super().get_object(request, object_id, from_field)
+        return key and self._with_usage([key])[0]
+
+    def _with_usage(self, keys: list[ApiKey]) -> list[ApiKey]:
+        usage = self.usage_of_keys([key.id for key in keys]) if self.usage_of_keys else {}
+        for key in keys:
+            key.usage = usage.get(key.id, ("never", "-"))
+        return keys
+
+    @admin.display(description="last used (UTC)")
+    def last_used(self, key: ApiKey) -> datetime | str:
+        use = getattr(key, "use", None)
+        return use.last_used_at if use else key.usage[0]
+
+    @admin.display(description="spend (USD)")
+    def spend(self, key: ApiKey) -> str:
+        return key.usage[1]
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # Rows name the key that wrote them: a key is revoked, not deleted.
+        return False
+
+    def save_model(self, request, obj, form, change) -> None:
+        columns = {"scopes": obj.scopes, "name": obj.name}
+        if change:
+            super().save_model(request, obj, form, change)
+        else:
+            row, request.new_key = ApiKey.issue(
+                obj.project,
+                expires_at=obj.expires_at,
+                created_by=request.user,
+                id=form_id(request),
+                **columns,
+            )
+            obj.__dict__.update(row.__dict__)
+        audit.record(
+            "key.change" if change else "key.create",
+            audit.of_request(request),
+            project_id=obj.project_id,
+            api_key_id=obj.id,
+            **(_changes(form) if change else columns),
+        )
+
+    def response_add(self, request, obj, post_url_continue=None):
+        """Show the key on the reply itself: messages travel in a cookie that anybody can read."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A new API key",
+            "may_view": self.has_view_permission(request),
+            "key": obj,
+            "text": request.new_key,
+        }
+        response = TemplateResponse(request, "accounts/new_key.html", context)
+        keep_uncompressed(response)
+        return response
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request, queryset):
+        """Ask first, then revoke for good."""
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Revoke keys?",
+                "keys": self._with_usage(list(queryset.select_related("project"))),
+                "opts": self.opts,
+            }
+            return TemplateResponse(request, "accounts/revoke_keys.html", context)
+        for key in queryset:
+            self.log_change(request, key, "Revoked.")
+        revoked = keys.revoke_keys(
+            ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),
+            audit.of_request(request),
+            reason="in the admin",
+        )
+        messages.success(request, f"{counted(revoked, 'key')} revoked.")
+        return None
+
+
+def _changes(form: forms.ModelForm) -> dict:
+    """Return what a form changes of a key, as the API records it."""
+    values = {"old": form.initial, "new": form.cleaned_data}
+    return {
+        when: {name: _plain(of[name]) for name in form.changed_data} for when, of in values.items()
+    }
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value

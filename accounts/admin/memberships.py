@@ -1,0 +1,94 @@
+"""Memberships and identities, within the pages of a project and of a person."""
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponseRedirect
+from unfold.admin import TabularInline
+
+from accounts import audit, keys, memberships
+from accounts.models import Identity, Membership
+from core.admin import ModelAdmin
+
+
+class KeepsOwners(ModelAdmin):
+    """Shows the database's refusal to leave a project without an owner as a message."""
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        return self._explained(
+            request,
+            lambda: super(KeepsOwners, self).changeform_view(
+                request, object_id, form_url, extra_context
+            ),
+        )
+
+    def delete_view(self, request, object_id, extra_context=None):
+        return self._explained(
+            request,
+            lambda: super(KeepsOwners, self).delete_view(request, object_id, extra_context),
+        )
+
+    def changelist_view(self, request, extra_context=None):
+        return self._explained(
+            request, lambda: super(KeepsOwners, self).changelist_view(request, extra_context)
+        )
+
+    def _explained(self, request, show):
+        try:
+            with memberships.keeping_an_owner():
+                return show()
+        except memberships.LastOwner as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.path)
+
+
+class MembershipForm(forms.ModelForm):
+    """A membership is of one person in one project for good; its role may change."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            for name in {"user", "project"} & self.fields.keys():
+                self.fields[name].disabled = True
+
+
+class MembershipInline(TabularInline):
+    model = Membership
+    form = MembershipForm
+    extra = 0
+    fields = ["user", "project", "role", "created_at"]
+    readonly_fields = ["created_at"]
+    autocomplete_fields = ["user", "project"]
+
+
+class IdentityInline(TabularInline):
+    model = Identity
+    extra = 0
+    fields = ["provider", "subject", "created_at"]
+    readonly_fields = fields
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+
+def save_inline(request, formset) -> None:
+    """Save an inline; each membership and identity that it changes is recorded."""
+    old_roles = {form.instance.pk: form.initial.get("role") for form in formset.initial_forms}
+    formset.save()
+    if formset.model is Membership:
+        _record_memberships(audit.of_request(request), formset, old_roles)
+    elif formset.model is Identity:
+        for row in formset.deleted_objects:
+            origin = audit.of_request(request)
+            audit.record("identity.unlink", origin, user_id=row.user_id, provider=row.provider)
+
+
+def _record_memberships(origin: audit.Origin, formset, old_roles: dict) -> None:
+    changes = [("member.add", row, {"new": row.role}) for row in formset.new_objects]
+    changes += [
+        ("member.role", row, {"old": old_roles[row.pk], "new": row.role})
+        for row, _ in formset.changed_objects
+    ]
+    changes += [("member.remove", row, {"role": row.role}) for row in formset.deleted_objects]
+    for change, row, details in changes:
+        audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, **details)
+    keys.revoke_excess_login_keys(*{row.user for _, row, _ in changes}, origin=origin)

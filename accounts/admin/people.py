@@ -1,0 +1,93 @@
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts import (
+    account_deletion,
+    address_proofs,
+    audit,
+    email_addresses,
+    keys,
+    memberships,
+    password_changes,
+    requested_mails,
+)
+from accounts.admin.access import FLAGS, access, names_of_access
+from accounts.admin.memberships import (
+    IdentityInline,
+    KeepsOwners,
+    MembershipInline,
+    save_inline,
+)
+from accounts.models import User
+
+
+class PersonForm(UserChangeForm):
+    def clean_email(self) -> str:
+        return self.cleaned_data["email"].strip()
+
+    def clean(self):
+        cleaned = super().clean()
+        other = User.objects.with_email(cleaned.get("email", ""))
+        if other is not None and other.pk != self.instance.pk:
+            raise ValidationError({"email": "Another person has this e-mail address."})
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, KeepsOwners):
+    inlines = [MembershipInline, IdentityInline]
+    form = PersonForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+    def save_model(self, request, obj, form, change) -> None:
+        old = access(User.objects.filter(pk=obj.pk).first())
+        super().save_model(request, obj, form, change)
+        keys.revoke_excess_login_keys(obj, origin=audit.of_request(request))
+        # Groups and permissions are saved after this, from the form.
+        now = {name: getattr(obj, name) for name in FLAGS} | names_of_access(form.cleaned_data)
+        new = {name: value for name, value in now.items() if value != old.get(name)}
+        audit.record(
+            "person.change" if change else "person.create",
+            audit.of_request(request),
+            user_id=obj.pk,
+            old={name: old[name] for name in new if name in old},
+            new=new,
+            changed=form.changed_data,
+        )
+        if change and email_addresses.key(obj.email) != email_addresses.key(old["email"]):
+            self._ask_for_proof(request, obj)
+
+    def _ask_for_proof(self, request, user: User) -> None:
+        """Have a new address proven: staff may mistype it, and its mail goes to a stranger."""
+        address_proofs.forget(user, but=request.session.session_key)
+        user.refresh_from_db(fields=["email_key"])  # the database's own column
+        requested_mails.send_verification(user)
+
+    def save_formset(self, request, form, formset, change) -> None:
+        save_inline(request, formset)
+
+    def user_change_password(self, request, id, form_url=""):
+        user = self.get_object(request, unquote(id))
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            if user is not None and user.password != self._stored_password(user):
+                password_changes.finish(request, user)
+        return response
+
+    def _stored_password(self, user: User) -> str:
+        return User.objects.values_list("password", flat=True).get(pk=user.pk)
+
+    def delete_model(self, request, obj) -> None:
+        account_deletion.delete_account(obj, audit.of_request(request))
+
+    def delete_queryset(self, request, queryset) -> None:
+        origin = audit.of_request(request)
+        # All or none: the action's page asked about all of them.
+        with memberships.keeping_an_owner():
+            for user in queryset:
+                account_deletion.delete_account(user, origin)

@@ -1,0 +1,74 @@
+from django.contrib import admin, messages
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from unfold.admin import TabularInline
+from unfold.decorators import action
+
+from accounts import audit, log_quotas, projects
+from accounts.admin.memberships import KeepsOwners, MembershipInline, save_inline
+from accounts.models import ApiKey, Project
+from core.number_formats import counted
+
+
+class ApiKeyInline(TabularInline):
+    model = ApiKey
+    extra = 0
+    fields = ["name", "hint", "state", "created_at", "expires_at"]
+    readonly_fields = fields
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request, obj=None) -> bool:
+        return False
+
+
+@admin.register(Project)
+class ProjectAdmin(KeepsOwners):
+    list_display = ["name", "id", "tier", "created_at", "archived_at"]
+    list_select_related = ["tier"]
+    list_filter = ["tier"]
+    search_fields = ["name", "id"]
+    readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
+    inlines = [MembershipInline, ApiKeyInline]
+    actions = ["archive"]
+    actions_detail = ["new_key"]
+
+    def has_add_key_permission(self, request, object_id=None) -> bool:
+        project = object_id and self.get_object(request, object_id)
+        is_archived = bool(project and project.archived_at)
+        return request.user.has_perm("accounts.add_apikey") and not is_archived
+
+    @action(description="New key", url_path="new-key", permissions=["add_key"])
+    def new_key(self, request, object_id):
+        query = urlencode({"project": object_id})
+        return redirect(f"{reverse('admin:accounts_apikey_add')}?{query}")
+
+    @admin.display(description="logs this month")
+    def logs_this_month(self, project: Project) -> int:
+        return log_quotas.arrived(project.id, timezone.now())
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.
+        return False
+
+    def save_model(self, request, obj, form, change) -> None:
+        old = Project.objects.filter(pk=obj.pk).first()
+        super().save_model(request, obj, form, change)
+        origin = audit.of_request(request)
+        if old is None:
+            audit.record("project.create", origin, project_id=obj.pk, name=obj.name)
+        elif old.name != obj.name:
+            audit.record("project.rename", origin, project_id=obj.pk, old=old.name, new=obj.name)
+        if (tier := projects.tier_name(obj)) != (old_tier := projects.tier_name(old)):
+            audit.record("project.tier", origin, project_id=obj.pk, old=old_tier, new=tier)
+
+    def save_formset(self, request, form, formset, change) -> None:
+        save_inline(request, formset)
+
+    @admin.action(description="Archive the selected projects", permissions=["change"])
+    def archive(self, request, queryset) -> None:
+        origin = audit.of_request(request)
+        archived = sum(projects.archive_project(project.id, origin) for project in queryset)
+        messages.success(request, f"{counted(archived, 'project')} archived; keys are refused.")
