@@ -195,6 +195,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "admin:index"  # of the admin's login; unfold's page sends no `next`
 REGISTRATION = env.choice("LLMRING_REGISTRATION", "open", ["open", "invited", "closed"])
 REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", False)
 # What people's projects begin with; "none", or "free" where it is missing: no limits.

@@ -306,6 +306,13 @@ def test_a_changed_key_is_on_record_with_what_it_was(boss, project):
     assert event.details == {"old": {"scopes": ["all"]}, "new": {"scopes": ["log"]}}
 
 
+def test_whoever_logs_in_at_the_admin_s_login_gets_to_the_admin(boss, browser):
+    """The address of the login is what people keep; nothing in it says where to go next."""
+    form = {"username": "boss", "password": PASSWORD}
+    reply = browser().submit("/admin/login/", form)
+    assert (reply.status_code, reply["Location"]) == (302, "/admin/")
+
+
 def test_the_end_of_a_session_is_on_record_once(boss, ana):
     boss.submit("/admin/", {})
     boss.post("/admin/logout/", {"csrfmiddlewaretoken": boss.cookies["csrftoken"].value})
