@@ -4,7 +4,9 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from accounts import audit, keys, projects
 from accounts.models import ApiKey, Project, Scope
@@ -29,7 +31,15 @@ class ApiKeyForm(forms.ModelForm):
     def clean_scopes(self) -> list[str]:
         """A new key without a choice may do everything, as one of `createkey`."""
         chosen = self.cleaned_data["scopes"]
-        return [Scope.ALL.value] if not chosen and self.instance._state.adding else chosen
+        if not chosen and not self.instance._state.adding:
+            raise ValidationError("Choose at least one; a key is ended by revoking it.")
+        return chosen or [Scope.ALL.value]
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
+            raise ValidationError("The time is past; a key is ended by revoking it.")
+        return expires_at
 
 
 @admin.register(ApiKey)
@@ -80,7 +90,13 @@ class ApiKeyAdmin(OnceAdmin):
         return {"scopes": [Scope.ALL], **super().get_changeform_initial_data(request)}
 
     def get_readonly_fields(self, request, obj=None):
-        return [*self.readonly_fields, *(["project"] if obj else [])]
+        # What has ended stays so: a later end would revive an expired key.
+        has_ended = obj is not None and obj.state in ("revoked", "expired")
+        return [
+            *self.readonly_fields,
+            *(["project"] if obj else []),
+            *(["scopes", "expires_at"] if has_ended else []),
+        ]
 
     def get_changelist_instance(self, request):
         changes = super().get_changelist_instance(request)
@@ -113,7 +129,8 @@ class ApiKeyAdmin(OnceAdmin):
     def save_model(self, request, obj, form, change) -> None:
         columns = {"scopes": obj.scopes, "name": obj.name}
         if change:
-            super().save_model(request, obj, form, change)
+            # Not what a rotation or revocation of this moment writes.
+            obj.save(update_fields=form.changed_data)
         else:
             row, request.new_key = ApiKey.issue(
                 obj.project,

@@ -2,11 +2,13 @@
 
 import io
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
+from django.utils import timezone
 
 from accounts.models import (
     ApiKey,
@@ -304,6 +306,41 @@ def test_a_changed_key_is_on_record_with_what_it_was(boss, project):
     boss.submit(page, {"name": "laptop", "scopes": ["log"], "expires_at_0": "", "expires_at_1": ""})
     event = AuditEvent.objects.get(action="key.change")
     assert event.details == {"old": {"scopes": ["all"]}, "new": {"scopes": ["log"]}}
+
+
+def key_form(**changes: object) -> dict:
+    return {"name": "laptop", "scopes": ["log"], "expires_at_0": "", "expires_at_1": "", **changes}
+
+
+PAST = {"expires_at_0": "2020-01-01", "expires_at_1": "00:00:00"}
+
+
+def test_staff_make_no_key_that_has_expired(boss, project):
+    form = key_form(project=project.id, **PAST)
+    page = boss.submit("/admin/accounts/apikey/add/", form)
+    assert "The time is past; a key is ended by revoking it." in page.text
+    assert not ApiKey.objects.filter(name="laptop").exists()
+
+
+@pytest.mark.parametrize("change", [PAST, {"scopes": []}])
+def test_staff_end_a_key_by_revoking_it_alone(boss, project, change):
+    """As `PATCH /keys/{id}` refuses a time that is past and an empty list of scopes."""
+    key, text = ApiKey.issue(project, name="laptop")
+    page = boss.submit(f"/admin/accounts/apikey/{key.id}/change/", key_form(**change))
+    assert "a key is ended by revoking it" in page.text
+    ApiClient(text).read("/api/v1/logs")
+
+
+def test_staff_do_not_revive_an_expired_key(boss, project):
+    """As `PATCH /keys/{id}`, which changes no more than its name."""
+    key, text = ApiKey.issue(project, name="laptop")
+    ApiKey.objects.filter(id=key.id).update(expires_at=timezone.now() - timedelta(days=1))
+    page = f"/admin/accounts/apikey/{key.id}/change/"
+    assert 'name="expires_at_0"' not in boss.get(page).text
+    assert boss.submit(page, key_form(name="old laptop")).status_code == 302
+    key.refresh_from_db()
+    assert (key.name, key.scopes, key.state) == ("old laptop", ["all"], "expired")
+    ApiClient(text).read("/api/v1/logs", expect=401)
 
 
 def test_whoever_logs_in_at_the_admin_s_login_gets_to_the_admin(boss, browser):
