@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -100,6 +101,13 @@ def test_c2_refused_key_is_told(browser):
     assert "401" in table and "Invalid API key" in json.dumps(table)
     # The browser itself reports the refused request.
     assert [error for error in browser.console_errors() if "401" not in error] == []
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_d2_documents_name_their_language(browser, path):
+    """A screen reader takes its voice from it."""
+    browser.open(path)
+    assert browser.run("return document.documentElement.lang") == "en"
 
 
 def test_c1_operations_are_filtered_by_tag(browser):

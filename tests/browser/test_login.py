@@ -10,6 +10,13 @@ def test_admin_logs_in_and_gets_the_page_asked_for(browser):
     browser.screenshot("logs")
 
 
+@pytest.mark.parametrize("path", ["/login", "/sign-up", "/forgot", "/admin/login/"])
+def test_d2_pages_of_the_entry_in_the_dark(browser, path):
+    browser.prefer(scheme="dark")
+    browser.open(path)
+    assert browser.violations() == []
+
+
 def test_console_errors_and_foreign_requests_are_noticed(browser):
     browser.open("/docs")
     browser.run("console.error('oh'); fetch('http://example.com/').catch(() => 0)")

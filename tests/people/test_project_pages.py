@@ -382,6 +382,18 @@ def test_roles_are_changed_and_members_removed_or_leave(ana, join, path):
     assert last.status_code == 409 and "keeps an owner" in last.content.decode()
 
 
+def test_d2_links_are_named_as_they_read(ana, join, path):
+    """Who speaks to the computer says what the link shows, not how it is described."""
+    join("member")
+    send(ana, f"{path}/members", email="cleo@example.com", role="viewer")
+    named = []
+    for page in ("keys", "members"):
+        html = ana.get(f"{path}/{page}").content.decode()
+        named += re.findall(r'<a [^>]*aria-label="([^"]+)"[^>]*>([^<]+)</a>', html)
+    assert {"Rotate", "Change role", "Hand over", "Send again"} <= {text for _, text in named}
+    assert [each for each in named if each[1].casefold() not in each[0].casefold()] == []
+
+
 def test_only_an_owner_is_offered_to_hand_over(ana, join, path, boss):
     """A superuser acts as an owner, but has nothing to hand over."""
     admin = join("admin")
