@@ -164,5 +164,11 @@ def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
         if preview.is_partial:
             command = f"manage.py repricelogs --unpriced --from {price.valid_from:%Y-%m-%d}"
             messages.warning(request, f"There may be more of them: {command} prices them all.")
-    query = urlencode({"provider__exact": price.provider, "model__exact": price.model})
-    return redirect(f"{reverse('admin:usage_usagelog_changelist')}?{query}")
+    return redirect(f"{reverse('admin:usage_usagelog_changelist')}?{_calls_of(price)}")
+
+
+def _calls_of(price: CustomPrice) -> str:
+    """Return the query of the log list for what the price applies to; a pattern is no filter."""
+    chosen = {"provider": price.provider, "model": price.model, "project_id": price.project_id}
+    exact = {name: value for name, value in chosen.items() if value and "*" not in str(value)}
+    return urlencode({f"{name}__exact": value for name, value in exact.items()})

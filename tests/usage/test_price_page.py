@@ -73,6 +73,21 @@ def test_a5_saving_prices_the_calls_again(root, api, calls):
     assert api.send("POST", "/api/v1/log", CALL)["cost"] == 2.51
 
 
+@pytest.mark.parametrize("pattern", ["*", "mi*"])
+def test_saving_a_pattern_shows_calls_that_it_applies_to(root, calls, pattern):
+    """No call has the pattern as its model: such a list would be empty."""
+    reply = root.post(PRICE, {**FORM, "model": pattern, "save": "1"}, follow=True)
+    shown = {log["log_id"] for log in calls if log["log_id"] in reply.content.decode()}
+    assert calls[0]["log_id"] in shown
+
+
+def test_saving_a_projects_price_shows_its_calls_alone(root, api, other_api, calls):
+    elsewhere = other_api.send("POST", "/api/v1/log", CALL)["log_id"]
+    form = {**FORM, "project": api.project.id, "save": "1"}
+    html = root.post(PRICE, form, follow=True).content.decode()
+    assert calls[0]["log_id"] in html and elsewhere not in html
+
+
 def test_price_may_be_saved_without_pricing_again(root, api, calls):
     root.post(PRICE, {**FORM, "reprice": "", "save": "1"})
     assert CustomPrice.objects.count() == 1 and UsageLog.objects.count() == 3
