@@ -54,7 +54,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _home(request: HttpRequest) -> str:
-    return "/" if request.path_info.startswith("/projects") else "/admin/"
+    """Return where a way on is: of the admin for who is in it, else where `/` leads each."""
+    return "/admin/" if request.path_info.startswith("/admin/") else "/"
 
 
 def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpResponse:

@@ -12,18 +12,20 @@ __all__ = ["boss"]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
-def error_page(response, status: int) -> str:
-    """The text of an error's page, which names its request."""
+def error_page(response, status: int, *, home: str = "/admin/") -> str:
+    """The text of an error's page, which names its request and leads on."""
     assert response.status_code == status
     assert response["Content-Type"].startswith("text/html")
     page = Page(response.content.decode())
     assert response["X-Request-ID"] in page.text
-    assert page.href("To the dashboard") == "/admin/"
+    assert page.href("To the dashboard") == home
     return page.text
 
 
 def test_unknown_address(anonymous):
-    assert "404 Not Found" in error_page(anonymous.get("/nothing", HTTP_ACCEPT=BROWSER), 404)
+    """`/` leads everybody on; the admin's login would be the end for who is no staff."""
+    reply = anonymous.get("/nothing", HTTP_ACCEPT=BROWSER)
+    assert "404 Not Found" in error_page(reply, 404, home="/")
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
         assert anonymous.get("/nothing", HTTP_ACCEPT=accept).json() == {"detail": "Not Found"}
 
