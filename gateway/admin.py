@@ -196,7 +196,7 @@ class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
     ]
     list_filter = ["state"]
     ordering = ["-id"]
-    search_ids = ("id", "project_id", "worker_id")
+    search_ids = ("id", "project_id", "token_id", "worker_id")
     exclude = ["row"]
     readonly_fields = ["shown_row"]
     actions = ["release"]

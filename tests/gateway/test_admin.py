@@ -240,6 +240,15 @@ def test_reservation_of_an_unknown_call_is_released_once(browser, call):
     assert (event.action, event.details["reserved_usd"]) == ("call.release", "0.500000000000")
 
 
+def test_calls_are_found_by_every_id_that_their_list_shows(browser, call):
+    found, other = call("pending", "0.5"), call("pending", "0.25")
+    Call.objects.filter(id=other.id).update(project_id=uuid7(), token_id=uuid7())
+    for name in ("id", "project_id", "token_id", "worker_id"):
+        search = {"q": str(getattr(found, name))}
+        html = browser.get(page("call", "changelist"), search).content.decode()
+        assert f"/{found.id}/change/" in html and f"/{other.id}/change/" not in html, name
+
+
 def test_who_may_look_at_calls_releases_none(call):
     unknown = call("unknown", "0.5")
     reader = User.objects.create_user("reader", is_staff=True)
