@@ -14,12 +14,18 @@ class KeepsOwners(ModelAdmin):
     """Shows the database's refusal to leave a project without an owner as a message."""
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        return self._explained(
-            request,
-            lambda: super(KeepsOwners, self).changeform_view(
-                request, object_id, form_url, extra_context
-            ),
-        )
+        show = super().changeform_view
+        try:
+            with memberships.keeping_an_owner():
+                return show(request, object_id, form_url, extra_context)
+        except memberships.LastOwner as error:
+            request.form_refusal = str(error)
+            return show(request, object_id, form_url, extra_context)  # with what was typed
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        form = super().get_form(request, obj, change, **kwargs)
+        refusal = getattr(request, "form_refusal", None)
+        return _refused(form, refusal) if refusal else form
 
     def delete_view(self, request, object_id, extra_context=None):
         return self._explained(
@@ -39,6 +45,17 @@ class KeepsOwners(ModelAdmin):
         except memberships.LastOwner as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(request.path)
+
+
+def _refused(form: type[forms.ModelForm], refusal: str) -> type[forms.ModelForm]:
+    """Return the form with an error, whatever is sent."""
+
+    class Refused(form):
+        def clean(self):
+            self.add_error(None, refusal)
+            return super().clean()
+
+    return Refused
 
 
 class MembershipForm(forms.ModelForm):

@@ -261,6 +261,28 @@ def test_a_role_that_staff_change_is_on_record_with_the_old_one(boss, ana, ben):
     assert event.details == {"old": "member", "new": "owner"}
 
 
+def test_a_refused_form_of_a_project_keeps_what_was_typed(boss, ana):
+    own = Membership.objects.select_related("project").get(user=ana.user)
+    page = f"{PROJECTS}{own.project_id}/change/"
+    form = project_form(own.project, name="renamed", **rows_of("memberships", own, role="viewer"))
+    shown = boss.submit(page, form)
+    assert shown.status_code == 200 and "keeps an owner" in shown.text
+    assert 'value="renamed"' in shown.text and "changed successfully" not in shown.text
+    own.refresh_from_db()
+    assert (own.role, own.project.name) == ("owner", Project.objects.get(id=own.project_id).name)
+    assert not recorded("project.rename", "member.role")
+    assert "changed successfully" not in boss.get(page).text
+
+
+def test_a_refused_form_of_a_person_keeps_what_was_typed(boss, ana):
+    own = Membership.objects.get(user=ana.user)
+    form = {"first_name": "Renamed", **rows_of("memberships", own, role="viewer")}
+    shown = change_person(boss, ana.user, **form)
+    assert "keeps an owner" in shown.text and 'value="Renamed"' in shown.text
+    own.refresh_from_db()
+    assert own.role == "owner" and not recorded("person.change", "member.role")
+
+
 def test_a_membership_stays_in_its_project(boss, ana, ben, cleo):
     row, own = join(ana, ben, "member"), Membership.objects.get(user=ben.user, role="owner")
     changes = {"project": cleo.account["project_id"], "role": "viewer"}
