@@ -7,8 +7,7 @@ from accounts.admin_links import key_link, project_link
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin, admin_link, list_link, pretty_json
-from core.figures import exact
-from core.number_formats import right
+from core.number_formats import exact, right
 
 
 @admin.register(Conversation)

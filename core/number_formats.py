@@ -1,10 +1,14 @@
-"""Numbers and times as the admin writes them."""
+"""Numbers and times as people read them, on pages and in what commands print."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
-from django.template.defaultfilters import pluralize
 from django.utils.html import format_html
+
+from core import media
+
+_SIGNIFICANT = 4  # digits of an amount below one dollar
+UNKNOWN = "unknown"  # a cost; never 0
 
 
 def right(text: str) -> str:
@@ -21,7 +25,36 @@ def count(number: int | Decimal | None) -> str:
 
 def counted(number: int, noun: str) -> str:
     """Return the number with its noun: `1 call`, `2,000 calls`."""
-    return f"{number:,} {noun}{pluralize(number)}"
+    return f"{number:,} {noun}{'' if abs(number) == 1 else 's'}"
+
+
+def dollars(amount: Decimal) -> str:
+    """Return an amount for reading, never rounded to 0: `$1,234.50`, `$0.50`, `$0.0002346`."""
+    size = abs(amount)
+    if size and size < 1:
+        places = -size.adjusted() + _SIGNIFICANT - 1
+        text = media.plain(size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN))
+        text = text if len(text) > 3 else f"{size:.2f}"
+    elif size:
+        text = f"{size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,f}"
+    else:
+        text = "0"
+    return f"{'-' if amount < 0 else ''}${text}"
+
+
+def exact(amount: Decimal) -> str:
+    """Return all digits of an amount, with separators: `1,000.350000000001`."""
+    whole, dot, fraction = media.plain(amount).partition(".")
+    sign = "-" if whole == "-0" else ""
+    return f"{sign}{int(whole):,}{dot}{fraction}"
+
+
+def percent(change: Decimal) -> str:
+    """Return a change with its sign and at most one decimal: `+362.5 %`, `−100 %`, `0 %`."""
+    rounded = change.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    text = exact(abs(rounded))
+    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
+    return f"{sign}{text} %"
 
 
 def utc(at: datetime | None, timespec: str = "seconds") -> str:

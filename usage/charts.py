@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from core import charts, figures
+from core import charts, number_formats
 from core.charts import Cell, Column, Ranking, RankingRow, StackedChart
 from usage.log_links import LogLinks
 from usage.overview import NOTHING, Comparison, Overview, Usage, ranked, total
@@ -27,8 +27,8 @@ _HEADINGS = {
 def cost_text(usage: Usage) -> str:
     """Return the exact cost, or that it is unknown, or how much of it is."""
     if usage.is_cost_unknown:
-        return figures.UNKNOWN
-    text = figures.exact(usage.cost)
+        return number_formats.UNKNOWN
+    text = number_formats.exact(usage.cost)
     return f"{text} ({usage.unpriced:,} unpriced)" if usage.unpriced else text
 
 
@@ -58,7 +58,7 @@ def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[St
         )
 
     return [
-        chart("Cost per day by model, US dollars", cost_text, _cost, figures.dollars),
+        chart("Cost per day by model, US dollars", cost_text, _cost, number_formats.dollars),
         chart("Calls per day by model", _calls_text, _calls, _plain_count),
     ]
 
@@ -111,7 +111,7 @@ def _column(
 
 def described(usage: Usage) -> str:
     """Return cost and calls in words, for who cannot see the chart."""
-    return f"cost {cost_text(usage)}, {figures.count(usage.calls, 'call')}"
+    return f"cost {cost_text(usage)}, {number_formats.counted(usage.calls, 'call')}"
 
 
 def ranking(
@@ -164,15 +164,15 @@ def tile(comparison: Comparison) -> Tile:
     """Return the tile of a comparison."""
     now, before = comparison.now, comparison.before
     is_today = comparison.days == 1
-    cost = figures.UNKNOWN if now.is_cost_unknown else figures.dollars(now.cost)
-    exact = figures.exact(now.cost)
-    unpriced = f"{now.unpriced:,} of {figures.count(now.calls, 'call')} have no price"
+    cost = number_formats.UNKNOWN if now.is_cost_unknown else number_formats.dollars(now.cost)
+    exact = number_formats.exact(now.cost)
+    unpriced = f"{now.unpriced:,} of {number_formats.counted(now.calls, 'call')} have no price"
     previous = "the whole of yesterday" if is_today else f"the {comparison.days} days before"
     return Tile(
         title="Today, not finished" if is_today else f"{comparison.days} days, today included",
         cost=cost,
         exact="" if now.is_cost_unknown or cost == f"${exact}" else exact,
-        calls=figures.count(now.calls, "call"),
+        calls=number_formats.counted(now.calls, "call"),
         unpriced=unpriced if now.unpriced else "",
         cost_change=_changed(comparison.cost_change, now, before, before.cost > 0),
         calls_change=_changed(comparison.calls_change, now, before, before.calls > 0),
@@ -181,12 +181,12 @@ def tile(comparison: Comparison) -> Tile:
 
 
 def _before_text(before: Usage) -> str:
-    return f"cost {cost_text(before)}, {figures.count(before.calls, 'call')}"
+    return f"cost {cost_text(before)}, {number_formats.counted(before.calls, 'call')}"
 
 
 def _changed(change: Decimal | None, now: Usage, before: Usage, had_any: bool) -> str:
     if change is not None:
-        return figures.percent(change)
+        return number_formats.percent(change)
     if now == NOTHING and before == NOTHING:
         return ""
     if now.is_cost_unknown or before.is_cost_unknown:

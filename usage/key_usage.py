@@ -2,8 +2,7 @@ from uuid import UUID
 
 from django.db.models import Max, Sum
 
-from core.figures import exact
-from core.number_formats import count
+from core.number_formats import count, exact
 from usage.models import DailyUsage
 
 

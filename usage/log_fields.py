@@ -6,8 +6,7 @@ from unfold.decorators import display
 
 from accounts.admin_links import key_link
 from core.admin import admin_link, list_link, pretty_json
-from core.figures import exact
-from core.number_formats import count, right, utc
+from core.number_formats import count, exact, right, utc
 from usage import price_page
 from usage.models import EntryType, UsageLog, UsageStatus
 

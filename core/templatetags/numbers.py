@@ -1,7 +1,6 @@
 from django import template
 
-from core.figures import exact
-from core.number_formats import count, utc
+from core.number_formats import count, exact, utc
 
 register = template.Library()
 register.filter("number", count)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import orjson
 
-from core import figures
+from core import number_formats
 from core.scoping import Caller
 from usage import listing
 from usage.models import CostSource, EntryType, UsageStatus
@@ -41,7 +41,7 @@ def _call(row: dict) -> Call:
         alias=row["alias"] or "",
         origin=row["origin"] or "",
         tokens=f"{_count(row['input_tokens'])} in, {_count(row['output_tokens'])} out",
-        cost=figures.UNKNOWN if is_unpriced else figures.exact(Decimal(row["cost"])),
+        cost=number_formats.UNKNOWN if is_unpriced else number_formats.exact(Decimal(row["cost"])),
         latency="" if row["latency_ms"] is None else f"{row['latency_ms']:,} ms",
         remark=", ".join(_remarks(row)),
     )

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from core import figures
+from core import number_formats
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from core import figures
     ],
 )
 def test_amounts(amount, rounded, exact):
-    assert figures.dollars(Decimal(amount)) == rounded
-    assert figures.exact(Decimal(amount)) == exact
+    assert number_formats.dollars(Decimal(amount)) == rounded
+    assert number_formats.exact(Decimal(amount)) == exact
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_amounts(amount, rounded, exact):
     [("362.500000000025", "+362.5 %"), ("-100", "−100 %"), ("0", "0 %"), ("-0.04", "0 %")],
 )
 def test_changes(change, text):
-    assert figures.percent(Decimal(change)) == text
+    assert number_formats.percent(Decimal(change)) == text
