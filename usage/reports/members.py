@@ -7,9 +7,8 @@ what is known and malformed is refused, never guessed at.
 from decimal import Decimal
 from typing import Self
 
-# The largest integer that every JSON reader, and so every receipt, keeps exactly.
-MAX_COUNT = 2**53 - 1
-MAX_AMOUNT = 10**18
+from core.schemas import AMOUNT_MAX, SAFE_INTEGER_MAX
+
 MAX_TEXT = 255
 
 Location = tuple[str | int, ...]
@@ -138,7 +137,7 @@ def as_count(value: object, loc: Location) -> int:
     if type(value) is int:
         count = value
     # `12.0` is a count: JavaScript and some encoders do not tell it from `12`.
-    elif isinstance(value, float | Decimal) and -MAX_COUNT <= value <= MAX_COUNT:
+    elif isinstance(value, float | Decimal) and -SAFE_INTEGER_MAX <= value <= SAFE_INTEGER_MAX:
         count = int(value)
         if count != value:
             raise ReportError("int_from_float", loc, "Input should be a whole number", value)
@@ -147,8 +146,8 @@ def as_count(value: object, loc: Location) -> int:
     if count < 0:
         message = "Input should be greater than or equal to 0"
         raise ReportError("greater_than_equal", loc, message, value)
-    if count > MAX_COUNT:
-        message = f"Input should be less than or equal to {MAX_COUNT}"
+    if count > SAFE_INTEGER_MAX:
+        message = f"Input should be less than or equal to {SAFE_INTEGER_MAX}"
         raise ReportError("less_than_equal", loc, message, value)
     return count
 
@@ -159,7 +158,7 @@ def as_amount(value: object, loc: Location) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ReportError("float_type", loc, "Input should be a valid number", value)
-    if not 0 <= value <= MAX_AMOUNT:  # nor NaN
-        message = f"Input should be between 0 and {MAX_AMOUNT}"
+    if not 0 <= value <= AMOUNT_MAX:  # nor NaN
+        message = f"Input should be between 0 and {AMOUNT_MAX}"
         raise ReportError("greater_than_equal", loc, message, value)
     return Decimal(str(value))

@@ -4,6 +4,7 @@ Source: docs/http-contract/usage.md, sections "Token classes" and "A provider's
 own usage object".
 """
 
+from core.schemas import SAFE_INTEGER_MAX
 from registry_proxy.tokens import Tokens
 from usage.reports import (
     ai_sdk_usage,
@@ -15,7 +16,7 @@ from usage.reports import (
     opentelemetry_usage,
 )
 from usage.reports.flat_members import CLASS_OF, read_flat
-from usage.reports.members import MAX_COUNT, Members, ReportError
+from usage.reports.members import Members, ReportError
 from usage.reports.report import Report, thinks_beside
 from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_units
 
@@ -33,9 +34,9 @@ def read_usage(report: Report) -> Usage:
         return WITHOUT_COUNTS[status]
     usage = read_flat(report) if report.usage is None else _read_provider_usage(report)
     tokens = usage.tokens
-    if max(tokens.prompt, tokens.completion) > MAX_COUNT:
+    if max(tokens.prompt, tokens.completion) > SAFE_INTEGER_MAX:
         loc = ("input_tokens",) if report.usage is None else ("usage",)
-        message = f"All tokens together should be less than or equal to {MAX_COUNT}"
+        message = f"All tokens together should be less than or equal to {SAFE_INTEGER_MAX}"
         raise ReportError("less_than_equal", loc, message)
     return Usage(
         tokens,
