@@ -14,7 +14,7 @@ import math
 from django.db import connection
 from django.http import HttpRequest
 
-from accounts.client_addresses import bucket_of
+from accounts.client_addresses import client_network
 from core.errors import DomainError
 
 WINDOW_SECONDS = 900
@@ -61,7 +61,7 @@ def take(*name: str, limit: int) -> bytes:
 
 def take_of_address(request: HttpRequest, name: str) -> None:
     """Count a request of its client's address. Raises TooManyAttempts."""
-    take(name, bucket_of(request.META.get("REMOTE_ADDR", "")), limit=PER_ADDRESS)
+    take(name, client_network(request), limit=PER_ADDRESS)
 
 
 def give_back(*buckets: bytes) -> None:

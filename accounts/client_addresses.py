@@ -2,17 +2,28 @@
 
 from ipaddress import IPv6Address, ip_address
 
-_SHARED_BITS = 64  # of an IPv6 address: whoever has one has all below it
+from django.http import HttpRequest
+
+IPV6_BITS = 64  # of an address: one customer has as many addresses as they like below it
 
 
-def bucket_of(address: str) -> str:
-    """Return the address, IPv6 by its network of 64 bits and mapped IPv4 as IPv4."""
+def network_of(address: str) -> str | None:
+    """Return an IPv4 address as it is, also a mapped one, and the network of an IPv6 address.
+
+    None for a text that is not an address.
+    """
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return None
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped:
             return str(ip.ipv4_mapped)
-        return f"{IPv6Address(int(ip) >> _SHARED_BITS << _SHARED_BITS)}/{_SHARED_BITS}"
+        return f"{IPv6Address(int(ip) >> IPV6_BITS << IPV6_BITS)}/{IPV6_BITS}"
     return str(ip)
+
+
+def client_network(request: HttpRequest) -> str:
+    """Return the network of the client's address; a Unix socket has no address to count by."""
+    address = request.META.get("REMOTE_ADDR", "")
+    return network_of(address) or address

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts import attempts, audit, known_browsers
-from accounts.client_addresses import bucket_of
+from accounts.client_addresses import client_network
 from accounts.models import AuditOutcome, User
 from core.errors import DomainError, InvalidInput, issue
 
@@ -136,7 +136,7 @@ def _take(
     # With the hash in their names, a new password finds all buckets of the account empty.
     if browser is not None:
         return (attempts.take(f"login browser {kind}", browser, who, stamp, limit=PER_BROWSER),)
-    address = bucket_of(request.META.get("REMOTE_ADDR", ""))
+    address = client_network(request)
     buckets = (
         attempts.take(f"login {kind}", who, stamp, address, limit=PER_ACCOUNT_AND_ADDRESS),
         attempts.take(f"login {kind} anywhere", who, stamp, limit=PER_ACCOUNT),

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from ipaddress import IPv6Network, ip_address
 from typing import NamedTuple
 from uuid import UUID
 
-_IPV6_PREFIX = 64  # bits: one customer has as many addresses as they like below it
+from accounts.client_addresses import network_of
 
 
 class Bucket(NamedTuple):
@@ -47,16 +46,12 @@ class Taken:
 
 
 def of_address(address: str, *, per_minute: int, what: str) -> Bucket | None:
-    """Return the bucket of an address, of IPv6 that of its network.
+    """Return the bucket of an address, or of the network of an IPv6 address.
 
     None without a limit, or without an address, as on a Unix socket.
     """
-    if not per_minute:
+    network = network_of(address) if per_minute else None
+    if network is None:
         return None
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return None
-    network = IPv6Network((int(ip), _IPV6_PREFIX), strict=False) if ip.version == 6 else ip
     digest = sha256(f"{what}/{network}".encode()).digest()
     return Bucket(UUID(bytes=digest[:16]), per_minute, f"{what} from your address", True)

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.client_addresses import IPV6_BITS
 from core import ids
 from core.ids import uuid7
 
@@ -27,10 +28,10 @@ class AuditEventQuerySet(models.QuerySet):
         return self.filter(id__lt=ids.lowest(time))
 
     def from_network_of(self, address: str | None):
-        """Events from this address; from its network of 64 bits if it is of IPv6."""
+        """Events from this address, or from the network of an IPv6 address."""
         if address is None:
             return self.filter(client_ip=None)
-        bits = 64 if ":" in address else 32
+        bits = IPV6_BITS if ":" in address else 32
         return self.extra(
             where=["client_ip <<= set_masklen(%s::inet, %s)::cidr"], params=[address, bits]
         )

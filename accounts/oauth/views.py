@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from accounts import attempts, audit, cookies, logins, pages
-from accounts.client_addresses import bucket_of
+from accounts.client_addresses import client_network
 from accounts.oauth import identities, landing, providers, states
 from accounts.oauth.identities import AddressNeeded, LinkRefused
 from accounts.oauth.providers import Profile, Provider
@@ -97,8 +97,7 @@ class CallbackView(_ProviderView):
         return HttpResponse(status=405, headers={"Allow": "GET"})
 
     def _finish(self, request, provider: Provider, values: list[str]) -> HttpResponse:
-        address = bucket_of(request.META.get("REMOTE_ADDR", ""))
-        attempts.take("oauth callback", address, limit=MAX_CALLBACKS)
+        attempts.take("oauth callback", client_network(request), limit=MAX_CALLBACKS)
         state = states.take(request, provider.name, values)
         if request.GET.getlist("error") == ["access_denied"]:
             return HttpResponseRedirect(f"{reverse('login')}?notice=denied")
