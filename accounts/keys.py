@@ -245,8 +245,8 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def unknown_forever(text: str) -> None:
-    """Have a text that was handed out as a key never accepted, also in `bridge` mode."""
+def retire_text(text: str) -> None:
+    """Refuse a text that was handed out as a key from now on, in `bridge` mode too."""
     RetiredKey.objects.create(digest=api_keys.digest(text))
 
 

@@ -1,4 +1,4 @@
-"""Telling a project's owners by mail what happens to its limits, each thing once."""
+"""Notices to a project's owners, by mail, about its limits; each is sent once."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ _PERCENTS = (80, 100)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What owners are to be told about a project; the same `subject` and `percent` once."""
+    """A notice about a project; the same `subject` and `percent` are sent once."""
 
     project_id: UUID
     subject: str
@@ -76,15 +76,15 @@ def of_retention(now: datetime) -> Iterator[Notice]:
         )
 
 
-def tell(notices: Iterable[Notice]) -> int:
-    """Mail those that have not been sent; return their number.
+def send(notices: Iterable[Notice]) -> int:
+    """Mail the notices that have not been sent yet; return their number.
 
-    Projects without an owner who has an address are told later, when they have one.
+    Projects without an owner who has an address are notified once they have one.
     """
-    return sum(_tell(notice) for notice in notices)
+    return sum(_send(notice) for notice in notices)
 
 
-def _tell(notice: Notice) -> bool:
+def _send(notice: Notice) -> bool:
     key = {
         "project_id": notice.project_id,
         "subject": notice.subject,

@@ -38,7 +38,7 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         address_proofs.end_claim(user, origin)
         address_proofs.mark_verified(user, origin)
         audit.record("password.reset", origin, user_id=user.id)
-    _tell(user, origin)
+    _mail_notice(user, origin)
     return user
 
 
@@ -69,7 +69,7 @@ def settle(user: User, origin: audit.Origin, *, action: str) -> None:
     with transaction.atomic():
         address_proofs.forget_tokens(user)
         audit.record(action, origin, user_id=user.id)
-    _tell(user, origin)
+    _mail_notice(user, origin)
 
 
 def remaining_keys(user: User) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ def remaining_keys(user: User) -> list[dict[str, Any]]:
     ]
 
 
-def _tell(user: User, origin: audit.Origin) -> None:
+def _mail_notice(user: User, origin: audit.Origin) -> None:
     if user.email:
         mailing.send(
             user.email,

@@ -8,8 +8,8 @@ from accounts.models import PeriodicJob, RequestWindow
 _WINDOWS_KEPT = timedelta(hours=1)
 
 
-def know(names: Iterable[str]) -> None:
-    """Make the jobs that the database does not have due now."""
+def register(names: Iterable[str]) -> None:
+    """Store the jobs that the database does not have yet; they are due now."""
     PeriodicJob.objects.bulk_create(
         [PeriodicJob(name=name) for name in names], ignore_conflicts=True
     )

@@ -141,7 +141,7 @@ def _pretend(email: str) -> Registered:
     """Return what a new address gets; tell the owner of the taken one."""
     owner = User.objects.with_email(email)
     text = api_keys.generate()
-    keys.unknown_forever(text)
+    keys.retire_text(text)
     if owner is not None:
         mailing.send(owner.email, "taken", email=owner.email, login=mailing.page("login"))
     return Registered(text, False)

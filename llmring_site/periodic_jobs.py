@@ -21,8 +21,8 @@ _POLL_SECONDS = 20
 _RETENTION_SECONDS = 300  # of each hour at most
 
 
-def _tell_owners(now: datetime) -> None:
-    limit_notices.tell(
+def _notify_owners(now: datetime) -> None:
+    limit_notices.send(
         chain(limit_notices.of_quotas(now), limit_notices.of_retention(now), budgets.notices())
     )
 
@@ -33,7 +33,7 @@ def _enforce_retention(now: datetime) -> None:
 
 
 _JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {
-    "limit-notices": (timedelta(minutes=1), _tell_owners),
+    "limit-notices": (timedelta(minutes=1), _notify_owners),
     "retention": (timedelta(hours=1), _enforce_retention),
     "gateway-cache": (timedelta(minutes=1), lambda now: response_cache.sweep()),
     "request-windows": (timedelta(hours=1), periodic.forget_old_windows),
@@ -57,12 +57,12 @@ class PeriodicJobs(ProcessThread):
     name = "periodic-jobs"
 
     def run(self) -> None:
-        is_known = False
+        is_registered = False
         while True:
             try:
-                if not is_known:
-                    periodic.know(_JOBS)
-                    is_known = True
+                if not is_registered:
+                    periodic.register(_JOBS)
+                    is_registered = True
                 run_due(timezone.now())
             except (*DATABASE_AWAY, ProgrammingError) as error:  # or not migrated yet
                 logger.warning("periodic jobs: %s", type(error).__name__)

@@ -32,12 +32,12 @@ _owner = 0  # the process that started it: a forked one needs its own
 
 def watch(group: int) -> None:
     """End the process group when this process ends."""
-    _tell(f"+{group}\n")
+    _send(f"+{group}\n")
 
 
 def forget(group: int) -> None:
     """Leave the group alone: it has ended, and its number may be used again."""
-    _tell(f"-{group}\n")
+    _send(f"-{group}\n")
 
 
 def stop() -> None:
@@ -47,7 +47,7 @@ def stop() -> None:
             _watchdog.communicate()
 
 
-def _tell(line: str) -> None:
+def _send(line: str) -> None:
     global _watchdog, _owner
     with _lock, suppress(OSError):
         if _watchdog is None or _owner != os.getpid():

@@ -49,7 +49,7 @@ def use(project, logs: int) -> None:
 def told(now: datetime = NOW) -> list[tuple[list[str], str]]:
     """Recipients and subjects of the mails of a turn."""
     mail.outbox.clear()
-    periodic_jobs._tell_owners(now)
+    periodic_jobs._notify_owners(now)
     return [(message.to, message.subject) for message in mail.outbox]
 
 

@@ -117,7 +117,7 @@ def test_new_project_of_a_tier_has_no_week(tier):
 @pytest.fixture
 def jobs(db_all):
     PeriodicJob.objects.all().delete()
-    periodic.know(periodic_jobs._JOBS)
+    periodic.register(periodic_jobs._JOBS)
 
 
 def test_jobs_are_done_by_one_worker_when_they_are_due(jobs, limited):
