@@ -1,4 +1,4 @@
-"""A person leaves the server; what their projects own stays with these."""
+"""Deleting a person's account. What their projects own stays in the projects."""
 
 from django.db.models import Q
 

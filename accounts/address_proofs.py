@@ -1,6 +1,6 @@
 """What happens when somebody proves that an address is theirs.
 
-Until then whoever opened the account has only claimed so, and may be somebody else who
+Until then, whoever opened the account has only claimed the address, and may be somebody else who
 waits for the owner to move in: with a password, sessions, keys, and people they invited.
 """
 

@@ -1,4 +1,4 @@
-"""Links to the pages of those whose a row is, by their names. One query each."""
+"""Links to the pages of a row's project and key, by their names. One query each."""
 
 from django.db.models import Model
 

@@ -248,7 +248,7 @@ def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
     guesses = AuditEvent.objects.since(since).filter(action=_GUESS)
     if guesses.from_network_of(origin.client_ip)[:_MAX_GUESSES].count() >= _MAX_GUESSES:
         raise TooManyGuesses
-    # Of their digests: the time tells nothing, not even the length.
+    # Digests are compared: the time shows nothing, not even the length.
     if not hmac.compare_digest(api_keys.digest(bearer), api_keys.digest(settings.MANAGEMENT_TOKEN)):
         reason = "invalid management token"
         audit.record(_GUESS, origin, outcome=AuditOutcome.DENIED, reason=reason)
@@ -257,7 +257,7 @@ def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
 
 
 def manager_of(user: User) -> Manager:
-    """Return the manager that a person who is logged in is. Raises NotSuperuser."""
+    """Return a logged-in superuser as a manager. Raises NotSuperuser."""
     if not (user.is_superuser and user.is_staff and user.is_active):
         raise NotSuperuser
     return Manager(user_id=user.id)

@@ -5,7 +5,7 @@
 A bucket has a window of a quarter of an hour, which begins with its first attempt and ends
 by the database's clock whatever happens in it: attempts during a lock do not prolong it.
 By hand: the limiters of Django's libraries count in its cache, which without Redis each
-process has for itself, or begin the lock anew with each failure.
+process has for itself, or restart the lock at each failure.
 """
 
 import hashlib

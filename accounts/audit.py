@@ -2,7 +2,7 @@
 
     audit.record("token.create", audit.of_request(request), project_id=…, token_id=…)
 
-It belongs into the transaction of what it records, so that both happen or neither. A
+It belongs in the transaction of what it records, so that both happen or neither. A
 refusal is recorded outside of one, which an error would roll back. Nothing secret goes in.
 """
 

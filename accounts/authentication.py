@@ -35,7 +35,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class ProjectSessionAuthentication(SessionAuthentication):
-    """A person who is logged in, in the project that `X-Project-ID` names."""
+    """A logged-in person, in the project that `X-Project-ID` names."""
 
     def authenticate(self, request):
         try:
@@ -53,7 +53,7 @@ class ProjectSessionAuthentication(SessionAuthentication):
 
 
 class PersonAuthentication(SessionAuthentication):
-    """A person who is logged in, whatever the project; keys count for nothing here."""
+    """A logged-in person, whatever the project; keys are ignored."""
 
     def enforce_csrf(self, request) -> None:
         csrf.check(request._request)
@@ -63,7 +63,7 @@ class PersonAuthentication(SessionAuthentication):
 
 
 class IsPerson(BasePermission):
-    """`True` for a person who is logged in; raises NotLoggedIn otherwise."""
+    """`True` for a logged-in person; raises NotLoggedIn otherwise."""
 
     def has_permission(self, request, view) -> bool:
         if request.user is None or not request.user.is_authenticated:
@@ -234,7 +234,7 @@ async def admit_request(request: Request) -> Caller | None:
 
 
 async def count_public(request: Request) -> None:
-    """Count a request to the edge that is nobody's. Raises LimitExceeded."""
+    """Count an anonymous request to the edge. Raises LimitExceeded."""
     await count_request(request, None)
 
 

@@ -32,5 +32,5 @@ class RealChangeList(TimelineChangeList):
 
     @property
     def demo_address(self) -> str:
-        """Where the list shows the demo data that it leaves out here."""
+        """The address of the list with the demo data that is left out here."""
         return self.get_query_string({"project_id__exact": str(self.left_out.id), PAGE_VAR: None})

@@ -27,7 +27,7 @@ MAX_PER_PERSON = 50  # in a window of accounts/attempts.py
 
 
 class InvalidInvitation(DomainError):
-    """Used, expired, withdrawn, replaced, never made, or of an inviter who may not any more."""
+    """Used, expired, withdrawn, replaced, never made, or of an inviter who lost the right."""
 
     code = "invalid_invitation"
     headers = {"Cache-Control": "no-store"}
@@ -37,7 +37,7 @@ class InvalidInvitation(DomainError):
 
 
 class ForAnotherAddress(DomainError):
-    """Who opened the link is not whom it was sent to; the invitation stays open."""
+    """The link was opened by somebody other than its addressee; the invitation stays open."""
 
     status_code = 403
     code = "for_another_address"
@@ -134,7 +134,7 @@ def open_invitation(token: str, email: str) -> Invitation:
 
 
 def accept(token: str, user: User, origin: audit.Origin) -> Membership:
-    """Make who is logged in a member. Raises InvalidInvitation, ForAnotherAddress."""
+    """Make the logged-in person a member. Raises InvalidInvitation, ForAnotherAddress."""
     with transaction.atomic():
         invitation = open_invitation(token, user.email)
         address_proofs.mark_verified(user, origin)
@@ -174,7 +174,7 @@ def _mail(invitation: Invitation, token: str) -> None:
         "invitation",
         email=invitation.email,
         inviter=str(invitation.invited_by),
-        # One line: a name shall not write a mail of its own.
+        # On one line: a name must not write a mail of its own.
         project=" ".join(invitation.project.name.split()),
         role=invitation.role,
         link=mailing.link("invitation", token),

@@ -80,7 +80,7 @@ def create_key(
 
 
 def check_grant(caller: Caller, scopes: Sequence[str], expires_at: datetime | None) -> None:
-    """Raise GrantRefused for more than the caller has."""
+    """Raise GrantRefused if a key would have more than the caller."""
     if caller.permissions is not None and not (
         admission.key_permissions(list(scopes)) <= caller.permissions
     ):
@@ -207,7 +207,7 @@ def login_keys(user: User) -> QuerySet[ApiKey]:
 
 
 def home_key(user: User, origin: audit.Origin, *, name: str) -> tuple[Project | None, str | None]:
-    """Return the project of a login and a new key's text; None for who is in no project."""
+    """Return the project of a login and a new key's text; None without any project."""
     project = home_project(user)
     if project is None:
         return None, None

@@ -23,7 +23,7 @@ def browser_of(request: HttpRequest, name: str) -> str | None:
 
 
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Have the browser that gets the response known for this person."""
+    """Set the cookie by which the browser is known for this person from then on."""
     browser, names = _read(request)
     own = [name for name in (user.email_key, user.username.lower()) if name]
     names = [*own, *(name for name in names if name not in own)][: 2 * _MAX_PEOPLE]

@@ -32,7 +32,7 @@ class Standing(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return them as every reply to a limited request has them."""
+        """Return the headers that every reply to a limited request has."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),

@@ -18,7 +18,7 @@ def start_session(
 ) -> None:
     """Log the person in: a new session, which knows nothing of an earlier one.
 
-    `response`, if given, has the browser known from then on.
+    `response`, if given, gets the cookie by which the browser is known from then on.
     """
     expired = BrowserSession.objects.filter(expire_date__lt=Now()).values("pk")[:_PRUNED]
     BrowserSession.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
@@ -34,7 +34,7 @@ def start_session(
 
 
 def session_user(request: HttpRequest) -> User | None:
-    """Return who is logged in, also where the view itself asks for nobody."""
+    """Return the person who is logged in, even if the view needs no login; else None."""
     user = get_user(request)
     return user if user.is_authenticated else None
 

@@ -43,7 +43,7 @@ class RoleRefused(DomainError):
 
 
 def own_role(user: User, project: Project) -> str | None:
-    """Return the person's role in the project; None for who is no member."""
+    """Return the person's role in the project; None for a person who is not a member."""
     rows = Membership.objects.filter(user=user, project=project)
     return rows.values_list("role", flat=True).first()
 
@@ -166,6 +166,6 @@ def _lock(project: Project, user_id: UUID) -> Membership:
 
 
 def check_owner_rule(by: str, *roles: str) -> None:
-    """Raise RoleRefused where one who is no owner deals with owners."""
+    """Raise RoleRefused if one of the roles is owner and `by` is not."""
     if by != Role.OWNER and Role.OWNER in roles:
         raise RoleRefused("Only an owner makes, demotes or removes owners")

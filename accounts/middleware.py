@@ -1,4 +1,4 @@
-"""Limits requests that are nobody's: those to views that need no key."""
+"""Limits anonymous requests: those to views that need no key."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -11,7 +11,7 @@ from core.reply_headers import note
 class PublicLimitMiddleware:
     """Counts requests to public views for their address; the edge has counted its own.
 
-    A view with `is_limited = False` tells supervisors how the server is, and always does.
+    A view with `is_limited = False`, which reports the server's state, is never refused.
     """
 
     def __init__(self, get_response) -> None:

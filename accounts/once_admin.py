@@ -11,7 +11,7 @@ from core.ids import uuid7
 
 
 class OnceAdmin(ModelAdmin):
-    """The form carries the id of the row to be made, which the database has once."""
+    """The form carries the id of the new row, which the database admits once."""
 
     change_form_before_template = "accounts/once.html"
 

@@ -42,8 +42,8 @@ NOTICES = {
 
 
 def page(request: HttpRequest, template: str, *, status: int = 200, **context) -> HttpResponse:
-    """Return a page that nobody keeps."""
-    if request.user is None:  # a view of the API that asks for nobody
+    """Return a page that neither browsers nor proxies store."""
+    if request.user is None:  # a view of the API that needs no login
         request.user = get_user(request)
     response = TemplateResponse(
         request,
@@ -252,7 +252,7 @@ class InvitationPage(Page):
 
 
 class OAuthAddressPage(Page):
-    """Asks who logs in by a provider, which vouches for no address, for one."""
+    """Asks for an address where the provider of a login has not verified one."""
 
     form_class = forms.AddressForm
     title, button = "Your e-mail address", "Send the link"

@@ -1,4 +1,4 @@
-"""New passwords: asked for by mail, or chosen by who is logged in."""
+"""New passwords: set through a mailed link, or chosen while logged in."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from accounts.models import ApiKey, Purpose, User
 
 
 def ask_for_reset(email: str) -> None:
-    """Mail a link to the address that the account has; nothing tells whether there is one."""
+    """Mail a link to the account's address; the caller does not learn whether there is one."""
     user = User.objects.with_email(email)
     if user is None or not user.is_active:
         return
@@ -33,7 +33,7 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         user.set_password(password)
         user.save(update_fields=["password"])
         logins.end_all_sessions(user)
-        # Before the proof, from which on a registration's key is no login's any more.
+        # Before the proof, after which a registration's key no longer counts as a login's.
         keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
         address_proofs.end_claim(user, origin)
         address_proofs.mark_verified(user, origin)
@@ -43,7 +43,7 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
 
 
 def change(request: HttpRequest, user: User, password: str) -> None:
-    """Set the password of who is logged in; the request's session alone goes on."""
+    """Set the password of the logged-in person; only the request's session goes on."""
     passwords.validate(password, user)
     with transaction.atomic():
         user.set_password(password)

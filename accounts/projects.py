@@ -32,7 +32,7 @@ def create_project(
 def named_or_new(name_or_id: str, origin: audit.Origin) -> Project:
     """Return the project of this name or id, made if there is none.
 
-    Raises ValidationError for a name that is none, and for an archived project.
+    Raises ValidationError for an invalid name, and for an archived project.
     """
     name = name_or_id.strip()
     if (project := Project.objects.named(name)) is None:

@@ -25,7 +25,7 @@ class Bucket(NamedTuple):
 class Taken:
     """How many requests were granted, and what then is left of the minute.
 
-    `limit` is None when the project has none any more. `free` requests are leased and not
+    `limit` is None when the project no longer has one. `free` requests are leased and not
     used, `rest` are not leased. `reset` is the minute's end in Unix seconds.
     """
 

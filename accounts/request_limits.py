@@ -10,7 +10,7 @@ The database grants a minute's requests in leases, so that most requests write n
   of the limit is granted.
 
 A lease is of the limit it was made for. When the limit changes, what is left of the lease
-goes back, and the database decides anew.
+goes back, and the database decides again.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ def take_now(bucket: Bucket) -> Standing | None:
 
 
 async def take(bucket: Bucket) -> Standing | None:
-    """Count a request; return where it stands, None when there is no limit any more.
+    """Count a request; return where it stands, None when there is no longer a limit.
 
     Raises LimitExceeded; DatabaseUnavailable, since a limit that cannot be counted is closed.
     """

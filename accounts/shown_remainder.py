@@ -21,7 +21,7 @@ def forget() -> None:
 
 
 def window(holder: UUID, limit: int, reset: int) -> tuple[int, int]:
-    """Return what `lowest` knows a window by: its slot, and what tells it from others there."""
+    """Return how `lowest` identifies a window: its slot, and a tag that differs from others'."""
     digest = hash((holder.int, limit, reset))
     return (digest >> 32) % _SLOTS, (digest & _LOW) or 1
 

@@ -109,7 +109,7 @@ class ModelAdmin(UnfoldModelAdmin):
             raise BadRequest(f"The query selects nothing: {error}") from None
 
     def _check_action(self, request) -> None:
-        """Refuse an action that the list does not offer to this person, and rows that are none."""
+        """Refuse an action that the list does not offer to this person, and invalid row ids."""
         action = request.POST.get("action")
         if action and action not in self.get_actions(request):
             raise PermissionDenied
@@ -120,7 +120,7 @@ class ModelAdmin(UnfoldModelAdmin):
             raise BadRequest(f"This is not the id of a row: {error}") from None
 
     def get_changeform_initial_data(self, request):
-        """Return the values of the address as their fields read them, without what they cannot."""
+        """Return the query string's values as their fields read them, without unreadable ones."""
         initial = {}
         for name, text in super().get_changeform_initial_data(request).items():
             try:
@@ -138,7 +138,7 @@ class BoundedPaginator(InfinitePaginator):
     max_pages = MAX_PAGES
 
     def page(self, number):
-        """Return a page that was found by its ids: sorting whole rows takes four times as long."""
+        """Return the page, found by its ids: sorting whole rows takes four times as long."""
         page = super().page(number)
         found = list(page.object_list.values_list("pk", flat=True))
         page.object_list = self.object_list.filter(pk__in=found)
@@ -162,7 +162,7 @@ class ReadOnlyAdmin(ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
-    list_disable_select_all = True  # all of a list that is not counted is no number
+    list_disable_select_all = True  # it would have to count the list
     actions = None
     search_ids: tuple[str, ...] = ("id",)
     search_texts: tuple[str, ...] = ()
@@ -186,7 +186,7 @@ class ReadOnlyAdmin(ModelAdmin):
         return [*self.search_ids, *self.search_texts]
 
     def may_find(self, name: str, value: object) -> bool:
-        """Return whether a field may have the value; for those without an index."""
+        """Return whether a search looks for the value in this field, which may lack an index."""
         return True
 
     def get_search_results(self, request, queryset, search_term):
@@ -233,7 +233,7 @@ def may_view(user, model: str) -> bool:
 def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> str:
     """Return a link to the page of a row; `model` is written as in `usage.usagelog`.
 
-    It stands on the page of another row; who may not follow it gets the text alone.
+    `shown_on` is the row whose page has the link. A viewer who may not follow it gets the text.
     """
     if id is None:
         return "-"
@@ -247,7 +247,7 @@ _plain_admin_url = UnfoldAdminReadonlyField.get_admin_url
 
 
 def _permitted_admin_url(self, remote_field, remote_obj) -> str:
-    """Link a read-only foreign key for who may follow it; Django's links are for everybody."""
+    """Link a read-only foreign key only for viewers who may follow it, unlike Django."""
     viewer = getattr(self.form.instance, "viewer", None)
     if viewer is None or may_view(viewer, remote_field.model._meta.label_lower):
         return _plain_admin_url(self, remote_field, remote_obj)
@@ -258,7 +258,7 @@ UnfoldAdminReadonlyField.get_admin_url = _permitted_admin_url
 
 
 def list_link(shown_on: Model, model: str, query: dict, text: str) -> str:
-    """Return a link to the list of a model, narrowed by a query; a dash for who may not see it."""
+    """Return a link to a model's list, narrowed by a query; a dash if the viewer may not see it."""
     if not may_view(shown_on.viewer, model):
         return "-"
     url = reverse(f"admin:{model.replace('.', '_')}_changelist")

@@ -14,7 +14,7 @@ _TICKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The value of one series at one column. `label` describes it to who cannot see the bar.
+    """The value of one series at one column. `label` describes it to screen readers.
 
     `value` is None if it is unknown: then there is no bar.
     """
@@ -90,7 +90,7 @@ class StackedChart:
     def drawn(self) -> Iterator[tuple[Column, list[Bar], str]]:
         """Each column with its bars, and whether its name stands beneath it.
 
-        `major`: also on narrow screens; `minor`: on wide ones; `unnamed`: only for who hears it.
+        `major`: on narrow screens too; `minor`: on wide ones only; `unnamed`: for screen readers.
         """
         every = -(-len(self.columns) // _MAX_DAY_LABELS)
         last = len(self.columns) - 1

@@ -24,7 +24,7 @@ class Undecodable(ValueError):
 
 
 class UnknownCoding(Undecodable):
-    """The coding is none of those above."""
+    """The coding is not one of those above."""
 
 
 class TooLong(Undecodable):

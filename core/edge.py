@@ -42,8 +42,8 @@ class Route:
     """
 
     method: str
-    # "/things/{thing_id}", served with and without a trailing slash; what is no UUID in its
-    # place is left to the view.
+    # "/things/{thing_id}", served with and without a trailing slash; a segment that is not
+    # a UUID is left to the view.
     path: str
     endpoint: Callable[..., Any]
     body: type | None = None
@@ -53,7 +53,7 @@ class Route:
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
     access: str | None = None  # what it does in a project, where the method does not say it
-    stores_log: bool = False  # each request is one of a month's logs
+    stores_log: bool = False  # each request counts against the monthly quota of logs
 
     @cached_property
     def is_async(self) -> bool:

@@ -20,7 +20,7 @@ _MAX_OBJECTS_ON_LOOP = 1_000
 
 
 class ClientDisconnected(Exception):
-    """Nobody waits for the reply any more."""
+    """The client no longer waits for the reply."""
 
 
 class Request:

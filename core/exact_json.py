@@ -111,7 +111,7 @@ def exact_number(digits: str) -> Decimal | float:
 
 
 def _exact_number_of_body(digits: str) -> Decimal | float:
-    """Raises ValueError for a number that neither a Decimal keeps nor a double."""
+    """Return the number; raise ValueError if neither a Decimal nor a double can hold it."""
     number = exact_number(digits)
     if type(number) is float and not _is_exact(number, digits):
         raise ValueError("A number has more digits or a larger exponent than is kept")

@@ -1,4 +1,4 @@
-"""Settings of malloc that keep a threaded process from growing with its largest requests."""
+"""Memory of a threaded process, which would otherwise grow with its largest requests."""
 
 import ctypes
 import gc

@@ -131,7 +131,7 @@ def decimal(value: object) -> Decimal:
             number = _decimal_of_text(value)
         case _:
             raise PydanticKnownError("float_type")
-    # Beyond a double's range a number is infinite or nothing, and writing it out takes gigabytes.
+    # Beyond a double's range a number is infinite or 0, and writing it out takes gigabytes.
     if not number.is_finite() or (number and number.adjusted() > MAX_EXPONENT):
         raise PydanticKnownError("finite_number")
     return number if number and number.adjusted() >= -MAX_EXPONENT else Decimal(0)

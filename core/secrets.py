@@ -46,13 +46,13 @@ class Sealed:
 
     @classmethod
     def of(cls, value: object) -> "Sealed":
-        """The value, sealed under the first key."""
+        """Return the value, sealed under the first key."""
         id, box = next(iter(_boxes().items()))
         sealed = base64.urlsafe_b64encode(box.encrypt(media.dumps(value))).decode()
         return cls(f"{_FORM}.{id}.{sealed}")
 
     def open(self) -> object:
-        """The value. Raises SecretUnreadable."""
+        """Return the value. Raises SecretUnreadable."""
         try:
             form, id, sealed = self.text.split(".")
             if form != _FORM:
@@ -111,7 +111,7 @@ def _boxes() -> dict[str, SecretBox]:
 
 @lru_cache(maxsize=4)
 def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
-    """By key id, the one that seals first."""
+    """Return the boxes by key id; the first one seals."""
     # What was sealed before the variable was set stays readable.
     if not keys or (data_dir / "encryption_key").exists():
         keys = (*keys, key_files.load_or_create(data_dir, "encryption_key"))

@@ -76,7 +76,7 @@ class _Rows:
         }
 
     def datetimes(self, field: str, kind: str) -> Iterator[datetime]:
-        """The beginnings of the days, months or years in which there are rows."""
+        """Yield the beginnings of the days, months or years in which there are rows."""
         first = self._ids.order_by("id").first()
         for _ in range(MAX_PERIODS):
             if first is None:

@@ -23,7 +23,7 @@ from core.database.lost_connections import is_lost
 from core.idempotency import HEADER, checked_idempotency_key
 from core.schemas import Schema
 
-# A PUT says what is to be, however often. A second DELETE would answer that there is nothing.
+# Repeating a PUT changes nothing. A second DELETE would answer 404.
 _REPEATABLE = ("GET", "HEAD", "PUT")
 
 

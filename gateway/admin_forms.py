@@ -30,7 +30,7 @@ _DEFAULT_DAYS = 30
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one in each line; none is None."""
+    """A list of texts, one in each line; None if there are none."""
 
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
 

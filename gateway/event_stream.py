@@ -28,7 +28,7 @@ _MAX_PART = 1024 * 1024
 
 class Meter(Protocol):
     def see(self, events: bytes, *, is_part: bool = False) -> None:
-        """Take note of whole events. `is_part`: the first lacks its beginning, or its end."""
+        """Read whole events. `is_part`: the first lacks its beginning, or its end."""
 
 
 def data_of(event: bytes) -> bytes:

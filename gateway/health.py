@@ -1,4 +1,4 @@
-"""What of the gateway somebody should look at: for the dashboard."""
+"""What needs attention in the gateway, for the dashboard."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the sums of all workers.
+"""The metrics for Prometheus: the sums of all workers.
 
 Children of metrics are looked up once for each set of labels, all of which come from
 closed sets: upstreams that are configured, routes of protocols, kinds of errors.

@@ -51,7 +51,7 @@ def alias_named(id: str, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
 
 
 def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> bytes:
-    """Return the list as the token sees it; what is no list as it was sent."""
+    """Return the list as the token sees it; anything but a list is returned as it was sent."""
     try:
         reply = orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -233,7 +233,7 @@ def _models(body: Content, matched: Matched, model: str) -> dict[str, list]:
 
 def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:
     if matched.deployment is not None and ("/" in model or model in (".", "..")):
-        raise errors.GatewayError(f"{model[:200]!r} is no deployment", param="model")
+        raise errors.GatewayError(f"{model[:200]!r} is not a deployment", param="model")
     base = upstream.base_url
     if matched.is_azure:
         for ending in ("/v1", "/openai"):

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _MAX_REQUEST_BYTES = 1024 * 1024
 _ROW_BYTES = 1024  # besides the body: headers, indexes
 _MAX_VARIANTS = 20  # of a request that are looked at, newest first
-# What was said of the first request alone, or is said anew.
+# Headers that concern the first request alone, or are written for each reply.
 _NOT_KEPT = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
 _NOT_KEPT_PREFIXES = ("x-ratelimit-", "openai-processing-")
 # Headers that decide what is answered, also where an upstream's `Vary` forgets them.

@@ -207,7 +207,7 @@ def serve_here(sockets: Sequence[socket.socket]) -> None:
 
 
 def serve_reloading(sockets: Sequence[socket.socket]) -> NoReturn:
-    """Serve in a child process that is started anew when a source file changes."""
+    """Serve in a child process that is restarted when a source file changes."""
     from django.utils import autoreload
 
     def run() -> None:

@@ -102,7 +102,7 @@ class ReadyView(PublicView):
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the metrics as text, or llm-proxy's figures to who asks for JSON."""
+    """Return the metrics as text, or llm-proxy's figures where JSON is asked for."""
     if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
         body = media.dumps(gateway_metrics.as_json())
         return HttpResponse(body, content_type="application/json")

@@ -88,7 +88,7 @@ def call(server: Server, ask: Callable[[Session], T]) -> T:
 
 @contextmanager
 def fresh_session(server: Server) -> Iterator[Session]:
-    """Yield a session whose protocol version is negotiated anew. Raise as `call`."""
+    """Yield a session whose protocol version has just been negotiated. Raise as `call`."""
     with _recording(server) as contact, pool.fresh_session(contact.target) as session:
         contact.version = session.version
         yield session

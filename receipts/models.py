@@ -116,7 +116,7 @@ class ReceiptLog(models.Model):
 
 
 class CertifiedDay(models.Model):
-    """A UTC day all of whose calls were certified when the ledger had so many entries of it.
+    """A UTC day whose calls were all certified when the ledger had this many entries of it.
 
     Entries only grow in number, so the day has nothing uncertified until they do.
     Without it, finding a few new calls would read all that were ever certified.

@@ -201,7 +201,7 @@ _IS_UNCERTIFIED_CALL = ~_is_linked(log_id=OuterRef("id")) & ~Exists(_links_of_co
 
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
-    """Both ends are included. Ids carry the time, so a range of time is a range of ids."""
+    """Return the logs from `start` to `end`, both included: a range of time is one of ids."""
     # Ids carry no times before 1970, and nothing comes after the last time of Python.
     first, beyond = max(start, _MIN_TIME), min(max(end, _MIN_TIME), _MAX_TIME) + _MICROSECOND
     in_range = Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
@@ -242,7 +242,7 @@ def _call_rows(calls: QuerySet) -> QuerySet:
 
 
 def _conversation_rows(conversations: QuerySet) -> QuerySet:
-    """Provider and model are those of the newest answer."""
+    """Return rows of COLUMNS; provider and model are those of the newest answer."""
     calls = UsageLog.objects.filter(
         project_id=OuterRef("project_id"), conversation_id=OuterRef("id")
     )

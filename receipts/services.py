@@ -68,7 +68,9 @@ def _store_signed(receipt: SignedReceipt, caller: Caller) -> Receipt:
 
 
 def _store_draft(draft: ReceiptDraft, caller: Caller) -> Receipt:
-    """A retry is completed anew, with another time for instance: it returns the first row if
+    """Store the completed and signed draft; return its row.
+
+    A retry is completed again, with another time for instance. It returns the first row if
     that agrees in every member of the draft.
     """
     key = server_keys.signing_key()

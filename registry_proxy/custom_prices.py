@@ -181,7 +181,7 @@ def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_misnamed_class(name: str) -> bool:
-    """Return whether a class is meant, whose price would be no class's: calls stay unpriced.
+    """Return whether the name is a misspelled class, whose price would never apply.
 
     Any other name is a unit, which callers name as they like.
     """

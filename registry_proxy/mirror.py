@@ -112,7 +112,7 @@ def _named_snapshot(name: str) -> int | None:
     """Return the id of the snapshot of this name, else of the first of that upstream version.
 
     Upstream's version may look like the name of a snapshot. It is one only for a
-    day on which no snapshot can be taken any more, so that it cannot change hands.
+    day on which no snapshot can be taken any longer, so its meaning cannot change.
     """
     dated = parse_snapshot_name(name)
     if dated is None:

@@ -151,7 +151,7 @@ class RefreshQuerySet(models.QuerySet):
 
 
 def _is_past(field: str, now: datetime, duration: timedelta) -> Q:
-    """The time in the field is that long ago, or null, or set by a clock that was wrong."""
+    """Return the condition that a time is that long ago, null, or ahead of the clock."""
     return (
         Q(**{field: None})
         | Q(**{f"{field}__lte": now - duration})

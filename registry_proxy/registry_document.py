@@ -143,7 +143,7 @@ def _text(value: object) -> str | None:
 
 
 def _input_limit(entry: Mapping) -> object:
-    """Tokens; the first archives called the member `context_window_tokens`."""
+    """Return the limit in tokens; the first archives called it `context_window_tokens`."""
     limit = entry.get("max_input_tokens")
     return entry.get("context_window_tokens") if limit is None else limit
 

@@ -110,7 +110,7 @@ def _column(
 
 
 def described(usage: Usage) -> str:
-    """Return cost and calls in words, for who cannot see the chart."""
+    """Return cost and calls in words, for screen readers."""
     return f"cost {cost_text(usage)}, {number_formats.counted(usage.calls, 'call')}"
 
 

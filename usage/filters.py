@@ -70,7 +70,7 @@ def in_window(caller: Caller, query: WindowQuery) -> tuple[str, dict[str, Any]]:
 def in_window_for_pages(caller: Caller, query: WindowQuery) -> tuple[str, dict[str, Any]]:
     """Return the same for pages ordered by project_id and id, which that index alone can serve.
 
-    The planner takes the rows of a project for spread evenly over the primary key. It would
+    The planner assumes that a project's rows are spread evenly over the primary key. It would
     read it from the end, through all that other projects have logged since.
     """
     return _with_window(caller, query, page_part(">=", "start") + " AND " + page_part("<", "end"))

@@ -119,7 +119,7 @@ def _counted(counting: Counting, *, is_single: bool) -> str:
     total = total_sql(is_single=is_single)
     has_tier = log_quotas.has_tier("inserted.project_id")
     is_made = counting == Counting.ALREADY_MADE
-    # Other corrections are no new calls.
+    # Other corrections are not new calls.
     corrections = " OR id = ANY(%s::uuid[])" if counting == Counting.WITH_CORRECTIONS else ""
     return f"""
     SELECT count_logs(project_id, month, {"0, arrived" if is_made else "arrived, 0"}) AS logs FROM (

@@ -129,7 +129,7 @@ class LogFields:
 
     @display(description="status", label=_COLORS)
     def state(self, log: UsageLog) -> str:
-        """What stands out of a log: that it corrects another, has no price or did not settle."""
+        """What is unusual about a log: that it corrects another, has no price or did not settle."""
         if log.entry_type != EntryType.CALL:
             return log.entry_type
         if log.usage_status != UsageStatus.SETTLED:

@@ -114,7 +114,7 @@ class LogChangeList(RealChangeList):
 
     @property
     def sums_address(self) -> str:
-        """Where the sums are fetched from, if the page does not wait for them."""
+        """The address that the sums are fetched from, if the page does not wait for them."""
         query = self.get_query_string({ORDER_VAR: None, PAGE_VAR: None})
         return f"{reverse('admin:usage_usagelog_sums')}{query}"
 

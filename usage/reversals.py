@@ -30,7 +30,7 @@ _followers: list[Follower] = []
 
 
 def follow_corrections(follower: Follower) -> None:
-    """Tell another app of every correction: it keeps sums of its own."""
+    """Have a function called at every correction: other apps keep sums of their own."""
     if follower not in _followers:
         _followers.append(follower)
 

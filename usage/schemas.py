@@ -200,7 +200,7 @@ class LogEntry(UsageReport):
     @model_validator(mode="before")
     @classmethod
     def _without_signs(cls, value: Any) -> Any:
-        """Take the numbers of an exported reversal, which are negative, as those it takes back."""
+        """Read the negative numbers of an exported reversal as those that it takes back."""
         if not isinstance(value, dict) or value.get("entry_type") != EntryType.REVERSAL:
             return value
         return {

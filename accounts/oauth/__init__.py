@@ -7,5 +7,5 @@
     views        the routes
 
 By hand, because the usual library (django-allauth) keeps states in sessions, which are rows
-here, so that whoever starts logins fills the database; see docs/decisions.md.
+here, so that anybody could fill the database by starting logins; see docs/decisions.md.
 """

@@ -38,7 +38,7 @@ class LinkRefused(DomainError):
 
 
 class AddressNeeded(Exception):
-    """The provider vouches for no address of this new identity: the person has to prove one."""
+    """The provider has verified no address of this new identity: the person has to prove one."""
 
 
 def person_of(profile: Profile, origin: audit.Origin) -> User:
@@ -55,7 +55,7 @@ def person_of(profile: Profile, origin: audit.Origin) -> User:
 
 
 def link(profile: Profile, user: User, origin: audit.Origin) -> None:
-    """Connect an identity to who is logged in and asked for it. Raises LinkRefused."""
+    """Connect an identity to the logged-in person who asked for it. Raises LinkRefused."""
     known = Identity.objects.filter(provider=profile.provider, subject=profile.subject).first()
     if known is None:
         with transaction.atomic():

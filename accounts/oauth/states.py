@@ -46,7 +46,7 @@ class State:
 
     @property
     def verifier(self) -> str:
-        """The PKCE verifier, which follows from the state for who knows this server's secret."""
+        """The PKCE verifier, derived from the state and this server's secret."""
         digest = salted_hmac("accounts.oauth.verifier", self.value, algorithm="sha256").digest()
         return _base64(digest)
 
@@ -96,7 +96,7 @@ def session_digest(request: HttpRequest) -> str:
 
 
 def note_former_session(request: HttpRequest, former: str) -> None:
-    """Have logins of other tabs, begun before this one ended, still belong to the browser."""
+    """Let logins that other tabs began before this one ended still belong to the browser."""
     request.session[_FORMER] = former
 
 

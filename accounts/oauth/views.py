@@ -48,7 +48,7 @@ class LoginView(_ProviderView):
         tags=["accounts"],
         summary="Log in by a provider",
         description="Redirects to the provider. `next` is a path of this server to land on; "
-        "`link=1` connects the provider with the account of who is logged in.",
+        "`link=1` connects the provider with the account that is logged in.",
         parameters=_parameters("next", "link"),
         responses={302: OpenApiResponse(description="To the provider.")},
     )

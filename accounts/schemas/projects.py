@@ -36,7 +36,7 @@ class ProjectReply(Schema):
     name: str
     created_at: datetime
     archived_at: datetime | None
-    role: RoleName | None = Field(description="Yours; null for staff who are no members.")
+    role: RoleName | None = Field(description="Yours; null for staff who are not members.")
     tier: str | None
 
 

@@ -1,4 +1,4 @@
-"""The account of who is logged in: its key, password, sessions and end."""
+"""The logged-in person's account: its key, password, sessions and deletion."""
 
 from django.contrib.auth import logout
 from django.db.models import Q
@@ -60,7 +60,7 @@ def claims_key(user: User) -> bool:
 
 
 class KeyTaken(DomainError):
-    """There is no key to retrieve: it was, or nobody did so in time."""
+    """There is no key to retrieve: it was retrieved already, or its time is over."""
 
     status_code = 410
     code = "key_taken"
@@ -71,7 +71,7 @@ class KeyTaken(DomainError):
 
 
 class NotAsked(DomainError):
-    """Not the person asked, but a browser that looks ahead, or another site's link."""
+    """The request is a browser's prefetch or comes from another site, not from the person."""
 
     code = "not_asked"
     headers = NO_STORE

@@ -29,7 +29,7 @@ class SecretBodyMixin:
 
 
 class AnonymousView(SecretBodyMixin, PublicView):
-    """A route for who is not logged in, counted by the caller's address."""
+    """A route that needs no login, counted by the caller's address."""
 
     counted_as = ""
     errors = {"post": FROM_ELSEWHERE}
@@ -42,7 +42,7 @@ class AnonymousView(SecretBodyMixin, PublicView):
 
 
 class PersonView(SecretBodyMixin, SchemaView):
-    """A route for who is logged in."""
+    """A route for people who are logged in."""
 
     authentication_classes = [PersonAuthentication]
     permission_classes = [IsPerson]

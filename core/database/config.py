@@ -24,8 +24,8 @@ _DJANGO_NAMES = {
     "host": "HOST",
     "port": "PORT",
 }
-# Over TCP: how long a host may be silent that vanished without closing its connections. The
-# system's own values are hours. Sockets of the same machine ignore them.
+# How soon a lost TCP connection is noticed whose host vanished without closing it. The
+# system's own values are hours. Unix sockets ignore these.
 _SILENCE = {
     "keepalives_idle": "5",
     "keepalives_interval": "5",
@@ -72,7 +72,7 @@ def database_settings(
                 "min_size": 1,
                 "max_size": max(share - OWN_CONNECTIONS - _COUNTING_CONNECTIONS, 1),
                 "timeout": 30,  # seconds a request waits for a free connection
-                # Attempts come at growing intervals; after so many seconds they begin anew.
+                # Attempts come at growing intervals, which are reset after so many seconds.
                 "reconnect_timeout": 5,
             },
         },
@@ -102,7 +102,7 @@ def _integer(value: str) -> int | None:
 
 
 def _reason(url: str) -> str:
-    """Return what libpq has against the address, without its text: that may quote a password."""
+    """Return why libpq refuses the URL. Not in its own words, which may quote a password."""
     query = urlsplit(url).query if "?" in url else ""
     if "@" in query:
         return _ENCODING

@@ -25,7 +25,7 @@ class Gathering:
         self._complete: asyncio.Future | None = None
 
     def answered(self, size: int) -> None:
-        """Take note that a group of this size was written, and has been answered."""
+        """Note that a group of this size was written, and has been answered."""
         if self._written_at_once:
             self._written_at_once -= 1
             size = 0
@@ -33,7 +33,7 @@ class Gathering:
         self._deadline = self._loop.time() + _LONGEST
 
     def joined(self) -> None:
-        """Take note that another caller waits."""
+        """Note that another caller waits."""
         if self._complete is not None and self._is_complete:
             self._end()
 

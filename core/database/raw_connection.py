@@ -17,7 +17,7 @@ _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
 
 
 def connect() -> psycopg.Connection:
-    """A new connection to the database of the settings, in autocommit mode.
+    """Return a new connection to the database of the settings, in autocommit mode.
 
     An embedded server that has crashed is started again first.
     """
@@ -115,7 +115,7 @@ class PooledCursor:
 
 @contextmanager
 def pooled_cursor() -> Iterator[PooledCursor]:
-    """A cursor on a connection of Django's pool, each statement a transaction of its own.
+    """Yield a cursor on a connection of Django's pool; each statement is its own transaction.
 
     Django's own cursor sends parameters as text inside the statement and takes
     the connection through its wrapper: both cost more than a small statement.

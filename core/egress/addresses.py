@@ -43,7 +43,7 @@ def _inside(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:
     if isinstance(ip, IPv4Address):
         return []
     embedded = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    # ::1 and :: are no IPv4 addresses, though they look like 0.0.0.1 and 0.0.0.0.
+    # ::1 and :: are not IPv4 addresses, though they look like 0.0.0.1 and 0.0.0.0.
     if ip in _NAT64 or 1 < int(ip) < 2**32:
         embedded.append(IPv4Address(int(ip) & 0xFFFFFFFF))
     return [each for each in embedded if each is not None]

@@ -38,7 +38,7 @@ _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
     """Bound the block's network waits by so many seconds in all.
 
-    `renew_time_limit` starts them anew, up to `max_seconds`. A read beyond the deadline
+    `renew_time_limit` restarts them, up to `max_seconds`. A read beyond the deadline
     raises requests.Timeout. The earliest of nested deadlines holds.
     """
     token = _deadline.set(_Deadline(seconds, max_seconds, _deadline.get()))

@@ -119,7 +119,7 @@ class Answer:
             self._source.abort()
 
     def sent(self) -> None:
-        """Take note that a piece of the request was sent: that is no silence."""
+        """Note that a piece of the request was sent, which ends a silence."""
         self._active_at = self._loop.time()
 
     def begin(self, status: int, headers: RawHeaders) -> None:

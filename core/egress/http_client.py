@@ -91,7 +91,7 @@ class HttpClient:
             connect_seconds = min(connect_seconds, seconds)
         try:
             target = _target(url)
-        except ValueError as error:  # no host or port that there can be
+        except ValueError as error:  # the host or the port is invalid
             raise Unreachable(str(error)) from error
         head, is_chunked = _head(method, target, headers, body)
         connection = self._take(target.origin)
@@ -206,7 +206,7 @@ class HttpClient:
 
 
 def _forget_error(lookup: asyncio.Future) -> None:
-    """Have asyncio not complain where nobody waits any more."""
+    """Keep asyncio from logging the error of a lookup that nobody awaits."""
     if not lookup.cancelled():
         lookup.exception()
 

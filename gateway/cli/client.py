@@ -6,7 +6,7 @@ from typing import Any
 import requests
 
 _SECONDS = (10, 60)  # to connect, and between two parts of an answer
-_MAX_SHOWN = 2_000  # characters of a body that is no JSON of ours
+_MAX_SHOWN = 2_000  # characters of a body that is not our JSON
 
 
 class Refused(Exception):

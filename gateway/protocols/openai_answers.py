@@ -66,7 +66,7 @@ class StreamReader:
         self._other_tokens = 0
 
     def see(self, events: bytes, *, is_part: bool = False) -> None:
-        """Take note of whole events, or of a part of a very long one."""
+        """Read whole events, or a part of a very long one."""
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (found := _MODEL.search(events)):
             self._model, self._first = found[1].decode("utf-8", "replace"), events

@@ -95,7 +95,7 @@ class StreamReader(Protocol):
     has_data: bool
 
     def see(self, events: bytes, *, is_part: bool = False) -> None:
-        """Take note of whole events, or of a part of a very long one."""
+        """Read whole events, or a part of a very long one."""
 
     def reading(self) -> Reading: ...
 

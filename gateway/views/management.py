@@ -89,7 +89,7 @@ class ManagementViewSet(ScopedModelViewSet):
 
 
 def value_of(kind: Callable[[str], T], text: str | None) -> T | None:
-    """Return the text as a value of this kind; None if it is none."""
+    """Return the text as a value of this kind; None if it is not one."""
     try:
         return kind(text) if text else None
     except ValueError:

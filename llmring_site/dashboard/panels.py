@@ -1,7 +1,7 @@
 """What needs attention, one function for each panel.
 
 An app that has something to say gets a function here and a place in PANELS; it returns
-None for who may not see it. The figures come from that app.
+None if the viewer may not see it. The figures come from that app.
 """
 
 from collections.abc import Callable

@@ -95,12 +95,12 @@ class Cycle:
         self._wake()
 
     def disconnect(self) -> None:
-        """Take note that nobody is there any more."""
+        """Note that the client has gone."""
         self.is_disconnected = True
         self._wake()
 
     def half_close(self) -> None:
-        """Take note that the client sends no more: often it has gone, as one that waits hears."""
+        """Note that the client sends no more. Often it has gone; who waits for it is told so."""
         self._wake()
 
     async def receive(self) -> dict[str, Any]:

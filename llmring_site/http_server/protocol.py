@@ -150,7 +150,7 @@ class HttpProtocol(asyncio.Protocol):
         task.add_done_callback(self._state.tasks.discard)
 
     def responded(self, *, keeps_alive: bool) -> None:
-        """Take note that a response is complete."""
+        """Note that a response is complete."""
         self._state.total_requests += 1
         self.flush()
         if self._transport.is_closing():

@@ -84,7 +84,7 @@ _MEANT_FOR_US = frozenset({b"content-length: ", b"transfer-encoding: ", b"connec
 def _begin(name: bytes) -> bytes:
     """Return how a header's line begins. Raises ValueError."""
     if not name or _NO_TOKEN.search(name):
-        raise ValueError(f"{name!r} is no name of a header")
+        raise ValueError(f"{name!r} is not a header name")
     return name.lower() + b": "
 
 

@@ -1,4 +1,4 @@
-"""What the pages of a person who is logged in share. Their rules are admission's."""
+"""What the pages of logged-in people share. Their rules are admission's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -169,7 +169,7 @@ class Session:
     def _call(
         self, method: str, params: dict, on_progress: Listener, headers: dict | None = None
     ) -> dict:
-        """Send a request that may take long: each progress grants it its time anew."""
+        """Send a request that may take long: each progress notification restarts its time."""
 
         def progressed(message: dict) -> None:
             renew_time_limit()

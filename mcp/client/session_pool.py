@@ -108,7 +108,7 @@ class _Slot:
         return True
 
     def take_replaced(self) -> list[Session]:
-        """Return the replaced sessions that nobody uses any more."""
+        """Remove and return the replaced sessions that are no longer in use."""
         if self.users:
             return []
         replaced, self.replaced = self.replaced, []
@@ -152,7 +152,7 @@ class Pool:
 
     @contextmanager
     def fresh_session(self, target: Target) -> Iterator[Session]:
-        """Yield a new session, negotiated anew, which then replaces the one of the pool."""
+        """Yield a newly negotiated session, which then replaces the pool's."""
         with self._admit(target) as slot:
             # A stdio server that exits at a probe would be started twice each time.
             known = target.known_version if target.transport == "stdio" else ""

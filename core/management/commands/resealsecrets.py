@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
 
 def _reseal(row, name: str) -> str:
-    """What became of the row's secret."""
+    """Return what became of the row's secret."""
     old = getattr(row, name)
     if old.is_current:
         return "unchanged"
