@@ -199,7 +199,7 @@ def masked_config(sealed: Sealed | None) -> object:
 def unmasked(config: dict, sealed: Sealed | None) -> dict:
     """Return the config with stored secrets in place of their masks.
 
-    Raise InvalidInput for a mask that stands for nothing stored here: it would itself
+    Raises InvalidInput for a mask that stands for nothing stored here: it would itself
     be stored as a secret.
     """
     if not has_mask(config):

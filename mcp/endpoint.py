@@ -72,7 +72,7 @@ class Call:
         return self.version in protocol.MODERN_VERSIONS
 
     def text(self, name: str) -> str:
-        """Return a string parameter. Raise Failure if it is missing or holds NUL."""
+        """Return a string parameter. Raises Failure if it is missing or holds NUL."""
         value = self.params.get(name)
         if not isinstance(value, str) or "\x00" in value:
             raise Failure(protocol.INVALID_PARAMS, f"{name} should be a string without NUL")
@@ -97,7 +97,7 @@ class Call:
 
 
 def answer(call: Call) -> dict:
-    """Return the result of the call, in the form of its revision. Raise Failure."""
+    """Return the result of the call, in the form of its revision. Raises Failure."""
     methods = _STATELESS if call.is_modern else _WITH_HANDSHAKE
     if call.method not in methods:
         raise Failure(protocol.METHOD_NOT_FOUND, "Method not found", call.method)
@@ -192,7 +192,7 @@ def _tool_result(call: Call, tool: Tool, output: dict) -> dict:
 
 
 def _named(call: Call, model: type) -> Tool | Prompt:
-    """Return the tool or prompt that the call names. Raise Failure for an unknown one.
+    """Return the tool or prompt that the call names. Raises Failure for an unknown one.
 
     Its server is asked once for its lists if the name could be one of its items.
     """
@@ -269,7 +269,7 @@ def _get_prompt(call: Call) -> dict:
 
 
 def _ask(server: Server, ask: Callable[[Session], dict]) -> dict:
-    """Return the server's result. Raise its RpcError, or Failure if it cannot be called."""
+    """Return the server's result. Raises its RpcError, or Failure if it cannot be called."""
     try:
         server_calls.check_callable(server)
         return server_calls.call(server, ask)

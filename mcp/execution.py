@@ -56,7 +56,7 @@ def execute(
     """Call the tool, and store and return the execution; `options` are Session.call_tool's.
 
     Where calling is switched off, what a client asks to execute is only recorded.
-    A failure of the tool or its server is stored, not raised. Raise InvalidInput for
+    A failure of the tool or its server is stored, not raised. Raises InvalidInput for
     arguments that do not fit the tool's schema, ToolChanged, TooBusy, and Http404 if the
     tool was deleted concurrently.
     """
@@ -78,7 +78,7 @@ def record(
     origin: Origin,
     conversation_id: UUID | None = None,
 ) -> ToolExecution:
-    """Store and return an execution. Raise Http404 if the tool was deleted concurrently."""
+    """Store and return an execution. Raises Http404 if the tool was deleted concurrently."""
     size = len(media.dumps([arguments, outcome.output]))
     try:
         return ToolExecution.objects.create(
@@ -100,7 +100,7 @@ def record(
 def execute_or_record(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
     """Record the call that the client reports, or make the call that it asks for.
 
-    Raise Http404 for a conversation of another project, else as `execute`.
+    Raises Http404 for a conversation of another project, else as `execute`.
     """
     conversation_id = request.conversation_id
     if conversation_id is not None:

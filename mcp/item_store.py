@@ -56,7 +56,7 @@ def store(
     Items that are gone are deactivated. Without `capabilities` in `state` they become the
     counts of the items. With `unless_given` lists that the client has sent are left alone.
     A refresh that was asked for since the items were read stays due, from `not_again_before` on.
-    Raise Http404, or ServerMoved if the URL changed since the items were read.
+    Raises Http404, or ServerMoved if the URL changed since the items were read.
     """
     with transaction.atomic():
         # Serialize refreshes: concurrent ones would see half of each other's items.

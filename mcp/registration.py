@@ -26,7 +26,7 @@ class StaleFingerprint(DomainError):
 
 
 def register(caller: Caller, entry: dict) -> Server:
-    """Create a server in the caller's project. Raise InvalidInput for a bad address or config."""
+    """Create a server in the caller's project. Raises InvalidInput for a bad address or config."""
     entry = _without_nulls(entry)
     _check_address(entry["url"], entry["transport_type"])
     columns = _columns(entry, stored=None)
@@ -38,7 +38,7 @@ def register(caller: Caller, entry: dict) -> Server:
 def change(server: Server, entry: dict) -> Server:
     """Apply the members of `entry`, except nulls, and return the server.
 
-    Raise InvalidInput or Http404.
+    Raises InvalidInput or Http404.
     """
     # Two changes at a time could bring a kept secret and a new address together.
     server = Server.objects.select_for_update().filter(pk=server.pk).first()
@@ -82,7 +82,7 @@ def delete(server: Server) -> None:
 
 
 def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
-    """Create a tool on the server. Raise DuplicateTool, or Http404 for a deleted server."""
+    """Create a tool on the server. Raises DuplicateTool, or Http404 for a deleted server."""
     tool = Tool(server=server, **caller.columns(), **entry)
     tool.fingerprint = tool.accepted_fingerprint = tool.current_fingerprint
     tool.needs_repair = needs_repair(tool)
@@ -100,7 +100,7 @@ def add_tool(caller: Caller, server: Server, entry: dict) -> Tool:
 def accept(tool: Tool, *, reviewed: str | None) -> None:
     """Accept the current definition of the tool.
 
-    Raise StaleFingerprint if `reviewed` is given and is not the current fingerprint.
+    Raises StaleFingerprint if `reviewed` is given and is not the current fingerprint.
     """
     if reviewed is not None and reviewed != tool.fingerprint:
         raise StaleFingerprint("The tool has changed since you saw it; look at it again")

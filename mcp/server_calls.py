@@ -76,7 +76,7 @@ def check_callable(server: Server) -> None:
 
 
 def call(server: Server, ask: Callable[[Session], T]) -> T:
-    """Return what `ask` makes of a session with the server. Raise McpError and TooBusy."""
+    """Return what `ask` makes of a session with the server. Raises McpError and TooBusy."""
     with _recording(server) as contact:
 
         def ask_and_note(session: Session) -> T:
@@ -88,7 +88,7 @@ def call(server: Server, ask: Callable[[Session], T]) -> T:
 
 @contextmanager
 def fresh_session(server: Server) -> Iterator[Session]:
-    """Yield a session whose protocol version has just been negotiated. Raise as `call`."""
+    """Yield a session whose protocol version has just been negotiated. Raises as `call`."""
     with _recording(server) as contact, pool.fresh_session(contact.target) as session:
         contact.version = session.version
         yield session

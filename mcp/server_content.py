@@ -46,7 +46,7 @@ class Rendering:
 
 
 def read_content(resource: Resource) -> Content:
-    """Read the resource. Raise ServerFailed."""
+    """Read the resource. Raises ServerFailed."""
     try:
         server_calls.check_callable(resource.server)
     except server_calls.NotCallable as refusal:
@@ -74,7 +74,7 @@ def _declared(prompt: Prompt) -> set[str]:
 
 
 def render(prompt: Prompt, body: dict) -> Rendering:
-    """Render the prompt with the arguments in a request's body. Raise ServerFailed."""
+    """Render the prompt with the arguments in a request's body. Raises ServerFailed."""
     arguments = _arguments(prompt, body)
     try:
         server_calls.check_callable(prompt.server)

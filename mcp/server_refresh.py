@@ -112,7 +112,7 @@ def _store(server: Server, lists: _Lists, *, unless_given: bool = False) -> Serv
 def _read_lists(session: Session, *, may_be_lost: bool = False) -> _Lists:
     """Read all lists. Only the tools have to be readable; problems of the others are noted.
 
-    Raise Rejected where the session may be lost, for another attempt in a new one.
+    Raises Rejected where the session may be lost, for another attempt in a new one.
     """
     problems: list[str] = []
 

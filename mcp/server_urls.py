@@ -41,7 +41,7 @@ def url_error(url: str, transport: str) -> str | None:
 
 
 def origin(url: str) -> tuple:
-    """Return scheme, host and port, or the words of a command line. Raise ValueError."""
+    """Return scheme, host and port, or the words of a command line. Raises ValueError."""
     # requests ends the host at a backslash, urlsplit does not.
     parts = urlsplit(url.replace("\\", "/"))
     if not parts.netloc:

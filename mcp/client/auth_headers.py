@@ -27,7 +27,7 @@ class Credentials:
         self._expires_at = float("-inf")
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of a call. Raise McpError if there are none to be had."""
+        """Return the headers of a call. Raises McpError if there are none to be had."""
         config = self._sealed.open() if self._sealed else None
         if not config:
             return {}
@@ -71,7 +71,7 @@ class Credentials:
 def fetch_token(config: dict) -> tuple[str, float]:
     """Return a client-credentials token (RFC 6749, 4.4) and its lifetime in seconds.
 
-    Raise Unauthorized if the token server refuses, ProtocolViolation for any other answer.
+    Raises Unauthorized if the token server refuses, ProtocolViolation for any other answer.
     """
     form = {"grant_type": "client_credentials"}
     scope = config.get("scope") or config.get("scopes")

@@ -47,7 +47,7 @@ class Duplex:
         timeout: float,
         on_progress: Listener = ignore,
     ) -> dict:
-        """Send a request and return its response. Raise McpError."""
+        """Send a request and return its response. Raises McpError."""
         pending = _Pending(on_progress)
         with self._lock:
             if self._end is not None:

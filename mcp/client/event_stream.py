@@ -22,7 +22,7 @@ class Event:
 def read_events(pieces: Iterable[bytes], *, limit: int) -> Iterator[Event]:
     """Yield the complete events of a stream, also those without data: they may carry an id.
 
-    Raise ProtocolViolation for an event or a line longer than `limit` bytes.
+    Raises ProtocolViolation for an event or a line longer than `limit` bytes.
     """
     kind, data, last_id, retry, is_empty, size = "", [], "", None, True, 0
     for line in _lines(pieces, limit):

@@ -17,7 +17,7 @@ _METHOD_PRESERVING = (307, 308)
 
 
 class HttpTransport:
-    """Send requests to one server. Thread-safe. Raise McpErrors, but never HttpError."""
+    """Send requests to one server. Thread-safe. Raises McpErrors, but never HttpError."""
 
     def __init__(self, url: str, credentials: Credentials, *, pool_size: int) -> None:
         self.url = url
@@ -54,7 +54,7 @@ class HttpTransport:
                 yield response
 
     def resolve_own(self, text: str, *, base: str) -> str:
-        """Resolve a URL that the server names. Raise McpError unless it is of its own origin."""
+        """Resolve a URL that the server names. Raises McpError unless it is of its own origin."""
         try:
             url = urljoin(base, text)
             is_own = origin(url) == origin(self.url)

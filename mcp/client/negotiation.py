@@ -54,7 +54,7 @@ class Target:
 
 
 def open_session(target: Target) -> Session:
-    """Open a session in the newest revision that both speak. Raise McpError."""
+    """Open a session in the newest revision that both speak. Raises McpError."""
     session = _open(target)
     session.on_list_changed = target.on_list_changed
     return session
@@ -132,7 +132,7 @@ def _negotiate(
 
 
 def _discover(session: Session) -> bool:
-    """Return whether the server speaks a stateless revision. Raise McpError if it is away."""
+    """Return whether the server speaks a stateless revision. Raises McpError if it is away."""
     is_http = isinstance(session.connection, Streamable)
     try:
         session.discover(protocol.MODERN_VERSIONS[-1], timeout=_PROBE_TIMEOUT_SECONDS)

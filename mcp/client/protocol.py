@@ -85,7 +85,7 @@ def request_id(value: object) -> int | None:
 def parse(text: bytes) -> dict:
     """Parse a message, repairing text that cannot be stored.
 
-    Raise ProtocolViolation unless it is a JSON object that can be stored; its `request_id`
+    Raises ProtocolViolation unless it is a JSON object that can be stored; its `request_id`
     is the request that the text answers, as far as that can be seen.
     """
     try:
@@ -168,7 +168,7 @@ def reply_to(message: dict) -> dict | None:
 
 
 def result_of(message: dict) -> dict:
-    """Return the result of a response. Raise RpcError for an error, or ProtocolViolation."""
+    """Return the result of a response. Raises RpcError for an error, or ProtocolViolation."""
     if isinstance(message.get("error"), dict):
         raise error_of(message["error"])
     if not isinstance(message.get("result"), dict):

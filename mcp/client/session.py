@@ -65,7 +65,7 @@ class Session:
         self.connection.close(self._headers())
 
     def discover(self, version: str, *, timeout: float) -> None:
-        """Negotiate a stateless revision. Raise McpError, also RpcError."""
+        """Negotiate a stateless revision. Raises McpError, also RpcError."""
         result = self._ask("server/discover", {}, version=version, timeout=timeout)
         supported = result.get("supportedVersions")
         listed = supported if isinstance(supported, list) else []
@@ -85,7 +85,7 @@ class Session:
                 self.discover(self.version, timeout=QUICK_TIMEOUT_SECONDS)
 
     def initialize(self, *, timeout: float = QUICK_TIMEOUT_SECONDS) -> None:
-        """Do the handshake of the revisions until 2025-11-25. Raise McpError."""
+        """Do the handshake of the revisions until 2025-11-25. Raises McpError."""
         self.version = ""
         params = {
             "protocolVersion": protocol.HANDSHAKE_VERSIONS[-1],
@@ -137,7 +137,7 @@ class Session:
     def listed(self, kind: str) -> list[dict]:
         """Return all `tools`, `resources`, `resources/templates` or `prompts` that are objects.
 
-        The list is empty if the server lacks the capability. Raise McpError.
+        The list is empty if the server lacks the capability. Raises McpError.
         """
         if kind.partition("/")[0] not in self.capabilities:
             return []

@@ -62,7 +62,7 @@ class _Slot:
         self.permits = threading.BoundedSemaphore(settings.MCP_CONCURRENCY)
 
     def ready(self) -> Session:
-        """Return the session, opened if there is none alive. Raise McpError."""
+        """Return the session, opened if there is none alive. Raises McpError."""
         session = self.session
         if session is not None and session.is_alive:
             return session
@@ -135,7 +135,7 @@ class Pool:
         """Return what `ask` makes of a session, within the time that a call may take.
 
         When the server turns the call away before it ran, because it has lost the session or
-        is another one meanwhile, `ask` is repeated once in a new session. Raise McpError and
+        is another one meanwhile, `ask` is repeated once in a new session. Raises McpError and
         TooBusy.
         """
         with self._admit(target) as slot:

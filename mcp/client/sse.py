@@ -17,7 +17,7 @@ _SEND_TIMEOUT_SECONDS = 10
 
 
 def connect(http: HttpTransport) -> Duplex:
-    """Open the stream and read from it where to send messages. Raise McpError."""
+    """Open the stream and read from it where to send messages. Raises McpError."""
     with ExitStack() as opening:
         response = opening.enter_context(
             http.send("GET", headers={"Accept": "text/event-stream"}, timeout=_IDLE_TIMEOUT_SECONDS)

@@ -27,7 +27,7 @@ _running: set[subprocess.Popen] = set()
 
 
 def connect(words: list[str]) -> Duplex:
-    """Start the command. Raise Refused if it cannot be started."""
+    """Start the command. Raises Refused if it cannot be started."""
     try:
         process = subprocess.Popen(
             words,
@@ -60,7 +60,7 @@ class _Pipe:
         os.set_blocking(process.stdin.fileno(), False)
 
     def write(self, message: bytes) -> None:
-        """Write one line. Raise TimedOut, or Unreachable if the process has ended."""
+        """Write one line. Raises TimedOut, or Unreachable if the process has ended."""
         seconds = _time_left(_WRITE_TIMEOUT_SECONDS)
         deadline = time.monotonic() + seconds
         if not self._writing.acquire(timeout=seconds):

@@ -62,7 +62,7 @@ class Streamable:
     ) -> dict:
         """Send a request and return its response.
 
-        Raise McpError: HttpError for a status without a JSON-RPC message, Rejected.
+        Raises McpError: HttpError for a status without a JSON-RPC message, Rejected.
         """
         exchange = _Exchange(message["id"], headers, timeout, on_progress)
         try:
