@@ -2,7 +2,7 @@
 
 Never a reply that shows a secret, whose letters could be guessed from the length beside
 something that the sender chose (CVE-2013-3587): a view passes it to `keep_uncompressed`.
-What is secret on every page is masked anew each time (Django's CSRF tokens), and
+What is secret on every page (Django's CSRF tokens) is masked differently each time, and
 lengths are blurred by up to a hundred random bytes.
 """
 

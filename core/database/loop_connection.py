@@ -1,6 +1,6 @@
 """A connection whose statements run on the event loop, one after the other.
 
-By hand upon psycopg's `pq`: its own cursor waits for the socket anew for each statement,
+By hand upon psycopg's `pq`: its own cursor starts waiting for the socket at each statement,
 which takes two to three times the processor time of one that is short.
 """
 

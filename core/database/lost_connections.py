@@ -57,7 +57,7 @@ def mark_taken(connection: psycopg.Connection) -> None:
 
 
 def replace_others(pool: ConnectionPool, lost: psycopg.Connection) -> None:
-    """Have the pool open its connections anew: what ended one has probably ended others.
+    """Have the pool replace its connections: what ended one has probably ended others.
 
     Once for all that were taken before. They are not asked: one whose server vanished
     silently would not answer.
