@@ -11,8 +11,6 @@ from uvicorn.server import ServerState
 from llmring_site.http_server.protocol import HttpProtocol
 
 GET = b"GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
 DATE = (b"date", b"Thu, 26 Nov 2026 12:00:00 GMT")
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE_HEADS = {

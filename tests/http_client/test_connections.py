@@ -1,0 +1,131 @@
+"""Hosts that cannot be reached, refused addresses, TLS, and the end of all connections."""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+
+import pytest
+
+from core.egress.http_client import Unreachable
+from tests.http_client.peer import (
+    HELLO,
+    MEGABYTE,
+    OK,
+    begun,
+    body_of,
+    ended,
+    get,
+)
+from tests.server import free_port
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: b", "a\nb", "a\rb", "a\0b"])
+def test_a_header_that_would_be_several_is_not_sent(run, value):
+    async def story(client, server):
+        with pytest.raises(ValueError, match="line break or a null"):
+            await client.send("GET", server.url, [("X", value)], connect_seconds=5)
+        assert server.arrived.empty()
+
+    run(story)
+
+
+def test_a_refused_address_is_not_called(run, settings):
+    settings.EGRESS = "public"
+
+    async def story(client, server):
+        with pytest.raises(Unreachable, match="does not call"):
+            await get(client, server)
+        assert server.arrived.empty()
+
+    run(story)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "a..example.com", f"{'a' * 64}.example.com"])
+def test_an_address_that_cannot_be_is_unreachable(run, host):
+    async def story(client, server):
+        with pytest.raises(Unreachable):
+            await client.send("GET", f"http://{host}/v1", [], connect_seconds=5)
+
+    run(story)
+
+
+def test_a_closed_port_is_unreachable(run):
+    async def story(client, server):
+        server.url = f"http://127.0.0.1:{free_port()}"
+        with pytest.raises(Unreachable):
+            await get(client, server)
+
+    run(story)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that nobody has signed, and the server's side of it."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("there is no openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+def test_streams_pass_over_tls(run, certificate, settings):
+    settings.CA_BUNDLE = str(certificate[0])
+
+    async def story(client, server):
+        answer, reader, writer = await begun(
+            client, server, OK + b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for piece in (b"one", b"two", bytes(3 * MEGABYTE)):
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            received = b""
+            while len(received) < len(piece):
+                received += await answer.read()
+            assert received == piece
+        writer.write(b"0\r\n\r\n")
+        assert await answer.read() == b""
+        asked = get(client, server)
+        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        writer.write(OK + b"\r\nhello")
+        writer.close()
+        assert await body_of(await asked) == b"hello"
+
+    run(story, certificate[1])
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(run, certificate):
+    async def story(client, server):
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            await get(client, server)
+        assert server.arrived.empty()
+
+    run(story, certificate[1])
+
+
+def test_a_server_that_speaks_no_tls_is_unreachable(run):
+    async def story(client, server):
+        url = server.url.replace("http:", "https:")
+        asked = asyncio.ensure_future(client.send("GET", url, [], connect_seconds=5))
+        _, writer = await server.arrived.get()
+        writer.write(HELLO)
+        with pytest.raises(Unreachable):
+            await asked
+
+    run(story)
+
+
+def test_closing_the_client_ends_idle_connections(run):
+    async def story(client, server):
+        asked = get(client, server)
+        _, (reader, writer) = await server.request()
+        writer.write(HELLO)
+        await body_of(await asked)
+        client.close()
+        assert await ended(reader)
+
+    run(story)

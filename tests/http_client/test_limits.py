@@ -1,0 +1,94 @@
+"""How long an answer may take, and each silence in it."""
+
+import asyncio
+
+import pytest
+
+from core.egress.http_answer import BodyStalled
+from tests.http_client.peer import (
+    HELLO,
+    OK,
+    begun,
+    body_of,
+    ended,
+    get,
+)
+
+
+def test_a_silence_ends_the_answer_after_what_had_come(run):
+    async def story(client, server):
+        answer, reader, writer = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
+        answer.limit_silence(0.05)
+        assert await answer.read() == b"hello"
+        with pytest.raises(TimeoutError):
+            await answer.read()
+        assert await ended(reader)
+
+    run(story)
+
+
+@pytest.mark.parametrize("data", [b"", OK + b"Content-Length: 9\r\n\r\n"], ids=["head", "body"])
+def test_the_time_for_all_of_it_ends_the_answer(run, data):
+    async def story(client, server):
+        asked = get(client, server, seconds=0.2)
+        _, (reader, writer) = await server.request()
+        writer.write(data)
+        with pytest.raises(TimeoutError):
+            await body_of(await asked)
+        assert await ended(reader)
+
+    run(story)
+
+
+def test_silence_before_the_head_ends_the_request(run):
+    async def story(client, server):
+        asked = get(client, server, head_seconds=0.05)
+        _, (reader, _) = await server.request()
+        with pytest.raises(TimeoutError) as raised:
+            await asked
+        assert not isinstance(raised.value, BodyStalled)
+        assert await ended(reader)
+
+    run(story)
+
+
+def test_the_wait_for_the_head_is_none_for_the_body(run):
+    async def story(client, server):
+        asked = get(client, server, head_seconds=0.05)
+        _, (_, writer) = await server.request()
+        writer.write(OK + b"Content-Length: 5\r\n\r\n")
+        answer = await asked
+        answer.limit_silence(5)
+        await asyncio.sleep(0.1)
+        writer.write(b"hello")
+        assert await body_of(answer) == b"hello"
+
+    run(story)
+
+
+@pytest.mark.parametrize("seconds", [(0.05, 9), (9, 0.05)], ids=["own first", "own last"])
+def test_of_two_limits_the_first_one_counts(run, seconds):
+    async def story(client, server):
+        answer, reader, _ = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
+        own, without = seconds
+        answer.limit_time(own, LookupError())
+        answer.limit_time(without)
+        assert await answer.read() == b"hello"
+        with pytest.raises(LookupError if own < without else TimeoutError):
+            await answer.read()
+        assert await ended(reader)
+
+    run(story)
+
+
+def test_a_limit_does_not_end_the_connection_of_a_whole_answer(run):
+    async def story(client, server):
+        answer, reader, _ = await begun(client, server, HELLO)
+        assert answer.is_whole
+        answer.limit_time(0)
+        await asyncio.sleep(0.02)
+        asked = get(client, server)
+        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        asked.cancel()
+
+    run(story)
