@@ -106,25 +106,14 @@ async def _plan(
 ) -> Plan:
     endpoint = matched.endpoint
     all_upstreams = await upstreams.current()
-    named = matched.deployment or body.params.get("model")
-    if isinstance(named, list):  # a form may have a field twice
-        named = named[-1] if body.fields is not None else None
+    named = _named_model(body, matched)
     alias, resolved = _resolve(named, holder, said["profile"])
-    upstream, model = None, resolved
-    if matched.response_id and not resolved:
-        upstream = await _upstream_of_answer(matched.response_id, holder, all_upstreams)
-    if upstream is None:
-        upstream, model = upstreams.choose(
-            all_upstreams, holder, resolved, is_azure=matched.is_azure, is_alias=alias is not None
-        )
+    upstream, model = await _choose(
+        all_upstreams, matched, holder, resolved, is_alias=alias is not None
+    )
     policies.check_upstream(upstream, request.method, path, request.headers)
-    is_in_form = body.fields is not None and matched.deployment is None
-    if is_in_form and isinstance(named, str) and model != named:
-        raise errors.GatewayError(
-            f"In a form the model is named itself: {model[:200]!r}", param="model"
-        )
     if isinstance(named, str) and model != named:
-        body.rename_model(named, model)  # from here on, it is what the upstream gets
+        _rename_model(body, matched, named, model)  # from here on, it is what the upstream gets
     policies.check_params(upstream, {**body.params, **_models(body, matched, model)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
@@ -134,35 +123,63 @@ async def _plan(
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
         restrictions.refuse_shared(endpoint, body.value)
-    state = upstreams.state_of(upstream)
     made = Plan(
         protocol=protocol,
         endpoint=endpoint,
         upstream=upstream,
-        state=state,
+        state=upstreams.state_of(upstream),
         key=key,
-        request=UpstreamRequest(
-            request.method,
-            _url(upstream, matched, model, request.query_string),
-            [
-                *headers.to_upstream(request.raw_headers, token=token, request_id=request.id),
-                _credential_header(upstream, key),
-            ],
-            None,
-        ),
+        request=_without_body(request, matched, upstream, model, key=key, token=token),
         content=body,
         project_id=holder.caller.project_id,
         model=model,
         requested_model=str(named)[:255] if isinstance(named, str) else "",
         response_id=matched.response_id,
-        is_stream=body.value.get("stream") is True
-        or (body.fields is not None and body.fields.last("stream") in ("true", "True", "1")),
+        is_stream=_asks_for_stream(body),
         **{**said, "alias": said["alias"] or alias},
     )
     made.request = _with_body(made, request)
     if holder.has_budget and endpoint.billing is not Billing.FREE:
         made.reserved = await _bound(made, holder)
     return made
+
+
+def _named_model(body: Content, matched: Matched) -> Any:
+    """Return the model as the path or the body names it, which may be anything in JSON."""
+    named = matched.deployment or body.params.get("model")
+    if isinstance(named, list):  # a form may have a field twice
+        return named[-1] if body.fields is not None else None
+    return named
+
+
+def _rename_model(body: Content, matched: Matched, named: str, model: str) -> None:
+    """Give the body the model's name at the upstream. Raises GatewayError for a form."""
+    if body.fields is not None and matched.deployment is None:
+        raise errors.GatewayError(
+            f"In a form the model is named itself: {model[:200]!r}", param="model"
+        )
+    body.rename_model(named, model)
+
+
+def _asks_for_stream(body: Content) -> bool:
+    if body.value.get("stream") is True:
+        return True
+    return body.fields is not None and body.fields.last("stream") in ("true", "True", "1")
+
+
+def _without_body(
+    request: Request,
+    matched: Matched,
+    upstream: UpstreamConfig,
+    model: str,
+    *,
+    key: str,
+    token: str,
+) -> UpstreamRequest:
+    sent = headers.to_upstream(request.raw_headers, token=token, request_id=request.id)
+    sent.append(_credential_header(upstream, key))
+    url = _url(upstream, matched, model, request.query_string)
+    return UpstreamRequest(request.method, url, sent, None)
 
 
 def _with_body(made: Plan, request: Request) -> UpstreamRequest:
@@ -206,6 +223,22 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
         raise errors.GatewayError("The model's name has a null character", param="model")
     target = holder.aliases.get((profile or "default", named))
     return (None, named) if target is None else (named, target)
+
+
+async def _choose(
+    all_upstreams: Upstreams, matched: Matched, holder: Holder, model: str, *, is_alias: bool
+) -> tuple[UpstreamConfig, str]:
+    """Return the upstream of the call, and the model's name there.
+
+    Raises UpstreamUnusable, EndpointNotFound, ModelNotAllowed.
+    """
+    if matched.response_id and not model:
+        upstream = await _upstream_of_answer(matched.response_id, holder, all_upstreams)
+        if upstream is not None:
+            return upstream, model
+    return upstreams.choose(
+        all_upstreams, holder, model, is_azure=matched.is_azure, is_alias=is_alias
+    )
 
 
 async def _upstream_of_answer(
