@@ -68,7 +68,7 @@ def chosen_cases(names: str) -> tuple[Case, ...]:
 
 
 def start_sides(options: Namespace, stack: ExitStack) -> list[Side]:
-    """All servers of the run, up and healthy, to be stopped with `stack`."""
+    """Return all servers of the run, up and healthy, to be stopped with `stack`."""
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmring-bench-")))
     scratch.chmod(0o711)  # PostgreSQL runs as another account when we are root
     registry_url = stack.enter_context(served_registry(options.registry, scratch=scratch))

@@ -39,12 +39,12 @@ class Case:
 
 
 def always(request: Request) -> Callable[[Side], Request]:
-    """The same request, with nothing to be stored before it."""
+    """Return a function that gives the request, with nothing to be stored before it."""
     return lambda side: request
 
 
 def reading_usage(path: str) -> Callable[[Side], Request]:
-    """A read of the key that owns USAGE_ROWS rows, which are stored when they are not there yet."""
+    """Return what makes a read of USAGE_ROWS rows, which it first stores if they are missing."""
 
     def prepare(side: Side) -> Request:
         stats = get("/api/v1/stats", api_key=READER_KEY)

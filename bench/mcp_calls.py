@@ -35,7 +35,7 @@ SLOW_SERVERS = 4  # a worker makes sixteen calls of one server at a time
 
 
 def sdk_python(directory: Path) -> str:
-    """The Python of the SDK's environment, built with uv when it is missing."""
+    """Return the Python of the SDK's environment, built with uv when it is missing."""
     python = directory / "bin" / "python"
     if not python.exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
@@ -46,7 +46,7 @@ def sdk_python(directory: Path) -> str:
 
 @contextmanager
 def sdk_server(python: str, scratch: Path) -> Iterator[str]:
-    """The address of the SDK's server."""
+    """Yield the address of the SDK's server."""
     log = scratch / "mcp.log"
     with running([python, "-P", PEER, "serve"], log=log):
         while not (port := log.read_text().strip()):
@@ -55,7 +55,7 @@ def sdk_server(python: str, scratch: Path) -> Iterator[str]:
 
 
 class Client:
-    """Speaks with our server over one connection."""
+    """A client of our server, over one connection."""
 
     def __init__(self, side: Side) -> None:
         self._side, self._http = side, requests.Session()
@@ -67,14 +67,14 @@ class Client:
         return answer.json()
 
     def tools_of(self, url: str, name: str) -> dict[str, str]:
-        """Register the server; its tools' ids by name."""
+        """Register the server; return its tools' ids by name."""
         entry = {"name": name, "url": url, "transport_type": "http"}
         server = self.post("/servers", entry)
         found = self.post(f"/servers/{server['id']}/refresh", {})
         return {tool["name"]: tool["id"] for tool in found["tools"]}
 
     def execute(self, tool: str, arguments: dict) -> object:
-        """What the tool answered. Raises RuntimeError with its error."""
+        """Return what the tool answered. Raises RuntimeError with its error."""
         made = self.post(f"/tools/{tool}/execute", {"input": arguments})
         if made["error"] is not None:
             raise RuntimeError(made["error"])
@@ -82,7 +82,7 @@ class Client:
 
 
 def our_times(side: Side, tool: str, count: int) -> list[float]:
-    """Milliseconds of each execution."""
+    """Return the milliseconds of each execution."""
     client, times = Client(side), []
     client.execute(tool, {"a": 1, "b": 2})
     for number in range(count):
@@ -100,7 +100,7 @@ def direct_times(python: str, url: str, count: int) -> list[float]:
 
 @contextmanager
 def slow_calls(side: Side, tools: list[str]) -> Iterator[list[float]]:
-    """So many slow tools run for the whole block; the seconds of each finished call."""
+    """Run so many slow tools for the whole block; yield the seconds of each finished call."""
     ended, took = Event(), []
 
     def repeat(number: int) -> None:

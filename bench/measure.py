@@ -8,7 +8,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def process_tree(pid: int) -> list[int]:
-    """`pid` and all its living descendants."""
+    """Return `pid` and all its living descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -23,7 +23,7 @@ def process_tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """Processor time that the trees of `pids` have used, user and system.
+    """Return the processor time that the trees of `pids` have used, user and system.
 
     Children that ended are counted through the parent that reaped them. The kernel counts in
     ticks (usually 10 ms), so take differences over a second or more.
@@ -53,7 +53,7 @@ def wait_until_idle(*pids: int, timeout_seconds: float = 10) -> None:
 
 
 def memory_mib(pid: int) -> float:
-    """Proportional set size of the tree of `pid`: shared pages are divided among their users."""
+    """Return the proportional set size of the tree of `pid`: shared pages count in part."""
     kib = 0
     for member in process_tree(pid):
         for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
@@ -63,5 +63,5 @@ def memory_mib(pid: int) -> float:
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the third (state) on, after a name of any characters."""
+    """Return the fields of /proc/PID/stat from the third (state) on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

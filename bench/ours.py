@@ -26,7 +26,7 @@ def our_server(
     workers: int = WORKERS,
     **variables: str,
 ) -> Iterator[Side]:
-    """A checkout's server, without Redis, on a database of its own.
+    """Yield a checkout's server, without Redis, on a database of its own.
 
     By default it is this checkout; another one has its environment in `.venv`. `variables`
     are added to the server's environment.

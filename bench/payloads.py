@@ -77,7 +77,7 @@ USAGE_DAYS = 29  # inside the thirty days that both servers look back when not t
 
 
 def messages(count: int) -> list[dict]:
-    """Messages of about 220 characters, user and assistant in turn."""
+    """Return messages of about 220 characters, user and assistant in turn."""
     text = "A benchmark repeats one thing and counts how often it was done. " * 3
     return [
         {
@@ -92,7 +92,7 @@ def messages(count: int) -> list[dict]:
 
 
 def usage_rows(count: int) -> Iterator[dict]:
-    """Rows of one key, spread evenly over the last days: 8 models, 5 aliases, 4 origins.
+    """Yield rows of one key, spread evenly over the last days: 8 models, 5 aliases, 4 origins.
 
     The members are the columns of the older server's table.
     """

@@ -30,7 +30,7 @@ PINS = (
 
 
 def ensure_environment(directory: Path) -> Path:
-    """The bin folder of the older server's environment, built with uv when it is missing."""
+    """Return the bin folder of the older server's environment, built with uv when missing."""
     uvicorn = directory / "bin" / "uvicorn"
     if not uvicorn.exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
@@ -41,7 +41,7 @@ def ensure_environment(directory: Path) -> Path:
 
 @contextmanager
 def peer_servers(environment: Path, *, registry_url: str, scratch: Path) -> Iterator[list[Side]]:
-    """The older server twice, with one worker and with two, on one database.
+    """Yield the older server twice, with one worker and with two, on one database.
 
     It gets what serves it best: uvloop, httptools and a Redis of its own.
     Only one of the two is under load at any moment.
@@ -87,7 +87,7 @@ def copy_usage(side: Side, rows: Iterable[dict]) -> None:
 
 @contextmanager
 def running_redis(scratch: Path) -> Iterator[str]:
-    """The address of an empty Redis of our own, which keeps nothing on disk."""
+    """Yield the address of an empty Redis of our own, which keeps nothing on disk."""
     port = free_port()
     command = [__redis_executable__, "--bind", "127.0.0.1", "--port", str(port)]
     command += ["--save", "", "--appendonly", "no"]

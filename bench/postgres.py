@@ -51,7 +51,7 @@ class Postgres:
         return {name: self.connection.execute(f"SHOW {name}").fetchone()[0] for name in names}
 
     def count(self, table: str) -> int:
-        """Rows in `table` now. One full scan, so only between samples."""
+        """Return the rows in `table` now. One full scan, so only between samples."""
         return self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
     def analyze(self) -> None:

@@ -20,7 +20,7 @@ class NotHealthy(Exception):
 def running(
     command: list[str | Path], *, log: Path, env: dict[str, str] | None = None
 ) -> Iterator[int]:
-    """The pid of `command`, started in a session of its own and ended with all its children.
+    """Yield the pid of `command`, started in its own session and ended with all its children.
 
     It sees no LLMRING_ variable but those in `env`, and no stray .env file: it works in the log's
     directory.
@@ -54,7 +54,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody holds at this moment."""
+    """Return a loopback port that nobody holds at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
@@ -73,7 +73,7 @@ def wait_for(url: str, *, pid: int, log: Path, seconds: float = 60) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a child process is gone, or is a zombie waiting to be reaped."""
+    """Return whether a child process is gone, or is a zombie waiting to be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

@@ -14,7 +14,7 @@ MODELS_PER_PROVIDER = 30
 
 @contextmanager
 def served_registry(pages: Path | None, *, scratch: Path) -> Iterator[str]:
-    """The base address of a registry: that of `pages`, or a small one made for the run."""
+    """Yield the base address of a registry: of `pages`, or of a small one made for the run."""
     if pages is None:
         pages = write_registry(scratch / "registry")
     port, log = free_port(), scratch / "registry.log"

@@ -37,7 +37,7 @@ class Figure:
 
 
 def summarise(samples: Iterable[Sample]) -> Figure:
-    """One figure from the rounds of one server under one load."""
+    """Return one figure from the rounds of one server under one load."""
     samples = list(samples)
     first, rates = samples[0], [sample.rate for sample in samples]
     return Figure(
@@ -73,7 +73,7 @@ def show(console: Console, figures: list[Figure], memory: dict[str, float]) -> N
 
 
 def comparison(figures: Iterable[Figure]) -> Table:
-    """A row for each load: ours beside the baseline, or the better of the older's two set-ups."""
+    """Return a row for each load: ours beside the baseline, or the older's better set-up."""
     table = Table(
         box=SIMPLE_HEAD, title="This server and what it is compared with, medians of the rounds"
     )
@@ -101,12 +101,12 @@ def comparison(figures: Iterable[Figure]) -> Table:
 
 
 def pair(ours: Figure | None, older: Figure | None, name: str, form: str) -> str:
-    """One member of both figures, side by side."""
+    """Return one member of both figures, side by side."""
     return " / ".join(format(getattr(f, name), form) if f else "–" for f in (ours, older))
 
 
 def write_results(path: Path, *, figures: list[Figure], memory: dict[str, float], **run) -> None:
-    """Everything the table rests on, and the machine it was measured on."""
+    """Write everything the table rests on, and the machine it was measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         **run,

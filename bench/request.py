@@ -20,7 +20,7 @@ class Request:
 
 
 def post(path: str, content: object, *, api_key: str = WRITER_KEY) -> Request:
-    """A request that carries `content` as compact JSON."""
+    """Return a request that carries `content` as compact JSON."""
     return Request("POST", path, json.dumps(content, separators=(",", ":")).encode(), api_key)
 
 

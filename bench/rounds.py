@@ -32,7 +32,7 @@ class Sample:
 
 
 def ready(case: Case, side: Side) -> Request:
-    """The case's request, which this side has answered well. Raises NotServed and Refused.
+    """Return the case's request, answered well by this side. Raises NotServed and Refused.
 
     A server may still be reading the registry, so it is asked again for a while.
     """
@@ -48,7 +48,7 @@ def ready(case: Case, side: Side) -> Request:
 def measure(
     case: Case, requests: dict[Side, Request], *, rounds: int, seconds: int
 ) -> Iterator[Sample]:
-    """Samples of one case, at every concurrency, in rounds of alternating order."""
+    """Yield samples of one case, at every concurrency, in rounds of alternating order."""
     for side, request in requests.items():
         run_wrk(request, url=side.url, connections=case.concurrency[0], seconds=WARM_UP_SECONDS)
         wait_until_idle(side.pid, side.postgres.pid)
@@ -61,7 +61,7 @@ def measure(
 
 
 def sample(case: Case, side: Side, request: Request, *, connections: int, seconds: int) -> Sample:
-    """One sample, with a check that what was answered is stored."""
+    """Return one sample, after a check that what was answered is stored."""
     processes = side.pid, side.postgres.pid
     side.postgres.checkpoint()
     stored = side.postgres.count(case.table) if case.table else 0

@@ -31,7 +31,7 @@ class Side:
     store: Callable[["Side", Iterable[dict]], None]
 
     def call(self, request: Request) -> object:
-        """The decoded answer to one request. Raises NotServed and Refused."""
+        """Return the decoded answer to one request. Raises NotServed and Refused."""
         answer = requests.request(
             request.method,
             self.url + request.path,

@@ -13,7 +13,7 @@ from gateway.masking import masked
 
 class TokenQuerySet(models.QuerySet):
     def active(self):
-        """Tokens that are admitted now: not revoked, not expired."""
+        """Return the tokens that are admitted now: not revoked, not expired."""
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True
         )

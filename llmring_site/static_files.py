@@ -82,7 +82,7 @@ def _without_coding(tag: str) -> str:
 
 
 def _is_one_byte(meta: dict) -> bool:
-    """Whether the range is one that whitenoise refuses, though the file has it."""
+    """Return whether the range is one that whitenoise refuses, though the file has it."""
     return re.fullmatch(r"bytes=(\d+)-\1", meta.get("HTTP_RANGE", "").replace(" ", "")) is not None
 
 

@@ -27,7 +27,7 @@ class EventReused(DomainError):
 
 
 def matches_idempotent_request(first: UsageLog, row: LogRow) -> bool:
-    """Whether both report the same event. Imported rows have no fingerprint: assume so."""
+    """Return whether both report the same event; True for an imported row, without fingerprint."""
     return first.fingerprint is None or row.fingerprint in (None, first.fingerprint)
 
 

@@ -20,15 +20,15 @@ class AuditOutcome(models.TextChoices):
 
 class AuditEventQuerySet(models.QuerySet):
     def since(self, time: datetime):
-        """Events of this moment and later, by the index of their ids."""
+        """Return the events of this moment and later, by the index of their ids."""
         return self.filter(id__gte=ids.lowest(time))
 
     def before(self, time: datetime):
-        """Events before this moment."""
+        """Return the events before this moment."""
         return self.filter(id__lt=ids.lowest(time))
 
     def from_network_of(self, address: str | None):
-        """Events from this address, or from the network of an IPv6 address."""
+        """Return the events from this address, or from the network of an IPv6 address."""
         if address is None:
             return self.filter(client_ip=None)
         bits = IPV6_BITS if ":" in address else 32

@@ -35,7 +35,7 @@ def state_of(credential: models.Model) -> str:
 
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
-        """Keys that open their project now: not revoked, not expired, the project in use."""
+        """Return keys that open their project now: not revoked, not expired, the project in use."""
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
             revoked_at__isnull=True,

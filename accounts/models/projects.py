@@ -13,7 +13,7 @@ from core.ids import uuid7
 
 class ProjectQuerySet(models.QuerySet):
     def named(self, name_or_id: str) -> "Project | None":
-        """The project with this id or, else, the oldest one in use of this name.
+        """Return the project with this id or, else, the oldest one in use of this name.
 
         An archived one only if none in use has the name.
         """
@@ -27,7 +27,7 @@ class ProjectQuerySet(models.QuerySet):
             )
 
     def real(self):
-        """Projects that totals of the whole server are about: all but demo data."""
+        """Return the projects that count in totals of the whole server: all but demo data."""
         return self.filter(is_demo=False)
 
     def demo(self):

@@ -47,7 +47,7 @@ def arguments() -> Namespace:
 
 
 def start_targets(options: Namespace, mock_url: str, scratch: Path, stack: ExitStack):
-    """All servers of the run, up and healthy, to be stopped with `stack`."""
+    """Return all servers of the run, up and healthy, to be stopped with `stack`."""
     registry_url = stack.enter_context(served_registry(None, scratch=scratch))
     where = {"mock_url": mock_url, "scratch": scratch}
     made = []

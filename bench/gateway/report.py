@@ -30,7 +30,7 @@ def medians(samples: Iterable[Sample]) -> Medians:
 
 
 def table(measured: Medians, targets: Sequence[Target]) -> Table:
-    """Times of loads that were also made to the mock itself are what they add to that."""
+    """Return the table; of loads that the mock itself got too, times are what targets add."""
     result = Table(box=SIMPLE_HEAD, title="The gateway beside LiteLLM, medians of the rounds")
     ours = [target.name for target in targets if target.postgres]
     others = [target.name for target in targets if not target.postgres]

@@ -49,7 +49,7 @@ class Target:
 
 @contextmanager
 def mock_upstream(scratch: Path) -> Iterator[str]:
-    """The base address of the mock."""
+    """Yield the base address of the mock."""
     log = scratch / "mock.log"
     with running([sys.executable, "-m", mock.__name__], log=log, env=_import_path()):
         while not (port := log.read_text().strip()):
@@ -73,7 +73,7 @@ def stored(target: Target) -> dict[str, int]:
 
 @contextmanager
 def gateway(*, workers: int, mock_url: str, registry_url: str, scratch: Path) -> Iterator[Target]:
-    """This server, with a token that has a budget and limits."""
+    """Yield this server, with a token that has a budget and limits."""
     name = f"ours-{workers}w"
     variables = {"OPENAI_API_URL": f"{mock_url}/v1", "OPENAI_API_KEY": _OWN_KEY.format(name)}
     arguments = {"registry_url": registry_url, "scratch": scratch, "name": name}
@@ -96,7 +96,7 @@ def gateway(*, workers: int, mock_url: str, registry_url: str, scratch: Path) ->
 
 @contextmanager
 def litellm(*, workers: int, programs: Path, mock_url: str, scratch: Path) -> Iterator[Target]:
-    """LiteLLM's proxy as its documentation sets it up for production, without a database."""
+    """Yield LiteLLM's proxy, set up as documented for production, without a database."""
     name, port = f"litellm-{workers}w", free_port()
     log = scratch / f"{name}.log"
     config = scratch / f"{name}.yaml"
@@ -123,7 +123,7 @@ def _config(base_url: str, key: str) -> dict:
 
 
 def litellm_programs(directory: Path) -> Path:
-    """The bin folder of LiteLLM's environment, built with uv when it is missing."""
+    """Return the bin folder of LiteLLM's environment, built with uv when it is missing."""
     python = directory / "bin" / "python"
     if not (directory / "bin" / "litellm").exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
