@@ -14,7 +14,7 @@ import math
 from django.db import connection
 from django.http import HttpRequest
 
-from accounts.client_addresses import client_network
+from accounts.client_networks import client_network
 from core.errors import DomainError
 
 WINDOW_SECONDS = 900

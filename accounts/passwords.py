@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts import attempts, audit, known_browsers
-from accounts.client_addresses import client_network
+from accounts.client_networks import client_network
 from accounts.models import AuditOutcome, User
 from core.errors import DomainError, InvalidInput, issue
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.client_addresses import network_of
+from accounts.client_networks import network_of
 
 
 class Bucket(NamedTuple):

@@ -12,7 +12,7 @@ from receipts import (
     batch,
     calculations,
     endpoints,
-    replies,
+    reply_schemas,
     schemas,
     selection,
     server_keys,
@@ -43,14 +43,14 @@ class PublicKeyNotConfigured(DomainError):
 
 class ReceiptViewSet(ScopedModelViewSet):
     queryset = Receipt.objects.all()
-    reply = replies.Receipt
+    reply = reply_schemas.Receipt
     bodies = {"create": schemas.ReceiptToStore}
     headers = {"create": [IDEMPOTENCY_KEY]}
     queries = {"list": schemas.ReceiptPageQuery, "logs": schemas.ReceiptPageQuery}
     replies = {
-        "list": replies.ReceiptPage,
-        "create": replies.StoredReceipt,
-        "logs": replies.CertifiedLogPage,
+        "list": reply_schemas.ReceiptPage,
+        "create": reply_schemas.StoredReceipt,
+        "logs": reply_schemas.CertifiedLogPage,
     }
     tags = _TAGS
     unique_members = True
@@ -119,7 +119,7 @@ def _verbatim(receipt: Receipt) -> Fragment:
 
 class IssueView(SchemaView):
     bodies = {"post": schemas.ReceiptDraft}
-    replies = {"post": replies.Receipt}
+    replies = {"post": reply_schemas.Receipt}
     tags = _TAGS
     unique_members = True
 
@@ -136,7 +136,7 @@ class IssueView(SchemaView):
 
 class VerifyView(PublicView):
     bodies = {"post": schemas.SignedReceipt}
-    replies = {"post": replies.Verdict}
+    replies = {"post": reply_schemas.Verdict}
     tags = _TAGS
     unique_members = True
 
@@ -152,7 +152,7 @@ class GenerateView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
     headers = {"post": [IDEMPOTENCY_KEY]}
     unique_members = True
-    replies = {"post": replies.GeneratedReceipt}
+    replies = {"post": reply_schemas.GeneratedReceipt}
     tags = _TAGS
 
     @idempotent(before=calculations.load_prices)
@@ -170,7 +170,7 @@ class GenerateView(SchemaView):
 class PreviewView(SchemaView):
     bodies = {"post": schemas.GenerationRequest}
     unique_members = True
-    replies = {"post": replies.ReceiptPreview}
+    replies = {"post": reply_schemas.ReceiptPreview}
     tags = _TAGS
 
     def post(self, request):
@@ -180,7 +180,7 @@ class PreviewView(SchemaView):
 
 class UncertifiedView(SchemaView):
     queries = _PAGE
-    replies = {"get": replies.UncertifiedLogPage}
+    replies = {"get": reply_schemas.UncertifiedLogPage}
     tags = _TAGS
 
     def get(self, request):
@@ -223,7 +223,7 @@ class PublicKeyPemFileView(PublicKeyPemView):
 
 
 class PublicKeyJwkView(PublicView):
-    replies = {"get": replies.JsonWebKey}
+    replies = {"get": reply_schemas.JsonWebKey}
     errors = {"get": _NO_KEY}
     tags = _TAGS
 
@@ -233,7 +233,7 @@ class PublicKeyJwkView(PublicView):
 
 
 class PublicKeyListView(PublicView):
-    replies = {"get": list[replies.ListedKey]}
+    replies = {"get": list[reply_schemas.ListedKey]}
     errors = {"get": _NO_KEY}
     tags = _TAGS
 
@@ -248,7 +248,7 @@ class PublicKeyListView(PublicView):
 
 
 class PublicKeyDocumentView(PublicView):
-    replies = {"get": replies.KeyDocument}
+    replies = {"get": reply_schemas.KeyDocument}
     errors = {"get": _NO_KEY}
     tags = _TAGS
 

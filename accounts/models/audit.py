@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.client_addresses import IPV6_BITS
+from accounts.client_networks import IPV6_BITS
 from core import ids
 from core.ids import uuid7
 

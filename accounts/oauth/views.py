@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from accounts import attempts, audit, cookies, logins, pages
-from accounts.client_addresses import client_network
+from accounts.client_networks import client_network
 from accounts.oauth import identities, landing, providers, states
 from accounts.oauth.identities import AddressNeeded, LinkRefused
 from accounts.oauth.providers import Profile, Provider
