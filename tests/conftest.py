@@ -51,7 +51,8 @@ _WITH_REAL_COMMITS = ("mcp", "released_client", "site")
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if Path(item.fspath).parent.name in _WITH_REAL_COMMITS:
+        folder = Path(item.fspath).parent.name
+        if folder in _WITH_REAL_COMMITS and "db_all" in item.fixturenames:
             item.add_marker(pytest.mark.django_db(transaction=True), append=False)
 
 
