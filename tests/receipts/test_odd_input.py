@@ -35,7 +35,7 @@ PARTS = ["amount", "input", "calculation", "cached_input"]
 
 def odd(chance: random.Random):
     body = copy.deepcopy(chance.choice(BODIES))
-    for _ in range(chance.randrange(1, 4)):
+    for _ in range(chance.choice([0, 1, 2, 3])):
         name = chance.choice([*body, *MEMBERS])
         holder = body
         if isinstance(body.get(name), dict) and chance.random() < 0.7:
@@ -61,7 +61,8 @@ def test_odd_bodies_never_fail(api, signing, seed):
         path = f"/api/v1/receipts{route}"
         reply = api.generic("POST", path, body, content_type="application/json", **extra)
         assert reply.status_code < 500, (route, body[:1000])
-    assert all(receipt.is_verified for receipt in Receipt.objects.all())
+    stored = Receipt.objects.all()
+    assert stored and all(receipt.is_verified for receipt in stored)
     api.read("/api/v1/receipts")
 
 
