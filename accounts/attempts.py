@@ -30,7 +30,7 @@ class TooManyAttempts(DomainError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("Too many attempts; try again later")
-        self.headers = {"Retry-After": str(retry_after), "Cache-Control": "no-store"}
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 def take(*name: str, limit: int) -> bytes:

@@ -21,7 +21,6 @@ class InvalidToken(DomainError):
     """Used, expired, replaced, of another address, or never issued: one text for all."""
 
     code = "invalid_token"
-    headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
         super().__init__("The link is invalid or has expired; ask for a new one")

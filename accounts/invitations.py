@@ -30,7 +30,6 @@ class InvalidInvitation(DomainError):
     """Used, expired, withdrawn, replaced, never made, or of an inviter who lost the right."""
 
     code = "invalid_invitation"
-    headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
         super().__init__("The invitation is invalid or has expired; ask for a new one")
@@ -41,7 +40,6 @@ class ForAnotherAddress(DomainError):
 
     status_code = 403
     code = "for_another_address"
-    headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
         super().__init__("The invitation is for another address; log in with that one")

@@ -52,7 +52,6 @@ class LimitExceeded(DomainError):
         self.headers = {
             **Standing(limit, 0, reset).headers,
             "Retry-After": str(max(math.ceil(seconds), 1)),
-            "Cache-Control": "no-store",
         }
 
 

@@ -32,7 +32,6 @@ class WrongPassword(DomainError):
 
     status_code = 401
     code = "wrong_password"
-    headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
         super().__init__("E-mail address or password is wrong")

@@ -15,7 +15,6 @@ class NotVerified(DomainError):
 
     status_code = 403
     code = "not_verified"
-    headers = {"Cache-Control": "no-store"}
 
     def __init__(self) -> None:
         super().__init__("Confirm your e-mail address first; a mail with the link is on its way")

@@ -63,6 +63,22 @@ class RequestMiddleware:
         return response
 
 
+class NoStoreMiddleware:
+    """Keeps caches from storing a reply that does not say who may.
+
+    A shared cache knows that replies are private by `Authorization` alone; it would give what a
+    key in another header got to the next one (RFC 9111, section 3.5).
+    """
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest):
+        response = self.get_response(request)
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+
 class RequestChecksMiddleware:
     """Refuses foreign hosts and bad bodies; hands on chunked and compressed bodies as plain ones.
 

@@ -3,7 +3,7 @@
 What is known of a request before its endpoint is called, such as its rate limit, is noted
 on it, and is in its reply unless that says something else.
 
-Django's own middleware writes them (settings.HEADER_MIDDLEWARE): as part of the
+Middleware writes them (settings.HEADER_MIDDLEWARE): as part of the
 middleware for the views, and here for the replies of the edge.
 """
 
@@ -50,15 +50,22 @@ def common_headers(
 
 
 def add_common(headers: RawHeaders, common: RawHeaders) -> None:
-    """Add the common headers to a reply's own; `Vary` names what both vary by."""
-    own_vary = next((value for name, value in headers if name == b"vary"), None)
-    if own_vary is None:
+    """Add the common headers to a reply's own.
+
+    `Vary` names what both vary by; the reply's own `Cache-Control` is the one that counts.
+    """
+    own = {name: value for name, value in headers if name in (b"vary", b"cache-control")}
+    if not own:
         headers += common
         return
-    headers.remove((b"vary", own_vary))
-    headers += [
-        (name, own_vary + b", " + value if name == b"vary" else value) for name, value in common
-    ]
+    own_vary = own.get(b"vary")
+    if own_vary is not None:
+        headers.remove((b"vary", own_vary))
+    for name, value in common:
+        if name == b"vary" and own_vary is not None:
+            headers.append((name, own_vary + b", " + value))
+        elif name not in own:
+            headers.append((name, value))
 
 
 def note(request: object, headers: Mapping[str, str]) -> None:

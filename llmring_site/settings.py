@@ -98,6 +98,7 @@ HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "core.middleware.NoStoreMiddleware",
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id

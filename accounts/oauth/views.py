@@ -64,7 +64,6 @@ class LoginView(_ProviderView):
             )
         )
         states.keep(response, state)
-        response["Cache-Control"] = "no-store"
         return response
 
 
@@ -90,7 +89,6 @@ class CallbackView(_ProviderView):
         except DomainError as error:
             response = pages.failed(request._request, str(error), status=error.status_code)
         states.forget(response, values)
-        response["Cache-Control"] = "no-store"
         return response
 
     def head(self, request, provider):

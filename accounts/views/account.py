@@ -21,8 +21,6 @@ from accounts.schemas import people as schemas
 from accounts.views.base import PersonView
 from core.errors import DomainError
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 class MeView(PersonView):
     replies = {"get": schemas.Me}
@@ -64,7 +62,6 @@ class KeyTaken(DomainError):
 
     status_code = 410
     code = "key_taken"
-    headers = NO_STORE
 
     def __init__(self) -> None:
         super().__init__("The key was retrieved already, or expired; POST to regenerate-api-key")
@@ -74,7 +71,6 @@ class NotAsked(DomainError):
     """The request is a browser's prefetch or comes from another site, not from the person."""
 
     code = "not_asked"
-    headers = NO_STORE
 
     def __init__(self) -> None:
         super().__init__("The key is given to a request of the page itself only")
@@ -205,7 +201,6 @@ def _require_password(request, password: str) -> None:
 class WrongCurrentPassword(DomainError):
     status_code = 403
     code = "wrong_password"
-    headers = NO_STORE
 
     def __init__(self) -> None:
         super().__init__("The password is wrong")

@@ -23,10 +23,6 @@ class SecretBodyMixin:
                 entry["input"] = None
             raise
 
-    def finalize_response(self, request, response, *args, **kwargs):
-        response.headers.setdefault("Cache-Control", "no-store")
-        return super().finalize_response(request, response, *args, **kwargs)
-
 
 class AnonymousView(SecretBodyMixin, PublicView):
     """A route that needs no login, counted by the caller's address."""

@@ -107,8 +107,7 @@ class KeyViewSet(ScopedModelViewSet):
         return Response(self._represent([self.get_object()])[0])
 
     def _issued(self, row: ApiKey, text: str) -> Response:
-        reply = {**self._represent([row])[0], "api_key": text}
-        return Response(reply, headers={"Cache-Control": "no-store"})
+        return Response({**self._represent([row])[0], "api_key": text})
 
     def _represent(self, rows: Sequence[ApiKey]) -> Sequence[dict]:
         return represent(rows, self.costs_of_keys)

@@ -71,8 +71,7 @@ class TokenViewSet(ManagementViewSet):
             row, text = tokens.issue(project, expires_at=expires_at, **body.columns())
             self.record(project_id=project.id, token_id=row.id, name=row.name)
         row.allowance.refresh_from_db()
-        headers = {"Cache-Control": "no-store"}
-        return Response({**replies.token(row, now), "token": text}, status=201, headers=headers)
+        return Response({**replies.token(row, now), "token": text}, status=201)
 
     def partial_update(self, request, token_id):
         """Change a token's limits, expiry or state

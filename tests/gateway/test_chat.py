@@ -27,6 +27,13 @@ def test_a_chat_is_relayed_priced_and_logged(gateway, mock):
     assert gateway.pending == 0
 
 
+def test_only_the_upstream_may_let_an_answer_be_stored(gateway, mock):
+    mock.script = reply(chat())
+    assert gateway.chat().headers["Cache-Control"] == "no-store"
+    mock.script = reply(chat(), Cache_Control="private, max-age=60")
+    assert gateway.chat().headers["Cache-Control"] == "private, max-age=60"
+
+
 def test_a_stream_is_relayed_priced_and_logged(gateway, mock):
     pieces = [content("Hel"), content("lo"), stop()]
     mock.script = stream(*pieces, USAGE_CHUNK, DONE)

@@ -33,6 +33,13 @@ def test_every_reply_has_a_request_id_and_security_headers(api):
 
 
 @BOTH_WAYS
+def test_no_cache_may_keep_what_a_key_got(api):
+    for path in ("/api/v1/logs", "/api/v1/stats", "/api/v1/keys", "/api/v1/receipts/x", "/nothing"):
+        assert api.get(path).headers["Cache-Control"] == "no-store", path
+    assert api.get("/api/v1/aliases").headers["Cache-Control"] == "private, no-cache"
+
+
+@BOTH_WAYS
 def test_clients_request_id_is_kept_if_presentable(api):
     api.send("POST", "/api/v1/log", CALL)
     for stated, kept in [("trace-7:a/b", True), ("a b", False), ("x" * 129, False), ("ü", False)]:
