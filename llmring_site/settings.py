@@ -3,6 +3,7 @@
 tests/site/test_env.py compares the README's table of variables with this file.
 """
 
+import decimal
 import importlib.metadata
 import os
 import re
@@ -17,6 +18,10 @@ from core.database.config import database_settings, most_workers
 from llmring_site import env
 from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
+
+# Amounts of money have up to 38 digits. Python's default of 28 would round them, in a mere minus.
+for context in (decimal.DefaultContext, decimal.getcontext()):
+    context.prec = 60
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(Path.cwd() / ".env")

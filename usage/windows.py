@@ -38,7 +38,7 @@ class Window:
         if end is None:
             end = datetime.combine(now.date(), time.min, UTC) + timedelta(days=1)
         if start is None:
-            start = min(now, end) - _DEFAULT_LENGTH
+            start = max(min(now, end) - _DEFAULT_LENGTH, _FIRST)
         return cls(min(start, end), end)
 
 

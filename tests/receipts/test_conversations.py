@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import override_settings
 
+from conversations.models import Conversation
 from receipts import verification
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
@@ -218,9 +219,20 @@ class TestReceiptsOfLoggedCalls:
         signing.RECEIPTS_PRIVATE_KEY = signing.RECEIPTS_PUBLIC_KEY = ""
         assert converse(api)["receipt"] is None
 
-    def test_numbers_that_no_receipt_can_state_do_not_lose_the_call(self, api):
-        reply = converse(api, cost=1e17)
-        assert reply["receipt"] is None and reply["conversation_id"]
+    @pytest.mark.parametrize(
+        ("cost", "total"),
+        [
+            ("100000000000000000", "100000000000000000.000000000001"),
+            ("999999999999999999.123456789012", "999999999999999999.123456789013"),
+        ],
+    )
+    def test_numbers_that_no_receipt_can_state_do_not_lose_the_call(self, api, cost, total):
+        first = converse(api, cost=cost)
+        assert first["receipt"] is None
+        more = {"cost": "0.000000000001", "conversation_id": first["conversation_id"]}
+        converse(api, "More", **more)
+        conversation = Conversation.objects.get(id=first["conversation_id"])
+        assert str(conversation.total_cost) == total
 
     def test_an_unknown_cost_is_not_signed_as_0_without_saying_so(self, api):
         receipt = converse(api, cost=None, model="unheard-of")["receipt"]

@@ -50,6 +50,12 @@ def test_a_voided_log_stays_and_counts_no_more(api):
     assert reversal["logged_at"] == original["logged_at"]
 
 
+def test_the_highest_cost_is_taken_back_to_its_last_digit(api):
+    id = logged(api, cost="999999999999999999.123456789012")
+    void(api, id)
+    assert totals(api) == (0, "0", 0)
+
+
 def test_a_corrected_log_counts_as_its_replacement(api):
     id = logged(api, alias="a", metadata={"m": 1})
     reply = correct(api, id, input_tokens=10, output_tokens=5, cost="0.2")

@@ -87,6 +87,8 @@ def test_every_breakdown_counts_every_request(api):
         ({"start_date": "2026-01-06", "end_date": "9999-12-31T23:59:59.9999999-14:00"}, 1),
         ({"start_date": "9999-12-31", "end_date": "9999-12-31"}, 0),
         ({"start_date": "0001-01-01", "end_date": "0001-01-01"}, 0),
+        ({"end_date": "0001-01-01"}, 0),
+        ({"start_date": "9999-12-31"}, 0),
     ],
 )
 def test_both_ends_of_the_window_are_inclusive_and_utc(api, window, requests, read):
