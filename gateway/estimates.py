@@ -8,7 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 # Members of a request whose text a model reads.
-_PROMPT = ("messages", "input", "prompt", "instructions", "system", "tools", "functions")
+_PROMPT = (
+    *("messages", "input", "prompt", "instructions", "system", "questions"),
+    *("tools", "functions"),
+)
 _INLINE = "data:"  # a file within the text
 _NUMBERS = frozenset({int, float, Decimal})  # a token's number each
 

@@ -9,7 +9,7 @@ from gateway.json_objects import objects_in
 
 # Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
 _PROMPTS = (
-    *("messages", "input", "prompt", "instructions", "system", "images", "mask"),
+    *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
     "extra_body",
 )
 # Members that bring in other text; those not of OpenAI are of Azure, OpenRouter, Qwen and xAI.
@@ -25,6 +25,7 @@ _TEXT_PARTS = frozenset(
         *("reasoning", "summary_text", "reasoning_text", "thinking"),
         *("function", "function_call", "function_call_output", "tool_use", "tool_result"),
         *("custom", "custom_tool_call", "custom_tool_call_output", "direct"),
+        *("predicate", "choice", "score"),  # questions of /v1/decisions
     }
 )
 # Members by which a part names a file, or holds one.

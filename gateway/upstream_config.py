@@ -134,7 +134,9 @@ class UpstreamOptions(_Part):
     max_output_tokens: int | None = Field(
         None, gt=0, description="Of models whose limit the registry does not have."
     )
-    include_usage: bool = Field(True, description="Ask streaming chats for their usage.")
+    include_usage: bool = Field(
+        True, description="Ask streaming chats and completions for their usage."
+    )
     shared_objects: bool = Field(
         False, description="Let projects that share a key see each other's files and batches."
     )

@@ -48,7 +48,10 @@ _PATHS = (
     ),
     _path("/chat/completions", _objects("stored_completions", _GET)),
     _path("/chat/completions/*/**", _objects("stored_completions")),
-    _path("/completions", _call("completions", answer_limits=("max_tokens",))),
+    _path(
+        "/completions",
+        _call("completions", answer_limits=("max_tokens",), takes_usage_option=True),
+    ),
     _path("/responses", _call("responses", answer_limits=("max_output_tokens",))),
     _path("/responses/compact", _call("responses")),
     _path(
@@ -64,14 +67,18 @@ _PATHS = (
         Endpoint("stored_responses", _POST, body=Body.JSON, is_stateful=True, shows_result=True),
     ),
     _path("/responses/*/**", _objects("stored_responses")),
+    _path("/decisions", _call("decisions")),
     _path("/embeddings", _call("embeddings", has_answer=False)),
     _path("/moderations", Endpoint("moderations", _POST, body=Body.JSON)),
+    _path("/content_provenance_checks", Endpoint("provenance_checks", _POST, body=Body.FORM)),
     _path("/images/generations", _call("images")),
     _path("/images/edits", _call("images", Body.FORM)),
     _path("/images/variations", _call("images", Body.FORM)),
     _path("/audio/speech", _call("speech")),
     _path("/audio/transcriptions", _call("transcriptions", Body.FORM)),
     _path("/audio/translations", _call("transcriptions", Body.FORM)),
+    _path("/audio/voices/**", _objects("voices", body=Body.FORM)),
+    _path("/audio/voice_consents/**", _objects("voices", body=Body.FORM)),
     _path("/models", Endpoint("models", _GET, lists_models=True)),
     # Ids of many servers have slashes.
     _path("/models/**", Endpoint("models", _GET, lists_models=True)),
@@ -87,6 +94,13 @@ _PATHS = (
     _path("/containers/*/files", _objects("containers", _POST, Body.FORM)),
     _path("/containers/**", _objects("containers")),
     _path("/conversations/**", _objects("conversations")),
+    _path("/skills/**", _objects("skills", body=Body.FORM)),
+    _path("/chatkit/threads/**", _objects("chatkit_threads")),
+    _path("/agents/sessions/**", _objects("agents", _POST, billed=True)),
+    _path("/agents/automations/**", _objects("agents", _POST, billed=True)),
+    _path("/agents/environments/**", _objects("agents", _POST, billed=True)),
+    _path("/agents/**", _objects("agents")),
+    _path("/vaults/**", _objects("vaults")),
     _path("/fine_tuning/jobs", _objects("fine_tuning", _POST, billed=True)),
     _path("/fine_tuning/jobs/*/resume", _objects("fine_tuning", _POST, billed=True)),
     _path("/fine_tuning/alpha/**", _objects("fine_tuning", _POST, billed=True)),
@@ -98,12 +112,11 @@ _PATHS = (
     _path("/threads/**", _objects("threads")),
     _path("/evals/**", _objects("evals", _POST, billed=True)),
     _path("/evals/**", _objects("evals")),
-    _path("/videos", _objects("videos", _POST, Body.FORM, billed=True)),
-    _path("/videos/**", _objects("videos", _POST, billed=True)),
+    _path("/videos/**", _objects("videos", _POST, Body.FORM, billed=True)),
     _path("/videos/**", _objects("videos")),
 )
 # They hand out access past this gateway, or need a socket that it does not relay.
-_DIRECT_ACCESS = re.compile(r"(/openai)?(/v1)?/realtime(/.*)?")
+_DIRECT_ACCESS = re.compile(r"(/openai)?(/v1)?/(realtime|live|chatkit/sessions)(/.*)?")
 _AZURE_DEPLOYMENT = re.compile(r"/deployments/([^/]+)(/.+)")
 
 

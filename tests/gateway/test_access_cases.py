@@ -154,6 +154,8 @@ def test_c06_a_model_in_the_query(limited, mock):
         "/v1/evals",
         "/v1/evals/e/runs",
         "/v1/videos/v/remix",
+        "/v1/agents/sessions",
+        "/v1/agents/automations/a/invocations",
     ],
 )
 def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, path):

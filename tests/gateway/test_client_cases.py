@@ -72,7 +72,10 @@ ROUTES = """
     /uploads/u/parts /batches /batches/b/cancel /vector_stores/v/files /containers/c/files
     /conversations/c/items /fine_tuning/jobs /assistants /threads/t/runs /threads/runs
     /evals/e/runs /videos /videos/v/content /realtime /realtime/client_secrets /token
-    /nope /engines /organization/usage/completions
+    /decisions /content_provenance_checks /audio/voices /audio/voice_consents/v /skills
+    /skills/s/versions /agents /agents/sessions/s/events /vaults/v/credentials /chatkit/threads/t
+    /chatkit/sessions /live/sessions /live/sessions/s/fork /nope /engines
+    /organization/usage/completions
 """
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
@@ -312,11 +315,14 @@ def test_d07_a_websocket_is_refused_at_once(gateway, mock, path):
     assert mock.requests == [] and gateway.rows == []
 
 
+CHATKIT = "/chatkit/sessions"  # whose secret lets a browser talk to the upstream
+
+
 def test_d07_without_an_upgrade(gateway, mock):
     answer = gateway.get("/v1/responses")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    for path in ("/v1/realtime/client_secrets", "/v1/realtime/sessions"):
-        assert gateway.post(path, {}).status_code == 501
+    for path in ("/realtime/client_secrets", "/realtime/sessions", "/live/sessions", CHATKIT):
+        assert gateway.post(f"/v1{path}", {}).status_code == 501
     assert mock.requests == []
 
 

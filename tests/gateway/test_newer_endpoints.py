@@ -1,0 +1,121 @@
+"""What OpenAI's API has got lately: relayed as the official SDK sends it, and metered."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.gateway.conftest import counts
+from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.upstream import DONE, chunk, reply, stream
+
+QUESTIONS = [{"type": "predicate", "instructions": "Is it a greeting?"}]
+DECISION = {
+    "answers": [{"type": "predicate", "name": None, "probability": 0.97}],
+    "model": "gpt-5-mini",
+    "usage": {
+        "input_tokens": 900,
+        "input_tokens_details": {"cached_tokens": 512, "cache_write_tokens": 0},
+        "output_tokens": 256,
+        "output_tokens_details": {"reasoning_tokens": 192},
+        "total_tokens": 1156,
+    },
+}
+
+
+def decide(gateway, questions=QUESTIONS):
+    return gateway.post(
+        "/v1/decisions", {"model": "gpt-5-mini", "input": "Hello", "questions": questions}
+    )
+
+
+def test_decisions_are_billed_by_their_usage(gateway, mock):
+    mock.script = reply(DECISION)
+    assert decide(gateway).json() == DECISION
+    assert counts(gateway.row) == ("settled", 388, 512, 256, 192)
+    # 388 * 0.25 + 512 * 0.025 + 256 * 2.00, per million
+    assert gateway.row.cost == Decimal("0.0006218")
+
+
+def test_decisions_are_held_to_a_tokens_models(gateway, mock):
+    gateway.use(allowed_models=["gpt-4o-mini"])
+    assert decide(gateway).json()["error"]["code"] == "model_not_allowed"
+    assert mock.requests == []
+
+
+def test_questions_that_are_text_do_not_fill_the_context(gateway, mock):
+    """400,000 tokens of context would cost 0.10 dollars, the answer's 128,000 0.256."""
+    mock.script = reply(DECISION)
+    picture = {"type": "input_image", "image_url": "https://example.com/a.png"}
+    gateway.use(budget_usd="0.30")
+    assert decide(gateway, [{**QUESTIONS[0], "instructions": [picture]}]).status_code == 429
+    assert decide(gateway).status_code == 200
+
+
+def test_streaming_completions_are_asked_for_their_usage(gateway, mock):
+    part = {"id": "cmpl-1", "object": "text_completion", "model": "gpt-3.5-turbo-instruct"}
+    pieces = [chunk({**part, "choices": [{"index": 0, "text": text}]}) for text in ("Hel", "lo")]
+    usage = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
+    mock.script = stream(*pieces, chunk({**part, "choices": [], "usage": usage}), DONE)
+
+    answer = gateway.post(
+        "/v1/completions", {"model": "gpt-3.5-turbo-instruct", "prompt": "Hi", "stream": True}
+    )
+
+    assert mock.requests[0].json["stream_options"] == {"include_usage": True}
+    assert answer.content == b"".join(pieces) + DONE
+    assert counts(gateway.row) == ("settled", 1000, 0, 200, 0)
+
+
+FORMS = {
+    "/v1/videos/characters": ("video", 1),
+    "/v1/videos/edits": ("video", 1),
+    "/v1/videos/extensions": ("video", 1),
+    "/v1/skills": ("files[]", 0),
+    "/v1/skills/skill_1/versions": ("files[]", 0),
+    "/v1/audio/voices": ("audio_sample", 0),
+    "/v1/audio/voice_consents": ("recording", 0),
+    "/v1/content_provenance_checks": ("file", 0),
+}
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_forms_pass_with_their_files(gateway, mock, own_key, path):
+    own_key()
+    mock.script = reply({"id": "x"})
+    field, rows = FORMS[path]
+    content = b"\x00\x01" * 5000
+    answer = gateway.post(path, files={field: ("f.bin", content)}, data={"name": "n"})
+    assert (answer.status_code, answer.json()) == (200, {"id": "x"})
+    [seen] = mock.requests
+    assert f'name="{field}"'.encode() in seen.body and content in seen.body
+    assert [row.usage_status for row in gateway.rows] == ["unknown"] * rows
+
+
+OBJECTS = {
+    "GET /v1/agents": 0,
+    "POST /v1/agents": 0,
+    "POST /v1/agents/agent_1": 0,
+    "POST /v1/agents/sessions": 1,
+    "POST /v1/agents/sessions/s/events": 1,
+    "GET /v1/agents/sessions/s/events": 0,
+    "DELETE /v1/agents/sessions/s": 0,
+    "POST /v1/agents/environments": 1,
+    "POST /v1/agents/automations/a/invocations": 1,
+    "POST /v1/vaults/v/credentials": 0,
+    "GET /v1/chatkit/threads/t/items": 0,
+    "DELETE /v1/skills/s/versions/1": 0,
+    "POST /v1/skills/s": 0,
+    "POST /v1/audio/voice_consents/c": 0,
+}
+
+
+@pytest.mark.parametrize("request_line", OBJECTS)
+def test_objects_of_an_own_key_are_served(gateway, mock, own_key, request_line):
+    mock.script = reply({"id": "x"})
+    method, path = request_line.split()
+    shared = gateway.send(method, path, {"name": "n"})
+    assert (shared.status_code, shared.json()["error"]["code"]) == (403, "shared_upstream_key")
+    own_key()
+    within_a_second(lambda: gateway.send(method, path, {"name": "n"}).status_code == 200)
+    assert [seen.target for seen in mock.requests] == [path]
+    assert [row.usage_status for row in gateway.rows] == ["unknown"] * OBJECTS[request_line]
