@@ -102,6 +102,7 @@ def _outcome(reading: Reading) -> Outcome:
     return Outcome(
         status,
         usage=reading.usage,
+        units=reading.units,
         model=reading.model,
         service_tier=reading.service_tier,
         http_status=200,

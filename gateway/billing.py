@@ -34,6 +34,7 @@ def outcome_of(
     outcome = Outcome(
         UsageStatus.SETTLED,
         usage=_final_usage(plan, reading),
+        units=reading.units,
         model=reading.model,
         service_tier=reading.service_tier,
         http_status=http_status,

@@ -160,12 +160,13 @@ class MeteredCall:
 class Outcome:
     """How a call ended, and what it used.
 
-    `usage` is the upstream's own object, where it stated one; `estimate` returns members of
-    a report, should there be none that is understood.
+    `usage` is the upstream's own object, where it stated one, and `units` what it counts beside
+    tokens; `estimate` returns members of a report, should there be none that is understood.
     """
 
     status: UsageStatus
     usage: dict[str, Any] | None = None
+    units: dict[str, int] = field(default_factory=dict)
     estimate: Callable[[], dict[str, Any]] | None = None
     model: str | None = None
     service_tier: str | None = None
@@ -248,6 +249,7 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     if outcome.usage is not None:
         stated = {
             "usage": outcome.usage,
+            "units": outcome.units or None,
             "usage_status": outcome.status,
             "service_tier": _storable(outcome.service_tier, 64),
         }

@@ -75,5 +75,10 @@ class Tokens:
 
 TOKEN_CLASSES = tuple(field.name for field in fields(Tokens))
 # Tokens that are counted as units, since no class expresses their price.
-TOKEN_UNITS = frozenset({"cached_audio_tokens", "cached_image_tokens", "citation_tokens"})
+TOKEN_UNITS = frozenset(
+    {
+        *("cached_audio_tokens", "cached_image_tokens", "citation_tokens"),
+        *("image_tool_input_tokens", "image_tool_output_tokens"),
+    }
+)
 _counts = attrgetter(*TOKEN_CLASSES)

@@ -23,6 +23,7 @@ _TEXT = re.compile(
     rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_TOOL_USAGE = re.compile(rb'"tool_usage"\s*:\s*\{')
 _TIER = re.compile(rb'"service_tier"\s*:\s*"(\w+)"')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
 _ERROR = re.compile(rb'"(?:error"\s*:\s*[{"]|type"\s*:\s*"(?:error|response\.failed)")')
@@ -88,7 +89,8 @@ class StreamReader:
             estimate_output=lambda: output_tokens,
         )
         if (stated := self._stated) is not None:
-            reading.usage, reading.service_tier = stated.usage, stated.service_tier
+            reading.usage, reading.units = stated.usage, stated.units
+            reading.service_tier = stated.service_tier
             reading.model = stated.model or reading.model
         known = stated or self._begun()
         reading.response_id = known.response_id
@@ -140,8 +142,10 @@ def _stated_in_part(event: bytes) -> Reading:
         return read_answer(value)
     *_, found = _USAGE.finditer(event)
     tier = _TIER.search(event)
+    of_tools = _TOOL_USAGE.search(event)
     return Reading(
         usage=_object_at(event, found.end() - 1),
+        units=_units_in({"tool_usage": _object_at(event, of_tools.end() - 1)} if of_tools else {}),
         service_tier=tier[1].decode() if tier else None,
     )
 
@@ -155,6 +159,7 @@ def read_answer(answer: Any) -> Reading:
     tier, model, id = whole.get("service_tier"), whole.get("model"), whole.get("id")
     return Reading(
         usage=_usage_in(whole),
+        units=_units_in(whole),
         model=model if isinstance(model, str) and model else None,
         service_tier=tier if isinstance(tier, str) else None,
         error=_error_in(answer),
@@ -171,6 +176,25 @@ def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
             return holder["usage"]
     return None
+
+
+def _units_in(answer: dict[str, Any]) -> dict[str, int]:
+    """Return what an answer counts beside its usage: what the upstream's own tools have used.
+
+    Tokens of pictures are of another model than the one that answers.
+    """
+    used = answer.get("tool_usage")
+    used = used if isinstance(used, dict) else {}
+    searches, pictures = (
+        part if isinstance(part := used.get(name), dict) else {}
+        for name in ("web_search", "image_gen")
+    )
+    counts = {
+        "web_searches": searches.get("num_requests"),
+        "image_tool_input_tokens": pictures.get("input_tokens"),
+        "image_tool_output_tokens": pictures.get("output_tokens"),
+    }
+    return {name: count for name, count in counts.items() if type(count) is int and count > 0}
 
 
 def _output_estimate(answer: dict[str, Any]) -> int:

@@ -5,7 +5,7 @@ how an error looks, and where an answer states its usage.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -73,11 +73,13 @@ class Matched(NamedTuple):
 class Reading:
     """What an answer says of itself.
 
-    `usage` is its own object. `error` is what went wrong though the status may say 200;
-    `is_complete` is false for a stream that ended before its end.
+    `usage` is its own object, `units` what it counts beside tokens. `error` is what went
+    wrong though the status may say 200; `is_complete` is false for a stream that ended before
+    its end.
     """
 
     usage: dict[str, Any] | None = None
+    units: dict[str, int] = field(default_factory=dict)
     model: str | None = None
     service_tier: str | None = None
     error: str | None = None
