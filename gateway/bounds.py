@@ -23,7 +23,10 @@ _STANDARD_TIERS = (None, "default")
 # The operator may pay more for it than for the standard.
 _FLEX = "flex"
 _DEAREST_TIER = "priority"
-_READ_MEMBERS = prompt_sources.READ_MEMBERS | {"n", "best_of", "service_tier", "modalities"}
+_AGENTS = "multi_agent"  # of which there may be any number, each with a prompt of its own
+_READ_MEMBERS = prompt_sources.READ_MEMBERS | {
+    *("n", "best_of", "service_tier", "modalities", _AGENTS),
+}
 # Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
 _TOOLS_PROMPT = 1_000
 _MILLION = 1_000_000
@@ -80,6 +83,8 @@ def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
     # Servers written in Go take the names of members in any case.
     if any(name not in read and name.casefold() in read for name in body):
         return None
+    if _has_agents(body.get(_AGENTS)):
+        return None
     return _Use(
         size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
         prompt_sources.lie_upstream(body),
@@ -87,6 +92,10 @@ def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
         _choices(body),
         _media(body, endpoint),
     )
+
+
+def _has_agents(agents: Any) -> bool:
+    return bool(agents.get("enabled", True) if isinstance(agents, dict) else agents)
 
 
 def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:

@@ -330,6 +330,21 @@ def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
     assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
 
 
+@pytest.mark.parametrize(
+    "agents", [{"enabled": True}, {"enabled": True, "max_concurrent_subagents": 1}, True]
+)
+def test_c02_agents_that_a_model_creates_are_refused(gateway, agents):
+    """Nothing limits how many there are; each has a prompt and an answer of its own."""
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, multi_agent=agents))
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, Multi_Agent=agents))
+
+
+@pytest.mark.parametrize("agents", [None, {"enabled": False}])
+def test_c02_agents_that_are_switched_off_cost_nothing(gateway, agents):
+    sent = asking(RESPONSES, max_output_tokens=100, multi_agent=agents)
+    assert_bound(gateway, RESPONSES, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
 @pytest.mark.parametrize("count, is_on_loop", [(10, True), (100_000, False)])
 def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_loop):
     """Other streams of the worker go on meanwhile."""
