@@ -135,4 +135,5 @@ def _metered(call: Call) -> MeteredCall:
         profile=row["profile"],
         origin=row["origin"],
         metadata=row["metadata"],
+        price_terms=row.get("modifiers") or {},
     )

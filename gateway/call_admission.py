@@ -30,6 +30,7 @@ async def admit(made: Plan, holder: Holder) -> metering.MeteredCall:
         profile=made.profile,
         origin=made.origin,
         metadata=made.metadata,
+        price_terms=made.price_terms,
     )
     admission = await metering.admit(call)
     if not admission.refusal:

@@ -119,6 +119,7 @@ class MeteredCall:
     profile: str | None = None
     origin: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    price_terms: dict[str, str] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of the ledger that are known before the upstream answers."""
@@ -153,6 +154,7 @@ class MeteredCall:
             "profile": self.profile,
             "origin": self.origin,
             "metadata": self.metadata,
+            "modifiers": self.price_terms or None,
         }
 
 

@@ -60,6 +60,7 @@ class Plan:
     profile: str | None = None
     origin: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    price_terms: dict[str, str] = field(default_factory=dict)
     is_stream: bool = False
     asks_for_usage: bool = False  # on our own account: the client does not see the answer
     reserved: Decimal = Decimal(0)
@@ -135,6 +136,7 @@ async def _plan(
         model=model,
         requested_model=str(named)[:255] if isinstance(named, str) else "",
         response_id=matched.response_id,
+        price_terms=protocol.price_terms(body.value),
         is_stream=_asks_for_stream(body),
         **{**said, "alias": said["alias"] or alias},
     )

@@ -11,9 +11,14 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeVar
 
+from registry_proxy.tokens import TOKEN_CLASSES
+
 
 class ModifierRule(NamedTuple):
-    """What a modifier does to a model's prices: those of `classes` (None: all) times `factor`."""
+    """What a modifier does to a model's prices: those of `classes` (None: all) times `factor`.
+
+    Units, such as searches, cost what they cost without it.
+    """
 
     provider: str
     model: str
@@ -26,11 +31,11 @@ class ModifierRule(NamedTuple):
     max_prompt: int | None = None  # tokens; a longer prompt has no published price
 
     def apply(self, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return the modified prices of the classes that the rule covers."""
+        """Return the modified prices of the classes that the rule covers, and those of units."""
         return {
-            name: price * self.factor
+            name: price * self.factor if name in TOKEN_CLASSES else price
             for name, price in prices.items()
-            if self.classes is None or name in self.classes
+            if self.classes is None or name in self.classes or name not in TOKEN_CLASSES
         }
 
 
@@ -92,6 +97,19 @@ _PRIORITY_FACTORS = {
 MODIFIER_RULES = (
     ModifierRule("openai", "*", "service_tier", "batch", _HALF, _OPENAI_BATCH, "2026-11"),
     ModifierRule("openai", "*", "service_tier", "flex", _HALF, _OPENAI_FLEX, "2026-11"),
+    # "The 2-hour window is 30% below Standard token pricing, and the 8-hour window is 40% below."
+    *(
+        ModifierRule(
+            "openai",
+            "*",
+            "completion_window",
+            window,
+            Decimal(factor),
+            _OPENAI_FLEX,
+            "2026-11",
+        )
+        for window, factor in {"2h": "0.7", "8h": "0.6"}.items()
+    ),
     *(
         ModifierRule(
             "openai",

@@ -1,5 +1,6 @@
 """OpenAI's protocol, and everything compatible with it (Azure's paths included)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ __all__ = [
     "is_error_event",
     "is_usage_event",
     "match",
+    "price_terms",
     "read_answer",
     "token_of",
 ]
 
+_WINDOW = re.compile(r"[a-z0-9]{1,16}")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -41,6 +44,15 @@ def token_of(headers: Mapping[str, str]) -> str:
         if value := headers.get(name, "").strip():
             return value
     return ""
+
+
+def price_terms(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the terms of a request that change its price, and that no answer states."""
+    options = body.get("background_options")
+    window = options.get("completion_window") if isinstance(options, dict) else None
+    if not (isinstance(window, str) and _WINDOW.fullmatch(window)) or window == "soonest":
+        return {}
+    return {"completion_window": window}
 
 
 def error_body(error: GatewayError) -> dict[str, Any]:

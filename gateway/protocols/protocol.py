@@ -116,6 +116,9 @@ class ProtocolModule(Protocol):
     def token_of(self, headers: Mapping[str, str]) -> str:
         """Return the token that a request presents; "" without one."""
 
+    def price_terms(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """Return the terms of a request that change its price, and that no answer states."""
+
     def read_answer(self, answer: Any) -> Reading:
         """Return what the JSON of a plain answer says of itself."""
 

@@ -1,6 +1,7 @@
 """Answers that the upstream works on in the background, and the polls that settle them."""
 
 from contextlib import suppress
+from decimal import Decimal
 
 import pytest
 import requests
@@ -238,3 +239,30 @@ def test_a_poll_that_shows_no_result_settles_nothing(begun, mock, name):
     mock.script = reply(COMPLETED)
     begun.get(PATH)
     assert counts(begun.row) == SETTLED
+
+
+@pytest.mark.parametrize(
+    "window, modifiers, cost",
+    [
+        # 1000 * 0.25 + 200 * 2.00, per million, times 0.7 and 0.6
+        ("2h", {"completion_window": "2h"}, Decimal("0.000455")),
+        ("8h", {"completion_window": "8h"}, Decimal("0.00039")),
+        ("soonest", {}, Decimal("0.00065")),
+        (None, {}, Decimal("0.00065")),
+        (["2h"], {}, Decimal("0.00065")),
+        ("\0" * 999, {}, Decimal("0.00065")),
+        ("9d", {"completion_window": "9d"}, None),
+    ],
+    ids=str,
+)
+def test_a_later_completion_costs_less(gateway, mock, own_key, window, modifiers, cost):
+    """The request alone says it; nobody knows the price of a window that is not published."""
+    own_key()
+    usage = {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200}
+    done = {**COMPLETED, "usage": usage, "service_tier": "default"}
+    mock.script = in_turn(reply(QUEUED), reply(done))
+    gateway.post("/v1/responses", {**BODY, "background_options": {"completion_window": window}})
+    gateway.get(PATH)
+    row = gateway.row
+    assert (row.usage_status, row.cost) == ("settled", cost)
+    assert (row.units_and_modifiers or {}).get("modifiers", {}) == modifiers

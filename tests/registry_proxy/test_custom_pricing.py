@@ -135,3 +135,11 @@ def test_a_projects_price_wins_over_a_global_one_and_the_longer_pattern_over_the
     assert pricing.price(*call, project_id=project.id).cost == 3
     assert pricing.price(*call, project_id=other_project.id).cost == 2
     assert pricing.price("openai", "gpt-4.1", Tokens(input=1_000_000)).cost == 1
+
+
+def test_a_tier_changes_the_price_of_tokens_and_not_that_of_searches(real):
+    custom("openai", "gpt-4o-mini", prices={"web_searches": "0.01"})
+    flex = {"service_tier": "flex"}
+    priced = pricing.price(*CALL, units={"web_searches": Decimal(3)}, modifiers=flex)
+    # (1000 * 0.15 + 200 * 0.60, per million) / 2, and three searches at a cent
+    assert priced.cost == Decimal("0.030135")
