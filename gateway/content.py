@@ -84,8 +84,8 @@ async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
 
 
 async def _form(request: Request, content_type: str, *, is_checked: bool) -> Content:
-    if request.headers.get("Content-Encoding"):
-        raise request_checks.UnsupportedCoding
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+        raise errors.FormCompressed("A form must have no Content-Encoding")
     parts = request.parts(limit=settings.GATEWAY_MAX_BODY_BYTES)
     if not is_checked:
         try:

@@ -131,6 +131,14 @@ class RequestTooLarge(GatewayError):
     code = "request_too_large"
 
 
+class FormCompressed(GatewayError):
+    """Forms pass as they arrive, and are read on the way."""
+
+    status_code = 415
+    code = "unsupported_coding"
+    headers = {"Accept-Encoding": "identity"}
+
+
 class RequestsUsedUp(GatewayError):
     """The token's own limit in all: trying again cannot help."""
 

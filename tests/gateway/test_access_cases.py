@@ -107,6 +107,27 @@ def test_c05_what_cannot_be_unpacked_does_not_pass(limited, mock, coding, data, 
     assert mock.requests == []
 
 
+@pytest.mark.parametrize("limits", [{}, {"allowed_models": [ALLOWED]}], ids=str)
+def test_c05_a_compressed_form_is_refused_with_the_reason(gateway, mock, limits):
+    gateway.use(**limits)
+    mock.script = reply({"text": "Hello"})
+    plain = form(MODEL_FIELD, ('name="file"; filename="a.mp3"', "ID3"))
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    def send(coding: str, data: bytes):
+        return gateway.post(
+            "/v1/audio/transcriptions", data=data, headers={**headers, "Content-Encoding": coding}
+        )
+
+    plain += b"--b--\r\n"
+    refused = send("gzip", gzip.compress(plain))
+    assert (refused.status_code, refused.headers["Accept-Encoding"]) == (415, "identity")
+    assert refused.json()["error"]["message"] == "A form must have no Content-Encoding"
+    assert mock.requests == []
+    assert send("identity", plain).status_code == 200
+    assert mock.requests[0].body == plain
+
+
 @pytest.mark.slow
 def test_c05_a_bomb_is_refused_quickly(limited):
     bomb = gzip.compress(b"\0" * 2**20 * 200)
