@@ -36,13 +36,15 @@ _MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the colum
 class _Use(NamedTuple):
     """The most that a request can use, of any model.
 
-    `fills_context`: parts of its prompt are not in its body. `answer` is None where the
+    `fills_context`: parts of its prompt are not in its body; `uses_tools`: the upstream may
+    search, or use other tools of its own. `answer` is None where the
     request does not limit it. What it has or asks for beside text is of the token classes
     `media`.
     """
 
     prompt: int
     fills_context: bool
+    uses_tools: bool
     answer: int | None
     choices: int
     media: set[str]
@@ -88,6 +90,7 @@ def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
     return _Use(
         size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
         prompt_sources.lie_upstream(body),
+        prompt_sources.may_use_tools(body),
         _allowed_answer(body, endpoint),
         _choices(body),
         _media(body, endpoint),
@@ -149,10 +152,11 @@ def _cost(
 ) -> Decimal | None:
     if not use.media <= ceiling.prices.keys():
         return None
+    if use.uses_tools and ceiling.has_units:
+        return None  # nobody can say how many searches there will be
     prompt = use.prompt
     if use.fills_context:
-        # Nobody can say how many searches there will be.
-        if ceiling.max_input_tokens is None or ceiling.has_units:
+        if ceiling.max_input_tokens is None:
             return None
         prompt = ceiling.max_input_tokens
     cost = prompt * ceiling.input

@@ -3,6 +3,7 @@
 What we do not know counts as lying upstream.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.json_objects import objects_in
@@ -12,11 +13,16 @@ _PROMPTS = (
     *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
     "extra_body",
 )
+# Members that bring in what was said before.
+_HISTORIES = ("previous_response_id", "conversation")
 # Members that bring in other text; those not of OpenAI are of Azure, OpenRouter, Qwen and xAI.
 _OTHER_SOURCES = (
-    *("previous_response_id", "conversation", "prompt_id", "web_search_options"),
+    *_HISTORIES,
+    *("prompt_id", "web_search_options"),
     *("data_sources", "plugins", "preset", "enable_search", "search_parameters"),
 )
+# Members that may have the upstream use tools; a stored prompt has some of its own.
+_TOOL_SOURCES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
 READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions"})
 # Parts that are their own text. The bytes of a picture say nothing of its tokens.
 _TEXT_PARTS = frozenset(
@@ -45,14 +51,30 @@ _CLIENT_TOOLS = frozenset({"function", "custom"})  # which the request describes
 
 def lie_upstream(body: dict[str, Any]) -> bool:
     """Return whether parts of the prompt are not in the body, so that it may fill the context."""
-    parts = _parts(body)
-    tools = {_tool_type(tool) for part in (body, *parts) for tool in _tools(part)}
-    return bool(
-        tools - _CLIENT_TOOLS
-        # An empty object switches a search on.
-        or any(body.get(name) not in (None, False, "") for name in _OTHER_SOURCES)
-        or any(map(_lies_upstream, parts))
+    return (
+        _has_any(body, _OTHER_SOURCES)
+        or _has_upstream_tools(body)
+        or any(map(_lies_upstream, _parts(body)))
     )
+
+
+def may_use_tools(body: dict[str, Any]) -> bool:
+    """Return whether the upstream may use tools of its own, such as searches, for this call."""
+    return (
+        _has_any(body, _TOOL_SOURCES)
+        or isinstance(body.get("prompt"), dict)
+        or _has_upstream_tools(body)
+    )
+
+
+def _has_any(body: dict[str, Any], names: Iterable[str]) -> bool:
+    # An empty object switches a search on.
+    return any(body.get(name) not in (None, False, "") for name in names)
+
+
+def _has_upstream_tools(body: dict[str, Any]) -> bool:
+    holders = (body, *_parts(body))
+    return any(_tool_type(tool) not in _CLIENT_TOOLS for part in holders for tool in _tools(part))
 
 
 def has_audio(body: dict[str, Any]) -> bool:

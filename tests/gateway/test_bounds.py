@@ -330,6 +330,36 @@ def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
     assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
 
 
+SEARCHING = {
+    "a tool": (RESPONSES, {"tools": [{"type": "web_search"}]}),
+    "a tool that the prompt brings": (
+        RESPONSES,
+        {"input": [{"type": "additional_tools", "tools": [{"type": "web_search"}]}]},
+    ),
+    "a stored prompt": (RESPONSES, {"prompt": {"id": "pmpt_1"}}),
+    "a plugin": (CHAT, {"plugins": [{"id": "web"}]}),
+    "xAI's parameters": (CHAT, {"search_parameters": {"mode": "auto"}}),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHING)
+def test_c02_all_that_may_search_is_refused(gateway, price, name):
+    path, members = SEARCHING[name]
+    price("gpt-4o-mini", web_searches="0.01")
+    assert_unbounded(gateway, path, asking(path, **members))
+
+
+def test_c02_where_searches_are_paid_for_pictures_are_only_pictures(gateway, price):
+    """They lie upstream, as an earlier answer does, and search nothing."""
+    price("gpt-4o-mini", web_searches="0.01")
+    bound = (LARGEST * OUTPUT) + CONTEXT * INPUT
+    seen = part(type="image_url", image_url={"url": "https://x.test/i.png"})
+    assert_bound(gateway, CHAT, asking(CHAT, messages=seen), bound)
+    answer = {"type": "input_file", "file_url": "https://x.test/a.pdf"}
+    sent = asking(RESPONSES, input=[{"role": "user", "content": [answer]}])
+    assert_bound(gateway, RESPONSES, sent, bound)
+
+
 @pytest.mark.parametrize(
     "agents", [{"enabled": True}, {"enabled": True, "max_concurrent_subagents": 1}, True]
 )
