@@ -41,7 +41,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     except orjson.JSONDecodeError as error:
         decode_text(body)
         raise _invalid_json(loc, error.msg, error.pos) from None
-    if not _may_round(body) and (not unique_members or _has_no_repeated_member(body, value)):
+    if not may_round(body) and (not unique_members or _has_no_repeated_member(body, value)):
         return value
     try:
         return json.loads(
@@ -55,6 +55,21 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         raise _invalid_json(loc, "JSON is nested too deeply") from None
     except ValueError as error:  # a repeated member, or more digits than Python converts
         raise _invalid_json(loc, str(error)) from None
+
+
+def loads_leniently(text: str | bytes) -> Any:
+    """Return the value of a JSON text of another server, with the digits of its numbers.
+
+    Numbers of more digits than are kept become doubles. NaN and infinity are null, control
+    characters in texts stay. Raises ValueError for what is not JSON, and RecursionError.
+    """
+    return json.loads(
+        text,
+        strict=False,
+        parse_constant=lambda name: None,
+        parse_float=_exact_where_a_double_is_not,
+        parse_int=_integer,
+    )
 
 
 def _has_no_repeated_member(body: bytes, value: Any) -> bool:
@@ -72,7 +87,7 @@ def _has_no_repeated_member(body: bytes, value: Any) -> bool:
         return False
 
 
-def _may_round(body: bytes) -> bool:
+def may_round(body: bytes) -> bool:
     """Return whether a double or 64 bits may not keep a number of the body.
 
     Of sixteen digits at least eight stand together, and a number with an exponent below -99
@@ -108,6 +123,19 @@ def exact_number(digits: str) -> Decimal | float:
         return float(digits)
     is_usual = len(digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_EXPONENT
     return number if is_usual and number else float(digits)
+
+
+def _exact_where_a_double_is_not(digits: str) -> Decimal | float:
+    number = exact_number(digits)
+    double = float(digits)
+    return double if type(number) is float or _is_exact(double, digits) else number
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python converts
+        return float(digits)
 
 
 def _exact_number_of_body(digits: str) -> Decimal | float:

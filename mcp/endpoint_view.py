@@ -8,16 +8,17 @@ import re
 from itertools import chain
 from urllib.parse import urlsplit
 
-import orjson
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import ParseError
 from rest_framework.views import APIView
 
 from accounts import admission
 from accounts.admission import Action
-from core import media
+from core import exact_json, media
+from core.errors import InvalidInput
 from mcp import examples
 from mcp.client import protocol
 from mcp.client.notifications import Listener, ignore
@@ -139,8 +140,8 @@ def _failed(id: object, failure: Failure, modern: bool) -> tuple[dict, int]:
 
 def _message(body: bytes) -> dict:
     try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        message = exact_json.loads(body)
+    except (InvalidInput, ParseError):
         raise Failure(protocol.PARSE_ERROR, "Parse error") from None
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")

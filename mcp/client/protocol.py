@@ -12,6 +12,7 @@ import re
 import orjson
 from django.conf import settings
 
+from core import exact_json
 from mcp.client.mcp_errors import ProtocolViolation, RpcError
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -102,25 +103,27 @@ def _parse(text: bytes) -> dict:
         raise ProtocolViolation("The MCP server's answer has too many lists and objects")
     text = text.removeprefix(_BOM)
     try:
-        message = orjson.loads(text)
+        message, is_exact = orjson.loads(text), not exact_json.may_round(text)
         needs_repair = b"\\u0000" in text
     except orjson.JSONDecodeError:
-        message, needs_repair = _parse_leniently(text), True
+        message, is_exact, needs_repair = _parse_leniently(text), True, True
     if not isinstance(message, dict):
         raise ProtocolViolation("The MCP server's answer is not a JSON-RPC message")
     _check_depth(message)
+    if not is_exact:
+        message = _parse_leniently(text)
     return _repaired(message) if needs_repair else message
 
 
 def _parse_leniently(text: bytes) -> object:
-    """Parse JSON with invalid UTF-8, lone surrogates, control characters or NaN in it."""
+    """Parse JSON with invalid UTF-8, lone surrogates, control characters, NaN or long numbers."""
     encoding = json.detect_encoding(text)
     try:
         decoded = text.decode(encoding, "surrogatepass")
     except UnicodeDecodeError:
         decoded = text.decode(encoding, "replace")
     try:
-        return json.loads(decoded, strict=False, parse_constant=lambda name: None)
+        return exact_json.loads_leniently(decoded)
     except (ValueError, RecursionError):
         raise ProtocolViolation("The MCP server's answer is not JSON") from None
 
