@@ -135,12 +135,10 @@ def _discover(session: Session) -> bool:
     """Return whether the server speaks a stateless revision. Raises McpError if it is away."""
     is_http = isinstance(session.connection, Streamable)
     try:
-        session.discover(protocol.MODERN_VERSIONS[-1], timeout=_PROBE_TIMEOUT_SECONDS)
-        return True
+        return _agree(session) or _agree(session)
     except RpcError as error:
-        supported = error.data.get("supported") if isinstance(error.data, dict) else None
-        is_listed = error.code == protocol.UNSUPPORTED_VERSION and isinstance(supported, list)
-        if is_listed and not any(version in supported for version in _ALL_VERSIONS):
+        supported = _supported(error)
+        if supported is not None and not any(version in supported for version in _ALL_VERSIONS):
             raise ProtocolViolation("The MCP server speaks no revision known here") from error
         return False
     except ProtocolViolation:
@@ -153,6 +151,28 @@ def _discover(session: Session) -> bool:
         if not is_http:
             raise
         return False  # some servers close the connection; one that is away fails again
+
+
+def _agree(session: Session) -> bool:
+    """Agree on a stateless revision; return False if the server refuses one that it lists.
+
+    Such a request is to be sent again, with a revision of the list. Raise McpError.
+    Source: MCP 2026-07-28, "UnsupportedProtocolVersionError".
+    """
+    try:
+        session.discover(protocol.MODERN_VERSIONS[-1], timeout=_PROBE_TIMEOUT_SECONDS)
+    except RpcError as error:
+        if not any(version in (_supported(error) or []) for version in protocol.MODERN_VERSIONS):
+            raise
+        return False
+    return True
+
+
+def _supported(error: RpcError) -> list | None:
+    """Return the revisions that an error about the revision lists."""
+    supported = error.data.get("supported") if isinstance(error.data, dict) else None
+    is_list = error.code == protocol.UNSUPPORTED_VERSION and isinstance(supported, list)
+    return supported if is_list else None
 
 
 def is_outdated(error: McpError) -> bool:

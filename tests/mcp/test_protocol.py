@@ -143,6 +143,23 @@ def test_server_of_an_unknown_revision_only_is_reported(api, register):
     assert "no revision" in reply["detail"]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_revision_that_is_refused_and_listed_is_asked_for_once_more(times):
+    """The conformance suite of MCP wants it ("request-metadata")."""
+    inner = {"code": -32022, "message": "no", "data": {"supported": [MODERN]}}
+
+    def refuse_first(connection, message, head):
+        if len(server.sent("server/discover")) > times:
+            return connection.sendall(result(message, DISCOVERED))
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    others = {"server/discover": refuse_first, "initialize": INITIALIZED}
+    with scripted(answered(DONE), **others) as server:
+        session = open_session(target(server.url))
+    assert len(server.sent("server/discover")) == 2
+    assert session.version == (MODERN if times == 1 else HANDSHAKE)
+
+
 @pytest.mark.parametrize(
     "supported",
     [5, "2026-07-28", None, [[]], [{}, 5]],
