@@ -155,6 +155,8 @@ class Streamable:
         try:
             for event in read_events(egress.pieces(response, limit=MAX_BYTES), limit=MAX_BYTES):
                 exchange.note(event)
+                if event.type == "endpoint":  # HTTP+SSE, by a server that takes any method
+                    raise HttpError(405)
                 if event.type != "message" or not event.data:
                     continue
                 answer = self._received(event.data, exchange)
