@@ -70,6 +70,9 @@ class Duplex:
         """Send a notification."""
         self._send(media.dumps(message))
 
+    def listen(self, headers: dict[str, str]) -> None:
+        """Do nothing: all messages come over the one stream."""
+
     def close(self, headers: dict[str, str]) -> None:
         self.ended(Unreachable("The connection to the MCP server was closed"))
         self._close()

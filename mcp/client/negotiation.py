@@ -57,6 +57,7 @@ def open_session(target: Target) -> Session:
     """Open a session in the newest revision that both speak. Raises McpError."""
     session = _open(target)
     session.on_list_changed = target.on_list_changed
+    session.listen()
     return session
 
 

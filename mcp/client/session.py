@@ -32,6 +32,7 @@ class Connection(Protocol):
         self, message: dict, headers: dict[str, str], *, timeout: float, on_progress: Listener = ...
     ) -> dict: ...
     def notify(self, message: dict, headers: dict[str, str]) -> None: ...
+    def listen(self, headers: dict[str, str]) -> None: ...
     def close(self, headers: dict[str, str]) -> None: ...
 
 
@@ -63,6 +64,10 @@ class Session:
 
     def close(self) -> None:
         self.connection.close(self._headers())
+
+    def listen(self) -> None:
+        """Receive from now on also what belongs to no request."""
+        self.connection.listen(self._headers())
 
     def discover(self, version: str, *, timeout: float) -> None:
         """Negotiate a stateless revision. Raises McpError, also RpcError."""

@@ -91,6 +91,8 @@ class _Slot:
                 self.session = None
                 if isinstance(session.connection, Duplex):  # its stream would stay open
                     _in_background(session.close)
+                else:
+                    session.connection.stop_listening()
             raise
 
     def adopt(self, session: Session) -> bool:

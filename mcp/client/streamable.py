@@ -18,6 +18,7 @@ from mcp.client.notifications import (
     ignore,
     send_in_background,
 )
+from mcp.client.standalone_stream import StandaloneStream
 
 _BOTH = "application/json, text/event-stream"
 _MAX_RESUMPTIONS = 5
@@ -41,6 +42,10 @@ class _Exchange:
         if event.retry is not None:
             self.retry_seconds = event.retry / 1000
 
+    def is_answered_by(self, response: dict) -> bool:
+        id = response.get("id")
+        return id is None or protocol.request_id(id) == self.id
+
 
 class Streamable:
     """A server at a URL. Thread-safe; `session_id` is empty if the server assigned none."""
@@ -51,6 +56,7 @@ class Streamable:
     def __init__(self, http: HttpTransport) -> None:
         self._http = http
         self.session_id = ""
+        self._stream: StandaloneStream | None = None
 
     def request(
         self,
@@ -86,8 +92,23 @@ class Streamable:
         with self._post(message, headers, NOTIFY_TIMEOUT_SECONDS) as response:
             egress.read(response, limit=MAX_BYTES)
 
+    def listen(self, headers: dict[str, str]) -> None:
+        """Receive what the server sends in its session between the answers to requests."""
+        if self.session_id:
+            own = {**headers, "Mcp-Session-Id": self.session_id}
+            self._stream = StandaloneStream(
+                self._http, own, lambda text: self._received(text, headers)
+            )
+            self._stream.wait_until_open()
+
+    def stop_listening(self) -> None:
+        """Running requests go on."""
+        if self._stream is not None:
+            self._stream.close()
+
     def close(self, headers: dict[str, str]) -> None:
         """End the session on the server, and close the connections."""
+        self.stop_listening()
         if self.session_id:
             headers = {**headers, "Mcp-Session-Id": self.session_id}
             with (
@@ -159,7 +180,7 @@ class Streamable:
                     raise HttpError(405)
                 if event.type != "message" or not event.data:
                     continue
-                answer = self._received(event.data, exchange)
+                answer = self._received(event.data, exchange.headers, exchange)
                 if answer is not None:
                     _drain(response)
                     return answer
@@ -167,21 +188,23 @@ class Streamable:
             pass
         return None
 
-    def _received(self, text: bytes, exchange: _Exchange) -> dict | None:
+    def _received(
+        self, text: bytes, headers: dict[str, str], exchange: _Exchange | None = None
+    ) -> dict | None:
         """Dispatch a message; return it if it is the response. Ignore what is not a message."""
         try:
             message = protocol.parse(text)
         except ProtocolViolation as error:
-            if error.request_id == exchange.id:
+            if exchange is not None and error.request_id == exchange.id:
                 raise
             return None
         if protocol.is_response(message):
-            id = message.get("id")
-            return message if id is None or protocol.request_id(id) == exchange.id else None
+            return message if exchange is not None and exchange.is_answered_by(message) else None
         if (reply := protocol.reply_to(message)) is not None:
-            send_in_background(lambda: self.notify(reply, exchange.headers))
+            send_in_background(lambda: self.notify(reply, headers))
         elif message.get("method") == protocol.PROGRESS:
-            exchange.on_progress(message)
+            if exchange is not None:
+                exchange.on_progress(message)
         else:
             self.on_notification(message)
         return None

@@ -1,0 +1,175 @@
+"""What servers with sessions send outside of answers (MCP 2025-11-25, "Streamable HTTP")."""
+
+import threading
+
+import pytest
+
+from mcp.client import standalone_stream
+from mcp.client.session_pool import pool
+from mcp.server_calls import changed_servers
+from tests.mcp.peers.scripted import STREAM, TOOL, error, event, result, scripted
+from tests.site.loopback import answer
+
+pytestmark = pytest.mark.django_db
+
+AGREED = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {"tools": {"listChanged": True}},
+    "serverInfo": {"name": "s", "version": "1"},
+}
+SAMPLING = {"jsonrpc": "2.0", "id": "q", "method": "sampling/createMessage", "params": {}}
+CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+DONE = {"content": [{"type": "text", "text": "done"}]}
+
+
+class WithSession:
+    """A server that assigns a session; `on_get` answers the GET of its stream."""
+
+    def __init__(self, on_get, call=None, session="s1") -> None:
+        self.call = call or (lambda connection, message: result(message, DONE))
+        self.others = {
+            "server/discover": lambda c, message, h: c.sendall(error(message, -32601)),
+            "initialize": lambda c, message, h: c.sendall(
+                result(message, AGREED, **({"Mcp_Session_Id": session} if session else {}))
+            ),
+            "tools/list": {"tools": [TOOL]},
+            "GET": on_get,
+        }
+
+    def __call__(self, connection, message, headers) -> None:
+        connection.sendall(self.call(connection, message))
+
+
+def running(behavior: WithSession):
+    return scripted(behavior, **behavior.others)
+
+
+def gets(server) -> list[dict]:
+    return [headers for method, headers, _ in server.requests if method == "GET"]
+
+
+@pytest.fixture
+def execute(api, register):
+    """A function: the execution of the tool of a server, in its first session."""
+
+    def execute(server) -> dict:
+        id = register(url=server.url)["id"]
+        tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
+        return api.send("POST", f"/api/v1/mcp/tools/{tools[0]['id']}/execute", {"input": {}})
+
+    return execute
+
+
+def test_request_on_the_stream_is_refused_at_once(execute, settings):
+    """SDKs send sampling and roots there, and the tool waits for the reply."""
+    settings.MCP_TIMEOUT = 5
+    called, refused = threading.Event(), threading.Event()
+
+    def ask(connection, message, headers):
+        connection.sendall(STREAM + b"\r\n")
+        called.wait(5)
+        connection.sendall(event(SAMPLING))
+        refused.wait(5)
+
+    def replies() -> list[dict]:
+        return [message for _, _, message in server.requests if message.get("id") == "q"]
+
+    def call(connection, message):
+        called.set()
+        server.wait_for(replies)
+        refused.set()
+        return result(message, DONE)
+
+    with running(WithSession(ask, call)) as server:
+        reply = execute(server)
+        assert reply["output"] == DONE
+        assert replies()[0]["error"]["code"] == -32601
+        (headers,) = gets(server)
+    sent = [message.get("method", method) for method, _, message in server.requests]
+    assert sent[1:5] == ["initialize", "notifications/initialized", "GET", "tools/list"]
+    assert headers["mcp-session-id"] == "s1"
+    assert headers["mcp-protocol-version"] == "2025-11-25"
+    assert headers["accept"] == "text/event-stream"
+
+
+def test_changed_lists_are_heard(api, register):
+    changed_servers.take()
+    changed_servers.arrived.clear()
+
+    def tell(connection, message, headers):
+        connection.sendall(STREAM + b"\r\n" + event(CHANGED))
+        connection.recv(1)
+
+    with running(WithSession(tell)) as server:
+        id = register(url=server.url)["id"]
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
+        assert changed_servers.arrived.wait(5)
+    assert {str(each) for each in changed_servers.take()} == {id}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(b"", status="405 Method Not Allowed"),
+        answer(b"", status="401 Unauthorized"),
+        answer(b"<html>", Content_Type="text/html"),
+        b"",
+    ],
+    ids=["no stream", "other credentials", "page", "closed"],
+)
+def test_server_without_a_stream_is_asked_once(execute, refusal):
+    def refuse(connection, message, headers):
+        connection.sendall(refusal)
+        connection.close()
+
+    def call(connection, message):
+        server.wait_for(lambda: gets(server))
+        return result(message, DONE)
+
+    with running(WithSession(refuse, call)) as server:
+        assert execute(server)["output"] == DONE
+    assert len(gets(server)) == 1
+
+
+def test_server_without_sessions_is_not_asked(execute):
+    with running(WithSession(answer(b""), session="")) as server:
+        assert execute(server)["output"] == DONE
+    assert gets(server) == []
+
+
+def test_ended_stream_is_resumed(execute, monkeypatch):
+    monkeypatch.setattr(standalone_stream, "_MIN_SECONDS", 0)
+
+    def end(connection, message, headers):
+        if len(gets(server)) == 1:
+            connection.sendall(STREAM + b"\r\n" + event(CHANGED, id="7"))
+            connection.close()
+        else:
+            connection.sendall(STREAM + b"\r\n")
+            connection.recv(1)
+
+    def call(connection, message):
+        server.wait_for(lambda: len(gets(server)) == 2)
+        return result(message, DONE)
+
+    with running(WithSession(end, call)) as server:
+        assert execute(server)["output"] == DONE
+        first, second = gets(server)
+    assert ("last-event-id" in first, second["last-event-id"]) == (False, "7")
+
+
+def test_stream_ends_with_its_session(execute):
+    ended = threading.Event()
+
+    def hold(connection, message, headers):
+        connection.sendall(STREAM + b"\r\n")
+        if connection.recv(1) == b"":
+            ended.set()
+
+    with running(WithSession(hold)) as server:
+        execute(server)
+        server.wait_for(lambda: gets(server))
+        (id,) = pool._slots
+        pool.forget(id)
+        assert ended.wait(5)
+        server.wait_for(lambda: any(method == "DELETE" for method, *_ in server.requests))
