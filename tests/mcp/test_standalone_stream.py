@@ -7,6 +7,7 @@ import pytest
 from mcp.client import standalone_stream
 from mcp.client.session_pool import pool
 from mcp.server_calls import changed_servers
+from tests.mcp.peers.environment import FASTMCP_2, SDK_1, sessions_server
 from tests.mcp.peers.scripted import STREAM, TOOL, error, event, result, scripted
 from tests.site.loopback import answer
 
@@ -173,3 +174,16 @@ def test_stream_ends_with_its_session(execute):
         pool.forget(id)
         assert ended.wait(5)
         server.wait_for(lambda: any(method == "DELETE" for method, *_ in server.requests))
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("library", [SDK_1, FASTMCP_2])
+def test_tool_that_asks_for_roots_is_not_left_waiting(api, register, settings, library):
+    settings.MCP_TIMEOUT = 5
+    with sessions_server(library) as url:
+        id = register(url=url)["id"]
+        tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
+        (id,) = (tool["id"] for tool in tools if tool["name"] == "roots")
+        reply = api.send("POST", f"/api/v1/mcp/tools/{id}/execute", {"input": {}})
+    assert reply["error_kind"] == "tool"
+    assert "This client cannot do that" in reply["error"]

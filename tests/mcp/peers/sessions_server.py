@@ -38,6 +38,12 @@ async def steps(count: int, ctx: Context) -> str:
     return "done"
 
 
+@server.tool()
+async def roots(ctx: Context) -> str:
+    """Asks the client on the stream beside the answers."""
+    return str(await ctx.session.list_roots())
+
+
 @server.resource("notes://today")
 def today() -> str:
     return "Water the plants."
