@@ -25,9 +25,10 @@ _WORD = re.compile(r"\w+")
 _INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 MAX_WORD_LENGTH = 60  # characters; longer words are the same when these are
 MAX_QUERY_WORDS = 10  # further words of a search do not count
+# Of one request; a long novel has a tenth as many. PostgreSQL takes a second to index them.
+MAX_WORDS = 250_000
 # A tsvector holds a megabyte; four bytes a character stay far below it.
 _MAX_TEXT_LENGTH = 200_000
-
 
 # Characters; what is written in C gets no more of a text at once, so that other threads run.
 _PIECE = 16 * 1024
@@ -79,10 +80,15 @@ def query_words(text: str) -> list[str]:
 
 
 def index_texts(texts: Iterable[str]) -> list[str]:
-    """Return the different words of all texts, in space-separated texts that fit a tsvector."""
+    """Return the different words of all texts, in space-separated texts that fit a tsvector.
+
+    The last of more than `MAX_WORDS` are left out.
+    """
     found: set[str] = set()
     for chunks in _chunks(texts):
         found.update([word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))])
+        if len(found) >= MAX_WORDS:
+            break
     words = list(found)
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]

@@ -1,7 +1,7 @@
 """Reading JSON with all digits of its numbers.
 
 orjson reads doubles and 64 bits, twice as fast as Python's own reader, which takes the
-text again where these may not be enough.
+text again where these may not be enough. What has very many values is read by a slow reader.
 Source: docs/http-contract.md, section "Values".
 """
 
@@ -17,6 +17,7 @@ from rest_framework.exceptions import ParseError
 from core import memory
 from core.errors import InvalidInput, issue
 from core.unique_members import unique_object
+from core.yielding_decoder import YieldingDecoder
 
 MAX_DIGITS = 100  # of a number that is kept exactly
 MAX_EXPONENT = 300
@@ -24,6 +25,7 @@ MAX_EXPONENT = 300
 _ROUNDED_NUMBER = re.compile(rb"[\[:,\s]-?\d(?:[-+.eE\d]{15}|[.\d]{0,14}[eE]-\d{3})")
 _ROUNDED_NUMBER_LENGTH = 22
 _PIECE = 256 * 1024  # bytes
+_MAX_WORK = 300_000  # that orjson does without letting other threads run; about 60 ms
 _ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
@@ -35,6 +37,9 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
     """
     if not body.strip():
         raise InvalidInput([issue("missing", list(loc), "Field required", None)])
+    if _work(body) > _MAX_WORK:
+        text = decode_text(body)
+        return _exactly(YieldingDecoder, text, unique_members=unique_members, loc=loc)
     try:
         with memory.gc_paused_for(body):
             value = orjson.loads(body)
@@ -43,16 +48,32 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
         raise _invalid_json(loc, error.msg, error.pos) from None
     if not may_round(body) and (not unique_members or _has_no_repeated_member(body, value)):
         return value
+    return _exactly(json.JSONDecoder, body.decode(), unique_members=unique_members, loc=loc)
+
+
+def _work(body: bytes) -> int:
+    """Return about how long orjson takes, by its values; signs within texts count, too."""
+    if len(body) <= _MAX_WORK:
+        return 0
+    containers = body.count(b"{") + body.count(b"[")
+    return body.count(b",") + 2 * body.count(b":") + 4 * containers
+
+
+def _exactly(
+    decoder: type[json.JSONDecoder], text: str, *, unique_members: bool, loc: Sequence
+) -> Any:
     try:
-        return json.loads(
-            body,
-            parse_float=_exact_number_of_body,
-            # In Python, so that other threads run between the numbers of a large body.
-            parse_int=lambda digits: int(digits),
-            object_pairs_hook=unique_object if unique_members else None,
-        )
+        with memory.gc_paused_for(text):
+            return decoder(
+                parse_float=_exact_number_of_body,
+                # In Python, so that other threads run between the numbers of a large body.
+                parse_int=lambda digits: int(digits),
+                object_pairs_hook=unique_object if unique_members else None,
+            ).decode(text)
     except RecursionError:
         raise _invalid_json(loc, "JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _invalid_json(loc, error.msg, error.pos) from None
     except ValueError as error:  # a repeated member, or more digits than Python converts
         raise _invalid_json(loc, str(error)) from None
 

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SkipValidation,
     StringConstraints,
     WithJsonSchema,
 )
@@ -212,7 +213,14 @@ def storable(value: Any) -> Any:
     )
 
 
+def _is_object(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise PydanticKnownError("dict_type")
+    return value
+
+
 _storable = AfterValidator(storable)
-FreeObject = Annotated[dict[str, Any], _storable]
+# pydantic itself would copy it, and let no other thread run meanwhile.
+FreeObject = Annotated[dict[str, Any], SkipValidation, AfterValidator(_is_object), _storable]
 FreeList = Annotated[list[Any], _storable]
 JSONValue = Annotated[Any, _storable]

@@ -152,6 +152,14 @@ def test_words_beyond_one_index_entry_are_found(api):
     assert found(api, f"{words[0]} {words[-1]}") == [id]
 
 
+def test_words_beyond_the_most_that_are_indexed_are_left_out(api, monkeypatch):
+    monkeypatch.setattr(search, "MAX_WORDS", 3)
+    piece = "a few different words "
+    id = conversation(api, piece * 2_000 + "late")
+    assert found(api, "different") == [id]
+    assert found(api, "late") == []
+
+
 def test_overlong_words_and_quotes_do_no_harm(api):
     id = conversation(api, "x" * 5000 + " it's \\ 'quoted' & !")
     assert found(api, "x" * 5000) == found(api, "it's 'quoted'") == [id]
