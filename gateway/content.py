@@ -3,8 +3,9 @@
 JSON is read whole; forms pass, or are held where they must be checked first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from django.conf import settings
 
@@ -15,6 +16,8 @@ from gateway import errors, forms
 from gateway.forms import FormFields, PassingForm
 from gateway.json_splice import with_member
 from gateway.protocols.protocol import Body, Endpoint
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -37,6 +40,13 @@ class Content:
         if self.value.get("model") == named:
             self.data = with_member(self.data, "model", media.dumps(model))
             self.value = {**self.value, "model": model}
+
+    async def examine(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return what a function makes of the body; of a large one in a thread."""
+        size = self.file.tell() if self.file is not None else len(self.data or b"")
+        if size > MAX_PARSED_ON_LOOP:
+            return await bridge.in_thread(function, *arguments)
+        return function(*arguments)
 
     def close(self) -> None:
         """Give up what was held of it."""

@@ -114,7 +114,8 @@ async def _plan(
     )
     policies.check_upstream(upstream, request.method, path, request.headers)
     if isinstance(named, str) and model != named:
-        _rename_model(body, matched, named, model)  # from here on, it is what the upstream gets
+        # From here on, it is what the upstream gets.
+        await body.examine(_rename_model, body, matched, named, model)
     policies.check_params(upstream, {**body.params, **_models(body, matched, model)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
@@ -123,7 +124,7 @@ async def _plan(
         )
     key, is_shared = upstreams.credential(upstream, holder)
     if is_shared and not upstream.shared_objects:
-        restrictions.refuse_shared(endpoint, body.value)
+        await body.examine(restrictions.refuse_shared, endpoint, body.value)
     made = Plan(
         protocol=protocol,
         endpoint=endpoint,
@@ -140,7 +141,7 @@ async def _plan(
         is_stream=_asks_for_stream(body),
         **{**said, "alias": said["alias"] or alias},
     )
-    made.request = _with_body(made, request)
+    made.request = await body.examine(_with_body, made, request)
     if holder.has_budget and endpoint.billing is not Billing.FREE:
         made.reserved = await _bound(made, holder)
     return made

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from core import bridge
-from core.edge_request import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import Request
 from gateway import batch_files, errors, model_rules
 from gateway.content import Content
 from gateway.holders import Holder
@@ -55,11 +54,7 @@ async def check_models(
         return
     rule = partial(model_rules.check, allowed=holder.allowed_models, upstream=upstream)
     check = partial(_check, request, matched, content, model, rule)
-    size = content.file.tell() if content.file is not None else len(content.data or b"")
-    if size > MAX_PARSED_ON_LOOP:
-        await bridge.in_thread(check)
-    else:
-        check()
+    await content.examine(check)
 
 
 def _check(

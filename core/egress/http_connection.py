@@ -245,6 +245,8 @@ class HttpConnection(asyncio.Protocol):
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), _MAX_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)  # others have their turn, however fast the server reads
         yield data[start : start + _MAX_AT_ONCE]
 
 
