@@ -23,7 +23,7 @@ _STANDARD_TIERS = (None, "default")
 # The operator may pay more for it than for the standard.
 _FLEX = "flex"
 _DEAREST_TIER = "priority"
-_AGENTS = "multi_agent"  # of which there may be any number, each with a prompt of its own
+_AGENTS = "multi_agent"  # each has a prompt of its own
 _READ_MEMBERS = prompt_sources.READ_MEMBERS | {
     *("n", "best_of", "service_tier", "modalities", _AGENTS),
 }
@@ -85,15 +85,16 @@ def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
     # Servers written in Go take the names of members in any case.
     if any(name not in read and name.casefold() in read for name in body):
         return None
-    if _has_agents(body.get(_AGENTS)):
-        return None
+    sources = prompt_sources.read(body)
+    if _has_agents(body.get(_AGENTS)) or sources.may_make_pictures:
+        return None  # nobody can say how many there will be
     return _Use(
         size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
-        prompt_sources.lie_upstream(body),
-        prompt_sources.may_use_tools(body),
+        sources.lies_upstream,
+        sources.may_use_tools,
         _allowed_answer(body, endpoint),
         _choices(body),
-        _media(body, endpoint),
+        _media(body, endpoint, has_audio=sources.has_audio),
     )
 
 
@@ -118,13 +119,13 @@ def _choices(body: dict[str, Any]) -> int:
     return each
 
 
-def _media(body: dict[str, Any], endpoint: Endpoint) -> set[str]:
+def _media(body: dict[str, Any], endpoint: Endpoint, *, has_audio: bool) -> set[str]:
     asked = body.get("modalities") or []
     kinds = {str(kind).casefold() for kind in (asked if isinstance(asked, list) else [asked])}
     if endpoint.name == "images":
         kinds.add("image")
     media = {f"{kind}_output" for kind in kinds - {"text"}}
-    return media | {"audio_input"} if prompt_sources.has_audio(body) else media
+    return media | {"audio_input"} if has_audio else media
 
 
 def _ceiling(provider: str, model: Any, tier: Any, project_id: UUID) -> Ceiling | None:

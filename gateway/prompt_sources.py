@@ -4,7 +4,7 @@ What we do not know counts as lying upstream.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.json_objects import objects_in
 
@@ -49,41 +49,40 @@ _ITEM_TEXTS = (
 _CLIENT_TOOLS = frozenset({"function", "custom"})  # which the request describes itself
 
 
-def lie_upstream(body: dict[str, Any]) -> bool:
-    """Return whether parts of the prompt are not in the body, so that it may fill the context."""
-    return (
-        _has_any(body, _OTHER_SOURCES)
-        or _has_upstream_tools(body)
-        or any(map(_lies_upstream, _parts(body)))
-    )
+class Sources(NamedTuple):
+    """Where the prompt of a request lies, and what it has the upstream do.
+
+    `lies_upstream`: parts of it are not in the body, so that it may fill the context. The
+    upstream may use tools of its own for it, such as searches, or have another model make
+    pictures. `has_audio`: there is sound in it.
+    """
+
+    lies_upstream: bool
+    may_use_tools: bool
+    may_make_pictures: bool
+    has_audio: bool
 
 
-def may_use_tools(body: dict[str, Any]) -> bool:
-    """Return whether the upstream may use tools of its own, such as searches, for this call."""
-    return (
-        _has_any(body, _TOOL_SOURCES)
-        or isinstance(body.get("prompt"), dict)
-        or _has_upstream_tools(body)
+def read(body: dict[str, Any]) -> Sources:
+    """Return where the prompt of a request lies."""
+    parts = [*objects_in(*(body.get(name) for name in _PROMPTS))]
+    tools = {_tool_type(tool) for holder in (body, *parts) for tool in _tools(holder)}
+    has_upstream_tools = not tools <= _CLIENT_TOOLS
+    return Sources(
+        lies_upstream=has_upstream_tools
+        or _has_any(body, _OTHER_SOURCES)
+        or any(map(_lies_upstream, parts)),
+        may_use_tools=has_upstream_tools
+        or _has_any(body, _TOOL_SOURCES)
+        or isinstance(body.get("prompt"), dict),
+        may_make_pictures=any(kind.endswith("image_generation") for kind in tools),
+        has_audio=any("input_audio" in (part.get("type"), *part) for part in parts),
     )
 
 
 def _has_any(body: dict[str, Any], names: Iterable[str]) -> bool:
     # An empty object switches a search on.
     return any(body.get(name) not in (None, False, "") for name in names)
-
-
-def _has_upstream_tools(body: dict[str, Any]) -> bool:
-    holders = (body, *_parts(body))
-    return any(_tool_type(tool) not in _CLIENT_TOOLS for part in holders for tool in _tools(part))
-
-
-def has_audio(body: dict[str, Any]) -> bool:
-    """Return whether the prompt has sound in it."""
-    return any("input_audio" in (part.get("type"), *part) for part in _parts(body))
-
-
-def _parts(body: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(objects_in(*(body.get(name) for name in _PROMPTS)))
 
 
 def _tools(holder: dict[str, Any]) -> list[Any]:

@@ -360,6 +360,29 @@ def test_c02_where_searches_are_paid_for_pictures_are_only_pictures(gateway, pri
     assert_bound(gateway, RESPONSES, sent, bound)
 
 
+DRAWING = {"type": "image_generation", "model": "gpt-4o"}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [DRAWING]},
+        {"tools": [{"type": "image_generation"}]},
+        {"tools": [{**DRAWING, "type": "openrouter:image_generation"}]},
+        {"input": [{"type": "additional_tools", "tools": [DRAWING]}]},
+    ],
+    ids=["with a model", "without one", "of OpenRouter", "that the prompt brings"],
+)
+def test_c02_pictures_that_another_model_makes_are_refused(gateway, mock, settings, members):
+    """Their number and size have no limit, and they cost more than the text about them."""
+    sent = asking(RESPONSES, max_output_tokens=100, **members)
+    assert_unbounded(gateway, RESPONSES, sent)
+    assert mock.requests == []
+
+    settings.GATEWAY_UNBOUNDED = True
+    assert gateway.post(RESPONSES, sent).status_code == 200
+
+
 @pytest.mark.parametrize(
     "agents", [{"enabled": True}, {"enabled": True, "max_concurrent_subagents": 1}, True]
 )
@@ -379,7 +402,7 @@ def test_c02_agents_that_are_switched_off_cost_nothing(gateway, agents):
 def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_loop):
     """Other streams of the worker go on meanwhile."""
     seen = []
-    read = prompt_sources.lie_upstream
+    read = prompt_sources.read
 
     def watched(body):
         loop = None
@@ -388,7 +411,7 @@ def test_a_large_body_is_bounded_in_a_thread(gateway, monkeypatch, count, is_on_
         seen.append(loop is not None)
         return read(body)
 
-    monkeypatch.setattr(prompt_sources, "lie_upstream", watched)
+    monkeypatch.setattr(prompt_sources, "read", watched)
     sent = {"model": "text-embedding-3-small", "input": [[1] * count]}
     # 0.02 dollars per million tokens, of which the body has at most as many as bytes
     assert_bound(gateway, "/v1/embeddings", sent, size(sent) * Decimal("0.02") / MILLION)
