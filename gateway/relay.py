@@ -36,9 +36,8 @@ class Ended:
 class View:
     """What of a stream the client sees, and what its reader does; without one, all is sent.
 
-    `hides` says which events the client did not ask for. A compressed stream with such
-    events is decoded for the client as well (`is_decoded`). `mask` replaces the upstream's key
-    in what is sent plain.
+    `hides` says which events the client did not ask for; `mask` replaces the upstream's key. A
+    compressed stream with either is decoded for the client as well (`is_decoded`).
     """
 
     def __init__(
@@ -58,9 +57,9 @@ class View:
                 self._decoder = Decoder(coding)
             except Undecodable:
                 self.is_readable = False
-        self.is_decoded = self._decoder is not None and hides is not None
-        is_plain = self.is_readable and (self._decoder is None or self.is_decoded)
-        self._mask = mask if is_plain else None
+        is_changed = hides is not None or mask is not None
+        self.is_decoded = self._decoder is not None and is_changed
+        self._mask = mask if self.is_readable else None
 
     @property
     def has_data(self) -> bool:

@@ -43,6 +43,17 @@ def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
     assert KEY not in gateway.chat().text
 
 
+@pytest.mark.parametrize("is_shown", [False, True])
+@pytest.mark.parametrize("status", [200, 401])
+def test_c10_a_compressed_stream_is_no_exception(gateway, mock, status, is_shown):
+    """Also one whose usage the client asked for, so that nothing is hidden from it."""
+    events = content("Hi") + chunk(REFUSALS[0])
+    sent = {"Content_Encoding": "gzip", "Content_Type": "text/event-stream"}
+    mock.script = reply(gzip.compress(events), status, **sent)
+    answer = gateway.chat(stream=True, stream_options={"include_usage": is_shown})
+    assert answer.content == events.replace(KEY.encode(), b"***")
+
+
 INSIDE_A_200 = {
     "an answer": (reply(REFUSALS[0]), "/v1/chat/completions"),
     "a failed response": (reply({"id": "r", "status": "failed", **REFUSALS[0]}), "/v1/responses"),
