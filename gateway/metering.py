@@ -17,6 +17,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import connection
+
 from core import bridge, media, parsing
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
@@ -59,11 +61,11 @@ SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM deci
 """
 
 
-def _settle_sql(*, is_single: bool, keeps: bool) -> str:
+def _settle_sql(*, is_single: bool, keeps: bool, names: bool = False) -> str:
     """`keeps`: a cost that nobody knows is as much as was reserved, until somebody does.
 
     Spending nothing would let a budget last for ever; as spent, a correction could not tell the
-    reservation from a cost.
+    reservation from a cost. `names`: the ids of the rows that are new are the last column.
     """
     # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
     is_incoming = "call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))"
@@ -84,7 +86,7 @@ SELECT (SELECT sum(logs) FROM counted),
         SELECT allowance_id AS holder, {total("reserved_usd")} AS released,
             {total("spent")} AS spent
         FROM ended {"" if is_single else "GROUP BY 1 ORDER BY 1"}
-    ) AS grouped)
+    ) AS grouped){", (SELECT array_agg(id) FROM inserted)" if names else ""}
 """
 
 
@@ -94,6 +96,7 @@ _SETTLE = {
     for is_single in (False, True)
     for keeps in (False, True)
 }
+_SETTLE_LOST = _settle_sql(is_single=False, keeps=True, names=True)
 
 
 @dataclass(slots=True)
@@ -303,10 +306,15 @@ def unknown_row(call: Call) -> LogRow:
     )
 
 
-async def settle_rows(rows: Sequence[LogRow]) -> None:
-    """Write the final rows of calls that this worker did not make."""
-    for row in rows:
-        await _settlements.write(row)
+def settle_lost(rows: Sequence[LogRow]) -> list[LogRow]:
+    """Write the final rows of calls that nobody else ends; return those that are new.
+
+    Several workers may do it at once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE_LOST, [ledger.parameter(rows)])
+        *_, new = cursor.fetchone()
+    return [row for row in rows if row.id in (new or ())]
 
 
 _admissions = GroupWriter(_store_admissions)

@@ -9,10 +9,12 @@ _KINDS = frozenset(
     {
         "client_gone",
         "ended_early",
+        "not_polled",
         "request_incomplete",
         "upstream_disconnected",
         "upstream_silent",
         "upstream_undecodable",
+        "worker_lost",
     }
 )
 # Columns of the ledger that a line of the event log has, too.
@@ -49,10 +51,11 @@ def answered(exchange: Exchange, *, seconds: float, error_code: str | None) -> N
         metrics.errors(exchange.upstream, error_code)
 
 
-def settled(row: LogRow, request_id: str) -> None:
+def settled(row: LogRow, request_id: str | None) -> None:
     """Count what a call used, and write its line, once its row is stored.
 
     `request_id` is that of the request whose answer said so: of a background call, its poll's.
+    None where no answer did.
     """
     columns = row.columns
     upstream = columns["upstream"]

@@ -17,11 +17,11 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from core import bridge, media
+from core import media
 from core.errors import DATABASE_AWAY, DomainError
 from core.ids import uuid7
 from core.process_thread import ProcessThread
-from gateway import metering, upstreams
+from gateway import metering, reporting, upstreams
 from gateway.background import MAX_HOURS
 from gateway.models import Call, CallState, Worker
 
@@ -143,7 +143,8 @@ def _write_unknown(calls) -> int:
     """Write calls as unknown; return how many there were."""
     rows = [metering.unknown_row(call) for call in calls[:_MAX_SWEPT]]
     if rows:
-        bridge.run(metering.settle_rows(rows))
+        for row in metering.settle_lost(rows):
+            reporting.settled(row, request_id=None)
         logger.warning("%d calls are unknown: %s", len(rows), rows[0].columns["error"])
     return len(rows)
 

@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 import requests
 import uvicorn
+from django.utils import timezone
 
 from aliases.bindings import Binding, bind
+from core.ids import uuid7
 from core.scoping import Caller
 from gateway import tokens, upstream_config, upstream_keys, upstreams
 from gateway.models import Call
@@ -101,6 +103,21 @@ class Gateway:
         options = {name: members.pop(name) for name in ("headers", "token") if name in members}
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], **members}
         return self.post("/v1/chat/completions", body, **options)
+
+    def leave_call(self) -> Call:
+        """A call whose process was killed before it had ever given a sign of life."""
+        known = {"provider": "openai", "model": "gpt-4o-mini", "requested_model": "gpt-4o-mini"}
+        return Call.objects.create(
+            id=uuid7(timezone.now()),
+            project_id=self.project.id,
+            token_id=self.token_row.id,
+            allowance_id=self.token_row.allowance_id,
+            worker_id=uuid7(timezone.now()),
+            started_at=timezone.now(),
+            reserved_usd=0,
+            upstream="openai",
+            row=known,
+        )
 
     @property
     def rows(self) -> list[UsageLog]:

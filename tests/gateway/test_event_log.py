@@ -12,6 +12,8 @@ import pytest
 from core.errors import DatabaseUnavailable
 from core.redaction import without_secrets
 from gateway import event_log, metering
+from gateway.models import Call
+from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
 from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.test_metrics import samples
@@ -80,6 +82,25 @@ def test_a_background_call_is_counted_and_logged_by_its_poll(gateway, mock, own_
     for direction, tokens in (("input", 500), ("output", 60)):
         name = f"llmring_tokens_total[('direction', '{direction}'), ('upstream', 'openai')]"
         assert after[name] - before.get(name, 0) == tokens
+
+
+def test_a_call_of_a_killed_worker_is_logged_once_whoever_finds_it(gateway, log_file):
+    call = gateway.leave_call()
+    seconds = 0
+    workers = [WorkerThread(lambda: seconds) for _ in range(2)]
+    for worker in workers:
+        worker.beat()
+    seconds = 6
+    left = Call.objects.filter(id=call.id)
+    rows = [metering.unknown_row(call) for call in left]  # as two find it at the same time
+
+    workers[0].sweep()
+    assert metering.settle_lost(rows) == []
+    workers[1].sweep()
+
+    [line] = calls(log_file)
+    assert (line["id"], line["error"]) == (str(gateway.row.id), "worker_lost")
+    assert (line["usage_status"], line["request_id"]) == ("unknown", None)
 
 
 def test_a_call_that_is_settled_later_is_logged_then(gateway, mock, log_file, monkeypatch):

@@ -11,11 +11,9 @@ from decimal import Decimal
 
 import psutil
 import pytest
-from django.utils import timezone
 
 from accounts.models import Allowance
 from core.database import raw_connection
-from core.ids import uuid7
 from gateway import tokens
 from gateway.models import Call, Worker
 from gateway.worker import WorkerThread
@@ -262,19 +260,7 @@ def test_a_stream_outlives_every_timeout_but_that_of_the_whole_call(gateway, moc
 
 
 def test_b09_call_of_a_process_that_never_gave_a_sign_of_life_is_unknown(gateway):
-    known = {"provider": "openai", "model": "gpt-4o-mini", "requested_model": "gpt-4o-mini"}
-    token = gateway.token_row
-    call = Call.objects.create(
-        id=uuid7(timezone.now()),
-        project_id=gateway.project.id,
-        token_id=token.id,
-        allowance_id=token.allowance_id,
-        worker_id=uuid7(timezone.now()),
-        started_at=timezone.now(),
-        reserved_usd=0,
-        upstream="openai",
-        row=known,
-    )
+    call = gateway.leave_call()
     seconds = 0
     worker = WorkerThread(lambda: seconds)
 
