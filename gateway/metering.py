@@ -11,6 +11,7 @@ Source: docs/gateway.md, section "Metering".
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,8 +26,9 @@ from core.database.group_commit import Execute, GroupWriter
 from core.errors import DATABASE_AWAY, DatabaseUnavailable, InvalidInput
 from core.scoping import Caller
 from gateway.models import Call, CallState
-from usage import costing, ingestion, ledger
+from usage import costing, ingestion, ledger, reversals
 from usage.ledger import Counting, LogRow
+from usage.models import UsageLog
 from usage.reports.reported_usage import UsageStatus
 from usage.schemas import LogEntry
 
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 # What a write raises that can be tried again when the database answers.
 AWAY = (DatabaseUnavailable, *DATABASE_AWAY)
 _RETRY_SECONDS = 1
+_LOST = "worker_lost"
 _unwritten: set[asyncio.Task] = set()
 _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
@@ -61,14 +64,18 @@ SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM deci
 """
 
 
-def _settle_sql(*, is_single: bool, keeps: bool, names: bool = False) -> str:
-    """`keeps`: a cost that nobody knows is as much as was reserved, until somebody does.
+def _settle_sql(*, is_single: bool, keeps: bool) -> str:
+    """Return the statement that ends calls, and returns the ids of the rows that are new.
+
+    `keeps`: a cost that nobody knows is as much as was reserved, until somebody does.
 
     Spending nothing would let a budget last for ever; as spent, a correction could not tell the
-    reservation from a cost. `names`: the ids of the rows that are new are the last column.
+    reservation from a cost.
     """
     # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
-    is_incoming = "call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))"
+    # One that was given up for lost is corrected instead.
+    is_incoming = f"""call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))
+        AND call.state <> '{CallState.UNKNOWN}'"""
     is_over = "AND (incoming.cost IS NOT NULL OR call.reserved_usd = 0)"
     kept = f""", kept AS (
     UPDATE gateway_calls AS call SET state = '{CallState.UNKNOWN}' FROM incoming
@@ -81,12 +88,12 @@ WITH {ledger.insert_steps(is_single=is_single, counting=Counting.ALREADY_MADE)},
     WHERE {is_incoming} {is_over if keeps else ""}
     RETURNING call.allowance_id, call.reserved_usd, coalesce(incoming.cost, 0) AS spent
 ){kept if keeps else ""}
-SELECT (SELECT sum(logs) FROM counted),
+SELECT (SELECT array_agg(id) FROM inserted), (SELECT sum(logs) FROM counted),
     (SELECT count(settle_allowance(holder, released, spent)) FROM (
         SELECT allowance_id AS holder, {total("reserved_usd")} AS released,
             {total("spent")} AS spent
         FROM ended {"" if is_single else "GROUP BY 1 ORDER BY 1"}
-    ) AS grouped){", (SELECT array_agg(id) FROM inserted)" if names else ""}
+    ) AS grouped)
 """
 
 
@@ -96,7 +103,6 @@ _SETTLE = {
     for is_single in (False, True)
     for keeps in (False, True)
 }
-_SETTLE_LOST = _settle_sql(is_single=False, keeps=True, names=True)
 
 
 @dataclass(slots=True)
@@ -197,10 +203,22 @@ async def admit(call: MeteredCall) -> Admission:
 
 
 async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
-    """Write the call's row of the ledger; return it. Raises DatabaseUnavailable."""
+    """Write the call's row of the ledger; return it. Raises one of AWAY.
+
+    If another worker has given this one up for lost, the row corrects what it wrote.
+    """
     row = await _row(call, outcome)
-    await _settlements.write(row)
+    if not await _settlements.write(row) and outcome.status != UsageStatus.UNKNOWN:
+        await bridge.in_thread(_correct_lost, row)
     return row
+
+
+def _correct_lost(row: LogRow) -> None:
+    lost = UsageLog.objects.filter(id=row.id, error=_LOST).first()
+    if lost is not None:
+        with suppress(reversals.AlreadyCorrected):
+            reason = "the worker went on"
+            reversals.reverse(lost, reason=reason, author="gateway", replacement=row)
 
 
 def retry_later(write: Callable[[], Awaitable[Any]]) -> asyncio.Task:
@@ -284,10 +302,12 @@ async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[
     return [decided.get(call.id, Admission("", 60)) for call in calls]
 
 
-async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[None]:
+async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[bool]:
+    """Store the rows; return of each whether it is new."""
     keeps = any(row.cost is None for row in rows)
-    await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
-    return [None] * len(rows)
+    [(new, *_)] = await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
+    known = set(new or ())
+    return [row.id in known for row in rows]
 
 
 def unknown_row(call: Call) -> LogRow:
@@ -302,7 +322,7 @@ def unknown_row(call: Call) -> LogRow:
         created_at=call.started_at,
         upstream=call.upstream,
         requested_model=requested_model,
-        error="worker_lost" if call.state == CallState.PENDING else "not_polled",
+        error=_LOST if call.state == CallState.PENDING else "not_polled",
     )
 
 
@@ -312,8 +332,8 @@ def settle_lost(rows: Sequence[LogRow]) -> list[LogRow]:
     Several workers may do it at once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLE_LOST, [ledger.parameter(rows)])
-        *_, new = cursor.fetchone()
+        cursor.execute(_SETTLE[False, True], [ledger.parameter(rows)])
+        new, *_ = cursor.fetchone()
     return [row for row in rows if row.id in (new or ())]
 
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from core.errors import DatabaseUnavailable
 from gateway import background, metering, reporting
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
@@ -30,7 +29,7 @@ class Settlement:
             self._call.model = self._call.requested_model = model[:255]
         try:
             self._row = await metering.settle(self._call, outcome)
-        except DatabaseUnavailable:
+        except metering.AWAY:
             # The client gets what was paid for; its row is written when that is possible.
             metering.retry_later(partial(self._settle_later, self._call, outcome))
 

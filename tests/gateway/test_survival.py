@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import psutil
@@ -18,7 +19,17 @@ from gateway import tokens
 from gateway.models import Call, Worker
 from gateway.worker import WorkerThread
 from tests.gateway.served import Client, server_of
-from tests.gateway.upstream import DONE, ScriptedUpstream, chunk, content, head, stop, stream
+from tests.gateway.upstream import (
+    DONE,
+    ScriptedUpstream,
+    chat,
+    chunk,
+    content,
+    head,
+    reply,
+    stop,
+    stream,
+)
 from usage.models import UsageLog
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
@@ -276,3 +287,35 @@ def test_b09_call_of_a_process_that_never_gave_a_sign_of_life_is_unknown(gateway
     [row] = look()
     assert (row.id, row.usage_status, row.error) == (call.id, "unknown", "worker_lost")
     assert gateway.pending == 0
+
+
+def test_b09_call_of_a_worker_that_went_on_is_corrected(gateway, mock):
+    """It could not reach the database for some seconds, as another one's host could."""
+    sent, goes_on = threading.Event(), threading.Event()
+
+    async def script(request, writer) -> None:
+        sent.set()
+        while not goes_on.is_set():
+            await asyncio.sleep(0.005)
+        await reply(chat(1000, 200))(request, writer)
+
+    mock.script = script
+    gateway.use(budget_usd=1)
+    seconds = 0
+    worker = WorkerThread(lambda: seconds)
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(gateway.chat, max_tokens=1000)
+        assert sent.wait(10)
+        worker.beat()
+        seconds = 6
+        worker.sweep()
+        assert (gateway.row.usage_status, gateway.row.error) == ("unknown", "worker_lost")
+        goes_on.set()
+        assert answer.result().status_code == 200
+
+    replacement = UsageLog.objects.get(entry_type="replacement")
+    # 1000 * 0.15 + 200 * 0.60, per million
+    assert (replacement.input_tokens, replacement.cost) == (1000, Decimal("0.00027"))
+    assert (replacement.usage_status, replacement.correction_author) == ("settled", "gateway")
+    assert gateway.left == 1 - Decimal("0.00027")
+    assert Call.objects.count() == 0
