@@ -91,14 +91,12 @@ class CallRelay:
     async def _relay(self) -> None:
         answer, held = await self._answer()
         try:
-            self._plan.state.answered()
             if held is None and answers.is_stream(answer, self._plan):
                 await self._relay_stream(answer)
             elif held is None and not answers.is_held(answer, self._plan):
                 await self._relay_bytes(answer)
             else:
                 await self._relay_held(answer, held or await self._hold(answer))
-            self._plan.state.answered()
         finally:
             answer.close()
 
@@ -129,7 +127,6 @@ class CallRelay:
         sending = upstream_call.send(
             plan.request,
             plan.upstream,
-            plan.state,
             ends_at=self._ends_at,
             has_gone_within=self._exchange.has_gone_within,
         )

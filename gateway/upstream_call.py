@@ -16,7 +16,6 @@ from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
 from core.egress.http_client import HttpClient, Unreachable
 from gateway import errors
 from gateway.upstream_config import UpstreamConfig
-from gateway.upstreams import UpstreamState
 
 HasGoneWithin = Callable[[float], Awaitable[bool]]  # whether the client leaves in so many seconds
 
@@ -75,7 +74,6 @@ def deadline(upstream: UpstreamConfig) -> float:
 async def send(
     request: UpstreamRequest,
     upstream: UpstreamConfig,
-    state: UpstreamState,
     *,
     ends_at: float,
     has_gone_within: HasGoneWithin,
@@ -88,7 +86,7 @@ async def send(
     """
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
-        response = await _connected(request, upstream, state, ends_at, has_gone_within)
+        response = await _connected(request, upstream, ends_at, has_gone_within)
         if response.status not in _RETRIED_STATUSES:
             return _checked(response, upstream)
         wait = _wait(response, attempt)
@@ -101,7 +99,7 @@ async def send(
             response.close()
             raise
         response.close()
-    return _checked(await _connected(request, upstream, state, ends_at, has_gone_within), upstream)
+    return _checked(await _connected(request, upstream, ends_at, has_gone_within), upstream)
 
 
 def _checked(response: Answer, upstream: UpstreamConfig) -> Answer:
@@ -119,12 +117,10 @@ def _checked(response: Answer, upstream: UpstreamConfig) -> Answer:
 async def _connected(
     request: UpstreamRequest,
     upstream: UpstreamConfig,
-    state: UpstreamState,
     ends_at: float,
     has_gone_within: HasGoneWithin,
 ) -> Answer:
     """Send it, once more where there was no connection, or one that had ended unnoticed."""
-    was_idle = time.monotonic() - state.answered_at > _IDLE_SECONDS
     try:
         return await _send(request, upstream, ends_at)
     except errors.UpstreamUnreachable:
@@ -134,7 +130,8 @@ async def _connected(
             raise
     except errors.UpstreamBroken as error:
         broken = error.__cause__
-        if not (broken.was_reused and broken.is_silent and was_idle and request.can_repeat):
+        was_idle = broken.is_silent and (broken.idle_seconds or 0) > _IDLE_SECONDS
+        if not (was_idle and request.can_repeat):
             raise
         if await has_gone_within(0):
             raise

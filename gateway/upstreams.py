@@ -5,7 +5,6 @@ both have a name, the file's holds.
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,10 +40,6 @@ class UpstreamState:
     # Addresses with their queries, for versions of an API differ in what they know.
     without_usage_option: set[str] = field(default_factory=set)
     shown_breaker: str = ""  # by the metrics
-    answered_at: float = float("-inf")  # by the monotonic clock
-
-    def answered(self) -> None:
-        self.answered_at = time.monotonic()
 
     def note_refused_usage_option(self, url: str) -> None:
         """Ask no more for the usage at this address."""

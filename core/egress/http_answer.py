@@ -12,14 +12,14 @@ _HIGH_WATER = 64 * 1024  # bytes that wait to be read; from there on, their send
 class BrokenConnection(ConnectionError):
     """The connection ended before the answer did.
 
-    `is_silent`: not a byte of an answer had come. `was_reused`: it had carried another
-    request before.
+    `is_silent`: not a byte of an answer had come. `idle_seconds` had passed between the request
+    and the one that the connection had carried before; None for a new one.
     """
 
-    def __init__(self, reason: str, *, is_silent: bool, was_reused: bool) -> None:
+    def __init__(self, reason: str, *, is_silent: bool, idle_seconds: float | None) -> None:
         super().__init__(reason)
         self.is_silent = is_silent
-        self.was_reused = was_reused
+        self.idle_seconds = idle_seconds
 
 
 class MalformedAnswer(BrokenConnection):

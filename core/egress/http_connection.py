@@ -45,7 +45,8 @@ class HttpConnection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._upload: asyncio.Task | None = None
         self._writable: asyncio.Future | None = None  # waited for while the other side is slow
-        self._requests = 0
+        self._free_since: float | None = None
+        self._idle_seconds: float | None = None  # before the request that is under way
         self._is_for_head = False
         self._begin_exchange()
 
@@ -76,7 +77,8 @@ class HttpConnection(asyncio.Protocol):
         """
         answer = self._answer = Answer(self, self._loop)
         self._begin_exchange()
-        self._requests += 1
+        if self._free_since is not None:
+            self._idle_seconds = self._loop.time() - self._free_since
         self._is_for_head = is_for_head
         if self._transport.is_closing():  # since it was opened
             self._answer = None
@@ -191,7 +193,7 @@ class HttpConnection(asyncio.Protocol):
     def _broken(
         self, reason: str, kind: type[BrokenConnection] = BrokenConnection
     ) -> BrokenConnection:
-        return kind(reason, is_silent=not self._received, was_reused=self._requests > 1)
+        return kind(reason, is_silent=not self._received, idle_seconds=self._idle_seconds)
 
     # --- The parser's events ---------------------------------------------------
 
@@ -238,6 +240,7 @@ class HttpConnection(asyncio.Protocol):
         elif self._is_kept:
             self._upload = None
             self.resume_reading()
+            self._free_since = self._loop.time()
             self._freed(self)
         else:
             self._transport.close()

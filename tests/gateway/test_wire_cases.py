@@ -299,6 +299,31 @@ def test_b09_what_was_sent_and_not_answered_is_not_sent_again(gateway, mock, ups
     assert gateway.pending == 0
 
 
+TWO_UPSTREAMS = """
+apis:
+  openai: {{base_url: {url}/v1, api_key: k}}
+  other: {{base_url: {url}/v1, api_key: k, provider: openai}}
+"""
+
+
+def test_b09_a_connection_is_idle_whichever_upstream_it_served(gateway, mock, upstreams_file):
+    """It had carried a call of another upstream of that origin just before."""
+    upstreams_file(TWO_UPSTREAMS.format(url=mock.url))
+    mock.script = in_turn(reply(chat()), hang_up)
+    assert gateway.chat().status_code == 200
+    assert gateway.chat("other:gpt-4o-mini").status_code == 502
+    assert len(mock.requests) == 2
+    assert gateway.rows[1].usage_status == "unknown"
+
+
+def test_b09_a_connection_that_had_ended_while_idle_is_made_anew(gateway, mock, monkeypatch):
+    monkeypatch.setattr("gateway.upstream_call._IDLE_SECONDS", -1)
+    mock.script = in_turn(reply(chat()), hang_up, reply(chat()))
+    assert [gateway.chat().status_code for _ in range(2)] == [200, 200]
+    assert len(mock.requests) == 3
+    assert [row.usage_status for row in gateway.rows] == ["settled"] * 2
+
+
 def test_b09_silence_is_not_sent_again(gateway, mock, upstreams_file):
     with_retries(mock, upstreams_file, more=", timeouts: {response_header: 300ms}")
     mock.script = reply(chat(), delay=3)
