@@ -36,15 +36,16 @@ _MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the colum
 class _Use(NamedTuple):
     """The most that a request can use, of any model.
 
-    `fills_context`: parts of its prompt are not in its body; `uses_tools`: the upstream may
-    search, or use other tools of its own. `answer` is None where the
-    request does not limit it. What it has or asks for beside text is of the token classes
-    `media`.
+    `fills_context`: parts of its prompt are not in its body. The model reads all of it
+    `readings` times, and may then write as much as it can if the request does not limit the
+    `answer` (None). `searches` is None where nobody limits them. What it has or asks for beside
+    text is of the token classes `media`.
     """
 
     prompt: int
     fills_context: bool
-    uses_tools: bool
+    readings: int
+    searches: int | None
     answer: int | None
     choices: int
     media: set[str]
@@ -58,14 +59,16 @@ def bound(
     provider: str,
     model: str,
     default_output: int | None,
+    default_tool_calls: int | None,
     project_id: UUID,
 ) -> Decimal | None:
     """Return the most US dollars that a call can cost; None where nobody can say.
 
     `size` is that of its body in bytes. `default_output` is the operator's limit for
-    models whose limit the registry does not have.
+    models whose limit the registry does not have, `default_tool_calls` that of the upstream's
+    own tools, for requests that do not limit them.
     """
-    use = _use(body, size, endpoint)
+    use = _use(body, size, endpoint, default_tool_calls)
     if use is None:
         return None
     most = Decimal(0)
@@ -80,18 +83,22 @@ def bound(
     return min(most, _MAX_BOUND)
 
 
-def _use(body: dict[str, Any], size: int, endpoint: Endpoint) -> _Use | None:
-    read = _READ_MEMBERS.union(endpoint.answer_limits)
+def _use(
+    body: dict[str, Any], size: int, endpoint: Endpoint, default_tool_calls: int | None
+) -> _Use | None:
+    read = _READ_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
     # Servers written in Go take the names of members in any case.
     if any(name not in read and name.casefold() in read for name in body):
         return None
     sources = prompt_sources.read(body)
     if _has_agents(body.get(_AGENTS)) or sources.may_make_pictures:
         return None  # nobody can say how many there will be
+    tool_calls = _tool_calls(body, endpoint, default_tool_calls)
     return _Use(
         size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
         sources.lies_upstream,
-        sources.may_use_tools,
+        1 + (tool_calls or 0 if sources.may_run_tools else 0),
+        tool_calls if sources.may_search else 0,
         _allowed_answer(body, endpoint),
         _choices(body),
         _media(body, endpoint, has_audio=sources.has_audio),
@@ -108,6 +115,14 @@ def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:
     if not numbers or len(numbers) < len(values) or any(number % 1 for number in numbers):
         return None  # what only the upstream can read: -1 is "no limit" to some
     return int(max(numbers))
+
+
+def _tool_calls(body: dict[str, Any], endpoint: Endpoint, default: int | None) -> int | None:
+    """Return how often the upstream may run its own tools; None unless the operator limits it."""
+    if default is None or endpoint.tool_limit is None:
+        return default
+    allowed = read_number(body.get(endpoint.tool_limit))
+    return default if allowed is None or allowed % 1 else int(allowed)
 
 
 def _choices(body: dict[str, Any]) -> int:
@@ -153,19 +168,22 @@ def _cost(
 ) -> Decimal | None:
     if not use.media <= ceiling.prices.keys():
         return None
-    if use.uses_tools and ceiling.has_units:
-        return None  # nobody can say how many searches there will be
     prompt = use.prompt
     if use.fills_context:
         if ceiling.max_input_tokens is None:
             return None
-        prompt = ceiling.max_input_tokens
+        prompt = ceiling.max_input_tokens * use.readings
     cost = prompt * ceiling.input
+    if use.searches != 0 and ceiling.units:
+        if use.searches is None or ceiling.units.keys() != {"web_searches"}:
+            return None
+        cost += use.searches * ceiling.units["web_searches"]
     if endpoint.has_answer:
         answer = _answer(use.answer, ceiling, default_output)
         if answer is None or ceiling.output is None:
             return None
-        cost += answer * use.choices * ceiling.output
+        readings = use.readings if use.answer is None else 1
+        cost += answer * readings * use.choices * ceiling.output
     return cost / _MILLION
 
 

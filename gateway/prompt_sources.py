@@ -21,8 +21,8 @@ _OTHER_SOURCES = (
     *("prompt_id", "web_search_options"),
     *("data_sources", "plugins", "preset", "enable_search", "search_parameters"),
 )
-# Members that may have the upstream use tools; a stored prompt has some of its own.
-_TOOL_SOURCES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
+# Members that may have the upstream search; a stored prompt has tools of its own.
+_SEARCHES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
 READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions"})
 # Parts that are their own text. The bytes of a picture say nothing of its tokens.
 _TEXT_PARTS = frozenset(
@@ -46,19 +46,25 @@ _ITEM_TEXTS = (
     *("content", "arguments", "output", "input", "function", "custom", "tool_calls"),
     "encrypted_content",
 )
-_CLIENT_TOOLS = frozenset({"function", "custom"})  # which the request describes itself
+_DESCRIBED_TOOLS = frozenset({"function", "custom"})  # by the request itself
+# Tools that clients run.
+_CLIENT_TOOLS = _DESCRIBED_TOOLS | {
+    *("apply_patch", "computer", "computer_use", "computer_use_preview", "local_shell"),
+}
 
 
 class Sources(NamedTuple):
     """Where the prompt of a request lies, and what it has the upstream do.
 
-    `lies_upstream`: parts of it are not in the body, so that it may fill the context. The
-    upstream may use tools of its own for it, such as searches, or have another model make
-    pictures. `has_audio`: there is sound in it.
+    `lies_upstream`: parts of it are not in the body, so that it may fill the context.
+    `may_run_tools`: the upstream may run tools of its own, after each of which the model reads
+    all of it again. It may search, also without them, or have another model make pictures.
+    `has_audio`: there is sound in it.
     """
 
     lies_upstream: bool
-    may_use_tools: bool
+    may_run_tools: bool
+    may_search: bool
     may_make_pictures: bool
     has_audio: bool
 
@@ -67,14 +73,13 @@ def read(body: dict[str, Any]) -> Sources:
     """Return where the prompt of a request lies."""
     parts = [*objects_in(*(body.get(name) for name in _PROMPTS))]
     tools = {_tool_type(tool) for holder in (body, *parts) for tool in _tools(holder)}
-    has_upstream_tools = not tools <= _CLIENT_TOOLS
+    may_run_tools = isinstance(body.get("prompt"), dict) or not tools <= _CLIENT_TOOLS
     return Sources(
-        lies_upstream=has_upstream_tools
+        lies_upstream=not tools <= _DESCRIBED_TOOLS
         or _has_any(body, _OTHER_SOURCES)
         or any(map(_lies_upstream, parts)),
-        may_use_tools=has_upstream_tools
-        or _has_any(body, _TOOL_SOURCES)
-        or isinstance(body.get("prompt"), dict),
+        may_run_tools=may_run_tools,
+        may_search=may_run_tools or _has_any(body, _SEARCHES),
         may_make_pictures=any(kind.endswith("image_generation") for kind in tools),
         has_audio=any("input_audio" in (part.get("type"), *part) for part in parts),
     )

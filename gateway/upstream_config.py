@@ -134,6 +134,9 @@ class UpstreamOptions(_Part):
     max_output_tokens: int | None = Field(
         None, gt=0, description="Of models whose limit the registry does not have."
     )
+    max_tool_calls: int | None = Field(
+        None, ge=0, description="Of the upstream's own tools, in requests that do not limit them."
+    )
     include_usage: bool = Field(
         True, description="Ask streaming chats and completions for their usage."
     )

@@ -21,14 +21,14 @@ class Ceiling:
     """The highest price of each token class and unit, in US dollars per million, and the limits.
 
     `input` and `output` are the most that a token of a prompt and of an answer costs; `output`
-    is None if no such token has a price. `has_units`: more than tokens is paid for, such as
+    is None if no such token has a price. `units` are what is paid for beside tokens, such as
     searches and seconds of audio. A limit in tokens that the registry does not have is None.
     """
 
     prices: Prices
     input: Decimal
     output: Decimal | None
-    has_units: bool
+    units: Prices
     max_input_tokens: int | None
     max_output_tokens: int | None
 
@@ -50,7 +50,11 @@ def ceiling_of(
         highest,
         max(highest[name] for name in _PROMPT_CLASSES & highest.keys()),
         max((highest[name] for name in _ANSWER_CLASSES & highest.keys()), default=None),
-        any(highest[name] for name in highest.keys() - _PROMPT_CLASSES - _ANSWER_CLASSES),
+        {
+            name: price
+            for name, price in highest.items()
+            if price and name not in _PROMPT_CLASSES | _ANSWER_CLASSES
+        },
         max_input_tokens,
         max_output_tokens,
     )

@@ -52,7 +52,10 @@ _PATHS = (
         "/completions",
         _call("completions", answer_limits=("max_tokens",), takes_usage_option=True),
     ),
-    _path("/responses", _call("responses", answer_limits=("max_output_tokens",))),
+    _path(
+        "/responses",
+        _call("responses", answer_limits=("max_output_tokens",), tool_limit="max_tool_calls"),
+    ),
     _path("/responses/compact", _call("responses")),
     _path(
         "/responses/input_tokens",

@@ -43,6 +43,8 @@ class Endpoint:
     has_answer: bool = False
     # Members that limit the tokens of the answer; any other is one that servers may ignore.
     answer_limits: tuple[str, ...] = ()
+    # The member that limits how often the upstream runs tools of its own.
+    tool_limit: str | None = None
     lists_models: bool = False
     # Its streams state their usage when they are asked for it.
     takes_usage_option: bool = False

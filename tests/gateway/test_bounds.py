@@ -23,6 +23,13 @@ CONTEXT, LARGEST = 128_000, 16_000
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 
 
+@pytest.fixture
+def tools_limited(gateway, mock, upstreams_file):
+    """The operator has said how often the upstream runs tools of its own."""
+    openai = f"{{base_url: {mock.url}/v1, api_key: sk-server-key-0123456789, max_tool_calls: 2}}"
+    upstreams_file(f"apis: {{openai: {openai}}}")
+
+
 @pytest.fixture(autouse=True)
 def answered(mock, own_key):
     own_key()
@@ -137,21 +144,9 @@ PROMPTS = {
         1,
     ),
     "the call of a function": (CHAT, {"messages": [CALLED]}, 0),
-    "a stored prompt": (RESPONSES, {"prompt": {"id": "pmpt_1"}}, 1),
     "a search of OpenRouter": (CHAT, {"plugins": [{"id": "web"}]}, 1),
     "a cache of Gemini": (CHAT, {"extra_body": {"google": {"cached_content": "c/1"}}}, 1),
     "a tool that only the upstream describes": (RESPONSES, {"tools": [{"type": "computer"}]}, 1),
-    "a search of Gemini": (CHAT, {"tools": [{"google_search": {}}]}, 1),
-    "tools that are no list": (
-        RESPONSES,
-        {"tools": {"0": {"type": "web_search"}}},
-        1,
-    ),
-    "tools within the prompt": (
-        RESPONSES,
-        {"input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}]},
-        1,
-    ),
 }
 
 
@@ -160,6 +155,60 @@ def test_c02_what_lies_upstream_is_bounded_by_the_context(gateway, name):
     path, members, contexts = PROMPTS[name]
     sent = asking(path, **members)
     assert_bound(gateway, path, sent, LARGEST * OUTPUT + (contexts * CONTEXT or size(sent)) * INPUT)
+
+
+TOOLS = {
+    "a search": (RESPONSES, {"tools": [{"type": "web_search"}]}),
+    "tools that are no list": (RESPONSES, {"tools": {"0": {"type": "web_search"}}}),
+    "tools within the prompt": (
+        RESPONSES,
+        {"input": [{"type": "additional_tools", "tools": [{"type": "mcp"}]}]},
+    ),
+    "a stored prompt": (RESPONSES, {"prompt": {"id": "pmpt_1"}}),
+    "a search of Gemini": (CHAT, {"tools": [{"google_search": {}}]}),
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_c02_all_is_read_again_after_each_tool_that_the_upstream_runs(gateway, tools_limited, name):
+    """And an answer may be written each time: only its own limit is of the whole call."""
+    path, members = TOOLS[name]
+    bound = 3 * CONTEXT * INPUT + 3 * LARGEST * OUTPUT
+    assert_bound(gateway, path, asking(path, **members), bound)
+    limit = {RESPONSES: "max_output_tokens", CHAT: "max_tokens"}[path]
+    bound = 3 * CONTEXT * INPUT + 100 * OUTPUT
+    assert_bound(gateway, path, asking(path, **members, **{limit: 100}), bound)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_c02_tools_of_the_upstream_without_a_limit_count_as_one_context(gateway, name):
+    """Nobody can say how often they run, whatever the request says."""
+    path, members = TOOLS[name]
+    sent = asking(path, max_tool_calls=9, **members)
+    assert_bound(gateway, path, sent, CONTEXT * INPUT + LARGEST * OUTPUT)
+
+
+SEARCH = {"tools": [{"type": "web_search"}], "max_output_tokens": 100}
+TOOL_LIMITS = [
+    (0, 1),
+    (4, 5),
+    ("4", 5),
+    (4.0, 5),
+    *((odd, 3) for odd in (None, -1, 1.5, "x", True)),
+]
+
+
+@pytest.mark.parametrize("limit, readings", TOOL_LIMITS, ids=repr)
+def test_c02_a_request_limits_the_tools_that_the_upstream_runs(
+    gateway, tools_limited, limit, readings
+):
+    bound = readings * CONTEXT * INPUT + 100 * OUTPUT
+    assert_bound(gateway, RESPONSES, asking(RESPONSES, max_tool_calls=limit, **SEARCH), bound)
+
+
+def test_c02_chats_do_not_limit_tools_themselves(gateway, tools_limited):
+    sent = asking(CHAT, max_tool_calls=0, tools=[{"type": "web_search"}], max_tokens=100)
+    assert_bound(gateway, CHAT, sent, 3 * CONTEXT * INPUT + 100 * OUTPUT)
 
 
 def test_c02_tools_are_explained_to_the_model_in_words_of_the_upstream(gateway):
@@ -173,6 +222,7 @@ def test_c02_tools_are_explained_to_the_model_in_words_of_the_upstream(gateway):
         {"N": 8},
         {"max_output_tokens": 1, "MAX_OUTPUT_TOKENS": 5000},
         {"Service_Tier": "priority"},
+        {"max_tool_calls": 1, "Max_Tool_Calls": 9},
     ],
     ids=repr,
 )
@@ -328,6 +378,25 @@ def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
     assert_unbounded(gateway, CHAT, asking(CHAT, web_search_options={}))
     sent = asking(CHAT, max_tokens=100)
     assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
+def test_c02_searches_that_are_limited_are_bounded_by_their_price(gateway, tools_limited, price):
+    price("gpt-4o-mini", web_searches="0.01")
+    bound = 4 * CONTEXT * INPUT + 100 * OUTPUT + 3 * Decimal("0.01")
+    assert_bound(gateway, RESPONSES, asking(RESPONSES, max_tool_calls=3, **SEARCH), bound)
+
+
+def test_c02_searches_without_a_tool_are_as_many_as_the_operator_says(
+    gateway, tools_limited, price
+):
+    price("gpt-4o-mini", web_searches="0.01")
+    sent = asking(CHAT, web_search_options={}, max_tokens=100)
+    assert_bound(gateway, CHAT, sent, CONTEXT * INPUT + 100 * OUTPUT + 2 * Decimal("0.01"))
+
+
+def test_c02_what_else_is_paid_for_beside_tokens_is_refused(gateway, tools_limited, price):
+    price("gpt-4o-mini", search_sources="0.025")
+    assert_unbounded(gateway, CHAT, asking(CHAT, search_parameters={"mode": "on"}))
 
 
 SEARCHING = {
