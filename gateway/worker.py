@@ -86,6 +86,9 @@ class WorkerThread(ProcessThread):
             except (*DATABASE_AWAY, DomainError) as error:
                 logger.warning("gateway worker: %s", type(error).__name__)
                 self._seen.clear()  # while the database was away nobody could beat
+            except Exception:
+                # Without heartbeats the others would take this process for dead.
+                logger.exception("gateway worker failed")
             finally:
                 connection.close()
             is_quiet = not (self._is_beating or self._seen)

@@ -289,6 +289,24 @@ def test_b09_call_of_a_process_that_never_gave_a_sign_of_life_is_unknown(gateway
     assert gateway.pending == 0
 
 
+def test_b09_a_worker_gives_signs_of_life_whatever_fails(gateway, monkeypatch, caplog):
+    """Such as a call that an older version has stored otherwise."""
+    monkeypatch.setattr("gateway.worker._QUIET_SECONDS", 0.01)
+    failing, went_on = [KeyError("requested_model")], threading.Event()
+
+    def sweep() -> None:
+        if failing:
+            raise failing.pop()
+        went_on.set()
+
+    worker = WorkerThread()
+    monkeypatch.setattr(worker, "sweep", sweep)
+    worker.start()
+    assert went_on.wait(10)
+    worker.stop()
+    assert "KeyError: 'requested_model'" in caplog.text
+
+
 def test_b09_call_of_a_worker_that_went_on_is_corrected(gateway, mock):
     """It could not reach the database for some seconds, as another one's host could."""
     sent, goes_on = threading.Event(), threading.Event()
