@@ -94,14 +94,15 @@ def _use(
     if _has_agents(body.get(_AGENTS)) or sources.may_make_pictures:
         return None  # nobody can say how many there will be
     tool_calls = _tool_calls(body, endpoint, default_tool_calls)
+    has_tools = body.get("tools") or body.get("functions")
     return _Use(
-        size + (_TOOLS_PROMPT if body.get("tools") or body.get("functions") else 0),
-        sources.lies_upstream,
-        1 + (tool_calls or 0 if sources.may_run_tools else 0),
-        tool_calls if sources.may_search else 0,
-        _allowed_answer(body, endpoint),
-        _choices(body),
-        _media(body, endpoint, has_audio=sources.has_audio),
+        prompt=size + (_TOOLS_PROMPT if has_tools else 0),
+        fills_context=sources.lies_upstream,
+        readings=1 + (tool_calls or 0) if sources.may_run_tools else 1,
+        searches=tool_calls if sources.may_search else 0,
+        answer=_allowed_answer(body, endpoint),
+        choices=_choices(body),
+        media=_media(body, endpoint, has_audio=sources.has_audio),
     )
 
 

@@ -65,11 +65,10 @@ SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM deci
 
 
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
-    """Return the statement that ends calls, and returns the ids of the rows that are new.
+    """Return the statement that ends calls; it returns the ids of the rows that are new.
 
-    `keeps`: a cost that nobody knows is as much as was reserved, until somebody does.
-
-    Spending nothing would let a budget last for ever; as spent, a correction could not tell the
+    `keeps`: a cost that nobody knows is as much as was reserved, until somebody does. Spending
+    nothing would let a budget last for ever; as spent, a correction could not tell the
     reservation from a cost.
     """
     # By ids alone: a mere join would read the whole table, with all calls that have ended lately.

@@ -96,6 +96,7 @@ _first_byte_of = cache(_first_byte.labels)
 _tokens_of = cache(_tokens.labels)
 _cost_of = cache(_cost.labels)
 _cache_of = cache(_cache.labels)
+_streams_of = cache(_streams.labels)
 
 
 def requests(upstream: str, route: str, status_class: str) -> None:
@@ -142,9 +143,6 @@ def streams(upstream: str) -> Gauge:
     return _streams_of(upstream)
 
 
-_streams_of = cache(_streams.labels)
-
-
 def breaker(upstream: str, state: str) -> None:
     """Show this worker's breaker: `closed`, `half_open` or `open`."""
     _breaker.labels(upstream).set(BREAKER_STATES[state])
@@ -154,9 +152,6 @@ def group_commit(size: int, seconds: float) -> None:
     """Observe a group commit (core/database/group_commit.py)."""
     _commit_size.observe(size)
     _commit_seconds.observe(seconds)
-
-
-# --- Reading ---------------------------------------------------------------
 
 
 def as_text(accept: str = "") -> tuple[bytes, str]:

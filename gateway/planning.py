@@ -84,12 +84,12 @@ async def plan(
     token: str,
 ) -> Plan:
     """Return what is sent for a request. Raises GatewayError, ClientDisconnected."""
-    said = labels.read(request)
+    call_labels = labels.read(request)
     all_upstreams = await upstreams.current()
     is_checked = holder.is_restricted or all_upstreams.have_whitelists
     body = await content.read(request, matched.endpoint, is_checked=is_checked)
     try:
-        return await _plan(request, protocol, matched, holder, path, token, body, said)
+        return await _plan(request, protocol, matched, holder, path, token, body, call_labels)
     except BaseException:
         body.close()
         raise
@@ -103,12 +103,12 @@ async def _plan(
     path: str,
     token: str,
     body: Content,
-    said: dict[str, Any],
+    call_labels: dict[str, Any],
 ) -> Plan:
     endpoint = matched.endpoint
     all_upstreams = await upstreams.current()
     named = _named_model(body, matched)
-    alias, resolved = _resolve(named, holder, said["profile"])
+    alias, resolved = _resolve(named, holder, call_labels["profile"])
     upstream, model = await _choose(
         all_upstreams, matched, holder, resolved, is_alias=alias is not None
     )
@@ -139,7 +139,7 @@ async def _plan(
         response_id=matched.response_id,
         price_terms=protocol.price_terms(body.value),
         is_stream=_asks_for_stream(body),
-        **{**said, "alias": said["alias"] or alias},
+        **{**call_labels, "alias": call_labels["alias"] or alias},
     )
     made.request = await body.examine(_with_body, made, request)
     if holder.has_budget and endpoint.billing is not Billing.FREE:

@@ -264,8 +264,6 @@ def test_lifetimes(headers, asked, seconds):
     assert cache_policy.lifetime(headers, asked=asked) == seconds
 
 
-# --- Purging -------------------------------------------------------------------
-
 PURGE = "/manage/cache/purge"
 
 
