@@ -31,7 +31,17 @@ _MAX_READ = 1024 * 1024  # bytes of an answer that are read at once
 _BREAKER_STATUSES = (502, 503, 504)
 # Errors that say nothing about the upstream's health.
 _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
-_ERRORS_OF_CLIENTS = ("client_gone", errors.RequestIncomplete.code)
+# What ends a transfer though the upstream has done nothing wrong.
+_NOT_OF_UPSTREAM = ("client_gone", errors.RequestIncomplete.code, errors.ServerStopped.code)
+_STOPPED = "The server is stopped"
+_STOP_SECONDS = 3
+_running: set[asyncio.Task] = set()
+
+
+async def stop() -> None:
+    """Wait until the calls that were canceled are settled, but not for ever."""
+    if _running:
+        await asyncio.wait(_running, timeout=_STOP_SECONDS)
 
 
 class CallRelay:
@@ -52,8 +62,9 @@ class CallRelay:
 
         Raises the errors of gateway/errors.py while the client has got nothing.
         """
-        state = self._plan.state
+        state, task = self._plan.state, asyncio.current_task()
         state.calls.count += 1
+        _running.add(task)
         try:
             await self._relay()
         except errors.GatewayError as error:
@@ -63,17 +74,23 @@ class CallRelay:
         except ClientGone:
             self._attempt.abandoned()
             await self._settlement.write(billing.abandoned(self._plan, started=self._started))
-        except BaseException as error:
-            # Canceled, or a bug: what was sent may be billed.
-            self._attempt.abandoned()
-            outcome = billing.unanswered(
-                type(error).__name__, may_be_billed=True, started=self._started
-            )
-            await asyncio.shield(self._settlement.write(outcome))
+        except asyncio.CancelledError as error:
+            stopped = errors.ServerStopped(_STOPPED)
+            await self._leave(stopped.code)
+            raise stopped from error
+        except BaseException as error:  # a bug
+            await self._leave(type(error).__name__)
             raise
         finally:
+            _running.discard(task)
             state.calls.count -= 1
             self._settlement.report()
+
+    async def _leave(self, error: str) -> None:
+        """Settle a call that nobody waits for any more: what was sent may be billed."""
+        self._attempt.abandoned()
+        outcome = billing.unanswered(error, may_be_billed=True, started=self._started)
+        await asyncio.shield(self._settlement.write(outcome))
 
     def _unanswered(self, error: errors.GatewayError) -> Outcome:
         """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
@@ -231,9 +248,11 @@ class CallRelay:
         if ended.error is None:
             await exchange.finish(rest)
         elif not exchange.is_gone:
-            broken = errors.UpstreamBroken("The upstream's answer broke off")
+            reason = errors.UpstreamBroken("The upstream's answer broke off")
+            if ended.error == errors.ServerStopped.code:
+                reason = errors.ServerStopped(_STOPPED)
             # The event that broke off gets an end, or ours would be read as part of it.
-            await exchange.write(rest + b"\n\n" + plan.protocol.error_event(broken, media.dumps))
+            await exchange.write(rest + b"\n\n" + plan.protocol.error_event(reason, media.dumps))
 
     def _mask(self, answer: Answer) -> StreamMask | None:
         plan = self._plan
@@ -277,20 +296,22 @@ class CallRelay:
         if plan.endpoint.shows_result and status < 400:
             key = background.AnswerKey(plan.project_id, plan.upstream.name, plan.response_id)
             await background.settle(key, reading, self._exchange.request.id)
-        await self._settlement.write(
-            billing.outcome_of(
-                plan,
-                reading,
-                http_status=status,
-                error=error,
-                started=self._started,
-                first_byte_at=first_byte_at,
-            )
+        outcome = billing.outcome_of(
+            plan,
+            reading,
+            http_status=status,
+            error=error,
+            started=self._started,
+            first_byte_at=first_byte_at,
         )
+        if error == errors.ServerStopped.code:  # whoever cancels may do so again
+            await asyncio.shield(self._settlement.write(outcome))
+        else:
+            await self._settlement.write(outcome)
 
     def _judge(self, status: int, error: str | None, reading: Reading) -> None:
         """Tell the breaker how the upstream did."""
-        if error in _ERRORS_OF_CLIENTS:
+        if error in _NOT_OF_UPSTREAM:
             error = None
         # What else has an error in it is the state of an object that was looked at.
         is_call = self._plan.endpoint.billing is Billing.STATED

@@ -216,6 +216,13 @@ class UpstreamBroken(GatewayError):
     code = "upstream_disconnected"
 
 
+class ServerStopped(GatewayError):
+    """This process has to end, and waits no longer for an answer, which may be billed."""
+
+    status_code = 503
+    code = "server_stopped"
+
+
 class UpstreamRedirects(GatewayError):
     status_code = 502
     code = "upstream_redirects"

@@ -5,6 +5,7 @@
 An answer is read on when its client has gone, up to a limit, where it is paid for anyway.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,6 +128,9 @@ async def stream(
                 raise ClientGone
     except _ENDINGS as error:
         ended.error = _reason(error)
+    except asyncio.CancelledError:
+        # The server ends, and leaves us time for what had come.
+        ended.error = errors.ServerStopped.code
     return ended
 
 

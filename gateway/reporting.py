@@ -11,6 +11,7 @@ _KINDS = frozenset(
         "ended_early",
         "not_polled",
         "request_incomplete",
+        "server_stopped",
         "upstream_disconnected",
         "upstream_silent",
         "upstream_undecodable",

@@ -9,7 +9,7 @@ from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
-from gateway import event_log, metrics, upstream_call
+from gateway import call_relay, event_log, metrics, upstream_call
 from gateway.application import Gateway
 from llmring_site import background, urls
 
@@ -17,6 +17,7 @@ group_commit.observe(metrics.group_commit)
 
 
 async def _stop() -> None:
+    await call_relay.stop()
     await upstream_call.close()
     await group_commit.close_writers()
     await asyncio.to_thread(event_log.close)

@@ -12,10 +12,11 @@ from decimal import Decimal
 
 import psutil
 import pytest
+import urllib3
 
 from accounts.models import Allowance
 from core.database import raw_connection
-from gateway import tokens
+from gateway import call_relay, tokens, upstreams
 from gateway.models import Call, Worker
 from gateway.worker import WorkerThread
 from tests.gateway.served import Client, server_of
@@ -287,6 +288,46 @@ def test_b09_call_of_a_process_that_never_gave_a_sign_of_life_is_unknown(gateway
     [row] = look()
     assert (row.id, row.usage_status, row.error) == (call.id, "unknown", "worker_lost")
     assert gateway.pending == 0
+
+
+def stop_server() -> None:
+    """Do what a server does with calls that go on when its time to stop is over."""
+    for task in [*call_relay._running]:
+        task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+def test_a_stream_that_outlives_the_server_is_estimated(gateway, mock):
+    text = content("word " * 8)  # 40 characters
+    mock.script = stream(text, stop(), pauses={1: 30})
+    gateway.use(budget_usd=1)
+    sent = {"model": "gpt-4o-mini", "messages": [], "max_tokens": 100, "stream": True}
+    answer = gateway.post("/v1/chat/completions", sent, stream=True)
+    assert answer.raw.read1(65536) == text
+
+    stop_server()
+
+    rest = b""
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        while True:
+            rest += answer.raw.read1(65536)
+    assert b'"code":"server_stopped"' in rest
+    row = gateway.row
+    assert (row.usage_status, row.output_tokens, row.error) == ("estimated", 10, "server_stopped")
+    assert gateway.left == 1 - row.cost
+
+
+def test_an_answer_that_the_server_does_not_live_to_see_is_unknown(gateway, mock):
+    mock.script = reply(chat(), delay=30)
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(gateway.chat)
+        while not mock.requests:
+            time.sleep(0.005)
+        stop_server()
+        refused = answer.result()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_stopped")
+    assert refused.headers["x-should-retry"] == "false"
+    assert (gateway.row.usage_status, gateway.row.error) == ("unknown", "server_stopped")
+    assert upstreams.status()["openai"]["in_flight"] == 0
 
 
 def test_b09_a_worker_gives_signs_of_life_whatever_fails(gateway, monkeypatch, caplog):
