@@ -29,12 +29,12 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
 
 def _cell(value: Any) -> str:
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return "-"
         case bool():
             return "yes" if value else "no"
         case list():
             return ", ".join(map(str, value))
         case dict():
-            return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+            return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items()) or "-"
     return printable(value)

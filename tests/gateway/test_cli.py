@@ -197,6 +197,9 @@ def test_tokens_with_limits_are_listed_changed_and_revoked(seed):
     assert token["allowed_models"] == ["gpt-4o*", "o4-*"]
     update = f"llm-proxy manage token update {token['id']} --requests-per-minute 7 --json {ENDING}"
     assert json.loads(seed(update))["requests_per_minute"] == 7
+    shown = seed(f"llm-proxy manage token get {token['id']} {ENDING}")
+    left = re.search("^Remaining: +(.*)$", shown, re.MULTILINE)[1]
+    assert left == "requests 5, requests_this_minute 7, budget_usd 2.5"
     assert token["id"] in seed(
         f"llm-proxy manage token list --project-id {project['id']} --active-only {ENDING}"
     )
