@@ -36,7 +36,9 @@ async def serving(connected: Connected, **options) -> AsyncIterator[int]:
         for task in tasks:
             task.cancel()
         for writer in writers:
-            writer.transport.abort()
+            # Of asyncio, where a transport was closed while it had more to send, and has sent it.
+            with suppress(AttributeError):
+                writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
 
