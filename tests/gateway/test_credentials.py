@@ -7,7 +7,17 @@ import pytest
 
 from gateway.protocols.openai import is_error_event
 from gateway.secret_masking import StreamMask
-from tests.gateway.upstream import DONE, chat, chunk, content, event, reply, stop, stream
+from tests.gateway.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    chat,
+    chunk,
+    content,
+    event,
+    reply,
+    stop,
+    stream,
+)
 
 KEY = "sk-upstream-key-0123456789"  # of the server's upstream
 
@@ -80,6 +90,26 @@ def test_c10_an_error_quotes_no_key_wherever_it_stands(gateway, mock, name, is_s
     else:
         answer = gateway.post(path, {"model": "gpt-4o-mini", "stream": is_stream})
     assert "Incorrect API key provided: ***" in answer.text and KEY not in answer.text
+
+
+@pytest.mark.parametrize("cut", [1, 50])
+@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=repr)
+def test_c10_keys_and_usage_are_hidden_however_a_stream_is_cut(
+    gateway, mock, line_end, is_packed, cut
+):
+    shown = [b": ping\n\n", content(f"Hi {KEY}"), stop(usage=None)]
+    error = chunk({"choices": [], "error": {"message": f"no {KEY}", "code": 502}})
+    events = b"".join([*shown, USAGE_CHUNK, error, DONE]).replace(b"\n", line_end)
+    sent = gzip.compress(events) if is_packed else events
+    pieces = [sent[start : start + cut] for start in range(0, len(sent), cut)]
+    mock.script = stream(*pieces, **({"Content_Encoding": "gzip"} if is_packed else {}))
+
+    answer = gateway.chat(stream=True)
+
+    masked = error.replace(KEY.encode(), b"***")
+    assert answer.content == b"".join([*shown, masked, DONE]).replace(b"\n", line_end)
+    assert (gateway.row.input_tokens, gateway.row.output_tokens) == (1200, 340)
 
 
 @pytest.mark.parametrize(
