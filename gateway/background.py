@@ -90,9 +90,10 @@ async def _settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
     call = _unkept.get(key) or await bridge.in_thread(_find, *key)
     if call is None:
         return
-    row = await metering.settle(call, _outcome(reading))
+    row = await metering.settle_polled(call, _outcome(reading))
     _unkept.pop(key, None)
-    reporting.settled(row, request_id)
+    if row is not None:
+        reporting.settled(row, request_id)
 
 
 def _outcome(reading: Reading) -> Outcome:

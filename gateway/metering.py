@@ -212,6 +212,15 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
     return row
 
 
+async def settle_polled(call: MeteredCall, outcome: Outcome) -> LogRow | None:
+    """Write the row of a call that several workers may poll for; None if another one has.
+
+    Raises one of AWAY.
+    """
+    row = await _row(call, outcome)
+    return row if await _settlements.write(row) else None
+
+
 def _correct_lost(row: LogRow) -> None:
     lost = UsageLog.objects.filter(id=row.id, error=_LOST).first()
     if lost is not None:

@@ -74,7 +74,7 @@ def test_a_result_is_settled_later_if_the_database_is_away(gateway, mock, own_ke
     own_key()
     mock.script = in_turn(reply(QUEUED), reply(COMPLETED))
     gateway.post("/v1/responses", BODY)
-    away(*{"look-up": (background, "_find"), "row": (metering, "settle")}[name])
+    away(*{"look-up": (background, "_find"), "row": (metering, "settle_polled")}[name])
 
     answers = [gateway.get(PATH), gateway.get(PATH)]
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import DatabaseUnavailable
 from core.redaction import without_secrets
-from gateway import event_log, metering
+from gateway import background, event_log, metering
 from gateway.models import Call
 from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
@@ -82,6 +82,26 @@ def test_a_background_call_is_counted_and_logged_by_its_poll(gateway, mock, own_
     for direction, tokens in (("input", 500), ("output", 60)):
         name = f"llmring_tokens_total[('direction', '{direction}'), ('upstream', 'openai')]"
         assert after[name] - before.get(name, 0) == tokens
+
+
+def test_a_background_call_is_logged_once_whichever_worker_polls(
+    gateway, mock, own_key, log_file, monkeypatch
+):
+    own_key()
+    answer = {"id": "resp_1", "object": "response", "model": "gpt-5-mini"}
+    usage = {"input_tokens": 500, "output_tokens": 60, "total_tokens": 560}
+    done = {**answer, "status": "completed", "usage": usage}
+    mock.script = in_turn(reply({**answer, "status": "queued"}), reply(done))
+    gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "background": True})
+    # Two that poll at the same time find it.
+    call = background._find(gateway.project.id, "openai", "resp_1")
+    monkeypatch.setattr(background, "_find", lambda *key: call)
+
+    for _ in range(2):
+        gateway.get("/v1/responses/resp_1")
+
+    [line] = calls(log_file)
+    assert line["id"] == str(gateway.row.id)
 
 
 def test_a_call_of_a_killed_worker_is_logged_once_whoever_finds_it(gateway, log_file):
