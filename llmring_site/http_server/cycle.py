@@ -187,7 +187,9 @@ class Cycle:
             self._connection.write(body, is_followed=is_last)
 
     def _end_unanswered(self) -> None:
-        if self._connection.is_half_closed:  # and for the application, the client had gone
+        # A response that has begun is broken off on purpose, as an upstream's was. For an
+        # application, a client that closed its half had gone.
+        if self._head is not None or self._connection.is_half_closed:
             self._connection.abort()
         else:
             logger.error("a request was not answered")
