@@ -25,7 +25,7 @@ from accounts import (
     registration,
     requested_mails,
 )
-from accounts.oauth import identities, landing, providers
+from accounts.oauth import identities, landing, pending, providers
 from core.compression import keep_uncompressed
 from core.errors import DomainError, InvalidInput
 
@@ -259,23 +259,28 @@ class OAuthAddressPage(Page):
     text = "The provider has no confirmed address of you. We send a link to the one you give."
 
     def carry_out(self, data):
-        from accounts.oauth.views import pending_profile
-
         attempts.take_of_address(self.request, "oauth address")
-        profile = pending_profile(self.request)
+        if (profile := pending.read(self.request)) is None:
+            raise identities.LinkRefused("This login has expired; begin it again")
         if requested_mails.may_mail(passwords.bucket_name(data["email"]), "verify"):
             token = identities.address_token(profile, data["email"])
-            link = mailing.link("oauth-confirm", token)
-            mailing.send(data["email"], "verify", email=data["email"], link=link)
+            mailing.send(
+                data["email"],
+                "connect",
+                email=data["email"],
+                provider=providers.LABELS[profile.provider],
+                link=mailing.link("oauth-confirm", token),
+            )
         return to_page("login", "registered")
 
 
 class OAuthConfirmPage(Page):
     form_class = forms.TokenForm
     title, button = "Confirm your address", "This address is mine"
+    text = "If you did not just log in here by a provider, close this page."
     has_token = True
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")
-        identities.connect_by_token(data["token"], self.origin)
+        identities.connect_by_token(data["token"], pending.read(self.request), self.origin)
         return to_page("login", "connected")

@@ -3,6 +3,7 @@
     states       a login between its start and its return, in a signed cookie
     providers    what the provider's addresses answer
     identities   whose account an identity opens
+    pending      a new identity whose person proves an address by mail
     landing      where the browser goes afterwards
     views        the routes
 

@@ -37,6 +37,17 @@ class LinkRefused(DomainError):
     code = "link_refused"
 
 
+class IdentityNotShown(DomainError):
+    """The browser that proves an address has not logged in with the identity it is for."""
+
+    status_code = 403
+    code = "identity_not_shown"
+
+    def __init__(self, provider: str) -> None:
+        label = LABELS[provider]
+        super().__init__(f"Log in by {label} in this browser first, then open the link again")
+
+
 class AddressNeeded(Exception):
     """The provider has verified no address of this new identity: the person has to prove one."""
 
@@ -73,10 +84,11 @@ def address_token(profile: Profile, email: str) -> str:
     return signing.dumps([profile.provider, profile.subject, email], salt=_SALT)
 
 
-def connect_by_token(token: str, origin: audit.Origin) -> str:
-    """Connect the identity that a mailed token names with its address; return the provider.
+def connect_by_token(token: str, shown: Profile | None, origin: audit.Origin) -> None:
+    """Connect the identity that a mailed token names with its address.
 
-    The token works once: a known identity needs none. Raises InvalidToken.
+    `shown` is the identity that the browser logged in with. The token works once: a known
+    identity needs none. Raises InvalidToken, IdentityNotShown.
     """
     try:
         provider, subject, email = signing.loads(token, salt=_SALT, max_age=_LIFETIME)
@@ -84,8 +96,9 @@ def connect_by_token(token: str, origin: audit.Origin) -> str:
         raise InvalidToken from None
     if Identity.objects.filter(provider=provider, subject=subject).exists():
         raise InvalidToken
-    _connect(Profile(provider, subject, email), email, origin)
-    return provider
+    if shown != Profile(provider, subject, None):
+        raise IdentityNotShown(provider)
+    _connect(shown, email, origin)
 
 
 def _known(profile: Profile) -> User | None:

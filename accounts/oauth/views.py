@@ -8,17 +8,14 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
-from accounts import attempts, audit, cookies, logins, pages
+from accounts import attempts, audit, logins, pages
 from accounts.client_networks import client_network
-from accounts.oauth import identities, landing, providers, states
-from accounts.oauth.identities import AddressNeeded, LinkRefused
-from accounts.oauth.providers import Profile, Provider
+from accounts.oauth import identities, landing, pending, providers, states
+from accounts.oauth.identities import AddressNeeded
+from accounts.oauth.providers import Provider
 from core.errors import DomainError
 
 MAX_CALLBACKS = 60  # in a window from one address
-PENDING_COOKIE = "oauth_pending"
-_PENDING_SALT = "accounts.oauth.pending"
-_PENDING_SECONDS = 900
 _NAME = OpenApiParameter("provider", str, OpenApiParameter.PATH, enum=["google", "github"])
 
 _FAILURES = {
@@ -119,27 +116,13 @@ class CallbackView(_ProviderView):
             user = identities.person_of(profile, origin)
         except AddressNeeded:
             response = HttpResponseRedirect(reverse("oauth-address"))
-            _keep_pending(response, profile)
+            pending.keep(response, profile)
             return response
         former = states.session_digest(request)
         response = HttpResponseRedirect(target)
         logins.start_session(request, response, user, method=provider.name)
         states.note_former_session(request, former)
         return response
-
-
-def pending_profile(request) -> Profile:
-    """Return the new identity for which this browser proves an address. Raises LinkRefused."""
-    value = cookies.read(request, PENDING_COOKIE, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
-    if value is None:
-        raise LinkRefused("This login has expired; begin it again")
-    provider, subject = value
-    return Profile(provider, subject, None)
-
-
-def _keep_pending(response: HttpResponse, profile: Profile) -> None:
-    value = [profile.provider, profile.subject]
-    cookies.keep(response, PENDING_COOKIE, value, salt=_PENDING_SALT, max_age=_PENDING_SECONDS)
 
 
 def _redirect_uri(provider: Provider) -> str:

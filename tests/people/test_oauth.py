@@ -426,14 +426,43 @@ def test_b03_without_a_verified_address_the_person_proves_one_by_mail(provider, 
     token = token_in(mails("mine@example.com")[-1])
     scanner = browser()
     scanner.get("/oauth-confirm")
+    assert scanner.submit("/oauth-confirm", {"token": token}).status_code == 403
     assert User.objects.count() == 0
-    assert scanner.submit("/oauth-confirm", {"token": token}).status_code == 302
-    assert not scanner.is_logged_in
+    assert made.submit("/oauth-confirm", {"token": token}).status_code == 302
+    assert not made.is_logged_in
     log_in(made, provider, "github")
     me = made.read("/api/v1/auth/me")
     assert (me["email"], me["email_verified"]) == ("mine@example.com", True)
-    assert browser().submit("/oauth-confirm", {"token": token}).status_code == 400
-    assert browser().submit("/oauth-confirm", {"token": f"{token}x"}).status_code == 400
+    assert made.submit("/oauth-confirm", {"token": token}).status_code == 400
+    assert made.submit("/oauth-confirm", {"token": f"{token}x"}).status_code == 400
+
+
+def test_b02_2_who_confirms_an_address_has_logged_in_by_the_provider(ana, provider, browser):
+    """Mallory names Ana's address, and Ana, who has an account, opens the link of the mail."""
+    provider.emails = []
+    mallory = browser()
+    log_in(mallory, provider, "github")
+    mallory.submit("/oauth-address", {"email": EMAIL})
+    message = mails(EMAIL)[-1]
+    assert "logged in by GitHub" in message.body
+    refusal = ana.submit("/oauth-confirm", {"token": token_in(message)})
+    assert refusal.status_code == 403
+    assert "Log in by GitHub in this browser first" in refusal.content.decode()
+    provider.github["id"] = 18  # Ana's own account there
+    log_in(ana, provider, "github")
+    assert ana.submit("/oauth-confirm", {"token": token_in(message)}).status_code == 403
+    assert Identity.objects.count() == 0
+
+
+def test_a_mailed_address_is_confirmed_in_another_browser_after_a_login_there(provider, browser):
+    provider.emails = []
+    first, second = browser(), browser()
+    log_in(first, provider, "github")
+    first.submit("/oauth-address", {"email": "mine@example.com"})
+    log_in(second, provider, "github")
+    token = token_in(mails("mine@example.com")[-1])
+    assert second.submit("/oauth-confirm", {"token": token}).status_code == 302
+    assert Identity.objects.get().user.email == "mine@example.com"
 
 
 # --- B04 ---------------------------------------------------------------------
