@@ -171,12 +171,18 @@ def _mail(invitation: Invitation, token: str) -> None:
         invitation.email,
         "invitation",
         email=invitation.email,
-        inviter=str(invitation.invited_by),
+        inviter=_name_of(invitation.invited_by),
         # On one line: a name must not write a mail of its own.
         project=" ".join(invitation.project.name.split()),
         role=invitation.role,
         link=mailing.link("invitation", token),
     )
+
+
+def _name_of(inviter: User) -> str:
+    """Return how a mail names the inviter: an address that was only claimed may be another's."""
+    is_claimed = inviter.email and not inviter.email_verified_at
+    return f"{inviter} (address not confirmed)" if is_claimed else str(inviter)
 
 
 def _record(action: str, origin: audit.Origin, invitation: Invitation, **about) -> None:

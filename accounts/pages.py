@@ -230,9 +230,12 @@ class VerifyPage(Page):
 
 
 class InvitationPage(Page):
-    form_class = forms.InvitationForm
+    template_name = "accounts/invitation.html"
     title, button = "Accept the invitation", "Accept"
     has_token = True
+
+    def get_form_class(self):
+        return forms.TokenForm if self.request.user.is_authenticated else forms.InvitationForm
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")

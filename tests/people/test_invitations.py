@@ -54,6 +54,16 @@ def test_c06_another_person_learns_nothing_and_it_stays_open(ben, cleo, invite):
     assert roles(cleo) == ["owner"]
 
 
+def test_c06_the_page_shows_who_is_logged_in_and_the_way_to_switch(cleo, browser, invite):
+    page = cleo.submit("/invitation", {"token": invite()})
+    text = page.content.decode()
+    assert page.status_code == 403 and "for another address" in text
+    assert "You are logged in as cleo@example.com" in text and 'href="/logout"' in text
+    assert "Choose a password" not in text
+    anonymous = browser().get("/invitation").content.decode()
+    assert "Choose a password" in anonymous and 'href="/login?notice=invitation"' in anonymous
+
+
 def test_c06_nobody_logged_in_has_to_log_in(browser, invite):
     accept(browser(), invite(), expect=401)
 
@@ -126,6 +136,14 @@ def test_c06_the_token_is_stored_as_a_digest_and_the_mail_names_the_rest(ana, in
     assert token.encode() not in bytes(Invitation.objects.get().digest)
     mail = mails("ben@example.com")[-1]
     assert "ana@example.com invites you to My project" in mail.subject
+
+
+def test_the_mail_says_that_its_inviter_has_only_claimed_the_address(person):
+    mallory = person("ceo@corp.test")
+    path = f"/api/v1/projects/{mallory.account['project_id']}/invitations"
+    mallory.send("POST", path, {"email": "ben@example.com"})
+    subject = mails("ben@example.com")[-1].subject
+    assert subject.startswith("ceo@corp.test (address not confirmed) invites you")
 
 
 def test_b02_4_a_claimed_account_is_taken_over_by_the_invited(ana, person, browser, invite):
