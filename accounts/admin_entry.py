@@ -4,7 +4,7 @@ The rules are those of the API and of the pages. The admin's site has no setting
 views, so they are put in its place.
 """
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,6 +20,8 @@ _plain_login, _plain_logout = admin.site.login, admin.site.logout
 
 def login(request, extra_context=None):
     """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
+    if request.method == "GET" and request.user.is_authenticated and not request.user.is_staff:
+        messages.warning(request, f"You are logged in as {request.user}, who is not staff.")
     response = _plain_login(request, extra_context)
     if (refusal := getattr(request, "refusal", None)) is not None:
         response = _refused(request, refusal)

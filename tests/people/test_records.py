@@ -48,7 +48,9 @@ def test_a_person_reads_their_own_events(ana, ben):
 def test_members_are_not_let_into_the_admin(ana):
     """They see their projects through the API and their own pages; staff see all of them."""
     for path in ("/admin/", "/admin/accounts/project/", "/admin/accounts/apikey/"):
-        assert ana.get(path)["Location"].startswith("/admin/login/")
+        login = ana.get(path)["Location"]
+        assert login.startswith("/admin/login/")
+        assert "logged in as ana@example.com, who is not staff" in ana.get(login).content.decode()
 
 
 def test_the_admin_records_what_it_changes(boss, project):
