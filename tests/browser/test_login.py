@@ -17,6 +17,14 @@ def test_d2_pages_of_the_entry_in_the_dark(browser, path):
     assert browser.violations() == []
 
 
+def test_a_mailed_link_is_taken_by_a_page_that_is_open_already(browser):
+    browser.open("/reset")
+    browser.open("/reset#token=abc")
+    browser.wait(lambda: not browser.one("#id_token").is_displayed())
+    assert browser.one("#id_token").get_property("value") == "abc"
+    assert browser.path == "/reset"
+
+
 def test_console_errors_and_foreign_requests_are_noticed(browser):
     browser.open("/docs")
     browser.run("console.error('oh'); fetch('http://example.com/').catch(() => 0)")

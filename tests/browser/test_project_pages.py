@@ -124,6 +124,17 @@ def test_from_signing_up_to_a_call_on_the_projects_home(browser, server, address
     looks_good(browser, "home-dark")
 
 
+def test_d2_a_long_name_of_a_key_does_not_widen_its_pages(browser, address):
+    home = sign_up(browser, address("long"))
+    make_key(browser, home, "x" * 255)
+    looks_good(browser, "key-long-name")
+    browser.open(f"{home}/keys")
+    for verb in ("rotate", "revoke"):
+        browser.follow(browser.one(f"a[href$={verb}]"))
+        looks_good(browser, f"{verb}-long-name")
+        browser.driver.back()
+
+
 def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server, address):
     home = sign_up(browser, address("owner"))
     browser.open(f"{home}/members")
