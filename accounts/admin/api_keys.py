@@ -74,12 +74,12 @@ class ApiKeyAdmin(OnceAdmin):
         "created_at",
         "created_by",
         "revoked_at",
-        "previous_expires_at",
+        "overlap_ends_at",
         "id",
     ]
     readonly_fields = [
         *("hint", "state", "last_used", "spend", "created_at", "created_by", "revoked_at"),
-        *("previous_expires_at", "id"),
+        *("overlap_ends_at", "id"),
     ]
     actions = ["revoke"]
 

@@ -1,5 +1,6 @@
 """API keys, each of one project."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -99,6 +100,14 @@ class ApiKey(models.Model):
         """`revoked`, `pending`, `expired` or `active`."""
         state = state_of(self)
         return "pending" if self.is_pending and state != "revoked" else state
+
+    @property
+    def overlap_ends_at(self) -> datetime | None:
+        """Until when the value before the last rotation works too; None if it does not."""
+        if self.previous_expires_at is None or self.state != "active":
+            return None
+        end = min(filter(None, [self.previous_expires_at, self.expires_at]))
+        return end if end > timezone.now() else None
 
     @classmethod
     def issue(

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -124,7 +123,6 @@ def represent(rows: Sequence[ApiKey], costs_of_keys: Costs | None) -> list[dict]
 
 def _key_reply(row: ApiKey, cost: Decimal) -> dict:
     use = getattr(row, "use", None)
-    overlap_ends = row.previous_expires_at
     return {
         "id": row.id,
         "name": row.name,
@@ -134,9 +132,7 @@ def _key_reply(row: ApiKey, cost: Decimal) -> dict:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
-        "previous_expires_at": (
-            overlap_ends if overlap_ends and overlap_ends > timezone.now() else None
-        ),
+        "previous_expires_at": row.overlap_ends_at,
         "last_used_at": use and use.last_used_at,
         "cost_this_month": media.plain(cost),
     }

@@ -335,7 +335,16 @@ def test_c03_revoking_ends_both_values(api):
     new = rotate(api, made["id"])
     assert api.send("POST", f"/api/v1/keys/{made['id']}/revoke")["state"] == "revoked"
     assert not works(made["api_key"]) and not works(new["api_key"])
+    assert api.read(f"/api/v1/keys/{made['id']}")["previous_expires_at"] is None
     rotate(api, made["id"], expect=409)
+
+
+def test_c03_an_earlier_end_of_the_key_ends_its_overlap(api):
+    made = api.send("POST", "/api/v1/keys", {})
+    rotate(api, made["id"], overlap_seconds=86_400)
+    end = (timezone.now() + timedelta(hours=1)).isoformat()
+    changed = api.send("PATCH", f"/api/v1/keys/{made['id']}", {"expires_at": end})
+    assert changed["previous_expires_at"] == changed["expires_at"]
 
 
 def test_c03_two_values_are_one_key_with_one_sum(api, project):
