@@ -65,17 +65,22 @@ def create_key(
     """
     scopes = grant.scopes or admission.widest_scopes(caller.permissions)
     check_grant(caller, scopes, grant.expires_at)
+    return issue_key(
+        Project.objects.get(id=caller.project_id),
+        origin,
+        id=id,
+        name=grant.name,
+        expires_at=grant.expires_at,
+        scopes=list(scopes),
+        created_by_id=caller.user_id,
+    )
+
+
+def issue_key(project: Project, origin: audit.Origin, **columns) -> tuple[ApiKey, str]:
+    """Return a new key of the project and its text; recorded. Raises what ApiKey.issue does."""
     with transaction.atomic():
-        project = Project.objects.get(id=caller.project_id)
-        row, text = ApiKey.issue(
-            project,
-            id=id,
-            name=grant.name,
-            expires_at=grant.expires_at,
-            scopes=list(scopes),
-            created_by_id=caller.user_id,
-        )
-        _record("key.create", origin, row, scopes=row.scopes, name=row.name)
+        row, text = ApiKey.issue(project, **columns)
+        record("key.create", origin, row, scopes=row.scopes, name=row.name)
     return row, text
 
 
@@ -122,7 +127,7 @@ def rotate_key(
         text = _exchange(row, overlap=overlap, expires_at=new_end)
         row.rotation = rotation
         row.save()
-        _record("key.rotate", origin, row, overlap_seconds=int(overlap.total_seconds()))
+        record("key.rotate", origin, row, overlap_seconds=int(overlap.total_seconds()))
     return row, text
 
 
@@ -143,7 +148,7 @@ def change_key(caller: Caller, key: ApiKey, changes: dict, origin: audit.Origin)
             setattr(row, name, value)
         row.save(update_fields=list(changes))
         new = {name: _plain(value) for name, value in changes.items()}
-        _record("key.change", origin, row, old=old, new=new)
+        record("key.change", origin, row, old=old, new=new)
     key.refresh_from_db()
 
 
@@ -153,7 +158,7 @@ def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) ->
         keys = list(rows.filter(revoked_at__isnull=True).select_for_update().order_by("id"))
         ApiKey.objects.filter(id__in=[key.id for key in keys]).revoke()
         for key in keys:
-            _record("key.revoke", origin, key, reason=reason)
+            record("key.revoke", origin, key, reason=reason)
     return len(keys)
 
 
@@ -165,15 +170,15 @@ def issue_login_key(
         # As memberships.remove does: a role that is taken away meanwhile is seen here, or the
         # key is seen there.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        row, text = ApiKey.issue(
+        row, text = issue_key(
             project,
+            origin,
             name=name,
             scopes=admission.widest_scopes(_permissions_of(user, project.id)),
             created_by=user,
             is_from_login=True,
             is_pending=is_pending,
         )
-        _record("key.create", origin, row, scopes=row.scopes, name=name)
         older = login_keys(user).filter(project=project, revoked_at__isnull=True)
         surplus = list(older.order_by("-id").values_list("id", flat=True)[MAX_LOGIN_KEYS:])
         revoke_keys(ApiKey.objects.filter(id__in=surplus), origin, reason="newer logins")
@@ -235,7 +240,8 @@ def _rotation_digest(caller: Caller, idempotency_key: str | None) -> bytes | Non
     return hashlib.sha256(f"{caller.project_id}\n{idempotency_key}".encode()).digest()
 
 
-def _record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
+def record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
+    """Record what was done with a key."""
     audit.record(
         action, origin, project_id=key.project_id, api_key_id=key.id, hint=key.hint, **details
     )

@@ -248,7 +248,7 @@ def _create_first_accounts() -> None:
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
-    from accounts import audit
+    from accounts import audit, keys
     from accounts.models import ApiKey, Project
 
     origin = audit.of_command("llmring-server")
@@ -270,10 +270,8 @@ def _create_first_accounts() -> None:
         )
     if not ApiKey.objects.exists():
         project = Project.objects.create(name="default")
-        row, key = ApiKey.issue(project, name="made at first start")
         audit.record("project.create", origin, project_id=project.id, name=project.name)
-        ids = {"project_id": project.id, "api_key_id": row.id}
-        audit.record("key.create", origin, **ids, name=row.name, hint=row.hint)
+        _, key = keys.issue_key(project, origin, name="made at first start")
         print(
             f"  API key   {key}\n\n  Neither is shown again. Try:\n\n{_first_call(key)}\n",
             flush=True,

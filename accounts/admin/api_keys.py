@@ -127,26 +127,22 @@ class ApiKeyAdmin(OnceAdmin):
         return False
 
     def save_model(self, request, obj, form, change) -> None:
-        columns = {"scopes": obj.scopes, "name": obj.name}
+        origin = audit.of_request(request)
         if change:
             # Not what a rotation or revocation of this moment writes.
             obj.save(update_fields=form.changed_data)
-        else:
-            row, request.new_key = ApiKey.issue(
-                obj.project,
-                expires_at=obj.expires_at,
-                created_by=request.user,
-                id=form_id(request),
-                **columns,
-            )
-            obj.__dict__.update(row.__dict__)
-        audit.record(
-            "key.change" if change else "key.create",
-            audit.of_request(request),
-            project_id=obj.project_id,
-            api_key_id=obj.id,
-            **(_changes(form) if change else columns),
+            keys.record("key.change", origin, obj, **_changes(form))
+            return
+        row, request.new_key = keys.issue_key(
+            obj.project,
+            origin,
+            id=form_id(request),
+            name=obj.name,
+            scopes=obj.scopes,
+            expires_at=obj.expires_at,
+            created_by=request.user,
         )
+        obj.__dict__.update(row.__dict__)
 
     def response_add(self, request, obj, post_url_continue=None):
         """Show the key on the reply itself: messages travel in a cookie that anybody can read."""

@@ -5,8 +5,8 @@ from random import Random
 
 from django.db import IntegrityError, transaction
 
-from accounts import audit
-from accounts.models import ApiKey, Project
+from accounts import audit, keys
+from accounts.models import Project
 from aliases.bindings import Binding, bind_all
 from conversations.demo import make_conversations
 from core.scoping import Caller
@@ -48,10 +48,8 @@ def make_demo(origin: audit.Origin, *, now: datetime) -> Project:
     try:
         with transaction.atomic():
             project = Project.objects.create(name=NAME, is_demo=True)
-            key, _ = ApiKey.issue(project, name="demo, unusable")
             audit.record("project.create", origin, project_id=project.id, name=NAME)
-            ids = {"project_id": project.id, "api_key_id": key.id}
-            audit.record("key.create", origin, **ids, name=key.name, hint=key.hint)
+            key, _ = keys.issue_key(project, origin, name="demo, unusable")
             caller = Caller(project.id, key.id)
             calls = make_calls(caller, now=now, random=random)
             conversations = make_conversations(caller, now=now, random=random)

@@ -57,6 +57,8 @@ def test_created_key_can_have_scopes_and_is_recorded(db_all):
         ("key.create", "command:createkey"),
         ("key.revoke", "command:revokekey"),
     ]
+    details = AuditEvent.objects.get(action="key.create").details
+    assert details == {"hint": key[:12], "name": "", "scopes": ["read"]}
 
 
 def test_list_in_80_columns_names_what_can_be_revoked(api, monkeypatch):

@@ -327,7 +327,8 @@ def test_a_changed_key_is_on_record_with_what_it_was(boss, project):
     page = f"/admin/accounts/apikey/{key.id}/change/"
     boss.submit(page, {"name": "laptop", "scopes": ["log"], "expires_at_0": "", "expires_at_1": ""})
     event = AuditEvent.objects.get(action="key.change")
-    assert event.details == {"old": {"scopes": ["all"]}, "new": {"scopes": ["log"]}}
+    changes = {"old": {"scopes": ["all"]}, "new": {"scopes": ["log"]}}
+    assert event.details == {"hint": key.hint, **changes}
 
 
 def key_form(**changes: object) -> dict:

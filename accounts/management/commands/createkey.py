@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit, projects
+from accounts import audit, keys, projects
 from accounts.models import ApiKey, Scope
 from core.terminals import printable
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *, project: str, name, scopes, days, **options) -> None:
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be between 1 and 36500")
-        name, scopes = name.strip(), scopes or [Scope.ALL.value]
+        name, scopes = name.strip(), list(dict.fromkeys(scopes or [Scope.ALL.value]))
         if len(name) > MAX_NAME:
             raise CommandError(f"--name must be {MAX_NAME} characters long at most")
         expires_at = timezone.now() + timedelta(days=days) if days else None
@@ -40,8 +40,9 @@ class Command(BaseCommand):
                 owner = projects.named_or_new(project, origin)
             except ValidationError as error:
                 raise CommandError(f"project: {' '.join(error.messages)}") from None
-            row, key = ApiKey.issue(owner, name=name, expires_at=expires_at, scopes=scopes)
-            audit.record("key.create", origin, project_id=owner.id, api_key_id=row.id, name=name)
+            row, key = keys.issue_key(
+                owner, origin, name=name, expires_at=expires_at, scopes=scopes
+            )
         self.stdout.write(key)
         name = printable(owner.name)
         self.stderr.write(f"Key {row.id} opens project {name} ({owner.id}). Not shown again.")

@@ -2,11 +2,10 @@ import itertools
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 from rich.console import Console
 from rich.progress import Progress
 
-from accounts import audit
+from accounts import audit, keys
 from accounts.models import ApiKey, Project
 from conversations.models import Conversation
 from core.scoping import Caller
@@ -80,9 +79,5 @@ def _caller(name: str) -> Caller:
         raise CommandError(f"There is no project {name}.")
     key = ApiKey.objects.filter(project=project).order_by("id").first()
     if key is None:
-        with transaction.atomic():
-            key, _ = ApiKey.issue(project, name="import")
-            origin = audit.of_command("importlogs")
-            ids = {"project_id": project.id, "api_key_id": key.id}
-            audit.record("key.create", origin, **ids, name=key.name, hint=key.hint)
+        key, _ = keys.issue_key(project, audit.of_command("importlogs"), name="import")
     return Caller(project_id=project.id, api_key_id=key.id)
