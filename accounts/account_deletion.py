@@ -1,8 +1,6 @@
 """Deleting a person's account. What their projects own stays in the projects."""
 
-from django.db.models import Q
-
-from accounts import audit, keys, logins, memberships
+from accounts import audit, keys, memberships, sessions
 from accounts.models import ApiKey, User
 
 
@@ -14,7 +12,7 @@ def delete_account(user: User, origin: audit.Origin) -> None:
     """
     with memberships.keeping_an_owner():
         audit.record("person.delete", origin, user_id=user.id)
-        own = ApiKey.objects.filter(Q(created_by=user))
+        own = ApiKey.objects.filter(created_by=user)
         keys.revoke_keys(own, origin, reason="its maker's account was deleted")
-        logins.end_all_sessions(user)
+        sessions.end_sessions(user)
         user.delete()

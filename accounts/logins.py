@@ -46,12 +46,7 @@ def end_session(request: HttpRequest) -> None:
     logout(request)
 
 
-def end_other_sessions(request: HttpRequest, user: User) -> int:
-    """End the person's sessions but the request's, which gets a new id; return how many."""
+def end_other_sessions(request: HttpRequest, user: User) -> None:
+    """End the person's sessions but the request's, which gets a new id."""
     renew_session(request, user)
-    return end_sessions(user, but=request.session.session_key)
-
-
-def end_all_sessions(user: User) -> int:
-    """End all of the person's sessions; return how many."""
-    return end_sessions(user)
+    end_sessions(user, but=request.session.session_key)

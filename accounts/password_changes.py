@@ -5,7 +5,16 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import address_proofs, audit, email_tokens, keys, logins, mailing, passwords
+from accounts import (
+    address_proofs,
+    audit,
+    email_tokens,
+    keys,
+    logins,
+    mailing,
+    passwords,
+    sessions,
+)
 from accounts.models import ApiKey, Purpose, User
 
 
@@ -32,7 +41,7 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         user = email_tokens.use(token, Purpose.RESET)
         user.set_password(password)
         user.save(update_fields=["password"])
-        logins.end_all_sessions(user)
+        sessions.end_sessions(user)
         # Before the proof, after which a registration's key no longer counts as a login's.
         keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
         address_proofs.end_claim(user, origin)
@@ -60,7 +69,7 @@ def finish(request: HttpRequest, user: User) -> None:
     if is_own:
         logins.end_other_sessions(request, user)
     else:
-        logins.end_all_sessions(user)
+        sessions.end_sessions(user)
     settle(user, audit.of_request(request), action="password.change" if is_own else "password.set")
 
 

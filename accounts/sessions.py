@@ -23,9 +23,8 @@ class SessionStore(DatabaseStore):
         return row
 
 
-def end_sessions(user, *, but: str | None = None) -> int:
-    """Delete the person's sessions, except the one with the key `but`; return how many."""
+def end_sessions(user, *, but: str | None = None) -> None:
+    """Delete the person's sessions, except the one with the key `but`."""
     from accounts.models.entry import BrowserSession
 
-    ended, _ = BrowserSession.objects.filter(user_id=user.pk).exclude(session_key=but).delete()
-    return ended
+    BrowserSession.objects.filter(user_id=user.pk).exclude(session_key=but).delete()

@@ -13,6 +13,7 @@ from accounts import (
     password_changes,
     passwords,
     requested_mails,
+    sessions,
 )
 from accounts.account_deletion import delete_account
 from accounts.models import Membership, User
@@ -144,7 +145,7 @@ class LogoutEverywhereView(PersonView):
         audit.record("logout.everywhere", audit.of_request(request))
         address_proofs.forget_tokens(user)
         logins.end_session(request._request)
-        logins.end_all_sessions(user)
+        sessions.end_sessions(user)
         return Response({"message": "Logged out everywhere."})
 
 

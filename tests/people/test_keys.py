@@ -25,8 +25,6 @@ def client_with(project, **columns) -> ApiClient:
     return client
 
 
-# --- C01 ---------------------------------------------------------------------
-
 LOG_ROUTES = {
     ("POST", "/api/v1/log"),
     ("POST", "/api/v1/log/batch"),
@@ -112,9 +110,6 @@ def test_c01_read_calls_nothing_by_mcp(project, method):
     client.send("POST", "/mcp", message, expect=403)
     listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     assert client.send("POST", "/mcp", listing)["result"]["tools"] == []
-
-
-# --- C02 ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -241,9 +236,6 @@ def test_c02_members_of_a_body_that_are_not_the_callers_are_ignored(api, other_p
     assert made["id"] != SOME_ID
 
 
-# --- C03 ---------------------------------------------------------------------
-
-
 def rotate(client, key_id, *, expect: int = 200, key: str = "", **body):
     extra = {"HTTP_IDEMPOTENCY_KEY": key} if key else {}
     return client.send("POST", f"/api/v1/keys/{key_id}/rotate", body, expect=expect, **extra)
@@ -357,8 +349,6 @@ def test_c03_two_values_are_one_key_with_one_sum(api, project):
     assert Decimal(api.read("/api/v1/stats")["by_api_key"][made["id"]]["cost"]) == Decimal("2.5")
 
 
-# --- C04 ---------------------------------------------------------------------
-
 HEADERS = ["HTTP_X_API_KEY", "HTTP_X_PROJECT_KEY", "HTTP_AUTHORIZATION"]
 
 
@@ -442,9 +432,6 @@ def test_c04_a_key_ends_at_the_moment_it_was_told(project, monkeypatch):
         monkeypatch.setattr(timezone, "now", lambda delta=delta: end + delta)
         client.read("/api/v1/logs", expect=status)
     key_cache._entries.clear()
-
-
-# --- Last use, and the project's archive --------------------------------------
 
 
 def test_last_use_is_written_at_most_once_a_minute(api, django_assert_num_queries):

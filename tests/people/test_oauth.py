@@ -59,9 +59,6 @@ def refused(response) -> bool:
     return response.status_code == 400 and b"Back to the login" in response.content
 
 
-# --- B01 ---------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ["google", "github"])
 def test_b01_the_whole_flow(provider, browser, name, settings):
     made = browser()
@@ -187,9 +184,6 @@ def test_unknown_and_unconfigured_providers_are_404(provider, browser, settings)
     browser().read("/api/v1/auth/callback/google", expect=404)
 
 
-# --- B02 ---------------------------------------------------------------------
-
-
 def test_b02_1_whoever_proves_an_address_ends_what_was_only_claimed(provider, person, browser):
     mallory = person(EMAIL)
     token = reset_token(EMAIL)
@@ -311,9 +305,6 @@ def test_an_identity_is_not_linked_to_a_second_account(ana, ben, provider):
     log_in(ana, provider, link="1")
     assert log_in(ben, provider, link="1").status_code == 409
     assert Identity.objects.get().user_id == ana.user.id
-
-
-# --- B03 ---------------------------------------------------------------------
 
 
 def test_b03_who_does_not_allow_it_is_back_at_the_login(provider, browser):
@@ -465,8 +456,6 @@ def test_a_mailed_address_is_confirmed_in_another_browser_after_a_login_there(pr
     assert Identity.objects.get().user.email == "mine@example.com"
 
 
-# --- B04 ---------------------------------------------------------------------
-
 RETRIEVE = "/api/v1/auth/retrieve-api-key"
 
 
@@ -541,8 +530,6 @@ def test_regenerating_replaces_the_keys_of_logins(newcomer):
     ApiClient(first).read("/api/v1/logs", expect=401)
     assert ApiClient(second).read("/api/v1/logs") == []
 
-
-# --- B05 ---------------------------------------------------------------------
 
 HOSTILE = [
     "https://evil.test",

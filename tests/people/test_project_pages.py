@@ -166,9 +166,6 @@ def test_names_are_never_markup(ana, path):
         assert "<script>alert(1)" not in html and "<img src=x>" not in html
 
 
-# --- Keys -------------------------------------------------------------------
-
-
 def made_key(browser, path: str, **fields) -> tuple[str, object]:
     """A key made on the page, and the page that shows it."""
     reply = send(browser, f"{path}/keys", **{"name": "laptop", "scopes": ["log"], **fields})
@@ -275,9 +272,6 @@ def test_the_spend_of_a_key_is_that_of_the_month(ana, path):
     assert row[5] == "0.125" and row[6] == "never"
 
 
-# --- Roles ------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_a_viewer_sees_no_buttons_that_would_be_refused(ana, join, path):
     viewer = join("viewer")
@@ -328,9 +322,6 @@ def test_an_archived_project_has_no_pages(ana, path):
     page = look(ana, reply["Location"])
     assert "My project (archived)" in page.text
     assert "The project is archived" in look(ana, path, expect=403).text
-
-
-# --- Members ----------------------------------------------------------------
 
 
 def test_e04_an_invitation_is_mailed_once_and_leads_to_the_project(ana, ben, path):
@@ -411,9 +402,6 @@ def test_a_project_is_handed_over(ana, join, path):
     assert send(member, f"{path}/archive").status_code == 302
 
 
-# --- Projects, plan ---------------------------------------------------------
-
-
 def test_e04_projects_are_created_once_renamed_and_switched(ana, path):
     Tier.objects.get_or_create(name="free")
     fields = {**form_of(ana, "/projects"), "name": "search"}
@@ -439,9 +427,6 @@ def test_plan_shows_what_is_used_and_left(ana, path):
         assert text in page.text
     Project.objects.update(tier=None)
     assert "No limits" in look(ana, f"{path}/plan").text
-
-
-# --- Sessions ---------------------------------------------------------------
 
 
 def test_e01_a_part_of_a_page_sends_the_whole_tab_to_the_login(ana, browser, path):

@@ -135,9 +135,6 @@ def test_a_removed_member_sees_nothing_from_then_on(ana, join, path):
     assert (event.user_id, event.details["role"]) == (other.user.id, "member")
 
 
-# --- Keys of logins -----------------------------------------------------------
-
-
 @pytest.fixture
 def keys_of(ana, browser):
     """Has a member of Ana's project log in and make a key there; both keys as clients."""
@@ -263,8 +260,6 @@ def test_staff_see_every_project_and_superusers_change_them(ana, ben, path):
     assert ben.send("PATCH", path, {"name": "x"})["name"] == "x"
     ben.send("POST", "/api/v1/keys", {}, **header)
 
-
-# --- C05 ---------------------------------------------------------------------
 
 HAND_OVER = {
     "detail": "A project keeps an owner: hand it over to another member, or archive it, first"

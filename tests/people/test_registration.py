@@ -134,9 +134,6 @@ def test_weak_passwords_are_refused(browser, db_all, password):
     assert User.objects.count() == 0
 
 
-# --- Addresses that are user names ---------------------------------------------
-
-
 @pytest.fixture
 def root(browser, db_all):
     """A superuser whose user name is an address, without an address of the account."""

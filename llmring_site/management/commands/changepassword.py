@@ -2,7 +2,7 @@ import getpass
 
 from django.contrib.auth.management.commands.changepassword import Command as DjangoCommand
 
-from accounts import audit, logins, mailing, password_changes
+from accounts import audit, mailing, password_changes, sessions
 from accounts.models import User
 
 
@@ -13,7 +13,7 @@ class Command(DjangoCommand):
         # Not in one transaction: it would stay open while someone types.
         message = super().handle(*args, **options)
         user = User.objects.get(username=options["username"] or getpass.getuser())
-        logins.end_all_sessions(user)
+        sessions.end_sessions(user)
         password_changes.settle(user, audit.of_command("changepassword"), action="password.set")
         mailing.wait_until_sent()  # by a thread, which ends with the command
         return message
