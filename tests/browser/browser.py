@@ -107,7 +107,9 @@ class Browser:
 
     def copy(self, id: str) -> str:
         """Press the button that copies the element of this id; what the page says then."""
-        self.one(f"[data-copies={id}]").click()
+        button = self.one(f"[data-copies={id}]")
+        self.wait(button.is_displayed)  # by a script, which comes last
+        button.click()
         status = self.one(f"[data-copies={id}] + [role=status]")
         self.wait(lambda: status.text)
         return status.text

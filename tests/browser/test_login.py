@@ -1,6 +1,9 @@
 """Logging in, and what the browser of these tests would notice."""
 
+from uuid import uuid4
+
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 
 def test_admin_logs_in_and_gets_the_page_asked_for(browser):
@@ -15,6 +18,25 @@ def test_d2_pages_of_the_entry_in_the_dark(browser, path):
     browser.prefer(scheme="dark")
     browser.open(path)
     assert browser.violations() == []
+
+
+def test_people_come_in_without_scripts(browser):
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        for path in ("/login", "/reset", "/verify", "/invitation", "/admin/login/"):
+            browser.open(path)
+            assert browser.one("form button[type=submit]").is_displayed(), path
+        browser.open("/sign-up")
+        browser.one("[name=email]").send_keys(f"{uuid4().hex}@example.com")
+        browser.one("[name=password]").send_keys("correct horse battery" + Keys.ENTER)
+        browser.wait(lambda: browser.all("#new-key"))
+        assert browser.one("#new-key").is_displayed()
+        assert not browser.one("[data-copies]").is_displayed()
+        browser.link("Go on").click()
+        browser.wait(lambda: "/projects/" in browser.path)
+        assert browser.one("#content").is_displayed()
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_a_mailed_link_is_taken_by_a_page_that_is_open_already(browser):

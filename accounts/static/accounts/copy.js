@@ -1,6 +1,7 @@
 // Buttons with `data-copies` copy the text of the element with that id, and say so beside them.
 // Browsers have navigator.clipboard on https and localhost only.
 for (const button of document.querySelectorAll("[data-copies]")) {
+  button.hidden = false;
   const shown = document.getElementById(button.dataset.copies);
   button.addEventListener("click", async () => {
     let copied = false;
