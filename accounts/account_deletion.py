@@ -5,12 +5,17 @@ from accounts.models import ApiKey, User
 
 
 def delete_account(user: User, origin: audit.Origin) -> None:
-    """Delete the person, and revoke the keys they made. Raises memberships.LastOwner.
+    """Delete the person, and revoke the keys they made; do nothing for one who is gone already.
+
+    Raises memberships.LastOwner.
 
     Keys of their projects that nobody else owns are those of archived projects, which are
     refused anyway.
     """
     with memberships.keeping_an_owner():
+        rows = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+        if not rows.exists():
+            return
         audit.record("person.delete", origin, user_id=user.id)
         own = ApiKey.objects.filter(created_by=user)
         keys.revoke_keys(own, origin, reason="its maker's account was deleted")

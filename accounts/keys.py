@@ -80,7 +80,7 @@ def issue_key(project: Project, origin: audit.Origin, **columns) -> tuple[ApiKey
     """Return a new key of the project and its text; recorded. Raises what ApiKey.issue does."""
     with transaction.atomic():
         row, text = ApiKey.issue(project, **columns)
-        record("key.create", origin, row, scopes=row.scopes, name=row.name)
+        _record("key.create", origin, row, scopes=row.scopes, name=row.name)
     return row, text
 
 
@@ -127,7 +127,7 @@ def rotate_key(
         text = _exchange(row, overlap=overlap, expires_at=new_end)
         row.rotation = rotation
         row.save()
-        record("key.rotate", origin, row, overlap_seconds=int(overlap.total_seconds()))
+        _record("key.rotate", origin, row, overlap_seconds=int(overlap.total_seconds()))
     return row, text
 
 
@@ -143,13 +143,12 @@ def change_key(caller: Caller, key: ApiKey, changes: dict, origin: audit.Origin)
         check_grant(
             caller, changes.get("scopes", row.scopes), changes.get("expires_at", row.expires_at)
         )
-        old = {name: _plain(getattr(row, name)) for name in changes}
-        for name, value in changes.items():
+        new = {name: value for name, value in changes.items() if value != getattr(row, name)}
+        old = {name: getattr(row, name) for name in new}
+        for name, value in new.items():
             setattr(row, name, value)
-        row.save(update_fields=list(changes))
-        new = {name: _plain(value) for name, value in changes.items()}
-        record("key.change", origin, row, old=old, new=new)
-    key.refresh_from_db()
+        row.save(update_fields=list(new))
+        record_change(row, origin, old=old, new=new)
 
 
 def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) -> int:
@@ -158,7 +157,7 @@ def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) ->
         keys = list(rows.filter(revoked_at__isnull=True).select_for_update().order_by("id"))
         ApiKey.objects.filter(id__in=[key.id for key in keys]).revoke()
         for key in keys:
-            record("key.revoke", origin, key, reason=reason)
+            _record("key.revoke", origin, key, reason=reason)
     return len(keys)
 
 
@@ -240,15 +239,24 @@ def _rotation_digest(caller: Caller, idempotency_key: str | None) -> bytes | Non
     return hashlib.sha256(f"{caller.project_id}\n{idempotency_key}".encode()).digest()
 
 
-def record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
-    """Record what was done with a key."""
+def record_change(key: ApiKey, origin: audit.Origin, *, old: dict, new: dict) -> None:
+    """Record what of a key was changed, if anything was."""
+    if new:
+        _record("key.change", origin, key, old=_plain(old), new=_plain(new))
+
+
+def _record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
     audit.record(
         action, origin, project_id=key.project_id, api_key_id=key.id, hint=key.hint, **details
     )
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _plain(values: dict) -> dict:
+    """Return the values as JSON has them."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
 
 
 def retire_text(text: str) -> None:

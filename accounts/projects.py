@@ -54,9 +54,10 @@ def check_active(project: Project) -> None:
 def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
     """Rename a project; of two renamings at once the later one stands."""
     with transaction.atomic():
-        audit.record("project.rename", origin, project_id=project.id, old=project.name, new=name)
+        if Project.objects.filter(pk=project.pk).exclude(name=name).update(name=name):
+            about = {"project_id": project.id, "old": project.name, "new": name}
+            audit.record("project.rename", origin, **about)
         project.name = name
-        project.save(update_fields=["name"])
 
 
 def archive_project(project_id: UUID, origin: audit.Origin) -> bool:

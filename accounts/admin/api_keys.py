@@ -131,7 +131,9 @@ class ApiKeyAdmin(OnceAdmin):
         if change:
             # Not what a rotation or revocation of this moment writes.
             obj.save(update_fields=form.changed_data)
-            keys.record("key.change", origin, obj, **_changes(form))
+            old = {name: form.initial[name] for name in form.changed_data}
+            new = {name: form.cleaned_data[name] for name in form.changed_data}
+            keys.record_change(obj, origin, old=old, new=new)
             return
         row, request.new_key = keys.issue_key(
             obj.project,
@@ -177,15 +179,3 @@ class ApiKeyAdmin(OnceAdmin):
         )
         messages.success(request, f"{counted(revoked, 'key')} revoked.")
         return None
-
-
-def _changes(form: forms.ModelForm) -> dict:
-    """Return what a form changes of a key, as the API records it."""
-    values = {"old": form.initial, "new": form.cleaned_data}
-    return {
-        when: {name: _plain(of[name]) for name in form.changed_data} for when, of in values.items()
-    }
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -331,6 +331,17 @@ def test_c03_revoking_ends_both_values(api):
     rotate(api, made["id"], expect=409)
 
 
+def test_only_what_changes_a_key_is_on_record(api):
+    made = api.send("POST", "/api/v1/keys", {"name": "k", "scopes": ["log"]})
+    for body in ({}, {"name": "k"}, {"scopes": ["log"], "expires_at": None}):
+        api.send("PATCH", f"/api/v1/keys/{made['id']}", body)
+    assert not AuditEvent.objects.filter(action="key.change").exists()
+    api.send("PATCH", f"/api/v1/keys/{made['id']}", {"name": "k", "scopes": ["read"]})
+    changes = {"old": {"scopes": ["log"]}, "new": {"scopes": ["read"]}}
+    details = AuditEvent.objects.get(action="key.change").details
+    assert details == {"hint": made["hint"], **changes}
+
+
 def test_c03_an_earlier_end_of_the_key_ends_its_overlap(api):
     made = api.send("POST", "/api/v1/keys", {})
     rotate(api, made["id"], overlap_seconds=86_400)
