@@ -1,7 +1,6 @@
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -25,22 +24,10 @@ from accounts.admin.memberships import (
 from accounts.models import User
 
 
-class PersonForm(UserChangeForm):
-    def clean_email(self) -> str:
-        return self.cleaned_data["email"].strip()
-
-    def clean(self):
-        cleaned = super().clean()
-        other = User.objects.with_email(cleaned.get("email", ""))
-        if other is not None and other.pk != self.instance.pk:
-            raise ValidationError({"email": "Another person has this e-mail address."})
-        return cleaned
-
-
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, KeepsOwners):
     inlines = [MembershipInline, IdentityInline]
-    form = PersonForm
+    form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 

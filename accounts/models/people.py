@@ -22,6 +22,11 @@ class Users(UserManager):
         """Return the address as mail is sent to it: without the blanks around it."""
         return (email or "").strip()
 
+    def create_superuser(self, username, email=None, password=None, **columns) -> "User":
+        """Make a superuser. Raises ValidationError for somebody else's name or address."""
+        self.model(username=username, email=email or "").clean()
+        return super().create_superuser(username, email, password, **columns)
+
 
 class User(AbstractUser):
     """A person. Staff see the whole server; others the projects of their memberships."""
@@ -57,9 +62,11 @@ class User(AbstractUser):
         return self.email or self.username
 
     def clean(self) -> None:
-        """Keep user names and addresses apart: people log in by either."""
+        """Keep people's user names and addresses apart: they log in by either."""
         super().clean()
         others = User.objects.exclude(pk=self.pk)
+        if self.email and others.filter(email_key=email_addresses.key(self.email)).exists():
+            raise ValidationError({"email": "Another person has this e-mail address."})
         if others.filter(email_key=email_addresses.key(self.username)).exists():
             raise ValidationError("Another person has this user name as their e-mail address.")
         if self.email and others.filter(username__iexact=self.email).exists():

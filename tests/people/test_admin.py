@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import (
@@ -408,6 +408,20 @@ def test_what_commands_make_is_on_record(db_all, tmp_path, project):
     assert run("importlogs", *logs) == []
     superuser = {"username": "root", "email": "root@example.com", "interactive": False}
     assert run("createsuperuser", **superuser) == ["person.create"]
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"username": "root", "email": "ANA@example.com"},
+        {"username": "Ana@Example.com", "email": "root@example.com"},
+    ],
+    ids=["address", "name"],
+)
+def test_no_command_makes_a_superuser_of_somebody_elses_name_or_address(ana, taken):
+    with pytest.raises(CommandError, match="Another person has this"):
+        run("createsuperuser", **taken, interactive=False)
+    assert User.objects.count() == 1
 
 
 def test_the_demo_is_on_record(db_all):
