@@ -6,6 +6,7 @@ from django.db.models import Count, Model, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from unfold.contrib.filters.admin import FieldTextFilter
+from unfold.decorators import display
 
 from accounts.admin_links import key_link, project_link
 from accounts.demo_lists import RealChangeList
@@ -17,8 +18,7 @@ from mcp import credentials, server_refresh
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
 
 _MAX_REFRESHED = 20  # servers of one action: each may take settings.MCP_TIMEOUT
-
-
+_DEFINITION_COLORS = {"accepted": "success", "changed": "warning"}
 _ITEMS = (Tool, Resource, Prompt)
 
 
@@ -80,7 +80,7 @@ class ServerAdmin(ActionAdmin):
         ("name", "transport_type"),
         ("url", "is_active"),
         ("prefix", "timeout_seconds"),
-        ("legacy", "has_given_lists"),
+        ("first_message", "lists_from"),
         ("reachable", "contacted_at"),
         ("refreshed_at", "next_refresh_at"),
         "protocol_version",
@@ -99,6 +99,8 @@ class ServerAdmin(ActionAdmin):
         "pretty_capabilities",
         "pretty_server_info",
         "pretty_templates",
+        "first_message",
+        "lists_from",
         "prefix",
         "next_refresh_at",
         "created_at",
@@ -120,6 +122,15 @@ class ServerAdmin(ActionAdmin):
     @admin.display(description="last error")
     def short_error(self, server) -> str:
         return server.last_error[:80]
+
+    # Neither answer is better, which a green tick and a red cross would say.
+    @admin.display(description="first message")
+    def first_message(self, server) -> str:
+        return "initialize (legacy)" if server.legacy else "server/discover"
+
+    @admin.display(description="lists from")
+    def lists_from(self, server) -> str:
+        return "the client" if server.has_given_lists else "the server"
 
     @admin.display(description="credentials")
     def pretty_auth_config(self, server) -> str:
@@ -178,7 +189,7 @@ class ChangedFilter(admin.SimpleListFilter):
 
 @admin.register(Tool)
 class ToolAdmin(ItemAdmin):
-    list_display = ["name", "of_server", "short_description", "is_active", "is_changed"]
+    list_display = ["name", "of_server", "short_description", "is_active", "definition"]
     list_filter = ["is_active", ChangedFilter]
     search_texts = ("name",)
     search_help_text = "The exact name; an id of a tool, server or project."
@@ -186,7 +197,7 @@ class ToolAdmin(ItemAdmin):
         ("name", "offered_name", "of_server"),
         ("title", "is_active"),
         "description",
-        ("is_changed", "executions"),
+        ("definition", "executions"),
         "pretty_input_schema",
         "pretty_output_schema",
         "pretty_annotations",
@@ -198,7 +209,7 @@ class ToolAdmin(ItemAdmin):
         "id",
         "created_at",
         "of_server",
-        "is_changed",
+        "definition",
         "pretty_input_schema",
         "pretty_output_schema",
         "pretty_annotations",
@@ -215,9 +226,9 @@ class ToolAdmin(ItemAdmin):
     def short_description(self, tool) -> str:
         return (tool.description or "")[:80]
 
-    @admin.display(description="changed", boolean=True)
-    def is_changed(self, tool) -> bool:
-        return tool.is_changed
+    @display(description="definition", label=_DEFINITION_COLORS)
+    def definition(self, tool) -> str:
+        return "changed" if tool.is_changed else "accepted"
 
     @admin.display(description="executions")
     def executions(self, tool) -> str:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -129,6 +131,32 @@ def test_selected_tools_are_accepted(admin, api, found):
     assert "1 tool accepted." in act(admin, "tool", "accept", found["tool"])
     assert not Tool.objects.get().is_changed
     assert found["tool"] not in text(admin, "tool/", {"changed": "yes"})
+
+
+def test_changed_tool_stands_out_and_an_accepted_one_looks_good(admin, found):
+    def definition() -> tuple[str, str]:
+        """The color and the text of the column."""
+        cell = text(admin, "tool/").partition('data-label="definition"')[2].partition("</td>")[0]
+        color = re.search(r"bg-(\w+)-100", cell)[1]
+        return color, re.sub(r"<[^>]*>", "", cell.partition(">")[2]).strip()
+
+    assert definition() == ("green", "accepted")
+    Tool.objects.update(accepted_fingerprint="")
+    assert definition() == ("orange", "changed")
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        ({"legacy": False, "has_given_lists": False}, ("server/discover", "the server")),
+        ({"legacy": True, "has_given_lists": True}, ("initialize (legacy)", "the client")),
+    ],
+)
+def test_what_is_neither_good_nor_bad_is_shown_as_text(admin, found, columns, texts):
+    Server.objects.update(**columns)
+    shown = text(admin, f"server/{found['server']}/change/")
+    assert all(f">{each}</div>" in shown for each in texts)
+    assert 'title="False"' not in shown
 
 
 def test_who_may_only_look_does_not_act(client, found):
