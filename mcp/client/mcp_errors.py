@@ -13,7 +13,7 @@ McpError
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 
 import requests
 
@@ -113,8 +113,10 @@ def translated() -> Iterator[None]:
 
 def _connection_failure(error: requests.ConnectionError) -> McpError:
     for cause in _causes(error):
+        if isinstance(cause, IncompleteRead):
+            return Unreachable("The connection to the MCP server was lost during its answer")
         if isinstance(cause, HTTPException) and not isinstance(cause, ConnectionError):
-            return ProtocolViolation("The MCP server broke off its answer, or sent no HTTP")
+            return ProtocolViolation("The MCP server's answer is not HTTP")
         if isinstance(cause, OSError) and cause.strerror:
             return Unreachable(f"The MCP server was not reached: {cause.strerror}")
     return Unreachable("The MCP server was not reached, or closed the connection")

@@ -36,6 +36,7 @@ class _Exchange:
     on_progress: Listener
     last_event_id: str = ""
     retry_seconds: float = 1.0
+    loss: requests.ConnectionError | None = None  # of the connection that was read last
 
     def note(self, event: Event) -> None:
         self.last_event_id = event.id or self.last_event_id
@@ -165,14 +166,17 @@ class Streamable:
             headers = {**own, **exchange.headers}
             with self._http.send("GET", headers=headers, timeout=exchange.timeout) as resumed:
                 if resumed.status_code != 200:
-                    raise HttpError(resumed.status_code)
+                    raise exchange.loss or HttpError(resumed.status_code)
                 answer = self._answer_in(resumed, exchange)
         if not answer:
-            raise ProtocolViolation("The MCP server's stream ended without an answer")
+            raise exchange.loss or ProtocolViolation(
+                "The MCP server's stream ended without an answer"
+            )
         return answer
 
     def _answer_in(self, response: requests.Response, exchange: _Exchange) -> dict | None:
         """Return the response in a stream, or None if the stream ends before it."""
+        exchange.loss = None
         try:
             for event in read_events(egress.pieces(response, limit=MAX_BYTES), limit=MAX_BYTES):
                 exchange.note(event)
@@ -184,8 +188,8 @@ class Streamable:
                 if answer is not None:
                     _drain(response)
                     return answer
-        except requests.ConnectionError:
-            pass
+        except requests.ConnectionError as error:
+            exchange.loss = error
         return None
 
     def _received(

@@ -1,6 +1,8 @@
 """MCP servers that fail in every way: a clear answer in time, a recorded error, nobody stuck."""
 
 import json
+import socket
+import struct
 import threading
 import time
 
@@ -93,6 +95,33 @@ def half_an_answer(connection, message, headers):
     connection.close()
 
 
+def lost(connection) -> None:
+    """Reset the connection, as the system does for a process that is killed."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def reset(connection, message, headers):
+    connection.sendall(result(message, {"content": []})[:-5])
+    time.sleep(0.05)  # or the other side reads none of it
+    lost(connection)
+
+
+def lost_stream(*events: bytes, is_reset: bool = False):
+    """Sends events of a stream in chunks, whose end does not come."""
+
+    def send(connection, message, headers):
+        connection.sendall(STREAM + b"Transfer-Encoding: chunked\r\n\r\n")
+        for each in events:
+            connection.sendall(b"%x\r\n%b\r\n" % (len(each), each))
+        time.sleep(0.05)
+        if is_reset:
+            lost(connection)
+        connection.close()
+
+    return send
+
+
 def redirect(location: str, status: str = "307 Temporary Redirect"):
     def send(connection, message, headers):
         there = location.format(headers["host"])
@@ -124,7 +153,7 @@ FAILURES = {
     "hangs": (hang, "timeout", "in time"),
     "sends a stream without a word": (silent_stream, "timeout", "in time"),
     "sends a stream of pings only": (pinging_stream, "timeout", "in time"),
-    "sends garbage": (raw(b"\x00\xff garbage \r\n\r\n" * 9), "protocol", "no HTTP"),
+    "sends garbage": (raw(b"\x00\xff garbage \r\n\r\n" * 9), "protocol", "not HTTP"),
     "sends HTML": (page(b"<html>", "text/html"), "protocol", "status 200"),
     "sends no JSON": (page(b"{nope", "application/json"), "protocol", "not JSON"),
     "sends a list": (page(b"[]", "application/json"), "protocol", "JSON-RPC"),
@@ -141,7 +170,16 @@ FAILURES = {
     "sends 50 MB as events": (much_as_stream, "protocol", ""),
     "sends a line of 50 MB": (endless_line, "protocol", "longer than"),
     "breaks off a stream": (half_a_stream, "protocol", "ended without an answer"),
-    "breaks off an answer": (half_an_answer, "protocol", "broke off"),
+    "breaks off an answer": (half_an_answer, "unreachable", "lost during its answer"),
+    "resets its answer": (reset, "unreachable", "reset by peer"),
+    "dies before its stream": (lost_stream(), "unreachable", "lost during its answer"),
+    "dies in its stream": (lost_stream(b": ping\n\n"), "unreachable", "lost during its answer"),
+    "resets its stream": (lost_stream(b": ping\n\n", is_reset=True), "unreachable", "reset"),
+    "dies, and resumes nothing": (
+        lost_stream(b"id: 1\nretry: 10\ndata:\n\n"),
+        "unreachable",
+        "lost during its answer",
+    ),
     "closes the connection": (raw(b""), "unreachable", "closed the connection"),
     "fails": (page(b"oops", "text/plain", "500 Oops"), "protocol", "status 500"),
     "accepts without an answer": (raw(answer(b"", status="202 Accepted")), "protocol", "202"),
