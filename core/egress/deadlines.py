@@ -7,7 +7,7 @@ and then holds its caller for ever. Here every read checks the deadline.
 import io
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPResponse
@@ -22,13 +22,15 @@ class _Deadline:
         now = time.monotonic()
         self._seconds, self._outer = seconds, outer
         self._at, self._latest = now + seconds, now + max(seconds, max_seconds)
+        self.renewed_at = float("-inf")
 
     @property
     def at(self) -> float:
         return min(self._at, self._outer.at) if self._outer else self._at
 
     def renew(self) -> None:
-        self._at = min(time.monotonic() + self._seconds, self._latest)
+        self.renewed_at = time.monotonic()
+        self._at = min(self.renewed_at + self._seconds, self._latest)
 
 
 _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
@@ -38,7 +40,7 @@ _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
     """Bound the block's network waits by so many seconds in all.
 
-    `renew_time_limit` restarts them, up to `max_seconds`. A read beyond the deadline
+    `time_limit_renewal` restarts them, up to `max_seconds`. A read beyond the deadline
     raises requests.Timeout. The earliest of nested deadlines holds.
     """
     token = _deadline.set(_Deadline(seconds, max_seconds, _deadline.get()))
@@ -48,10 +50,10 @@ def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
         _deadline.reset(token)
 
 
-def renew_time_limit() -> None:
-    """Restart the innermost limit: the other side has reported progress."""
-    if (deadline := _deadline.get()) is not None:
-        deadline.renew()
+def time_limit_renewal() -> Callable[[], None]:
+    """Return what restarts the innermost limit, from any thread: the other side makes progress."""
+    deadline = _deadline.get()
+    return (lambda: None) if deadline is None else deadline.renew
 
 
 def remaining(at_most: float = float("inf")) -> float:
@@ -65,6 +67,11 @@ def remaining(at_most: float = float("inf")) -> float:
 def _seconds_left() -> float:
     deadline = _deadline.get()
     return float("inf") if deadline is None else deadline.at - time.monotonic()
+
+
+def _was_renewed(*, since: float) -> bool:
+    deadline = _deadline.get()
+    return deadline is not None and deadline.renewed_at >= since
 
 
 class LimitedResponse(HTTPResponse):
@@ -84,11 +91,18 @@ class _LimitedReads(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int | None:
-        left = min(self._timeout, _seconds_left())
-        if left <= 0:
-            raise TimeoutError("the time is up")
-        self._sock.settimeout(None if left == float("inf") else left)
-        return self._raw.readinto(buffer)
+        while True:
+            begun = time.monotonic()
+            left = min(self._timeout, _seconds_left())
+            if left <= 0:
+                raise TimeoutError("the time is up")
+            self._sock.settimeout(None if left == float("inf") else left)
+            try:
+                # Not by `_raw`, which refuses to read again after a timeout.
+                return self._sock.recv_into(buffer)
+            except TimeoutError:
+                if not _was_renewed(since=begun):
+                    raise
 
     def close(self) -> None:
         self._raw.close()

@@ -85,12 +85,12 @@ class Duplex:
             self._put(error.request_id, error)
             return
         if protocol.is_response(message):
-            self._put(message.get("id"), message)
+            self._put(protocol.request_id(message.get("id")), message)
         elif (reply := protocol.reply_to(message)) is not None:
             # Not from the reader thread: the server may block until we read.
             send_in_background(lambda: self._send(media.dumps(reply)))
         elif message.get("method") == protocol.PROGRESS:
-            self._put(_progress_token(message), message)
+            self._put(protocol.progress_id(message), message)
         else:
             self.on_notification(message)
 
@@ -102,8 +102,8 @@ class Duplex:
         for pending in unanswered:
             pending.put(reason)
 
-    def _put(self, id: object, item: dict | McpError) -> None:
-        pending = self._pending.get(protocol.request_id(id))
+    def _put(self, id: int | None, item: dict | McpError) -> None:
+        pending = self._pending.get(id)
         if pending is not None:
             pending.put(item)
 
@@ -138,8 +138,3 @@ class _Pending:
             return self._arrived.get(timeout=min(remaining(timeout), threading.TIMEOUT_MAX))
         except (queue.Empty, requests.Timeout):
             raise TimedOut("The MCP server did not answer in time") from None
-
-
-def _progress_token(message: dict) -> object:
-    params = message.get("params")
-    return params.get("progressToken") if isinstance(params, dict) else None

@@ -83,6 +83,12 @@ def request_id(value: object) -> int | None:
     return None
 
 
+def progress_id(message: dict) -> int | None:
+    """Return the id of the request that a progress notification is about: its token."""
+    params = message.get("params")
+    return request_id(params.get("progressToken")) if isinstance(params, dict) else None
+
+
 def parse(text: bytes) -> dict:
     """Parse a message, repairing text that cannot be stored.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from core import media
-from core.egress.deadlines import remaining, renew_time_limit
+from core.egress.deadlines import remaining, time_limit_renewal
 from mcp import param_headers
 from mcp.client import protocol
 from mcp.client.mcp_errors import ProtocolViolation, Refused, RpcError
@@ -175,9 +175,10 @@ class Session:
         self, method: str, params: dict, on_progress: Listener, headers: dict | None = None
     ) -> dict:
         """Send a request that may take long: each progress notification restarts its time."""
+        renew = time_limit_renewal()
 
         def progressed(message: dict) -> None:
-            renew_time_limit()
+            renew()
             if isinstance(params := message.get("params"), dict):
                 on_progress(params)
 

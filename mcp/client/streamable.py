@@ -58,6 +58,7 @@ class Streamable:
         self._http = http
         self.session_id = ""
         self._stream: StandaloneStream | None = None
+        self._exchanges: dict[int, _Exchange] = {}  # under way, by id
 
     def request(
         self,
@@ -72,6 +73,7 @@ class Streamable:
         Raises McpError: HttpError for a status without a JSON-RPC message, Rejected.
         """
         exchange = _Exchange(message["id"], headers, timeout, on_progress)
+        self._exchanges[exchange.id] = exchange
         try:
             with self._post(message, headers, timeout) as response:
                 if response.status_code >= 400:
@@ -87,6 +89,8 @@ class Streamable:
         except TimedOut:
             self._cancel(message, headers)
             raise
+        finally:
+            del self._exchanges[exchange.id]
 
     def notify(self, message: dict, headers: dict[str, str]) -> None:
         """Send a notification."""
@@ -207,6 +211,8 @@ class Streamable:
         if (reply := protocol.reply_to(message)) is not None:
             send_in_background(lambda: self.notify(reply, headers))
         elif message.get("method") == protocol.PROGRESS:
+            # Some SDKs send it on the stream of the session.
+            exchange = self._exchanges.get(protocol.progress_id(message), exchange)
             if exchange is not None:
                 exchange.on_progress(message)
         else:

@@ -1,6 +1,8 @@
 """What servers with sessions send outside of answers (MCP 2025-11-25, "Streamable HTTP")."""
 
+import queue
 import threading
+import time
 
 import pytest
 
@@ -20,6 +22,7 @@ AGREED = {
 }
 SAMPLING = {"jsonrpc": "2.0", "id": "q", "method": "sampling/createMessage", "params": {}}
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+PROGRESS = "notifications/progress"
 DONE = {"content": [{"type": "text", "text": "done"}]}
 
 
@@ -106,6 +109,31 @@ def test_changed_lists_are_heard(api, register):
         api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
         assert changed_servers.arrived.wait(5)
     assert {str(each) for each in changed_servers.take()} == {id}
+
+
+@pytest.mark.parametrize(
+    ("token", "kind"), [(lambda own: own, None), (lambda own: "another", "timeout")]
+)
+def test_progress_on_the_stream_keeps_its_call_alive(execute, settings, token, kind):
+    """Servers whose answers are JSON have no other place for it."""
+    settings.MCP_TIMEOUT = 0.6
+    tokens, answered = queue.SimpleQueue(), threading.Event()
+
+    def progress(connection, message, headers):
+        connection.sendall(STREAM + b"\r\n")
+        params = {"progressToken": token(tokens.get(timeout=5)), "progress": 1}
+        for _ in range(9):
+            connection.sendall(event({"jsonrpc": "2.0", "method": PROGRESS, "params": params}))
+            time.sleep(0.1)
+        answered.set()
+
+    def call(connection, message):
+        tokens.put(message["params"]["_meta"]["progressToken"])
+        answered.wait(5)
+        return result(message, DONE)
+
+    with running(WithSession(progress, call)) as server:
+        assert execute(server)["error_kind"] == kind
 
 
 @pytest.mark.parametrize(
