@@ -7,6 +7,7 @@ in one hop. (Django's own ASGI handler costs five to nine times as much for each
 import asyncio
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -34,19 +35,23 @@ class WSGIBridge:
             return
         environ["wsgi.input"] = BytesIO(body)
         loop = asyncio.get_running_loop()
+        client = environ["llmring.client"] = _Client(receive, loop)
 
         def handle() -> tuple[dict, bytes | None]:
             start: dict[str, Any] = {"type": "http.response.start"}
-            response = self._handler(
-                environ, lambda status, headers: _start(start, status, headers)
-            )
-            if getattr(response, "streaming", True):
-                _stream(response, start, receive, send, loop)
-                return start, None
             try:
-                return start, response.content
+                response = self._handler(
+                    environ, lambda status, headers: _start(start, status, headers)
+                )
+                if getattr(response, "streaming", True):
+                    _stream(response, start, client, send, loop)
+                    return start, None
+                try:
+                    return start, response.content
+                finally:
+                    response.close()
             finally:
-                response.close()
+                client.stop_watching()
 
         start, content = await bridge.in_thread(handle)
         if content is not None:
@@ -135,17 +140,38 @@ class _File:
         return iter(lambda: self._file.read(_BLOCK), b"")
 
 
-def _stream(response, start: dict, receive, send, loop: asyncio.AbstractEventLoop) -> None:
+class _Client:
+    """Whether the client of a request has gone, for threads that ask."""
+
+    __slots__ = ("_gone", "_loop", "_receive")
+
+    def __init__(self, receive, loop: asyncio.AbstractEventLoop) -> None:
+        self._receive, self._loop = receive, loop
+        self._gone: Future[None] | None = None
+
+    @property
+    def gone(self) -> "Future[None]":
+        """Done when the client has gone, or cancelled at the end of the request."""
+        if self._gone is None:
+            self._gone = asyncio.run_coroutine_threadsafe(self._disconnected(), self._loop)
+        return self._gone
+
+    def stop_watching(self) -> None:
+        if self._gone is not None:
+            self._gone.cancel()
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _stream(response, start: dict, client: _Client, send, loop: asyncio.AbstractEventLoop) -> None:
     """Send the chunks from this thread, whose database connection they are read on."""
 
     def wait_for(coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(_SEND_SECONDS)
 
-    async def disconnected() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    gone = asyncio.run_coroutine_threadsafe(disconnected(), loop)
+    gone = client.gone
     try:
         wait_for(send(start))
         for chunk in response:
@@ -154,5 +180,4 @@ def _stream(response, start: dict, receive, send, loop: asyncio.AbstractEventLoo
             wait_for(send({"type": "http.response.body", "body": chunk, "more_body": True}))
         wait_for(send({"type": "http.response.body", "body": b""}))
     finally:
-        gone.cancel()
         response.close()

@@ -5,6 +5,7 @@ and there is some.
 """
 
 import re
+from contextlib import nullcontext
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from accounts.admission import Action
 from core import exact_json, media
 from core.errors import InvalidInput
 from mcp import examples
+from mcp.cancellation import cancelled_with_client
 from mcp.client import protocol
 from mcp.client.notifications import Listener, ignore
 from mcp.endpoint import Call, Failure, answer
@@ -89,8 +91,12 @@ class EndpointView(APIView):
                 headers=request.headers,
                 on_progress=on_progress,
             )
+            # Source: MCP 2026-07-28, "Cancellation". Before, a lost connection means nothing.
+            is_cancellable = modern and message["method"] in _CALLING
+            watch = cancelled_with_client(request) if is_cancellable else nullcontext()
             try:
-                return protocol.result(message["id"], answer(call)), 200
+                with watch:
+                    return protocol.result(message["id"], answer(call)), 200
             except Failure as failure:
                 return _failed(message["id"], failure, modern)
 

@@ -19,7 +19,14 @@ from django.utils import timezone
 
 from core.errors import DomainError
 from mcp import server_urls
-from mcp.client.mcp_errors import McpError, Refused, TimedOut, Unauthorized, Unreachable
+from mcp.client.mcp_errors import (
+    Cancelled,
+    McpError,
+    Refused,
+    TimedOut,
+    Unauthorized,
+    Unreachable,
+)
 from mcp.client.negotiation import Target
 from mcp.client.session import Session
 from mcp.client.session_pool import pool
@@ -128,6 +135,8 @@ def _recording(server: Server) -> Iterator[_Contact]:
         connection.close()  # back to the pool
     try:
         yield contact
+    except Cancelled:  # which says nothing of the server
+        raise
     except McpError as error:
         if isinstance(error, Unreachable | TimedOut | Unauthorized):
             _record(server, reachable=False, last_error=str(error)[:1000])

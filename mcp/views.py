@@ -22,6 +22,7 @@ from mcp import (
     server_content,
     server_refresh,
 )
+from mcp.cancellation import cancelled_with_client
 
 SERVER_FAILED = {502: "The MCP server does not answer, or not as it should"}
 
@@ -165,7 +166,8 @@ class ToolViewSet(ItemViewSet):
 
     def _execute(self, request, tool_id):
         tool = self.get_object()
-        made = execution.execute_or_record(request.auth, tool, self.body)
+        with cancelled_with_client(request):
+            made = execution.execute_or_record(request.auth, tool, self.body)
         return Response(self.represent(made, schemas.Execution))
 
     @action(detail=True, methods=["post"])
@@ -211,7 +213,8 @@ class ResourceViewSet(ItemViewSet):
     @action(detail=True, methods=["get"])
     def content(self, request, resource_id):
         """Read a resource from its server"""
-        content = server_content.read_content(self.get_object())
+        with cancelled_with_client(request):
+            content = server_content.read_content(self.get_object())
         return Response(self.represent(content, schemas.ResourceContent))
 
 
@@ -239,7 +242,8 @@ class PromptViewSet(ItemViewSet):
         The body is the map of arguments; `{"arguments": {…}}` is understood too, unless the
         prompt has an argument of that name.
         """
-        rendering = server_content.render(self.get_object(), self.body.root)
+        with cancelled_with_client(request):
+            rendering = server_content.render(self.get_object(), self.body.root)
         return Response(self.represent(rendering, schemas.RenderedPrompt))
 
 

@@ -31,9 +31,20 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from core.egress.addresses import is_permitted
+from core.egress.cancellation import cancellable, is_cancelled
 from core.egress.deadlines import LimitedResponse, remaining, time_limit
 
-__all__ = ["ForbiddenAddress", "TooLarge", "check_host", "pieces", "read", "session", "time_limit"]
+__all__ = [
+    "ForbiddenAddress",
+    "TooLarge",
+    "cancellable",
+    "check_host",
+    "is_cancelled",
+    "pieces",
+    "read",
+    "session",
+    "time_limit",
+]
 
 CONNECT_SECONDS = 5
 _CHUNK = 2**16

@@ -8,11 +8,13 @@ import io
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from http.client import HTTPResponse
 
 import requests
+
+from core.egress.cancellation import interruptible, is_cancelled
 
 
 class _Deadline:
@@ -57,7 +59,10 @@ def time_limit_renewal() -> Callable[[], None]:
 
 
 def remaining(at_most: float = float("inf")) -> float:
-    """Return the seconds left, `at_most` so many. Raises requests.Timeout after the deadline."""
+    """Return the seconds left, `at_most` so many.
+
+    Raises requests.Timeout after the deadline, or when the caller is cancelled.
+    """
     left = min(at_most, _seconds_left())
     if left <= 0:
         raise requests.Timeout("the time is up")
@@ -65,6 +70,8 @@ def remaining(at_most: float = float("inf")) -> float:
 
 
 def _seconds_left() -> float:
+    if is_cancelled():
+        return 0
     deadline = _deadline.get()
     return float("inf") if deadline is None else deadline.at - time.monotonic()
 
@@ -98,11 +105,16 @@ class _LimitedReads(io.RawIOBase):
                 raise TimeoutError("the time is up")
             self._sock.settimeout(None if left == float("inf") else left)
             try:
-                # Not by `_raw`, which refuses to read again after a timeout.
-                return self._sock.recv_into(buffer)
+                with interruptible(self._interrupt):
+                    # Not by `_raw`, which refuses to read again after a timeout.
+                    return self._sock.recv_into(buffer)
             except TimeoutError:
                 if not _was_renewed(since=begun):
                     raise
+
+    def _interrupt(self) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         self._raw.close()

@@ -7,15 +7,18 @@ from collections.abc import Callable
 import requests
 
 from core import media
+from core.egress.cancellation import interruptible
 from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.mcp_errors import (
+    Cancelled,
     HttpError,
     McpError,
     ProtocolViolation,
     Rejected,
     TimedOut,
     Unreachable,
+    timed_out,
 )
 from mcp.client.notifications import Listener, ignore, send_in_background
 
@@ -60,8 +63,8 @@ class Duplex:
             if error.is_rejection and message["method"] not in protocol.NEGOTIATION:
                 raise Rejected(error) from error
             raise
-        except TimedOut:
-            self._cancel(message)
+        except TimedOut as error:
+            self._cancel(message, error)
             raise
         finally:
             self._pending.pop(message["id"], None)
@@ -107,11 +110,10 @@ class Duplex:
         if pending is not None:
             pending.put(item)
 
-    def _cancel(self, message: dict) -> None:
+    def _cancel(self, message: dict, error: TimedOut) -> None:
         if message["method"] in protocol.NEGOTIATION:
             return  # the protocol forbids cancelling these
-        params = {"requestId": message["id"], "reason": "no answer in time"}
-        notice = protocol.notification("notifications/cancelled", params)
+        notice = protocol.cancellation(message["id"], str(error))
         send_in_background(lambda: self._send(media.dumps(notice)))
 
 
@@ -134,7 +136,8 @@ class _Pending:
 
     def _next(self, timeout: float) -> dict | McpError:
         try:
-            # SimpleQueue takes no infinite timeout.
-            return self._arrived.get(timeout=min(remaining(timeout), threading.TIMEOUT_MAX))
-        except (queue.Empty, requests.Timeout):
-            raise TimedOut("The MCP server did not answer in time") from None
+            with interruptible(lambda: self.put(Cancelled())):
+                # SimpleQueue takes no infinite timeout.
+                return self._arrived.get(timeout=min(remaining(timeout), threading.TIMEOUT_MAX))
+        except (queue.Empty, requests.Timeout, TimeoutError):
+            raise timed_out() from None

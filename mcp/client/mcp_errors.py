@@ -3,6 +3,7 @@
 McpError
   Unreachable         no connection, or it was lost before the answer
   TimedOut            no complete answer in time
+    Cancelled         nobody waits for the answer any more
   ProtocolViolation   an answer that is not MCP, or too large
     HttpError         an HTTP status without a JSON-RPC message
     Rejected          the server turned the request away before running it
@@ -34,6 +35,10 @@ class Unreachable(McpError):
 
 class TimedOut(McpError):
     kind = "timeout"
+
+
+class Cancelled(TimedOut):
+    """The caller has gone before there was an answer."""
 
 
 class ProtocolViolation(McpError):
@@ -92,7 +97,7 @@ def translated() -> Iterator[None]:
     except egress.TooLarge as error:
         raise ProtocolViolation(str(error)) from error
     except requests.Timeout as error:
-        raise TimedOut("The MCP server did not answer in time") from error
+        raise timed_out() from error
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidHeader,
@@ -109,6 +114,13 @@ def translated() -> Iterator[None]:
         ) from error
     except SecretUnreadable as error:
         raise Refused(str(error)) from error
+
+
+def timed_out() -> TimedOut:
+    """Return the error of a call that is not waited for any longer."""
+    if egress.is_cancelled():
+        return Cancelled("The caller closed the connection before the MCP server answered")
+    return TimedOut("The MCP server did not answer in time")
 
 
 def _connection_failure(error: requests.ConnectionError) -> McpError:

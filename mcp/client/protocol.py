@@ -65,6 +65,10 @@ def notification(method: str, params: dict | None = None) -> dict:
     return {**message, "params": params} if params else message
 
 
+def cancellation(id: int, reason: str) -> dict:
+    return notification("notifications/cancelled", {"requestId": id, "reason": reason})
+
+
 def result(id: object, value: dict) -> dict:
     return {"jsonrpc": "2.0", "id": id, "result": value}
 

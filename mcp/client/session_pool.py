@@ -18,7 +18,14 @@ from core import egress
 from core.egress.deadlines import remaining
 from core.errors import DomainError
 from mcp.client.duplex import Duplex
-from mcp.client.mcp_errors import McpError, Refused, Rejected, TimedOut, translated
+from mcp.client.mcp_errors import (
+    Cancelled,
+    McpError,
+    Refused,
+    Rejected,
+    TimedOut,
+    translated,
+)
 from mcp.client.negotiation import Target, is_outdated, open_session
 from mcp.client.session import Session
 
@@ -85,7 +92,8 @@ class _Slot:
             yield session
             self.timeouts = 0
         except McpError as error:
-            self.timeouts = self.timeouts + 1 if isinstance(error, TimedOut) else 0
+            if not isinstance(error, Cancelled):
+                self.timeouts = self.timeouts + 1 if isinstance(error, TimedOut) else 0
             hangs = self.timeouts >= _MAX_TIMEOUTS
             if (hangs or is_outdated(error)) and self.session is session:
                 self.session = None

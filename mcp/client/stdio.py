@@ -16,7 +16,7 @@ from core.egress.deadlines import remaining
 from mcp.client import stdio_watchdog
 from mcp.client.duplex import Duplex
 from mcp.client.http_transport import MAX_BYTES
-from mcp.client.mcp_errors import ProtocolViolation, Refused, TimedOut, Unreachable
+from mcp.client.mcp_errors import ProtocolViolation, Refused, TimedOut, Unreachable, timed_out
 
 # The process gets these variables only: our own hold secrets.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
@@ -147,4 +147,4 @@ def _time_left(at_most: float) -> float:
     try:
         return remaining(at_most)
     except requests.Timeout as error:
-        raise TimedOut("The MCP server did not answer in time") from error
+        raise timed_out() from error

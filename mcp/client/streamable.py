@@ -86,8 +86,8 @@ class Streamable:
                     case 200, "text/event-stream":
                         return self._from_stream(response, exchange)
                 raise HttpError(response.status_code)
-        except TimedOut:
-            self._cancel(message, headers)
+        except TimedOut as error:
+            self._cancel(message, headers, error)
             raise
         finally:
             del self._exchanges[exchange.id]
@@ -219,11 +219,10 @@ class Streamable:
             self.on_notification(message)
         return None
 
-    def _cancel(self, message: dict, headers: dict[str, str]) -> None:
+    def _cancel(self, message: dict, headers: dict[str, str], error: TimedOut) -> None:
         """Cancel the request; in stateless revisions the closed connection does that."""
         if headers.get("MCP-Protocol-Version") in protocol.HANDSHAKE_VERSIONS:
-            params = {"requestId": message["id"], "reason": "no answer in time"}
-            notice = protocol.notification("notifications/cancelled", params)
+            notice = protocol.cancellation(message["id"], str(error))
             send_in_background(lambda: self.notify(notice, headers))
 
 
