@@ -20,12 +20,12 @@ from accounts import admission
 from accounts.admission import Action
 from core import exact_json, media
 from core.errors import InvalidInput
-from mcp import examples
 from mcp.cancellation import cancelled_with_client
 from mcp.client import protocol
 from mcp.client.notifications import Listener, ignore
 from mcp.endpoint import Call, Failure, answer
 from mcp.progress_stream import with_progress
+from mcp.schemas import examples
 
 # HTTP statuses of errors in the stateless revision.
 _STATUS = {

@@ -18,7 +18,7 @@ from mcp.client import protocol
 from mcp.client.mcp_errors import McpError, RpcError
 from mcp.client.session import Session
 from mcp.models import ErrorKind, Origin, Tool, ToolExecution
-from mcp.schemas import ExecutionRequest
+from mcp.schemas.executions import ExecutionRequest
 
 _INPUT = ["body", "input"]
 _MAX_ERROR_LENGTH = 10_000  # characters

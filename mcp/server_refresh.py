@@ -15,7 +15,7 @@ from mcp.client.mcp_errors import McpError, Rejected, translated
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
 from mcp.models import MAX_INDEXED_BYTES, Item, Prompt, Resource, Server, Tool
-from mcp.schemas import PromptItem, RefreshLists, ResourceItem, ToolItem
+from mcp.schemas.refreshing import PromptItem, RefreshLists, ResourceItem, ToolItem
 
 MIN_INTERVAL = timedelta(seconds=10)  # between refreshes that servers or calls ask for
 _JITTER = 0.1

@@ -1,0 +1,44 @@
+"""Executions of tools."""
+
+from rest_framework.pagination import BasePagination
+from rest_framework.response import Response
+
+from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
+from mcp.models import ToolExecution
+from mcp.schemas import executions as schemas
+
+
+class ExecutionPagination(BasePagination):
+    """Pages of limited size in bytes; the header `X-Next-Cursor` continues them."""
+
+    next_cursor = None
+
+    def paginate_queryset(self, queryset, request, view=None):
+        query = view.query
+        rows, self.next_cursor = queryset.page(limit=query.limit, cursor=query.cursor)
+        return rows
+
+    def get_paginated_response(self, data):
+        headers = {"X-Next-Cursor": str(self.next_cursor)} if self.next_cursor else {}
+        return Response(data, headers=headers)
+
+
+class ExecutionViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
+    """Executions of all tools, newest first."""
+
+    queryset = ToolExecution.objects.order_by("-id")
+    reply = schemas.Execution
+    queries = {"list": schemas.ExecutionsQuery}
+    filters = {"tool_id": "tool_id", "conversation_id": "conversation_id"}
+    pagination_class = ExecutionPagination
+    lookup_url_kwarg = "execution_id"
+    not_found = "Execution not found"
+    tags = ["mcp"]
+
+    def list(self, request):
+        """List the executions of all tools, newest first"""
+        return super().list(request)
+
+    def retrieve(self, request, execution_id):
+        """Get an execution"""
+        return super().retrieve(request)
