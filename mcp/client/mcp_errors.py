@@ -12,6 +12,7 @@ McpError
   RpcError            the server answered with a JSON-RPC error
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, IncompleteRead
@@ -69,8 +70,10 @@ class RpcError(McpError):
 class HttpError(ProtocolViolation):
     """An HTTP status without a JSON-RPC message."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"The MCP server answered with status {status}")
+    def __init__(self, status: int, content_type: str = "") -> None:
+        is_plain = re.fullmatch(r"[\w.+-]{1,50}/[\w.+-]{1,50}", content_type, re.ASCII)
+        body = f" and {content_type}, which is not MCP" if is_plain else ""
+        super().__init__(f"The MCP server answered with status {status}{body}")
         self.status = status
 
     @property

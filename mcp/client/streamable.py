@@ -80,12 +80,13 @@ class Streamable:
                     return self._refusal(response, message)
                 if message["method"] == "initialize":
                     self.session_id = response.headers.get("Mcp-Session-Id", "")
-                match response.status_code, _content_type(response):
+                content_type = _content_type(response)
+                match response.status_code, content_type:
                     case 200, "application/json":
                         return self._answer(response, message)
                     case 200, "text/event-stream":
                         return self._from_stream(response, exchange)
-                raise HttpError(response.status_code)
+                raise HttpError(response.status_code, content_type)
         except TimedOut as error:
             self._cancel(message, headers, error)
             raise
