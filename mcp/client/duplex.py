@@ -81,12 +81,16 @@ class Duplex:
         self._close()
 
     def received(self, text: bytes) -> None:
-        """Dispatch a message of the server; ignore what is not one."""
+        """Dispatch what the server sends; ignore what is no message."""
         try:
-            message = protocol.parse(text)
+            messages = protocol.parse_batch(text)
         except ProtocolViolation as error:
             self._put(error.request_id, error)
             return
+        for message in messages:
+            self._dispatch(message)
+
+    def _dispatch(self, message: dict) -> None:
         if protocol.is_response(message):
             self._put(protocol.request_id(message.get("id")), message)
         elif (reply := protocol.reply_to(message)) is not None:

@@ -8,6 +8,8 @@ Source: https://modelcontextprotocol.io/specification
 import base64
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import orjson
 from django.conf import settings
@@ -99,30 +101,50 @@ def parse(text: bytes) -> dict:
     Raises ProtocolViolation unless it is a JSON object that can be stored; its `request_id`
     is the request that the text answers, as far as that can be seen.
     """
+    with _identifying_request(text):
+        return _message(_parse(text))
+
+
+def parse_batch(text: bytes) -> list[dict]:
+    """Parse a message of a stream, or several in a list, like `parse`.
+
+    Source: MCP 2025-03-26, the only revision that has batches.
+    """
+    with _identifying_request(text):
+        parsed = _parse(text)
+        return list(map(_message, parsed if isinstance(parsed, list) else [parsed]))
+
+
+@contextmanager
+def _identifying_request(text: bytes) -> Iterator[None]:
     try:
-        return _parse(text)
+        yield
     except ProtocolViolation as error:
         if match := _ID_BESIDE_VERSION.search(text):
             error.request_id = int(match[1] or match[2])
         raise
 
 
-def _parse(text: bytes) -> dict:
+def _message(parsed: object) -> dict:
+    if not isinstance(parsed, dict):
+        raise ProtocolViolation("The MCP server's answer is not a JSON-RPC message")
+    return parsed
+
+
+def _parse(text: bytes) -> object:
     # Brackets inside strings count too; no real result has that many.
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise ProtocolViolation("The MCP server's answer has too many lists and objects")
     text = text.removeprefix(_BOM)
     try:
-        message, is_exact = orjson.loads(text), not exact_json.may_round(text)
+        parsed, is_exact = orjson.loads(text), not exact_json.may_round(text)
         needs_repair = b"\\u0000" in text
     except orjson.JSONDecodeError:
-        message, is_exact, needs_repair = _parse_leniently(text), True, True
-    if not isinstance(message, dict):
-        raise ProtocolViolation("The MCP server's answer is not a JSON-RPC message")
-    _check_depth(message)
+        parsed, is_exact, needs_repair = _parse_leniently(text), True, True
+    _check_depth(parsed)
     if not is_exact:
-        message = _parse_leniently(text)
-    return _repaired(message) if needs_repair else message
+        parsed = _parse_leniently(text)
+    return _repaired(parsed) if needs_repair else parsed
 
 
 def _parse_leniently(text: bytes) -> object:
@@ -138,8 +160,8 @@ def _parse_leniently(text: bytes) -> object:
         raise ProtocolViolation("The MCP server's answer is not JSON") from None
 
 
-def _check_depth(message: dict) -> None:
-    level: list = [message]
+def _check_depth(parsed: object) -> None:
+    level: list = [parsed] if isinstance(parsed, dict | list) else []
     for _ in range(_MAX_DEPTH):
         if not level:
             return

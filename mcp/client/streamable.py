@@ -200,13 +200,20 @@ class Streamable:
     def _received(
         self, text: bytes, headers: dict[str, str], exchange: _Exchange | None = None
     ) -> dict | None:
-        """Dispatch a message; return it if it is the response. Ignore what is not a message."""
+        """Dispatch what the server sends; return the response. Ignore what is no message."""
         try:
-            message = protocol.parse(text)
+            messages = protocol.parse_batch(text)
         except ProtocolViolation as error:
             if exchange is not None and error.request_id == exchange.id:
                 raise
             return None
+        answers = [self._dispatch(message, headers, exchange) for message in messages]
+        return next(filter(None, answers), None)
+
+    def _dispatch(
+        self, message: dict, headers: dict[str, str], exchange: _Exchange | None
+    ) -> dict | None:
+        """Return the message if it is the response; else do what it asks for."""
         if protocol.is_response(message):
             return message if exchange is not None and exchange.is_answered_by(message) else None
         if (reply := protocol.reply_to(message)) is not None:

@@ -176,28 +176,37 @@ def test_odd_list_of_revisions_is_no_list(api, register, supported):
             api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
 
 
-def test_requests_of_the_server_are_answered():
-    """A ping with an empty result, anything else with an error (2025-11-25, "Ping")."""
+@pytest.mark.parametrize("version", ["2025-03-26", HANDSHAKE])
+def test_requests_of_the_server_are_answered(version):
+    """A ping with an empty result, anything else with an error (2025-11-25, "Ping").
+
+    In 2025-03-26 a server may send them, and its answers, in batches.
+    """
+
+    def events(messages: list[dict]) -> bytes:
+        return event(messages) if version == "2025-03-26" else b"".join(map(event, messages))
 
     def ask_first(connection, message, headers):
         questions = [
             {"jsonrpc": "2.0", "id": "q1", "method": "ping"},
             {"jsonrpc": "2.0", "id": "q2", "method": "sampling/createMessage", "params": {}},
         ]
-        connection.sendall(STREAM + b"\r\n" + b"".join(map(event, questions)))
+        connection.sendall(STREAM + b"\r\n" + events(questions))
         server.wait_for(lambda: len(replies()) == 2)
-        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
-        connection.sendall(event(answer))
+        other = {"jsonrpc": "2.0", "id": 999, "result": {}}
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": DONE}
+        connection.sendall(events([other, answer]))
         connection.close()
 
     def replies() -> dict:
         found = [message for _, _, message in server.requests if "method" not in message]
         return {message["id"]: message for message in found}
 
-    others = {"server/discover": refuse(-32601), "initialize": INITIALIZED}
+    agreed = {**INITIALIZED, "protocolVersion": version}
+    others = {"server/discover": refuse(-32601), "initialize": agreed}
     with scripted(ask_first, **others) as server:
         session = open_session(target(server.url))
-        session.call_tool("t", {})
+        assert session.call_tool("t", {}) == DONE
     assert replies()["q1"]["result"] == {}
     assert replies()["q2"]["error"]["code"] == -32601
 

@@ -158,6 +158,13 @@ def test_answer_with_its_id_in_another_form_is_found(execute, id):
     assert execute(message(b"a", id))["output"]["content"][0]["text"] == "a"
 
 
+@pytest.mark.parametrize("execute", ["event stream", "stdio"], indirect=True)
+def test_answer_in_a_batch_is_found(execute):
+    """Source: MCP 2025-03-26, "Batching"."""
+    batch = b'[{"jsonrpc":"2.0","method":"notifications/message"},%s]' % message(b"a", b"%ID")
+    assert execute(batch)["output"]["content"][0]["text"] == "a"
+
+
 def test_unreadable_answer_ends_the_wait_at_once(execute, settings):
     settings.MCP_TIMEOUT = 20
     reply = execute(b'{"jsonrpc":"2.0","id":%ID,"result":{"content":[')

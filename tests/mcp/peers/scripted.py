@@ -87,7 +87,7 @@ def error(message: dict, code: int, **headers: str) -> bytes:
     return as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}, **headers)
 
 
-def event(message: dict, id: str = "") -> bytes:
+def event(message: dict | list, id: str = "") -> bytes:
     first = f"id: {id}\n" if id else ""
     return f"{first}data: {json.dumps(message)}\n\n".encode()
 
