@@ -14,7 +14,7 @@ from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, list_link, pretty
 from core.date_filter import DatesFilter
 from core.errors import DomainError
 from core.number_formats import counted
-from mcp import credentials, server_refresh
+from mcp import credential_masks, server_refresh
 from mcp.models import CHANGED, Prompt, Resource, Server, Tool, ToolExecution
 
 _MAX_REFRESHED = 20  # servers of one action: each may take settings.MCP_TIMEOUT
@@ -134,7 +134,7 @@ class ServerAdmin(ActionAdmin):
 
     @admin.display(description="credentials")
     def pretty_auth_config(self, server) -> str:
-        return pretty_json(credentials.masked_config(server.auth_config))
+        return pretty_json(credential_masks.masked_config(server.auth_config))
 
     @admin.action(description="Refresh the selected servers", permissions=["action"])
     def refresh(self, request, queryset) -> None:

@@ -18,6 +18,9 @@ from mcp.offered_items import UI_SCHEME
 
 PAGE_SIZE = 500
 
+# The items of a page that can be offered, and the offset of the next page.
+Page = tuple[list[dict], int | None]
+
 
 class AggregatedServers:
     """The active servers of a project, by prefix, the oldest first."""
@@ -31,14 +34,14 @@ class AggregatedServers:
         large = ("capabilities", "server_info", "resource_templates")
         return {server.prefix: server for server in active.defer(*large)}
 
-    def tools(self, offset: int, *, modern: bool) -> "Page":
+    def tools(self, offset: int, *, modern: bool) -> Page:
         """Return a page of MCP tools, without changed ones where tools are pinned."""
         rows = self._rows(Tool)
         if settings.MCP_PIN_TOOLS:
             rows = rows.exclude(CHANGED)
         return _page(rows, offset, lambda row: _tool(row, modern))
 
-    def resources(self, offset: int) -> "Page":
+    def resources(self, offset: int) -> Page:
         """Return a page of MCP resources; of an app's address, `resources/read` asks the oldest."""
         return _page(self._with_servers(Resource), offset, _resource)
 
@@ -50,7 +53,7 @@ class AggregatedServers:
             if (template := offered_items.repair_template(each)[0])
         ]
 
-    def prompts(self, offset: int) -> "Page":
+    def prompts(self, offset: int) -> Page:
         return _page(self._rows(Prompt), offset, _prompt)
 
     def named(self, model: type, name: str):
@@ -117,11 +120,7 @@ def _address(prefix: str, uri: str) -> str:
     return uri if uri.startswith(UI_SCHEME) else f"{prefix}+{uri}"
 
 
-Page = tuple[list[dict], int | None]
-
-
 def _page(rows, offset: int, offered: Callable) -> Page:
-    """Return the items of a page that can be offered, and the offset of the next page."""
     page = list(rows[offset : offset + PAGE_SIZE])
     items = [item for row in page if (item := offered(row)) is not None]
     return items, offset + PAGE_SIZE if len(page) == PAGE_SIZE else None

@@ -1,4 +1,4 @@
-"""Validate, mask and unmask `auth_config`, the credentials for an MCP server.
+"""Validate `auth_config`, the credentials for an MCP server.
 
     {"type": "bearer", "token": …}
     {"type": "api_key", "key": …, "header": "X-API-Key"}
@@ -14,15 +14,7 @@ import re
 from urllib.parse import urlsplit
 
 from core.errors import InvalidInput, issue
-from core.secrets import Sealed, SecretUnreadable
 
-MASK = "••••"
-_VISIBLE_SUFFIX = 4  # characters of a key that its mask shows; none of a password
-# Members of the object itself; every other string in it is a secret, as of a header `scope`.
-_PUBLIC = {
-    *("type", "header", "username", "client_id", "token_url", "scope", "scopes", "audience"),
-    *("resource", "token_endpoint_auth_method"),
-}
 # Required members by type; of a tuple, one is enough.
 _REQUIRED = {
     "none": [],
@@ -73,11 +65,11 @@ def check(config: dict) -> None:
     type = kind(config)
     if not type:
         expected = ", ".join(_REQUIRED)
-        raise _invalid("value_error", ["type"], f"Input should be one of {expected}")
+        raise invalid("value_error", ["type"], f"Input should be one of {expected}")
     if missing := _missing(config, type):
-        raise _invalid("missing", [missing], "Field required")
+        raise invalid("missing", [missing], "Field required")
     if type == "api_key" and not _is_free_header(api_key_of(config)[0]):
-        raise _invalid("value_error", ["header"], "Input should be the name of a free header")
+        raise invalid("value_error", ["header"], "Input should be the name of a free header")
     if type == "headers":
         _check_headers(config.get("headers"))
     if type == "oauth2":
@@ -86,22 +78,22 @@ def check(config: dict) -> None:
         if not isinstance(value, str):
             continue
         if any(ord(character) < 32 for character in value):
-            raise _invalid("value_error", [name], "Input should not contain control characters")
+            raise invalid("value_error", [name], "Input should not contain control characters")
         if type in ("bearer", "api_key") and not _is_header_value(value):
-            raise _invalid("value_error", [name], "Input should be text that a header can hold")
+            raise invalid("value_error", [name], "Input should be text that a header can hold")
 
 
 def _check_headers(headers: object) -> None:
     if not isinstance(headers, dict) or not headers:
-        raise _invalid("dict_type", ["headers"], "Input should be a valid dictionary with a header")
+        raise invalid("dict_type", ["headers"], "Input should be a valid dictionary with a header")
     if len({name.lower() for name in headers}) < len(headers):
-        raise _invalid("value_error", ["headers"], "Input should name each header once")
+        raise invalid("value_error", ["headers"], "Input should name each header once")
     for name, value in headers.items():
         if not _is_free_header(name):
-            raise _invalid("value_error", ["headers", name], "Input should name a free header")
+            raise invalid("value_error", ["headers", name], "Input should name a free header")
         if not isinstance(value, str) or not _is_header_value(value):
             message = "Input should be text that a header can hold"
-            raise _invalid("value_error", ["headers", name], message)
+            raise invalid("value_error", ["headers", name], message)
 
 
 def _is_header_value(value: str) -> bool:
@@ -123,120 +115,12 @@ def _is_free_header(header: object) -> bool:
 def _check_oauth(config: dict) -> None:
     if not _is_plain_address(config["token_url"]):
         message = "Input should be an http or https address without a password"
-        raise _invalid("value_error", ["token_url"], message)
+        raise invalid("value_error", ["token_url"], message)
     for name in ("scope", "scopes", "audience", "resource"):
         value = config.get(name)
         texts = value if isinstance(value, list) else [value]
         if value is not None and not all(isinstance(text, str) for text in texts):
-            raise _invalid("value_error", [name], "Input should be a text or a list of texts")
-
-
-def masked(config: object) -> object:
-    """Return the config with every secret as `••••` and the last four characters of keys."""
-    if not isinstance(config, dict):
-        return _masked(config)
-    return {
-        name: value if _is_public(name, value) else _masked_member(name, value)
-        for name, value in config.items()
-    }
-
-
-def _is_public(name: str, value: object) -> bool:
-    texts = value if isinstance(value, list) else [value]
-    return name in _PUBLIC and all(isinstance(text, str) for text in texts)
-
-
-def _masked(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _masked_member(name, inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(inner) for inner in value]
-    if value is None or isinstance(value, bool):
-        return value
-    text = str(value)
-    return MASK + (text[-_VISIBLE_SUFFIX:] if len(text) >= 2 * _VISIBLE_SUFFIX else "")
-
-
-def _masked_member(name: str, value: object) -> object:
-    # Passwords are short and chosen by people, so even four characters are a hint.
-    return MASK if name == "password" and isinstance(value, str) else _masked(value)
-
-
-def redact(error: InvalidInput) -> InvalidInput:
-    """Return the error without the credentials in the inputs that it repeats."""
-    return InvalidInput([_redacted(issue) for issue in error.issues])
-
-
-def _redacted(issue: dict) -> dict:
-    if "auth_config" in issue["loc"]:
-        return {**issue, "input": None}
-    if isinstance(issue["input"], dict) and "auth_config" in issue["input"]:
-        return {**issue, "input": {**issue["input"], "auth_config": MASK}}
-    return issue
-
-
-def may_hold_secrets(sealed: Sealed | None) -> bool:
-    """Return whether there is a secret in a sealed config, or it cannot be read."""
-    if sealed is None:
-        return False
-    try:
-        config = sealed.open()
-    except SecretUnreadable:
-        return True
-    return masked(config) != config
-
-
-def masked_config(sealed: Sealed | None) -> object:
-    """Return the masked form of a sealed config, as replies show it."""
-    if sealed is None:
-        return None
-    try:
-        return masked(sealed.open())
-    except SecretUnreadable as error:
-        return {"unreadable": str(error)}
-
-
-def unmasked(config: dict, sealed: Sealed | None) -> dict:
-    """Return the config with stored secrets in place of their masks.
-
-    Raises InvalidInput for a mask that stands for nothing stored here: it would itself
-    be stored as a secret.
-    """
-    if not has_mask(config):
-        return config
-    stored = sealed.open() if sealed else {}
-    # A caller who cannot read the secret must not redirect it to another token server.
-    if config.get("token_url") != stored.get("token_url"):
-        message = "The address changes: send the secrets again"
-        raise _invalid("value_error", ["token_url"], message)
-    return _unmasked(config, stored, [])
-
-
-def is_masked(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(MASK)
-
-
-def _unmasked(value: object, stored: object, path: list) -> object:
-    if isinstance(value, dict):
-        known = stored if isinstance(stored, dict) else {}
-        return {
-            name: _unmasked(each, known.get(name), [*path, name]) for name, each in value.items()
-        }
-    if isinstance(value, list):
-        known = dict(enumerate(stored)) if isinstance(stored, list) else {}
-        return [_unmasked(each, known.get(n), [*path, n]) for n, each in enumerate(value)]
-    if not is_masked(value):
-        return value
-    if isinstance(stored, str | int | float) and value in (MASK, masked(stored)):
-        return stored
-    raise _invalid("value_error", path, "Input is a masked value; send the secret itself")
-
-
-def has_mask(value: object) -> bool:
-    """Return whether the value contains a masked value at any depth."""
-    if isinstance(value, dict | list):
-        return any(map(has_mask, value.values() if isinstance(value, dict) else value))
-    return is_masked(value)
+            raise invalid("value_error", [name], "Input should be a text or a list of texts")
 
 
 def _missing(config: dict, kind: str) -> str | None:
@@ -257,6 +141,7 @@ def _is_plain_address(text: str) -> bool:
         return False
 
 
-def _invalid(type: str, path: list, message: str) -> InvalidInput:
+def invalid(type: str, path: list, message: str) -> InvalidInput:
+    """Return the error about a member of the config."""
     # The input is not echoed: it is a secret, or contains one.
     return InvalidInput([issue(type, ["body", "auth_config", *path], message, None)])

@@ -34,8 +34,6 @@ _STATUS = {
     protocol.METHOD_NOT_FOUND: 404,
 }
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-
-
 # These call the project's servers; all other methods only look into the database.
 _CALLING = {"tools/call", "prompts/get", "resources/read"}
 

@@ -200,14 +200,8 @@ _REPAIRS = {Tool: repair_tool, Resource: repair_resource, Prompt: repair_prompt}
 
 
 def _named(item: dict, key: str) -> dict:
-    return (
-        item
-        if isinstance(item.get("name"), str) and item["name"]
-        else {
-            **item,
-            "name": item.get(key),
-        }
-    )
+    has_name = isinstance(item.get("name"), str) and item["name"]
+    return item if has_name else {**item, "name": item.get(key)}
 
 
 def _plain_object_schema(schema: dict) -> dict:

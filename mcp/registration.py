@@ -8,7 +8,7 @@ from core.errors import DomainError, InvalidInput, issue
 from core.models import IdempotentRequest
 from core.scoping import Caller
 from core.secrets import Sealed
-from mcp import credentials, server_urls
+from mcp import credential_masks, credentials, server_urls
 from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution, Transport
 from mcp.offered_items import needs_repair
@@ -120,7 +120,7 @@ def _columns(entry: dict, *, stored: Sealed | None) -> dict:
     if "capabilities" in entry:
         columns["capabilities"] = entry["capabilities"] or None
     if "auth_config" in entry:
-        config = credentials.unmasked(entry["auth_config"], stored)
+        config = credential_masks.unmasked(entry["auth_config"], stored)
         credentials.check(config)
         columns["auth_config"] = Sealed.of(config) if config else None
     return columns
@@ -146,7 +146,7 @@ def _check_address(url: str, transport: str) -> None:
 def _check_move(server: Server, url: str, config: dict | None) -> None:
     """Refuse to send stored secrets, which the caller cannot read, to a new origin."""
     moves = server_urls.origin(url) != server_urls.origin(server.url)
-    keeps = config is None or credentials.has_mask(config)
-    if moves and keeps and credentials.may_hold_secrets(server.auth_config):
+    keeps = config is None or credential_masks.has_mask(config)
+    if moves and keeps and credential_masks.may_hold_secrets(server.auth_config):
         message = "The address moves to another host: send the secrets again, or {} for none"
         raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])

@@ -109,6 +109,5 @@ def _text(content: object) -> str:
 
 
 def dicts(values: object) -> list[dict]:
-    return (
-        [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
-    )
+    listed = values if isinstance(values, list) else []
+    return [value for value in listed if isinstance(value, dict)]

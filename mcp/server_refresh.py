@@ -10,12 +10,12 @@ from django.http import Http404
 from django.utils import timezone
 
 from core.errors import DomainError
-from mcp import item_store, offered_items, server_calls
+from mcp import item_columns, item_store, server_calls
 from mcp.client.mcp_errors import McpError, Rejected, translated
 from mcp.client.session import Session
 from mcp.item_store import OfferedItems
-from mcp.models import MAX_INDEXED_BYTES, Item, Prompt, Resource, Server, Tool
-from mcp.schemas.refreshing import PromptItem, RefreshLists, ResourceItem, ToolItem
+from mcp.models import Server
+from mcp.schemas.refreshing import PromptItem, RefreshLists
 
 MIN_INTERVAL = timedelta(seconds=10)  # between refreshes that servers or calls ask for
 _JITTER = 0.1
@@ -69,8 +69,8 @@ def refresh_for_unknown_item(server: Server) -> bool:
 def replace(server: Server, lists: RefreshLists) -> Server:
     """Replace the stored items by the given lists, and return the server's row."""
     items = OfferedItems(
-        tools=_each(_given_tool, lists.tools),
-        resources=_each(_given_resource, lists.resources),
+        tools=_each(item_columns.sent_tool, lists.tools),
+        resources=_each(item_columns.sent_resource, lists.resources),
         prompts=_each(PromptItem.sent, lists.prompts),
     )
     return item_store.store(server, items, has_given_lists=True, next_refresh_at=None)
@@ -131,11 +131,11 @@ def _read_lists(session: Session, *, may_be_lost: bool = False) -> _Lists:
             return None
 
     items = OfferedItems(
-        tools=read("tools", _tool),
-        resources=read_if_possible("resources", _resource),
-        prompts=read_if_possible("prompts", _prompt),
+        tools=read("tools", item_columns.listed_tool),
+        resources=read_if_possible("resources", item_columns.listed_resource),
+        prompts=read_if_possible("prompts", item_columns.listed_prompt),
     )
-    templates = read_if_possible("resources/templates", _template)
+    templates = read_if_possible("resources/templates", item_columns.listed_template)
     state = {
         "capabilities": session.capabilities,
         "protocol_version": session.version,
@@ -143,68 +143,6 @@ def _read_lists(session: Session, *, may_be_lost: bool = False) -> _Lists:
         **({} if templates is None else {"resource_templates": templates}),
     }
     return _Lists(items, state, problems)
-
-
-# --- Items as servers list them --------------------------------------------
-
-
-def _repaired(repair: Callable, item: dict, key: str, limit: int, problems: list) -> dict | None:
-    """Return the item as it can be offered and stored, or None; note what is wrong with it."""
-    name = item.get(key)
-    is_storable = isinstance(name, str) and len(name) <= limit
-    if is_storable and len(name.encode()) <= MAX_INDEXED_BYTES:
-        repaired, notes = repair(item)
-    else:
-        repaired, notes = None, [f"its {key} cannot be stored"]
-    if notes:
-        verb = "repaired" if repaired else "left out"
-        problems.append(f"{str(name)[:100]!r} {verb} ({', '.join(notes[:3])})")
-    return repaired
-
-
-def _split(model: type[Item], item: dict | None) -> dict | None:
-    """Return the columns of an item; members without a column are `extra`."""
-    if item is None:
-        return None
-    known = {column: item.get(member) for member, column in model.MEMBERS.items()}
-    return {**known, "extra": {name: item[name] for name in item.keys() - model.MEMBERS.keys()}}
-
-
-def _tool(item: dict, problems: list[str]) -> dict | None:
-    return _split(Tool, _repaired(offered_items.repair_tool, item, "name", 255, problems))
-
-
-def _resource(item: dict, problems: list[str]) -> dict | None:
-    item = _repaired(offered_items.repair_resource, item, "uri", 1000, problems)
-    if columns := _split(Resource, item):
-        columns["name"] = columns["name"][:255]
-        columns["mime_type"] = (columns["mime_type"] or "")[:255] or None
-    return columns
-
-
-def _template(item: dict, problems: list[str]) -> dict | None:
-    return _repaired(offered_items.repair_template, item, "uriTemplate", 1000, problems)
-
-
-def _prompt(item: dict, problems: list[str]) -> dict | None:
-    return _split(Prompt, _repaired(offered_items.repair_prompt, item, "name", 255, problems))
-
-
-# --- Items as clients send them --------------------------------------------
-
-
-def _given_tool(item: ToolItem) -> dict:
-    columns = item.sent()
-    schemas = [columns.pop(name, None) for name in ("inputSchema", "input_schema")]
-    if (output_schema := columns.pop("outputSchema", None)) is not None:
-        columns["output_schema"] = output_schema
-    return {**columns, "input_schema": schemas[0] if schemas[0] is not None else schemas[1] or {}}
-
-
-def _given_resource(item: ResourceItem) -> dict:
-    columns = item.sent()
-    types = [columns.pop(name, None) for name in ("mimeType", "mime_type")]
-    return {**columns, "name": item.name or item.uri[:255], "mime_type": types[0] or types[1]}
 
 
 def _each(convert: Callable, items: list | None) -> list[dict] | None:

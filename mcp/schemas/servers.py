@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from core.schemas import FreeObject, Name255, Schema, Text255, example, text
 from core.viewsets import page_query
-from mcp import credentials
+from mcp import credential_masks
 from mcp.models import Transport
 from mcp.schemas import examples
 
@@ -64,7 +64,7 @@ class Server(Schema):
     name: str
     url: str
     transport_type: TransportType
-    auth_config: Annotated[Any, BeforeValidator(credentials.masked_config)] = Field(
+    auth_config: Annotated[Any, BeforeValidator(credential_masks.masked_config)] = Field(
         description="With masked secrets."
     )
     capabilities: dict[str, Any] | None

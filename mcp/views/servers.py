@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from core.errors import InvalidInput
 from core.idempotency import IDEMPOTENCY_KEY, idempotent, idempotent_call
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
-from mcp import background_refresh, credentials, registration, server_refresh
+from mcp import background_refresh, credential_masks, registration, server_refresh
 from mcp.models import Server
 from mcp.schemas import servers as schemas
 from mcp.schemas.refreshing import RefreshedServer, RefreshLists
@@ -41,7 +41,7 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         try:
             return super().body
         except InvalidInput as error:
-            raise credentials.redact(error) from None
+            raise credential_masks.redact(error) from None
 
     def list(self, request):
         """List MCP servers, newest first"""
