@@ -90,6 +90,11 @@ class Duplex:
         for message in messages:
             self._dispatch(message)
 
+    def received_ends(self, ends: bytes) -> None:
+        """Fail the request whose response was too long to be read between its ends."""
+        error = ProtocolViolation("The MCP server's answer is too long")
+        self._put(protocol.answered_request(ends), error)
+
     def _dispatch(self, message: dict) -> None:
         if protocol.is_response(message):
             self._put(protocol.request_id(message.get("id")), message)

@@ -120,9 +120,14 @@ def _identifying_request(text: bytes) -> Iterator[None]:
     try:
         yield
     except ProtocolViolation as error:
-        if match := _ID_BESIDE_VERSION.search(text):
-            error.request_id = int(match[1] or match[2])
+        error.request_id = answered_request(text)
         raise
+
+
+def answered_request(text: bytes) -> int | None:
+    """Return the id of the request that an unreadable response answers, if it shows."""
+    match = _ID_BESIDE_VERSION.search(text)
+    return int(match[1] or match[2]) if match else None
 
 
 def _message(parsed: object) -> dict:

@@ -16,7 +16,7 @@ from core.egress.deadlines import remaining
 from mcp.client import stdio_watchdog
 from mcp.client.duplex import Duplex
 from mcp.client.http_transport import MAX_BYTES
-from mcp.client.mcp_errors import ProtocolViolation, Refused, TimedOut, Unreachable, timed_out
+from mcp.client.mcp_errors import Refused, TimedOut, Unreachable, timed_out
 
 # The process gets these variables only: our own hold secrets.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
@@ -92,19 +92,19 @@ class _Pipe:
         """Dispatch lines until the process ends. Runs in a thread of its own."""
         line: list[bytes] = []
         size = 0
-        while size <= MAX_BYTES and (piece := os.read(self._process.stdout.fileno(), 2**16)):
+        while piece := os.read(self._process.stdout.fileno(), 2**16):
             *complete, rest = piece.split(b"\n")
             for part in complete:
-                duplex.received(b"".join([*line, part]))
+                text, size = b"".join([*line, part]), size + len(part)
+                duplex.received(text) if size <= MAX_BYTES else duplex.received_ends(text)
                 line, size = [], 0
-            line.append(rest)
+            line += [rest] if rest else []
             size += len(rest)
+            if size > MAX_BYTES:
+                del line[1:-2]  # both ends, one of which says what it answers
         self.close()
         status = self._process.wait()
-        if size > MAX_BYTES:
-            duplex.ended(ProtocolViolation(f"The answer is longer than {MAX_BYTES} bytes"))
-        else:
-            duplex.ended(Unreachable(f"The MCP server ended with status {status}"))
+        duplex.ended(Unreachable(f"The MCP server ended with status {status}"))
         self._process.stdout.close()
 
     def close(self) -> None:

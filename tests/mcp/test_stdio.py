@@ -8,6 +8,7 @@ import psutil
 import pytest
 import requests
 
+from mcp.client.http_transport import MAX_BYTES
 from mcp.client.session_pool import pool
 from mcp.models import Server
 from tests.server import Server as Process
@@ -55,6 +56,15 @@ SCRIPTS = {
     ),
     "stops reading": "serve(lambda message: (answer(message['id'], {}), time.sleep(60)))",
     "ends at once": "sys.exit(7)",
+    "exaggerates": (
+        "def call(message):\n"
+        "    wanted = message['params']['arguments']\n"
+        "    own = {'jsonrpc': '2.0', 'id': message['id']}\n"
+        "    result = {'result': {'pid': os.getpid(), 'x': 'x' * wanted.get('count', 0)}}\n"
+        "    parts = (result, own) if wanted.get('id') == 'last' else (own, result)\n"
+        "    print(json.dumps({**parts[0], **parts[1]}), flush=True)\n"
+        "serve(call)"
+    ),
     "stays": "serve(lambda message: answer(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
 }
 
@@ -132,6 +142,17 @@ def test_listed_command_that_does_not_exist_is_reported(execute, settings):
 @pytest.mark.parametrize("way", ["chatters", "answers nobody"])
 def test_lines_that_answer_no_request_are_ignored(execute, line, way):
     assert execute(line(way))["output"] == {"content": []}
+
+
+@pytest.mark.parametrize("id", ["first", "last"])
+def test_process_survives_an_answer_that_is_too_long(api, execute, line, id):
+    """Its state would be lost for one large result."""
+    first = execute(line("exaggerates"))["output"]["pid"]
+    entry = {"input": {"count": 3 * MAX_BYTES, "id": id}}
+    reply = api.send("POST", execute.path, entry)
+    assert (reply["error_kind"], reply["output"]) == ("protocol", None)
+    assert "too long" in reply["error"]
+    assert api.send("POST", execute.path, {"input": {}})["output"]["pid"] == first
 
 
 def test_process_that_died_is_told_and_started_again(api, execute, line):
