@@ -21,7 +21,7 @@ def cancelled_with_client(request: HttpRequest) -> Iterator[None]:
     with egress.cancellable() as cancel:
 
         def notice(gone: Future) -> None:
-            if not gone.cancelled():
+            if not gone.cancelled() and gone.exception() is None:
                 cancel()
 
         if client is not None:
