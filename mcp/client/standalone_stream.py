@@ -13,19 +13,22 @@ from contextlib import suppress
 import requests
 
 from core import egress
-from mcp.client.event_stream import read_events
+from mcp.client.event_stream import Event, read_events
 from mcp.client.http_transport import MAX_BYTES, HttpTransport
 from mcp.client.mcp_errors import McpError, translated
 
 _IDLE_TIMEOUT_SECONDS = 300  # of a stream that sends nothing
-_MIN_SECONDS = 10  # a stream that ends sooner is not opened again
+_MIN_SECONDS = 10  # a stream that ends sooner, without the id of an event, is not opened again
+_MIN_RETRY_SECONDS = 0.5  # whatever the server says
+_MAX_RETRY_SECONDS = 60
 _OPENING_SECONDS = 0.5  # what is sent before the stream is open is lost in most servers
 
 
 class StandaloneStream:
     """Reads the stream in a thread, if the server has one, until `close`.
 
-    `received` is called with each message. A stream that ends is opened again.
+    `received` is called with each message. A stream that ends is opened again: at once if it
+    has lasted, else after the server's `retry` if it can be resumed (SEP-1699).
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class StandaloneStream:
         self._http, self._headers, self._received = http, headers, received
         self._lock = threading.Lock()
         self._response: requests.Response | None = None
-        self._is_closed = False
+        self._closed = threading.Event()
         self._last_event_id = ""
+        self._is_resumable = False  # the stream that was read last
+        self._retry_seconds = 1.0
         self._is_answered = threading.Event()
         threading.Thread(target=self._read_all, name="mcp-stream", daemon=True).start()
 
@@ -46,20 +51,25 @@ class StandaloneStream:
     def close(self) -> None:
         """End the stream. Does not wait."""
         with self._lock:
-            self._is_closed = True
+            self._closed.set()
             if self._response is not None:
                 # Wakes the thread, which then closes the response.
                 with suppress(OSError, ValueError, RuntimeError):
                     self._response.raw.shutdown()
 
     def _read_all(self) -> None:
-        lasted = _MIN_SECONDS
-        while lasted >= _MIN_SECONDS and not self._is_closed:
+        while not self._closed.is_set():
             begun = time.monotonic()
+            self._is_resumable = False
             with suppress(McpError):
                 self._read()
             self._is_answered.set()
-            lasted = time.monotonic() - begun
+            if time.monotonic() - begun < _MIN_SECONDS:
+                if not self._is_resumable:
+                    return
+                self._closed.wait(
+                    min(max(self._retry_seconds, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
+                )
 
     def _read(self) -> None:
         headers = {"Accept": "text/event-stream", **self._headers}
@@ -73,15 +83,21 @@ class StandaloneStream:
             if response.status_code != 200 or not kind.startswith("text/event-stream"):
                 return
             with self._lock:
-                if self._is_closed:
+                if self._closed.is_set():
                     return
                 self._response = response
             self._is_answered.set()
             try:
                 for event in read_events(egress.pieces(response, limit=2**62), limit=MAX_BYTES):
-                    self._last_event_id = event.id or self._last_event_id
+                    self._note(event)
                     if event.type == "message" and event.data:
                         self._received(event.data)
             finally:
                 with self._lock:
                     self._response = None
+
+    def _note(self, event: Event) -> None:
+        if event.id:
+            self._last_event_id, self._is_resumable = event.id, True
+        if event.retry is not None:
+            self._retry_seconds = event.retry / 1000

@@ -21,7 +21,7 @@ from mcp.client.notifications import (
 from mcp.client.standalone_stream import StandaloneStream
 
 _BOTH = "application/json, text/event-stream"
-_MAX_RESUMPTIONS = 5
+_MIN_RETRY_SECONDS = 0.1  # before a stream is resumed, whatever the server says
 _DRAIN_SECONDS = 0.05  # to read the end of a stream, so that the connection can be reused
 _SESSION_STATUSES = (404, 410)
 
@@ -161,10 +161,9 @@ class Streamable:
 
     def _from_stream(self, response: requests.Response, exchange: _Exchange) -> dict:
         answer = self._answer_in(response, exchange)
-        for _ in range(_MAX_RESUMPTIONS):
-            if answer or not exchange.last_event_id:
-                break
-            time.sleep(remaining(exchange.retry_seconds))
+        # As long as the call may take: servers may end streams for the client to ask again.
+        while not answer and exchange.last_event_id:
+            time.sleep(remaining(max(exchange.retry_seconds, _MIN_RETRY_SECONDS)))
             own = {"Accept": "text/event-stream", "Last-Event-ID": exchange.last_event_id}
             if self.session_id:
                 own["Mcp-Session-Id"] = self.session_id

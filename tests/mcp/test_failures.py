@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from mcp import item_store, server_calls
+from mcp.client import streamable
 from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
@@ -205,6 +206,28 @@ def test_failing_server_gives_a_clear_recorded_error_in_time(execute, settings, 
     assert (reply["error_kind"], reply["output"]) == (kind, None)
     assert text in reply["error"]
     assert server.url not in reply["error"]
+
+
+def test_answer_is_polled_as_long_as_it_takes(execute, monkeypatch):
+    """Servers may end a stream whenever they like once it has an id (SEP-1699)."""
+    monkeypatch.setattr(streamable, "_MIN_RETRY_SECONDS", 0)
+
+    def begin(connection, message, headers):
+        connection.sendall(STREAM + b"\r\nid: 1\nretry: 1\ndata:\n\n")
+        connection.close()
+
+    def poll(connection, message, headers):
+        events = b""
+        if sum(method == "GET" for method, *_ in server.requests) == 8:
+            (call,) = server.sent("tools/call")
+            events = event({"jsonrpc": "2.0", "id": call["id"], "result": {"content": []}})
+        connection.sendall(STREAM + b"\r\n" + events)
+        connection.close()
+
+    with scripted(begin, GET=poll) as server:
+        assert execute(server)["output"] == {"content": []}
+        ids = [headers.get("last-event-id") for method, headers, _ in server.requests]
+    assert ids[-8:] == ["1"] * 8
 
 
 def test_nul_characters_in_a_result_do_not_hinder_keeping_it(execute):

@@ -187,6 +187,30 @@ def test_ended_stream_is_resumed(execute, monkeypatch):
     assert ("last-event-id" in first, second["last-event-id"]) == (False, "7")
 
 
+def test_stream_that_its_server_ends_at_once_is_polled(execute, monkeypatch):
+    """Such a stream is an id, `retry`, and the end, until there is a message (SEP-1699)."""
+    monkeypatch.setattr(standalone_stream, "_MIN_RETRY_SECONDS", 0)
+    refused = threading.Event()
+
+    def poll(connection, message, headers):
+        number = len(gets(server))
+        question = event(SAMPLING, id="3") if number == 3 else b""
+        prime = f"id: {number}\nretry: 10\ndata:\n\n".encode()
+        connection.sendall(STREAM + b"\r\n" + prime + question)
+        if number == 3:
+            refused.wait(5)
+        connection.close()
+
+    def call(connection, message):
+        server.wait_for(lambda: any(message.get("id") == "q" for *_, message in server.requests))
+        refused.set()
+        return result(message, DONE)
+
+    with running(WithSession(poll, call)) as server:
+        assert execute(server)["output"] == DONE
+        assert [each.get("last-event-id") for each in gets(server)[:3]] == [None, "1", "2"]
+
+
 def test_stream_ends_with_its_session(execute):
     ended = threading.Event()
 
