@@ -198,30 +198,34 @@ def _set_parents(
     rows: Sequence[Row],
     path: Sequence[str],
 ) -> None:
-    """Set the parents that the messages name, else the message before; the first one's is open.
+    """Set the parents that the messages name, else the message before or the newest stored one.
 
     Messages may be copies from elsewhere, and name each other by the ids they had there.
     Raises InvalidInput for a parent that the conversation does not hold, unless it may have
     been deleted by age.
     """
-    copies: dict[UUID | None, UUID] = {}
-    known = _held(conversation, {message.parent_id for message in messages} - {None})
+    # What stands here for the messages that are named.
+    copies: dict[UUID | None, UUID | None] = {}
+    held = _held(conversation, {message.parent_id for message in messages} - {None})
     has_expired = conversation.last_position > conversation.message_count
-    before: UUID | None = None
+    before = conversation.last_message_id
     for number, (message, row) in enumerate(zip(messages, rows, strict=True)):
-        members = message.model_extra
-        parent_id = message.parent_id and copies.get(message.parent_id, message.parent_id)
+        members, parent_id = message.model_extra, message.parent_id
         source = _as_uuid(members.get("conversation_id", conversation.id))
-        if parent_id in known:
-            row["parent_id"] = parent_id
-        elif parent_id is None or source != conversation.id or has_expired:
+        if parent_id is None:
             row["parent_id"] = before
+        elif parent_id in copies:
+            row["parent_id"] = copies[parent_id]
+        elif parent_id in held:
+            row["parent_id"] = parent_id
+        elif source != conversation.id or has_expired:
+            # Others that followed the same message are branches here as well.
+            row["parent_id"] = copies[parent_id] = before
         else:
             place = [*path, number] if path[-1] == "messages" else [*path]
             text = "The conversation has no such message"
             raise InvalidInput([issue("unknown_parent", [*place, "parent_id"], text, parent_id)])
         copies[_as_uuid(members.get("id"))] = before = row["id"]
-        known.add(row["id"])
 
 
 def _held(conversation: Conversation, ids: Collection[UUID]) -> set[UUID]:

@@ -107,6 +107,24 @@ def test_messages_read_after_their_parent_expired_can_be_sent_back(api, expired)
     assert [message["content"] for message in api.read(expired)] == ["a1", "q2", "a1"]
 
 
+def test_branches_of_a_message_that_expired_stay_apart_when_sent_back(api):
+    messages = [{"role": "user", "content": "q", "timestamp": ago(50)}]
+    path = f"/conversations/{imported(api, line(created_at=ago(50), messages=messages))}/messages"
+    [question] = api.read(path)
+    for text in ("one", "two"):
+        api.send("POST", path, {**answer(text), "parent_id": question["id"]})
+    api.send("DELETE", "/conversations/old-messages")
+    branches = api.read(path)
+    elsewhere = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    greeting = api.send("POST", elsewhere, user("hello"))
+    for target, before in ((elsewhere, greeting["id"]), (path, branches[-1]["id"])):
+        copies = api.send("POST", f"{target}/batch", branches)
+        assert [copy["parent_id"] for copy in copies] == [before, before]
+    empty = f"/conversations/{api.send('POST', '/conversations', {})['id']}/messages"
+    copies = api.send("POST", f"{empty}/batch", [*branches, user("next")])
+    assert [copy["parent_id"] for copy in copies] == [None, None, copies[1]["id"]]
+
+
 def test_what_follows_expired_messages_follows_none_of_them(api):
     messages = [{"role": "user", "content": "q", "timestamp": ago(50)}]
     path = f"/conversations/{imported(api, line(created_at=ago(50), messages=messages))}/messages"
