@@ -78,11 +78,20 @@ class History:
             for turn, stored in zip(sent, aligned, strict=True)
         }
         known = {turn: stored for turn, stored in known.items() if stored}
-        first = next((number for number, stored in enumerate(aligned) if stored), 0)
-        has_expired = self.conversation.last_position > self.conversation.message_count
-        if has_expired and first and aligned[first] in self._roots:
-            known |= dict.fromkeys(map(id, sent[:first]))
+        known |= dict.fromkeys(map(id, sent[: self._expired_length(sent, aligned)]))
         return known
+
+    def _expired_length(self, sent: Sequence[Turn], aligned: Sequence[Turn | None]) -> int:
+        """Return how many of the first sent messages were stored here, and deleted by age."""
+        if self.conversation.last_position <= self.conversation.message_count:
+            return 0
+        if not self._roots:
+            # Nothing is left to compare with: what leads to an answer was sent before. The last
+            # message is new, also where it is the beginning of the answer to come.
+            answers = (n for n, turn in enumerate(sent[:-1], 1) if turn.row["role"] == "assistant")
+            return max(answers, default=0)
+        first = next(filter(None, aligned), None)
+        return aligned.index(first) if first in self._roots else 0
 
     def _best_run(self, sent: Sequence[Turn]) -> tuple[int, list[Turn]]:
         """Return where in `sent` the history begins, and the stored messages it repeats.

@@ -4,11 +4,14 @@ docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 
-from conversations.models import Message
+from conversations import retention
+from conversations.models import Conversation, Message
+from core.ids import uuid7
 from tests.client import ApiClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -204,23 +207,42 @@ def test_first_message_that_was_changed_does_not_repeat_the_rest(chat):
     assert chat.parent_of(6) == 4
 
 
-def test_history_that_expired_here_is_not_stored_again(chat):
-    import datetime
-
-    from conversations import retention
-
-    now = datetime.datetime.now(datetime.UTC)
+def expire(chat, numbers) -> None:
+    """Let those messages of the chat be forty days old, and delete them."""
+    now = datetime.now(UTC)
     ids = [message["id"] for message in chat.messages]
-    old = now - datetime.timedelta(days=40)
-    from core.ids import uuid7
+    for number in numbers:
+        old = uuid7(now - timedelta(days=40))
+        Message.objects.filter(id=ids[number]).update(id=old)
+        Message.objects.filter(parent_id=ids[number]).update(parent_id=old)
+        Conversation.objects.filter(last_message_id=ids[number]).update(last_message_id=old)
+    assert sum(retention.prune(30, now=now)) == len(numbers)
 
-    for id in ids[1:3]:
-        new = uuid7(old)
-        Message.objects.filter(id=id).update(id=new)
-        Message.objects.filter(parent_id=id).update(parent_id=new)
-    assert sum(retention.prune(30, now=now)) == 2
+
+def test_history_that_expired_here_is_not_stored_again(chat):
+    expire(chat, [1, 2])
     chat.turn("3?", "three")
     assert chat.texts == ["Be brief.", "2?", "two", "3?", "three"]
+
+
+def test_history_that_expired_here_altogether_is_not_stored_again(chat):
+    expire(chat, range(5))
+    chat.turn("3?", "three")
+    chat.turn("4?", "four")
+    assert chat.texts == ["Be brief.", "3?", "three", "4?", "four"]
+    assert [chat.parent_of(number) for number in range(1, 5)] == [0, 1, 2, 3]
+
+
+def test_new_messages_are_stored_where_everything_expired(chat):
+    """Results of tools, and the beginning of an answer, come after the last answer."""
+    expire(chat, range(5))
+    chat.history += [user("3?"), answer(None, tool_calls=[{"id": "c"}])]
+    result = {"role": "tool", "tool_call_id": "c", "content": "4"}
+    chat.send([*chat.history, result, answer("It is")], " 4.")
+    assert chat.texts == ["Be brief.", "4", "It is", " 4."]
+    expire(chat, range(4))
+    chat.send([user("5?"), answer("Five")], "!")
+    assert chat.texts == ["5?", "Five", "!"]
 
 
 def call(id, name="f", **members):
