@@ -158,28 +158,30 @@ def prepare(
     messages: Sequence[Row] = (),
     *,
     attached: Sequence[Attachment] = (),
+    deleted: int = 0,
 ) -> PreparedConversation:
     """Complete the rows of a conversation and of its first messages.
 
-    `columns` has at least `id`, `created_at`, `model_alias` and `temperature`.
+    `columns` has at least `id`, `created_at`, `model_alias` and `temperature`. `deleted` is
+    how many messages there were before these.
     """
     totals = Totals.of(messages)
     row = {
         "updated_at": columns["created_at"],
+        "last_message_at": totals.last_at,
         **columns,
         **caller.columns(),
         "message_count": totals.messages,
-        "last_position": totals.messages,
+        "last_position": deleted + totals.messages,
         "last_message_id": messages[-1]["id"] if messages else None,
         "total_input_tokens": totals.input_tokens,
         "total_output_tokens": totals.output_tokens,
         "total_cost": totals.cost,
-        "last_message_at": totals.last_at,
     }
     owner = {"conversation_id": row["id"], **caller.columns()}
     placed = [
         {**message, **owner, "position": position}
-        for position, message in enumerate(messages, start=1)
+        for position, message in enumerate(messages, start=deleted + 1)
     ]
     place = {"conversation_id": row["id"], "project_id": caller.project_id}
     words = [

@@ -88,7 +88,8 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
                 columns = _columns(imported)
                 if imported.id in owners:
                     columns["id"] = replacement
-                storage.insert(cursor, storage.prepare(caller, columns, messages))
+                deleted = 1 if _lacks_messages(imported) else 0  # nobody knows how many
+                storage.insert(cursor, storage.prepare(caller, columns, messages, deleted=deleted))
                 owners[imported.id] = caller.project_id
                 counts["imported"] += 1
                 counts["messages"] += len(messages)
@@ -139,6 +140,17 @@ def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:
     return rows
 
 
+def _lacks_messages(imported: ImportedConversation) -> bool:
+    """Return whether messages were deleted by age where the export was made."""
+    if not imported.messages:
+        return imported.last_message_at is not None
+    ids = {str(message.id).lower() for message in imported.messages}
+    return any(
+        message.parent_id is not None and str(message.parent_id) not in ids
+        for message in imported.messages
+    )
+
+
 def _columns(imported: ImportedConversation) -> Row:
     times = [message.timestamp for message in imported.messages]
     # Retention relies on conversations being no younger than their messages.
@@ -148,5 +160,6 @@ def _columns(imported: ImportedConversation) -> Row:
         "id": imported.id,
         "created_at": created_at,
         "updated_at": max(imported.updated_at or last, created_at),
+        "last_message_at": max([*times, *filter(None, [imported.last_message_at])], default=None),
         "template_id": None,
     }

@@ -40,6 +40,7 @@ class ImportedConversation(NewConversation):
     id: UUID
     created_at: Moment
     updated_at: Moment | None = None
+    last_message_at: Moment | None = None
     messages: Annotated[list[ImportedMessage], AfterValidator(unique_message_ids)] = []
 
 

@@ -107,6 +107,28 @@ def test_branches_stay_apart_after_their_first_message_expired(api, other_api):
     assert (one["parent_id"], two["parent_id"], last["parent_id"]) == (None, None, two["id"])
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_what_expired_is_not_stored_again_where_the_chat_was_moved(api, other_api, kept):
+    history = [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "one"}]
+    old = [{**message, "timestamp": AT} for message in history[: 2 - kept]]
+    id = imported(api, line(messages=old))
+    api.send("POST", f"/conversations/{id}/messages/batch", history[2 - kept :])
+    api.send("DELETE", "/conversations/old-messages")
+
+    other_api.send("POST", "/conversations/import", exported(api))
+    [before], [copy] = api.read("/conversations"), other_api.read("/conversations")
+    for name in ("message_count", "updated_at", "last_message_at"):
+        assert copy[name] == before[name]
+    call = {
+        "messages": [*history, {"role": "user", "content": "2?"}],
+        "response": {"content": "two"},
+        "metadata": {"provider": "p", "model": "m", "conversation_id": copy["id"]},
+    }
+    other_api.send("POST", "/conversations/log", call)
+    messages = other_api.read(f"/conversations/{copy['id']}/messages")
+    assert [message["content"] for message in messages] == [*["one"][:kept], "2?", "two"]
+
+
 def test_messages_without_ids_keep_what_they_say_of_parents(api):
     message = {"role": "user", "timestamp": AT}
     first, second, third = message, {**message, "parent_id": None}, message
