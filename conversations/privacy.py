@@ -13,6 +13,7 @@ import rfc8785
 from django.conf import settings
 
 from core import media
+from core.schemas import SAFE_INTEGER_MAX
 
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
 
@@ -131,7 +132,7 @@ def _canonical(value: object) -> bytes:
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
-        value = _with_doubles(value)
+        value = plain_numbers(value)
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
@@ -141,16 +142,29 @@ def _canonical(value: object) -> bytes:
         return text.encode()
 
 
-def _with_doubles(value: object) -> object:
-    """Return the value with a double for each Decimal that is one.
+def plain_numbers(value: object) -> object:
+    """Return a JSON value with each number in the type that RFC 8785 writes, if one keeps it.
 
-    Beside a long number, the parser makes Decimals also of short ones.
+    Beside a long number, the parser makes Decimals also of short ones, and a large double
+    is an integer when it comes back from the database.
     """
     match value:
         case dict():
-            return {name: _with_doubles(inner) for name, inner in value.items()}
+            return {name: plain_numbers(inner) for name, inner in value.items()}
         case list():
-            return [_with_doubles(inner) for inner in value]
-        case Decimal() if Decimal(repr(float(value))) == value:
-            return float(value)
+            return [plain_numbers(inner) for inner in value]
+        case bool():
+            return value
+        case int() | float() | Decimal():
+            return _plain_number(value)
     return value
+
+
+def _plain_number(number: int | float | Decimal) -> int | float | Decimal:
+    try:
+        double = float(number)
+    except OverflowError:
+        return number
+    if Decimal(repr(double)) != number:
+        return number
+    return int(double) if double.is_integer() and abs(double) <= SAFE_INTEGER_MAX else double

@@ -41,7 +41,7 @@ class Turn:
             privacy.digests(privacy.without_places(row.get("tool_calls") or []) or None),
             privacy.digests(row.get("tool_results") or None),
             {
-                name: privacy.digest_of_member(value)
+                name: privacy.digest_of_member(privacy.plain_numbers(value))
                 for name, value in extra.items()
                 if value not in (None, [], "")
             },

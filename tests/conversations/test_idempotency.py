@@ -174,6 +174,29 @@ class TestMessageIds:
         assert (reply if again == "/messages" else reply[0]) == first
         assert api.read(path)["total_cost"] == 1
 
+    # A number longer than a double, in the message or beside it, and how others are written.
+    LONG = "1732700000.123456789"
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            '"metadata": {"at": LONG}, "score": 0.1',
+            '"metadata": {"at": LONG}, "content": [{"x": 12.0, "y": 1e2}]',
+            '"content": [{"x": 12.0, "y": 1e2, "z": LONG}]',
+            '"content": null, "tool_calls": [{"input": {"x": 12.0, "y": 1e22, "z": LONG}}]',
+            '"content": [{"x": 1e22, "y": -0.0, "z": 1E-7}], "score": 1e22',
+            '"content": [{"x": 9007199254740992.0, "y": 18446744073709551616}]',
+        ],
+    )
+    def test_message_is_known_however_its_numbers_are_written(self, api, path, members):
+        body = f'{{"role": "user", "message_id": "m1", {members.replace("LONG", self.LONG)}}}'
+        first = api.send("POST", f"{path}/messages", body)
+        assert api.send("POST", f"{path}/messages", body)["id"] == first["id"]
+        text = api.get(f"{path}/messages").content.decode()
+        again = api.send("POST", f"{path}/messages/batch", text)
+        assert [message["id"] for message in again] == [first["id"]]
+        assert again[0]["content_hash"] == first["content_hash"]
+
     def test_batch_stores_what_is_new_after_what_is_known(self, api, path):
         first = api.send("POST", f"{path}/messages", self.SENT)
         batch = [self.SENT, {**MESSAGE, "message_id": "m2"}, MESSAGE]
