@@ -50,8 +50,10 @@ class Schema(BaseModel):
     max_body_bytes: ClassVar[int | None] = None  # of a body that is smaller than others may be
 
     def sent(self) -> dict[str, Any]:
-        """Return the members that the client sent, by name."""
-        return {name: getattr(self, name) for name in self.__pydantic_fields_set__}
+        """Return the members that the client sent, by name, declared ones first and in order."""
+        members = self.__dict__ | (self.__pydantic_extra__ or {})
+        sent = self.__pydantic_fields_set__
+        return {name: value for name, value in members.items() if name in sent}
 
 
 def example(*examples: Any, **options: Any) -> ConfigDict:

@@ -84,6 +84,14 @@ def test_list_has_own_and_global_ones_newest_first(api, other_api, shared):
     assert api.read(PATH)[1]["is_global"] is True
 
 
+def test_members_of_messages_keep_their_order(api):
+    """Of a set, each process would have another one."""
+    names = ["role", "content", "name", "tool_calls", "metadata", "input_tokens", "audio", "a"]
+    values = ["user", "x", "n", [], {}, 1, None, None]
+    made = make(api, messages=[dict(zip(names, values, strict=True))])
+    assert list(made["messages"][0]) == names
+
+
 def test_put_changes_what_is_given(api):
     made = make(api, description="d", max_tokens=5, created_by="ada")
     path = f"{PATH}/{made['id']}"
