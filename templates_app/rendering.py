@@ -20,9 +20,11 @@ class TooLong(ValueError):
 
 
 def text_of(value: str | int | float | Decimal | bool) -> str:
-    """Return the value as text; booleans as in JSON."""
+    """Return the value as text: booleans as in JSON, numbers without exponents."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
     return media.plain(value) if isinstance(value, Decimal) else str(value)
 
 

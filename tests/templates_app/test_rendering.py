@@ -34,9 +34,19 @@ def test_texts_inside_parts_are_filled_and_names_are_not():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("x", "x"), (5, "5"), (0.5, "0.5"), (True, "true"), (False, "false")]
+    ("value", "text"),
+    [
+        ("x", "x"),
+        (5, "5"),
+        (0.5, "0.5"),
+        (2.0, "2.0"),
+        (1e-7, "0.0000001"),
+        (1.5e22, "15000000000000000000000"),
+        (True, "true"),
+        (False, "false"),
+    ],
 )
-def test_values_stand_as_json_would_write_them(value, text):
+def test_values_stand_as_people_would_write_them(value, text):
     assert rendering.text_of(value) == text
 
 
