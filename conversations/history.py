@@ -8,6 +8,7 @@ message follows that one already, it begins a branch.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,10 +28,10 @@ class History:
 
     def __init__(self, conversation: Conversation) -> None:
         self.conversation = conversation
-        self.instructions: list[Turn] = []
         self.by_message_id: dict[str, Turn] = {}
         self._roots: list[Turn] = []
         self._index: dict[tuple, list[Turn]] = defaultdict(list)
+        self._instructions: dict[tuple, list[Turn]] = defaultdict(list)
         # Instructions are taken out of the tree: a changed prompt does not change the history.
         nearest: dict[UUID, Turn | None] = {}
         for row in stored_rows(conversation):
@@ -38,14 +39,14 @@ class History:
             if row["message_id"] is not None:
                 self.by_message_id[row["message_id"]] = turn
             parent = nearest.get(row["parent_id"])
+            index = self._instructions if turn.is_instruction else self._index
+            for key in turn.stored_keys():
+                index[key].append(turn)
             if turn.is_instruction:
-                self.instructions.append(turn)
                 nearest[row["id"]] = parent
                 continue
             nearest[row["id"]] = turn
             (parent.children if parent else self._roots).append(turn)
-            for key in turn.index_keys():
-                self._index[key].append(turn)
 
     def knows_instruction(self, sent: Turn) -> bool:
         """Return whether a system message is stored, or is the conversation's own prompt."""
@@ -54,7 +55,8 @@ class History:
             return True
         if sent.row.get("message_id") in self.by_message_id:
             return True
-        return any(turn.is_sent_as(sent) for turn in self.instructions)
+        stored = (turn for key in sent.sent_keys() for turn in self._instructions.get(key, ()))
+        return any(turn.is_sent_as(sent) for turn in stored)
 
     def align(self, sent: Sequence[Turn]) -> list[Turn | None]:
         """Return, for each sent message, the stored one that it repeats, if any."""
@@ -110,13 +112,16 @@ class History:
     ) -> tuple[int, list[Turn]]:
         """Return the first run, from `start` on, that ends at or just before a newest message."""
         within = None if below is None else {id(turn) for turn in _descendants(below)}
+        # On runs that end elsewhere: so does every other run through one of them.
+        seen: set[tuple[int, int]] = set()
         for position in range(start, len(sent) if within != set() else start):
             for turn in self._candidates(sent, position):
-                if within is not None and id(turn) not in within:
+                if (id(turn), position) in seen or within is not None and id(turn) not in within:
                     continue
                 run = self._run(turn, sent, position)
                 if not any(child.children for child in run[-1].children):
                     return position, run
+                seen.update((id(one), place) for place, one in enumerate(run, position))
         return start, []
 
     def _candidates(self, sent: Sequence[Turn], position: int) -> list[Turn]:
@@ -124,8 +129,8 @@ class History:
         if position >= len(sent):
             return []
         turn = sent[position]
-        stored = [one for key in turn.index_keys() for one in self._index.get(key, ())]
-        return [one for one in reversed(stored) if one.is_sent_as(turn)][:MAX_CANDIDATES]
+        stored = (one for key in turn.sent_keys() for one in reversed(self._index.get(key, ())))
+        return [*islice((one for one in stored if one.is_sent_as(turn)), MAX_CANDIDATES)]
 
     @staticmethod
     def _run(turn: Turn, sent: Sequence[Turn], position: int) -> list[Turn]:

@@ -1,6 +1,6 @@
 """What distinguishes one message from another, stored or sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,12 +51,27 @@ class Turn:
     def is_instruction(self) -> bool:
         return self.row["role"] in _INSTRUCTIONS
 
-    def index_keys(self) -> Iterator[tuple]:
-        """Yield keys of which equal messages share at least one."""
-        for hash in self.hashes or (None,):
-            yield self.row["role"], hash
+    def stored_keys(self) -> Iterator[tuple]:
+        """Yield keys of which any message that is this one has one, the surest first."""
         if self.row.get("message_id") is not None:
             yield ("message_id", self.row["message_id"])
+        for content in self._contents():
+            yield self.row["role"], content
+            if self.row.get("tool_call_id") is not None:
+                yield self.row["role"], content, self.row["tool_call_id"]
+
+    def sent_keys(self) -> Iterator[tuple]:
+        """Yield the keys under which this message would be stored, the surest first."""
+        if self.row.get("message_id") is not None:
+            yield ("message_id", self.row["message_id"])
+        for content in self._contents():
+            # Of many results of tools that are alike, at most one has the id.
+            id = self.row.get("tool_call_id")
+            yield (self.row["role"], content) if id is None else (self.row["role"], content, id)
+
+    def _contents(self) -> Iterable[str | tuple[str, ...]]:
+        """Return the hashes of the content; without any, the digests of the tool calls."""
+        return self.hashes or [tuple(call["sha256"] for call in self.tool_calls or ())]
 
     def child_sent_as(self, sent: "Turn") -> "Turn | None":
         """Return the newest message after this one that is the sent one."""

@@ -11,6 +11,7 @@ from django.db import connection
 
 from conversations import retention
 from conversations.models import Conversation, Message
+from conversations.turns import Turn
 from core.ids import uuid7
 from tests.client import ApiClient
 
@@ -420,3 +421,45 @@ def test_long_histories_are_compared_quickly(api):
     chat.send(sent, "more")
     chat.send([*sent, answer("more"), user("end")], "bye")
     assert api.read(f"/conversations/{chat.id}")["message_count"] == 3004
+
+
+def alike(number: int) -> list[dict]:
+    return [answer("ok") if place % 2 else user("ok") for place in range(number)]
+
+
+def steps(number: int, name: str) -> list[dict]:
+    """Tool calls without a text, and their results, which are all alike."""
+    pairs = [
+        (
+            answer(None, tool_calls=[{"id": f"{name}{place}"}]),
+            {"role": "tool", "content": "ok", "tool_call_id": f"{name}{place}"},
+        )
+        for place in range(number // 2)
+    ]
+    return [message for pair in pairs for message in pair]
+
+
+def prompts(number: int, name: str) -> list[dict]:
+    return [{"role": "system", "content": f"{name}{place}"} for place in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent"),
+    [
+        (alike(400), [*alike(400), user("x")] * 2),
+        (alike(400), [*alike(49), user("x")] * 8),
+        (steps(400, "a"), steps(400, "b")),
+        (prompts(400, "a"), prompts(400, "b")),
+    ],
+    ids=["repeated", "interrupted", "steps", "prompts"],
+)
+def test_histories_of_equal_messages_are_compared_in_little_time(api, monkeypatch, stored, sent):
+    """At most 50 candidates of each message are compared, not all that are equal."""
+    compared = []
+    is_sent_as = Turn.is_sent_as
+    monkeypatch.setattr(Turn, "is_sent_as", lambda a, b: compared.append(1) or is_sent_as(a, b))
+    chat = Chat(api, user("first"), *stored)
+    chat.send(chat.history, "last")
+    for text in ("new", "other"):
+        chat.send([user(text), *sent], "end")
+    assert len(compared) < 60 * (len(stored) + 2 * len(sent))
