@@ -4,7 +4,8 @@ import json
 
 from django.db import models
 
-from core import media
+from core import exact_json, media
+from core.errors import InvalidInput
 from core.exact_json import exact_number
 
 
@@ -22,6 +23,16 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(**options, parse_float=_number)
 
 
+class StrictDecoder(json.JSONDecoder):
+    """Reads what people enter as bodies are read: without NaN, infinity or lone surrogates."""
+
+    def decode(self, text: str) -> object:
+        try:
+            return exact_json.loads(text.encode())
+        except InvalidInput as error:
+            raise json.JSONDecodeError(error.issues[0]["msg"], text, 0) from None
+
+
 def _number(digits: str) -> object:
     # Fifteen digits survive a double.
     return float(digits) if len(digits) <= 16 else exact_number(digits)
@@ -32,6 +43,9 @@ class ExactJSONField(models.JSONField):
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **{**options, "encoder": ExactEncoder, "decoder": ExactDecoder})
+
+    def formfield(self, **options):
+        return super().formfield(**{"decoder": StrictDecoder, **options})
 
     def deconstruct(self):
         name, path, args, options = super().deconstruct()

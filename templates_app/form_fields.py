@@ -12,7 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from core import media
-from core.json_columns import ExactDecoder
+from core.json_columns import StrictDecoder
 from templates_app.messages import ROLES
 
 _BLANK_ROWS = 1  # at the end, for browsers without scripts
@@ -58,7 +58,9 @@ class RowsField(forms.Field):
 
     def has_changed(self, initial, data) -> bool:
         try:
-            return self.to_stored(data) != initial
+            # As JSON: to Python, true and 1 are equal.
+            stored = self.to_stored(data)
+            return media.dumps(stored, sort_keys=True) != media.dumps(initial, sort_keys=True)
         except ValidationError:
             return True
 
@@ -163,8 +165,8 @@ def _number(text: str) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text, cls=ExactDecoder)
-    except (ValueError, RecursionError):
+        return json.loads(text, cls=StrictDecoder)
+    except ValueError:
         raise ValidationError(f"{text[:50]!r} is not JSON.") from None
 
 

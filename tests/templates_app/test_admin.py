@@ -51,9 +51,14 @@ def test_template_added_here_is_global(admin, api):
         ("messages-role", "robot"),
         ("messages-members", "[]"),
         ("messages-members", "{"),
+        ("messages-members", '{"a": NaN}'),
+        ("messages-members", '{"a": "\\ud800"}'),
+        ("messages-members", '{"a": 1e400}'),
         ("variables-name", "a b"),
         ("temperature", "3"),
         ("max_tokens", "0"),
+        ("tool_config", '{"a": NaN}'),
+        ("tool_config", '{"a": "\\ud800"}'),
     ],
 )
 def test_shapes_that_the_api_does_not_know_are_refused(admin, name, value):
@@ -61,6 +66,20 @@ def test_shapes_that_the_api_does_not_know_are_refused(admin, name, value):
     assert response.status_code == 200
     assert response.context["adminform"].errors[name.partition("-")[0]]
     assert not ConversationTemplate.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "", "0x1", "1_000"])
+def test_default_that_is_no_number_is_refused(admin, number):
+    number = {"variables-kind": "number", "variables-default": number}
+    response = admin.post(f"{LIST}add/", {**FORM, **number})
+    assert "is not a number" in str(response.context["adminform"].errors["variables"])
+    assert not ConversationTemplate.objects.exists()
+
+
+def test_default_becomes_a_number_where_it_was_a_truth_value(admin, api):
+    id = make(api, "mine", variables={"who": True})["id"]
+    change(admin, id, **{"variables-kind": "number", "variables-default": "1"})
+    assert api.read(f"{PATH}/{id}")["variables"]["who"] is not True
 
 
 def test_templates_are_listed_changed_and_never_deleted(admin, api):
