@@ -210,4 +210,9 @@ def _matches(pattern: str, text: str) -> bool:
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern:
     """Compile a pattern in which only `*` is special; letter case does not matter."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.IGNORECASE | re.DOTALL)
+    first, *others = map(re.escape, pattern.split("*"))
+    if others:
+        # Atomic groups: with many `*`, trying every place of each part would take for ever.
+        *middle, last = others
+        others = [*(f"(?>.*?{part})" for part in middle), f".*{last}"]
+    return re.compile("".join([first, *others]), re.IGNORECASE | re.DOTALL)

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import Tokens
@@ -38,6 +40,25 @@ def test_a_model_of_ones_own_needs_no_registry(db_all):
     assert priced.priced_as == "Local:Llama-3-70b"
     assert (priced.custom_price_id, priced.snapshot_id) == (row.id, None)
     assert pricing.price("other", "llama-3", Tokens(1)).cost is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "is_its"),
+    [
+        ("gpt-*", "GPT-4o", True),
+        ("*-mini", "gpt-4o-mini", True),
+        ("g*4*i", "gpt-4o-mini", True),
+        ("gpt*gpt", "gpt", False),
+        ("a*b*b", "ab", False),
+        ("**", "anything", True),
+        ("gpt.4*", "gpt-4o", False),
+        # Places for each part of it are not tried in all combinations.
+        ("*a" * 100, "a" * 254 + "b", False),
+    ],
+)
+def test_a_star_is_any_text(db_all, pattern, model, is_its):
+    custom("openai", pattern, prices={"input": 1})
+    assert (pricing.price("openai", model, Tokens(1)).cost is not None) is is_its
 
 
 def test_a_deployment_is_priced_as_a_model(real):
