@@ -21,6 +21,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.errors import DomainError
+from core.media import plain
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS
 
@@ -176,7 +177,7 @@ def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
             amount = Decimal("NaN")
         if not amount.is_finite() or not 0 <= amount <= CustomPrice.MAX_AMOUNT:
             raise ValidationError(f"{name}: {text!r} is not a price")
-        amounts[name] = str(amount)
+        amounts[name] = plain(amount)
     return amounts
 
 

@@ -3,7 +3,9 @@
 Source: docs/http-contract.md, section "Cost".
 """
 
-from django.core.exceptions import ValidationError
+from collections.abc import Mapping
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
@@ -23,6 +25,18 @@ class GlobalPrice(DomainError):
 
     def __init__(self) -> None:
         super().__init__("Prices of all projects are set by the operator")
+
+
+def _invalid(messages: Mapping[str, list[str]]) -> InvalidInput:
+    """Return the refusal of a price, with the messages about each member."""
+    places = {name: ["body"] if name == NON_FIELD_ERRORS else ["body", name] for name in messages}
+    return InvalidInput(
+        [
+            issue("value_error", places[name], text, None)
+            for name, texts in messages.items()
+            for text in texts
+        ]
+    )
 
 
 class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
@@ -62,20 +76,21 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         to calls that are already logged.
         """
         members = self.body.model_dump(exclude={"prices", "replace", "valid_from"})
+        stated = {name: str(amount) for name, amount in self.body.prices.items()}
         try:
-            price = CustomPrice(
-                **members,
-                prices=custom_prices.parse_amounts(
-                    {name: str(amount) for name, amount in self.body.prices.items()}
-                ),
-                valid_from=self.body.valid_from or timezone.now(),
-                project_id=request.auth.project_id,
-            )
+            amounts = custom_prices.parse_amounts(stated)
+        except ValidationError as error:
+            raise _invalid({"prices": error.messages}) from None
+        price = CustomPrice(
+            **members,
+            prices=amounts,
+            valid_from=self.body.valid_from or timezone.now(),
+            project_id=request.auth.project_id,
+        )
+        try:
             custom_prices.save(price, replace=self.body.replace)
         except ValidationError as error:
-            raise InvalidInput(
-                [issue("value_error", ["body"], message, None) for message in error.messages]
-            ) from None
+            raise _invalid(error.message_dict) from None
         return Response(self.represent(price))
 
     def destroy(self, request, price_id):

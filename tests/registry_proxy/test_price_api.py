@@ -87,6 +87,29 @@ def test_malformed_prices_are_refused(api, members):
     assert not CustomPrice.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ({"prices": {"inputs": 1}}, ["prices"]),
+        ({"prices": {"input": 2_000_000}}, ["prices"]),
+        ({"factor": 10**17}, ["factor"]),
+        ({"priced_as": "gpt-4o"}, ["priced_as"]),
+        ({"factor": 1, "modifier": "fast"}, ["modifier"]),
+        ({}, []),
+        ({"factor": 1, "valid_from": "2026-02-01", "valid_to": "2026-01-01"}, []),
+    ],
+)
+def test_refusals_name_the_member(api, members, place):
+    body = {"provider": "openai", "model": "x", **members}
+    [issue] = api.send("POST", PRICES, body, expect=422)["detail"]
+    assert issue["loc"] == ["body", *place]
+
+
+def test_prices_are_shown_without_exponents(api):
+    body = {"provider": "openai", "model": "x", "prices": {"input": 1e-7, "output": "0.10"}}
+    assert api.send("POST", PRICES, body)["prices"] == {"input": "0.0000001", "output": "0.1"}
+
+
 @pytest.mark.parametrize("id", ["0", "x", "99999999999999999999", "%00"])
 def test_unknown_prices_are_not_found(api, id):
     api.read(f"{PRICES}/{id}", expect=404)
