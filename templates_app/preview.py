@@ -10,7 +10,7 @@ from django.conf import settings
 from templates_app import rendering
 from templates_app.models import ConversationTemplate
 
-_OPEN = re.compile(r"\{\{[^{}]*(?:\}(?!\})|(?![^{}]*\})|$)")
+_OPEN = re.compile(r"\{\{[^{}]*+(?:\}(?!\})|(?![^{}]*\})|$)")
 
 
 @dataclass(frozen=True, slots=True)

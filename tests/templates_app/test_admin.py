@@ -156,6 +156,11 @@ def test_b6_preview_fills_once_and_names_what_is_wrong(admin):
     assert not ConversationTemplate.objects.exists()
 
 
+def test_preview_of_a_long_placeholder_takes_no_time(admin):
+    """Looking for its end anew from each of its characters would take a minute."""
+    assert "Not closed" not in preview(admin, system_prompt="{{" + 100_000 * "a" + "}}")
+
+
 def test_preview_of_an_invalid_form_says_what_is_wrong(admin):
     assert "3" in preview(admin, temperature="3") and "less than or equal to 2" in preview(
         admin, temperature="3"
