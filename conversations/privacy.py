@@ -17,25 +17,43 @@ from core.schemas import SAFE_INTEGER_MAX
 
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
 
-# Members of a message's metadata in which clients keep texts.
+# Members of a message's metadata in which clients keep texts, whether they are spelled
+# `tool_calls` or `toolCalls`.
 _CONTENT_MEMBERS = {
+    "answer",
     "arguments",
+    "chathistory",
     "completion",
     "content",
-    "function_call",
+    "functioncall",
+    "history",
     "input",
+    "instructions",
     "messages",
     "output",
     "prompt",
+    "query",
+    "question",
     "reasoning",
+    "reasoningcontent",
+    "refusal",
     "response",
     "result",
-    "system_prompt",
+    "summary",
+    "systemprompt",
     "text",
     "thinking",
-    "tool_calls",
-    "tool_results",
+    "thought",
+    "thoughts",
+    "toolcall",
+    "toolcalls",
+    "toolinput",
+    "toolresult",
+    "toolresults",
+    "transcript",
+    "userprompt",
 }
+_SEPARATORS = str.maketrans("", "", "_- .")
 
 
 def effective(requested: str) -> str:
@@ -112,9 +130,13 @@ def _without(value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {
-        name: digest_of_member(inner) if name in _CONTENT_MEMBERS else _without(inner)
+        name: digest_of_member(inner) if _may_hold_content(name) else _without(inner)
         for name, inner in value.items()
     }
+
+
+def _may_hold_content(name: str) -> bool:
+    return name.lower().translate(_SEPARATORS) in _CONTENT_MEMBERS
 
 
 def _is_digest(value: object) -> bool:

@@ -86,6 +86,17 @@ def test_metadata_level_holds_for_single_messages_and_calls(api, path, settings)
     assert SECRET not in everything_stored()
 
 
+@pytest.mark.parametrize(
+    "name", ["reasoning_content", "refusal", "toolInput", "systemPrompt", "Tool-Calls", "question"]
+)
+def test_texts_in_metadata_are_digested_in_any_spelling(api, path, settings, name):
+    levels(settings, "metadata")
+    metadata = {"model": "m", "trace": {name: SECRET}}
+    stored = api.send("POST", f"{path}/messages", {"role": "user", "metadata": metadata})
+    assert stored["metadata"] == {"model": "m", "trace": {name: digest('"sesame"')}}
+    assert SECRET not in everything_stored()
+
+
 def test_something_that_only_looks_like_a_digest_is_digested(api, path, settings):
     levels(settings, "metadata")
     looks = {"sha256": SECRET * 10 + "0000", "size": 1}
