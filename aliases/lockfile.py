@@ -5,6 +5,7 @@ The client reads TOML, and JSON from files named `*.json`.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import groupby
 
 import tomli_w
 
@@ -21,7 +22,8 @@ def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
     those of the bindings, so the same aliases give the same document.
     """
     rows = sorted(bindings, key=lambda row: (row.profile, row.alias))
-    names = sorted({profile or DEFAULT_PROFILE, *(row.profile for row in rows)})
+    by_profile = {name: [*each] for name, each in groupby(rows, key=lambda row: row.profile)}
+    names = sorted({profile or DEFAULT_PROFILE, *by_profile})
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return {
         "version": "1.0",
@@ -32,7 +34,7 @@ def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
         "profiles": {
             name: {
                 "name": name,
-                "bindings": [_binding(row) for row in rows if row.profile == name],
+                "bindings": [_binding(row) for row in by_profile.get(name, ())],
                 "registry_versions": {},
             }
             for name in names
