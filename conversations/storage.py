@@ -199,9 +199,9 @@ def attach(cursor, attached: Sequence[Attachment]) -> None:
         cursor.execute(sql, [f"[{row.decode()}]"])
 
 
-def insert(cursor, new: PreparedConversation) -> None:
-    """Store the conversation, on Django's cursor or one of `pooled_cursor`."""
-    cursor.execute(*_insert_statement([new]))
+def insert(cursor, *conversations: PreparedConversation) -> None:
+    """Store conversations, at least one, on Django's cursor or one of `pooled_cursor`."""
+    cursor.execute(*_insert_statement(conversations))
 
 
 def insert_now(new: PreparedConversation) -> None:

@@ -1,7 +1,8 @@
 """Export and import: a line of JSON for each conversation, with all its messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -10,7 +11,7 @@ from conversations import payloads, privacy, services, storage
 from conversations.models import Conversation
 from conversations.payloads import CONVERSATION_COLUMNS
 from conversations.schemas.imports import ImportedConversation
-from conversations.storage import Row
+from conversations.storage import PreparedConversation, Row
 from core import ids, media, parsing
 from core.database.timeouts import lift_limit
 from core.errors import DomainError, InvalidInput, issue
@@ -18,6 +19,7 @@ from core.scoping import Caller
 
 CONVERSATIONS_PER_READ = 200
 MESSAGES_PER_READ = 2_000
+CONVERSATIONS_PER_STATEMENT = 500
 
 
 class ImportConflict(DomainError):
@@ -72,30 +74,38 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
     services.check_message_logging()
     level = privacy.effective(privacy.FULL)
     conversations = [_read(number, line) for number, line in enumerate(_lines(body))]
-    counts = {"imported": 0, "skipped": 0, "messages": 0}
+    imported = messages = 0
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             lift_limit()
-            replacements = {one.id: _replacement_id(caller, one) for one in conversations}
-            stored = Conversation.objects.filter(id__in=[*replacements, *replacements.values()])
-            owners = dict(stored.values_list("id", "project_id"))
-            for imported in conversations:
-                replacement = replacements[imported.id]
-                if caller.project_id in (owners.get(imported.id), owners.get(replacement)):
-                    counts["skipped"] += 1
-                    continue
-                messages = _message_rows(imported, level)
-                columns = _columns(imported)
-                if imported.id in owners:
-                    columns["id"] = replacement
-                deleted = 1 if _lacks_messages(imported) else 0  # nobody knows how many
-                storage.insert(cursor, storage.prepare(caller, columns, messages, deleted=deleted))
-                owners[imported.id] = caller.project_id
-                counts["imported"] += 1
-                counts["messages"] += len(messages)
+            new = _new_conversations(caller, conversations, level)
+            while group := [*islice(new, CONVERSATIONS_PER_STATEMENT)]:
+                storage.insert(cursor, *group)
+                imported += len(group)
+                messages += sum(one.row["message_count"] for one in group)
     except IntegrityError:
         raise ImportConflict("The same conversations are being imported already") from None
-    return counts
+    skipped = len(conversations) - imported
+    return {"imported": imported, "skipped": skipped, "messages": messages}
+
+
+def _new_conversations(
+    caller: Caller, conversations: Sequence[ImportedConversation], level: str
+) -> Iterator[PreparedConversation]:
+    """Yield those that the caller does not have yet, ready to be stored."""
+    replacements = {one.id: _replacement_id(caller, one) for one in conversations}
+    stored = Conversation.objects.filter(id__in=[*replacements, *replacements.values()])
+    owners = dict(stored.values_list("id", "project_id"))
+    for imported in conversations:
+        replacement = replacements[imported.id]
+        if caller.project_id in (owners.get(imported.id), owners.get(replacement)):
+            continue
+        columns = _columns(imported)
+        if imported.id in owners:
+            columns["id"] = replacement
+        owners[imported.id] = caller.project_id
+        deleted = 1 if _lacks_messages(imported) else 0  # nobody knows how many
+        yield storage.prepare(caller, columns, _message_rows(imported, level), deleted=deleted)
 
 
 def _lines(body: bytes) -> list[bytes]:

@@ -147,6 +147,28 @@ def test_id_taken_by_a_stranger_is_replaced(api, other_api, conversations):
     assert {row["id"] for row in other_api.read("/conversations")} == theirs
 
 
+def test_many_conversations_are_stored_together(api, django_assert_max_num_queries):
+    message = {"role": "user", "content": "x", "timestamp": AT}
+    ids = [f"59d80ca7-0000-4000-8000-{number:012}" for number in range(50)]
+    lines = [line(id=id, messages=[message] * 2) for id in [*ids, ids[0]]]
+    with django_assert_max_num_queries(15):
+        reply = api.send("POST", "/conversations/import", "".join(lines))
+    assert reply == {"imported": 50, "skipped": 1, "messages": 100}
+    assert {str(id) for id in Conversation.objects.values_list("id", flat=True)} == {*ids}
+
+
+def test_groups_of_an_import_are_stored_all_or_none(api, monkeypatch):
+    from conversations import transfer
+
+    monkeypatch.setattr(transfer, "CONVERSATIONS_PER_STATEMENT", 2)
+    ids = [f"59d80ca7-0000-4000-8000-{number:012}" for number in range(5)]
+    lines = [line(id=id) for id in ids]
+    bad = line(id=ids[4], messages=[{"role": "robot", "timestamp": AT}])
+    api.send("POST", "/conversations/import", "".join([*lines[:4], bad]), expect=422)
+    assert not Conversation.objects.exists()
+    assert api.send("POST", "/conversations/import", "".join(lines))["imported"] == 5
+
+
 def test_smallest_line_and_the_older_servers_rows_are_taken(api):
     message = {"role": "user", "content": "x", "timestamp": "2026-01-04T10:00:00"}
     id = imported(api, line(message_count=7, messages=[message], model_alias=None))
