@@ -19,9 +19,9 @@ from conversations.payloads import Payload
 from conversations.schemas.calls import CallNumbers, LoggedCall
 from conversations.storage import Attachment, PreparedConversation, Row
 from core import bridge, ids
+from core.chat_messages import ChatMessage
 from core.scoping import Caller
 from registry_proxy.tokens import Tokens
-from templates_app.messages import ChatMessage
 from usage import costing
 from usage.costing import Cost
 from usage.reports.reported_usage import Usage

@@ -10,8 +10,8 @@ from django.db import connection
 
 from conversations import privacy, storage
 from core import ids
+from core.chat_messages import ChatMessage
 from core.scoping import Caller
-from templates_app.messages import ChatMessage
 
 COUNT = 24
 _DAYS = 28  # younger than the retention of messages by default

@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from core.chat_messages import ROLES
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
-from templates_app.messages import ROLES
 
 Role = models.TextChoices("Role", [(role.upper(), role) for role in ROLES])
 

@@ -15,11 +15,11 @@ from conversations.schemas.messages import MessageBatch
 from conversations.storage import PreparedConversation, Row
 from conversations.turns import MessageIdReused, Turn
 from core import bridge, ids, parsing
+from core.chat_messages import ChatMessage
 from core.database.raw_connection import pooled_cursor
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 from templates_app import services as template_services
-from templates_app.messages import ChatMessage
 
 DEFAULT_ALIAS = "default"
 DEFAULT_TEMPERATURE = 0.7

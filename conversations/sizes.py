@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from templates_app.messages import ChatMessage
+from core.chat_messages import ChatMessage
 
 MAX_BODY_ON_LOOP = 16 * 1024  # bytes
 MAX_TEXT_ON_LOOP = 2_000  # characters of one message

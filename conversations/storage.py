@@ -18,11 +18,11 @@ from django.db.models.functions import Greatest
 from conversations import privacy, search
 from conversations.models import Conversation, ConversationWords, Message
 from core import ids, media
+from core.chat_messages import ChatMessage, dollars
 from core.database.columns import column_types, insert_sql
 from core.database.group_commit import Execute
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
-from templates_app.messages import ChatMessage, dollars
 
 # The columns of a row by name. What is absent is null: PostgreSQL reads no more than it has to.
 Row = dict[str, Any]

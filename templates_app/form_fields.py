@@ -12,8 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from core import media
+from core.chat_messages import ROLES
 from core.json_columns import StrictDecoder
-from templates_app.messages import ROLES
 
 _BLANK_ROWS = 1  # at the end, for browsers without scripts
 TEXT, PARTS = "text", "json"

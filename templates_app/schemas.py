@@ -4,6 +4,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from core.chat_messages import ChatMessage, unique_message_ids
 from core.schemas import (
     INT32_MAX,
     FreeObject,
@@ -17,7 +18,6 @@ from core.schemas import (
 )
 from core.viewsets import page_query
 from templates_app import rendering
-from templates_app.messages import ChatMessage, unique_message_ids
 from templates_app.models import DEFAULT_MODEL
 
 MAX_MESSAGES = 100

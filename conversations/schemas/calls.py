@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from conversations import privacy
 from conversations.schemas.examples import ID, MESSAGE_ID
 from conversations.schemas.messages import MAX_MESSAGES, Level
+from core.chat_messages import ChatMessage, Role, unique_message_ids
 from core.schemas import (
     Amount,
     Count,
@@ -19,7 +20,6 @@ from core.schemas import (
     example,
     member_error,
 )
-from templates_app.messages import ChatMessage, Role, unique_message_ids
 from usage.reports.flat_members import CLASS_OF, DECORATOR_MEMBER
 from usage.reports.members import ReportError
 from usage.reports.reading import WITHOUT_COUNTS

@@ -8,8 +8,8 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticKnownError
 
 from conversations.schemas.conversations import NewConversation
+from core.chat_messages import ChatMessage, unique_message_ids
 from core.schemas import Count, JSONValue, Schema, Text64, Timestamp, example
-from templates_app.messages import ChatMessage, unique_message_ids
 
 
 def _within_ids(value: datetime) -> datetime:

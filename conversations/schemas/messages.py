@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from conversations import privacy
 from conversations.schemas.examples import MESSAGE_BODY, MESSAGE_REPLY
+from core.chat_messages import ChatMessage, unique_message_ids
 from core.schemas import INT64_MAX, Schema, example
 from core.viewsets import page_query
-from templates_app.messages import ChatMessage, unique_message_ids
 
 MAX_MESSAGES = 10_000  # of one request
 
