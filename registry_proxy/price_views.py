@@ -16,7 +16,7 @@ from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet, page_query
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
-from registry_proxy.schemas import NewPrice, Price
+from registry_proxy.price_schemas import NewPrice, Price
 
 
 class GlobalPrice(DomainError):

@@ -1,11 +1,12 @@
-from datetime import date, datetime
+"""Queries and replies about the registry."""
+
+from datetime import date
 from typing import Annotated, Any
-from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from core.schemas import Amount, Number, Schema, Text, Timestamp, text
+from core.schemas import Schema, Text, example
 from registry_proxy.snapshot_names import SnapshotName, parse_snapshot_name
 
 
@@ -87,18 +88,14 @@ class _Published(Schema):
 class Registry(_Published):
     """All models, their prices and capabilities. Prices are US dollars per million tokens."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "version": "2025-08-20",
-                    "snapshot": "2026.08.18",
-                    "generated": "2026-08-18T21:30:00Z",
-                    "generated_at": "2026-08-18T21:30:00Z",
-                    "models": {"openai:gpt-4o-mini": _MODEL},
-                    "providers": {"openai": _PROVIDER},
-                }
-            ]
+    model_config = example(
+        {
+            "version": "2025-08-20",
+            "snapshot": "2026.08.18",
+            "generated": "2026-08-18T21:30:00Z",
+            "generated_at": "2026-08-18T21:30:00Z",
+            "models": {"openai:gpt-4o-mini": _MODEL},
+            "providers": {"openai": _PROVIDER},
         }
     )
 
@@ -111,28 +108,20 @@ class Registry(_Published):
 
 
 class RegistryManifest(_Published):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"version": "2025-08-20", "providers": {"openai": {"file": "openai/models.json"}}}
-            ]
-        }
+    model_config = example(
+        {"version": "2025-08-20", "providers": {"openai": {"file": "openai/models.json"}}}
     )
 
 
 class ProviderModels(_Published):
     """Upstream's file of a provider."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "provider": "openai",
-                    "version": 7,
-                    "updated_at": "2026-08-18T17:29:16.542543",
-                    "models": {"openai:gpt-4o-mini": _MODEL},
-                }
-            ]
+    model_config = example(
+        {
+            "provider": "openai",
+            "version": 7,
+            "updated_at": "2026-08-18T17:29:16.542543",
+            "models": {"openai:gpt-4o-mini": _MODEL},
         }
     )
 
@@ -160,83 +149,25 @@ class RegistryVersion(Schema):
 
 
 class Changelog(Schema):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = example(
+        {
+            "changes": [
                 {
-                    "changes": [
+                    "version": "2026.08.18",
+                    "date": "2026-08-18",
+                    "entries": [
                         {
-                            "version": "2026.08.18",
-                            "date": "2026-08-18",
-                            "entries": [
-                                {
-                                    "change_type": "price_changed",
-                                    "model": "openai:gpt-4o-mini",
-                                    "field": "dollars_per_million_tokens_input",
-                                    "old_value": 0.2,
-                                    "new_value": 0.15,
-                                    "notes": None,
-                                }
-                            ],
+                            "change_type": "price_changed",
+                            "model": "openai:gpt-4o-mini",
+                            "field": "dollars_per_million_tokens_input",
+                            "old_value": 0.2,
+                            "new_value": 0.15,
+                            "notes": None,
                         }
-                    ]
+                    ],
                 }
             ]
         }
     )
 
     changes: list[RegistryVersion] = Field(description="Newest first.")
-
-
-# --- The operator's own prices ---------------------------------------------
-
-
-class NewPrice(Schema):
-    """What you pay for a model: prices, a factor of the registry's, or another model's prices."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "provider": "azure",
-                    "model": "my-deployment",
-                    "priced_as": "openai:gpt-4o-mini",
-                    "factor": 0.9,
-                    "replace": True,
-                }
-            ]
-        }
-    )
-
-    provider: text(50, min_length=1) = Field(description="As calls name it; `*` is any text.")
-    model: text(255, min_length=1) = Field(description="As calls name it; `*` is any text.")
-    modifier: text(100) = Field(
-        "", description="Only for calls with this modifier, such as `speed=fast`."
-    )
-    prices: dict[Text, Amount] = Field(
-        {}, description="US dollars per million of a token class, or per one of a unit."
-    )
-    factor: Amount | None = Field(None, description="Multiplies the registry's prices.")
-    priced_as: text(255) = Field("", description="`provider:model` whose registry prices apply.")
-    valid_from: Timestamp | None = Field(None, description="Default: now.")
-    valid_to: Timestamp | None = Field(None, description="Default: no end.")
-    note: text(255) = ""
-    replace: bool = Field(
-        False, description="End an earlier price when this one begins, instead of 409."
-    )
-
-
-class Price(Schema):
-    id: int
-    project_id: UUID | None = Field(
-        description="Null for a price of the operator, for all projects."
-    )
-    provider: str
-    model: str
-    modifier: str
-    prices: dict[str, str]
-    factor: Number | None
-    priced_as: str
-    valid_from: datetime
-    valid_to: datetime | None
-    note: str
