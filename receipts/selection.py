@@ -1,4 +1,4 @@
-"""Which logs a receipt certifies, and logs as the receipt routes return them.
+"""Which logs a receipt certifies.
 
 A log is a call in the ledger, or a conversation none of whose calls are in the
 ledger. A conversation with calls in the ledger is counted by them, so that
@@ -8,7 +8,6 @@ nothing is counted twice. Source: docs/receipt-format.md, "Batch receipts".
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,19 +30,14 @@ from django.db.models import (
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
 from django.db.models.lookups import Exact
-from orjson import Fragment
 
 from conversations.models import Conversation, Message, Role
 from core import ids
 from core.errors import DomainError
-from core.media import number
-from core.schemas import INT64_MAX
 from core.scoping import Caller
-from receipts.models import CertifiedDay, Receipt, ReceiptLog
+from receipts.models import CertifiedDay, ReceiptLog
 from receipts.schemas import GenerationRequest
 from usage import day_ranges
-from usage.corrections import corrected_by
-from usage.export import FIELDS
 from usage.models import DailyUsage, EntryType, UsageLog
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -51,8 +45,6 @@ _DAY, _NO_TIME = timedelta(days=1), timedelta()
 _NO_ID = UUID(int=0)
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
-MAX_COUNTED = 10_000
-MAX_REVERSALS = 20
 COLUMNS = (
     "id",
     "type",
@@ -178,7 +170,7 @@ def _is_linked(**link: object) -> Exists:
     return Exists(ReceiptLog.objects.filter(project_id=OuterRef("project_id"), **link))
 
 
-def _links_of_conversation() -> QuerySet:
+def links_of_conversation() -> QuerySet:
     """Return the links that certify a call, the outer query's, with its conversation.
 
     Corrections are certified by themselves: the receipt of the conversation stands. So
@@ -197,7 +189,7 @@ def _links_of_conversation() -> QuerySet:
     )
 
 
-_IS_UNCERTIFIED_CALL = ~_is_linked(log_id=OuterRef("id")) & ~Exists(_links_of_conversation())
+_IS_UNCERTIFIED_CALL = ~_is_linked(log_id=OuterRef("id")) & ~Exists(links_of_conversation())
 
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
@@ -276,117 +268,3 @@ def _of_newest_answer(member: str) -> Coalesce:
     )
     newest = answers.order_by("-position").values_list(Left(KT(f"metadata__{member}"), 255))[:1]
     return Coalesce(Subquery(newest), Value("unknown"))
-
-
-def bounded_count(rows: QuerySet, end: int) -> int:
-    """Return the number of rows, or one more than has to be counted.
-
-    Counted are MAX_COUNTED rows, and those up to the `end` of the page: whoever
-    reads on while there is more than `end` reaches the last row.
-    """
-    return rows[: min(max(MAX_COUNTED, end) + 1, INT64_MAX)].count()
-
-
-def uncertified_page(caller: Caller, *, limit: int, offset: int) -> dict:
-    """Return a page of the uncertified logs: conversations, then calls, each newest first."""
-    selection = uncertified(caller)
-    # A range at a time: in one query, the planner may read all that lies between them.
-    parts = [
-        selection.calls.filter(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
-        for first, beyond in day_ranges.consecutive(selection.days)
-    ]
-    counted, logs = 0, []
-    for rows in (selection.conversations, *parts):
-        newest = rows.order_by("-id")
-        start = max(0, offset - counted)
-        logs += [_uncertified_log(row) for row in newest[start : start + limit - len(logs)]]
-        counted += bounded_count(newest, offset + limit)
-    return {"logs": logs, "total": counted, "limit": limit, "offset": offset}
-
-
-def _uncertified_log(row: tuple) -> dict:
-    log = dict(zip(COLUMNS, row, strict=True))
-    del log["conversation_id"], log["calls"]
-    log["timestamp"] = log.pop("created_at").isoformat()
-    log["cost"] = _cost(log["cost"])
-    return log
-
-
-def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
-    """Return a page of the logs that a receipt certifies, in the order of their ids.
-
-    A log that was deleted since has its id and type only.
-    """
-    links = receipt.logs.filter(project_id=receipt.project_id, counted=True).order_by("log_id")
-    page = list(links.values_list("log_id", "log_type")[offset : offset + limit])
-    details = _call_details(receipt, [id for id, type in page if type == "usage"])
-    details |= _conversation_details(receipt, [id for id, type in page if type == "conversation"])
-    return {
-        "receipt_id": receipt.receipt_id,
-        "logs": [{"id": id, "type": type, **details.get(id, {})} for id, type in page],
-        "total": bounded_count(links, offset + limit),
-        "limit": limit,
-        "offset": offset,
-    }
-
-
-def first_reversals(receipt: Receipt) -> list[UUID]:
-    """Return the ids of the reversals of logs that a receipt certifies, at most MAX_REVERSALS."""
-    links = receipt.logs.filter(project_id=receipt.project_id)
-    by_themselves = _reversals(receipt, links.filter(log_type="usage").values("log_id"))
-    with_conversations = _reversals(receipt, _calls_of_conversations(receipt, links).values("id"))
-    return sorted([*by_themselves, *with_conversations])[:MAX_REVERSALS]
-
-
-def _calls_of_conversations(receipt: Receipt, links: QuerySet) -> QuerySet:
-    """Return the calls that a receipt certifies with their conversations.
-
-    Each turn of a conversation may have a receipt: a call belongs to the newest before it.
-    """
-    newest = _links_of_conversation().order_by("-certified_at").values("receipt_id")[:1]
-    return UsageLog.objects.alias(certified_by=Subquery(newest)).filter(
-        project_id=receipt.project_id,
-        conversation_id__in=links.filter(log_type="conversation", counted=True).values("log_id"),
-        certified_by=receipt.id,
-    )
-
-
-def _reversals(receipt: Receipt, corrected: QuerySet) -> QuerySet:
-    reversals = UsageLog.objects.filter(
-        project_id=receipt.project_id, entry_type=EntryType.REVERSAL, corrects_id__in=corrected
-    )
-    # In no order, for which the planner might read the ledger from its first row.
-    return reversals.order_by().values_list("id", flat=True)[:MAX_REVERSALS]
-
-
-def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
-    calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
-    logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
-    reversals = corrected_by(receipt.project_id, ids)
-    return {
-        log["id"]: {
-            **log,
-            "cost": _cost(log["cost"]),
-            "corrected_by": reversals.get(log["id"]),
-        }
-        for log in logs
-    }
-
-
-def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
-    conversations = Conversation.objects.filter(project_id=receipt.project_id, id__in=ids)
-    return {
-        conversation.id: {
-            "title": conversation.title,
-            "alias": conversation.model_alias or "default",
-            "input_tokens": conversation.total_input_tokens,
-            "output_tokens": conversation.total_output_tokens,
-            "cost": _cost(conversation.total_cost),
-            "logged_at": conversation.created_at,
-        }
-        for conversation in conversations
-    }
-
-
-def _cost(cost: Decimal | None) -> Fragment:
-    return number(cost or Decimal(0))

@@ -12,9 +12,9 @@ from receipts import (
     batch,
     calculations,
     endpoints,
+    log_pages,
     reply_schemas,
     schemas,
-    selection,
     server_keys,
     services,
 )
@@ -69,7 +69,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         return Response(
             {
                 "receipts": [_verbatim(receipt) for receipt in page],
-                "total": selection.bounded_count(receipts, query.offset + query.limit),
+                "total": log_pages.bounded_count(receipts, query.offset + query.limit),
                 **query.model_dump(),
             }
         )
@@ -100,7 +100,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise Http404("Receipt not found")
-        reversals = selection.first_reversals(receipt)
+        reversals = log_pages.first_reversals(receipt)
         headers = {"X-Corrected-By": ", ".join(map(str, reversals))} if reversals else {}
         return Response(_verbatim(receipt), headers=headers)
 
@@ -110,7 +110,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
         if receipt is None:
             raise ReceiptNotAccessible
-        return Response(selection.certified_page(receipt, **query.model_dump()))
+        return Response(log_pages.certified_page(receipt, **query.model_dump()))
 
 
 def _verbatim(receipt: Receipt) -> Fragment:
@@ -185,7 +185,7 @@ class UncertifiedView(SchemaView):
 
     def get(self, request):
         """List logs that no receipt has certified yet"""
-        return Response(selection.uncertified_page(request.auth, **self.query.model_dump()))
+        return Response(log_pages.uncertified_page(request.auth, **self.query.model_dump()))
 
 
 def _current() -> PublicKey:

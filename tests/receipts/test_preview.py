@@ -2,7 +2,7 @@
 
 import pytest
 
-from receipts import selection
+from receipts import log_pages
 from receipts.models import ReceiptLog
 from tests.receipts.ledger import log
 
@@ -63,7 +63,7 @@ def test_uncertified_logs_are_listed_newest_first_until_certified(api, other_api
 
 
 def test_totals_count_up_to_a_bound_and_never_stop_a_reader(api, monkeypatch):
-    monkeypatch.setattr(selection, "MAX_COUNTED", 2)
+    monkeypatch.setattr(log_pages, "MAX_COUNTED", 2)
     ids = [log(api) for _ in range(5)][::-1]
     read, offset, page = [], 0, {"total": 1}
     while offset < page["total"]:
