@@ -14,7 +14,7 @@ from uuid import UUID
 
 from core.media import plain
 from receipts.amounts import parse_time
-from receipts.schemas import NestedDraft
+from receipts.draft_schemas import NestedDraft
 from registry_proxy import pricing
 from registry_proxy.models import Snapshot
 from registry_proxy.prices import Quote

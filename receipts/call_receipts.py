@@ -14,9 +14,9 @@ from core.database import columns
 from core.scoping import Caller
 from receipts import calculations, server_keys, services
 from receipts.documents import MAX_INTEGER
+from receipts.draft_schemas import FlatDraft
 from receipts.drafts import flat_document, format_time, sign
 from receipts.models import Receipt, ReceiptLog
-from receipts.schemas import FlatDraft
 
 _INSERT = {
     model: columns.insert_sql(model._meta.db_table, columns.column_types(model))

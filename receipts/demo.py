@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from core.scoping import Caller
 from receipts import services
+from receipts.draft_schemas import FlatDraft
 from receipts.drafts import flat_document, format_time, sign
 from receipts.keys import SigningKey
 from receipts.models import Receipt, ReceiptKey, ReceiptLog
-from receipts.schemas import FlatDraft
 from usage.ledger import LogRow
 
 _KEY_PREFIX = "demo-"

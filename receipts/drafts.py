@@ -11,8 +11,9 @@ from uuid import UUID
 from core.errors import InvalidInput, issue
 from receipts import calculations, signing
 from receipts.documents import NotCanonical
+from receipts.draft_schemas import FlatDraft, NestedDraft
 from receipts.keys import SigningKey
-from receipts.schemas import FlatDraft, NestedDraft, ReceiptDraft
+from receipts.schemas import ReceiptDraft
 
 
 class Signed(NamedTuple):
