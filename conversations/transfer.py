@@ -73,7 +73,7 @@ def import_lines(caller: Caller, body: bytes) -> dict[str, int]:
     services.check_tracking()
     services.check_message_logging()
     level = privacy.effective(privacy.FULL)
-    conversations = [_read(number, line) for number, line in enumerate(_lines(body))]
+    conversations = [_read(number, line) for number, line in _lines(body)]
     imported = messages = 0
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -108,8 +108,9 @@ def _new_conversations(
         yield storage.prepare(caller, columns, _message_rows(imported, level), deleted=deleted)
 
 
-def _lines(body: bytes) -> list[bytes]:
-    lines = [line for line in body.split(b"\n") if line.strip()]
+def _lines(body: bytes) -> list[tuple[int, bytes]]:
+    """Return the lines with their numbers, blank ones left out. Raises InvalidInput."""
+    lines = [(number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
     if not lines:
         raise InvalidInput([issue("missing", ["body"], "Field required", None)])
     return lines

@@ -192,6 +192,7 @@ def test_import_obeys_the_servers_level(api, settings):
     [
         ("", ["body"], "missing"),
         ("{broken", ["body", 1], "json_invalid"),
+        ("\n\r\n{broken", ["body", 3], "json_invalid"),
         ("[]", ["body", 1], "model_attributes_type"),
         ('{"id":"x","created_at":"2026-01-01"}', ["body", 1, "id"], "uuid_parsing"),
         (line(created_at="never"), ["body", 1, "created_at"], "datetime_parsing"),
