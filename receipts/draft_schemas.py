@@ -3,10 +3,11 @@
 Source: docs/http-contract/receipts.md, section "Receipt routes".
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.utils.functional import cached_property
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from core.errors import InvalidInput
 from core.media import plain
@@ -19,6 +20,26 @@ from usage.reports.reading import WITHOUT_COUNTS
 from usage.reports.reported_usage import Usage
 from usage.schemas import UsageReport
 
+# Paths beside `/receipts/{id}`.
+_RESERVED = {
+    "generate",
+    "issue",
+    "preview",
+    "public-key.pem",
+    "public-keys.json",
+    "uncertified",
+    "verify",
+}
+
+
+def _can_be_read(id: str) -> str:
+    if id in _RESERVED or id.endswith(("/", "/logs")):
+        raise PydanticCustomError("reserved", "This is part of a path and cannot be an id")
+    return id
+
+
+ReceiptId = Annotated[Text255, AfterValidator(_can_be_read)]
+
 
 class ExtensibleSchema(Schema):
     """Keeps members that are not declared: they are signed like the others."""
@@ -29,7 +50,7 @@ class ExtensibleSchema(Schema):
 class FlatDraft(Schema):
     """An unsigned receipt in the flat form. Its costs are not cross-checked."""
 
-    receipt_id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
+    receipt_id: ReceiptId | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
     alias: Text255
     profile: Text255 | None = Field(None, description="Default: `default`.")
@@ -97,7 +118,7 @@ _TERMS = ("units", "modifiers", "service_tier", "usage_status")
 class NestedDraft(ExtensibleSchema):
     """An unsigned receipt in the nested form. Further members are signed unchanged."""
 
-    id: Text255 | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
+    id: ReceiptId | None = Field(None, description="Default: `rcpt_` and 16 hex digits.")
     timestamp: TimeText | None = Field(None, description="Default: now.")
     provider: Text255 | None = None
     model: Text255

@@ -61,6 +61,21 @@ def test_usage_details_become_a_nested_receipt(api):
     assert receipt["cost"]["calculation"].startswith("stated by the caller")
 
 
+@pytest.mark.parametrize("id", ["uncertified", "verify", "public-keys.json", "a/logs", "a/"])
+def test_ids_that_could_not_be_read_are_refused(api, id):
+    drafts = {
+        "id": {**vectors.nested(), "id": id},
+        "receipt_id": vectors.flat() | {"receipt_id": id},
+    }
+    for member, draft in drafts.items():
+        for path in (RECEIPTS, f"{RECEIPTS}/issue"):
+            [issue] = api.send("POST", path, draft, expect=422)["detail"]
+            assert (issue["loc"], issue["type"]) == (["body", member], "reserved")
+    readable = {**vectors.nested(), "id": "logs/uncertified"}
+    assert api.send("POST", RECEIPTS, readable)["status"] == "issued"
+    assert api.read(f"{RECEIPTS}/logs/uncertified")["id"] == "logs/uncertified"
+
+
 def test_the_same_document_twice_is_one_receipt(api):
     first = api.send("POST", RECEIPTS, vectors.signed_nested())
     assert api.send("POST", RECEIPTS, vectors.signed_nested()) == first
