@@ -2,10 +2,11 @@
 
 import logging
 import time
-from io import BytesIO
+from io import BytesIO, RawIOBase
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
 from structlog.contextvars import bound_contextvars
 
 from core import media, request_checks, request_ids
@@ -79,6 +80,29 @@ class NoStoreMiddleware:
         return response
 
 
+class _CodedBody(RawIOBase):
+    """A body that is decoded at the first read: a view reads it when it has admitted the caller.
+
+    Reading raises what `request_checks.decode` does.
+    """
+
+    def __init__(self, body: bytes, coding: str) -> None:
+        self._body, self._coding = body, coding
+
+    @cached_property
+    def _decoded(self) -> BytesIO:
+        return BytesIO(request_checks.decode(self._body, self._coding))
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._decoded.read(size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._decoded.readline(size)
+
+
 class RequestChecksMiddleware:
     """Refuses foreign hosts and bad bodies; hands on chunked and compressed bodies as plain ones.
 
@@ -96,6 +120,15 @@ class RequestChecksMiddleware:
             return refusal(error, request.path_info)
         return self.get_response(request)
 
+    def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:
+        # Views of the API answer for what reading a body raises, Django's own do not.
+        if isinstance(request._stream, _CodedBody) and not hasattr(view, "cls"):
+            try:
+                request._stream.read(0)
+            except DomainError as error:
+                return refusal(error, request.path_info)
+        return None
+
     def _prepare_body(self, request: HttpRequest) -> None:
         meta, limit = request.META, settings.MAX_BODY_BYTES
         length = request_checks.body_length(meta.get("CONTENT_LENGTH"))
@@ -110,7 +143,8 @@ class RequestChecksMiddleware:
                 raise BodyTooLarge(limit)
         else:
             return
-        body = request_checks.decode(body, coding)
+        request_checks.check_coding(coding)
         meta["CONTENT_LENGTH"] = str(len(body))
         # As WSGIRequest makes it of a plain body.
-        request._stream, request._read_started = BytesIO(body), False
+        request._stream = _CodedBody(body, coding) if coding else BytesIO(body)
+        request._read_started = False

@@ -80,9 +80,13 @@ def check_body(headers: Mapping[str, str]) -> None:
     """
     length = headers.get("Content-Length")
     body_length(length)
-    coding = headers.get("Content-Encoding")
-    if coding and (length or headers.get("Transfer-Encoding")):
-        decode(b"", coding)
+    if length or headers.get("Transfer-Encoding"):
+        check_coding(headers.get("Content-Encoding"))
+
+
+def check_coding(content_encoding: str | None) -> None:
+    """Raise UnsupportedCoding for a content coding that `decode` does not know."""
+    decode(b"", content_encoding)
 
 
 def decode(body: bytes, content_encoding: str | None, *, limit: int | None = None) -> bytes:

@@ -12,6 +12,8 @@ from tests.exchanges import masked
 from tests.usage.test_log import CALL
 
 LOG = "/api/v1/log"
+BOMB = gzip.compress(b" " * 10_485_761)
+REFUSED = "01890a5d-ac96-774b-bcce-b302099a8057"  # a key in the form of an id
 CASES = {
     "log": ("POST", LOG, CALL, {}),
     "log with a slash": ("POST", f"{LOG}/", CALL, {}),
@@ -32,6 +34,25 @@ CASES = {
     "long idempotency key": ("POST", LOG, CALL, {"HTTP_IDEMPOTENCY_KEY": "k" * 256}),
     "compressed": ("POST", LOG, gzip.compress(json.dumps(CALL).encode()), {"coding": "gzip"}),
     "badly compressed": ("POST", LOG, b"{}", {"coding": "gzip"}),
+    "badly compressed, without a key": (
+        "POST",
+        LOG,
+        b"{}",
+        {"coding": "gzip", "HTTP_X_API_KEY": ""},
+    ),
+    "badly compressed, of a refused key": (
+        "POST",
+        LOG,
+        b"{}",
+        {"coding": "zstd", "HTTP_X_API_KEY": REFUSED},
+    ),
+    "large when decompressed": ("POST", LOG, BOMB, {"coding": "gzip"}),
+    "large when decompressed, of a refused key": (
+        "POST",
+        LOG,
+        BOMB,
+        {"coding": "gzip", "HTTP_X_API_KEY": REFUSED},
+    ),
     "unknown coding": ("POST", LOG, b"{}", {"coding": "br"}),
     "too large": ("POST", LOG, b" " * 10_485_761, {}),
     "too large, of an unknown key": (
@@ -124,6 +145,27 @@ def test_refusals_can_be_read_by_pages(api):
         response = api.generic("POST", path, body, "application/json", **page, **coding)
         assert response.status_code == status
         assert response.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("body", [b"{}", BOMB], ids=["badly compressed", "large"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/log/batch", "/api/v1/templates", "/api/v1/auth/me", "/manage/projects", "/mcp"],
+)
+def test_who_may_not_send_a_body_is_refused_before_it_is_decoded(api, path, body):
+    coding = {"HTTP_CONTENT_ENCODING": "gzip"}
+    anonymous = api.generic("POST", path, body, "application/json", HTTP_X_API_KEY="", **coding)
+    assert anonymous.status_code == 401
+
+
+def test_badly_compressed_forms_are_refused(api):
+    """By middleware: Django's own views would answer 500."""
+    for path, status in (("/login", 400), ("/admin/login/", 400), ("/nowhere", 404)):
+        response = api.generic(
+            "POST", path, b"{}", "application/x-www-form-urlencoded", HTTP_CONTENT_ENCODING="gzip"
+        )
+        assert response.status_code == status
+        assert "detail" in response.json()
 
 
 @pytest.mark.parametrize("path", ["/api/v1/log/batch", "/api/v1/templates", "/mcp", "/health"])
