@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from accounts import audit
 from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
 from registry_proxy import custom_prices
 from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
@@ -146,4 +147,4 @@ class CustomPriceAdmin(ModelAdmin):
         return False
 
     def save_model(self, request, obj, form, change) -> None:
-        custom_prices.save(obj)
+        custom_prices.save(obj, origin=audit.of_request(request))

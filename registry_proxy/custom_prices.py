@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -20,8 +21,10 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import audit
 from core.errors import DomainError
 from core.media import plain
+from registry_proxy import price_audit
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS
 
@@ -112,19 +115,23 @@ def applies(price: CustomPrice, provider: str, model: str) -> bool:
     return _matches(price.provider, provider) and _matches(price.model, model)
 
 
-def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
+def save(
+    price: CustomPrice, *, replace: bool = False, origin: audit.Origin | None = None
+) -> CustomPrice:
     """Store a price and use it from now on. Raises ValidationError or PriceOverlap.
 
-    With `replace` the price that holds when it begins ends then.
+    With `replace` the price that holds when it begins ends then. With an `origin`, the change
+    is recorded in the audit log.
     """
     price.full_clean()
     try:
         with transaction.atomic():
+            before = CustomPrice.objects.filter(pk=price.pk).first()
             if replace:
-                _overlapping(price).filter(valid_from__lt=price.valid_from).update(
-                    valid_to=price.valid_from
-                )
+                for earlier in _overlapping(price).filter(valid_from__lt=price.valid_from):
+                    _end(earlier, price.valid_from, origin)
             price.save()
+            price_audit.record(origin, "update" if before else "create", price, before)
     except IntegrityError as error:
         if OVERLAP_CONSTRAINT not in str(error):
             raise
@@ -136,14 +143,25 @@ def save(price: CustomPrice, *, replace: bool = False) -> CustomPrice:
     return price
 
 
-def end(price: CustomPrice, *, at: datetime) -> None:
-    """Have a price hold no longer than until a time; delete it if it has not begun by then."""
-    if price.valid_from >= at:
-        CustomPrice.objects.filter(pk=price.pk).delete()
-    elif price.valid_to is None or price.valid_to > at:
-        price.valid_to = at
-        price.save(update_fields=["valid_to"])
+def end(price: CustomPrice, *, at: datetime, origin: audit.Origin | None = None) -> None:
+    """Have a price hold no longer than until a time; delete it if it has not begun by then.
+
+    With an `origin`, the change is recorded in the audit log.
+    """
+    with transaction.atomic():
+        if price.valid_from >= at:
+            CustomPrice.objects.filter(pk=price.pk).delete()
+            price_audit.record(origin, "delete", price, price)
+        elif price.valid_to is None or price.valid_to > at:
+            _end(price, at, origin)
     current.follow()
+
+
+def _end(price: CustomPrice, at: datetime, origin: audit.Origin | None) -> None:
+    before = copy(price)
+    price.valid_to = at
+    price.save(update_fields=["valid_to"])
+    price_audit.record(origin, "update", price, before)
 
 
 def overlaps(price: CustomPrice) -> bool:

@@ -11,6 +11,7 @@ from django.http import Http404
 from django.utils import timezone
 from rest_framework.response import Response
 
+from accounts import audit
 from core.errors import DomainError, InvalidInput, issue
 from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet, page_query
@@ -88,7 +89,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
             project_id=request.auth.project_id,
         )
         try:
-            custom_prices.save(price, replace=self.body.replace)
+            custom_prices.save(price, replace=self.body.replace, origin=audit.of_request(request))
         except ValidationError as error:
             raise _invalid(error.message_dict) from None
         return Response(self.represent(price))
@@ -101,5 +102,5 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         price = self.get_object()
         if price.project_id is None:
             raise GlobalPrice
-        custom_prices.end(price, at=timezone.now())
+        custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
         return Response(self.represent(price))

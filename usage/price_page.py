@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from accounts import audit
 from accounts.models import Project
 from core.database.timeouts import unless_too_slow
 from core.number_formats import counted
@@ -153,7 +154,7 @@ def _changes(price: CustomPrice) -> Preview:
 
 def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
     preview = _preview(price) if reprice else Preview()
-    custom_prices.save(price)
+    custom_prices.save(price, origin=audit.of_request(request))
     model_admin.log_addition(request, price, "Set a price")
     messages.success(request, f"The price of {price.provider}:{price.model} is set.")
     if model_admin.has_correct_permission(request):

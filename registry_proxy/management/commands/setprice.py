@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import Project
 from registry_proxy import custom_prices
 from registry_proxy.custom_prices import PriceOverlap
@@ -48,7 +49,9 @@ class Command(BaseCommand):
                 project_id=_project_id(project),
                 note=options["note"],
             )
-            custom_prices.save(price, replace=options["replace"])
+            custom_prices.save(
+                price, replace=options["replace"], origin=audit.of_command("setprice")
+            )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from None
         except PriceOverlap as error:
