@@ -10,6 +10,7 @@ from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from accounts import limit_notices, periodic
+from core.database import embedded
 from core.errors import DATABASE_AWAY
 from core.process_thread import ProcessThread
 from gateway import budgets, response_cache
@@ -36,6 +37,7 @@ _JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {
     "limit-notices": (timedelta(minutes=1), _notify_owners),
     "retention": (timedelta(hours=1), _enforce_retention),
     "gateway-cache": (timedelta(minutes=1), lambda now: response_cache.sweep()),
+    "postgres-log": (timedelta(hours=1), lambda now: embedded.rotate_log()),
     "request-windows": (timedelta(hours=1), periodic.forget_old_windows),
 }
 

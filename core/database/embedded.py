@@ -36,6 +36,7 @@ from typing import IO
 import psutil
 import psycopg
 
+from core.database import server_log
 from core.database.server_account import (
     SYSTEM_DIR,
     AccountError,
@@ -309,6 +310,7 @@ class EmbeddedPostgres:
             "max_connections": str(max_connections),
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
+        server_log.rotate(self.log)
         with open(self.log, "ab") as log:
             begin = log.tell()
             process = subprocess.Popen(
@@ -335,7 +337,7 @@ class EmbeddedPostgres:
                 process.returncode = 0
                 return
             if process.poll() is not None or time.monotonic() > deadline:
-                reason = _fatal_line(self.log, begin)
+                reason = server_log.fatal_line(self.log, begin)
                 raise EmbeddedDatabaseError(
                     f"the embedded PostgreSQL did not start; see {self.log}: {reason}"
                 )
@@ -388,6 +390,12 @@ def ensure_running() -> None:
         _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
 
 
+def rotate_log() -> None:
+    """Keep the log of the embedded PostgreSQL, if this process uses one, from growing forever."""
+    if _running is not None:
+        server_log.rotate(_running.log)
+
+
 def _reachable_place(path: Path) -> Path:
     """Return `path`, or else a new one below SYSTEM_DIR, which PostgreSQL's account can reach."""
     closed = closed_parents(path)
@@ -409,11 +417,3 @@ def _closed_message(closed: list[Path]) -> str:
 
 def _join(paths: list[Path]) -> str:
     return " ".join(shlex.quote(str(path)) for path in paths)
-
-
-def _fatal_line(log: Path, begin: int) -> str:
-    """Return the line of the log that has the reason, of those after `begin`, else the last."""
-    lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()
-    # What our own attempts to connect get is not the reason.
-    fatal = [line for line in lines if re.search(r"(FATAL|PANIC):  (?!the database system)", line)]
-    return (fatal or lines or ["(empty)"])[-1]

@@ -185,6 +185,29 @@ def test_log_repeats_nothing_of_what_clients_send(tmp_path):
     assert 'relation "nowhere" does not exist' in log and "private" not in log
 
 
+def test_log_does_not_grow_forever(tmp_path, monkeypatch):
+    """PostgreSQL writes on where the log begins anew, while it runs and at the next start."""
+    log, earlier = tmp_path / "postgres.log", tmp_path / "postgres.log.1"
+    server = EmbeddedPostgres(tmp_path)
+    monkeypatch.setattr(embedded, "_running", server)
+    server.start(max_connections=20)
+    with log.open("a") as file:
+        file.write("x" * 10 * 2**20)
+    embedded.rotate_log()
+    assert earlier.stat().st_size > 10 * 2**20 and log.stat().st_size == 0
+    with server.connect("llmring") as connection, pytest.raises(psycopg.Error):
+        connection.execute("SELECT 1 FROM nowhere")
+    assert log.read_text().startswith(time.strftime("%Y-")) and "nowhere" in log.read_text()
+    embedded.rotate_log()
+    assert "nowhere" in log.read_text()
+    server._release_and_stop(os.getpid())
+    with log.open("a") as file:
+        file.write("y" * 10 * 2**20)
+    server.start(max_connections=20)
+    server._release_and_stop(os.getpid())
+    assert earlier.read_text().endswith("y") and "yy" not in log.read_text()
+
+
 def test_path_too_long_for_a_socket_works_whatever_tmpdir_says(user, tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 100) / "with space"
     (tmp_path / "t").mkdir()
