@@ -12,7 +12,14 @@ from llmring_site import parent_watchdog
 logger = logging.getLogger(__name__)
 
 # Waited for, not handled: nothing is interrupted, and no signal is lost between two steps.
-_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM}
+_SIGNALS = {
+    signal.SIGCHLD,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGALRM,
+}
 _GRACE_SECONDS = 35  # for the workers to finish their requests; they give up after 30
 _QUICK_SECONDS = 2  # a worker that lived no longer never served
 _MAX_QUICK_ENDS = 5
@@ -73,7 +80,8 @@ class Supervisor:
         try:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal: we tell when to end
+            for number in (signal.SIGHUP, signal.SIGQUIT):  # of a terminal: we tell when to end
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             parent_watchdog.watch(parent)
             self._work(slot)

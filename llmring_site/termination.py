@@ -1,7 +1,7 @@
 """Programs that are told to end do what `atexit` has for them, such as stopping PostgreSQL.
 
-By default SIGTERM and SIGHUP, which a closed terminal sends, end a process at once, and
-the embedded PostgreSQL is left running.
+By default SIGTERM, SIGHUP (of a closed terminal) and SIGQUIT (of Ctrl-\\) end a process at
+once, and the embedded PostgreSQL is left running.
 """
 
 import atexit
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Terminated(SystemExit):

@@ -23,6 +23,7 @@ from tests.usage.test_log import CALL
 pytestmark = pytest.mark.servers
 
 ROOT = Path(__file__).resolve().parents[2]
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 
 
 def headers(key: str) -> dict:
@@ -113,7 +114,7 @@ def test_server_told_many_times_to_stop_does(data_dir):
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_signal_ends_the_start_and_its_postgresql(data_dir, number):
     server = Server(data_dir)
     while EmbeddedPostgres(data_dir).postmaster() is None:
@@ -124,7 +125,7 @@ def test_signal_ends_the_start_and_its_postgresql(data_dir, number):
     assert "Traceback" not in server.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_signal_ends_a_command_and_its_postgresql(data_dir, number):
     code = "import time; print('begun', flush=True); time.sleep(60)"
     shell = (sys.executable, "manage.py", "shell", "--verbosity=0", f"--command={code}")
@@ -136,14 +137,15 @@ def test_signal_ends_a_command_and_its_postgresql(data_dir, number):
     assert "Traceback" not in command.output
 
 
-def test_closed_terminal_stops_the_server_after_its_requests(data_dir):
-    """It sends SIGHUP to every process."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT], ids=lambda each: each.name)
+def test_signal_of_a_terminal_stops_the_server_after_its_requests(data_dir, number):
+    """A closed one, and Ctrl-\\, send it to every process."""
     with Server(data_dir, LLMRING_WORKERS="2") as server:
         for worker in server.workers():
-            worker.send_signal(signal.SIGHUP)
+            worker.send_signal(number)
         assert requests.get(f"{server.url}/live", timeout=10).ok
         assert "worker 1 of 2 started" in server.output
-        server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(number)
         assert server.process.wait(60) == 0
         assert "ended: signal" not in server.output
     assert EmbeddedPostgres(data_dir).postmaster() is None
