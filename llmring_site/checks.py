@@ -8,7 +8,9 @@ import ssl
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.db import connections
+from django.urls import resolve
 
+from gateway.protocols import protocol_of
 from llmring_site import env
 
 UNKNOWN_VARIABLE = "llmring.W001"
@@ -47,6 +49,25 @@ def check_logins(app_configs, **kwargs) -> list[Error]:
         for name, options in settings.OAUTH_PROVIDERS.items()
         if options["client_id"] and not options["client_secret"]
     ]
+
+
+@register()
+def check_metrics_path(app_configs, **kwargs) -> list[Error]:
+    """Return an error if another route has the path of the metrics: they would not be served."""
+    if not settings.ENABLE_METRICS:
+        return []
+    routes = {
+        settings.METRICS_PATH: "metrics",
+        f"{settings.METRICS_PATH}/prometheus": "metrics-prometheus",
+    }
+    for path, name in routes.items():
+        if protocol_of(path) or resolve(path).url_name != name:
+            message = (
+                f"METRICS_PATH must be a path that nothing else is served at, got "
+                f"{settings.METRICS_PATH!r} ({path} is taken)."
+            )
+            return [Error(message, id="llmring.E009")]
+    return []
 
 
 @register(Tags.database)

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 
 from llmring_site import metrics_files, serving, startup, termination
+from llmring_site.env import NOT_UTF_8
 
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
@@ -117,12 +119,20 @@ def manage(arguments: list[str] | None = None) -> None:
 
     arguments = sys.argv if arguments is None else arguments
     with termination.cleaning_up(), startup.exit_on_config_error():
+        _check_arguments(arguments[1:])
         startup.use_settings()
         if _needs_database(arguments[1:]):
             startup.use_database()
             django.setup()
             startup.require_database()
         execute_from_command_line(arguments)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise StartupError for an argument that is not UTF-8, unless it names a file."""
+    for argument in arguments:
+        if re.search(NOT_UTF_8, argument) and not os.path.exists(argument):
+            raise startup.StartupError(f"arguments must be text in UTF-8, got {argument!r}")
 
 
 def _needs_database(arguments: list[str]) -> bool:

@@ -5,10 +5,12 @@ Every variable is read once, in `settings.py`, through these. A bad value raises
 """
 
 import difflib
+import email.policy
 import json
 import os
 import re
 from collections.abc import Iterable
+from email.errors import ObsoleteHeaderDefect
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -30,19 +32,31 @@ CLIENT_VARIABLES = {
     "LLMRING_LOCKFILE_PATH",
 }
 MIN_SECRET_LENGTH = 32
+NOT_UTF_8 = "[\udc80-\udcff]"  # what Python makes of other bytes
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_HOST = r"\*|\.?[A-Za-z0-9_](?:[\w.-]*\w)?|\[[0-9A-Fa-f:.]+\]"
-_PATH = r"(?:/[A-Za-z0-9._~-]+)*/?"
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_ADDRESS = r"\[[0-9A-Fa-f:.]+\]"
+# Segments that only consist of dots are resolved by clients.
+_PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?"
 
 
 def text(name: str, default: str = "", *, max_length: int | None = None) -> str:
-    """Return the variable's text, stripped; `default` when unset or empty."""
-    known.add(name)
-    value = os.environ.get(name, "").strip() or default
+    """Return the variable's line of text, stripped; `default` when unset or empty."""
+    value = _value(name) or default
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise invalid(name, "one line, without control characters")
     if max_length is not None and len(value) > max_length:
         raise invalid(name, f"{max_length} characters long at most")
+    return value
+
+
+def _value(name: str) -> str:
+    known.add(name)
+    value = os.environ.get(name, "").strip()
+    if re.search(NOT_UTF_8, value):
+        raise invalid(name, "text in UTF-8")
     return value
 
 
@@ -51,7 +65,7 @@ def secret(name: str) -> str:
     known.add(f"{name}_FILE")
     path = os.environ.get(f"{name}_FILE", "").strip()
     if not path:
-        return text(name)
+        return _value(name)
     known.add(name)
     try:
         value = Path(path).read_text(encoding="utf-8-sig").strip()
@@ -65,10 +79,21 @@ def secret(name: str) -> str:
     return value
 
 
+def token(name: str) -> str:
+    """Return a secret that is sent as (a part of) a header, or "" when unset."""
+    value = secret(name)
+    if value and not re.fullmatch(r"[!-~]+", value):
+        raise invalid(name, "printable ASCII characters without blanks")
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        raise invalid(name, "written without quotation marks, which would be part of it")
+    return value
+
+
 def secret_keys(name: str) -> list[str]:
     """Return secret keys, separated by commas; each long enough to be random."""
-    keys = [key.strip() for key in secret(name).split(",") if key.strip()]
-    if any(len(key) < MIN_SECRET_LENGTH for key in keys):
+    value = secret(name)
+    keys = [key.strip() for key in value.split(",") if key.strip()]
+    if (value and not keys) or any(len(key) < MIN_SECRET_LENGTH for key in keys):
         raise invalid(
             name,
             f"random text of at least {MIN_SECRET_LENGTH} characters (several separated by commas)",
@@ -118,10 +143,10 @@ def choice(name: str, default: str, choices: Iterable[str]) -> str:
 
 def string_list(name: str, default: Iterable[str] = ()) -> list[str]:
     """Return a comma-separated list, or the same written as a JSON array of strings."""
-    value = text(name)
+    value = _value(name)
     if not value:
         return list(default)
-    if value.startswith("["):
+    if re.match(r"\[\s*[\"\]{\[]", value) or value == "[":  # not [::1]
         try:
             items = json.loads(value)
         except ValueError:
@@ -135,14 +160,15 @@ def string_list(name: str, default: Iterable[str] = ()) -> list[str]:
 def hosts(name: str, default: Iterable[str]) -> list[str]:
     """Return host names; `*` is any, a leading dot means all subdomains."""
     names = string_list(name, default)
+    accepted = (
+        "host names without scheme, port or path, such as llm.example.com, "
+        ".example.com (all below it) or [::1]"
+    )
+    if not names:
+        raise invalid(name, accepted)
     for item in names:
-        if not re.fullmatch(_HOST, item):
-            raise invalid(
-                name,
-                "host names without scheme, port or path, such as llm.example.com, "
-                ".example.com (all below it) or [::1]",
-                item,
-            )
+        if not re.fullmatch(rf"\*|\.?{_NAME}|{_ADDRESS}", item):
+            raise invalid(name, accepted, item)
     return names
 
 
@@ -183,8 +209,8 @@ def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) 
         parts = urlsplit(value)
         local = parts.scheme == "unix" and parts.path
         well_formed = parts.scheme in set(schemes) and bool(parts.hostname or local)
-        parts.port  # noqa: B018 - raises on a bad port
-    except ValueError:
+        well_formed &= parts.port != 0 and not re.search(r"\s", value)
+    except ValueError:  # a bad port
         well_formed = False
     if not well_formed:
         # It may hold a password: it is not repeated.
@@ -192,14 +218,27 @@ def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) 
     return value
 
 
+def base_url(name: str, default: str) -> str:
+    """Return an http address to which paths are added; "" when unset and without default."""
+    value = url(name, default)
+    if "?" in value or "#" in value:  # it may hold a password: it is not repeated
+        raise invalid(name, "an address without query and fragment")
+    return value
+
+
 def public_url(name: str, default: str) -> str:
     """Return the address of a site, in the one spelling that browsers send; no final slash."""
-    parts = urlsplit(url(name, default))
-    if parts.query or parts.fragment or parts.username or not re.fullmatch(_PATH, parts.path):
+    parts = urlsplit(base_url(name, default))
+    try:
+        origin = origin_of(parts)
+        well_formed = bool(re.fullmatch(rf"https?://(?:{_NAME}|{_ADDRESS})(?::\d+)?", origin))
+    except UnicodeError:
+        well_formed = False
+    if not well_formed or parts.username or not re.fullmatch(_PATH, parts.path):
         raise invalid(
             name, "an address such as https://llm.example.com or https://example.com/llmring"
         )
-    return origin_of(parts) + parts.path.rstrip("/")
+    return origin + parts.path.rstrip("/")
 
 
 def origin_of(parts: SplitResult) -> str:
@@ -221,8 +260,10 @@ def redis_url(name: str) -> str:
         return value
     # Only the parameter is repeated: other parts may hold a password.
     address, _, query = value.partition("?")
-    refused = [part for part in query.split("&") if not _suits_redis(f"{address}?{part}")]
     accepted = "an address such as redis://:password@host:6379/0"
+    if not _suits_redis(address):
+        raise invalid(name, accepted)
+    refused = [part for part in query.split("&") if not _suits_redis(f"{address}?{part}")]
     if refused:
         accepted += f" (its parameter {refused[0].partition('=')[0]!r} is not accepted)"
     raise invalid(name, accepted)
@@ -240,10 +281,13 @@ def email_url(name: str) -> tuple[str, dict[str, object]]:
         return "django.core.mail.backends.console.EmailBackend", {}
     try:
         parts = urlsplit(value)
-        port = parts.port or (465 if parts.scheme == "smtps" else 587)
+        port = (465 if parts.scheme == "smtps" else 587) if parts.port is None else parts.port
     except ValueError:
         raise invalid(name, accepted) from None
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/"):
+    well_formed = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and port > 0
+    # Django does not log in with one of them alone.
+    well_formed &= bool(parts.username) == bool(parts.password)
+    if not well_formed or parts.path.strip("/") or re.search(r"[\s?#]", value):
         raise invalid(name, accepted)  # it may hold a password: it is not repeated
     return "django.core.mail.backends.smtp.EmailBackend", {
         "host": parts.hostname,
@@ -255,14 +299,37 @@ def email_url(name: str) -> tuple[str, dict[str, object]]:
     }
 
 
+def sender(name: str, default: str) -> str:
+    """Return the sender of mails: one address, also with a name before it."""
+    value = text(name)
+    if value and not _is_mailbox(value):
+        accepted = "one address, such as noreply@example.com or LLMRing <noreply@example.com>"
+        raise invalid(name, accepted, value)
+    return value or default
+
+
+def _is_mailbox(value: str) -> bool:
+    try:
+        header = email.policy.SMTP.header_factory("from", value)
+    except IndexError:  # of the parser, at an end that is missing
+        return False
+    return (
+        len(header.addresses) == 1
+        and all([header.addresses[0].username, header.addresses[0].domain])
+        and all(isinstance(defect, ObsoleteHeaderDefect) for defect in header.defects)
+    )
+
+
 def _suits_redis(address: str) -> bool:
     import redis
 
+    if urlsplit(address).scheme != "unix" and not re.fullmatch(r"/?\d*/?", urlsplit(address).path):
+        return False  # no number of a database: the client would take 0, or other digits
     try:
-        redis.ConnectionPool.from_url(address).make_connection()
+        connection = redis.ConnectionPool.from_url(address).make_connection()
     except (TypeError, ValueError, redis.RedisError):
         return False
-    return True
+    return not connection.encoder.decode_responses  # what is cached is bytes
 
 
 def existing_path(name: str) -> str:
@@ -283,7 +350,7 @@ def listen_address(name: str) -> tuple[str, int] | None:
         return None
     host, _, port = value.rpartition(":")
     is_port = port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
-    if not is_port or not re.fullmatch(rf"(?:{_HOST})?", host):
+    if not is_port or not re.fullmatch(rf"(?:{_NAME}|{_ADDRESS})?", host):
         raise invalid(name, "an address such as :8080, 127.0.0.1:8080 or [::1]:8080", value)
     return host or "0.0.0.0", int(port)
 

@@ -67,7 +67,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple]]:
         )
     except (socket.gaierror, UnicodeError):
         raise startup.StartupError(
-            f"--host must be an address of this machine, got {host!r}"
+            f"--host (or LISTEN_ADDR) must be an address of this machine, got {host!r}"
         ) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in addresses))
 

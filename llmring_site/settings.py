@@ -186,7 +186,7 @@ if REDIS_URL:
     }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1)
+CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1, maximum=31_536_000)
 
 # --- People ---------------------------------------------------------------
 
@@ -208,7 +208,7 @@ REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", F
 ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
 # Without a mail server, mails are printed: whoever runs the server can hand links on.
 EMAIL_BACKEND, EMAIL_OPTIONS = env.email_url("LLMRING_EMAIL_URL")
-DEFAULT_FROM_EMAIL = env.text(
+DEFAULT_FROM_EMAIL = env.sender(
     "LLMRING_EMAIL_FROM", f"LLMRing <noreply@{urlsplit(PUBLIC_URL).hostname}>"
 )
 EMAIL_TIMEOUT = 10  # seconds
@@ -216,13 +216,13 @@ EMAIL_TIMEOUT = 10  # seconds
 OAUTH_PROVIDERS = {
     "google": {
         "client_id": env.text("LLMRING_GOOGLE_CLIENT_ID"),
-        "client_secret": env.secret("LLMRING_GOOGLE_CLIENT_SECRET"),
-        "url": env.url("LLMRING_GOOGLE_URL", ""),
+        "client_secret": env.token("LLMRING_GOOGLE_CLIENT_SECRET"),
+        "url": env.base_url("LLMRING_GOOGLE_URL", ""),
     },
     "github": {
         "client_id": env.text("LLMRING_GITHUB_CLIENT_ID"),
-        "client_secret": env.secret("LLMRING_GITHUB_CLIENT_SECRET"),
-        "url": env.url("LLMRING_GITHUB_URL", ""),
+        "client_secret": env.token("LLMRING_GITHUB_CLIENT_SECRET"),
+        "url": env.base_url("LLMRING_GITHUB_URL", ""),
     },
 }
 CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
@@ -244,7 +244,7 @@ PUBLIC_REQUESTS_PER_MINUTE = env.integer(
 )
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
 # Opens the management API (/manage) by the name that llm-proxy knows.
-MANAGEMENT_TOKEN = env.secret("MANAGEMENT_TOKEN")
+MANAGEMENT_TOKEN = env.token("MANAGEMENT_TOKEN")
 
 # --- API ------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 
 # --- The model registry ---------------------------------------------------
 
-REGISTRY_BASE_URL = env.url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
+REGISTRY_BASE_URL = env.base_url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
 # By the names that other programs know too; they point to a file of certificates.
@@ -365,8 +365,8 @@ MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=
 
 # --- The gateway ------------------------------------------------------------
 
-OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
-OPENAI_API_URL = env.url("OPENAI_API_URL", "https://api.openai.com")
+OPENAI_API_KEY = env.token("OPENAI_API_KEY")
+OPENAI_API_URL = env.base_url("OPENAI_API_URL", "https://api.openai.com")
 API_CONFIG_PATH = env.text("API_CONFIG_PATH")
 if not API_CONFIG_PATH and Path("config/api_providers.yaml").is_file():
     API_CONFIG_PATH = "config/api_providers.yaml"
@@ -382,7 +382,7 @@ GATEWAY_CACHE_DEFAULT_SECONDS = env.integer("HTTP_CACHE_DEFAULT_TTL", 300, minim
 GATEWAY_CACHE_MAX_OBJECT_BYTES = env.integer(
     "HTTP_CACHE_MAX_OBJECT_BYTES", 1_048_576, minimum=0, maximum=64 * 2**20
 )
-GATEWAY_CACHE_MEGABYTES = env.integer("LLMRING_GATEWAY_CACHE_MB", 256, minimum=1)
+GATEWAY_CACHE_MEGABYTES = env.integer("LLMRING_GATEWAY_CACHE_MB", 256, minimum=1, maximum=2**30)
 
 # --- Logs, language, time -------------------------------------------------
 

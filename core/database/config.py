@@ -67,7 +67,7 @@ def database_settings(
             **options,
             "options": f"{options.get('options', '')} {search_path}".strip(),
             "application_name": options.get("application_name", "llmring-server"),
-            "connect_timeout": int(options.get("connect_timeout", 5)),  # seconds
+            "connect_timeout": int(options.get("connect_timeout") or 5),  # seconds
             "pool": {
                 "min_size": 1,
                 "max_size": max(share - OWN_CONNECTIONS - _COUNTING_CONNECTIONS, 1),
@@ -90,6 +90,8 @@ def _parse(url: str) -> dict[str, str]:
         raise _invalid_url(_ENCODING)
     if "dbname" not in target:
         raise _invalid_url("the database is missing")
+    if target.get("client_encoding", "UTF8").upper().replace("-", "") != "UTF8":
+        raise _invalid_url("client_encoding must be UTF8, or not be set")
     for name, accepted in (("port", range(1, 65_536)), ("connect_timeout", range(0, 3_600))):
         values = target.get(name, "").split(",")  # one for each of several hosts
         if not all(not value or _integer(value) in accepted for value in values):

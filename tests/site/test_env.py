@@ -48,7 +48,7 @@ BAD_VALUES = [
     ("LLMRING_ALLOWED_HOSTS", "llm.example.com:443", "without scheme, port"),
     ("LLMRING_ALLOWED_HOSTS", "*.example.com", ".example.com (all below it)"),
     ("LLMRING_PUBLIC_URL", "llm.example.com", "http://"),
-    ("LLMRING_PUBLIC_URL", "https://llm.example.com/?a=1", "such as https://"),
+    ("LLMRING_PUBLIC_URL", "https://llm.example.com/?a=1", "without query"),
     ("LLMRING_PUBLIC_URL", "https://me:pw-secret@llm.example.com", "such as https://"),
     ("LLMRING_PUBLIC_URL", "https://llm.example.com:http", "an address beginning with"),
     ("LLMRING_WORKERS", "20", "LLMRING_DATABASE_POOL_SIZE must be such that"),
@@ -66,6 +66,35 @@ BAD_VALUES = [
     ("LOG_MAX_SIZE_MB", "0", "an integer of at least 1"),
     ("LOG_MAX_BACKUPS", "many", "an integer of at least 1"),
     ("METRICS_PATH", "/", "such as /metrics"),
+    ("METRICS_PATH", "/a/../metrics", "such as /metrics"),
+    ("LLMRING_CACHE_TTL", "9" * 18, "at most 31536000"),
+    ("LLMRING_GATEWAY_CACHE_MB", "9" * 18, "at most 1073741824"),
+    ("LLMRING_DATABASE_URL", "postgresql://u@h/d?client_encoding=LATIN1", "must be UTF8"),
+    ("LLMRING_REDIS_URL", "redis://:pw-secret@h/cache", "redis://:password@host:6379/0."),
+    ("LLMRING_REDIS_URL", "redis://h/0?decode_responses=true", "'decode_responses'"),
+    ("LLMRING_ALLOWED_HOSTS", ",", "such as llm.example.com"),
+    ("LLMRING_ALLOWED_HOSTS", "müller.example", "such as llm.example.com"),
+    ("LLMRING_PUBLIC_URL", "http://my host", "http://"),
+    ("LLMRING_PUBLIC_URL", "http://müller..example", "such as https://"),
+    ("LLMRING_PUBLIC_URL", "https://h/a/../b", "such as https://"),
+    ("LLMRING_ENCRYPTION_KEY", ",", "at least 32 characters"),
+    ("LLMRING_EMAIL_URL", "smtp://me:pw-secret@h:587?tls=true", "such as smtp://"),
+    ("LLMRING_EMAIL_URL", "smtp://me@h", "such as smtp://"),
+    ("LLMRING_EMAIL_URL", "smtp://h:0", "such as smtp://"),
+    ("LLMRING_EMAIL_FROM", "noreply", "one address"),
+    ("LLMRING_EMAIL_FROM", "A <a@example.com>, b@example.com", "one address"),
+    ("LLMRING_EMAIL_FROM", "'A <a@example.com>'", "one address"),
+    ("LLMRING_EMAIL_FROM", "a@", "one address"),
+    ("LLMRING_GITHUB_CLIENT_ID", "a\nb", "one line"),
+    ("LLMRING_GITHUB_CLIENT_SECRET", "pw-secret pw", "without blanks"),
+    ("OPENAI_API_KEY", "pw-secret\nX-Other: 1", "without blanks"),
+    ("OPENAI_API_KEY", "pw-secret–1", "printable ASCII"),
+    ("OPENAI_API_KEY", "'pw-secret'", "without quotation marks"),
+    ("OPENAI_API_URL", "https://h/v1?key=pw-secret", "without query"),
+    ("LLMRING_REGISTRY_BASE_URL", "https://h/#registry", "without query"),
+    ("MANAGEMENT_TOKEN", "pw-secretü", "printable ASCII"),
+    ("LISTEN_ADDR", "*:8080", "such as :8080"),
+    ("LLMRING_ACCOUNT_TIER", "fr\udce9e", "UTF-8"),
     ("METRICS_PATH", "/me trics", "such as /metrics"),
 ]
 
@@ -128,6 +157,17 @@ def test_login_by_a_provider_needs_its_secret(tmp_path):
     assert secret.returncode == 0, secret.stderr
 
 
+@pytest.mark.parametrize("path", ["/health", "/registry.json", "/admin/metrics", "/v1", "/mcp"])
+def test_metrics_need_a_path_of_their_own(settings, path):
+    settings.METRICS_PATH = path
+    [error] = checks.check_metrics_path(None)
+    assert error.msg.startswith(
+        f"METRICS_PATH must be a path that nothing else is served at, got '{path}'"
+    )
+    settings.ENABLE_METRICS = False
+    assert checks.check_metrics_path(None) == []
+
+
 def test_env_file_expands_variables_outside_of_single_quotes(tmp_path, monkeypatch):
     """A password may hold `${…}`; the shell's rule says how to write it."""
     names = ("X_LITERAL", "X_QUOTED", "X_BARE", "X_EXPORTED", "X_SET")
@@ -179,6 +219,19 @@ def test_lists_are_comma_separated_or_json(monkeypatch):
     monkeypatch.setenv("X_LIST", '[{"a": 1}]')
     with pytest.raises(ImproperlyConfigured, match="X_LIST"):
         env.string_list("X_LIST")
+
+
+def test_address_in_brackets_is_no_json(monkeypatch):
+    monkeypatch.setenv("X_LIST", "[::1]")
+    assert env.hosts("X_LIST", []) == ["[::1]"]
+
+
+@pytest.mark.parametrize(
+    "value", ["a@b", "Acme Ltd. <a@b.example>", '"Acme, Ltd" <a@b.example>', "Zoë <a@b.example>"]
+)
+def test_sender_has_one_address(monkeypatch, value):
+    monkeypatch.setenv("X_SENDER", value)
+    assert env.sender("X_SENDER", "") == value
 
 
 def test_unknown_variable_of_ours_warns(monkeypatch):

@@ -260,6 +260,19 @@ def test_command_without_need_of_a_database_starts_none(tmp_path, arguments):
     assert not (tmp_path / "data").exists()
 
 
+def test_argument_that_is_not_utf_8_is_refused(tmp_path, data_dir):
+    """It would end in a traceback of the database, unless it is the name of a file."""
+    command = [sys.executable, ROOT / "manage.py"]
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)}
+    options = {"env": environment, "cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run([*command, "createkey", b"caf\xe9"], **options)
+    assert done.returncode == 1
+    assert done.stderr == "error: arguments must be text in UTF-8, got 'caf\\udce9'\n"
+    Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9")).write_bytes(b"")
+    done = subprocess.run([*command, "importlogs", "--project", "p", b"caf\xe9"], **options)
+    assert "UTF-8" not in done.stderr
+
+
 def test_command_without_tables_says_how_to_get_them(data_dir):
     done = subprocess.run(
         [sys.executable, ROOT / "manage.py", "listkeys"],
