@@ -1,10 +1,12 @@
 """Errors outside the API: a page for browsers, JSON for everybody else."""
 
+import sys
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from core.errors import Failure
+from core.errors import DatabaseUnavailable, Failure, failure
 
 # For people; the code is for programs.
 _CODES = {
@@ -20,6 +22,7 @@ _TEXTS = {
     404: ("Not Found", "There is nothing at this address. It may have been removed."),
     429: ("Too Many Requests", "Too many failed attempts to log in. Try again in a while."),
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
+    503: ("Service Unavailable", "The server is not available. Try again in a moment."),
 }
 # The form was opened before the login, or the logout, of another tab.
 _STALE = (
@@ -50,7 +53,24 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return error(request, 500)
+    """Return the page of a bug, or of a database that is away or takes too long."""
+    reply = failure(sys.exc_info()[1])  # Django calls this while it handles the exception
+    if reply is None or reply.status != 503:
+        return error(request, 500)
+    if prefers_html(request):
+        response = error(request, 503, advice=f"{reply.detail}.")
+    else:
+        response = _json(request, reply)
+    for header, value in reply.headers.items():
+        response[header] = value
+    if reply.code == DatabaseUnavailable.code:
+        response._has_been_logged = True  # in a line, by `failure`: Django's has a traceback
+    return response
+
+
+def _json(request: HttpRequest, reply: Failure) -> JsonResponse:
+    status, body = reply.at(request.path_info)
+    return JsonResponse(body, status=status, json_dumps_params={"separators": (",", ":")})
 
 
 def _home(request: HttpRequest) -> str:
@@ -62,8 +82,7 @@ def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpRespons
     """Return the error as a page if the client prefers one. It needs no database."""
     name, usual_advice = _TEXTS[status]
     if not prefers_html(request):
-        status, body = Failure(status, name, {}, _CODES[status]).at(request.path_info)
-        return JsonResponse(body, status=status, json_dumps_params={"separators": (",", ":")})
+        return _json(request, Failure(status, name, {}, _CODES[status]))
     context = {
         "status": status,
         "name": name,

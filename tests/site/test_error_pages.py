@@ -1,7 +1,10 @@
 """Errors are pages for browsers, and stay JSON for clients of the API."""
 
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
+from psycopg.errors import QueryCanceled
+from psycopg_pool import PoolTimeout
 
 from accounts.models import User
 from tests.client import ApiClient
@@ -75,6 +78,34 @@ def test_bug(boss, monkeypatch):
     text = error_page(boss.get("/admin/", HTTP_ACCEPT=BROWSER), 500)
     assert "500 Internal Server Error" in text and "division" not in text
     assert boss.get("/admin/").json() == {"detail": "Internal Server Error"}
+
+
+@pytest.mark.parametrize(
+    ("error", "advice", "retry_after"),
+    [
+        (OperationalError("could not extend file"), "The database is not available", "1"),
+        (PoolTimeout("no connection after 30 sec"), "The database is not available", "1"),
+        (QueryCanceled("statement timeout"), "The query took longer than 5 seconds", None),
+    ],
+    ids=["away", "crowded", "slow"],
+)
+def test_database_that_cannot_answer(boss, monkeypatch, caplog, error, advice, retry_after):
+    """In pages as in the API: not a mistake of the server, and nothing to look up in its log."""
+    from accounts import sessions
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(sessions.SessionStore, "load", fail)
+    boss.raise_request_exception = False
+    for path, home in (("/admin/", "/admin/"), ("/projects", "/")):
+        response = boss.get(path, HTTP_ACCEPT=BROWSER)
+        text = error_page(response, 503, home=home)
+        assert "503 Service Unavailable" in text and advice in text
+        assert response.get("Retry-After") == retry_after
+        assert boss.get(path).json()["detail"].startswith(advice)
+    if retry_after:
+        assert "Traceback" not in caplog.text and "database unavailable" in caplog.text
 
 
 @pytest.mark.parametrize("accept", ["", "nonsense", "text/*;q=2", "\x00"])
