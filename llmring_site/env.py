@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from core.key_files import MIN_LENGTH
+
 # Names that settings.py has asked for; the README's table and the warning
 # about unknown variables are checked against it.
 known: set[str] = set()
@@ -31,7 +33,6 @@ CLIENT_VARIABLES = {
     "LLMRING_PREFER_SAAS",
     "LLMRING_LOCKFILE_PATH",
 }
-MIN_SECRET_LENGTH = 32
 NOT_UTF_8 = "[\udc80-\udcff]"  # what Python makes of other bytes
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -93,10 +94,10 @@ def secret_keys(name: str) -> list[str]:
     """Return secret keys, separated by commas; each long enough to be random."""
     value = secret(name)
     keys = [key.strip() for key in value.split(",") if key.strip()]
-    if (value and not keys) or any(len(key) < MIN_SECRET_LENGTH for key in keys):
+    if (value and not keys) or any(len(key) < MIN_LENGTH for key in keys):
         raise invalid(
             name,
-            f"random text of at least {MIN_SECRET_LENGTH} characters (several separated by commas)",
+            f"random text of at least {MIN_LENGTH} characters (several separated by commas)",
         )
     return keys
 
@@ -104,8 +105,8 @@ def secret_keys(name: str) -> list[str]:
 def secret_key(name: str) -> str:
     """Return one secret key, or "" when unset."""
     key = secret(name)
-    if key and len(key) < MIN_SECRET_LENGTH:
-        raise invalid(name, f"random text of at least {MIN_SECRET_LENGTH} characters")
+    if key and len(key) < MIN_LENGTH:
+        raise invalid(name, f"random text of at least {MIN_LENGTH} characters")
     return key
 
 

@@ -1,5 +1,6 @@
 """Sealed columns and the change of keys. The table of MCP servers serves as an example."""
 
+import errno
 from io import StringIO
 
 import pytest
@@ -128,3 +129,24 @@ def test_key_file_is_made_once_and_only_for_its_owner(tmp_path):
     assert len(key) >= 32 and key_files.load_or_create(tmp_path / "data", "secret_key") == key
     assert (tmp_path / "data" / "secret_key").stat().st_mode & 0o077 == 0
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "k" * 31])
+@pytest.mark.parametrize("name", ["secret_key", "encryption_key"])
+def test_key_file_without_a_key_is_refused(settings, tmp_path, name, content):
+    """A power failure, or a copy that broke off, leaves one whose key everybody can guess."""
+    settings.DATA_DIR, settings.ENCRYPTION_KEYS = tmp_path, []
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ImproperlyConfigured, match=f"{tmp_path / name} must have the 32 or more"):
+        key_files.load_or_create(tmp_path, name)
+    assert (tmp_path / name).read_text() == content
+
+
+def test_key_file_on_a_full_disk_is_not_made(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(key_files.os, "fsync", fail)
+    with pytest.raises(ImproperlyConfigured, match="No space left"):
+        key_files.load_or_create(tmp_path, "encryption_key")
+    assert [*tmp_path.iterdir()] == []
