@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 from core import key_files
 from core.database.config import database_settings, most_workers
-from llmring_site import env
+from llmring_site import env, env_addresses
 from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
 
@@ -37,17 +37,17 @@ SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
 )
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # Another address to listen on, by the name that llm-proxy knows: `:8080`.
-LISTEN_ADDR = env.listen_address("LISTEN_ADDR")
+LISTEN_ADDR = env_addresses.listen_address("LISTEN_ADDR")
 
 # --- The address people use -----------------------------------------------
 
-ALLOWED_HOSTS = env.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
+ALLOWED_HOSTS = env_addresses.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
 if "*" not in ALLOWED_HOSTS:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
 # https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
-PUBLIC_URL = env.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
+PUBLIC_URL = env_addresses.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [env.origin_of(urlsplit(PUBLIC_URL))]
+CSRF_TRUSTED_ORIGINS = [env_addresses.origin_of(urlsplit(PUBLIC_URL))]
 # The path below which a proxy serves us; it takes the path off before it passes a request on.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
@@ -56,7 +56,7 @@ if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
 # Proxies whose X-Forwarded-For is believed; without any, the connection's own address counts.
-TRUSTED_PROXIES = env.networks("LLMRING_TRUSTED_PROXIES")
+TRUSTED_PROXIES = env_addresses.networks("LLMRING_TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 # Clients may lose the body of a redirected POST: we never redirect to https.
@@ -170,7 +170,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.redis_url("LLMRING_REDIS_URL")
+REDIS_URL = env_addresses.redis_url("LLMRING_REDIS_URL")
 if REDIS_URL:
     CACHES = {
         "default": {
@@ -207,8 +207,8 @@ REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", F
 # What people's projects begin with; "none", or "free" where it is missing: no limits.
 ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
 # Without a mail server, mails are printed: whoever runs the server can hand links on.
-EMAIL_BACKEND, EMAIL_OPTIONS = env.email_url("LLMRING_EMAIL_URL")
-DEFAULT_FROM_EMAIL = env.sender(
+EMAIL_BACKEND, EMAIL_OPTIONS = env_addresses.email_url("LLMRING_EMAIL_URL")
+DEFAULT_FROM_EMAIL = env_addresses.sender(
     "LLMRING_EMAIL_FROM", f"LLMRing <noreply@{urlsplit(PUBLIC_URL).hostname}>"
 )
 EMAIL_TIMEOUT = 10  # seconds
@@ -217,12 +217,12 @@ OAUTH_PROVIDERS = {
     "google": {
         "client_id": env.text("LLMRING_GOOGLE_CLIENT_ID"),
         "client_secret": env.token("LLMRING_GOOGLE_CLIENT_SECRET"),
-        "url": env.base_url("LLMRING_GOOGLE_URL", ""),
+        "url": env_addresses.base_url("LLMRING_GOOGLE_URL", ""),
     },
     "github": {
         "client_id": env.text("LLMRING_GITHUB_CLIENT_ID"),
         "client_secret": env.token("LLMRING_GITHUB_CLIENT_SECRET"),
-        "url": env.base_url("LLMRING_GITHUB_URL", ""),
+        "url": env_addresses.base_url("LLMRING_GITHUB_URL", ""),
     },
 }
 CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
@@ -295,7 +295,7 @@ SPECTACULAR_SETTINGS = {
         "core.openapi.with_common_errors",
     ],
 }
-CORS_ORIGINS = env.origins(
+CORS_ORIGINS = env_addresses.origins(
     "LLMRING_CORS_ORIGINS", ["http://localhost:5173", "http://localhost:5174", "*"]
 )
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
@@ -336,7 +336,9 @@ CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 
 # --- The model registry ---------------------------------------------------
 
-REGISTRY_BASE_URL = env.base_url("LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/")
+REGISTRY_BASE_URL = env_addresses.base_url(
+    "LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/"
+)
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
 # By the names that other programs know too; they point to a file of certificates.
@@ -366,7 +368,7 @@ MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=
 # --- The gateway ------------------------------------------------------------
 
 OPENAI_API_KEY = env.token("OPENAI_API_KEY")
-OPENAI_API_URL = env.base_url("OPENAI_API_URL", "https://api.openai.com")
+OPENAI_API_URL = env_addresses.base_url("OPENAI_API_URL", "https://api.openai.com")
 API_CONFIG_PATH = env.text("API_CONFIG_PATH")
 if not API_CONFIG_PATH and Path("config/api_providers.yaml").is_file():
     API_CONFIG_PATH = "config/api_providers.yaml"
@@ -401,7 +403,7 @@ LOGGING = logging_settings(
     backups=LOG_MAX_BACKUPS,
 )
 ENABLE_METRICS = env.boolean("ENABLE_METRICS", True)
-METRICS_PATH = env.url_path("METRICS_PATH", "/metrics")
+METRICS_PATH = env_addresses.url_path("METRICS_PATH", "/metrics")
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True

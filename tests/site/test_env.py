@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from llmring_site import checks, env
+from llmring_site import checks, env, env_addresses
 from llmring_site.env_file import load_env_file
 
 pytestmark = pytest.mark.servers
@@ -203,7 +203,7 @@ def test_env_file_expands_variables_outside_of_single_quotes(tmp_path, monkeypat
 )
 def test_public_url_is_written_as_browsers_write_it(monkeypatch, given, expected):
     monkeypatch.setenv("X_PUBLIC_URL", given)
-    assert env.public_url("X_PUBLIC_URL", "") == expected
+    assert env_addresses.public_url("X_PUBLIC_URL", "") == expected
 
 
 def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
@@ -223,7 +223,7 @@ def test_lists_are_comma_separated_or_json(monkeypatch):
 
 def test_address_in_brackets_is_no_json(monkeypatch):
     monkeypatch.setenv("X_LIST", "[::1]")
-    assert env.hosts("X_LIST", []) == ["[::1]"]
+    assert env_addresses.hosts("X_LIST", []) == ["[::1]"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_address_in_brackets_is_no_json(monkeypatch):
 )
 def test_sender_has_one_address(monkeypatch, value):
     monkeypatch.setenv("X_SENDER", value)
-    assert env.sender("X_SENDER", "") == value
+    assert env_addresses.sender("X_SENDER", "") == value
 
 
 def test_unknown_variable_of_ours_warns(monkeypatch):

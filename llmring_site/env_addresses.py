@@ -1,0 +1,214 @@
+"""Readers of variables that name addresses: hosts, URLs, services, senders.
+
+As those of env.py, they raise `ImproperlyConfigured`, and repeat nothing that may hold a password.
+"""
+
+import email.policy
+import re
+from collections.abc import Iterable
+from email.errors import ObsoleteHeaderDefect
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from llmring_site.env import invalid, secret, string_list, text
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_ADDRESS = r"\[[0-9A-Fa-f:.]+\]"
+# Segments that only consist of dots are resolved by clients.
+_PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?"
+
+
+def hosts(name: str, default: Iterable[str]) -> list[str]:
+    """Return host names; `*` is any, a leading dot means all subdomains."""
+    names = string_list(name, default)
+    accepted = (
+        "host names without scheme, port or path, such as llm.example.com, "
+        ".example.com (all below it) or [::1]"
+    )
+    if not names:
+        raise invalid(name, accepted)
+    for item in names:
+        if not re.fullmatch(rf"\*|\.?{_NAME}|{_ADDRESS}", item):
+            raise invalid(name, accepted, item)
+    return names
+
+
+def origins(name: str, default: Iterable[str]) -> list[str]:
+    """Return origins as browsers send them; `*` is any, `https://*.example.com` all below it."""
+    return [_origin(name, item) for item in string_list(name, default)]
+
+
+def _origin(name: str, item: str) -> str:
+    if item in ("*", "null"):
+        return item
+    try:
+        parts = urlsplit(item)
+        well_formed = bool(parts.hostname) and item == f"{parts.scheme}://{parts.netloc}"
+        well_formed &= bool(re.fullmatch(r"(\*\.)?[^*@\s]+", parts.netloc)) and parts.scheme != ""
+        origin = origin_of(parts)
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise invalid(name, "origins without path or slash, such as https://app.example.com", item)
+    return origin
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return the addresses and networks that are listed."""
+    try:
+        return [ip_network(item) for item in string_list(name)]
+    except ValueError as error:
+        raise invalid(name, f"addresses or networks such as 10.0.0.0/8 ({error})") from None
+
+
+def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) -> str:
+    """Return an address with one of the schemes; "" when unset and without default."""
+    value = text(name, default)
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        local = parts.scheme == "unix" and parts.path
+        well_formed = parts.scheme in set(schemes) and bool(parts.hostname or local)
+        well_formed &= parts.port != 0 and not re.search(r"\s", value)
+    except ValueError:  # a bad port
+        well_formed = False
+    if not well_formed:
+        # It may hold a password: it is not repeated.
+        raise invalid(name, "an address beginning with " + " or ".join(f"{s}://" for s in schemes))
+    return value
+
+
+def base_url(name: str, default: str) -> str:
+    """Return an http address to which paths are added; "" when unset and without default."""
+    value = url(name, default)
+    if "?" in value or "#" in value:  # it may hold a password: it is not repeated
+        raise invalid(name, "an address without query and fragment")
+    return value
+
+
+def public_url(name: str, default: str) -> str:
+    """Return the address of a site, in the one spelling that browsers send; no final slash."""
+    parts = urlsplit(base_url(name, default))
+    try:
+        origin = origin_of(parts)
+        well_formed = bool(re.fullmatch(rf"https?://(?:{_NAME}|{_ADDRESS})(?::\d+)?", origin))
+    except UnicodeError:
+        well_formed = False
+    if not well_formed or parts.username or not re.fullmatch(_PATH, parts.path):
+        raise invalid(
+            name, "an address such as https://llm.example.com or https://example.com/llmring"
+        )
+    return origin + parts.path.rstrip("/")
+
+
+def origin_of(parts: SplitResult) -> str:
+    """Return scheme, host and port as browsers write them: lower case, no default port.
+
+    Raises ValueError for an invalid port.
+    """
+    host = (parts.hostname or "").encode("idna" if not parts.netloc.isascii() else "ascii").decode()
+    if ":" in host:
+        host = f"[{host}]"
+    has_port = parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if has_port else "")
+
+
+def redis_url(name: str) -> str:
+    """Return an address that the Redis client accepts with all its parameters, or ""."""
+    value = url(name, "", schemes=("redis", "rediss", "unix"))
+    if not value or _suits_redis(value):
+        return value
+    # Only the parameter is repeated: other parts may hold a password.
+    address, _, query = value.partition("?")
+    accepted = "an address such as redis://:password@host:6379/0"
+    if not _suits_redis(address):
+        raise invalid(name, accepted)
+    refused = [part for part in query.split("&") if not _suits_redis(f"{address}?{part}")]
+    if refused:
+        accepted += f" (its parameter {refused[0].partition('=')[0]!r} is not accepted)"
+    raise invalid(name, accepted)
+
+
+def _suits_redis(address: str) -> bool:
+    import redis
+
+    if urlsplit(address).scheme != "unix" and not re.fullmatch(r"/?\d*/?", urlsplit(address).path):
+        return False  # no number of a database: the client would take 0, or other digits
+    try:
+        connection = redis.ConnectionPool.from_url(address).make_connection()
+    except (TypeError, ValueError, redis.RedisError):
+        return False
+    return not connection.encoder.decode_responses  # what is cached is bytes
+
+
+def email_url(name: str) -> tuple[str, dict[str, object]]:
+    """Return Django's mail backend and its options; unset, mails are printed.
+
+    `smtp://user:password@host:587` uses STARTTLS at port 587 and no encryption at others,
+    `smtps://` begins with TLS. A percent-encoded password is decoded.
+    """
+    value = secret(name)
+    accepted = "an address such as smtp://user:password@mail.example.com:587 or smtps://…"
+    if not value:
+        return "django.core.mail.backends.console.EmailBackend", {}
+    try:
+        parts = urlsplit(value)
+        port = (465 if parts.scheme == "smtps" else 587) if parts.port is None else parts.port
+    except ValueError:
+        raise invalid(name, accepted) from None
+    well_formed = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and port > 0
+    # Django does not log in with one of them alone.
+    well_formed &= bool(parts.username) == bool(parts.password)
+    if not well_formed or parts.path.strip("/") or re.search(r"[\s?#]", value):
+        raise invalid(name, accepted)  # it may hold a password: it is not repeated
+    return "django.core.mail.backends.smtp.EmailBackend", {
+        "host": parts.hostname,
+        "port": port,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_ssl": parts.scheme == "smtps",
+        "use_tls": parts.scheme == "smtp" and port == 587,
+    }
+
+
+def sender(name: str, default: str) -> str:
+    """Return the sender of mails: one address, also with a name before it."""
+    value = text(name)
+    if value and not _is_mailbox(value):
+        accepted = "one address, such as noreply@example.com or LLMRing <noreply@example.com>"
+        raise invalid(name, accepted, value)
+    return value or default
+
+
+def _is_mailbox(value: str) -> bool:
+    try:
+        header = email.policy.SMTP.header_factory("from", value)
+    except IndexError:  # of the parser, at an end that is missing
+        return False
+    return (
+        len(header.addresses) == 1
+        and all([header.addresses[0].username, header.addresses[0].domain])
+        and all(isinstance(defect, ObsoleteHeaderDefect) for defect in header.defects)
+    )
+
+
+def listen_address(name: str) -> tuple[str, int] | None:
+    """Return host and port of `host:port`, `[::1]:port`, `:port` (all hosts); None when unset."""
+    value = text(name)
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535
+    if not is_port or not re.fullmatch(rf"(?:{_NAME}|{_ADDRESS})?", host):
+        raise invalid(name, "an address such as :8080, 127.0.0.1:8080 or [::1]:8080", value)
+    return host or "0.0.0.0", int(port)
+
+
+def url_path(name: str, default: str) -> str:
+    """Return a path below our address, without a final slash."""
+    value = text(name, default)
+    if not re.fullmatch(_PATH, value) or not value.strip("/"):
+        raise invalid(name, "a path such as /metrics", value)
+    return value.rstrip("/")
