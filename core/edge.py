@@ -2,7 +2,7 @@
 
 A hot endpoint is a function of (caller, validated input), written once in its app; its
 DRF view calls the same function. The edge knows no rule: who may call is asked of
-`authenticate`, bodies and queries are read by their schemas, errors become replies as
+`admit`, bodies and queries are read by their schemas, errors become replies as
 in the views, and Django's own middleware writes the headers.
 """
 

@@ -26,8 +26,6 @@ for context in (decimal.DefaultContext, decimal.getcontext()):
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(Path.cwd() / ".env")
 
-# --- The service -----------------------------------------------------------
-
 VERSION = importlib.metadata.version("llmring-server")
 DEBUG = env.boolean("LLMRING_DEBUG", False)
 DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
@@ -38,8 +36,6 @@ SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
 # Another address to listen on, by the name that llm-proxy knows: `:8080`.
 LISTEN_ADDR = env_addresses.listen_address("LISTEN_ADDR")
-
-# --- The address people use -----------------------------------------------
 
 ALLOWED_HOSTS = env_addresses.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
 if "*" not in ALLOWED_HOSTS:
@@ -67,8 +63,6 @@ X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
 MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-
-# --- Apps and middleware --------------------------------------------------
 
 OWN_APPS = [
     "accounts",
@@ -143,8 +137,6 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True  # plain names are served from the packages
 WHITENOISE_AUTOREFRESH = DEBUG
 
-# --- Database and cache ---------------------------------------------------
-
 DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
@@ -188,8 +180,6 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1, maximum=31_536_000)
 
-# --- People ---------------------------------------------------------------
-
 ADMIN_USER = env.text("ADMIN_USER", "admin", max_length=150)
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
 AUTH_USER_MODEL = "accounts.User"
@@ -227,8 +217,6 @@ OAUTH_PROVIDERS = {
 }
 CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
 
-# --- Keys -----------------------------------------------------------------
-
 API_KEY_VALIDATION_MODE = env.choice(
     "LLMRING_API_KEY_VALIDATION_MODE", "bridge", ["bridge", "strict"]
 )
@@ -245,8 +233,6 @@ PUBLIC_REQUESTS_PER_MINUTE = env.integer(
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
 # Opens the management API (/manage) by the name that llm-proxy knows.
 MANAGEMENT_TOKEN = env.token("MANAGEMENT_TOKEN")
-
-# --- API ------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -334,8 +320,6 @@ CORS_EXPOSE_HEADERS = [
 ]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 
-# --- The model registry ---------------------------------------------------
-
 REGISTRY_BASE_URL = env_addresses.base_url(
     "LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/"
 )
@@ -343,8 +327,6 @@ REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximu
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
 # By the names that other programs know too; they point to a file of certificates.
 CA_BUNDLE = env.existing_path("REQUESTS_CA_BUNDLE") or env.existing_path("SSL_CERT_FILE") or True
-
-# --- Receipts, conversations, MCP -----------------------------------------
 
 RECEIPTS_PRIVATE_KEY = env.secret("LLMRING_RECEIPTS_PRIVATE_KEY_B64")
 RECEIPTS_PUBLIC_KEY = env.text("LLMRING_RECEIPTS_PUBLIC_KEY_B64")
@@ -365,8 +347,6 @@ MCP_MAX_TIMEOUT = env.integer("LLMRING_MCP_MAX_TIMEOUT", 300, minimum=1, maximum
 MCP_REFRESH_MINUTES = env.integer("LLMRING_MCP_REFRESH", 15, minimum=0, maximum=10_080)  # 0: off
 MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
 
-# --- The gateway ------------------------------------------------------------
-
 OPENAI_API_KEY = env.token("OPENAI_API_KEY")
 OPENAI_API_URL = env_addresses.base_url("OPENAI_API_URL", "https://api.openai.com")
 API_CONFIG_PATH = env.text("API_CONFIG_PATH")
@@ -385,8 +365,6 @@ GATEWAY_CACHE_MAX_OBJECT_BYTES = env.integer(
     "HTTP_CACHE_MAX_OBJECT_BYTES", 1_048_576, minimum=0, maximum=64 * 2**20
 )
 GATEWAY_CACHE_MEGABYTES = env.integer("LLMRING_GATEWAY_CACHE_MB", 256, minimum=1, maximum=2**30)
-
-# --- Logs, language, time -------------------------------------------------
 
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
 LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
