@@ -17,12 +17,19 @@ def register(names: Iterable[str]) -> None:
 
 def claim(now: datetime, every: dict[str, timedelta]) -> list[str]:
     """Return the jobs that are due; this worker has to do them, and `every` says when again."""
-    due = PeriodicJob.objects.filter(due_at__lte=now)
+    jobs = PeriodicJob.objects.filter(name__in=every)
     return [
         name
-        for name in due.values_list("name", flat=True)
-        if name in every and due.filter(name=name).update(due_at=now + every[name])
+        for name, due_at in jobs.values_list("name", "due_at")
+        if _is_due(due_at, now, every[name])
+        # Unless another worker has claimed it meanwhile.
+        and jobs.filter(name=name, due_at=due_at).update(due_at=now + every[name])
     ]
+
+
+def _is_due(due_at: datetime, now: datetime, pause: timedelta) -> bool:
+    # A job that is due later than can be was claimed while a clock was wrong.
+    return due_at <= now or due_at > now + 2 * pause
 
 
 def forget_old_windows(now: datetime) -> None:

@@ -132,6 +132,15 @@ def test_jobs_are_done_by_one_worker_when_they_are_due(jobs, limited):
     assert set(periodic_jobs.run_due(now + timedelta(minutes=61))) == {*periodic_jobs._JOBS}
 
 
+def test_jobs_go_on_when_a_clock_that_was_ahead_is_right_again(jobs):
+    now = timezone.now()
+    assert set(periodic_jobs.run_due(now + 400 * DAY)) == {*periodic_jobs._JOBS}
+    assert set(periodic_jobs.run_due(now)) == {*periodic_jobs._JOBS}
+    assert periodic_jobs.run_due(now) == []
+    # The clocks of two machines are never the same.
+    assert periodic_jobs.run_due(now - timedelta(seconds=30)) == []
+
+
 def test_job_that_fails_leaves_the_others_and_its_next_turn(jobs, monkeypatch, caplog):
     def fail(now):
         raise RuntimeError("out of order")
