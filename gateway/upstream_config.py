@@ -66,7 +66,10 @@ def _expanded(value: str) -> str:
     missing = [name for name in _VARIABLE.findall(value) if not os.environ.get(name)]
     if missing:
         raise ValueError(f"names the variable {missing[0]}, which is not set")
-    return _VARIABLE.sub(lambda match: os.environ[match[1]], value)
+    key = _VARIABLE.sub(lambda match: os.environ[match[1]], value).strip()
+    if not re.fullmatch("[!-~]*", key):
+        raise ValueError("should have printable ASCII characters without blanks")
+    return key
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
@@ -220,12 +223,17 @@ def _configured(path: str, default: str, openai_url: str, openai_key: str) -> Co
         if name == DEFAULT_UPSTREAM:
             values.setdefault("base_url", openai_url)
             values.setdefault("api_key", openai_key or None)
-        if "base_url" not in values:
+        if values.get("base_url") is None:
             raise BrokenConfig(f"{path}: apis.{name}: base_url is missing")
-        upstreams[name] = UpstreamConfig(name=name, **values)
+        try:
+            upstreams[name] = UpstreamConfig(name=name, **values)
+        except ValidationError as error:  # the file's own members have been checked
+            raise BrokenConfig(f"OPENAI_API_URL {faults(error)[0][1]}") from None
     chosen = default or file.default_api or DEFAULT_UPSTREAM
     if chosen not in upstreams:
-        raise BrokenConfig(f"{path or 'DEFAULT_API_PROVIDER'}: there is no upstream {chosen!r}")
+        source = "DEFAULT_API_PROVIDER" if default else path
+        names = ", ".join(upstreams)
+        raise BrokenConfig(f"{source}: there is no upstream {chosen!r}, only {names}")
     return Configured(default=chosen, upstreams=upstreams)
 
 

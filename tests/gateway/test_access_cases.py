@@ -592,14 +592,37 @@ def test_the_seeds_configuration(gateway, mock, upstreams_file):
             "line 4: allowed_methods occurs twice",
         ),
         ("apis: &a\n  openai: *a\n", "apis.openai"),  # leads back to itself
+        ("apis:\n  groq:\n    base_url:\n", "apis.groq: base_url is missing"),
+        ("apis:\n  openai:\n    api_key: sk 1\n", "line 3: apis.openai.api_key: should have"),
+        ("apis:\n  openai:\n    api_key: ${X_KEY}\n", "line 3: apis.openai.api_key: should have"),
     ],
 )
-def test_a_broken_configuration_refuses_to_start(upstreams_file, settings, text, expected):
+def test_a_broken_configuration_refuses_to_start(upstreams_file, monkeypatch, text, expected):
     from gateway.checks import check_upstreams
 
+    monkeypatch.setenv("X_KEY", "pw-secret\nX-Other: 1")
     upstreams_file(text)
     [error] = check_upstreams(None)
     assert expected in error.msg
+    assert "pw-secret" not in error.msg
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DEFAULT_API_PROVIDER", "nowhere", "DEFAULT_API_PROVIDER: there is no upstream 'nowhere'"),
+        ("OPENAI_API_URL", "https://me:pw-secret@h", "OPENAI_API_URL should have no user name"),
+    ],
+)
+def test_variable_that_contradicts_the_configuration_is_named(
+    upstreams_file, settings, name, value, expected
+):
+    from gateway.checks import check_upstreams
+
+    setattr(settings, name, value)
+    upstreams_file("default_api: openai\n")
+    [error] = check_upstreams(None)
+    assert expected in error.msg and "pw-secret" not in error.msg
 
 
 def test_several_upstreams(gateway, mock, upstreams_file):
