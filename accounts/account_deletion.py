@@ -1,6 +1,9 @@
 """Deleting a person's account. What their projects own stays in the projects."""
 
-from accounts import audit, keys, memberships, sessions
+from django.contrib.auth import logout
+from django.http import HttpRequest
+
+from accounts import audit, keys, memberships, passwords, sessions
 from accounts.models import ApiKey, User
 
 
@@ -21,3 +24,14 @@ def delete_account(user: User, origin: audit.Origin) -> None:
         keys.revoke_keys(own, origin, reason="its maker's account was deleted")
         sessions.end_sessions(user)
         user.delete()
+
+
+def delete_own_account(request: HttpRequest, password: str) -> None:
+    """Delete the account of the logged-in person, who proves it by the password, if there is one.
+
+    Raises what `passwords.require_current` and `delete_account` do.
+    """
+    passwords.require_current(request.user, password)
+    delete_account(request.user, audit.of_request(request))
+    # Not `end_session`, which would record that nobody logged out.
+    logout(request)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from unfold.forms import AdminOwnPasswordChangeForm
 
-from accounts import attempts, audit, known_browsers, password_changes, passwords
+from accounts import audit, known_browsers, password_changes, passwords
 from core import error_pages
 from core.errors import DomainError
 
@@ -55,7 +55,7 @@ class OwnPasswordView(PasswordChangeView):
     def post(self, request, *args, **kwargs):
         try:
             return super().post(request, *args, **kwargs)
-        except attempts.TooManyAttempts as error:
+        except DomainError as error:
             return _refused(request, error)
 
     def form_valid(self, form):

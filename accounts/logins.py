@@ -5,7 +5,7 @@ from django.contrib.auth import update_session_auth_hash as renew_session
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from accounts import audit, known_browsers
+from accounts import address_proofs, audit, known_browsers
 from accounts.models import BrowserSession, User
 from accounts.sessions import end_sessions
 
@@ -44,6 +44,15 @@ def end_session(request: HttpRequest) -> None:
     if request.user is not None and request.user.is_authenticated:
         audit.record("logout", audit.of_request(request))
     logout(request)
+
+
+def log_out_everywhere(request: HttpRequest) -> None:
+    """End all sessions of the person, the request's included, and open reset links."""
+    user = request.user
+    audit.record("logout.everywhere", audit.of_request(request))
+    address_proofs.forget_tokens(user)
+    end_session(request)
+    end_sessions(user)
 
 
 def end_other_sessions(request: HttpRequest, user: User) -> None:

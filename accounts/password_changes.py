@@ -52,9 +52,16 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
 
 
 def change(request: HttpRequest, user: User, password: str) -> None:
-    """Set the password of the logged-in person; only the request's session goes on."""
+    """Set the password of the logged-in person; only the request's session goes on.
+
+    Raises InvalidInput, and WrongCurrentPassword if the one that the person proved is so no more.
+    """
     passwords.validate(password, user)
     with transaction.atomic():
+        # A reset, or the same form sent twice, may set another one at this moment.
+        same = User.objects.filter(pk=user.pk, password=user.password)
+        if not same.select_for_update(no_key=True).exists():
+            raise passwords.WrongCurrentPassword
         user.set_password(password)
         user.save(update_fields=["password"])
         finish(request, user)

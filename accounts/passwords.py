@@ -37,6 +37,16 @@ class WrongPassword(DomainError):
         super().__init__("E-mail address or password is wrong")
 
 
+class WrongCurrentPassword(DomainError):
+    """The logged-in person is asked for their password, and it is another one."""
+
+    status_code = 403
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        super().__init__("The current password is wrong")
+
+
 class PasswordBackend(ModelBackend):
     """Names people by user name, as superusers of commands have, else by e-mail address."""
 
@@ -109,6 +119,15 @@ def is_right(user: User, password: str) -> bool:
         return False
     attempts.give_back(bucket)
     return True
+
+
+def require_current(user: User, password: str) -> None:
+    """Raise WrongCurrentPassword unless it is the logged-in person's, who may have none.
+
+    Raises attempts.TooManyAttempts.
+    """
+    if user.has_usable_password() and not is_right(user, password):
+        raise WrongCurrentPassword
 
 
 def bucket_name(name: str) -> str:

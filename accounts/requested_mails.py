@@ -30,16 +30,23 @@ def may_mail(user_key: str, purpose: str) -> bool:
 
 
 def require_verified(user: User) -> None:
-    """Raise NotVerified, and mail a link, where addresses are verified and this one is not."""
-    if not settings.REQUIRE_EMAIL_VERIFICATION or user.email_verified_at or user.is_superuser:
-        return
-    send_verification(user)
-    raise NotVerified
+    """Raise NotVerified, and mail a link, to whom `must_verify` holds up."""
+    if must_verify(user):
+        send_verification(user)
+        raise NotVerified
+
+
+def must_verify(user: User) -> bool:
+    """Return whether addresses are verified here, and this one is not: no password opens it."""
+    is_exempt = user.email_verified_at is not None or user.is_superuser
+    return settings.REQUIRE_EMAIL_VERIFICATION and not is_exempt
 
 
 def send_verification(user: User) -> None:
-    """Mail a link that verifies the person's address, unless several went out just now."""
-    if user.email and may_mail(user.email_key, "verify"):
+    """Mail a link that verifies the address, if it is not; not if several went out just now."""
+    if not user.email or user.email_verified_at is not None:
+        return
+    if may_mail(user.email_key, "verify"):
         token = email_tokens.issue(user, Purpose.VERIFY)
         mailing.send(user.email, "verify", email=user.email, link=mailing.link("verify", token))
 

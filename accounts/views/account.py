@@ -1,21 +1,18 @@
 """The logged-in person's account: its key, password, sessions and deletion."""
 
-from django.contrib.auth import logout
 from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.response import Response
 
 from accounts import (
-    address_proofs,
+    account_deletion,
     audit,
     keys,
     logins,
     password_changes,
     passwords,
     requested_mails,
-    sessions,
 )
-from accounts.account_deletion import delete_account
 from accounts.models import Membership, User
 from accounts.projects import tier_name
 from accounts.schemas import people as schemas
@@ -141,11 +138,7 @@ class LogoutEverywhereView(PersonView):
 
     def post(self, request):
         """End all sessions of the person, this one included; open reset links die too"""
-        user = request.user
-        audit.record("logout.everywhere", audit.of_request(request))
-        address_proofs.forget_tokens(user)
-        logins.end_session(request._request)
-        sessions.end_sessions(user)
+        logins.log_out_everywhere(request._request)
         return Response({"message": "Logged out everywhere."})
 
 
@@ -158,7 +151,7 @@ class ChangePasswordView(PersonView):
 
         Keys go on working: they are in the reply.
         """
-        _require_password(request, self.body.current_password)
+        passwords.require_current(request.user, self.body.current_password)
         password_changes.change(request._request, request.user, self.body.password)
         usable = password_changes.remaining_keys(request.user)
         return Response({"message": "The password is changed.", "keys": usable})
@@ -169,8 +162,7 @@ class SendVerificationView(PersonView):
 
     def post(self, request):
         """Mail the link again that verifies the address"""
-        if request.user.email_verified_at is None:
-            requested_mails.send_verification(request.user)
+        requested_mails.send_verification(request.user)
         return Response({"message": requested_mails.SENT})
 
 
@@ -185,23 +177,5 @@ class DeleteAccountView(PersonView):
         Its keys are revoked. 409 while a project would lose its last owner: hand it over
         or archive it first. Accounts with a password need it.
         """
-        if request.user.has_usable_password():
-            _require_password(request, self.body.password)
-        user = request.user
-        delete_account(user, audit.of_request(request))
-        # Not `end_session`, which would record that nobody logged out.
-        logout(request._request)
+        account_deletion.delete_own_account(request._request, self.body.password)
         return Response({"message": "The account is deleted."})
-
-
-def _require_password(request, password: str) -> None:
-    if request.user.has_usable_password() and not passwords.is_right(request.user, password):
-        raise WrongCurrentPassword
-
-
-class WrongCurrentPassword(DomainError):
-    status_code = 403
-    code = "wrong_password"
-
-    def __init__(self) -> None:
-        super().__init__("The password is wrong")

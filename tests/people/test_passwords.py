@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
-from accounts import key_uses
+from accounts import key_uses, passwords
 from accounts.models import ApiKey, AuditEvent, BrowserSession, EmailToken, Membership, User
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
@@ -138,6 +139,33 @@ def test_a06_changing_the_password_needs_the_old_one(two_browsers):
     for _ in range(5):
         b1.send("POST", "/api/v1/auth/change-password", body, expect=403)
     b1.send("POST", "/api/v1/auth/change-password", body, expect=429)
+
+
+def by_api(browser, old: str, new: str):
+    return browser.post_json(
+        "/api/v1/auth/change-password", {"current_password": old, "password": new}
+    )
+
+
+def by_admin(browser, old: str, new: str):
+    form = {"old_password": old, "new_password1": new, "new_password2": new}
+    return browser.submit("/admin/password_change/", form)
+
+
+@pytest.mark.parametrize("change", [by_api, by_admin])
+def test_a06_a_reset_at_the_same_moment_stands(ana, change, monkeypatch):
+    """A hijacker who knows the old password sets one of their own while Ana resets it."""
+    User.objects.update(is_staff=True)
+    validate = passwords.validate
+
+    def reset_meanwhile(password, user=None):
+        validate(password, user)
+        User.objects.update(password=make_password("the sentence of a reset"))
+
+    monkeypatch.setattr(passwords, "validate", reset_meanwhile)
+    assert change(ana, PASSWORD, NEW).status_code == 403
+    assert User.objects.get().check_password("the sentence of a reset")
+    assert not AuditEvent.objects.filter(action="password.change").exists()
 
 
 def test_a05_a_reset_ends_the_lock_of_the_old_password(ana, browser):
