@@ -91,7 +91,7 @@ def end_claim(user: User, origin: audit.Origin) -> None:
     if user.email_verified_at or user.is_staff or user.is_superuser:
         return
     _end_identities(user, origin)
-    if _is_self_registered(user):
+    if is_self_registered(user):
         _end_members(user, origin)
 
 
@@ -102,7 +102,8 @@ def _end_identities(user: User, origin: audit.Origin) -> None:
     identities.delete()
 
 
-def _is_self_registered(user: User) -> bool:
+def is_self_registered(user: User) -> bool:
+    """Return whether the person has no user name but the one that registering made up."""
     # As registration.new_person names people; operators choose a name.
     return user.username == str(user.pk)
 
@@ -132,7 +133,7 @@ def _end_members(user: User, origin: audit.Origin) -> None:
         project_id__in=claimed, accepted_at__isnull=True, withdrawn_at__isnull=True
     ).update(withdrawn_at=timezone.now())
     _remove(Membership.objects.filter(project_id__in=claimed).exclude(user=user), origin)
-    if _is_self_registered(user):
+    if is_self_registered(user):
         _remove(_brought(user).exclude(role=Role.OWNER), origin)
 
 

@@ -84,8 +84,20 @@ class TokenForm(forms.Form):
     )
 
 
-class ResetForm(TokenForm):
+class NewPasswordForm(forms.Form):
     password = _password("New password", "new-password", max_length=1_000)
+
+
+class ResetForm(NewPasswordForm, TokenForm):
+    """The token, then the new password: fields of later bases come first."""
+
+
+class CurrentPasswordForm(forms.Form):
+    current_password = _password("Current password", "current-password", max_length=1_000)
+
+
+class PasswordChangeForm(NewPasswordForm, CurrentPasswordForm):
+    """The current password, then the new one."""
 
 
 class VerifyForm(TokenForm):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
 
 from accounts import audit, keys
@@ -56,6 +57,15 @@ def acting_role(user: User, project: Project) -> str:
 def is_higher(role: str, other: str) -> bool:
     """Return whether a role permits more than the other."""
     return _RANKS[Role(role)] > _RANKS[Role(other)]
+
+
+def owned_alone(user: User) -> QuerySet[Project]:
+    """Return the projects in use that would lose their last owner with the person, newest first."""
+    others = Membership.objects.filter(
+        project=OuterRef("pk"), role=Role.OWNER, user__is_active=True
+    ).exclude(user=user)
+    own = Project.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
+    return own.filter(~Exists(others), archived_at=None).order_by("-id")
 
 
 @contextmanager

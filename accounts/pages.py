@@ -37,6 +37,8 @@ NOTICES = {
     "registered": "A mail with a link is on its way. Open it to finish.",
     "connected": "The address is confirmed. Log in again the way you did before.",
     "logged-out": "You are logged out.",
+    "logged-out-everywhere": "You are logged out everywhere.",
+    "deleted": "The account is deleted.",
     "invitation": "Log in, then open the link of the invitation again.",
 }
 

@@ -411,6 +411,7 @@ UNFOLD = {
         lambda request: static("core/keyboard.js"),
         lambda request: static("core/labels.js"),
     ],
+    "ACCOUNT": {"navigation": "llmring_site.pages.sidebar.account_links"},
     "DASHBOARD_CALLBACK": "llmring_site.dashboard.page.add_dashboard",
     "SIDEBAR": {
         "show_search": True,

@@ -5,15 +5,18 @@ address; never that of an address which the provider has not verified.
 """
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.http import Http404
 
-from accounts import address_proofs, audit, mailing
+from accounts import address_proofs, audit, mailing, requested_mails
 from accounts.email_tokens import InvalidToken
 from accounts.models import Identity, User
+from accounts.oauth import providers
 from accounts.oauth.providers import LABELS, Profile
 from accounts.projects import create_project
 from accounts.registration import (
@@ -48,6 +51,16 @@ class IdentityNotShown(DomainError):
         super().__init__(f"Log in by {label} in this browser first, then open the link again")
 
 
+class LastWayIn(DomainError):
+    """Without the identity nobody could log in to the account."""
+
+    status_code = 409
+    code = "last_way_in"
+
+    def __init__(self) -> None:
+        super().__init__("This is the only way to log in to the account: set a password first")
+
+
 class AddressNeeded(Exception):
     """The provider has verified no address of this new identity: the person has to prove one."""
 
@@ -77,6 +90,38 @@ def link(profile: Profile, user: User, origin: audit.Origin) -> None:
             _store(profile, user, origin)
     elif known.user_id != user.pk:
         raise LinkRefused("Another account is connected with this identity")
+
+
+def unlink(id: UUID, user: User, origin: audit.Origin) -> None:
+    """Disconnect an identity from the logged-in person. Raises Http404, LastWayIn."""
+    with transaction.atomic():
+        # Of two identities that are disconnected at once one stays.
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        identity = of_person(id, user)
+        if id not in dispensable(user):
+            raise LastWayIn
+        identity.delete()
+        audit.record("identity.unlink", origin, user_id=user.pk, provider=identity.provider)
+
+
+def of_person(id: UUID, user: User) -> Identity:
+    """Return the person's identity with this id. Raises Http404."""
+    identity = Identity.objects.filter(pk=id, user=user).first()
+    if identity is None:
+        raise Http404("Identity not found")
+    return identity
+
+
+def dispensable(user: User) -> set[UUID]:
+    """Return the ids of the identities without which the person can still log in.
+
+    Either by a password or by another identity, whose provider is configured.
+    """
+    rows = dict(user.identities.values_list("id", "provider"))
+    if user.has_usable_password() and not requested_mails.must_verify(user):
+        return set(rows)
+    opening = {id for id, provider in rows.items() if provider in providers.names()}
+    return {id for id in rows if opening - {id}}
 
 
 def address_token(profile: Profile, email: str) -> str:
@@ -165,4 +210,5 @@ def _store(profile: Profile, user: User, origin: audit.Origin) -> None:
             email=user.email,
             provider=LABELS[profile.provider],
             reset=mailing.page("forgot"),
+            account=mailing.page("account"),
         )

@@ -30,6 +30,10 @@ NOTICES = {
     "handed-over": "The project is handed over. You are an admin of it now.",
     "invited": "The invitation is on its way. It works once, for seven days.",
     "withdrawn": "The invitation is withdrawn.",
+    "verification": "A mail with a link is on its way, unless several went out just now.",
+    "password": "The password is set. Your other sessions ended; keys go on working.",
+    "disconnected": "The identity no longer opens your account. Sessions that it began go on "
+    "until they end, or you log out everywhere.",
     "archived": "The project is archived: its keys are refused, its data stays.",
 }
 
@@ -75,6 +79,14 @@ class PersonPage:
     def find(self, **path) -> None:
         """Look up what the path names. Raises Http404, and what admission does."""
 
+    def address(self, name: str, *arguments) -> str:
+        """Return the path of a page that belongs to what this one is about."""
+        return reverse(name, args=arguments)
+
+    def to(self, name: str, notice: str = "") -> HttpResponseRedirect:
+        """Go on to such a page, so that a reload does nothing again."""
+        return HttpResponseRedirect(self.address(name) + (f"?notice={notice}" if notice else ""))
+
     def get_context_data(self, **kwargs) -> dict:
         return {**super().get_context_data(**kwargs), **self.frame()}
 
@@ -85,8 +97,9 @@ class PersonPage:
         links = [{"title": "Your projects", "link": reverse("projects")}]
         if user.is_staff:
             links.append({"title": "Admin", "link": reverse("admin:index")})
+        context = admin.site.each_context(request)
         return {
-            **admin.site.each_context(request),
+            **context,
             "title": self.title,
             "project": self.project,
             "may": {str(action) for action in permissions},
@@ -95,7 +108,7 @@ class PersonPage:
             "site_url": None,
             "sidebar_show_search": False,
             "sidebar_navigation": sidebar(request, self.project, permissions),
-            "account_links": [*links, {"title": "Change password", "link": reverse("forgot")}],
+            "account_links": [*links, *context["account_links"]],
             "logout_url": reverse("logout"),
             "notice": NOTICES.get(request.GET.get("notice", "")),
         }
@@ -143,16 +156,11 @@ class ProjectPage(PersonPage):
         return memberships.acting_role(self.request.user, self.project)
 
     def address(self, name: str, *arguments) -> str:
-        """Return the path of a page of this project."""
-        return reverse(name, args=[self.project.id, *arguments])
-
-    def to(self, name: str, notice: str = "") -> HttpResponseRedirect:
-        """Go on to a page of this project, so that a reload does nothing again."""
-        return HttpResponseRedirect(self.address(name) + (f"?notice={notice}" if notice else ""))
+        return super().address(name, self.project.id, *arguments)
 
 
-class QuestionPage(ProjectPage, Page):
-    """Asks about one row of the project, then does something with it."""
+class Question(Page):
+    """Asks about the subject, then does something with it. For a page of a person."""
 
     template_name = "llmring_site/pages/form.html"
     form_class = ConfirmForm
@@ -167,6 +175,10 @@ class QuestionPage(ProjectPage, Page):
             "back": self.address(self.back),
             "is_danger": self.is_danger,
         }
+
+
+class QuestionPage(ProjectPage, Question):
+    """Asks about one row of the project, then does something with it."""
 
 
 def to_login(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""The sidebar of the pages of projects: this project's pages, and the way to others."""
+"""The sidebar of the pages of people: a project's pages, and the way to others and to oneself."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from accounts.admission import Action
-from accounts.models import Project
+from accounts.models import Project, User
 
 MAX_OTHERS = 10  # projects to switch to at once; all are on a page of their own
 # Title, icon (a Material Symbol), name of the URL, and what has to be permitted.
@@ -40,11 +40,33 @@ def sidebar(
         (other.name, "swap_horiz", reverse("project-home", args=[other.id]))
         for other in others.order_by("-id")[:MAX_OTHERS]
     ]
-    fixed = [("All projects", "workspaces", reverse("projects"))]
+    fixed = [
+        ("All projects", "workspaces", reverse("projects")),
+        ("Your account", "manage_accounts", reverse("account")),
+    ]
     if request.user.is_staff:
         fixed.append(("Admin", "shield_person", reverse("admin:index")))
     leave = ("Log out", "logout", reverse("logout"))
     return [*groups, _group(request, "Your projects", [*switch, *fixed, leave])]
+
+
+def account_links(request: HttpRequest) -> list[dict[str, str]]:
+    """Return the links of the person's menu that the admin has too, as UNFOLD's ACCOUNT expects."""
+    if request.user is None or not request.user.is_authenticated:
+        return []
+    return [
+        {"title": "Your account", "link": reverse("account")},
+        {"title": "Change password", "link": password_address(request.user)},
+    ]
+
+
+def password_address(user: User) -> str:
+    """Return the path of the page where the person sets a password: of staff the admin's.
+
+    The admin's asks for the current one, which not everybody has.
+    """
+    is_of_admin = user.is_staff and user.has_usable_password()
+    return reverse("admin:password_change" if is_of_admin else "account-password")
 
 
 def _group(request: HttpRequest, title: str, pages: list[tuple[str, str, str]]) -> dict:

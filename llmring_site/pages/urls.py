@@ -1,13 +1,23 @@
-"""The pages of projects. Each is served with and without a trailing slash."""
+"""The pages of people and of their projects. Each is served with and without a trailing slash."""
 
 from django.urls import re_path
 
-from llmring_site.pages import home, keys, members, plan, projects
+from llmring_site.pages import account, home, keys, members, plan, projects
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KEY = rf"keys/(?P<key_id>{_ID})"
 _MEMBER = rf"members/(?P<user_id>{_ID})"
 _INVITATION = rf"invitations/(?P<invitation_id>{_ID})"
+_OF_ACCOUNT = {
+    "verification": ("account-verification", account.VerificationPage),
+    "password": ("account-password", account.PasswordPage),
+    "logout-everywhere": ("account-logout-everywhere", account.LogoutEverywherePage),
+    rf"identities/(?P<identity_id>{_ID})/disconnect": (
+        "account-disconnect",
+        account.DisconnectPage,
+    ),
+    "delete": ("account-delete", account.DeletePage),
+}
 _OF_PROJECT = {
     "calls": ("project-calls", home.CallsPage),
     "latency": ("project-latency", home.LatencyPage),
@@ -27,6 +37,11 @@ _OF_PROJECT = {
 }
 
 urlpatterns = [
+    re_path(r"^account/?$", account.AccountPage.as_view(), name="account"),
+    *(
+        re_path(rf"^account/{path}/?$", view.as_view(), name=name)
+        for path, (name, view) in _OF_ACCOUNT.items()
+    ),
     re_path(r"^projects/?$", projects.ProjectsPage.as_view(), name="projects"),
     re_path(rf"^projects/(?P<project_id>{_ID})/?$", home.HomePage.as_view(), name="project-home"),
     *(

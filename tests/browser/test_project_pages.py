@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 import requests
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.browser import DESKTOP, PHONE
 
-PASSWORD = "correct horse battery"
+PASSWORD, NEW = "correct horse battery", "another long sentence"
 CALL = {"provider": "acme", "model": "m1", "input_tokens": 10, "output_tokens": 5, "cost": "0.25"}
 KEY = re.compile(r"llmr_pk_[0-9a-f]{32}")
 
@@ -133,6 +134,14 @@ def test_d2_a_long_name_of_a_key_does_not_widen_its_pages(browser, address):
         browser.follow(browser.one(f"a[href$={verb}]"))
         looks_good(browser, f"{verb}-long-name")
         browser.driver.back()
+    browser.open("/account")
+    looks_good(browser, "account-long-names")
+    browser.open("/projects")
+    fill(browser, name="x" * 100 + " y" * 50)
+    press(browser, "form.page-form button")
+    browser.wait(lambda: browser.path.startswith("/projects/"))
+    browser.open("/account/delete")
+    looks_good(browser, "account-delete-long-names")
 
 
 def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server, address):
@@ -162,6 +171,60 @@ def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server, a
     assert "404 Not Found" in browser.text
     # The pages above were 403 and 404, as they should be.
     assert all(" 40" in error for error in browser.console_errors())
+
+
+def test_an_account_from_its_password_to_its_end(browser, server, address):
+    home = sign_up(browser, address("self"))
+    browser.follow(browser.link("Your account"))
+    assert browser.path == "/account" and address("self") in browser.text
+    for scheme in ("light", "dark"):
+        browser.prefer(scheme=scheme)
+        for page in ("", "/verification", "/password", "/logout-everywhere", "/delete"):
+            browser.open(f"/account{page}")
+            looks_good(browser, f"account{page.replace('/', '-')}-{scheme}")
+    browser.open("/account/password")
+    fill(browser, current_password="wrong", password=NEW)
+    browser.follow(browser.one("form.page-form button"))
+    assert "The current password is wrong" in browser.text
+    looks_good(browser, "account-password-wrong")
+    # By the keyboard alone.
+    browser.one("[name=current_password]").send_keys(PASSWORD + Keys.TAB)
+    browser.driver.switch_to.active_element.send_keys(NEW + Keys.TAB)
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    browser.wait(lambda: browser.path == "/account?notice=password")
+    browser.open("/account/delete")
+    fill(browser, current_password=NEW)
+    browser.follow(browser.one("form.page-form button"))
+    assert "keeps an owner" in browser.text
+    looks_good(browser, "account-delete-refused")
+    browser.follow(browser.one(f".panel a[href='{home}/archive']"))
+    browser.follow(browser.one("form.page-form button"))
+    browser.open("/account/delete")
+    fill(browser, current_password=NEW)
+    browser.follow(browser.one("form.page-form button"))
+    assert browser.path == "/login?notice=deleted" and "The account is deleted" in browser.text
+    # The pages above were 403 and 409, as they should be.
+    assert all(" 40" in error for error in browser.console_errors())
+
+
+def test_an_account_without_scripts(browser, address):
+    sign_up(browser, address("plain"))
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open("/account")
+        browser.screenshot("account-without-scripts")
+        browser.link("Change the password").click()
+        browser.wait(lambda: browser.path == "/account/password")
+        fill(browser, current_password=PASSWORD, password=NEW)
+        press(browser, "form.page-form button")
+        browser.wait(lambda: browser.path == "/account?notice=password")
+        browser.link("Log out everywhere").click()
+        browser.wait(lambda: browser.path == "/account/logout-everywhere")
+        press(browser, "form.page-form button")
+        browser.wait(lambda: browser.path.startswith("/login"))
+        assert "You are logged out everywhere" in browser.text
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_e01_a_tab_of_another_login_asks_to_reload(browser, address):

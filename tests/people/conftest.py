@@ -10,8 +10,11 @@ from django.db import close_old_connections
 from accounts import mailing
 from accounts.models import User
 from tests.client import ApiClient
+from tests.html_page import Page
+from tests.people.provider import ScriptedProvider
 
 PASSWORD = "correct horse battery"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +108,17 @@ def boss(browser, db_all):
     return made
 
 
+@pytest.fixture
+def provider(settings, db_all):
+    made = ScriptedProvider()
+    settings.OAUTH_PROVIDERS = {
+        name: {"client_id": f"{name}-id", "client_secret": f"{name}-secret", "url": made.url}
+        for name in ("google", "github")
+    }
+    yield made
+    made.close()
+
+
 def mails(to: str | None = None) -> list:
     """The mails that were sent, to an address or to all."""
     mailing.wait_until_sent()
@@ -139,3 +153,10 @@ def at_once(*calls) -> list:
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def look(browser, path: str, *, expect: int = 200, **query) -> Page:
+    """The page at the path, as a browser shows it."""
+    response = browser.get(path, query, HTTP_ACCEPT=BROWSER)
+    assert response.status_code == expect, response.content[:2000]
+    return Page(response.content.decode())

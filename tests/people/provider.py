@@ -108,3 +108,18 @@ class ScriptedProvider:
                 pass
 
         return Handler
+
+
+def start(browser, name: str = "google", **query) -> str:
+    """Where the browser is sent."""
+    response = browser.get(f"/api/v1/auth/login/{name}", query)
+    assert response.status_code == 302
+    return response["Location"]
+
+
+def come_back(browser, answer: dict, name: str = "google"):
+    return browser.get(f"/api/v1/auth/callback/{name}", answer)
+
+
+def log_in(browser, provider, name: str = "google", **query):
+    return come_back(browser, provider.authorize(start(browser, name, **query)), name)

@@ -22,8 +22,8 @@ from accounts.models import (
 )
 from llmring_site import startup
 from tests.client import ApiClient
-from tests.people import test_oauth
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
+from tests.people.provider import log_in
 
 PEOPLE = "/admin/accounts/user/"
 PROJECTS = "/admin/accounts/project/"
@@ -32,8 +32,6 @@ CONFIRM = "/api/v1/password-reset/confirm"
 PERSON_INLINES = ("memberships", "identities")
 PROJECT_INLINES = ("memberships", "api_keys")
 NEW = "another long sentence"
-
-provider = test_oauth.provider
 
 
 def join(owner, other, role: str) -> Membership:
@@ -186,7 +184,7 @@ def test_whoever_has_a_mistyped_address_does_not_share_the_account(boss, ana, pr
     """The stranger proves the address, and takes over what is only claimed from then on."""
     change_person(boss, ana.user, email="typo@example.com")
     provider.google = {"sub": "g-1", "email": "typo@example.com", "email_verified": True}
-    test_oauth.log_in(browser(), provider)
+    log_in(browser(), provider)
     assert not ana.is_logged_in
     ApiClient(ana.account["api_key"]).read("/api/v1/logs", expect=401)
     assert recorded("person.take_over")

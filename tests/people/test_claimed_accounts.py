@@ -6,7 +6,7 @@ from django.utils import timezone
 from accounts.models import Identity, Membership, Project, User
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
-from tests.people.test_oauth import log_in, provider  # noqa: F401 - a fixture
+from tests.people.provider import log_in
 
 NEW = "another long sentence"
 VICTIM, MALLORY = "victim@example.com", "mallory@example.org"

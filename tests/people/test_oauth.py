@@ -23,36 +23,10 @@ from accounts.models import (
 from accounts.oauth import identities, landing, providers
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, at_once, mails, reset_token, token_in
-from tests.people.provider import ScriptedProvider
+from tests.people.provider import come_back, log_in, start
 from tests.site import loopback
 
 EMAIL = "ana@example.com"
-
-
-@pytest.fixture
-def provider(settings, db_all):
-    made = ScriptedProvider()
-    settings.OAUTH_PROVIDERS = {
-        name: {"client_id": f"{name}-id", "client_secret": f"{name}-secret", "url": made.url}
-        for name in ("google", "github")
-    }
-    yield made
-    made.close()
-
-
-def start(browser, name: str = "google", **query) -> str:
-    """Where the browser is sent."""
-    response = browser.get(f"/api/v1/auth/login/{name}", query)
-    assert response.status_code == 302
-    return response["Location"]
-
-
-def come_back(browser, answer: dict, name: str = "google"):
-    return browser.get(f"/api/v1/auth/callback/{name}", answer)
-
-
-def log_in(browser, provider, name: str = "google", **query):
-    return come_back(browser, provider.authorize(start(browser, name, **query)), name)
 
 
 def refused(response) -> bool:

@@ -147,12 +147,16 @@ def by_api(browser, old: str, new: str):
     )
 
 
+def by_page(browser, old: str, new: str):
+    return browser.submit("/account/password", {"current_password": old, "password": new})
+
+
 def by_admin(browser, old: str, new: str):
     form = {"old_password": old, "new_password1": new, "new_password2": new}
     return browser.submit("/admin/password_change/", form)
 
 
-@pytest.mark.parametrize("change", [by_api, by_admin])
+@pytest.mark.parametrize("change", [by_api, by_page, by_admin])
 def test_a06_a_reset_at_the_same_moment_stands(ana, change, monkeypatch):
     """A hijacker who knows the old password sets one of their own while Ana resets it."""
     User.objects.update(is_staff=True)

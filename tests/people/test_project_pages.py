@@ -9,9 +9,8 @@ import pytest
 from accounts.models import ApiKey, AuditEvent, Invitation, Membership, Project, Tier, User
 from tests.client import ApiClient
 from tests.html_page import Page
-from tests.people.conftest import PASSWORD, mails, token_in
+from tests.people.conftest import BROWSER, PASSWORD, look, mails, token_in
 
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 CALL = {"provider": "acme", "model": "m1", "input_tokens": 10, "output_tokens": 5}
 KEY = re.compile(r"llmr_pk_[0-9a-f]{32}")
 NOBODY = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -33,12 +32,6 @@ def join(ana, person):
         return made
 
     return add
-
-
-def look(browser, path: str, *, expect: int = 200, **query) -> Page:
-    response = browser.get(path, query, HTTP_ACCEPT=BROWSER)
-    assert response.status_code == expect, response.content[:2000]
-    return Page(response.content.decode())
 
 
 def form_of(browser, path: str) -> dict:
