@@ -36,15 +36,17 @@ _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _one_at_a_time = threading.BoundedSemaphore(1)
 
 
-class Batch(NamedTuple):
-    """The items of a request, each an entry or what is wrong with it, and a digest of all."""
+class RequestKey(NamedTuple):
+    """The `Idempotency-Key` of a batch, and a digest of the items that it came with first."""
 
-    items: list[LogEntry | InvalidInput]
+    text: str
     fingerprint: str
 
 
-def parse(body: bytes, content_type: str) -> Batch:
-    """Return the batch of a request: `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
+def parse(body: bytes, content_type: str) -> list[LogEntry | InvalidInput]:
+    """Return the items of `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
+
+    An item is an entry, or what is wrong with it.
 
     Raises InvalidInput when the batch as a whole is malformed or has too many items.
     """
@@ -59,7 +61,7 @@ def parse(body: bytes, content_type: str) -> Batch:
         context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
         message = f"List should have at most {MAX_ITEMS} items"
         raise InvalidInput([issue("too_long", ["body", "logs"], message, None, **context)])
-    return Batch([_entry(item) for item in items], events.fingerprint(body))
+    return [_entry(item) for item in items]
 
 
 def _list_of(value: Any) -> list:
@@ -103,26 +105,40 @@ def log_batch(
     used for another batch, and what `parse` does.
     """
     with _one_at_a_time:
-        batch = parse(body, content_type)
-        rows = _rows(caller, batch, owned_conversations, idempotency_key)
+        items = parse(body, content_type)
+        key = _request_key(idempotency_key, items) if idempotency_key else None
+        rows = _rows(caller, items, owned_conversations, key)
         with transaction.atomic():
             lift_limit()
             outcomes = deduplication.store(caller, rows)
-            _check_key(batch, rows, outcomes)
-        return _report(batch, _settled(caller, rows, outcomes))
+            if key:
+                _check_key(key, rows, outcomes)
+        return _report(items, _settled(caller, rows, outcomes))
+
+
+def _request_key(text: str, items: list[LogEntry | InvalidInput]) -> RequestKey:
+    """Return the key with the digest that the same items always have, in whatever form.
+
+    Malformed ones are alike: of them nothing is stored.
+    """
+    prints = [
+        b"" if isinstance(item, InvalidInput) else events.event_fingerprint(item).encode()
+        for item in items
+    ]
+    return RequestKey(text, events.fingerprint(*prints))
 
 
 def _rows(
     caller: Caller,
-    batch: Batch,
+    items: list[LogEntry | InvalidInput],
     owned_conversations: OwnedConversations,
-    idempotency_key: str | None,
+    key: RequestKey | None,
 ) -> list[LogRow]:
     """Return the rows of the good items, in order."""
-    entries = [item for item in batch.items if isinstance(item, LogEntry)]
+    entries = [item for item in items if isinstance(item, LogEntry)]
     contexts = iter(ingestion.resolve(entries, caller, owned_conversations))
     rows = []
-    for index, item in enumerate(batch.items):
+    for index, item in enumerate(items):
         if isinstance(item, InvalidInput):
             continue
         event_id, fingerprint = item.event_id or None, None
@@ -130,8 +146,8 @@ def _rows(
             pass  # it is known by its id, and its event was reported elsewhere
         elif event_id:
             fingerprint = events.event_fingerprint(item)
-        elif idempotency_key:
-            event_id, fingerprint = f"{idempotency_key}/{index}", batch.fingerprint
+        elif key:
+            event_id, fingerprint = f"{key.text}/{index}", key.fingerprint
         rows.append(
             ingestion.build_row(
                 item, caller, next(contexts), event_id=event_id, fingerprint=fingerprint
@@ -140,11 +156,11 @@ def _rows(
     return rows
 
 
-def _check_key(batch: Batch, rows: Iterable[LogRow], outcomes: Iterable[Outcome]) -> None:
+def _check_key(key: RequestKey, rows: Iterable[LogRow], outcomes: Iterable[Outcome]) -> None:
     """Raise EventReused if the request's own key was used for another batch."""
     for row, outcome in zip(rows, outcomes, strict=True):
         is_known = not (outcome.is_new or outcome.is_refused or row.replaces)
-        is_by_key = is_known and row.fingerprint == batch.fingerprint
+        is_by_key = is_known and row.fingerprint == key.fingerprint
         if is_by_key and not events.matches_idempotent_request(outcome.row, row):
             raise EventReused
 
@@ -188,11 +204,9 @@ def _settle(caller: Caller, row: LogRow, outcome: Outcome) -> dict:
     return {"status": "error", "detail": str(EventReused("event_id"))}
 
 
-def _report(batch: Batch, outcomes: Iterable[dict]) -> dict[str, Any]:
+def _report(items: list[LogEntry | InvalidInput], outcomes: Iterable[dict]) -> dict[str, Any]:
     outcomes = iter(outcomes)
-    results = [
-        {"index": index, **_result(item, outcomes)} for index, item in enumerate(batch.items)
-    ]
+    results = [{"index": index, **_result(item, outcomes)} for index, item in enumerate(items)]
     counts = Counter(result["status"] for result in results)
     return {
         "created": counts["created"],

@@ -1,5 +1,7 @@
 """`Idempotency-Key` (docs/http-contract.md, section "Retries")."""
 
+import json
+
 import pytest
 
 from tests.usage.test_log import CALL
@@ -39,6 +41,49 @@ def test_batch_key_with_another_batch_stores_nothing(api):
     api.send("POST", "/api/v1/log/batch", {"logs": [CALL]}, **KEY)
     api.send("POST", "/api/v1/log/batch", {"logs": [CALL, CALL, CALL]}, expect=409, **KEY)
     assert UsageLog.objects.count() == 1
+
+
+ITEMS = [
+    {**CALL, "timestamp": "2026-01-05T10:00:00Z", "metadata": {"a": 1, "b": [2.5]}},
+    {**CALL, "input_tokens": -1},
+    {**CALL, "input_tokens": 7},
+]
+REVERSED_MEMBERS = [dict(reversed(item.items())) for item in ITEMS]
+LINES = "\n".join(map(json.dumps, ITEMS))
+
+
+@pytest.mark.parametrize(
+    "body, content_type",
+    [
+        (json.dumps({"logs": ITEMS}, indent=2), "application/json"),
+        ({"logs": REVERSED_MEMBERS}, "application/json"),
+        (ITEMS, "application/json"),
+        (LINES, "application/x-ndjson"),
+        (LINES.replace("10:00:00Z", "12:00:00.0+02:00"), "application/x-ndjson"),
+    ],
+    ids=["whitespace", "order of members", "a bare list", "lines", "another notation of a time"],
+)
+def test_batch_of_the_same_items_is_a_retry_however_it_is_written(api, body, content_type):
+    first = api.send("POST", "/api/v1/log/batch", {"logs": ITEMS}, **KEY)
+    again = api.send("POST", "/api/v1/log/batch", body, content_type=content_type, **KEY)
+    assert (first["created"], first["failed"], again["duplicates"]) == (2, 1, 2)
+    assert UsageLog.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [*reversed(ITEMS)],
+        [ITEMS[0], {**CALL, "input_tokens": 1}, ITEMS[2]],
+        [ITEMS[0], ITEMS[2]],
+        [*ITEMS[:2], {**CALL, "input_tokens": 7, "metadata": {"a": 1}}],
+    ],
+    ids=["order of items", "a malformed item put right", "one less", "other metadata"],
+)
+def test_batch_of_other_items_is_no_retry(api, items):
+    api.send("POST", "/api/v1/log/batch", {"logs": ITEMS}, **KEY)
+    api.send("POST", "/api/v1/log/batch", {"logs": items}, expect=409, **KEY)
+    assert UsageLog.objects.count() == 2
 
 
 def test_key_too_long_is_refused(api):
