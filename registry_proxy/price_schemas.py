@@ -23,19 +23,21 @@ class NewPrice(Schema):
 
     provider: text(50, min_length=1) = Field(description="As calls name it; `*` is any text.")
     model: text(255, min_length=1) = Field(description="As calls name it; `*` is any text.")
-    modifier: text(100) = Field(
-        "", description="Only for calls with this modifier, such as `speed=fast`."
+    modifier: text(100) | None = Field(
+        None, description="Only for calls with this modifier, such as `speed=fast`."
     )
-    prices: dict[Text, Amount] = Field(
-        {}, description="US dollars per million of a token class, or per one of a unit."
+    prices: dict[Text, Amount] | None = Field(
+        None, description="US dollars per million of a token class, or per one of a unit."
     )
     factor: Amount | None = Field(None, description="Multiplies the registry's prices.")
-    priced_as: text(255) = Field("", description="`provider:model` whose registry prices apply.")
+    priced_as: text(255) | None = Field(
+        None, description="`provider:model` whose registry prices apply."
+    )
     valid_from: Timestamp | None = Field(None, description="Default: now.")
     valid_to: Timestamp | None = Field(None, description="Default: no end.")
-    note: text(255) = ""
-    replace: bool = Field(
-        False, description="End an earlier price when this one begins, instead of 409."
+    note: text(255) | None = None
+    replace: bool | None = Field(
+        None, description="End an earlier price when this one begins, instead of 409."
     )
 
 

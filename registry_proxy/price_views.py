@@ -76,20 +76,16 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         It applies to calls made from `valid_from` on. `manage.py repricelogs` applies it
         to calls that are already logged.
         """
-        members = self.body.model_dump(exclude={"prices", "replace", "valid_from"})
-        stated = {name: str(amount) for name, amount in self.body.prices.items()}
+        members = self.body.model_dump(exclude={"prices", "replace"}, exclude_none=True)
+        stated = {name: str(amount) for name, amount in (self.body.prices or {}).items()}
         try:
             amounts = custom_prices.parse_amounts(stated)
         except ValidationError as error:
             raise _invalid({"prices": error.messages}) from None
-        price = CustomPrice(
-            **members,
-            prices=amounts,
-            valid_from=self.body.valid_from or timezone.now(),
-            project_id=request.auth.project_id,
-        )
+        price = CustomPrice(**members, prices=amounts, project_id=request.auth.project_id)
         try:
-            custom_prices.save(price, replace=self.body.replace, origin=audit.of_request(request))
+            replace = bool(self.body.replace)
+            custom_prices.save(price, replace=replace, origin=audit.of_request(request))
         except ValidationError as error:
             raise _invalid(error.message_dict) from None
         return Response(self.represent(price))

@@ -199,7 +199,8 @@ def build_row(
     filled = {name: value for name, value in values.items() if value is not None}
     is_exported = entry.is_exported
     # An exported log is known by its id, so no other report of its event replaces it.
-    return LogRow(filled, replaces=entry.replace and not is_exported, is_exported=is_exported)
+    replaces = bool(entry.replace) and not is_exported
+    return LogRow(filled, replaces=replaces, is_exported=is_exported)
 
 
 def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:

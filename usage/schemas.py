@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BeforeValidator,
     ConfigDict,
     Field,
     model_validator,
@@ -45,6 +46,10 @@ def _is_bounded(metadata: dict[str, Any]) -> dict[str, Any]:
         message = f"Metadata should have at most {limit} bytes (LLMRING_MAX_METADATA_BYTES)"
         raise PydanticCustomError("too_long", message, {"max_length": limit})
     return metadata
+
+
+def _object_or_empty(value: Any) -> Any:
+    return {} if value is None else value
 
 
 def _magnitude(value: Any) -> Any:
@@ -170,8 +175,8 @@ class LogEntry(UsageReport):
     event_id: text(MAX_EVENT_ID) | None = Field(
         None, description="Your id of the event: sent again, it is stored once."
     )
-    replace: bool = Field(
-        False, description="A later report of the same `event_id` corrects the earlier one."
+    replace: bool | None = Field(
+        None, description="A later report of the same `event_id` corrects the earlier one."
     )
     timestamp: Annotated[Timestamp, AfterValidator(_is_plausible)] | None = Field(
         None,
@@ -244,6 +249,7 @@ class Correction(UsageReport):
     reason: text(500, min_length=1) = Field(description="Why the log is wrong.")
     provider: text(50) | None = None
     model: text(255) | None = None
+    metadata: Metadata | None = None
 
     @model_validator(mode="after")
     def _read_usage(self) -> Self:
@@ -263,7 +269,8 @@ class ImportedLog(LogEntry):
     # Without an id the importer makes one of the row's text.
     correction_members: ClassVar = ("corrects_id", "cost_source", "timestamp")
 
-    metadata: FreeObject = {}  # however large, as older rows may be
+    # However large, and null for none, as older rows may be.
+    metadata: Annotated[FreeObject, BeforeValidator(_object_or_empty)] = {}
     api_key_id: str | None = None
     timestamp: Annotated[Timestamp, AfterValidator(_is_plausible)] = Field(
         validation_alias=AliasChoices("logged_at", "created_at", "timestamp", "time")

@@ -113,3 +113,15 @@ def test_prices_are_shown_without_exponents(api):
 @pytest.mark.parametrize("id", ["0", "x", "99999999999999999999", "%00"])
 def test_unknown_prices_are_not_found(api, id):
     api.read(f"{PRICES}/{id}", expect=404)
+
+
+def test_optional_members_that_are_null_are_absent(api):
+    names = ("modifier", "priced_as", "valid_from", "valid_to", "note", "replace")
+    nulls = dict.fromkeys(names)
+    price = api.send("POST", PRICES, {**OWN, **nulls, "factor": None})
+    assert (price["modifier"], price["priced_as"], price["note"]) == ("", "", "")
+    assert price["valid_from"] is not None
+    by_factor = {"provider": "azure", "model": "other", "factor": 2, "prices": None}
+    assert api.send("POST", PRICES, by_factor)["prices"] == {}
+    # Without `replace` it would be refused as overlapping; null is not true.
+    api.send("POST", PRICES, {**OWN, "replace": None}, expect=409)

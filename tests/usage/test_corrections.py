@@ -296,3 +296,11 @@ def test_a_voided_event_is_not_replaced(api):
     report = api.send("POST", BATCH, {"logs": [changed, {**CALL, "timestamp": AT, "cost": 1}]})
     assert [result["status"] for result in report["results"]] == ["error", "created"]
     assert totals(api) == (1, "1", 1200)
+
+
+def test_a_member_that_is_null_stays_as_it_was(api):
+    id = logged(api, alias="a", metadata={"m": 1})
+    nulls = dict.fromkeys(["usage", "input_tokens", "metadata", "model", "units", "modifiers"])
+    replacement = correct(api, id, cost="2", **nulls)["replacement"]
+    row = UsageLog.objects.get(pk=replacement["log_id"])
+    assert (row.cost, row.metadata, row.alias) == (2, {"m": 1}, "a")

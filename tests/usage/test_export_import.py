@@ -165,3 +165,10 @@ def test_rows_in_another_encoding_are_skipped_alone(db_all, tmp_path, bridge_mod
         call_command("importlogs", str(path), stdout=out, stderr=err)
     assert out.getvalue().strip() == "1 logs imported, 0 known already, 1 skipped"
     assert f"row 1 skipped: {reason}" in err.getvalue()
+
+
+def test_metadata_of_older_rows_may_be_null(api, tmp_path):
+    row = {**ITEMS[0], "metadata": None, "id": "7", "api_key_id": str(api.api_key_id)}
+    (tmp_path / "logs.ndjson").write_text(json.dumps(row))
+    run(tmp_path / "logs.ndjson")
+    assert UsageLog.objects.get().metadata == {}

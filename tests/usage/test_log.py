@@ -7,6 +7,7 @@ import pytest
 from accounts.models import ApiKey, Project
 from tests.client import ApiClient
 from usage.models import SUMS, DailyUsage, UsageLog
+from usage.schemas import LogEntry
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
 # By the edge, and by the views behind it.
@@ -116,6 +117,15 @@ def test_sums_are_the_same_for_calls_that_arrive_alone_and_together(api):
     assert (of_m.input_tokens, of_m.output_tokens, of_m.cached_input_tokens) == (1030, 220, 400)
     assert (of_m.thinking_tokens, of_m.cache_write_5m_tokens) == (15, None)
     assert (of_unpriced.unpriced_requests, of_unpriced.cache_write_5m_tokens) == (1, 5)
+
+
+def test_optional_members_that_are_null_are_absent(api):
+    required = ["provider", "model", "input_tokens", "output_tokens"]
+    names = LogEntry.model_fields.keys() - {*required, "metadata"}
+    call = {name: CALL[name] for name in required}
+    log_id = api.send("POST", "/api/v1/log", {**call, **dict.fromkeys(names)})["log_id"]
+    row = UsageLog.objects.get(pk=log_id)
+    assert (row.input_tokens, row.alias, row.event_id, row.profile) == (1000, None, None, "default")
 
 
 def test_key_never_seen_before_opens_a_project_of_its_own(anonymous, bridge_mode):
