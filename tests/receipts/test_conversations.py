@@ -102,6 +102,19 @@ def test_a_call_that_arrives_after_its_conversation_was_certified_is_certified_w
     api.send("POST", GENERATE, SINCE, expect=400)
 
 
+def test_messages_added_after_a_receipt_are_certified_by_the_conversations_id_alone(api):
+    """Its totals have no parts that a second receipt could certify without the first."""
+    conversation = converse_unsigned(api)["conversation_id"]
+    api.send("POST", GENERATE, SINCE)
+    answer = {"role": "assistant", "content": "B", "input_tokens": 20, "output_tokens": 7}
+    answer["metadata"] = {"cost": 0.5}
+    api.send("POST", f"/api/v1/conversations/{conversation}/messages", answer)
+    assert api.read(UNCERTIFIED)["total"] == 0
+    api.send("POST", GENERATE, SINCE, expect=400)
+    totals = summary(api.send("POST", GENERATE, {"conversation_id": conversation}))
+    assert (totals["total_tokens"], totals["total_cost"]) == (10 + 5 + 20 + 7, 0.75)
+
+
 def test_a_call_that_was_on_its_way_meanwhile_is_certified_with_its_conversation(api):
     """It was received just before the conversation was certified, and stored just after."""
     conversation = converse_unsigned(api)["conversation_id"]
