@@ -3,10 +3,9 @@
 OpenAI's Agents SDK for JavaScript has the same names of the totals.
 """
 
-from registry_proxy.model_names import providers_named
 from usage.reports.members import Members
 from usage.reports.openai_usage import read_totals
-from usage.reports.report import Report, thinks_beside
+from usage.reports.report import Report, is_of_anthropic, thinks_beside
 from usage.reports.reported_usage import Usage
 
 # Members by which it differs from Bedrock's, which has `inputTokens` too.
@@ -31,7 +30,7 @@ def read_ai_sdk(usage: Members, report: Report) -> Usage:
     """
     if usage.is_object("inputTokens"):
         usage = _flattened(usage)
-    is_beside = not usage.has(*_DETAILS) and _is_of_anthropic(report)
+    is_beside = not usage.has(*_DETAILS) and is_of_anthropic(report)
     return read_totals(
         "ai_sdk",
         usage,
@@ -55,10 +54,3 @@ def _flattened(usage: Members) -> Members:
         },
         ("usage",),
     )
-
-
-def _is_of_anthropic(report: Report) -> bool:
-    """Return whether Anthropic's model answered, also on a platform that has others."""
-    providers = providers_named(report.provider)
-    is_only_vendor = providers == ("anthropic",)
-    return is_only_vendor or ("anthropic" in providers and "claude" in report.model.casefold())

@@ -1,4 +1,4 @@
-"""The usage object of Anthropic's Messages, and of Bedrock's Converse.
+"""The usage object of Anthropic's Messages.
 
 Cached and written tokens stand beside the prompt; thinking is part of the output.
 Source: docs/http-contract/usage.md, section "A provider's own usage object".
@@ -54,28 +54,6 @@ def read_messages(usage: Members, *, model: str) -> Usage:
         ),
         cost=read_cost(usage),
     )
-
-
-def read_converse(usage: Members) -> Usage:
-    """Read the usage of Bedrock's Converse, which counts as Anthropic does.
-
-    So does Claude Code's usage by model, with names of its own for some.
-    """
-    total = usage.count(
-        "cacheWriteInputTokens", "cacheWriteInputTokenCount", "cacheCreationInputTokens"
-    )
-    by_lifetime = {"5m": 0, "1h": 0}
-    for entry in usage.parts("cacheDetails"):
-        by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
-    lifetimes = {f"ephemeral_{name}_input_tokens": n for name, n in by_lifetime.items()}
-    tokens = Tokens(
-        input=usage.required_count("inputTokens"),
-        cache_read=usage.count("cacheReadInputTokens", "cacheReadInputTokenCount"),
-        **split_by_lifetime(total, Members(lifetimes, ("usage", "cacheDetails"))),
-        output=usage.required_count("outputTokens"),
-    )
-    searches = usage.count("webSearchRequests")
-    return Usage(tokens, "bedrock_converse", units=as_units(web_searches=searches))
 
 
 def sum_up(*counted: Tokens) -> Tokens:

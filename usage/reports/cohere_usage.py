@@ -13,7 +13,11 @@ from usage.reports.reported_usage import Usage, as_units
 def read_billed_units(usage: Members) -> Usage:
     """Read what Cohere bills; embeddings have no output, reranking only searches."""
     billed = usage.part("billed_units")
-    tokens = Tokens(input=billed.count("input_tokens"), output=billed.count("output_tokens"))
+    tokens = Tokens(
+        input=billed.count("input_tokens"),
+        image_input=billed.count("image_tokens"),
+        output=billed.count("output_tokens"),
+    )
     units = as_units(
         search_units=billed.amount("search_units"),
         classifications=billed.amount("classifications"),

@@ -7,39 +7,31 @@ beside the candidates. The total is the sum of the four, and zeros are left out.
 Source: https://ai.google.dev/api/generate-content#UsageMetadata
 """
 
-import re
-
 from usage.reports.members import Members
 from usage.reports.placement import place
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
-
-
-def _spellings(*names: str) -> tuple[str, ...]:
-    """Return the names with each also as the SDK for Python spells it: `prompt_token_count`."""
-    snake = (re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in names)
-    return (*names, *snake)
-
+from usage.reports.spellings import spellings
 
 # After the names of `usageMetadata` those of the Interactions API.
-_PROMPT = (*_spellings("promptTokenCount"), "total_input_tokens")
-_CACHED = (*_spellings("cachedContentTokenCount"), "total_cached_tokens")
-_TOOL_RESULTS = (*_spellings("toolUsePromptTokenCount"), "total_tool_use_tokens")
+_PROMPT = (*spellings("promptTokenCount"), "total_input_tokens")
+_CACHED = (*spellings("cachedContentTokenCount"), "total_cached_tokens")
+_TOOL_RESULTS = (*spellings("toolUsePromptTokenCount"), "total_tool_use_tokens")
 _CANDIDATES = (
-    *_spellings("candidatesTokenCount", "responseTokenCount"),  # the latter: Live
+    *spellings("candidatesTokenCount", "responseTokenCount"),  # the latter: Live
     "total_output_tokens",
 )
-_THOUGHTS = (*_spellings("thoughtsTokenCount"), "total_thought_tokens")
-_TOTAL = (*_spellings("totalTokenCount"), "total_tokens")
-_PROMPT_DETAILS = (*_spellings("promptTokensDetails"), "input_tokens_by_modality")
-_CACHED_DETAILS = (*_spellings("cacheTokensDetails"), "cached_tokens_by_modality")
-_TOOL_DETAILS = (*_spellings("toolUsePromptTokensDetails"), "tool_use_tokens_by_modality")
+_THOUGHTS = (*spellings("thoughtsTokenCount"), "total_thought_tokens")
+_TOTAL = (*spellings("totalTokenCount"), "total_tokens")
+_PROMPT_DETAILS = (*spellings("promptTokensDetails"), "input_tokens_by_modality")
+_CACHED_DETAILS = (*spellings("cacheTokensDetails"), "cached_tokens_by_modality")
+_TOOL_DETAILS = (*spellings("toolUsePromptTokensDetails"), "tool_use_tokens_by_modality")
 _OUTPUT_DETAILS = (
-    *_spellings("candidatesTokensDetails", "responseTokensDetails"),
+    *spellings("candidatesTokensDetails", "responseTokensDetails"),
     "output_tokens_by_modality",
 )
-_TIERS = _spellings("serviceTier", "trafficType")
+_TIERS = spellings("serviceTier", "trafficType")
 _ENTRY = ("tokenCount", "token_count", "tokens")
-OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *_spellings("totalTokenCount"))
+OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *spellings("totalTokenCount"))
 
 
 def read_metadata(usage: Members) -> Usage:

@@ -10,62 +10,12 @@ Source: docs/http-contract/usage.md, section "A provider's own usage object".
 from decimal import Decimal
 
 from registry_proxy.tokens import Tokens
+from usage.reports import openai_names as names
 from usage.reports.cache_writes import split_by_lifetime
 from usage.reports.members import Members, agreed_count
 from usage.reports.placement import place
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
-
-_PROMPT_DETAILS = (
-    "prompt_tokens_details",
-    "input_tokens_details",
-    "input_token_details",  # transcriptions and Realtime
-    "prompt_token_details",  # Mistral
-    "inputTokenDetails",  # Vercel's AI SDK
-)
-_COMPLETION_DETAILS = (
-    "completion_tokens_details",
-    "output_tokens_details",
-    "output_token_details",
-    "outputTokenDetails",
-)
-# Tiers that LangChain puts in front of the names of the details: `flex_cache_read`.
-_TIERS = ("flex", "priority")
-# Beside the detail of OpenAI, LangChain and the AI SDK: DeepSeek, Moonshot, Mistral, LiteLLM,
-# Codex, the AI SDK again, Pydantic AI, and CrewAI.
-_CACHE_READ_DETAILS = (
-    "cached_tokens",
-    "cache_read",
-    "cacheReadTokens",
-    *(f"{tier}_cache_read" for tier in _TIERS),
-)
-_CACHE_READS = (
-    "prompt_cache_hit_tokens",
-    "cached_tokens",
-    "num_cached_tokens",
-    "cache_read_input_tokens",
-    "cached_input_tokens",
-    "cachedInputTokens",
-    "cache_read_tokens",
-    "cached_prompt_tokens",
-)
-_CACHE_WRITE_DETAILS = (
-    "cache_write_tokens",
-    "cache_creation_tokens",
-    "cache_creation_input_tokens",  # Qwen
-    "cacheWriteTokens",
-)
-_CACHE_WRITES = ("cache_creation_input_tokens", "cache_write_tokens")
-_THINKING_DETAILS = (
-    "reasoning_tokens",
-    "thinking_tokens",
-    "reasoning",
-    "reasoningTokens",
-    *(f"{tier}_reasoning" for tier in _TIERS),
-)
-# Members by which Pydantic AI's usage differs from Anthropic's, which has `input_tokens` too.
-PYDANTIC_AI_MEMBERS = ("cache_read_tokens", "cache_write_tokens")
-_AUDIO = ("audio_tokens", "audio")
 
 
 def read_duration(usage: Members) -> Usage:
@@ -81,6 +31,8 @@ def read_chat(usage: Members, *, thinks_beside: bool) -> Usage:
     """
     prompt = usage.required_count("prompt_tokens", "input_tokens")
     completion = usage.count("completion_tokens", "output_tokens")
+    if usage.has("connector_tokens") and usage.count("total_tokens") != prompt + completion:
+        prompt += usage.count("connector_tokens")  # results of Mistral's tools, beside the prompt
     return read_totals("openai_chat", usage, prompt, completion, thinks_beside=thinks_beside)
 
 
@@ -108,16 +60,16 @@ def read_totals(
         inputs = usage.sum_of_parts("inputTokensDetails")
         outputs = usage.sum_of_parts("outputTokensDetails")
     else:
-        inputs, outputs = usage.part(*_PROMPT_DETAILS), usage.part(*_COMPLETION_DETAILS)
+        inputs, outputs = usage.part(*names.PROMPT_DETAILS), usage.part(*names.COMPLETION_DETAILS)
     cached = inputs.part("cached_tokens_details")
     surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
     thinking, includes_thinking = _thinking(usage, outputs, completion, surplus, thinks_beside)
-    read = agreed_count((inputs, _CACHE_READ_DETAILS), (usage, _CACHE_READS))
+    read = agreed_count((inputs, names.CACHE_READ_DETAILS), (usage, names.CACHE_READS))
     writes = _cache_writes(usage, inputs)
     if surplus > 0 and surplus == read + sum(writes.values()) and includes_thinking is not False:
         # LangChain copies Bedrock's counts: only the total contains the cached tokens.
         includes_cache = False
-    audio = agreed_count((inputs, _AUDIO), (usage, ("input_audio_tokens",)))
+    audio = agreed_count((inputs, names.AUDIO), (usage, ("input_audio_tokens",)))
     image = _images(inputs)
     placement = place(
         dict(
@@ -125,7 +77,7 @@ def read_totals(
             **writes,
             thinking=thinking,
             audio_input=audio,
-            audio_output=agreed_count((outputs, _AUDIO), (usage, ("output_audio_tokens",))),
+            audio_output=agreed_count((outputs, names.AUDIO), (usage, ("output_audio_tokens",))),
             image_input=image,
             image_output=completion if _is_of_images(usage, outputs) else _images(outputs),
         ),
@@ -141,24 +93,30 @@ def read_totals(
         placement.tokens,
         placement.read_as(form),
         units=placement.units | _units(usage, inputs),
-        modifiers=as_modifiers(service_tier=usage.text("service_tier") or _tier(inputs)),
+        modifiers=as_modifiers(service_tier=_tier(usage, inputs)),
         cost=read_cost(usage),
     )
 
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
-    counts, splits = _CACHE_WRITE_DETAILS, [usage.part("cache_creation"), inputs]
+    counts, splits = names.CACHE_WRITE_DETAILS, [usage.part("cache_creation"), inputs]
     splits.append(inputs.part("cache_creation_token_details"))  # LiteLLM
     if inputs.is_object("cache_creation"):  # Qwen
         splits.append(inputs.part("cache_creation"))
     else:  # LangChain
         counts = (*counts, "cache_creation")
-    return split_by_lifetime(agreed_count((inputs, counts), (usage, _CACHE_WRITES)), *splits)
+    return split_by_lifetime(agreed_count((inputs, counts), (usage, names.CACHE_WRITES)), *splits)
 
 
-def _tier(inputs: Members) -> str | None:
-    """Return the service tier that LangChain says by the names of the details."""
-    return next((tier for tier in _TIERS if inputs.has(tier, f"{tier}_cache_read")), None)
+def _tier(usage: Members, inputs: Members) -> str | None:
+    """Return the service tier, which LangChain says by the names of the details."""
+    if tier := usage.text("service_tier"):
+        return tier
+    if usage.is_object("extra_properties"):  # Vertex AI
+        google = usage.part("extra_properties")
+        tier = google.part("google").text("traffic_type") if google.is_object("google") else None
+        return tier and tier.casefold().removeprefix("on_demand_")
+    return next((tier for tier in names.TIERS if inputs.has(tier, f"{tier}_cache_read")), None)
 
 
 def _images(details: Members) -> int:
@@ -185,8 +143,8 @@ def _thinking(
     `surplus` is what the stated total has beside prompt and completion.
     """
     thinking = agreed_count(
-        (outputs, _THINKING_DETAILS),
-        (usage, ("reasoning_tokens", "reasoning_output_tokens", "reasoningTokens")),
+        (outputs, names.THINKING_DETAILS),
+        (usage, names.THINKING),
     )
     if thinks_beside and not thinking and surplus > 0:
         # Google's compatible route counts its thoughts in the total only.
@@ -208,4 +166,14 @@ def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
         ),
         search_sources=usage.count("num_sources_used"),  # xAI
         citation_tokens=usage.count("citation_tokens"),  # Perplexity
+    ) | (_connectors(usage.part("connectors")) if usage.is_object("connectors") else {})
+
+
+def _connectors(calls: Members) -> dict[str, Decimal]:
+    """Return the calls of Mistral's tools that cost something."""
+    return as_units(
+        web_searches=calls.count("web_search"),
+        premium_web_searches=calls.count("web_search_premium"),
+        code_executions=calls.count("code_interpreter"),
+        generated_images=calls.count("image_generation"),
     )

@@ -9,17 +9,24 @@ from registry_proxy.tokens import Tokens
 from usage.reports import (
     ai_sdk_usage,
     anthropic_usage,
+    bedrock_usage,
     cohere_usage,
     gemini_usage,
     ollama_usage,
+    openai_names,
     openai_usage,
     opentelemetry_usage,
+    token_count_usage,
+    total_usage,
 )
 from usage.reports.flat_members import CLASS_OF, read_flat
 from usage.reports.members import Members, ReportError
 from usage.reports.report import Report, thinks_beside
 from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_units
 
+# Spring AI keeps the provider's own object here, beside totals without their parts.
+_NATIVE_USAGE = "nativeUsage"
+_NATIVE_TOTALS = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount")
 WITHOUT_COUNTS = {
     UsageStatus.UNKNOWN: Usage(None, "unknown", status=UsageStatus.UNKNOWN),
     UsageStatus.FAILED: Usage(Tokens(), "failed", status=UsageStatus.FAILED),
@@ -32,7 +39,10 @@ def read_usage(report: Report) -> Usage:
     if status in WITHOUT_COUNTS:
         _refuse_counts(report, status)
         return WITHOUT_COUNTS[status]
-    usage = read_flat(report) if report.usage is None else _read_provider_usage(report)
+    if report.usage is None:
+        usage = read_flat(report)
+    else:
+        usage = _read_provider_usage(report, Members(report.usage, ("usage",)))
     tokens = usage.tokens
     if max(tokens.prompt, tokens.completion) > SAFE_INTEGER_MAX:
         loc = ("input_tokens",) if report.usage is None else ("usage",)
@@ -63,35 +73,47 @@ def _refuse_counts(report: Report, status: UsageStatus) -> None:
             raise ReportError("value_error", (name,), message, getattr(report, name))
 
 
-def _read_provider_usage(report: Report) -> Usage:
+def _read_provider_usage(report: Report, usage: Members) -> Usage:
     """Read a provider's object by its members: gateways relay one provider in another's form."""
-    usage = Members(report.usage, ("usage",))
-    if usage.has(*gemini_usage.OWN_MEMBERS):
+    if usage.has(bedrock_usage.LLAMA_OUTPUT):
+        return bedrock_usage.read_llama(usage)
+    if usage.has(*gemini_usage.OWN_MEMBERS) and not usage.has(*token_count_usage.OWN_MEMBERS):
         return gemini_usage.read_metadata(usage)
     if usage.has("prompt_tokens", "completion_tokens"):
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
     if ai_sdk_usage.is_of_ai_sdk(usage):
+        native = usage.part(_NATIVE_USAGE) if usage.is_object(_NATIVE_USAGE) else None
+        if native and native.has(*_NATIVE_TOTALS):
+            return _read_provider_usage(report, native)
         return ai_sdk_usage.read_ai_sdk(usage, report)
     if usage.has("inputTokens", "outputTokens"):
-        return anthropic_usage.read_converse(usage)
+        return bedrock_usage.read_converse(usage)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):
             return anthropic_usage.read_messages(usage, model=report.model)
         return openai_usage.read_responses(usage, thinks_beside=thinks_beside(report))
+    return _read_rarer_usage(report, usage)
+
+
+def _read_rarer_usage(report: Report, usage: Members) -> Usage:
     if usage.has("seconds"):
         return openai_usage.read_duration(usage)
     if usage.has("billed_units"):
         return cohere_usage.read_billed_units(usage)
     if usage.has(*opentelemetry_usage.OWN_MEMBERS):
         return opentelemetry_usage.read_attributes(usage)
+    if usage.has(*token_count_usage.OWN_MEMBERS):
+        return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
         return ollama_usage.read_response(usage)
+    if usage.has("total_tokens"):
+        return total_usage.read_total(usage)
     message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
     raise ReportError("missing", ("usage", "input_tokens"), message, report.usage)
 
 
 def _is_anthropic(usage: Members, provider: str) -> bool:
-    if usage.has("input_tokens_details", "input_token_details", *openai_usage.PYDANTIC_AI_MEMBERS):
+    if usage.has("input_tokens_details", "input_token_details", *openai_names.PYDANTIC_AI_MEMBERS):
         return False
     return (
         provider.casefold() == "anthropic"

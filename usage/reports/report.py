@@ -46,3 +46,10 @@ def thinks_beside(report: Report) -> bool:
     """Return whether the provider is one that counts thinking beside the completion."""
     name = report.provider or report.model.replace(":", "/").partition("/")[0]
     return not _THINKING_BESIDE.isdisjoint(providers_named(name))
+
+
+def is_of_anthropic(report: Report) -> bool:
+    """Return whether Anthropic's model answered, also on a platform that has others."""
+    providers = providers_named(report.provider)
+    is_only_vendor = providers == ("anthropic",)
+    return is_only_vendor or ("anthropic" in providers and "claude" in report.model.casefold())

@@ -1,0 +1,40 @@
+"""The usage objects of Amazon Bedrock.
+
+Converse counts as Anthropic does: cached and written tokens stand beside the prompt.
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+"""
+
+from registry_proxy.tokens import Tokens
+from usage.reports.cache_writes import split_by_lifetime
+from usage.reports.members import Members
+from usage.reports.reported_usage import Usage, as_units
+
+LLAMA_OUTPUT = "generation_token_count"
+_CACHE_READS = ("cacheReadInputTokens", "cacheReadInputTokenCount")
+_CACHE_WRITES = ("cacheWriteInputTokens", "cacheWriteInputTokenCount", "cacheCreationInputTokens")
+
+
+def read_converse(usage: Members) -> Usage:
+    """Read the usage of Converse, or of Claude Code by model, which has some other names."""
+    by_lifetime = {"5m": 0, "1h": 0}
+    for entry in usage.parts("cacheDetails"):
+        by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
+    lifetimes = {f"ephemeral_{name}_input_tokens": n for name, n in by_lifetime.items()}
+    split = Members(lifetimes, ("usage", "cacheDetails"))
+    tokens = Tokens(
+        input=usage.required_count("inputTokens"),
+        cache_read=usage.count(*_CACHE_READS),
+        **split_by_lifetime(usage.count(*_CACHE_WRITES), split),
+        output=usage.required_count("outputTokens"),
+    )
+    searches = usage.count("webSearchRequests")
+    return Usage(tokens, "bedrock_converse", units=as_units(web_searches=searches))
+
+
+def read_llama(usage: Members) -> Usage:
+    """Read a response of Llama to InvokeModel, which has no object for its counts."""
+    tokens = Tokens(
+        input=usage.required_count("prompt_token_count"),
+        output=usage.count(LLAMA_OUTPUT),
+    )
+    return Usage(tokens, "bedrock_llama")
