@@ -105,13 +105,11 @@ def select(request: GenerationRequest, caller: Caller) -> Selection:
 def uncertified(caller: Caller) -> Selection:
     """Return the logs that no receipt has certified, nor their conversation as a whole."""
     days = _open_days(caller)
-    within = Q()
-    for first, beyond in day_ranges.consecutive(days):
-        within |= Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
+    within = day_ranges.on_days(days) if days else Q(id=_NO_ID)
     return _selection(
         caller,
         ~_is_linked(log_id=OuterRef("id")),
-        (within if days else Q(id=_NO_ID)) & _IS_UNCERTIFIED_CALL,
+        within & _IS_UNCERTIFIED_CALL,
         days=days,
         since_last=True,
         exceeds=partial(_uncertified_exceed, caller, days),

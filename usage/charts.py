@@ -110,7 +110,7 @@ def _column(
 
 
 def described(usage: Usage) -> str:
-    """Return cost and calls in words, for screen readers."""
+    """Return cost and calls in words."""
     return f"cost {cost_text(usage)}, {number_formats.counted(usage.calls, 'call')}"
 
 
@@ -176,12 +176,8 @@ def tile(comparison: Comparison) -> Tile:
         unpriced=unpriced if now.unpriced else "",
         cost_change=_changed(comparison.cost_change, now, before, before.cost > 0),
         calls_change=_changed(comparison.calls_change, now, before, before.calls > 0),
-        before=f"{previous}: {_before_text(before)}",
+        before=f"{previous}: {described(before)}",
     )
-
-
-def _before_text(before: Usage) -> str:
-    return f"cost {cost_text(before)}, {number_formats.counted(before.calls, 'call')}"
 
 
 def _changed(change: Decimal | None, now: Usage, before: Usage, had_any: bool) -> str:

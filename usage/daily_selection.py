@@ -4,7 +4,6 @@ The sums are an index of the ledger by its labels that costs nothing to keep: a 
 that was called on two days is found by reading the logs of two days.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -12,11 +11,10 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
-from core import ids
 from core.timeline import MAX_PERIODS, beginning_of
+from usage.day_ranges import on_days
 from usage.models import DailyUsage
 
-MAX_RANGES = 40  # of days that one statement looks at
 MAX_PROJECTS = 20
 _DAY = timedelta(days=1)
 TOTALS = (
@@ -100,7 +98,7 @@ class DailySelection:
         """Return the logs, of the days and projects that have any of the selected ones."""
         if not self.is_narrow:
             return logs
-        days = sorted(self.rows.values_list("day", flat=True).distinct())
+        days = self.rows.values_list("day", flat=True).distinct()
         if not days:
             return logs.none()
         projects = list(
@@ -109,27 +107,3 @@ class DailySelection:
         if len(projects) <= MAX_PROJECTS:
             logs = logs.filter(project_id__in=projects)
         return logs.filter(on_days(days))
-
-
-def on_days(days: Sequence[date]) -> Q:
-    """Return the condition of logs of these days, which are sorted."""
-    condition = Q()
-    for first, after in _ranges(days):
-        condition |= Q(id__gte=_lowest(first), id__lt=_lowest(after))
-    return condition
-
-
-def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
-    """Return the half-open ranges that the sorted days make, one of all if there are many."""
-    ranges = [(days[0], days[0] + _DAY)]
-    for day in days[1:]:
-        first, after = ranges[-1]
-        if day == after:
-            ranges[-1] = (first, day + _DAY)
-        else:
-            ranges.append((day, day + _DAY))
-    return ranges if len(ranges) <= MAX_RANGES else [(days[0], days[-1] + _DAY)]
-
-
-def _lowest(day: date):
-    return ids.lowest(datetime.combine(day, time.min, UTC))

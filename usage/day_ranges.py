@@ -10,13 +10,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from core import ids
 from core.scoping import Caller
 from usage import filters
 from usage.query_schemas import WindowQuery
 
-MAX_RANGES = 31  # that are read one after the other
+MAX_RANGES = 31  # that are read one after the other, or by one statement
 MAX_ENTRIES = 500_000  # of several days that one statement reads
 _DAY = timedelta(days=1)
 
@@ -40,6 +41,14 @@ def consecutive(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
     if len(ranges) > MAX_RANGES:
         return [(ranges[-1][0], ranges[0][1])]
     return ranges
+
+
+def on_days(days: Iterable[date]) -> Q:
+    """Return the condition of logs of these days, which selects all if there are none."""
+    condition = Q()
+    for start, end in consecutive(days):
+        condition |= Q(id__gte=ids.lowest(start), id__lt=ids.lowest(end))
+    return condition
 
 
 def labelled(caller: Caller, query: WindowQuery) -> list[IdRange]:

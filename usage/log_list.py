@@ -17,7 +17,8 @@ from accounts.demo_lists import RealChangeList
 from accounts.models import Project
 from core import ids
 from core.database.timeouts import unless_too_slow
-from usage.daily_selection import TOTALS, DailySelection, DailyTimeline, on_days
+from usage.daily_selection import TOTALS, DailySelection, DailyTimeline
+from usage.day_ranges import on_days
 from usage.label_filters import LabelFilter, ProjectFilter
 from usage.ledger import SHARE_SQL
 from usage.ledger_condition import condition_of

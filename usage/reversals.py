@@ -76,16 +76,12 @@ def reverse(
         "received_at": datetime.now(UTC),
         "event_id": None,
     }
-    columns = columns_of(original)
-    columns |= negated(columns) | link | {"id": ids.uuid7(original.created_at), "fingerprint": None}
-    columns["entry_type"] = EntryType.REVERSAL
-    rows = [LogRow(columns)]
+    reversal = LogRow(_reversal(original) | link)
+    rows = [reversal]
     if replacement is not None:
-        kept = {name: getattr(original, name) for name in _KEPT}
         # A later report may be the first to name the conversation.
         replacement.columns.setdefault("conversation_id", original.conversation_id)
-        replacement.columns |= kept | link | {"id": ids.uuid7(original.created_at)}
-        replacement.columns["entry_type"] = EntryType.REPLACEMENT
+        replacement.columns |= _kept(original) | link
         rows.append(replacement)
     with transaction.atomic():
         # First, in the order in which the gateway's statements lock budgets and sums.
@@ -94,7 +90,28 @@ def reverse(
         if len(ledger.insert(rows)) < len(rows):
             transaction.set_rollback(True)
             raise AlreadyCorrected
-    return columns["id"]
+    return reversal.id
+
+
+def _reversal(original: UsageLog) -> dict[str, Any]:
+    """Return the columns that take an entry back."""
+    columns = columns_of(original)
+    return {
+        **columns,
+        **negated(columns),
+        "id": ids.uuid7(original.created_at),
+        "fingerprint": None,
+        "entry_type": EntryType.REVERSAL,
+    }
+
+
+def _kept(original: UsageLog) -> dict[str, Any]:
+    """Return the columns of a replacement that follow from what it replaces."""
+    return {
+        **{name: getattr(original, name) for name in _KEPT},
+        "id": ids.uuid7(original.created_at),
+        "entry_type": EntryType.REPLACEMENT,
+    }
 
 
 def replace(caller: Caller, first: UsageLog, row: LogRow) -> UsageLog | LogRow:
