@@ -26,7 +26,7 @@ from core.database.group_commit import Execute, GroupWriter
 from core.errors import DATABASE_AWAY, DatabaseUnavailable, InvalidInput
 from core.scoping import Caller
 from gateway.models import Call, CallState
-from usage import costing, ingestion, ledger, reversals
+from usage import costing, ledger, log_rows, reversals
 from usage.ledger import Counting, LogRow
 from usage.models import UsageLog
 from usage.reports.reported_usage import UsageStatus
@@ -267,8 +267,8 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
         "error": _storable(outcome.error, 255),
     }
     if costing.is_immediate(entry.stated_usage, None):
-        return ingestion.build_row(entry, call.caller, **columns)
-    return await bridge.in_thread(ingestion.build_row, entry, call.caller, **columns)
+        return log_rows.build_row(entry, call.caller, **columns)
+    return await bridge.in_thread(log_rows.build_row, entry, call.caller, **columns)
 
 
 def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
@@ -323,7 +323,7 @@ def unknown_row(call: Call) -> LogRow:
     members = dict(call.row)
     requested_model = members.pop("requested_model")
     entry = parsing.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
-    return ingestion.build_row(
+    return log_rows.build_row(
         entry,
         Caller(project_id=call.project_id, api_key_id=call.token_id),
         id=call.id,

@@ -3,9 +3,7 @@
 Source: docs/http-contract.md, section "Logging many calls".
 """
 
-import io
 import threading
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -15,23 +13,20 @@ from itertools import starmap
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from rest_framework.exceptions import ParseError
 
 from accounts import log_quotas
-from core import exact_json, parsing
 from core.database.timeouts import lift_limit
-from core.errors import InvalidInput, issue
+from core.errors import InvalidInput
 from core.scoping import Caller
-from usage import csv_format, deduplication, events, ingestion, reversals
+from usage import batch_items, deduplication, events, ingestion, log_rows, reversals
+from usage.batch_items import Item
 from usage.deduplication import Outcome
 from usage.events import EventReused
-from usage.ingestion import OwnedConversations
 from usage.ledger import LogRow
+from usage.log_rows import OwnedConversations
 from usage.schemas import LogEntry
 
-MAX_ITEMS = 5_000
 _TOGETHER = 20  # rows whose replacements are committed together
-_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # Large batches at once gain nothing, neither here nor in the database, and each needs its memory.
 _one_at_a_time = threading.BoundedSemaphore(1)
 
@@ -41,53 +36,6 @@ class RequestKey(NamedTuple):
 
     text: str
     fingerprint: str
-
-
-def parse(body: bytes, content_type: str) -> list[LogEntry | InvalidInput]:
-    """Return the items of `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
-
-    An item is an entry, or what is wrong with it.
-
-    Raises InvalidInput when the batch as a whole is malformed or has too many items.
-    """
-    media_type = content_type.split(";", 1)[0].strip().lower()
-    if media_type in _NDJSON:
-        items = [line for line in body.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
-    elif media_type == "text/csv":
-        items = list(csv_format.read(io.StringIO(exact_json.decode_text(body), newline="")))
-    else:
-        items = _list_of(exact_json.loads(body))
-    if len(items) > MAX_ITEMS:
-        context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
-        message = f"List should have at most {MAX_ITEMS} items"
-        raise InvalidInput([issue("too_long", ["body", "logs"], message, None, **context)])
-    return [_entry(item) for item in items]
-
-
-def _list_of(value: Any) -> list:
-    if isinstance(value, list):
-        return value
-    if not isinstance(value, dict):
-        message = "Input should be a valid dictionary or object"
-        raise InvalidInput([issue("model_attributes_type", ["body"], message, None)])
-    if "logs" not in value:
-        raise InvalidInput([issue("missing", ["body", "logs"], "Field required", None)])
-    if not isinstance(value["logs"], list):
-        message = "Input should be a valid list"
-        raise InvalidInput([issue("list_type", ["body", "logs"], message, None)])
-    return value["logs"]
-
-
-def _entry(item: Any) -> LogEntry | InvalidInput:
-    if isinstance(item, InvalidInput):
-        return item
-    try:
-        value = exact_json.loads(item) if isinstance(item, bytes) else item
-        return parsing.validate(LogEntry, value)
-    except InvalidInput as error:
-        return error
-    except ParseError as error:
-        return InvalidInput([issue("json_invalid", ["body"], str(error.detail), {})])
 
 
 def log_batch(
@@ -102,10 +50,10 @@ def log_batch(
 
     With `idempotency_key`, items without event id get one from it and their index,
     so that the whole request can be repeated. Raises EventReused when the key was
-    used for another batch, and what `parse` does.
+    used for another batch, and what `batch_items.parse` does.
     """
     with _one_at_a_time:
-        items = parse(body, content_type)
+        items = batch_items.parse(body, content_type)
         key = _request_key(idempotency_key, items) if idempotency_key else None
         rows = _rows(caller, items, owned_conversations, key)
         with transaction.atomic():
@@ -116,7 +64,7 @@ def log_batch(
         return _report(items, _settled(caller, rows, outcomes))
 
 
-def _request_key(text: str, items: list[LogEntry | InvalidInput]) -> RequestKey:
+def _request_key(text: str, items: list[Item]) -> RequestKey:
     """Return the key with the digest that the same items always have, in whatever form.
 
     Malformed ones are alike: of them nothing is stored.
@@ -130,13 +78,13 @@ def _request_key(text: str, items: list[LogEntry | InvalidInput]) -> RequestKey:
 
 def _rows(
     caller: Caller,
-    items: list[LogEntry | InvalidInput],
+    items: list[Item],
     owned_conversations: OwnedConversations,
     key: RequestKey | None,
 ) -> list[LogRow]:
     """Return the rows of the good items, in order."""
     entries = [item for item in items if isinstance(item, LogEntry)]
-    contexts = iter(ingestion.resolve(entries, caller, owned_conversations))
+    contexts = iter(log_rows.resolve(entries, caller, owned_conversations))
     rows = []
     for index, item in enumerate(items):
         if isinstance(item, InvalidInput):
@@ -149,7 +97,7 @@ def _rows(
         elif key:
             event_id, fingerprint = f"{key.text}/{index}", key.fingerprint
         rows.append(
-            ingestion.build_row(
+            log_rows.build_row(
                 item, caller, next(contexts), event_id=event_id, fingerprint=fingerprint
             )
         )
@@ -204,7 +152,7 @@ def _settle(caller: Caller, row: LogRow, outcome: Outcome) -> dict:
     return {"status": "error", "detail": str(EventReused("event_id"))}
 
 
-def _report(items: list[LogEntry | InvalidInput], outcomes: Iterable[dict]) -> dict[str, Any]:
+def _report(items: list[Item], outcomes: Iterable[dict]) -> dict[str, Any]:
     outcomes = iter(outcomes)
     results = [{"index": index, **_result(item, outcomes)} for index, item in enumerate(items)]
     counts = Counter(result["status"] for result in results)
@@ -217,7 +165,7 @@ def _report(items: list[LogEntry | InvalidInput], outcomes: Iterable[dict]) -> d
     }
 
 
-def _result(item: LogEntry | InvalidInput, outcomes: Iterator[dict]) -> dict:
+def _result(item: Item, outcomes: Iterator[dict]) -> dict:
     if isinstance(item, InvalidInput):
         return {"status": "error", "detail": item.issues}
     return next(outcomes)

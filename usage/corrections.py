@@ -10,8 +10,8 @@ from django.http import Http404
 
 from core import parsing
 from core.scoping import Caller
-from usage import ingestion, reversals
-from usage.ingestion import OwnedConversations
+from usage import ingestion, log_rows, reversals
+from usage.log_rows import OwnedConversations
 from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import Correction, LogEntry
@@ -48,10 +48,10 @@ def correct(
     changes = _changes(correction)
     entry = parsing.validate(LogEntry, _corrected_report(original, changes))
     if "metadata" in changes:
-        (context,) = ingestion.resolve([entry], caller, owned_conversations)
-        row = ingestion.build_row(entry, caller, context)
+        (context,) = log_rows.resolve([entry], caller, owned_conversations)
+        row = log_rows.build_row(entry, caller, context)
     else:
-        row = ingestion.build_row(entry, caller)
+        row = log_rows.build_row(entry, caller)
         # Not through the report: it may be larger than reports may be now, and the
         # counts of token classes in it are those that were wrong.
         row.columns["metadata"] = original.metadata

@@ -20,8 +20,8 @@ from accounts.models import ApiKey
 from core import exact_json, parsing
 from core.errors import InvalidInput
 from core.scoping import Caller
-from usage import copies, csv_format, deduplication, ingestion
-from usage.ingestion import OwnedConversations
+from usage import copies, csv_format, deduplication, log_rows
+from usage.log_rows import OwnedConversations
 from usage.schemas import ImportedLog
 
 
@@ -80,9 +80,9 @@ class Importer:
     def _store(self, logs: list[_Log]) -> int:
         """Store logs of one project."""
         project = logs[0].caller
-        contexts = ingestion.resolve([log.entry for log in logs], project, self.owned_conversations)
+        contexts = log_rows.resolve([log.entry for log in logs], project, self.owned_conversations)
         rows = [
-            ingestion.build_row(
+            log_rows.build_row(
                 log.entry,
                 log.caller,
                 context,

@@ -1,24 +1,20 @@
-"""From a reported call to its row in the ledger, each event stored once.
+"""Storing a reported call, each event once.
 
 Source: docs/http-contract.md, sections "Logging a call" and "Retries".
 """
 
-from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import django.db
 import psycopg
 from django.db import transaction
 
 from accounts import log_quotas
-from core import bridge, ids
+from core import bridge
 from core.scoping import Caller
-from registry_proxy.models import Snapshot
-from usage import copies, costing, deduplication, reversals
-from usage.costing import Cost
+from usage import costing, deduplication, reversals
 from usage.events import (
     EventReused,
     event_fingerprint,
@@ -26,16 +22,9 @@ from usage.events import (
     stored_events,
 )
 from usage.ledger import LogRow, writer
-from usage.models import GATEWAY_COLUMNS, CostSource, EntryType, UsageLog
-from usage.reports.reported_usage import Usage
+from usage.log_rows import OwnedConversations, build_row, named_conversation, resolve
+from usage.models import UsageLog
 from usage.schemas import LogEntry
-from usage.stored_usage import usage_columns
-
-# Returns which of the conversations exist and are the caller's. Bound in
-# llmring_site/urls.py: the app that stores conversations builds upon this one.
-OwnedConversations = Callable[[Caller, Collection[UUID]], set[UUID]]
-
-_HYPHENATED_LENGTH = 36  # of a UUID as our replies write it
 
 
 async def log(
@@ -127,143 +116,3 @@ def reply(row: LogRow | UsageLog) -> dict:
         "cost_source": row.cost_source,
     }
     return stored | ({"unpriced_reason": row.unpriced_reason} if row.unpriced_reason else {})
-
-
-class Context(NamedTuple):
-    """Facts of a log from the database: its conversation, and the snapshot of its price."""
-
-    conversation_id: UUID | None = None
-    snapshot_id: int | None = None
-
-
-def resolve(
-    entries: Sequence[LogEntry], caller: Caller, owned_conversations: OwnedConversations
-) -> list[Context]:
-    """Return the context of each log. One query for conversations and one for snapshots, if any."""
-    names = [named_conversation(entry) for entry in entries]
-    wanted = set(filter(None, names))
-    owned = owned_conversations(caller, wanted) if wanted else wanted
-    snapshots = _snapshots([entry.snapshot for entry in entries if entry.snapshot])
-    return [
-        Context(
-            name if name in owned else None,
-            snapshots.get(entry.snapshot),
-        )
-        for entry, name in zip(entries, names, strict=True)
-    ]
-
-
-def _snapshots(names: Sequence[str]) -> dict[str, int]:
-    """Return the snapshots that this server has, by their digests as they are exported."""
-    if not names:
-        return {}
-    digests = [name.removeprefix("sha256:") for name in set(names)]
-    snapshots = Snapshot.objects.filter(digest__in=digests).order_by("-id")
-    return {f"sha256:{digest}": id for digest, id in snapshots.values_list("digest", "id")}
-
-
-def build_row(
-    entry: LogEntry,
-    caller: Caller,
-    context: Context = Context(),  # noqa: B008 - immutable
-    *,
-    event_id: str | None = None,
-    fingerprint: str | None = None,
-    **columns: Any,
-) -> LogRow:
-    """Return the priced row of a log.
-
-    `event_id` makes the row a safe retry; `fingerprint` then distinguishes it from
-    another event under that id. `columns` are stored besides, and win.
-    """
-    now = datetime.now(UTC)
-    at = entry.timestamp or now
-    usage = entry.stated_usage
-    values = {
-        "id": ids.uuid7(at),
-        **caller.columns(),
-        "created_at": at,
-        "received_at": now,
-        **_descriptive_columns(entry),
-        "conversation_id": context.conversation_id,
-        **usage_columns(usage),
-        **_cost(entry, caller, context, usage).columns(),
-        "event_id": event_id,
-        "fingerprint": fingerprint,
-        "entry_type": EntryType.CALL.value,
-    }
-    if entry.is_exported:
-        values |= _exported_columns(entry, caller, values)
-    values |= columns
-    # PostgreSQL reads the shorter row faster than we leave out what is empty.
-    filled = {name: value for name, value in values.items() if value is not None}
-    is_exported = entry.is_exported
-    # An exported log is known by its id, so no other report of its event replaces it.
-    replaces = bool(entry.replace) and not is_exported
-    return LogRow(filled, replaces=replaces, is_exported=is_exported)
-
-
-def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
-    return {
-        "provider": entry.provider,
-        "model": entry.model,
-        "alias": entry.alias,
-        "profile": entry.profile or "default",
-        "origin": entry.origin,
-        "id_at_origin": entry.id_at_origin,
-        "end_user": entry.user or _user_in(entry.metadata),
-        "latency_ms": entry.latency_ms,
-        "metadata": entry.metadata,
-    }
-
-
-def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what an exported log was there: its id, and what it corrects."""
-    columns: dict[str, Any] = {
-        "id": copies.own_id(entry, caller),
-        "read_as": entry.read_as or values["read_as"],
-        **{name: getattr(entry, name) for name in GATEWAY_COLUMNS},
-    }
-    if entry.corrects_id:
-        columns |= {
-            "entry_type": entry.entry_type or EntryType.CALL,
-            "corrects_id": entry.corrects_id,
-            "correction_reason": entry.correction_reason,
-            "correction_author": entry.correction_author,
-        }
-        if entry.entry_type == EntryType.REVERSAL:
-            columns |= reversals.negated(values)
-    return columns
-
-
-def _cost(entry: LogEntry, caller: Caller, context: Context, usage: Usage) -> Cost:
-    """Return the cost of a log; of one that was exported, what it cost there."""
-    match entry.cost_source:
-        case CostSource.UNPRICED:
-            return Cost(
-                None,
-                entry.cost_source.value,
-                priced_as=entry.priced_as,
-                unpriced_reason=entry.unpriced_reason,
-            )
-        case CostSource.REGISTRY if entry.cost is not None:
-            return Cost(entry.cost, entry.cost_source.value, entry.priced_as, context.snapshot_id)
-    return costing.cost_of(
-        entry.provider, entry.model, usage, project_id=caller.project_id, at=entry.timestamp
-    )
-
-
-def _user_in(metadata: dict[str, Any]) -> str | None:
-    user = metadata.get("user_id")
-    return str(user)[:255] if isinstance(user, str | int) and not isinstance(user, bool) else None
-
-
-def named_conversation(entry: LogEntry) -> UUID | None:
-    """Return the conversation that the client names, in either of two places."""
-    for name in (entry.metadata.get("conversation_id"), entry.id_at_origin):
-        if isinstance(name, str) and len(name) == _HYPHENATED_LENGTH:
-            try:
-                return UUID(name)
-            except ValueError:
-                continue
-    return None

@@ -1,7 +1,7 @@
 from django.urls import URLPattern, re_path
 
 from usage import views
-from usage.ingestion import OwnedConversations
+from usage.log_rows import OwnedConversations
 
 
 def urlpatterns(*, owned_conversations: OwnedConversations) -> list[URLPattern]:

@@ -17,7 +17,7 @@ from usage import (
     listing,
     statistics,
 )
-from usage.ingestion import OwnedConversations
+from usage.log_rows import OwnedConversations
 from usage.query_schemas import ExportQuery, LogsQuery, StatsQuery
 from usage.reply_schemas import BatchReport, ExportedLog, Log, Stats, StoredCorrection, StoredLog
 from usage.schemas import Correction, LogBatch, LogEntry, Voiding

@@ -18,7 +18,7 @@ from tests.client import ApiClient
 from tests.limits.test_requests import HEADERS, standing
 from tests.usage.test_log import CALL
 from usage import retention
-from usage.ingestion import build_row
+from usage.log_rows import build_row
 from usage.models import UsageLog
 from usage.schemas import LogEntry
 
@@ -36,8 +36,8 @@ def now(monkeypatch):
             def now(cls, tz=None):
                 return datetime.fromisoformat(text)
 
-        for module in ("usage.ingestion", "usage.batches", "usage.deduplication"):
-            monkeypatch.setattr(f"{module}.datetime", Moved)
+        for module in ("ingestion", "log_rows", "batches", "deduplication"):
+            monkeypatch.setattr(f"usage.{module}.datetime", Moved)
         return Moved.now()
 
     set("2026-03-10T12:00:00Z")

@@ -10,8 +10,8 @@ from django.db import connection
 from core import bridge
 from core.database.group_commit import GroupWriter
 from core.scoping import Caller
-from usage.ingestion import build_row
 from usage.ledger import insert, insert_group
+from usage.log_rows import build_row
 from usage.models import DailyUsage, UsageLog
 from usage.schemas import LogEntry
 
