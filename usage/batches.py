@@ -83,25 +83,25 @@ def _rows(
     key: RequestKey | None,
 ) -> list[LogRow]:
     """Return the rows of the good items, in order."""
-    entries = [item for item in items if isinstance(item, LogEntry)]
-    contexts = iter(log_rows.resolve(entries, caller, owned_conversations))
-    rows = []
-    for index, item in enumerate(items):
-        if isinstance(item, InvalidInput):
-            continue
-        event_id, fingerprint = item.event_id or None, None
-        if item.is_exported:
-            pass  # it is known by its id, and its event was reported elsewhere
-        elif event_id:
-            fingerprint = events.event_fingerprint(item)
-        elif key:
-            event_id, fingerprint = f"{key.text}/{index}", key.fingerprint
-        rows.append(
-            log_rows.build_row(
-                item, caller, next(contexts), event_id=event_id, fingerprint=fingerprint
-            )
-        )
-    return rows
+    numbered = [(n, item) for n, item in enumerate(items) if isinstance(item, LogEntry)]
+    entries = [entry for _, entry in numbered]
+    contexts = log_rows.resolve(entries, caller, owned_conversations)
+    return [
+        log_rows.build_row(entry, caller, context, **_event(entry, index, key))
+        for (index, entry), context in zip(numbered, contexts, strict=True)
+    ]
+
+
+def _event(entry: LogEntry, index: int, key: RequestKey | None) -> dict[str, str | None]:
+    """Return by what a row is known when it is sent again."""
+    event_id, fingerprint = entry.event_id or None, None
+    if entry.is_exported:
+        pass  # it is known by its id, and its event was reported elsewhere
+    elif event_id:
+        fingerprint = events.event_fingerprint(entry)
+    elif key:
+        event_id, fingerprint = f"{key.text}/{index}", key.fingerprint
+    return {"event_id": event_id, "fingerprint": fingerprint}
 
 
 def _check_key(key: RequestKey, rows: Iterable[LogRow], outcomes: Iterable[Outcome]) -> None:

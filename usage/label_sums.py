@@ -99,18 +99,7 @@ def _statement(
     first, after = _no_days(window) if reads_ledger else _whole_days(window)
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
-    sources = _Sources(
-        f"""
-        FROM usage_daily
-        WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
-        """,
-        f"""
-        FROM usage_logs
-        WHERE project_id = ANY(%(projects)s){in_ledger} AND (
-            (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
-        )
-        """,
-    )
+    sources = _sources(in_sums, in_ledger)
     unused = "".join(", NULL" for _ in sums[len(dated_sums) :])
     sql = f"""
         SELECT CASE 0 WHEN grouping(model) THEN 'top' ELSE 'period' END, period, model,
@@ -131,6 +120,22 @@ def _statement(
         "after_id": ids.lowest(_midnight(after)),
         "end": ids.lowest(window.end),
     }
+
+
+def _sources(in_sums: str, in_ledger: str) -> _Sources:
+    """Return the sources, each narrowed by a condition that begins with AND."""
+    return _Sources(
+        f"""
+        FROM usage_daily
+        WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
+        """,
+        f"""
+        FROM usage_logs
+        WHERE project_id = ANY(%(projects)s){in_ledger} AND (
+            (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
+        )
+        """,
+    )
 
 
 def _by_period_and_model(period: str, sums: Sequence[str], sources: _Sources) -> str:

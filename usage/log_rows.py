@@ -73,10 +73,25 @@ def build_row(
     `event_id` makes the row a safe retry; `fingerprint` then distinguishes it from
     another event under that id. `columns` are stored besides, and win.
     """
+    values = {
+        **_columns(entry, caller, context),
+        "event_id": event_id,
+        "fingerprint": fingerprint,
+        **columns,
+    }
+    # PostgreSQL reads the shorter row faster than we leave out what is empty.
+    filled = {name: value for name, value in values.items() if value is not None}
+    is_exported = entry.is_exported
+    # An exported log is known by its id, so no other report of its event replaces it.
+    replaces = bool(entry.replace) and not is_exported
+    return LogRow(filled, replaces=replaces, is_exported=is_exported)
+
+
+def _columns(entry: LogEntry, caller: Caller, context: Context) -> dict[str, Any]:
     now = datetime.now(UTC)
     at = entry.timestamp or now
     usage = entry.stated_usage
-    values = {
+    columns = {
         "id": ids.uuid7(at),
         **caller.columns(),
         "created_at": at,
@@ -85,19 +100,9 @@ def build_row(
         "conversation_id": context.conversation_id,
         **usage_columns(usage),
         **_cost(entry, caller, context, usage).columns(),
-        "event_id": event_id,
-        "fingerprint": fingerprint,
         "entry_type": EntryType.CALL.value,
     }
-    if entry.is_exported:
-        values |= _exported_columns(entry, caller, values)
-    values |= columns
-    # PostgreSQL reads the shorter row faster than we leave out what is empty.
-    filled = {name: value for name, value in values.items() if value is not None}
-    is_exported = entry.is_exported
-    # An exported log is known by its id, so no other report of its event replaces it.
-    replaces = bool(entry.replace) and not is_exported
-    return LogRow(filled, replaces=replaces, is_exported=is_exported)
+    return columns | _exported_columns(entry, caller, columns) if entry.is_exported else columns
 
 
 def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:

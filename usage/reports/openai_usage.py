@@ -13,7 +13,7 @@ from registry_proxy.tokens import Tokens
 from usage.reports import openai_names as names
 from usage.reports.cache_writes import split_by_lifetime
 from usage.reports.members import Members, agreed_count
-from usage.reports.placement import place
+from usage.reports.placement import cached_tokens, place
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
 
@@ -56,38 +56,23 @@ def read_totals(
 
     `includes_cache`: whether the prompt contains cached tokens; None: if they fit.
     """
-    if usage.has("inputTokensDetails"):  # OpenAI's Agents SDK for JavaScript, for each request
-        inputs = usage.sum_of_parts("inputTokensDetails")
-        outputs = usage.sum_of_parts("outputTokensDetails")
-    else:
-        inputs, outputs = usage.part(*names.PROMPT_DETAILS), usage.part(*names.COMPLETION_DETAILS)
+    inputs, outputs = _details(usage)
     cached = inputs.part("cached_tokens_details")
     surplus = usage.count("total_tokens", "totalTokens") - prompt - completion
     thinking, includes_thinking = _thinking(usage, outputs, completion, surplus, thinks_beside)
-    read = agreed_count((inputs, names.CACHE_READ_DETAILS), (usage, names.CACHE_READS))
-    writes = _cache_writes(usage, inputs)
-    if surplus > 0 and surplus == read + sum(writes.values()) and includes_thinking is not False:
+    parts = {"thinking": thinking, **_parts(usage, inputs, outputs, completion)}
+    if surplus > 0 and surplus == cached_tokens(parts) and includes_thinking is not False:
         # LangChain copies Bedrock's counts: only the total contains the cached tokens.
         includes_cache = False
-    audio = agreed_count((inputs, names.AUDIO), (usage, ("input_audio_tokens",)))
-    image = _images(inputs)
     placement = place(
-        dict(
-            cache_read=read,
-            **writes,
-            thinking=thinking,
-            audio_input=audio,
-            audio_output=agreed_count((outputs, names.AUDIO), (usage, ("output_audio_tokens",))),
-            image_input=image,
-            image_output=completion if _is_of_images(usage, outputs) else _images(outputs),
-        ),
+        parts,
         prompt=prompt,
         completion=completion,
         includes_cache=includes_cache,
         includes_thinking=includes_thinking,
         thinks_beside=thinks_beside,
-        cached_audio=min(cached.count("audio_tokens"), audio),
-        cached_image=min(cached.count("image_tokens"), image),
+        cached_audio=min(cached.count("audio_tokens"), parts["audio_input"]),
+        cached_image=min(cached.count("image_tokens"), parts["image_input"]),
     )
     return Usage(
         placement.tokens,
@@ -96,6 +81,26 @@ def read_totals(
         modifiers=as_modifiers(service_tier=_tier(usage, inputs)),
         cost=read_cost(usage),
     )
+
+
+def _details(usage: Members) -> tuple[Members, Members]:
+    """Return the objects that divide the prompt and the completion."""
+    if usage.has("inputTokensDetails"):  # OpenAI's Agents SDK for JavaScript, for each request
+        return usage.sum_of_parts("inputTokensDetails"), usage.sum_of_parts("outputTokensDetails")
+    return usage.part(*names.PROMPT_DETAILS), usage.part(*names.COMPLETION_DETAILS)
+
+
+def _parts(usage: Members, inputs: Members, outputs: Members, completion: int) -> dict[str, int]:
+    """Return the counts of single classes but for thinking."""
+    is_of_images = _is_of_images(usage, outputs)
+    return {
+        "cache_read": agreed_count((inputs, names.CACHE_READ_DETAILS), (usage, names.CACHE_READS)),
+        **_cache_writes(usage, inputs),
+        "audio_input": agreed_count((inputs, names.AUDIO), (usage, ("input_audio_tokens",))),
+        "audio_output": agreed_count((outputs, names.AUDIO), (usage, ("output_audio_tokens",))),
+        "image_input": _images(inputs),
+        "image_output": completion if is_of_images else _images(outputs),
+    }
 
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
