@@ -16,6 +16,7 @@ from usage.reports.members import Members, agreed_count
 from usage.reports.placement import cached_tokens, place
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
+from usage.reports.tool_calls import read_tool_calls
 
 
 def read_duration(usage: Members) -> Usage:
@@ -162,7 +163,7 @@ def _thinking(
 
 
 def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
-    return as_units(
+    units = as_units(
         audio_seconds=usage.amount("prompt_audio_seconds"),  # Mistral
         web_searches=agreed_count(
             (usage.part("server_tool_use"), ("web_search_requests",)),  # OpenRouter
@@ -171,14 +172,5 @@ def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
         ),
         search_sources=usage.count("num_sources_used"),  # xAI
         citation_tokens=usage.count("citation_tokens"),  # Perplexity
-    ) | (_connectors(usage.part("connectors")) if usage.is_object("connectors") else {})
-
-
-def _connectors(calls: Members) -> dict[str, Decimal]:
-    """Return the calls of Mistral's tools that cost something."""
-    return as_units(
-        web_searches=calls.count("web_search"),
-        premium_web_searches=calls.count("web_search_premium"),
-        code_executions=calls.count("code_interpreter"),
-        generated_images=calls.count("image_generation"),
     )
+    return units | read_tool_calls(usage)
