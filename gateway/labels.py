@@ -6,7 +6,7 @@ from core import exact_json, parsing, schemas
 from core.edge_request import Request
 from core.errors import InvalidInput
 from gateway import errors, tokens
-from usage.schemas import Metadata
+from usage.report_schemas import Metadata
 
 _NO_LABELS = {"alias": None, "profile": None, "origin": None, "metadata": {}}
 

@@ -15,10 +15,10 @@ from core.parsing import validate
 from core.schemas import Count, Schema, Text, Text255, member_error
 from receipts.amounts import Amount, StatedAmount, TimeText
 from registry_proxy.tokens import Tokens
+from usage.report_schemas import UsageReport
 from usage.reports.flat_members import CLASS_OF
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.reports.reported_usage import Usage
-from usage.schemas import UsageReport
 
 # Paths beside `/receipts/{id}`.
 _RESERVED = {

@@ -20,10 +20,10 @@ from core.schemas import (
     example,
     member_error,
 )
+from usage.report_schemas import UsageReport
 from usage.reports.flat_members import CLASS_OF, DECORATOR_MEMBER
 from usage.reports.members import ReportError
 from usage.reports.reading import WITHOUT_COUNTS
-from usage.schemas import UsageReport
 
 # Of calls that the released client's decorator logs; logs of usage have DECORATOR_MEMBER besides.
 DECORATOR_ORIGIN = "llmring-decorator"
