@@ -19,17 +19,27 @@ _OUTPUT_DETAILS = with_dotnet("outputTokenDetails", "outputTokensDetails")
 _AUDIO_DETAIL = with_dotnet("audioTokenCount")
 _CACHE_READ_DETAIL = with_dotnet("cachedTokenCount", "cachedTokens")
 _REASONING_DETAIL = with_dotnet("reasoningTokenCount", "reasoningTokens")
-# The Agent Framework's, before it had one name for all providers too.
+# Bedrock's metrics.
+_BEDROCK = ("cacheReadInputTokenCount", "cacheWriteInputTokenCount")
+# The Agent Framework's: of any provider, and as it named those of Anthropic before.
 _AGENTS = ("cache_read_input_token_count", "cache_creation_input_token_count")
-_CACHE_READ = (*with_dotnet("cachedInputTokenCount"), "cacheReadInputTokenCount", _AGENTS[0])
-_CACHE_READ += ("prompt/cached_tokens", "openai.cached_input_tokens")
-_CACHE_READ += ("anthropic.cache_read_input_tokens",)
-_CACHE_WRITE = ("cacheWriteInputTokenCount", _AGENTS[1], "anthropic.cache_creation_input_tokens")
-_REASONING = (*with_dotnet("reasoningTokenCount"), "reasoning_output_token_count")
-_REASONING += ("completion/reasoning_tokens", "openai.reasoning_tokens")
-# By these, cached tokens stand beside the input.
-_BESIDE = ("cacheReadInputTokenCount", "cacheWriteInputTokenCount")
-_BESIDE += ("anthropic.cache_read_input_tokens", "anthropic.cache_creation_input_tokens")
+_AGENTS_OF_ANTHROPIC = (
+    "anthropic.cache_read_input_tokens",
+    "anthropic.cache_creation_input_tokens",
+)
+_CACHE_READ = (
+    *with_dotnet("cachedInputTokenCount"),
+    *(read for read, _ in (_BEDROCK, _AGENTS, _AGENTS_OF_ANTHROPIC)),
+    "prompt/cached_tokens",  # the Agent Framework's, too
+    "openai.cached_input_tokens",
+)
+_CACHE_WRITE = [write for _, write in (_BEDROCK, _AGENTS, _AGENTS_OF_ANTHROPIC)]
+_REASONING = (
+    *with_dotnet("reasoningTokenCount"),
+    "reasoning_output_token_count",  # as are these
+    "completion/reasoning_tokens",
+    "openai.reasoning_tokens",
+)
 OWN_MEMBERS = (*_INPUT, *_OUTPUT)
 
 
@@ -47,7 +57,9 @@ def read_counts(usage: Members, report: Report) -> Usage:
         "reasoning_tokens": usage.count(*_REASONING) or outputs.count(*_REASONING_DETAIL),
         "output_audio_tokens": outputs.count(*_AUDIO_DETAIL),
     }
-    is_beside = usage.has(*_BESIDE) or (usage.has(*_AGENTS) and is_of_anthropic(report))
+    is_beside = usage.has(*_BEDROCK, *_AGENTS_OF_ANTHROPIC) or (
+        usage.has(*_AGENTS) and is_of_anthropic(report)
+    )
     return read_totals(
         "token_counts",
         Members(parts, ("usage",)),
