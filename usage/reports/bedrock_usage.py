@@ -4,9 +4,12 @@ Converse counts as Anthropic does: cached and written tokens stand beside the pr
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
 """
 
+from registry_proxy.model_names import providers_named
 from registry_proxy.tokens import Tokens
 from usage.reports.cache_writes import split_by_lifetime
 from usage.reports.members import Members
+from usage.reports.placement import cached_tokens
+from usage.reports.report import Report
 from usage.reports.reported_usage import Usage, as_units
 
 LLAMA_OUTPUT = "generation_token_count"
@@ -14,21 +17,33 @@ _CACHE_READS = ("cacheReadInputTokens", "cacheReadInputTokenCount")
 _CACHE_WRITES = ("cacheWriteInputTokens", "cacheWriteInputTokenCount", "cacheCreationInputTokens")
 
 
-def read_converse(usage: Members) -> Usage:
-    """Read the usage of Converse, or of Claude Code by model, which has some other names."""
+def read_converse(usage: Members, report: Report) -> Usage:
+    """Read the usage of Converse, or of Claude Code by model, which has some other names.
+
+    Strands has the same for all providers: but for Claude, the input contains what is cached.
+    """
     by_lifetime = {"5m": 0, "1h": 0}
     for entry in usage.parts("cacheDetails"):
         by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
     lifetimes = {f"ephemeral_{name}_input_tokens": n for name, n in by_lifetime.items()}
     split = Members(lifetimes, ("usage", "cacheDetails"))
-    tokens = Tokens(
-        input=usage.required_count("inputTokens"),
-        cache_read=usage.count(*_CACHE_READS),
+    parts = {
+        "cache_read": usage.count(*_CACHE_READS),
         **split_by_lifetime(usage.count(*_CACHE_WRITES), split),
-        output=usage.required_count("outputTokens"),
+    }
+    prompt, completion = usage.required_count("inputTokens"), usage.required_count("outputTokens")
+    cached = cached_tokens(parts)
+    is_inside = (
+        0 < cached <= prompt
+        and usage.count("totalTokens") == prompt + completion
+        and "anthropic" not in providers_named(report.provider)  # nor a platform that has it
     )
     searches = usage.count("webSearchRequests")
-    return Usage(tokens, "bedrock_converse", units=as_units(web_searches=searches))
+    return Usage(
+        Tokens(input=prompt - cached if is_inside else prompt, **parts, output=completion),
+        "bedrock_converse+cache_inside" if is_inside else "bedrock_converse",
+        units=as_units(web_searches=searches),
+    )
 
 
 def read_llama(usage: Members) -> Usage:

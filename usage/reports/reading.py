@@ -87,7 +87,7 @@ def _read_provider_usage(report: Report, usage: Members) -> Usage:
             return _read_provider_usage(report, native)
         return ai_sdk_usage.read_ai_sdk(usage, report)
     if usage.has("inputTokens", "outputTokens"):
-        return bedrock_usage.read_converse(usage)
+        return bedrock_usage.read_converse(usage, report)
     if usage.has("input_tokens", "output_tokens"):
         if _is_anthropic(usage, report.provider):
             return anthropic_usage.read_messages(usage, model=report.model)
