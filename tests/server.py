@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import requests
 
-# A shell ignores SIGINT for what it runs in the background, and our servers would inherit that.
+# A shell ignores these for what it runs in the background, and our servers would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 READY_SECONDS = 60
 COMMAND = (
