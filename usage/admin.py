@@ -75,8 +75,6 @@ class UsageLogAdmin(LogFields, RecordAdmin):
     actions = ["void"]
     action_form = VoidForm
 
-    # --- The list
-
     def may_find(self, name: str, value: object) -> bool:
         if name != "api_key_id":
             return True
@@ -145,8 +143,6 @@ class UsageLogAdmin(LogFields, RecordAdmin):
 
     def set_price(self, request: HttpRequest):
         return price_page.respond(request, self)
-
-    # --- Taking logs back
 
     def has_correct_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("usage.correct_usagelog")

@@ -117,8 +117,6 @@ class HttpClient:
         if self._sweep is not None:
             self._sweep.cancel()
 
-    # --- Connections that are kept ---------------------------------------------
-
     def _take(self, origin: _Origin) -> HttpConnection | None:
         """Return an idle connection, the one that was used last."""
         idle = self._idle.get(origin)
@@ -145,8 +143,6 @@ class HttpClient:
         if self._idle:
             first = min(idle[0][0] for idle in self._idle.values())
             self._sweep = self._loop.call_later(first - oldest, self._close_unused)
-
-    # --- New connections ---------------------------------------------------------
 
     async def _open(self, origin: _Origin, seconds: float) -> HttpConnection:
         try:

@@ -104,8 +104,6 @@ class HttpConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    # --- Sending ---------------------------------------------------------------
-
     async def _send(self, answer: Answer, body: AsyncIterable[bytes], *, is_chunked: bool) -> None:
         try:
             async with aclosing(aiter(body)) as pieces:
@@ -146,8 +144,6 @@ class HttpConnection(asyncio.Protocol):
     def _has_sent_all(self) -> bool:
         is_uploaded = self._upload is None or self._upload.done()
         return is_uploaded and not self._transport.get_write_buffer_size()
-
-    # --- The transport's events ------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -194,8 +190,6 @@ class HttpConnection(asyncio.Protocol):
         self, reason: str, kind: type[BrokenConnection] = BrokenConnection
     ) -> BrokenConnection:
         return kind(reason, is_silent=not self._received, idle_seconds=self._idle_seconds)
-
-    # --- The parser's events ---------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self._answer is None:  # more than was asked for

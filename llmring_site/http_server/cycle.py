@@ -66,8 +66,6 @@ class Cycle:
             if not self.is_complete and not self.is_disconnected:
                 self._end_unanswered()
 
-    # --- The request -----------------------------------------------------------
-
     @property
     def is_arriving(self) -> bool:
         """Whether the request is not whole, and has no response yet."""
@@ -132,8 +130,6 @@ class Cycle:
     def _wake(self) -> None:
         if self._arrived is not None:
             self._arrived.set()
-
-    # --- The response ----------------------------------------------------------
 
     @property
     def has_begun(self) -> bool:

@@ -73,8 +73,6 @@ class HttpProtocol(asyncio.Protocol):
     def _waits_for_reader(self) -> bool:
         return self.writable is not None or self._transport.is_closing()
 
-    # --- The transport's events ------------------------------------------------
-
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._state.connections.add(self)
@@ -123,8 +121,6 @@ class HttpProtocol(asyncio.Protocol):
         self._cycle = self._arriving = None
         self.resume_writing()
 
-    # --- Requests --------------------------------------------------------------
-
     def request_begins(self) -> None:
         self._idle_since = self._loop.time()
 
@@ -162,8 +158,6 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._idle_since = self._loop.time()
             self.resume_reading()
-
-    # --- The end of the connection ---------------------------------------------
 
     def shutdown(self) -> None:
         """End the connection as soon as nobody waits for a response."""
@@ -248,8 +242,6 @@ class HttpProtocol(asyncio.Protocol):
             keeps_alive=False,
         )
         return head.data + body
-
-    # --- Reading and writing -----------------------------------------------------
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None:
         """Write with what else is written in this step of the loop: in one system call.

@@ -108,8 +108,6 @@ class RequestReader:
         """Read no more. The parser and this object know each other, which costs a collection."""
         self._parser = None
 
-    # --- The parser's events ---------------------------------------------------
-
     def on_message_begin(self) -> None:
         self._connection.request_begins()
         self._url = b""

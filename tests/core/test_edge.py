@@ -288,9 +288,6 @@ def test_access_log_has_a_line_for_each_request(settings, caplog):
     assert [record.message for record in caplog.records] == ["GET /fail 409"]
 
 
-# --- Streams ---------------------------------------------------------------
-
-
 def streaming(chunks):
     async def endpoint(caller):
         return StreamingReply(chunks(), "text/event-stream")

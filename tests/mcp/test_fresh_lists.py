@@ -29,9 +29,6 @@ def active() -> list[str]:
     return list(Tool.objects.filter(is_active=True).values_list("name", flat=True))
 
 
-# --- By the clock ----------------------------------------------------------
-
-
 def test_new_server_is_due_at_once_and_then_after_the_interval(peer, register):
     register(url=peer.url)
     now = timezone.now()
@@ -116,8 +113,6 @@ def test_server_that_moved_or_came_back_is_due_at_once(api, peer, register):
     assert background_refresh.refresh_due(timezone.now()) is False
 
 
-# --- By the servers' notices -----------------------------------------------
-
 SCRIPT = """
 import json, sys
 def answer(**message):
@@ -168,9 +163,6 @@ def test_notice_in_the_stream_of_an_answer_is_followed(api, register):
         assert background_refresh.refresh_due(timezone.now()) is False  # not so soon again
         assert background_refresh.refresh_due(timezone.now() + SOON) is True
     assert active() == ["new"]
-
-
-# --- By calls of what is unknown -------------------------------------------
 
 
 def test_unknown_tool_is_looked_for_once(api, peer, register, found, ask):

@@ -159,9 +159,6 @@ def send(api, method: str, version: str, params: dict, accept="application/json"
     return api.post("/mcp", body, "application/json", **headers)
 
 
-# --- Apps ------------------------------------------------------------------
-
-
 @BOTH
 def test_resource_of_an_app_keeps_its_address(found, peer, version):
     assert APP in [each["uri"] for each in found("resources/list", version)["resources"]]
@@ -208,8 +205,6 @@ def test_unknown_app_and_that_of_a_stranger_are_not_found(ask, peer, other_api):
         reply = ask("resources/read", expect=400, uri=uri, **options)
         assert reply["error"]["code"] == -32602
 
-
-# --- Progress --------------------------------------------------------------
 
 STEPS = [{"progress": 1, "total": 3}, {"progress": 2, "message": "half", "com.example/x": 1}]
 

@@ -25,9 +25,6 @@ PATH = "/api/v1/mcp/servers"
 UNLISTED = "The command is not one of LLMRING_MCP_STDIO_COMMANDS"
 
 
-# --- Refusals of ours say nothing about the server -------------------------
-
-
 def unlisted(api, register, settings) -> tuple[dict, str]:
     return register(transport_type="stdio", url="some-command"), UNLISTED
 
@@ -104,9 +101,6 @@ def test_refreshing_an_unlisted_command_is_the_callers_mistake(api, register, ur
     assert api.read(f"{PATH}/{server['id']}")["reachable"] is None
 
 
-# --- What is not called ----------------------------------------------------
-
-
 def test_tool_that_is_switched_off_does_not_run_by_its_id(api, register):
     with scripted(None) as server:
         path = f"{PATH}/{register(url=server.url)['id']}/refresh"
@@ -141,9 +135,6 @@ def test_empty_name_and_address_are_refused_in_changes(api, server, method, memb
     assert Server.objects.get().name == SERVER["name"]
 
 
-# --- Structured content ----------------------------------------------------
-
-
 @pytest.mark.parametrize("value", [[1, 2], "text", 5, True, None])
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-06-18", "2025-11-25", "2026-07-28"])
 def test_structured_content_that_is_no_object(api, register, found, version, value):
@@ -164,8 +155,6 @@ def test_structured_content_that_is_no_object(api, register, found, version, val
         assert "structuredContent" not in reply
     assert ToolExecution.objects.get().output == called
 
-
-# --- Origin ----------------------------------------------------------------
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
@@ -199,9 +188,6 @@ def test_pages_of_listed_origins_and_of_this_machine_may_call(api, settings, ori
 
 def test_programs_send_no_origin(api):
     assert api.send("POST", "/mcp", PING)["result"] == {}
-
-
-# --- OAuth and processes ---------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [2, 8, 16])

@@ -92,8 +92,6 @@ def test_ids_are_matched_as_the_sdks_match_them(id, expected):
     assert request_id(id) == expected
 
 
-# --- The same over each transport ------------------------------------------
-
 SCRIPT = r"""
 import json, sys
 def answer(id, result):

@@ -216,9 +216,6 @@ def test_workers_that_die_at_once_end_the_server(data_dir):
     assert server.process.wait(SECONDS) == 1
 
 
-# --- Other servers and Pythons ---------------------------------------------
-
-
 def python_with(*packages: str, version: str = "") -> str:
     """The Python of an environment with our package and others, made when it is missing."""
     name = "-".join(("python", version or "own", *packages))

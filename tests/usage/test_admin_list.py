@@ -80,9 +80,6 @@ def pages_of_ten(monkeypatch):
     monkeypatch.setattr(UsageLogAdmin, "list_per_page", 10)
 
 
-# --- B1 ----------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def three_providers(api, pages_of_ten):
     return store(
@@ -154,9 +151,6 @@ def test_b1_list_opens_after_logging_in(anonymous, three_providers):
     assert len(rows(html(anonymous, TWO))) == 10 and cost(html(anonymous, TWO)) == "1.02"
 
 
-# --- B2 ----------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def ties(api, pages_of_ten):
     """50 logs of one time and cost, 26 of them with alias `a`; 40 others."""
@@ -205,9 +199,6 @@ def test_b2_export_needs_the_permission_to_view(ties):
 
 def test_unknown_kind_of_file_is_not_found(root):
     assert root.get(f"{LOGS}export/xlsx/").status_code == 404
-
-
-# --- A1, A5, A6: sums of the list --------------------------------------------------------
 
 
 def test_a1_list_has_the_sums_of_the_statistics(root, api, other_api):
@@ -334,9 +325,6 @@ def test_logs_are_found_by_their_receipt(root, api):
         assert rows(html(root, f"?{query}")) == expected, query
 
 
-# --- Sorting -----------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cost", "latency_ms"])
 def test_sorted_pages_go_on_where_their_indexes_end(root, api, pages_of_ten, name):
@@ -354,9 +342,6 @@ def test_sorted_pages_go_on_where_their_indexes_end(root, api, pages_of_ten, nam
         expected = [id for _, id in pairs]
         assert listed_everywhere(root, f"?o={order}", 4) == [*expected, unpriced]
         assert listed_everywhere(root, f"?o={order}&model__exact=m", 4) == expected
-
-
-# --- Search and filters ------------------------------------------------------------------
 
 
 def test_parts_of_labels_and_ids_are_searched(root, api):
