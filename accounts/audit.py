@@ -1,4 +1,4 @@
-"""The record of everything that changes access: who, when, from where, with what outcome.
+"""The record of everything that changes access or prices: who, when, from where, with what outcome.
 
     audit.record("token.create", audit.of_request(request), project_id=…, token_id=…)
 

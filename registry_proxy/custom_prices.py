@@ -115,13 +115,10 @@ def applies(price: CustomPrice, provider: str, model: str) -> bool:
     return _matches(price.provider, provider) and _matches(price.model, model)
 
 
-def save(
-    price: CustomPrice, *, replace: bool = False, origin: audit.Origin | None = None
-) -> CustomPrice:
-    """Store a price and use it from now on. Raises ValidationError or PriceOverlap.
+def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> CustomPrice:
+    """Store a price and use it from now on; recorded. Raises ValidationError or PriceOverlap.
 
-    With `replace` the price that holds when it begins ends then. With an `origin`, the change
-    is recorded in the audit log.
+    With `replace` the price that holds when it begins ends then.
     """
     price.full_clean()
     try:
@@ -143,10 +140,10 @@ def save(
     return price
 
 
-def end(price: CustomPrice, *, at: datetime, origin: audit.Origin | None = None) -> None:
+def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> None:
     """Have a price hold no longer than until a time; delete it if it has not begun by then.
 
-    With an `origin`, the change is recorded in the audit log.
+    Either is recorded.
     """
     with transaction.atomic():
         if price.valid_from >= at:
@@ -157,7 +154,7 @@ def end(price: CustomPrice, *, at: datetime, origin: audit.Origin | None = None)
     current.follow()
 
 
-def _end(price: CustomPrice, at: datetime, origin: audit.Origin | None) -> None:
+def _end(price: CustomPrice, at: datetime, origin: audit.Origin) -> None:
     before = copy(price)
     price.valid_to = at
     price.save(update_fields=["valid_to"])

@@ -6,12 +6,8 @@ from accounts import audit
 from registry_proxy.models import CustomPrice
 
 
-def record(
-    origin: audit.Origin | None, verb: str, price: CustomPrice, before: CustomPrice | None
-) -> None:
-    """Record what was done to a price, in the transaction of the change; nothing without origin."""
-    if origin is None:
-        return
+def record(origin: audit.Origin, verb: str, price: CustomPrice, before: CustomPrice | None) -> None:
+    """Record what was done to a price, in the transaction of the change."""
     old = _members(before) if before else {}
     new = {} if verb == "delete" else _members(price)
     changed = [name for name in old | new if old.get(name) != new.get(name)]

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts import audit
 from gateway import prompt_sources
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
@@ -49,7 +50,10 @@ def price(gateway):
         **prices,
     ) -> None:
         names = {"provider": provider, "model": model, "modifier": modifier}
-        custom_prices.save(CustomPrice(**names, priced_as=priced_as, prices=prices))
+        custom_prices.save(
+            CustomPrice(**names, priced_as=priced_as, prices=prices),
+            origin=audit.of_command("setprice"),
+        )
 
     return set_price
 

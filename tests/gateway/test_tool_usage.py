@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts import audit
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
 from tests.gateway.conftest import counts
@@ -31,7 +32,10 @@ def units(gateway) -> dict:
 def priced(gateway):
     prices = {"web_searches": "0.01", "image_tool_input_tokens": "0.000008"}
     prices |= {"image_tool_output_tokens": "0.000032"}  # units: each, not a million
-    custom_prices.save(CustomPrice(provider="openai", model="gpt-5-mini", prices=prices))
+    custom_prices.save(
+        CustomPrice(provider="openai", model="gpt-5-mini", prices=prices),
+        origin=audit.of_command("setprice"),
+    )
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

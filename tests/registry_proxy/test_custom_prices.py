@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
+from accounts import audit
 from accounts.models import User
 from registry_proxy import custom_prices, pricing
 from registry_proxy.custom_prices import PriceOverlap
@@ -130,7 +131,10 @@ def test_of_two_prices_set_at_once_one_is_refused(db_all):
     def save():
         barrier.wait()
         try:
-            custom_prices.save(CustomPrice(provider="p", model="m", prices={"input": "1"}))
+            custom_prices.save(
+                CustomPrice(provider="p", model="m", prices={"input": "1"}),
+                origin=audit.of_command("setprice"),
+            )
         except PriceOverlap as error:
             refused.append(error)
         finally:
@@ -228,7 +232,10 @@ def test_view_permission_alone_changes_no_price(client, db_all):
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_customprice"))
     client.force_login(viewer)
-    row = custom_prices.save(CustomPrice(provider="p", model="m", prices={"input": "1"}))
+    row = custom_prices.save(
+        CustomPrice(provider="p", model="m", prices={"input": "1"}),
+        origin=audit.of_command("setprice"),
+    )
     assert client.get(LIST).status_code == 200
     assert client.post(f"{LIST}add/", FORM).status_code == 403
     assert client.post(f"{LIST}{row.id}/change/", {"note": "x"}).status_code == 403

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts import audit
 from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import Tokens
@@ -14,9 +15,10 @@ CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
 
 def custom(provider, model, *, valid_from=datetime(2026, 1, 1, tzinfo=UTC), **members):
     prices = {name: str(value) for name, value in members.pop("prices", {}).items()}
-    return custom_prices.save(
-        CustomPrice(provider=provider, model=model, prices=prices, valid_from=valid_from, **members)
+    row = CustomPrice(
+        provider=provider, model=model, prices=prices, valid_from=valid_from, **members
     )
+    return custom_prices.save(row, origin=audit.of_command("setprice"))
 
 
 def test_own_prices_replace_those_of_their_classes(real):
@@ -107,7 +109,7 @@ def test_a_modifiers_price_in_any_letter_case(db_all):
 
     amounts = {"prices": {"input": "1", "output": "2"}}
     second = CustomPrice(**names, modifier="service_tier=scale", **amounts)
-    custom_prices.save(second, replace=True)
+    custom_prices.save(second, origin=audit.of_command("setprice"), replace=True)
     first.refresh_from_db()
     assert first.valid_to == second.valid_from
     # 1,000 × 1 + 200 × 2
