@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from core.schemas import (
     AMOUNT_MAX,
     Amount,
+    AnyObject,
     Count32,
     JSONValue,
     Schema,
@@ -101,7 +102,7 @@ Objects = Annotated[
     BeforeValidator(lambda value: [value] if isinstance(value, dict) else value),
     AfterValidator(storable),
 ]
-Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+Metadata = Annotated[AnyObject, AfterValidator(_metadata)]
 
 
 class ChatMessage(Schema):

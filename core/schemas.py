@@ -223,6 +223,7 @@ def _is_object(value: Any) -> Any:
 
 _storable = AfterValidator(storable)
 # pydantic itself would copy it, and let no other thread run meanwhile.
-FreeObject = Annotated[dict[str, Any], SkipValidation, AfterValidator(_is_object), _storable]
+AnyObject = Annotated[dict[str, Any], SkipValidation, AfterValidator(_is_object)]
+FreeObject = Annotated[AnyObject, _storable]
 FreeList = Annotated[list[Any], _storable]
 JSONValue = Annotated[Any, _storable]

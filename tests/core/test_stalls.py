@@ -211,6 +211,16 @@ def _call_of_objects(api) -> tuple[str, dict]:
     return "/conversations/log", logged([]) | {"arguments": arguments, "text": TEXT * 25_000}
 
 
+def _message_of_members(api) -> tuple[str, dict]:
+    conversation = api.send("POST", "/conversations", {})["id"]
+    metadata = {f"member {number}": number for number in range(400_000)}
+    return f"/conversations/{conversation}/messages", {
+        "role": "user",
+        "content": TEXT,
+        "metadata": metadata,
+    }
+
+
 def _longest_hold(call) -> float:
     """Return the most processor time that passes while this thread waits for its turn."""
     worker = threading.Thread(target=call)
@@ -234,6 +244,7 @@ def _longest_hold(call) -> float:
         _log_of_members,
         _log_of_numbers,
         _call_of_objects,
+        _message_of_members,
     ],
 )
 def test_a_body_of_eight_megabytes_holds_others_less_than_a_tenth_of_a_second(api, make):

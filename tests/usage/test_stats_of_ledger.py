@@ -8,10 +8,8 @@ from tests.usage.test_round_trip import exported, priced
 
 __all__ = ["exported", "priced"]
 
-DAYS = {
-    "start_date": "2026-01-03T05:00:00Z",  # the middle of a log's second
-    "end_date": "2026-01-25T18:00:00.5Z",
-}
+# Both ends cut a day.
+DAYS = {"start_date": "2026-01-03T05:00:00Z", "end_date": "2026-01-25T18:00:00.5Z"}
 QUERIES = {
     "all times": {"start_date": "0001-01-01", "end_date": "9999-12-31"},
     "a month": {"start_date": "2026-01-01", "end_date": "2026-01-31"},
