@@ -60,6 +60,21 @@ class SchemaMixin:
             self.queries[self.operation], self.request.META.get("QUERY_STRING", "")
         )
 
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if isinstance(response, Response):
+            response.add_post_render_callback(self._forget_bodies)
+        return response
+
+    def _forget_bodies(self, response: Response) -> None:
+        """Free what was read and written.
+
+        View, request and response refer to each other, and stay until the garbage collector
+        comes, many requests later.
+        """
+        vars(self).pop("body", None)
+        response.data = None
+
     def handle_exception(self, error: Exception) -> Response:
         """Return the reply to an error; after a lost database connection, try once more.
 
