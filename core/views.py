@@ -63,17 +63,17 @@ class SchemaMixin:
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
         if isinstance(response, Response):
-            response.add_post_render_callback(self._forget_bodies)
+            response.add_post_render_callback(self._part_from)
         return response
 
-    def _forget_bodies(self, response: Response) -> None:
-        """Free what was read and written.
+    def _part_from(self, response: Response) -> None:
+        """Part from a response that is written, for what was read and written to be freed.
 
-        View, request and response refer to each other, and stay until the garbage collector
-        comes, many requests later.
+        View, request and response refer to each other, and would stay until the garbage
+        collector comes, many requests later.
         """
-        vars(self).pop("body", None)
-        response.data = None
+        vars(self).clear()
+        response.data = response.renderer_context = None
 
     def handle_exception(self, error: Exception) -> Response:
         """Return the reply to an error; after a lost database connection, try once more.
