@@ -79,12 +79,14 @@ def of_retention(now: datetime) -> Iterator[Notice]:
 def send(notices: Iterable[Notice]) -> int:
     """Mail the notices that have not been sent yet; return their number.
 
-    Projects without an owner who has an address are notified once they have one.
+    A notice is sent when an owner got it. Projects without an owner who has an address are
+    notified once they have one.
     """
     return sum(_send(notice) for notice in notices)
 
 
 def _send(notice: Notice) -> bool:
+    """Mail a notice to its project's owners; return whether it was sent just now."""
     key = {
         "project_id": notice.project_id,
         "subject": notice.subject,
@@ -102,14 +104,20 @@ def _send(notice: Notice) -> bool:
     if not is_new:
         return False
     name = Project.objects.values_list("name", flat=True).get(id=notice.project_id)
-    title = f"{_line(name)}: {notice.title}"
-    try:
-        for address in addresses:  # owners do not see each other's
-            connection = get_connection(**settings.EMAIL_OPTIONS)
-            text = f"Project {name}\n\n{notice.text}\n"
-            send_mail(title, text, None, [address], connection=connection)
-    except (SMTPException, OSError) as error:
+    title, text = f"{_line(name)}: {notice.title}", f"Project {name}\n\n{notice.text}\n"
+    # One at a time: owners do not see each other's address, and one that fails stops no other.
+    is_sent = [_mail(address, title, text) for address in addresses]
+    if not any(is_sent):
         claim.delete()
+    return any(is_sent)
+
+
+def _mail(address: str, title: str, text: str) -> bool:
+    """Mail to one address; return whether the mail server took it."""
+    try:
+        connection = get_connection(**settings.EMAIL_OPTIONS)
+        send_mail(title, text, None, [address], connection=connection)
+    except (SMTPException, OSError, ValueError) as error:
         logger.warning("a notice of limits was not sent: %s", type(error).__name__)
         return False
     return True

@@ -1,7 +1,7 @@
 """Owners are told by mail, once, when limits are used up or change (docs/limits.md)."""
 
 from datetime import UTC, datetime
-from smtplib import SMTPServerDisconnected
+from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
 from django.core import mail
@@ -84,6 +84,24 @@ def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
         assert told() == []
         assert not LimitNotice.objects.exists()
     assert len(told()) == 1
+
+
+def test_owner_is_told_once_although_the_mail_of_another_one_fails(owned, monkeypatch):
+    """A mailbox that is gone must not have the others get the same mail every minute."""
+    gone = User.objects.get(username="bo")
+    gone.email = "gone@x.test"
+    gone.save()
+    send = limit_notices.send_mail
+
+    def refuse(title, text, sender, recipients, **options):
+        if recipients == ["gone@x.test"]:
+            raise SMTPRecipientsRefused({"gone@x.test": (550, b"no such mailbox")})
+        return send(title, text, sender, recipients, **options)
+
+    monkeypatch.setattr(limit_notices, "send_mail", refuse)
+    use(owned, 100)
+    assert [to for to, _ in told()] == [["ana@x.test"]]
+    assert told() == []
 
 
 def test_project_without_an_address_is_told_when_it_has_one(owned):
