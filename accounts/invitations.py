@@ -124,6 +124,8 @@ def open_invitation(token: str, email: str) -> Invitation:
     found = peek(token)
     if email_addresses.key(found.email) != email_addresses.key(email):
         raise ForAnotherAddress
+    # The project first, as `invite` does: whoever joins needs both.
+    Project.objects.select_for_update(no_key=True).get(pk=found.project_id)
     rows = Invitation.objects.select_for_update(of=("self",)).select_related("project")
     invitation = rows.filter(pk=found.pk, accepted_at=None, withdrawn_at=None).first()
     if invitation is None:

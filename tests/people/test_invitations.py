@@ -1,12 +1,16 @@
 """C06: an invitation is for one address, once."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from accounts import address_proofs
 from accounts.models import AuditEvent, Invitation, Membership, Project, User
-from tests.people.conftest import PASSWORD, mails, token_in
+from core.database import raw_connection
+from tests.people.conftest import PASSWORD, at_once, mails, token_in
 
 REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
 
@@ -188,3 +192,41 @@ def test_an_invitation_does_not_forge_lines_of_its_mail(ana, browser, path, invi
     invite()
     subject = mails("ben@example.com")[-1].subject
     assert subject == "ana@example.com invites you to x Bcc: y@example.com Click here on LLMRing"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_invitation_that_is_accepted_while_it_is_sent_again_ends_in_no_circle(
+    ana, ben, invite, path, monkeypatch
+):
+    """Both need the project and the invitation: who has the one must not wait for the other."""
+    token, is_locked = invite(), threading.Event()
+    mark_verified = address_proofs.mark_verified
+
+    def wait_for_the_other(*arguments):
+        is_locked.set()
+        wait_until_somebody_waits()
+        mark_verified(*arguments)
+
+    def resend():
+        is_locked.wait(60)
+        return ana.post_json(f"{path}/invitations/{invite.id}/resend", {}).status_code
+
+    monkeypatch.setattr(address_proofs, "mark_verified", wait_for_the_other)
+    outcomes = at_once(
+        lambda: ben.post_json("/api/v1/invitations/accept", {"token": token}).status_code, resend
+    )
+    assert sorted(outcomes) == [200, 200] and sorted(roles(ben)) == ["member", "owner"]
+
+
+def wait_until_somebody_waits() -> None:
+    """Returns when a session waits for a lock."""
+    deadline = time.monotonic() + 60
+    with raw_connection.connect() as own:
+        while time.monotonic() < deadline:
+            [(count, _)] = own.execute(
+                "SELECT count(*), pg_sleep(0.02) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if count:
+                return
+    raise AssertionError("nobody waits for a lock")
