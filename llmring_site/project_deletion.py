@@ -5,7 +5,6 @@ not forgotten. The audit log stays, and so do the digests of keys.
 """
 
 from collections.abc import Iterator
-from uuid import UUID
 
 from django.apps import apps
 from django.db import connection, models, transaction
@@ -48,19 +47,33 @@ def delete_rows(project: Project, *, batch: int = BATCH) -> Iterator[tuple[str, 
     It may be interrupted and repeated. The project's own row goes last.
     """
     for model in owned_models():
-        allowances = _allowances(project) if model is Token else []
         for dependent, field in _dependents(model):
             own = f"SELECT {_column(model._meta.pk)} FROM {_table(model)} WHERE project_id = %s"
             is_own = f"{_column(field)} IN ({own})"
             while deleted := _delete_some(dependent, is_own, project, batch):
                 yield dependent._meta.db_table, deleted
-        while deleted := _delete_some(model, "project_id = %s", project, batch):
+        while deleted := _delete_own(model, project, batch):
             yield model._meta.db_table, deleted
-        Allowance.objects.filter(pk__in=allowances).delete()
     with transaction.atomic():
         RequestWindow.objects.filter(holder=project.pk).delete()
         Project.objects.filter(pk=project.pk).delete()
     yield Project._meta.db_table, 1
+
+
+def _delete_own(model: type[models.Model], project: Project, batch: int) -> int:
+    if model is Token:
+        return _delete_tokens(project, batch)
+    return _delete_some(model, "project_id = %s", project, batch)
+
+
+@transaction.atomic
+def _delete_tokens(project: Project, batch: int) -> int:
+    """Delete tokens with their allowances, which nothing names any more without them."""
+    tokens = Token.objects.filter(project=project).values_list("id", "allowance_id")
+    allowances = dict(tokens[:batch])
+    Token.objects.filter(pk__in=allowances.keys()).delete()
+    Allowance.objects.filter(pk__in=allowances.values()).delete()
+    return len(allowances)
 
 
 def _delete_some(model: type[models.Model], condition: str, project: Project, batch: int) -> int:
@@ -91,10 +104,6 @@ def _table(model: type[models.Model]) -> str:
 
 def _column(field: models.Field) -> str:
     return connection.ops.quote_name(field.column)
-
-
-def _allowances(project: Project) -> list[UUID]:
-    return list(Token.objects.filter(project=project).values_list("allowance_id", flat=True))
 
 
 def _has_project(model: type[models.Model]) -> bool:

@@ -6,7 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import ApiKey, AuditEvent, Project
+from accounts.models import Allowance, ApiKey, AuditEvent, Project
+from gateway.models import Token
+from llmring_site import project_deletion
 from tests.client import ApiClient
 
 
@@ -120,3 +122,17 @@ def test_archived_project_gets_no_key(db_all):
         with pytest.raises(CommandError, match="archived"):
             run("createkey", name)
     assert not ApiKey.objects.exists()
+
+
+def test_what_tokens_could_use_is_deleted_although_the_first_run_was_interrupted(db_all):
+    project = Project.objects.create(name="acme", archived_at=timezone.now())
+    for n in range(2):
+        allowance = Allowance.objects.create(budget_usd=10)
+        digest, hint = bytes([n]) * 32, "sk-…"
+        Token.objects.create(project=project, allowance=allowance, digest=digest, hint=hint)
+    for table, _ in project_deletion.delete_rows(project, batch=1):
+        if table == "gateway_tokens":
+            break  # as by Ctrl-C
+    assert (Token.objects.count(), Allowance.objects.count()) == (1, 1)
+    run("deleteproject", str(project.id))
+    assert not Allowance.objects.exists() and not Project.objects.exists()
