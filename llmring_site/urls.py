@@ -31,13 +31,13 @@ from receipts import call_receipts
 from receipts.endpoints import issue, size_of, verify
 from receipts.schemas import ReceiptDraft, SignedReceipt
 from registry_proxy.views import serve_on_edge
-from usage import ingestion, key_usage, listing, statistics
-from usage.key_costs import costs_of_keys
+from usage import ingestion, listing, statistics
+from usage.key_usage import costs_of_keys, usage_of_keys
 from usage.query_schemas import LogsQuery, StatsQuery
 from usage.schemas import LogEntry
 from usage.urls import urlpatterns as usage_urls
 
-ApiKeyAdmin.usage_of_keys = staticmethod(key_usage.usage_of_keys)
+ApiKeyAdmin.usage_of_keys = staticmethod(usage_of_keys)
 _CONVERSATIONS = conversation_urls(receipt_issuer=call_receipts.issuer)
 
 _API = [

@@ -44,8 +44,8 @@ class ApiKeyForm(forms.ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(OnceAdmin):
-    # The last day and the spend of keys by their ids; bound in llmring_site/urls.py.
-    usage_of_keys: Callable[[list[UUID]], dict[UUID, tuple[str, str]]] | None = None
+    # The last day and the spend of keys, by their ids; bound in llmring_site/urls.py.
+    usage_of_keys: Callable[[list[ApiKey]], dict[UUID, tuple[str, str]]] | None = None
 
     form = ApiKeyForm
     list_display = [
@@ -108,7 +108,7 @@ class ApiKeyAdmin(OnceAdmin):
         return key and self._with_usage([key])[0]
 
     def _with_usage(self, keys: list[ApiKey]) -> list[ApiKey]:
-        usage = self.usage_of_keys([key.id for key in keys]) if self.usage_of_keys else {}
+        usage = self.usage_of_keys(keys) if self.usage_of_keys else {}
         for key in keys:
             key.usage = usage.get(key.id, ("never", "-"))
         return keys

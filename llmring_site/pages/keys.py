@@ -14,7 +14,7 @@ from accounts.views.keys import represent
 from core.compression import keep_uncompressed
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import KeyForm, RotationForm
-from usage.key_costs import costs_of_keys
+from usage.key_usage import costs_of_keys
 
 MAX_SHOWN = 500
 
