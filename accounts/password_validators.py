@@ -10,11 +10,7 @@ class MaximumLengthValidator:
 
     def validate(self, password: str, user=None) -> None:
         if len(password) > passwords.MAX_LENGTH:
-            raise ValidationError(self._text)
+            raise ValidationError(f"The password is longer than {passwords.MAX_LENGTH} characters.")
 
     def get_help_text(self) -> str:
         return f"Your password can have {passwords.MAX_LENGTH} characters at most."
-
-    @property
-    def _text(self) -> str:
-        return f"The password is longer than {passwords.MAX_LENGTH} characters."

@@ -137,8 +137,6 @@ def bucket_name(name: str) -> str:
 def validate(password: str, user: User | None = None) -> None:
     """Raise InvalidInput for a password that is too weak or too long."""
     try:
-        if len(password) > MAX_LENGTH:
-            raise ValidationError(f"The password is longer than {MAX_LENGTH} characters.")
         validate_password(password, user)
     except ValidationError as error:
         # The input is not repeated: it is a password.

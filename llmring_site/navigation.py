@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 from accounts.models import ApiKey, AuditEvent, Project, Tier, User
 from aliases.models import AliasBinding
 from conversations.models import Conversation, Message
+from core.admin import may_view
 from gateway.models import CachedAnswer, Call, Token, Upstream, UpstreamKey, Worker
 from mcp.models import Prompt, Resource, Server, Tool, ToolExecution
 from receipts.models import Receipt, ReceiptKey
@@ -105,12 +106,6 @@ def _group(request: HttpRequest, title: str, items: list[tuple[str, type[Model]]
                 "link": reverse(admin_urlname(model._meta, "changelist")),
             }
             for icon, model in items
-            if _may_view(request, model)
+            if may_view(request.user, model._meta.label_lower)
         ],
     }
-
-
-def _may_view(request: HttpRequest, model: type[Model]) -> bool:
-    app, name = model._meta.app_label, model._meta.model_name
-    user = request.user
-    return user.has_perm(f"{app}.view_{name}") or user.has_perm(f"{app}.change_{name}")
