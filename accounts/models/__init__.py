@@ -7,13 +7,19 @@ from accounts.models.entry import (
     EmailToken,
     Identity,
     Invitation,
-    KeyUse,
     Purpose,
-    RetiredKey,
     SpentState,
 )
 from accounts.models.jobs import PeriodicJob
-from accounts.models.keys import ApiKey, ApiKeyQuerySet, Scope, every_scope, state_of
+from accounts.models.keys import (
+    ApiKey,
+    ApiKeyQuerySet,
+    KeyUse,
+    RetiredKey,
+    Scope,
+    every_scope,
+    state_of,
+)
 from accounts.models.limits import Allowance, LimitNotice, MonthlyLogs, RequestWindow
 from accounts.models.people import User, Users
 from accounts.models.projects import Membership, Project, ProjectQuerySet, Role

@@ -123,33 +123,3 @@ class AttemptCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attempts} until {self.window_ends_at}"
-
-
-class RetiredKey(models.Model):
-    """The digest of a key that was issued or admitted once: it never opens a project again.
-
-    A trigger on api_keys writes it, whatever program deletes or rotates the key.
-    """
-
-    digest = models.BinaryField(max_length=32, unique=True)
-
-    class Meta:
-        db_table = "retired_keys"
-
-    def __str__(self) -> str:
-        return bytes(self.digest).hex()
-
-
-class KeyUse(models.Model):
-    """When a key was last used. Beside api_keys, whose every change empties the key caches."""
-
-    key = models.OneToOneField(
-        "accounts.ApiKey", on_delete=models.CASCADE, primary_key=True, related_name="use"
-    )
-    last_used_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "key_uses"
-
-    def __str__(self) -> str:
-        return str(self.last_used_at)

@@ -1,4 +1,4 @@
-"""API keys, each of one project."""
+"""API keys, each of one project; what remains of them, and when they are used."""
 
 from datetime import datetime
 from uuid import UUID
@@ -134,3 +134,33 @@ class ApiKey(models.Model):
             **columns,
         )
         return row, text
+
+
+class RetiredKey(models.Model):
+    """The digest of a key that was issued or admitted once: it never opens a project again.
+
+    A trigger on api_keys writes it, whatever program deletes or rotates the key.
+    """
+
+    digest = models.BinaryField(max_length=32, unique=True)
+
+    class Meta:
+        db_table = "retired_keys"
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()
+
+
+class KeyUse(models.Model):
+    """When a key was last used. Beside api_keys, whose every change empties the key caches."""
+
+    key = models.OneToOneField(
+        ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="use"
+    )
+    last_used_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "key_uses"
+
+    def __str__(self) -> str:
+        return str(self.last_used_at)
