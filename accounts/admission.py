@@ -1,19 +1,18 @@
-"""Authenticate and authorize requests. No other module has rules about access.
+"""Authenticate and authorize requests: the one place where access is decided.
 
     caller = admission.authenticate(headers)
     bucket = admission.bucket_of(caller, address)     counted by accounts/request_limits.py
     caller = admission.admit(caller, Action.WRITE, address)
-    manager = admission.authenticate_manager(bearer, origin)
 
 DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these functions.
+What roles and scopes permit is in accounts/permissions.py; who manages all projects, in
+accounts/management_access.py.
 Source: docs/http-contract.md, section "Keys".
 """
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -21,18 +20,14 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import api_keys, audit, key_cache, key_uses, request_limits
-from accounts.models import (
-    ApiKey,
-    AuditEvent,
-    AuditOutcome,
-    Membership,
-    Project,
-    RetiredKey,
-    Role,
-    Scope,
-    Tier,
-    User,
+from accounts import api_keys, key_cache, key_uses, request_limits
+from accounts.models import ApiKey, Project, RetiredKey, Scope, Tier, User
+from accounts.permissions import (
+    WRITES,
+    Action,
+    NotPermitted,
+    key_permissions,
+    role_permissions,
 )
 from accounts.request_buckets import Bucket, of_address
 from core.errors import DomainError
@@ -40,44 +35,6 @@ from core.scoping import Caller, Limits
 
 NO_PROJECT = UUID(int=0)  # owns no row
 _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
-_MAX_GUESSES = 10  # of the management token, from one address in a minute
-_GUESS = "manage.access"  # the audit log's name of a refused one
-
-
-class Action(StrEnum):
-    """What a request does in a project."""
-
-    READ = "read"
-    LOG = "log"
-    WRITE = "write"
-    MANAGE_KEYS = "manage_keys"
-    AUDIT = "audit"
-    ADMINISTER = "administer"
-
-
-_TEXTS = {
-    Action.READ: "read this project's data",
-    Action.LOG: "write this project's data",
-    Action.WRITE: "write this project's data",
-    Action.MANAGE_KEYS: "manage this project's keys",
-    Action.AUDIT: "read this project's audit log",
-    Action.ADMINISTER: "administer this project",
-}
-# What opens the project of a key never seen before.
-WRITES = frozenset({Action.LOG, Action.WRITE})
-_USE = frozenset({Action.READ, Action.LOG, Action.WRITE, Action.MANAGE_KEYS})
-PERMISSIONS = {
-    Role.OWNER: frozenset(Action),
-    Role.ADMIN: frozenset(Action),
-    Role.MEMBER: _USE,
-    Role.VIEWER: frozenset({Action.READ}),
-}
-SCOPE_PERMISSIONS = {
-    Scope.READ: frozenset({Action.READ}),
-    Scope.LOG: frozenset({Action.LOG}),
-    # Members and the project itself are people's: no key administers them.
-    Scope.ALL: _USE | {Action.AUDIT},
-}
 
 
 class Unauthenticated(DomainError):
@@ -108,16 +65,6 @@ class UnusableKey(DomainError):
     code = "unusable_key"
 
 
-class NotPermitted(DomainError):
-    """The caller is known, and may not do this."""
-
-    status_code = 403
-    code = "not_permitted"
-
-    def __init__(self, action: Action) -> None:
-        super().__init__(f"Permission to {_TEXTS[action]} is missing")
-
-
 class ProjectArchived(DomainError):
     """A person's request in a project that was archived; keys of such a project are refused."""
 
@@ -126,41 +73,6 @@ class ProjectArchived(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The project is archived")
-
-
-class NoManagementAccess(DomainError):
-    """The request shows neither the management token nor the session of a superuser."""
-
-    status_code = 401
-    code = "not_authenticated"
-    headers = {"WWW-Authenticate": "Bearer"}
-
-    def __init__(self, reason: str = "missing or invalid Authorization header") -> None:
-        super().__init__(reason)
-
-
-class NotSuperuser(DomainError):
-    status_code = 403
-    code = "not_permitted"
-
-    def __init__(self) -> None:
-        super().__init__("Only superusers manage projects and tokens")
-
-
-class TooManyGuesses(DomainError):
-    status_code = 429
-    code = "too_many_guesses"
-    headers = {"Retry-After": "60"}
-
-    def __init__(self) -> None:
-        super().__init__("Too many wrong management tokens from this address; try again later")
-
-
-@dataclass(frozen=True, slots=True)
-class Manager:
-    """Who may manage all projects and their tokens; a user unless by the management token."""
-
-    user_id: UUID | None = None
 
 
 class DefaultTierMissing(DomainError):
@@ -232,58 +144,6 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
         permissions=permissions,
         limits=limits_of(project.tier),
     )
-
-
-def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
-    """Return the manager that the text after `Authorization: Bearer` proves.
-
-    Refusals are recorded, and count against the address (an IPv6 network of 64 bits)
-    that they come from. Raises NoManagementAccess, TooManyGuesses.
-    """
-    if not settings.MANAGEMENT_TOKEN:
-        raise NoManagementAccess(
-            "The management token is off: set MANAGEMENT_TOKEN where the server runs"
-        )
-    since = timezone.now() - timedelta(minutes=1)
-    guesses = AuditEvent.objects.since(since).filter(action=_GUESS)
-    if guesses.from_network_of(origin.client_ip)[:_MAX_GUESSES].count() >= _MAX_GUESSES:
-        raise TooManyGuesses
-    # Digests are compared: the time shows nothing, not even the length.
-    if not hmac.compare_digest(api_keys.digest(bearer), api_keys.digest(settings.MANAGEMENT_TOKEN)):
-        reason = "invalid management token"
-        audit.record(_GUESS, origin, outcome=AuditOutcome.DENIED, reason=reason)
-        raise NoManagementAccess(reason)
-    return Manager()
-
-
-def manager_of(user: User) -> Manager:
-    """Return a logged-in superuser as a manager. Raises NotSuperuser."""
-    if not (user.is_superuser and user.is_staff and user.is_active):
-        raise NotSuperuser
-    return Manager(user_id=user.id)
-
-
-def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:
-    """Return what a person may do in a project; None for one they do not see."""
-    membership = Membership.objects.filter(user=user, project=project_id).first()
-    own = PERMISSIONS[Role(membership.role)] if membership else frozenset()
-    if not (user.is_superuser or user.is_staff):
-        return own or None
-    if not Project.objects.filter(id=project_id).exists():
-        return None
-    return frozenset(Action) if user.is_superuser else own | PERMISSIONS[Role.VIEWER]
-
-
-def key_permissions(scopes: list[str]) -> frozenset[Action]:
-    """Return what a key of these scopes may do; unknown scopes add nothing."""
-    return frozenset().union(*(SCOPE_PERMISSIONS.get(scope, ()) for scope in scopes))
-
-
-def widest_scopes(permissions: frozenset[Action] | None) -> list[Scope]:
-    """Return the scopes of the key that may most within these permissions; None has all."""
-    if permissions is None or SCOPE_PERMISSIONS[Scope.ALL] <= permissions:
-        return [Scope.ALL]
-    return [scope for scope in (Scope.READ, Scope.LOG) if SCOPE_PERMISSIONS[scope] <= permissions]
 
 
 def _permissions_of_key(scopes: list[str]) -> frozenset[Action] | None:

@@ -9,8 +9,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from accounts import admission, audit, csrf, log_quotas, request_limits
-from accounts.admission import Action, Manager, NoManagementAccess
 from accounts.limits import LimitExceeded
+from accounts.management_access import Manager, NoManagementAccess, authenticate_manager, manager_of
+from accounts.permissions import WRITES, Action, NotPermitted
 from core import bridge
 from core.edge_request import Request
 from core.errors import DomainError
@@ -85,7 +86,7 @@ class HasApiKey(BasePermission):
     def has_permission(self, request, view) -> bool:
         action = required_action(request, view)
         address = request.META.get("REMOTE_ADDR", "")
-        if isinstance(request.auth, admission.UnseenKey) and action in admission.WRITES:
+        if isinstance(request.auth, admission.UnseenKey) and action in WRITES:
             request.auth = admission.admit(request.auth, action, address)  # now it has a project
         try:
             _count(request, request.auth)
@@ -95,7 +96,7 @@ class HasApiKey(BasePermission):
             raise
         try:
             request.auth = admission.admit(request.auth, action, address)
-        except admission.NotPermitted:
+        except NotPermitted:
             if view.kwargs and hasattr(view, "get_object") and view.detail:
                 view.get_object()  # 404 comes first: 403 must not prove that a row exists
             raise
@@ -123,7 +124,7 @@ class ManagementTokenAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer" or not text.strip():
             raise NoManagementAccess
         origin = audit.of_request(request._request, actor=audit.ANONYMOUS)
-        return None, admission.authenticate_manager(text.strip(), origin)
+        return None, authenticate_manager(text.strip(), origin)
 
     def authenticate_header(self, request) -> str:
         return "Bearer"
@@ -134,7 +135,7 @@ class ManagementSessionAuthentication(SessionAuthentication):
 
     def authenticate(self, request):
         session = super().authenticate(request)
-        return None if session is None else (session[0], admission.manager_of(session[0]))
+        return None if session is None else (session[0], manager_of(session[0]))
 
 
 class IsManager(BasePermission):
@@ -217,7 +218,7 @@ async def admit_request(request: Request) -> Caller | None:
         except admission.InvalidKey:
             await count_public(request)
             raise
-        if isinstance(caller, admission.UnseenKey) and action in admission.WRITES:
+        if isinstance(caller, admission.UnseenKey) and action in WRITES:
             caller = await bridge.in_thread(admission.admit, caller, action, request.client_address)
     try:
         await count_request(request, caller)
@@ -227,7 +228,7 @@ async def admit_request(request: Request) -> Caller | None:
         raise
     try:
         return admission.admit(caller, action)
-    except admission.NotPermitted:
+    except NotPermitted:
         if request.route.is_fixed:
             raise
         return None

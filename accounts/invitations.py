@@ -17,8 +17,8 @@ from accounts import (
     mailing,
     memberships,
 )
-from accounts.admission import Action, role_permissions
 from accounts.models import Invitation, Membership, Project, Role, User
+from accounts.permissions import Action, role_permissions
 from core.errors import DomainError
 from core.ids import uuid7
 

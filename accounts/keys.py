@@ -14,8 +14,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import admission, api_keys, audit
+from accounts import api_keys, audit
 from accounts.models import ApiKey, Project, RetiredKey, User
+from accounts.permissions import Action, key_permissions, role_permissions, widest_scopes
 from accounts.projects import home_project
 from core.errors import DomainError
 from core.scoping import Caller
@@ -63,7 +64,7 @@ def create_key(
 
     Raises IntegrityError if there is a key of this `id`, by default a new one.
     """
-    scopes = grant.scopes or admission.widest_scopes(caller.permissions)
+    scopes = grant.scopes or widest_scopes(caller.permissions)
     check_grant(caller, scopes, grant.expires_at)
     return issue_key(
         Project.objects.get(id=caller.project_id),
@@ -86,9 +87,7 @@ def issue_key(project: Project, origin: audit.Origin, **columns) -> tuple[ApiKey
 
 def check_grant(caller: Caller, scopes: Sequence[str], expires_at: datetime | None) -> None:
     """Raise GrantRefused if a key would have more than the caller."""
-    if caller.permissions is not None and not (
-        admission.key_permissions(list(scopes)) <= caller.permissions
-    ):
+    if caller.permissions is not None and not (key_permissions(list(scopes)) <= caller.permissions):
         raise GrantRefused("A key cannot have more scopes than whoever makes it")
     if caller.api_key_id is None:
         return
@@ -173,7 +172,7 @@ def issue_login_key(
             project,
             origin,
             name=name,
-            scopes=admission.widest_scopes(_permissions_of(user, project.id)),
+            scopes=widest_scopes(_permissions_of(user, project.id)),
             created_by=user,
             is_from_login=True,
             is_pending=is_pending,
@@ -194,14 +193,14 @@ def revoke_excess_login_keys(*people: User, origin: audit.Origin) -> int:
         key.id
         for user in people
         for key in login_keys(user).filter(revoked_at__isnull=True)
-        if not admission.key_permissions(key.scopes) <= _permissions_of(user, key.project_id)
+        if not key_permissions(key.scopes) <= _permissions_of(user, key.project_id)
     ]
     rows = ApiKey.objects.filter(id__in=excess)
     return revoke_keys(rows, origin, reason="access was taken away")
 
 
-def _permissions_of(user: User, project_id: UUID) -> frozenset[admission.Action]:
-    permissions = admission.role_permissions(user, project_id) if user.is_active else None
+def _permissions_of(user: User, project_id: UUID) -> frozenset[Action]:
+    permissions = role_permissions(user, project_id) if user.is_active else None
     return permissions or frozenset()
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from accounts.admission import Action
+from accounts.permissions import Action
 from conversations import calls, endpoints, payloads, retention, search, services, storage, transfer
 from conversations.calls import IssueReceipt
 from conversations.models import Conversation as StoredConversation

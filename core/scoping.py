@@ -21,7 +21,7 @@ class Limits:
 class Caller:
     """Who makes a request: the project it is for, and the key or the person behind it.
 
-    `permissions` are names of accounts.admission.Action; None stands for all of them.
+    `permissions` are names of accounts.permissions.Action; None stands for all of them.
     A project without a tier has no `limits`.
     """
 

@@ -35,7 +35,7 @@ class SchemaMixin:
     replies: Mapping[str, Any] = {}
     samples: Mapping[str, Mapping[str, str]] = {}  # bodies that are not JSON, by media type
     headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
-    access: Mapping[str, str] = {}  # accounts.admission.Action, where the method does not say it
+    access: Mapping[str, str] = {}  # accounts.permissions.Action, where the method does not say it
     tags: list[str] = []
     unique_members = False  # refuse bodies in which a member occurs twice
 

@@ -9,7 +9,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from accounts.admin import ApiKeyAdmin
-from accounts.admission import Action
+from accounts.permissions import Action
 from accounts.urls import urlpatterns as account_urls
 from conversations import endpoints
 from conversations.calls import log_call

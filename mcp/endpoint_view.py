@@ -17,7 +17,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.views import APIView
 
 from accounts import admission
-from accounts.admission import Action
+from accounts.permissions import Action
 from core import exact_json, media
 from core.errors import InvalidInput
 from mcp.cancellation import cancelled_with_client

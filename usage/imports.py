@@ -15,8 +15,8 @@ from django.db import transaction
 from rest_framework.exceptions import ParseError
 
 from accounts import admission, api_keys
-from accounts.admission import Action
 from accounts.models import ApiKey
+from accounts.permissions import Action, NotPermitted
 from core import exact_json, parsing
 from core.errors import InvalidInput
 from core.scoping import Caller
@@ -115,7 +115,7 @@ def _authenticate(key: str) -> Caller:
         return admission.admit(admission.authenticate_key(key), Action.WRITE)
     except api_keys.MalformedKey as error:
         raise BadRow(f"api_key_id {error.reason}") from None
-    except admission.NotPermitted:
+    except NotPermitted:
         raise BadRow(
             "api_key_id is a key that may not write; name a project with --project"
         ) from None

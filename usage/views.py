@@ -1,7 +1,7 @@
 from django.http import StreamingHttpResponse
 from rest_framework.response import Response
 
-from accounts.admission import Action
+from accounts.permissions import Action
 from core import bridge
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempotent
 from core.paths import uuid_in_path

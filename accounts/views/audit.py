@@ -3,8 +3,8 @@
 from django.db.models import Q, QuerySet
 from rest_framework.response import Response
 
-from accounts.admission import Action
 from accounts.models import AuditEvent
+from accounts.permissions import Action
 from accounts.schemas import audit as schemas
 from accounts.views.base import PersonView
 from core.views import SchemaView

@@ -9,8 +9,8 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts import admission, audit, keys
-from accounts.admission import Action
 from accounts.models import ApiKey
+from accounts.permissions import Action
 from accounts.schemas import keys as schemas
 from core import media
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key

@@ -7,9 +7,10 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from accounts import admission, attempts, audit, invitations, memberships, projects
-from accounts.admission import Action, NotPermitted, ProjectArchived
+from accounts import attempts, audit, invitations, memberships, projects
+from accounts.admission import ProjectArchived
 from accounts.models import Membership, Project, Role
+from accounts.permissions import Action, NotPermitted, role_permissions
 from accounts.schemas import people
 from accounts.schemas import projects as schemas
 from accounts.views.base import PersonView
@@ -192,7 +193,7 @@ class ProjectViewSet(PersonView, GenericViewSet):
         Raises Http404 for one they do not see, NotPermitted, ProjectArchived.
         """
         id: UUID = uuid_in_path(self.kwargs["project_id"], "project_id")
-        permissions = admission.role_permissions(self.request.user, id)
+        permissions = role_permissions(self.request.user, id)
         project = Project.objects.filter(id=id).first()
         if permissions is None or project is None:
             raise Http404(NOT_FOUND)

@@ -8,12 +8,12 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
 from accounts import audit
-from accounts.admission import Manager
 from accounts.authentication import (
     IsManager,
     ManagementSessionAuthentication,
     ManagementTokenAuthentication,
 )
+from accounts.management_access import Manager
 from accounts.models import AuditOutcome
 from core.errors import DATABASE_AWAY, failure
 from core.viewsets import ScopedModelViewSet

@@ -12,10 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts import admission, memberships
-from accounts.admission import Action
 from accounts.forms import ConfirmForm
 from accounts.models import Project
 from accounts.pages import Page, unkept
+from accounts.permissions import Action
 from core import error_pages
 from core.errors import DomainError
 from core.scoping import Caller

@@ -6,10 +6,10 @@ from uuid import UUID
 from django.conf import settings
 from django.http import Http404, HttpResponse
 
-from accounts import admission, keys
-from accounts.admission import Action
+from accounts import keys
 from accounts.models import ApiKey
 from accounts.pages import Page
+from accounts.permissions import Action, widest_scopes
 from accounts.views.keys import represent
 from core.compression import keep_uncompressed
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
@@ -28,7 +28,7 @@ class KeysPage(ProjectPage, Page):
     title, button = "Keys", "Create the key"
 
     def get_initial(self):
-        scopes = admission.widest_scopes(self.caller.permissions)
+        scopes = widest_scopes(self.caller.permissions)
         return {**super().get_initial(), "scopes": scopes}
 
     def get_context_data(self, **kwargs):

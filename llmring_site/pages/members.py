@@ -7,9 +7,9 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts import invitations, memberships
-from accounts.admission import Action
 from accounts.models import Membership, Role
 from accounts.pages import Page
+from accounts.permissions import Action
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import InvitationForm, RoleForm
 

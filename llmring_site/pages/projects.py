@@ -4,9 +4,9 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts import memberships, projects
-from accounts.admission import Action
 from accounts.models import Membership, Role
 from accounts.pages import Page
+from accounts.permissions import Action
 from llmring_site.pages.base import PersonPage, QuestionPage, once
 from llmring_site.pages.forms import ProjectForm
 

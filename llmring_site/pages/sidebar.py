@@ -6,8 +6,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import escape
 
-from accounts.admission import Action
 from accounts.models import Project, User
+from accounts.permissions import Action
 
 MAX_OTHERS = 10  # projects to switch to at once; all are on a page of their own
 # Title, icon (a Material Symbol), name of the URL, and what has to be permitted.
