@@ -100,6 +100,11 @@ def is_timeout(error: Exception) -> bool:
     )
 
 
+def is_coded(path: str) -> bool:
+    """Return whether errors have a code: the management API has them as the older proxy did."""
+    return _CODED.match(path) is not None
+
+
 def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
     """Return one entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
 
@@ -132,7 +137,7 @@ class Failure:
 
         `path` is without that of a mount.
         """
-        if not _CODED.match(path):
+        if not is_coded(path):
             return self.status, {"detail": self.detail}
         if not isinstance(self.detail, list):
             return self.status, {"error": str(self.detail), "code": self.code}

@@ -1,6 +1,5 @@
 """The OpenAPI document, from the schemas that the views declare (core/views.py)."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_origin
 
@@ -12,8 +11,12 @@ from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from core.openapi_errors import error_response
+
 _JSON = "application/json"
 _SEGMENT = {"type": "string", "pattern": "^[^/]+$"}  # of a path
+# The same name with and without the prefix, and another content.
+_DIFFERENT_FILES = ("/receipts/public-key.pem", "/receipts/public-keys.json")
 
 
 class _Plain(GenerateJsonSchema):
@@ -139,7 +142,7 @@ class AutoSchema(SpectacularSchema):
         replies = {str(status): self._reply(model) for status, model in by_status.items()}
         errors = self._declared("errors") or {}
         return replies | {
-            str(status): _error_response(description, _error_schema(self.path, status))
+            str(status): error_response(self.path, status, description)
             for status, description in errors.items()
         }
 
@@ -223,97 +226,3 @@ def with_one_spelling(result, generator, request, public):
         if f"/api/v1{path}" not in paths or path in _DIFFERENT_FILES
     }
     return result
-
-
-# The same name with and without the prefix, and another content.
-_DIFFERENT_FILES = ("/receipts/public-key.pem", "/receipts/public-keys.json")
-_DETAIL = {
-    "type": "object",
-    "properties": {"detail": {"type": "string"}},
-    "required": ["detail"],
-}
-_ISSUES = {
-    "type": "object",
-    "properties": {
-        "detail": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string"},
-                    "loc": {"type": "array", "items": {}},
-                    "msg": {"type": "string"},
-                    "input": {},
-                    "ctx": {"type": "object"},
-                },
-                "required": ["type", "loc", "msg", "input"],
-            },
-        }
-    },
-    "required": ["detail"],
-}
-
-
-_CODED_ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {"type": "string"},
-        "code": {"type": "string"},
-        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
-    },
-    "required": ["error", "code"],
-}
-
-
-def with_common_errors(result, generator, request, public):
-    """Add the errors that many operations have; a view declares the others as its `errors`."""
-    schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Error": _DETAIL, "ValidationError": _ISSUES, "CodedError": _CODED_ERROR}
-    for path, operations in result["paths"].items():
-        for operation in operations.values():
-            for status, description in _common_errors(path, operation):
-                if status == 422 and _is_coded(path):
-                    status = 400
-                found = _error_response(description, _error_schema(path, status))
-                operation["responses"].setdefault(str(status), found)
-            if _has_header(operation, "If-None-Match"):
-                operation["responses"]["304"] = {"description": "Nothing has changed"}
-    return result
-
-
-def _error_schema(path: str, status: int) -> str:
-    if _is_coded(path):
-        return "CodedError"
-    return "ValidationError" if status == 422 else "Error"
-
-
-def _is_coded(path: str) -> bool:
-    """Return whether errors have a code: the management API has them as the older proxy did."""
-    return path.startswith("/manage/")
-
-
-def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
-    """Yield the statuses of errors that an operation may have by its form, and what they mean."""
-    if any(operation.get("security", [])):  # public routes have one empty alternative
-        yield 401, "Key missing or refused"
-        yield 403, "Not permitted"
-    if "{" in path:
-        yield 404, "Not found"
-    if operation.get("parameters") or operation.get("requestBody"):
-        yield 422, "Malformed input"
-        yield 400, "Unreadable"
-    if operation.get("requestBody"):
-        yield 413, "Body too large"
-    if _has_header(operation, "Idempotency-Key"):
-        yield 409, "Key used for another request"
-    yield 429, "A limit is reached"
-    yield 503, "The database does not answer"
-
-
-def _has_header(operation: dict, name: str) -> bool:
-    return any(each["name"] == name for each in operation.get("parameters", ()))
-
-
-def _error_response(description: str, schema: str) -> dict:
-    reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {"description": description, "content": {"application/json": {"schema": reference}}}

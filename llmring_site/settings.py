@@ -278,7 +278,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.openapi.with_one_spelling",
-        "core.openapi.with_common_errors",
+        "core.openapi_errors.with_common_errors",
     ],
 }
 CORS_ORIGINS = env_addresses.origins(
