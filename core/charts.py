@@ -137,7 +137,7 @@ def _step(low: Decimal, high: Decimal) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class RankingRow:
-    """A line of a list of tops. `share` is the percentage of the bar, as CSS has it."""
+    """A line of a ranking. `share` is the percentage of the bar, as CSS has it."""
 
     name: str
     cost: str
@@ -149,7 +149,7 @@ class RankingRow:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A list of tops that adds up to `total`."""
+    """The names with the most, and the rest: the rows add up to `total`."""
 
     name: str
     rows: list[RankingRow]

@@ -1,4 +1,4 @@
-"""The charts and lists of tops of an overview, ready for the templates of core/charts."""
+"""The charts and rankings of an overview, ready for the templates of core/charts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from usage.log_links import LogLinks
 from usage.overview import NOTHING, Comparison, Overview, Usage, ranked, total
 
 MAX_SERIES = 7  # models in a chart by name; one more stands for the rest
-MAX_ROWS = 8  # names in a list of tops
+MAX_ROWS = 8  # names in a ranking
 NOT_FINISHED = "not finished"
-# What a logger calls each top, and what logs without one are.
+# The heading of a label's ranking, and the name of its row for logs without that label.
 _HEADINGS = {
     "model": ("Models", ""),
     "provider": ("Providers", ""),
@@ -34,7 +34,7 @@ def cost_text(usage: Usage) -> str:
 
 def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[StackedChart]:
     """Return the charts of cost and of calls per day, stacked by the same models."""
-    top, rest, _ = ranked(overview.tops["model"], limit=MAX_SERIES)
+    top, rest, _ = ranked(overview.by_label["model"], limit=MAX_SERIES)
     groups: list[tuple[str, Sequence[str]]] = [(name, [name]) for name in top]
     if rest:
         groups.append((f"{len(rest)} other models", rest))
@@ -49,7 +49,7 @@ def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[St
             ],
             totals=[
                 *(
-                    text(total(overview.tops["model"][name] for name in names))
+                    text(total(overview.by_label["model"][name] for name in names))
                     for _, names in groups
                 ),
                 text(overview.total),
@@ -117,7 +117,9 @@ def described(usage: Usage) -> str:
 def ranking(
     label: str, usages: dict[str, Usage], links: LogLinks, *, names: dict[str, str] | None = None
 ) -> Ranking:
-    """Return the tops of a label, the rest and those without one: they add up to the total.
+    """Return the highest costs by the names of a label, the rest, and logs without one.
+
+    The rows add up to the total.
 
     `names` are what to show for ids.
     """

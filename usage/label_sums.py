@@ -48,10 +48,10 @@ def sum_by_labels(
     """Return sums over these projects' logs, by kind and key; each kind is sorted by its key.
 
     The kinds: each of `labels` (by its texts, "" for none; `project` is a label, too) and
-    `all` (by ""), which have `sums`; `period` (by the start of each) and `top` (by period and
-    model), which have `dated_sums`, not more of them. Without `labels` there is no `all`.
+    `all` (by ""), which have `sums`; `period` (by the start of each) and `period_and_model` (by
+    both), which have `dated_sums`, not more of them. Without `labels` there is no `all`.
     """
-    groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "top")}
+    groups: dict[str, dict] = {name: {} for name in (*labels, "all", "period", "period_and_model")}
     sql, parameters = _statement(projects, query, labels, sums, dated_sums)
     with pooled_cursor() as cursor:
         cursor.execute(sql, parameters)
@@ -102,8 +102,8 @@ def _statement(
     sources = _sources(in_sums, in_ledger)
     unused = "".join(", NULL" for _ in sums[len(dated_sums) :])
     sql = f"""
-        SELECT CASE 0 WHEN grouping(model) THEN 'top' ELSE 'period' END, period, model,
-            {sum_columns(dated_sums)}{unused}
+        SELECT CASE 0 WHEN grouping(model) THEN 'period_and_model' ELSE 'period' END,
+            period, model, {sum_columns(dated_sums)}{unused}
         FROM ({_by_period_and_model(_PERIODS[group_by], dated_sums, sources)}) AS dated
         GROUP BY GROUPING SETS ((period), (period, model))
         {_union_of_labels(labels, sums, sources) if labels else ""}

@@ -15,8 +15,8 @@ from usage.label_sums import sum_by_labels
 from usage.models import DailyUsage
 from usage.query_schemas import StatsQuery
 
-# What the tops are of.
-TOPS = ("model", "provider", "alias", "origin", "api_key_id", "project")
+# Labels whose names are ranked.
+RANKED_LABELS = ("model", "provider", "alias", "origin", "api_key_id", "project")
 _SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost")
 MAX_UNPRICED = 50  # models in a list of those without a price
 
@@ -62,12 +62,12 @@ def days_between(first: date, last: date) -> list[date]:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Usage of whole days (UTC). `tops` has usage by the names of each of TOPS, "" for none."""
+    """Usage of whole days (UTC), and by the names of each ranked label, "" for none."""
 
     days: list[date]
     by_day: dict[date, Usage]
     by_model: dict[tuple[date, str], Usage]
-    tops: dict[str, dict[str, Usage]]
+    by_label: dict[str, dict[str, Usage]]
 
     @property
     def total(self) -> Usage:
@@ -76,12 +76,14 @@ class Overview:
 
 def overview(projects: Sequence[UUID], first: date, last: date) -> Overview:
     """Return the usage of these projects from the first day to the end of the last. One query."""
-    groups = sum_by_labels(projects, _query(first, last), labels=TOPS, sums=_SUMS, dated_sums=_SUMS)
+    groups = sum_by_labels(
+        projects, _query(first, last), labels=RANKED_LABELS, sums=_SUMS, dated_sums=_SUMS
+    )
     return Overview(
         days=days_between(first, last),
         by_day=_usages(groups["period"]),
-        by_model=_usages(groups["top"]),
-        tops={name: _usages(groups[name]) for name in TOPS},
+        by_model=_usages(groups["period_and_model"]),
+        by_label={name: _usages(groups[name]) for name in RANKED_LABELS},
     )
 
 

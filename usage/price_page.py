@@ -127,7 +127,7 @@ def _unpriced(price: CustomPrice):
     )
     for project_id, provider, model in names.order_by("project_id", "provider", "model"):
         if custom_prices.applies(price, provider, model):
-            logs = repricing.standing(project_id, window, unpriced=True)
+            logs = repricing.repriceable_logs(project_id, window, unpriced=True)
             yield logs.filter(provider=provider, model=model)
 
 

@@ -53,8 +53,10 @@ class Change:
         return f"{self.logs} logs, {plain(self.before)} -> {plain(self.after)} USD"
 
 
-def standing(project_id: UUID, window: Window, *, unpriced: bool = False) -> QuerySet[UsageLog]:
-    """Return the entries of a project that a price may change: of those corrected, the last.
+def repriceable_logs(
+    project_id: UUID, window: Window, *, unpriced: bool = False
+) -> QuerySet[UsageLog]:
+    """Return the entries of a project whose cost may change: of those corrected, the last.
 
     `unpriced`: only those without a price.
     """

@@ -101,7 +101,7 @@ def _by_period(groups: dict) -> list[dict]:
     the first by name.
     """
     top: dict[date, tuple] = {}
-    for (period, model), sums in groups["top"].items():
+    for (period, model), sums in groups["period_and_model"].items():
         rank = (-sums["requests"], model)
         top[period] = min(top.get(period, rank), rank)
     return [

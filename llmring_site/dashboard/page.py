@@ -9,7 +9,7 @@ from core.database.timeouts import unless_too_slow
 from llmring_site.dashboard.panels import PANELS, calls_panel
 from llmring_site.dashboard.scope import MAX_PROJECTS_TO_CHOOSE, Scope
 from usage.charts import ranking, tile, usage_charts
-from usage.overview import NOTHING, TOPS, comparisons, has_usage, overview
+from usage.overview import NOTHING, RANKED_LABELS, comparisons, has_usage, overview
 
 
 def add_dashboard(request: HttpRequest, context: dict) -> dict:
@@ -31,7 +31,7 @@ def add_dashboard(request: HttpRequest, context: dict) -> dict:
 
 
 def usage_figures(scope: Scope) -> dict:
-    """Return tiles, charts and tops, or the first steps where there is nothing to show."""
+    """Return tiles, charts and rankings, or the first steps where there is nothing to show."""
     compared = comparisons(scope.project_ids, scope.today)
     usage = overview(scope.project_ids, scope.first, scope.last)
     is_empty = usage.total == NOTHING and compared[-1].now == compared[-1].before == NOTHING
@@ -39,7 +39,7 @@ def usage_figures(scope: Scope) -> dict:
         "calls": usage.total.calls,
         "tiles": [tile(comparison) for comparison in compared],
         "charts": usage_charts(usage, scope.links, today=scope.today),
-        "rankings": _rankings(scope, usage.tops),
+        "rankings": _rankings(scope, usage.by_label),
         "is_empty": is_empty,
         **(_first_steps(scope) if is_empty else {}),
     }
@@ -51,16 +51,18 @@ def _projects(scope: Scope) -> list[Project]:
     return list(Project.objects.order_by("is_demo", "name", "id")[:MAX_PROJECTS_TO_CHOOSE])
 
 
-def _rankings(scope: Scope, tops: dict) -> list:
+def _rankings(scope: Scope, by_label: dict) -> list:
     names = {"project": {}, "api_key_id": {}}
     if scope.may("accounts.view_project"):
-        shown = Project.objects.filter(id__in=list(tops["project"]))
+        shown = Project.objects.filter(id__in=list(by_label["project"]))
         names["project"] = {str(id): name for id, name in shown.values_list("id", "name")}
     if scope.may("accounts.view_apikey"):
-        keys = ApiKey.objects.filter(id__in=[id for id in tops["api_key_id"] if id])
+        keys = ApiKey.objects.filter(id__in=[id for id in by_label["api_key_id"] if id])
         names["api_key_id"] = {str(key.id): str(key) for key in keys}
-    labels = [label for label in TOPS if label != "project" or not scope.project]
-    return [ranking(label, tops[label], scope.links, names=names.get(label)) for label in labels]
+    labels = [label for label in RANKED_LABELS if label != "project" or not scope.project]
+    return [
+        ranking(label, by_label[label], scope.links, names=names.get(label)) for label in labels
+    ]
 
 
 def _first_steps(scope: Scope) -> dict:

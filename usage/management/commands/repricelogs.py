@@ -36,7 +36,7 @@ class Command(BaseCommand):
         changes: dict[str, Change] = {}
         checked = 0
         for project_id in _project_ids(project):
-            logs = repricing.standing(project_id, window, unpriced=unpriced)
+            logs = repricing.repriceable_logs(project_id, window, unpriced=unpriced)
             for repriced in self._with_progress(repricing.reprice(logs), logs.count()):
                 checked += 1
                 if repriced.differs and (dry_run or repricing.correct(repriced)):
