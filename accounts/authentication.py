@@ -160,8 +160,8 @@ def _count(request, caller: Caller | None) -> None:
     bucket = admission.bucket_of(caller, request.META.get("REMOTE_ADDR", ""))
     if bucket is None or request.method == "OPTIONS":
         return
-    if standing := request_limits.take_in_thread(bucket):
-        note(request._request, standing.headers)
+    if status := request_limits.take_in_thread(bucket):
+        note(request._request, status.headers)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -245,5 +245,5 @@ async def count_request(request: Request, caller: Caller | None) -> None:
     Raises LimitExceeded.
     """
     bucket = admission.bucket_of(caller, request.client_address)
-    if bucket and (standing := await request_limits.take(bucket)):
-        note(request, standing.headers)
+    if bucket and (status := await request_limits.take(bucket)):
+        note(request, status.headers)

@@ -1,30 +1,18 @@
-"""Limits that many calls share: what is left, and how a call takes its part.
+"""What the limits of tiers and addresses report, and how they refuse.
 
-An Allowance has a number of requests and a budget for its whole life, and requests for
-each minute of the database's clock. A call takes one request and reserves a bound of its
-cost before it is made; afterwards it settles what it cost. Both happen in the database
-under the lock of one row, so they are exact however many workers and machines there are.
-
-Other apps call the functions within statements of their own:
-
-    take_allowance(id, amounts)             text for each amount: a Refusal, "" if granted
-    settle_allowance(id, released, spent)   give back a reservation, add what was spent
-
-The limits of tiers and addresses are counted in accounts/request_limits.py (requests of
-a minute) and accounts/log_quotas.py (logs of a month); what they refuse is a LimitExceeded.
+They are counted in accounts/request_limits.py (requests of a minute) and
+accounts/log_quotas.py (logs of a month).
 """
 
 import math
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from accounts.models import Allowance
 from core.errors import DomainError
 
 
-class Standing(NamedTuple):
-    """Where a limit's window stands after a request. `reset`: its end, in Unix seconds."""
+class RateLimitStatus(NamedTuple):
+    """What a request leaves of a limit's window. `reset`: the window's end, in Unix seconds."""
 
     limit: int
     remaining: int
@@ -50,34 +38,6 @@ class LimitExceeded(DomainError):
         at = datetime.fromtimestamp(reset, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         super().__init__(f"The limit of {limit} {what} is reached; it is reset at {at}")
         self.headers = {
-            **Standing(limit, 0, reset).headers,
+            **RateLimitStatus(limit, 0, reset).headers,
             "Retry-After": str(max(math.ceil(seconds), 1)),
         }
-
-
-class Refusal(StrEnum):
-    """Which limit a call would exceed."""
-
-    MAX_REQUESTS = "max_requests"
-    BUDGET = "budget"
-    REQUESTS_PER_MINUTE = "requests_per_minute"
-    GONE = "gone"  # the allowance was deleted meanwhile
-
-
-def remaining(allowance: Allowance, now: datetime) -> dict[str, object]:
-    """Return what is left: `requests`, `requests_this_minute`, `budget_usd`; None: no limit."""
-    used_now = allowance.minute_requests if is_current(allowance.minute, now) else 0
-    return {
-        "requests": _left(allowance.max_requests, allowance.requests),
-        "requests_this_minute": _left(allowance.requests_per_minute, used_now),
-        "budget_usd": _left(allowance.budget_usd, allowance.spent_usd + allowance.reserved_usd),
-    }
-
-
-def is_current(minute: datetime | None, now: datetime) -> bool:
-    """Return whether a minute that was counted is the present one."""
-    return minute is not None and minute <= now < minute + timedelta(minutes=1)
-
-
-def _left(limit, used):
-    return None if limit is None else max(limit - used, 0)

@@ -34,8 +34,8 @@ class PublicLimitMiddleware:
             return None
         try:
             bucket = admission.bucket_of(None, request.META.get("REMOTE_ADDR", ""))
-            if bucket and (standing := request_limits.take_in_thread(bucket)):
-                note(request, standing.headers)
+            if bucket and (status := request_limits.take_in_thread(bucket)):
+                note(request, status.headers)
         except DomainError as error:
             return refusal(error, request.path_info)
         except DATABASE_AWAY:

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from accounts import shown_remainder
-from accounts.limits import LimitExceeded, Standing
+from accounts.limits import LimitExceeded, RateLimitStatus
 from accounts.request_buckets import Bucket, Taken
 from accounts.request_pool import Pooled, pool
 from core import bridge, media
@@ -68,8 +68,10 @@ class _Lease:
             window=shown_remainder.window(bucket.holder, taken.limit, taken.reset),
         )
 
-    def standing(self, remaining: int) -> Standing:
-        return Standing(self.limit, shown_remainder.lowest(self.window, remaining), self.reset)
+    def status(self, remaining: int) -> RateLimitStatus:
+        return RateLimitStatus(
+            self.limit, shown_remainder.lowest(self.window, remaining), self.reset
+        )
 
     def refusal(self, bucket: Bucket) -> LimitExceeded:
         seconds = self.over - time.monotonic()
@@ -79,10 +81,10 @@ class _Lease:
 _leases: dict[UUID, _Lease] = {}
 _changing = threading.Lock()  # threads and the event loop use the leases
 
-Outcome = Standing | LimitExceeded | None
+Outcome = RateLimitStatus | LimitExceeded | None
 
 
-def take_now(bucket: Bucket) -> Standing | None:
+def take_now(bucket: Bucket) -> RateLimitStatus | None:
     """Count a request by what this worker has and knows; return None if it has to ask.
 
     Raises LimitExceeded.
@@ -93,14 +95,14 @@ def take_now(bucket: Bucket) -> Standing | None:
             return None
         if lease.free:
             lease.free -= 1
-            return lease.standing(lease.free + lease.others)
+            return lease.status(lease.free + lease.others)
         if lease.others:
             return None
     raise lease.refusal(bucket)
 
 
-async def take(bucket: Bucket) -> Standing | None:
-    """Count a request; return where it stands, None when there is no longer a limit.
+async def take(bucket: Bucket) -> RateLimitStatus | None:
+    """Count a request; return what is left, None when there is no longer a limit.
 
     Raises LimitExceeded; DatabaseUnavailable, since a limit that cannot be counted is closed.
     """
@@ -110,7 +112,7 @@ async def take(bucket: Bucket) -> Standing | None:
     return outcome
 
 
-def take_in_thread(bucket: Bucket) -> Standing | None:
+def take_in_thread(bucket: Bucket) -> RateLimitStatus | None:
     """Do what `take` does, for threads."""
     return take_now(bucket) or bridge.run(take(bucket))
 
@@ -251,7 +253,7 @@ def _outcomes(
                 outcomes.append(None)
             elif left[bucket]:
                 left[bucket] -= 1
-                outcomes.append(lease.standing(left[bucket] + taken[bucket].left))
+                outcomes.append(lease.status(left[bucket] + taken[bucket].left))
             else:
                 outcomes.append(lease.refusal(bucket))
     return outcomes

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from accounts import audit, limits
+from accounts import allowances, audit
 from accounts.models import Project
 from gateway.models import Token, UpstreamKey
 from gateway.schemas.projects import ManagedProject
@@ -30,7 +30,7 @@ def token(row: Token, now: datetime) -> dict[str, Any]:
         cache_hit_count=allowance.cache_hits,
         spent_usd=allowance.spent_usd,
         reserved_usd=allowance.reserved_usd,
-        remaining=limits.remaining(allowance, now),
+        remaining=allowances.remaining(allowance, now),
     )
     return shown.model_dump()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts import limits
+from accounts import allowances
 from core import bridge, media
 from gateway.holders import Holder
 from gateway.models import Token
@@ -18,7 +18,7 @@ async def describe(holder: Holder) -> dict[str, Any]:
 def _describe(holder: Holder) -> dict[str, Any]:
     token = Token.objects.select_related("allowance").get(id=holder.token_id)
     allowance = token.allowance
-    left = limits.remaining(allowance, timezone.now())
+    left = allowances.remaining(allowance, timezone.now())
     return {
         "object": "token",
         "id": token.id,

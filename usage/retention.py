@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import tiers
+from accounts import log_retention
 from core import ids
 from usage.models import UsageLog
 
@@ -29,7 +29,7 @@ def enforce(*, now: datetime, seconds: float = float("inf")) -> Iterator[int]:
     Yields the number deleted by each transaction.
     """
     end = time.monotonic() + seconds
-    for project_id, since in tiers.kept_since(now).items():
+    for project_id, since in log_retention.kept_since(now).items():
         while deleted := _delete_before(project_id, since):
             yield deleted
             if time.monotonic() > end:
@@ -40,7 +40,7 @@ def count_old(*, now: datetime) -> int:
     """Return how many logs `enforce` would delete."""
     return sum(
         UsageLog.objects.filter(project_id=project_id, id__lt=ids.lowest(since)).count()
-        for project_id, since in tiers.kept_since(now).items()
+        for project_id, since in log_retention.kept_since(now).items()
     )
 
 

@@ -11,7 +11,7 @@ from core.ids import uuid7
 class Allowance(models.Model):
     """What its holder (a gateway token) may use in all, and what it has used.
 
-    The counters are changed by the database's functions alone (accounts/limits.py).
+    The counters are changed by the database's functions alone (accounts/allowances.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

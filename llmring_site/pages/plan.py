@@ -4,7 +4,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.views.generic import TemplateView
 
-from accounts import log_quotas, tiers
+from accounts import log_quotas, log_retention
 from accounts.models import Role
 from llmring_site.pages.base import ProjectPage
 
@@ -26,7 +26,7 @@ class PlanPage(ProjectPage, TemplateView):
             "quota": quota,
             "remaining": None if quota is None else max(quota - arrived, 0),
             "resets_at": log_quotas.next_month(now),
-            "retention_days": tiers.retention_days(self.project, now),
+            "retention_days": log_retention.retention_days(self.project, now),
             "is_owner": self.role == Role.OWNER,
         }
 

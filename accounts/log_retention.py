@@ -1,4 +1,4 @@
-"""What tiers mean for projects, for those who keep their rows."""
+"""For how long the tiers of projects keep their logs; usage/retention.py deletes the rest."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -1,0 +1,45 @@
+"""What the calls of a token may use together: what is left, and how a call takes its part.
+
+An Allowance has a number of requests and a budget for its whole life, and requests for
+each minute of the database's clock. A call takes one request and reserves a bound of its
+cost before it is made; afterwards it settles what it cost. Both happen in the database
+under the lock of one row, so they are exact however many workers and machines there are.
+
+Other apps call the functions within statements of their own:
+
+    take_allowance(id, amounts)             text for each amount: a Refusal, "" if granted
+    settle_allowance(id, released, spent)   give back a reservation, add what was spent
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from accounts.models import Allowance
+
+
+class Refusal(StrEnum):
+    """Which limit a call would exceed."""
+
+    MAX_REQUESTS = "max_requests"
+    BUDGET = "budget"
+    REQUESTS_PER_MINUTE = "requests_per_minute"
+    GONE = "gone"  # the allowance was deleted meanwhile
+
+
+def remaining(allowance: Allowance, now: datetime) -> dict[str, object]:
+    """Return what is left: `requests`, `requests_this_minute`, `budget_usd`; None: no limit."""
+    used_now = allowance.minute_requests if _is_current(allowance.minute, now) else 0
+    return {
+        "requests": _left(allowance.max_requests, allowance.requests),
+        "requests_this_minute": _left(allowance.requests_per_minute, used_now),
+        "budget_usd": _left(allowance.budget_usd, allowance.spent_usd + allowance.reserved_usd),
+    }
+
+
+def _is_current(minute: datetime | None, now: datetime) -> bool:
+    """Return whether a minute that was counted is the present one."""
+    return minute is not None and minute <= now < minute + timedelta(minutes=1)
+
+
+def _left(limit, used):
+    return None if limit is None else max(limit - used, 0)
