@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from core.schemas import Schema
+from core.schemas import Schema, example
 
 _AT = "2026-01-02T03:04:05.678Z"
 
@@ -20,25 +20,21 @@ class Endpoints(Schema):
 class Service(Schema):
     """Description of the service."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "LLMRing Server",
-                    "service": "llmring-server",
-                    "version": "1.0.0",
-                    "status": "operational",
-                    "timestamp": _AT,
-                    "docs": "/docs",
-                    "registry": "/registry",
-                    "endpoints": {
-                        "health": "/health",
-                        "registry": "/registry",
-                        "api": "/api/v1",
-                        "docs": "/docs",
-                    },
-                }
-            ]
+    model_config = example(
+        {
+            "name": "LLMRing Server",
+            "service": "llmring-server",
+            "version": "1.0.0",
+            "status": "operational",
+            "timestamp": _AT,
+            "docs": "/docs",
+            "registry": "/registry",
+            "endpoints": {
+                "health": "/health",
+                "registry": "/registry",
+                "api": "/api/v1",
+                "docs": "/docs",
+            },
         }
     )
 
@@ -92,18 +88,14 @@ class RegistryState(Schema):
 class Health(Schema):
     """Whether the service works."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "status": "healthy",
-                    "database": "connected",
-                    "redis": "disabled",
-                    "name": "LLMRing Server",
-                    "version": "1.0.0",
-                    "timestamp": _AT,
-                }
-            ]
+    model_config = example(
+        {
+            "status": "healthy",
+            "database": "connected",
+            "redis": "disabled",
+            "name": "LLMRing Server",
+            "version": "1.0.0",
+            "timestamp": _AT,
         }
     )
 

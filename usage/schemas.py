@@ -12,7 +12,6 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
@@ -44,34 +43,34 @@ def _magnitude(value: Any) -> Any:
     return abs(value) if isinstance(value, int | float | Decimal) else value
 
 
+def _exported() -> Any:
+    return Field(None, description="Of an exported log.")
+
+
 class LogEntry(UsageReport):
     """One call, as its client reports it."""
 
     correction_members: ClassVar = ("id", "corrects_id", "cost_source", "timestamp")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "provider": "openai",
-                    "model": "gpt-4o-mini",
-                    "usage": {
-                        "prompt_tokens": 1000,
-                        "completion_tokens": 200,
-                        "prompt_tokens_details": {"cached_tokens": 400},
-                    },
-                    "alias": "summarizer",
-                    "origin": "billing",
-                },
-                {
-                    "provider": "openai",
-                    "model": "gpt-4o-mini",
-                    "input_tokens": 1000,
-                    "output_tokens": 200,
-                    "cached_input_tokens": 400,
-                },
-            ]
-        }
+    model_config = example(
+        {
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "usage": {
+                "prompt_tokens": 1000,
+                "completion_tokens": 200,
+                "prompt_tokens_details": {"cached_tokens": 400},
+            },
+            "alias": "summarizer",
+            "origin": "billing",
+        },
+        {
+            "provider": "openai",
+            "model": "gpt-4o-mini",
+            "input_tokens": 1000,
+            "output_tokens": 200,
+            "cached_input_tokens": 400,
+        },
     )
 
     alias: text(128) | None = None
@@ -94,23 +93,21 @@ class LogEntry(UsageReport):
         description="When the call happened; default now.",
     )
     # Members of an exported log, which is stored again as it was.
-    id: text(64) | None = Field(None, description="Of an exported log.")
-    cost_source: CostSource | None = Field(None, description="Of an exported log.")
-    snapshot: text(80) | None = Field(None, description="Of an exported log.")
-    priced_as: text(320) | None = Field(None, description="Of an exported log.")
-    read_as: text(100) | None = Field(None, description="Of an exported log.")
-    unpriced_reason: text(500) | None = Field(None, description="Of an exported log.")
-    entry_type: EntryType | None = Field(None, description="Of an exported log.")
-    corrects_id: UUID | None = Field(None, description="Of an exported log.")
-    correction_reason: text(500) | None = Field(None, description="Of an exported log.")
-    correction_author: text(100) | None = Field(None, description="Of an exported log.")
-    upstream: text(50) | None = Field(None, description="Of an exported log.")
-    requested_model: text(255) | None = Field(None, description="Of an exported log.")
-    http_status: Annotated[int, Field(ge=100, le=599)] | None = Field(
-        None, description="Of an exported log."
-    )
-    first_byte_ms: Count | None = Field(None, description="Of an exported log.")
-    error: text(255) | None = Field(None, description="Of an exported log.")
+    id: text(64) | None = _exported()
+    cost_source: CostSource | None = _exported()
+    snapshot: text(80) | None = _exported()
+    priced_as: text(320) | None = _exported()
+    read_as: text(100) | None = _exported()
+    unpriced_reason: text(500) | None = _exported()
+    entry_type: EntryType | None = _exported()
+    corrects_id: UUID | None = _exported()
+    correction_reason: text(500) | None = _exported()
+    correction_author: text(100) | None = _exported()
+    upstream: text(50) | None = _exported()
+    requested_model: text(255) | None = _exported()
+    http_status: Annotated[int, Field(ge=100, le=599)] | None = _exported()
+    first_byte_ms: Count | None = _exported()
+    error: text(255) | None = _exported()
 
     @model_validator(mode="before")
     @classmethod
@@ -148,13 +145,7 @@ class LogEntry(UsageReport):
 class Correction(UsageReport):
     """The right values of a log. Members that are left out stay unchanged."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"reason": "counted twice", "input_tokens": 500, "output_tokens": 100},
-            ]
-        }
-    )
+    model_config = example({"reason": "counted twice", "input_tokens": 500, "output_tokens": 100})
 
     reason: text(500, min_length=1) = Field(description="Why the log is wrong.")
     provider: text(50) | None = None
@@ -190,25 +181,21 @@ class ImportedLog(LogEntry):
 class LogBatch(Schema):
     """Many calls. Each item is validated separately, and has its own result."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = example(
+        {
+            "logs": [
                 {
-                    "logs": [
-                        {
-                            "provider": "openai",
-                            "model": "gpt-4o-mini",
-                            "input_tokens": 1000,
-                            "output_tokens": 200,
-                        },
-                        {
-                            "provider": "openai",
-                            "model": "gpt-4o-mini",
-                            "usage": {"prompt_tokens": 300, "completion_tokens": 40},
-                            "alias": "fast",
-                        },
-                    ]
-                }
+                    "provider": "openai",
+                    "model": "gpt-4o-mini",
+                    "input_tokens": 1000,
+                    "output_tokens": 200,
+                },
+                {
+                    "provider": "openai",
+                    "model": "gpt-4o-mini",
+                    "usage": {"prompt_tokens": 300, "completion_tokens": 40},
+                    "alias": "fast",
+                },
             ]
         }
     )
