@@ -76,22 +76,22 @@ def _without_nul(value: str) -> str:
     return value
 
 
-# Limits stand before validators: the other order reports `too_long` for a text.
 _no_nul = AfterValidator(_without_nul)  # PostgreSQL cannot store NUL
+# In the types below, limits stand before validators: the other order reports `too_long`.
 Text = Annotated[str, _no_nul]
-Text64 = Annotated[str, Field(max_length=64), _no_nul]
-Text255 = Annotated[str, Field(max_length=255), _no_nul]
-Name255 = Annotated[str, Field(min_length=1, max_length=255), _no_nul]
+
+
+def text(max_length: int, *, min_length: int | None = None) -> type[str]:
+    """Return the type of a text of so many characters."""
+    return Annotated[str, Field(min_length=min_length, max_length=max_length), _no_nul]
+
+
+Text64, Text255, Name255 = text(64), text(255), text(255, min_length=1)
 # For people to read: blanks around them are taken away.
 Title255 = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _no_nul
 ]
 OptionalTitle255 = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _no_nul]
-
-
-def text(max_length: int, *, min_length: int = 0) -> type[str]:
-    """Return the type of a text of so many characters."""
-    return Annotated[str, Field(min_length=min_length, max_length=max_length), _no_nul]
 
 
 def matching(pattern: str, what: str, max_length: int) -> type[str]:
