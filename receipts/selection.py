@@ -39,6 +39,7 @@ from receipts.models import CertifiedDay, ReceiptLog
 from receipts.schemas import GenerationRequest
 from usage import day_ranges
 from usage.models import DailyUsage, EntryType, UsageLog
+from usage.windows import midnight
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY, _NO_TIME = timedelta(days=1), timedelta()
@@ -130,7 +131,7 @@ def _uncertified_exceed(caller: Caller, days: dict[date, int], limit: int) -> bo
     """
     if sum(days.values()) <= limit:
         return False
-    starts = [datetime.combine(day, time(), UTC) for day in days]
+    starts = [midnight(day) for day in days]
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -5,7 +5,7 @@ that was called on two days is found by reading the logs of two days.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 from core.timeline import MAX_PERIODS, beginning_of
 from usage.day_ranges import on_days
 from usage.models import DailyUsage
+from usage.windows import midnight
 
 MAX_PROJECTS = 20
 _DAY = timedelta(days=1)
@@ -33,8 +34,7 @@ class DailyTimeline:
 
     def __init__(self, rows: QuerySet[DailyUsage]) -> None:
         self._days = [
-            datetime.combine(day, time.min, UTC)
-            for day in rows.order_by("day").values_list("day", flat=True).distinct()
+            midnight(day) for day in rows.order_by("day").values_list("day", flat=True).distinct()
         ]
 
     def aggregate(self, **wanted) -> dict[str, datetime | None]:

@@ -4,7 +4,7 @@ The daily sums know on which days a label occurs, and how much is logged on each
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from core import ids
 from core.scoping import Caller
 from usage import filters
 from usage.query_schemas import WindowQuery
+from usage.windows import midnight
 
 MAX_RANGES = 31  # that are read one after the other, or by one statement
 MAX_ENTRIES = 500_000  # of several days that one statement reads
@@ -33,7 +34,7 @@ def consecutive(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
     """Return the half-open ranges of time that the days make, the newest first."""
     ranges: list[tuple[datetime, datetime]] = []
     for day in sorted(days, reverse=True):
-        start = datetime.combine(day, time(), UTC)
+        start = midnight(day)
         if ranges and ranges[-1][0] - start == _DAY:
             ranges[-1] = (start, ranges[-1][1])
         else:
@@ -71,7 +72,7 @@ def portions(caller: Caller, query: WindowQuery) -> list[IdRange]:
     cuts, total = [], 0
     for day, count in entries:
         if total and total + count > MAX_ENTRIES:
-            cuts.append(ids.lowest(datetime.combine(day, time(), UTC)))
+            cuts.append(ids.lowest(midnight(day)))
             total = 0
         total += count
     return [

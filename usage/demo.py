@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -13,6 +13,7 @@ from usage import ledger
 from usage.ledger import LogRow
 from usage.models import CostSource, EntryType
 from usage.reports.reported_usage import UsageStatus
+from usage.windows import midnight
 
 DAYS = 90
 PROFILE = "demo"  # of every log: it is exported and certified, so it is marked everywhere
@@ -77,9 +78,7 @@ def _calls_of(
     count = round(_CALLS_PER_DAY * level * (0.6 + 0.8 * progress) * random.uniform(0.8, 1.2))
     for hour in random.choices(range(24), _HOURS, k=max(count, 1)):
         second = hour * 3600 + random.randrange(3600)
-        at = datetime.combine(day, time.min, UTC) + timedelta(
-            seconds=second, microseconds=random.randrange(1_000_000)
-        )
+        at = midnight(day) + timedelta(seconds=second, microseconds=random.randrange(1_000_000))
         if at <= now:
             [kind] = random.choices(_KINDS, _SHARES)
             yield LogRow(_columns(caller, kind, at, now, random))

@@ -8,7 +8,6 @@ Source: docs/http-contract.md, section "Statistics".
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
 from usage.models import LABELS, SUMS
 from usage.query_schemas import WindowQuery
-from usage.windows import Window
+from usage.windows import midnight
 
 _PERIODS = {
     "hour": "hour_start",
@@ -96,7 +95,7 @@ def _statement(
     window = query.window()
     group_by = getattr(query, "group_by", "day")
     reads_ledger = group_by == "hour" or filters.reads_ledger_only(query)
-    first, after = _no_days(window) if reads_ledger else _whole_days(window)
+    first, after = window.no_days() if reads_ledger else window.whole_days()
     in_sums, parameters = filters.on_daily_sums(query)
     in_ledger, ledger_parameters = filters.on_ledger(query)
     sources = _sources(in_sums, in_ledger)
@@ -116,8 +115,8 @@ def _statement(
         "first": first,
         "after": after,
         "start": ids.lowest(window.start),
-        "first_id": ids.lowest(min(_midnight(first), window.end)),
-        "after_id": ids.lowest(_midnight(after)),
+        "first_id": ids.lowest(min(midnight(first), window.end)),
+        "after_id": ids.lowest(midnight(after)),
         "end": ids.lowest(window.end),
     }
 
@@ -184,24 +183,3 @@ def _by_all_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources
 
 def _selected(expressions: dict[str, str], names: Sequence[str]) -> str:
     return ", ".join(f"{expressions[name]} AS {name}" for name in names)
-
-
-def _whole_days(window: Window) -> tuple[date, date]:
-    """Return the first day wholly inside the window, and the first one after those."""
-    first, after = window.start.date(), window.end.date()
-    if window.start.time() != time.min:
-        first += timedelta(days=1)
-    return (first, after) if first < after else _no_days(window)
-
-
-def _no_days(window: Window) -> tuple[date, date]:
-    """Return no days at all: the logs before one day and from it on make up the window.
-
-    It begins after the window's start, for nothing earlier to be among the latter.
-    """
-    after_start = window.start.date() + timedelta(days=1)
-    return after_start, after_start
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)

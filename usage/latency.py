@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from core import ids
 from core.database.raw_connection import pooled_cursor
 from usage.models import EntryType, UsageStatus
+from usage.windows import midnight
 
 _COUNTED = [status for status in UsageStatus if status != UsageStatus.SETTLED]
 _STATUSES = ", ".join(
@@ -46,10 +47,7 @@ def call_figures(projects: Sequence[UUID], first: date, last: date) -> CallFigur
 
     Raises the statement timeout's error for windows that take too long (core.errors.is_timeout).
     """
-    start, end = (
-        ids.lowest(datetime.combine(day, time.min, UTC))
-        for day in (first, last + timedelta(days=1))
-    )
+    start, end = (ids.lowest(midnight(day)) for day in (first, last + timedelta(days=1)))
     with pooled_cursor() as cursor:
         cursor.execute(
             f"""

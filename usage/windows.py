@@ -5,7 +5,7 @@ Both ends are inclusive and UTC (docs/http-contract.md, section "Windows").
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -18,6 +18,11 @@ MAX_AHEAD = timedelta(days=1)  # of a call: clocks of clients may be a little ah
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _DEFAULT_LENGTH = timedelta(days=30)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def midnight(day: date) -> datetime:
+    """Return the first moment of a day (UTC)."""
+    return datetime.combine(day, time.min, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,25 @@ class Window:
         end makes it empty.
         """
         if end is None:
-            end = datetime.combine(now.date(), time.min, UTC) + timedelta(days=1)
+            end = midnight(now.date()) + timedelta(days=1)
         if start is None:
             start = max(min(now, end) - _DEFAULT_LENGTH, _FIRST)
         return cls(min(start, end), end)
+
+    def whole_days(self) -> tuple[date, date]:
+        """Return the first day wholly inside the window, and the first one after those."""
+        first, after = self.start.date(), self.end.date()
+        if self.start.time() != time.min:
+            first += timedelta(days=1)
+        return (first, after) if first < after else self.no_days()
+
+    def no_days(self) -> tuple[date, date]:
+        """Return an empty range of days, for sums of the logs alone: those before and after it.
+
+        It begins after the window's start, so that the logs from it on are all inside.
+        """
+        after_start = self.start.date() + timedelta(days=1)
+        return after_start, after_start
 
 
 def parse_start(text: str) -> datetime:
