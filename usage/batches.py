@@ -67,7 +67,7 @@ def log_batch(
 def _request_key(text: str, items: list[Item]) -> RequestKey:
     """Return the key with the digest that the same items always have, in whatever form.
 
-    Malformed ones are alike: of them nothing is stored.
+    All malformed items are the same to it, since nothing of them is stored.
     """
     prints = [
         b"" if isinstance(item, InvalidInput) else events.event_fingerprint(item).encode()
@@ -93,7 +93,7 @@ def _rows(
 
 
 def _event(entry: LogEntry, index: int, key: RequestKey | None) -> dict[str, str | None]:
-    """Return by what a row is known when it is sent again."""
+    """Return the columns by which a row is recognized when it is sent again."""
     event_id, fingerprint = entry.event_id or None, None
     if entry.is_exported:
         pass  # it is known by its id, and its event was reported elsewhere

@@ -60,8 +60,8 @@ def adopt(
 def _local_ids(
     caller: Caller, exported: Sequence[ExportedRow]
 ) -> tuple[dict[UUID, UUID], set[UUID]]:
-    """Return the id in this project of each entry and of what it corrects; and which it has."""
-    # A correction has the time of what it corrects; a row's own time is surely its own.
+    """Return the id here of each entry and of what it corrects, and which of these are stored."""
+    # What is corrected happened at its correction's time, if its own row is not among these.
     times = {original: row.created_at for row, _, original in exported if original}
     times |= {id: row.created_at for row, id, _ in exported}
     copies = {id: derived_id(caller, str(id), at) for id, at in times.items()}

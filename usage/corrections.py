@@ -11,8 +11,9 @@ from django.http import Http404
 from core import parsing
 from core.scoping import Caller
 from usage import ingestion, log_rows, reversals
+from usage.columns import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS
 from usage.log_rows import OwnedConversations
-from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_COLUMNS, UsageLog
+from usage.models import EntryType, UsageLog
 from usage.reports.reading import WITHOUT_COUNTS
 from usage.schemas import Correction, LogEntry
 
@@ -65,9 +66,9 @@ def correct(
 
 
 def corrected_by(project_id: UUID, log_ids: list[UUID]) -> dict[UUID, UUID]:
-    """Return of each log that was corrected the entry that took it back."""
+    """Return the entry that took each log back, for those that were corrected."""
     corrections = UsageLog.objects.filter(
-        project_id=project_id, corrects_id__in=log_ids, entry_type="reversal"
+        project_id=project_id, corrects_id__in=log_ids, entry_type=EntryType.REVERSAL
     )
     return dict(corrections.values_list("corrects_id", "id"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from core import ids
 from core.scoping import Caller
-from usage.models import LABELS
+from usage.columns import LABELS
 from usage.query_schemas import WindowQuery
 
 NONE = "none"  # as a filter: logs that have no such label

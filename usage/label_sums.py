@@ -14,9 +14,9 @@ from uuid import UUID
 from core import ids
 from core.database.raw_connection import pooled_cursor
 from usage import filters
+from usage.columns import LABELS, SUMS
 from usage.filters import LABEL_SQL
 from usage.ledger import SHARE_SQL
-from usage.models import LABELS, SUMS
 from usage.query_schemas import WindowQuery
 from usage.windows import midnight
 
@@ -64,7 +64,7 @@ def sum_by_labels(
 
 
 def sums_by_name(values: Iterable, names: Sequence[str] = SUMS) -> dict[str, Any]:
-    """Return sums by their names; those of nothing are NULL."""
+    """Return sums by their names. PostgreSQL sums no rows to NULL, which is 0 here."""
     return dict(zip(names, (value or 0 for value in values), strict=True))
 
 

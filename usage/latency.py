@@ -14,7 +14,7 @@ _COUNTED = [status for status in UsageStatus if status != UsageStatus.SETTLED]
 _STATUSES = ", ".join(
     f"count(*) FILTER (WHERE usage_status = '{status}') AS {status}" for status in _COUNTED
 )
-# Milliseconds of a call: in all, and until the first data of its answer.
+# Milliseconds of a call: its whole latency, and until the first data of its answer.
 MEASURED = ("latency_ms", "first_byte_ms")
 # As calls were first logged: corrections do not count.
 OF_CALLS = ", ".join(

@@ -21,16 +21,9 @@ from accounts import log_quotas
 from core import media
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
+from usage.columns import LABELS, OPTIONAL_CLASSES, SUMS, TOKEN_COLUMNS
 from usage.filters import LABEL_SQL
-from usage.models import (
-    LABELS,
-    OPTIONAL_CLASSES,
-    SUMS,
-    TOKEN_COLUMNS,
-    EntryType,
-    UsageLog,
-    UsageStatus,
-)
+from usage.models import EntryType, UsageLog, UsageStatus
 
 # What a row of the ledger adds to each sum. The numbers of a reversal are negative themselves.
 _COUNT = f"CASE entry_type WHEN '{EntryType.REVERSAL}' THEN -1 ELSE 1 END"
@@ -71,17 +64,16 @@ class Counting(Enum):
 def insert_steps(*, is_single: bool = False, counting: Counting = Counting.REFUSABLE) -> str:
     """Return the common table expressions of a statement that stores rows and does more.
 
-    `incoming` has all rows, `inserted` the new ones, of which all are `counted` when the sum of
-    its logs is asked for; the parameter is `parameter(rows)`. Those for a single row group
-    nothing, which takes PostgreSQL an eighth less time.
+    `incoming` has all rows, `inserted` the new ones. These count against the quota only if the
+    statement reads the sum of `logs` from `counted`. The parameter is `parameter(rows)`. For a
+    single row nothing is grouped, which takes PostgreSQL an eighth less time.
     """
     total = total_sql(is_single=is_single)
     return f"""
 incoming AS (
     SELECT * FROM {recordset("%s", _COLUMNS, "stated")}
 ), inserted AS (
-    -- In the order given, and the sums in theirs: two writers never wait for each other in
-    -- a circle.
+    -- In the order given, and the sums in theirs: two writers never deadlock.
     INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming
     -- Also without an event id: a statement repeated after a lost connection finds its rows.
     ON CONFLICT DO NOTHING
@@ -109,7 +101,7 @@ incoming AS (
 
 
 def total_sql(*, is_single: bool) -> Callable[[str], str]:
-    """Return what makes of an expression its sum over the rows, which may be a single one."""
+    """Return a function from an SQL expression to its sum; for a single row, to itself."""
     return str if is_single else "sum({})".format
 
 
@@ -209,17 +201,17 @@ def insert(
 
 
 async def insert_group(execute: Execute, rows: list[LogRow]) -> list[bool]:
-    """Store the rows; return of each whether it is new. If not, its event id is not."""
+    """Store the rows; return for each whether it is new. One that is not repeats a stored event."""
     sql = _INSERT_SINGLE if len(rows) == 1 else _INSERT[Counting.REFUSABLE]
     [(new, _)] = await execute(sql, [parameter(rows)])
-    # Without an event id it is new, also when the statement is repeated after it was committed.
+    # A row without an event id is new even if a repeated statement finds it committed already.
     known = set(new or ())
     return [row.event_id is None or row.id in known for row in rows]
 
 
 def parameter(rows: Sequence[LogRow]) -> str:
     """Return the rows as the parameter of a statement with `insert_steps`."""
-    # Stable, so that of an event that comes twice the first is stored.
+    # The sort is stable: of an event that comes twice, the first is stored.
     ordered = sorted(rows, key=_lock_order) if len(rows) > 1 else rows
     return media.dumps([row.columns for row in ordered]).decode()
 

@@ -14,8 +14,8 @@ import orjson
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import day_ranges, filters
+from usage.columns import INPUT_CLASSES, OUTPUT_CLASSES
 from usage.day_ranges import IdRange
-from usage.models import INPUT_CLASSES, OUTPUT_CLASSES
 from usage.query_schemas import LogsQuery
 from usage.reply_schemas import Log
 

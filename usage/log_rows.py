@@ -12,9 +12,10 @@ from core import ids
 from core.scoping import Caller
 from registry_proxy.models import Snapshot
 from usage import copies, costing, reversals
+from usage.columns import GATEWAY_COLUMNS
 from usage.costing import Cost
 from usage.ledger import LogRow
-from usage.models import GATEWAY_COLUMNS, CostSource, EntryType
+from usage.models import CostSource, EntryType
 from usage.reports.reported_usage import Usage
 from usage.schemas import LogEntry
 from usage.stored_usage import usage_columns

@@ -10,30 +10,8 @@ from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
 from usage.reports.reported_usage import UsageStatus
 
-# Labels of a log that daily sums are kept by, in the order of their digest.
-LABELS = ("provider", "model", "alias", "origin", "profile", "api_key_id", "priced_as")
-# The token classes that have columns beside `input_tokens` and `output_tokens`, which
-# contain them. What is left of those two is fresh text of the prompt, and text without thinking.
-INPUT_CLASSES = (
-    "cached_input_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_write_tokens",
-    "audio_input_tokens",
-    "image_input_tokens",
-)
-OUTPUT_CLASSES = ("thinking_tokens", "audio_output_tokens", "image_output_tokens")
-# Most calls have none of these: empty columns are neither stored nor summed.
-OPTIONAL_CLASSES = (*INPUT_CLASSES[1:], *OUTPUT_CLASSES)
-TOKEN_COLUMNS = ("input_tokens", "output_tokens", *INPUT_CLASSES, *OUTPUT_CLASSES)
-# What only the gateway knows of a call.
-GATEWAY_COLUMNS = ("upstream", "requested_model", "http_status", "first_byte_ms", "error")
-# What a reversal has with the opposite sign.
-SIGNED_COLUMNS = ("cost", *TOKEN_COLUMNS)
-# What is summed for each combination of labels.
-SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost", *TOKEN_COLUMNS)
-# With these begin lists that are sorted by cost (US dollars) or latency. Few logs are free,
-# expensive, quick or slow, so indexes of them are small.
+# The logs with which a list begins, by how it is sorted: by cost (US dollars) or latency. Few
+# logs are free, expensive, quick or slow, so indexes of them are small.
 ENDS = {
     "cost": Q(cost__lte=0),
     "-cost": Q(cost__gte=Decimal("0.1")),
@@ -241,8 +219,8 @@ def _sum_of_tokens(*, null: bool = False) -> models.DecimalField:
 class DailyUsage(models.Model):
     """Sums over a project's logs of one UTC day, updated by the statement that writes the logs.
 
-    A label that a log has not is the empty text here; a class without tokens may be
-    empty. Reversals count negatively.
+    A label that a log lacks is the empty string here; a class without tokens may be NULL.
+    Reversals count negatively.
     """
 
     pk = models.CompositePrimaryKey("project_id", "day", "labels")

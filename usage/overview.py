@@ -177,7 +177,7 @@ def _usages(groups: dict) -> dict:
 def ranked(
     usages: dict[str, Usage], *, limit: int, is_named: Callable[[str], bool] = bool
 ) -> tuple[list[str], list[str], Usage]:
-    """Return the names with the highest cost, the names of the rest, and the usage of neither.
+    """Return the names with the highest cost, the names of the rest, and the usage without a name.
 
     Of equal costs the one with more calls is first. All three together are everything.
     """

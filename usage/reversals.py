@@ -16,8 +16,9 @@ from core import ids
 from core.errors import DomainError
 from core.scoping import Caller
 from usage import ledger
+from usage.columns import GATEWAY_COLUMNS, SIGNED_COLUMNS
 from usage.ledger import LogRow
-from usage.models import GATEWAY_COLUMNS, SIGNED_COLUMNS, EntryType, UsageLog
+from usage.models import EntryType, UsageLog
 
 _REPLACED = "replaced by a later report"
 # Of the original, what its replacement keeps: when it was, whose, and how it was relayed.

@@ -18,7 +18,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core.schemas import Count, FreeObject, Schema, Timestamp, example, member_error, text
-from usage.models import SIGNED_COLUMNS, CostSource, EntryType
+from usage.columns import SIGNED_COLUMNS
+from usage.models import CostSource, EntryType
 from usage.report_schemas import Metadata, UsageReport
 from usage.windows import EARLIEST, MAX_AHEAD
 

@@ -11,8 +11,8 @@ from core import media
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters, label_sums, latency
+from usage.columns import LABELS, SUMS
 from usage.label_sums import sum_by_labels
-from usage.models import LABELS, SUMS
 from usage.query_schemas import StatsQuery
 
 MAX_NAMES = 1_000  # of users or tags; those with most requests

@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 from registry_proxy.tokens import Tokens
-from usage.models import INPUT_CLASSES, OUTPUT_CLASSES, UsageLog
+from usage.columns import INPUT_CLASSES, OUTPUT_CLASSES
+from usage.models import UsageLog
 from usage.reports.reported_usage import Usage, UsageStatus
 
 _COLUMN_OF = {"cache_read": "cached_input_tokens"} | {
@@ -43,7 +44,7 @@ def usage_columns(usage: Usage) -> dict[str, Any]:
 
 
 def usage_of(log: UsageLog) -> Usage:
-    """Return what a stored call used. Its cost is none of it."""
+    """Return what a stored call used, without its cost."""
     extras = log.units_and_modifiers or {}
     return Usage(
         _tokens_of(log),

@@ -10,7 +10,8 @@ from django.db import connection
 
 from receipts import calculations
 from receipts.models import Receipt, ReceiptLog
-from usage.models import SUMS, DailyUsage
+from usage.columns import SUMS
+from usage.models import DailyUsage
 
 LOGS = 100_000
 # Ids of one millisecond each, as uuid7 makes them.

@@ -6,7 +6,8 @@ import pytest
 
 from accounts.models import ApiKey, Project
 from tests.client import ApiClient
-from usage.models import SUMS, DailyUsage, UsageLog
+from usage.columns import SUMS
+from usage.models import DailyUsage, UsageLog
 from usage.schemas import LogEntry
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
