@@ -8,6 +8,7 @@ import sys
 
 from llmring_site import metrics_files, serving, startup, termination
 from llmring_site.env import NOT_UTF_8
+from llmring_site.sockets import bind_all
 
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
@@ -206,7 +207,7 @@ def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
     from django.conf import settings
 
-    sockets = serving.bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
+    sockets = bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
     startup.use_database()
     if reload:
         return serving.serve_reloading(sockets)

@@ -9,7 +9,7 @@ from core.database.group_commit import close_writers
 from core.lifespan import Lifespan
 from llmring_site.application import edge
 from llmring_site.http_server.protocol import HttpProtocol
-from llmring_site.serving import bind, listen
+from llmring_site.sockets import bind, listen
 
 
 @contextmanager

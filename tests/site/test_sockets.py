@@ -4,14 +4,15 @@ import socket
 
 import pytest
 
-from llmring_site import serving, startup
+from llmring_site import startup
+from llmring_site.sockets import bind, bind_all, listen, spread
 
 WORKERS = 3
 
 
 @pytest.fixture
 def bound():
-    sockets = serving.bind("127.0.0.1", 0)
+    sockets = bind("127.0.0.1", 0)
     yield sockets
     for sock in sockets:
         sock.close()
@@ -29,8 +30,8 @@ def accepted(sock: socket.socket) -> int:
 
 
 def test_each_worker_gets_its_share_of_connections(bound):
-    serving.listen(bound)
-    own = serving.spread(bound, WORKERS)
+    listen(bound)
+    own = spread(bound, WORKERS)
     assert len(own) == WORKERS
     clients = [socket.create_connection(bound[0].getsockname()) for _ in range(120)]
     shares = [sum(map(accepted, sockets)) for sockets in own]
@@ -43,22 +44,22 @@ def test_each_worker_gets_its_share_of_connections(bound):
 
 
 def test_port_of_a_spread_server_is_in_use(bound):
-    serving.listen(bound)
-    own = serving.spread(bound, WORKERS)
+    listen(bound)
+    own = spread(bound, WORKERS)
     port = bound[0].getsockname()[1]
     with pytest.raises(startup.StartupError, match="is in use"):
-        serving.bind("127.0.0.1", port)
+        bind("127.0.0.1", port)
     for sockets in own[1:]:
         sockets[0].close()
 
 
 def test_of_two_servers_that_bind_at_once_one_listens(bound):
     port = bound[0].getsockname()[1]
-    other = serving.bind("127.0.0.1", port)  # neither listens yet
-    serving.listen(bound)
-    own = serving.spread(bound, WORKERS)
+    other = bind("127.0.0.1", port)  # neither listens yet
+    listen(bound)
+    own = spread(bound, WORKERS)
     with pytest.raises(startup.StartupError, match="is in use"):
-        serving.listen(other)
+        listen(other)
     for sock in (*other, *(sockets[0] for sockets in own[1:])):
         sock.close()
 
@@ -75,7 +76,7 @@ def test_of_two_servers_that_bind_at_once_one_listens(bound):
 def test_one_socket_serves_all_hosts_of_a_port(hosts, listening):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    sockets = serving.bind_all([(host, port) for host in hosts])
+    sockets = bind_all([(host, port) for host in hosts])
     assert [sock.getsockname()[0] for sock in sockets] == listening
     for sock in sockets:
         sock.close()

@@ -1,6 +1,7 @@
 from django.core.management.commands import runserver
 
 from llmring_site import serving
+from llmring_site.sockets import bind
 
 
 class Command(runserver.Command):
@@ -10,4 +11,4 @@ class Command(runserver.Command):
         if not options["skip_checks"]:
             self.check(**self.get_check_kwargs(options), display_num_errors=True)
         self.check_migrations()
-        serving.serve_here(serving.bind(self.addr, int(self.port)))
+        serving.serve_here(bind(self.addr, int(self.port)))
