@@ -1,8 +1,7 @@
-"""What every process does first: database, migrations, first accounts."""
+"""What every process does first: settings, database, migrations."""
 
 import os
 import re
-import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, ProgrammingError, transaction
+from django.db import DatabaseError, ProgrammingError
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core.database import embedded
@@ -95,7 +94,7 @@ def prepare(*, with_accounts: bool = True) -> None:
     """
     from django.db import connections
 
-    from llmring_site import static_files
+    from llmring_site import first_accounts, static_files
     from llmring_site.checks import check_database, check_redis
 
     _raise_first(check_redis())
@@ -108,7 +107,7 @@ def prepare(*, with_accounts: bool = True) -> None:
             _check_tiers()
             static_files.collect()
             if with_accounts:
-                _create_first_accounts()
+                first_accounts.create()
     finally:
         # Workers are forked from this process: they must not share its connections.
         for connection in connections.all(initialized_only=True):
@@ -239,50 +238,4 @@ def _refuse_other_versions() -> None:
     raise StartupError(
         f"the database was made by a newer version ({first}) than {settings.VERSION}: "
         "install that version, or restore the backup from before the upgrade"
-    )
-
-
-@transaction.atomic
-def _create_first_accounts() -> None:
-    """Create and print them; committed last, so that none exists that was not printed."""
-    from django.conf import settings
-    from django.contrib.auth import get_user_model
-
-    from accounts import audit, keys
-    from accounts.models import ApiKey, Project
-
-    origin = audit.of_command("llmring-server")
-    users = get_user_model().objects
-    if not users.exists():
-        password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
-        user = users.create_superuser(settings.ADMIN_USER, password=password)
-        audit.record("person.create", origin, user_id=user.pk, new={"is_superuser": True})
-        printed = "(the one you set)" if settings.ADMIN_PASSWORD else password
-        print(
-            f"\n  Admin     {settings.PUBLIC_URL}/admin/  "
-            f"user {settings.ADMIN_USER}, password {printed}",
-            flush=True,
-        )
-    elif not users.filter(is_superuser=True).exists():
-        print(
-            "\n  Admin     there is no superuser: create one with `manage.py createsuperuser`",
-            flush=True,
-        )
-    if not ApiKey.objects.exists():
-        project = Project.objects.create(name="default")
-        audit.record("project.create", origin, project_id=project.id, name=project.name)
-        _, key = keys.issue_key(project, origin, name="made at first start")
-        print(
-            f"  API key   {key}\n\n  Neither is shown again. Try:\n\n{_first_call(key)}\n",
-            flush=True,
-        )
-
-
-def _first_call(key: str) -> str:
-    from django.conf import settings
-
-    body = '{"provider":"openai","model":"gpt-4o-mini","input_tokens":1000,"output_tokens":200}'
-    return (
-        f"  curl -s {settings.PUBLIC_URL}/api/v1/log -H 'X-API-Key: {key}' "
-        f"-H 'Content-Type: application/json' -d '{body}'"
     )

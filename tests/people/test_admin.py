@@ -20,7 +20,7 @@ from accounts.models import (
     Tier,
     User,
 )
-from llmring_site import startup
+from llmring_site import first_accounts
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 from tests.people.provider import log_in
@@ -429,7 +429,7 @@ def test_the_demo_is_on_record(db_all):
 
 
 def test_what_the_first_start_makes_is_on_record(db_all, capsys):
-    startup._create_first_accounts()
+    first_accounts.create()
     assert recorded() == ["person.create", "project.create", "key.create"]
-    startup._create_first_accounts()
+    first_accounts.create()
     assert len(recorded()) == 3
