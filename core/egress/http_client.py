@@ -41,7 +41,7 @@ class Unreachable(ConnectionError):
     """There is no connection to the host, and nothing was sent."""
 
 
-class ForbiddenAddressError(OSError):
+class _ForbiddenAddress(OSError):
     """The policy refuses the address; nothing was sent."""
 
 
@@ -208,10 +208,10 @@ def _forget_error(lookup: asyncio.Future) -> None:
 
 
 def _permitted_socket(address_info: tuple) -> socket.socket:
-    """Return a socket for an address that was resolved. Raises ForbiddenAddressError."""
+    """Return a socket for an address that was resolved. Raises _ForbiddenAddress."""
     family, kind, protocol, _, address = address_info
     if not is_permitted(address[0], private=settings.EGRESS == "private"):
-        raise ForbiddenAddressError("the address is one that this server does not call")
+        raise _ForbiddenAddress("the address is one that this server does not call")
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
