@@ -3,7 +3,7 @@
 from django.db.models import Model
 
 from accounts.models import ApiKey, Project
-from core.admin import admin_link
+from core.admin_display import admin_link
 
 
 def project_link(row: Model) -> str:

@@ -2,7 +2,8 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter
 
 from aliases.models import AliasBinding
-from core.admin import ReadOnlyAdmin, pretty_json
+from core.admin import ReadOnlyAdmin
+from core.admin_display import pretty_json
 
 
 @admin.register(AliasBinding)

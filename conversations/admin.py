@@ -6,7 +6,8 @@ from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 from accounts.admin_links import key_link, project_link
 from conversations import chat, search
 from conversations.models import Conversation, Message
-from core.admin import ReadOnlyAdmin, admin_link, list_link, pretty_json
+from core.admin import ReadOnlyAdmin
+from core.admin_display import admin_link, list_link, pretty_json
 from core.number_formats import exact, right
 
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from conversations import markdown, storage
 from conversations.models import Message
-from core.admin import indented_json
+from core.admin_display import indented_json
 
 MESSAGES_PER_PAGE = 100
 MAX_UNFOLDED = 600  # characters of a text that is too long to be formatted

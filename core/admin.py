@@ -1,6 +1,5 @@
 """Base classes of the admin. Records are read, not edited; any query string gets a page."""
 
-import json
 from datetime import datetime
 from uuid import UUID
 
@@ -18,17 +17,15 @@ from django.core.exceptions import (
 )
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.fields import UnfoldAdminReadonlyField
 from unfold.paginator import InfinitePaginator
 
+from core.admin_display import may_view
 from core.change_list import ChangeList
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
@@ -224,25 +221,6 @@ class RecordAdmin(ReadOnlyAdmin):
         return TimelineChangeList
 
 
-def may_view(user, model: str) -> bool:
-    """Return whether the admin opens pages of a model, written as `usage.usagelog`, to a person."""
-    app, name = model.split(".")
-    return any(user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
-
-
-def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> str:
-    """Return a link to the page of a row; `model` is written as in `usage.usagelog`.
-
-    `shown_on` is the row whose page has the link. A viewer who may not follow it gets the text.
-    """
-    if id is None:
-        return "-"
-    if not may_view(shown_on.viewer, model):
-        return str(text or id)
-    url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
-    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text or id)
-
-
 _plain_admin_url = UnfoldAdminReadonlyField.get_admin_url
 
 
@@ -255,22 +233,3 @@ def _permitted_admin_url(self, remote_field, remote_obj) -> str:
 
 
 UnfoldAdminReadonlyField.get_admin_url = _permitted_admin_url
-
-
-def list_link(shown_on: Model, model: str, query: dict, text: str) -> str:
-    """Return a link to a model's list, narrowed by a query; a dash if the viewer may not see it."""
-    if not may_view(shown_on.viewer, model):
-        return "-"
-    url = reverse(f"admin:{model.replace('.', '_')}_changelist")
-    link = '<a class="text-primary-600 underline" href="{}?{}">{}</a>'
-    return format_html(link, url, urlencode(query, doseq=True), text)
-
-
-def pretty_json(value: object) -> str:
-    """Return the value as indented JSON, for a read-only field."""
-    return format_html('<pre style="white-space: pre-wrap">{}</pre>', indented_json(value))
-
-
-def indented_json(value: object) -> str:
-    """Return the value as indented JSON, with long decimals as strings."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -14,7 +14,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audited_admin import AuditedAdmin
 from accounts.once_admin import OnceAdmin, form_id
-from core.admin import ReadOnlyAdmin, admin_link, pretty_json
+from core.admin import ReadOnlyAdmin
+from core.admin_display import admin_link, pretty_json
 from core.compression import keep_uncompressed
 from core.media import plain
 from core.number_formats import counted

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from accounts.models import ApiKey, AuditEvent, Project, Tier, User
 from aliases.models import AliasBinding
 from conversations.models import Conversation, Message
-from core.admin import may_view
+from core.admin_display import may_view
 from gateway.models import CachedAnswer, Call, Token, Upstream, UpstreamKey, Worker
 from mcp.models import Prompt, Resource, Server, Tool, ToolExecution
 from receipts.models import Receipt, ReceiptKey

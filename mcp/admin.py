@@ -10,7 +10,8 @@ from unfold.decorators import display
 
 from accounts.admin_links import key_link, project_link
 from accounts.demo_lists import RealChangeList
-from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link, list_link, pretty_json
+from core.admin import ReadOnlyAdmin, RecordAdmin
+from core.admin_display import admin_link, list_link, pretty_json
 from core.date_filter import DatesFilter
 from core.errors import DomainError
 from core.number_formats import counted

@@ -9,7 +9,8 @@ from unfold.decorators import display
 
 from accounts.admin_links import key_link, project_link
 from conversations.models import Conversation
-from core.admin import ReadOnlyAdmin, RecordAdmin, admin_link
+from core.admin import ReadOnlyAdmin, RecordAdmin
+from core.admin_display import admin_link
 from core.number_formats import count, exact, right, utc
 from receipts import admin_files, server_keys, verification
 from receipts.documents import AmbiguousJSON

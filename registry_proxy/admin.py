@@ -7,7 +7,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts import audit
-from core.admin import ModelAdmin, ReadOnlyAdmin, pretty_json
+from core.admin import ModelAdmin, ReadOnlyAdmin
+from core.admin_display import pretty_json
 from registry_proxy import custom_prices
 from registry_proxy.current_registry import MAX_PRICE_AGE_DAYS, are_old
 from registry_proxy.models import CustomPrice, Refresh, Snapshot

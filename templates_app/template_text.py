@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import unified_diff
 from typing import Any
 
-from core.admin import indented_json
+from core.admin_display import indented_json
 
 
 def as_text(members: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from accounts.admin_links import key_link
-from core.admin import admin_link, list_link, pretty_json
+from core.admin_display import admin_link, list_link, pretty_json
 from core.number_formats import count, exact, right, utc
 from usage import price_page
 from usage.models import EntryType, UsageLog, UsageStatus

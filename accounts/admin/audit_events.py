@@ -1,7 +1,8 @@
 from django.contrib import admin
 
 from accounts.models import AuditEvent
-from core.admin import RecordAdmin, pretty_json
+from core.admin import RecordAdmin
+from core.admin_display import pretty_json
 
 
 @admin.register(AuditEvent)
