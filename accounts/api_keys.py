@@ -46,7 +46,7 @@ def is_id(text: str) -> bool:
 
 
 def check_form(key: str) -> None:
-    """Raises MalformedKey for a key that is too long or has whitespace inside.
+    """Raise MalformedKey for a key that is too long or has whitespace inside.
 
     Source: docs/http-contract.md, section "Keys".
     """

@@ -41,14 +41,16 @@ def take(*name: str, limit: int) -> bytes:
     bucket = _bucket(name)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO attempt_counts AS c (bucket, attempts, window_ends_at)"
-            " VALUES (%(bucket)s, 1, clock_timestamp() + make_interval(secs => %(seconds)s))"
-            " ON CONFLICT (bucket) DO UPDATE SET"
-            " attempts = CASE WHEN c.window_ends_at <= clock_timestamp() THEN 1"
-            " ELSE least(c.attempts + 1, %(limit)s + 1) END,"
-            " window_ends_at = CASE WHEN c.window_ends_at <= clock_timestamp()"
-            " THEN excluded.window_ends_at ELSE c.window_ends_at END"
-            " RETURNING attempts, extract(epoch FROM window_ends_at - clock_timestamp())",
+            """
+            INSERT INTO attempt_counts AS c (bucket, attempts, window_ends_at)
+            VALUES (%(bucket)s, 1, clock_timestamp() + make_interval(secs => %(seconds)s))
+            ON CONFLICT (bucket) DO UPDATE SET
+                attempts = CASE WHEN c.window_ends_at <= clock_timestamp() THEN 1
+                    ELSE least(c.attempts + 1, %(limit)s + 1) END,
+                window_ends_at = CASE WHEN c.window_ends_at <= clock_timestamp()
+                    THEN excluded.window_ends_at ELSE c.window_ends_at END
+            RETURNING attempts, extract(epoch FROM window_ends_at - clock_timestamp())
+            """,
             {"bucket": bucket, "seconds": WINDOW_SECONDS, "limit": limit},
         )
         attempts, seconds = cursor.fetchone()
@@ -80,8 +82,11 @@ def _bucket(name: tuple[str, ...]) -> bytes:
 
 def _prune(cursor) -> None:
     cursor.execute(
-        "DELETE FROM attempt_counts WHERE id IN ("
-        " SELECT id FROM attempt_counts WHERE window_ends_at < now() - interval '1 hour'"
-        " LIMIT %s FOR UPDATE SKIP LOCKED)",
+        """
+        DELETE FROM attempt_counts WHERE id IN (
+            SELECT id FROM attempt_counts WHERE window_ends_at < now() - interval '1 hour'
+            LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        """,
         [_PRUNED],
     )

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60  # between two times that are written for one key
 _TICK_SECONDS = 5
-_MAX_NOTED = 100_000
+_MAX_KEYS = 100_000  # whose last times are remembered
 
 _noted: set[UUID] = set()
 _written_at: dict[UUID, float] = {}
@@ -30,7 +30,10 @@ def note(key_id: UUID) -> None:
 
 
 def write(*, now: float | None = None) -> int:
-    """Write the uses of keys that are due; return how many. `now` is of time.monotonic()."""
+    """Write the uses of keys that are due; return how many. `now` is of time.monotonic().
+
+    A use that could not be written is lost, and the key's next one is noted again.
+    """
     now = time.monotonic() if now is None else now
     due = [
         key_id
@@ -43,13 +46,15 @@ def write(*, now: float | None = None) -> int:
     with connection.cursor() as cursor:
         # Rows in one order: two processes that write the same keys never wait in a circle.
         cursor.execute(
-            "INSERT INTO key_uses (key_id, last_used_at)"
-            " SELECT id, now() FROM api_keys WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
-            " ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at"
-            " WHERE key_uses.last_used_at <= excluded.last_used_at - make_interval(secs => %s)",
+            """
+            INSERT INTO key_uses (key_id, last_used_at)
+            SELECT id, now() FROM api_keys WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
+            ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
+            WHERE key_uses.last_used_at <= excluded.last_used_at - make_interval(secs => %s)
+            """,
             [due, INTERVAL_SECONDS],
         )
-    if len(_written_at) > _MAX_NOTED:
+    if len(_written_at) > _MAX_KEYS:
         _written_at.clear()
     _written_at.update(dict.fromkeys(due, now))
     return len(due)
@@ -68,7 +73,6 @@ class UseWriter(ProcessThread):
             try:
                 write()
             except DATABASE_AWAY as error:
-                # What was noted is lost; the next use is noted again.
                 logger.warning("uses of keys were not written: %s", type(error).__name__)
             finally:
                 connection.close()

@@ -20,8 +20,8 @@ def start_session(
 
     `response`, if given, gets the cookie by which the browser is known from then on.
     """
-    expired = BrowserSession.objects.filter(expire_date__lt=Now()).values("pk")[:_PRUNED]
-    BrowserSession.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
+    expired = BrowserSession.objects.filter(expire_date__lt=Now()).values_list("pk", flat=True)
+    BrowserSession.objects.filter(pk__in=list(expired[:_PRUNED])).delete()
     request.session.flush()
     login(request, user, backend=_BACKEND)
     audit.record(
