@@ -4,7 +4,8 @@
     bucket = admission.bucket_of(caller, address)     counted by accounts/request_limits.py
     caller = admission.admit(caller, Action.WRITE, address)
 
-DRF's classes (accounts/authentication.py), sessions, the edge and `/mcp` adapt these functions.
+DRF's classes (accounts/authentication.py), sessions, the edge (accounts/edge_admission.py) and
+`/mcp` adapt these functions.
 What roles and scopes permit is in accounts/permissions.py; who manages all projects, in
 accounts/management_access.py.
 Source: docs/http-contract.md, section "Keys".

@@ -1,19 +1,16 @@
-"""The adapters of accounts/admission.py: for DRF (`request.auth` is a Caller), and the edge."""
+"""The adapters of accounts/admission.py for DRF: `request.auth` is a Caller or a Manager."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.permissions import BasePermission
 
 from accounts import admission, audit, csrf, log_quotas, request_limits
 from accounts.limits import LimitExceeded
 from accounts.management_access import Manager, NoManagementAccess, authenticate_manager, manager_of
-from accounts.permissions import WRITES, Action, NotPermitted
-from core import bridge
-from core.edge_request import Request
+from accounts.permissions import WRITES, Action, NotPermitted, action_of_method
 from core.errors import DomainError
 from core.reply_headers import note
 from core.scoping import Caller
@@ -109,11 +106,6 @@ def required_action(request, view) -> Action:
     return declared or action_of_method(request.method)
 
 
-def action_of_method(method: str) -> Action:
-    """Return READ for methods that change nothing, else WRITE."""
-    return Action.READ if method in SAFE_METHODS else Action.WRITE
-
-
 class ManagementTokenAuthentication(BaseAuthentication):
     """`request.auth` becomes a Manager by `Authorization: Bearer <MANAGEMENT_TOKEN>`."""
 
@@ -145,14 +137,6 @@ class IsManager(BasePermission):
         if not isinstance(request.auth, Manager):
             raise NoManagementAccess
         return True
-
-
-class ManagementTokenScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.ManagementTokenAuthentication"
-    name = "ManagementToken"
-
-    def get_security_definition(self, auto_schema):
-        return {"type": "http", "scheme": "bearer", "description": "`MANAGEMENT_TOKEN`"}
 
 
 def _count(request, caller: Caller | None) -> None:
@@ -199,51 +183,9 @@ class PersonScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
-def presents_key(headers: Mapping[str, str]) -> bool:
-    """Return whether the edge can admit a request; without a key there may be a session."""
-    return admission.presented_key(headers) != ("", "")
+class ManagementTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.ManagementTokenAuthentication"
+    name = "ManagementToken"
 
-
-async def admit_request(request: Request) -> Caller | None:
-    """Return the caller of a request to the edge that presents a key, and count the request.
-
-    None leaves a refusal to the view of the path, which looks for the row first. Raises
-    what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
-    """
-    action = request.route.access or action_of_method(request.method)
-    caller = admission.cached_caller(request.headers)
-    if caller is None:
-        try:
-            caller = await bridge.in_thread(admission.authenticate, request.headers)
-        except admission.InvalidKey:
-            await count_public(request)
-            raise
-        if isinstance(caller, admission.UnseenKey) and action in WRITES:
-            caller = await bridge.in_thread(admission.admit, caller, action, request.client_address)
-    try:
-        await count_request(request, caller)
-    except LimitExceeded:
-        if request.stores_log:
-            await bridge.in_thread(log_quotas.check, caller, timezone.now())  # that lasts longer
-        raise
-    try:
-        return admission.admit(caller, action)
-    except NotPermitted:
-        if request.route.is_fixed:
-            raise
-        return None
-
-
-async def count_public(request: Request) -> None:
-    """Count an anonymous request to the edge. Raises LimitExceeded."""
-    await count_request(request, None)
-
-
-async def count_request(request: Request, caller: Caller | None) -> None:
-    """Count a request to the edge for its project or, without a caller, for its address.
-
-    Raises LimitExceeded.
-    """
-    bucket = admission.bucket_of(caller, request.client_address)
-    if bucket and (status := await request_limits.take(bucket)):
-        note(request, status.headers)
+    def get_security_definition(self, auto_schema):
+        return {"type": "http", "scheme": "bearer", "description": "`MANAGEMENT_TOKEN`"}

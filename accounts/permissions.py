@@ -3,6 +3,8 @@
 from enum import StrEnum
 from uuid import UUID
 
+from rest_framework.permissions import SAFE_METHODS
+
 from accounts.models import Membership, Project, Role, Scope, User
 from core.errors import DomainError
 
@@ -51,6 +53,11 @@ class NotPermitted(DomainError):
 
     def __init__(self, action: Action) -> None:
         super().__init__(f"Permission to {_TEXTS[action]} is missing")
+
+
+def action_of_method(method: str) -> Action:
+    """Return READ for methods that change nothing, else WRITE."""
+    return Action.READ if method in SAFE_METHODS else Action.WRITE
 
 
 def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
-from accounts.authentication import count_request
+from accounts.edge_admission import count_request
 from core import request_checks
 from core.asgi import Application, Headers, Receive, Scope, Send
 from core.edge_request import ClientDisconnected, Request

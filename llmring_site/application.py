@@ -4,7 +4,7 @@ import asyncio
 
 from django.core.handlers.wsgi import WSGIHandler
 
-from accounts.authentication import admit_request, count_public, presents_key
+from accounts.edge_admission import admit_request, count_public, presents_key
 from core.database import group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
