@@ -1,11 +1,8 @@
-"""JSON replies: one writer, one renderer, no negotiation. Bodies: core/parsing.py."""
+"""The one writer of JSON, for replies and stored values. The reader: core/exact_json.py."""
 
 from decimal import Decimal
 
 import orjson
-from rest_framework.metadata import SimpleMetadata
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
@@ -52,29 +49,3 @@ def _default(value: object) -> object:
     if isinstance(value, str):  # str subclasses: lazy and safe strings, ErrorDetail
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-class JSONRenderer(BaseRenderer):
-    media_type = "application/json"
-    format = "json"
-    charset = None
-
-    def render(self, data, accepted_media_type=None, renderer_context=None):
-        return b"" if data is None else dumps(data)
-
-
-class AlwaysJSON(BaseContentNegotiation):
-    """Always selects JSON, whatever `Accept` is: clients send anything."""
-
-    def select_parser(self, request, parsers):
-        return parsers[0]
-
-    def select_renderer(self, request, renderers, format_suffix=None):
-        return renderers[0], renderers[0].media_type
-
-
-class Metadata(SimpleMetadata):
-    """The reply to OPTIONS: name and description; /openapi.json has the members."""
-
-    def determine_actions(self, request, view) -> dict:
-        return {}

@@ -241,10 +241,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasApiKey"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],  # core/parsing.py parses
-    "DEFAULT_RENDERER_CLASSES": ["core.media.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.media.AlwaysJSON",
+    "DEFAULT_RENDERER_CLASSES": ["core.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.renderers.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",
-    "DEFAULT_METADATA_CLASS": "core.media.Metadata",
+    "DEFAULT_METADATA_CLASS": "core.renderers.Metadata",
     "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
