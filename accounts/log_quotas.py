@@ -71,7 +71,7 @@ def check(caller: Caller, now: datetime) -> None:
 
 
 def forget() -> None:
-    """Know nothing, as a worker that has just started."""
+    """Forget which quotas are used up, as a worker that has just started."""
     _used_up.clear()
     _checked_at.clear()
 

@@ -82,7 +82,7 @@ def check(request: HttpRequest, name: str, password: str) -> User:
     try:
         taken += _take(request, browser, "account", str(account.pk) if account else name, stamp)
     except attempts.TooManyAttempts:
-        # Full of guesses under the account's other name. 429 would tell that both names are
+        # Full of guesses under the account's other name. A 429 would show that both names are
         # one account's; an unknown name takes the same steps, and never comes here.
         checked_account = None
     if not _is_theirs(checked_account, password):
@@ -111,7 +111,7 @@ def is_right(user: User, password: str) -> bool:
 
     Raises attempts.TooManyAttempts.
     """
-    # With the hash in its name, as all buckets of the account: a new password finds it empty.
+    # With the hash in its name, as all buckets of the account: a new password has an empty one.
     bucket = attempts.take(
         "confirm account", str(user.pk), user.password, limit=PER_ACCOUNT_AND_ADDRESS
     )
@@ -149,7 +149,7 @@ def _take(
     request: HttpRequest, browser: str | None, kind: str, who: str, stamp: str
 ) -> tuple[bytes, ...]:
     """Count an attempt for a typed name, or for the account that has it."""
-    # With the hash in their names, a new password finds all buckets of the account empty.
+    # With the hash in their names: a new password has empty ones.
     if browser is not None:
         return (attempts.take(f"login browser {kind}", browser, who, stamp, limit=PER_BROWSER),)
     address = client_network(request)

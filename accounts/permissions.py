@@ -77,7 +77,7 @@ def key_permissions(scopes: list[str]) -> frozenset[Action]:
 
 
 def widest_scopes(permissions: frozenset[Action] | None) -> list[Scope]:
-    """Return the scopes of the key that may most within these permissions; None has all."""
+    """Return the scopes of the key that may do most within these permissions; None is all."""
     if permissions is None or SCOPE_PERMISSIONS[Scope.ALL] <= permissions:
         return [Scope.ALL]
     return [scope for scope in (Scope.READ, Scope.LOG) if SCOPE_PERMISSIONS[scope] <= permissions]

@@ -1,4 +1,4 @@
-"""What requests are counted for, and what the shared stores answer about it."""
+"""What requests are counted for, and what PostgreSQL and Redis grant of it."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256

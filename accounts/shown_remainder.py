@@ -16,7 +16,7 @@ _LOW = 0xFFFF_FFFF
 
 
 def forget() -> None:
-    """Have shown nothing, as a machine that has just started."""
+    """Forget what was shown, as a machine that has just started."""
     _memory[:] = bytes(8 * _SLOTS)
 
 

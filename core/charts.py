@@ -88,9 +88,9 @@ class StackedChart:
 
     @property
     def drawn(self) -> Iterator[tuple[Column, list[Bar], str]]:
-        """Each column with its bars, and whether its name stands beneath it.
+        """Each column with its bars, and where its name is shown beneath it.
 
-        `major`: on narrow screens too; `minor`: on wide ones only; `unnamed`: for screen readers.
+        `major`: on every screen; `minor`: on wide ones only; `unnamed`: to screen readers alone.
         """
         every = -(-len(self.columns) // _MAX_DAY_LABELS)
         last = len(self.columns) - 1

@@ -34,11 +34,10 @@ class Route:
     """A native route.
 
     `endpoint(caller, *names in the path, body, query, **inputs(request))` gets `body` and
-    `query` as far as their schemas are given, and no caller when the route is public;
-    `inputs` is asked when the body has been read. It
-    returns a Reply, a JSON value, or a pair of a JSON value and headers; without a body,
-    also None, which leaves the request to Django. A sync endpoint runs in a thread, with
-    Django's database connection.
+    `query` if their schemas are given, and no caller when the route is public; `inputs` is
+    called once the body has been read. The endpoint returns a Reply, a JSON value, or a pair of
+    a JSON value and headers; on a route without a body also None, which leaves the request to
+    Django. A sync endpoint runs in a thread, with Django's database connection.
     """
 
     method: str

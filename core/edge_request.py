@@ -52,11 +52,11 @@ class Request:
         `limit` is LLMRING_MAX_BODY_BYTES by default. Raises BodyTooLarge,
         UnsupportedCoding, MalformedBody, and ClientDisconnected.
         """
-        most = self._limit(limit)
-        part, more = await self._part(most)
+        bound = self._limit(limit)
+        part, more = await self._part(bound)
         parts = [part]
         while more:  # not by `parts`: starting a generator costs more than a small body
-            part, more = await self._part(most)
+            part, more = await self._part(bound)
             parts.append(part)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if body and (coding := self.headers.get("Content-Encoding")):

@@ -15,8 +15,8 @@ def limit_retained_memory() -> None:
     """Make glibc return freed memory to the system, and share what it keeps among all threads.
 
     By default each thread may get an arena of its own, whose free memory no other
-    thread can use, and the first large buffer raises the size up to which buffers are
-    kept for ever. Other C libraries do neither; they ignore the call or lack it.
+    thread can use, and freeing the first large buffer raises the size up to which buffers
+    are never returned. Other C libraries do neither; they ignore the call or lack it.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -18,9 +18,9 @@ def right(text: str) -> str:
 
 def count(number: int | Decimal | None) -> str:
     """Return the number with separators of thousands, or a dash."""
-    return (
-        "-" if number is None else f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
-    )
+    if number is None:
+        return "-"
+    return f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
 
 
 def counted(number: int, noun: str) -> str:

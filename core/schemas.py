@@ -167,7 +167,7 @@ _ISO_DATE = re.compile(r"\s*\d{4}-\d", re.ASCII)
 
 
 def _is_written_out(value: object) -> object:
-    """Leave numbers out, which pydantic takes for seconds since 1970."""
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):

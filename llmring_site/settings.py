@@ -14,7 +14,7 @@ from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from core import key_files
-from core.database.config import database_settings, most_workers
+from core.database.config import database_settings, max_workers
 from llmring_site import env, env_addresses
 from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
@@ -147,7 +147,7 @@ DATABASE_CONNECTIONS = env.integer(
 ) + env.integer("LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000)
 WORKERS = env.integer(
     "LLMRING_WORKERS",
-    min(os.cpu_count() or 1, most_workers(DATABASE_CONNECTIONS)),
+    min(os.cpu_count() or 1, max_workers(DATABASE_CONNECTIONS)),
     minimum=1,
     maximum=64,
 )

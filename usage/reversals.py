@@ -31,7 +31,7 @@ _followers: list[Follower] = []
 
 
 def follow_corrections(follower: Follower) -> None:
-    """Have a function called at every correction: other apps keep sums of their own."""
+    """Call the function at every correction from now on: other apps keep sums of their own."""
     if follower not in _followers:
         _followers.append(follower)
 

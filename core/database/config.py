@@ -35,7 +35,7 @@ _SILENCE = {
 _ENCODING = "write @, /, ?, # and % in a password as %40, %2F, %3F, %23 and %25"
 
 
-def most_workers(connections: int) -> int:
+def max_workers(connections: int) -> int:
     """Return how many workers can share so many connections; at least one."""
     return max(connections // (OWN_CONNECTIONS + _COUNTING_CONNECTIONS + 1), 1)
 

@@ -46,7 +46,7 @@ _observers: list[Callable[[int, float], None]] = []
 
 
 def observe(observer: Callable[[int, float], None]) -> None:
-    """Have the observer told of each group that was written: its size, and the seconds it took."""
+    """Call the observer for each group that was written, with its size and the seconds it took."""
     _observers.append(observer)
 
 

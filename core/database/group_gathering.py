@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sized
 
-_LONGEST = 0.002  # seconds after the last group
-_WRITTEN_AT_ONCE = 63  # groups, after one for which fewer than three quarters came back
+_MAX_WAIT_SECONDS = 0.002  # after the last group
+_WRITTEN_AT_ONCE = 63  # groups, after one to which fewer than three quarters came back
 
 
 class Gathering:
@@ -30,7 +30,7 @@ class Gathering:
             self._written_at_once -= 1
             size = 0
         self._waiting, self._answered = len(self._pending), size
-        self._deadline = self._loop.time() + _LONGEST
+        self._deadline = self._loop.time() + _MAX_WAIT_SECONDS
 
     def joined(self) -> None:
         """Note that another caller waits."""

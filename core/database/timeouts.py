@@ -1,4 +1,4 @@
-"""How long a statement of a request may run: others pay for what its sender does not see."""
+"""How long a statement of a request may run: other clients pay for a slow one."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""End what a thread waits for from another one, when nobody wants its outcome any more."""
+"""End from another thread what a thread waits for, when nobody wants its outcome any more."""
 
 import threading
 from collections.abc import Callable, Iterator

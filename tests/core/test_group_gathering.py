@@ -23,7 +23,7 @@ class Store:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Wait for an hour, so that a group which is written was written for another reason."""
-    monkeypatch.setattr(group_gathering, "_LONGEST", 3600)
+    monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 3600)
 
 
 def lengths(store: Store) -> list[int]:
@@ -74,7 +74,7 @@ def test_whoever_is_first_waits_for_those_who_were_answered_with_him():
 
 
 def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
-    monkeypatch.setattr(group_gathering, "_LONGEST", 0.001)
+    monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 0.001)
     store = Store()
 
     async def together(writer, *items):
@@ -84,7 +84,7 @@ def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
         writer = GroupWriter(store)
         await together(writer, 1, 2, 3, 4)
         await writer.write(5)  # waits for three more, in vain
-        monkeypatch.setattr(group_gathering, "_LONGEST", 3600)
+        monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 3600)
         await together(writer, 6, 7)
         await writer.write(8)  # would wait for an hour
 
@@ -93,7 +93,7 @@ def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
 
 
 def test_a_long_pause_is_the_end_of_waiting(monkeypatch):
-    monkeypatch.setattr(group_gathering, "_LONGEST", 0)
+    monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 0)
     store = Store()
 
     async def story():
