@@ -1,5 +1,6 @@
 """The logged-in person's account: its key, password, sessions and deletion."""
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.response import Response
@@ -84,12 +85,12 @@ class RetrieveKeyView(PersonView):
         Within a quarter of an hour. 410 when it was taken: `regenerate-api-key` makes another.
         """
         _check_asked(request)
-        user = request.user
-        # One statement decides who of several gets it; the key is made only now.
-        claimed = User.objects.filter(pk=user.pk, key_claim_until__gt=Now())
-        if not claimed.update(key_claim_until=None):
-            raise KeyTaken
-        return Response(_home_key(request, name="made at the first login"))
+        claimed = User.objects.filter(pk=request.user.pk, key_claim_until__gt=Now())
+        with transaction.atomic():
+            # One statement decides who of several gets the key, which is made only now.
+            if not claimed.update(key_claim_until=None):
+                raise KeyTaken
+            return Response(_home_key(request, name="made at the first login"))
 
     def head(self, request):
         raise NotAsked

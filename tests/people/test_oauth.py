@@ -10,7 +10,7 @@ from django.core import signing
 from django.db import connection
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, keys
 from accounts.models import (
     ApiKey,
     AuditEvent,
@@ -21,6 +21,7 @@ from accounts.models import (
     User,
 )
 from accounts.oauth import identities, landing, providers
+from core.errors import DatabaseUnavailable
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, at_once, mails, reset_token, token_in
 from tests.people.provider import come_back, log_in, start
@@ -468,6 +469,19 @@ def test_b04_looking_ahead_gets_no_key_and_uses_none_up(newcomer, headers):
     reply = newcomer.get(RETRIEVE, HTTP_SEC_FETCH_SITE="same-origin")
     assert reply.status_code == 200 and "no-store" in reply["Cache-Control"]
     newcomer.read(RETRIEVE, expect=410)
+
+
+def test_b04_a_key_that_cannot_be_made_can_be_retrieved_again(newcomer, monkeypatch):
+    """Otherwise a database that is away for a moment would use the claim up."""
+
+    def fail(*arguments, **options):
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as context:
+        context.setattr(keys, "issue_login_key", fail)
+        newcomer.read(RETRIEVE, expect=503)
+    assert newcomer.read("/api/v1/auth/me")["api_key"]["retrievable"] is True
+    assert ApiClient(newcomer.read(RETRIEVE)["api_key"]).read("/api/v1/logs") == []
 
 
 def test_b04_the_key_dies_when_nobody_fetches_it(newcomer):
