@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from accounts import audit, email_tokens, keys, mailing, passwords, sessions
+from accounts import audit, email_tokens, keys, login_keys, mailing, passwords, sessions
 from accounts.models import (
     ApiKey,
     EmailToken,
@@ -33,7 +33,7 @@ def mark_verified(user: User, origin: audit.Origin) -> None:
         user.save(update_fields=["email_verified_at"])
         audit.record("person.verify", origin, user_id=user.id)
     ApiKey.objects.filter(created_by=user, is_pending=True).update(is_pending=False)
-    keys.login_keys(user).filter(name=keys.REGISTRATION_NAME).update(is_from_login=False)
+    login_keys.of_person(user).filter(name=login_keys.REGISTRATION_NAME).update(is_from_login=False)
 
 
 def confirm(token: str, origin: audit.Origin, *, session_user: User | None, password: str) -> User:
@@ -144,7 +144,7 @@ def _remove(memberships: QuerySet[Membership], origin: audit.Origin) -> None:
             "member.remove", origin, project_id=row.project_id, user_id=row.user_id, role=row.role
         )
     Membership.objects.filter(id__in=[row.id for row in rows]).delete()
-    keys.revoke_excess_login_keys(*{row.user for row in rows}, origin=origin)
+    login_keys.revoke_excess(*{row.user for row in rows}, origin=origin)
 
 
 def forget(user: User, *, but: str | None = None) -> None:

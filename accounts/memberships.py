@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
 
-from accounts import audit, keys
+from accounts import audit, login_keys
 from accounts.models import Membership, Project, Role, User
 from core.errors import DomainError
 
@@ -101,7 +101,7 @@ def change_role(
             audit.record(
                 "member.role", origin, project_id=project.id, user_id=user_id, old=old, new=role
             )
-            keys.revoke_excess_login_keys(membership.user, origin=origin)
+            login_keys.revoke_excess(membership.user, origin=origin)
     return membership
 
 
@@ -120,7 +120,7 @@ def remove(project: Project, user_id: UUID, *, by: str | None, origin: audit.Ori
             role=membership.role,
             left=by is None,
         )
-        keys.revoke_excess_login_keys(membership.user, origin=origin)
+        login_keys.revoke_excess(membership.user, origin=origin)
 
 
 def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin) -> Membership:
@@ -139,7 +139,7 @@ def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin
             user_id=user_id,
             former_owner=str(owner.id),
         )
-        keys.revoke_excess_login_keys(owner, origin=origin)
+        login_keys.revoke_excess(owner, origin=origin)
     return new
 
 

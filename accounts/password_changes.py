@@ -10,6 +10,7 @@ from accounts import (
     audit,
     email_tokens,
     keys,
+    login_keys,
     logins,
     mailing,
     passwords,
@@ -43,7 +44,7 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
         user.save(update_fields=["password"])
         sessions.end_sessions(user)
         # Before the proof, after which a registration's key no longer counts as a login's.
-        keys.revoke_keys(keys.login_keys(user), origin, reason="password reset")
+        keys.revoke_keys(login_keys.of_person(user), origin, reason="password reset")
         address_proofs.end_claim(user, origin)
         address_proofs.mark_verified(user, origin)
         audit.record("password.reset", origin, user_id=user.id)

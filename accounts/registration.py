@@ -6,7 +6,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import address_proofs, api_keys, audit, email_tokens, invitations, keys, mailing
+from accounts import (
+    address_proofs,
+    api_keys,
+    audit,
+    email_tokens,
+    invitations,
+    keys,
+    login_keys,
+    mailing,
+)
 from accounts.models import Invitation, Project, Purpose, User
 from accounts.projects import MAX_NAME, create_project
 from core.errors import DomainError
@@ -63,8 +72,8 @@ def register(
         with transaction.atomic():
             store_person(user)
             project = create_project(user, _project_name(organization, project_name), origin)
-            _, text = keys.issue_login_key(
-                user, project, origin, name=keys.REGISTRATION_NAME, is_pending=needs_proof
+            _, text = login_keys.issue(
+                user, project, origin, name=login_keys.REGISTRATION_NAME, is_pending=needs_proof
             )
             audit.record("person.register", origin, user_id=user.id, project_id=project.id)
             token = email_tokens.issue(user, Purpose.VERIFY)

@@ -5,7 +5,7 @@ from django.contrib import messages
 from django.http import HttpResponseRedirect
 from unfold.admin import TabularInline
 
-from accounts import audit, keys, memberships
+from accounts import audit, login_keys, memberships
 from accounts.models import Identity, Membership
 from core.admin import ModelAdmin
 
@@ -108,4 +108,4 @@ def _record_memberships(origin: audit.Origin, formset, old_roles: dict) -> None:
     changes += [("member.remove", row, {"role": row.role}) for row in formset.deleted_objects]
     for change, row, details in changes:
         audit.record(change, origin, project_id=row.project_id, user_id=row.user_id, **details)
-    keys.revoke_excess_login_keys(*{row.user for _, row, _ in changes}, origin=origin)
+    login_keys.revoke_excess(*{row.user for _, row, _ in changes}, origin=origin)

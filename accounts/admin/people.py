@@ -9,7 +9,7 @@ from accounts import (
     address_proofs,
     audit,
     email_addresses,
-    keys,
+    login_keys,
     memberships,
     password_changes,
     requested_mails,
@@ -34,7 +34,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
     def save_model(self, request, obj, form, change) -> None:
         old = access(User.objects.filter(pk=obj.pk).first())
         super().save_model(request, obj, form, change)
-        keys.revoke_excess_login_keys(obj, origin=audit.of_request(request))
+        login_keys.revoke_excess(obj, origin=audit.of_request(request))
         # Groups and permissions are saved after this, from the form.
         now = {name: getattr(obj, name) for name in FLAGS} | names_of_access(form.cleaned_data)
         new = {name: value for name, value in now.items() if value != old.get(name)}

@@ -1,7 +1,6 @@
 """The logged-in person's account: its key, password, sessions and deletion."""
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.response import Response
 
@@ -9,12 +8,13 @@ from accounts import (
     account_deletion,
     audit,
     keys,
+    login_keys,
     logins,
     password_changes,
     passwords,
     requested_mails,
 )
-from accounts.models import Membership, User
+from accounts.models import ApiKey, Membership, User
 from accounts.projects import tier_name
 from accounts.schemas import people as schemas
 from accounts.views.base import PersonView
@@ -27,8 +27,7 @@ class MeView(PersonView):
     def get(self, request):
         """Get who is logged in, their projects, and the state of their key"""
         user = request.user
-        now = {"revoked_at__isnull": True, "project__archived_at__isnull": True}
-        active = keys.login_keys(user).filter(Q(expires_at=None) | Q(expires_at__gt=Now()), **now)
+        active = login_keys.of_person(user) & ApiKey.objects.usable()
         memberships = Membership.objects.filter(user=user, project__archived_at=None)
         return Response(
             {
@@ -104,7 +103,7 @@ def _check_asked(request) -> None:
 
 
 def _home_key(request, *, name: str) -> dict:
-    project, text = keys.home_key(request.user, audit.of_request(request), name=name)
+    project, text = login_keys.issue_home_key(request.user, audit.of_request(request), name=name)
     return {
         "api_key": text,
         "api_key_active": True,
@@ -120,7 +119,7 @@ class RegenerateKeyView(PersonView):
         """Replace the keys that logins gave by a new one"""
         requested_mails.require_verified(request.user)
         keys.revoke_keys(
-            keys.login_keys(request.user), audit.of_request(request), reason="regenerated"
+            login_keys.of_person(request.user), audit.of_request(request), reason="regenerated"
         )
         return Response(_home_key(request, name="regenerated"))
 

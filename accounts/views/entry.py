@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from accounts import (
     address_proofs,
     audit,
-    keys,
+    login_keys,
     logins,
     password_changes,
     passwords,
@@ -93,7 +93,7 @@ class LoginView(AnonymousView):
         """
         user = passwords.check(request._request, self.body.email, self.body.password)
         requested_mails.require_verified(user)
-        project, text = keys.home_key(
+        project, text = login_keys.issue_home_key(
             user, audit.of_request(request, actor=f"user:{user.id}"), name="made at login"
         )
         response = Response(

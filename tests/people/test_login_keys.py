@@ -5,7 +5,7 @@ import re
 import pytest
 from django.utils import timezone
 
-from accounts.models import Membership, Project
+from accounts.models import ApiKey, Membership, Project
 from tests.client import ApiClient
 
 LOGS = "/api/v1/logs"
@@ -76,6 +76,15 @@ def test_login_keys_of_a_person_whom_staff_deactivate_end(boss, ana, ben):
     key = ApiClient(ana.log_in("ana@example.com")["api_key"])
     assert boss.submit(f"/admin/accounts/user/{ana.user.id}/change/", form).status_code == 302
     key.read(LOGS, expect=401)
+
+
+def test_a_key_that_waits_for_a_verified_address_is_not_active(ben, browser):
+    tab = browser()
+    tab.log_in(ben.email)
+    count = tab.read("/api/v1/auth/me")["api_key"]["active"]
+    waiting = ApiKey.objects.filter(created_by=ben.user).latest("id")
+    ApiKey.objects.filter(id=waiting.id).update(is_pending=True)
+    assert tab.read("/api/v1/auth/me")["api_key"]["active"] == count - 1
 
 
 def test_a_members_key_reads_and_logs(joined):

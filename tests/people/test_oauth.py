@@ -10,7 +10,7 @@ from django.core import signing
 from django.db import connection
 from django.utils import timezone
 
-from accounts import audit, keys
+from accounts import audit, login_keys
 from accounts.models import (
     ApiKey,
     AuditEvent,
@@ -478,7 +478,7 @@ def test_b04_a_key_that_cannot_be_made_can_be_retrieved_again(newcomer, monkeypa
         raise DatabaseUnavailable
 
     with monkeypatch.context() as context:
-        context.setattr(keys, "issue_login_key", fail)
+        context.setattr(login_keys, "issue", fail)
         newcomer.read(RETRIEVE, expect=503)
     assert newcomer.read("/api/v1/auth/me")["api_key"]["retrievable"] is True
     assert ApiClient(newcomer.read(RETRIEVE)["api_key"]).read("/api/v1/logs") == []
