@@ -152,23 +152,20 @@ def _migrate() -> None:
         raise StartupError(f"a migration failed: {error}") from error
 
 
-def require_database(*, wait: bool = False) -> None:
-    """Raise StartupError when the database cannot be reached, immediately unless `wait` is true.
-
-    Django is set up.
-    """
-    _connect(_WAIT_SECONDS if wait else 0).close()
+def require_database() -> None:
+    """Raise StartupError when the database cannot be reached now. Django is set up."""
+    _connect(wait_seconds=0).close()
 
 
 @contextmanager
 def migration_lock() -> Iterator[None]:
     """Hold the migration lock, in a transaction so that it works behind a pooler too."""
-    with _connect(_WAIT_SECONDS) as connection, connection.transaction():
+    with _connect(wait_seconds=_WAIT_SECONDS) as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
         yield
 
 
-def _connect(wait_seconds: float) -> psycopg.Connection:
+def _connect(*, wait_seconds: float) -> psycopg.Connection:
     from core.database import raw_connection
 
     started = time.monotonic()

@@ -41,19 +41,15 @@ def cost_of(
     *,
     project_id: UUID | None = None,
     at: datetime | None = None,
-    snapshot_id: int | None = None,
 ) -> Cost:
-    """Return the cost of a call made `at` a time, by default now.
-
-    `snapshot_id` computes it by the prices of a certain registry snapshot.
-    """
+    """Return the cost of a call made `at` a time, by default now."""
     if usage.cost is not None:
         return Cost(twelve_places(usage.cost), CostSource.CALLER.value)
     if usage.status == UsageStatus.FAILED:
         return Cost(Decimal(0), CostSource.CALLER.value)
     if usage.tokens is None:
         return Cost(None, CostSource.UNPRICED.value, unpriced_reason=UNKNOWN_USAGE)
-    priced = price_of(provider, model, usage, project_id=project_id, at=at, snapshot_id=snapshot_id)
+    priced = price_of(provider, model, usage, project_id=project_id, at=at)
     source = CostSource.UNPRICED if priced.cost is None else CostSource.REGISTRY
     return Cost(
         priced.cost,
@@ -72,7 +68,6 @@ def price_of(
     *,
     project_id: UUID | None = None,
     at: datetime | None = None,
-    snapshot_id: int | None = None,
 ) -> pricing.Pricing:
     """Return the price of known usage, with its terms, whatever its caller states as cost."""
     return pricing.price(
@@ -83,7 +78,6 @@ def price_of(
         modifiers=usage.price_terms(),
         at=at,
         project_id=project_id,
-        snapshot_id=snapshot_id,
     )
 
 

@@ -3,7 +3,7 @@
 The figures are those of `/stats`, from the same function.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from usage.query_schemas import StatsQuery
 # Labels whose names are ranked.
 RANKED_LABELS = ("model", "provider", "alias", "origin", "api_key_id", "project")
 _SUMS = ("requests", "unpriced_requests", "unknown_requests", "cost")
+COMPARED_DAYS = (1, 7, 30)  # lengths of periods that are compared with those before
 MAX_UNPRICED = 50  # models in a list of those without a price
 
 
@@ -113,11 +114,9 @@ def change(now: Decimal | int, before: Decimal | int) -> Decimal | None:
     return (Decimal(now) - before) / before * 100 if before > 0 else None
 
 
-def comparisons(
-    projects: Sequence[UUID], today: date, lengths: Sequence[int] = (1, 7, 30)
-) -> list[Comparison]:
+def comparisons(projects: Sequence[UUID], today: date) -> list[Comparison]:
     """Return the usage of the last days, today included, against the period before. One query."""
-    first = today - timedelta(days=2 * max(lengths) - 1)
+    first = today - timedelta(days=2 * max(COMPARED_DAYS) - 1)
     query = _query(first, today)
     groups = sum_by_labels(projects, query, labels=(), sums=_SUMS, dated_sums=_SUMS)
     by_day = _usages(groups["period"])
@@ -127,8 +126,8 @@ def comparisons(
         return total(by_day.get(day, NOTHING) for day in days)
 
     return [
-        Comparison(length, between(length - 1, 0), between(2 * length - 1, length))
-        for length in lengths
+        Comparison(days, between(days - 1, 0), between(2 * days - 1, days))
+        for days in COMPARED_DAYS
     ]
 
 
@@ -174,19 +173,16 @@ def _usages(groups: dict) -> dict:
     return {key: Usage.of(sums) for key, sums in groups.items()}
 
 
-def ranked(
-    usages: dict[str, Usage], *, limit: int, is_named: Callable[[str], bool] = bool
-) -> tuple[list[str], list[str], Usage]:
+def ranked(usages: dict[str, Usage], *, limit: int) -> tuple[list[str], list[str], Usage]:
     """Return the names with the highest cost, the names of the rest, and the usage without a name.
 
     Of equal costs the one with more calls is first. All three together are everything.
     """
     names = sorted(
-        (name for name in usages if is_named(name)),
+        filter(None, usages),
         key=lambda name: (-usages[name].cost, -usages[name].calls, name),
     )
-    unnamed = total(usage for name, usage in usages.items() if not is_named(name))
     # A rest of one is shown by its name.
     if len(names) == limit + 1:
         limit += 1
-    return names[:limit], names[limit:], unnamed
+    return names[:limit], names[limit:], usages.get("", NOTHING)

@@ -32,14 +32,12 @@ class Scope:
     notices: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, request: HttpRequest, *, today: date | None = None, project: Project | None = None
-    ) -> "Scope":
+    def of(cls, request: HttpRequest, *, project: Project | None = None) -> "Scope":
         """Return what the query string asks for; what it leaves open, or gets wrong, is default.
 
         A `project` that is given is not chosen by the query.
         """
-        today = today or datetime.now(UTC).date()
+        today = datetime.now(UTC).date()
         notices: list[str] = []
         project = project or _project(request.GET.get("project", "").strip(), notices)
         last = _day(request.GET.get("end", ""), notices) or today
