@@ -9,6 +9,11 @@ from uuid import UUID
 from django.db import models
 
 
+def person_as_author(user_id: UUID) -> str:
+    """Return how corrections and versions name a person who makes them."""
+    return f"user {user_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a project's tier allows, as far as every request is measured by it. None: no limit."""
@@ -34,7 +39,7 @@ class Caller:
     @property
     def author(self) -> str:
         """Who changes something, as corrections and versions name it."""
-        return f"user {self.user_id}" if self.user_id else f"key {self.api_key_id}"
+        return person_as_author(self.user_id) if self.user_id else f"key {self.api_key_id}"
 
     def columns(self) -> dict[str, UUID | None]:
         """Return the column values that are stamped on new rows."""

@@ -11,6 +11,7 @@ from accounts.admin_links import project_link
 from core import parsing
 from core.admin import ModelAdmin
 from core.errors import InvalidInput
+from core.scoping import person_as_author
 from templates_app import rendering, services
 from templates_app.form_fields import MessagesField, VariablesField
 from templates_app.models import VERSIONED, ConversationTemplate, TemplateVersion
@@ -141,7 +142,7 @@ class ConversationTemplateAdmin(ModelAdmin):
             super().save_model(request, obj, form, change)
             return
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
-        services.change(obj, changes, author=f"user {request.user.pk}")
+        services.change(obj, changes, author=person_as_author(request.user.pk))
         obj.refresh_from_db()
 
     def preview(self, request):
@@ -181,7 +182,7 @@ class ConversationTemplateAdmin(ModelAdmin):
         if request.method == "POST":
             if not may_change:
                 raise PermissionDenied
-            services.change(template, version.members, author=f"user {request.user.pk}")
+            services.change(template, version.members, author=person_as_author(request.user.pk))
             self.log_change(request, template, f"Version {number} again.")
             messages.success(request, f"The template is version {number} again.")
             return redirect("admin:templates_app_conversationtemplate_change", template.id)

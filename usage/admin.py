@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Project
 from core.admin import RecordAdmin
 from core.date_filter import DatesFilter
 from core.number_formats import counted
+from core.scoping import person_as_author
 from usage import price_page, reversals
 from usage.admin_export import as_file
 from usage.label_filters import KeyFilter, LabelFilter, ProjectFilter, ValuesFilter
@@ -155,10 +156,10 @@ class UsageLogAdmin(LogFields, RecordAdmin):
             what = "Say why they are wrong" if not reason else f"Choose at most {MAX_VOIDED:,}"
             self.message_user(request, f"No log was taken back. {what}.", messages.ERROR)
             return
-        voided = 0
+        voided, author = 0, person_as_author(request.user.pk)
         for log in chosen:
             try:
-                reversals.reverse(log, reason=reason[:500], author=f"user {request.user.pk}")
+                reversals.reverse(log, reason=reason[:500], author=author)
                 self.log_change(request, log, f"Taken back: {reason[:500]}")
                 voided += 1
             except (reversals.AlreadyCorrected, reversals.NotCorrectable) as error:

@@ -18,6 +18,7 @@ from accounts import audit
 from accounts.models import Project
 from core.database.timeouts import unless_too_slow
 from core.number_formats import counted
+from core.scoping import person_as_author
 from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from usage import repricing
@@ -158,7 +159,7 @@ def _save(request: HttpRequest, model_admin, price: CustomPrice, reprice: bool):
     model_admin.log_addition(request, price, "Set a price")
     messages.success(request, f"The price of {price.provider}:{price.model} is set.")
     if model_admin.has_correct_permission(request):
-        author = f"user {request.user.pk}"
+        author = person_as_author(request.user.pk)
         corrected = sum(repricing.correct(change, author=author) for change in preview.changed)
         if corrected:
             messages.success(request, f"{counted(corrected, 'log')} priced again.")
