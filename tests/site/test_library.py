@@ -111,7 +111,7 @@ def _await(url: str, process: subprocess.Popen, output: Path) -> None:
 
 
 @pytest.mark.peers
-def test_mounted_in_fastapi_it_serves_its_routes_below_the_mount(tmp_path, django_db_setup):
+def test_mounted_in_fastapi_it_serves_its_routes_below_the_mount(tmp_path):
     with (
         new_database() as address,
         fastapi_host(address, tmp_path) as (url, output),

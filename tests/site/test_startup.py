@@ -87,7 +87,7 @@ def test_starting_database_is_waited_for_aloud(tmp_path):
     assert error.startswith("error: ") and "does not exist" in error
 
 
-def test_missing_database_and_user_are_said_at_once(tmp_path, django_db_setup):
+def test_missing_database_and_user_are_said_at_once(tmp_path):
     socket = EmbeddedPostgres(DATA_DIR).socket_dir
     for url, reason in [
         (f"postgresql://postgres@/missing?host={socket}", 'database "missing" does not exist'),
@@ -97,7 +97,7 @@ def test_missing_database_and_user_are_said_at_once(tmp_path, django_db_setup):
         assert reason in refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
 
 
-def test_database_of_another_encoding_is_refused_untouched(tmp_path, django_db_setup):
+def test_database_of_another_encoding_is_refused_untouched(tmp_path):
     latin = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
     with new_database(options=latin) as url:
         line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
@@ -110,24 +110,23 @@ def test_database_of_another_encoding_is_refused_untouched(tmp_path, django_db_s
     assert not (tmp_path / "data").exists()
 
 
-def test_pooler_that_drops_options_is_refused(django_db_setup, django_db_blocker, settings):
+def test_pooler_that_drops_options_is_refused(db_all, settings):
     """Some answer with another search_path than was asked for; tables would go to `public`."""
-    with django_db_blocker.unblock():
-        with connection.cursor() as cursor:
-            for path in ("public", '"$user", public', "mcp_client, llmring"):
-                cursor.execute(f"SET search_path TO {path}")
-                (error,) = checks.check_database(None, ["default"])
-                assert "ALTER ROLE" in error.msg and "LLMRING_DATABASE_URL" in error.msg
-            # The connection goes back to the pool, and to whoever is next.
-            cursor.execute("RESET search_path")
-        assert checks.check_database(None, ["default"]) == []
-        settings.DATABASE_SCHEMA = "user"
-        assert "LLMRING_DATABASE_SCHEMA=user is a reserved word" in str(
-            checks.check_database(None, ["default"])
-        )
+    with connection.cursor() as cursor:
+        for path in ("public", '"$user", public', "mcp_client, llmring"):
+            cursor.execute(f"SET search_path TO {path}")
+            (error,) = checks.check_database(None, ["default"])
+            assert "ALTER ROLE" in error.msg and "LLMRING_DATABASE_URL" in error.msg
+        # The connection goes back to the pool, and to whoever is next.
+        cursor.execute("RESET search_path")
+    assert checks.check_database(None, ["default"]) == []
+    settings.DATABASE_SCHEMA = "user"
+    assert "LLMRING_DATABASE_SCHEMA=user is a reserved word" in str(
+        checks.check_database(None, ["default"])
+    )
 
 
-def test_user_without_rights_is_told_what_to_grant(tmp_path, django_db_setup):
+def test_user_without_rights_is_told_what_to_grant(tmp_path):
     with new_database() as url:
         role = f"weak_{os.getpid()}"
         with psycopg.connect(url, autocommit=True) as administrator:
