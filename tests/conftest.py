@@ -6,10 +6,12 @@ speak to the same application as the production server, edge included.
 
 import gc
 import os
+import signal
 import socket
 from hashlib import sha256
 from pathlib import Path
 
+import psutil
 import pytest
 from django.conf import settings
 
@@ -115,10 +117,38 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def tmp_path(tmp_path):
-    """pytest's folder, which PostgreSQL can enter too when the tests run as root."""
+    """pytest's folder, which PostgreSQL can enter too when the tests run as root.
+
+    Servers that were killed there have left theirs.
+    """
+    from core.database.embedded import EmbeddedPostgres
     from tests.server import open_to_postgresql
 
-    return open_to_postgresql(tmp_path)
+    yield open_to_postgresql(tmp_path)
+    for directory in tmp_path.glob("*/postgres"):
+        if left := EmbeddedPostgres(directory.parent).postmaster():
+            left.send_signal(signal.SIGINT)
+            psutil.wait_procs([left], 30)
+
+
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory):
+    from tests.first_start import FirstStart
+    from tests.server import open_to_postgresql
+
+    return FirstStart(open_to_postgresql(tmp_path_factory.mktemp("first-start")) / "data")
+
+
+@pytest.fixture
+def data_dir(first_start, tmp_path):
+    """For a server of its own, which was started before."""
+    return first_start.copy(tmp_path / "data")
+
+
+@pytest.fixture
+def new_data_dir(tmp_path):
+    """For a server of its own, which is started for the first time."""
+    return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")

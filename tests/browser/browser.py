@@ -19,6 +19,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.environment import DATA_DIR
+from tests.first_start import PASSWORD
 
 AXE = files("axe_playwright_python") / "axe.min.js"
 SCREENSHOTS = DATA_DIR.with_name("screenshots")
@@ -91,7 +92,7 @@ class Browser:
         """What can be read on the page."""
         return self.one("body").text
 
-    def log_in(self, username: str = "admin", password: str = "a long password") -> None:
+    def log_in(self, username: str = "admin", password: str = PASSWORD) -> None:
         """Log in to the admin, and be on the page that was asked for, else on its home."""
         if not self.driver.current_url.startswith(f"{self.url}/admin/login/"):
             self.open("/admin/login/?next=/admin/")

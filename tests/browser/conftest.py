@@ -17,13 +17,9 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(first_start, tmp_path_factory):
     folder = open_to_postgresql(tmp_path_factory.mktemp("server"))
-    with Server(
-        folder / "data",
-        LLMRING_WORKERS="1",
-        ADMIN_PASSWORD="a long password",
-    ) as server:
+    with Server(first_start.copy(folder / "data"), LLMRING_WORKERS="1") as server:
         yield server
 
 

@@ -16,13 +16,12 @@ LOGS = "/admin/usage/usagelog/"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(first_start, tmp_path_factory):
     """A server that signs receipts."""
     folder = open_to_postgresql(tmp_path_factory.mktemp("server"))
     with Server(
-        folder / "data",
+        first_start.copy(folder / "data"),
         LLMRING_WORKERS="1",
-        ADMIN_PASSWORD="a long password",
         LLMRING_RECEIPTS_PRIVATE_KEY_B64=vectors.SEED,
         LLMRING_RECEIPTS_PUBLIC_KEY_B64=vectors.PUBLIC,
         LLMRING_RECEIPTS_KEY_ID="k-2025",

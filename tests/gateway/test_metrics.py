@@ -142,7 +142,7 @@ def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path):
 
 
 @pytest.mark.servers
-def test_any_worker_answers_for_all_also_for_one_that_was_killed(tmp_path):
+def test_any_worker_answers_for_all_also_for_one_that_was_killed(data_dir, tmp_path):
     """Rows are written in groups: the sum of their sizes is the number of logs."""
     log = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
     file = tmp_path / "server.log"
@@ -151,7 +151,7 @@ def test_any_worker_answers_for_all_also_for_one_that_was_killed(tmp_path):
         text = requests.get(f"{server.url}/metrics", timeout=30).text
         return samples(text)["llmring_group_commit_size_sum[]"]
 
-    with Server(tmp_path / "data", LLMRING_WORKERS="2", LOG_FILE=str(file)) as server:
+    with Server(data_dir, LLMRING_WORKERS="2", LOG_FILE=str(file)) as server:
         headers = {"X-API-Key": server.key}
         for number in range(1, 21):
             # Each on a connection of its own: either worker may get it.

@@ -63,15 +63,14 @@ class Crowd:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(data_dir):
     """A function that starts a server, with Redis if its port is given."""
     with ExitStack() as stack:
 
         def start(port: int | None = None) -> Crowd:
             variables = {"LLMRING_REDIS_URL": f"redis://127.0.0.1:{port}/0"} if port else {}
-            data = tmp_path / "data"
-            server = stack.enter_context(Server(data, LLMRING_WORKERS="4", **variables))
-            database = stack.enter_context(EmbeddedPostgres(data).connect("llmring"))
+            server = stack.enter_context(Server(data_dir, LLMRING_WORKERS="4", **variables))
+            database = stack.enter_context(EmbeddedPostgres(data_dir).connect("llmring"))
             database.execute(FIXED)
             time.sleep(1)  # what every worker may take to hear of it
             return Crowd(server, database)

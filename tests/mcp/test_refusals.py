@@ -223,7 +223,7 @@ def test_calls_that_are_refused_together_fetch_one_new_token(count):
 
 @pytest.mark.servers
 @pytest.mark.parametrize("ignores", ["nothing", "its input", "SIGTERM"])
-def test_command_ends_with_a_server_that_is_killed(tmp_path, ignores):
+def test_command_ends_with_a_server_that_is_killed(data_dir, tmp_path, ignores):
     script = tmp_path / "mcp-server.py"
     script.write_text(
         "import json, os, signal, sys, time\n"
@@ -240,7 +240,7 @@ def test_command_ends_with_a_server_that_is_killed(tmp_path, ignores):
     )
     url = shlex.join([sys.executable, str(script)])
     entry = {"name": "s", "transport_type": "stdio", "url": url}
-    with Process(tmp_path / "data", LLMRING_MCP_STDIO_COMMANDS=url) as server:
+    with Process(data_dir, LLMRING_MCP_STDIO_COMMANDS=url) as server:
         with requests.Session() as session:
             session.headers["X-API-Key"] = server.key
             path = f"{server.url}/api/v1/mcp"

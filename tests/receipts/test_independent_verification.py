@@ -21,9 +21,10 @@ RECEIPT = "/api/v1/receipts/rcpt-demo-1"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(first_start, tmp_path_factory):
+    folder = open_to_postgresql(tmp_path_factory.mktemp("receipts"))
     with Server(
-        open_to_postgresql(tmp_path_factory.mktemp("receipts")) / "data",
+        first_start.copy(folder / "data"),
         LLMRING_RECEIPTS_PRIVATE_KEY_B64=vectors.SEED,
         LLMRING_RECEIPTS_KEY_ID="k-2025",
         LLMRING_WORKERS="1",

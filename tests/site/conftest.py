@@ -8,12 +8,6 @@ CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "c
 
 
 @pytest.fixture
-def data_dir(tmp_path):
-    """For a server of its own."""
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def ours(api, settings):
     """A row of ours for each parameter that stands in a path, and its id."""
     settings.RECEIPTS_PRIVATE_KEY = vectors.SEED

@@ -24,8 +24,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_empty_database_is_pending_until_it_is_migrated(data_dir):
-    of = {"LLMRING_DATA_DIR": str(data_dir)}
+def test_empty_database_is_pending_until_it_is_migrated(new_data_dir):
+    of = {"LLMRING_DATA_DIR": str(new_data_dir)}
     before = run("status", **of)
     assert (before.returncode, "0 applied" in before.stdout) == (1, True)
     migrated, after = run("migrate", **of), run("status", **of)
@@ -65,7 +65,6 @@ def test_status_of_a_database_that_is_away_is_one_line():
 def test_dump_is_restored_into_another_database(data_dir, tmp_path):
     of = {"LLMRING_DATA_DIR": str(data_dir)}
     dump = str(tmp_path / "llmring.dump")
-    assert run("migrate", **of).returncode == 0
     statement = "INSERT INTO projects (id, name, created_at) VALUES (gen_random_uuid(), 'x', now())"
     written = run("psql", "-c", statement, **of)
     assert written.stdout == "INSERT 0 1\n", written.stderr

@@ -28,11 +28,11 @@ LEFT_OUT = "/keys|auth/(log|delete|change|regen|retrieve|callback)|/archive|/ref
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(first_start, tmp_path_factory):
     folder = open_to_postgresql(tmp_path_factory.mktemp("conformance"))
     key = b64encode(bytes(range(32))).decode()
     variables = {"MANAGEMENT_TOKEN": TOKEN, "LLMRING_RECEIPTS_PRIVATE_KEY_B64": key}
-    with Server(folder / "data", **variables) as server:
+    with Server(first_start.copy(folder / "data"), **variables) as server:
         # First: the other tests use up what an address may register.
         server.session = requests.Session()
         reply = server.session.post(f"{server.url}/api/v1/register", json=PERSON, timeout=10)

@@ -41,19 +41,19 @@ def until(condition) -> None:
         time.sleep(0.02)
 
 
-def test_port_in_use_is_refused_at_once_and_touches_nothing(data_dir, tmp_path):
+def test_port_in_use_is_refused_at_once_and_touches_nothing(new_data_dir, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
-        server = Server(data_dir, port=other.getsockname()[1])
+        server = Server(new_data_dir, port=other.getsockname()[1])
         assert server.process.wait(SECONDS) == 1
     [line] = server.output.splitlines()
     assert line.startswith(f"error: port {server.port} is in use")
-    assert not (data_dir / "postgres").exists()
+    assert not (new_data_dir / "postgres").exists()
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.9", "[::2]"])
-def test_host_that_is_not_ours_is_refused_in_one_line(data_dir, host):
+def test_host_that_is_not_ours_is_refused_in_one_line(new_data_dir, host):
     command = [*COMMAND[:4], host, *COMMAND[5:]]
-    server = Server(data_dir, command=command)
+    server = Server(new_data_dir, command=command)
     assert server.process.wait(SECONDS) == 1
     [line] = server.output.splitlines()
     assert line.startswith("error: ") and host.strip("[]") in line
@@ -119,9 +119,6 @@ def copied_source(directory: Path) -> Path:
 )
 def test_edited_view_is_served(data_dir, tmp_path, command):
     source = copied_source(tmp_path)
-    if "manage.py" in command:
-        with Server(data_dir, cwd=source):
-            pass  # migrates
     with Server(data_dir, command=command, cwd=source, PYTHONPATH=str(source)) as server:
 
         def alive() -> str:
@@ -205,14 +202,14 @@ def test_forked_process_uses_nothing_of_its_parent(data_dir):
         assert count == 5
 
 
-def test_workers_that_die_at_once_end_the_server(data_dir):
+def test_workers_that_die_at_once_end_the_server(new_data_dir):
     command = [
         sys.executable,
         "-c",
         "import os, sys; from llmring_site.supervisor import Supervisor;"
         "sys.exit(Supervisor(lambda slot: os._exit(3), count=2, ended=lambda pid: None).run())",
     ]
-    server = Server(data_dir, command=command)
+    server = Server(new_data_dir, command=command)
     assert server.process.wait(SECONDS) == 1
 
 
@@ -251,13 +248,11 @@ def interpreter(version: str) -> str:
 )
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 def test_gunicorn_serves(data_dir, application, worker, preload):
-    with Server(data_dir) as server:
-        key = server.key
     python = python_with("gunicorn", "uvicorn-worker")
     command = [python, "-m", "gunicorn", "-w", "2", *worker, *preload]
     command += ["-b", "127.0.0.1:{port}", application]
     with Server(data_dir, command=command) as server, requests.Session() as session:
-        session.headers["X-API-Key"] = key
+        session.headers["X-API-Key"] = server.key
         started = time.monotonic()
         for _ in range(10):
             reply = session.post(f"{server.url}/api/v1/log", json=CALL, timeout=SECONDS)
@@ -277,7 +272,7 @@ def test_gunicorn_serves(data_dir, application, worker, preload):
 def test_other_pythons_serve(data_dir, version):
     command = [python_with(version=version), *COMMAND[1:]]
     with Server(data_dir, command=command) as server:
-        assert log(server).status_code == 200
+        assert log(server).status_code == 200, server.output
         logs = requests.get(
             f"{server.url}/api/v1/logs", headers={"X-API-Key": server.key}, timeout=SECONDS
         )

@@ -6,12 +6,12 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from tests.server import Server
+from tests.first_start import PASSWORD
+from tests.server import Server, open_to_postgresql
 
 pytestmark = pytest.mark.servers
 
 SITE = "https://www.example.com/llmring"
-PASSWORD = "correct-horse-battery"
 
 
 class Browser(requests.Session):
@@ -31,14 +31,12 @@ class Browser(requests.Session):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    from tests.server import open_to_postgresql
-
+def server(first_start, tmp_path_factory):
+    folder = open_to_postgresql(tmp_path_factory.mktemp("subpath"))
     with Server(
-        open_to_postgresql(tmp_path_factory.mktemp("subpath")) / "data",
+        first_start.copy(folder / "data"),
         LLMRING_PUBLIC_URL="HTTPS://WWW.Example.com:443/llmring/",
         LLMRING_ALLOWED_HOSTS="www.example.com,127.0.0.1",
-        ADMIN_PASSWORD=PASSWORD,
         LLMRING_WORKERS="1",
     ) as server:
         yield server

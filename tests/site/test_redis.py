@@ -17,9 +17,9 @@ def redis():
         yield f"redis://127.0.0.1:{port}/0", process
 
 
-def test_lost_redis_costs_nothing_but_its_state(redis, tmp_path):
+def test_lost_redis_costs_nothing_but_its_state(redis, data_dir):
     url, process = redis
-    with Server(tmp_path / "data", LLMRING_REDIS_URL=url) as server:
+    with Server(data_dir, LLMRING_REDIS_URL=url) as server:
         assert requests.get(f"{server.url}/health", timeout=10).json()["redis"] == "connected"
         process.kill()
         process.wait(10)

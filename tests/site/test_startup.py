@@ -259,10 +259,10 @@ def test_command_without_need_of_a_database_starts_none(tmp_path, arguments):
     assert not (tmp_path / "data").exists()
 
 
-def test_argument_that_is_not_utf_8_is_refused(tmp_path, data_dir):
+def test_argument_that_is_not_utf_8_is_refused(tmp_path, new_data_dir):
     """It would end in a traceback of the database, unless it is the name of a file."""
     command = [sys.executable, ROOT / "manage.py"]
-    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)}
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(new_data_dir)}
     options = {"env": environment, "cwd": tmp_path, "capture_output": True, "text": True}
     done = subprocess.run([*command, "createkey", b"caf\xe9"], **options)
     assert done.returncode == 1
@@ -272,10 +272,10 @@ def test_argument_that_is_not_utf_8_is_refused(tmp_path, data_dir):
     assert "UTF-8" not in done.stderr
 
 
-def test_command_without_tables_says_how_to_get_them(data_dir):
+def test_command_without_tables_says_how_to_get_them(new_data_dir):
     done = subprocess.run(
         [sys.executable, ROOT / "manage.py", "listkeys"],
-        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)},
+        env={"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(new_data_dir)},
         capture_output=True,
         text=True,
     )
@@ -311,8 +311,8 @@ database(["migrate"])
 
 
 @pytest.mark.parametrize("migration", ["auth.0001_initial", "usage.0001_schema"])
-def test_server_killed_before_it_recorded_a_migration_starts_again(data_dir, migration):
-    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(data_dir)}
+def test_server_killed_before_it_recorded_a_migration_starts_again(new_data_dir, migration):
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(new_data_dir)}
     killed = subprocess.run([sys.executable, "-c", KILLED, migration], env=environment, cwd=ROOT)
     assert killed.returncode == 9
     again = subprocess.run(

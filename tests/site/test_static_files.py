@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import shutil
 from urllib.parse import urljoin
 
 import pytest
@@ -20,9 +21,9 @@ PLAIN = "/static/unfold/js/htmx/htmx.js"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(first_start, tmp_path_factory):
     folder = open_to_postgresql(tmp_path_factory.mktemp("static"))
-    with Server(folder / "data", LLMRING_WORKERS="2", ADMIN_PASSWORD="a long password") as server:
+    with Server(first_start.copy(folder / "data"), LLMRING_WORKERS="2") as server:
         yield server
 
 
@@ -137,26 +138,24 @@ def test_d1_registry_is_revalidated_in_either_coding(server):
         assert again.status_code == 304
 
 
-def test_d1_pages_of_an_old_version_find_their_files(tmp_path):
+def test_d1_pages_of_an_old_version_find_their_files(data_dir):
     """An old tab asks for names that only the version before had."""
-    data = tmp_path / "data"
-    with Server(data, LLMRING_WORKERS="1") as server:
+    with Server(data_dir, LLMRING_WORKERS="1") as server:
         names = files_of(server, "/admin/login/")
-    old = data / "static/core/charts.0123456789ab.css"
+    old = data_dir / "static/core/charts.0123456789ab.css"
     old.write_text("/* of the version before */")
-    changed = data / "static/.collected"
+    changed = data_dir / "static/.collected"
     changed.write_text("files of another version")
-    with Server(data, LLMRING_WORKERS="1") as server:
+    with Server(data_dir, LLMRING_WORKERS="1") as server:
         assert files_of(server, "/admin/login/") == names
         assert get(server, "/static/core/charts.0123456789ab.css").sent == old.read_bytes()
         assert changed.read_text() != "files of another version"
 
 
-def test_d1_without_a_place_to_collect_plain_names_serve(tmp_path):
-    data = tmp_path / "data"
-    data.mkdir(mode=0o700)
-    (data / "static").write_text("no folder")
-    with Server(data, LLMRING_WORKERS="1") as server:
+def test_d1_without_a_place_to_collect_plain_names_serve(data_dir):
+    shutil.rmtree(data_dir / "static")
+    (data_dir / "static").write_text("no folder")
+    with Server(data_dir, LLMRING_WORKERS="1") as server:
         files = files_of(server, "/admin/login/")
         assert "/static/unfold/css/styles.css" in files
         assert all(get(server, path).status_code == 200 for path in files)
