@@ -5,7 +5,7 @@ import asyncio
 from django.core.handlers.wsgi import WSGIHandler
 
 from accounts.edge_admission import admit_request, count_public, presents_key
-from core.database import group_commit
+from core.database import embedded, group_commit
 from core.edge import Edge
 from core.lifespan import Lifespan
 from core.wsgi_bridge import WSGIBridge
@@ -16,11 +16,18 @@ from llmring_site import background, urls
 group_commit.observe(metrics.group_commit)
 
 
+def _start() -> None:
+    embedded.rejoin()
+    background.start()
+
+
 async def _stop() -> None:
     await call_relay.stop()
     await upstream_call.close()
     await group_commit.close_writers()
     await asyncio.to_thread(event_log.close)
+    # uvicorn ends its process by the signal that it was sent: nothing runs at exit.
+    await asyncio.to_thread(embedded.leave)
 
 
 class _Handler(WSGIHandler):
@@ -37,4 +44,4 @@ edge = Edge(
     admit_public=count_public,
     fallback=WSGIBridge(WSGIHandler()),
 )
-asgi = Lifespan(Gateway(edge), start=background.start, stop=_stop)
+asgi = Lifespan(Gateway(edge), start=_start, stop=_stop)

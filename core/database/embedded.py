@@ -71,6 +71,7 @@ class EmbeddedPostgres:
         self.data_dir = data_dir.expanduser().resolve()
         self.log = self.data_dir / "postgres.log"
         self._users = None
+        self._joined_as: int | None = None
 
     @property
     def directory(self) -> Path:
@@ -128,6 +129,15 @@ class EmbeddedPostgres:
                 f"the embedded PostgreSQL cannot be used: {reason}"
             ) from error
 
+    def leave(self) -> bool:
+        """Stop using the server, and stop it if nobody else uses it; return whether we used it."""
+        # A forked child shares its parent's lock.
+        if os.getpid() != self._joined_as or self._users is None:
+            return False
+        self._leave(self._users)
+        self._users = None
+        return True
+
     def postmaster(self) -> psutil.Process | None:
         """Return the running server, also one that an earlier process left behind."""
         try:
@@ -163,15 +173,8 @@ class EmbeddedPostgres:
                 self._leave(users)
             raise
         if self._users is None:
-            self._users = users
-            atexit.register(self._release_and_stop, os.getpid())
-
-    def _release_and_stop(self, joined_as: int) -> None:
-        # A forked child shares its parent's lock.
-        if os.getpid() != joined_as or self._users is None:
-            return
-        self._leave(self._users)
-        self._users = None
+            self._users, self._joined_as = users, os.getpid()
+            atexit.register(self.leave)
 
     def _leave(self, users: IO) -> None:
         with users, suppress(BlockingIOError):
@@ -320,6 +323,7 @@ class EmbeddedPostgres:
 
 
 _running: EmbeddedPostgres | None = None
+_has_left = False
 
 
 def ensure_running() -> None:
@@ -330,10 +334,26 @@ def ensure_running() -> None:
     global _running
     from django.conf import settings
 
-    if not settings.DATABASE_URL:
+    # Threads that lose their connections when a process leaves would start it again.
+    if not settings.DATABASE_URL and not _has_left:
         _running = _running or EmbeddedPostgres(settings.DATA_DIR)
         # As much again for commands and other processes that share it.
         _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
+
+
+def leave() -> None:
+    """Stop using it now, as this process otherwise does at exit, unless that is for its parent."""
+    global _has_left
+    if _running is not None:
+        _has_left = _running.leave() or _has_left
+
+
+def rejoin() -> None:
+    """Run it again if this process has left it. Raises EmbeddedDatabaseError."""
+    global _has_left
+    if _has_left:
+        _has_left = False
+        ensure_running()
 
 
 def rotate_log() -> None:

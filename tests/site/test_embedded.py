@@ -172,7 +172,7 @@ def test_database_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     monkeypatch.undo()
     server.start(max_connections=20)
     server.connect("llmring").close()
-    server._release_and_stop(os.getpid())
+    server.leave()
 
 
 def test_log_repeats_nothing_of_what_clients_send(tmp_path):
@@ -180,7 +180,7 @@ def test_log_repeats_nothing_of_what_clients_send(tmp_path):
     server.start(max_connections=20)
     with server.connect("llmring") as connection, pytest.raises(psycopg.Error):
         connection.execute("SELECT 'a private text' FROM nowhere")
-    server._release_and_stop(os.getpid())
+    server.leave()
     log = (tmp_path / "postgres.log").read_text()
     assert 'relation "nowhere" does not exist' in log and "private" not in log
 
@@ -200,11 +200,11 @@ def test_log_does_not_grow_forever(tmp_path, monkeypatch):
     assert log.read_text().startswith(time.strftime("%Y-")) and "nowhere" in log.read_text()
     embedded.rotate_log()
     assert "nowhere" in log.read_text()
-    server._release_and_stop(os.getpid())
+    server.leave()
     with log.open("a") as file:
         file.write("y" * 10 * 2**20)
     server.start(max_connections=20)
-    server._release_and_stop(os.getpid())
+    server.leave()
     assert earlier.read_text().endswith("y") and "yy" not in log.read_text()
 
 
@@ -283,7 +283,7 @@ def test_root_is_told_what_to_do_when_the_way_is_closed_later(tmp_path):
     (home / "data").mkdir(parents=True)
     server = EmbeddedPostgres(home / "data")
     server.start(max_connections=20)
-    server._release_and_stop(os.getpid())
+    server.leave()
     home.chmod(0o700)
     with pytest.raises(EmbeddedDatabaseError, match=f"run `chmod o\\+x {home}`"):
         server.start(max_connections=20)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -265,6 +266,52 @@ def test_gunicorn_serves(data_dir, application, worker, preload):
         assert reply.status_code == 200, reply.text
         assert time.monotonic() - started < 20
         server.stop(seconds=20)
+    assert EmbeddedPostgres(data_dir).postmaster() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_uvicorn_leaves_no_postgresql(data_dir, number):
+    """It ends by the signal that it was sent, which leaves nothing for Python's exit."""
+    application = "llmring_site.asgi:application"
+    command = [sys.executable, "-m", "uvicorn", application, "--port", "{port}"]
+    with Server(data_dir, command=command) as server:
+        assert log(server).status_code == 200
+        server.process.send_signal(number)
+        server.process.wait(SECONDS)
+        assert "Traceback" not in server.output
+    assert EmbeddedPostgres(data_dir).postmaster() is None
+
+
+TWICE = """
+import asyncio
+from llmring_site.asgi import application
+
+async def live():
+    told, said = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(application({"type": "lifespan"}, told.get, said.put))
+    await told.put({"type": "lifespan.startup"})
+    await said.get()
+    scope = {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health"}
+    scope |= {"http_version": "1.1", "scheme": "http", "query_string": b"", "root_path": ""}
+    scope |= {"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)}
+    body, sent = asyncio.Queue(), asyncio.Queue()
+    await body.put({"type": "http.request", "body": b"", "more_body": False})
+    await application(scope, body.get, sent.put)
+    print((await sent.get())["status"])
+    await told.put({"type": "lifespan.shutdown"})
+    await life
+
+for _ in range(2):
+    asyncio.run(live())
+"""
+
+
+def test_application_that_has_ended_begins_again(data_dir):
+    """As in a test client of Starlette's that is entered twice."""
+    environment = {**os.environ, "LLMRING_DATA_DIR": str(data_dir)}
+    done = subprocess.run([sys.executable, "-c", TWICE], env=environment, capture_output=True)
+    assert done.stdout.split() == [b"200", b"200"], done.stderr
+    assert EmbeddedPostgres(data_dir).postmaster() is None
 
 
 @pytest.mark.peers
