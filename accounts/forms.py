@@ -96,6 +96,10 @@ class CurrentPasswordForm(forms.Form):
     current_password = _password("Current password", "current-password", max_length=1_000)
 
 
+class EmailChangeForm(CurrentPasswordForm, AddressForm):
+    """The new address, then the current password."""
+
+
 class PasswordChangeForm(NewPasswordForm, CurrentPasswordForm):
     """The current password, then the new one."""
 

@@ -13,6 +13,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.views.generic import FormView
 
 from accounts import (
+    address_changes,
     address_proofs,
     attempts,
     audit,
@@ -33,6 +34,7 @@ NOTICES = {
     "denied": "You did not allow the login.",
     "reset": "The password is set. Log in with it.",
     "verified": "The address is verified. You can log in now.",
+    "email": "The account has the new address. Log in with it.",
     "mail": requested_mails.SENT,
     "registered": "A mail with a link is on its way. Open it to finish.",
     "connected": "The address is confirmed. Log in again the way you did before.",
@@ -229,6 +231,20 @@ class VerifyPage(Page):
             password=data["password"],
         )
         return to_page("login", "verified")
+
+
+class ConfirmEmailPage(Page):
+    form_class = forms.VerifyForm
+    title, button = "Confirm your new address", "Change the address"
+    text = "If you did not ask for the address of an account to be changed, close this page."
+    has_token = True
+
+    def carry_out(self, data):
+        attempts.take_of_address(self.request, "confirm")
+        address_changes.confirm(self.request, data["token"], password=data["password"])
+        if logins.session_user(self.request):
+            return to_page("account", "email")
+        return to_page("login", "email")
 
 
 class InvitationPage(Page):

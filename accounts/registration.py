@@ -1,6 +1,7 @@
 """How a person gets an account, a project, and a first key."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -121,16 +122,21 @@ def new_person(email: str, password: str | None) -> User:
 
 
 def store_person(user: User) -> None:
-    """Store a new person. Raises AddressTaken.
+    """Store a new person. Raises AddressTaken."""
+    store_address(user, force_insert=True)
+
+
+def store_address(user: User, **options: Any) -> None:
+    """Save a person, with options of `save`, whose address is new. Raises AddressTaken.
 
     An address that is the user name of somebody else is taken too: one of the two could not
     log in by it.
     """
-    if User.objects.filter(username__iexact=user.email).exists():
+    if User.objects.exclude(pk=user.pk).filter(username__iexact=user.email).exists():
         raise AddressTaken
     try:
         with transaction.atomic():
-            user.save(force_insert=True)
+            user.save(**options)
     except IntegrityError as error:
         diagnostics = getattr(error.__cause__, "diag", None)
         if getattr(diagnostics, "constraint_name", None) != "users_email_once":

@@ -7,6 +7,9 @@ from accounts.models import Purpose, User
 from core.errors import DomainError
 
 PER_ACCOUNT = 3  # in a window
+CHANGE_SENT = (
+    "A mail with a link is on its way to the new address, unless several went out just now."
+)
 SENT = "If there is an account with this address, a mail is on its way."
 
 

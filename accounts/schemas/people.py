@@ -105,6 +105,12 @@ class PasswordChange(Schema):
     password: Password = _NEW_PASSWORD
 
 
+class EmailChange(Schema):
+    model_config = example({"email": "ana@example.org", "current_password": "a long sentence"})
+    email: EmailAddress
+    current_password: Password = Field("", description="Needed if the account has one.")
+
+
 class PasswordProof(Schema):
     model_config = example({"password": "a long sentence"})
     body_is_optional: ClassVar[bool] = True

@@ -6,6 +6,7 @@ from rest_framework.response import Response
 
 from accounts import (
     account_deletion,
+    address_changes,
     audit,
     keys,
     login_keys,
@@ -155,6 +156,21 @@ class ChangePasswordView(PersonView):
         password_changes.change(request._request, request.user, self.body.password)
         usable = password_changes.remaining_keys(request.user)
         return Response({"message": "The password is changed.", "keys": usable})
+
+
+class ChangeEmailView(PersonView):
+    bodies = {"post": schemas.EmailChange}
+    replies = {"post": schemas.Notice}
+
+    def post(self, request):
+        """Ask for a link that changes the e-mail address
+
+        It is mailed to the new address; the old one is told. The same reply for an address
+        that somebody has. Accounts with a password need it.
+        """
+        passwords.require_current(request.user, self.body.current_password)
+        address_changes.ask(request.user, self.body.email, audit.of_request(request))
+        return Response({"message": requested_mails.CHANGE_SENT})
 
 
 class SendVerificationView(PersonView):

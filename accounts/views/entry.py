@@ -4,6 +4,7 @@ from django.conf import settings
 from rest_framework.response import Response
 
 from accounts import (
+    address_changes,
     address_proofs,
     audit,
     login_keys,
@@ -163,3 +164,18 @@ class VerifyEmailView(AnonymousView):
             password=self.body.password,
         )
         return Response({"message": "The address is verified."})
+
+
+class ChangeEmailConfirmView(AnonymousView):
+    counted_as = "confirm"
+    bodies = {"post": schemas.VerificationToken}
+    replies = {"post": schemas.Notice}
+    errors = {"post": VerifyEmailView.errors["post"] | {409: "The address has an account"}}
+
+    def post(self, request):
+        """Change the e-mail address by a mailed token
+
+        With the account's password, or in its session. Other sessions end.
+        """
+        address_changes.confirm(request._request, self.body.token, password=self.body.password)
+        return Response({"message": "The account has the new address."})

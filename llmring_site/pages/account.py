@@ -7,6 +7,7 @@ from django.views.generic import TemplateView
 
 from accounts import (
     account_deletion,
+    address_changes,
     logins,
     memberships,
     password_changes,
@@ -14,7 +15,14 @@ from accounts import (
     requested_mails,
 )
 from accounts.address_proofs import is_self_registered
-from accounts.forms import ConfirmForm, CurrentPasswordForm, NewPasswordForm, PasswordChangeForm
+from accounts.forms import (
+    AddressForm,
+    ConfirmForm,
+    CurrentPasswordForm,
+    EmailChangeForm,
+    NewPasswordForm,
+    PasswordChangeForm,
+)
 from accounts.models import Identity, Project, User
 from accounts.oauth import identities, providers
 from accounts.pages import to_page
@@ -65,6 +73,22 @@ class VerificationPage(AccountQuestion):
         requested_mails.send_verification(user)
         # It may be confirmed since the page was opened.
         return self.to("account", "" if user.email_verified_at else "verification")
+
+
+class EmailPage(AccountQuestion):
+    title, button = "Change your e-mail address", "Send the link"
+    text = (
+        "We send a link to the new address, which works for a day, and tell the one you have. "
+        "When the link is opened, your other sessions end."
+    )
+
+    def get_form_class(self):
+        return EmailChangeForm if self.request.user.has_usable_password() else AddressForm
+
+    def carry_out(self, data) -> HttpResponse:
+        passwords.require_current(self.request.user, data.get("current_password", ""))
+        address_changes.ask(self.request.user, data["email"], self.origin)
+        return self.to("account", "email-asked")
 
 
 class PasswordPage(AccountQuestion):

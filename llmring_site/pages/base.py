@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from accounts import admission, memberships
+from accounts import admission, memberships, requested_mails
 from accounts.forms import ConfirmForm
 from accounts.models import Project
 from accounts.pages import Page, unkept
@@ -31,6 +31,8 @@ NOTICES = {
     "invited": "The invitation is on its way. It works once, for seven days.",
     "withdrawn": "The invitation is withdrawn.",
     "verification": "A mail with a link is on its way, unless several went out just now.",
+    "email-asked": requested_mails.CHANGE_SENT,
+    "email": "The account has the new address. Your other sessions ended.",
     "password": "The password is set. Your other sessions ended; keys go on working.",
     "disconnected": "The identity no longer opens your account. Sessions that it began go on "
     "until they end, or you log out everywhere.",

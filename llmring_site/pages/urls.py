@@ -10,6 +10,7 @@ _MEMBER = rf"members/(?P<user_id>{_ID})"
 _INVITATION = rf"invitations/(?P<invitation_id>{_ID})"
 _OF_ACCOUNT = {
     "verification": ("account-verification", account.VerificationPage),
+    "email": ("account-email", account.EmailPage),
     "password": ("account-password", account.PasswordPage),
     "logout-everywhere": ("account-logout-everywhere", account.LogoutEverywherePage),
     rf"identities/(?P<identity_id>{_ID})/disconnect": (

@@ -22,6 +22,7 @@ SESSION_ROUTES = [
     "auth/logout",
     "auth/logout-everywhere",
     "auth/change-password",
+    "auth/change-email",
     "auth/send-verification",
     "auth/delete-account",
     "invitations/accept",
@@ -60,6 +61,7 @@ def test_a07_other_sites_log_nobody_in(ana, browser, headers, kind):
         "password-reset": credentials,
         "password-reset/confirm": {"token": token, "password": "another long sentence"},
         "verify-email": {"token": token},
+        "auth/change-email/confirm": {"token": token, "password": PASSWORD},
     }.items():
         assert from_elsewhere(victim, route, body, kind, headers).status_code == 403, route
     assert "sessionid" not in victim.cookies and User.objects.count() == 1

@@ -15,6 +15,7 @@ PUBLIC = (
     "/api/v1/receipts/verify",
     *("/api/v1/register", "/api/v1/cli/register", "/api/v1/login", "/api/v1/verify-email"),
     *("/api/v1/password-reset", "/api/v1/password-reset/confirm"),
+    "/api/v1/auth/change-email/confirm",
     *("/api/v1/auth/login/{provider}", "/api/v1/auth/callback/{provider}"),
 )
 SOME_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
