@@ -1,5 +1,7 @@
 """Invitations: for one address, once, and as long as the inviter could still invite."""
 
+import re
+import unicodedata
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,6 +25,10 @@ from core.errors import DomainError
 from core.ids import uuid7
 
 LIFETIME = timedelta(days=7)
+MAX_MAILED_NAME = 60  # characters
+# What programs of mail make a link of: addresses, also without a scheme.
+_ADDRESS = re.compile(r"://|@|[^\W_][.\u3002][^\W\d_]{2}")
+_JOINERS = "\u200c\u200d"  # inside words of some languages, and emoji
 MAX_PER_PERSON = 50  # in a window of accounts/attempts.py
 
 
@@ -174,11 +180,23 @@ def _mail(invitation: Invitation, token: str) -> None:
         "invitation",
         email=invitation.email,
         inviter=_name_of(invitation.invited_by),
-        # On one line: a name must not write a mail of its own.
-        project=" ".join(invitation.project.name.split()),
+        project=_mailed_name(invitation.project.name),
         role=invitation.role,
         link=mailing.link("invitation", token),
     )
+
+
+def _mailed_name(name: str) -> str:
+    """Return a project's name for a mail to a stranger; empty if it leads elsewhere.
+
+    Anybody may name a project and invite any address: the name must be no mail of its own.
+    """
+    name = unicodedata.normalize("NFKC", name)
+    shown = "".join(each if each.isprintable() or each in _JOINERS else " " for each in name)
+    words = " ".join(shown.split())
+    if _ADDRESS.search(words.translate(dict.fromkeys(map(ord, _JOINERS)))):
+        return ""
+    return words if len(words) <= MAX_MAILED_NAME else f"{words[: MAX_MAILED_NAME - 1]}…"
 
 
 def _name_of(inviter: User) -> str:

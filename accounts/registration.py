@@ -21,6 +21,7 @@ from accounts.models import Invitation, Project, Purpose, User
 from accounts.projects import MAX_NAME, create_project
 from core.errors import DomainError
 from core.ids import uuid7
+from core.visible_text import is_visible
 
 DEFAULT_PROJECT = "My project"
 
@@ -164,4 +165,4 @@ def _pretend(email: str) -> Registered:
 
 def _project_name(organization: str | None, project_name: str | None) -> str:
     names = (name.strip() for name in (project_name, organization) if name)
-    return next(filter(None, names), DEFAULT_PROJECT)[:MAX_NAME]
+    return next(filter(is_visible, names), DEFAULT_PROJECT)[:MAX_NAME]

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from core.exact_json import MAX_DIGITS, MAX_EXPONENT
+from core.visible_text import is_visible
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -87,9 +88,20 @@ def text(max_length: int, *, min_length: int | None = None) -> type[str]:
 
 
 Text64, Text255, Name255 = text(64), text(255), text(255, min_length=1)
+
+
+def _is_visible(value: str) -> str:
+    if not is_visible(value):
+        raise PydanticCustomError("invisible", "Input should have a visible character")
+    return value
+
+
 # For people to read: blanks around them are taken away.
 Title255 = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _no_nul
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+    _no_nul,
+    AfterValidator(_is_visible),
 ]
 OptionalTitle255 = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), _no_nul]
 

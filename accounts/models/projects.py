@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.utils import timezone
 from accounts.models.people import User
 from accounts.models.tiers import Tier
 from core.ids import uuid7
+from core.visible_text import is_visible
 
 
 class ProjectQuerySet(models.QuerySet):
@@ -78,6 +80,12 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        # Not a validator of the column: that would be a migration.
+        if not is_visible(self.name):
+            raise ValidationError({"name": "Enter a name with a visible character."})
 
 
 class Role(models.TextChoices):

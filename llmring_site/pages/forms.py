@@ -15,6 +15,7 @@ from accounts.forms import EmailField
 from accounts.models import Role, Scope
 from accounts.projects import MAX_NAME
 from core.ids import uuid7
+from core.visible_text import is_visible
 
 HOUR = 3_600
 _OVERLAPS = [
@@ -38,6 +39,12 @@ class ProjectForm(OnceForm):
         max_length=MAX_NAME,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
+
+    def clean_name(self) -> str:
+        name = self.cleaned_data["name"]
+        if not is_visible(name):
+            raise ValidationError("Enter a name with a visible character.")
+        return name
 
 
 class KeyForm(OnceForm):

@@ -188,10 +188,41 @@ def test_an_invitation_does_not_open_an_account_that_was_set_inactive(
 
 
 def test_an_invitation_does_not_forge_lines_of_its_mail(ana, browser, path, invite):
-    ana.send("PATCH", path, {"name": "x\nBcc: y@example.com\n\nClick here"})
+    ana.send("PATCH", path, {"name": "x\nBcc: y\n\nClick\u2028\u202ehere"})
     invite()
-    subject = mails("ben@example.com")[-1].subject
-    assert subject == "ana@example.com invites you to x Bcc: y@example.com Click here on LLMRing"
+    message = mails("ben@example.com")[-1]
+    assert message.subject == "ana@example.com invites you to x Bcc: y Click here on LLMRing"
+    assert "to the project x Bcc: y Click here at http" in message.body
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Win at https://evil.test/a", "evil.test", "www.evil.test", "write to me@evil"),
+        *("EVIL.IO now", "evil\uff0etest", "evil\u3002test", "evil\u200d.test", "ftp://1"),
+    ],
+)
+def test_an_invitation_carries_no_address_of_others(ana, path, invite, name):
+    ana.send("PATCH", path, {"name": name})
+    token = invite()
+    message = mails("ben@example.com")[-1]
+    assert message.subject == "ana@example.com invites you to a project on LLMRing"
+    assert "as member, to a project at http://localhost:8000.\n" in message.body
+    assert message.body.count("://") == 2 and token in message.body
+
+
+@pytest.mark.parametrize(
+    ("name", "mailed"),
+    [
+        *[(name, name) for name in ("gpt-4.1 tests", "v2.0", "R. & D.", "نمی\u200cدانم", "日本語")],
+        ("x" * 60, "x" * 60),
+        ("x" * 61, "x" * 59 + "…"),
+    ],
+)
+def test_an_invitation_names_the_project_in_few_characters(ana, path, invite, name, mailed):
+    ana.send("PATCH", path, {"name": name})
+    invite()
+    assert f" to the project {mailed} at http" in mails("ben@example.com")[-1].body
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,8 +6,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, Membership, Project, User
+from core.ids import uuid7
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, at_once
+
+FORMSETS = ("memberships", "api_keys")
 
 
 @pytest.fixture
@@ -55,6 +58,31 @@ def test_projects_are_created_renamed_and_archived(ana):
         "project.rename",
         "project.archive",
     ]
+
+
+INVISIBLE = ["\u200b", "\u2060\ufeff", "\u3164", "\u2800 \u2800", "\u202e", "\u0301"]
+
+
+@pytest.mark.parametrize("name", INVISIBLE)
+def test_a_name_that_nobody_sees_is_none(ana, path, name, boss, browser):
+    [fault] = ana.send("POST", "/api/v1/projects", {"name": name}, expect=422)["detail"]
+    assert (fault["loc"], fault["type"]) == (["body", "name"], "invisible")
+    ana.send("PATCH", path, {"name": name}, expect=422)
+    form = {"name": name, "form_id": uuid7()}
+    assert ana.submit("/projects", form).status_code == 422
+    assert ana.submit(path.replace("/api/v1", "") + "/rename", form).status_code == 422
+    management = {f"{kind}-{count}_FORMS": 0 for kind in FORMSETS for count in ("TOTAL", "INITIAL")}
+    reply = boss.submit("/admin/accounts/project/add/", {"name": name} | management)
+    assert reply.status_code == 200 and "visible character" in reply.content.decode()
+    assert Project.objects.get().name == "My project"
+    body = {"email": "eve@example.com", "password": PASSWORD, "organization": name}
+    made = browser().send("POST", "/api/v1/register", body)
+    assert Project.objects.get(id=made["project_id"]).name == "My project"
+
+
+@pytest.mark.parametrize("name", ["x", "-", "日本", "🚀", "e\u0301", "\u200bx", "नमस्ते"])
+def test_a_name_needs_one_visible_character(ana, name):
+    assert ana.send("POST", "/api/v1/projects", {"name": name})["name"] == name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,18 @@
+"""Whether a text shows anything: names of blanks and format characters look like none."""
+
+import unicodedata
+
+# Letters and symbols by their category, which are drawn as blanks: fillers of Hangul, the
+# empty Braille pattern.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def is_visible(text: str) -> bool:
+    """Return whether the text has a letter, digit, sign or symbol to see.
+
+    Marks do not count by themselves, as most are drawn upon another character.
+    """
+    return any(
+        unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
+        for character in text
+    )
