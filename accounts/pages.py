@@ -212,6 +212,7 @@ class ResetPage(Page):
             "password_set",
             title="The password is set",
             keys=password_changes.remaining_keys(user),
+            providers=password_changes.labels_of_providers(user),
         )
         return response
 

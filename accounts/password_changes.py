@@ -17,6 +17,7 @@ from accounts import (
     sessions,
 )
 from accounts.models import ApiKey, Purpose, User
+from accounts.oauth import providers
 
 
 def ask_for_reset(email: str) -> None:
@@ -32,9 +33,10 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
     """Set the password of the person whom the token names.
 
     Ends their sessions and the keys that logins gave, not the other keys of a project: a
-    reset must not stop production. The first proof of an address ends identities and members
-    of whoever claimed it, too. Raises InvalidToken and InvalidInput, which leave the
-    token usable.
+    reset must not stop production. Nor does it end connected identities, by which most come
+    in who forget a password: the person is told which there are. The first proof of an
+    address ends identities and members of whoever claimed it, too. Raises InvalidToken and
+    InvalidInput, which leave the token usable.
     """
     row = email_tokens.peek(token, Purpose.RESET)
     passwords.validate(password, row.user)
@@ -104,6 +106,16 @@ def remaining_keys(user: User) -> list[dict[str, Any]]:
     ]
 
 
+def remaining_providers(user: User) -> list[str]:
+    """Return the names of the providers whose identities open the account."""
+    return sorted(set(user.identities.values_list("provider", flat=True)))
+
+
+def labels_of_providers(user: User) -> list[str]:
+    """Return the same as people know them."""
+    return [providers.LABELS.get(name, name) for name in remaining_providers(user)]
+
+
 def _mail_notice(user: User, origin: audit.Origin) -> None:
     if user.email:
         mailing.send(
@@ -111,5 +123,7 @@ def _mail_notice(user: User, origin: audit.Origin) -> None:
             "password_changed",
             email=user.email,
             address=origin.client_ip,
+            providers=labels_of_providers(user),
+            account=mailing.page("account"),
             reset=mailing.page("forgot"),
         )

@@ -142,8 +142,9 @@ class RemainingKey(Schema):
 
 
 class PasswordWasReset(Notice):
-    model_config = example({"message": "The password is set.", "keys": []})
+    model_config = example({"message": "The password is set.", "keys": [], "providers": ["github"]})
     keys: list[RemainingKey] = Field(description="Keys of the person that still work.")
+    providers: list[str] = Field(description="Those whose identities still open the account.")
 
 
 class KeyStatus(Schema):

@@ -150,12 +150,17 @@ class ChangePasswordView(PersonView):
     def post(self, request):
         """Change the password; other sessions end
 
-        Keys go on working: they are in the reply.
+        Keys go on working, and so do connected identities: both are in the reply.
         """
         passwords.require_current(request.user, self.body.current_password)
         password_changes.change(request._request, request.user, self.body.password)
-        usable = password_changes.remaining_keys(request.user)
-        return Response({"message": "The password is changed.", "keys": usable})
+        return Response(
+            {
+                "message": "The password is changed.",
+                "keys": password_changes.remaining_keys(request.user),
+                "providers": password_changes.remaining_providers(request.user),
+            }
+        )
 
 
 class ChangeEmailView(PersonView):

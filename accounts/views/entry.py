@@ -131,9 +131,9 @@ class PasswordResetConfirmView(AnonymousView):
     def post(self, request):
         """Set a new password by a mailed token
 
-        Ends all sessions and the keys that logins gave. Other keys go on working: they are
-        in the reply. 400 for a token that is not valid any more; a weak password (422)
-        leaves it valid.
+        Ends all sessions and the keys that logins gave. Other keys go on working, and so do
+        connected identities: both are in the reply. 400 for a token that is not valid any
+        more; a weak password (422) leaves it valid.
         """
         user = password_changes.reset(
             self.body.token, self.body.password, audit.of_request(request)
@@ -142,6 +142,7 @@ class PasswordResetConfirmView(AnonymousView):
             {
                 "message": "The password is set; log in with it.",
                 "keys": password_changes.remaining_keys(user),
+                "providers": password_changes.remaining_providers(user),
             }
         )
 

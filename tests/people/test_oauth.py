@@ -189,6 +189,28 @@ def test_b02_1_whoever_proves_an_address_ends_what_was_only_claimed(provider, pe
     assert ApiClient(victim.read("/api/v1/auth/retrieve-api-key")["api_key"])
 
 
+def test_a_reset_names_the_identities_that_still_open_the_account(provider, browser):
+    """They are how most come in who forget a password, and one may be an intruder's."""
+    gia, email = browser(), "gia@example.com"
+    provider.google = {"sub": "gia", "email": email, "email_verified": True}
+    log_in(gia, provider)
+    body = {"token": reset_token(email), "password": PASSWORD}
+    reply = browser().send("POST", "/api/v1/password-reset/confirm", body)
+    assert reply["providers"] == ["google"]
+    line = "Google still opens the account. Disconnect what is not yours: http"
+    assert line in mails(email)[-1].body
+    page = browser().submit("/reset", {"token": reset_token(email), "password": PASSWORD + "!"})
+    assert "Google still opens the account" in page.content.decode()
+    again = browser()
+    log_in(again, provider)
+    assert again.is_logged_in
+    log_in(again, provider, "github", link="1")
+    body = {"current_password": PASSWORD + "!", "password": PASSWORD}
+    reply = again.send("POST", "/api/v1/auth/change-password", body)
+    assert reply["providers"] == ["github", "google"]
+    assert "GitHub and Google still open the account" in mails(email)[-1].body
+
+
 def test_b02_1_a_reset_ends_the_identity_of_who_only_claimed_the_address(provider, person, browser):
     """Mallory connects her own Google account with the victim's address, and waits."""
     provider.google = {"sub": "mallory", "email": "mallory@evil.test", "email_verified": True}

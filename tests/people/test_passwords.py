@@ -131,6 +131,7 @@ def test_a06_changing_the_password_ends_other_sessions(two_browsers):
     confirm(b2, token, expect=400)
     k2.read("/api/v1/logs")
     assert mails(EMAIL)[-1].subject == "Your LLMRing password was changed"
+    assert reply["providers"] == [] and "still open" not in mails(EMAIL)[-1].body
 
 
 def test_a06_changing_the_password_needs_the_old_one(two_browsers):
