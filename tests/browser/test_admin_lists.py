@@ -250,6 +250,57 @@ def test_b3_conversation_shows_markup_as_text(browser, send):
     browser.screenshot("conversation")
 
 
+# Cells whose text is longer than what is shown of it.
+CUT_CELLS = """
+return [...document.querySelectorAll('#result_list :is(th, td)')].filter(
+  cell => cell.scrollHeight > cell.clientHeight + 1 || cell.scrollWidth > cell.clientWidth + 1
+).map(cell => cell.innerText)
+"""
+
+
+def test_a_phone_cuts_no_long_text(browser, send):
+    model = "m" * 255
+    send("/api/v1/log", {"provider": "p", "model": model, "input_tokens": 1, "output_tokens": 1})
+    id = send("/conversations", {"title": "long"})["id"]
+    for text in ("w" * 300, "some words, and more of them " * 9):
+        send(f"/conversations/{id}/messages", {"role": "user", "content": text})
+    browser.log_in()
+    browser.resize((360, 740))
+    for path in (f"{LOGS}?model={model}", f"/admin/conversations/message/?q={id}"):
+        browser.open(path)
+        assert listed(browser) and browser.run(CUT_CELLS) == [], path
+        assert not browser.scrolls_sideways(), path
+    # The links that set prices are as long as names of models.
+    browser.open(LOGS)
+    browser.wait(lambda: model in browser.text)
+    for size in ((360, 740), (1280, 900)):
+        browser.resize(size)
+        assert not browser.scrolls_sideways(), size
+
+
+@pytest.mark.parametrize("size", [(360, 740), (1280, 900)], ids=["phone", "desktop"])
+def test_without_scripts_menu_filters_and_logout_work(browser, logs, size):
+    browser.log_in()
+    browser.resize(size)
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open("/admin/")
+        browser.link("Logs").click()
+        browser.wait(lambda: browser.path == LOGS)
+        browser.screenshot(f"without-scripts-{size[0]}")
+        Select(browser.one("[name=provider__exact]")).select_by_value("beta")
+        browser.one("#filter-form [type=submit]").click()
+        browser.wait(lambda: "provider__exact=beta" in browser.path)
+        browser.link("Your account").click()
+        browser.wait(lambda: browser.path == "/account")
+        browser.link("Admin").click()
+        browser.wait(lambda: browser.path == "/admin/")
+        browser.one("form[action*=logout] button").click()
+        browser.wait(lambda: "Log out" not in browser.text)
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
 def test_pages_fit_a_phone(browser, logs):
     browser.log_in()
     browser.resize((360, 740))
