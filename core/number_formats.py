@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from core import media
 
 _SIGNIFICANT = 4  # digits of an amount below one dollar
+_UNITS = {6: "M", 9: "B", 12: "T"}  # of dollars, by power of ten
 UNKNOWN = "unknown"  # a cost; never 0
 
 
@@ -40,6 +41,19 @@ def dollars(amount: Decimal) -> str:
     else:
         text = "0"
     return f"{'-' if amount < 0 else ''}${text}"
+
+
+def axis_dollars(amount: Decimal) -> str:
+    """Return a round amount in few characters, for an axis: `$20`, `$5M`, `$1e18`, `$2e-7`."""
+    size = abs(amount)
+    if not size or Decimal("0.0001") <= size < 1_000_000:
+        return dollars(amount)
+    power = size.adjusted() // 3 * 3
+    sign = "-" if amount < 0 else ""
+    if power in _UNITS:
+        return f"{sign}${media.plain(size.scaleb(-power))}{_UNITS[power]}"
+    power = size.adjusted()
+    return f"{sign}${media.plain(size.scaleb(-power))}e{power}"
 
 
 def exact(amount: Decimal) -> str:

@@ -58,7 +58,7 @@ def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[St
         )
 
     return [
-        chart("Cost per day by model, US dollars", cost_text, _cost, number_formats.dollars),
+        chart("Cost per day by model, US dollars", cost_text, _cost, number_formats.axis_dollars),
         chart("Calls per day by model", _calls_text, _calls, _plain_count),
     ]
 

@@ -29,6 +29,21 @@ def test_amounts(amount, rounded, exact):
 
 
 @pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        *[("0", "$0"), ("20", "$20.00"), ("-0.5", "-$0.50"), ("0.0002", "$0.0002")],
+        *[("800000", "$800,000.00"), ("1000000", "$1M"), ("2500000", "$2.5M")],
+        *[("50000000000", "$50B"), ("-150000000000", "-$150B"), ("200000000000000", "$200T")],
+        *[("1000000000000000", "$1e15"), ("1500000000000000000000", "$1.5e21")],
+        *[("0.00005", "$5e-5"), ("0.000000000015", "$1.5e-11"), ("-0.0000002", "-$2e-7")],
+    ],
+)
+def test_amounts_of_an_axis_are_short(amount, text):
+    assert number_formats.axis_dollars(Decimal(amount)) == text
+    assert len(text) <= 11  # what an axis has room for
+
+
+@pytest.mark.parametrize(
     ("change", "text"),
     [("362.500000000025", "+362.5 %"), ("-100", "−100 %"), ("0", "0 %"), ("-0.04", "0 %")],
 )
