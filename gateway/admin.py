@@ -192,15 +192,19 @@ class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
     """Calls that hold a reservation: in progress, or of unknown cost."""
 
     list_display = [
-        *("started_at", "state", "upstream", "reserved_usd"),
+        *("started_at", "state", "upstream", "reserved"),
         *("project_id", "token_id", "worker_id", "id"),
     ]
     list_filter = ["state"]
     ordering = ["-id"]
     search_ids = ("id", "project_id", "token_id", "worker_id")
-    exclude = ["row"]
-    readonly_fields = ["shown_row"]
+    exclude = ["row", "reserved_usd"]
+    readonly_fields = ["reserved", "shown_row"]
     actions = ["release"]
+
+    @admin.display(description="reserved (USD)", ordering="reserved_usd")
+    def reserved(self, call: Call) -> str:
+        return plain(call.reserved_usd)
 
     def has_release_permission(self, request) -> bool:
         return request.user.has_perm("gateway.change_call")

@@ -195,8 +195,9 @@ class ToolAdmin(ItemAdmin):
     search_texts = ("name",)
     search_help_text = "The exact name; an id of a tool, server or project."
     fields = [
-        ("name", "offered_name", "of_server"),
-        ("title", "is_active"),
+        ("name", "offered_name"),
+        ("of_server", "is_active"),
+        "title",
         "description",
         ("definition", "executions"),
         "pretty_input_schema",

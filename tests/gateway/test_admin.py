@@ -228,6 +228,8 @@ def test_reservation_of_an_unknown_call_is_released_once(browser, call):
     asked = browser.post(listed, chosen).content.decode()
     assert "cost nothing" in asked and str(unknown.id) in asked and str(pending.id) not in asked
     assert Call.objects.count() == 2
+    html = browser.get(listed, {"o": "-4"}).content.decode()
+    assert re.findall(r'class="field-reserved [^>]*>([^<]*)<', html) == ["0.5", "0.25"]
 
     for answer in ("1 reservation released", "applies to none of the selected"):
         reply = browser.post(listed, {**chosen, "confirmed": "yes"}, follow=True)
