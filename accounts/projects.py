@@ -70,6 +70,16 @@ def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
     return True
 
 
+def restore_project(project_id: UUID, origin: audit.Origin) -> bool:
+    """Bring an archived project back, with the keys that still work. False: it is in use."""
+    with transaction.atomic():
+        rows = Project.objects.filter(id=project_id, archived_at__isnull=False)
+        if not rows.update(archived_at=None):
+            return False
+        audit.record("project.restore", origin, project_id=project_id)
+    return True
+
+
 def home_project(user: User) -> Project | None:
     """Return the project that a login's key opens: the oldest one owned, else the oldest."""
     memberships = Membership.objects.filter(user=user, project__archived_at__isnull=True)

@@ -1,13 +1,10 @@
 """Tokens, upstreams and their keys, calls in progress, and workers with their breakers."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
@@ -17,46 +14,12 @@ from accounts.once_admin import OnceAdmin, form_id
 from core.admin import ReadOnlyAdmin
 from core.admin_display import admin_link, pretty_json
 from core.compression import keep_uncompressed
+from core.confirmed_actions import ConfirmedActions
 from core.media import plain
-from core.number_formats import counted
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker
 from gateway.worker import DEAD_SECONDS, IDLE_SECONDS
-
-_MAX_CHOSEN = 1_000
-
-
-class ConfirmedActions:
-    """Actions that ask before they do anything."""
-
-    def confirmed(
-        self,
-        request: HttpRequest,
-        rows: QuerySet,
-        *,
-        question: str,
-        action: Callable[[object], bool],
-        noun: str,
-        done: str,
-    ) -> TemplateResponse | None:
-        """Ask, then run `action(row)` for each row and report how many of them it changed."""
-        name, rows = request.POST.get("action", ""), [*rows[:_MAX_CHOSEN]]
-        if not rows:
-            messages.warning(request, "This action applies to none of the selected rows.")
-            return None
-        if "confirmed" not in request.POST:
-            context = {
-                **self.admin_site.each_context(request),
-                "title": self.get_actions(request)[name][2],
-                "question": question,
-                "rows": rows,
-                "action": name,
-            }
-            return TemplateResponse(request, "gateway/confirm_action.html", context)
-        changed = sum(map(action, rows))
-        messages.success(request, f"{counted(changed, noun)} {done}.")
-        return None
 
 
 @admin.register(Token)

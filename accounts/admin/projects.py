@@ -1,4 +1,4 @@
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -9,7 +9,7 @@ from unfold.decorators import action
 from accounts import audit, log_quotas, projects
 from accounts.admin.memberships import KeepsOwners, MembershipInline, save_inline
 from accounts.models import ApiKey, Project
-from core.number_formats import counted
+from core.confirmed_actions import ConfirmedActions
 
 
 class ApiKeyInline(TabularInline):
@@ -25,14 +25,14 @@ class ApiKeyInline(TabularInline):
 
 
 @admin.register(Project)
-class ProjectAdmin(KeepsOwners):
+class ProjectAdmin(ConfirmedActions, KeepsOwners):
     list_display = ["name", "id", "tier", "created_at", "archived_at"]
     list_select_related = ["tier"]
     list_filter = ["tier"]
     search_fields = ["name", "id"]
     readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
     inlines = [MembershipInline, ApiKeyInline]
-    actions = ["archive"]
+    actions = ["archive", "restore"]
     actions_detail = ["new_key"]
 
     def has_add_key_permission(self, request, object_id=None) -> bool:
@@ -68,7 +68,25 @@ class ProjectAdmin(KeepsOwners):
         save_inline(request, formset)
 
     @admin.action(description="Archive the selected projects", permissions=["change"])
-    def archive(self, request, queryset) -> None:
+    def archive(self, request, queryset):
         origin = audit.of_request(request)
-        archived = sum(projects.archive_project(project.id, origin) for project in queryset)
-        messages.success(request, f"{counted(archived, 'project')} archived; keys are refused.")
+        return self.confirmed(
+            request,
+            queryset.filter(archived_at=None),
+            question="Their keys and tokens are refused within a second. Their data stays:",
+            action=lambda project: projects.archive_project(project.id, origin),
+            noun="project",
+            done="archived; keys are refused",
+        )
+
+    @admin.action(description="Bring the selected projects back", permissions=["change"])
+    def restore(self, request, queryset):
+        origin = audit.of_request(request)
+        return self.confirmed(
+            request,
+            queryset.exclude(archived_at=None),
+            question="Their keys and tokens work again, unless they were revoked or expired:",
+            action=lambda project: projects.restore_project(project.id, origin),
+            noun="project",
+            done="brought back",
+        )

@@ -22,7 +22,7 @@ from accounts.models import (
 )
 from llmring_site import first_accounts
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, mails, reset_token, token_in
+from tests.people.conftest import BROWSER, PASSWORD, mails, reset_token, token_in
 from tests.people.provider import log_in
 
 PEOPLE = "/admin/accounts/user/"
@@ -369,6 +369,45 @@ def test_whoever_logs_in_at_the_admin_s_login_gets_to_the_admin(boss, browser):
     form = {"username": "boss", "password": PASSWORD}
     reply = browser().submit("/admin/login/", form)
     assert (reply.status_code, reply["Location"]) == (302, "/admin/")
+
+
+def choose(boss, action: str, *projects, **fields):
+    """The list after its action, or what the action asks first."""
+    form = {"action": action, "_selected_action": [str(each) for each in projects], **fields}
+    return boss.submit(f"{PROJECTS}?q=My", form, follow=True, HTTP_ACCEPT=BROWSER)
+
+
+def test_projects_are_archived_after_a_question_and_brought_back(boss, ana, ben):
+    projects = [each.account["project_id"] for each in (ana, ben)]
+    key = ApiClient(ana.account["api_key"])
+    asked = choose(boss, "archive", *projects).content.decode()
+    assert "refused within a second" in asked and asked.count("<li>My project</li>") == 2
+    key.read("/api/v1/logs")
+    reply = choose(boss, "archive", *projects, confirmed="yes")
+    assert "2 projects archived" in reply.content.decode()
+    # Back on the list as it was filtered.
+    assert reply.redirect_chain == [(f"{PROJECTS}?q=My", 302)]
+    key.read("/api/v1/logs", expect=401)
+    assert "none of the selected" in choose(boss, "archive", projects[0]).content.decode()
+    assert "work again" in choose(boss, "restore", projects[0]).content.decode()
+    key.read("/api/v1/logs", expect=401)
+    reply = choose(boss, "restore", *projects[:1], confirmed="yes")
+    assert "1 project brought back" in reply.content.decode()
+    key.read("/api/v1/logs")
+    assert "none of the selected" in choose(boss, "restore", projects[0]).content.decode()
+    assert [str(each.id) for each in Project.objects.exclude(archived_at=None)] == projects[1:]
+    assert len(recorded("project.archive")) == 2 and len(recorded("project.restore")) == 1
+    event = AuditEvent.objects.get(action="project.restore")
+    assert str(event.project_id) == projects[0] and event.user_id is not None
+
+
+def test_a_question_about_keys_goes_back_to_the_filtered_list(boss, ana):
+    path = "/admin/accounts/apikey/?q=made"
+    form = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().id)]}
+    asked = boss.submit(path, form).content.decode()
+    assert f'action="{path}"' in asked and f'href="{path}"' in asked
+    reply = boss.submit(path, {**form, "confirmed": "yes"})
+    assert reply["Location"] == path and ApiKey.objects.get().revoked_at is not None
 
 
 def test_the_end_of_a_session_is_on_record_once(boss, ana):

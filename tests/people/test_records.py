@@ -61,7 +61,7 @@ def test_the_admin_records_what_it_changes(boss, project):
     listing = "/admin/accounts/apikey/"
     form = {"action": "revoke", "_selected_action": [str(key.id)], "confirmed": "1"}
     boss.submit(listing, form)
-    form = {"action": "archive", "_selected_action": [str(project.id)]}
+    form = {"action": "archive", "_selected_action": [str(project.id)], "confirmed": "yes"}
     boss.submit("/admin/accounts/project/", form)
     project.refresh_from_db()
     assert project.archived_at is not None
