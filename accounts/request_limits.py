@@ -27,7 +27,7 @@ from accounts import shown_remainder
 from accounts.limits import LimitExceeded, RateLimitStatus
 from accounts.request_buckets import Bucket, Taken
 from accounts.request_pool import Pooled, pool
-from core import bridge, media
+from core import bridge, json_writer
 from core.database.group_commit import Execute, GroupWriter
 
 # Of a minute's limit, what is leased at once: by one worker, and by all through Redis.
@@ -161,7 +161,7 @@ async def _lease(
                 "returned_minute": datetime.fromtimestamp(max(back[1] - 60, 0), UTC),
             }
         )
-    rows = await execute(_TAKE, [media.dumps(wanted).decode()])
+    rows = await execute(_TAKE, [json_writer.dumps(wanted).decode()])
     taken = {}
     for bucket, row in zip(buckets, rows, strict=True):
         granted, limit, rest, minute, milliseconds = row

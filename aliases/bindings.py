@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from django.db import connection, transaction
 
 from aliases.models import AliasBinding, AliasRevision
-from core import media
+from core import json_writer
 from core.scoping import Caller
 
 _NEXT_REVISION = """
@@ -71,7 +71,9 @@ def bind_all(caller: Caller, profile: str, bindings: Sequence[Binding]) -> int:
                 "user": caller.user_id,
                 "profile": profile,
                 "revision": _next_revision(cursor, caller),
-                "bindings": media.dumps([asdict(binding) for binding in last.values()]).decode(),
+                "bindings": json_writer.dumps(
+                    [asdict(binding) for binding in last.values()]
+                ).decode(),
             },
         )
     return len(bindings)

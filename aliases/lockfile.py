@@ -10,7 +10,7 @@ from itertools import groupby
 import tomli_w
 
 from aliases.models import AliasBinding, names_in
-from core import media
+from core import json_writer
 
 DEFAULT_PROFILE = "default"
 
@@ -50,7 +50,7 @@ def _binding(row: AliasBinding) -> dict:
 
 def as_json(lockfile: dict) -> bytes:
     """Return the lockfile as JSON."""
-    return media.dumps(lockfile)
+    return json_writer.dumps(lockfile)
 
 
 def as_toml(lockfile: dict) -> bytes:

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 from conversations.storage import CONTENT, OWNER, WORDS, Row, Totals, message_words, values_of
-from core import bridge, media
+from core import bridge, json_writer
 from core.database.columns import recordset
 from core.database.group_commit import Execute
 from core.database.raw_connection import pooled_cursor
@@ -66,8 +66,8 @@ def prepare(
         conversation_id,
         rows,
         Totals.of(rows),
-        media.dumps(rows),
-        media.dumps(words)[1:-1],
+        json_writer.dumps(rows),
+        json_writer.dumps(words)[1:-1],
         follows,
     )
 
@@ -143,9 +143,9 @@ def _statement(additions: Sequence[Addition], *, waits: bool) -> tuple[str, list
         totals[each.place] = _sum(total, each)
     words = b",".join(each.words for each in additions if each.words)
     lists = [
-        media.dumps([*totals.values()]),
+        json_writer.dumps([*totals.values()]),
         b"[%b]" % words if words else b"",
-        media.dumps(owners),
+        json_writer.dumps(owners),
     ]
     parameters = [text.decode() for text in lists if text]
     return _sql(waits=waits, has_words=bool(words)), parameters

@@ -12,7 +12,7 @@ from typing import Any
 import rfc8785
 from django.conf import settings
 
-from core import media
+from core import json_writer
 from core.schemas import SAFE_INTEGER_MAX
 
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
@@ -159,7 +159,11 @@ def _canonical(value: object) -> bytes:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
         text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=media.plain
+            value,
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+            default=json_writer.plain,
         )
         return text.encode()
 

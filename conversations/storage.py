@@ -17,7 +17,7 @@ from django.db.models.functions import Greatest
 
 from conversations import privacy, search
 from conversations.models import Conversation, ConversationWords, Message
-from core import ids, media
+from core import ids, json_writer
 from core.chat_messages import ChatMessage, dollars
 from core.database.columns import column_types, insert_sql
 from core.database.group_commit import Execute
@@ -189,7 +189,11 @@ def prepare(
         *message_words(messages, place),
     ]
     return PreparedConversation(
-        row, media.dumps(row), media.dumps(words)[1:-1], media.dumps(placed)[1:-1], attached
+        row,
+        json_writer.dumps(row),
+        json_writer.dumps(words)[1:-1],
+        json_writer.dumps(placed)[1:-1],
+        attached,
     )
 
 
@@ -248,7 +252,7 @@ def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:
         words.filter(conversation_id=conversation_id, is_title=True).delete()
         owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
         new = list(_title_words(changes["title"], owner, now))
-        cursor.execute(_INSERT_WORDS, [media.dumps(new).decode()])
+        cursor.execute(_INSERT_WORDS, [json_writer.dumps(new).decode()])
 
 
 def _title_words(title: str | None, owner: Row, at: datetime) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from conversations.models import Conversation
 from conversations.payloads import CONVERSATION_COLUMNS
 from conversations.schemas.imports import ImportedConversation
 from conversations.storage import PreparedConversation, Row
-from core import ids, media, parsing
+from core import ids, json_writer, parsing
 from core.database.timeouts import lift_limit
 from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
@@ -37,7 +37,7 @@ def export_lines(caller: Caller, *, only: UUID | None = None) -> Iterator[bytes]
     while chunk := list(rows.filter(id__gt=after)[:CONVERSATIONS_PER_READ]):
         for *row, last_position in chunk:
             [conversation] = payloads.conversation_payloads([row])
-            yield media.dumps(conversation)[:-1] + b',"messages":['
+            yield json_writer.dumps(conversation)[:-1] + b',"messages":['
             yield from _export_messages(caller, conversation["id"], last_position)
             yield b"]}\n"
         after = conversation["id"]
@@ -59,7 +59,7 @@ def _export_messages(caller: Caller, conversation_id: UUID, last: int) -> Iterat
         if not connection.in_atomic_block:
             connection.close()
         if messages:
-            yield separator + media.dumps(messages)[1:-1]
+            yield separator + json_writer.dumps(messages)[1:-1]
             separator = b","
 
 

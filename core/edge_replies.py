@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import bridge, compression, media
+from core import bridge, compression, json_writer
 from core.asgi import Headers, Send
 from core.edge_request import Request
 from core.errors import failure
@@ -38,7 +38,7 @@ def as_reply(result: Any) -> Reply | StreamingReply | None:
     if result is None or isinstance(result, Reply | StreamingReply):
         return result
     value, headers = result if isinstance(result, tuple) else (result, {})
-    return Reply(media.dumps(value), headers=[*headers.items()])
+    return Reply(json_writer.dumps(value), headers=[*headers.items()])
 
 
 async def compressed(reply: Reply, request: Request) -> Reply:
@@ -67,8 +67,10 @@ def failed(error: Exception, request: Request) -> Reply:
     reply = failure(error)
     if reply is None:
         logger.error("%s %s failed", request.method, request.path, exc_info=error)
-        return Reply(media.dumps({"detail": "Internal Server Error"}), 500)
-    return Reply(media.dumps({"detail": reply.detail}), reply.status, [*reply.headers.items()])
+        return Reply(json_writer.dumps({"detail": "Internal Server Error"}), 500)
+    return Reply(
+        json_writer.dumps({"detail": reply.detail}), reply.status, [*reply.headers.items()]
+    )
 
 
 async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send) -> None:

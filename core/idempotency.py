@@ -17,7 +17,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import exact_json, ids, media
+from core import exact_json, ids, json_writer
 from core.errors import DomainError, InvalidInput, issue
 from core.models import IdempotentRequest
 
@@ -120,7 +120,7 @@ def _carry_out(
 ) -> Response:
     """Return the handler's response, after keeping it for repetitions."""
     response = handler(view, request, **path)
-    first.reply = media.dumps(response.data).decode()
+    first.reply = json_writer.dumps(response.data).decode()
     first.subject_id = _subject(path, response.data)
     first.save(update_fields=["reply", "subject_id"])
     return response
@@ -157,7 +157,7 @@ def _digest(request: Request) -> str:
     """Return the SHA-256 of query and body, for JSON without regard to the order of members."""
     body = request.body
     with suppress(InvalidInput, TypeError, RecursionError):  # NDJSON, or what is refused later
-        body = media.dumps(exact_json.loads(body), sort_keys=True)
+        body = json_writer.dumps(exact_json.loads(body), sort_keys=True)
     query = request.META.get("QUERY_STRING", "")
     return sha256(query.encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 

@@ -4,7 +4,7 @@ import json
 
 from django.db import models
 
-from core import exact_json, media
+from core import exact_json, json_writer
 from core.errors import InvalidInput
 from core.exact_json import exact_number
 
@@ -13,7 +13,7 @@ class ExactEncoder(json.JSONEncoder):
     """Writes Decimals as numbers, and integers of any size."""
 
     def encode(self, value: object) -> str:
-        return media.dumps(value).decode()
+        return json_writer.dumps(value).decode()
 
 
 class ExactDecoder(json.JSONDecoder):

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from structlog.contextvars import bound_contextvars
 
-from core import media, request_checks, request_ids
+from core import json_writer, request_checks, request_ids
 from core.client_address import client_address
 from core.errors import BodyTooLarge, DomainError, failure
 from core.reply_headers import note, noted
@@ -28,7 +28,7 @@ def refusal(error: DomainError, path: str) -> HttpResponse:
     """Return the reply of a middleware that refuses a request for a path."""
     status, body = failure(error).at(path)
     return HttpResponse(
-        media.dumps(body),
+        json_writer.dumps(body),
         content_type="application/json",
         status=status,
         headers=error.headers,

@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from django.utils.html import format_html
 
-from core import media
+from core import json_writer
 
 _SIGNIFICANT = 4  # digits of an amount below one dollar
 _UNITS = {6: "M", 9: "B", 12: "T"}  # of dollars, by power of ten
@@ -34,7 +34,7 @@ def dollars(amount: Decimal) -> str:
     size = abs(amount)
     if size and size < 1:
         places = -size.adjusted() + _SIGNIFICANT - 1
-        text = media.plain(size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN))
+        text = json_writer.plain(size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN))
         text = text if len(text) > 3 else f"{size:.2f}"
     elif size:
         text = f"{size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,f}"
@@ -51,14 +51,14 @@ def axis_dollars(amount: Decimal) -> str:
     power = size.adjusted() // 3 * 3
     sign = "-" if amount < 0 else ""
     if power in _UNITS:
-        return f"{sign}${media.plain(size.scaleb(-power))}{_UNITS[power]}"
+        return f"{sign}${json_writer.plain(size.scaleb(-power))}{_UNITS[power]}"
     power = size.adjusted()
-    return f"{sign}${media.plain(size.scaleb(-power))}e{power}"
+    return f"{sign}${json_writer.plain(size.scaleb(-power))}e{power}"
 
 
 def exact(amount: Decimal) -> str:
     """Return all digits of an amount, with separators: `1,000.350000000001`."""
-    whole, dot, fraction = media.plain(amount).partition(".")
+    whole, dot, fraction = json_writer.plain(amount).partition(".")
     sign = "-" if whole == "-0" else ""
     return f"{sign}{int(whole):,}{dot}{fraction}"
 

@@ -1,10 +1,10 @@
-"""DRF's part of a reply: always JSON, by the writer of core/media.py."""
+"""DRF's part of a reply: always JSON, by the writer of core/json_writer.py."""
 
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer
 
-from core import media
+from core import json_writer
 
 
 class JSONRenderer(BaseRenderer):
@@ -13,7 +13,7 @@ class JSONRenderer(BaseRenderer):
     charset = None
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        return b"" if data is None else media.dumps(data)
+        return b"" if data is None else json_writer.dumps(data)
 
 
 class AlwaysJSON(BaseContentNegotiation):

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import models
 from nacl.secret import SecretBox
 
-from core import key_files, media
+from core import json_writer, key_files
 from core.errors import DomainError
 
 _FORM = "s1"
@@ -48,7 +48,7 @@ class Sealed:
     def of(cls, value: object) -> "Sealed":
         """Return the value, sealed under the first key."""
         id, box = next(iter(_boxes().items()))
-        sealed = base64.urlsafe_b64encode(box.encrypt(media.dumps(value))).decode()
+        sealed = base64.urlsafe_b64encode(box.encrypt(json_writer.dumps(value))).decode()
         return cls(f"{_FORM}.{id}.{sealed}")
 
     def open(self) -> object:

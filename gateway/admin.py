@@ -15,7 +15,7 @@ from core.admin import ReadOnlyAdmin
 from core.admin_display import admin_link, pretty_json
 from core.compression import keep_uncompressed
 from core.confirmed_actions import ConfirmedActions
-from core.media import plain
+from core.json_writer import plain
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker

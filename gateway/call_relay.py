@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from core import bridge, media
+from core import bridge, json_writer
 from core.edge_request import ClientDisconnected
 from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
@@ -252,7 +252,9 @@ class CallRelay:
             if ended.error == errors.ServerStopped.code:
                 reason = errors.ServerStopped(_STOPPED)
             # The event that broke off gets an end, or ours would be read as part of it.
-            await exchange.write(rest + b"\n\n" + plan.protocol.error_event(reason, media.dumps))
+            await exchange.write(
+                rest + b"\n\n" + plan.protocol.error_event(reason, json_writer.dumps)
+            )
 
     def _mask(self, answer: Answer) -> StreamMask | None:
         plan = self._plan

@@ -9,7 +9,7 @@ from typing import IO, Any, TypeVar
 
 from django.conf import settings
 
-from core import bridge, exact_json, media, parsing, request_checks
+from core import bridge, exact_json, json_writer, parsing, request_checks
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors, forms
@@ -38,7 +38,7 @@ class Content:
     def rename_model(self, named: str, model: str) -> None:
         """Replace the model that a JSON body names; leave every other byte as it was sent."""
         if self.value.get("model") == named:
-            self.data = with_member(self.data, "model", media.dumps(model))
+            self.data = with_member(self.data, "model", json_writer.dumps(model))
             self.value = {**self.value, "model": model}
 
     async def examine(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from core import media
+from core import json_writer
 from core.process_thread import ProcessThread
 from core.redaction import without_secrets
 
@@ -33,7 +33,7 @@ def write(call: Mapping[str, Any]) -> None:
     """
     if settings.LOG_FILE is not None:
         _writer.start()
-        _writer.put(media.dumps({"time": datetime.now(UTC), "event": "call", **call}))
+        _writer.put(json_writer.dumps({"time": datetime.now(UTC), "event": "call", **call}))
 
 
 def close() -> None:

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from core import bridge, media, parsing
+from core import bridge, json_writer, parsing
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
 from core.errors import DATABASE_AWAY, DatabaseUnavailable, InvalidInput
@@ -304,7 +304,7 @@ def _storable(text: str | None, length: int) -> str | None:
 
 
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:
-    rows = await execute(_ADMIT, [media.dumps([call.pending() for call in calls]).decode()])
+    rows = await execute(_ADMIT, [json_writer.dumps([call.pending() for call in calls]).decode()])
     decided = {id: Admission(refusal, seconds) for id, refusal, seconds in rows}
     # A call that is not among them was admitted by an earlier attempt.
     return [decided.get(call.id, Admission("", 60)) for call in calls]

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from core import media
+from core import json_writer
 from gateway import errors
 from gateway.holders import Holder
 from gateway.model_rules import is_allowed
@@ -65,7 +65,7 @@ def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
     ]
     if models == reply["data"] and not aliases:
         return data
-    return media.dumps({**reply, "data": [*models, *aliases]})
+    return json_writer.dumps({**reply, "data": [*models, *aliases]})
 
 
 def _may_use(id: Any, plan: Plan, holder: Holder) -> bool:

@@ -4,7 +4,7 @@ import logging
 
 from django.conf import settings
 
-from core import media
+from core import json_writer
 from core.edge_request import Request
 from core.errors import failure
 from gateway import errors, tokens
@@ -38,7 +38,7 @@ async def preflight(exchange: Exchange) -> None:
 async def reply(exchange: Exchange, value: object, status: int = 200, headers=()) -> None:
     """Send a JSON value."""
     await give(
-        exchange, status, [("Content-Type", "application/json"), *headers], media.dumps(value)
+        exchange, status, [("Content-Type", "application/json"), *headers], json_writer.dumps(value)
     )
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from core import bridge, media
+from core import bridge, json_writer
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import (
     background,
@@ -215,7 +215,7 @@ def _asking_for_usage(made: Plan, data: bytes) -> bytes:
     made.asks_for_usage = True
     made.without_usage_option = data
     asked = {**(options or {}), "include_usage": True}
-    return with_member(data, "stream_options", media.dumps(asked))
+    return with_member(data, "stream_options", json_writer.dumps(asked))
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:

@@ -22,7 +22,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Allowance
-from core import bridge, media
+from core import bridge, json_writer
 from core.edge_request import Request
 from core.errors import DATABASE_AWAY
 from core.secrets import fingerprint
@@ -89,7 +89,7 @@ def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
         upstream=plan.upstream.name,
         method=method,
         url=path + (f"?{request.query_string}" if request.query_string else ""),
-        digest=sha256(media.dumps(asked_for)).digest(),
+        digest=sha256(json_writer.dumps(asked_for)).digest(),
         asked=asked,
         max_age=max_age,
         may_answer=not {"no-cache", "no-store"} & stated.keys() and max_age != 0,
@@ -235,7 +235,7 @@ def _status(key: CacheKey, what: str) -> Headers:
 
 
 def _variant(headers: Mapping[str, str], names: Iterable[str]) -> bytes:
-    return sha256(media.dumps([headers.get(name, "") for name in names])).digest()
+    return sha256(json_writer.dumps([headers.get(name, "") for name in names])).digest()
 
 
 def _joined(headers: Headers) -> dict[str, str]:

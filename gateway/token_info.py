@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts import allowances
-from core import bridge, media
+from core import bridge, json_writer
 from gateway.holders import Holder
 from gateway.models import Token
 
@@ -41,4 +41,4 @@ def _describe(holder: Holder) -> dict[str, Any]:
 
 
 def _text(amount) -> str | None:
-    return None if amount is None else media.plain(amount)
+    return None if amount is None else json_writer.plain(amount)

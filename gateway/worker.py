@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from core import media
+from core import json_writer
 from core.errors import DATABASE_AWAY, DomainError
 from core.ids import uuid7
 from core.process_thread import ProcessThread
@@ -104,7 +104,7 @@ class WorkerThread(ProcessThread):
     def beat(self) -> None:
         """Write this process's heartbeat while it relays calls, and read those of all."""
         if self._clock() - self._used_at <= IDLE_SECONDS or _has_calls():
-            status = media.dumps({"upstreams": upstreams.status()}).decode()
+            status = json_writer.dumps({"upstreams": upstreams.status()}).decode()
             beat = _BEAT, [str(self.id), platform.node()[:255], str(os.getpid()), status]
             self._is_beating = True
         else:

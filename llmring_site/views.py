@@ -12,7 +12,7 @@ from django.urls import get_script_prefix
 from django.views.decorators.http import require_safe
 from rest_framework.response import Response
 
-from core import media
+from core import json_writer
 from core.error_pages import prefers_html
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
@@ -104,7 +104,7 @@ class ReadyView(PublicView):
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics as text, or llm-proxy's figures where JSON is asked for."""
     if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
-        body = media.dumps(gateway_metrics.as_json())
+        body = json_writer.dumps(gateway_metrics.as_json())
         return HttpResponse(body, content_type="application/json")
     return prometheus(request)
 

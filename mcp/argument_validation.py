@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 
-from core import media
+from core import json_writer
 from core.errors import InvalidInput, issue
 
 _MAX_SCHEMA_BYTES = 2**16  # larger schemas are not checked
@@ -48,7 +48,7 @@ def check(schema: dict, arguments: dict, *, loc: list) -> None:
 
     An invalid or unusable schema admits everything.
     """
-    validator = _validator(media.dumps(schema))
+    validator = _validator(json_writer.dumps(schema))
     if validator is None:
         return
     _steps_left.set(_MAX_STEPS)
@@ -114,7 +114,7 @@ def _counted(apply, *, compares: bool):
     """Wrap a keyword so that it pays a step for each value that it may look at."""
 
     def counted(validator, value, instance, schema) -> Iterator[ValidationError]:
-        cost = len(media.dumps(value)) // 8 if compares else _size(value)
+        cost = len(json_writer.dumps(value)) // 8 if compares else _size(value)
         _pay(1 + cost + _size(instance))
         for error in apply(validator, value, instance, schema) or ():
             _pay(5 + len(error.message) // 500)

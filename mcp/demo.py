@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from core import ids, media
+from core import ids, json_writer
 from core.scoping import Caller
 from mcp.models import ErrorKind, Origin, Server, Tool, ToolExecution, Transport
 from mcp.offered_names import create_server
@@ -79,5 +79,5 @@ def _execution(
         error_kind=ErrorKind.TOOL if fails else None,
         duration_ms=random.randrange(40, 2500),
         executed_at=at,
-        size=len(media.dumps([arguments, output])),
+        size=len(json_writer.dumps([arguments, output])),
     )

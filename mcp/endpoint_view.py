@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts import admission
 from accounts.permissions import Action
-from core import exact_json, media
+from core import exact_json, json_writer
 from core.errors import InvalidInput
 from mcp.cancellation import cancelled_with_client
 from mcp.client import protocol
@@ -127,11 +127,11 @@ def _is_allowed(origin: str | None) -> bool:
 
 
 def _json(message: dict, status: int = 200) -> HttpResponse:
-    return HttpResponse(media.dumps(message), content_type="application/json", status=status)
+    return HttpResponse(json_writer.dumps(message), content_type="application/json", status=status)
 
 
 def _event(message: dict) -> bytes:
-    return b"event: message\ndata: " + media.dumps(message) + b"\n\n"
+    return b"event: message\ndata: " + json_writer.dumps(message) + b"\n\n"
 
 
 def _failed(id: object, failure: Failure, modern: bool) -> tuple[dict, int]:

@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.http import Http404
 
 from conversations.models import Conversation
-from core import media
+from core import json_writer
 from core.errors import DomainError
 from core.scoping import Caller
 from mcp import argument_validation, server_calls, server_refresh
@@ -79,7 +79,7 @@ def record(
     conversation_id: UUID | None = None,
 ) -> ToolExecution:
     """Store and return an execution. Raises Http404 if the tool was deleted concurrently."""
-    size = len(media.dumps([arguments, outcome.output]))
+    size = len(json_writer.dumps([arguments, outcome.output]))
     try:
         return ToolExecution.objects.create(
             tool=tool,

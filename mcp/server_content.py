@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from core import media
+from core import json_writer
 from mcp import server_calls
 from mcp.models import Prompt, Resource
 
@@ -96,7 +96,7 @@ def render(prompt: Prompt, body: dict) -> Rendering:
 def texts(arguments: dict) -> dict[str, str]:
     """Return the arguments as strings, as MCP requires; other values become their JSON."""
     return {
-        name: value if isinstance(value, str) else media.dumps(value).decode()
+        name: value if isinstance(value, str) else json_writer.dumps(value).decode()
         for name, value in arguments.items()
         if value is not None
     }

@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from uuid import UUID
 
-from core.media import plain
+from core.json_writer import plain
 from receipts.amounts import parse_time
 from receipts.draft_schemas import NestedDraft
 from registry_proxy import pricing

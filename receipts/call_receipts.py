@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from conversations.calls import FinishedCall, Issued, IssueReceipt
 from conversations.storage import Attachment
-from core import media
+from core import json_writer
 from core.database import columns
 from core.scoping import Caller
 from receipts import calculations, server_keys, services
@@ -57,7 +57,7 @@ def issue(call: FinishedCall, caller: Caller) -> Issued | None:
 
 
 def _attachment(row: Receipt | ReceiptLog) -> Attachment:
-    return Attachment(_INSERT[type(row)], media.dumps(columns.stored_values(row)))
+    return Attachment(_INSERT[type(row)], json_writer.dumps(columns.stored_values(row)))
 
 
 def _draft(call: FinishedCall) -> FlatDraft | None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.errors import InvalidInput
-from core.media import plain
+from core.json_writer import plain
 from core.parsing import validate
 from core.schemas import Count, Schema, Text, Text255, member_error
 from receipts.amounts import Amount, StatedAmount, TimeText

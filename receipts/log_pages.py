@@ -11,7 +11,7 @@ from orjson import Fragment
 
 from conversations.models import Conversation
 from core import ids
-from core.media import number
+from core.json_writer import number
 from core.schemas import INT64_MAX
 from core.scoping import Caller
 from receipts import selection

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from core.errors import DomainError
-from core.media import plain
+from core.json_writer import plain
 from receipts import calculations
 from receipts.documents import MAX_INTEGER
 from registry_proxy.tokens import Tokens

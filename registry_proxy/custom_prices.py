@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts import audit
 from core.errors import DomainError
-from core.media import plain
+from core.json_writer import plain
 from registry_proxy import price_audit
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS

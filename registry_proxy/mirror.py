@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from django.conf import settings
 from django.core.cache import cache
 
-from core import media
+from core import json_writer
 from core.errors import DomainError
 from registry_proxy import archives, registry_document, snapshots, upstream_format
 from registry_proxy.current_registry import current
@@ -160,4 +160,4 @@ def _archive_providers(number: int) -> set[str]:
 
 
 def _render(document: Mapping, *, immutable: bool = False) -> Representation:
-    return representation(media.dumps(document), immutable=immutable)
+    return representation(json_writer.dumps(document), immutable=immutable)

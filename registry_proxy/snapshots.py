@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from django.db import transaction
 
-from core import media
+from core import json_writer
 from registry_proxy import bundled, changelog, registry_document, upstream_format
 from registry_proxy.client import UpstreamFile, UpstreamRegistry
 from registry_proxy.model_names import ModelIndex
@@ -61,7 +61,7 @@ def load(snapshot_id: int) -> LoadedSnapshot:
         name=str(snapshot.name),
         prices_made_at=snapshot.prices_made_at,
         document=document,
-        representation=representation(media.dumps(document)),
+        representation=representation(json_writer.dumps(document)),
         files={path: representation(file.body) for path, file in stored.items()},
         archive_counts={
             provider: upstream_format.archive_count(content)

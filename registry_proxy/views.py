@@ -1,7 +1,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 
-from core import media
+from core import json_writer
 from core.conditional import IF_NONE_MATCH, not_modified
 from core.edge_replies import Reply
 from core.edge_request import Request
@@ -86,7 +86,7 @@ class ChangelogView(_RegistryView):
         if query.since:
             snapshots = snapshots.after(query.since)
         changes = [snapshot.changelog_entry() for snapshot in snapshots[: query.limit]]
-        return _respond(request, representation(media.dumps({"changes": changes})))
+        return _respond(request, representation(json_writer.dumps({"changes": changes})))
 
 
 class ManifestView(_RegistryView):

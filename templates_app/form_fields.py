@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from core import media
+from core import json_writer
 from core.chat_messages import ROLES
 from core.json_columns import StrictDecoder
 
@@ -60,7 +60,9 @@ class RowsField(forms.Field):
         try:
             # As JSON: to Python, true and 1 are equal.
             stored = self.to_stored(data)
-            return media.dumps(stored, sort_keys=True) != media.dumps(initial, sort_keys=True)
+            return json_writer.dumps(stored, sort_keys=True) != json_writer.dumps(
+                initial, sort_keys=True
+            )
         except ValidationError:
             return True
 
@@ -171,4 +173,4 @@ def _parsed(text: str) -> Any:
 
 
 def _json(value: Any) -> str:
-    return media.dumps(value).decode()
+    return json_writer.dumps(value).decode()

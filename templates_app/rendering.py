@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from core import media
+from core import json_writer
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -25,7 +25,7 @@ def text_of(value: str | int | float | Decimal | bool) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
-    return media.plain(value) if isinstance(value, Decimal) else str(value)
+    return json_writer.plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def render(content: object, values: Mapping[str, str], *, max_length: int) -> object:

@@ -9,7 +9,7 @@ from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 
-from core import media
+from core import json_writer
 from core.errors import InvalidInput, issue
 from core.scoping import Caller
 from templates_app import rendering
@@ -44,7 +44,7 @@ def _changes_text(stored: ConversationTemplate, changes: dict[str, Any]) -> bool
     members = stored.members()
     new = {name: value for name, value in changes.items() if name in members}
     old = {name: members[name] for name in new}
-    return media.dumps(old, sort_keys=True) != media.dumps(new, sort_keys=True)
+    return json_writer.dumps(old, sort_keys=True) != json_writer.dumps(new, sort_keys=True)
 
 
 def use(template: ConversationTemplate, values: dict[str, Any] | None) -> dict[str, Any] | None:

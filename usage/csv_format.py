@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from core import exact_json, media
+from core import exact_json, json_writer
 from core.errors import InvalidInput, issue
 from core.schemas import decimal
 from usage.reply_schemas import ExportedLog
@@ -46,9 +46,9 @@ def _cell(value: object) -> object:
         case str():
             return f"'{value}" if value == "" or value.startswith(_MARKED) else value
         case dict():
-            return media.dumps(value).decode()
+            return json_writer.dumps(value).decode()
         case float() | Decimal():
-            return media.plain(decimal(value))
+            return json_writer.plain(decimal(value))
     return value
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
 
-from core import media
+from core import json_writer
 from core.errors import DomainError
 from core.scoping import Caller
 from usage.ledger import LogRow
@@ -35,7 +35,7 @@ def event_fingerprint(entry: LogEntry) -> str:
     """Return a digest that the same event always has, however its JSON was written."""
     members = entry.model_dump(exclude_defaults=True, exclude_none=True, exclude={"replace"})
     if entry.cost is not None:
-        members["cost"] = media.plain(entry.cost)
+        members["cost"] = json_writer.plain(entry.cost)
     return fingerprint(json.dumps(members, sort_keys=True, default=_canonical).encode())
 
 

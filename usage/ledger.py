@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts import log_quotas
-from core import media
+from core import json_writer
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
 from usage.columns import LABELS, OPTIONAL_CLASSES, SUMS, TOKEN_COLUMNS
@@ -213,7 +213,7 @@ def parameter(rows: Sequence[LogRow]) -> str:
     """Return the rows as the parameter of a statement with `insert_steps`."""
     # The sort is stable: of an event that comes twice, the first is stored.
     ordered = sorted(rows, key=_lock_order) if len(rows) > 1 else rows
-    return media.dumps([row.columns for row in ordered]).decode()
+    return json_writer.dumps([row.columns for row in ordered]).decode()
 
 
 def _lock_order(row: LogRow) -> tuple[UUID, str]:

@@ -10,7 +10,7 @@ from django.utils.functional import cached_property
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from core import media
+from core import json_writer
 from core.schemas import Amount, Count, FreeObject, Schema, member_error, text
 from usage.reports.members import MAX_TEXT, ReportError
 from usage.reports.reading import read_usage
@@ -21,7 +21,7 @@ MAX_UNITS = 50  # names of units or modifiers of one call
 
 def _is_bounded(metadata: dict[str, Any]) -> dict[str, Any]:
     limit = settings.MAX_METADATA_BYTES
-    if len(media.dumps(metadata)) > limit:
+    if len(json_writer.dumps(metadata)) > limit:
         message = f"Metadata should have at most {limit} bytes (LLMRING_MAX_METADATA_BYTES)"
         raise PydanticCustomError("too_long", message, {"max_length": limit})
     return metadata

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, QuerySet
 
 from core import ids
-from core.media import plain
+from core.json_writer import plain
 from usage import costing, reversals
 from usage.costing import Cost
 from usage.ledger import LogRow

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core import media
+from core import json_writer
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import filters, label_sums, latency
@@ -87,7 +87,7 @@ def _summary(groups: dict) -> dict:
     total = groups["all"].get("", dict.fromkeys(SUMS, 0))
     return {
         "total_requests": total["requests"],
-        "total_cost": media.plain(Decimal(total["cost"])),
+        "total_cost": json_writer.plain(Decimal(total["cost"])),
         "total_tokens": total["input_tokens"] + total["output_tokens"],
         "unique_models": len(groups["model"]),
         "unique_origins": sum(1 for name in groups["origin"] if name),
@@ -108,7 +108,7 @@ def _by_period(groups: dict) -> list[dict]:
         {
             "date": period.replace(tzinfo=UTC) if isinstance(period, datetime) else period,
             "requests": sums["requests"],
-            "cost": media.plain(Decimal(sums["cost"])),
+            "cost": json_writer.plain(Decimal(sums["cost"])),
             "top_model": top[period][1],
         }
         for period, sums in reversed(groups["period"].items())
@@ -121,4 +121,4 @@ def _usages(groups: dict[str, dict], *, unnamed: bool = False) -> dict[str, dict
 
 
 def _usage(sums: dict) -> dict:
-    return {**sums, "cost": media.plain(Decimal(sums["cost"]))}
+    return {**sums, "cost": json_writer.plain(Decimal(sums["cost"]))}

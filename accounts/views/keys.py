@@ -12,7 +12,7 @@ from accounts import admission, audit, keys
 from accounts.models import ApiKey
 from accounts.permissions import Action
 from accounts.schemas import keys as schemas
-from core import media
+from core import json_writer
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
 from core.viewsets import ScopedModelViewSet
 
@@ -134,7 +134,7 @@ def _key_reply(row: ApiKey, cost: Decimal) -> dict:
         "revoked_at": row.revoked_at,
         "previous_expires_at": row.overlap_ends_at,
         "last_used_at": use and use.last_used_at,
-        "cost_this_month": media.plain(cost),
+        "cost_this_month": json_writer.plain(cost),
     }
 
 

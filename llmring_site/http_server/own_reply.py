@@ -2,7 +2,7 @@
 
 from structlog.contextvars import get_contextvars
 
-from core import media, request_ids
+from core import json_writer, request_ids
 from core.asgi import Headers, Scope
 from core.reply_headers import common_headers
 from llmring_site.http_server.response_head import RawHeaders
@@ -14,7 +14,7 @@ def own_reply(scope: Scope | None, detail: str) -> tuple[RawHeaders, bytes]:
     It has the headers of every reply (docs/http-contract.md), and the id that is in the logs.
     """
     scope = scope or {"method": "GET", "scheme": "http", "headers": ()}
-    body = media.dumps({"detail": detail})
+    body = json_writer.dumps({"detail": detail})
     sent = Headers(scope["headers"])
     id = get_contextvars().get("request_id") or request_ids.choose(sent.get("X-Request-ID"))
     common = common_headers(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import requests
 
-from core import media
+from core import json_writer
 from core.egress.cancellation import interruptible
 from core.egress.deadlines import remaining
 from mcp.client import protocol
@@ -57,7 +57,7 @@ class Duplex:
                 raise self._end
             self._pending[message["id"]] = pending
         try:
-            self._send(media.dumps(message))
+            self._send(json_writer.dumps(message))
             return pending.wait(timeout)
         except HttpError as error:
             if error.is_rejection and message["method"] not in protocol.NEGOTIATION:
@@ -71,7 +71,7 @@ class Duplex:
 
     def notify(self, message: dict, headers: dict[str, str]) -> None:
         """Send a notification."""
-        self._send(media.dumps(message))
+        self._send(json_writer.dumps(message))
 
     def listen(self, headers: dict[str, str]) -> None:
         """Do nothing: all messages come over the one stream."""
@@ -100,7 +100,7 @@ class Duplex:
             self._put(protocol.request_id(message.get("id")), message)
         elif (reply := protocol.reply_to(message)) is not None:
             # Not from the reader thread: the server may block until we read.
-            send_in_background(lambda: self._send(media.dumps(reply)))
+            send_in_background(lambda: self._send(json_writer.dumps(reply)))
         elif message.get("method") == protocol.PROGRESS:
             self._put(protocol.progress_id(message), message)
         else:
@@ -123,7 +123,7 @@ class Duplex:
         if message["method"] in protocol.NEGOTIATION:
             return  # the protocol forbids cancelling these
         notice = protocol.cancellation(message["id"], str(error))
-        send_in_background(lambda: self._send(media.dumps(notice)))
+        send_in_background(lambda: self._send(json_writer.dumps(notice)))
 
 
 class _Pending:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from core import media
+from core import json_writer
 from core.egress.deadlines import remaining, time_limit_renewal
 from mcp import param_headers
 from mcp.client import protocol
@@ -162,7 +162,7 @@ class Session:
             items = page.get(member)
             if not isinstance(items, list):
                 raise ProtocolViolation(f"The MCP server's answer to {method} has no list")
-            size += len(media.dumps(items))
+            size += len(json_writer.dumps(items))
             if size > _MAX_BYTES:
                 raise ProtocolViolation(f"The MCP server's list is longer than {_MAX_BYTES} bytes")
             yield from (item for item in items if isinstance(item, dict))

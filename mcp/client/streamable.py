@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import requests
 
-from core import egress, media
+from core import egress, json_writer
 from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.event_stream import Event, read_events
@@ -129,7 +129,7 @@ class Streamable:
         own = {"Accept": _BOTH, "Content-Type": "application/json"}
         if self.session_id and message.get("method") != "initialize":
             own["Mcp-Session-Id"] = self.session_id
-        body = media.dumps(message)
+        body = json_writer.dumps(message)
         return self._http.send("POST", body, headers={**own, **headers}, timeout=timeout)
 
     def _answer(self, response: requests.Response, message: dict) -> dict:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import exact_json, media
+from core import exact_json, json_writer
 from templates_app.models import ConversationTemplate
 
 
@@ -20,4 +20,4 @@ from templates_app.models import ConversationTemplate
 def test_stored_numbers_come_back_with_their_digits(text):
     row = ConversationTemplate.objects.create(name="t", tool_config={"n": exact_json.loads(text)})
     row.refresh_from_db()
-    assert media.dumps(row.tool_config) == b'{"n":' + text + b"}"
+    assert json_writer.dumps(row.tool_config) == b'{"n":' + text + b"}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from accounts.models import Project
-from core.media import plain
+from core.json_writer import plain
 from core.terminals import printable
 from registry_proxy import pricing
 from usage import repricing
