@@ -72,6 +72,7 @@ class EmbeddedPostgres:
         self.log = self.data_dir / "postgres.log"
         self._users = None
         self._joined_as: int | None = None
+        self.has_left = False
 
     @property
     def directory(self) -> Path:
@@ -114,6 +115,7 @@ class EmbeddedPostgres:
         Called again, it starts a server that has crashed since. Leaves by itself at exit.
         Raises EmbeddedDatabaseError.
         """
+        self.has_left = False
         try:
             self._join(max_connections)
         except AccountError as error:
@@ -129,14 +131,14 @@ class EmbeddedPostgres:
                 f"the embedded PostgreSQL cannot be used: {reason}"
             ) from error
 
-    def leave(self) -> bool:
-        """Stop using the server, and stop it if nobody else uses it; return whether we used it."""
+    def leave(self) -> None:
+        """Stop using the server, and stop it if nobody else uses it."""
         # A forked child shares its parent's lock.
         if os.getpid() != self._joined_as or self._users is None:
-            return False
+            return
+        self.has_left = True  # before threads lose their connections, and would start it again
         self._leave(self._users)
         self._users = None
-        return True
 
     def postmaster(self) -> psutil.Process | None:
         """Return the running server, also one that an earlier process left behind."""
@@ -323,7 +325,6 @@ class EmbeddedPostgres:
 
 
 _running: EmbeddedPostgres | None = None
-_has_left = False
 
 
 def ensure_running() -> None:
@@ -334,25 +335,23 @@ def ensure_running() -> None:
     global _running
     from django.conf import settings
 
-    # Threads that lose their connections when a process leaves would start it again.
-    if not settings.DATABASE_URL and not _has_left:
-        _running = _running or EmbeddedPostgres(settings.DATA_DIR)
-        # As much again for commands and other processes that share it.
-        _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
+    if settings.DATABASE_URL or (_running and _running.has_left):
+        return
+    _running = _running or EmbeddedPostgres(settings.DATA_DIR)
+    # As much again for commands and other processes that share it.
+    _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
 
 
 def leave() -> None:
     """Stop using it now, as this process otherwise does at exit, unless that is for its parent."""
-    global _has_left
     if _running is not None:
-        _has_left = _running.leave() or _has_left
+        _running.leave()
 
 
 def rejoin() -> None:
     """Run it again if this process has left it. Raises EmbeddedDatabaseError."""
-    global _has_left
-    if _has_left:
-        _has_left = False
+    if _running is not None and _running.has_left:
+        _running.has_left = False
         ensure_running()
 
 

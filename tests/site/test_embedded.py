@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -335,3 +336,23 @@ def test_programs_in_a_closed_home_are_copied_with_their_libraries(tmp_path, mon
     done = subprocess.run([programs / "bin/initdb", "--version"], capture_output=True, **account)
     assert done.returncode == 0 and b"18" in done.stdout
     assert server_account.reachable_copy(home / wheel.name / "pginstall18") == programs
+
+
+def test_thread_that_reconnects_while_its_process_leaves_starts_nothing(
+    tmp_path, settings, monkeypatch
+):
+    settings.DATA_DIR, settings.DATABASE_URL = tmp_path / "data", None
+    monkeypatch.setattr(embedded, "_running", None)
+    stop = EmbeddedPostgres._stop
+
+    def stop_and_lose_connections(server):
+        stop(server)
+        listener = threading.Thread(target=embedded.ensure_running)
+        listener.start()
+        listener.join()
+
+    monkeypatch.setattr(EmbeddedPostgres, "_stop", stop_and_lose_connections)
+    embedded.ensure_running()
+    assert EmbeddedPostgres(settings.DATA_DIR).postmaster() is not None
+    embedded.leave()
+    assert EmbeddedPostgres(settings.DATA_DIR).postmaster() is None
