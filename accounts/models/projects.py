@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models.people import User
 from accounts.models.tiers import Tier
 from core.ids import uuid7
-from core.visible_text import is_visible
+from core.visible_text import validate_visible
 
 
 class ProjectQuerySet(models.QuerySet):
@@ -84,8 +84,10 @@ class Project(models.Model):
     def clean(self) -> None:
         super().clean()
         # Not a validator of the column: that would be a migration.
-        if not is_visible(self.name):
-            raise ValidationError({"name": "Enter a name with a visible character."})
+        try:
+            validate_visible(self.name)
+        except ValidationError as error:
+            raise ValidationError({"name": error}) from None
 
 
 class Role(models.TextChoices):

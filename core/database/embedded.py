@@ -72,7 +72,6 @@ class EmbeddedPostgres:
         self.log = self.data_dir / "postgres.log"
         self._users = None
         self._joined_as: int | None = None
-        self.has_left = False
 
     @property
     def directory(self) -> Path:
@@ -115,7 +114,6 @@ class EmbeddedPostgres:
         Called again, it starts a server that has crashed since. Leaves by itself at exit.
         Raises EmbeddedDatabaseError.
         """
-        self.has_left = False
         try:
             self._join(max_connections)
         except AccountError as error:
@@ -133,12 +131,20 @@ class EmbeddedPostgres:
 
     def leave(self) -> None:
         """Stop using the server, and stop it if nobody else uses it."""
-        # A forked child shares its parent's lock.
-        if os.getpid() != self._joined_as or self._users is None:
+        if not self._has_joined or self._users is None:
             return
-        self.has_left = True  # before threads lose their connections, and would start it again
-        self._leave(self._users)
-        self._users = None
+        users, self._users = self._users, None  # first: threads that lose connections look at it
+        self._leave(users)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether this process used the server and is leaving it, or has left."""
+        return self._has_joined and self._users is None
+
+    @property
+    def _has_joined(self) -> bool:
+        # A forked child shares its parent's lock.
+        return self._joined_as == os.getpid()
 
     def postmaster(self) -> psutil.Process | None:
         """Return the running server, also one that an earlier process left behind."""
@@ -330,16 +336,11 @@ _running: EmbeddedPostgres | None = None
 def ensure_running() -> None:
     """Run the embedded PostgreSQL for as long as this process lives, if the settings use it.
 
-    Called again, start one that has crashed since. Raises EmbeddedDatabaseError.
+    Called again, start one that has crashed since, but none that this process has left.
+    Raises EmbeddedDatabaseError.
     """
-    global _running
-    from django.conf import settings
-
-    if settings.DATABASE_URL or (_running and _running.has_left):
-        return
-    _running = _running or EmbeddedPostgres(settings.DATA_DIR)
-    # As much again for commands and other processes that share it.
-    _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
+    if _running is None or not _running.has_left:
+        _run()
 
 
 def leave() -> None:
@@ -351,8 +352,18 @@ def leave() -> None:
 def rejoin() -> None:
     """Run it again if this process has left it. Raises EmbeddedDatabaseError."""
     if _running is not None and _running.has_left:
-        _running.has_left = False
-        ensure_running()
+        _run()
+
+
+def _run() -> None:
+    global _running
+    from django.conf import settings
+
+    if settings.DATABASE_URL:
+        return
+    _running = _running or EmbeddedPostgres(settings.DATA_DIR)
+    # As much again for commands and other processes that share it.
+    _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
 
 
 def rotate_log() -> None:

@@ -15,7 +15,7 @@ from accounts.forms import EmailField
 from accounts.models import Role, Scope
 from accounts.projects import MAX_NAME
 from core.ids import uuid7
-from core.visible_text import is_visible
+from core.visible_text import validate_visible
 
 HOUR = 3_600
 _OVERLAPS = [
@@ -37,14 +37,9 @@ class ProjectForm(OnceForm):
     name = forms.CharField(
         label="Name",
         max_length=MAX_NAME,
+        validators=[validate_visible],
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
-
-    def clean_name(self) -> str:
-        name = self.cleaned_data["name"]
-        if not is_visible(name):
-            raise ValidationError("Enter a name with a visible character.")
-        return name
 
 
 class KeyForm(OnceForm):
