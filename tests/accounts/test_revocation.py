@@ -47,6 +47,7 @@ def test_nothing_is_cached_while_the_listener_is_cut_off(api, project, monkeypat
     api.send("POST", "/api/v1/log", CALL, expect=401)
 
 
+@pytest.mark.slow
 def test_listener_reconnects_after_its_connection_was_killed(api):
     with psycopg.connect(**_parameters(), autocommit=True) as other:
         other.execute(

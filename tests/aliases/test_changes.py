@@ -79,6 +79,7 @@ def test_listing_takes_the_same_queries_for_many(api, django_assert_num_queries)
         assert len(api.read(PATH)) == 500
 
 
+@pytest.mark.slow
 def test_concurrent_changes_each_have_their_revision(api):
     def work(number):
         client = ApiClient(api.key)

@@ -229,6 +229,7 @@ def assert_search(api, conversations: list[dict], words: list[str]) -> None:
         assert found == {id for id, text in texts.items() if word.casefold() in text}, word
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_counters_search_and_export_fit_the_messages(api, seed):
     client = Client(api, seed)

@@ -144,6 +144,7 @@ def test_strangers_words_are_not_found(api, other_api):
     assert found(other_api, "secret") == found(other_api, "hidden") == []
 
 
+@pytest.mark.slow
 def test_words_beyond_one_index_entry_are_found(api):
     """A tsvector holds a megabyte at most."""
     words = [f"w{n:07}" for n in range(200_000)]

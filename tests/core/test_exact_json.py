@@ -66,6 +66,7 @@ def test_repeated_members_are_refused_where_names_must_be_unique():
     assert error.value.issues[0]["ctx"] == {"error": 'The member "b" occurs twice'}
 
 
+@pytest.mark.slow
 def test_more_containers_than_the_collector_should_look_at_are_refused(reader):
     most = yielding_decoder.MAX_CONTAINERS
     assert len(exact_json.loads(b"[" + b"{}," * (most - 2) + b"[]]")) == most - 1

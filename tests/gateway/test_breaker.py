@@ -106,6 +106,7 @@ def in_progress(gateway, mock, **members):
         yield call
 
 
+@pytest.mark.slow
 def test_one_call_tries_whatever_older_ones_say(gateway, mock, half_open):
     mock.script = reply({"error": {"message": "no"}}, 400, delay=0.6)
     with in_progress(gateway, mock) as older:
@@ -119,6 +120,7 @@ def test_one_call_tries_whatever_older_ones_say(gateway, mock, half_open):
     assert gateway.chat().status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [True, False], ids=["whole", "broken off"])
 def test_others_call_once_the_answer_of_the_one_that_tries_comes(gateway, mock, half_open, ends):
     half_open()

@@ -80,6 +80,7 @@ ROUTES = """
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{}, {"allowed_models": ["x"]}, {"budget_usd": 1}], ids=str)
 def test_every_route_answers_every_method(gateway, mock, own_key, limits):
     """Row 20 of the contract's table: never a 500, errors as SDKs read them, an id on each."""
@@ -104,6 +105,7 @@ def test_every_route_answers_every_method(gateway, mock, own_key, limits):
     assert gateway.pending == 0
 
 
+@pytest.mark.slow
 def test_every_route_needs_a_token(gateway, mock):
     for path in ROUTES.split():
         for method in METHODS:

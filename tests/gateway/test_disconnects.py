@@ -146,6 +146,7 @@ def test_b10_who_stays_gets_all_of_a_stream_that_would_be_cancelled(gateway, moc
     assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
 def test_nothing_is_sent_again_for_a_client_that_left(gateway, mock, with_options, is_stream):
     with_options("retries: 2")

@@ -191,6 +191,7 @@ def test_d07_raised_limit_lets_the_next_call_pass(limited, tier):
     assert _soon(lambda: standing(limited.get(LOGS))[:2] == (300, 239))
 
 
+@pytest.mark.slow
 def test_d07_lowered_limit_refuses_and_never_shows_less_than_nothing(limited, tier):
     tier.requests_per_minute = 300
     tier.save()

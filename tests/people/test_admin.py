@@ -377,6 +377,7 @@ def choose(boss, action: str, *projects, **fields):
     return boss.submit(f"{PROJECTS}?q=My", form, follow=True, HTTP_ACCEPT=BROWSER)
 
 
+@pytest.mark.slow
 def test_projects_are_archived_after_a_question_and_brought_back(boss, ana, ben):
     projects = [each.account["project_id"] for each in (ana, ben)]
     key = ApiClient(ana.account["api_key"])

@@ -255,6 +255,7 @@ def form_of_person(made, **changes) -> dict:
     return {name: value for name, value in form.items() if value is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -114,6 +114,7 @@ def test_key_waits_for_the_verification(verification, browser, db_all):
     client.log_in("ana@example.com")
 
 
+@pytest.mark.slow
 def test_registrations_are_limited_by_the_callers_address(browser, db_all):
     client = browser("198.51.100.7")
     for number in range(30):

@@ -84,6 +84,7 @@ def test_other_projects_days_are_their_own(api, other_api):
     assert certified(other_api) == [theirs]
 
 
+@pytest.mark.slow
 def test_an_update_finds_what_earlier_versions_left_out(api):
     """They took a correction as certified with its call, and marked the day."""
     id = log(api, **at(NOON))

@@ -49,6 +49,7 @@ def odd(chance: random.Random):
     return chance.choice([body, body, {"receipt": body}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_odd_bodies_never_fail(api, signing, seed):
     chance = random.Random(seed)

@@ -123,6 +123,7 @@ def rows(api, settings):
     tokens.issue(api.project, expires_at=None)
 
 
+@pytest.mark.slow
 def test_b5_no_page_links_to_one_that_its_reader_may_not_open(rows):
     """By who may see this one list and its pages, and nothing else."""
     for model, name in names():
@@ -135,6 +136,7 @@ def test_b5_no_page_links_to_one_that_its_reader_may_not_open(rows):
         assert refused_links(browser, *pages) == [], name
 
 
+@pytest.mark.slow
 def test_b5_the_dashboard_links_to_no_list_that_its_reader_may_not_open(rows):
     """A panel of one permission may speak of what needs another."""
     for permission in ("server", "call", "snapshot", "refresh", "usagelog"):

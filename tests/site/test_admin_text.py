@@ -63,6 +63,7 @@ def lists():
         yield reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
+@pytest.mark.slow
 def test_b3_markup_is_never_markup(root, odd_rows):
     version = reverse("admin:templates_app_conversationtemplate_version", args=[odd_rows, 1])
     pages = [*lists(), *details(), version]
@@ -75,6 +76,7 @@ def test_b3_markup_is_never_markup(root, odd_rows):
     assert shown > 20  # the text itself is there
 
 
+@pytest.mark.slow
 def test_b3_filters_searches_and_errors_stay_text(root, odd_rows):
     for query in ({"model__exact": ODD}, {"q": ODD}, {"alias__exact": ODD, "o": ODD}):
         reply = root.get(reverse("admin:usage_usagelog_changelist"), query)

@@ -22,6 +22,7 @@ from tests.site.test_dashboard import a1, boss, dashboard, person, tile
 from usage.models import UsageLog
 
 __all__ = ["a1", "boss", "person"]
+pytestmark = pytest.mark.slow  # each makes the demo data
 
 
 def run(*arguments: str) -> str:

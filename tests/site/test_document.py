@@ -48,6 +48,7 @@ def test_schemas_are_valid_and_describe_the_items_of_arrays(schemas):
         assert schema.get("type") != "array" or "items" in schema, schema
 
 
+@pytest.mark.slow
 def test_defaults_and_examples_are_as_described(schemas):
     for schema in schemas:
         stated = [schema["default"]] if "default" in schema else []
@@ -55,6 +56,7 @@ def test_defaults_and_examples_are_as_described(schemas):
             assert not faults(schema, value), (value, schema)
 
 
+@pytest.mark.slow
 def test_examples_of_bodies_and_replies_are_as_described():
     contents = [
         each["application/json"]

@@ -42,6 +42,7 @@ def test_every_operation_says_what_it_is_for():
             assert operation.get("summary") and operation.get("tags"), (method, path)
 
 
+@pytest.mark.slow
 def test_every_route_but_the_public_ones_needs_a_key(anonymous):
     result = list(operations())
     assert len(result) >= 5
@@ -50,6 +51,7 @@ def test_every_route_but_the_public_ones_needs_a_key(anonymous):
             anonymous.send(method, spelling, expect=401)
 
 
+@pytest.mark.slow
 def test_no_route_fails_on_an_empty_or_senseless_request(api):
     """Of rows that do not exist; tests/site/test_odd_requests.py has those that do."""
     for method, path in operations():

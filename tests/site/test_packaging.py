@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,6 +29,7 @@ def imported_modules(package: str) -> set[str]:
     return modules
 
 
+@pytest.mark.slow
 def test_every_import_is_declared():
     """Also what other packages bring along today: they may stop."""
     declared = {

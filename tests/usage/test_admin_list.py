@@ -296,6 +296,7 @@ def test_sums_need_the_permission_to_see_logs(api):
     assert staff("view_project").get(f"{LOGS}sums/").status_code == 403
 
 
+@pytest.mark.slow
 def test_sums_of_parts_of_days_are_exact(root, api, pages_of_ten):
     """The whole days of a window are known from the daily sums, the rest from the ledger."""
     times = [(3, "07:59:59"), (3, "08:00:00"), (2, "00:00:00"), (1, "07:59:59"), (1, "08:00:00")]
@@ -344,6 +345,7 @@ def test_sorted_pages_go_on_where_their_indexes_end(root, api, pages_of_ten, nam
         assert listed_everywhere(root, f"?o={order}&model__exact=m", 4) == expected
 
 
+@pytest.mark.slow
 def test_parts_of_labels_and_ids_are_searched(root, api):
     first, second = store(
         api,

@@ -49,6 +49,7 @@ def test_csv_has_a_column_for_the_providers_own_usage(api):
     assert (row.input_tokens, row.output_tokens, row.read_as) == (10, 5, "openai_chat")
 
 
+@pytest.mark.slow
 def test_5000_events_sent_twice_are_5000_rows(api):
     logs = {"logs": [{**CALL, "cost": 0.5, "event_id": f"e{n}"} for n in range(5000)]}
     assert api.send("POST", BATCH, logs)["created"] == 5000

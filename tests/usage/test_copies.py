@@ -204,6 +204,7 @@ def test_corrections_in_a_circle_end(api, length):
         assert (report["failed"], len(report["results"])) == (0, length)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_projects_that_copy_the_same_logs_at_once_have_one_of_each(source, api, other_api):
     """An export of another server: both find the ids free, and only one of them gets each."""

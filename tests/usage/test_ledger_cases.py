@@ -136,6 +136,7 @@ def test_logged_conversations_hold_what_the_table_says(api, real_prices, signing
     assert wrong == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "format, content_type", [("ndjson", "application/x-ndjson"), ("csv", "text/csv")]
 )
@@ -160,6 +161,7 @@ def test_an_export_is_read_back_as_the_same_ledger(
     assert out.getvalue().endswith(" 0 would change, by 0 USD in all\n")
 
 
+@pytest.mark.slow
 def test_receipts_certify_what_the_table_says(api, real_prices, signing):
     server_keys.clear_cache()
     wrong = {}

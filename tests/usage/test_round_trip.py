@@ -98,6 +98,7 @@ def exported(priced):
     return priced
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["ndjson", "csv"])
 def test_an_export_posted_to_a_batch_is_the_same_ledger_once(exported, other_api, format):
     content_type = "text/csv" if format == "csv" else "application/x-ndjson"
