@@ -1,7 +1,7 @@
 """Authenticate and authorize requests: the one place where access is decided.
 
     caller = admission.authenticate(headers)
-    bucket = admission.bucket_of(caller, address)     counted by accounts/request_limits.py
+    bucket = admission.bucket_of(caller, address)     counted by accounts/limits/request_limits.py
     caller = admission.admit(caller, Action.WRITE, address)
 
 DRF's classes (accounts/authentication.py), sessions, the edge (accounts/edge_admission.py) and
@@ -21,7 +21,9 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import api_keys, key_cache, key_uses, request_limits
+from accounts import api_keys, key_cache, key_uses
+from accounts.limits import request_limits
+from accounts.limits.request_buckets import Bucket, of_address
 from accounts.models import ApiKey, Project, RetiredKey, Scope, Tier, User
 from accounts.permissions import (
     WRITES,
@@ -30,7 +32,6 @@ from accounts.permissions import (
     key_permissions,
     role_permissions,
 )
-from accounts.request_buckets import Bucket, of_address
 from core.errors import DomainError
 from core.scoping import Caller, Limits
 

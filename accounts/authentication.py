@@ -7,8 +7,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
-from accounts import admission, audit, csrf, log_quotas, request_limits
-from accounts.limits import LimitExceeded
+from accounts import admission, audit, csrf
+from accounts.limits import LimitExceeded, log_quotas, request_limits
 from accounts.management_access import Manager, NoManagementAccess, authenticate_manager, manager_of
 from accounts.permissions import WRITES, Action, NotPermitted, action_of_method
 from core.errors import DomainError

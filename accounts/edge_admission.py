@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from django.utils import timezone
 
-from accounts import admission, log_quotas, request_limits
-from accounts.limits import LimitExceeded
+from accounts import admission
+from accounts.limits import LimitExceeded, log_quotas, request_limits
 from accounts.permissions import WRITES, NotPermitted, action_of_method
 from core import bridge
 from core.edge_request import Request

@@ -10,16 +10,9 @@ from django.db.models.functions import Now
 from django.http import Http404
 from django.utils import timezone
 
-from accounts import (
-    address_proofs,
-    attempts,
-    audit,
-    email_addresses,
-    email_tokens,
-    mailing,
-    memberships,
-)
+from accounts import attempts, audit, mailing, memberships
 from accounts.models import Invitation, Membership, Project, Role, User
+from accounts.people import address_proofs, email_addresses, email_tokens
 from accounts.permissions import Action, role_permissions
 from core.errors import DomainError
 from core.ids import uuid7

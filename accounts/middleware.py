@@ -2,7 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from accounts import admission, request_limits
+from accounts import admission
+from accounts.limits import request_limits
 from core.errors import DATABASE_AWAY, DatabaseUnavailable, DomainError
 from core.middleware import refusal
 from core.reply_headers import note

@@ -13,9 +13,10 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from accounts import attempts, audit, known_browsers
+from accounts import attempts, audit
 from accounts.client_networks import client_network
 from accounts.models import AuditOutcome, User
+from accounts.people import known_browsers
 from core.errors import DomainError, InvalidInput, issue
 
 # Failures in a window: for an account from one address and from all of them, by browsers

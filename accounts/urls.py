@@ -1,7 +1,7 @@
 from django.urls import URLPattern, include, path, re_path
 
-from accounts import pages
 from accounts.oauth import views as oauth_views
+from accounts.people import pages
 from accounts.views import account, audit, entry, projects
 from accounts.views.keys import Costs, KeyViewSet
 from core.viewsets import Router

@@ -3,7 +3,7 @@ from uuid import UUID
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admin_links import key_link, project_link
+from accounts.admin.links import key_link, project_link
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin

@@ -9,8 +9,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.audited_admin import AuditedAdmin
-from accounts.once_admin import OnceAdmin, form_id
+from accounts.admin.audited import AuditedAdmin
+from accounts.admin.once import OnceAdmin, form_id
 from core.admin import ReadOnlyAdmin
 from core.admin_display import admin_link, pretty_json
 from core.compression import keep_uncompressed

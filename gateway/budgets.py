@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db.models import F, Q, Sum
 
-from accounts.limit_notices import Notice, of_use
+from accounts.limits.notices import Notice, of_use
 from gateway.models import Call, CallState, Token
 
 

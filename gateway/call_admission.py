@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from accounts.allowances import Refusal
+from accounts.limits.allowances import Refusal
 from core import ids
 from gateway import errors, metering
 from gateway.holders import Holder

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from accounts import allowances, audit
+from accounts import audit
+from accounts.limits import allowances
 from accounts.models import Project
 from gateway.models import Token, UpstreamKey
 from gateway.schemas.projects import ManagedProject

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts import allowances
+from accounts.limits import allowances
 from core import bridge, json_writer
 from gateway.holders import Holder
 from gateway.models import Token

@@ -9,7 +9,8 @@ from itertools import chain
 from django.db import ProgrammingError, connection
 from django.utils import timezone
 
-from accounts import limit_notices, periodic
+from accounts import periodic
+from accounts.limits import notices as limit_notices
 from core.database import embedded
 from core.errors import DATABASE_AWAY
 from core.process_thread import ProcessThread

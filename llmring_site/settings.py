@@ -187,7 +187,7 @@ AUTHENTICATION_BACKENDS = ["accounts.passwords.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.password_validators.MaximumLengthValidator"},
+    {"NAME": "accounts.people.password_validators.MaximumLengthValidator"},
 ]
 SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"
@@ -401,7 +401,7 @@ UNFOLD = {
         }
     ],
     "SHOW_HISTORY": False,
-    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+    "LOGIN": {"form": "accounts.people.forms.AdminLoginForm"},
     "STYLES": [
         lambda request: static("core/charts.css"),
         lambda request: static("core/lists.css"),

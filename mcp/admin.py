@@ -8,8 +8,8 @@ from django.http import Http404
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 
-from accounts.admin_links import key_link, project_link
-from accounts.demo_lists import RealChangeList
+from accounts.admin.demo_lists import RealChangeList
+from accounts.admin.links import key_link, project_link
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link, list_link, pretty_json
 from core.date_filter import DatesFilter

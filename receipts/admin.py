@@ -7,7 +7,7 @@ from django.urls import path
 from unfold.contrib.filters.admin import FieldTextFilter, TextFilter
 from unfold.decorators import display
 
-from accounts.admin_links import key_link, project_link
+from accounts.admin.links import key_link, project_link
 from conversations.models import Conversation
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link

@@ -7,7 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from accounts.admin_links import project_link
+from accounts.admin.links import project_link
 from core import parsing
 from core.admin import ModelAdmin
 from core.errors import InvalidInput

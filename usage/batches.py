@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from accounts import log_quotas
+from accounts.limits import log_quotas
 from core.database.timeouts import lift_limit
 from core.errors import InvalidInput
 from core.scoping import Caller

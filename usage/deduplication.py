@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import Error, transaction
 
-from accounts import log_quotas
+from accounts.limits import log_quotas
 from core.errors import DatabaseUnavailable
 from core.scoping import Caller
 from usage import copies, ledger

@@ -11,7 +11,7 @@ import django.db
 import psycopg
 from django.db import transaction
 
-from accounts import log_quotas
+from accounts.limits import log_quotas
 from core import bridge
 from core.scoping import Caller
 from usage import costing, deduplication, reversals

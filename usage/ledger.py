@@ -3,7 +3,7 @@
 One statement does both, whether for one row or for thousands, so the sums equal
 the ledger at every moment. It takes the rows as one JSON list: one round trip,
 one commit, one flush to disk, and unlike COPY it can skip a repeated event.
-It also counts new calls against their projects' quotas (accounts/log_quotas.py), and
+It also counts new calls against their projects' quotas (accounts/limits/log_quotas.py), and
 stores nothing when one of them is used up, unless they were made already.
 """
 
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import log_quotas
+from accounts.limits import log_quotas
 from core import json_writer
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
@@ -186,7 +186,7 @@ def insert(
     """Store the rows, all or none, on Django's connection; return the ids of those that are new.
 
     Calls count against the quota, and the corrections that are named. Beyond it this fails as
-    accounts/log_quotas.py says, unless the rows are not counted.
+    accounts/limits/log_quotas.py says, unless the rows are not counted.
     """
     if not rows:
         return set()

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.html import format_html_join
 from unfold.decorators import display
 
-from accounts.admin_links import key_link
+from accounts.admin.links import key_link
 from core.admin_display import admin_link, list_link, pretty_json
 from core.number_formats import count, exact, right, utc
 from usage import price_page

@@ -12,8 +12,8 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.functional import cached_property
 
+from accounts.admin.demo_lists import RealChangeList
 from accounts.api_keys import is_id
-from accounts.demo_lists import RealChangeList
 from accounts.models import Project
 from core import ids
 from core.database.timeouts import unless_too_slow

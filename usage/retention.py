@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import log_retention
+from accounts.limits import log_retention
 from core import ids
 from usage.models import UsageLog
 

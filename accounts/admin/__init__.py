@@ -1,6 +1,6 @@
 """Register the admin's pages, one model a module."""
 
-from accounts import admin_entry
+from accounts.admin import entry
 from accounts.admin.api_keys import ApiKeyAdmin
 from accounts.admin.audit_events import AuditEventAdmin
 from accounts.admin.groups import GroupAdmin
@@ -15,5 +15,5 @@ __all__ = [
     "ProjectAdmin",
     "TierAdmin",
     "UserAdmin",
-    "admin_entry",  # puts its views into the admin's site
+    "entry",  # puts its views into the admin's site
 ]

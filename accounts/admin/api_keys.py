@@ -9,8 +9,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts import audit, keys, projects
+from accounts.admin.once import OnceAdmin, form_id
 from accounts.models import ApiKey, Project, Scope
-from accounts.once_admin import OnceAdmin, form_id
 from core.compression import keep_uncompressed
 from core.number_formats import counted
 

@@ -3,7 +3,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
 
 from accounts.admin.access import names_of_access
-from accounts.audited_admin import AuditedDeletion
+from accounts.admin.audited import AuditedDeletion
 
 admin.site.unregister(Group)
 

@@ -4,16 +4,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import transaction
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import (
-    account_deletion,
-    address_proofs,
-    audit,
-    email_addresses,
-    login_keys,
-    memberships,
-    password_changes,
-    requested_mails,
-)
+from accounts import audit, login_keys, memberships
 from accounts.admin.access import FLAGS, access, names_of_access
 from accounts.admin.memberships import (
     IdentityInline,
@@ -22,6 +13,13 @@ from accounts.admin.memberships import (
     save_inline,
 )
 from accounts.models import User
+from accounts.people import (
+    account_deletion,
+    address_proofs,
+    email_addresses,
+    password_changes,
+    requested_mails,
+)
 
 
 @admin.register(User)

@@ -6,8 +6,9 @@ from django.utils.http import urlencode
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from accounts import audit, log_quotas, projects
+from accounts import audit, projects
 from accounts.admin.memberships import KeepsOwners, MembershipInline, save_inline
+from accounts.limits import log_quotas
 from accounts.models import ApiKey, Project
 from core.confirmed_actions import ConfirmedActions
 

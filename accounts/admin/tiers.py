@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.contrib import admin
 
-from accounts.audited_admin import AuditedDeletion
+from accounts.admin.audited import AuditedDeletion
 from accounts.models import Tier
 
 _LIMITS = ("requests_per_minute", "logs_per_month", "retention_days")

@@ -2,7 +2,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Counting against allowances, where many calls meet (accounts/allowances.py).
+    """Counting against allowances, where many calls meet (accounts/limits/allowances.py).
 
     Functions, because other apps take allowances within their own statements, whose
     tables these are not.

@@ -2,7 +2,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Counting requests and logs, where many workers meet (accounts/request_limits.py).
+    """Counting requests and logs, where many workers meet (accounts/limits/request_limits.py).
 
     Functions, because other apps count within their own statements, whose tables these
     are not.

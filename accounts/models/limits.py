@@ -11,7 +11,7 @@ from core.ids import uuid7
 class Allowance(models.Model):
     """What its holder (a gateway token) may use in all, and what it has used.
 
-    The counters are changed by the database's functions alone (accounts/allowances.py).
+    The counters are changed by the database's functions alone (accounts/limits/allowances.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -62,7 +62,7 @@ class Allowance(models.Model):
 class RequestWindow(models.Model):
     """How many requests of a minute its holder (a project, an address) has been granted.
 
-    Changed by the database's functions alone (accounts/request_limits.py).
+    Changed by the database's functions alone (accounts/limits/request_limits.py).
     """
 
     holder = models.UUIDField(primary_key=True)

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Value
 from django.db.models.functions import Collate, Lower, NullIf
 
-from accounts import email_addresses
+from accounts.people import email_addresses
 from core.ids import uuid7
 
 

@@ -13,19 +13,20 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.http import Http404
 
-from accounts import address_proofs, audit, mailing, requested_mails
-from accounts.email_tokens import InvalidToken
+from accounts import audit, mailing
 from accounts.models import Identity, User
 from accounts.oauth import providers
 from accounts.oauth.providers import LABELS, Profile
-from accounts.projects import create_project
-from accounts.registration import (
+from accounts.people import address_proofs, requested_mails
+from accounts.people.email_tokens import InvalidToken
+from accounts.people.registration import (
     DEFAULT_PROJECT,
     AddressTaken,
     RegistrationClosed,
     new_person,
     store_person,
 )
+from accounts.projects import create_project
 from core.errors import DomainError
 
 CLAIM_SECONDS = 900  # for which a first key can be retrieved

@@ -12,7 +12,7 @@ import orjson
 import requests
 from django.conf import settings
 
-from accounts import email_addresses
+from accounts.people import email_addresses
 from core import egress
 from core.errors import DomainError
 

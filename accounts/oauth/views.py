@@ -8,11 +8,12 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
-from accounts import attempts, audit, logins, pages
+from accounts import attempts, audit
 from accounts.client_networks import client_network
 from accounts.oauth import identities, landing, pending, providers, states
 from accounts.oauth.identities import AddressNeeded
 from accounts.oauth.providers import Provider
+from accounts.people import logins, pages
 from core.errors import DomainError
 
 MAX_CALLBACKS = 60  # in a window from one address

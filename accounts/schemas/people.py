@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, Field
 
-from accounts.email_addresses import EmailAddress
+from accounts.people.email_addresses import EmailAddress
 from accounts.schemas.examples import ID
 from accounts.schemas.projects import RoleName
 from core.schemas import Schema, Text255, example, text

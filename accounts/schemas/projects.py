@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from accounts.email_addresses import EmailAddress
 from accounts.models import Role
+from accounts.people.email_addresses import EmailAddress
 from accounts.schemas.examples import ID, TIME
 from core.schemas import Schema, Title255, example
 from core.viewsets import page_query

@@ -4,18 +4,15 @@ from django.db import transaction
 from django.db.models.functions import Now
 from rest_framework.response import Response
 
-from accounts import (
+from accounts import audit, keys, login_keys, passwords
+from accounts.models import ApiKey, Membership, User
+from accounts.people import (
     account_deletion,
     address_changes,
-    audit,
-    keys,
-    login_keys,
     logins,
     password_changes,
-    passwords,
     requested_mails,
 )
-from accounts.models import ApiKey, Membership, User
 from accounts.projects import tier_name
 from accounts.schemas import people as schemas
 from accounts.views.base import PersonView

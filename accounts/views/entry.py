@@ -3,14 +3,12 @@
 from django.conf import settings
 from rest_framework.response import Response
 
-from accounts import (
+from accounts import audit, login_keys, passwords
+from accounts.people import (
     address_changes,
     address_proofs,
-    audit,
-    login_keys,
     logins,
     password_changes,
-    passwords,
     registration,
     requested_mails,
 )

@@ -5,17 +5,18 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.views.generic import TemplateView
 
-from accounts import (
+from accounts import memberships, passwords
+from accounts.models import Identity, Project, User
+from accounts.oauth import identities, providers
+from accounts.people import (
     account_deletion,
     address_changes,
     logins,
-    memberships,
     password_changes,
-    passwords,
     requested_mails,
 )
-from accounts.address_proofs import is_self_registered
-from accounts.forms import (
+from accounts.people.address_proofs import is_self_registered
+from accounts.people.forms import (
     AddressForm,
     ConfirmForm,
     CurrentPasswordForm,
@@ -23,9 +24,7 @@ from accounts.forms import (
     NewPasswordForm,
     PasswordChangeForm,
 )
-from accounts.models import Identity, Project, User
-from accounts.oauth import identities, providers
-from accounts.pages import to_page
+from accounts.people.pages import to_page
 from llmring_site.pages.base import PersonPage, Question
 from llmring_site.pages.sidebar import password_address
 

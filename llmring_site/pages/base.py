@@ -11,10 +11,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from accounts import admission, memberships, requested_mails
-from accounts.forms import ConfirmForm
+from accounts import admission, memberships
 from accounts.models import Project
-from accounts.pages import Page, unkept
+from accounts.people import requested_mails
+from accounts.people.forms import ConfirmForm
+from accounts.people.pages import Page, unkept
 from accounts.permissions import Action
 from core import error_pages
 from core.errors import DomainError

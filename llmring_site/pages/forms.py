@@ -11,8 +11,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accounts.forms import EmailField
 from accounts.models import Role, Scope
+from accounts.people.forms import EmailField
 from accounts.projects import MAX_NAME
 from core.ids import uuid7
 from core.visible_text import validate_visible

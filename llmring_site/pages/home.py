@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.generic import TemplateView
 
 from accounts.models import ApiKey, User
-from accounts.pages import unkept
+from accounts.people.pages import unkept
 from accounts.projects import home_project
 from conversations.models import Conversation
 from core.database.timeouts import unless_too_slow

@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 
 from accounts import keys
 from accounts.models import ApiKey
-from accounts.pages import Page
+from accounts.people.pages import Page
 from accounts.permissions import Action, widest_scopes
 from accounts.views.keys import represent
 from core.compression import keep_uncompressed

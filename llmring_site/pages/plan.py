@@ -4,7 +4,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.views.generic import TemplateView
 
-from accounts import log_quotas, log_retention
+from accounts.limits import log_quotas, log_retention
 from accounts.models import Role
 from llmring_site.pages.base import ProjectPage
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 from django.db import connection
 
-from accounts import log_quotas, request_limits, shown_remainder
+from accounts.limits import log_quotas, request_limits, shown_remainder
 from accounts.models import Project, Tier
 from tests.client import ApiClient
 from tests.redis_process import redis_server

@@ -6,7 +6,7 @@ from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 import pytest
 from django.core import mail
 
-from accounts import limit_notices
+from accounts.limits import notices
 from accounts.models import (
     Allowance,
     LimitNotice,
@@ -80,7 +80,7 @@ def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
 
     use(owned, 100)
     with monkeypatch.context() as context:
-        context.setattr(limit_notices, "send_mail", fail)
+        context.setattr(notices, "send_mail", fail)
         assert told() == []
         assert not LimitNotice.objects.exists()
     assert len(told()) == 1
@@ -91,14 +91,14 @@ def test_owner_is_told_once_although_the_mail_of_another_one_fails(owned, monkey
     gone = User.objects.get(username="bo")
     gone.email = "gone@x.test"
     gone.save()
-    send = limit_notices.send_mail
+    send = notices.send_mail
 
     def refuse(title, text, sender, recipients, **options):
         if recipients == ["gone@x.test"]:
             raise SMTPRecipientsRefused({"gone@x.test": (550, b"no such mailbox")})
         return send(title, text, sender, recipients, **options)
 
-    monkeypatch.setattr(limit_notices, "send_mail", refuse)
+    monkeypatch.setattr(notices, "send_mail", refuse)
     use(owned, 100)
     assert [to for to, _ in told()] == [["ana@x.test"]]
     assert told() == []

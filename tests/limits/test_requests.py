@@ -7,7 +7,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import log_quotas, request_limits
+from accounts.limits import log_quotas, request_limits
 from accounts.models import ApiKey, MonthlyLogs, RequestWindow
 from tests.client import ApiClient
 from tests.usage.test_log import CALL

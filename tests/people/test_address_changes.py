@@ -6,8 +6,8 @@ import pytest
 from django.core import signing
 from django.utils import timezone
 
-from accounts import address_changes
 from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, Project, User
+from accounts.people import address_changes
 from tests.html_page import Page
 from tests.people.conftest import (
     BROWSER,

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import address_proofs
 from accounts.models import AuditEvent, Invitation, Membership, Project, User
+from accounts.people import address_proofs
 from core.database import raw_connection
 from tests.people.conftest import PASSWORD, at_once, mails, token_in
 

@@ -2,8 +2,9 @@ import getpass
 
 from django.contrib.auth.management.commands.changepassword import Command as DjangoCommand
 
-from accounts import audit, mailing, password_changes, sessions
+from accounts import audit, mailing, sessions
 from accounts.models import User
+from accounts.people import password_changes
 
 
 class Command(DjangoCommand):

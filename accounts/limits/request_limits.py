@@ -6,7 +6,7 @@ The database grants a minute's requests in leases, so that most requests write n
 - Without Redis each worker has leases of its own, a thirtieth of the limit each. The limit
   is never exceeded; what other workers have leased and do not use is the error, less than
   a thirtieth of the limit for each of them.
-- With Redis all workers share the leases (accounts/request_pool.py), so that every request
+- With Redis all workers share the leases (accounts/limits/request_pool.py), so that every request
   of the limit is granted.
 
 A lease is of the limit it was made for. When the limit changes, what is left of the lease
@@ -23,10 +23,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from uuid import UUID
 
-from accounts import shown_remainder
-from accounts.limits import LimitExceeded, RateLimitStatus
-from accounts.request_buckets import Bucket, Taken
-from accounts.request_pool import Pooled, pool
+from accounts.limits import LimitExceeded, RateLimitStatus, shown_remainder
+from accounts.limits.request_buckets import Bucket, Taken
+from accounts.limits.request_pool import Pooled, pool
 from core import bridge, json_writer
 from core.database.group_commit import Execute, GroupWriter
 
@@ -53,7 +52,7 @@ class _Lease:
     reset: int  # Unix seconds
     ends: float  # of time.monotonic(), never after the minute
     over: float  # never before it
-    window: tuple[int, int]  # accounts/shown_remainder.py
+    window: tuple[int, int]  # accounts/limits/shown_remainder.py
 
     @classmethod
     def of(cls, bucket: Bucket, taken: Taken, *, asked_at: float, free: int) -> "_Lease":

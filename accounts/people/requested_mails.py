@@ -2,8 +2,9 @@
 
 from django.conf import settings
 
-from accounts import attempts, email_tokens, mailing, password_changes, passwords
+from accounts import attempts, mailing, passwords
 from accounts.models import Purpose, User
+from accounts.people import email_tokens, password_changes
 from core.errors import DomainError
 
 PER_ACCOUNT = 3  # in a window

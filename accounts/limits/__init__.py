@@ -1,7 +1,7 @@
 """What the limits of tiers and addresses report, and how they refuse.
 
-They are counted in accounts/request_limits.py (requests of a minute) and
-accounts/log_quotas.py (logs of a month).
+They are counted in accounts/limits/request_limits.py (requests of a minute) and
+accounts/limits/log_quotas.py (logs of a month).
 """
 
 import math

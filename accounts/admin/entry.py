@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from unfold.forms import AdminOwnPasswordChangeForm
 
-from accounts import audit, known_browsers, password_changes, passwords
+from accounts import audit, passwords
+from accounts.people import known_browsers, password_changes
 from core import error_pages
 from core.errors import DomainError
 

@@ -5,19 +5,10 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import (
-    address_proofs,
-    audit,
-    email_tokens,
-    keys,
-    login_keys,
-    logins,
-    mailing,
-    passwords,
-    sessions,
-)
+from accounts import audit, keys, login_keys, mailing, passwords, sessions
 from accounts.models import ApiKey, Purpose, User
 from accounts.oauth import providers
+from accounts.people import address_proofs, email_tokens, logins
 
 
 def ask_for_reset(email: str) -> None:

@@ -7,17 +7,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import (
-    address_proofs,
-    api_keys,
-    audit,
-    email_tokens,
-    invitations,
-    keys,
-    login_keys,
-    mailing,
-)
+from accounts import api_keys, audit, invitations, keys, login_keys, mailing
 from accounts.models import Invitation, Project, Purpose, User
+from accounts.people import address_proofs, email_tokens
 from accounts.projects import MAX_NAME, create_project
 from core.errors import DomainError
 from core.ids import uuid7
@@ -90,7 +82,7 @@ def register(
 def register_invited(token: str, email: str, password: str, origin: audit.Origin) -> User:
     """Open an account by an invitation, whose address it has, proven by the mailed link.
 
-    An account that only claimed the address is taken over (accounts/address_proofs.py).
+    An account that only claimed the address is taken over (accounts/people/address_proofs.py).
     Raises invitations.InvalidInvitation, AddressTaken.
     """
     if settings.REGISTRATION == "closed":

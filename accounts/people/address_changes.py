@@ -11,19 +11,10 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from accounts import (
-    address_proofs,
-    attempts,
-    audit,
-    email_addresses,
-    logins,
-    mailing,
-    passwords,
-    registration,
-    requested_mails,
-)
-from accounts.email_tokens import InvalidToken
+from accounts import attempts, audit, mailing, passwords
 from accounts.models import User
+from accounts.people import address_proofs, email_addresses, logins, registration, requested_mails
+from accounts.people.email_tokens import InvalidToken
 from core.errors import InvalidInput, issue
 
 LIFETIME = timedelta(days=1)

@@ -12,21 +12,17 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.views.generic import FormView
 
-from accounts import (
+from accounts import attempts, audit, invitations, mailing, passwords
+from accounts.oauth import identities, landing, pending, providers
+from accounts.people import (
     address_changes,
     address_proofs,
-    attempts,
-    audit,
     forms,
-    invitations,
     logins,
-    mailing,
     password_changes,
-    passwords,
     registration,
     requested_mails,
 )
-from accounts.oauth import identities, landing, pending, providers
 from core.compression import keep_uncompressed
 from core.errors import DomainError, InvalidInput
 

@@ -9,7 +9,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accounts import email_addresses, passwords
+from accounts import passwords
+from accounts.people import email_addresses
 from core.errors import DomainError
 
 
@@ -19,7 +20,7 @@ def _password(label: str, autocomplete: str, **options) -> forms.CharField:
 
 
 class EmailField(forms.CharField):
-    """An address as accounts.email_addresses takes it; a user name too where people log in."""
+    """An address as email_addresses.py takes it; a user name too where people log in."""
 
     def __init__(self, **options) -> None:
         widget = UnfoldAdminEmailInputWidget(attrs={"autocomplete": "email", "autofocus": True})
@@ -43,7 +44,7 @@ class AdminLoginForm(AuthenticationForm):
             except passwords.WrongPassword:
                 raise self.get_invalid_login_error() from None
             except DomainError as error:
-                self.request.refusal = error  # the page has its status (accounts/admin_entry.py)
+                self.request.refusal = error  # the page has its status (accounts/admin/entry.py)
                 raise ValidationError(str(error)) from None
             self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data

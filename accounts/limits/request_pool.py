@@ -1,6 +1,6 @@
 """Leases of requests that all workers share, in Redis.
 
-Redis only distributes what the database has granted (accounts/request_limits.py): whatever
+Redis only distributes what the database has granted (accounts/limits/request_limits.py): whatever
 happens to it, the limit is not exceeded. What it loses, no more than a lease, is not
 granted again in that minute. While it is away the workers lease from the database, each
 for itself; one thread of each looks whether it is back, so no request waits for it twice.
@@ -20,7 +20,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts.request_buckets import Bucket, Taken
+from accounts.limits.request_buckets import Bucket, Taken
 from core import bridge
 
 logger = logging.getLogger(__name__)

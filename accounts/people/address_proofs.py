@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from accounts import audit, email_tokens, keys, login_keys, mailing, passwords, sessions
+from accounts import audit, keys, login_keys, mailing, passwords, sessions
 from accounts.models import (
     ApiKey,
     EmailToken,
@@ -21,6 +21,7 @@ from accounts.models import (
     Role,
     User,
 )
+from accounts.people import email_tokens
 
 
 def mark_verified(user: User, origin: audit.Origin) -> None:

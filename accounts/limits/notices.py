@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.mail import get_connection, send_mail
 from django.db.models import F
 
-from accounts import log_quotas
+from accounts.limits import log_quotas
 from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
 
 logger = logging.getLogger(__name__)

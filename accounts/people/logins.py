@@ -5,8 +5,9 @@ from django.contrib.auth import update_session_auth_hash as renew_session
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from accounts import address_proofs, audit, known_browsers
+from accounts import audit
 from accounts.models import BrowserSession, User
+from accounts.people import address_proofs, known_browsers
 from accounts.sessions import end_sessions
 
 _BACKEND = "accounts.passwords.PasswordBackend"
