@@ -3,7 +3,7 @@ from uuid import UUID
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
-from accounts.admin.links import key_link, project_link
+from accounts.admin.links import OwnerLinks
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin
@@ -12,7 +12,7 @@ from core.number_formats import exact, right
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(OwnerLinks, ReadOnlyAdmin):
     """Conversations to read as a chat. What the privacy level hides was never stored."""
 
     list_display = [
@@ -69,14 +69,6 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="cost (USD)", ordering="total_cost")
     def cost_text(self, conversation: Conversation) -> str:
         return right(exact(conversation.total_cost))
-
-    @admin.display(description="project")
-    def project(self, conversation: Conversation) -> str:
-        return project_link(conversation)
-
-    @admin.display(description="key")
-    def api_key(self, conversation: Conversation) -> str:
-        return key_link(conversation)
 
     @admin.display(description="template")
     def template(self, conversation: Conversation) -> str:

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.admin.audited import AuditedAdmin
+from accounts.admin.links import OwnerLinks
 from accounts.admin.once import OnceAdmin, form_id
 from core.admin import ReadOnlyAdmin
-from core.admin_display import admin_link, pretty_json
+from core.admin_display import pretty_json
 from core.compression import keep_uncompressed
 from core.confirmed_actions import ConfirmedActions
 from core.json_writer import plain
@@ -151,18 +152,18 @@ class UpstreamKeyAdmin(AuditedAdmin):
 
 
 @admin.register(Call)
-class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
+class CallAdmin(OwnerLinks, ConfirmedActions, ReadOnlyAdmin):
     """Calls that hold a reservation: in progress, or of unknown cost."""
 
     list_display = [
         *("started_at", "state", "upstream", "reserved"),
-        *("project_id", "token_id", "worker_id", "id"),
+        *("project", "token_id", "worker_id", "id"),
     ]
     list_filter = ["state"]
     ordering = ["-id"]
     search_ids = ("id", "project_id", "token_id", "worker_id")
-    exclude = ["row", "reserved_usd"]
-    readonly_fields = ["reserved", "shown_row"]
+    exclude = ["row", "reserved_usd", "project_id"]
+    readonly_fields = ["reserved", "project", "shown_row"]
     actions = ["release"]
 
     @admin.display(description="reserved (USD)", ordering="reserved_usd")
@@ -203,7 +204,7 @@ class CallAdmin(ConfirmedActions, ReadOnlyAdmin):
 
 
 @admin.register(CachedAnswer)
-class CachedAnswerAdmin(ConfirmedActions, ReadOnlyAdmin):
+class CachedAnswerAdmin(OwnerLinks, ConfirmedActions, ReadOnlyAdmin):
     """Answers that are kept, and their removal."""
 
     list_display = ["stored_at", "method", "url", "project", "upstream", "size", "expires_at"]
@@ -238,10 +239,6 @@ class CachedAnswerAdmin(ConfirmedActions, ReadOnlyAdmin):
         return self.confirmed(
             request, queryset, question=question, action=purge, noun="answer", done="removed"
         )
-
-    @admin.display(description="project", ordering="project_id")
-    def project(self, row: CachedAnswer) -> str:
-        return admin_link(row, "accounts.project", row.project_id)
 
     @admin.display(description="headers")
     def shown_headers(self, row: CachedAnswer) -> str:

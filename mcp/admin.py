@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 
 from accounts.admin.demo_lists import RealChangeList
-from accounts.admin.links import key_link, project_link
+from accounts.admin.links import OwnerLinks
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link, list_link, pretty_json
 from core.date_filter import DatesFilter
@@ -50,7 +50,7 @@ def _counted(kind: str):
     return counted
 
 
-class ActionAdmin(ReadOnlyAdmin):
+class ActionAdmin(OwnerLinks, ReadOnlyAdmin):
     """Read-only rows, with actions for people who have the change permission."""
 
     def has_action_permission(self, request) -> bool:
@@ -90,8 +90,8 @@ class ServerAdmin(ActionAdmin):
         "pretty_capabilities",
         "pretty_server_info",
         "pretty_templates",
-        ("project_id", "project_label"),
-        ("id", "api_key_id"),
+        ("project", "project_label"),
+        ("id", "api_key"),
         ("created_at", "updated_at"),
     ]
     readonly_fields = [
@@ -104,6 +104,8 @@ class ServerAdmin(ActionAdmin):
         "lists_from",
         "prefix",
         "next_refresh_at",
+        "project",
+        "api_key",
         "created_at",
     ]
     actions = ["refresh"]
@@ -204,7 +206,7 @@ class ToolAdmin(ItemAdmin):
         "pretty_output_schema",
         "pretty_annotations",
         ("fingerprint", "accepted_fingerprint"),
-        ("project_id", "api_key_id"),
+        ("project", "api_key"),
         ("id", "created_at"),
     ]
     readonly_fields = [
@@ -217,6 +219,8 @@ class ToolAdmin(ItemAdmin):
         "pretty_annotations",
         "executions",
         "offered_name",
+        "project",
+        "api_key",
     ]
     actions = ["accept"]
 
@@ -250,8 +254,8 @@ class ResourceAdmin(ItemAdmin):
     list_display = ["uri", "name", "mime_type", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("uri", "name")
-    exclude = ["server", "extra"]
-    readonly_fields = ["of_server"]
+    exclude = ["server", "extra", "project_id", "api_key_id"]
+    readonly_fields = ["of_server", "project", "api_key"]
 
 
 @admin.register(Prompt)
@@ -259,13 +263,13 @@ class PromptAdmin(ItemAdmin):
     list_display = ["name", "of_server", "is_active"]
     list_filter = ["is_active"]
     search_texts = ("name",)
-    exclude = ["server", "arguments", "extra"]
-    readonly_fields = ["of_server", "offered_name", "pretty_arguments"]
+    exclude = ["server", "arguments", "extra", "project_id", "api_key_id"]
+    readonly_fields = ["of_server", "offered_name", "pretty_arguments", "project", "api_key"]
     pretty_arguments = _json("arguments")
 
 
 @admin.register(ToolExecution)
-class ToolExecutionAdmin(RecordAdmin):
+class ToolExecutionAdmin(OwnerLinks, RecordAdmin):
     date_hierarchy = "executed_at"
     list_display = [
         "executed_at",
@@ -314,17 +318,9 @@ class ToolExecutionAdmin(RecordAdmin):
         rows = super().get_queryset(request)
         return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("output")
 
-    @admin.display(description="key")
-    def api_key(self, execution) -> str:
-        return key_link(execution)
-
     @admin.display(description="conversation")
     def conversation(self, execution) -> str:
         return admin_link(execution, "conversations.conversation", execution.conversation_id)
-
-    @admin.display(description="project")
-    def project(self, execution) -> str:
-        return project_link(execution)
 
     @admin.display(description="tool")
     def of_tool(self, execution) -> str:

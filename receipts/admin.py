@@ -7,7 +7,7 @@ from django.urls import path
 from unfold.contrib.filters.admin import FieldTextFilter, TextFilter
 from unfold.decorators import display
 
-from accounts.admin.links import key_link, project_link
+from accounts.admin.links import OwnerLinks
 from conversations.models import Conversation
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link
@@ -44,7 +44,7 @@ class CertifiedLogFilter(TextFilter):
 
 
 @admin.register(Receipt)
-class ReceiptAdmin(RecordAdmin):
+class ReceiptAdmin(OwnerLinks, RecordAdmin):
     list_display = [
         "time",
         "receipt_id",
@@ -121,14 +121,6 @@ class ReceiptAdmin(RecordAdmin):
     @admin.display(description="cost (USD)")
     def formatted_cost(self, receipt: Receipt) -> str:
         return right(exact(receipt.total_cost))
-
-    @admin.display(description="project")
-    def project(self, receipt: Receipt) -> str:
-        return project_link(receipt)
-
-    @admin.display(description="key")
-    def api_key(self, receipt: Receipt) -> str:
-        return key_link(receipt)
 
 
 def _page(receipt: Receipt) -> dict:

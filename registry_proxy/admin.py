@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts import audit
+from accounts.admin.links import OwnerLinks
 from core.admin import ModelAdmin, ReadOnlyAdmin
 from core.admin_display import pretty_json
 from registry_proxy import custom_prices
@@ -121,11 +122,11 @@ def _values(price: CustomPrice) -> dict:
 
 
 @admin.register(CustomPrice)
-class CustomPriceAdmin(ModelAdmin):
+class CustomPriceAdmin(OwnerLinks, ModelAdmin):
     """Prices are added and ended. What calls were priced from does not change."""
 
     form = CustomPriceForm
-    list_display = ["provider", "model", "modifier", "project_id", "valid_from", "valid_to", "note"]
+    list_display = ["provider", "model", "modifier", "project", "valid_from", "valid_to", "note"]
     list_filter = ["provider"]
     search_fields = ["provider", "model", "note"]
     fields = [

@@ -7,7 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from accounts.admin.links import project_link
+from accounts.admin.links import OwnerLinks
 from core import parsing
 from core.admin import ModelAdmin
 from core.errors import InvalidInput
@@ -66,12 +66,15 @@ class TemplateForm(forms.ModelForm):
 
 
 @admin.register(ConversationTemplate)
-class ConversationTemplateAdmin(ModelAdmin):
+class ConversationTemplateAdmin(OwnerLinks, ModelAdmin):
     """Templates of all projects; those added here are global."""
 
     form = TemplateForm
     warn_unsaved_form = True
-    list_display = ["name", "is_shared", "model", "usage_count", "last_used_at", "is_active"]
+    list_display = [
+        *("name", "is_shared", "project", "model"),
+        *("usage_count", "last_used_at", "is_active"),
+    ]
     list_filter = [("project_id", admin.EmptyFieldListFilter), "is_active"]
     list_after_template = "templates_app/list_tail.html"
     search_fields = ["name", "created_by"]
@@ -83,24 +86,20 @@ class ConversationTemplateAdmin(ModelAdmin):
             {
                 "fields": [
                     ("created_by", "is_active"),
-                    ("project", "api_key_id"),
+                    ("project", "api_key"),
                     ("usage_count", "last_used_at"),
                     "created_at",
                 ]
             },
         ),
     ]
-    readonly_fields = ["project", "api_key_id", "usage_count", "created_at", "last_used_at"]
+    readonly_fields = ["project", "api_key", "usage_count", "created_at", "last_used_at"]
     change_form_before_template = "templates_app/form_head.html"
     change_form_after_template = "templates_app/form_tail.html"
 
     @admin.display(description="global", boolean=True)
     def is_shared(self, template: ConversationTemplate) -> bool:
         return template.is_global
-
-    @admin.display(description="project")
-    def project(self, template: ConversationTemplate) -> str:
-        return project_link(template)
 
     def has_delete_permission(self, request, obj=None) -> bool:
         return False  # taken out of use by is_active: conversations name it

@@ -2,12 +2,13 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
 from unfold.forms import ActionForm
 
+from accounts.admin.links import OwnerLinks
 from accounts.models import ApiKey, Project
 from core.admin import RecordAdmin
 from core.date_filter import DatesFilter
@@ -29,7 +30,7 @@ class VoidForm(ActionForm):
 
 
 @admin.register(UsageLog)
-class UsageLogAdmin(LogFields, RecordAdmin):
+class UsageLogAdmin(LogFields, OwnerLinks, RecordAdmin):
     list_display = [
         "time",
         "project",
@@ -83,10 +84,6 @@ class UsageLogAdmin(LogFields, RecordAdmin):
 
     def get_changelist(self, request, **kwargs):
         return LogChangeList
-
-    def get_queryset(self, request):
-        name = Project.objects.filter(id=OuterRef("project_id")).values("name")[:1]
-        return super().get_queryset(request).annotate(project_name=Subquery(name))
 
     def changelist_view(self, request, extra_context=None):
         context = {

@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.utils.html import format_html_join
 from unfold.decorators import display
 
-from accounts.admin.links import key_link
 from core.admin_display import admin_link, list_link, pretty_json
 from core.number_formats import count, exact, right, utc
 from usage import price_page
@@ -23,7 +22,7 @@ _COLORS = {
 
 
 class LogFields:
-    """Displays for UsageLogAdmin, which gives logs a `project_name` and `may_be_priced`."""
+    """Displays for UsageLogAdmin, whose list tells logs whether they `may_be_priced`."""
 
     fieldsets = [
         (
@@ -43,7 +42,7 @@ class LogFields:
             "Belongs to",
             {
                 "fields": [
-                    ("project", "key"),
+                    ("project", "api_key"),
                     ("conversation", "receipts"),
                     ("corrects", "corrections"),
                     ("snapshot", "custom_price"),
@@ -82,7 +81,7 @@ class LogFields:
         "output_count",
         "latency",
         "project",
-        "key",
+        "api_key",
         "conversation",
         "receipts",
         "corrects",
@@ -104,12 +103,6 @@ class LogFields:
     @admin.display(description="stored at")
     def received(self, log: UsageLog) -> str:
         return utc(log.received_at, "microseconds")
-
-    @admin.display(description="project")
-    def project(self, log: UsageLog) -> str:
-        return admin_link(
-            log, "accounts.project", log.project_id, log.project_name or log.project_id
-        )
 
     @admin.display(description="input tokens")
     def input_count(self, log: UsageLog) -> str:
@@ -135,10 +128,6 @@ class LogFields:
         if log.usage_status != UsageStatus.SETTLED:
             return log.usage_status
         return "unpriced" if log.cost is None else "settled"
-
-    @admin.display(description="key")
-    def key(self, log: UsageLog) -> str:
-        return key_link(log)
 
     @admin.display(description="conversation")
     def conversation(self, log: UsageLog) -> str:

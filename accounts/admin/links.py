@@ -1,19 +1,30 @@
-"""Links to the pages of a row's project and key, by their names. One query each."""
+"""Links to the project and the key that own a row, by their names."""
 
-from django.db.models import Model
+from django.contrib import admin
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 
 from accounts.models import ApiKey, Project
 from core.admin_display import admin_link
 
 
-def project_link(row: Model) -> str:
-    """Return a link to the row's project, or a dash."""
-    id = row.project_id
-    return admin_link(row, "accounts.project", id, Project.objects.filter(id=id).first())
+class OwnerLinks:
+    """Gives the admin of a model with `project_id` its displays `project` and `api_key`.
 
+    A list has the projects' names by its own query; `api_key`, for models with `api_key_id`,
+    takes one, and is for the pages of single rows.
+    """
 
-def key_link(row: Model) -> str:
-    """Return a link to the row's key, its id for one of an earlier server, or a dash."""
-    id = row.api_key_id
-    key = ApiKey.objects.filter(id=id).first()
-    return admin_link(row, "accounts.apikey", id, key) if key else str(id or "-")
+    def get_queryset(self, request) -> QuerySet:
+        name = Project.objects.filter(id=OuterRef("project_id")).values("name")
+        return super().get_queryset(request).annotate(project_name=Subquery(name))
+
+    @admin.display(description="project", ordering="project_id")
+    def project(self, row: Model) -> str:
+        return admin_link(row, "accounts.project", row.project_id, row.project_name)
+
+    @admin.display(description="key")
+    def api_key(self, row: Model) -> str:
+        """Return a link to the row's key, its id for one of an earlier server, or a dash."""
+        id = row.api_key_id
+        key = ApiKey.objects.filter(id=id).first()
+        return admin_link(row, "accounts.apikey", id, key) if key else str(id or "-")

@@ -29,7 +29,7 @@ class ApiKeyInline(TabularInline):
 class ProjectAdmin(ConfirmedActions, KeepsOwners):
     list_display = ["name", "id", "tier", "created_at", "archived_at"]
     list_select_related = ["tier"]
-    list_filter = ["tier"]
+    list_filter = ["tier", ("archived_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "id"]
     readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
     inlines = [MembershipInline, ApiKeyInline]

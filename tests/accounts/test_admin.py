@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Project, User
 from tests.client import ApiClient
 
 KEYS = "/admin/accounts/apikey/"
+PROJECTS = "/admin/accounts/project/"
 
 
 def staff(*permissions: str):
@@ -44,6 +45,27 @@ def test_revoking_needs_permission_to_change(api, permissions, state):
     reply = staff(*permissions).post(KEYS, form)
     assert reply.status_code == (302 if state == "revoked" else 403)
     assert ApiKey.objects.get().state == state
+
+
+@pytest.mark.parametrize(
+    ("permissions", "is_archived"),
+    [(["view_project"], False), (["view_project", "change_project"], True)],
+)
+def test_archiving_needs_permission_to_change(project, permissions, is_archived):
+    form = {"action": "archive", "_selected_action": [str(project.id)], "confirmed": "yes"}
+    reply = staff(*permissions).post(PROJECTS, form)
+    assert reply.status_code == (302 if is_archived else 403)
+    project.refresh_from_db()
+    assert bool(project.archived_at) == is_archived
+
+
+def test_archived_projects_are_listed_apart(project, other_project):
+    Project.objects.filter(id=project.id).update(archived_at=timezone.now())
+    browser = staff("view_project")
+    for is_empty, listed in [("0", project), ("1", other_project)]:
+        html = browser.get(PROJECTS, {"archived_at__isempty": is_empty}).content.decode()
+        shown = [each for each in (project, other_project) if str(each.id) in html]
+        assert shown == [listed]
 
 
 def test_b4_form_sent_twice_makes_one_key(db_all, project):

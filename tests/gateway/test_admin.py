@@ -242,8 +242,9 @@ def test_reservation_of_an_unknown_call_is_released_once(browser, call):
     assert (event.action, event.details["reserved_usd"]) == ("call.release", "0.500000000000")
 
 
-def test_calls_are_found_by_every_id_that_their_list_shows(browser, call):
+def test_calls_are_found_by_every_id_of_theirs(browser, call, project):
     found, other = call("pending", "0.5"), call("pending", "0.25")
+    assert f">{project.name}</a>" in browser.get(page("call", "changelist")).content.decode()
     Call.objects.filter(id=other.id).update(project_id=uuid7(), token_id=uuid7())
     for name in ("id", "project_id", "token_id", "worker_id"):
         search = {"q": str(getattr(found, name))}

@@ -62,6 +62,13 @@ def test_rows_are_listed_searched_and_shown_but_not_edited(admin, found, model):
     assert admin.post(f"/admin/mcp/{model}/{id}/delete/").status_code == 403
 
 
+@pytest.mark.parametrize("model", ["server", "tool", "resource", "prompt", "toolexecution"])
+def test_pages_link_to_the_project_and_its_key(admin, found, api, project, model):
+    html = text(admin, f"{model}/{found[model]}/change/")
+    assert f"/admin/accounts/project/{project.id}/change/" in html and ">ours</a>" in html
+    assert f"/admin/accounts/apikey/{api.api_key_id}/change/" in html
+
+
 def test_server_shows_its_state_and_no_secret(admin, found):
     Server.objects.update(reachable=False, last_error="Connection refused")
     assert "Connection refused" in text(admin, "server/")

@@ -91,6 +91,15 @@ def test_templates_are_listed_changed_and_never_deleted(admin, api):
     assert admin.post(f"{LIST}{made['id']}/delete/", {"post": "yes"}).status_code == 403
 
 
+def test_list_names_the_projects_of_templates(admin, api, project):
+    make(api)
+    admin.post(f"{LIST}add/", FORM)
+    html = admin.get(LIST).content.decode()
+    shown = re.findall(r'class="field-project [^>]*>(.*?)</td>', html, re.DOTALL)
+    assert len(shown) == 2 and "-" in (each.strip() for each in shown)
+    assert f"/admin/accounts/project/{project.id}/change/" in html and ">ours</a>" in html
+
+
 def change(admin, id: str, **fields):
     page = admin.get(f"{LIST}{id}/change/").content.decode()
     loaded_at = re.search(r'name="loaded_at" value="([^"]*)"', page)[1]
