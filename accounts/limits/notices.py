@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from smtplib import SMTPException
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +18,8 @@ from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
 logger = logging.getLogger(__name__)
 
 _PERCENTS = (80, 100)
+# What is wrong with one mail. Anything else would befall the next ones too.
+_REFUSED = (SMTPRecipientsRefused, SMTPDataError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Notice:
     percent: int
     title: str
     text: str
+
+
+class MailServerAway(Exception):
+    """The mail server takes nothing: it would be waited for again with each mail."""
 
 
 def of_use(
@@ -80,9 +86,16 @@ def send(notices: Iterable[Notice]) -> int:
     """Mail the notices that have not been sent yet; return their number.
 
     A notice is sent when an owner got it. Projects without an owner who has an address are
-    notified once they have one.
+    notified once they have one. What a mail server that is away does not take is left to the
+    next time.
     """
-    return sum(_send(notice) for notice in notices)
+    sent = 0
+    try:
+        for notice in notices:
+            sent += _send(notice)
+    except MailServerAway as error:
+        logger.warning("notices of limits were not sent: %s", error)
+    return sent
 
 
 def _send(notice: Notice) -> bool:
@@ -106,20 +119,26 @@ def _send(notice: Notice) -> bool:
     name = Project.objects.values_list("name", flat=True).get(id=notice.project_id)
     title, text = f"{_line(name)}: {notice.title}", f"Project {name}\n\n{notice.text}\n"
     # One at a time: owners do not see each other's address, and one that fails stops no other.
-    is_sent = [_mail(address, title, text) for address in addresses]
-    if not any(is_sent):
-        claim.delete()
-    return any(is_sent)
+    is_sent = False
+    try:
+        for address in addresses:
+            is_sent |= _mail(address, title, text)
+    finally:
+        if not is_sent:
+            claim.delete()
+    return is_sent
 
 
 def _mail(address: str, title: str, text: str) -> bool:
-    """Mail to one address; return whether the mail server took it."""
+    """Mail to one address; return whether the mail server took it. Raises MailServerAway."""
     try:
         connection = get_connection(**settings.EMAIL_OPTIONS)
         send_mail(title, text, None, [address], connection=connection)
-    except (SMTPException, OSError, ValueError) as error:
+    except _REFUSED as error:
         logger.warning("a notice of limits was not sent: %s", type(error).__name__)
         return False
+    except OSError as error:  # as smtplib's are, too
+        raise MailServerAway(type(error).__name__) from error
     return True
 
 

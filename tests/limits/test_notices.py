@@ -86,6 +86,25 @@ def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
     assert len(told()) == 1
 
 
+def test_mail_server_that_is_away_is_waited_for_once(owned, monkeypatch):
+    """Else each mail would hold up the other periodic jobs for its ten seconds."""
+    tries = []
+
+    def time_out(*arguments, **options):
+        tries.append(arguments)
+        raise TimeoutError
+
+    other = Project.objects.create(name="Other", tier=owned.tier)
+    Membership.objects.create(project=other, user=User.objects.get(username="ana"), role="owner")
+    use(owned, 100)
+    use(other, 100)
+    with monkeypatch.context() as context:
+        context.setattr(notices, "send_mail", time_out)
+        assert told() == []
+    assert len(tries) == 1 and not LimitNotice.objects.exists()
+    assert len(told()) == 2
+
+
 def test_owner_is_told_once_although_the_mail_of_another_one_fails(owned, monkeypatch):
     """A mailbox that is gone must not have the others get the same mail every minute."""
     gone = User.objects.get(username="bo")
