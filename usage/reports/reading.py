@@ -12,6 +12,7 @@ from usage.reports import (
     bedrock_usage,
     cohere_usage,
     gemini_usage,
+    langfuse_usage,
     ollama_usage,
     openai_names,
     openai_usage,
@@ -106,6 +107,8 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
         return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
         return ollama_usage.read_response(usage)
+    if usage.has(*langfuse_usage.OWN_MEMBERS):
+        return langfuse_usage.read_usage_details(usage)
     if usage.has("total_tokens"):
         return total_usage.read_total(usage)
     message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
