@@ -7,12 +7,14 @@ Source: docs/gateway.md, section "Budgets".
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway import model_rules, prompt_sources
+from gateway.json_objects import objects_in
 from gateway.numbers import read_number
 from gateway.protocols.protocol import Endpoint
 from registry_proxy import pricing
@@ -24,9 +26,10 @@ _STANDARD_TIERS = (None, "default")
 _FLEX = "flex"
 _DEAREST_TIER = "priority"
 _AGENTS = "multi_agent"  # each has a prompt of its own
-_READ_MEMBERS = prompt_sources.READ_MEMBERS | {
-    *("n", "best_of", "service_tier", "modalities", _AGENTS),
-}
+_COUNTED_MEMBERS = frozenset({"n", "best_of", "service_tier", "modalities", _AGENTS})
+# What it holds some servers take for members of the request itself.
+_MERGED = "extra_body"
+_HEARING = "transcriptions"
 # Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
 _TOOLS_PROMPT = 1_000
 _MILLION = 1_000_000
@@ -38,14 +41,16 @@ class _Use(NamedTuple):
 
     `fills_context`: parts of its prompt are not in its body. The model reads all of it
     `readings` times, and may then write as much as it can if the request does not limit the
-    `answer` (None). `searches` is None where nobody limits them. What it has or asks for beside
-    text is of the token classes `media`.
+    `answer` (None). It may search as often as `searches` says, None where nobody limits them;
+    if it does not ask for that, a model that searches by itself may as often as `tool_calls`
+    says. What it has or asks for beside text is of the token classes `media`.
     """
 
     prompt: int
     fills_context: bool
     readings: int
     searches: int | None
+    tool_calls: int | None
     answer: int | None
     choices: int
     media: set[str]
@@ -60,13 +65,14 @@ def bound(
     model: str,
     default_output: int | None,
     default_tool_calls: int | None,
+    price_terms: Mapping[str, str],
     project_id: UUID,
 ) -> Decimal | None:
     """Return the most US dollars that a call can cost; None where nobody can say.
 
     `size` is that of its body in bytes. `default_output` is the operator's limit for
     models whose limit the registry does not have, `default_tool_calls` that of the upstream's
-    own tools, for requests that do not limit them.
+    own tools, for requests that do not limit them. `price_terms` may change the price.
     """
     use = _use(body, size, endpoint, default_tool_calls)
     if use is None:
@@ -75,8 +81,10 @@ def bound(
     # Any of the models that a request names may serve it.
     others = (name for name in model_rules.named_in_body(body) if name != model)
     for name in (model, *others):
-        ceiling = _ceiling(provider, name, body.get("service_tier"), project_id)
-        cost = ceiling and _cost(use, ceiling, endpoint, default_output)
+        ceiling = _ceiling(
+            provider, name, body.get("service_tier"), terms=price_terms, project_id=project_id
+        )
+        cost = ceiling and _cost(_use_of(name, use), ceiling, endpoint, default_output)
         if cost is None:
             return None
         most = max(most, cost)
@@ -86,10 +94,16 @@ def bound(
 def _use(
     body: dict[str, Any], size: int, endpoint: Endpoint, default_tool_calls: int | None
 ) -> _Use | None:
-    read = _READ_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
+    counted = _COUNTED_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
+    read = counted | prompt_sources.READ_MEMBERS
     # Servers written in Go take the names of members in any case.
     if any(name not in read and name.casefold() in read for name in body):
         return None
+    merged = objects_in(body.get(_MERGED))
+    if any(name.casefold() in counted for part in merged for name in part):
+        return None
+    if endpoint.name == _HEARING:
+        return None  # a recording elsewhere may be of any length, and have a price by the second
     sources = prompt_sources.read(body)
     if _has_agents(body.get(_AGENTS)) or sources.may_make_pictures:
         return None  # nobody can say how many there will be
@@ -100,10 +114,18 @@ def _use(
         fills_context=sources.lies_upstream,
         readings=1 + (tool_calls or 0) if sources.may_run_tools else 1,
         searches=tool_calls if sources.may_search else 0,
+        tool_calls=tool_calls,
         answer=_allowed_answer(body, endpoint),
         choices=_choices(body),
         media=_media(body, endpoint, has_audio=sources.has_audio),
     )
+
+
+def _use_of(model: Any, use: _Use) -> _Use:
+    """Return what a request can use of one model."""
+    if isinstance(model, str) and prompt_sources.searches_unasked(model):
+        return use._replace(searches=use.tool_calls)
+    return use
 
 
 def _has_agents(agents: Any) -> bool:
@@ -144,17 +166,18 @@ def _media(body: dict[str, Any], endpoint: Endpoint, *, has_audio: bool) -> set[
     return media | {"audio_input"} if has_audio else media
 
 
-def _ceiling(provider: str, model: Any, tier: Any, project_id: UUID) -> Ceiling | None:
+def _ceiling(
+    provider: str, model: Any, tier: Any, *, terms: Mapping[str, str], project_id: UUID
+) -> Ceiling | None:
     """Return the highest prices of a model; at a tier other than the standard, of the dearest."""
     if not isinstance(model, str):
         return None
-    ceiling = pricing.ceiling(
-        provider, model, service_tiers=_possible_tiers(tier), project_id=project_id
-    )
+    find = partial(pricing.ceiling, provider, model, terms=terms, project_id=project_id)
+    ceiling = find(service_tiers=_possible_tiers(tier))
     is_standard = isinstance(tier, str) and (tier == _FLEX or not as_modifiers(service_tier=tier))
     if ceiling is None and is_standard:
         # "auto": for a model without other tiers it can only mean the standard.
-        return pricing.ceiling(provider, model, project_id=project_id)
+        return find()
     return ceiling
 
 

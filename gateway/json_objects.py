@@ -5,7 +5,7 @@ from typing import Any
 
 _CONTAINERS = frozenset({dict, list})
 # What a client describes or keeps for itself: JSON schemas, labels, the arguments of calls.
-_OWN_MEMBERS = frozenset(
+OWN_MEMBERS = frozenset(
     {
         "$defs",
         "arguments",
@@ -26,7 +26,7 @@ def objects(
 
     What is in members of the names `skipped` is left out, too.
     """
-    return objects_in(body, left_out=_OWN_MEMBERS | skipped)
+    return objects_in(body, left_out=OWN_MEMBERS | skipped)
 
 
 def objects_in(*values: Any, left_out: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:

@@ -296,6 +296,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
         "model": made.model,
         "default_output": made.upstream.max_output_tokens,
         "default_tool_calls": made.upstream.max_tool_calls,
+        "price_terms": made.price_terms,
         "project_id": holder.caller.project_id,
     }
     if body.fields is not None or made.endpoint.billing is Billing.LATER:

@@ -3,18 +3,19 @@
 What we do not know counts as lying upstream.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from gateway.json_objects import objects_in
+from gateway.json_objects import OWN_MEMBERS, objects_in
 
 # Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
 _PROMPTS = (
     *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
     "extra_body",
 )
-# Members that bring in what was said before.
-_HISTORIES = ("previous_response_id", "conversation")
+# Members that bring in what was said before; a template may repeat any of the prompt.
+_HISTORIES = ("previous_response_id", "conversation", "chat_template")
 # Members that bring in other text; those not of OpenAI are of Azure, OpenRouter, Qwen and xAI.
 _OTHER_SOURCES = (
     *_HISTORIES,
@@ -23,7 +24,6 @@ _OTHER_SOURCES = (
 )
 # Members that may have the upstream search; a stored prompt has tools of its own.
 _SEARCHES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
-READ_MEMBERS = frozenset({*_PROMPTS, *_OTHER_SOURCES, "tools", "functions"})
 # Parts that are their own text. The bytes of a picture say nothing of its tokens.
 _TEXT_PARTS = frozenset(
     {
@@ -34,13 +34,22 @@ _TEXT_PARTS = frozenset(
         *("predicate", "choice", "score"),  # questions of /v1/decisions
     }
 )
-# Members by which a part names a file, or holds one.
+# Members by which a part, or the request itself, names a file or holds one.
 _FILES = frozenset(
     {
         *("image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio"),
         *("file", "file_data", "file_id", "file_ids", "file_url", "cached_content"),
+        *("images", "videos", "audios", "files", "documents"),
     }
 )
+_FILES_OF_REQUEST = _FILES - {"audio"}  # that says how the answer is to sound
+# The model reads its prompt again when it makes less of it, as it does after a tool.
+_COMPACTION = "context_management"
+READ_MEMBERS = frozenset(
+    {*_PROMPTS, *_OTHER_SOURCES, *_FILES_OF_REQUEST, _COMPACTION, "tools", "functions"}
+)
+# Models that search whatever they are asked: OpenAI's, Perplexity's, Groq's, any of OpenRouter's.
+_SEARCHING_MODEL = re.compile(r"search|sonar|compound|:online\b")
 # The text that an item with an id repeats; without any it stands for what the upstream keeps.
 _ITEM_TEXTS = (
     *("content", "arguments", "output", "input", "function", "custom", "tool_calls"),
@@ -72,17 +81,28 @@ class Sources(NamedTuple):
 def read(body: dict[str, Any]) -> Sources:
     """Return where the prompt of a request lies."""
     parts = [*objects_in(*(body.get(name) for name in _PROMPTS))]
-    tools = {_tool_type(tool) for holder in (body, *parts) for tool in _tools(holder)}
-    may_run_tools = isinstance(body.get("prompt"), dict) or not tools <= _CLIENT_TOOLS
+    grouped = objects_in(body.get("tools"), left_out=OWN_MEMBERS)
+    tools = {_tool_type(tool) for holder in (body, *parts, *grouped) for tool in _tools(holder)}
+    is_compacted = bool(body.get(_COMPACTION))
+    may_run_tools = (
+        is_compacted or isinstance(body.get("prompt"), dict) or not tools <= _CLIENT_TOOLS
+    )
     return Sources(
-        lies_upstream=not tools <= _DESCRIBED_TOOLS
+        lies_upstream=is_compacted
+        or not tools <= _DESCRIBED_TOOLS
         or _has_any(body, _OTHER_SOURCES)
+        or any(body.get(name) for name in _FILES_OF_REQUEST)
         or any(map(_lies_upstream, parts)),
         may_run_tools=may_run_tools,
         may_search=may_run_tools or _has_any(body, _SEARCHES),
         may_make_pictures=any(kind.endswith("image_generation") for kind in tools),
         has_audio=any("input_audio" in (part.get("type"), *part) for part in parts),
     )
+
+
+def searches_unasked(model: str) -> bool:
+    """Return whether a model searches also for requests that say nothing of it."""
+    return _SEARCHING_MODEL.search(model.casefold()) is not None
 
 
 def _has_any(body: dict[str, Any], names: Iterable[str]) -> bool:

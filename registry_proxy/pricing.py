@@ -97,24 +97,27 @@ def ceiling(
     model: str,
     *,
     service_tiers: Collection[str] = (),
+    terms: Mapping[str, str] | None = None,
     project_id: UUID | None = None,
 ) -> Ceiling | None:
     """Return the highest prices that a call can meet now; None where no price is known.
 
     Of prompts that are short or long, at the standard tier, and at those of `service_tiers`,
-    one of which must have a price if there are any. By the registry as well as by the operator's
-    prices: an answer may name the model by its date, of which these need not be.
+    one of which must have a price if there are any; with the other modifiers `terms` and
+    without. By the registry as well as by the operator's prices: an answer may name the model
+    by its date, of which these need not be.
     """
     held = current.held_at()
     find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
-    if find_custom is custom_prices.find_none and not service_tiers:
+    if find_custom is custom_prices.find_none and not service_tiers and not terms:
         match = held.models.lookup(provider, model) if held else None
         return match.ceiling if match else None
     calls = [{}, *({"service_tier": tier} for tier in service_tiers)]
+    calls += [{**call, **terms} for call in calls] if terms else []
     matches, standard, of_tiers = [], [], []
     for find, modifiers in product((find_custom, custom_prices.find_none), calls):
         if basis := _basis(held, provider, model, find, modifiers):
-            possible = of_tiers if modifiers else standard
+            possible = of_tiers if "service_tier" in modifiers else standard
             possible += _possible_prices(basis, find, modifiers)
             matches += [basis.match] if basis.match else []
     if service_tiers and not of_tiers:

@@ -1,0 +1,136 @@
+"""What only other servers than OpenAI's know counts in a call's bound, too (C02).
+
+Prices of gpt-4o-mini: 0.15 US dollars per million tokens of the prompt, 0.60 of the answer.
+Its prompt has at most 128,000 tokens and its answer 16,000, as the registry says.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.gateway.bounds import assert_bound, assert_unbounded, size
+from tests.gateway.test_bounds import (
+    CHAT,
+    CONTEXT,
+    IMAGES,
+    INPUT,
+    MILLION,
+    OUTPUT,
+    RESPONSES,
+    answered,
+    asking,
+    limited,
+    price,
+    tools_limited,
+)
+
+__all__ = ["answered", "limited", "price", "tools_limited"]  # fixtures
+AT_X = "https://x.test/a"
+FILES = {
+    "a picture beside the messages": {"image": AT_X},
+    "pictures beside the messages": {"images": [AT_X]},
+    "files by their ids": {"file_ids": ["file-1"]},
+    "documents": {"documents": [{"url": AT_X}]},
+    "pictures of a message": {"messages": [{"role": "user", "content": "x", "images": ["iVBOR"]}]},
+    "a template that may repeat the prompt": {"chat_template": "{% for i in range(9999) %}x"},
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_c02_what_may_be_longer_than_the_body_is_bounded_by_the_context(gateway, name):
+    sent = asking(CHAT, **{"max_tokens": 100, **FILES[name]})
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + CONTEXT * INPUT)
+
+
+def test_c02_how_an_answer_is_to_sound_is_no_file(gateway):
+    sent = asking(CHAT, max_tokens=100, audio={"voice": "alloy", "format": "mp3"})
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
+@pytest.mark.parametrize("members", [{"image": AT_X}, {"image_url": AT_X}, {"images": [AT_X]}])
+def test_c02_pictures_to_edit_are_not_in_the_body(gateway, limited, price, members):
+    """The model has a limit of its answers alone: nobody says how many tokens they are."""
+    price("gpt-image-1", input="5", image_input="10", image_output="40")
+    sent = {"model": "gpt-image-1", "prompt": "a hat"}
+    bound = (5000 * 40 + size(sent) * Decimal(10)) / MILLION
+    assert_bound(gateway, IMAGES, sent, bound)
+    assert_unbounded(gateway, "/v1/images/edits", {**sent, **members})
+
+
+@pytest.mark.parametrize("file", [{"file": AT_X}, {"url": AT_X}, {}])
+def test_c02_a_recording_that_is_not_sent_is_refused(gateway, mock, file):
+    """In JSON as in a form: it may be of any length."""
+    assert_unbounded(gateway, "/v1/audio/transcriptions", {"model": "gpt-4o-mini", **file})
+    assert mock.requests == []
+
+
+def test_c02_a_prompt_that_is_compacted_is_read_again(gateway, tools_limited):
+    compacted = [{"type": "compaction", "compact_threshold": 1000}]
+    sent = asking(RESPONSES, context_management=compacted, max_output_tokens=100)
+    assert_bound(gateway, RESPONSES, sent, 3 * CONTEXT * INPUT + 100 * OUTPUT)
+
+
+MERGED = {
+    "choices": {"n": 8},
+    "a longer answer": {"max_tokens": 9999},
+    "a tier": {"provider": {"service_tier": "priority"}},
+    "in another case": {"N": 8},
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_c02_members_for_another_server_that_count_are_refused(gateway, mock, name):
+    """Some servers take them for members of the request itself, others do not."""
+    assert_unbounded(gateway, CHAT, asking(CHAT, max_tokens=100, extra_body=MERGED[name]))
+    assert mock.requests == []
+
+
+def test_c02_other_members_for_another_server_pass(gateway):
+    google = {"google": {"thinking_config": {"include_thoughts": True}}}
+    sent = asking(CHAT, max_tokens=100, extra_body=google)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
+def test_c02_pictures_of_a_group_of_tools_are_refused(gateway, mock):
+    drawing = {"type": "image_generation", "model": "gpt-4o"}
+    group = {"type": "namespace", "name": "n", "tools": [drawing]}
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, max_output_tokens=100, tools=[group]))
+    assert mock.requests == []
+
+
+SEARCHING = ["some-search-preview", "perplexity/sonar-pro", "gpt-4o-mini:online"]
+
+
+@pytest.mark.parametrize("model", SEARCHING)
+def test_c02_a_model_that_searches_unasked_is_refused_where_searches_are_paid_for(
+    gateway, limited, price, model
+):
+    price(model, input="1", output="2", web_searches="0.01")
+    assert_unbounded(gateway, CHAT, asking(CHAT, model=model, max_tokens=100))
+
+
+@pytest.mark.parametrize("model", SEARCHING)
+def test_c02_searches_without_a_price_of_their_own_cost_nothing(gateway, limited, price, model):
+    price(model, input="1", output="2")
+    sent = asking(CHAT, model=model, max_tokens=100)
+    assert_bound(gateway, CHAT, sent, Decimal(100 * 2 + size(sent)) / MILLION)
+
+
+def test_c02_a_model_that_searches_unasked_does_so_as_often_as_the_operator_says(
+    gateway, mock, upstreams_file, price
+):
+    known = f"base_url: {mock.url}/v1, api_key: none, max_output_tokens: 5000, max_tool_calls: 2"
+    upstreams_file(f"apis: {{openai: {{{known}}}}}")
+    price("perplexity/sonar-pro", input="1", output="2", web_searches="0.01")
+    sent = asking(CHAT, model="perplexity/sonar-pro", max_tokens=100)
+    bound = Decimal(100 * 2 + size(sent)) / MILLION + 2 * Decimal("0.01")
+    assert_bound(gateway, CHAT, sent, bound)
+
+
+def test_c02_a_time_to_answer_with_a_price_above_the_standard(gateway, price):
+    price("gpt-4o-mini", modifier="completion_window=1h", input="5", output="40")
+    sent = asking(RESPONSES, max_output_tokens=1000)
+    sent["background_options"] = {"completion_window": "1h"}
+    assert_bound(gateway, RESPONSES, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
+    sent["background_options"] = {"completion_window": "24h"}
+    assert_bound(gateway, RESPONSES, sent, 1000 * OUTPUT + size(sent) * INPUT)
