@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from gateway import estimates
+from gateway import bounds, estimates
 from gateway.metering import Outcome
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
@@ -115,8 +115,15 @@ def _can_estimate(plan: Plan) -> bool:
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:
     return {
         "input_tokens": estimates.prompt_tokens(plan.content.value),
-        "output_tokens": reading.estimate_output() if plan.endpoint.has_answer else 0,
+        "output_tokens": _estimated_output(plan, reading) if plan.endpoint.has_answer else 0,
     }
+
+
+def _estimated_output(plan: Plan, reading: Reading) -> int:
+    """Return no more than the request allows, which is what was reserved for it."""
+    tokens = reading.estimate_output()
+    allowed = bounds.allowed_output(plan.content.value, plan.endpoint)
+    return tokens if allowed is None else min(tokens, allowed)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -132,6 +132,12 @@ def _has_agents(agents: Any) -> bool:
     return bool(agents.get("enabled", True) if isinstance(agents, dict) else agents)
 
 
+def allowed_output(body: dict[str, Any], endpoint: Endpoint) -> int | None:
+    """Return how many tokens a request allows for all its choices; None: it does not say."""
+    answer = _allowed_answer(body, endpoint)
+    return answer and answer * _choices(body)
+
+
 def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:
     values = [body[name] for name in endpoint.answer_limits if body.get(name) is not None]
     numbers = [number for value in values if (number := read_number(value))]

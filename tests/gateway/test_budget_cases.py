@@ -5,9 +5,11 @@ dollars per million, and its body's bytes at 0.15.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+import requests
 from django.core.management import call_command
 
 from accounts.models import Allowance, Project, Tier
@@ -15,7 +17,7 @@ from core import bridge
 from gateway.models import Call
 from tests.gateway.bounds import assert_bound, size
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import chat, chunk, hang_up, in_turn, reply, stream
+from tests.gateway.upstream import chat, chunk, content, hang_up, in_turn, reply, stream
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")
 
@@ -200,6 +202,25 @@ def test_c03_what_is_refused_here_holds_nothing_and_has_no_row(gateway, mock, se
     assert (too_large.status_code, forbidden.status_code) == (413, 403)
     assert gateway.left == 1
     assert gateway.rows == [] and mock.requests == []
+
+
+@pytest.mark.parametrize(
+    ("members", "allowed"),
+    [({"max_tokens": 10}, 10), ({"max_completion_tokens": 10, "n": 2}, 20)],
+    ids=["one choice", "two choices"],
+)
+@pytest.mark.parametrize("ends", [True, False])
+def test_c02_an_estimate_is_never_above_what_was_reserved(gateway, mock, ends, members, allowed):
+    """Of other scripts than Latin fewer tokens may be more characters than we count for them."""
+    mock.script = stream(*[content("你好世界")] * 20, ends=ends)
+    sent = body(stream=True, **members)
+    bound = size(sent) * INPUT + allowed * OUTPUT
+    gateway.use(budget_usd=bound)
+    with suppress(requests.RequestException):
+        gateway.post("/v1/chat/completions", sent)
+    # "Hello" and "user" are three tokens.
+    assert counts(gateway.row) == ("estimated", 3, 0, allowed, 0)
+    assert gateway.left == bound - 3 * INPUT - allowed * OUTPUT
 
 
 def test_a_lifetime_of_requests_is_never_exceeded(gateway, mock):
