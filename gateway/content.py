@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
 from django.conf import settings
+from rest_framework.exceptions import ParseError
 
 from core import bridge, exact_json, json_writer, parsing, request_checks
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
@@ -22,10 +23,14 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Content:
-    """The body of a request. `value` is its JSON; `fields` those of a form."""
+    """The body of a request. `value` is its JSON; `fields` those of a form.
+
+    `is_checked`: what was read of the JSON decides whether it may pass.
+    """
 
     data: bytes | None = None
     value: dict[str, Any] = field(default_factory=dict)
+    is_checked: bool = False
     fields: FormFields | None = None
     file: IO[bytes] | None = None
     parts: PassingForm | None = None
@@ -67,7 +72,8 @@ async def read(request: Request, endpoint: Endpoint, *, is_checked: bool) -> Con
     data = await _decoded(request)
     if not data and endpoint.is_stateful:
         return Content(data=b"")
-    return Content(data=data, value=await _object(data, unique=is_checked))
+    value = await _object(data, unique=is_checked)
+    return Content(data=data, value=value, is_checked=is_checked)
 
 
 async def _decoded(request: Request) -> bytes:
@@ -88,6 +94,8 @@ async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
             value = load(data, unique_members=unique)
     except InvalidInput as error:
         raise errors.GatewayError(body_fault(error.issues[0])) from error
+    except ParseError as error:
+        raise errors.GatewayError("The body is not UTF-8") from error
     if not isinstance(value, dict):
         raise errors.GatewayError("A JSON object is required")
     return value

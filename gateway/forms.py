@@ -42,6 +42,7 @@ class FormFields:
         if kind != b"multipart/form-data" or not boundary:
             raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
         self.content_type = content_type
+        self.boundary = boundary
         self.values: dict[str, list[str]] = {}
         self._header, self._header_value = bytearray(), bytearray()
         self._dispositions: list[bytes] = []
@@ -154,12 +155,34 @@ class PassingForm:
             self._fields = None  # the upstream's to refuse
 
 
+class _End:
+    """Looks for the end of a form, behind which some servers read on."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._mark = b"\r\n--" + boundary + b"--"
+        self._seen = b"\r\n"  # what may be the beginning of the mark
+        self._is_found = False
+
+    def feed(self, data: bytes) -> None:
+        """Raise GatewayError for what stands behind the end."""
+        if not self._is_found:
+            data = self._seen + data
+            _, mark, rest = data.partition(self._mark)
+            self._is_found = bool(mark)
+            self._seen = data[-len(self._mark) :]
+            data = rest
+        if data.strip():
+            raise errors.GatewayError("The body goes on behind the end of the form")
+
+
 async def held(parts: AsyncIterator[bytes], fields: FormFields) -> IO[bytes]:
     """Return the whole body, its fields read. Raises GatewayError for what is not well-formed."""
     file = tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - it is returned
+    end = _End(fields.boundary)
     try:
         async for part in parts:
             fields.feed(part)
+            end.feed(part)
             file.write(part)
         fields.check_whole()
     except BaseException:

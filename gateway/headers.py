@@ -4,7 +4,7 @@ Source: docs/gateway.md, section "What is changed"; RFC 9110, section 7.6.1.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _HOP_BY_HOP = frozenset(
     {
@@ -63,6 +63,8 @@ _OF_ITS_BYTES = frozenset(
         *("etag", "last-modified", "content-md5", "digest", "content-digest", "repr-digest"),
     }
 )
+_JSON = "application/json"
+_PLAIN_JSON = re.compile(rf"{_JSON}\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -107,6 +109,18 @@ def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list
 def without_coding(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the headers of a body that is sent decoded."""
     return [pair for pair in pairs if pair[0].lower() != "content-encoding"]
+
+
+def of_json(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of a body that was read as JSON: in UTF-8, and nothing else.
+
+    Some servers decode it by a `charset` that was sent, or read it as a form.
+    """
+    types = [value for name, value in pairs if name.lower() == "content-type"]
+    if len(types) == 1 and _PLAIN_JSON.fullmatch(types[0].strip()):
+        return [*pairs]
+    kept = [pair for pair in pairs if pair[0].lower() != "content-type"]
+    return [*kept, ("Content-Type", _JSON)]
 
 
 def of_edited(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -15,10 +15,15 @@ from urllib.parse import parse_qsl
 from gateway import errors
 from gateway.json_objects import objects
 
-# Also `image_model`, and OpenRouter's and LiteLLM's `models` and `fallback_models`.
-_ENDINGS = ("model", "models", "fallbacks")
+# Also `image_model`, and OpenRouter's and LiteLLM's `models` and `fallback_models`. Others call
+# it by its id or name, as `modelId` and `model_name`.
+_ENDINGS = (
+    *("model", "models", "fallback", "fallbacks", "fallback_dict"),
+    *("model_id", "modelid", "model_ids", "model_name", "modelname", "model_names"),
+    *("deployment", "deployment_id", "deployment_name"),
+)
 # Texts, what calls returned, the values of a stored prompt, and what an answer stated.
-_TEXTS = frozenset({"content", "output", "svg_usage", "variables"})
+TEXTS = frozenset({"content", "output", "svg_usage", "variables"})
 # To some servers `model[]`, `model.x` and `svg[model]` are members of a form.
 _SEGMENTS = re.compile(r"[\[\].]+")
 
@@ -28,7 +33,7 @@ def named_in_body(body: dict[str, Any]) -> Iterator[Any]:
 
     Raises ModelNotAllowed for a tool whose model the upstream would choose.
     """
-    for part in objects(body, skipped=_TEXTS):
+    for part in objects(body, skipped=TEXTS):
         kind = part.get("type")
         if isinstance(kind, str) and kind.endswith("image_generation") and not part.get("model"):
             raise errors.ModelNotAllowed(f"The tool {kind[:64]!r} names no model", param="tools")
@@ -39,8 +44,10 @@ def named_in_body(body: dict[str, Any]) -> Iterator[Any]:
 
 def _entries(value: Any) -> Iterator[Any]:
     for entry in value if isinstance(value, list) else [value]:
+        if entry is None or isinstance(entry, bool):
+            continue  # it switches something, as OpenRouter's `allow_fallbacks` does
         # An object that names a model itself is among the objects of the body.
-        if entry is not None and not (isinstance(entry, dict) and "model" in entry):
+        if not (isinstance(entry, dict) and "model" in entry):
             yield entry
 
 

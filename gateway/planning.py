@@ -4,7 +4,7 @@ Nothing here calls an upstream, and nothing has been counted yet.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -196,6 +196,8 @@ def _with_body(made: Plan, request: Request) -> UpstreamRequest:
     data = body.data
     if made.endpoint.takes_usage_option and made.is_stream:
         data = _asking_for_usage(made, data)
+    if body.is_checked:
+        sent = replace(sent, headers=headers.of_json(sent.headers))
     return _replaced(sent, lambda: data, [])
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import requests
 from django.utils import timezone
+from urllib3 import HTTPHeaderDict, PoolManager
 
 from accounts.models import Project
 from gateway.models import Token
@@ -188,6 +189,40 @@ def test_c06_what_starts_calls_later_has_to_be_named(limited, mock, own_key, pat
     assert limited.post(path, {"model": ALLOWED}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("sent", "relayed"),
+    [
+        (["application/json; charset=utf-7"], "application/json"),
+        (["application/x-www-form-urlencoded"], "application/json"),
+        (["multipart/form-data; boundary=b"], "application/json"),
+        (["application/json", "application/json; charset=utf-16"], "application/json"),
+        (["application/json"], "application/json"),
+        (['Application/JSON ; charset="UTF-8"'], 'Application/JSON ; charset="UTF-8"'),
+    ],
+)
+def test_c04_what_was_checked_as_json_is_sent_as_json(limited, mock, sent, relayed):
+    """As UTF-7, which some servers decode, `+AG0-odel` is `model`."""
+    types = HTTPHeaderDict()
+    for each in sent:
+        types.add("Content-Type", each)
+    types["Authorization"] = f"Bearer {limited.token}"
+    data = b'{"model":"gpt-4o-mini","messages":[],"+AG0-odel":"gpt-4o"}'
+    url = limited.url + "/v1/chat/completions"
+    answer = PoolManager().request("POST", url, body=data, headers=types, retries=False)
+    assert answer.status == 200
+    [request] = mock.requests
+    types = [value for name, value in request.headers if name.lower() == "content-type"]
+    assert types == [relayed]
+    assert request.body == data
+
+
+def test_c04_where_nothing_is_checked_the_type_is_relayed_as_it_is(gateway, mock):
+    mock.script = reply(chat())
+    data = dumps(model=ALLOWED)
+    post(gateway, data, **{"Content-Type": "application/json; charset=iso-8859-1"})
+    assert mock.requests[0].header("Content-Type") == "application/json; charset=iso-8859-1"
+
+
 def form(*parts: tuple[str, str]) -> bytes:
     """Fields by what their `Content-Disposition` says of them."""
     return b"".join(f"--b\r\n{HEADER}{said}\r\n\r\n{value}\r\n".encode() for said, value in parts)
@@ -214,9 +249,25 @@ FORMS = {
     "an escape in a file's name": form(MODEL_FIELD, (r'name="x"; filename="\"; name="y"', "x")),
     "a percent sign": form(MODEL_FIELD, ('name="mod%65l"', FORBIDDEN)),
     "single quotes": form(MODEL_FIELD, ("name='model'", FORBIDDEN)),
+    "another form behind it": form(MODEL_FIELD) + b"--b--\r\n" + form(('name="model"', FORBIDDEN)),
     "none": form(('name="prompt"', "x")),
     "no end": form(MODEL_FIELD)[:-4],
 }
+
+
+@pytest.mark.parametrize("end", [b"--b--", b"--b--\r\n", b"--b-- \r\n\r\n"])
+@pytest.mark.parametrize("size", [1, 9, 10_000])
+def test_c04_the_end_of_a_form_may_come_in_pieces(limited, mock, size, end):
+    mock.script = reply({"text": "hello", "usage": {"type": "duration", "seconds": 11}})
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    def send(whole: bytes) -> int:
+        pieces = (whole[start : start + size] for start in range(0, len(whole), size))
+        return post(limited, pieces, "/v1/audio/transcriptions", **headers).status_code
+
+    assert send(form(MODEL_FIELD) + end) == 200
+    assert send(form(MODEL_FIELD) + end + form(MODEL_FIELD)) == 400
+    assert len(mock.requests) == 1
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -39,6 +39,16 @@ PLACES = {
     "a model of some kind": {"draft_model": FORBIDDEN},
     "camel case": {"fallbackModels": [FORBIDDEN]},
     "fallbacks by model": {"fallbacks": [{ALLOWED: [FORBIDDEN]}]},
+    "one fallback": {"fallback": FORBIDDEN},
+    "fallbacks for long prompts": {"context_window_fallback_dict": {ALLOWED: FORBIDDEN}},
+    "an id": {"model_id": FORBIDDEN},
+    "an id in camel case": {"modelId": FORBIDDEN},
+    "a name": {"model_name": FORBIDDEN},
+    "the deployment that embeds": {
+        "data_sources": [{"parameters": {"embedding_dependency": {"deployment_name": FORBIDDEN}}}]
+    },
+    "a preset": {"preset": "dear"},
+    "the preset of a plugin": {"plugins": [{"id": "fusion", "preset": "dear"}]},
     "deep within": {"a": [{"b": {"Model ": FORBIDDEN}}]},
 }
 
@@ -98,6 +108,14 @@ def test_c06_models_that_are_allowed_pass_in_every_place(limited, mock):
     assert limited.post("/v1/moderations", {"input": "x"}).status_code == 200
     limited.use(allowed_models=[f"openai:{ALLOWED}"])
     assert limited.chat(models=[ALLOWED]).status_code == 200
+
+
+@pytest.mark.parametrize("limits", [{"allowed_models": [ALLOWED]}, {"budget_usd": 1}], ids=str)
+def test_c06_what_only_switches_something_is_no_model(limited, mock, limits):
+    limited.use(**limits)
+    provider = {"order": ["azure"], "allow_fallbacks": False}
+    answer = limited.chat(provider=provider, disable_fallbacks=True, preset=None)
+    assert answer.status_code == 200, answer.text
 
 
 def test_c06_what_only_looks_like_a_model_passes(limited, mock):
