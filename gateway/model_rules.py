@@ -7,7 +7,7 @@ Source: docs/gateway.md, section "What cannot be checked".
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
@@ -47,8 +47,23 @@ def _entries(value: Any) -> Iterator[Any]:
         if entry is None or isinstance(entry, bool):
             continue  # it switches something, as OpenRouter's `allow_fallbacks` does
         # An object that names a model itself is among the objects of the body.
-        if not (isinstance(entry, dict) and "model" in entry):
+        if not _names_one(entry):
             yield entry
+
+
+def alternatives(params: Mapping[str, Any], known: Collection[str]) -> Iterator[Any]:
+    """Yield the models that parameters of a call name beside `model`, such as its fallbacks.
+
+    Parameters that are `known` are checked by themselves.
+    """
+    for name, value in params.items():
+        if name not in known and _is_of_model(name):
+            for entry in value if isinstance(value, list) else [value]:
+                yield from _entries(entry["model"] if _names_one(entry) else entry)
+
+
+def _names_one(entry: Any) -> bool:
+    return isinstance(entry, dict) and "model" in entry
 
 
 def named_in_form(fields: Mapping[str, list[str]]) -> list[str]:

@@ -22,6 +22,7 @@ from gateway import (
     forms,
     headers,
     labels,
+    model_rules,
     policies,
     restrictions,
     upstreams,
@@ -116,7 +117,7 @@ async def _plan(
     if isinstance(named, str) and model != named:
         # From here on, it is what the upstream gets.
         await body.examine(_rename_model, body, matched, named, model)
-    policies.check_params(upstream, {**body.params, **_models(body, matched, model)})
+    policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.is_restricted:
         await restrictions.check_models(
@@ -261,11 +262,15 @@ async def _upstream_of_answer(
     return None if name is None else all_upstreams.existing(name)
 
 
-def _models(body: Content, matched: Matched, model: str) -> dict[str, list]:
+def _models(
+    body: Content, matched: Matched, model: str, upstream: UpstreamConfig
+) -> dict[str, list]:
     """Return the parameter `model` with all that a request names, as the upstream gets them."""
     stated = body.params.get("model", [])
     models = [model] if matched.deployment else []
     models += stated if body.fields is not None else [stated] if "model" in body.params else []
+    if "model" in upstream.param_whitelist:
+        models += model_rules.alternatives(body.params, {"model", *upstream.param_whitelist})
     return {"model": models} if models else {}
 
 

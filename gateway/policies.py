@@ -11,14 +11,31 @@ from gateway import errors
 from gateway.holders import Holder
 from gateway.upstream_config import UpstreamConfig
 
+_IMPLIED_PORTS = {"http": ":80", "https": ":443"}
+
 
 def covers(pattern: str, path: str) -> bool:
     """Return whether a pattern covers a path, or one above it, segment by segment.
 
     `/v1/files` covers `/v1/files/abc`, and not `/v1/filesystem`.
     """
-    wanted, given = pattern.strip("/").split("/"), path.strip("/").split("/")
+    wanted, given = _segments(pattern), _segments(path)
     return len(given) >= len(wanted) and all(map(fnmatchcase, given, wanted))
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _is_among(origin: str, origins: Sequence[str]) -> bool:
+    return _as_browsers_send(origin) in map(_as_browsers_send, origins)
+
+
+def _as_browsers_send(origin: str) -> str:
+    """Return an origin in small letters, without the port that its scheme implies."""
+    origin = origin.lower().rstrip("/")
+    scheme, _, _ = origin.partition(":")
+    return origin.removesuffix(_IMPLIED_PORTS.get(scheme, ""))
 
 
 def check_token(holder: Holder, path: str, origin: str | None) -> None:
@@ -27,7 +44,7 @@ def check_token(holder: Holder, path: str, origin: str | None) -> None:
     if endpoints is not None and not any(covers(each, path) for each in endpoints):
         raise errors.EndpointNotAllowed("The token may not use this endpoint")
     origins = holder.allowed_origins
-    if origins is not None and (origin is None or origin not in origins):
+    if origins is not None and not (origin and _is_among(origin, origins)):
         raise errors.OriginNotAllowed("Origin not allowed")
 
 
@@ -48,7 +65,8 @@ def check_upstream(
             raise errors.OriginRequired("Origin header required")
         raise errors.HeaderRequired(f"The header {name} is required")
     origin = headers.get("Origin")
-    if upstream.allowed_origins and origin is not None and origin not in upstream.allowed_origins:
+    origins = upstream.allowed_origins
+    if origins and origin is not None and not _is_among(origin, origins):
         raise errors.OriginNotAllowed("Origin not allowed")
 
 

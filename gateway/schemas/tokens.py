@@ -44,7 +44,9 @@ def _patterns(pattern: str, what: str, example: str):
 
 ModelPatterns = _patterns(r"^[^\s\x00]+$", "a pattern without blanks", "gpt-4o*")
 EndpointPatterns = _patterns(r"^/[^\s\x00]*$", "a path", "/v1/chat/*")
-Origins = _patterns(r"^[a-z][a-z0-9+.-]*://[^/\s\x00]+$", "an origin", "https://app.example.com")
+# Not patterns: what has a sign of one, or is more than an origin, would never match.
+_ORIGIN = r"^[a-z][a-z0-9+.-]*://[^/?#@*\\\s\x00]+$"
+Origins = _patterns(_ORIGIN, "an origin", "https://app.example.com")
 Requests = Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX)]
 PerMinute = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Budget = Annotated[

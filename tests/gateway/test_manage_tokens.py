@@ -72,6 +72,10 @@ def test_token_may_live_for_ever(manager, managed):
         ({"duration_hours": 1, "allowed_models": ["two words"]}, "allowed_models"),
         ({"duration_hours": 1, "allowed_endpoints": ["v1/chat"]}, "allowed_endpoints"),
         ({"duration_hours": 1, "allowed_origins": ["app.example.com"]}, "allowed_origins"),
+        *(
+            ({"duration_hours": 1, "allowed_origins": [origin]}, "allowed_origins")
+            for origin in ("*", "null", "https://*.example.com", "https://a@b", "https://a?b")
+        ),
         ({"duration_hours": 1, "upstream": "a b"}, "upstream"),
         ({"duration_hours": 1, "name": "x" * 256}, "name"),
         ({"duration_hours": 1, "project_id": "x"}, "project_id"),

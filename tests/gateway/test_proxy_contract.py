@@ -157,6 +157,38 @@ def test_row_21_parameters(gateway, mock, upstreams_file, name, content_type):
     assert len(mock.requests) == (1 if status == 200 else 0)
 
 
+@pytest.mark.parametrize(
+    ("members", "status"),
+    [
+        ({"models": ["gpt-3.5"]}, 400),
+        ({"models": "gpt-3.5"}, 400),
+        ({"Models": ["gpt-4o", "gpt-3.5"]}, 400),
+        ({"fallbacks": [{"model": "gpt-3.5"}]}, 400),
+        ({"fallbacks": [{"gpt-4o": ["gpt-3.5"]}]}, 400),
+        ({"fallback": "gpt-3.5"}, 400),
+        ({"models": ["gpt-4o", "gpt-4.1-mini"], "fallbacks": [{"model": "gpt-4o"}]}, 200),
+        ({"models": None, "disable_fallbacks": True}, 200),
+    ],
+    ids=str,
+)
+def test_row_21_models_to_fall_back_to(gateway, mock, upstreams_file, members, status):
+    whitelist(mock, upstreams_file)
+    mock.script = reply(chat())
+    answer = gateway.chat("gpt-4o", **members)
+    assert answer.status_code == status, answer.text
+    if status == 400:
+        assert answer.json()["error"]["param"] == "model"
+    assert len(mock.requests) == (1 if status == 200 else 0)
+
+
+def test_row_21_models_with_a_list_of_their_own(gateway, mock, upstreams_file):
+    lists = "param_whitelist: {model: [gpt-4o], models: [gpt-3.5]}"
+    upstreams_file(f"apis: {{openai: {{base_url: {mock.url}, api_key: k, {lists}}}}}")
+    mock.script = reply(chat())
+    assert gateway.chat("gpt-4o", models=["gpt-3.5"]).status_code == 200
+    assert gateway.chat("gpt-4o", models=["gpt-4o"]).status_code == 400
+
+
 def test_row_21_parameters_of_a_query(gateway, mock, upstreams_file):
     whitelist(mock, upstreams_file)
     mock.script = reply(chat())
@@ -175,6 +207,32 @@ def test_row_22_a_refused_origin_is_not_allowed_to_read(gateway, mock, upstreams
     assert refused.json()["error"]["code"] == "origin_not_allowed"
     assert not [name for name in refused.headers if name.lower().startswith("access-control")]
     assert allowed.headers["Access-Control-Allow-Origin"] in ("*", "https://www.example.com")
+
+
+@pytest.mark.parametrize("listed", ["HTTPS://App.test:443", "https://app.test/"])
+@pytest.mark.parametrize("of_token", [True, False], ids=["token", "upstream"])
+def test_row_22_an_origin_may_be_written_otherwise_than_browsers_do(
+    gateway, mock, upstreams_file, of_token, listed
+):
+    mock.script = reply(chat())
+    if of_token:
+        gateway.use(allowed_origins=[listed])
+    else:
+        whitelist(mock, upstreams_file, f"    allowed_origins: ['{listed}']\n")
+
+    def status(origin: str) -> int:
+        return gateway.chat("gpt-4o", headers={"Origin": origin}).status_code
+
+    assert status("https://app.test") == 200
+    others = ("http://app.test", "https://app.test:80", "https://app.test.evil.test", "null", "")
+    assert [status(origin) for origin in others] == [403] * 5
+
+
+def test_row_20_the_root_of_all_paths_covers_them(gateway, mock):
+    mock.script = reply(chat())
+    assert gateway.use(allowed_endpoints=["/"]).chat().status_code == 200
+    assert gateway.use(allowed_endpoints=["//v1//chat/"]).chat().status_code == 200
+    assert gateway.use(allowed_endpoints=["/v1/chat/completions/x"]).chat().status_code == 403
 
 
 def test_row_23_any_header_can_be_required(gateway, mock, upstreams_file):
