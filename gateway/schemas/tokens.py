@@ -45,15 +45,31 @@ def _patterns(pattern: str, what: str, example: str):
 ModelPatterns = _patterns(r"^[^\s\x00]+$", "a pattern without blanks", "gpt-4o*")
 EndpointPatterns = _patterns(r"^/[^\s\x00]*$", "a path", "/v1/chat/*")
 # Not patterns: what has a sign of one, or is more than an origin, would never match.
-_ORIGIN = r"^[a-z][a-z0-9+.-]*://[^/?#@*\\\s\x00]+$"
+_ORIGIN = r"^[a-z][a-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+$"
 Origins = _patterns(_ORIGIN, "an origin", "https://app.example.com")
-Requests = Annotated[int, Field(ge=0, le=SAFE_INTEGER_MAX)]
-PerMinute = Annotated[int, Field(ge=0, le=INT32_MAX)]
+
+
+def _number(value: object) -> object:
+    # pydantic takes true for 1: a limit that nobody meant.
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+def _amount(value: object) -> Decimal:
+    return twelve_places(decimal(value))  # first: what rounds to 0 is no budget
+
+
+def _integer(*, ge: int, le: int) -> type[int]:
+    return Annotated[int, Field(ge=ge, le=le), BeforeValidator(_number)]
+
+
+Requests = _integer(ge=0, le=SAFE_INTEGER_MAX)
+PerMinute = _integer(ge=0, le=INT32_MAX)
 Budget = Annotated[
     Decimal,
-    BeforeValidator(decimal),
+    BeforeValidator(_amount),
     Field(gt=0, le=AMOUNT_MAX),
-    AfterValidator(twelve_places),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": AMOUNT_MAX}),
 ]
 
@@ -108,11 +124,9 @@ class NewToken(_TokenLimits):
     )
 
     project_id: UUID
-    duration_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] | None = None
-    duration_hours: Annotated[int, Field(ge=1, le=MAX_MINUTES // 60)] | None = None
-    expires_in_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] | None = Field(
-        None, description="0: never."
-    )
+    duration_minutes: _integer(ge=1, le=MAX_MINUTES) | None = None
+    duration_hours: _integer(ge=1, le=MAX_MINUTES // 60) | None = None
+    expires_in_days: _integer(ge=0, le=MAX_DAYS) | None = Field(None, description="0: never.")
 
     @model_validator(mode="after")
     def _has_one_lifetime(self):

@@ -68,13 +68,18 @@ def test_token_may_live_for_ever(manager, managed):
         ({"duration_hours": 1, "requests_per_minute": 2**31}, "requests_per_minute"),
         ({"duration_hours": 1, "budget_usd": 0}, "budget_usd"),
         ({"duration_hours": 1, "budget_usd": "much"}, "budget_usd"),
+        ({"duration_hours": 1, "budget_usd": 1e-13}, "budget_usd"),
+        ({"duration_hours": True}, "duration_hours"),
+        ({"expires_in_days": False}, "expires_in_days"),
+        ({"duration_hours": 1, "max_requests": True}, "max_requests"),
+        ({"duration_hours": 1, "requests_per_minute": False}, "requests_per_minute"),
         ({"duration_hours": 1, "allowed_models": "gpt-4o"}, "allowed_models"),
         ({"duration_hours": 1, "allowed_models": ["two words"]}, "allowed_models"),
         ({"duration_hours": 1, "allowed_endpoints": ["v1/chat"]}, "allowed_endpoints"),
         ({"duration_hours": 1, "allowed_origins": ["app.example.com"]}, "allowed_origins"),
         *(
             ({"duration_hours": 1, "allowed_origins": [origin]}, "allowed_origins")
-            for origin in ("*", "null", "https://*.example.com", "https://a@b", "https://a?b")
+            for origin in ("*", "null", "https://*.example.com", "https://a@b", "https://ä.test")
         ),
         ({"duration_hours": 1, "upstream": "a b"}, "upstream"),
         ({"duration_hours": 1, "name": "x" * 256}, "name"),
