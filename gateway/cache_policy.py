@@ -65,7 +65,8 @@ def lifetime(headers: Mapping[str, str], *, asked: int) -> int:
     nothing is kept as its client asked for.
     """
     stated = directives(headers.get("cache-control", ""))
-    if any(name in stated for name in _FORBIDDING) or headers.get("vary", "").strip() == "*":
+    varies_by = {name.strip() for name in headers.get("vary", "").split(",")}
+    if any(name in stated for name in _FORBIDDING) or "*" in varies_by:
         return 0
     if "public" in stated or "s-maxage" in stated:
         allowed = next(

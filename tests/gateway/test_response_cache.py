@@ -258,6 +258,7 @@ def test_the_oldest_answers_make_room(gateway, mock, settings):
         ({"cache-control": "max-age=60"}, 900, 0),
         ({}, 900, 900),
         ({"vary": "*"}, 900, 0),
+        ({"vary": "Accept, *", "cache-control": "public, max-age=60"}, 0, 0),
     ],
 )
 def test_lifetimes(headers, asked, seconds):
