@@ -200,9 +200,9 @@ def _cost(
         return None
     prompt = use.prompt
     if use.fills_context:
-        if ceiling.max_input_tokens is None:
+        if ceiling.context is None:
             return None
-        prompt = ceiling.max_input_tokens * use.readings
+        prompt = ceiling.context * use.readings
     cost = prompt * ceiling.input
     if use.searches != 0 and ceiling.units:
         if use.searches is None or ceiling.units.keys() != {"web_searches"}:

@@ -29,14 +29,14 @@ class Ceiling:
     input: Decimal
     output: Decimal | None
     units: Prices
-    max_input_tokens: int | None
+    context: int | None
     max_output_tokens: int | None
 
 
 def ceiling_of(
     possible: Sequence[Prices],
     *,
-    max_input_tokens: int | None = None,
+    context: int | None = None,
     max_output_tokens: int | None = None,
 ) -> Ceiling | None:
     """Return the highest of the prices that a call can meet; None if prompts have none."""
@@ -55,6 +55,6 @@ def ceiling_of(
             for name, price in highest.items()
             if price and name not in _PROMPT_CLASSES | _ANSWER_CLASSES
         },
-        max_input_tokens,
+        context,
         max_output_tokens,
     )

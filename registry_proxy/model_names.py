@@ -64,11 +64,14 @@ _MAX_MEMO = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A registry entry: its key, `provider:model`, its prices, and its limits in tokens."""
+    """A registry entry: its key, `provider:model`, its prices, and its limits in tokens.
+
+    `context` is the most that a prompt has, `max_output_tokens` the most that an answer has.
+    """
 
     key: str
     prices: ModelPrices
-    max_input_tokens: int | None = None
+    context: int | None = None
     max_output_tokens: int | None = None
 
     @property
@@ -84,7 +87,7 @@ class Match:
     def limits(self) -> dict[str, int | None]:
         """The limits by their names."""
         return {
-            "max_input_tokens": self.max_input_tokens,
+            "context": self.context,
             "max_output_tokens": self.max_output_tokens,
         }
 
@@ -110,8 +113,14 @@ class ModelIndex:
     def __init__(self, models: Mapping[str, Mapping]) -> None:
         self.twins = find_twins(models)
         suspects = {twin.suspect: twin.preferred for twin in self.twins}
+        contexts = _contexts(models)
         self._entries = {
-            key: Match(key, _prices(key, models), *_limits(models[key]))
+            key: Match(
+                key,
+                _prices(key, models),
+                contexts.get(_undated(key)),
+                _limit(models[key], "max_output_tokens"),
+            )
             for key in models
             if key not in suspects
         }
@@ -246,10 +255,31 @@ def _prices(key: str, models: Mapping[str, Mapping]) -> ModelPrices:
     )
 
 
-def _limits(entry: Mapping) -> tuple[int | None, int | None]:
-    """Return the largest prompt and the largest answer; 0 stands for an unknown one."""
-    limits = (entry.get("max_input_tokens"), entry.get("max_output_tokens"))
-    return tuple(limit if type(limit) is int and limit > 0 else None for limit in limits)
+def _contexts(models: Mapping[str, Mapping]) -> dict[str, int]:
+    """Return the contexts of the models that have a largest prompt, by their undated keys.
+
+    Some entries state the context as the largest prompt, others what the longest answer leaves
+    of it, which is more for a shorter answer: it is no more than both limits together. Of a
+    model with several entries it is the smallest sum that holds the largest prompt.
+    """
+    largest: dict[str, int] = {}
+    sums: dict[str, list[int]] = {}
+    for key, entry in models.items():
+        if prompt := _limit(entry, "max_input_tokens"):
+            name = _undated(key)
+            largest[name] = max(largest.get(name, 0), prompt)
+            sums.setdefault(name, []).append(prompt + (_limit(entry, "max_output_tokens") or 0))
+    return {name: min(sum for sum in sums[name] if sum >= largest[name]) for name in sums}
+
+
+def _undated(key: str) -> str:
+    return (without_date(key) or key).lower()
+
+
+def _limit(entry: Mapping, name: str) -> int | None:
+    """Return a limit in tokens; 0 stands for an unknown one."""
+    limit = entry.get(name)
+    return limit if type(limit) is int and limit > 0 else None
 
 
 def _listed_aliases(entry: Mapping) -> list[str]:

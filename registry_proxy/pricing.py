@@ -176,7 +176,7 @@ def _possible_prices(
 def _largest_limits(matches: Collection[Match]) -> dict[str, int | None]:
     """Return the largest limits of registry entries; None for what one of them does not limit."""
     limits: dict[str, int | None] = {}
-    for name in ("max_input_tokens", "max_output_tokens"):
+    for name in ("context", "max_output_tokens"):
         stated = [match.limits[name] for match in matches]
         limits[name] = None if None in stated else max(stated, default=None)
     return limits

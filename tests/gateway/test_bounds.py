@@ -161,6 +161,26 @@ def test_c02_what_lies_upstream_is_bounded_by_the_context(gateway, name):
     assert_bound(gateway, path, sent, LARGEST * OUTPUT + (contexts * CONTEXT or size(sent)) * INPUT)
 
 
+CONTEXTS = [
+    # Its name with a date has 111,616 tokens of prompt in the registry, beside 16,384 of answer.
+    ("gpt-4o-mini-2024-07-18", 128_000, "0.15", "0.6"),
+    # 256,000 by one name; 1,014,788 and 1,014,808 beside 32,768 by others.
+    ("gpt-4.1", 1_047_556, "2", "8"),
+    # 100,000 beside 100,000
+    ("o3-2025-04-16", 200_000, "2", "8"),
+    # 922,000 beside 128,000; twice and 1.25 times 5 dollars, 1.5 times 30
+    ("gpt-5.6-sol", 1_050_000, "12.5", "45"),
+]
+
+
+@pytest.mark.parametrize(("model", "context", "input", "output"), CONTEXTS)
+def test_c02_a_short_answer_leaves_room_for_a_longer_prompt(gateway, model, context, input, output):
+    """Of some entries of the registry the largest prompt is what the longest answer leaves."""
+    sent = asking(RESPONSES, model=model, previous_response_id="resp_1", max_output_tokens=10)
+    bound = (context * Decimal(input) + 10 * Decimal(output)) / MILLION
+    assert_bound(gateway, RESPONSES, sent, bound)
+
+
 TOOLS = {
     "a search": (RESPONSES, {"tools": [{"type": "web_search"}]}),
     "tools that are no list": (RESPONSES, {"tools": {"0": {"type": "web_search"}}}),
