@@ -29,7 +29,7 @@ _AGENTS = "multi_agent"  # each has a prompt of its own
 _COUNTED_MEMBERS = frozenset({"n", "best_of", "service_tier", "modalities", _AGENTS})
 # What it holds some servers take for members of the request itself.
 _MERGED = "extra_body"
-_HEARING = "transcriptions"
+_HEARING, _SPEAKING = "transcriptions", "speech"
 # Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
 _TOOLS_PROMPT = 1_000
 _MILLION = 1_000_000
@@ -204,7 +204,7 @@ def _cost(
             return None
         prompt = ceiling.context * use.readings
     cost = prompt * ceiling.input
-    if use.searches != 0 and ceiling.units:
+    if ceiling.units and (use.searches != 0 or use.media or endpoint.name == _SPEAKING):
         if use.searches is None or ceiling.units.keys() != {"web_searches"}:
             return None
         cost += use.searches * ceiling.units["web_searches"]

@@ -98,6 +98,13 @@ def test_c02_pictures_of_a_group_of_tools_are_refused(gateway, mock):
     assert mock.requests == []
 
 
+def test_c02_what_is_paid_for_by_the_character_or_picture_is_refused(gateway, limited, price):
+    price("tts-1", input="0", output="0", characters="0.000015")
+    assert_unbounded(gateway, "/v1/audio/speech", {"model": "tts-1", "input": "x" * 4096})
+    price("dall-e-3", input="0", image_output="0", images="0.04")
+    assert_unbounded(gateway, IMAGES, {"model": "dall-e-3", "prompt": "a hat", "n": 10})
+
+
 SEARCHING = ["some-search-preview", "perplexity/sonar-pro", "gpt-4o-mini:online"]
 
 
