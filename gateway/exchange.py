@@ -1,7 +1,7 @@
 """The client's side of a relayed call: what is sent to it, and whether it still listens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from core.asgi import Send
@@ -81,14 +81,16 @@ class Exchange:
     async def start(
         self, status: int, headers: list[tuple[str, str]], *, length: int | None = None
     ) -> None:
-        """Send status and headers. The upstream's own request id stays readable."""
-        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        """Send status and headers. The upstream's own request id stays readable.
+
+        Its limits do, too, except those under the names of the project's.
+        """
+        own = _raw(noted(self.request).items())
+        names = {name for name, _ in own}
+        raw = [pair for pair in _raw(headers) if pair[0] not in names]
         id = self.request.id.encode()
         raw.append((b"x-llmring-request-id", id))
-        raw += [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in noted(self.request).items()
-        ]
+        raw += own
         if not any(name == b"x-request-id" for name, _ in raw):
             raw.append((b"x-request-id", id))
         if length is not None:
@@ -116,6 +118,10 @@ class Exchange:
     async def finish(self, data: bytes = b"") -> None:
         """Send the last piece. Without this call the connection ends as a broken transfer."""
         await self._send({"type": "http.response.body", "body": data})
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _exposed(raw: RawHeaders) -> RawHeaders:

@@ -380,3 +380,18 @@ def test_the_limit_of_the_projects_tier_holds_here_too(gateway, mock, api):
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert "x-should-retry" not in refused.headers
     assert set(refused.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_the_projects_limit_is_not_mixed_with_the_upstreams(gateway, mock):
+    """One value under each name; the upstream's limits under other names stay."""
+    limits = {"X_RateLimit_Limit": "100", "X_RateLimit_Remaining": "99", "X_RateLimit_Reset": "1"}
+    mock.script = reply(chat(), x_ratelimit_limit_requests="7", **limits)
+    shown = gateway.chat().headers
+    assert (shown["X-RateLimit-Limit"], shown["X-RateLimit-Remaining"]) == ("100", "99")
+
+    tier = Tier.objects.create(name="small", requests_per_minute=8, logs_per_month=1000)
+    Project.objects.filter(id=gateway.project.id).update(tier=tier)
+    shown = gateway.use().chat().headers
+    assert (shown["X-RateLimit-Limit"], shown["X-RateLimit-Remaining"]) == ("8", "7")
+    assert int(shown["X-RateLimit-Reset"]) % 60 == 0
+    assert shown["x-ratelimit-limit-requests"] == "7"
