@@ -15,7 +15,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 from django.conf import settings
@@ -34,6 +34,7 @@ DEFAULT_UPSTREAM = "openai"
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PRINTABLE = re.compile("[!-~]*")
 # Of addresses without a path; whoever names a path means that one.
 _DEFAULT_PATH = "/v1"
 
@@ -54,11 +55,20 @@ def _seconds(value: Any) -> Any:
 
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    is_address = parts.scheme in ("http", "https") and parts.hostname and _has_port(parts)
+    if not is_address or parts.query or "#" in value or not _PRINTABLE.fullmatch(value):
         raise ValueError("should be an address such as https://api.example.com/v1")
     if parts.username:
         raise ValueError("should have no user name or password in it")
     return value.rstrip("/") + (_DEFAULT_PATH if parts.path in ("", "/") else "")
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Return whether the port of an address is one, if it has any."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _expanded(value: str) -> str:
@@ -67,7 +77,9 @@ def _expanded(value: str) -> str:
     if missing:
         raise ValueError(f"names the variable {missing[0]}, which is not set")
     key = _VARIABLE.sub(lambda match: os.environ[match[1]], value).strip()
-    if not re.fullmatch("[!-~]*", key):
+    if "${" in _VARIABLE.sub("", value):
+        raise ValueError("should name variables as ${NAME}, without defaults")
+    if not _PRINTABLE.fullmatch(key):
         raise ValueError("should have printable ASCII characters without blanks")
     return key
 
@@ -77,6 +89,16 @@ UpstreamName = matching(
     r"^[A-Za-z0-9_-]+$", "a name of letters, digits, hyphens and underscores", 50
 )
 BaseURL = Annotated[str, AfterValidator(_base_url)]
+Origin = matching(
+    r"^(null|[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+/?)$",
+    "an origin such as https://www.example.com",
+    255,
+)
+Method = Annotated[
+    matching(r"^(?i:get|head|post|put|patch|delete|options)$", "a method such as POST", 10),
+    AfterValidator(str.upper),
+]
+Header = matching(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a header", 100)
 
 
 class _Part(BaseModel):
@@ -121,10 +143,10 @@ class UpstreamOptions(_Part):
         "bearer", description="How the key is sent: `Authorization: Bearer`, or Azure's header."
     )
     allowed_endpoints: tuple[str, ...] = ()
-    allowed_methods: tuple[Annotated[str, AfterValidator(str.upper)], ...] = ()
+    allowed_methods: tuple[Method, ...] = ()
     param_whitelist: dict[str, tuple[str, ...]] = {}
-    allowed_origins: tuple[str, ...] = ()
-    required_headers: tuple[str, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    required_headers: tuple[Header, ...] = ()
     timeouts: Timeouts = Timeouts()
     connection: Connection = Connection()
     on_disconnect: Literal["drain", "cancel"] = Field(

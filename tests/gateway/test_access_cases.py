@@ -646,6 +646,13 @@ def test_the_seeds_configuration(gateway, mock, upstreams_file):
         ("apis:\n  groq:\n    base_url:\n", "apis.groq: base_url is missing"),
         ("apis:\n  openai:\n    api_key: sk 1\n", "line 3: apis.openai.api_key: should have"),
         ("apis:\n  openai:\n    api_key: ${X_KEY}\n", "line 3: apis.openai.api_key: should have"),
+        ("apis:\n  openai:\n    api_key: ${X:-k}\n", "api_key: should name variables as ${NAME}"),
+        ("apis:\n  openai:\n    base_url: http://x/v1#a\n", "line 3: apis.openai.base_url"),
+        ("apis:\n  openai:\n    base_url: http://x y/v1\n", "line 3: apis.openai.base_url"),
+        ("apis:\n  openai:\n    base_url: http://x:70000\n", "line 3: apis.openai.base_url"),
+        ("apis:\n  openai:\n    allowed_origins: ['*']\n", "should be an origin such as"),
+        ("apis:\n  openai:\n    allowed_methods: [get, gte]\n", "allowed_methods.1: Input should"),
+        ("apis:\n  openai:\n    required_headers: [X Team]\n", "should be the name of a header"),
     ],
 )
 def test_a_broken_configuration_refuses_to_start(upstreams_file, monkeypatch, text, expected):
