@@ -5,7 +5,9 @@ forward = mask.feed(data)       # bytes that the client gets now
 forward = mask.finish()
 """
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.event_stream import last_end, split
 
@@ -15,7 +17,20 @@ _MAX_OPEN = 64 * 1024  # of an event that has passed, to tell whether it is an e
 
 def in_error(data: bytes, secret: str) -> bytes:
     """Return an error without the secret: some quote the key that they refuse."""
-    return data.replace(secret.encode(), _MASK)
+    plain = data.replace(secret.encode(), _MASK)
+    # Writers of JSON may escape any character, as PHP does a slash and .NET a plus sign.
+    return _spelled(secret).sub(_MASK, plain) if b"\\" in plain else plain
+
+
+@lru_cache(maxsize=1024)
+def _spelled(secret: str) -> re.Pattern[bytes]:
+    """Return the pattern of a secret within a JSON text, however its characters are escaped."""
+    return re.compile(
+        b"".join(
+            rb"(?:\\?%s|\\u%s)" % (re.escape(character.encode()), rb"(?i:%04x)" % ord(character))
+            for character in secret
+        )
+    )
 
 
 class StreamMask:

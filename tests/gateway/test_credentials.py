@@ -47,6 +47,15 @@ def test_c10_an_upstream_that_quotes_its_key_tells_nobody(gateway, mock, refusal
     assert KEY not in (gateway.row.error or "")
 
 
+@pytest.mark.parametrize("written", [r"ab+c\/d", r"ab\u002Bc/d", r"\u0061b\u002bc\u002fd"])
+def test_c10_a_key_is_hidden_however_json_writes_it(gateway, mock, upstreams_file, written):
+    start = "key-0123456789-"
+    upstreams_file(f"apis: {{openai: {{base_url: {mock.url}/v1, api_key: {start}ab+c/d}}}}")
+    refusal = f'{{"error": {{"message": "no {start}{written}, C:\\\\d"}}}}'
+    mock.script = reply(refusal.encode(), 401)
+    assert gateway.chat().text == refusal.replace(start + written, "***")
+
+
 def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
     packed = gzip.compress(json.dumps(REFUSALS[0]).encode())
     mock.script = reply(packed, 401, Content_Encoding="gzip")
