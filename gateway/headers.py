@@ -44,6 +44,8 @@ _NOT_SENT = _HOP_BY_HOP | {
     "true-client-ip",
     "cdn-loop",
 }
+# By headers with such names other gateways choose a model, where bodies are checked for it.
+_CHOOSING = re.compile(r"model|fallback|override|(portkey|helicone|litellm)-|virtual-key")
 _NOT_SENT_PREFIXES = ("x-forwarded-", "x-llmring-", "cf-", "sec-fetch-", "fastly-")
 # What is for this server alone, or what it states itself.
 _NOT_RETURNED = _HOP_BY_HOP | {
@@ -69,9 +71,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def to_upstream(
-    raw: Iterable[tuple[bytes, bytes]], *, token: str, request_id: str
+    raw: Iterable[tuple[bytes, bytes]], *, token: str, request_id: str, is_restricted: bool
 ) -> list[tuple[str, str]]:
-    """Return a client's headers for the upstream, in their order; without the token anywhere."""
+    """Return a client's headers for the upstream, in their order; without the token anywhere.
+
+    Of a token that `is_restricted`, without those that may choose a model.
+    """
     # Heads are sent as UTF-8.
     decoded = [(name.decode("latin-1"), value.decode("utf-8", "ignore")) for name, value in raw]
     listed = _listed_in_connection(decoded)
@@ -82,6 +87,7 @@ def to_upstream(
         and lowered not in listed
         and not lowered.startswith(_NOT_SENT_PREFIXES)
         and token not in value
+        and not (is_restricted and _CHOOSING.search(lowered))
     ]
     # Plain bytes can be metered as they pass, and any client can read them.
     return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]

@@ -132,7 +132,15 @@ async def _plan(
         upstream=upstream,
         state=upstreams.state_of(upstream),
         key=key,
-        request=_without_body(request, matched, upstream, model, key=key, token=token),
+        request=_without_body(
+            request,
+            matched,
+            upstream,
+            model,
+            key=key,
+            token=token,
+            is_restricted=holder.is_restricted,
+        ),
         content=body,
         project_id=holder.caller.project_id,
         model=model,
@@ -179,8 +187,11 @@ def _without_body(
     *,
     key: str,
     token: str,
+    is_restricted: bool,
 ) -> UpstreamRequest:
-    sent = headers.to_upstream(request.raw_headers, token=token, request_id=request.id)
+    sent = headers.to_upstream(
+        request.raw_headers, token=token, request_id=request.id, is_restricted=is_restricted
+    )
     sent.append(_credential_header(upstream, key))
     url = _url(upstream, matched, model, request.query_string)
     return UpstreamRequest(request.method, url, sent, None)

@@ -93,6 +93,24 @@ def test_c06_a_model_is_checked_where_an_endpoint_was_opened(limited, mock, own_
     assert limited.post(path, {"model": ALLOWED}).status_code == 200
 
 
+CHOOSING = {
+    "X-Model": FORBIDDEN,
+    "X-Portkey-Config": f'{{"override_params": {{"model": "{FORBIDDEN}"}}}}',
+    "Helicone-Fallbacks": f'[{{"bodyKeyOverride": {{"model": "{FORBIDDEN}"}}}}]',
+    "x-litellm-model-id": "1",
+}
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_c06_a_header_chooses_no_model(limited, mock, name):
+    """Where bodies are checked; else it is between the client and the upstream."""
+    headers = {name: CHOOSING[name], "X-Team": "a"}
+    for limits in ({"allowed_models": [ALLOWED]}, {"budget_usd": 1}, {}):
+        assert limited.use(**limits).chat(headers=headers).status_code == 200
+    assert [request.header(name) for request in mock.requests] == [None, None, CHOOSING[name]]
+    assert {request.header("X-Team") for request in mock.requests} == {"a"}
+
+
 def test_c06_models_that_are_allowed_pass_in_every_place(limited, mock):
     tools = [{**IMAGE, "svg": {"model": ALLOWED}}, {**NAMESPACE, "tools": [IMAGE]}]
     sent = {
