@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from rest_framework.exceptions import ParseError
+
 from core import exact_json
-from core.errors import InvalidInput
+from core.errors import InvalidInput, body_fault
 from gateway import errors, forms, model_rules
 from gateway.content import Content
 
@@ -45,7 +47,11 @@ def _check_line(line: bytes, number: int, check_model: Callable[[Any], None]) ->
     try:
         request = exact_json.loads(line, unique_members=True)
     except InvalidInput as error:
-        raise errors.GatewayError(f"Line {number} is not valid JSON: {error}") from error
+        fault = body_fault(error.issues[0]) or str(error)
+        reason = fault.removeprefix("The body is ")
+        raise errors.GatewayError(f"Line {number} is {reason}") from error
+    except ParseError as error:
+        raise errors.GatewayError(f"Line {number} is not UTF-8") from error
     if not isinstance(request, dict):
         raise errors.GatewayError(f"Line {number} is not a JSON object")
     body = request.get("body")

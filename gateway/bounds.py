@@ -102,6 +102,8 @@ def _use(
     merged = objects_in(body.get(_MERGED))
     if any(name.casefold() in counted for part in merged for name in part):
         return None
+    if body.get(model_rules.PRESET):
+        return None
     if endpoint.name == _HEARING:
         return None  # a recording elsewhere may be of any length, and have a price by the second
     sources = prompt_sources.read(body)

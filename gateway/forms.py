@@ -232,5 +232,6 @@ class _FileLines(FormFields):
             self._line = bytearray(rest)
 
     def _end(self) -> None:
-        self.lines.append(bytes(self._line))
-        self._line.clear()
+        if self._name is None:
+            self.lines.append(bytes(self._line))
+            self._line.clear()

@@ -22,8 +22,10 @@ _ENDINGS = (
     *("model_id", "modelid", "model_ids", "model_name", "modelname", "model_names"),
     *("deployment", "deployment_id", "deployment_name"),
 )
+# OpenRouter keeps models and their fallbacks under such a name.
+PRESET = "preset"
 # Texts, what calls returned, the values of a stored prompt, and what an answer stated.
-TEXTS = frozenset({"content", "output", "svg_usage", "variables"})
+_TEXTS = frozenset({"content", "output", "svg_usage", "variables"})
 # To some servers `model[]`, `model.x` and `svg[model]` are members of a form.
 _SEGMENTS = re.compile(r"[\[\].]+")
 
@@ -31,9 +33,12 @@ _SEGMENTS = re.compile(r"[\[\].]+")
 def named_in_body(body: dict[str, Any]) -> Iterator[Any]:
     """Yield what a JSON body names as models.
 
-    Raises ModelNotAllowed for a tool whose model the upstream would choose.
+    Raises ModelNotAllowed for a tool whose model the upstream would choose, and for a preset,
+    which has models of its own.
     """
-    for part in objects(body, skipped=TEXTS):
+    for part in objects(body, skipped=_TEXTS):
+        if part.get(PRESET):
+            raise errors.ModelNotAllowed("The models of a preset cannot be checked", param=PRESET)
         kind = part.get("type")
         if isinstance(kind, str) and kind.endswith("image_generation") and not part.get("model"):
             raise errors.ModelNotAllowed(f"The tool {kind[:64]!r} names no model", param="tools")

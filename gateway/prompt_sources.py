@@ -20,7 +20,7 @@ _HISTORIES = ("previous_response_id", "conversation", "chat_template")
 _OTHER_SOURCES = (
     *_HISTORIES,
     *("prompt_id", "web_search_options"),
-    *("data_sources", "plugins", "preset", "enable_search", "search_parameters"),
+    *("data_sources", "plugins", "enable_search", "search_parameters"),
 )
 # Members that may have the upstream search; a stored prompt has tools of its own.
 _SEARCHES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
@@ -46,7 +46,7 @@ _FILES_OF_REQUEST = _FILES - {"audio"}  # that says how the answer is to sound
 # The model reads its prompt again when it makes less of it, as it does after a tool.
 _COMPACTION = "context_management"
 READ_MEMBERS = frozenset(
-    {*_PROMPTS, *_OTHER_SOURCES, *_FILES_OF_REQUEST, _COMPACTION, "tools", "functions"}
+    {*_PROMPTS, *_OTHER_SOURCES, *_FILES_OF_REQUEST, _COMPACTION, "tools", "functions", "preset"}
 )
 # Models that search whatever they are asked: OpenAI's, Perplexity's, Groq's, any of OpenRouter's.
 _SEARCHING_MODEL = re.compile(r"search|sonar|compound|:online\b")

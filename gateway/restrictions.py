@@ -27,8 +27,6 @@ _OBJECT_MEMBERS = frozenset(
         "vector_store_ids",
     }
 )
-# OpenRouter keeps models and their fallbacks under such a name.
-_PRESET = "preset"
 _HOLDERS_OF_IDS = frozenset({"audio", "voice"})  # an earlier answer's, and a custom one
 
 
@@ -74,8 +72,6 @@ def _check(
         check_model(matched.model_id)
     for name in _named(request, content):
         check_model(name)
-    if any(part.get(_PRESET) for part in objects(content.value, skipped=model_rules.TEXTS)):
-        raise errors.ModelNotAllowed("The models of a preset cannot be checked", param=_PRESET)
     if matched.endpoint.name in ("files", "uploads"):
         batch_files.check_upload(content, check_model, is_whole=matched.endpoint.name == "files")
 

@@ -56,6 +56,8 @@ LINES = {
     "another case": b'{"body":{"model":"gpt-4o-mini","Model":"gpt-4o"}}',
     "models": b'{"body":{"model":"gpt-4o-mini","models":["gpt-4o"]}}',
     "a tool": b'{"body":{"model":"gpt-4o-mini","tools":[{"type":"image_generation"}]}}',
+    "a model by its id": line(ALLOWED, model_id=FORBIDDEN),
+    "a preset": line(ALLOWED, preset="dear"),
     "no model": b'{"body":{}}',
     "no body": b'{"model":"gpt-4o-mini"}',
     "a carriage return": b'{"custom_id":\r{"body":{"model":"gpt-4o-mini"}}\r}',
@@ -73,6 +75,8 @@ LINES = {
 def test_c08_a_line_with_two_readings_does_not_pass(limited, mock, name):
     answer = upload(limited, PURPOSE, (FILE, line(ALLOWED) + LINES[name]))
     assert answer.status_code in (400, 403), answer.text
+    if answer.status_code == 400:
+        assert answer.json()["error"]["message"].startswith("Line 2 is not")
     assert "message" in answer.json()["error"]
     assert mock.requests == []
 
@@ -95,6 +99,12 @@ UPLOADS = {
 def test_c08_an_upload_with_two_readings_does_not_pass(limited, mock, name):
     assert upload(limited, *UPLOADS[name]).status_code == 403
     assert mock.requests == []
+
+
+def test_c08_the_line_and_its_fault_are_named(limited):
+    answer = upload(limited, PURPOSE, (FILE, line(ALLOWED) + b"\n" + LINES["model twice"]))
+    message = 'Line 3 is not valid JSON: The member "model" occurs twice'
+    assert answer.json()["error"]["message"] == message
 
 
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/uploads"])

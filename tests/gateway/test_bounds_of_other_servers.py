@@ -91,6 +91,12 @@ def test_c02_other_members_for_another_server_pass(gateway):
     assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
 
 
+@pytest.mark.parametrize("name", ["preset", "Preset"])
+def test_c02_a_preset_with_models_of_its_own_is_refused(gateway, mock, name):
+    assert_unbounded(gateway, CHAT, asking(CHAT, max_tokens=100, **{name: "dear"}))
+    assert mock.requests == []
+
+
 def test_c02_pictures_of_a_group_of_tools_are_refused(gateway, mock):
     drawing = {"type": "image_generation", "model": "gpt-4o"}
     group = {"type": "namespace", "name": "n", "tools": [drawing]}

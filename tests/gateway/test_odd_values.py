@@ -86,10 +86,13 @@ BODIES = {
         (b" ", "A JSON object is required"),
         (b"{", "The body is not valid JSON: unexpected end of data at character 1"),
         (b"[]", "A JSON object is required"),
+        (b'{"model":"\xff"}', "The body is not UTF-8"),
+        ('{"model":"gpt-4o"}'.encode("utf-16"), "The body is not UTF-8"),
     ],
 )
 def test_fault_of_a_body_is_told(gateway, data, message):
-    assert send(gateway, data).json()["error"]["message"] == message
+    error = send(gateway, data).json()["error"]
+    assert (error["message"], error["code"]) == (message, "invalid_request")
 
 
 @pytest.mark.parametrize("limits", [{}, {"budget_usd": 1}, {"allowed_models": ["gpt*"]}], ids=str)
