@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from gateway import model_rules, prompt_sources
+from gateway import errors, model_rules, prompt_sources
 from gateway.json_objects import objects_in
 from gateway.numbers import read_number
 from gateway.protocols.protocol import Endpoint
@@ -67,16 +67,15 @@ def bound(
     default_tool_calls: int | None,
     price_terms: Mapping[str, str],
     project_id: UUID,
-) -> Decimal | None:
-    """Return the most US dollars that a call can cost; None where nobody can say.
+) -> Decimal:
+    """Return the most US dollars that a call can cost. Raises Unbounded where nobody can say.
 
     `size` is that of its body in bytes. `default_output` is the operator's limit for
     models whose limit the registry does not have, `default_tool_calls` that of the upstream's
     own tools, for requests that do not limit them. `price_terms` may change the price.
     """
+    _check(body, endpoint)
     use = _use(body, size, endpoint, default_tool_calls)
-    if use is None:
-        return None
     most = Decimal(0)
     # Any of the models that a request names may serve it.
     others = (name for name in model_rules.named_in_body(body) if name != model)
@@ -84,31 +83,45 @@ def bound(
         ceiling = _ceiling(
             provider, name, body.get("service_tier"), terms=price_terms, project_id=project_id
         )
-        cost = ceiling and _cost(_use_of(name, use), ceiling, endpoint, default_output)
-        if cost is None:
-            return None
-        most = max(most, cost)
+        model_use = _use_of(name, use)
+        most = max(most, _cost(name, model_use, ceiling, endpoint, default_output))
     return min(most, _MAX_BOUND)
+
+
+def unbounded(reason: str, *, param: str | None) -> errors.Unbounded:
+    """Return the refusal of a call, with the member that is at fault."""
+    return errors.Unbounded(f"{reason}, and the token has a budget", param=param)
+
+
+def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
+    """Raise Unbounded for members that nobody can count."""
+    counted = _COUNTED_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
+    read = counted | prompt_sources.READ_MEMBERS
+    for name in body:
+        # Servers written in Go take the names of members in any case.
+        if name not in read and name.casefold() in read:
+            known = name.casefold()
+            raise unbounded(f"Some servers read {name!r} as {known!r}", param=name)
+    for part in objects_in(body.get(_MERGED)):
+        for name in part:
+            if name.casefold() in counted:
+                reason = f"Some servers read {name!r} of {_MERGED!r} as the request's own"
+                raise unbounded(reason, param=_MERGED)
+    if body.get(model_rules.PRESET):
+        raise unbounded("The models of a preset are not known", param=model_rules.PRESET)
+    if endpoint.name == _HEARING:
+        # And have a price by the second.
+        raise unbounded("A recording that is named may be of any length", param="file")
+    if _has_agents(body.get(_AGENTS)):
+        raise unbounded("Nothing limits the agents that a model creates", param=_AGENTS)
 
 
 def _use(
     body: dict[str, Any], size: int, endpoint: Endpoint, default_tool_calls: int | None
-) -> _Use | None:
-    counted = _COUNTED_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
-    read = counted | prompt_sources.READ_MEMBERS
-    # Servers written in Go take the names of members in any case.
-    if any(name not in read and name.casefold() in read for name in body):
-        return None
-    merged = objects_in(body.get(_MERGED))
-    if any(name.casefold() in counted for part in merged for name in part):
-        return None
-    if body.get(model_rules.PRESET):
-        return None
-    if endpoint.name == _HEARING:
-        return None  # a recording elsewhere may be of any length, and have a price by the second
+) -> _Use:
     sources = prompt_sources.read(body)
-    if _has_agents(body.get(_AGENTS)) or sources.may_make_pictures:
-        return None  # nobody can say how many there will be
+    if sources.may_make_pictures:
+        raise unbounded("Nothing limits the pictures that a tool makes", param="tools")
     tool_calls = _tool_calls(body, endpoint, default_tool_calls)
     has_tools = body.get("tools") or body.get("functions")
     return _Use(
@@ -176,17 +189,20 @@ def _media(body: dict[str, Any], endpoint: Endpoint, *, has_audio: bool) -> set[
 
 def _ceiling(
     provider: str, model: Any, tier: Any, *, terms: Mapping[str, str], project_id: UUID
-) -> Ceiling | None:
+) -> Ceiling:
     """Return the highest prices of a model; at a tier other than the standard, of the dearest."""
     if not isinstance(model, str):
-        return None
+        raise unbounded("A model that is named otherwise than by a text is not known", param=None)
     find = partial(pricing.ceiling, provider, model, terms=terms, project_id=project_id)
-    ceiling = find(service_tiers=_possible_tiers(tier))
-    is_standard = isinstance(tier, str) and (tier == _FLEX or not as_modifiers(service_tier=tier))
-    if ceiling is None and is_standard:
+    if ceiling := find(service_tiers=_possible_tiers(tier)):
+        return ceiling
+    if (standard := find()) is None:
+        raise unbounded(f"The model {model[:200]!r} has no known price", param="model")
+    if isinstance(tier, str) and (tier == _FLEX or not as_modifiers(service_tier=tier)):
         # "auto": for a model without other tiers it can only mean the standard.
-        return find()
-    return ceiling
+        return standard
+    reason = f"The model {model[:200]!r} has no known price at this tier"
+    raise unbounded(reason, param="service_tier")
 
 
 def _possible_tiers(tier: Any) -> Collection[str]:
@@ -196,24 +212,29 @@ def _possible_tiers(tier: Any) -> Collection[str]:
 
 
 def _cost(
-    use: _Use, ceiling: Ceiling, endpoint: Endpoint, default_output: int | None
-) -> Decimal | None:
-    if not use.media <= ceiling.prices.keys():
-        return None
+    model: str, use: _Use, ceiling: Ceiling, endpoint: Endpoint, default_output: int | None
+) -> Decimal:
+    named = f"The model {model[:200]!r}"
+    if unpriced := use.media - ceiling.prices.keys():
+        kinds = ", ".join(sorted(unpriced))[:200]
+        raise unbounded(f"{named} has no known price of {kinds}", param="model")
     prompt = use.prompt
     if use.fills_context:
         if ceiling.context is None:
-            return None
+            raise unbounded(f"{named} may read any length of what is not sent", param="model")
         prompt = ceiling.context * use.readings
     cost = prompt * ceiling.input
     if ceiling.units and (use.searches != 0 or use.media or endpoint.name == _SPEAKING):
         if use.searches is None or ceiling.units.keys() != {"web_searches"}:
-            return None
+            units = ", ".join(sorted(ceiling.units))[:200]
+            raise unbounded(f"{named} is paid for without a limit by {units}", param="model")
         cost += use.searches * ceiling.units["web_searches"]
     if endpoint.has_answer:
         answer = _answer(use.answer, ceiling, default_output)
-        if answer is None or ceiling.output is None:
-            return None
+        if ceiling.output is None:
+            raise unbounded(f"{named} has no known price of answers", param="model")
+        if answer is None:
+            raise unbounded(f"{named} has no known limit of answers", param="model")
         readings = use.readings if use.answer is None else 1
         cost += answer * readings * use.choices * ceiling.output
     return cost / _MILLION

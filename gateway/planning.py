@@ -317,16 +317,14 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
         "price_terms": made.price_terms,
         "project_id": holder.caller.project_id,
     }
-    if body.fields is not None or made.endpoint.billing is Billing.LATER:
-        bound = None
-    elif pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
-        bound = bounds.bound(body.value, **arguments)
-    else:
-        bound = await bridge.in_thread(bounds.bound, body.value, **arguments)
-    if bound is None and not settings.GATEWAY_UNBOUNDED:
-        raise errors.Unbounded(
-            f"The cost of {made.model or made.endpoint.name!r} has no known bound, "
-            "and the token has a budget",
-            param="model",
-        )
-    return bound or Decimal(0)
+    try:
+        if body.fields is not None or made.endpoint.billing is Billing.LATER:
+            what = "a form asks for" if body.fields is not None else "this starts"
+            raise bounds.unbounded(f"What {what} has no price that is known before", param=None)
+        if pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
+            return bounds.bound(body.value, **arguments)
+        return await bridge.in_thread(bounds.bound, body.value, **arguments)
+    except errors.Unbounded:
+        if settings.GATEWAY_UNBOUNDED:
+            return Decimal(0)
+        raise

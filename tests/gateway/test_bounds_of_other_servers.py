@@ -147,3 +147,27 @@ def test_c02_a_time_to_answer_with_a_price_above_the_standard(gateway, price):
     assert_bound(gateway, RESPONSES, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
     sent["background_options"] = {"completion_window": "24h"}
     assert_bound(gateway, RESPONSES, sent, 1000 * OUTPUT + size(sent) * INPUT)
+
+
+FAULTS = {
+    "model": {"model": "no-such-model"},
+    "service_tier": {"service_tier": "priority"},
+    "tools": {"tools": [{"type": "image_generation", "model": "gpt-4o"}]},
+    "multi_agent": {"multi_agent": True},
+    "extra_body": {"extra_body": {"n": 8}},
+    "preset": {"preset": "dear"},
+}
+
+
+@pytest.mark.parametrize("param", FAULTS)
+def test_c02_the_member_at_fault_is_named(gateway, param):
+    gateway.use(budget_usd=1)
+    error = gateway.post(RESPONSES, asking(RESPONSES, **FAULTS[param])).json()["error"]
+    assert (error["code"], error["param"]) == ("cost_unbounded", param)
+    assert error["message"].endswith(", and the token has a budget")
+
+
+def test_c02_the_member_at_fault_is_named_as_it_was_written(gateway):
+    gateway.use(budget_usd=1)
+    error = gateway.post(RESPONSES, asking(RESPONSES, Service_Tier="flex")).json()["error"]
+    assert (error["code"], error["param"]) == ("cost_unbounded", "Service_Tier")
