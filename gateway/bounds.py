@@ -191,6 +191,8 @@ def _ceiling(
     provider: str, model: Any, tier: Any, *, terms: Mapping[str, str], project_id: UUID
 ) -> Ceiling:
     """Return the highest prices of a model; at a tier other than the standard, of the dearest."""
+    if model == "":
+        raise unbounded("The request names no model", param="model")
     if not isinstance(model, str):
         raise unbounded("A model that is named otherwise than by a text is not known", param=None)
     find = partial(pricing.ceiling, provider, model, terms=terms, project_id=project_id)

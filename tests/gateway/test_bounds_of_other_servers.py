@@ -167,6 +167,13 @@ def test_c02_the_member_at_fault_is_named(gateway, param):
     assert error["message"].endswith(", and the token has a budget")
 
 
+def test_c02_a_request_without_a_model_is_told_so(gateway):
+    gateway.use(budget_usd=1)
+    error = gateway.post(RESPONSES, {"prompt": {"id": "pmpt_1"}}).json()["error"]
+    assert error["message"] == "The request names no model, and the token has a budget"
+    assert (error["code"], error["param"]) == ("cost_unbounded", "model")
+
+
 def test_c02_the_member_at_fault_is_named_as_it_was_written(gateway):
     gateway.use(budget_usd=1)
     error = gateway.post(RESPONSES, asking(RESPONSES, Service_Tier="flex")).json()["error"]
