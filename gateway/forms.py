@@ -42,7 +42,6 @@ class FormFields:
         if kind != b"multipart/form-data" or not boundary:
             raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
         self.content_type = content_type
-        self.boundary = boundary
         self.values: dict[str, list[str]] = {}
         self._header, self._header_value = bytearray(), bytearray()
         self._dispositions: list[bytes] = []
@@ -51,6 +50,10 @@ class FormFields:
         self._count = 0
         self._has_ambiguous_name = False
         self._has_ended = False
+        self._delimiter = b"--" + boundary
+        self._preamble: bytearray | None = bytearray(b"\r\n")  # None: it is over
+        self._tail = b""  # where a delimiter may begin that the next piece ends
+        self._found = 0  # delimiters, wherever they stand
         self._parser = MultipartParser(
             boundary,
             {
@@ -70,17 +73,44 @@ class FormFields:
 
     def feed(self, data: bytes) -> None:
         """Read a piece of the body. Raises GatewayError for what is not well-formed."""
+        self._count_delimiters(data)
         try:
-            self._parser.write(data)
+            self._parser.write(self._after_preamble(data))
         except MultipartParseError as error:
             raise errors.GatewayError("The body is not well-formed multipart/form-data") from error
 
     def check_whole(self) -> None:
-        """Raise GatewayError unless the form has ended, and its parts have one name each."""
+        """Raise GatewayError unless the form has ended, and can be read in one way only.
+
+        Servers differ in what they take for a delimiter: also one that begins no line, or that
+        stands in the preamble or behind the end.
+        """
         if not self._has_ended:
             raise errors.GatewayError("The body ends before the form does")
+        if self._found != self._count + 1:
+            raise errors.GatewayError("The form's boundary stands within a part, or outside of all")
         if self._has_ambiguous_name:
             raise errors.GatewayError("The form has a part whose name can be read in several ways")
+
+    def _count_delimiters(self, data: bytes) -> None:
+        searched = self._tail + data
+        self._found += searched.count(self._delimiter)
+        self._tail = searched[max(len(searched) - len(self._delimiter) + 1, 0) :]
+
+    def _after_preamble(self, data: bytes) -> bytes:
+        """Return the data from the first delimiter on: nothing is read of what precedes it.
+
+        Source: RFC 2046, section 5.1.1.
+        """
+        if self._preamble is None:
+            return data
+        self._preamble += data
+        start = self._preamble.find(b"\r\n" + self._delimiter)
+        if start < 0:
+            del self._preamble[: -len(self._delimiter) - 1]
+            return b""
+        rest, self._preamble = bytes(self._preamble[start + 2 :]), None
+        return rest
 
     def last(self, name: str) -> str | None:
         """Return the last value of a field."""
@@ -155,34 +185,12 @@ class PassingForm:
             self._fields = None  # the upstream's to refuse
 
 
-class _End:
-    """Looks for the end of a form, behind which some servers read on."""
-
-    def __init__(self, boundary: bytes) -> None:
-        self._mark = b"\r\n--" + boundary + b"--"
-        self._seen = b"\r\n"  # what may be the beginning of the mark
-        self._is_found = False
-
-    def feed(self, data: bytes) -> None:
-        """Raise GatewayError for what stands behind the end."""
-        if not self._is_found:
-            data = self._seen + data
-            _, mark, rest = data.partition(self._mark)
-            self._is_found = bool(mark)
-            self._seen = data[-len(self._mark) :]
-            data = rest
-        if data.strip():
-            raise errors.GatewayError("The body goes on behind the end of the form")
-
-
 async def held(parts: AsyncIterator[bytes], fields: FormFields) -> IO[bytes]:
     """Return the whole body, its fields read. Raises GatewayError for what is not well-formed."""
     file = tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - it is returned
-    end = _End(fields.boundary)
     try:
         async for part in parts:
             fields.feed(part)
-            end.feed(part)
             file.write(part)
         fields.check_whole()
     except BaseException:

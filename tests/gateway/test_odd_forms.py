@@ -1,0 +1,79 @@
+"""Forms as RFC 2046 allows them, and what their delimiters must not hide (C04)."""
+
+import pytest
+
+from tests.gateway.conftest import counts
+from tests.gateway.test_access_cases import ALLOWED, FORBIDDEN, MODEL_FIELD, form
+from tests.gateway.upstream import reply
+
+FILE = ('name="file"; filename="a.mp3"', "ID3")
+WHOLE = form(MODEL_FIELD, FILE) + b"--b--\r\n"
+HIDDEN = form(('name="model"', FORBIDDEN))
+USUAL = {
+    "a preamble": b"This is a multi-part message in MIME format.\r\n" + WHOLE,
+    "a preamble of many lines": b"- one\r\n\r\n--- two\r\n-" * 5_000 + b"\r\n" + WHOLE,
+    "an empty line before": b"\r\n" + WHOLE,
+    "an epilogue": WHOLE + b"Nothing follows.\r\n",
+    "no line end behind": WHOLE.rstrip(),
+    "spaces behind a delimiter": WHOLE.replace(b"ini\r\n--b", b"ini\r\n--b \t"),
+}
+CHECKED = {"allowed_models": [ALLOWED]}
+
+
+def send(gateway, data, boundary="b"):
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return gateway.post("/v1/audio/transcriptions", data=data, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def script(mock):
+    mock.script = reply({"text": "hello", "usage": {"type": "duration", "seconds": 11}})
+
+
+@pytest.mark.parametrize("limits", [{}, CHECKED], ids=["passing", "checked"])
+@pytest.mark.parametrize("size", [None, 1], ids=["at once", "bytes"])
+@pytest.mark.parametrize("name", USUAL)
+def test_a_usual_form_passes_as_it_is(gateway, mock, name, size, limits):
+    gateway.use(**limits)
+    data = USUAL[name][-3_000:] if size and name.startswith("a preamble") else USUAL[name]
+    pieces = (data[start : start + size] for start in range(0, len(data), size)) if size else data
+    assert send(gateway, pieces).status_code == 200
+    assert mock.requests[0].body == data
+    assert gateway.row.requested_model == ALLOWED
+    assert counts(gateway.row)[0] == "settled"
+
+
+AMBIGUOUS = {
+    "in the preamble": b"x" + HIDDEN + WHOLE,
+    "in the preamble, by another line end": b"x\n" + HIDDEN + WHOLE,
+    "in a part": form(MODEL_FIELD, ('name="prompt"', "x\n" + HIDDEN.decode())) + b"--b--\r\n",
+    "in a line of a file": form(MODEL_FIELD, (FILE[0], "x" + HIDDEN.decode())) + b"--b--\r\n",
+    "behind the end": WHOLE + HIDDEN + b"--b--\r\n",
+    "behind the end of nothing": b"--b--\r\n" + WHOLE,
+}
+
+
+@pytest.mark.parametrize("size", [None, 1], ids=["at once", "bytes"])
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_c04_no_delimiter_stands_where_servers_differ(gateway, mock, name, size):
+    gateway.use(**CHECKED)
+    data = AMBIGUOUS[name]
+    pieces = (data[start : start + size] for start in range(0, len(data), size)) if size else data
+    answer = send(gateway, pieces)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert mock.requests == [] and gateway.rows == []
+
+
+def test_c04_a_preamble_hides_no_model(gateway, mock):
+    gateway.use(**CHECKED)
+    data = b"Preamble\r\n" + form(('name="model"', FORBIDDEN), FILE) + b"--b--\r\n"
+    answer = send(gateway, data)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert mock.requests == []
+
+
+def test_a_preamble_without_a_form_is_the_upstreams_to_refuse(gateway, mock):
+    mock.script = reply({"error": {"message": "no form"}}, 400)
+    assert send(gateway, b"Preamble only").status_code == 400
+    assert mock.requests[0].body == b"Preamble only"
+    assert counts(gateway.row)[0] == "failed"
