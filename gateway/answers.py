@@ -14,9 +14,14 @@ from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 
 
 def is_stream(answer: Answer, plan: Plan) -> bool:
-    """Return whether events come: as the answer says, or as was asked for if it does not."""
+    """Return whether events come: as the answer says, or as was asked for unless it does.
+
+    Clients that asked for events read them whatever type the answer states.
+    """
     kind = _content_type(answer)
-    return kind == "text/event-stream" or (plan.is_stream and _is_default_type(kind, answer))
+    if kind == "text/event-stream":
+        return True
+    return plan.is_stream and "json" not in kind and _may_be_text(kind, answer, plan)
 
 
 def is_held(answer: Answer, plan: Plan) -> bool:
@@ -26,13 +31,18 @@ def is_held(answer: Answer, plan: Plan) -> bool:
         "json" in kind
         or answer.status in (204, 205, 304)
         or answer.status >= 400
-        or (plan.endpoint.billing is Billing.STATED and _is_default_type(kind, answer))
+        or (plan.endpoint.billing is Billing.STATED and _may_be_text(kind, answer, plan))
     )
 
 
-def _is_default_type(kind: str, answer: Answer) -> bool:
-    """Return whether a type may be just what a server sends when it was told none."""
-    return kind in ("", "text/plain") and answer.status < 300
+def _may_be_text(kind: str, answer: Answer, plan: Plan) -> bool:
+    """Return whether events or JSON may come, though the answer's type is another one.
+
+    It may be just what a server sends when it was told none, `application/octet-stream` among
+    others. Where pictures and sound come that is one of theirs.
+    """
+    is_default = kind in ("", "text/plain") or not plan.endpoint.is_media
+    return is_default and answer.status < 300
 
 
 def _content_type(answer: Answer) -> str:

@@ -4,7 +4,6 @@ Source: docs/gateway.md, section "Metering".
 """
 
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -59,13 +58,9 @@ def outcome_of(
 
 def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
     """Return the usage that an answer states, unless it is that of work which only begins."""
-    if plan.endpoint.billing is Billing.LATER and not any(_counts(reading.usage or {})):
+    if plan.endpoint.billing is Billing.LATER and not reading.has_counts:
         return None
     return reading.usage
-
-
-def _counts(usage: dict[str, Any]) -> Iterator[int | float]:
-    return (value for value in usage.values() if isinstance(value, int | float))
 
 
 def unanswered(error: str, *, may_be_billed: bool, started: float) -> Outcome:
@@ -93,7 +88,7 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
     if (
         reading.error
         and outcome.error == reading.error
-        and (reading.is_complete or not reading.estimate_output())
+        and (reading.has_failed or not reading.estimate_output())
     ):
         outcome.status = UsageStatus.FAILED
         return
@@ -107,9 +102,8 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
 
 
 def _can_estimate(plan: Plan) -> bool:
-    """Return whether text goes in; seconds of audio and pictures cannot be told from a file."""
-    is_text = plan.endpoint.name not in ("images", "speech", "transcriptions")
-    return is_text and plan.content.fields is None
+    """Return whether it is text that goes in, and comes out."""
+    return not plan.endpoint.is_media and plan.content.fields is None
 
 
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:

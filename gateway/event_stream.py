@@ -17,7 +17,8 @@ from typing import Protocol
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 # Not `{2}`, before which `re` looks at every byte instead of searching for the first ones.
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
-_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
+_SPACE = rb"\s*(?:data:\s*)*"  # in JSON, which may have several lines in an event
+_CHOICE = re.compile(rb'"choices"%s:%s\[%s\{' % (_SPACE, _SPACE, _SPACE))
 # No usage chunk is as long; what is longer must not wait for its end.
 _MAX_HELD = 64 * 1024
 # Of an event, for the meter. A longer one is shown in parts, which are shorter after the

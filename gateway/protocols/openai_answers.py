@@ -3,6 +3,7 @@
 The numbers themselves are read by usage/reports/, as those of any report.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from functools import partial
@@ -19,20 +20,28 @@ from gateway.protocols.protocol import Reading
 # looks for that alone, which takes a tenth of the time. Within a JSON text a quote is
 # escaped, so none of these names, closed by a plain quote, is found inside of a text.
 _TEXT = re.compile(
-    rb'"(?:content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
+    rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
     rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_TOOL_USAGE = re.compile(rb'"tool_usage"\s*:\s*\{')
-_TIER = re.compile(rb'"service_tier"\s*:\s*"(\w+)"')
-_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
-_ERROR = re.compile(rb'"(?:error"\s*:\s*[{"]|type"\s*:\s*"(?:error|response\.failed)")')
+_IS = rb"\s*(?:data:\s*)*:\s*(?:data:\s*)*"  # an event may have several lines
+_USAGE = re.compile(rb'"usage"%s\{' % _IS)
+_TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % _IS)
+_TIER = re.compile(rb'"service_tier"%s"(\w+)"' % _IS)
+_MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % _IS)
+_ERROR = re.compile(
+    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)")' % (_IS, _IS)
+)
+# Of an event that is called so, and of llama.cpp, which once had a field of its own.
+_ERROR_LINE = re.compile(rb"(?:\A|[\r\n])(?:event: ?error\b|error: ?\{)")
 _DONE = b"[DONE]"
 _END = re.compile(
-    rb'"(?:finish_reason"\s*:\s*"|type"\s*:\s*"(?:response\.(?:completed|incomplete'
-    rb"|failed)|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
-    rb'|speech\.audio\.done)")'
+    rb'"(?:finish_reason"%s"|type"%s"(?:response\.(?:completed|incomplete|failed|cancelled|done)'
+    rb"|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
+    rb'|speech\.audio\.done)")' % (_IS, _IS)
 )
+# Events that have no text of their own: it came in deltas, or will.
+_TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % _IS)
+_REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
 _ID = re.compile(r"[^\0]{1,255}")
 _MAX_USAGE = 32 * 1024  # bytes; half of what parts of an event have in common
 _JSON = JSONDecoder()  # which can stop after a value
@@ -50,7 +59,9 @@ def is_usage_event(event: bytes) -> bool:
 
 def is_error_event(event: bytes) -> bool:
     """Return whether an event may say that something went wrong."""
-    return _ERROR.search(event) is not None or event.startswith(b"event: error")
+    if b"error" not in event and b"response.failed" not in event:  # most, by far
+        return False
+    return bool(_ERROR.search(event) or _ERROR_LINE.search(event))
 
 
 class StreamReader:
@@ -60,11 +71,12 @@ class StreamReader:
         self.has_data = False
         self._stated: Reading | None = None
         self._error: str | None = None
+        self._has_failed = False
         self._model: str | None = None
         self._first = b""  # the events that named the model
         self._has_ended = False
-        self._characters = 0
-        self._other_tokens = 0
+        self._delivered = _Text()
+        self._repeated = 0  # tokens of the longest text that stood in one event alone
 
     def see(self, events: bytes, *, is_part: bool = False) -> None:
         """Read whole events, or a part of a very long one."""
@@ -73,7 +85,7 @@ class StreamReader:
             self._model, self._first = found[1].decode("utf-8", "replace"), events
         if _USAGE.search(events):
             self._note_usage(events, _stated_in_part if is_part else _stated_in)
-        if _ERROR.search(events):
+        if is_error_event(events):
             self._note_errors(events)
         if not self._has_ended and (_DONE in events or _END.search(events)):
             self._has_ended = True
@@ -85,6 +97,7 @@ class StreamReader:
         reading = Reading(
             model=self._model,
             error=self._error,
+            has_failed=self._has_failed,
             is_complete=self._has_ended,
             estimate_output=lambda: output_tokens,
         )
@@ -100,7 +113,7 @@ class StreamReader:
     @property
     def output_tokens(self) -> int:
         """About how many tokens the text has that was seen."""
-        return (self._characters + 3) // 4 + self._other_tokens
+        return self._delivered.tokens or self._repeated
 
     def _begun(self) -> Reading:
         """Return what the first event says, such as of an answer made in the background."""
@@ -108,20 +121,60 @@ class StreamReader:
         return read_answer(_value_of(event))
 
     def _note_usage(self, events: bytes, stated_in: Callable[[bytes], Reading]) -> None:
-        """Keep the last usage: many repeat a running total with every chunk."""
+        """Keep the last usage: many repeat a running total with every chunk.
+
+        One that counts nothing takes nothing back.
+        """
         for event in reversed(split(events)):
-            if _USAGE.search(event) and (stated := stated_in(event)).usage:
+            stated = stated_in(event) if _USAGE.search(event) else Reading()
+            if stated.has_counts:
                 self._stated = stated
                 return
+            if stated.usage and self._stated is None:
+                self._stated = stated
 
     def _note_errors(self, events: bytes) -> None:
-        for event in split(events):
-            if _ERROR.search(event) and (error := _error_in(_value_of(event))):
-                self._error = error
+        for event in filter(is_error_event, split(events)):
+            value = _value_of(event)
+            error = _error_in(value)
+            if error is None and _ERROR_LINE.search(event):
+                error = _code_of(value)
+            self._error = error or self._error
+            self._has_failed = self._has_failed or _has_failed(value)
 
     def _count_text(self, events: bytes) -> None:
+        if b'"response.' not in events and b'"transcript.' not in events:
+            self._delivered.add(events)
+            return
+        for event in split(events):
+            found = _TYPE.search(event)
+            if found is None or found[1].endswith(b".delta"):
+                self._delivered.add(event)
+            elif found[1].endswith(_REPEATED):
+                text = _Text()
+                text.add(event)
+                self._repeated = max(self._repeated, text.tokens)
+
+
+class _Text:
+    """The text in events, and about how many tokens it has."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._other_tokens = 0
+
+    @property
+    def tokens(self) -> int:
+        return (self._characters + 3) // 4 + self._other_tokens
+
+    def add(self, events: bytes) -> None:
+        """Count the text once that a choice has under two names, one after the other."""
+        last, last_name = b"", b""
         for found in _TEXT.finditer(events):
-            written = found[1]
+            name, written = found.groups()
+            if written == last and name != last_name:
+                continue
+            last, last_name = written, name
             if written.isascii() and b"\\u" not in written:
                 self._characters += len(written)
             else:
@@ -154,8 +207,7 @@ def read_answer(answer: Any) -> Reading:
     """Return what a plain answer, or the event with the usage, says of itself."""
     if not isinstance(answer, dict):
         return Reading()
-    # The events of Responses have the answer inside.
-    whole = answer.get("response") if isinstance(answer.get("response"), dict) else answer
+    whole = _whole(answer)
     tier, model, id = whole.get("service_tier"), whole.get("model"), whole.get("id")
     return Reading(
         usage=_usage_in(whole),
@@ -163,6 +215,7 @@ def read_answer(answer: Any) -> Reading:
         model=model if isinstance(model, str) and model else None,
         service_tier=tier if isinstance(tier, str) else None,
         error=_error_in(answer),
+        has_failed=_has_failed(answer),
         is_queued=whole.get("status") in ("queued", "in_progress"),
         response_id=id if isinstance(id, str) and _ID.fullmatch(id) else None,
         is_deleted=answer.get("deleted") is True,
@@ -170,9 +223,24 @@ def read_answer(answer: Any) -> Reading:
     )
 
 
+def _whole(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer that is meant: the events of Responses have it inside."""
+    inside = answer.get("response")
+    return inside if isinstance(inside, dict) else answer
+
+
+def _has_failed(answer: dict[str, Any]) -> bool:
+    return answer.get("type") == "response.failed" or _whole(answer).get("status") == "failed"
+
+
 def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the usage that an answer states; Groq puts it into a member of its own, too."""
-    for holder in (answer, answer.get("x_groq")):
+    """Return the usage that an answer states.
+
+    Groq puts it into a member of its own, Moonshot into the last choice.
+    """
+    choices = answer.get("choices")
+    choice = choices[-1] if isinstance(choices, list) and choices else None
+    for holder in (answer, answer.get("x_groq"), choice):
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
             return holder["usage"]
     return None
@@ -208,19 +276,23 @@ def _error_in(answer: dict[str, Any]) -> str | None:
 
     Not its text, which may quote what was sent.
     """
-    whole = answer.get("response") if isinstance(answer.get("response"), dict) else answer
-    error = whole.get("error")
-    if answer.get("type") == "response.failed" or whole.get("status") == "failed":
+    error = _whole(answer).get("error")
+    if _has_failed(answer):
         error = error or {"code": "response_failed"}
-    elif answer.get("type") == "error":
+    elif "error" in (answer.get("type"), answer.get("object")):
         error = error or answer
     if isinstance(error, dict) and error:
-        return str(error.get("code") or error.get("type") or "error")[:64]
+        return _code_of(error)
     return "error" if isinstance(error, str) and error else None
 
 
+def _code_of(error: dict[str, Any]) -> str:
+    return str(error.get("code") or error.get("type") or "error")[:64]
+
+
 def _value_of(event: bytes) -> dict[str, Any]:
-    """Return the JSON of an event; some send it bare."""
+    """Return the JSON of an event; some send it bare. The first one may have a byte order mark."""
+    event = event.removeprefix(codecs.BOM_UTF8)
     return _parsed(data_of(event) or event)
 
 

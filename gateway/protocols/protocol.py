@@ -46,6 +46,8 @@ class Endpoint:
     # The member that limits how often the upstream runs tools of its own.
     tool_limit: str | None = None
     lists_models: bool = False
+    # Pictures or sound go in or come out, whose tokens cannot be told from them.
+    is_media: bool = False
     # Its streams state their usage when they are asked for it.
     takes_usage_option: bool = False
     # Its answers may show the final one of a call that the upstream works on in the background.
@@ -76,8 +78,8 @@ class Reading:
     """What an answer says of itself.
 
     `usage` is its own object, `units` what it counts beside tokens. `error` is what went
-    wrong though the status may say 200; `is_complete` is false for a stream that ended before
-    its end.
+    wrong though the status may say 200; `has_failed`: the answer as a whole has, by its own
+    account. `is_complete` is false for a stream that ended before its end.
     """
 
     usage: dict[str, Any] | None = None
@@ -85,12 +87,24 @@ class Reading:
     model: str | None = None
     service_tier: str | None = None
     error: str | None = None
+    has_failed: bool = False
     is_complete: bool = True
     is_queued: bool = False
     is_deleted: bool = False
     response_id: str | None = None
     # Estimates the tokens of the text that was delivered.
     estimate_output: Callable[[], int] = int
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether the usage counts anything at all."""
+        return _counts_anything(self.usage)
+
+
+def _counts_anything(usage: Any) -> bool:
+    if isinstance(usage, dict):
+        return any(map(_counts_anything, usage.values()))
+    return isinstance(usage, int | float) and usage is not True and usage > 0
 
 
 class StreamReader(Protocol):

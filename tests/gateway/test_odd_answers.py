@@ -116,7 +116,11 @@ def test_an_answer_without_a_body(gateway, mock, status):
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream", "text/plain", None]
+    "kind",
+    [
+        *("text/event-stream; charset=utf-8", "Text/Event-Stream", "text/plain", None),
+        *("application/octet-stream", "text/x-event-stream", "text/html"),
+    ],
 )
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 def test_a_stream_is_known_by_what_was_asked_for(gateway, mock, kind, version):
@@ -125,6 +129,23 @@ def test_a_stream_is_known_by_what_was_asked_for(gateway, mock, kind, version):
     mock.script = exactly(head + b"\r\n" + EVENTS)
     assert gateway.chat(stream=True).content == content("Hi") + stop() + DONE
     assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "marked"])
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/event-stream", "text/plain"])
+def test_a_bare_answer_is_read_whatever_its_type(gateway, mock, kind, mark, is_stream):
+    mock.script = reply(mark + BODY, Content_Type=kind)
+    assert gateway.chat(stream=is_stream).content == mark + BODY
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_speech_of_no_type_is_not_read_as_text(gateway, mock):
+    sound = bytes(range(256)) * 1000
+    mock.script = reply(sound, Content_Type="application/octet-stream")
+    body = {"model": "tts-1", "input": "Hello", "voice": "alloy", "stream": True}
+    assert gateway.post("/v1/audio/speech", body).content == sound
+    assert gateway.row.usage_status == "unknown"
 
 
 ODD_USAGES = {

@@ -7,7 +7,7 @@ import requests
 
 from gateway.models import Call
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import DONE, USAGE, USAGE_CHUNK, chunk, content, stop, stream
+from tests.gateway.upstream import DONE, USAGE, USAGE_CHUNK, chunk, content, event, stop, stream
 
 PIECES = [content("Hel"), content("lo"), stop()]
 SETTLED = ("settled", 176, 1024, 340, 0)
@@ -22,9 +22,13 @@ def usage_chunk(before: bytes, after: bytes) -> bytes:
     return USAGE_CHUNK.replace(before, after)
 
 
+# Some count nothing in the last chunk, whatever they had counted before.
+NOTHING = USAGE_CHUNK.replace(b"1200", b"0").replace(b"1540", b"0")
+NOTHING = NOTHING.replace(b"340", b"0").replace(b"1024", b"0")
 # What is sent, with the usage chunk in it; the client gets all but that.
 SPELLINGS = {
     "byte order mark": [b"\xef\xbb\xbf" + PIECES[0], *PIECES[1:], USAGE_CHUNK, DONE],
+    "byte order mark before it": [b"\xef\xbb\xbf" + USAGE_CHUNK, *PIECES, DONE],
     "no space": [each.replace(b"data: ", b"data:") for each in (*PIECES, USAGE_CHUNK, DONE)],
     "a tab": [each.replace(b"data: ", b"data:\t") for each in (*PIECES, USAGE_CHUNK, DONE)],
     "ids": [with_ids(each, n) for n, each in enumerate((*PIECES, USAGE_CHUNK, DONE))],
@@ -35,6 +39,10 @@ SPELLINGS = {
     "a field without data": [b"data\n\n", *PIECES, USAGE_CHUNK, DONE],
     "blank lines": [b"\n\n", *PIECES, b"\n\n", USAGE_CHUNK, DONE],
     "spaces in JSON": [*PIECES, usage_chunk(b'"choices": []', b'"choices" : [ ]'), DONE],
+    "many lines": [*PIECES, usage_chunk(b" ", b"\ndata: "), DONE],
+    "many lines, by another end": [*PIECES, usage_chunk(b" ", b"\rdata:"), DONE],
+    "nothing counted behind it": [*PIECES, USAGE_CHUNK, NOTHING, DONE],
+    "nothing counted before it": [NOTHING, *PIECES, USAGE_CHUNK, DONE],
     "choices are null": [*PIECES, usage_chunk(b'"choices": []', b'"choices": null'), DONE],
     "no choices": [*PIECES, usage_chunk(b'"choices": [], ', b""), DONE],
     "a long chunk": [*PIECES, usage_chunk(b'"usage"', b'"x":"' + b"x" * 50_000 + b'","usage"')],
@@ -64,7 +72,7 @@ def test_a_usage_chunk_is_found_and_hidden_however_it_is_written(gateway, mock, 
     sent = SPELLINGS[name]
     mock.script = stream(*sent)
     answer = gateway.chat(stream=True)
-    assert answer.content == b"".join(each for each in sent if b'"prompt_tokens": 12' not in each)
+    assert answer.content == b"".join(each for each in sent if b"prompt_tokens_details" not in each)
     assert counts(gateway.row) == SETTLED
     assert Call.objects.count() == 0
 
@@ -75,6 +83,60 @@ def test_groqs_own_member_is_read(gateway, mock):
     mock.script = stream(*pieces)
     assert gateway.chat(stream=True).content == b"".join(pieces)
     assert counts(gateway.row) == ("settled", 7, 0, 3, 0)
+
+
+def test_moonshots_own_place_is_read(gateway, mock):
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    last = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": usage}
+    pieces = [content("Hi"), chunk({"id": "c1", "model": "kimi-k2", "choices": [last]}), DONE]
+    mock.script = stream(*pieces)
+    assert gateway.chat(stream=True).content == b"".join(pieces)
+    assert counts(gateway.row) == ("settled", 7, 0, 3, 0)
+
+
+def response_event(kind: str, **members) -> bytes:
+    return event(f"response.{kind}", members)
+
+
+def test_text_that_later_events_repeat_is_estimated_once(gateway, mock):
+    text = "word " * 40  # 200 characters, 50 tokens
+    part = {"type": "output_text", "text": text}
+    answer = {"id": "r", "model": "gpt-4o", "output": [{"content": [part]}], "usage": None}
+    mock.script = stream(
+        response_event("created", response={**answer, "instructions": [{"content": text}]}),
+        *[response_event("output_text.delta", delta="word ") for _ in range(40)],
+        response_event("output_text.done", text=text),
+        response_event("content_part.done", part=part),
+        response_event("completed", response=answer),
+    )
+    gateway.post("/v1/responses", {"model": "gpt-4o", "input": "x", "stream": True})
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
+
+
+def test_text_that_no_delta_brought_is_estimated(gateway, mock):
+    text = "word " * 40
+    part = {"type": "output_text", "text": text}
+    answer = {"id": "r", "model": "gpt-4o", "output": [{"content": [part]}]}
+    mock.script = stream(
+        response_event("output_text.done", text=text), response_event("completed", response=answer)
+    )
+    gateway.post("/v1/responses", {"model": "gpt-4o", "input": "x", "stream": True})
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": "word ", "delta": {"content": "word "}},  # Together
+        {"delta": {"reasoning": "word ", "reasoning_content": "word "}},  # vLLM
+        {"delta": {"reasoning": "word ", "reasoning_details": [{"text": "word "}]}},  # OpenRouter
+    ],
+    ids=["text", "reasoning", "details"],
+)
+def test_text_under_two_names_is_estimated_once(gateway, mock, choice):
+    mock.script = stream(*[chunk({"choices": [choice]})] * 40, stop(), DONE)
+    gateway.chat(stream=True)
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
 
 
 def test_usage_with_the_last_choice_is_shown(gateway, mock):

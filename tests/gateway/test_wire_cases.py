@@ -192,6 +192,41 @@ def test_b05_an_error_inside_a_stream(gateway, mock):
     assert row.output_tokens > 0
 
 
+ERRORS = {
+    "vLLM": (chunk({"object": "error", "message": "x", "code": 400}), "400"),
+    "an event": (b'event: error\ndata: {"message": "x", "code": "overloaded"}\n\n', "overloaded"),
+    "an event, no space": (b'id: 4\nevent:error\ndata:{"type":"slow"}\n\n', "slow"),
+    "a field": (b'error: {"code": 500, "message": "x"}\n\n', "error"),
+    "a text": (chunk({"error": "no"}), "error"),
+    "a choice": (
+        chunk({"choices": [{"delta": {}, "finish_reason": "error"}], "error": {"code": 502}}),
+        "502",
+    ),
+}
+
+
+@pytest.mark.parametrize("ends", [[], [DONE]], ids=["cut", "done"])
+@pytest.mark.parametrize("begins", [[], [content("Hello there")]], ids=["first", "later"])
+@pytest.mark.parametrize("name", ERRORS)
+def test_b05_an_error_is_one_however_it_is_written(gateway, mock, name, begins, ends):
+    error, code = ERRORS[name]
+    sent = [*begins, error, *ends]
+    mock.script = stream(*sent)
+    assert gateway.chat(stream=True).content == b"".join(sent)
+    row = gateway.row
+    assert row.error == code
+    # 11 characters were delivered, though an end may follow
+    expected = ("estimated", 3) if begins else ("failed", 0)
+    assert (row.usage_status, row.output_tokens) == expected
+
+
+def test_b05_usage_behind_an_error_is_final(gateway, mock):
+    mock.script = stream(content("Hi"), chunk({"error": {"code": 502}}), USAGE_CHUNK, DONE)
+    gateway.chat(stream=True)
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+    assert gateway.row.error == "502"
+
+
 def test_b05_an_error_inside_a_plain_200(gateway, mock):
     body = {"error": {"message": "no capacity", "code": 503}}
     mock.script = reply(body)

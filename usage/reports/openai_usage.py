@@ -162,9 +162,15 @@ def _thinking(
     return thinking, None
 
 
+def _audio_seconds(usage: Members) -> Decimal | None:
+    """Return Mistral's seconds of audio, which are an empty object where there is no audio."""
+    name = "prompt_audio_seconds"
+    return None if usage.is_object(name) else usage.amount(name)
+
+
 def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
     units = as_units(
-        audio_seconds=usage.amount("prompt_audio_seconds"),  # Mistral
+        audio_seconds=_audio_seconds(usage),
         web_searches=agreed_count(
             (usage.part("server_tool_use"), ("web_search_requests",)),  # OpenRouter
             (usage, ("num_search_queries",)),  # Perplexity
