@@ -20,7 +20,7 @@ def is_stream(answer: Answer, plan: Plan) -> bool:
     """
     kind = _content_type(answer)
     if kind == "text/event-stream":
-        return True
+        return answer.status < 400 or is_decodable(answer)
     return plan.is_stream and "json" not in kind and _may_be_text(kind, answer, plan)
 
 
@@ -55,10 +55,22 @@ def stated_length(answer: Answer) -> int | None:
     return int(stated) if stated.isascii() and stated.isdigit() else None
 
 
+def is_decodable(answer: Answer) -> bool:
+    """Return whether the answer has no content coding, or one that can be decoded."""
+    coding = answer.header(b"content-encoding")
+    if not coding or coding.lower() == "identity":
+        return True
+    try:
+        Decoder(coding)
+    except Undecodable:
+        return False
+    return True
+
+
 async def decoded(data: bytes, answer: Answer) -> bytes | None:
     """Return an answer's body without its content coding; None for one that cannot be decoded."""
     coding = answer.header(b"content-encoding")
-    if not coding or coding.lower() == "identity":
+    if not data or not coding or coding.lower() == "identity":
         return data
     try:
         return await bridge.in_thread(Decoder(coding).feed, data)

@@ -167,19 +167,28 @@ class CallRelay:
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
         sent = headers.to_client(answer.headers, secret=plan.secret)
         if plan.edit is not None:
-            held.data = await self._decoded(held.data, answer)
-            sent = headers.of_edited(sent)
+            held.replace(await self._decoded(held.data, answer))
         if plan.secret and (answer.status >= 400 or reading.error):
-            plain = held.data if plan.edit else await answers.decoded(held.data, answer) or b""
-            masked = secret_masking.in_error(plain, plan.secret)
-            if masked != plain:
-                held.data, sent = masked, headers.without_coding(sent)
+            await self._mask_held(answer, held)
+        if held.is_replaced:
+            sent = headers.of_edited(sent, kind=held.kind)
         if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
             sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
         if plan.edit is not None and answer.status < 300:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
+
+    async def _mask_held(self, answer: Answer, held: Held) -> None:
+        """Replace the upstream's key in an error, or all of one in which it cannot be found."""
+        plan = self._plan
+        plain = held.data if held.is_replaced else await answers.decoded(held.data, answer)
+        if plain is None:
+            error = errors.UpstreamUndecodable("The upstream's error came in an unknown coding")
+            body = json_writer.dumps(plan.protocol.error_body(error))
+            held.replace(body, kind="application/json")
+        elif plan.secret.encode() in plain:
+            held.replace(secret_masking.in_error(plain, plan.secret))
 
     async def _decoded(self, data: bytes, answer: Answer) -> bytes:
         plain = await answers.decoded(data, answer)
@@ -189,7 +198,8 @@ class CallRelay:
 
     async def _send_held(self, answer: Answer, held: Held, sent: list[tuple[str, str]]) -> None:
         if held.error is not None:
-            await self._exchange.start(answer.status, sent, length=answers.stated_length(answer))
+            length = None if held.is_replaced else answers.stated_length(answer)
+            await self._exchange.start(answer.status, sent, length=length)
             await self._exchange.write(held.data)
             return
         if answer.status in (204, 304):
@@ -203,6 +213,10 @@ class CallRelay:
 
     async def _relay_long(self, answer: Answer, held: Held) -> None:
         """Relay an answer that is too long to be held, and read it as one long event."""
+        if self._plan.secret and answer.status >= 400:
+            answer.unread(held.data)
+            await self._relay_stream(answer)
+            return
         reader = self._plan.protocol.StreamReader()
         endpoint = self._plan.endpoint
         is_read = endpoint.billing is Billing.STATED or endpoint.shows_result

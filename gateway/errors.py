@@ -223,6 +223,13 @@ class ServerStopped(GatewayError):
     code = "server_stopped"
 
 
+class UpstreamUndecodable(GatewayError):
+    """Its error has a coding in which nobody can look for its key."""
+
+    status_code = 502
+    code = "upstream_undecodable"
+
+
 class UpstreamRedirects(GatewayError):
     status_code = 502
     code = "upstream_redirects"

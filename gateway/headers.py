@@ -125,13 +125,22 @@ def of_json(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     types = [value for name, value in pairs if name.lower() == "content-type"]
     if len(types) == 1 and _PLAIN_JSON.fullmatch(types[0].strip()):
         return [*pairs]
-    kept = [pair for pair in pairs if pair[0].lower() != "content-type"]
-    return [*kept, ("Content-Type", _JSON)]
+    return _typed(pairs, _JSON)
 
 
-def of_edited(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers of a request, or of its answer, whose body is edited here."""
-    return [pair for pair in pairs if pair[0].lower() not in _OF_ITS_BYTES]
+def of_edited(
+    pairs: Iterable[tuple[str, str]], *, kind: str | None = None
+) -> list[tuple[str, str]]:
+    """Return the headers of a request, or of its answer, whose body is edited here.
+
+    `kind` is the type of the body, if it is another one.
+    """
+    kept = [pair for pair in pairs if pair[0].lower() not in _OF_ITS_BYTES]
+    return kept if kind is None else _typed(kept, kind)
+
+
+def _typed(pairs: Iterable[tuple[str, str]], kind: str) -> list[tuple[str, str]]:
+    return [*(pair for pair in pairs if pair[0].lower() != "content-type"), ("Content-Type", kind)]
 
 
 def _listed_in_connection(pairs: Iterable[tuple[str, str]]) -> set[str]:

@@ -160,12 +160,21 @@ def _reason(error: Exception) -> str:
 
 @dataclass(slots=True)
 class Held:
-    """An answer that is read whole before it is sent. `is_whole` is false for a longer one."""
+    """An answer that is read whole before it is sent. `is_whole` is false for a longer one.
+
+    `is_replaced`: the data are other bytes than the upstream has sent, and of this `kind` if it
+    is another one.
+    """
 
     data: bytes = b""
     is_whole: bool = True
+    is_replaced: bool = False
+    kind: str | None = None
     error: str | None = None
     first_byte_at: float | None = None
+
+    def replace(self, data: bytes, *, kind: str | None = None) -> None:
+        self.data, self.is_replaced, self.kind = data, True, kind
 
 
 async def hold(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> Held:

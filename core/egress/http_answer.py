@@ -91,6 +91,11 @@ class Answer:
         self._size = 0
         return data
 
+    def unread(self, data: bytes) -> None:
+        """Take back what was read, to be read once more."""
+        self._pieces.appendleft(data)
+        self._size += len(data)
+
     def limit_silence(self, seconds: float) -> None:
         """Have waiting raise TimeoutError when so long no byte has come, and none was sent."""
         self._silence = seconds

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from gateway import relay
 from gateway.protocols.openai import is_error_event
 from gateway.secret_masking import StreamMask
+from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,
@@ -14,6 +16,8 @@ from tests.gateway.upstream import (
     chunk,
     content,
     event,
+    exactly,
+    head,
     reply,
     stop,
     stream,
@@ -60,6 +64,65 @@ def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
     packed = gzip.compress(json.dumps(REFUSALS[0]).encode())
     mock.script = reply(packed, 401, Content_Encoding="gzip")
     assert KEY not in gateway.chat().text
+
+
+@pytest.mark.parametrize(
+    ("coding", "kind"),
+    [
+        ("br", "application/json"),
+        ("br", "text/event-stream"),
+        ("compress", "text/html"),
+        ("gzip, br", "application/json"),
+        ("gzip", "application/json"),
+    ],
+)
+def test_c10_a_refusal_that_cannot_be_read_is_withheld(gateway, mock, coding, kind):
+    """The last one is not of its coding. A client can read what it gets instead (B06)."""
+    packed = b"\x0b" + KEY.encode()
+    mock.script = reply(packed, 401, Content_Encoding=coding, Content_Type=kind, ETag='"x"')
+
+    answer = gateway.chat()
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "upstream_undecodable")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert not {"Content-Encoding", "ETag"} & set(answer.headers)
+    assert (gateway.row.usage_status, gateway.row.http_status) == ("failed", 401)
+
+
+def test_b06_a_refusal_that_cannot_be_read_is_relayed_where_nothing_can_leak(
+    gateway, mock, upstreams_file
+):
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: none}}\n")
+    mock.script = reply(b"\x0b\x02\x80{}\x03", 401, Content_Encoding="br")
+    answer = gateway.post("/v1/chat/completions", {"model": "gpt-4o-mini"}, stream=True)
+    assert answer.raw.read(decode_content=False) == b"\x0b\x02\x80{}\x03"
+
+
+def test_c10_a_refusal_that_breaks_off_is_masked(gateway, mock):
+    """It is longer than what was promised, as it comes compressed."""
+    refusal = json.dumps({"error": {"message": f"{KEY} is wrong. " * 1_000}}).encode()
+    packed = gzip.compress(refusal)
+    promised = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    promised["Content_Length"] = str(len(packed))
+    mock.script = exactly(head(401, **promised) + packed[:-4])
+    got = raw_post(gateway, {"model": "gpt-4o-mini", "messages": []})
+    assert b"*** is wrong. " * 900 in got.replace(b"\r\n", b"") and KEY.encode() not in got
+    assert not got.endswith(b"0\r\n\r\n")
+    assert (gateway.row.usage_status, gateway.row.error) == ("failed", "upstream_disconnected")
+
+
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_c10_a_refusal_of_any_length_is_masked(gateway, mock, monkeypatch, coding):
+    monkeypatch.setattr(relay, "MAX_HELD", 300_000)
+    refusal = {"error": {"message": f"no {KEY} " * 50_000}}
+    data = json.dumps(refusal).encode()
+    packed = gzip.compress(data, 0) if coding else data
+    mock.script = reply(packed, 401, **({"Content_Encoding": coding} if coding else {}))
+
+    answer = gateway.chat()
+
+    assert (answer.status_code, answer.text) == (401, json.dumps(refusal).replace(KEY, "***"))
+    assert (gateway.row.usage_status, gateway.row.error) == ("failed", "error")
 
 
 @pytest.mark.parametrize("is_shown", [False, True])
@@ -161,6 +224,20 @@ def test_an_event_of_any_length_is_masked():
         passed += mask.feed(b"x" * 10_000)
     passed += mask.feed(KEY.encode() + b'"}\n\n' + DONE)
     assert passed == b'data: {"error": "' + b"x" * 1_000_000 + b'***"}\n\n' + DONE
+
+
+def test_a_key_does_not_wait_for_ever():
+    """An event without an end, which may be an error, is not held for it."""
+    mask = StreamMask(KEY, is_error=is_error_event)
+    start = b'data: {"error": "' + KEY.encode()
+    passed = mask.feed(start)
+    assert passed == b'data: {"error": "'
+    for _ in range(40):
+        passed += mask.feed(b"x" * 50_000)
+    assert passed == b'data: {"error": "***' + b"x" * 2_000_000
+    assert mask.feed(KEY.encode() + b' or so"}\n') == b'*** or so"}\n'
+    good = b'data: {"id": "%s"}\n\n' % KEY.encode()
+    assert mask.feed(b"\n" + good) + mask.finish() == b"\n" + good
 
 
 @pytest.mark.parametrize("key", ["none", "k", "ollama"])
