@@ -1,14 +1,11 @@
 """An upstream's answer: how it is relayed, and what it says of itself."""
 
-import codecs
-
-import orjson
-
 from core import bridge
 from core.codings import Undecodable
 from core.edge_request import MAX_PARSED_ON_LOOP
 from core.egress.http_answer import Answer
-from gateway.decoding import Decoder
+from gateway import lenient_json
+from gateway.decoding import decoder_of, is_decodable
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 
@@ -55,43 +52,28 @@ def stated_length(answer: Answer) -> int | None:
     return int(stated) if stated.isascii() and stated.isdigit() else None
 
 
-def is_decodable(answer: Answer) -> bool:
-    """Return whether the answer has no content coding, or one that can be decoded."""
-    coding = answer.header(b"content-encoding")
-    if not coding or coding.lower() == "identity":
-        return True
-    try:
-        Decoder(coding)
-    except Undecodable:
-        return False
-    return True
-
-
 async def decoded(data: bytes, answer: Answer) -> bytes | None:
     """Return an answer's body without its content coding; None for one that cannot be decoded."""
-    coding = answer.header(b"content-encoding")
-    if not data or not coding or coding.lower() == "identity":
-        return data
     try:
-        return await bridge.in_thread(Decoder(coding).feed, data)
+        decoder = decoder_of(answer)
+        if decoder is None or not data:
+            return data
+        return await bridge.in_thread(decoder.feed, data)
     except Undecodable:
         return None
 
 
-async def read(data: bytes, answer: Answer, protocol: ProtocolModule) -> Reading:
-    """Return what an answer with this body says of itself; nothing if it cannot be decoded."""
-    plain = await decoded(data, answer)
-    if plain is None:
-        return Reading()
-    if len(plain) > MAX_PARSED_ON_LOOP:
-        return await bridge.in_thread(_read_json, plain, protocol)
-    return _read_json(plain, protocol)
+async def read(data: bytes, protocol: ProtocolModule) -> Reading:
+    """Return what an answer with this body says of itself."""
+    if len(data) > MAX_PARSED_ON_LOOP:
+        return await bridge.in_thread(_read_json, data, protocol)
+    return _read_json(data, protocol)
 
 
 def _read_json(data: bytes, protocol: ProtocolModule) -> Reading:
     try:
-        return protocol.read_answer(orjson.loads(data.removeprefix(codecs.BOM_UTF8)))
-    except orjson.JSONDecodeError:
+        return protocol.read_answer(lenient_json.loads(data))
+    except ValueError:
         reader = protocol.StreamReader()
         reader.see(data)  # as much of it as there is
         return reader.reading()

@@ -163,14 +163,17 @@ class CallRelay:
         if not held.is_whole:
             await self._relay_long(answer, held)
             return
-        reading = await answers.read(held.data, answer, plan.protocol)
+        plain = await answers.decoded(held.data, answer)
+        reading = Reading() if plain is None else await answers.read(plain, plan.protocol)
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
-        sent = headers.to_client(answer.headers, secret=plan.secret)
-        if plan.edit is not None:
-            held.replace(await self._decoded(held.data, answer))
+        if plain is None and plan.edit is not None:
+            raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
         if plan.secret and (answer.status >= 400 or reading.error):
-            await self._mask_held(answer, held)
-        if held.is_replaced:
+            self._mask_held(held, plain)
+        elif plain is not None:
+            held.replace(plain)
+        sent = headers.to_client(answer.headers, secret=plan.secret)
+        if held.is_replaced or plan.edit is not None:
             sent = headers.of_edited(sent, kind=held.kind)
         if not (held.error or reading.error or reading.is_queued):
             kept = {"status": answer.status, "headers": sent, "body": held.data}
@@ -179,22 +182,15 @@ class CallRelay:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
 
-    async def _mask_held(self, answer: Answer, held: Held) -> None:
+    def _mask_held(self, held: Held, plain: bytes | None) -> None:
         """Replace the upstream's key in an error, or all of one in which it cannot be found."""
         plan = self._plan
-        plain = held.data if held.is_replaced else await answers.decoded(held.data, answer)
         if plain is None:
             error = errors.UpstreamUndecodable("The upstream's error came in an unknown coding")
             body = json_writer.dumps(plan.protocol.error_body(error))
             held.replace(body, kind="application/json")
-        elif plan.secret.encode() in plain:
+        else:
             held.replace(secret_masking.in_error(plain, plan.secret))
-
-    async def _decoded(self, data: bytes, answer: Answer) -> bytes:
-        plain = await answers.decoded(data, answer)
-        if plain is None:
-            raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
-        return plain
 
     async def _send_held(self, answer: Answer, held: Held, sent: list[tuple[str, str]]) -> None:
         if held.error is not None:
@@ -220,8 +216,7 @@ class CallRelay:
         reader = self._plan.protocol.StreamReader()
         endpoint = self._plan.endpoint
         is_read = endpoint.billing is Billing.STATED or endpoint.shows_result
-        coding = answer.header(b"content-encoding")
-        view = View(reader if is_read else None, hides=None, coding=coding)
+        view = View(reader if is_read else None, answer=answer)
         length = answers.stated_length(answer)
         sent = headers.to_client(answer.headers, secret=self._plan.secret)
         left = None if length is None else length - len(held.data)
@@ -244,7 +239,8 @@ class CallRelay:
         view = View(
             reader,
             hides=plan.protocol.is_usage_event if plan.asks_for_usage else None,
-            coding=answer.header(b"content-encoding"),
+            answer=answer,
+            decodes=True,  # it was not to come coded, and not every client can read it
             mask=self._mask(answer),
         )
         sent = headers.to_client(answer.headers, secret=plan.secret)
@@ -282,7 +278,7 @@ class CallRelay:
         length = answers.stated_length(answer)
         sent = headers.to_client(answer.headers, secret=self._plan.secret)
         await self._exchange.start(answer.status, sent, length=length)
-        view = View(None, hides=None, coding=None)
+        view = View(None)
         ended = await stream(
             answer,
             self._exchange,

@@ -9,6 +9,7 @@ cost, and what they saw cannot be sent on unchanged. Here events are only cut, w
 hidden one may stand, and whole ones are shown to the meter.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Protocol
@@ -33,7 +34,11 @@ class Meter(Protocol):
 
 
 def data_of(event: bytes) -> bytes:
-    """Return the data of an event: its `data` lines, joined by newlines."""
+    """Return the data of an event: its `data` lines, joined by newlines.
+
+    The first event of a stream may begin with a byte order mark.
+    """
+    event = event.removeprefix(codecs.BOM_UTF8)
     lines = event.splitlines() if b"\r" in event else event.split(b"\n")
     values = (line[5:] for line in lines if line.startswith(b"data:"))
     return b"\n".join(value.removeprefix(b" ") for value in values)

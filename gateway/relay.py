@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.codings import Undecodable
 from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
 from gateway import errors
-from gateway.decoding import Decoder
+from gateway.decoding import Decoder, decoder_of
 from gateway.event_stream import EventStream
 from gateway.exchange import ClientGone, Exchange
 from gateway.protocols.protocol import StreamReader
@@ -37,29 +37,29 @@ class Ended:
 class View:
     """What of a stream the client sees, and what its reader does; without one, all is sent.
 
-    `hides` says which events the client did not ask for; `mask` replaces the upstream's key. A
-    compressed stream with either is decoded for the client as well (`is_decoded`).
+    `hides` says which events the client did not ask for; `mask` replaces the upstream's key.
+    `answer` says how the stream is coded; it is decoded for the client as well with `decodes`.
     """
 
     def __init__(
         self,
         reader: StreamReader | None,
         *,
-        hides: Callable[[bytes], bool] | None,
-        coding: str | None,
+        hides: Callable[[bytes], bool] | None = None,
+        answer: Answer | None = None,
+        decodes: bool = False,
         mask: StreamMask | None = None,
     ) -> None:
         self._reader = reader
         self._stream = EventStream(reader, hides=hides)
         self.is_readable = reader is not None
         self._decoder: Decoder | None = None
-        if coding and coding.lower() != "identity":
+        if answer is not None:
             try:
-                self._decoder = Decoder(coding)
+                self._decoder = decoder_of(answer)
             except Undecodable:
                 self.is_readable = False
-        is_changed = hides is not None or mask is not None
-        self.is_decoded = self._decoder is not None and is_changed
+        self.is_decoded = self._decoder is not None and decodes
         self._mask = mask if self.is_readable else None
 
     @property
@@ -174,7 +174,8 @@ class Held:
     first_byte_at: float | None = None
 
     def replace(self, data: bytes, *, kind: str | None = None) -> None:
-        self.data, self.is_replaced, self.kind = data, True, kind
+        if data != self.data:
+            self.data, self.is_replaced, self.kind = data, True, kind
 
 
 async def hold(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> Held:

@@ -207,6 +207,9 @@ class HttpConnection(asyncio.Protocol):
         self._is_interim = 100 <= status < 200 and status != 101
         if self._is_interim:
             return
+        if _has_unknown_coding(headers):
+            self._break("the answer has a transfer coding that was not asked for", MalformedAnswer)
+            return
         self._limit_head(sum(len(name) + len(value) + 4 for name, value in headers))
         if self._answer is None:
             return
@@ -245,6 +248,14 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
         if start:
             await asyncio.sleep(0)  # others have their turn, however fast the server reads
         yield data[start : start + _MAX_AT_ONCE]
+
+
+def _has_unknown_coding(headers: RawHeaders) -> bool:
+    """Return whether the body has a coding that nobody takes away (RFC 9112, section 6.1)."""
+    return any(
+        name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked"
+        for name, value in headers
+    )
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:

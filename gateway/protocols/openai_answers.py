@@ -3,7 +3,6 @@
 The numbers themselves are read by usage/reports/, as those of any report.
 """
 
-import codecs
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from gateway import lenient_json
 from gateway.estimates import tokens_of
 from gateway.event_stream import data_of, split
 from gateway.protocols.protocol import Reading
@@ -42,7 +42,7 @@ _END = re.compile(
 # Events that have no text of their own: it came in deltas, or will.
 _TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % _IS)
 _REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
-_ID = re.compile(r"[^\0]{1,255}")
+_ID = re.compile("[^\0\ud800-\udfff]{1,255}")
 _MAX_USAGE = 32 * 1024  # bytes; half of what parts of an event have in common
 _JSON = JSONDecoder()  # which can stop after a value
 
@@ -267,7 +267,7 @@ def _units_in(answer: dict[str, Any]) -> dict[str, int]:
 
 def _output_estimate(answer: dict[str, Any]) -> int:
     reader = StreamReader()
-    reader.see(orjson.dumps({**answer, "usage": None}, default=str))
+    reader.see(lenient_json.dumps({**answer, "usage": None}))
     return reader.output_tokens
 
 
@@ -291,8 +291,7 @@ def _code_of(error: dict[str, Any]) -> str:
 
 
 def _value_of(event: bytes) -> dict[str, Any]:
-    """Return the JSON of an event; some send it bare. The first one may have a byte order mark."""
-    event = event.removeprefix(codecs.BOM_UTF8)
+    """Return the JSON of an event; some send it bare."""
     return _parsed(data_of(event) or event)
 
 
@@ -308,8 +307,8 @@ def _object_at(data: bytes, start: int) -> dict[str, Any] | None:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = lenient_json.loads(data)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -1,7 +1,9 @@
 """Answers that are at the edge of HTTP, or beyond it: relayed, or a 502; never a 500."""
 
 import asyncio
+import gzip
 import json
+import zlib
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -24,6 +26,11 @@ from tests.gateway.upstream import (
     stop,
     stream,
 )
+
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
 
 BODY = json.dumps(chat()).encode()
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
@@ -79,7 +86,70 @@ def test_headers_cross_as_they_are(gateway, mock, value):
     assert mock.requests[-1].header("X-Name").encode("latin-1") == "Grüße 你".encode()
 
 
+CODINGS = {
+    "gzip": gzip.compress(BODY),
+    "GZIP": gzip.compress(BODY),
+    "x-gzip": gzip.compress(BODY),
+    "gzip, identity": gzip.compress(BODY),
+    "deflate": zlib.compress(BODY),
+    "zstd": zstd.compress(BODY),
+    **dict.fromkeys(["", "identity", "none", "utf-8", "UTF8"], BODY),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_b06_an_answer_comes_plain_however_it_is_coded(gateway, mock, coding):
+    """The last ones are no codings at all, though servers state them."""
+    data = CODINGS[coding]
+    mock.script = reply(data, Content_Encoding=coding, ETag='"x"')
+    answer = gateway.post("/v1/chat/completions", SENT, stream=True)
+    assert answer.raw.read(decode_content=False) == BODY
+    is_plain = data == BODY
+    assert answer.headers["Content-Length"] == str(len(BODY))
+    assert answer.headers.get("Content-Encoding") == (coding if is_plain else None)
+    assert ("ETag" in answer.headers) is is_plain
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_b06_an_answer_that_is_coded_twice_is_relayed(gateway, mock):
+    twice = gzip.compress(gzip.compress(BODY))
+    mock.script = exactly(OK + b"Content-Encoding: gzip\r\n" * 2 + b"\r\n" + twice)
+    assert body_of(raw_post(gateway, SENT)) == twice
+    assert gateway.row.usage_status == "estimated"
+
+
+LENIENT = {
+    "half of a character": BODY.replace(b"Hello", rb"Hel\ud83d"),
+    "half of a character in names": BODY.replace(b"chatcmpl-1", rb"x\ud83d"),
+    "NaN": BODY.replace(b'"index": 0', b'"index": NaN'),
+    "a number beyond 64 bits": BODY.replace(b'"index": 0', b'"index": %d' % 10**30),
+    "bytes that are not UTF-8": BODY.replace(b"Hello", b"Gr\xfc\xdfe"),
+    "UTF-16": json.dumps(chat()).encode("utf-16"),
+    "a line end within a text": BODY.replace(b'"usage"', b'"a": 1,\n"usage"'),
+}
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+@pytest.mark.parametrize("name", LENIENT)
+def test_json_is_read_as_upstreams_write_it(gateway, mock, name, is_stated):
+    """They state usage, or their text is estimated."""
+    sent = LENIENT[name]
+    encoding = "utf-16-le" if name == "UTF-16" else "utf-8"
+    if not is_stated:
+        sent = sent.replace('"usage"'.encode(encoding), '"other"'.encode(encoding))
+    mock.script = reply(sent)
+    assert gateway.chat().content == sent
+    row = gateway.row
+    if is_stated:
+        assert counts(row) == ("settled", 10, 0, 5, 0)
+    else:
+        assert row.usage_status == "estimated" and row.output_tokens > 0
+    assert row.model == "gpt-4o-mini-2024-07-18" and row.error is None
+
+
 NOT_UNDERSTOOD = {
+    "a transfer coding that nobody offered": OK
+    + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     **{
         f"status {status}": f"HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}".encode()
         for status in ("000", "42", "600", "999", "abc")

@@ -165,16 +165,16 @@ def test_b06_compressed_events_are_read(gateway, mock, sent):
     assert counts(gateway.row) == SETTLED
 
 
-@pytest.mark.parametrize("key, coding", [("none", "gzip"), ("sk-key-0123456789", None)])
+@pytest.mark.parametrize("key", ["none", "sk-key-0123456789"])
 def test_b06_compressed_events_are_whole_for_who_asked_for_usage(
-    gateway, mock, upstreams_file, key, coding
+    gateway, mock, upstreams_file, key
 ):
-    """They are sent plain where the upstream's key may stand in one of them."""
+    """Nothing is hidden from it, and it is sent plain bytes all the same."""
     upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: {key}}}\n")
     mock.script = stream(*MEMBERS, Content_Encoding="gzip")
     answer = gateway.chat(stream=True, stream_options={"include_usage": True})
-    assert answer.headers.get("Content-Encoding") == coding
-    assert answer.content == PLAIN  # as the client decodes it
+    assert "Content-Encoding" not in answer.headers
+    assert answer.content == PLAIN
     assert counts(gateway.row) == SETTLED
 
 

@@ -243,7 +243,7 @@ def gzipped(*pieces: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("offered", ["gzip", "gzip, deflate, br, zstd", None, "identity"])
 def test_b06_a_client_can_read_what_it_gets(gateway, mock, offered):
-    """The upstream compresses although plain bytes were asked for."""
+    """The upstream compresses although plain bytes were asked for: they are sent plain."""
     mock.script = in_turn(
         reply(gzip.compress(json.dumps(chat()).encode()), Content_Encoding="gzip"),
         stream(*gzipped(TEXT, stop(), USAGE_CHUNK, DONE), Content_Encoding="gzip"),
@@ -256,6 +256,7 @@ def test_b06_a_client_can_read_what_it_gets(gateway, mock, offered):
     limited = gateway.chat(headers=headers)
 
     assert mock.requests[0].header("Accept-Encoding") == "identity"
+    assert all("Content-Encoding" not in each.headers for each in (plain, streamed, limited))
     assert plain.json() == chat()
     assert streamed.content == TEXT + stop() + DONE
     assert (limited.status_code, limited.json()) == (429, {"error": {"message": "slow"}})
