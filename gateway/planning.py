@@ -220,12 +220,12 @@ def _replaced(sent: UpstreamRequest, body: Any, more: list[tuple[str, str]]) -> 
 def _asking_for_usage(made: Plan, data: bytes) -> bytes:
     """Return a streaming chat that asks for its usage, unless the upstream refuses that."""
     options = made.content.value.get("stream_options")
-    if isinstance(options, dict) and options.get("include_usage") is True:
-        return data
     if made.request.url in made.state.without_usage_option or not made.upstream.include_usage:
         return data
     if not (options is None or isinstance(options, dict)):
         return data  # the upstream's to refuse
+    if (options or {}).get("include_usage") not in (None, False):
+        return data  # the client asks for it, or for what is the upstream's to understand
     made.asks_for_usage = True
     made.without_usage_option = data
     asked = {**(options or {}), "include_usage": True}

@@ -5,6 +5,7 @@ Source: docs/gateway.md, section "Retries".
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ HasGoneWithin = Callable[[float], Awaitable[bool]]  # whether the client leaves 
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, HttpClient] = WeakKeyDictionary()
 _RETRIED_STATUSES = (429, 503)
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _MAX_WAIT = 5  # seconds; who asks for longer is not asked again
 _RECONNECT_SECONDS = 0.1
 # An idle connection that dies when it is used again was closed by the other side, which
@@ -87,7 +89,7 @@ async def send(
     retries = upstream.retries if request.can_repeat else 0
     for attempt in range(retries):
         response = await _connected(request, upstream, ends_at, has_gone_within)
-        if response.status not in _RETRIED_STATUSES:
+        if response.status not in _RETRIED_STATUSES or _forbids_retry(response):
             return _checked(response, upstream)
         wait = _wait(response, attempt)
         if wait > _MAX_WAIT or time.monotonic() + wait >= ends_at:
@@ -167,13 +169,23 @@ async def _attempt(request: UpstreamRequest, upstream: UpstreamConfig, ends_at: 
     )
 
 
+def _forbids_retry(response: Answer) -> bool:
+    """Return whether the upstream says that another attempt cannot help, as OpenAI's SDKs read it.
+
+    Such as for an account without credit, which is 429 as well.
+    """
+    return response.header(b"x-should-retry").strip().lower() == "false"
+
+
 def _wait(response: Answer, attempt: int) -> float:
     """Return the seconds until the next attempt: those that the upstream asks for, if it does.
 
-    Source: RFC 9110, section 10.2.3.
+    Source: RFC 9110, section 10.2.3; OpenAI's SDKs for milliseconds, and for fractions.
     """
-    asked = response.header(b"retry-after")
-    if asked.isascii() and asked.isdigit():
+    milliseconds, asked = response.header(b"retry-after-ms"), response.header(b"retry-after")
+    if _NUMBER.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    if _NUMBER.fullmatch(asked):
         return float(asked)
     try:
         return parsedate_to_datetime(asked).timestamp() - time.time()

@@ -47,6 +47,15 @@ def test_a01_usage_is_asked_for_and_hidden_from_who_did_not_ask(gateway, mock, o
     assert gateway.row.cost == Decimal("0.0003072")
 
 
+@pytest.mark.parametrize("value", [1, "true", {}])
+def test_a01_what_may_ask_for_usage_is_the_upstreams_to_read(gateway, mock, value):
+    """Some take it for true: then the client has asked for what it gets."""
+    mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
+    answer = gateway.chat(stream=True, stream_options={"include_usage": value})
+    assert mock.requests[0].json["stream_options"] == {"include_usage": value}
+    assert answer.content == b"".join([*PIECES, USAGE_CHUNK, DONE])
+
+
 def test_a01_a_plain_chat_has_no_stream_options(gateway, mock):
     mock.script = reply(chat())
     gateway.chat()

@@ -402,6 +402,36 @@ def test_b09_an_upstreams_wait_is_obeyed(gateway, mock, upstreams_file):
     assert 1 <= second.at - first.at < 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        ({"Retry_After_MS": "300"}, 0.3),
+        ({"Retry_After_MS": "300", "Retry_After": "60"}, 0.3),
+        ({"Retry_After": "0.3"}, 0.3),
+        ({"Retry_After": "-1"}, 0.5),
+    ],
+    ids=str,
+)
+def test_b09_a_wait_is_read_as_the_sdks_read_it(gateway, mock, upstreams_file, asked, waits):
+    with_retries(mock, upstreams_file)
+    mock.script = in_turn(reply(b"", 429, **asked), reply(chat()))
+    assert gateway.chat().status_code == 200
+    first, second = mock.requests
+    assert waits <= second.at - first.at < waits + 0.2
+
+
+@pytest.mark.parametrize(
+    "said", [{"X_Should_Retry": "false"}, {"Retry_After": "0", "Retry_After_MS": "60000"}], ids=str
+)
+def test_b09_an_upstream_that_wants_no_retry_gets_none(gateway, mock, upstreams_file, said):
+    with_retries(mock, upstreams_file)
+    refusal = {"error": {"message": "no credit", "code": "insufficient_quota"}}
+    mock.script = reply(refusal, 429, **said)
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()) == (429, refusal)
+    assert len(mock.requests) == 1
+
+
 @pytest.mark.parametrize("asked", ["60", "6", "9" * 5000, "Fri, 31 Dec 2100 23:59:59 GMT"])
 def test_b09_a_wait_that_is_too_long_is_the_clients(gateway, mock, upstreams_file, asked):
     with_retries(mock, upstreams_file)
