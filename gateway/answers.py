@@ -1,5 +1,7 @@
 """An upstream's answer: how it is relayed, and what it says of itself."""
 
+import codecs
+
 from core import bridge
 from core.codings import Undecodable
 from core.edge_request import MAX_PARSED_ON_LOOP
@@ -8,6 +10,9 @@ from gateway import lenient_json
 from gateway.decoding import decoder_of, is_decodable
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
+
+# Of `data`, `event`, `id`, `retry` and a comment.
+_EVENT_STARTS = (b"d", b"e", b"i", b"r", b":")
 
 
 def is_stream(answer: Answer, plan: Plan) -> bool:
@@ -19,6 +24,17 @@ def is_stream(answer: Answer, plan: Plan) -> bool:
     if kind == "text/event-stream":
         return answer.status < 400 or is_decodable(answer)
     return plan.is_stream and "json" not in kind and _may_be_text(kind, answer, plan)
+
+
+def may_be_stream(answer: Answer, plan: Plan) -> bool:
+    """Return whether events may come under the name of JSON, as was asked for."""
+    kind = _content_type(answer)
+    return plan.is_stream and "json" in kind and answer.status < 300 and is_decodable(answer)
+
+
+def begins_stream(data: bytes) -> bool:
+    """Return whether an answer that begins so is one of events: no object or list does."""
+    return data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in _EVENT_STARTS
 
 
 def is_held(answer: Answer, plan: Plan) -> bool:

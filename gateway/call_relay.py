@@ -23,7 +23,7 @@ from gateway.exchange import ClientGone, Exchange
 from gateway.metering import MeteredCall, Outcome
 from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
-from gateway.relay import Held, View, hold, stream
+from gateway.relay import Held, View, beginning, hold, stream
 from gateway.secret_masking import StreamMask
 from gateway.settlement import Settlement
 
@@ -108,7 +108,7 @@ class CallRelay:
     async def _relay(self) -> None:
         answer, held = await self._answer()
         try:
-            if held is None and answers.is_stream(answer, self._plan):
+            if held is None and await self._is_stream(answer):
                 await self._relay_stream(answer)
             elif held is None and not answers.is_held(answer, self._plan):
                 await self._relay_bytes(answer)
@@ -116,6 +116,12 @@ class CallRelay:
                 await self._relay_held(answer, held or await self._hold(answer))
         finally:
             answer.close()
+
+    async def _is_stream(self, answer: Answer) -> bool:
+        plan = self._plan
+        if not answers.may_be_stream(answer, plan):
+            return answers.is_stream(answer, plan)
+        return answers.begins_stream(await beginning(answer, self._exchange, plan.upstream))
 
     async def _answer(self) -> tuple[Answer, Held | None]:
         """Return the upstream's answer, and its body where that had to be read.

@@ -134,6 +134,18 @@ async def stream(
     return ended
 
 
+async def beginning(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> bytes:
+    """Return the first bytes of the body, which are still to be read; b"" where none came."""
+    _limit_draining(response, exchange, upstream)
+    try:
+        data = await response.read()
+    except _ENDINGS:
+        return b""  # it ends so again when it is read
+    if data:
+        response.unread(data)
+    return data
+
+
 def _limit_draining(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -> int:
     """Have reading raise ClientGone at the end of the time to drain, once the client has gone.
 

@@ -7,7 +7,18 @@ import requests
 
 from gateway.models import Call
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import DONE, USAGE, USAGE_CHUNK, chunk, content, event, stop, stream
+from tests.gateway.test_wire_cases import open_stream, read
+from tests.gateway.upstream import (
+    DONE,
+    USAGE,
+    USAGE_CHUNK,
+    chunk,
+    content,
+    event,
+    reply,
+    stop,
+    stream,
+)
 
 PIECES = [content("Hel"), content("lo"), stop()]
 SETTLED = ("settled", 176, 1024, 340, 0)
@@ -75,6 +86,35 @@ def test_a_usage_chunk_is_found_and_hidden_however_it_is_written(gateway, mock, 
     assert answer.content == b"".join(each for each in sent if b"prompt_tokens_details" not in each)
     assert counts(gateway.row) == SETTLED
     assert Call.objects.count() == 0
+
+
+@pytest.mark.parametrize("mark", [b"", b"\n", b"\xef\xbb\xbf", b": hi\n\n"], ids=repr)
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson; charset=utf-8"])
+def test_events_under_the_name_of_json_are_relayed_as_they_come(gateway, mock, kind, mark):
+    sent = [mark + PIECES[0], *PIECES[1:], USAGE_CHUNK, DONE]
+    mock.script = stream(*sent, pauses={1: 0.5}, Content_Type=kind)
+    answer = open_stream(gateway)
+    assert read(answer, len(sent[0])) == sent[0]  # while the upstream still pauses
+    assert answer.raw.read() == b"".join([*sent[1:3], DONE])
+    assert counts(gateway.row) == SETTLED
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [(b"", "ended_early"), (b" ", "ended_early"), (b'{"error": {"code": "slow"}}', "slow")],
+)
+def test_json_for_a_stream_is_held(gateway, mock, sent, error):
+    mock.script = reply(sent)
+    answer = gateway.chat(stream=True)
+    assert (answer.content, answer.headers["Content-Length"]) == (sent, str(len(sent)))
+    assert gateway.row.error == error
+
+
+def test_json_for_a_stream_that_breaks_off_ends_broken(gateway, mock):
+    mock.script = stream(b"{", ends=False, Content_Type="application/json")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        gateway.chat(stream=True)
+    assert gateway.row.error == "upstream_disconnected"
 
 
 def test_groqs_own_member_is_read(gateway, mock):
