@@ -115,6 +115,8 @@ class HttpConnection(asyncio.Protocol):
                         self._transport.writelines(lines if is_chunked else [piece])
                     if self._writable is not None:
                         await self._writable
+                    else:  # others have their turn, however fast the server reads
+                        await asyncio.sleep(0)
                     answer.sent()
             if is_chunked:
                 self._transport.write(b"0\r\n\r\n")
@@ -245,8 +247,6 @@ class HttpConnection(asyncio.Protocol):
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), _MAX_AT_ONCE):
-        if start:
-            await asyncio.sleep(0)  # others have their turn, however fast the server reads
         yield data[start : start + _MAX_AT_ONCE]
 
 

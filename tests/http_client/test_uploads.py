@@ -174,3 +174,32 @@ def test_an_answer_before_the_end_of_the_body_ends_the_sending(run):
         assert await ended(reader)  # what is left of the body would be taken for a request
 
     run(story)
+
+
+def test_others_have_their_turn_while_a_body_is_there_at_once(run):
+    """Such as a file, to a server that takes it as fast as it comes."""
+
+    async def story(client, server):
+        turns, seen = 0, []
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def body():
+            for _ in range(100):
+                seen.append(turns)
+                yield b"hello"
+
+        waiting = asyncio.ensure_future(others())
+        asked = upload(client, server, body())
+        _, (reader, writer) = await server.request()
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        writer.write(HELLO)
+        assert await body_of(await asked) == b"hello"
+        waiting.cancel()
+        assert len(set(seen)) == 100
+
+    run(story)
