@@ -20,6 +20,8 @@ _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
 _SPACE = rb"\s*(?:data:\s*)*"  # in JSON, which may have several lines in an event
 _CHOICE = re.compile(rb'"choices"%s:%s\[%s\{' % (_SPACE, _SPACE, _SPACE))
+# In front of an event; the last of them may go on.
+_COMMENTS = re.compile(rb"(?::[^\r\n]*(?:\r\n|\r|\n))*(?::[^\r\n]*\Z)?")
 # No usage chunk is as long; what is longer must not wait for its end.
 _MAX_HELD = 64 * 1024
 # Of an event, for the meter. A longer one is shown in parts, which are shorter after the
@@ -59,7 +61,7 @@ class EventStream:
     """Passes a stream on at once, and shows its events to a meter.
 
     `hides(event)` says which whole events the client did not ask for. Only an event that
-    may be one of them is held until its end is there.
+    may be one of them is held until its end is there, but never a comment.
     """
 
     def __init__(self, meter: Meter, *, hides: Callable[[bytes], bool] | None = None) -> None:
@@ -67,6 +69,7 @@ class EventStream:
         self._hides = hides
         self._open = bytearray()  # the event that has not ended
         self._passed = 0  # how much of it the client has already
+        self._is_shown = False  # it is known not to be hidden
         self._is_cut = False  # its beginning was shown already
 
     def feed(self, data: bytes) -> bytes:
@@ -79,7 +82,8 @@ class EventStream:
         end = last_end(self._open, searched)
         forward = b""
         if end:
-            forward, self._passed = self._visible(self._ended(end)), 0
+            forward = self._visible(self._ended(end))
+            self._passed, self._is_shown = 0, False
         return forward + self._released()
 
     def finish(self) -> bytes:
@@ -88,9 +92,7 @@ class EventStream:
         if not rest:
             return b""
         self._meter.see(rest, is_part=self._is_cut)
-        if self._hides is None or self._passed:
-            return b"" if self._hides is None else rest[self._passed :]
-        return b"" if self._hides(rest) else rest
+        return b"" if self._hides is None else self._visible(rest)
 
     def _note(self, data: bytes) -> None:
         if not self._open and data.endswith(b"\n\n"):
@@ -122,29 +124,29 @@ class EventStream:
 
     def _visible(self, whole: bytes) -> bytes:
         """Return whole events without the hidden ones, and without what was passed already."""
-        if self._passed:  # the first one is known not to be hidden
-            first, *others = split(whole)
-            shown = first[self._passed :]
-        else:
-            shown, others = b"", split(whole) if b'"usage"' in whole else [whole]
-        return shown + b"".join(event for event in others if not self._hides(event))
+        if not self._passed and b'"usage"' not in whole:
+            return whole
+        first, *others = split(whole)
+        shown = first if self._is_shown else self._seen_of(first)
+        return shown[self._passed :] + b"".join(map(self._seen_of, others))
+
+    def _seen_of(self, event: bytes) -> bytes:
+        return event[: _COMMENTS.match(event).end()] if self._hides(event) else event
 
     def _released(self) -> bytes:
-        """Return what is there of the event that has not ended, unless it must wait."""
-        if not self._passed and self._may_be_hidden():
+        """Return what is there of the event that has not ended, and need not wait."""
+        if not self._open:
             return b""
-        forward = bytes(self._open[self._passed :])
-        self._show_part()
-        self._passed = len(self._open)
+        self._is_shown = self._is_shown or not self._may_be_hidden()
+        until = len(self._open) if self._is_shown else _COMMENTS.match(self._open).end()
+        forward, self._passed = bytes(self._open[self._passed : until]), until
+        if self._is_shown:
+            self._show_part()
+            self._passed = len(self._open)
         return forward
 
     def _may_be_hidden(self) -> bool:
-        held = self._open
-        if not held:
-            return False
-        if held.startswith(b":") or len(held) > _MAX_HELD:
-            return False
-        return _CHOICE.search(held) is None
+        return len(self._open) <= _MAX_HELD and _CHOICE.search(self._open) is None
 
 
 def last_end(data: bytearray, start: int) -> int:

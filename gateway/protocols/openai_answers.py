@@ -32,7 +32,7 @@ _ERROR = re.compile(
     rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)")' % (_IS, _IS)
 )
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
-_ERROR_LINE = re.compile(rb"(?:\A|[\r\n])(?:event: ?error\b|error: ?\{)")
+_ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
 _DONE = b"[DONE]"
 _END = re.compile(
     rb'"(?:finish_reason"%s"|type"%s"(?:response\.(?:completed|incomplete|failed|cancelled|done)'

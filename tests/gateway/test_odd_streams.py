@@ -5,7 +5,9 @@ import gzip
 import pytest
 import requests
 
+from gateway.event_stream import EventStream
 from gateway.models import Call
+from gateway.protocols.openai import StreamReader, is_usage_event
 from tests.gateway.conftest import counts
 from tests.gateway.test_wire_cases import open_stream, read
 from tests.gateway.upstream import (
@@ -44,7 +46,6 @@ SPELLINGS = {
     "a tab": [each.replace(b"data: ", b"data:\t") for each in (*PIECES, USAGE_CHUNK, DONE)],
     "ids": [with_ids(each, n) for n, each in enumerate((*PIECES, USAGE_CHUNK, DONE))],
     "an id behind": [*PIECES, USAGE_CHUNK[:-1] + b"id: 5\n\n", DONE],
-    "a comment before": [*PIECES, b": hi\n" + USAGE_CHUNK, DONE],
     "a long comment": [b": " + b"x" * 1_000_000 + b"\n\n", *PIECES, USAGE_CHUNK, DONE],
     "a comment of usage": [b': "usage": {' + b"x" * 1_000_000 + b"\n\n", *PIECES, USAGE_CHUNK],
     "a field without data": [b"data\n\n", *PIECES, USAGE_CHUNK, DONE],
@@ -86,6 +87,22 @@ def test_a_usage_chunk_is_found_and_hidden_however_it_is_written(gateway, mock, 
     assert answer.content == b"".join(each for each in sent if b"prompt_tokens_details" not in each)
     assert counts(gateway.row) == SETTLED
     assert Call.objects.count() == 0
+
+
+@pytest.mark.parametrize("cut", [1, 2, 7, 10_000])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=repr)
+def test_b02_a_comment_on_the_line_before_is_shown_and_the_usage_is_not(cut, line_end):
+    shown = [b": ping\n" + PIECES[0], b": a\n:\n: b\n", DONE]
+    sent = b"".join([*shown[:2], USAGE_CHUNK, DONE]).replace(b"\n", line_end)
+    events = EventStream(StreamReader(), hides=is_usage_event)
+    pieces = [events.feed(sent[n : n + cut]) for n in range(0, len(sent), cut)]
+    assert b"".join(pieces) + events.finish() == b"".join(shown).replace(b"\n", line_end)
+
+
+def test_b02_a_comment_does_not_wait_for_its_event():
+    events = EventStream(StreamReader(), hides=is_usage_event)
+    assert events.feed(b": pi") + events.feed(b"ng\n") == b": ping\n"
+    assert events.feed(USAGE_CHUNK) + events.finish() == b""
 
 
 @pytest.mark.parametrize("mark", [b"", b"\n", b"\xef\xbb\xbf", b": hi\n\n"], ids=repr)
