@@ -170,6 +170,9 @@ class CallRelay:
             await self._relay_long(answer, held)
             return
         plain = await answers.decoded(held.data, answer)
+        if plain is None and answers.is_decodable(answer) and self._passes(answer):
+            await self._relay_long(answer, held)  # decoded, it is too long to be read at once
+            return
         reading = Reading() if plain is None else await answers.read(plain, plan.protocol)
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
         if plain is None and plan.edit is not None:
@@ -187,6 +190,10 @@ class CallRelay:
         if plan.edit is not None and answer.status < 300:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
+
+    def _passes(self, answer: Answer) -> bool:
+        """Return whether the answer passes without being changed."""
+        return self._plan.edit is None and answer.status < 400
 
     def _mask_held(self, held: Held, plain: bytes | None) -> None:
         """Replace the upstream's key in an error, or all of one in which it cannot be found."""
@@ -230,7 +237,7 @@ class CallRelay:
         if left != 0:  # with the last piece the client has all
             await self._exchange.write(held.data)
         for start in range(0, len(held.data) if is_read else 0, _MAX_READ):
-            await bridge.in_thread(view.feed, held.data[start : start + _MAX_READ])
+            await bridge.in_thread(view.skim, held.data[start : start + _MAX_READ])
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
         view.finish()
         reading = reader.reading()

@@ -6,7 +6,7 @@ import json
 import pytest
 import requests
 
-from gateway import event_stream, relay
+from gateway import decoding, event_stream, relay
 from tests.gateway.conftest import counts
 from tests.gateway.test_usage_cases import IMAGE_USAGE, assert_image_row
 from tests.gateway.upstream import DONE, content, event, exactly, head, reply, stop, stream
@@ -62,6 +62,21 @@ def test_a11_usage_of_an_image_of_17_megabytes_is_read(gateway, mock):
     assert gateway.post("/v1/images/generations", body).content == image
     assert_image_row(gateway)
     assert gateway.row.error is None
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_b06_usage_is_found_in_what_is_too_long_once_it_is_decoded(
+    gateway, mock, monkeypatch, has_length
+):
+    monkeypatch.setattr(decoding, "_MAX_PIECE", 100_000)
+    monkeypatch.setattr(relay, "_SKIMMED", 100)
+    data = json.dumps(answer := embeddings(400, 0)).encode()
+    packed = gzip.compress(data)
+    assert len(data) > 15 * 100_000 and len(packed) > 1_000
+    sent = {"Content_Encoding": "gzip", "Content_Type": "application/json"}
+    mock.script = reply(packed, **sent) if has_length else stream(packed, **sent)
+    assert gateway.post("/v1/embeddings", REQUEST).json() == answer
+    assert counts(gateway.row) == ("settled", 9, 0, 0, 0)
 
 
 @pytest.mark.parametrize("written", ["compact", "indented", "gzip", "chunked"])
