@@ -92,6 +92,10 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
     ):
         outcome.status = UsageStatus.FAILED
         return
+    if plan.endpoint.is_media and reading.audio_seconds is not None:
+        outcome.status = UsageStatus.ESTIMATED
+        outcome.estimate = partial(_estimated_audio, reading.audio_seconds)
+        return
     if plan.endpoint.billing is Billing.LATER or not _can_estimate(plan):
         outcome.status = UsageStatus.UNKNOWN
         return
@@ -104,6 +108,10 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
 def _can_estimate(plan: Plan) -> bool:
     """Return whether it is text that goes in, and comes out."""
     return not plan.endpoint.is_media and plan.content.fields is None
+
+
+def _estimated_audio(seconds: float) -> dict[str, Any]:
+    return {"input_tokens": 0, "output_tokens": 0, "units": {"audio_seconds": seconds}}
 
 
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:

@@ -43,6 +43,8 @@ _END = re.compile(
 _TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % _IS)
 _REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
 _ID = re.compile("[^\0\ud800-\udfff]{1,255}")
+_SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
+_MAX_SECONDS = 10_000_000
 _MAX_USAGE = 32 * 1024  # bytes; half of what parts of an event have in common
 _JSON = JSONDecoder()  # which can stop after a value
 
@@ -219,6 +221,7 @@ def read_answer(answer: Any) -> Reading:
         is_queued=whole.get("status") in ("queued", "in_progress"),
         response_id=id if isinstance(id, str) and _ID.fullmatch(id) else None,
         is_deleted=answer.get("deleted") is True,
+        audio_seconds=_seconds_in(answer),
         estimate_output=partial(_output_estimate, whole),
     )
 
@@ -263,6 +266,15 @@ def _units_in(answer: dict[str, Any]) -> dict[str, int]:
         "image_tool_output_tokens": pictures.get("output_tokens"),
     }
     return {name: count for name, count in counts.items() if type(count) is int and count > 0}
+
+
+def _seconds_in(answer: dict[str, Any]) -> float | None:
+    """Return the length that a verbose transcription states; some write it as a text."""
+    duration = answer.get("duration")
+    if isinstance(duration, str) and _SECONDS.fullmatch(duration):
+        duration = float(duration)
+    is_number = type(duration) in (int, float) and 0 < duration < _MAX_SECONDS
+    return round(duration, 3) if is_number else None
 
 
 def _output_estimate(answer: dict[str, Any]) -> int:

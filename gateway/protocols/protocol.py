@@ -92,6 +92,8 @@ class Reading:
     is_queued: bool = False
     is_deleted: bool = False
     response_id: str | None = None
+    # The length of the sound that went in, where it is stated though not as usage.
+    audio_seconds: float | None = None
     # Estimates the tokens of the text that was delivered.
     estimate_output: Callable[[], int] = int
 

@@ -472,6 +472,24 @@ def test_a12_audio_without_usage_is_unknown(gateway, mock):
     assert gateway.row.requested_model == "whisper-1"
 
 
+@pytest.mark.parametrize("duration", [10.97, "10.97"], ids=repr)
+def test_a12_audio_whose_length_is_stated_is_estimated(gateway, mock, duration):
+    """As many servers write verbose JSON, which state no usage."""
+    body = {"task": "transcribe", "duration": duration, "text": "hello", "segments": []}
+    mock.script = reply(body)
+    assert transcribe(gateway, response_format="verbose_json").json() == body
+    assert counts(gateway.row) == ("estimated", 0, 0, 0, 0)
+    assert gateway.row.units_and_modifiers["units"] == {"audio_seconds": 10.97}
+    assert (gateway.row.cost, gateway.row.cost_source) == (None, "unpriced")
+
+
+@pytest.mark.parametrize("duration", [0, -1, "x", "1e9", None, True, [1], 1e300], ids=repr)
+def test_a12_audio_whose_length_is_none_is_unknown(gateway, mock, duration):
+    mock.script = reply({"duration": duration, "text": "hello"})
+    transcribe(gateway, response_format="verbose_json")
+    assert gateway.row.usage_status == "unknown"
+
+
 def test_a12_audio_that_a_json_body_names_is_unknown_too(gateway, mock):
     """Some servers fetch the audio themselves: its seconds are in no text."""
     mock.script = reply({"text": "hello there"})
