@@ -109,7 +109,7 @@ def test_b02_a_comment_does_not_wait_for_its_event():
 @pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson; charset=utf-8"])
 def test_events_under_the_name_of_json_are_relayed_as_they_come(gateway, mock, kind, mark):
     sent = [mark + PIECES[0], *PIECES[1:], USAGE_CHUNK, DONE]
-    mock.script = stream(*sent, pauses={1: 0.5}, Content_Type=kind)
+    mock.script = stream(*sent, pauses={1: 0.2}, Content_Type=kind)
     answer = open_stream(gateway)
     assert read(answer, len(sent[0])) == sent[0]  # while the upstream still pauses
     assert answer.raw.read() == b"".join([*sent[1:3], DONE])

@@ -408,7 +408,6 @@ def test_b09_an_upstreams_wait_is_obeyed(gateway, mock, upstreams_file):
         ({"Retry_After_MS": "300"}, 0.3),
         ({"Retry_After_MS": "300", "Retry_After": "60"}, 0.3),
         ({"Retry_After": "0.3"}, 0.3),
-        ({"Retry_After": "-1"}, 0.5),
     ],
     ids=str,
 )
