@@ -21,22 +21,21 @@ from gateway import (
     errors,
     headers,
     holders,
-    model_list,
     own_replies,
-    paths,
-    policies,
     reporting,
     response_cache,
     token_info,
     tokens,
     upstreams,
 )
+from gateway.answer import model_list
 from gateway.call_relay import CallRelay
 from gateway.exchange import Exchange
 from gateway.holders import Holder
-from gateway.planning import Plan, plan
 from gateway.protocols import protocol_of
 from gateway.protocols.protocol import Billing, Matched
+from gateway.request import paths, policies
+from gateway.request.planning import Plan, plan
 
 _TOKEN_PATH = "/v1/token"
 # What a path must not hold, so that what is checked is what the upstream reads.

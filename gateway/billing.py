@@ -7,10 +7,11 @@ import time
 from functools import partial
 from typing import Any
 
-from gateway import bounds, estimates
+from gateway.answer import estimates
 from gateway.metering import Outcome
-from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
+from gateway.request import bounds
+from gateway.request.planning import Plan
 from usage.reports.reported_usage import UsageStatus
 
 # Nothing is billed for an answer with this status or a higher one, however it looks.

@@ -6,7 +6,7 @@ from accounts.limits.allowances import Refusal
 from core import ids
 from gateway import errors, metering
 from gateway.holders import Holder
-from gateway.planning import Plan
+from gateway.request.planning import Plan
 from gateway.worker import worker
 
 

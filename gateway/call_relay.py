@@ -7,24 +7,15 @@ from core import bridge, json_writer
 from core.edge_request import ClientDisconnected
 from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
-from gateway import (
-    answers,
-    background,
-    billing,
-    errors,
-    headers,
-    metrics,
-    response_cache,
-    secret_masking,
-    upstream_call,
-)
+from gateway import background, billing, errors, headers, metrics, response_cache, upstream_call
+from gateway.answer import answers, secret_masking
+from gateway.answer.secret_masking import StreamMask
 from gateway.breaker import Attempt
 from gateway.exchange import ClientGone, Exchange
 from gateway.metering import MeteredCall, Outcome
-from gateway.planning import Plan
 from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, beginning, hold, stream
-from gateway.secret_masking import StreamMask
+from gateway.request.planning import Plan
 from gateway.settlement import Settlement
 
 _MAX_READ = 1024 * 1024  # bytes of an answer that are read at once

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from core.codings import Undecodable
 from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
 from gateway import errors
-from gateway.decoding import Decoder, decoder_of
-from gateway.event_stream import EventStream
+from gateway.answer.decoding import Decoder, decoder_of
+from gateway.answer.event_stream import EventStream
+from gateway.answer.secret_masking import StreamMask
 from gateway.exchange import ClientGone, Exchange
 from gateway.protocols.protocol import StreamReader
-from gateway.secret_masking import StreamMask
 from gateway.upstream_config import UpstreamConfig
 
 MAX_HELD = 32 * 1024 * 1024  # bytes of an answer that is read whole before it is sent

@@ -30,8 +30,8 @@ from gateway import cache_policy, metrics
 from gateway.cache_policy import CacheKey
 from gateway.holders import Holder
 from gateway.models import CachedAnswer
-from gateway.planning import Plan
 from gateway.protocols.protocol import Billing
+from gateway.request.planning import Plan
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from gateway import background, metering, reporting
 from gateway.metering import MeteredCall, Outcome
-from gateway.planning import Plan
+from gateway.request.planning import Plan
 from usage.ledger import LogRow
 
 

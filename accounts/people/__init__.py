@@ -1,0 +1,1 @@
+"""People: how they come in, prove addresses, and change what is theirs."""

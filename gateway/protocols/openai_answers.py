@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from gateway import lenient_json
-from gateway.estimates import tokens_of
-from gateway.event_stream import data_of, split
+from gateway.answer import lenient_json
+from gateway.answer.estimates import tokens_of
+from gateway.answer.event_stream import data_of, split
 from gateway.protocols.protocol import Reading
 
 # Searched in every chunk of every stream, so each begins with a literal: then Python's `re`

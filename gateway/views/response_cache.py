@@ -8,8 +8,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.errors import DomainError
-from gateway import paths, response_cache
+from gateway import response_cache
 from gateway.models import CachedAnswer
+from gateway.request import paths
 from gateway.schemas.response_cache import Purge, Purged
 from gateway.views.management import ManagementViewSet
 

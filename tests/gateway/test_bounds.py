@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from accounts import audit
-from gateway import prompt_sources
+from gateway.request import prompt_sources
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
 from tests.gateway.bounds import assert_bound, assert_unbounded, size

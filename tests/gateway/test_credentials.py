@@ -6,8 +6,8 @@ import json
 import pytest
 
 from gateway import relay
+from gateway.answer.secret_masking import StreamMask
 from gateway.protocols.openai import is_error_event
-from gateway.secret_masking import StreamMask
 from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import (
     DONE,

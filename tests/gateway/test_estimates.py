@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.estimates import prompt_tokens
+from gateway.answer.estimates import prompt_tokens
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway import planning, restrictions
+from gateway.request import planning, restrictions
 
 
 @pytest.fixture

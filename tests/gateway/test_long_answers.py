@@ -6,7 +6,8 @@ import json
 import pytest
 import requests
 
-from gateway import decoding, event_stream, relay
+from gateway import relay
+from gateway.answer import decoding, event_stream
 from tests.gateway.conftest import counts
 from tests.gateway.test_usage_cases import IMAGE_USAGE, assert_image_row
 from tests.gateway.upstream import DONE, content, event, exactly, head, reply, stop, stream

@@ -5,7 +5,7 @@ import gzip
 import pytest
 import requests
 
-from gateway.event_stream import EventStream
+from gateway.answer.event_stream import EventStream
 from gateway.models import Call
 from gateway.protocols.openai import StreamReader, is_usage_event
 from tests.gateway.conftest import counts

@@ -78,8 +78,8 @@ def test_a_poll_shows_the_searches_of_a_background_answer(gateway, mock, own_key
 
 
 def test_the_searches_of_a_long_event_are_read(gateway, mock, monkeypatch, priced):
-    monkeypatch.setattr("gateway.event_stream._MAX_EVENT", 100_000)
-    monkeypatch.setattr("gateway.event_stream._MAX_PART", 100_000)
+    monkeypatch.setattr("gateway.answer.event_stream._MAX_EVENT", 100_000)
+    monkeypatch.setattr("gateway.answer.event_stream._MAX_PART", 100_000)
     picture = {"type": "image_generation_call", "result": "A" * 500_000}
     done = {"output": [picture], **answer(SEARCHED)}
     mock.script = stream(event("response.completed", {"response": done}))

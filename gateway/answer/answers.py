@@ -6,10 +6,10 @@ from core import bridge
 from core.codings import Undecodable
 from core.edge_request import MAX_PARSED_ON_LOOP
 from core.egress.http_answer import Answer
-from gateway import lenient_json
-from gateway.decoding import decoder_of, is_decodable
-from gateway.planning import Plan
+from gateway.answer import lenient_json
+from gateway.answer.decoding import decoder_of, is_decodable
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
+from gateway.request.planning import Plan
 
 # Of `data`, `event`, `id`, `retry` and a comment.
 _EVENT_STARTS = (b"d", b"e", b"i", b"r", b":")

@@ -13,10 +13,11 @@ from rest_framework.exceptions import ParseError
 from core import bridge, exact_json, json_writer, parsing, request_checks
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
-from gateway import errors, forms
-from gateway.forms import FormFields, PassingForm
-from gateway.json_splice import with_member
+from gateway import errors
 from gateway.protocols.protocol import Body, Endpoint
+from gateway.request import forms
+from gateway.request.forms import FormFields, PassingForm
+from gateway.request.json_splice import with_member
 
 Result = TypeVar("Result")
 

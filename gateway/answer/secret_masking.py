@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from gateway.event_stream import last_end, split
+from gateway.answer.event_stream import last_end, split
 
 _MASK = b"***"
 _MAX_OPEN = 64 * 1024  # of an event that has passed, to tell whether it is an error

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from core.edge_request import Request
-from gateway import batch_files, errors, model_rules
-from gateway.content import Content
+from gateway import errors
 from gateway.holders import Holder
-from gateway.json_objects import containers, objects
 from gateway.protocols.protocol import Billing, Endpoint, Matched
+from gateway.request import batch_files, model_rules
+from gateway.request.content import Content
+from gateway.request.json_objects import containers, objects
 
 _OBJECT_MEMBERS = frozenset(
     {

@@ -8,8 +8,8 @@ import orjson
 from core import json_writer
 from gateway import errors
 from gateway.holders import Holder
-from gateway.model_rules import is_allowed
-from gateway.planning import Plan
+from gateway.request.model_rules import is_allowed
+from gateway.request.planning import Plan
 from gateway.upstreams import Upstreams, choose
 
 DEFAULT_PROFILE = "default"

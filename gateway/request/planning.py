@@ -14,24 +14,13 @@ from django.conf import settings
 
 from core import bridge, json_writer
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
-from gateway import (
-    background,
-    bounds,
-    content,
-    errors,
-    forms,
-    headers,
-    labels,
-    model_rules,
-    policies,
-    restrictions,
-    upstreams,
-)
+from gateway import background, errors, headers, upstreams
 from gateway.cache_policy import CacheKey
-from gateway.content import Content
 from gateway.holders import Holder
-from gateway.json_splice import with_member
 from gateway.protocols.protocol import Billing, Endpoint, Matched, ProtocolModule
+from gateway.request import bounds, content, forms, labels, model_rules, policies, restrictions
+from gateway.request.content import Content
+from gateway.request.json_splice import with_member
 from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import Upstreams, UpstreamState

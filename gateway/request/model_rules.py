@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway import errors
-from gateway.json_objects import objects
+from gateway.request.json_objects import objects
 
 # Also `image_model`, and OpenRouter's and LiteLLM's `models` and `fallback_models`. Others call
 # it by its id or name, as `modelId` and `model_name`.

@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from gateway import errors, model_rules, prompt_sources
-from gateway.json_objects import objects_in
-from gateway.numbers import read_number
+from gateway import errors
 from gateway.protocols.protocol import Endpoint
+from gateway.request import model_rules, prompt_sources
+from gateway.request.json_objects import objects_in
+from gateway.request.numbers import read_number
 from registry_proxy import pricing
 from registry_proxy.pricing import Ceiling
 from usage.reports.reported_usage import as_modifiers

@@ -7,8 +7,9 @@ from rest_framework.exceptions import ParseError
 
 from core import exact_json
 from core.errors import InvalidInput, body_fault
-from gateway import errors, forms, model_rules
-from gateway.content import Content
+from gateway import errors
+from gateway.request import forms, model_rules
+from gateway.request.content import Content
 
 # OpenAI's other purposes: no line of such a file is a request.
 _HARMLESS = ("assistants", "evals", "fine-tune", "user_data", "vision")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from gateway.json_objects import OWN_MEMBERS, objects_in
+from gateway.request.json_objects import OWN_MEMBERS, objects_in
 
 # Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
 _PROMPTS = (

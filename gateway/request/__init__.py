@@ -1,0 +1,1 @@
+"""What a request asks for, and what of it goes upstream."""
