@@ -326,8 +326,10 @@ class EmbeddedPostgres:
         if process is None:
             return
         process.send_signal(signal.SIGINT)  # "fast" shutdown: checkpoint and leave
-        with suppress(psutil.TimeoutExpired):
+        with suppress(psutil.TimeoutExpired, OSError):  # somebody else's file may be in it
             process.wait(_STOP_SECONDS)
+            if self.default_socket_dir.resolve() != self.directory:
+                self.default_socket_dir.rmdir()
 
 
 _running: EmbeddedPostgres | None = None

@@ -215,13 +215,14 @@ def test_path_too_long_for_a_socket_works_whatever_tmpdir_says(user, tmp_path, m
     monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
     first = user(deep)
     assert rows_seen(first) == 1
-    assert EmbeddedPostgres(deep).socket_dir.parent == Path("/tmp")
+    socket_dir = EmbeddedPostgres(deep).socket_dir
+    assert socket_dir.parent == Path("/tmp")
     monkeypatch.delenv("TMPDIR")
     second = user(deep)
     assert rows_seen(second) == 2
     for process in (first, second):
         leave(process)
-    assert postmaster(deep) is None
+    assert postmaster(deep) is None and not socket_dir.exists()
 
 
 def test_socket_of_a_running_server_is_found_wherever_it_is(user, tmp_path, monkeypatch):
