@@ -139,15 +139,19 @@ class FormCompressed(GatewayError):
     headers = {"Accept-Encoding": "identity"}
 
 
-class RequestsUsedUp(GatewayError):
-    """The token's own limit in all: trying again cannot help."""
+class QuotaUsedUp(GatewayError):
+    """A limit that no waiting renews: trying again cannot help."""
 
     status_code = 429
+
+
+class RequestsUsedUp(QuotaUsedUp):
+    """The token's own limit in all."""
+
     code = "rate_limit_exceeded"
 
 
-class BudgetExceeded(GatewayError):
-    status_code = 429
+class BudgetExceeded(QuotaUsedUp):
     code = "budget_exceeded"
 
 

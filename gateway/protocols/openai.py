@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, QuotaUsedUp
 from gateway.protocols.openai_answers import (
     StreamReader,
     is_error_event,
@@ -57,15 +57,23 @@ def price_terms(body: Mapping[str, Any]) -> dict[str, str]:
 
 def error_body(error: GatewayError) -> dict[str, Any]:
     """Return an error as OpenAI's SDKs read it: they take message and code from an object."""
-    kind = _TYPES.get(error.status_code, "invalid_request_error")
     return {
         "error": {
             "message": str(error),
-            "type": "api_error" if error.status_code >= 500 else kind,
+            "type": _type_of(error),
             "param": error.param,
             "code": error.code,
         }
     }
+
+
+def _type_of(error: GatewayError) -> str:
+    if isinstance(error, QuotaUsedUp):
+        # OpenAI's own 429 of this kind: by it clients tell a spent quota from a limit that passes.
+        return "insufficient_quota"
+    if error.status_code >= 500:
+        return "api_error"
+    return _TYPES.get(error.status_code, "invalid_request_error")
 
 
 def error_event(error: GatewayError, encode) -> bytes:

@@ -133,6 +133,18 @@ def forbidden_model(gateway, mock):
     gateway.use(allowed_models=["gpt-4o"])
 
 
+def over_budget(gateway, mock):
+    gateway.use(budget_usd=0)
+
+
+def used_up(gateway, mock):
+    gateway.use(max_requests=0)
+
+
+def too_often(gateway, mock):
+    gateway.use(requests_per_minute=0)
+
+
 def away(gateway, mock):
     mock.script = hang_up
 
@@ -142,6 +154,10 @@ OWN_ERRORS = {
     "revoked": (revoked, 401, "token_inactive", "authentication_error"),
     "archived": (archived, 403, "project_inactive", "permission_error"),
     "forbidden model": (forbidden_model, 403, "model_not_allowed", "permission_error"),
+    # Waiting renews neither of the first two, which clients tell from the third by the type.
+    "over budget": (over_budget, 429, "budget_exceeded", "insufficient_quota"),
+    "used up": (used_up, 429, "rate_limit_exceeded", "insufficient_quota"),
+    "too often": (too_often, 429, "rate_limit_exceeded", "rate_limit_error"),
     "upstream away": (away, 502, "upstream_disconnected", "api_error"),
 }
 
