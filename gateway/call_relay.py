@@ -266,9 +266,8 @@ class CallRelay:
             if ended.error == errors.ServerStopped.code:
                 reason = errors.ServerStopped(_STOPPED)
             # The event that broke off gets an end, or ours would be read as part of it.
-            await exchange.write(
-                rest + b"\n\n" + plan.protocol.error_event(reason, json_writer.dumps)
-            )
+            event = plan.protocol.error_event(reason, plan.endpoint, json_writer.dumps)
+            await exchange.write(rest + b"\n\n" + event)
 
     def _mask(self, answer: Answer) -> StreamMask | None:
         plan = self._plan

@@ -11,7 +11,8 @@ from gateway.protocols.openai_answers import (
     is_usage_event,
     read_answer,
 )
-from gateway.protocols.openai_endpoints import gives_direct_access, match
+from gateway.protocols.openai_endpoints import RESPONSES, gives_direct_access, match
+from gateway.protocols.protocol import Endpoint
 
 __all__ = [
     "StreamReader",
@@ -76,6 +77,13 @@ def _type_of(error: GatewayError) -> str:
     return _TYPES.get(error.status_code, "invalid_request_error")
 
 
-def error_event(error: GatewayError, encode) -> bytes:
-    """Return an error within a stream that has begun."""
-    return b"data: " + encode(error_body(error)) + b"\n\n"
+def error_event(error: GatewayError, endpoint: Endpoint, encode) -> bytes:
+    """Return an error within a stream that has begun.
+
+    Events of Responses have a type and a number, without which some clients skip them.
+    """
+    body = error_body(error)
+    if endpoint.name == RESPONSES:
+        event = {"type": "error", "sequence_number": 0, **body}
+        return b"event: error\ndata: " + encode(event) + b"\n\n"
+    return b"data: " + encode(body) + b"\n\n"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
 
 _POST, _GET, _READ = ("POST",), ("GET", "HEAD"), ("GET", "HEAD", "DELETE")
+RESPONSES = "responses"
 _ANY = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
 
 
@@ -54,9 +55,9 @@ _PATHS = (
     ),
     _path(
         "/responses",
-        _call("responses", answer_limits=("max_output_tokens",), tool_limit="max_tool_calls"),
+        _call(RESPONSES, answer_limits=("max_output_tokens",), tool_limit="max_tool_calls"),
     ),
-    _path("/responses/compact", _call("responses")),
+    _path("/responses/compact", _call(RESPONSES)),
     _path(
         "/responses/input_tokens",
         Endpoint("count_tokens", _POST, body=Body.JSON, has_model=True),

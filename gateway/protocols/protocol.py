@@ -149,5 +149,5 @@ class ProtocolModule(Protocol):
     def error_body(self, error: Any) -> dict[str, Any]:
         """Return one of our errors in the protocol's form."""
 
-    def error_event(self, error: Any, encode: Callable[[Any], bytes]) -> bytes:
-        """Return one of our errors within a stream that has begun."""
+    def error_event(self, error: Any, endpoint: Endpoint, encode: Callable[[Any], bytes]) -> bytes:
+        """Return one of our errors within a stream of an endpoint that has begun."""

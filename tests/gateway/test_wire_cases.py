@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import time
 import zlib
@@ -130,15 +131,15 @@ def test_b03_a_last_event_without_its_end_is_read(gateway, mock):
 WORDS = [content(" ".join(f"word{n}{k}" for k in range(10))) for n in range(3)]
 
 
-def raw_post(gateway, body: dict) -> bytes:
+def raw_post(gateway, body: dict, path: str = "/v1/chat/completions") -> bytes:
     """Everything that the server sends before it closes the connection."""
     data = json.dumps(body).encode()
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as sock:
         sock.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (gateway.token.encode(), len(data), data)
+            % (path.encode(), gateway.token.encode(), len(data), data)
         )
         got = b""
         while part := sock.recv(65536):
@@ -156,6 +157,17 @@ def test_b04_a_broken_stream_ends_broken(gateway, mock):
     # 30 words of 6 letters, with 27 spaces: 207 characters
     assert (row.usage_status, row.output_tokens) == ("estimated", 52)
     assert row.error == "upstream_disconnected"
+
+
+def test_b04_a_broken_stream_of_responses_ends_in_an_event_of_its_kind(gateway, mock):
+    begun = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta"}\n\n'
+    mock.script = stream(begun, ends=False)
+    body = {"model": "gpt-4o-mini", "input": "hi", "stream": True}
+    got = raw_post(gateway, body, "/v1/responses")
+    [last] = re.findall(rb"event: error\ndata: (.*)\n\n", got)
+    event = json.loads(last)
+    assert (event["type"], event["sequence_number"]) == ("error", 0)
+    assert event["error"]["code"] == "upstream_disconnected"
 
 
 def test_b04_a_stream_that_ends_early_is_estimated(gateway, mock):
