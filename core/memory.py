@@ -41,16 +41,19 @@ _GC_PAUSE_BYTES = 64 * 1024
 _NO_PAUSE = nullcontext()
 _pausing = threading.Lock()
 _pauses = 0
+_was_enabled = True
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Pause the garbage collector while a parser makes many objects, none of them garbage.
+    """Pause the garbage collector while many objects are made, none of them garbage.
 
     It would look at all of them again and again, and hold up every thread for seconds.
     """
-    global _pauses
+    global _pauses, _was_enabled
     with _pausing:
+        if not _pauses:
+            _was_enabled = gc.isenabled()
         _pauses += 1
         gc.disable()
     try:
@@ -58,7 +61,7 @@ def gc_paused() -> Iterator[None]:
     finally:
         with _pausing:
             _pauses -= 1
-            if not _pauses:
+            if not _pauses and _was_enabled:
                 gc.enable()
 
 

@@ -8,6 +8,7 @@ startup.use_database()
 
 import django  # noqa: E402
 
-django.setup(set_prefix=False)
+with memory.gc_paused():  # nothing that is loaded is garbage
+    django.setup(set_prefix=False)
 
-from llmring_site.application import asgi as application  # noqa: E402, F401
+    from llmring_site.application import asgi as application  # noqa: F401

@@ -88,9 +88,7 @@ def database(arguments: list[str] | None = None) -> None:
             print(address(with_password=options.with_password))
             return
         startup.use_database()
-        import django
-
-        django.setup()
+        startup.set_up()
         if options.command == "migrate":
             startup.prepare()
         else:
@@ -115,7 +113,6 @@ def _run_program(name: str, arguments: list[str]) -> int:
 
 def manage(arguments: list[str] | None = None) -> None:
     """Run one of Django's commands or ours, with the database when it needs one."""
-    import django
     from django.core.management import execute_from_command_line
 
     arguments = sys.argv if arguments is None else arguments
@@ -124,7 +121,7 @@ def manage(arguments: list[str] | None = None) -> None:
         startup.use_settings()
         if _needs_database(arguments[1:]):
             startup.use_database()
-            django.setup()
+            startup.set_up()
             startup.require_database()
         execute_from_command_line(arguments)
 

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, ProgrammingError
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
+from core import memory
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
 
@@ -62,11 +63,18 @@ def use_database() -> None:
 
 def make_ready() -> None:
     """Set Django up, check the settings and prepare the database. Raises StartupError."""
+    with memory.gc_paused():  # which takes a tenth of the start, and finds no garbage
+        set_up()
+        check_configuration()
+    prepare()
+
+
+def set_up() -> None:
+    """Set Django up."""
     import django
 
-    django.setup()
-    check_configuration()
-    prepare()
+    with memory.gc_paused():
+        django.setup()
 
 
 def check_configuration() -> None:

@@ -19,6 +19,7 @@ from tests import emptying
 
 
 def pytest_configure(config):
+    gc.disable()  # until all tests are collected: none of what is made until then is garbage
     from llmring_site import startup
 
     startup.use_database()
@@ -62,6 +63,7 @@ def pytest_collection_finish():
     """Have the garbage collector leave alone what stays to the end, as the server does."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):
