@@ -264,7 +264,7 @@ class HttpProtocol(asyncio.Protocol):
         """Write what is held."""
         held, self._held, self._held_size = self._held, [], 0
         if held and not self._transport.is_closing():
-            self._transport.write(b"".join(held))
+            self._transport.writelines(held)  # not joined: of 200 kB, the copy is half of a reply
 
     def pause_reading(self) -> None:
         if not self._transport.is_closing():
