@@ -1,7 +1,7 @@
 """Serve MCP over Streamable HTTP without sessions: each POST is answered for itself.
 
-The answer is one JSON object, or a stream of events when the client asked for progress
-and there is some.
+The answer is one JSON object, a list of them to a batch, or a stream of events when the client
+asked for progress and there is some.
 """
 
 import re
@@ -36,6 +36,14 @@ _STATUS = {
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 # These call the project's servers; all other methods only look into the database.
 _CALLING = {"tools/call", "prompts/get", "resources/read"}
+_BATCHING_VERSIONS = ("", "2025-03-26")  # the only revision with batches, before there was a header
+_MAX_BATCH = 100  # messages; they are answered one after the other
+_ONE_OR_MORE = {
+    "oneOf": [
+        {"type": "object", "additionalProperties": {}},
+        {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
+    ]
+}
 
 
 class EndpointView(APIView):
@@ -46,12 +54,13 @@ class EndpointView(APIView):
         tags=["mcp"],
         summary="All active MCP servers of your project, as one MCP server",
         description="Give this address to an MCP client, with your key as a header. JSON-RPC "
-        "over Streamable HTTP, in every revision from 2024-11-05 to 2026-07-28.",
-        request={"application/json": OpenApiTypes.OBJECT},
+        "over Streamable HTTP, in every revision from 2024-11-05 to 2026-07-28. A batch of "
+        "2025-03-26 is answered by a list.",
+        request={"application/json": _ONE_OR_MORE},
         responses={
-            200: OpenApiTypes.OBJECT,
+            200: OpenApiResponse(_ONE_OR_MORE, description="The responses."),
             202: OpenApiResponse(description="A notification."),
-            400: OpenApiResponse(OpenApiTypes.OBJECT, description="No valid message."),
+            400: OpenApiResponse(_ONE_OR_MORE, description="No valid message."),
             403: OpenApiResponse(OpenApiTypes.OBJECT, description="Not permitted."),
             404: OpenApiResponse(OpenApiTypes.OBJECT, description="An unknown method."),
         },
@@ -65,30 +74,37 @@ class EndpointView(APIView):
             if not _is_allowed(request.headers.get("Origin")):
                 refusal = protocol.error(None, protocol.INVALID_REQUEST, "Origin is not allowed")
                 return _json(refusal, 403)
-            message = _message(request.body)
-            if "id" not in message or "method" not in message:
+            sent = _parsed(request.body)
+            if isinstance(sent, list) and version in _BATCHING_VERSIONS:
+                return self._answer_batch(request, sent, version)
+            message = _message(sent)
+            if not _is_request(message):
                 if modern:
                     _check_version(version)
                 return HttpResponse(status=202)
             id = _id(message)
             _check(request.headers, message, version, modern)
-            if message["method"] in _CALLING:
-                address = request.META.get("REMOTE_ADDR", "")
-                request.auth = admission.admit(request.auth, Action.WRITE, address)
+            _admit(request, [message])
         except Failure as failure:
             return _json(*_failed(id, failure, modern))
         return self._answer(request, message, version, modern)
 
+    def _answer_batch(self, request, batch: list, version: str) -> HttpResponse:
+        """Answer the requests of a batch, in their order. Source: MCP 2025-03-26, "Batching"."""
+        if not 0 < len(batch) <= _MAX_BATCH:
+            message = f"A batch should have 1 to {_MAX_BATCH} messages"
+            raise Failure(protocol.INVALID_REQUEST, message)
+        _admit(request, batch)
+        answers = [_batched(request, sent, version) for sent in batch]
+        answers = [each for each in answers if each is not None]
+        if not answers:
+            return HttpResponse(status=202)
+        codes = {each["error"]["code"] if "error" in each else None for each in answers}
+        return _json(answers, 400 if codes == {protocol.INVALID_REQUEST} else 200)
+
     def _answer(self, request, message: dict, version: str, modern: bool):
         def run(on_progress: Listener) -> tuple[dict, int]:
-            call = Call(
-                caller=request.auth,
-                method=message["method"],
-                params=message.get("params") or {},
-                version=version,
-                headers=request.headers,
-                on_progress=on_progress,
-            )
+            call = _call(request, message, version, on_progress)
             # Source: MCP 2026-07-28, "Cancellation". Before, a lost connection means nothing.
             is_cancellable = modern and message["method"] in _CALLING
             watch = cancelled_with_client(request) if is_cancellable else nullcontext()
@@ -126,7 +142,42 @@ def _is_allowed(origin: str | None) -> bool:
     return any(re.match(pattern, origin) for pattern in settings.CORS_ALLOWED_ORIGIN_REGEXES)
 
 
-def _json(message: dict, status: int = 200) -> HttpResponse:
+def _admit(request, messages: list) -> None:
+    """Check that the caller may do what the messages ask. Raises what `admission.admit` does."""
+    methods = [each.get("method") for each in messages if isinstance(each, dict)]
+    if any(method in _CALLING for method in methods if isinstance(method, str)):
+        address = request.META.get("REMOTE_ADDR", "")
+        request.auth = admission.admit(request.auth, Action.WRITE, address)
+
+
+def _call(request, message: dict, version: str, on_progress: Listener = ignore) -> Call:
+    return Call(
+        caller=request.auth,
+        method=message["method"],
+        params=message.get("params") or {},
+        version=version,
+        headers=request.headers,
+        on_progress=on_progress,
+    )
+
+
+def _batched(request, sent: object, version: str) -> dict | None:
+    """Return the response to a message of a batch; None for one that is no request."""
+    id = None
+    try:
+        message = _message(sent)
+        if not _is_request(message):
+            return None
+        id = _id(message)
+        _check(request.headers, message, version, modern=False)
+        if message["method"] == "initialize":
+            raise Failure(protocol.INVALID_REQUEST, "initialize should not be part of a batch")
+        return protocol.result(id, answer(_call(request, message, version)))
+    except Failure as failure:
+        return protocol.error(id, failure.code, str(failure), failure.data)
+
+
+def _json(message: dict | list, status: int = 200) -> HttpResponse:
     return HttpResponse(json_writer.dumps(message), content_type="application/json", status=status)
 
 
@@ -142,14 +193,21 @@ def _failed(id: object, failure: Failure, modern: bool) -> tuple[dict, int]:
     return message, _STATUS.get(failure.code, 200) if modern or is_unparsed else 200
 
 
-def _message(body: bytes) -> dict:
+def _parsed(body: bytes) -> object:
     try:
-        message = exact_json.loads(body)
+        return exact_json.loads(body)
     except (InvalidInput, ParseError):
         raise Failure(protocol.PARSE_ERROR, "Parse error") from None
-    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+
+
+def _message(sent: object) -> dict:
+    if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0":
         raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")
-    return message
+    return sent
+
+
+def _is_request(message: dict) -> bool:
+    return "id" in message and "method" in message
 
 
 def _id(message: dict) -> int | str:
