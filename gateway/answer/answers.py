@@ -82,14 +82,13 @@ async def decoded(data: bytes, answer: Answer) -> bytes | None:
 async def read(data: bytes, protocol: ProtocolModule) -> Reading:
     """Return what an answer with this body says of itself."""
     if len(data) > MAX_PARSED_ON_LOOP:
-        return await bridge.in_thread(_read_json, data, protocol)
-    return _read_json(data, protocol)
+        return await bridge.in_thread(_read, data, protocol)
+    return _read(data, protocol)
 
 
-def _read_json(data: bytes, protocol: ProtocolModule) -> Reading:
+def _read(data: bytes, protocol: ProtocolModule) -> Reading:
     try:
-        return protocol.read_answer(lenient_json.loads(data))
+        value = lenient_json.loads(data)
     except ValueError:
-        reader = protocol.StreamReader()
-        reader.see(data)  # as much of it as there is
-        return reader.reading()
+        return protocol.read_text(data)
+    return protocol.read_answer(value)

@@ -10,6 +10,7 @@ from gateway.protocols.openai_answers import (
     is_error_event,
     is_usage_event,
     read_answer,
+    read_text,
 )
 from gateway.protocols.openai_endpoints import RESPONSES, gives_direct_access, match
 from gateway.protocols.protocol import Endpoint
@@ -24,6 +25,7 @@ __all__ = [
     "match",
     "price_terms",
     "read_answer",
+    "read_text",
     "token_of",
 ]
 

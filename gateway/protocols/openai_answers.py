@@ -5,6 +5,7 @@ The numbers themselves are read by usage/reports/, as those of any report.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from json import JSONDecoder
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 from gateway.answer import lenient_json
 from gateway.answer.estimates import tokens_of
 from gateway.answer.event_stream import data_of, split
+from gateway.protocols import subtitles
 from gateway.protocols.protocol import Reading
 
 # Searched in every chunk of every stream, so each begins with a literal: then Python's `re`
@@ -224,6 +226,13 @@ def read_answer(answer: Any) -> Reading:
         audio_seconds=_seconds_in(answer),
         estimate_output=partial(_output_estimate, whole),
     )
+
+
+def read_text(text: bytes) -> Reading:
+    """Return what an answer says of itself that is no JSON: events, subtitles or plain text."""
+    reader = StreamReader()
+    reader.see(text)  # as much of it as there is
+    return replace(reader.reading(), audio_seconds=subtitles.length(text))
 
 
 def _whole(answer: dict[str, Any]) -> dict[str, Any]:

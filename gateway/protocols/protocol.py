@@ -140,6 +140,9 @@ class ProtocolModule(Protocol):
     def read_answer(self, answer: Any) -> Reading:
         """Return what the JSON of a plain answer says of itself."""
 
+    def read_text(self, text: bytes) -> Reading:
+        """Return what a plain answer that is no JSON says of itself."""
+
     def is_usage_event(self, event: bytes) -> bool:
         """Return whether an event says the usage and nothing else."""
 

@@ -483,6 +483,31 @@ def test_a12_audio_whose_length_is_stated_is_estimated(gateway, mock, duration):
     assert (gateway.row.cost, gateway.row.cost_source) == (None, "unpriced")
 
 
+SUBTITLES = {
+    "srt": b"1\n00:00:00,000 --> 00:00:03,840\nhello\n\n2\n00:00:03,840 --> 01:02:03,500\nthere\n",
+    "crlf": b"1\r\n00:00:00,000 --> 00:59:59,999\r\nhello\r\n\r\n"
+    b"2\r\n00:59:59,999 --> 01:02:03,500\r\nthere\r\n",
+    "vtt": b"WEBVTT\n\n01:00.000 --> 02:00.000\nhello\n\n"
+    b"00:02:00.000 --> 01:02:03.500 align:start\n--> 99:00:00.000\n",
+}
+
+
+@pytest.mark.parametrize("form", SUBTITLES)
+def test_a12_audio_is_as_long_as_its_subtitles(gateway, mock, form):
+    """An hour, two minutes and 3.5 seconds."""
+    mock.script = reply(SUBTITLES[form], Content_Type="text/plain; charset=utf-8")
+    assert transcribe(gateway, response_format=form[:3]).content == SUBTITLES[form]
+    assert counts(gateway.row) == ("estimated", 0, 0, 0, 0)
+    assert gateway.row.units_and_modifiers["units"] == {"audio_seconds": 3723.5}
+
+
+@pytest.mark.parametrize("text", [b"", b"1\n00:00:00,000 --> 00:00:00,000\n", b"it said 1 --> 2"])
+def test_a12_audio_without_times_is_unknown(gateway, mock, text):
+    mock.script = reply(text, Content_Type="text/plain; charset=utf-8")
+    transcribe(gateway, response_format="srt")
+    assert gateway.row.usage_status == "unknown"
+
+
 @pytest.mark.parametrize("duration", [0, -1, "x", "1e9", None, True, [1], 1e300], ids=repr)
 def test_a12_audio_whose_length_is_none_is_unknown(gateway, mock, duration):
     mock.script = reply({"duration": duration, "text": "hello"})
