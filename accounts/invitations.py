@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.http import Http404
 from django.utils import timezone
 
-from accounts import attempts, audit, mailing, memberships
+from accounts import attempts, audit, locks, mailing, memberships
 from accounts.models import Invitation, Membership, Project, Role, User
 from accounts.people import address_proofs, email_addresses, email_tokens
 from accounts.permissions import Action, role_permissions
@@ -62,7 +62,7 @@ def invite(
     memberships.check_owner_rule(by, role)
     token = email_tokens.generate()
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        locks.projects([project.pk])
         open_ones = project.invitations.filter(accepted_at=None, withdrawn_at=None)
         open_ones.filter(email__iexact=email).update(withdrawn_at=Now())
         invitation = Invitation.objects.create(
@@ -123,7 +123,7 @@ def open_invitation(token: str, email: str) -> Invitation:
     found = peek(token)
     if email_addresses.key(found.email) != email_addresses.key(email):
         raise ForAnotherAddress
-    # The project first, as `invite` does: whoever joins needs both.
+    # Rows that refer to the project may be added meanwhile.
     Project.objects.select_for_update(no_key=True).get(pk=found.project_id)
     rows = Invitation.objects.select_for_update(of=("self",)).select_related("project")
     invitation = rows.filter(pk=found.pk, accepted_at=None, withdrawn_at=None).first()
@@ -135,6 +135,8 @@ def open_invitation(token: str, email: str) -> Invitation:
 def accept(token: str, user: User, origin: audit.Origin) -> Membership:
     """Make the logged-in person a member. Raises InvalidInvitation, ForAnotherAddress."""
     with transaction.atomic():
+        if locks.person(user.pk) is None:
+            raise InvalidInvitation
         invitation = open_invitation(token, user.email)
         address_proofs.mark_verified(user, origin)
         return join(invitation, user, origin)

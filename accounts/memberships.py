@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
 
-from accounts import audit, login_keys
+from accounts import audit, locks, login_keys
 from accounts.models import Membership, Project, Role, User
 from core.errors import DomainError
 
@@ -166,8 +166,7 @@ def add(project: Project, user: User, role: str, origin: audit.Origin) -> Member
 
 
 def _lock(project: Project, user_id: UUID) -> Membership:
-    # The project first, as the triggers do: whoever changes owners waits here.
-    Project.objects.select_for_update().get(pk=project.pk)
+    locks.projects([project.pk])
     rows = Membership.objects.select_for_update(of=("self",)).select_related("user")
     membership = rows.filter(project=project, user_id=user_id).first()
     if membership is None:

@@ -5,7 +5,7 @@ from django.contrib import messages
 from django.http import HttpResponseRedirect
 from unfold.admin import TabularInline
 
-from accounts import audit, login_keys, memberships
+from accounts import audit, locks, login_keys, memberships
 from accounts.models import Identity, Membership
 from core.admin import ModelAdmin
 
@@ -89,6 +89,8 @@ class IdentityInline(TabularInline):
 
 def save_inline(request, formset) -> None:
     """Save an inline; each membership and identity that it changes is recorded."""
+    if formset.model is Membership:
+        locks.projects([form.instance.project_id for form in formset.initial_forms])
     old_roles = {form.instance.pk: form.initial.get("role") for form in formset.initial_forms}
     formset.save()
     if formset.model is Membership:

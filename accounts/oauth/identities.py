@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.http import Http404
 
-from accounts import audit, mailing
+from accounts import audit, locks, mailing
 from accounts.models import Identity, User
 from accounts.oauth import providers
 from accounts.oauth.providers import LABELS, Profile
@@ -97,7 +97,7 @@ def unlink(id: UUID, user: User, origin: audit.Origin) -> None:
     """Disconnect an identity from the logged-in person. Raises Http404, LastWayIn."""
     with transaction.atomic():
         # Of two identities that are disconnected at once one stays.
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        locks.person(user.pk)
         identity = of_person(id, user)
         if id not in dispensable(user):
             raise LastWayIn
@@ -162,7 +162,8 @@ def _known(profile: Profile) -> User | None:
 
 def _connect(profile: Profile, email: str, origin: audit.Origin) -> User:
     with transaction.atomic():
-        user = User.objects.with_email(email)
+        found = User.objects.with_email(email)
+        user = found and locks.person_with_projects(found.pk)
         if user is None:
             user = _new_person(email, origin)
         elif not user.is_active:

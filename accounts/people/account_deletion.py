@@ -3,7 +3,7 @@
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
-from accounts import audit, keys, memberships, passwords, sessions
+from accounts import audit, keys, locks, memberships, passwords, sessions
 from accounts.models import ApiKey, User
 
 
@@ -16,8 +16,7 @@ def delete_account(user: User, origin: audit.Origin) -> None:
     refused anyway.
     """
     with memberships.keeping_an_owner():
-        rows = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
-        if not rows.exists():
+        if locks.person_with_projects(user.pk) is None:
             return
         audit.record("person.delete", origin, user_id=user.id)
         own = ApiKey.objects.filter(created_by=user)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from accounts import attempts, audit, mailing, passwords
+from accounts import attempts, audit, locks, mailing, passwords
 from accounts.models import User
 from accounts.people import address_proofs, email_addresses, logins, registration, requested_mails
 from accounts.people.email_tokens import InvalidToken
@@ -61,7 +61,7 @@ def confirm(request: HttpRequest, token: str, *, password: str) -> User:
     origin = audit.of_request(request, actor=f"user:{user.pk}")  # by the session or the password
     with transaction.atomic():
         # A new password, or another change of the address, may come in at this moment.
-        user = User.objects.select_for_update().filter(pk=user.pk).first()
+        user = locks.person(user.pk)
         if user is None or not user.is_active or _stamp(user) != stamp:
             raise InvalidToken
         old, user.email = user.email, email

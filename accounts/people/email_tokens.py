@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from accounts import locks
 from accounts.models import EmailToken, Purpose, User
 from core.errors import DomainError
 
@@ -57,9 +58,13 @@ def use(token: str, purpose: Purpose) -> User:
     """
     assert transaction.get_connection().in_atomic_block
     row = peek(token, purpose)
-    user = User.objects.select_for_update().filter(pk=row.user_id, is_active=True).first()
+    user = locks.person_with_projects(row.user_id)
     own = EmailToken.objects.filter(user_id=row.user_id, purpose=purpose)
-    if user is None or not own.filter(pk=row.pk, email_key=user.email_key).exists():
+    if (
+        user is None
+        or not user.is_active
+        or not own.filter(pk=row.pk, email_key=user.email_key).exists()
+    ):
         raise InvalidToken
     own.delete()
     return user

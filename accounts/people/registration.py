@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import api_keys, audit, invitations, keys, login_keys, mailing
+from accounts import api_keys, audit, invitations, keys, locks, login_keys, mailing
 from accounts.models import Invitation, Project, Purpose, User
 from accounts.people import address_proofs, email_tokens
 from accounts.projects import MAX_NAME, create_project
@@ -88,8 +88,9 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
     if settings.REGISTRATION == "closed":
         raise RegistrationClosed
     with transaction.atomic():
+        found = User.objects.with_email(email)
+        claimed = found and locks.person_with_projects(found.pk)
         invitation = invitations.open_invitation(token, email)
-        claimed = User.objects.with_email(invitation.email)
         if claimed is not None:
             # An operator ended an account that is not active; an invitation does not undo that.
             is_operators = claimed.is_staff or claimed.is_superuser or not claimed.is_active

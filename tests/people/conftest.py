@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import pytest
 from django.core import mail
@@ -9,6 +10,7 @@ from django.db import close_old_connections
 
 from accounts import mailing
 from accounts.models import User
+from core.database import raw_connection
 from tests.client import ApiClient
 from tests.html_page import Page
 from tests.people.provider import ScriptedProvider
@@ -153,6 +155,20 @@ def at_once(*calls) -> list:
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def wait_until_somebody_waits() -> None:
+    """Returns when a session waits for a lock."""
+    deadline = time.monotonic() + 60
+    with raw_connection.connect() as own:
+        while time.monotonic() < deadline:
+            [(count, _)] = own.execute(
+                "SELECT count(*), pg_sleep(0.02) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if count:
+                return
+    raise AssertionError("nobody waits for a lock")
 
 
 def look(browser, path: str, *, expect: int = 200, **query) -> Page:

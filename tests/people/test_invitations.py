@@ -1,7 +1,6 @@
 """C06: an invitation is for one address, once."""
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -9,8 +8,13 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Project, User
 from accounts.people import address_proofs
-from core.database import raw_connection
-from tests.people.conftest import PASSWORD, at_once, mails, token_in
+from tests.people.conftest import (
+    PASSWORD,
+    at_once,
+    mails,
+    token_in,
+    wait_until_somebody_waits,
+)
 
 REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
 
@@ -247,17 +251,3 @@ def test_invitation_that_is_accepted_while_it_is_sent_again_ends_in_no_circle(
         lambda: ben.post_json("/api/v1/invitations/accept", {"token": token}).status_code, resend
     )
     assert sorted(outcomes) == [200, 200] and sorted(roles(ben)) == ["member", "owner"]
-
-
-def wait_until_somebody_waits() -> None:
-    """Returns when a session waits for a lock."""
-    deadline = time.monotonic() + 60
-    with raw_connection.connect() as own:
-        while time.monotonic() < deadline:
-            [(count, _)] = own.execute(
-                "SELECT count(*), pg_sleep(0.02) FROM pg_stat_activity"
-                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            if count:
-                return
-    raise AssertionError("nobody waits for a lock")

@@ -1,0 +1,104 @@
+"""Changes of the same people, projects and keys at one moment wait, but not for each other."""
+
+import threading
+
+import pytest
+from django.utils import timezone
+
+from accounts import login_keys
+from accounts.models import Membership, Project, User
+from accounts.people import address_proofs
+from tests.people.conftest import (
+    PASSWORD,
+    at_once,
+    mails,
+    reset_token,
+    token_in,
+    wait_until_somebody_waits,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def member(ana, ben):
+    """Ben, a member of Ana's project alone, with a key of a login there."""
+    Project.objects.filter(pk=ben.account["project_id"]).update(archived_at=timezone.now())
+    Membership.objects.create(user=ben.user, project_id=ana.account["project_id"], role="member")
+    ben.log_in("ben@example.com")
+    return ben
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """A function: what two requests return, of which the second comes while the first is at
+    the function, and waits there until another one waits for it."""
+
+    def run(first, second, *, owner, name: str) -> list:
+        is_there, function = threading.Event(), getattr(owner, name)
+
+        def pausing(*arguments, **named):
+            if not is_there.is_set():
+                is_there.set()
+                wait_until_somebody_waits()
+            return function(*arguments, **named)
+
+        def later():
+            is_there.wait(60)
+            return second()
+
+        monkeypatch.setattr(owner, name, pausing)
+        return sorted(at_once(first, later))
+
+    return run
+
+
+def delete_account(browser) -> int:
+    body = {"password": PASSWORD}
+    return browser.post_json("/api/v1/auth/delete-account", body).status_code
+
+
+def test_member_is_removed_while_deleting_the_account(ana, member, meanwhile):
+    path = f"/api/v1/projects/{ana.account['project_id']}/members/{member.user.id}"
+    outcomes = meanwhile(
+        lambda: ana.delete(path).status_code,
+        lambda: delete_account(member),
+        owner=login_keys,
+        name="revoke_excess",
+    )
+    assert outcomes == [200, 200]
+    assert not User.objects.filter(pk=member.user.pk).exists()
+
+
+def test_claimed_account_is_removed_while_its_password_is_reset(person, ana, meanwhile):
+    """A reset that proves the address removes whom the account added; they may remove it."""
+    claimed = person("gus@example.com")
+    project = claimed.account["project_id"]
+    Membership.objects.create(user=ana.user, project_id=project, role="owner")
+    claimed.log_in("gus@example.com")
+    body = {"token": reset_token("gus@example.com"), "password": "another long password"}
+    outcomes = meanwhile(
+        lambda: ana.delete(f"/api/v1/projects/{project}/members/{claimed.user.pk}").status_code,
+        lambda: claimed.post_json("/api/v1/password-reset/confirm", body).status_code,
+        owner=login_keys,
+        name="revoke_excess",
+    )
+    assert outcomes == [200, 200]
+    assert [each.user_id for each in Membership.objects.filter(project=project)] == [ana.user.pk]
+
+
+def test_invitation_is_accepted_while_deleting_the_account(ana, member, meanwhile):
+    """The invitation of an owner, who still has the key of the registration."""
+    User.objects.filter(pk=member.user.pk).update(email_verified_at=None)
+    Membership.objects.filter(user=member.user, role="member").update(role="owner")
+    path = f"/api/v1/projects/{ana.account['project_id']}/invitations"
+    ana.send("POST", path, {"email": "ben@example.com", "role": "admin"})
+    token = token_in(mails("ben@example.com")[-1])
+    outcomes = meanwhile(
+        lambda: member.post_json("/api/v1/invitations/accept", {"token": token}).status_code,
+        lambda: delete_account(member),
+        owner=address_proofs,
+        name="mark_verified",
+    )
+    assert outcomes == [200, 200]
+    assert not User.objects.filter(pk=member.user.pk).exists()
