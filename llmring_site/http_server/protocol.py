@@ -52,7 +52,6 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting: deque[Cycle] = deque()
         self._held: list[bytes] = []  # what is to be written
         self._held_size = 0  # bytes
-        self._is_flush_due = False
         # When the last response ended, a request began, or more of it was waited for.
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -244,21 +243,11 @@ class HttpProtocol(asyncio.Protocol):
         return head.data + body
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None:
-        """Write with what else is written in this step of the loop: in one system call.
-
-        What is followed, by more or by the end of the response, waits for that.
-        """
+        """Write, unless more follows at once: then in one system call with that."""
         self._held.append(data)
         self._held_size += len(data)
-        if self._held_size > _MAX_HELD:
+        if not is_followed or self._held_size > _MAX_HELD:
             self.flush()
-        elif not (is_followed or self._is_flush_due):
-            self._is_flush_due = True
-            self._loop.call_soon(self._end_step)
-
-    def _end_step(self) -> None:
-        self._is_flush_due = False
-        self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
