@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -116,8 +117,14 @@ class Browser:
         return status.text
 
     def wait(self, condition) -> None:
-        """Wait until the condition, a function without arguments, holds."""
-        WebDriverWait(self.driver, WAIT_SECONDS).until(lambda driver: condition())
+        """Wait until the condition, a function without arguments, holds.
+
+        While the page is replaced, it does not.
+        """
+        waiting = WebDriverWait(
+            self.driver, WAIT_SECONDS, ignored_exceptions=[StaleElementReferenceException]
+        )
+        waiting.until(lambda driver: condition())
 
     def one(self, selector: str) -> WebElement:
         """The first element of a CSS selector."""
