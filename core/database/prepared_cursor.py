@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from core.database import liveness
@@ -71,7 +71,9 @@ def check(result: PGresult, status: ConnStatus) -> PGresult:
     """
     if result.status in _DONE:
         return result
-    if status != ConnStatus.OK:
+    # The server's errors have a state. One of libpq is of a lost connection; while the server's
+    # last words can be read, its status may still be good.
+    if status != ConnStatus.OK or not result.error_field(DiagnosticField.SQLSTATE):
         raise psycopg.OperationalError(result.get_error_message())
     raise errors.error_from_result(result)
 

@@ -5,6 +5,7 @@ loop upon libuv watches the socket no more. A server by hand, which reads as lit
 """
 
 import asyncio
+import select
 import socket
 import struct
 import tempfile
@@ -18,6 +19,8 @@ import uvloop
 
 from core.database import raw_connection
 from core.database.loop_connection import LoopConnection
+from core.database.lost_connections import is_lost
+from core.database.prepared_cursor import PreparedCursor
 
 with_each_loop = pytest.mark.parametrize(
     "run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"]
@@ -46,15 +49,19 @@ def directory(monkeypatch) -> Iterator[str]:
 
 
 @contextmanager
-def server(directory: str, last_words: bytes) -> Iterator[None]:
-    """Greet one client; answer this when it has sent something, of which a byte is read."""
+def server(directory: str, last_words: bytes, *, at_once: bool = False) -> Iterator[None]:
+    """Greet one client; answer this when it has sent something, of which a byte is read.
+
+    Or unasked, `at_once`.
+    """
 
     def serve() -> None:
         client, _ = listener.accept()
         with client:
             client.recv(65_536)  # its name and options
             client.sendall(WELCOME)
-            client.recv(1)
+            if not at_once:
+                client.recv(1)
             client.sendall(last_words)
 
     with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
@@ -89,6 +96,33 @@ def test_statement_is_not_waited_for(directory, run, last_words, size):
             assert own.is_broken
 
     with server(directory, last_words):
+        run(story())
+
+
+@pytest.mark.parametrize("last_words", [b"", NOTICE], ids=["none", "notice"])
+def test_statement_of_a_thread_is_lost_though_a_notice_can_be_read(directory, last_words):
+    """libpq takes the connection for a good one until it has read the notice."""
+    with server(directory, last_words, at_once=True), raw_connection.connect() as own:
+        closing = select.poll()
+        closing.register(own.fileno(), 0)
+        assert closing.poll(SECONDS * 1000) == [(own.fileno(), select.POLLHUP)]
+        with pytest.raises(psycopg.OperationalError) as raised:
+            PreparedCursor(own).execute("SELECT 1")
+    assert is_lost(raised.value)
+
+
+@with_each_loop
+def test_statement_on_the_loop_is_lost_though_a_notice_can_be_read(directory, run):
+    async def story():
+        async with connection() as own:
+            closing = select.poll()
+            closing.register(own._socket, 0)
+            assert closing.poll(SECONDS * 1000)
+            with pytest.raises(psycopg.OperationalError):
+                await execute(own)
+            assert own.is_broken
+
+    with server(directory, NOTICE, at_once=True):
         run(story())
 
 

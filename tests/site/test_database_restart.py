@@ -114,7 +114,7 @@ def test_restart_under_load(tmp_path, database, how):
             f"{server.url}/api/v1/stats", headers={"X-API-Key": server.key}, timeout=10
         )
     wrong = [each for each in load.exchanges if each.status not in (200, 503)]
-    assert not wrong
+    assert not wrong, server.output
     late = [each for each in load.exchanges if each.status == 503 and each.ended > back + 1]
     assert not late
     assert stats.json()["summary"]["total_requests"] >= len(load.logged) > 100
