@@ -97,7 +97,7 @@ def unlink(id: UUID, user: User, origin: audit.Origin) -> None:
     """Disconnect an identity from the logged-in person. Raises Http404, LastWayIn."""
     with transaction.atomic():
         # Of two identities that are disconnected at once one stays.
-        locks.person(user.pk)
+        user = locks.person(user.pk)
         identity = of_person(id, user)
         if id not in dispensable(user):
             raise LastWayIn
@@ -173,7 +173,6 @@ def _connect(profile: Profile, email: str, origin: audit.Origin) -> User:
                 # An operator typed the address in: it proves nothing about who has the account.
                 raise LinkRefused("Log in with your password first, and connect the account then")
             address_proofs.take_over(user, origin)
-            user.refresh_from_db()
             _allow_key(user)
         _store(profile, user, origin)
     return user

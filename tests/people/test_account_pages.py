@@ -4,10 +4,11 @@ import threading
 from contextlib import suppress
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import passwords
+from accounts import locks, passwords
 from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, Membership, User
 from accounts.oauth import identities
 from tests.client import ApiClient
@@ -220,6 +221,19 @@ def test_the_only_way_in_stays(gia, provider):
     assert Identity.objects.get() == identity and not recorded("identity.unlink", gia.user)
     gia.submit("/account/password", {"password": NEW})
     assert disconnect(gia, identity).status_code == 302
+
+
+def test_the_only_way_in_stays_though_there_was_a_password_a_moment_ago(ana, provider, monkeypatch):
+    """It is taken away after the request has found out who asks."""
+    identity, lock = connect(ana, provider, "google"), locks.person
+
+    def lock_later(id):
+        User.objects.filter(pk=id).update(password=make_password(None))
+        return lock(id)
+
+    monkeypatch.setattr(locks, "person", lock_later)
+    assert disconnect(ana, identity).status_code == 409
+    assert Identity.objects.get() == identity
 
 
 def test_another_identity_is_a_way_in_while_its_provider_is_configured(gia, provider, settings):
