@@ -38,12 +38,8 @@ _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _CALLING = {"tools/call", "prompts/get", "resources/read"}
 _BATCHING_VERSIONS = ("", "2025-03-26")  # the only revision with batches, before there was a header
 _MAX_BATCH = 100  # messages; they are answered one after the other
-_ONE_OR_MORE = {
-    "oneOf": [
-        {"type": "object", "additionalProperties": {}},
-        {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
-    ]
-}
+_MESSAGE = {"type": "object", "additionalProperties": {}}
+_ONE_OR_MORE = {"oneOf": [_MESSAGE, {"type": "array", "items": _MESSAGE}]}
 
 
 class EndpointView(APIView):
@@ -99,7 +95,7 @@ class EndpointView(APIView):
         answers = [each for each in answers if each is not None]
         if not answers:
             return HttpResponse(status=202)
-        codes = {each["error"]["code"] if "error" in each else None for each in answers}
+        codes = {each.get("error", {}).get("code") for each in answers}
         return _json(answers, 400 if codes == {protocol.INVALID_REQUEST} else 200)
 
     def _answer(self, request, message: dict, version: str, modern: bool):
@@ -174,7 +170,7 @@ def _batched(request, sent: object, version: str) -> dict | None:
             raise Failure(protocol.INVALID_REQUEST, "initialize should not be part of a batch")
         return protocol.result(id, answer(_call(request, message, version)))
     except Failure as failure:
-        return protocol.error(id, failure.code, str(failure), failure.data)
+        return _failed(id, failure, modern=False)[0]
 
 
 def _json(message: dict | list, status: int = 200) -> HttpResponse:

@@ -99,13 +99,18 @@ def test_statement_is_not_waited_for(directory, run, last_words, size):
         run(story())
 
 
+def wait_until_closed(socket: int) -> None:
+    """Returns when the other side has closed."""
+    closing = select.poll()
+    closing.register(socket, 0)
+    assert closing.poll(SECONDS * 1000) == [(socket, select.POLLHUP)]
+
+
 @pytest.mark.parametrize("last_words", [b"", NOTICE], ids=["none", "notice"])
 def test_statement_of_a_thread_is_lost_though_a_notice_can_be_read(directory, last_words):
     """libpq takes the connection for a good one until it has read the notice."""
     with server(directory, last_words, at_once=True), raw_connection.connect() as own:
-        closing = select.poll()
-        closing.register(own.fileno(), 0)
-        assert closing.poll(SECONDS * 1000) == [(own.fileno(), select.POLLHUP)]
+        wait_until_closed(own.fileno())
         with pytest.raises(psycopg.OperationalError) as raised:
             PreparedCursor(own).execute("SELECT 1")
     assert is_lost(raised.value)
@@ -115,9 +120,7 @@ def test_statement_of_a_thread_is_lost_though_a_notice_can_be_read(directory, la
 def test_statement_on_the_loop_is_lost_though_a_notice_can_be_read(directory, run):
     async def story():
         async with connection() as own:
-            closing = select.poll()
-            closing.register(own._socket, 0)
-            assert closing.poll(SECONDS * 1000)
+            wait_until_closed(own._socket)
             with pytest.raises(psycopg.OperationalError):
                 await execute(own)
             assert own.is_broken
