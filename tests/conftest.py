@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings
 
 from tests import emptying
+from tests.threads import check_given_back
 
 
 def pytest_configure(config):
@@ -210,6 +211,12 @@ def db_all(request, db, monkeypatch):
     listener._forget()
     with connection.execute_wrapper(forget_keys):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _connections_given_back():
+    yield
+    check_given_back()
 
 
 @pytest.fixture

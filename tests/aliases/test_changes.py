@@ -1,13 +1,13 @@
 """Polling for changes: `since`, `ETag`, and an order that misses none."""
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from aliases.models import AliasBinding
 from tests.aliases.test_aliases import MODEL, bind, bulk
 from tests.client import ApiClient
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,17 +83,13 @@ def test_listing_takes_the_same_queries_for_many(api, django_assert_num_queries)
 def test_concurrent_changes_each_have_their_revision(api):
     def work(number):
         client = ApiClient(api.key)
-        try:
-            for turn in range(4):
-                bind(client, f"own{number}")
-                bulk(client, [{"alias": name, "model": f"p:{number}"} for name in "zyx"])
-                client.send("DELETE", f"{PATH}own{number}")
-                client.send("DELETE", f"{PATH}{'xyz'[turn % 3]}")
-        finally:
-            connection.close()
+        for turn in range(4):
+            bind(client, f"own{number}")
+            bulk(client, [{"alias": name, "model": f"p:{number}"} for name in "zyx"])
+            client.send("DELETE", f"{PATH}own{number}")
+            client.send("DELETE", f"{PATH}{'xyz'[turn % 3]}")
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(8)))
+    at_once(*(partial(work, number) for number in range(8)))
     rows = list(AliasBinding.objects.order_by("revision").values_list("revision", "updated_at"))
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)
     revision = int(api.get(PATH)["X-Alias-Revision"])

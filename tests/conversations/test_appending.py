@@ -16,6 +16,7 @@ from core import bridge, ids
 from core.database import group_commit
 from core.scoping import Caller
 from tests.client import ApiClient
+from tests.threads import giving_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,12 +117,10 @@ def test_a_repeated_statement_appends_once(api, conversations):
 def test_a_locked_conversation_holds_up_no_other(api, conversations):
     locked, free = conversations
 
+    @giving_back
     def send(conversation: UUID, text: str) -> dict:
-        try:
-            body = {"role": "user", "content": text}
-            return ApiClient(api.key).send("POST", f"/conversations/{conversation}/messages", body)
-        finally:
-            connection.close()
+        body = {"role": "user", "content": text}
+        return ApiClient(api.key).send("POST", f"/conversations/{conversation}/messages", body)
 
     with ThreadPoolExecutor(8) as pool:
         with transaction.atomic():

@@ -1,30 +1,22 @@
 """Many writers of one conversation: counts exact, order stable, nothing half done."""
 
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from conversations.models import Conversation, Message
 from tests.client import ApiClient
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITERS = 16
 
 
-def together(work, count=WRITERS):
-    """Run work(number) in as many threads; its results."""
-
-    def run(number):
-        try:
-            return work(number)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
+def together(work) -> list:
+    """What work(number) returns in as many threads as there are writers."""
+    return at_once(*(partial(work, number) for number in range(WRITERS)))
 
 
 @pytest.fixture

@@ -3,17 +3,17 @@
 docs/http-contract/conversations.md, section "Logging a whole call".
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from conversations import retention
 from conversations.models import Conversation, Message
 from conversations.turns import Turn
 from core.ids import uuid7
 from tests.client import ApiClient
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -373,41 +373,27 @@ def test_level_metadata_tells_messages_apart_by_their_hashes(api, settings):
     assert chat.parent_of(5) == 1
 
 
-def at_once(api, calls) -> list:
-    def work(send):
-        try:
-            return send(ApiClient(api.key))
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(work, calls))
-
-
 def test_four_equal_calls_at_once_are_stored_once(chat, api):
     sent = [*chat.history, user("3?")]
 
-    def send(client):
-        other = Chat(client)
+    def send():
+        other = Chat(ApiClient(api.key))
         other.id = chat.id
         return other.send(sent, "three")["message_id"]
 
-    assert len(set(at_once(api, [send] * 4))) == 1
+    assert len(set(at_once(*[send] * 4))) == 1
     assert (chat.texts, chat.cost) == ([*STORED, "3?", "three"], 3)
 
 
 def test_four_answers_at_once_are_branches_of_one_question(chat, api):
     sent = [*chat.history, user("3?")]
 
-    def sending(text):
-        def send(client):
-            other = Chat(client)
-            other.id = chat.id
-            return other.send(sent, text)
+    def send(text):
+        other = Chat(ApiClient(api.key))
+        other.id = chat.id
+        return other.send(sent, text)
 
-        return send
-
-    at_once(api, [sending(str(number)) for number in range(4)])
+    at_once(*(partial(send, str(number)) for number in range(4)))
     assert chat.texts.count("3?") == 1
     assert sorted(chat.texts[6:]) == ["0", "1", "2", "3"]
     assert [chat.parent_of(number) for number in range(6, 10)] == [5] * 4

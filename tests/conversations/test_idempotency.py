@@ -1,9 +1,6 @@
 """`Idempotency-Key` on every POST that stores, and `message_id`: repeated, stored once."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from django.db import connection
 
 from conversations.models import Conversation, Message
 from core.models import IdempotentRequest
@@ -11,6 +8,7 @@ from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
 from tests.conversations.test_calls import CALL
 from tests.conversations.test_transfer import exported, line
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,14 +130,10 @@ def test_import_is_repeatable_after_its_conversations_are_gone(api):
 
 
 def test_requests_of_one_key_at_once_are_carried_out_once(api, path):
-    def send(_):
-        try:
-            return ApiClient(api.key).send("POST", f"{path}/messages", MESSAGE, **KEY)["id"]
-        finally:
-            connection.close()
+    def send():
+        return ApiClient(api.key).send("POST", f"{path}/messages", MESSAGE, **KEY)["id"]
 
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(send, range(4)))) == 1
+    assert len(set(at_once(*[send] * 4))) == 1
     assert (Message.objects.count(), Conversation.objects.get().total_cost) == (1, 1)
 
 
@@ -242,14 +236,10 @@ class TestMessageIds:
         assert Message.objects.filter(message_id="m1").count() == 2
 
     def test_four_at_once_are_stored_once(self, api, path):
-        def send(_):
-            try:
-                return ApiClient(api.key).send("POST", f"{path}/messages", self.SENT)["id"]
-            finally:
-                connection.close()
+        def send():
+            return ApiClient(api.key).send("POST", f"{path}/messages", self.SENT)["id"]
 
-        with ThreadPoolExecutor(4) as pool:
-            assert len(set(pool.map(send, range(4)))) == 1
+        assert len(set(at_once(*[send] * 4))) == 1
         assert Conversation.objects.get().message_count == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from core.database.loop_connection import LoopConnection
+from tests.threads import giving_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,7 +100,7 @@ def test_notice_between_statements_is_no_answer():
 def test_connection_that_is_lost_while_idle_is_known_to_be():
     async def story(own):
         [(pid,)] = await execute(own, "SELECT pg_backend_pid()")
-        await asyncio.to_thread(terminate, pid)
+        await asyncio.to_thread(giving_back(terminate), pid)
         await loss_of(own)
         with pytest.raises(psycopg.OperationalError):
             await execute(own, "SELECT 1")
@@ -111,9 +112,9 @@ def test_connection_that_is_lost_in_a_statement_is_an_operational_error():
     async def story(own):
         [(pid,)] = await execute(own, "SELECT pg_backend_pid()")
         waiting = asyncio.ensure_future(execute(own, "SELECT pg_sleep(60)"))
-        while not await asyncio.to_thread(is_active, pid):
+        while not await asyncio.to_thread(giving_back(is_active), pid):
             pass
-        await asyncio.to_thread(terminate, pid)
+        await asyncio.to_thread(giving_back(terminate), pid)
         with pytest.raises(psycopg.OperationalError):
             await waiting
         await loss_of(own)

@@ -14,6 +14,7 @@ from core.database.group_commit import close_writers
 from llmring_site.application import edge
 from tests.receipts import vectors
 from tests.receipts.conftest import empty_key_cache, signing
+from tests.threads import giving_back
 from tests.usage.test_log import CALL
 
 __all__ = ["empty_key_cache", "signing"]
@@ -223,7 +224,7 @@ def _message_of_members(api) -> tuple[str, dict]:
 
 def _longest_hold(call) -> float:
     """Return the most processor time that passes while this thread waits for its turn."""
-    worker = threading.Thread(target=call)
+    worker = threading.Thread(target=giving_back(call))
     worker.start()
     longest, last = 0.0, time.process_time()
     while worker.is_alive():

@@ -16,6 +16,7 @@ from core.scoping import Caller
 from gateway import metering
 from tests.client import ApiClient
 from tests.limits.test_requests import HEADERS, standing
+from tests.threads import giving_back
 from tests.usage.test_log import CALL
 from usage import retention
 from usage.log_rows import build_row
@@ -239,16 +240,9 @@ def test_corrections_of_a_refused_log_are_refused_with_it(limited, api):
 
 
 def in_parallel(function, arguments, *, threads: int) -> list:
-    """What the function returns for each, called in threads that give their connections back."""
-
-    def call(argument):
-        try:
-            return function(argument)
-        finally:
-            connection.close()
-
+    """What the function returns for each, called in so many threads."""
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(call, arguments))
+        return list(pool.map(giving_back(function), arguments))
 
 
 def items(client) -> list[dict]:

@@ -4,7 +4,6 @@ from datetime import timedelta
 from threading import Thread
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Project
@@ -13,6 +12,7 @@ from mcp.models import Server, Tool
 from mcp.server_calls import changed_servers
 from tests.client import ApiClient
 from tests.mcp.peers.scripted import result, scripted
+from tests.threads import giving_back
 
 pytestmark = pytest.mark.usefixtures("transactional_db")  # other threads take part
 
@@ -35,13 +35,7 @@ class Interrupted:
 
 
 def in_thread(run, *, patience: float | None = None) -> Thread:
-    def run_and_close():
-        try:
-            run()
-        finally:
-            connection.close()
-
-    thread = Thread(target=run_and_close)
+    thread = Thread(target=giving_back(run))
     thread.start()
     thread.join(patience)
     return thread

@@ -5,9 +5,9 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from mcp import item_store, server_calls
 from mcp.client import streamable
@@ -15,6 +15,7 @@ from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution
 from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
 from tests.site.loopback import answer
+from tests.threads import at_once
 
 SECONDS = 1
 
@@ -402,22 +403,9 @@ def test_calls_of_one_server_are_limited_and_wait_for_each_other(api, register, 
 
     with scripted(note) as server:
         row = Server.objects.get(id=register(url=server.url)["id"])
-        errors = []
-
-        def call():
-            try:
-                server_calls.call(row, lambda session: session.call_tool("t", {}))
-            except Exception as error:
-                errors.append(error)
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=call) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert (errors, most) == ([], 2)
+        call = partial(server_calls.call, row, lambda session: session.call_tool("t", {}))
+        at_once(*[call] * 8)
+    assert most == 2
 
 
 def test_process_that_waits_for_too_many_servers_says_so(api, tool, monkeypatch):

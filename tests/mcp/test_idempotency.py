@@ -12,6 +12,7 @@ from mcp.models import ToolExecution
 from tests.client import ApiClient
 from tests.mcp.conftest import SERVER
 from tests.mcp.peers.scripted import error, result, scripted
+from tests.threads import giving_back
 
 KEY = {"HTTP_IDEMPOTENCY_KEY": "order-7"}
 UNFINISHED = {"detail": "The first request with this Idempotency-Key has no reply yet"}
@@ -66,12 +67,10 @@ def test_repeated_execution_calls_the_tool_once(api, other_api, peer, execute):
 def test_repetition_during_the_call_is_refused(api, peer, execute):
     replies = []
 
+    @giving_back
     def repeat():
         assert not connection.in_atomic_block
-        try:
-            replies.append(ApiClient(api.key).send("POST", execute, ADD, expect=409, **KEY))
-        finally:
-            connection.close()
+        replies.append(ApiClient(api.key).send("POST", execute, ADD, expect=409, **KEY))
 
     peer.while_called = repeat
     first = api.send("POST", execute, ADD, **KEY)

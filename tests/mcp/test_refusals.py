@@ -20,6 +20,7 @@ from tests.mcp.peers.scripted import result, scripted
 from tests.mcp.test_protocol import TokenServer, oauth
 from tests.server import Server as Process
 from tests.site.loopback import answer, listening, request_of
+from tests.threads import at_once, giving_back
 
 PATH = "/api/v1/mcp/servers"
 UNLISTED = "The command is not one of LLMRING_MCP_STDIO_COMMANDS"
@@ -72,7 +73,8 @@ def test_busy_server_is_not_marked(api, register, settings):
         id = register(url=server.url, timeout_seconds=20)["id"]
         tool = api.send("POST", f"{PATH}/{id}/refresh")["tools"][0]["id"]
         path = f"/api/v1/mcp/tools/{tool}/execute"
-        first = threading.Thread(target=lambda: api.send("POST", path, {"input": {}}))
+        call = giving_back(lambda: api.send("POST", path, {"input": {}}))
+        first = threading.Thread(target=call)
         first.start()
         assert inside.wait(10)
         permits = pool._slots[Server.objects.get().id].permits
@@ -207,17 +209,12 @@ def test_calls_that_are_refused_together_fetch_one_new_token(count):
         credentials = Credentials(Sealed.of(oauth(token_port)))
         http = HttpTransport(f"http://127.0.0.1:{port}/", credentials, pool_size=count)
         credentials.headers()
-        statuses = []
 
-        def call():
+        def call() -> int:
             with http.send("POST", b"{}", headers={}, timeout=10) as response:
-                statuses.append(response.status_code)
+                return response.status_code
 
-        threads = [threading.Thread(target=call) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        statuses = at_once(*[call] * count)
     assert (statuses, len(tokens.requests)) == ([200] * count, 2)
 
 

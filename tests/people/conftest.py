@@ -1,12 +1,10 @@
 """People: Ana, Ben and Cleo, each with a browser; and what they were mailed."""
 
 import re
-import threading
 import time
 
 import pytest
 from django.core import mail
-from django.db import close_old_connections
 
 from accounts import mailing
 from accounts.models import User
@@ -135,26 +133,6 @@ def token_in(message) -> str:
 def reset_token(email: str) -> str:
     Browser().send("POST", "/api/v1/password-reset", {"email": email})
     return token_in(mails(email)[-1])
-
-
-def at_once(*calls) -> list:
-    """What the calls return that threads make at one moment, each with its own connection."""
-    outcomes: list = []
-    ready = threading.Barrier(len(calls))
-
-    def run(call) -> None:
-        try:
-            ready.wait()
-            outcomes.append(call())
-        finally:
-            close_old_connections()
-
-    threads = [threading.Thread(target=run, args=[call]) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
 
 
 def wait_until_somebody_waits() -> None:

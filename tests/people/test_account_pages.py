@@ -13,16 +13,9 @@ from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, Member
 from accounts.oauth import identities
 from tests.client import ApiClient
 from tests.html_page import Page
-from tests.people.conftest import (
-    BROWSER,
-    PASSWORD,
-    at_once,
-    look,
-    mails,
-    reset_token,
-    token_in,
-)
+from tests.people.conftest import BROWSER, PASSWORD, look, mails, reset_token, token_in
 from tests.people.provider import log_in
+from tests.threads import at_once
 
 EMAIL, NEW = "ana@example.com", "another long sentence"
 NOBODY = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"

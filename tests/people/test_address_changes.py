@@ -9,16 +9,9 @@ from django.utils import timezone
 from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, Project, User
 from accounts.people import address_changes
 from tests.html_page import Page
-from tests.people.conftest import (
-    BROWSER,
-    PASSWORD,
-    at_once,
-    look,
-    mails,
-    reset_token,
-    token_in,
-)
+from tests.people.conftest import BROWSER, PASSWORD, look, mails, reset_token, token_in
 from tests.people.provider import log_in
+from tests.threads import at_once
 
 OLD, NEW = "ana@example.com", "ana@example.org"
 ASK, CONFIRM = "/api/v1/auth/change-email", "/api/v1/auth/change-email/confirm"

@@ -9,8 +9,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 
 from accounts import mailing
 from accounts.models import AuditEvent, User
-from tests.people.conftest import PASSWORD, at_once, mails, reset_token
+from tests.people.conftest import PASSWORD, mails, reset_token
 from tests.people.mail_servers import Hangs
+from tests.threads import at_once
 
 EMAIL = "ana@example.com"
 

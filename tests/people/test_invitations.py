@@ -8,13 +8,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Project, User
 from accounts.people import address_proofs
-from tests.people.conftest import (
-    PASSWORD,
-    at_once,
-    mails,
-    token_in,
-    wait_until_somebody_waits,
-)
+from tests.people.conftest import PASSWORD, mails, token_in, wait_until_somebody_waits
+from tests.threads import at_once
 
 REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
 

@@ -12,7 +12,7 @@ from accounts.models import ApiKey, AuditEvent, Project, RetiredKey
 from core.database import raw_connection
 from tests import openapi
 from tests.client import ApiClient
-from tests.people.conftest import at_once
+from tests.threads import at_once
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
 SOME_ID = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"

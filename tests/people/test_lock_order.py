@@ -8,14 +8,8 @@ from django.utils import timezone
 from accounts import login_keys
 from accounts.models import Membership, Project, User
 from accounts.people import address_proofs
-from tests.people.conftest import (
-    PASSWORD,
-    at_once,
-    mails,
-    reset_token,
-    token_in,
-    wait_until_somebody_waits,
-)
+from tests.people.conftest import PASSWORD, mails, reset_token, token_in, wait_until_somebody_waits
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

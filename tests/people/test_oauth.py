@@ -23,9 +23,10 @@ from accounts.models import (
 from accounts.oauth import identities, landing, providers
 from core.errors import DatabaseUnavailable
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, at_once, mails, reset_token, token_in
+from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 from tests.people.provider import come_back, log_in, start
 from tests.site import loopback
+from tests.threads import at_once
 
 EMAIL = "ana@example.com"
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 from accounts.models import ApiKey, AuditEvent, Membership, Project, User
 from core.ids import uuid7
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, at_once
+from tests.people.conftest import PASSWORD
+from tests.threads import at_once
 
 FORMSETS = ("memberships", "api_keys")
 

@@ -1,4 +1,3 @@
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from registry_proxy.current_registry import are_old, current, follower, keep_cur
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import restart
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,21 +136,7 @@ def test_a_process_without_a_copy_gets_it_from_the_thread_that_refreshes(anonymo
 
 def test_first_readers_wait_together_for_one_fetch(db_all, upstream):
     upstream.publish()
-    barrier, result = threading.Barrier(4), []
-
-    def read():
-        barrier.wait()
-        try:
-            result.append(current.get())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({id(snapshot) for snapshot in result}) == 1
+    assert len({id(snapshot) for snapshot in at_once(*[current.get] * 4)}) == 1
     assert len(upstream.requests) == 4
 
 

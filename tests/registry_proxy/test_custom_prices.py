@@ -1,6 +1,5 @@
 """Setting the operator's own prices, by command and in the admin."""
 
-import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
@@ -8,7 +7,7 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
@@ -16,6 +15,7 @@ from registry_proxy import custom_prices, pricing
 from registry_proxy.custom_prices import PriceOverlap
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import Tokens
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,40 +126,24 @@ def test_a_price_replaces_the_one_that_holds_until_then(db_all):
 
 
 def test_of_two_prices_set_at_once_one_is_refused(db_all):
-    barrier, refused = threading.Barrier(2), []
-
-    def save():
-        barrier.wait()
+    def save() -> bool:
         try:
             custom_prices.save(
                 CustomPrice(provider="p", model="m", prices={"input": "1"}),
                 origin=audit.of_command("setprice"),
             )
-        except PriceOverlap as error:
-            refused.append(error)
-        finally:
-            connection.close()
+        except PriceOverlap:
+            return False
+        return True
 
-    threads = [threading.Thread(target=save) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(refused), CustomPrice.objects.count()) == (1, 1)
+    assert sorted(at_once(save, save)) == [False, True]
+    assert CustomPrice.objects.count() == 1
 
 
 def test_a_price_is_used_although_it_was_followed_before_its_commit(db_all):
-    def follow():
-        try:
-            custom_prices.current.follow()
-        finally:
-            connection.close()
-
     with transaction.atomic():
         set_price("local", "llama", "input=0.05", valid_from="2026-01-01")
-        thread = threading.Thread(target=follow)
-        thread.start()
-        thread.join()
+        at_once(custom_prices.current.follow)
     assert pricing.price("local", "llama", Tokens(input=20)).cost == Decimal("0.000001")
 
 

@@ -1,8 +1,7 @@
-import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from registry_proxy import refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
@@ -10,6 +9,7 @@ from registry_proxy.current_registry import current
 from registry_proxy.models import Refresh, RegistryFile, Snapshot
 from tests.registry_proxy import samples
 from tests.registry_proxy.upstream import reply
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -123,21 +123,8 @@ def test_two_refreshes_at_once_store_one_snapshot(db_all, upstream):
     upstream.publish()
     with refreshing.upstream_client() as source:
         fetched = [source.registry({}) for _ in range(4)]
-    barrier, taken = threading.Barrier(4), []
-
-    def take(registry):
-        barrier.wait()
-        try:
-            taken.append(snapshots.take(registry, source="", now=NOON))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=take, args=[registry]) for registry in fetched]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(taken) == 4
+    take = partial(snapshots.take, source="", now=NOON)
+    taken = at_once(*(partial(take, registry) for registry in fetched))
     assert [result for result in taken if result is not None] == [Snapshot.objects.get()]
 
 

@@ -4,7 +4,6 @@ Source: docs/http-contract.md, section "Retries".
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.apps import apps
@@ -20,6 +19,7 @@ from tests.receipts import vectors
 from tests.receipts.conftest import empty_key_cache, signing
 from tests.receipts.ledger import log
 from tests.registry_proxy.upstream import restart
+from tests.threads import at_once
 
 __all__ = ["empty_key_cache", "no_sessions_left", "scheduled", "signing"]
 pytestmark = pytest.mark.usefixtures("signing")
@@ -97,20 +97,6 @@ def with_slash(path: str) -> str:
     return f"{path}/{mark}{query}"
 
 
-def at_once(api, path: str, body) -> list[tuple[int, dict]]:
-    """Status and reply of four equal requests."""
-
-    def send(_):
-        try:
-            response = ApiClient(api.key).post(path, body, "application/json", **KEY)
-            return response.status_code, response.json()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(send, range(4)))
-
-
 def test_repeated_request_gets_the_first_reply_and_stores_nothing(api, request_):
     path, body, other = request_
     before = stored()
@@ -126,7 +112,12 @@ def test_repeated_request_gets_the_first_reply_and_stores_nothing(api, request_)
 
 def test_requests_of_one_key_at_once_store_once(api, request_):
     path, body, _ = request_
-    (first, *others) = at_once(api, path, body)
+
+    def send() -> tuple[int, dict]:
+        response = ApiClient(api.key).post(path, body, "application/json", **KEY)
+        return response.status_code, response.json()
+
+    (first, *others) = at_once(*[send] * 4)
     assert first[0] == 200 and others == [first] * 3
     after = stored()
     assert api.send("POST", path, body, **KEY) == first[1]

@@ -18,6 +18,7 @@ from core.database import lost_connections, raw_connection
 from core.database.postgresql.base import DatabaseWrapper
 from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
+from tests.threads import giving_back
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
@@ -204,12 +205,10 @@ def test_read_that_waits_when_its_session_ends(api, rows, way, operator):
     connection.close()
     started = threading.Event()
 
+    @giving_back
     def read() -> list:
         started.set()
-        try:
-            return ApiClient(api.key).read("/api/v1/logs")
-        finally:
-            connection.close()
+        return ApiClient(api.key).read("/api/v1/logs")
 
     with ThreadPoolExecutor(1) as pool:
         with operator.transaction():

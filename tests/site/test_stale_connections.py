@@ -1,6 +1,5 @@
 """A connection that the server has closed is replaced before a request gets to know."""
 
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
@@ -8,6 +7,7 @@ from django.db import connection
 
 from core.database import liveness, raw_connection
 from tests.client import ApiClient
+from tests.threads import at_once
 from tests.usage.test_log import CALL
 
 pytestmark = pytest.mark.servers
@@ -29,16 +29,14 @@ def warm(api):
     """Several connections in the pool, all idle, and one of the group writer."""
     barrier = Barrier(COUNT)
 
-    def hold(_):
+    def hold():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             barrier.wait(10)
-        connection.close()
 
     api.send("POST", "/api/v1/log", CALL)
     connection.close()
-    with ThreadPoolExecutor(COUNT) as pool:
-        list(pool.map(hold, range(COUNT)))
+    at_once(*[hold] * COUNT)
     return api
 
 

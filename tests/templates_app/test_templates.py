@@ -1,12 +1,10 @@
 """Making, listing, changing, deleting and using templates (contract, section 8)."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from django.db import connection
 
 from templates_app.models import ConversationTemplate, TemplateVersion
 from tests.client import ApiClient
+from tests.threads import at_once
 
 PATH = "/api/v1/templates"
 UNKNOWN = f"{PATH}/59d80ca7-0000-4000-8000-000000000000"
@@ -180,16 +178,12 @@ def test_stats_are_ordered_by_use_then_last_use(api):
 def test_concurrent_uses_are_all_counted(api):
     path = f"{PATH}/{make(api)['id']}/use"
 
-    def use(_):
-        try:
-            client = ApiClient(api.key)
-            for _ in range(5):
-                client.send("POST", path)
-        finally:
-            connection.close()
+    def use():
+        client = ApiClient(api.key)
+        for _ in range(5):
+            client.send("POST", path)
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(use, range(8)))
+    at_once(*[use] * 8)
     assert ConversationTemplate.objects.get().usage_count == 40
 
 

@@ -1,13 +1,14 @@
 """Copies of another project's logs (docs/http-contract/usage.md, "Round trips")."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from django.core.management import call_command
 
 from accounts.models import Project
 from tests.client import ApiClient
+from tests.threads import at_once
 from tests.usage.test_corrections import AT, BATCH, correct, logged, void
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
@@ -218,8 +219,7 @@ def test_projects_that_copy_the_same_logs_at_once_have_one_of_each(source, api, 
         for row in rows:
             ApiClient(client.key).send("POST", "/api/v1/log", row)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(send, (api, other_api, api, other_api)))
+    at_once(*(partial(send, client) for client in (api, other_api, api, other_api)))
     for client in (api, other_api):
         assert totals(client) == (15, "3")
         assert UsageLog.objects.filter(project_id=client.project.id).count() == 45

@@ -1,12 +1,13 @@
 """Corrections (docs/http-contract/usage.md, section "Corrections")."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from tests.client import ApiClient
+from tests.threads import at_once
 from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
@@ -200,14 +201,13 @@ def test_a_log_is_corrected_once_and_its_replacement_again(api):
 def test_racing_corrections_take_a_log_back_once(api):
     id = logged(api)
 
-    def post(_):
+    def post():
         client = ApiClient(api.key)
         return client.post(
             f"/api/v1/logs/{id}/void", {"reason": "r"}, content_type="application/json"
         ).status_code
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(post, range(4))) == [200, 409, 409, 409]
+    assert sorted(at_once(*[post] * 4)) == [200, 409, 409, 409]
     assert totals(api) == (0, "0", 0)
 
 
@@ -280,8 +280,7 @@ def test_racing_reports_of_an_event_leave_one(api):
         body = {**CALL, "event_id": "e", "replace": True, "timestamp": AT, "cost": cost}
         return ApiClient(api.key).send("POST", "/api/v1/log", body)["cost"]
 
-    with ThreadPoolExecutor(4) as pool:
-        costs = list(pool.map(report, range(1, 9)))
+    costs = at_once(*(partial(report, cost) for cost in range(1, 9)))
     assert costs == [*range(1, 9)]
     requests, cost, tokens = totals(api)
     assert (requests, tokens) == (1, 1200)
