@@ -162,9 +162,11 @@ class HttpConnection(asyncio.Protocol):
             self._break("the protocol changes", MalformedAnswer)
         except HttpParserError as error:
             self._break(f"the answer is not HTTP: {error}", MalformedAnswer)
-        # Of a header, a trailer or what describes a chunk the parser keeps all that there is.
-        self._since_progress = 0 if self._has_progressed else self._since_progress + len(data)
-        self._limit_head(self._since_progress)
+        if self._has_progressed:
+            self._since_progress = 0
+        else:  # of a header, a trailer or what describes a chunk the parser keeps all that there is
+            self._since_progress += len(data)
+            self._limit_head(self._since_progress)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_upload()

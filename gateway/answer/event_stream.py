@@ -28,9 +28,13 @@ _MAX_HELD = 64 * 1024
 # first: while one is searched, nothing is relayed.
 _MAX_EVENT = 16 * 1024 * 1024
 _MAX_PART = 1024 * 1024
+# Of whole events, which are shown together: one by one, they take half as long again.
+_MAX_UNSEEN = 16 * 1024
 
 
 class Meter(Protocol):
+    has_data: bool
+
     def see(self, events: bytes, *, is_part: bool = False) -> None:
         """Read whole events. `is_part`: the first lacks its beginning, or its end."""
 
@@ -67,6 +71,8 @@ class EventStream:
     def __init__(self, meter: Meter, *, hides: Callable[[bytes], bool] | None = None) -> None:
         self._meter = meter
         self._hides = hides
+        self._unseen: list[bytes] = []  # whole events, for the meter
+        self._unseen_size = 0
         self._open = bytearray()  # the event that has not ended
         self._passed = 0  # how much of it the client has already
         self._is_shown = False  # it is known not to be hidden
@@ -87,7 +93,11 @@ class EventStream:
         return forward + self._released()
 
     def finish(self) -> bytes:
-        """Return what is left. An event may lack the blank line at its end."""
+        """Return what is left, once the meter has seen all.
+
+        An event may lack the blank line at its end.
+        """
+        self._show_kept()
         rest, self._open = bytes(self._open), bytearray()
         if not rest:
             return b""
@@ -96,7 +106,7 @@ class EventStream:
 
     def _note(self, data: bytes) -> None:
         if not self._open and data.endswith(b"\n\n"):
-            self._meter.see(data)  # the usual case: whole events
+            self._keep_for_meter(data)  # the usual case: whole events
             return
         searched = max(len(self._open) - 3, 0)
         self._open += data
@@ -108,9 +118,24 @@ class EventStream:
         """Return the events up to this end, which the meter has seen."""
         whole = bytes(self._open[:end])
         del self._open[:end]
-        self._meter.see(whole, is_part=self._is_cut)
-        self._is_cut = False
+        if self._is_cut:
+            self._meter.see(whole, is_part=True)
+            self._is_cut = False
+        else:
+            self._keep_for_meter(whole)
         return whole
+
+    def _keep_for_meter(self, events: bytes) -> None:
+        """Show whole events: the first ones at once, others together with those after them."""
+        self._unseen.append(events)
+        self._unseen_size += len(events)
+        if self._unseen_size > _MAX_UNSEEN or not self._meter.has_data:
+            self._show_kept()
+
+    def _show_kept(self) -> None:
+        if self._unseen:
+            self._meter.see(b"".join(self._unseen))
+            self._unseen, self._unseen_size = [], 0
 
     def _show_part(self) -> None:
         """Show a part of an event that is too long, and keep its end.
@@ -118,6 +143,7 @@ class EventStream:
         What is cut there stands whole in the next part.
         """
         if len(self._open) > (_MAX_PART if self._is_cut else _MAX_EVENT):
+            self._show_kept()
             self._meter.see(bytes(self._open), is_part=True)
             del self._open[: len(self._open) - _MAX_HELD]
             self._is_cut = True

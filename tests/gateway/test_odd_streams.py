@@ -105,6 +105,35 @@ def test_b02_a_comment_does_not_wait_for_its_event():
     assert events.feed(USAGE_CHUNK) + events.finish() == b""
 
 
+class Seen:
+    """A meter that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.all: list[bytes] = []
+
+    @property
+    def has_data(self) -> bool:
+        return b"data:" in b"".join(self.all)
+
+    def see(self, events: bytes, *, is_part: bool = False) -> None:
+        assert events.endswith(b"\n\n") and not is_part
+        self.all.append(events)
+
+
+@pytest.mark.parametrize("hides", [None, is_usage_event])
+@pytest.mark.parametrize("cut", [100, 1_000, 40_000])
+def test_the_meter_sees_all_events_and_the_first_one_at_once(cut, hides):
+    sent = b": hi\n\n" + b"".join(content(f"word {n}") for n in range(1_000)) + DONE
+    meter = Seen()
+    events = EventStream(meter, hides=hides)
+    for start in range(0, len(sent), cut):
+        events.feed(sent[start : start + cut])
+        if b"\n\n" in sent[7 : start + cut]:
+            assert meter.has_data
+    assert events.finish() == b""
+    assert b"".join(meter.all) == sent
+
+
 @pytest.mark.parametrize("mark", [b"", b"\n", b"\xef\xbb\xbf", b": hi\n\n"], ids=repr)
 @pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson; charset=utf-8"])
 def test_events_under_the_name_of_json_are_relayed_as_they_come(gateway, mock, kind, mark):
