@@ -1,14 +1,12 @@
 """People: Ana, Ben and Cleo, each with a browser; and what they were mailed."""
 
 import re
-import time
 
 import pytest
 from django.core import mail
 
 from accounts import mailing
 from accounts.models import User
-from core.database import raw_connection
 from tests.client import ApiClient
 from tests.html_page import Page
 from tests.people.provider import ScriptedProvider
@@ -133,20 +131,6 @@ def token_in(message) -> str:
 def reset_token(email: str) -> str:
     Browser().send("POST", "/api/v1/password-reset", {"email": email})
     return token_in(mails(email)[-1])
-
-
-def wait_until_somebody_waits() -> None:
-    """Returns when a session waits for a lock."""
-    deadline = time.monotonic() + 60
-    with raw_connection.connect() as own:
-        while time.monotonic() < deadline:
-            [(count, _)] = own.execute(
-                "SELECT count(*), pg_sleep(0.02) FROM pg_stat_activity"
-                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            if count:
-                return
-    raise AssertionError("nobody waits for a lock")
 
 
 def look(browser, path: str, *, expect: int = 200, **query) -> Page:

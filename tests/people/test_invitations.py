@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Invitation, Membership, Project, User
 from accounts.people import address_proofs
-from tests.people.conftest import PASSWORD, mails, token_in, wait_until_somebody_waits
+from tests.people.conftest import PASSWORD, mails, token_in
 from tests.threads import at_once
+from tests.waiting_sessions import waiting_sessions
 
 REFUSED = {"detail": "The invitation is invalid or has expired; ask for a new one"}
 
@@ -234,7 +235,7 @@ def test_invitation_that_is_accepted_while_it_is_sent_again_ends_in_no_circle(
 
     def wait_for_the_other(*arguments):
         is_locked.set()
-        wait_until_somebody_waits()
+        waiting_sessions()
         mark_verified(*arguments)
 
     def resend():

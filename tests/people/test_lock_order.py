@@ -8,8 +8,9 @@ from django.utils import timezone
 from accounts import login_keys
 from accounts.models import Membership, Project, User
 from accounts.people import address_proofs
-from tests.people.conftest import PASSWORD, mails, reset_token, token_in, wait_until_somebody_waits
+from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 from tests.threads import at_once
+from tests.waiting_sessions import waiting_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +35,7 @@ def meanwhile(monkeypatch):
         def pausing(*arguments, **named):
             if not is_there.is_set():
                 is_there.set()
-                wait_until_somebody_waits()
+                waiting_sessions()
             return function(*arguments, **named)
 
         def later():

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from core.database import raw_connection
 from receipts.models import Receipt, ReceiptLog
 from tests.receipts import vectors
 from tests.receipts.ledger import log
+from tests.waiting_sessions import waiting_sessions
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
@@ -75,21 +75,6 @@ def own(api):
         yield own
 
 
-def wait_until_waiting(count: int, event: str) -> None:
-    """Returns when that many backends wait for a lock of the kind."""
-    deadline = time.monotonic() + 60
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute(
-                "SELECT count(*), pg_sleep(0.02) FROM pg_stat_activity WHERE wait_event = %s "
-                "AND datname = current_database() AND wait_event_type = 'Lock'",
-                [event],
-            )
-            if cursor.fetchone()[0] == count:
-                return
-    raise AssertionError(f"no {count} backends wait for a lock ({event})")
-
-
 def result(process) -> list:
     return json.loads(process.communicate(timeout=60)[0])
 
@@ -106,8 +91,8 @@ def test_two_workers_certify_each_log_once(api, worker, own):
         own.execute("LOCK TABLE receipt_logs IN EXCLUSIVE MODE")
         both = [worker(), worker()]
         # One of them is inside, the other waits for its turn.
-        wait_until_waiting(1, "relation")
-        wait_until_waiting(1, "advisory")
+        waiting_sessions(1, event="relation")
+        waiting_sessions(1, event="advisory")
     assert sorted(result(process) for process in both) == [[0, "0"], [5, "0.005"]]
     assert certified_once(ids)
     assert Receipt.objects.get().total_cost == Decimal("0.005")
@@ -120,9 +105,9 @@ def test_a_killed_worker_leaves_nothing_and_the_next_certifies_all(api, worker, 
         # The links are written when the receipt itself is not yet.
         own.execute("LOCK TABLE receipts IN SHARE MODE")
         killed = worker()
-        wait_until_waiting(1, "relation")
+        waiting_sessions(1, event="relation")
         other = worker()
-        wait_until_waiting(1, "advisory")
+        waiting_sessions(1, event="advisory")
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait(60)
         assert not ReceiptLog.objects.exists()
@@ -137,7 +122,7 @@ def test_logs_that_arrive_meanwhile_are_certified_next_time(api, worker, own):
     with own.transaction():
         own.execute("LOCK TABLE receipts IN SHARE MODE")
         running = worker()
-        wait_until_waiting(1, "relation")
+        waiting_sessions(1, event="relation")
         late = log(api)
     assert result(running)[0] == 2
     reply = api.send("POST", "/api/v1/receipts/generate", {"since_last_receipt": True})

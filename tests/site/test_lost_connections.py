@@ -20,6 +20,7 @@ from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
 from tests.threads import giving_back
 from tests.usage.test_log import CALL
+from tests.waiting_sessions import waiting_sessions
 from usage.models import UsageLog
 
 MAX_STATEMENTS = 40
@@ -215,13 +216,9 @@ def test_read_that_waits_when_its_session_ends(api, rows, way, operator):
             operator.execute("LOCK TABLE usage_logs IN ACCESS EXCLUSIVE MODE")
             reply = pool.submit(read)
             started.wait(10)
+            [pid] = waiting_sessions()
             with raw_connection.connect() as other:
-                ended = None
-                while not ended:
-                    ended = other.execute(
-                        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                    ).fetchall()
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         assert reply.result(10) == expected
 
 
