@@ -169,7 +169,7 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
     if _AMBIGUOUS.search(raw_path):
         return None
     path = paths.canonical(path)
-    return None if {".", ".."} & set(path.split("/")) else path
+    return None if any(map(paths.leads_elsewhere, path.split("/"))) else path
 
 
 def _endpoint(exchange: Exchange, path: str) -> Matched:

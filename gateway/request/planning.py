@@ -18,7 +18,16 @@ from gateway import background, errors, headers, upstreams
 from gateway.cache_policy import CacheKey
 from gateway.holders import Holder
 from gateway.protocols.protocol import Billing, Endpoint, Matched, ProtocolModule
-from gateway.request import bounds, content, forms, labels, model_rules, policies, restrictions
+from gateway.request import (
+    bounds,
+    content,
+    forms,
+    labels,
+    model_rules,
+    paths,
+    policies,
+    restrictions,
+)
 from gateway.request.content import Content
 from gateway.request.json_splice import with_member
 from gateway.upstream_call import UpstreamRequest
@@ -275,7 +284,7 @@ def _models(
 
 
 def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:
-    if matched.deployment is not None and ("/" in model or model in (".", "..")):
+    if matched.deployment is not None and ("/" in model or paths.leads_elsewhere(model)):
         raise errors.GatewayError(f"{model[:200]!r} is not a deployment", param="model")
     base = upstream.base_url
     if matched.is_azure:

@@ -14,6 +14,7 @@ from urllib3 import HTTPHeaderDict, PoolManager
 from accounts.models import Project
 from gateway.models import Token
 from tests.gateway.conftest import Gateway, counts
+from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import chat, reply
 
 try:
@@ -396,6 +397,7 @@ def test_c07_azure_names_the_model_in_the_path(limited, mock, upstreams_file):
         ("gpt-4o-mini%2f..%2fgpt-4o", ALLOWED),
         ("..%5Cgpt-4o", ALLOWED),
         ("gpt-4o-mini%252F..", ALLOWED),
+        ("..;x", ALLOWED),
     ],
 )
 def test_c07_path_and_body_are_both_checked(limited, mock, upstreams_file, deployment, model):
@@ -403,6 +405,25 @@ def test_c07_path_and_body_are_both_checked(limited, mock, upstreams_file, deplo
     path = f"/openai/deployments/{deployment}/chat/completions"
     assert post(limited, dumps(model=model), path).status_code in (400, 403)
     assert mock.requests == []
+
+
+@pytest.mark.parametrize("step", ["..", ".", "%2e%2e", "..;", "..%3Bx=1", "..%20", "..%09;", ".;"])
+def test_c07_no_path_leads_an_upstream_elsewhere(gateway, mock, own_key, step):
+    """What is free here would be a chat there, without a row or a budget."""
+    own_key()
+    gateway.use(budget_usd=1)
+    body = {"model": ALLOWED, "messages": []}
+    got = raw_post(gateway, body, f"/v1/files/{step}/chat/completions")
+    assert got.startswith(b"HTTP/1.1 400 ") and b'"The path is ambiguous"' in got
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("name", ["...", "a..b", "..a;b", "a;..", ";"])
+def test_c07_other_names_of_objects_pass(gateway, mock, own_key, name):
+    own_key()
+    mock.script = reply({})
+    assert raw_post(gateway, {}, f"/v1/files/{name}/content").startswith(b"HTTP/1.1 200 ")
+    assert mock.requests[0].target == f"/v1/files/{name}/content"
 
 
 @pytest.mark.parametrize(
