@@ -1,6 +1,7 @@
 """A request to the edge: its headers at once, its body when it is asked for."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -35,6 +36,7 @@ class Request:
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self._size = 0  # of the body so far
+        self._passing: asyncio.Event | None = None  # set when nobody takes parts any more
         self.headers = headers
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.method: str = scope["method"]
@@ -64,13 +66,17 @@ class Request:
         self.body_size = len(body)
         return body
 
-    async def parts(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
+    async def parts(self, *, limit: int | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives. Raises BodyTooLarge, ClientDisconnected."""
         limit = self._limit(limit)
+        passing = self._passing = asyncio.Event()
         more = True
-        while more:
-            part, more = await self._part(limit)
-            yield part
+        try:
+            while more:
+                part, more = await self._part(limit)
+                yield part
+        finally:
+            passing.set()
 
     def _limit(self, limit: int | None) -> int:
         """Return the limit of the body, whose stated length does not exceed it."""
@@ -105,7 +111,12 @@ class Request:
         return parsing.parse(model, body, **arguments)
 
     async def disconnected(self) -> None:
-        """Return when the client has gone; for replies that take long."""
+        """Return when the client has gone; for replies that take long.
+
+        While the body passes, who reads it is the one that is told so.
+        """
+        if self._passing is not None:
+            await self._passing.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

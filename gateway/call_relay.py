@@ -25,6 +25,7 @@ _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
 # What ends a transfer though the upstream has done nothing wrong.
 _NOT_OF_UPSTREAM = ("client_gone", errors.RequestIncomplete.code, errors.ServerStopped.code)
 _STOPPED = "The server is stopped"
+_INCOMPLETE = "The client did not send all of its body"
 _STOP_SECONDS = 3
 _running: set[asyncio.Task] = set()
 
@@ -87,7 +88,7 @@ class CallRelay:
         """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
         upload = self._plan.content.parts
         if upload is not None and upload.failure is not None:
-            error = errors.RequestIncomplete("The client did not send all of its body")
+            error = errors.RequestIncomplete(_INCOMPLETE)
         if isinstance(error, _NEUTRAL):
             self._attempt.abandoned()
         else:
@@ -262,10 +263,8 @@ class CallRelay:
         if ended.error is None:
             await exchange.finish(rest)
         elif not exchange.is_gone:
-            reason = errors.UpstreamBroken("The upstream's answer broke off")
-            if ended.error == errors.ServerStopped.code:
-                reason = errors.ServerStopped(_STOPPED)
             # The event that broke off gets an end, or ours would be read as part of it.
+            reason = _reason(ended.error)
             event = plan.protocol.error_event(reason, plan.endpoint, json_writer.dumps)
             await exchange.write(rest + b"\n\n" + event)
 
@@ -351,6 +350,16 @@ class CallRelay:
         if shown != state.shown_breaker:
             state.shown_breaker = shown
             metrics.breaker(self._plan.upstream.name, shown)
+
+
+def _reason(error: str) -> errors.GatewayError:
+    """Return what the client of a stream is told that ended so."""
+    match error:
+        case errors.ServerStopped.code:
+            return errors.ServerStopped(_STOPPED)
+        case errors.RequestIncomplete.code:
+            return errors.RequestIncomplete(_INCOMPLETE)
+    return errors.UpstreamBroken("The upstream's answer broke off")
 
 
 def _raise_for_body(plan: Plan) -> None:

@@ -42,7 +42,7 @@ class Exchange:
         return self._watch is not None and self._watch.done()
 
     def watch(self) -> None:
-        """Notice from now on when the client goes. The request's body has been read."""
+        """Notice from now on when the client goes, once the request's body has been read."""
         if self._watch is None:
             self._watch = asyncio.ensure_future(self.request.disconnected())
 

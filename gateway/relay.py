@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.codings import Undecodable
-from core.egress.http_answer import Answer, BodyStalled, BrokenConnection
+from core.egress.http_answer import Answer, BodyFailed, BodyStalled, BrokenConnection
 from gateway import errors
 from gateway.answer.decoding import Decoder, decoder_of
 from gateway.answer.event_stream import EventStream
@@ -167,7 +167,7 @@ def _reason(error: Exception) -> str:
     match error:
         case ClientGone():
             return "client_gone"
-        case BodyStalled():
+        case BodyStalled() | BodyFailed():
             return errors.RequestIncomplete.code
         case TimeoutError():
             return "upstream_silent"

@@ -22,6 +22,10 @@ class BrokenConnection(ConnectionError):
         self.idle_seconds = idle_seconds
 
 
+class BodyFailed(BrokenConnection):
+    """The connection was ended here, because the request's own body did not come whole."""
+
+
 class MalformedAnswer(BrokenConnection):
     """What came is not HTTP."""
 

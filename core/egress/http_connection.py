@@ -11,7 +11,13 @@ from contextlib import aclosing
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from core.egress.http_answer import Answer, BrokenConnection, MalformedAnswer, RawHeaders
+from core.egress.http_answer import (
+    Answer,
+    BodyFailed,
+    BrokenConnection,
+    MalformedAnswer,
+    RawHeaders,
+)
 
 _MAX_HEAD = 64 * 1024  # bytes; policies of what a browser may do are longer than 8 KB
 _MAX_AT_ONCE = 256 * 1024  # bytes of a body; a longer one is sent in pieces, which show progress
@@ -121,7 +127,7 @@ class HttpConnection(asyncio.Protocol):
             if is_chunked:
                 self._transport.write(b"0\r\n\r\n")
         except Exception as error:  # whatever keeps the body from coming
-            self._break(f"the request's body ended early: {type(error).__name__}")
+            self._break(f"the request's body ended early: {type(error).__name__}", BodyFailed)
 
     def _stop_upload(self) -> None:
         if self._upload is not None:

@@ -6,7 +6,8 @@ Only what must be checked first waits, in a file once it is large.
 
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import IO
 
 from python_multipart.exceptions import MultipartParseError
@@ -162,16 +163,18 @@ class PassingForm:
     `failure` is why the client did not send all of it.
     """
 
-    def __init__(self, parts: AsyncIterator[bytes], fields: FormFields | None) -> None:
+    def __init__(self, parts: AsyncGenerator[bytes, None], fields: FormFields | None) -> None:
         self._parts = parts
         self._fields = fields
         self.failure: BodyTooLarge | ClientDisconnected | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for part in self._parts:
-                self._read(part)
-                yield part
+            # Closed at once with this one: then others may listen whether the client is there.
+            async with aclosing(self._parts) as parts:
+                async for part in parts:
+                    self._read(part)
+                    yield part
         except (BodyTooLarge, ClientDisconnected) as error:
             self.failure = error
             raise
