@@ -248,6 +248,17 @@ def test_usage_that_is_not_understood_is_estimated(gateway, mock, name, is_strea
     assert gateway.left == 1 - row.cost
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_details_that_php_writes_as_a_list_are_none(gateway, mock, is_stream):
+    details = {"prompt_tokens_details": [], "completion_tokens_details": []}
+    usage = chat()["usage"] | details
+    last = chunk({"id": "c", "choices": [], "usage": usage})
+    events = stream(content("Hi"), stop(), last, DONE)
+    mock.script = events if is_stream else reply(chat(usage=usage))
+    gateway.chat(stream=is_stream)
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
 def test_whole_numbers_with_a_fraction_of_zero_are_whole(gateway, mock):
     mock.script = reply(chat(usage={"prompt_tokens": 10.0, "completion_tokens": 5.0}))
     gateway.chat()
