@@ -27,6 +27,7 @@ _NOT_OF_UPSTREAM = ("client_gone", errors.RequestIncomplete.code, errors.ServerS
 _STOPPED = "The server is stopped"
 _INCOMPLETE = "The client did not send all of its body"
 _STOP_SECONDS = 3
+_MAX_CODE = 64
 _running: set[asyncio.Task] = set()
 
 
@@ -301,8 +302,8 @@ class CallRelay:
         A call that the upstream goes on with in the background is left to the poll for it.
         """
         plan = self._plan
-        if reading.error and plan.secret:
-            reading.error = reading.error.replace(plan.secret, "***")
+        if reading.error:
+            reading.error = _storable(reading.error, plan.secret)
         self._judge(status, error, reading)
         if reading.is_queued and reading.response_id and plan.content.value.get("background"):
             await self._settlement.leave_in_background(reading.response_id)
@@ -350,6 +351,14 @@ class CallRelay:
         if shown != state.shown_breaker:
             state.shown_breaker = shown
             metrics.breaker(self._plan.upstream.name, shown)
+
+
+def _storable(code: str, secret: str | None) -> str:
+    """Return an upstream's code of an error, which may be a text that quotes its key.
+
+    It is shortened last: cut first, half of a key would stay.
+    """
+    return (code.replace(secret, "***") if secret else code)[:_MAX_CODE]
 
 
 def _reason(error: str) -> errors.GatewayError:

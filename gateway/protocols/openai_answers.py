@@ -313,7 +313,7 @@ def _error_in(answer: dict[str, Any]) -> str | None:
 
 
 def _code_of(error: dict[str, Any]) -> str:
-    return str(error.get("code") or error.get("type") or "error")[:64]
+    return str(error.get("code") or error.get("type") or "error")
 
 
 def _value_of(event: bytes) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.gateway.upstream import (
     event,
     exactly,
     head,
+    in_turn,
     reply,
     stop,
     stream,
@@ -49,6 +50,18 @@ def test_c10_an_upstream_that_quotes_its_key_tells_nobody(gateway, mock, refusal
     assert answer.text == json.dumps(refusal).replace(KEY, "***")
     assert KEY not in str(answer.headers) and answer.headers["X-Hint"] == "none"
     assert KEY not in (gateway.row.error or "")
+
+
+@pytest.mark.parametrize("length", range(40, 64, 4))
+@pytest.mark.parametrize("member", ["code", "type"])
+def test_c10_no_part_of_a_key_is_kept_of_a_long_code(gateway, mock, member, length):
+    """The row keeps 64 characters of it."""
+    said = "Incorrect API key provided: ".ljust(length, "x")
+    error = {"message": "no", member: said + KEY}
+    mock.script = in_turn(reply({"error": error}, 401), stream(chunk({"error": error})))
+    gateway.chat()
+    gateway.chat(stream=True)
+    assert [row.error for row in gateway.rows] == [f"{said}***"[:64]] * 2
 
 
 @pytest.mark.parametrize("written", [r"ab+c\/d", r"ab\u002Bc/d", r"\u0061b\u002bc\u002fd"])
