@@ -127,8 +127,8 @@ class Answer:
         if not self.is_whole:
             self._source.abort()
 
-    def sent(self) -> None:
-        """Note that a piece of the request was sent, which ends a silence."""
+    def note_progress(self) -> None:
+        """Note that something was sent, or came that is not of the body: it ends a silence."""
         self._active_at = self._loop.time()
 
     def begin(self, status: int, headers: RawHeaders) -> None:

@@ -123,7 +123,7 @@ class HttpConnection(asyncio.Protocol):
                         await self._writable
                     else:  # others have their turn, however fast the server reads
                         await asyncio.sleep(0)
-                    answer.sent()
+                    answer.note_progress()
             if is_chunked:
                 self._transport.write(b"0\r\n\r\n")
         except Exception as error:  # whatever keeps the body from coming
@@ -160,6 +160,8 @@ class HttpConnection(asyncio.Protocol):
         if self._answer is None:  # nothing was asked
             self.abort()
             return
+        if not self._answer.has_head:  # such as of interim answers, by which servers ask for time
+            self._answer.note_progress()
         self._received += len(data)
         self._has_progressed = False
         try:

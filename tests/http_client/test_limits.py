@@ -52,6 +52,25 @@ def test_silence_before_the_head_ends_the_request(run):
     run(story)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [[b"HTTP/1.1 102 Processing\r\n\r\n"] * 4, [b"HTTP/1.1 200 OK\r\n", *[b"A: b\r\n"] * 3]],
+    ids=["interim answers", "parts of the head"],
+)
+def test_whatever_comes_before_the_head_is_no_silence(run, pieces):
+    async def story(client, server):
+        asked = get(client, server, head_seconds=0.3)
+        _, (_, writer) = await server.request()
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.1)
+        is_interim = b"102" in pieces[0]
+        writer.write(HELLO if is_interim else HELLO.removeprefix(OK))
+        assert await body_of(await asked) == b"hello"
+
+    run(story)
+
+
 def test_the_wait_for_the_head_is_none_for_the_body(run):
     async def story(client, server):
         asked = get(client, server, head_seconds=0.05)
