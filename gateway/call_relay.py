@@ -134,7 +134,8 @@ class CallRelay:
         plan.asks_for_usage = False
         plan.request = plan.request.with_body(plan.without_usage_option)
         answer = await self._send()
-        if answer.status < 400:  # else it was something else that the refusal only quoted
+        is_plain = plan.content.value.get("stream") is True  # else it may refuse it for that alone
+        if is_plain and answer.status < 400:  # else the refusal only quoted it
             plan.state.note_refused_usage_option(plan.request.url)
         return answer, None
 

@@ -38,6 +38,7 @@ from registry_proxy import pricing
 # Shorter keys are placeholders (`none`, `ollama`), and words of ordinary answers.
 _MIN_SECRET = 16
 _UNRESERVED = "/-._~:@!$&'()*+,;="
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})  # as pydantic reads booleans
 
 
 @dataclass(slots=True)
@@ -172,9 +173,9 @@ def _rename_model(body: Content, matched: Matched, named: str, model: str) -> No
 
 
 def _asks_for_stream(body: Content) -> bool:
-    if body.value.get("stream") is True:
-        return True
-    return body.fields is not None and body.fields.last("stream") in ("true", "True", "1")
+    """Return whether a server may take it for a stream: many read texts and numbers as well."""
+    stated = body.value.get("stream") if body.fields is None else body.fields.last("stream")
+    return isinstance(stated, str | int | float) and str(stated).lower() in _TRUE
 
 
 def _without_body(

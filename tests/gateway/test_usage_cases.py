@@ -56,6 +56,42 @@ def test_a01_what_may_ask_for_usage_is_the_upstreams_to_read(gateway, mock, valu
     assert answer.content == b"".join([*PIECES, USAGE_CHUNK, DONE])
 
 
+@pytest.mark.parametrize("value", [1, 1.0, "true", "True", "yes", "1"])
+def test_a01_a_stream_is_one_however_it_is_asked_for(gateway, mock, value):
+    mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
+    answer = gateway.chat(stream=value)
+    assert mock.requests[0].json["stream"] == value
+    assert mock.requests[0].json["stream_options"] == {"include_usage": True}
+    assert answer.content == b"".join([*PIECES, DONE])
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+@pytest.mark.parametrize("value", [0, 2, "false", "", None, [True], {"true": 1}])
+def test_a01_what_no_server_takes_for_a_stream_has_no_stream_options(gateway, mock, value):
+    mock.script = reply(chat())
+    gateway.chat(stream=value)
+    assert "stream_options" not in mock.requests[0].json
+
+
+def test_a02_a_refusal_for_want_of_a_stream_is_not_remembered(gateway, mock):
+    """To this server a text is no stream, and without one the option has no meaning."""
+
+    async def script(request, writer):
+        asked = request.json
+        if asked["stream"] is True:
+            events = [*PIECES, USAGE_CHUNK, DONE] if "stream_options" in asked else PIECES
+            await stream(*events)(request, writer)
+        elif "stream_options" in asked:
+            await reply({"error": {"message": "stream_options needs stream"}}, 400)(request, writer)
+        else:
+            await reply(chat())(request, writer)
+
+    mock.script = script
+    assert gateway.chat(stream="true").json() == chat()
+    assert gateway.chat(stream=True).content == b"".join([*PIECES, DONE])
+    assert [counts(row)[0] for row in gateway.rows] == ["settled", "settled"]
+
+
 def test_a01_a_plain_chat_has_no_stream_options(gateway, mock):
     mock.script = reply(chat())
     gateway.chat()
