@@ -86,11 +86,8 @@ def abandoned(plan: Plan, *, started: float) -> Outcome:
 
 def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
     """Decide the outcome of an answer that states no usage."""
-    if (
-        reading.error
-        and outcome.error == reading.error
-        and (reading.has_failed or not reading.estimate_output())
-    ):
+    # However the transfer ended afterwards.
+    if reading.error and (reading.has_failed or not reading.estimate_output()):
         outcome.status = UsageStatus.FAILED
         return
     if plan.endpoint.is_media and reading.audio_seconds is not None:

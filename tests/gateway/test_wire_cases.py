@@ -204,6 +204,14 @@ def test_b05_an_error_inside_a_stream(gateway, mock):
     assert row.output_tokens > 0
 
 
+def test_b05_an_error_before_any_text_costs_nothing_however_the_stream_ends(gateway, mock):
+    mock.script = stream(chunk({"error": {"code": "overloaded"}}), ends=False)
+    got = raw_post(gateway, {"model": "gpt-4o-mini", "messages": [], "stream": True})
+    assert b'"overloaded"' in got and not got.endswith(b"0\r\n\r\n")
+    assert counts(gateway.row) == ("failed", 0, 0, 0, 0)
+    assert gateway.row.cost == 0
+
+
 ERRORS = {
     "vLLM": (chunk({"object": "error", "message": "x", "code": 400}), "400"),
     "an event": (b'event: error\ndata: {"message": "x", "code": "overloaded"}\n\n', "overloaded"),
