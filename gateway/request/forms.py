@@ -23,7 +23,7 @@ _MAX_IN_MEMORY = 1024 * 1024
 _PIECE = 64 * 1024
 # As clients write it. Servers differ in what else they read as the name of a part.
 _DISPOSITION = re.compile(
-    rb"""form-data;\s*name=("[^"\\%]*"|[^\s"';\\%]+)
+    rb"""form-data;\s*name=("[^"\\%\0]*"|[^\s"';\\%\0]+)
     (;\s*filename=("[^"\\]*"|[^\s"';\\]+))?
     (;\s*filename\*=[^\s";\\]+)?""",
     re.IGNORECASE | re.VERBOSE,

@@ -92,7 +92,8 @@ def is_field_of_model(name: str) -> bool:
 
 
 def _is_of_model(name: str) -> bool:
-    return name.strip().casefold().endswith(_ENDINGS)
+    # To servers that keep texts as C does, a name ends at a null character.
+    return name.partition("\0")[0].strip().casefold().endswith(_ENDINGS)
 
 
 def check(model: Any, allowed: Sequence[str], *, upstream: str) -> None:

@@ -250,6 +250,8 @@ FORMS = {
     "an escape in a file's name": form(MODEL_FIELD, (r'name="x"; filename="\"; name="y"', "x")),
     "a percent sign": form(MODEL_FIELD, ('name="mod%65l"', FORBIDDEN)),
     "single quotes": form(MODEL_FIELD, ("name='model'", FORBIDDEN)),
+    "a null character": form(MODEL_FIELD, ('name="model\0"', FORBIDDEN)),
+    "a null character in a name": form(MODEL_FIELD, ('name="model\0x"', FORBIDDEN)),
     "another form behind it": form(MODEL_FIELD) + b"--b--\r\n" + form(('name="model"', FORBIDDEN)),
     "none": form(('name="prompt"', "x")),
     "no end": form(MODEL_FIELD)[:-4],

@@ -49,6 +49,7 @@ PLACES = {
     },
     "a preset": {"preset": "dear"},
     "the preset of a plugin": {"plugins": [{"id": "fusion", "preset": "dear"}]},
+    "a null character in a name": {"model\0x": FORBIDDEN},
     "deep within": {"a": [{"b": {"Model ": FORBIDDEN}}]},
 }
 
