@@ -331,10 +331,11 @@ class CallRelay:
             error = None
         # What else has an error in it is the state of an object that was looked at.
         is_call = self._plan.endpoint.billing is Billing.STATED
-        failed_inside = is_call and status < 400 and reading.error
-        if error or status in _BREAKER_STATUSES or failed_inside:
+        inside = reading.error if is_call and status < 400 else None
+        is_of_request = bool(inside) and self._plan.protocol.blames_request(inside)
+        if error or status in _BREAKER_STATUSES or (inside and not is_of_request):
             self._attempt.failed()
-        elif status >= 400:
+        elif status >= 400 or is_of_request:
             self._attempt.abandoned()
         else:
             self._attempt.succeeded()

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.errors import GatewayError, QuotaUsedUp
 from gateway.protocols.openai_answers import (
     StreamReader,
+    blames_request,
     is_error_event,
     is_usage_event,
     read_answer,
@@ -17,6 +18,7 @@ from gateway.protocols.protocol import Endpoint
 
 __all__ = [
     "StreamReader",
+    "blames_request",
     "error_body",
     "error_event",
     "gives_direct_access",

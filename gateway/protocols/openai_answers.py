@@ -35,6 +35,11 @@ _ERROR = re.compile(
 )
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
+# Codes of errors that another request would not have had. The numbers are HTTP's.
+_OF_REQUEST = re.compile(
+    r"4\d\d|.*(?:invalid|rate_limit|quota|billing|policy|filter|moderation|not_found|image"
+    r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*"
+)
 _DONE = b"[DONE]"
 _END = re.compile(
     rb'"(?:finish_reason"%s"|type"%s"(?:response\.(?:completed|incomplete|failed|cancelled|done)'
@@ -66,6 +71,11 @@ def is_error_event(event: bytes) -> bool:
     if b"error" not in event and b"response.failed" not in event:  # most, by far
         return False
     return bool(_ERROR.search(event) or _ERROR_LINE.search(event))
+
+
+def blames_request(code: str) -> bool:
+    """Return whether an error of this code is of the request, or of its project's account."""
+    return _OF_REQUEST.fullmatch(code.lower()) is not None
 
 
 class StreamReader:

@@ -149,6 +149,9 @@ class ProtocolModule(Protocol):
     def is_error_event(self, event: bytes) -> bool:
         """Return whether an event may say that something went wrong."""
 
+    def blames_request(self, code: str) -> bool:
+        """Return whether an error of this code says nothing about the upstream's health."""
+
     def error_body(self, error: Any) -> dict[str, Any]:
         """Return one of our errors in the protocol's form."""
 

@@ -8,7 +8,17 @@ import pytest
 from gateway import breaker, upstream_keys, upstreams
 from gateway.models import Upstream
 from tests.gateway.test_access_cases import within_a_second
-from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, hang_up, reply, stop, stream
+from tests.gateway.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    chat,
+    chunk,
+    content,
+    hang_up,
+    reply,
+    stop,
+    stream,
+)
 
 FAILED_OBJECTS = {
     "response": (
@@ -48,6 +58,45 @@ def test_polls_of_an_object_that_failed_open_no_breaker(gateway, mock, own_key, 
         assert gateway.get(path).json() == answer
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
+
+
+REFUSED = [
+    "400",
+    "429",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "image_too_large",
+    "content_filter",
+]
+BROKEN = ["500", "503", "server_error", "overloaded_error", "vector_store_timeout", "error"]
+
+
+def error_in(code: str, kind: str) -> tuple:
+    """Members of a chat, and an answer of 200 with an error of this code."""
+    error = {"error": {"code": code, "message": "no"}}
+    if kind == "plain":
+        return {}, reply(error)
+    return {"stream": True}, stream(content("Hi"), chunk(error))
+
+
+@pytest.mark.parametrize("kind", ["plain", "stream"])
+@pytest.mark.parametrize("code", REFUSED)
+def test_an_error_of_the_request_inside_a_200_opens_no_breaker(gateway, mock, code, kind):
+    """One project could shut an upstream for all others otherwise."""
+    members, mock.script = error_in(code, kind)
+    for _ in range(6):
+        assert gateway.chat(**members).status_code == 200
+    assert {row.error for row in gateway.rows} == {code}
+    assert upstreams.status()["openai"]["breaker"] == "closed"
+
+
+@pytest.mark.parametrize("kind", ["plain", "stream"])
+@pytest.mark.parametrize("code", BROKEN)
+def test_any_other_error_inside_a_200_opens_one(gateway, mock, code, kind):
+    members, mock.script = error_in(code, kind)
+    for _ in range(5):
+        assert gateway.chat(**members).status_code == 200
+    assert gateway.chat(**members).json()["error"]["code"] == "upstream_suspended"
 
 
 def test_an_empty_error_in_an_answer_is_none(gateway, mock):
