@@ -11,6 +11,8 @@ from usage.reports.reported_usage import Usage
 # Members by which it differs from Bedrock's, which has `inputTokens` too.
 _DETAILS = ("inputTokenDetails", "inputTokensDetails")
 _OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "outputTokenDetails", *_DETAILS)
+# Those of the Agent Client Protocol, and of Grok's command line.
+_AGENT_CLIENT_MEMBERS = ("cachedReadTokens", "cachedWriteTokens", "thoughtTokens")
 # The names of its version 4, and of LangChain for JavaScript.
 _VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
 
@@ -18,7 +20,7 @@ _VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
 def is_of_ai_sdk(usage: Members) -> bool:
     """Return whether this is the AI SDK's usage; without its own members it may be Bedrock's."""
     if usage.has("inputTokens", "outputTokens"):
-        return usage.has(*_OWN_MEMBERS) or usage.is_object("inputTokens")
+        return usage.has(*_OWN_MEMBERS, *_AGENT_CLIENT_MEMBERS) or usage.is_object("inputTokens")
     return usage.has(*_VERSION_4_MEMBERS)
 
 

@@ -68,7 +68,7 @@ def _message_tokens(usage: Members) -> Tokens:
     return Tokens(
         input=usage.required_count("input_tokens"),
         cache_read=usage.count("cache_read_input_tokens"),
-        **split_by_lifetime(written, usage.part("cache_creation")),
+        **split_by_lifetime(written, usage, usage.part("cache_creation")),
         output=usage.required_count("output_tokens"),
     )
 

@@ -2,7 +2,17 @@
 
 from usage.reports.members import Members, agreed_count
 
-_FIVE_MINUTES, _ONE_HOUR = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
+# Anthropic's names, then New API's and Bifrost's.
+_FIVE_MINUTES = (
+    "ephemeral_5m_input_tokens",
+    "claude_cache_creation_5_m_tokens",
+    "cached_write_tokens_5m",
+)
+_ONE_HOUR = (
+    "ephemeral_1h_input_tokens",
+    "claude_cache_creation_1_h_tokens",
+    "cached_write_tokens_1h",
+)
 
 
 def split_by_lifetime(total: int, *splits: Members) -> dict[str, int]:
@@ -11,12 +21,13 @@ def split_by_lifetime(total: int, *splits: Members) -> dict[str, int]:
     What no split names keeps an unstated lifetime. A total of 0 beside a split
     was not counted. Raises ReportError if a split is more than the total.
     """
-    five_minutes = agreed_count(*((split, (_FIVE_MINUTES,)) for split in splits))
-    one_hour = agreed_count(*((split, (_ONE_HOUR,)) for split in splits))
+    five_minutes = agreed_count(*((split, _FIVE_MINUTES) for split in splits))
+    one_hour = agreed_count(*((split, _ONE_HOUR) for split in splits))
     unstated = total - five_minutes - one_hour if total else 0
     if unstated < 0:
-        name = _FIVE_MINUTES if five_minutes else _ONE_HOUR
-        split = next(split for split in splits if split.has(name))
+        names = _FIVE_MINUTES if five_minutes else _ONE_HOUR
+        places = ((split, name) for split in splits for name in names)
+        split, name = next(place for place in places if place[0].has(place[1]))
         message = f"Input should be part of the {total} tokens written to the cache"
         raise split.error("less_than_equal", name, message)
     return {

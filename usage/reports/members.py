@@ -56,8 +56,9 @@ class Members:
             raise self.error("missing", names[0], "Field required")
         return self.count(*names)
 
-    def amount(self, name: str) -> Decimal | None:
-        """Return the member as an exact decimal number that is not negative."""
+    def amount(self, *names: str) -> Decimal | None:
+        """Return the first of these members that is present, as an exact number, 0 or more."""
+        name = next((name for name in names if self.has(name)), names[0])
         return as_amount(self._values.get(name), (*self._loc, name))
 
     def text(self, name: str) -> str | None:
@@ -77,6 +78,9 @@ class Members:
 
     def is_object(self, name: str) -> bool:
         return isinstance(self._values.get(name), dict)
+
+    def is_text(self, name: str) -> bool:
+        return isinstance(self._values.get(name), str)
 
     def part(self, *names: str) -> Self:
         """Return the object under the first of these names that is present; else an empty one."""

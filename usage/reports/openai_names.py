@@ -6,12 +6,14 @@ PROMPT_DETAILS = (
     "input_token_details",  # transcriptions and Realtime
     "prompt_token_details",  # Mistral
     "inputTokenDetails",  # Vercel's AI SDK
+    "promptTokensDetails",  # OpenRouter's SDK for TypeScript
 )
 COMPLETION_DETAILS = (
     "completion_tokens_details",
     "output_tokens_details",
     "output_token_details",
     "outputTokenDetails",
+    "completionTokensDetails",
 )
 # Tiers that LangChain puts in front of the names of the details: `flex_cache_read`.
 TIERS = ("flex", "priority")
@@ -21,7 +23,9 @@ CACHE_READ_DETAILS = (
     "cached_tokens",
     "cache_read",
     "cacheReadTokens",
+    "cachedTokens",  # OpenRouter's SDK
     "cache_read_input_tokens",  # Perplexity's agents
+    "cached_read_tokens",  # Bifrost
     *(f"{tier}_cache_read" for tier in TIERS),
 )
 CACHE_READS = (
@@ -34,17 +38,22 @@ CACHE_READS = (
     "cache_read_tokens",
     "cached_prompt_tokens",
     "prompt_cached_tokens",
+    "cachedReadTokens",  # Agent Client Protocol, Grok's command line
 )
 CACHE_WRITE_DETAILS = (
     "cache_write_tokens",
     "cache_creation_tokens",
     "cache_creation_input_tokens",  # Qwen
     "cacheWriteTokens",
+    "cached_write_tokens",  # Bifrost
+    "cached_creation_tokens",  # New API
 )
 CACHE_WRITES = (
     "cache_creation_input_tokens",
     "cache_write_tokens",
+    "cache_write_input_tokens",  # Codex, Datadog
     "prompt_cache_creation_tokens",  # Braintrust, Browser Use
+    "cachedWriteTokens",  # Agent Client Protocol
 )
 THINKING_DETAILS = (
     "reasoning_tokens",
@@ -58,7 +67,12 @@ THINKING = (
     "reasoning_output_tokens",
     "reasoningTokens",
     "completion_reasoning_tokens",  # Braintrust
+    "thoughtTokens",  # Agent Client Protocol
 )
 # Members by which Pydantic AI's usage differs from Anthropic's, which has `input_tokens` too.
 PYDANTIC_AI_MEMBERS = ("cache_read_tokens", "cache_write_tokens")
-AUDIO = ("audio_tokens", "audio")
+# Among the `details` of Pydantic AI's usage, beside OpenAI's name.
+THINKING_OF_PYDANTIC_AI = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
+AUDIO = ("audio_tokens", "audio", "audioTokens")
+AUDIO_INPUT = ("input_audio_tokens", "audio_input_tokens")  # the latter: Agno
+AUDIO_OUTPUT = ("output_audio_tokens", "audio_output_tokens")

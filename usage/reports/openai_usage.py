@@ -65,6 +65,8 @@ def read_totals(
     if surplus > 0 and surplus == cached_tokens(parts) and includes_thinking is not False:
         # LangChain copies Bedrock's counts: only the total contains the cached tokens.
         includes_cache = False
+    if _term(usage, "usage_semantic") == "anthropic":  # New API copies Anthropic's counts, too
+        includes_cache = False
     placement = place(
         parts,
         prompt=prompt,
@@ -72,14 +74,22 @@ def read_totals(
         includes_cache=includes_cache,
         includes_thinking=includes_thinking,
         thinks_beside=thinks_beside,
-        cached_audio=min(cached.count("audio_tokens"), parts["audio_input"]),
+        cached_audio=min(
+            agreed_count((cached, ("audio_tokens",)), (usage, ("cache_audio_read_tokens",))),
+            parts["audio_input"],
+        ),
         cached_image=min(cached.count("image_tokens"), parts["image_input"]),
     )
     return Usage(
         placement.tokens,
         placement.read_as(form),
         units=placement.units | _units(usage, inputs),
-        modifiers=as_modifiers(service_tier=_tier(usage, inputs)),
+        modifiers=as_modifiers(
+            service_tier=_tier(usage, inputs),
+            # Of Anthropic's calls, as LiteLLM keeps them.
+            speed=_term(usage, "speed"),
+            region=_term(usage, "inference_geo"),
+        ),
         cost=read_cost(usage),
     )
 
@@ -97,16 +107,17 @@ def _parts(usage: Members, inputs: Members, outputs: Members, completion: int) -
     return {
         "cache_read": agreed_count((inputs, names.CACHE_READ_DETAILS), (usage, names.CACHE_READS)),
         **_cache_writes(usage, inputs),
-        "audio_input": agreed_count((inputs, names.AUDIO), (usage, ("input_audio_tokens",))),
-        "audio_output": agreed_count((outputs, names.AUDIO), (usage, ("output_audio_tokens",))),
+        "audio_input": agreed_count((inputs, names.AUDIO), (usage, names.AUDIO_INPUT)),
+        "audio_output": agreed_count((outputs, names.AUDIO), (usage, names.AUDIO_OUTPUT)),
         "image_input": _images(inputs),
         "image_output": completion if is_of_images else _images(outputs),
     }
 
 
 def _cache_writes(usage: Members, inputs: Members) -> dict[str, int]:
-    counts, splits = names.CACHE_WRITE_DETAILS, [usage.part("cache_creation"), inputs]
+    counts, splits = names.CACHE_WRITE_DETAILS, [usage, usage.part("cache_creation"), inputs]
     splits.append(inputs.part("cache_creation_token_details"))  # LiteLLM
+    splits.append(inputs.part("cached_write_token_details"))  # Bifrost
     if inputs.is_object("cache_creation"):  # Qwen
         splits.append(inputs.part("cache_creation"))
     else:  # LangChain
@@ -125,9 +136,14 @@ def _tier(usage: Members, inputs: Members) -> str | None:
     return next((tier for tier in names.TIERS if inputs.has(tier, f"{tier}_cache_read")), None)
 
 
+def _term(usage: Members, name: str) -> str | None:
+    """Return a term of the price; servers of open models have other things by these names."""
+    return usage.text(name) if usage.is_text(name) else None
+
+
 def _images(details: Members) -> int:
     """Return the tokens of pictures; frames of a video are pictures."""
-    return details.count("image_tokens") + details.count("video_tokens")
+    return details.count("image_tokens", "imageTokens") + details.count("video_tokens")
 
 
 def _is_of_images(usage: Members, outputs: Members) -> bool:
@@ -138,7 +154,8 @@ def _is_of_images(usage: Members, outputs: Members) -> bool:
     """
     inputs = usage.part("input_tokens_details")
     is_split = outputs.has("text_tokens", "image_tokens", "reasoning_tokens")
-    return inputs.has("image_tokens") and not inputs.has("cached_tokens") and not is_split
+    is_of_chat = inputs.has("cached_tokens") or usage.has("image_tokens")  # the latter: Qwen
+    return inputs.has("image_tokens") and not is_of_chat and not is_split
 
 
 def _thinking(
@@ -148,9 +165,11 @@ def _thinking(
 
     `surplus` is what the stated total has beside prompt and completion.
     """
+    details = usage.part("details") if usage.is_object("details") else outputs
     thinking = agreed_count(
         (outputs, names.THINKING_DETAILS),
         (usage, names.THINKING),
+        (details, names.THINKING_OF_PYDANTIC_AI),
     )
     if thinks_beside and not thinking and surplus > 0:
         # Google's compatible route counts its thoughts in the total only.
@@ -164,8 +183,8 @@ def _thinking(
 
 def _audio_seconds(usage: Members) -> Decimal | None:
     """Return Mistral's seconds of audio, which are an empty object where there is no audio."""
-    name = "prompt_audio_seconds"
-    return None if usage.is_object(name) else usage.amount(name)
+    names = ("prompt_audio_seconds", "promptAudioSeconds")  # the latter: its SDK for TypeScript
+    return None if any(usage.is_object(name) for name in names) else usage.amount(*names)
 
 
 def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:

@@ -13,16 +13,18 @@ def read_cost(usage: Members) -> Decimal | None:
 
     OpenRouter and LiteLLM state a number, Perplexity an object with a total, xAI
     ticks. With a key of the customer's own, OpenRouter's `cost` is only its fee,
-    and the provider's charge stands beside it.
+    and the provider's charge stands beside it. Its SDK for TypeScript has the
+    names in camel case.
     Source: https://openrouter.ai/docs/use-cases/usage-accounting
     """
-    ticks = usage.amount("cost_in_usd_ticks")
+    ticks = usage.amount("cost_in_usd_ticks", "costUsdTicks")  # the latter: Grok's command line
     if ticks is not None:
         return ticks * _DOLLARS_PER_TICK
     if usage.is_object("cost"):
         return usage.part("cost").amount("total_cost")
     cost = usage.amount("cost")
-    if cost is None or not usage.flag("is_byok"):
+    if cost is None or not (usage.flag("is_byok") or usage.flag("isByok")):
         return cost
-    upstream = usage.part("cost_details").amount("upstream_inference_cost")
+    details = usage.part("cost_details", "costDetails")
+    upstream = details.amount("upstream_inference_cost", "upstreamInferenceCost")
     return None if upstream is None else cost + upstream

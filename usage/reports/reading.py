@@ -5,6 +5,7 @@ own usage object".
 """
 
 from core.schemas import SAFE_INTEGER_MAX
+from registry_proxy.model_names import providers_named
 from registry_proxy.tokens import Tokens
 from usage.reports import (
     ai_sdk_usage,
@@ -27,7 +28,9 @@ from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_un
 
 # Spring AI keeps the provider's own object here, beside totals without their parts.
 _NATIVE_USAGE = "nativeUsage"
+_RAW_USAGE = "raw"  # where Vercel's AI SDK keeps it
 _NATIVE_TOTALS = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount")
+_CACHED_TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens")
 WITHOUT_COUNTS = {
     UsageStatus.UNKNOWN: Usage(None, "unknown", status=UsageStatus.UNKNOWN),
     UsageStatus.FAILED: Usage(Tokens(), "failed", status=UsageStatus.FAILED),
@@ -86,7 +89,7 @@ def _read_provider_usage(report: Report, usage: Members) -> Usage:
         native = usage.part(_NATIVE_USAGE) if usage.is_object(_NATIVE_USAGE) else None
         if native and native.has(*_NATIVE_TOTALS):
             return _read_provider_usage(report, native)
-        return ai_sdk_usage.read_ai_sdk(usage, report)
+        return _read_raw(report, usage) or ai_sdk_usage.read_ai_sdk(usage, report)
     if usage.has("inputTokens", "outputTokens"):
         return bedrock_usage.read_converse(usage, report)
     if usage.has("input_tokens", "output_tokens"):
@@ -96,13 +99,29 @@ def _read_provider_usage(report: Report, usage: Members) -> Usage:
     return _read_rarer_usage(report, usage)
 
 
+def _read_raw(report: Report, usage: Members) -> Usage | None:
+    """Return what the AI SDK passes on of the provider's own object, which says more.
+
+    None if it does not count all that the AI SDK does: it may be that of one step of several.
+    """
+    if not usage.is_object(_RAW_USAGE):
+        return None
+    try:
+        raw = _read_provider_usage(report, usage.part(_RAW_USAGE))
+    except ReportError:
+        return None
+    counted = ai_sdk_usage.read_ai_sdk(usage, report).tokens
+    covers = raw.tokens.prompt >= counted.prompt and raw.tokens.completion >= counted.completion
+    return raw if covers else None
+
+
 def _read_rarer_usage(report: Report, usage: Members) -> Usage:
     if usage.has("seconds"):
         return openai_usage.read_duration(usage)
-    if usage.has("billed_units"):
+    if usage.has(*cohere_usage.OWN_MEMBERS):
         return cohere_usage.read_billed_units(usage)
     if usage.has(*opentelemetry_usage.OWN_MEMBERS):
-        return opentelemetry_usage.read_attributes(usage)
+        return opentelemetry_usage.read_attributes(usage, report)
     if usage.has(*token_count_usage.OWN_MEMBERS):
         return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
@@ -118,8 +137,21 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
 def _is_anthropic(usage: Members, provider: str) -> bool:
     if usage.has("input_tokens_details", "input_token_details", *openai_names.PYDANTIC_AI_MEMBERS):
         return False
+    if usage.has(*_CACHED_TOKENS) and _contains_cached(usage, provider):
+        return False
     return (
         provider.casefold() == "anthropic"
         or usage.has(*anthropic_usage.OWN_MEMBERS)
         or usage.part("output_tokens_details").has("thinking_tokens")
     )
+
+
+def _contains_cached(usage: Members, provider: str) -> bool:
+    """Return whether the input contains cached tokens in spite of Anthropic's name for them.
+
+    Datadog has the name for all providers. Anthropic's own object has no total.
+    """
+    if "anthropic" in providers_named(provider):  # or a platform that has it
+        return usage.has("non_cached_input_tokens")
+    total = usage.count("total_tokens")
+    return bool(total) and total == usage.count("input_tokens") + usage.count("output_tokens")
