@@ -3,8 +3,8 @@
 Providers, SDKs and exporters write one model in many ways. A name is resolved
 by its exact spelling, a listed alias, a provider prefix, letter case, and
 synonyms of the provider; then without one trailing date and one Bedrock
-wrapping. It is never resolved by a shorter prefix: a fine-tuned or unknown
-variant has prices of its own.
+wrapping, and with a hyphen for the dot of a version. It is never resolved by a
+shorter prefix: a fine-tuned or unknown variant has prices of its own.
 Source: docs/http-contract.md, section "Model names".
 """
 
@@ -19,7 +19,8 @@ from django.utils.functional import cached_property
 from registry_proxy.ceilings import Ceiling, ceiling_of
 from registry_proxy.prices import ModelPrices
 
-# What clients, exporters and cloud platforms call the providers; OpenTelemetry's names too.
+# What clients, exporters and cloud platforms call the providers; OpenTelemetry's names too,
+# those of today and those before.
 _SYNONYMS = {
     "openai": ("openai",),
     "azure": ("openai", "anthropic"),
@@ -28,6 +29,9 @@ _SYNONYMS = {
     "azure_ai": ("openai", "anthropic"),
     "azure.ai.openai": ("openai",),
     "azure.ai.inference": ("openai", "anthropic"),
+    "az.ai.openai": ("openai",),
+    "az.ai.inference": ("openai", "anthropic"),
+    "text_completion_openai": ("openai",),
     "anthropic": ("anthropic",),
     "claude": ("anthropic",),
     "google": ("google",),
@@ -37,21 +41,37 @@ _SYNONYMS = {
     "google_ai_studio": ("google",),
     "google_genai": ("google",),
     "google_generativeai": ("google",),
+    "google_gla": ("google",),
+    "google_cloud": ("google", "anthropic"),
     "gcp.gemini": ("google",),
     "gcp.gen_ai": ("google", "anthropic"),
     "gcp.vertex_ai": ("google", "anthropic"),
     "vertex": ("google", "anthropic"),
     "vertexai": ("google", "anthropic"),
     "vertex_ai": ("google", "anthropic"),
+    "vertex_ai_beta": ("google", "anthropic"),
     "google_vertex": ("google", "anthropic"),
     "google_vertexai": ("google", "anthropic"),
+    "google_anthropic_vertex": ("anthropic",),
+    "gcp.vertex.agent": ("google", "anthropic"),
     "bedrock": ("anthropic",),
+    "bedrock_converse": ("anthropic",),
+    "anthropic_bedrock": ("anthropic",),
+    "aws": ("anthropic",),
     "aws_bedrock": ("anthropic",),
     "aws.bedrock": ("anthropic",),
     "amazon_bedrock": ("anthropic",),
 }
-# Segments before a name that say nothing about the provider.
-_NEUTRAL_SEGMENTS = frozenset({"models", "publishers", "openrouter", "litellm"})
+# Segments before a name that say nothing about the provider: platforms and their routes,
+# Bedrock's regions and Azure's global deployments, whose prices are the same, and Portkey's
+# names of a key (`@team`).
+_NEUTRAL_SEGMENT = re.compile(
+    r"models|publishers|openrouter|litellm|converse|invoke|responses|global|global-standard"
+    r"|[a-z]{2}(-gov)?-[a-z]+-\d|@.+",
+    re.ASCII,
+)
+# The path of a model on Vertex AI.
+_VERTEX_PATH = re.compile(r"projects/[^/]+/locations/[^/]+/")
 _TRAILING_DATE = re.compile(r"(.+)[-@](\d{4})(-?)(\d{2})\3(\d{2})", re.ASCII)
 # `us.anthropic.claude-…-v1:0`, also as the end of an inference profile's ARN.
 _BEDROCK = re.compile(
@@ -59,6 +79,9 @@ _BEDROCK = re.compile(
     r"(?P<model>[a-z].*?)(?:-v\d+)?(?::\d+(?:k|:\d+k)?)?",
     re.ASCII,
 )
+# The same without its vendor, as OpenLLMetry has it.
+_BEDROCK_VERSION = re.compile(r"(?P<model>.+)-v\d+:\d+", re.ASCII)
+_DOTTED_VERSION = re.compile(r"(?<=\d)\.(?=\d)", re.ASCII)
 _MAX_MEMO = 10_000
 
 
@@ -173,6 +196,7 @@ class ModelIndex:
 
     def _split_prefix(self, providers: list[str], model: str) -> tuple[list[str], str]:
         """Take segments such as `openai/`, `models/` or `google:` off the name."""
+        model = _VERTEX_PATH.sub("", model, count=1) if model.startswith("projects/") else model
         while True:
             head, separator, rest = re.match(r"([^/:]*)([/:]?)(.*)", model, re.DOTALL).groups()
             if not separator or not rest:
@@ -180,7 +204,7 @@ class ModelIndex:
             folded = head.casefold().replace("-", "_")
             if folded in _SYNONYMS or head.casefold() in self._providers:
                 providers = self._candidates(head)
-            elif separator != "/" or folded not in _NEUTRAL_SEGMENTS:
+            elif separator != "/" or not _NEUTRAL_SEGMENT.fullmatch(head.casefold()):
                 return providers, model
             model = rest
 
@@ -241,6 +265,11 @@ def _variants(name: str) -> Iterator[tuple[str | None, str]]:
         forms.append((None, name.replace("@", "-")))
     if match := _BEDROCK.fullmatch(name.lower()):
         forms.append((match["vendor"], match["model"]))
+    elif match := _BEDROCK_VERSION.fullmatch(name):
+        forms.append((None, match["model"]))
+    if (hyphened := _DOTTED_VERSION.sub("-", name)) != name:
+        # OpenRouter and Vercel's gateway write Claude's versions with a dot.
+        forms.append((None, hyphened))
     yield from forms
     for vendor, form in forms:
         if stem := without_date(form):
