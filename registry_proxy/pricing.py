@@ -61,13 +61,15 @@ def price(
     *,
     units: Mapping[str, Decimal] | None = None,
     modifiers: Mapping[str, str] | None = None,
+    prompts: tuple[int, int] | None = None,
     at: datetime | None = None,
     project_id: UUID | None = None,
     snapshot_id: int | None = None,
 ) -> Pricing:
     """Return the cost of a call made `at` a time (default now), or the reason why it has none.
 
-    By the prices of `snapshot_id` if given; raises Snapshot.DoesNotExist. Microseconds
+    `prompts`: the shortest and the longest prompt, where the tokens are those of several
+    requests. By the prices of `snapshot_id` if given; raises Snapshot.DoesNotExist. Microseconds
     for what is in memory (`is_loaded`); else some queries, or a wait for upstream.
     """
     held = current.held_at(at) if snapshot_id is None else snapshots.load_prices(snapshot_id)
@@ -79,7 +81,13 @@ def price(
     match = basis.match
     key = match.key if match else f"{provider}:{model}"
     try:
-        by_name, custom = _prices(basis, find_custom, modifiers, tokens.prompt)
+        longest = min(prompts[1], tokens.prompt) if prompts else tokens.prompt
+        by_name, custom = _prices(basis, find_custom, modifiers, longest)
+        if (
+            prompts
+            and _prices(basis, find_custom, modifiers, min(prompts[0], longest))[0] != by_name
+        ):
+            raise PriceMissing("no one price for requests with short and with long prompts")
         quote = prices.quote(tokens.by_class() | (units or {}), by_name)
     except PriceMissing as error:
         return Pricing(None, priced_as=key, unpriced_reason=f"{error} of {key}")

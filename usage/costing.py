@@ -76,6 +76,7 @@ def price_of(
         usage.tokens,
         units=usage.units,
         modifiers=usage.price_terms(),
+        prompts=usage.prompts(),
         at=at,
         project_id=project_id,
     )

@@ -11,6 +11,7 @@ from usage.reports.cache_writes import split_by_lifetime
 from usage.reports.members import MAX_TEXT, Members
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
+from usage.reports.summed_prompts import as_range
 
 # Members that no other usage object with `input_tokens` has.
 OWN_MEMBERS = (
@@ -34,8 +35,9 @@ def read_messages(usage: Members, *, model: str) -> Usage:
     """
     iterations = usage.parts("iterations")
     served_by, billed, others = _billed(iterations, model)
+    counted = [_message_tokens(entry) for entry in billed]
     if billed:
-        tokens = sum_up(*(_message_tokens(entry) for entry in billed))
+        tokens = sum_up(*counted)
         tokens = _with_lifetimes(tokens, usage.part("cache_creation"))
     else:
         tokens = _message_tokens(usage)
@@ -51,6 +53,7 @@ def read_messages(usage: Members, *, model: str) -> Usage:
             region=usage.text("inference_geo"),
             served_model=served_by,
             other_model=", ".join(sorted(others))[:MAX_TEXT],
+            prompts=as_range([tokens.prompt for tokens in counted]),
         ),
         cost=read_cost(usage),
     )

@@ -10,7 +10,8 @@ from usage.reports.cache_writes import split_by_lifetime
 from usage.reports.members import Members
 from usage.reports.placement import cached_tokens
 from usage.reports.report import Report
-from usage.reports.reported_usage import Usage, as_units
+from usage.reports.reported_usage import Usage, as_modifiers, as_units
+from usage.reports.summed_prompts import as_range
 
 LLAMA_OUTPUT = "generation_token_count"
 _CACHE_READS = ("cacheReadInputTokens", "cacheReadInputTokenCount")
@@ -38,12 +39,20 @@ def read_converse(usage: Members, report: Report) -> Usage:
         and usage.count("totalTokens") == prompt + completion
         and "anthropic" not in providers_named(report.provider)  # nor a platform that has it
     )
-    searches = usage.count("webSearchRequests")
+    tokens = Tokens(input=prompt - cached if is_inside else prompt, **parts, output=completion)
     return Usage(
-        Tokens(input=prompt - cached if is_inside else prompt, **parts, output=completion),
+        tokens,
         "bedrock_converse+cache_inside" if is_inside else "bedrock_converse",
-        units=as_units(web_searches=searches),
+        units=as_units(web_searches=usage.count("webSearchRequests")),
+        modifiers=as_modifiers(prompts=_range_of_session(usage, tokens)),
     )
+
+
+def _range_of_session(usage: Members, tokens: Tokens) -> str | None:
+    """Return how long the prompts of Claude Code's session are: no longer than its context."""
+    if not usage.has("contextWindow"):
+        return None
+    return as_range([0, min(tokens.prompt, usage.count("contextWindow") or tokens.prompt)])
 
 
 def read_llama(usage: Members) -> Usage:

@@ -16,6 +16,7 @@ from usage.reports.members import Members, agreed_count
 from usage.reports.placement import cached_tokens, place
 from usage.reports.provider_cost import read_cost
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
+from usage.reports.summed_prompts import range_of_requests
 from usage.reports.tool_calls import read_tool_calls
 
 
@@ -89,6 +90,7 @@ def read_totals(
             # Of Anthropic's calls, as LiteLLM keeps them.
             speed=_term(usage, "speed"),
             region=_term(usage, "inference_geo"),
+            prompts=range_of_requests(usage, placement.tokens.prompt),
         ),
         cost=read_cost(usage),
     )

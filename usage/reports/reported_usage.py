@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.db.models import TextChoices
 
 from registry_proxy.tokens import Tokens
+from usage.reports.summed_prompts import parse_range
 
 
 class UsageStatus(TextChoices):
@@ -17,7 +18,7 @@ class UsageStatus(TextChoices):
     UNKNOWN = "unknown", "unknown"
 
 
-SERVED_MODEL = "served_model"
+SERVED_MODEL, PROMPTS = "served_model", "prompts"
 
 
 @dataclass(slots=True)  # never changed; frozen, each takes three times as long to make
@@ -28,7 +29,8 @@ class Usage:
     has and how what it leaves open was decided. `units` counts what is billed
     but is not a token (`audio_seconds`, `web_searches`); `modifiers` are terms that
     change the price (`service_tier`, `speed`, `region`), or the model whose prices
-    they are (`served_model`). `cost` is what the caller or the provider says, in US
+    they are (`served_model`), or how long the prompts of several requests are
+    (`prompts`). `cost` is what the caller or the provider says, in US
     dollars.
     """
 
@@ -43,9 +45,14 @@ class Usage:
         """Return the model that served, if the usage names another than the requested one."""
         return self.modifiers.get(SERVED_MODEL, requested)
 
+    def prompts(self) -> tuple[int, int] | None:
+        """Return the shortest and the longest prompt of several requests; None for one."""
+        return parse_range(self.modifiers[PROMPTS]) if PROMPTS in self.modifiers else None
+
     def price_terms(self) -> dict[str, str]:
         """Return the modifiers of the price of that model."""
-        return {name: term for name, term in self.modifiers.items() if name != SERVED_MODEL}
+        known = {SERVED_MODEL, PROMPTS} if self.prompts() else {SERVED_MODEL}
+        return {name: term for name, term in self.modifiers.items() if name not in known}
 
 
 # What providers call their ordinary terms, which need no modifier.
