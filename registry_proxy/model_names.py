@@ -52,6 +52,7 @@ _SYNONYMS = {
     "vertex_ai_beta": ("google", "anthropic"),
     "google_vertex": ("google", "anthropic"),
     "google_vertexai": ("google", "anthropic"),
+    "google_vertex_anthropic": ("anthropic",),
     "google_anthropic_vertex": ("anthropic",),
     "gcp.vertex.agent": ("google", "anthropic"),
     "bedrock": ("anthropic",),
@@ -81,6 +82,8 @@ _BEDROCK = re.compile(
 )
 # The same without its vendor, as OpenLLMetry has it.
 _BEDROCK_VERSION = re.compile(r"(?P<model>.+)-v\d+:\d+", re.ASCII)
+# The newest version on Vertex AI; Claude Code's mark of a long context.
+_SUFFIX = re.compile(r"(?P<model>.+)(?:@default|\[1m\])", re.ASCII)
 _DOTTED_VERSION = re.compile(r"(?<=\d)\.(?=\d)", re.ASCII)
 _MAX_MEMO = 10_000
 
@@ -261,6 +264,9 @@ def without_date(name: str) -> str | None:
 def _variants(name: str) -> Iterator[tuple[str | None, str]]:
     """Yield the vendor (None: the caller's provider) and spelling that a name may mean."""
     forms = [(None, name)]
+    if match := _SUFFIX.fullmatch(name.lower()):
+        name = match["model"]
+        forms.append((None, name))
     if "@" in name:  # Vertex AI's spelling of a dated name
         forms.append((None, name.replace("@", "-")))
     if match := _BEDROCK.fullmatch(name.lower()):

@@ -38,6 +38,7 @@ CACHE_READS = (
     "cache_read_tokens",
     "cached_prompt_tokens",
     "prompt_cached_tokens",
+    "input_cached_tokens",  # OpenAI's sums by day
     "cachedReadTokens",  # Agent Client Protocol, Grok's command line
 )
 CACHE_WRITE_DETAILS = (
@@ -53,6 +54,7 @@ CACHE_WRITES = (
     "cache_write_tokens",
     "cache_write_input_tokens",  # Codex, Datadog
     "prompt_cache_creation_tokens",  # Braintrust, Browser Use
+    "input_cache_write_tokens",
     "cachedWriteTokens",  # Agent Client Protocol
 )
 THINKING_DETAILS = (

@@ -131,6 +131,8 @@ def _tier(usage: Members, inputs: Members) -> str | None:
     """Return the service tier, which LangChain says by the names of the details."""
     if tier := usage.text("service_tier"):
         return tier
+    if usage.has("num_model_requests") and usage.flag("batch"):  # OpenAI's sums by day
+        return "batch"
     if usage.is_object("extra_properties"):  # Vertex AI
         google = usage.part("extra_properties")
         tier = google.part("google").text("traffic_type") if google.is_object("google") else None
@@ -193,7 +195,8 @@ def _units(usage: Members, inputs: Members) -> dict[str, Decimal]:
     units = as_units(
         audio_seconds=_audio_seconds(usage),
         web_searches=agreed_count(
-            (usage.part("server_tool_use"), ("web_search_requests",)),  # OpenRouter
+            (usage.part("server_tool_use_details"), ("web_search_requests",)),  # OpenRouter
+            (usage.part("server_tool_use"), ("web_search_requests",)),
             (usage, ("num_search_queries",)),  # Perplexity
             (inputs, ("web_search_requests",)),  # LiteLLM
         ),

@@ -8,6 +8,7 @@ from core.schemas import SAFE_INTEGER_MAX
 from registry_proxy.model_names import providers_named
 from registry_proxy.tokens import Tokens
 from usage.reports import (
+    agent_usage,
     ai_sdk_usage,
     anthropic_usage,
     bedrock_usage,
@@ -28,6 +29,7 @@ from usage.reports.reported_usage import Usage, UsageStatus, as_modifiers, as_un
 
 # Spring AI keeps the provider's own object here, beside totals without their parts.
 _NATIVE_USAGE = "nativeUsage"
+_LITELLM_USAGE = "usage_object"
 _RAW_USAGE = "raw"  # where Vercel's AI SDK keeps it
 _NATIVE_TOTALS = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount")
 _CACHED_TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens")
@@ -84,6 +86,8 @@ def _read_provider_usage(report: Report, usage: Members) -> Usage:
     if usage.has(*gemini_usage.OWN_MEMBERS) and not usage.has(*token_count_usage.OWN_MEMBERS):
         return gemini_usage.read_metadata(usage)
     if usage.has("prompt_tokens", "completion_tokens"):
+        if (whole := _object_of_litellm(usage)) is not None:
+            return _read_provider_usage(report, whole)
         return openai_usage.read_chat(usage, thinks_beside=thinks_beside(report))
     if ai_sdk_usage.is_of_ai_sdk(usage):
         native = usage.part(_NATIVE_USAGE) if usage.is_object(_NATIVE_USAGE) else None
@@ -97,6 +101,15 @@ def _read_provider_usage(report: Report, usage: Members) -> Usage:
             return anthropic_usage.read_messages(usage, model=report.model)
         return openai_usage.read_responses(usage, thinks_beside=thinks_beside(report))
     return _read_rarer_usage(report, usage)
+
+
+def _object_of_litellm(usage: Members) -> Members | None:
+    """Return the usage object in LiteLLM's payload of callbacks, which has the totals beside it."""
+    metadata = usage.part("metadata") if usage.is_object("metadata") else None
+    if metadata is None or not metadata.is_object(_LITELLM_USAGE):
+        return None
+    whole = metadata.part(_LITELLM_USAGE)
+    return whole if whole.has(*_NATIVE_TOTALS) else None
 
 
 def _read_raw(report: Report, usage: Members) -> Usage | None:
@@ -126,9 +139,11 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
         return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
         return ollama_usage.read_response(usage)
+    if agent_usage.is_of_agent(usage):
+        return agent_usage.read_agent(usage)
     if usage.has(*langfuse_usage.OWN_MEMBERS):
         return langfuse_usage.read_usage_details(usage)
-    if usage.has("total_tokens"):
+    if usage.has(*total_usage.OWN_MEMBERS):
         return total_usage.read_total(usage)
     message = "Input should be a provider's usage object, with prompt_tokens or input_tokens"
     raise ReportError("missing", ("usage", "input_tokens"), message, report.usage)

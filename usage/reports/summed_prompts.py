@@ -12,8 +12,8 @@ from usage.reports.members import Members
 _RANGE = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
 # Of OpenAI's Agents SDKs: each request, in the spelling of either language.
 _ENTRIES = ("request_usage_entries", "requestUsageEntries")
-# Pydantic AI and OpenAI's Agents SDKs, CrewAI, Grok's command line.
-_REQUESTS = ("requests", "successful_requests", "modelCalls")
+# Pydantic AI and OpenAI's Agents SDKs, CrewAI, Grok's command line, OpenAI's sums by day.
+_REQUESTS = ("requests", "successful_requests", "modelCalls", "num_model_requests")
 
 
 def as_range(prompts: list[int]) -> str | None:

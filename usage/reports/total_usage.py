@@ -4,6 +4,8 @@ from registry_proxy.tokens import Tokens
 from usage.reports.members import Members
 from usage.reports.reported_usage import Usage, as_units
 
+OWN_MEMBERS = ("total_tokens", "tokens")  # the latter: embeddings of the AI SDK
+
 
 def read_total(usage: Members) -> Usage:
     """Read the total as the prompt; of pictures and videos Voyage AI bills the pixels.
@@ -13,5 +15,5 @@ def read_total(usage: Members) -> Usage:
     pixels = as_units(
         image_pixels=usage.count("image_pixels"), video_pixels=usage.count("video_pixels")
     )
-    name = "text_tokens" if pixels else "total_tokens"
-    return Usage(Tokens(input=usage.count(name)), "total", units=pixels)
+    names = ("text_tokens",) if pixels else OWN_MEMBERS
+    return Usage(Tokens(input=usage.count(*names)), "total", units=pixels)
