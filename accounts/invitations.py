@@ -56,12 +56,14 @@ def invite(
 ) -> Invitation:
     """Mail an invitation; an open one for the same address is replaced.
 
-    Raises RoleRefused, TooManyAttempts, and IntegrityError if there is one of this `id`.
+    Raises RoleRefused, TooManyAttempts, SessionEnded, and IntegrityError if there is one of
+    this `id`.
     """
     attempts.take("invitations", str(inviter.id), limit=MAX_PER_PERSON)
     memberships.check_owner_rule(by, role)
     token = email_tokens.generate()
     with transaction.atomic():
+        locks.same_person(inviter)
         locks.projects([project.pk])
         open_ones = project.invitations.filter(accepted_at=None, withdrawn_at=None)
         open_ones.filter(email__iexact=email).update(withdrawn_at=Now())
@@ -94,6 +96,7 @@ def withdraw(invitation: Invitation, origin: audit.Origin) -> None:
         rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, withdrawn_at=None)
         if not rows.update(withdrawn_at=Now()):
             raise InvalidInvitation
+        invitation.refresh_from_db(fields=["withdrawn_at"])
         _record("invitation.withdraw", origin, invitation)
 
 

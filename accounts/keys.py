@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import api_keys, audit
+from accounts import api_keys, audit, locks
 from accounts.models import ApiKey, Project, RetiredKey
 from accounts.permissions import key_permissions, widest_scopes
 from core.errors import DomainError
@@ -57,21 +57,24 @@ class Grant:
 def create_key(
     caller: Caller, grant: Grant, origin: audit.Origin, *, id: UUID | None = None
 ) -> tuple[ApiKey, str]:
-    """Return a new key of the caller's project and its text. Raises GrantRefused.
+    """Return a new key of the caller's project and its text. Raises GrantRefused, SessionEnded.
 
     Raises IntegrityError if there is a key of this `id`, by default a new one.
     """
     scopes = grant.scopes or widest_scopes(caller.permissions)
     check_grant(caller, scopes, grant.expires_at)
-    return issue_key(
-        Project.objects.get(id=caller.project_id),
-        origin,
-        id=id,
-        name=grant.name,
-        expires_at=grant.expires_at,
-        scopes=list(scopes),
-        created_by_id=caller.user_id,
-    )
+    with transaction.atomic():
+        if caller.user_id is not None and locks.person(caller.user_id) is None:
+            raise locks.SessionEnded
+        return issue_key(
+            Project.objects.get(id=caller.project_id),
+            origin,
+            id=id,
+            name=grant.name,
+            expires_at=grant.expires_at,
+            scopes=list(scopes),
+            created_by_id=caller.user_id,
+        )
 
 
 def issue_key(project: Project, origin: audit.Origin, **columns) -> tuple[ApiKey, str]:

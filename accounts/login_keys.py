@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts import audit, keys
+from accounts import audit, keys, locks
 from accounts.models import ApiKey, Project, User
 from accounts.permissions import Action, key_permissions, role_permissions, widest_scopes
 from accounts.projects import home_project
@@ -22,8 +22,13 @@ def of_person(user: User) -> QuerySet[ApiKey]:
 def issue(
     user: User, project: Project, origin: audit.Origin, *, name: str, is_pending: bool = False
 ) -> tuple[ApiKey, str]:
-    """Return a key that a login gives; it may do what the person may, and a reset ends it."""
+    """Return a key that a login gives; it may do what the person may, and a reset ends it.
+
+    Raises SessionEnded.
+    """
     with transaction.atomic():
+        # A reset of this moment ends the keys that it sees here, or this one is not made.
+        locks.same_person(user)
         # As memberships.remove does: a role that is taken away meanwhile is seen here, or the
         # key is seen there.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -45,7 +50,10 @@ def issue(
 def issue_home_key(
     user: User, origin: audit.Origin, *, name: str
 ) -> tuple[Project | None, str | None]:
-    """Return the project of a login and a new key's text; None without any project."""
+    """Return the project of a login and a new key's text; None without any project.
+
+    Raises SessionEnded.
+    """
     project = home_project(user)
     if project is None:
         return None, None

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts import audit
+from accounts import audit, locks
 from accounts.models import Membership, Project, Role, Tier, User
 from core.ids import uuid7
 
@@ -19,9 +19,11 @@ def create_project(
 ) -> Project:
     """Make a project that the person owns, in the tier of accounts, and return it.
 
-    Raises IntegrityError if there is a project of this `id`, by default a new one.
+    Raises SessionEnded, and IntegrityError if there is a project of this `id`, by default a
+    new one.
     """
     with transaction.atomic():
+        locks.same_person(user)
         tier = Tier.objects.filter(name=settings.ACCOUNT_TIER).first()
         project = Project.objects.create(id=id or uuid7(), name=name[:MAX_NAME], tier=tier)
         Membership.objects.create(user=user, project=project, role=Role.OWNER)

@@ -16,7 +16,7 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.paginator import EmptyPage
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
 from django.db.models import QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -92,9 +92,21 @@ class ModelAdmin(UnfoldModelAdmin):
 
     def get_object(self, request, object_id, from_field=None):
         row = super().get_object(request, object_id, from_field)
+        if row is not None and request.method == "POST" and connection.in_atomic_block:
+            self.lock(request, row)
+            row = super().get_object(request, object_id, from_field)
         if row is not None:
             row.viewer = request.user
         return row
+
+    def lock(self, request, row) -> None:
+        """Lock a row that a form is going to change or delete.
+
+        Django stores all columns as it has read them: a change of this moment, by another
+        request, would be undone.
+        """
+        rows = self.model._base_manager.filter(pk=row.pk)
+        list(rows.select_for_update(no_key=True).values_list("pk"))
 
     def selection(self, request) -> ChangeList:
         """Return the list that a query string selects. Raises BadRequest for an odd one."""

@@ -4,7 +4,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import transaction
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import audit, login_keys, memberships
+from accounts import audit, login_keys
 from accounts.admin.access import FLAGS, access, names_of_access
 from accounts.admin.memberships import (
     IdentityInline,
@@ -57,8 +57,8 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
         save_inline(request, formset)
 
     def user_change_password(self, request, id, form_url=""):
-        user = self.get_object(request, unquote(id))
         with transaction.atomic():
+            user = self.get_object(request, unquote(id))
             response = super().user_change_password(request, id, form_url)
             if user is not None and user.password != self._stored_password(user):
                 password_changes.finish(request, user)
@@ -68,11 +68,9 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
         return User.objects.values_list("password", flat=True).get(pk=user.pk)
 
     def delete_model(self, request, obj) -> None:
-        account_deletion.delete_account(obj, audit.of_request(request))
+        account_deletion.delete_accounts([obj.pk], audit.of_request(request))
 
     def delete_queryset(self, request, queryset) -> None:
-        origin = audit.of_request(request)
         # All or none: the action's page asked about all of them.
-        with memberships.keeping_an_owner():
-            for user in queryset:
-                account_deletion.delete_account(user, origin)
+        ids = list(queryset.values_list("pk", flat=True))
+        account_deletion.delete_accounts(ids, audit.of_request(request))

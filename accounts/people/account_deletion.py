@@ -1,14 +1,17 @@
 """Deleting a person's account. What their projects own stays in the projects."""
 
+from collections.abc import Collection
+from uuid import UUID
+
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
 from accounts import audit, keys, locks, memberships, passwords, sessions
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey
 
 
-def delete_account(user: User, origin: audit.Origin) -> None:
-    """Delete the person, and revoke the keys they made; do nothing for one who is gone already.
+def delete_accounts(ids: Collection[UUID], origin: audit.Origin) -> None:
+    """Delete all of these people, and revoke the keys they made; who is gone already is skipped.
 
     Raises memberships.LastOwner.
 
@@ -16,21 +19,21 @@ def delete_account(user: User, origin: audit.Origin) -> None:
     refused anyway.
     """
     with memberships.keeping_an_owner():
-        if locks.person_with_projects(user.pk) is None:
-            return
-        audit.record("person.delete", origin, user_id=user.id)
-        own = ApiKey.objects.filter(created_by=user)
+        people = locks.people_to_delete(ids)
+        own = ApiKey.objects.filter(created_by__in=people)
         keys.revoke_keys(own, origin, reason="its maker's account was deleted")
-        sessions.end_sessions(user)
-        user.delete()
+        for user in people:
+            audit.record("person.delete", origin, user_id=user.id)
+            sessions.end_sessions(user)
+            user.delete()
 
 
 def delete_own_account(request: HttpRequest, password: str) -> None:
     """Delete the account of the logged-in person, who proves it by the password, if there is one.
 
-    Raises what `passwords.require_current` and `delete_account` do.
+    Raises what `passwords.require_current` and `delete_accounts` do.
     """
     passwords.require_current(request.user, password)
-    delete_account(request.user, audit.of_request(request))
+    delete_accounts([request.user.pk], audit.of_request(request))
     # Not `end_session`, which would record that nobody logged out.
     logout(request)

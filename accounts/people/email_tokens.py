@@ -37,9 +37,14 @@ def digest(token: str) -> bytes:
 
 
 def issue(user: User, purpose: Purpose) -> str:
-    """Return the text of a token for the person, which is not stored."""
+    """Return the text of a token for the person, which is not stored.
+
+    The person is locked.
+    """
     token = generate()
-    EmailToken.objects.filter(expires_at__lt=Now()).delete()
+    # Those that nobody is at: expired ones of others, who are not locked here.
+    expired = EmailToken.objects.filter(expires_at__lt=Now()).select_for_update(skip_locked=True)
+    EmailToken.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
     EmailToken.objects.create(
         user=user,
         purpose=purpose,
@@ -72,12 +77,13 @@ def use(token: str, purpose: Purpose) -> User:
 
 def peek(token: str, purpose: Purpose) -> EmailToken:
     """Return the row of a token that could be used now. Raises InvalidToken."""
-    row = EmailToken.objects.filter(
+    rows = EmailToken.objects.filter(
         digest=digest(token),
         purpose=purpose,
         expires_at__gt=Now(),
         user__email_key=F("email_key"),
-    ).first()
+    )
+    row = rows.select_related("user").first()
     if row is None:
         raise InvalidToken
     return row

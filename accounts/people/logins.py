@@ -2,10 +2,11 @@
 
 from django.contrib.auth import get_user, login, logout
 from django.contrib.auth import update_session_auth_hash as renew_session
+from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from accounts import audit
+from accounts import audit, locks
 from accounts.models import BrowserSession, User
 from accounts.people import address_proofs, known_browsers
 from accounts.sessions import end_sessions
@@ -20,18 +21,27 @@ def start_session(
     """Log the person in: a new session, which knows nothing of an earlier one.
 
     `response`, if given, gets the cookie by which the browser is known from then on.
+    Raises SessionEnded for one who was deleted or got another password at this moment.
     """
-    expired = BrowserSession.objects.filter(expire_date__lt=Now()).values_list("pk", flat=True)
-    BrowserSession.objects.filter(pk__in=list(expired[:_PRUNED])).delete()
-    request.session.flush()
-    login(request, user, backend=_BACKEND)
-    audit.record(
-        f"login.{method}",
-        audit.of_request(request, actor=f"user:{user.id}"),
-        user_id=user.id,
-    )
+    with transaction.atomic():
+        locks.same_person(user)
+        _prune()
+        request.session.flush()
+        login(request, user, backend=_BACKEND)
+        audit.record(
+            f"login.{method}",
+            audit.of_request(request, actor=f"user:{user.id}"),
+            user_id=user.id,
+        )
     if response is not None:
         known_browsers.remember(request, response, user)
+
+
+def _prune() -> None:
+    # Those that nobody is at: expired ones of others, who are not locked here.
+    expired = BrowserSession.objects.filter(expire_date__lt=Now())
+    found = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_PRUNED]
+    BrowserSession.objects.filter(pk__in=list(found)).delete()
 
 
 def session_user(request: HttpRequest) -> User | None:

@@ -1,8 +1,9 @@
 """Mails that anyone may ask for, to any address: a few of each kind in a window."""
 
 from django.conf import settings
+from django.db import transaction
 
-from accounts import attempts, mailing, passwords
+from accounts import attempts, locks, mailing, passwords
 from accounts.models import Purpose, User
 from accounts.people import email_tokens, password_changes
 from core.errors import DomainError
@@ -51,7 +52,10 @@ def send_verification(user: User) -> None:
     if not user.email or user.email_verified_at is not None:
         return
     if may_mail(user.email_key, "verify"):
-        token = email_tokens.issue(user, Purpose.VERIFY)
+        with transaction.atomic():
+            if locks.person(user.pk) is None:
+                return
+            token = email_tokens.issue(user, Purpose.VERIFY)
         mailing.send(user.email, "verify", email=user.email, link=mailing.link("verify", token))
 
 

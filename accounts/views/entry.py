@@ -1,6 +1,7 @@
 """Getting in: registration, login, forgotten passwords, verified addresses."""
 
 from django.conf import settings
+from django.db import transaction
 from rest_framework.response import Response
 
 from accounts import audit, login_keys, passwords
@@ -92,18 +93,19 @@ class LoginView(AnonymousView):
         """
         user = passwords.check(request._request, self.body.email, self.body.password)
         requested_mails.require_verified(user)
-        project, text = login_keys.issue_home_key(
-            user, audit.of_request(request, actor=f"user:{user.id}"), name="made at login"
-        )
-        response = Response(
-            {
-                "api_key": text,
-                "api_key_active": True,
-                "tier": tier_name(project),
-                "project_id": project and project.id,
-            }
-        )
-        logins.start_session(request._request, response, user, method="password")
+        with transaction.atomic():  # a key and a session, or neither
+            project, text = login_keys.issue_home_key(
+                user, audit.of_request(request, actor=f"user:{user.id}"), name="made at login"
+            )
+            response = Response(
+                {
+                    "api_key": text,
+                    "api_key_active": True,
+                    "tier": tier_name(project),
+                    "project_id": project and project.id,
+                }
+            )
+            logins.start_session(request._request, response, user, method="password")
         return response
 
 

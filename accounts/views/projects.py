@@ -168,7 +168,6 @@ class ProjectViewSet(PersonView, GenericViewSet):
         """Withdraw an invitation: its link ends"""
         invitation = self._invitation(invitation_id)
         invitations.withdraw(invitation, audit.of_request(request))
-        invitation.refresh_from_db()
         return Response(_invitation(invitation))
 
     @action(detail=True, methods=["post"], url_path=r"invitations/(?P<invitation_id>[^/]+)/resend")
