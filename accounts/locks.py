@@ -32,7 +32,7 @@ def person(id: UUID) -> User | None:
 
 
 def same_person(user: User) -> None:
-    """Lock the person whom a request has logged in, or was made by.
+    """Lock the person whom a request logs in, or who makes it.
 
     Raises SessionEnded for one who was deleted, was deactivated or got another password since.
     """

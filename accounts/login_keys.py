@@ -54,10 +54,12 @@ def issue_home_key(
 
     Raises SessionEnded.
     """
-    project = home_project(user)
-    if project is None:
-        return None, None
-    return project, issue(user, project, origin, name=name)[1]
+    with transaction.atomic():
+        locks.same_person(user)
+        project = home_project(user)
+        if project is None:
+            return None, None
+        return project, issue(user, project, origin, name=name)[1]
 
 
 def revoke_excess(*people: User, origin: audit.Origin) -> int:

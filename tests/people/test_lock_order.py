@@ -5,10 +5,12 @@ import threading
 import pytest
 from django.utils import timezone
 
-from accounts import login_keys
+from accounts import login_keys, projects
+from accounts.admin import ProjectAdmin, UserAdmin
 from accounts.models import Membership, Project, User
-from accounts.people import address_proofs
+from accounts.people import account_deletion, address_proofs
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
+from tests.people.test_admin import PEOPLE, PROJECTS, change_person, project_form
 from tests.threads import at_once
 from tests.waiting_sessions import waiting_sessions
 
@@ -46,6 +48,14 @@ def meanwhile(monkeypatch):
         return sorted(at_once(first, later))
 
     return run
+
+
+@pytest.fixture
+def other_boss(browser):
+    User.objects.create_superuser("other", password=PASSWORD)
+    made = browser()
+    made.submit("/admin/login/", {"username": "other", "password": PASSWORD})
+    return made
 
 
 def delete_account(browser) -> int:
@@ -97,3 +107,82 @@ def test_invitation_is_accepted_while_deleting_the_account(ana, member, meanwhil
     )
     assert outcomes == [200, 200]
     assert not User.objects.filter(pk=member.user.pk).exists()
+
+
+def act_on(boss, path: str, action: str, rows, **form) -> int:
+    """The status of an action of a list on these rows."""
+    form |= {"action": action, "_selected_action": [str(each.pk) for each in rows]}
+    return boss.submit(path, form).status_code
+
+
+def test_staff_delete_the_same_people_in_opposite_order(boss, other_boss, ana, ben, meanwhile):
+    Project.objects.update(archived_at=timezone.now())
+    people, form = [ana.user, ben.user], {"post": "yes"}
+    outcomes = meanwhile(
+        lambda: act_on(boss, f"{PEOPLE}?o=2", "delete_selected", people, **form),
+        lambda: act_on(other_boss, f"{PEOPLE}?o=-2", "delete_selected", people, **form),
+        owner=account_deletion.sessions,
+        name="end_sessions",
+    )
+    assert outcomes == [302, 302]
+    assert not User.objects.filter(is_superuser=False).exists()
+
+
+def test_invitation_is_accepted_while_staff_delete_both(boss, ana, ben, meanwhile):
+    """Staff delete whom an invitation is from and for, in an order that is not the request's."""
+    path = f"/api/v1/projects/{ana.account['project_id']}/invitations"
+    ana.send("POST", path, {"email": "ben@example.com", "role": "admin"})
+    token = token_in(mails("ben@example.com")[-1])
+    Project.objects.filter(pk=ben.account["project_id"]).update(archived_at=timezone.now())
+    Membership.objects.create(
+        user=User.objects.get(username="boss"), project_id=ana.account["project_id"], role="owner"
+    )
+    outcomes = meanwhile(
+        lambda: ben.post_json("/api/v1/invitations/accept", {"token": token}).status_code,
+        lambda: act_on(boss, PEOPLE, "delete_selected", [ana.user, ben.user], post="yes"),
+        owner=address_proofs,
+        name="mark_verified",
+    )
+    assert outcomes == [200, 302]
+    assert not User.objects.filter(is_superuser=False).exists()
+
+
+def test_staff_archive_the_same_projects_in_opposite_order(boss, other_boss, ana, ben, meanwhile):
+    rows = list(Project.objects.all())
+    Project.objects.filter(pk=rows[0].pk).update(name="another")
+    outcomes = meanwhile(
+        lambda: act_on(boss, f"{PROJECTS}?o=1", "archive", rows, confirmed="yes"),
+        lambda: act_on(other_boss, f"{PROJECTS}?o=-1", "archive", rows, confirmed="yes"),
+        owner=projects.audit,
+        name="record",
+    )
+    assert outcomes == [302, 302]
+    assert not Project.objects.filter(archived_at=None).exists()
+
+
+def test_project_that_is_archived_during_a_form_of_staff_stays_so(boss, ana, meanwhile):
+    """The form stores all columns of the project, as it has read them."""
+    project = Project.objects.get(pk=ana.account["project_id"])
+    form = project_form(project, name="renamed")
+    outcomes = meanwhile(
+        lambda: boss.submit(f"{PROJECTS}{project.pk}/change/", form).status_code,
+        lambda: ana.post_json(f"/api/v1/projects/{project.pk}/archive", {}).status_code,
+        owner=ProjectAdmin,
+        name="save_form",
+    )
+    assert outcomes == [200, 302]
+    project.refresh_from_db()
+    assert project.name == "renamed" and project.archived_at is not None
+
+
+def test_password_that_is_reset_during_a_form_of_staff_stays(boss, ana, browser, meanwhile):
+    body = {"token": reset_token("ana@example.com"), "password": "another long password"}
+    outcomes = meanwhile(
+        lambda: change_person(boss, ana.user, first_name="Ana").status_code,
+        lambda: browser().post_json("/api/v1/password-reset/confirm", body).status_code,
+        owner=UserAdmin,
+        name="save_form",
+    )
+    assert outcomes == [200, 302]
+    ana.user.refresh_from_db()
+    assert ana.user.first_name == "Ana" and ana.user.check_password("another long password")
