@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import hashers
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts import admission, audit, invitations, passwords
@@ -154,3 +156,40 @@ def test_session_that_a_reset_ends_gets_no_new_key(ana, browser, after):
     ana.send("POST", "/api/v1/auth/regenerate-api-key", {}, expect=401)
     own = ApiKey.objects.filter(created_by=ana.user, is_from_login=True)
     assert not own.filter(revoked_at=None).exists()
+
+
+@pytest.fixture
+def old_hash(ana, settings):
+    """Ana's password has a hash of former settings, which a login replaces."""
+    pbkdf2 = "django.contrib.auth.hashers.PBKDF2PasswordHasher"
+    settings.PASSWORD_HASHERS = [*settings.PASSWORD_HASHERS, pbkdf2]
+    stored = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    User.objects.filter(pk=ana.user.pk).update(password=stored)
+    return stored
+
+
+def stored_password(user) -> str:
+    return User.objects.values_list("password", flat=True).get(pk=user.pk)
+
+
+def test_hash_of_former_settings_is_replaced_by_a_login(ana, old_hash, browser):
+    browser().log_in("ana@example.com", "another password", expect=401)
+    assert stored_password(ana.user) == old_hash
+    browser().log_in("ana@example.com")
+    assert stored_password(ana.user).startswith("md5$")
+
+
+def test_reset_is_not_undone_by_a_login_that_replaces_the_hash(ana, old_hash, browser, after):
+    body = {"token": reset_token("ana@example.com"), "password": NEW}
+    after(hashers, "check_password", lambda: browser().send("POST", CONFIRM, body))
+    browser().log_in("ana@example.com", expect=401)
+    ana.user.refresh_from_db()
+    assert ana.user.check_password(NEW)
+
+
+def test_two_logins_replace_the_hash_once(ana, old_hash, browser, after):
+    after(hashers, "check_password", lambda: browser().log_in("ana@example.com"))
+    made = browser()
+    made.log_in("ana@example.com")
+    assert made.is_logged_in
+    assert stored_password(ana.user).startswith("md5$")
