@@ -10,6 +10,7 @@ McpError
   Refused             not called: this server is against it
     Unauthorized      the server did not accept the credentials
   RpcError            the server answered with a JSON-RPC error
+    ServerFault       it is about no request, and the server may have lost the session
 """
 
 import re
@@ -65,6 +66,13 @@ class RpcError(McpError):
     def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(f"The MCP server answered: {message[:2000]} ({code})")
         self.code, self.message, self.data = code, message, data
+
+
+class ServerFault(RpcError):
+    """A failure of the server itself, in a status of 5xx and about no request of ours.
+
+    Some SDKs answer everything with it in a session whose loop has crashed.
+    """
 
 
 class HttpError(ProtocolViolation):

@@ -18,6 +18,7 @@ from mcp.client.mcp_errors import (
     Refused,
     Rejected,
     RpcError,
+    ServerFault,
     TimedOut,
     Unreachable,
 )
@@ -123,8 +124,10 @@ def _negotiate(
         try:
             session.initialize(timeout=timeout)
         except RpcError as error:
+            if version := _older_version(error):
+                session.initialize(version, timeout=timeout)
             # Only servers without handshake answer this.
-            if error.code != protocol.UNSUPPORTED_VERSION or not _discover(session):
+            elif error.code != protocol.UNSUPPORTED_VERSION or not _discover(session):
                 raise
         return session
     except BaseException:
@@ -169,15 +172,30 @@ def _agree(session: Session) -> bool:
     return True
 
 
+def _older_version(error: RpcError) -> str:
+    """Return the newest revision with handshake that a refused `initialize` lists, or "".
+
+    Servers should answer with a revision of theirs; some refuse the newest instead.
+    Source: MCP 2025-11-25, "Lifecycle", "Error Handling".
+    """
+    listed = _listed(error) or []
+    older = [each for each in protocol.HANDSHAKE_VERSIONS[:-1] if each in listed]
+    return older[-1] if older else ""
+
+
 def _supported(error: RpcError) -> list | None:
     """Return the revisions that an error about the revision lists."""
+    return _listed(error) if error.code == protocol.UNSUPPORTED_VERSION else None
+
+
+def _listed(error: RpcError) -> list | None:
     supported = error.data.get("supported") if isinstance(error.data, dict) else None
-    is_list = error.code == protocol.UNSUPPORTED_VERSION and isinstance(supported, list)
-    return supported if is_list else None
+    return supported if isinstance(supported, list) else None
 
 
 def is_outdated(error: McpError) -> bool:
     """Return whether the server may be another one than the session was negotiated with."""
-    if isinstance(error, RpcError):
-        return error.code in (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
-    return isinstance(error, Unreachable | HttpError | Rejected)
+    if isinstance(error, Unreachable | HttpError | Rejected | ServerFault):
+        return True
+    codes = (protocol.UNSUPPORTED_VERSION, protocol.HEADER_MISMATCH)
+    return isinstance(error, RpcError) and error.code in codes

@@ -216,10 +216,10 @@ def result_of(message: dict) -> dict:
     return message["result"]
 
 
-def error_of(body: dict) -> RpcError:
+def error_of(body: dict, kind: type[RpcError] = RpcError) -> RpcError:
     """Return the exception for the `error` member of a response."""
     code, text = body.get("code"), body.get("message")
-    return RpcError(
+    return kind(
         code if isinstance(code, int) else 0, str(text or "no reason given"), body.get("data")
     )
 

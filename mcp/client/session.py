@@ -89,11 +89,16 @@ class Session:
             with suppress(RpcError, ProtocolViolation):
                 self.discover(self.version, timeout=QUICK_TIMEOUT_SECONDS)
 
-    def initialize(self, *, timeout: float = QUICK_TIMEOUT_SECONDS) -> None:
+    def initialize(
+        self,
+        version: str = protocol.HANDSHAKE_VERSIONS[-1],
+        *,
+        timeout: float = QUICK_TIMEOUT_SECONDS,
+    ) -> None:
         """Do the handshake of the revisions until 2025-11-25. Raises McpError."""
         self.version = ""
         params = {
-            "protocolVersion": protocol.HANDSHAKE_VERSIONS[-1],
+            "protocolVersion": version,
             "capabilities": {},
             "clientInfo": protocol.implementation(),
         }

@@ -11,7 +11,14 @@ from core.egress.deadlines import remaining
 from mcp.client import protocol
 from mcp.client.event_stream import Event, read_events
 from mcp.client.http_transport import MAX_BYTES, HttpTransport
-from mcp.client.mcp_errors import HttpError, McpError, ProtocolViolation, Rejected, TimedOut
+from mcp.client.mcp_errors import (
+    HttpError,
+    McpError,
+    ProtocolViolation,
+    Rejected,
+    ServerFault,
+    TimedOut,
+)
 from mcp.client.notifications import (
     NOTIFY_TIMEOUT_SECONDS,
     Listener,
@@ -133,7 +140,9 @@ class Streamable:
         return self._http.send("POST", body, headers={**own, **headers}, timeout=timeout)
 
     def _answer(self, response: requests.Response, message: dict) -> dict:
-        answer = protocol.parse(egress.read(response, limit=MAX_BYTES))
+        messages = protocol.parse_batch(egress.read(response, limit=MAX_BYTES))
+        own = (each for each in messages if protocol.request_id(each.get("id")) == message["id"])
+        answer = next(own, None) or next(iter(messages), {})
         if answer.get("id") is None or protocol.request_id(answer["id"]) == message["id"]:
             return answer
         if isinstance(answer.get("error"), dict) and message["method"] not in protocol.NEGOTIATION:
@@ -155,6 +164,8 @@ class Streamable:
         is_negotiation = message["method"] in protocol.NEGOTIATION
         if failure.is_rejection and not is_negotiation and (is_about_session or not is_ours):
             raise Rejected(protocol.error_of(answer["error"]) if has_error else failure)
+        if has_error and status >= 500 and not is_ours and not is_negotiation:
+            raise protocol.error_of(answer["error"], ServerFault)
         if has_error:
             return answer
         raise failure

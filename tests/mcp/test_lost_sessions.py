@@ -140,6 +140,35 @@ def test_other_refusals_are_not_repeated(api, connect, status):
         assert len(server.sent("tools/call")) == 1
 
 
+FAULT = "500 Internal Server Error"
+
+
+@pytest.mark.parametrize("id", ["server-error", None])
+def test_session_that_broke_on_the_server_is_left_after_one_failure(api, connect, id):
+    """SDK 1.9 answers so in a session whose loop has crashed, whatever it is asked."""
+    restarting = Restarting(by_json(FAULT, id, -32603, "Error handling POST request: "))
+    methods = restarting.methods()
+    with scripted(methods.pop("tools/call"), **methods) as server:
+        path = connect(server.url)
+        restarting.restart()
+        first, second = (api.send("POST", path, ADD) for _ in range(2))
+        assert len(server.sent("tools/call")) == 2
+    reason = "The MCP server answered: Error handling POST request:  (-32603)"
+    assert (first["error"], first["error_kind"], first["output"]) == (reason, "tool", None)
+    assert (second["error"], second["output"]["content"][0]["text"]) == (None, "3")
+    assert (restarting.greetings, restarting.runs) == (2, 1)
+
+
+def test_session_survives_a_failure_of_one_request(api, connect):
+    restarting = Restarting(by_json(FAULT, "ours", -32603))
+    methods = restarting.methods()
+    methods["tools/call"] = lambda connection, message, head: restarting.refuse(connection, message)
+    with scripted(methods.pop("tools/call"), **methods) as server:
+        path = connect(server.url)
+        assert [api.send("POST", path, ADD)["error_kind"] for _ in range(2)] == ["tool", "tool"]
+    assert restarting.greetings == 1
+
+
 def test_error_of_the_tool_itself_is_not_repeated(api, connect):
     def refuse(connection, message, headers):
         connection.sendall(error(message, -32602))

@@ -9,6 +9,7 @@ from core import egress
 from core.ids import uuid7
 from core.secrets import Sealed
 from mcp.client import notifications
+from mcp.client.mcp_errors import RpcError
 from mcp.client.negotiation import Target, open_session
 from mcp.models import Server
 from tests.mcp.peers.scripted import (
@@ -158,6 +159,39 @@ def test_revision_that_is_refused_and_listed_is_asked_for_once_more(times):
         session = open_session(target(server.url))
     assert len(server.sent("server/discover")) == 2
     assert session.version == (MODERN if times == 1 else HANDSHAKE)
+
+
+@pytest.mark.parametrize("code", [-32602, -32022])
+def test_handshake_that_is_refused_is_done_in_an_older_revision_that_is_listed(code):
+    """Source: MCP 2025-11-25, "Lifecycle", "Error Handling"."""
+    older = "2025-03-26"
+    data = {"supported": ["2024-11-05", older], "requested": HANDSHAKE}
+    inner = {"code": code, "message": "Unsupported protocol version", "data": data}
+
+    def initialize(connection, message, head):
+        if message["params"]["protocolVersion"] == older:
+            return connection.sendall(result(message, {**INITIALIZED, "protocolVersion": older}))
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    others = {"server/discover": refuse(-32601), "initialize": initialize}
+    with scripted(answered(DONE), **others) as server:
+        session = open_session(target(server.url))
+        greetings = [each["params"]["protocolVersion"] for each in server.sent("initialize")]
+    assert (session.version, greetings) == (older, [HANDSHAKE, older])
+
+
+@pytest.mark.parametrize("supported", [[HANDSHAKE], ["1999-01-01"], [], None, 5, [{}]])
+def test_refused_handshake_without_an_older_revision_is_not_repeated(supported):
+    inner = {"code": -32602, "message": "no", "data": {"supported": supported}}
+
+    def initialize(connection, message, head):
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    others = {"server/discover": refuse(-32601), "initialize": initialize}
+    with scripted(answered(DONE), **others) as server:
+        with pytest.raises(RpcError, match="-32602"):
+            open_session(target(server.url))
+        assert len(server.sent("initialize")) == 1
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,6 @@ def test_answer_with_its_id_in_another_form_is_found(execute, id):
     assert execute(message(b"a", id))["output"]["content"][0]["text"] == "a"
 
 
-@pytest.mark.parametrize("execute", ["event stream", "stdio"], indirect=True)
 def test_answer_in_a_batch_is_found(execute):
     """Source: MCP 2025-03-26, "Batching"."""
     batch = b'[{"jsonrpc":"2.0","method":"notifications/message"},%s]' % message(b"a", b"%ID")
