@@ -12,7 +12,14 @@ from pydantic_core import PydanticCustomError
 from core.errors import DomainError, InvalidInput
 from core.schemas import storable
 from core.scoping import Caller
-from mcp import execution, param_headers, server_calls, server_content, server_refresh
+from mcp import (
+    execution,
+    older_content,
+    param_headers,
+    server_calls,
+    server_content,
+    server_refresh,
+)
 from mcp.aggregate import AggregatedServers, Page, with_addresses
 from mcp.client import protocol
 from mcp.client.mcp_errors import McpError, RpcError
@@ -184,11 +191,15 @@ def _call_tool(call: Call) -> dict:
 
 
 def _tool_result(call: Call, tool: Tool, output: dict) -> dict:
-    content = with_addresses(tool.server, server_content.dicts(output.get("content")))
+    content = _blocks(call, tool.server, server_content.dicts(output.get("content")))
     result = {**output, "content": content}
     if not call.is_modern and not isinstance(output.get("structuredContent"), dict):
         result.pop("structuredContent", None)  # until 2025-11-25 it is an object
     return result
+
+
+def _blocks(call: Call, server: Server, blocks: list[dict]) -> list[dict]:
+    return older_content.as_known(call.version, with_addresses(server, blocks))
 
 
 def _named(call: Call, model: type) -> Tool | Prompt:
@@ -261,7 +272,7 @@ def _get_prompt(call: Call) -> dict:
     messages = server_content.dicts(result.get("messages"))
     for message in messages:
         if isinstance(message.get("content"), dict):
-            (message["content"],) = with_addresses(prompt.server, [message["content"]])
+            (message["content"],) = _blocks(call, prompt.server, [message["content"]])
     result = {**result, "messages": messages}
     if not isinstance(result.get("description"), str):
         result.pop("description", None)

@@ -111,6 +111,57 @@ def test_call_goes_to_the_server_and_is_recorded(found, api, register, version):
     assert (row.input, row.origin, row.output) == ({"a": 1}, "endpoint", upstream)
 
 
+LINK = {
+    "type": "resource_link",
+    "uri": "x:1",
+    "name": "x",
+    "description": "First.",
+    "mimeType": "a/b",
+    "annotations": {"priority": 1},
+}
+LINK_AS_TEXT = {
+    "type": "text",
+    "text": "x\nFirst.\ncalc+x:1",
+    "annotations": {"priority": 1},
+}
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", MODERN])
+def test_link_is_a_text_for_revisions_without_links(found, api, register, version):
+    """Their clients refuse the whole result for it, when the tool has run already."""
+    message = {"role": "user", "content": LINK}
+    bare = {"type": "resource_link", "uri": "x:2", "name": "", "title": "Two"}
+    done = {"content": [LINK, bare], "resultType": "complete"}
+    with scripted(
+        lambda connection, message, headers: connection.sendall(result(message, done)),
+        **{"prompts/get": {"messages": [message], "resultType": "complete"}},
+    ) as server:
+        id = register(url=server.url)["id"]
+        lists = {"tools": [{"name": "t"}], "prompts": [{"name": "p"}]}
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
+        called = found("tools/call", version, name="calc__t", arguments={})["content"]
+        (got,) = found("prompts/get", version, name="calc__p")["messages"]
+    if version < "2025-06-18":
+        assert called == [LINK_AS_TEXT, {"type": "text", "text": "Two\ncalc+x:2"}]
+        assert got["content"] == LINK_AS_TEXT
+    else:
+        assert called == [{**LINK, "uri": "calc+x:1"}, {**bare, "uri": "calc+x:2"}]
+        assert got["content"] == {**LINK, "uri": "calc+x:1"}
+    assert ToolExecution.objects.get().output["content"] == [LINK, bare]
+
+
+def test_client_that_names_no_revision_gets_links_as_texts(ask, api, register):
+    """The header came with 2025-06-18, and so did links."""
+    done = {"content": [LINK], "resultType": "complete"}
+    with scripted(
+        lambda connection, message, headers: connection.sendall(result(message, done))
+    ) as server:
+        id = register(url=server.url)["id"]
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", {"tools": [{"name": "t"}]})
+        reply = ask("tools/call", "", name="calc__t", arguments={})
+    assert reply["result"]["content"] == [LINK_AS_TEXT]
+
+
 @pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
 def test_upstream_failure_is_a_failure_of_the_tool(found, ask, offered, version):
     reply = found("tools/call", version, name="my-calc__bare", arguments={})
