@@ -3,7 +3,9 @@
 Words are runs of letters, digits and underscores, without regard to case or to how a
 character is encoded: full-width forms, ligatures, decomposed accents. They are cut
 here and not by PostgreSQL's parser, which costs three times as much and was the larger
-part of storing a batch of messages.
+part of storing a batch of messages. Chinese, Japanese, Thai and the like have no spaces
+between words, and Korean writes particles onto them: there each pair of characters is
+indexed, and a search asks for the pairs of its text.
 
 Rare words are looked up in the index; what it returns is little. A common word is in so
 many conversations that reading them in order, until a page is full, costs less than its
@@ -14,6 +16,7 @@ and would read a million rows in search of a rare one.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from uuid import UUID
 
 from django.db import connection
@@ -21,6 +24,15 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 _WORD = re.compile(r"\w+")
+# Thai, Lao, Myanmar, Khmer; kana, Han, Hangul.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
+# A word, or what stands together in these scripts.
+_WORD_OR_RUN = re.compile(rf"(?:(?!\W)[{_UNSPACED}])+|(?:(?![{_UNSPACED}])\w)+")
 # Soft hyphens and joiners, which stand inside of words.
 _INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 MAX_WORD_LENGTH = 60  # characters; longer words are the same when these are
@@ -75,8 +87,8 @@ def _without_surplus_marks(run: re.Match) -> str:
 
 def query_words(text: str) -> list[str]:
     """Return the different words that a search for `text` asks for, ten at most."""
-    found = (word for piece in _pieces(text) for word in _WORD.findall(_folded(piece)))
-    return list(dict.fromkeys(word[:MAX_WORD_LENGTH] for word in found))[:MAX_QUERY_WORDS]
+    found = (word for piece in _pieces(text) for word in _words(_folded(piece), of_query=True))
+    return list(dict.fromkeys(found))[:MAX_QUERY_WORDS]
 
 
 def index_texts(texts: Iterable[str]) -> list[str]:
@@ -86,12 +98,30 @@ def index_texts(texts: Iterable[str]) -> list[str]:
     """
     found: set[str] = set()
     for chunks in _chunks(texts):
-        found.update([word[:MAX_WORD_LENGTH] for word in _WORD.findall(" ".join(chunks))])
+        found.update(_words(" ".join(chunks)))
         if len(found) >= MAX_WORDS:
             break
     words = list(found)
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]
+
+
+def _words(text: str, *, of_query: bool = False) -> list[str]:
+    """Return the words of a folded text; in scripts without spaces, its pairs of characters.
+
+    Each such character is a word of its own, too, but not in queries with more than one.
+    """
+    if text.isascii() or not _IS_UNSPACED.search(text):
+        return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(text)]
+    words: list[str] = []
+    for word in _WORD_OR_RUN.findall(text):
+        if not _IS_UNSPACED.match(word):
+            words.append(word[:MAX_WORD_LENGTH])
+            continue
+        if len(word) == 1 or not of_query:
+            words += word
+        words += map("".join, pairwise(word))
+    return words
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[set[str]]:

@@ -45,6 +45,37 @@ def test_words_of_any_script_are_found(api, text):
 
 
 @pytest.mark.parametrize(
+    ("text", "typed", "absent"),
+    [
+        (
+            "今天北京天气怎么样？",
+            ["北京", "天气", "茶 今", "今天北京天气怎么样", "样"],
+            ["京北", "明天"],
+        ),
+        (
+            "東京タワーに行きたいです。",
+            ["東京", "タワー", "行きたい", "東京 タワー"],
+            ["京都", "ワタ"],
+        ),
+        ("ฉันชอบกรุงเทพมหานคร", ["กรุงเทพ", "ชอบ"], ["เชียงใหม่"]),
+        ("한국어로 말해 주세요", ["한국어", "한국어로", "말"], ["국한"]),
+        ("ខ្ញុំស្រលាញ់ភ្នំពេញ", ["ភ្នំពេញ"], ["សៀមរាប"]),
+        ("我的iPhone15手机坏了", ["iphone15", "手机", "我的iPhone15手机"], ["iphone", "机手"]),
+        ("𠮷野家で食べる", ["𠮷野家", "𠮷"], ["野𠮷"]),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "Korean", "Khmer", "mixed", "beyond the BMP"],
+)
+def test_parts_of_texts_without_spaces_are_found(api, text, typed, absent):
+    by_text = conversation(api, f"茶。{text}")
+    by_title = conversation(api, title=f"{text}茶")
+    conversation(api, "unrelated")
+    for query in typed:
+        assert set(found(api, query)) == {by_text, by_title}, query
+    for query in absent:
+        assert found(api, query) == [], query
+
+
+@pytest.mark.parametrize(
     ("stored", "typed"),
     [
         ("ＧＰＴ－４ ｃｏｓｔｓ", "gpt"),
@@ -85,7 +116,12 @@ SCRIPTS = [
 def test_words_of_a_long_text_are_those_of_the_text_in_one_piece(text):
     text = "".join(f"{text}{number} " for number in range(3_000))
     folded = unicodedata.normalize("NFKC", text.replace("\u00ad", "")).casefold()
-    words = set(re.findall(r"\w+", unicodedata.normalize("NFKC", folded)))
+    words = set()
+    for word in re.findall(
+        r"[^\W\u3040-\uffff]+|[^\W\0-\u303f]+", unicodedata.normalize("NFKC", folded)
+    ):
+        is_spaced = word[0] < "\u3040"
+        words |= {word} if is_spaced else {*word, *map("".join, zip(word, word[1:], strict=False))}
     assert {word for part in search.index_texts([text]) for word in part.split(" ")} == words
 
 
