@@ -199,6 +199,10 @@ def _parsed(body: bytes) -> object:
 def _message(sent: object) -> dict:
     if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0":
         raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")
+    is_notification = "id" not in sent and isinstance(sent.get("method"), str)
+    if not (_is_request(sent) or is_notification or protocol.is_response(sent)):
+        text = "A message should have a method, or be a response with a result or an error"
+        raise Failure(protocol.INVALID_REQUEST, text)
     return sent
 
 
@@ -226,6 +230,9 @@ def _check(headers, message: dict, version: str, modern: bool) -> None:
     if not isinstance(method, str) or not isinstance(params, dict):
         raise Failure(protocol.INVALID_REQUEST, "method should be a string, params an object")
     if modern:
+        meta = params.get("_meta")
+        if not isinstance(meta, dict) or protocol.META_VERSION not in meta:
+            _check_version(version)  # another revision may have other members
         _check_envelope(headers, method, params)
         _check_version(version)
 

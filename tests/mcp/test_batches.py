@@ -86,5 +86,5 @@ def test_batch_has_1_to_100_messages(send, batch):
 
 
 def test_batch_without_any_message_is_refused(send):
-    first, second = send([[], "x"], expect=400)
-    assert first["error"]["code"] == second["error"]["code"] == -32600
+    replies = send([[], "x", {"jsonrpc": "2.0", "id": 1}], expect=400)
+    assert [each["error"]["code"] for each in replies] == [-32600] * 3
