@@ -19,7 +19,7 @@ from receipts.models import Receipt
 from receipts.selection import COLUMNS
 from usage import day_ranges
 from usage.corrections import corrected_by
-from usage.export import FIELDS
+from usage.export import logs_of_project
 from usage.models import EntryType, UsageLog
 
 MAX_COUNTED = 10_000
@@ -108,17 +108,9 @@ def _reversals(receipt: Receipt, corrected: QuerySet) -> QuerySet:
 
 
 def _call_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:
-    calls = UsageLog.objects.filter(project_id=receipt.project_id, id__in=ids)
-    logs = [dict(zip(FIELDS, row, strict=True)) for row in calls.values_list(*FIELDS.values())]
     reversals = corrected_by(receipt.project_id, ids)
-    return {
-        log["id"]: {
-            **log,
-            "cost": _cost(log["cost"]),
-            "corrected_by": reversals.get(log["id"]),
-        }
-        for log in logs
-    }
+    logs = {UUID(log["id"]): log for log in logs_of_project(receipt.project_id, ids)}
+    return {id: {**log, "corrected_by": reversals.get(id)} for id, log in logs.items()}
 
 
 def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]:

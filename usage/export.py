@@ -3,8 +3,9 @@
 For `GET /logs/export`, and for what a list of the admin shows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -12,17 +13,9 @@ from core import exact_json
 from registry_proxy.models import Snapshot
 from usage import csv_format, filters
 from usage.listing import OLDEST, OLDEST_OF_PROJECT, Page, read_page
-from usage.models import UsageLog
 from usage.reply_schemas import ExportedLog
 
 _CHUNK_ROWS = 2_000
-# Members that are fields of the model as they are, and the field of each.
-FIELDS = {
-    name: field
-    for name in ExportedLog.model_fields
-    if (field := {"logged_at": "created_at", "user": "end_user"}.get(name, name))
-    in {field.attname for field in UsageLog._meta.concrete_fields}
-}
 
 
 def ndjson(
@@ -52,6 +45,23 @@ def ndjson(
                 connection.close()
             for text in page.texts:
                 yield text.encode() + b"\n"
+
+
+def logs_of_project(project_id: UUID, ids: Collection[UUID]) -> list[dict[str, Any]]:
+    """Return these logs of a project with the members of the export, oldest first."""
+    pages = _pages(
+        [*ExportedLog.model_fields],
+        "project_id = %(project_id)s AND id = ANY(%(ids)s)",
+        {"project_id": project_id, "ids": list(ids)},
+        {"snapshot": _snapshot_sql()},
+        is_of_project=True,
+    )
+    return [
+        exact_json.loads(line.encode())
+        for page in pages
+        for text in page.texts
+        for line in text.splitlines()
+    ]
 
 
 def _pages(

@@ -1,6 +1,7 @@
 """`POST /receipts/generate`: certified logs, exact sums, one signature over all of it."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -99,6 +100,36 @@ def test_a_batch_receipt_states_the_exact_sums(api):
     assert [entry["id"] for entry in page["logs"]] == ids and page["total"] == 4
     assert {entry["type"] for entry in page["logs"]} == {"usage"}
     assert summary["logs"]["digest"] == digest_of(page["logs"])
+
+
+def test_the_logs_of_a_receipt_are_those_of_the_export(api, upstream):
+    upstream.publish()
+    log(
+        api,
+        cost="1000000000000000.123456789012",
+        thinking_tokens=2,
+        units={"web_searches": 3},
+        modifiers={"speed": "fast"},
+        metadata={"ü": 1},
+    )
+    log(api, cost=None, provider="openai", model="unknown")
+    log(api, usage_status="unknown", input_tokens=None, output_tokens=None, cost=None)
+    priced = log(api, provider="openai", model="gpt-4o-mini", cost=None)
+    receipt = api.send("POST", GENERATE, SINCE)["receipt"]
+    reversal = api.send("POST", f"/api/v1/logs/{priced}/void", {"reason": "twice"})["reversal_id"]
+
+    page = api.get(f"/api/v1/receipts/{receipt['receipt_id']}/logs")
+    exported = api.get("/api/v1/logs/export").getvalue().decode().splitlines()
+
+    shown = json.loads(page.content, parse_float=Decimal)["logs"]
+    rows = [json.loads(line, parse_float=Decimal) for line in exported]
+    assert shown == [
+        {**row, "type": "usage", "corrected_by": reversal if row["id"] == priced else None}
+        for row in rows
+        if row["entry_type"] == "call"
+    ]
+    assert shown[0]["units"] == {"web_searches": 3}
+    assert shown[3]["snapshot"].startswith("sha256:")
 
 
 def test_the_receipt_is_stored_and_returned_verbatim(api):
