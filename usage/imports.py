@@ -5,7 +5,7 @@ time and its old id (or its text), so a repeated row is found by it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -49,9 +49,14 @@ class _Log(NamedTuple):
 
 @dataclass
 class Importer:
-    """Stores logs of files. Without a caller, each row's own key decides its project."""
+    """Stores logs of files. Without a caller, each row's own key or token decides its project.
+
+    `caller_of_token` returns the caller that a token of the gateway has, by its id; None for
+    other ids.
+    """
 
     owned_conversations: OwnedConversations
+    caller_of_token: Callable[[UUID], Caller | None]
     caller: Caller | None = None
 
     def __post_init__(self) -> None:
@@ -98,18 +103,23 @@ class Importer:
         if not (key or "").strip():
             raise BadRow("api_key_id is missing; name a project with --project")
         if key not in self._callers:
-            self._callers[key] = _authenticate(key.strip())
+            self._callers[key] = self._caller_of_id(key.strip()) or _authenticate(key.strip())
         return self._callers[key]
+
+    def _caller_of_id(self, key: str) -> Caller | None:
+        """Return the caller of a public id, as our exports have it."""
+        try:
+            id = UUID(key)
+        except ValueError:
+            return None
+        row = ApiKey.objects.filter(id=id).first()
+        if row is None:
+            return self.caller_of_token(id)
+        return Caller(project_id=row.project_id, api_key_id=row.id)
 
 
 def _authenticate(key: str) -> Caller:
-    """Return the caller of a key's public id (our export) or of the key itself (older server)."""
-    try:
-        row = ApiKey.objects.filter(id=UUID(key)).first()
-    except ValueError:
-        row = None
-    if row:
-        return Caller(project_id=row.project_id, api_key_id=row.id)
+    """Return the caller of a key itself, as the older server stored it."""
     try:
         api_keys.check_form(key)
         return admission.admit(admission.authenticate_key(key), Action.WRITE)

@@ -1,5 +1,6 @@
 import itertools
 from pathlib import Path
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -10,6 +11,7 @@ from accounts.models import ApiKey, Project
 from conversations.models import Conversation
 from core.scoping import Caller
 from core.terminals import printable
+from gateway.models import Token
 from usage import imports
 
 _CHUNK_ROWS = 2_000  # stored in one transaction
@@ -30,6 +32,7 @@ class Command(BaseCommand):
     def handle(self, *, file, project, format, **options) -> None:
         importer = imports.Importer(
             owned_conversations=Conversation.objects.owned_ids,
+            caller_of_token=_caller_of_token,
             caller=_caller(project) if project else None,
         )
         format = format or ("csv" if file.suffix.lower() == ".csv" else "ndjson")
@@ -71,6 +74,11 @@ def _lines(source, progress, task):
     for line in source:
         progress.advance(task, len(line.encode(errors="surrogateescape")))
         yield line
+
+
+def _caller_of_token(id: UUID) -> Caller | None:
+    token = Token.objects.filter(id=id).first()
+    return Caller(project_id=token.project_id, api_key_id=token.id) if token else None
 
 
 def _caller(name: str) -> Caller:
