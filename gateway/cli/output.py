@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from core.terminals import printable
@@ -33,6 +34,8 @@ def _cell(value: Any) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case float():
+            return format(Decimal(str(value)), "f")  # amounts without exponents
         case list():
             return ", ".join(map(str, value))
         case dict():
