@@ -64,14 +64,18 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
 
 def url(name: str, default: str, *, schemes: Iterable[str] = ("http", "https")) -> str:
     """Return an address with one of the schemes; "" when unset and without default."""
-    value = text(name, default)
+    return _checked(name, text(name, default), schemes)
+
+
+def _checked(name: str, value: str, schemes: Iterable[str]) -> str:
+    """Return the variable's value, which is an address with one of the schemes, or ""."""
     if not value:
         return value
     try:
         parts = urlsplit(value)
         local = parts.scheme == "unix" and parts.path
         well_formed = parts.scheme in set(schemes) and bool(parts.hostname or local)
-        well_formed &= parts.port != 0 and not re.search(r"\s", value)
+        well_formed &= parts.port != 0 and not re.search(r"[\s\x00-\x1f\x7f]", value)
     except ValueError:  # a bad port
         well_formed = False
     if not well_formed:
@@ -116,8 +120,11 @@ def origin_of(parts: SplitResult) -> str:
 
 
 def redis_url(name: str) -> str:
-    """Return an address that the Redis client accepts with all its parameters, or ""."""
-    value = url(name, "", schemes=("redis", "rediss", "unix"))
+    """Return an address that the Redis client accepts with all its parameters, or "".
+
+    It may have a password, and so may come from a file.
+    """
+    value = _checked(name, secret(name), ("redis", "rediss", "unix"))
     if not value or _suits_redis(value):
         return value
     # Only the parameter is repeated: other parts may hold a password.

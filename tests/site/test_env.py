@@ -212,6 +212,12 @@ def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
     assert env.secret("X_SECRET") == "from a file"
 
 
+def test_address_with_a_password_may_come_from_a_file(tmp_path, monkeypatch):
+    (tmp_path / "redis").write_text("redis://:pw@cache:6379/1\n")
+    monkeypatch.setenv("LLMRING_REDIS_URL_FILE", str(tmp_path / "redis"))
+    assert env_addresses.redis_url("LLMRING_REDIS_URL") == "redis://:pw@cache:6379/1"
+
+
 def test_lists_are_comma_separated_or_json(monkeypatch):
     for text in ("a, b", '["a", "b"]'):
         monkeypatch.setenv("X_LIST", text)
