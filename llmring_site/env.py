@@ -29,6 +29,25 @@ CLIENT_VARIABLES = {
     "LLMRING_PREFER_SAAS",
     "LLMRING_LOCKFILE_PATH",
 }
+# Ours without the prefix, by the names that llm-proxy, the older server or other programs know.
+SHARED_VARIABLES = {
+    "ADMIN_PASSWORD",
+    "ADMIN_USER",
+    "API_CONFIG_PATH",
+    "DEFAULT_API_PROVIDER",
+    "ENABLE_METRICS",
+    "HTTP_CACHE_DEFAULT_TTL",
+    "HTTP_CACHE_ENABLED",
+    "HTTP_CACHE_MAX_OBJECT_BYTES",
+    "LISTEN_ADDR",
+    "LOG_FILE",
+    "LOG_MAX_BACKUPS",
+    "LOG_MAX_SIZE_MB",
+    "MANAGEMENT_TOKEN",
+    "METRICS_PATH",
+    "OPENAI_API_KEY",
+    "OPENAI_API_URL",
+}
 NOT_UTF_8 = "[\udc80-\udcff]"  # what Python makes of other bytes
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}

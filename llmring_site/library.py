@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from psycopg.conninfo import conninfo_to_dict
 
-from llmring_site import startup
+from llmring_site import env, startup
 
 _PREFIX = "LLMRING_"
 _META_ROUTES = ("", "/health")
@@ -67,16 +67,20 @@ def _variables_of(db_manager: Any, schema: str | None, settings: Any) -> dict[st
         values = settings.model_dump() if hasattr(settings, "model_dump") else vars(settings)
     variables = {}
     for name, value in values.items():
-        variable = name.upper()
-        if not variable.startswith((_PREFIX, "ADMIN_")):
-            variable = _PREFIX + variable
         if value is not None:
-            variables[variable] = _text(value)
+            variables[_variable(name)] = _text(value)
     if db_manager is not None:
         variables["LLMRING_DATABASE_URL"] = _address(db_manager)
     if schema is not None:
         variables["LLMRING_DATABASE_SCHEMA"] = schema
     return variables
+
+
+def _variable(name: str) -> str:
+    """Return the variable of a setting, whose prefix may be left out."""
+    name = name.upper()
+    is_whole = name.startswith(_PREFIX) or {name, name.removesuffix("_FILE")} & env.SHARED_VARIABLES
+    return name if is_whole else _PREFIX + name
 
 
 def _text(value: Any) -> str:

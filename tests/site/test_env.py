@@ -263,3 +263,5 @@ def test_readme_lists_exactly_the_variables_that_settings_read():
     files = {f"{name}_FILE" for name in env.known}
     read = {name for name in env.known - files if not name.startswith("X_")}
     assert documented == read
+    shared = {name for name in documented if not name.startswith("LLMRING_")}
+    assert shared == env.SHARED_VARIABLES

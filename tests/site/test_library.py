@@ -64,6 +64,23 @@ def test_settings_are_a_mapping_or_an_object():
         assert library._variables_of(None, None, settings) == expected
 
 
+def test_settings_may_be_variables_without_our_prefix():
+    settings = {
+        "openai_api_key": "sk-1",
+        "MANAGEMENT_TOKEN_FILE": "/run/secrets/token",
+        "log_file": "/tmp/calls.log",
+        "admin_user": "root",
+        "log_level": "debug",
+    }
+    assert library._variables_of(None, None, settings) == {
+        "OPENAI_API_KEY": "sk-1",
+        "MANAGEMENT_TOKEN_FILE": "/run/secrets/token",
+        "LOG_FILE": "/tmp/calls.log",
+        "ADMIN_USER": "root",
+        "LLMRING_LOG_LEVEL": "debug",
+    }
+
+
 @contextmanager
 def fastapi_host(address: str, tmp_path: Path):
     """The address and the output of the host, in an environment with FastAPI and our package."""
