@@ -95,9 +95,9 @@ INSTALLED_APPS = [
 # What writes the headers of every reply, also of those that Django does not make.
 HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "core.middleware.NoStoreMiddleware",
+    "corsheaders.middleware.CorsMiddleware",  # after those: it answers preflights itself
 ]
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",  # outermost: every reply gets its request id

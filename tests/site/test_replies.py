@@ -55,6 +55,8 @@ def test_browsers_of_any_origin_may_call_and_read_our_headers(api):
         HTTP_ACCESS_CONTROL_REQUEST_HEADERS="x-api-key,content-type",
     )
     assert response.status_code == 200
+    assert response["Cache-Control"] == "no-store"
+    assert {name: response[name] for name in SECURITY} == SECURITY
     assert response["Access-Control-Allow-Origin"] == "*"
     assert "PATCH" in response["Access-Control-Allow-Methods"]
     assert "x-api-key" in response["Access-Control-Allow-Headers"].lower()
