@@ -27,7 +27,9 @@ MAX_VARIABLES = 100
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if not rendering.NAME.fullmatch(name):
-            message = "Names are letters, digits and underscores, 64 at most"
+            message = (
+                "Names are letters, digits and underscores, not beginning with a digit, 64 at most"
+            )
             raise member_error("variable_name", message, name, input=name)
         if isinstance(value, list | dict):
             message = "Input should be text, a number or a truth value"
