@@ -76,10 +76,11 @@ def price(
     find_custom = custom_prices.current.finder(provider, model, at=at, project_id=project_id)
     modifiers = modifiers or {}
     basis = _basis(held, provider, model, find_custom, modifiers)
+    name = f"{provider}:{model}" if provider else model
     if basis is None:
-        return Pricing(None, unpriced_reason=f"no prices for {provider}:{model}")
+        return Pricing(None, unpriced_reason=f"no prices for {name}")
     match = basis.match
-    key = match.key if match else f"{provider}:{model}"
+    key = match.key if match else name
     try:
         longest = min(prompts[1], tokens.prompt) if prompts else tokens.prompt
         by_name, custom = _prices(basis, find_custom, modifiers, longest)

@@ -55,6 +55,7 @@ def test_result_says_what_the_call_was_priced_as(real):
     "provider, model, tokens, reason",
     [
         ("openai", "gpt-9", Tokens(1), "no prices for openai:gpt-9"),
+        ("", "gpt-9", Tokens(1), "no prices for gpt-9"),  # a draft of a receipt names no provider
         (
             "openai",
             "ft:gpt-4o-mini:acme::x",
