@@ -68,6 +68,13 @@ class AliasViewSet(ScopedModelViewSet):
         "bulk_upsert": [IDEMPOTENCY_KEY],
     }
 
+    def get_object(self):
+        """Return an alias of the path's name, in any profile; None if there is none: PUT makes it.
+
+        Names are of the caller's own project: a 403 proves nothing of another one's aliases.
+        """
+        return self._bound(alias=self.kwargs["alias"]).first()
+
     def _bound(self, **labels: str | None):
         """Return the caller's aliases that name a model now; labels of None are ignored."""
         labels = {name: value for name, value in labels.items() if value is not None}

@@ -54,9 +54,17 @@ class ReceiptViewSet(ScopedModelViewSet):
     }
     tags = _TAGS
     unique_members = True
+    not_found = "Receipt not found"
     lookup_url_kwarg = "receipt_id"
     # An id is the issuer's: it may hold anything but NUL, slashes too.
     lookup_value_regex = r"[^\x00]+?"
+
+    def get_object(self):
+        """Return the receipt that the path names. Raises Http404."""
+        receipt = self.get_queryset().filter(receipt_id=self.kwargs["receipt_id"]).first()
+        if receipt is None:
+            raise Http404(self.not_found)
+        return receipt
 
     @extend_schema(operation_id="api_v1_receipts_list")  # its reply is not a bare list
     def list(self, request):
@@ -97,9 +105,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         If logs that it certifies were corrected since, `X-Corrected-By` has the ids of
         the reversals (the first 20).
         """
-        receipt = self.get_queryset().filter(receipt_id=receipt_id).first()
-        if receipt is None:
-            raise Http404("Receipt not found")
+        receipt = self.get_object()
         reversals = log_pages.first_reversals(receipt)
         headers = {"X-Corrected-By": ", ".join(map(str, reversals))} if reversals else {}
         return Response(_verbatim(receipt), headers=headers)

@@ -103,6 +103,23 @@ def test_c01_403_does_not_prove_that_a_row_exists(api, other_project, way):
     own.send("POST", f"{path}/messages", {"role": "user", "content": "x"}, expect=403)
 
 
+def test_c01_rows_that_are_named_need_no_id(api, project, way):
+    """Aliases and receipts have names of their project; another project's row has none in it."""
+    api.send("POST", "/api/v1/aliases/bind", {"alias": "a/fast", "model": "openai:gpt-4o"})
+    reader, writer = (client_with(project, scopes=[scope]) for scope in ("read", "log"))
+
+    writer.read("/api/v1/aliases/a/fast", expect=403)
+    reader.send("PUT", "/api/v1/aliases/a/fast", {"model": "x:y"}, expect=403)
+    reader.send("PUT", "/api/v1/aliases/new", {"model": "x:y"}, expect=403)
+    reader.send("DELETE", "/api/v1/aliases/a/fast", expect=403)
+
+    receipt = writer.read("/api/v1/receipts/rcpt_1", expect=404)
+    assert receipt == {"detail": "Receipt not found"}
+    conversation = reader.send("DELETE", f"/conversations/{SOME_ID}", expect=404)
+    assert conversation == {"detail": "Conversation not found"}
+    assert reader.read("/api/v1/aliases/a/fast")["model"] == "openai:gpt-4o"
+
+
 @pytest.mark.parametrize("method", ["tools/call", "prompts/get", "resources/read"])
 def test_c01_read_calls_nothing_by_mcp(project, method):
     client = client_with(project, scopes=["read"])
