@@ -9,10 +9,13 @@ from usage.reports.report import Report, is_of_anthropic, thinks_beside
 from usage.reports.reported_usage import Usage
 
 # Members by which it differs from Bedrock's, which has `inputTokens` too.
-_DETAILS = ("inputTokenDetails", "inputTokensDetails")
+_DETAILS = ("inputTokenDetails", "inputTokensDetails", "inputDetails")  # the last: Mastra
 _OWN_MEMBERS = ("cachedInputTokens", "reasoningTokens", "outputTokenDetails", *_DETAILS)
-# Those of the Agent Client Protocol, and of Grok's command line.
-_AGENT_CLIENT_MEMBERS = ("cachedReadTokens", "cachedWriteTokens", "thoughtTokens")
+# Those of the Agent Client Protocol and Grok's command line, then Genkit's.
+_MEMBERS_OF_OTHERS = (
+    *("cachedReadTokens", "cachedWriteTokens", "thoughtTokens"),
+    *("cachedContentTokens", "thoughtsTokens"),
+)
 # The names of its version 4, and of LangChain for JavaScript.
 _VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
 
@@ -20,7 +23,7 @@ _VERSION_4_MEMBERS = ("promptTokens", "completionTokens")
 def is_of_ai_sdk(usage: Members) -> bool:
     """Return whether this is the AI SDK's usage; without its own members it may be Bedrock's."""
     if usage.has("inputTokens", "outputTokens"):
-        return usage.has(*_OWN_MEMBERS, *_AGENT_CLIENT_MEMBERS) or usage.is_object("inputTokens")
+        return usage.has(*_OWN_MEMBERS, *_MEMBERS_OF_OTHERS) or usage.is_object("inputTokens")
     return usage.has(*_VERSION_4_MEMBERS)
 
 

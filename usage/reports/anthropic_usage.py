@@ -23,6 +23,8 @@ OWN_MEMBERS = (
     "server_tool_use",
     "speed",
 )
+# Of Claude Code's events, which have shorter names.
+EVENT_MEMBERS = ("cache_creation_tokens",)
 
 
 def read_messages(usage: Members, *, model: str) -> Usage:
@@ -67,10 +69,10 @@ def sum_up(*counted: Tokens) -> Tokens:
 
 
 def _message_tokens(usage: Members) -> Tokens:
-    written = usage.count("cache_creation_input_tokens")
+    written = usage.count("cache_creation_input_tokens", *EVENT_MEMBERS)
     return Tokens(
         input=usage.required_count("input_tokens"),
-        cache_read=usage.count("cache_read_input_tokens"),
+        cache_read=usage.count("cache_read_input_tokens", "cache_read_tokens"),
         **split_by_lifetime(written, usage, usage.part("cache_creation")),
         output=usage.required_count("output_tokens"),
     )

@@ -1,27 +1,32 @@
 """Gemini's `usageMetadata`, as the API writes it or as Google's SDK for Python does.
 
-The Interactions API counts the same under names of its own.
+The Interactions API counts the same under names of its own, and so do the statistics of
+Gemini's command line, which are those of a session.
 
 Cached tokens are part of the prompt; results of tools stand beside it, thoughts
 beside the candidates. The total is the sum of the four, and zeros are left out.
 Source: https://ai.google.dev/api/generate-content#UsageMetadata
 """
 
+from dataclasses import replace
+
 from usage.reports.members import Members
 from usage.reports.placement import place
 from usage.reports.reported_usage import Usage, as_modifiers, as_units
 from usage.reports.spellings import spellings
+from usage.reports.summed_prompts import as_range
 
-# After the names of `usageMetadata` those of the Interactions API.
-_PROMPT = (*spellings("promptTokenCount"), "total_input_tokens")
-_CACHED = (*spellings("cachedContentTokenCount"), "total_cached_tokens")
-_TOOL_RESULTS = (*spellings("toolUsePromptTokenCount"), "total_tool_use_tokens")
+# After the names of `usageMetadata` those of the Interactions API, then of the command line.
+_PROMPT = (*spellings("promptTokenCount"), "total_input_tokens", "prompt")
+_CACHED = (*spellings("cachedContentTokenCount"), "total_cached_tokens", "cached")
+_TOOL_RESULTS = (*spellings("toolUsePromptTokenCount"), "total_tool_use_tokens", "tool")
 _CANDIDATES = (
     *spellings("candidatesTokenCount", "responseTokenCount"),  # the latter: Live
     "total_output_tokens",
+    "candidates",
 )
-_THOUGHTS = (*spellings("thoughtsTokenCount"), "total_thought_tokens")
-_TOTAL = (*spellings("totalTokenCount"), "total_tokens")
+_THOUGHTS = (*spellings("thoughtsTokenCount"), "total_thought_tokens", "thoughts")
+_TOTAL = (*spellings("totalTokenCount"), "total_tokens", "total")
 _PROMPT_DETAILS = (*spellings("promptTokensDetails"), "input_tokens_by_modality")
 _CACHED_DETAILS = (*spellings("cacheTokensDetails"), "cached_tokens_by_modality")
 _TOOL_DETAILS = (*spellings("toolUsePromptTokensDetails"), "tool_use_tokens_by_modality")
@@ -31,7 +36,24 @@ _OUTPUT_DETAILS = (
 )
 _TIERS = spellings("serviceTier", "trafficType")
 _ENTRY = ("tokenCount", "token_count", "tokens")
-OWN_MEMBERS = (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *spellings("totalTokenCount"))
+_COMMAND_LINE = ("prompt", "candidates", "thoughts")
+OWN_MEMBERS = tuple(
+    name
+    for name in (*_PROMPT, *_CANDIDATES, *_THOUGHTS, *spellings("totalTokenCount"))
+    if name not in _COMMAND_LINE
+)
+
+
+def is_of_command_line(usage: Members) -> bool:
+    """Return whether these are the statistics of Gemini's command line."""
+    return usage.has("prompt") and usage.has("candidates")
+
+
+def read_session(usage: Members) -> Usage:
+    """Read the statistics of a session, whose requests each have some of its prompt."""
+    session = read_metadata(usage)
+    prompts = as_modifiers(prompts=as_range([0, session.tokens.prompt]))
+    return replace(session, modifiers=session.modifiers | prompts)
 
 
 def read_metadata(usage: Members) -> Usage:

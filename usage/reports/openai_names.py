@@ -7,6 +7,7 @@ PROMPT_DETAILS = (
     "prompt_token_details",  # Mistral
     "inputTokenDetails",  # Vercel's AI SDK
     "promptTokensDetails",  # OpenRouter's SDK for TypeScript
+    "inputDetails",  # Mastra
 )
 COMPLETION_DETAILS = (
     "completion_tokens_details",
@@ -14,6 +15,7 @@ COMPLETION_DETAILS = (
     "output_token_details",
     "outputTokenDetails",
     "completionTokensDetails",
+    "outputDetails",
 )
 # Tiers that LangChain puts in front of the names of the details: `flex_cache_read`.
 TIERS = ("flex", "priority")
@@ -24,6 +26,7 @@ CACHE_READ_DETAILS = (
     "cache_read",
     "cacheReadTokens",
     "cachedTokens",  # OpenRouter's SDK
+    "cacheRead",  # Mastra
     "cache_read_input_tokens",  # Perplexity's agents
     "cached_read_tokens",  # Bifrost
     *(f"{tier}_cache_read" for tier in TIERS),
@@ -39,6 +42,7 @@ CACHE_READS = (
     "cached_prompt_tokens",
     "prompt_cached_tokens",
     "input_cached_tokens",  # OpenAI's sums by day
+    "cachedContentTokens",  # Genkit
     "cachedReadTokens",  # Agent Client Protocol, Grok's command line
 )
 CACHE_WRITE_DETAILS = (
@@ -46,6 +50,7 @@ CACHE_WRITE_DETAILS = (
     "cache_creation_tokens",
     "cache_creation_input_tokens",  # Qwen
     "cacheWriteTokens",
+    "cacheWrite",
     "cached_write_tokens",  # Bifrost
     "cached_creation_tokens",  # New API
 )
@@ -70,6 +75,7 @@ THINKING = (
     "reasoningTokens",
     "completion_reasoning_tokens",  # Braintrust
     "thoughtTokens",  # Agent Client Protocol
+    "thoughtsTokens",  # Genkit
 )
 # Members by which Pydantic AI's usage differs from Anthropic's, which has `input_tokens` too.
 PYDANTIC_AI_MEMBERS = ("cache_read_tokens", "cache_write_tokens")

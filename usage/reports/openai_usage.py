@@ -147,7 +147,7 @@ def _term(usage: Members, name: str) -> str | None:
 
 def _images(details: Members) -> int:
     """Return the tokens of pictures; frames of a video are pictures."""
-    return details.count("image_tokens", "imageTokens") + details.count("video_tokens")
+    return details.count("image_tokens", "imageTokens", "image") + details.count("video_tokens")
 
 
 def _is_of_images(usage: Members, outputs: Members) -> bool:

@@ -139,6 +139,8 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
         return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
         return ollama_usage.read_response(usage)
+    if gemini_usage.is_of_command_line(usage):
+        return gemini_usage.read_session(usage)
     if agent_usage.is_of_agent(usage):
         return agent_usage.read_agent(usage)
     if usage.has(*langfuse_usage.OWN_MEMBERS):
@@ -150,6 +152,8 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
 
 
 def _is_anthropic(usage: Members, provider: str) -> bool:
+    if usage.has(*anthropic_usage.EVENT_MEMBERS) and "anthropic" in providers_named(provider):
+        return True
     if usage.has("input_tokens_details", "input_token_details", *openai_names.PYDANTIC_AI_MEMBERS):
         return False
     if usage.has(*_CACHED_TOKENS) and _contains_cached(usage, provider):
