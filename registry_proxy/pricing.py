@@ -82,14 +82,13 @@ def price(
     match = basis.match
     key = match.key if match else name
     try:
+        counts = tokens.by_class() | (units or {})
         longest = min(prompts[1], tokens.prompt) if prompts else tokens.prompt
         by_name, custom = _prices(basis, find_custom, modifiers, longest)
-        if (
-            prompts
-            and _prices(basis, find_custom, modifiers, min(prompts[0], longest))[0] != by_name
-        ):
-            raise PriceMissing("no one price for requests with short and with long prompts")
-        quote = prices.quote(tokens.by_class() | (units or {}), by_name)
+        if prompts:
+            of_shortest, _ = _prices(basis, find_custom, modifiers, min(prompts[0], longest))
+            _require_same(by_name, of_shortest, counts)
+        quote = prices.quote(counts, by_name)
     except PriceMissing as error:
         return Pricing(None, priced_as=key, unpriced_reason=f"{error} of {key}")
     return Pricing(
@@ -211,6 +210,12 @@ def _prices(
         else:
             by_name = _modified(by_name, match, name, value, prompt_tokens)
     return by_name, custom
+
+
+def _require_same(long: prices.Prices, short: prices.Prices, used: Collection[str]) -> None:
+    """Raise PriceMissing where what several requests used costs more in the long ones."""
+    if any(long.get(name) != short.get(name) for name in used):
+        raise PriceMissing("no one price for requests with short and with long prompts")
 
 
 def _customized(by_name: prices.Prices, custom: CustomPrice) -> prices.Prices:
