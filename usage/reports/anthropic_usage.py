@@ -25,6 +25,10 @@ OWN_MEMBERS = (
 )
 # Of Claude Code's events, which have shorter names.
 EVENT_MEMBERS = ("cache_creation_tokens",)
+# Of the sums by day that Anthropic reports to organizations, and what these may tell of the
+# prompts: `context_window` is a group.
+SUM_MEMBER = "uncached_input_tokens"
+_CONTEXTS = {"0-200k": "0-200000", "200k-1M": "200001-1000000"}
 
 
 def read_messages(usage: Members, *, model: str) -> Usage:
@@ -55,7 +59,9 @@ def read_messages(usage: Members, *, model: str) -> Usage:
             region=usage.text("inference_geo"),
             served_model=served_by,
             other_model=", ".join(sorted(others))[:MAX_TEXT],
-            prompts=as_range([tokens.prompt for tokens in counted]),
+            prompts=_prompts_of_sum(usage, tokens)
+            if usage.has(SUM_MEMBER)
+            else as_range([counts.prompt for counts in counted]),
         ),
         cost=read_cost(usage),
     )
@@ -71,11 +77,16 @@ def sum_up(*counted: Tokens) -> Tokens:
 def _message_tokens(usage: Members) -> Tokens:
     written = usage.count("cache_creation_input_tokens", *EVENT_MEMBERS)
     return Tokens(
-        input=usage.required_count("input_tokens"),
+        input=usage.required_count("input_tokens", SUM_MEMBER),
         cache_read=usage.count("cache_read_input_tokens", "cache_read_tokens"),
         **split_by_lifetime(written, usage, usage.part("cache_creation")),
         output=usage.required_count("output_tokens"),
     )
+
+
+def _prompts_of_sum(usage: Members, tokens: Tokens) -> str | None:
+    context = usage.text("context_window")
+    return _CONTEXTS.get(context) if context else as_range([0, tokens.prompt])
 
 
 def _with_lifetimes(tokens: Tokens, split: Members) -> Tokens:

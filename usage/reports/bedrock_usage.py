@@ -14,6 +14,14 @@ from usage.reports.reported_usage import Usage, as_modifiers, as_units
 from usage.reports.summed_prompts import as_range
 
 LLAMA_OUTPUT = "generation_token_count"
+INPUT_HEADER = "x-amzn-bedrock-input-token-count"
+# What stands in its place in the headers of the other classes.
+_HEADERS = {
+    "input": "input",
+    "cache_read": "cache-read-input",
+    "cache_write": "cache-write-input",
+    "output": "output",
+}
 _CACHE_READS = ("cacheReadInputTokens", "cacheReadInputTokenCount")
 _CACHE_WRITES = ("cacheWriteInputTokens", "cacheWriteInputTokenCount", "cacheCreationInputTokens")
 
@@ -62,3 +70,15 @@ def read_llama(usage: Members) -> Usage:
         output=usage.count(LLAMA_OUTPUT),
     )
     return Usage(tokens, "bedrock_llama")
+
+
+def read_headers(usage: Members) -> Usage:
+    """Read the headers of a response to InvokeModel, whose counts are texts.
+
+    Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+    """
+    prefix, suffix = INPUT_HEADER.split("input")
+    counts = {
+        name: usage.count_in_text(f"{prefix}{part}{suffix}") for name, part in _HEADERS.items()
+    }
+    return Usage(Tokens(**counts), "bedrock_headers")

@@ -50,6 +50,12 @@ class Members:
         """Return the count that these synonyms state; 0 if none does."""
         return agreed_count((self, names))
 
+    def count_in_text(self, name: str) -> int:
+        """Return the count under this name, also where it is written as text, as in headers."""
+        value = self._values.get(name)
+        is_number = isinstance(value, str) and value.isascii() and value.isdecimal()
+        return as_count(int(value[:20]) if is_number else value, (*self._loc, name))
+
     def required_count(self, *names: str) -> int:
         """Return the count that these synonyms state; one of them must be present."""
         if not self.has(*names):

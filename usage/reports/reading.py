@@ -131,6 +131,8 @@ def _read_raw(report: Report, usage: Members) -> Usage | None:
 def _read_rarer_usage(report: Report, usage: Members) -> Usage:
     if usage.has("seconds"):
         return openai_usage.read_duration(usage)
+    if usage.has(bedrock_usage.INPUT_HEADER):
+        return bedrock_usage.read_headers(usage)
     if usage.has(*cohere_usage.OWN_MEMBERS):
         return cohere_usage.read_billed_units(usage)
     if usage.has(*opentelemetry_usage.OWN_MEMBERS):
