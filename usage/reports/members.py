@@ -88,6 +88,10 @@ class Members:
     def is_text(self, name: str) -> bool:
         return isinstance(self._values.get(name), str)
 
+    def is_number(self, name: str) -> bool:
+        value = self._values.get(name)
+        return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
     def part(self, *names: str) -> Self:
         """Return the object under the first of these names that is present; else an empty one."""
         for name in names:

@@ -89,24 +89,42 @@ OWN_MEMBERS = (*_INPUT, *_OUTPUT)
 
 
 def read_attributes(usage: Members, report: Report) -> Usage:
-    """Read the attributes of a span; those that are not about usage do not matter."""
+    """Read the attributes of a span; those that are not about usage do not matter.
+
+    Exporters add names of their own to those of an instrumentation, and may count
+    otherwise: the first that is stated counts. Of totals it is the largest.
+    """
+    prompt = _first_count(usage, _INPUT)
+    if prompt is None:
+        raise usage.error("missing", _INPUT[0], "Field required")
     parts = {
-        "total_tokens": usage.count(*_TOTAL),
-        "cached_tokens": usage.count(*_CACHE_READ),
-        "cache_write_tokens": usage.count(*_CACHE_WRITE),
-        "reasoning_tokens": usage.count(*_REASONING),
-        "input_audio_tokens": usage.count(*_AUDIO_INPUT),
-        "output_audio_tokens": usage.count(*_AUDIO_OUTPUT),
+        "total_tokens": max(usage.count(name) for name in _TOTAL),
+        "cached_tokens": _first_count(usage, _CACHE_READ),
+        "cache_write_tokens": _first_count(usage, _CACHE_WRITE),
+        "reasoning_tokens": _first_count(usage, _REASONING),
+        "input_audio_tokens": _first_count(usage, _AUDIO_INPUT),
+        "output_audio_tokens": _first_count(usage, _AUDIO_OUTPUT),
         "service_tier": next((tier for name in _TIERS if (tier := usage.text(name))), None),
     }
     is_beside = (
-        usage.has(*_AI_SDK_INPUT) and not usage.has(*_AI_SDK_DETAILS) and is_of_anthropic(report)
+        _first_count(usage, _AI_SDK_INPUT) == prompt
+        and not usage.has(*_AI_SDK_DETAILS)
+        and is_of_anthropic(report)
     )
     return read_totals(
         "opentelemetry",
         Members(parts, ("usage",)),
-        usage.required_count(*_INPUT),
-        usage.count(*_OUTPUT),
+        prompt,
+        _first_count(usage, _OUTPUT) or 0,
         thinks_beside=thinks_beside(report),
         includes_cache=False if is_beside else None,
     )
+
+
+def _first_count(usage: Members, names: tuple[str, ...]) -> int | None:
+    """Return the first count above 0, else 0; None where none is stated.
+
+    0 may only mean that an exporter did not count this.
+    """
+    counts = [usage.count(name) for name in names if usage.has(name)]
+    return next((count for count in counts if count), 0) if counts else None

@@ -33,7 +33,8 @@ def range_of_requests(usage: Members, prompt: int) -> str | None:
     Where the requests are not counted one by one, each may have up to all of the tokens.
     """
     entries = [entry.count("input_tokens", "inputTokens") for entry in usage.parts(*_ENTRIES)]
-    requests = max(usage.count(name) for name in _REQUESTS)
+    counts = (usage.count(name) for name in _REQUESTS if usage.is_number(name))
+    requests = max(counts, default=0)
     if entries and len(entries) >= requests:
         return as_range(entries)
     return as_range([0, prompt]) if requests > 1 else None
