@@ -46,6 +46,10 @@ class Members:
                 return True
         return False
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Return whether any of these members is present, be it null."""
+        return not names.isdisjoint(self._values)
+
     def count(self, *names: str) -> int:
         """Return the count that these synonyms state; 0 if none does."""
         return agreed_count((self, names))
@@ -132,6 +136,8 @@ def agreed_count(*places: tuple[Members, tuple[str, ...]]) -> int:
     """
     agreed, stated_as = 0, ""
     for members, names in places:
+        if members._values.keys().isdisjoint(names):  # many times for each call
+            continue
         for name in names:
             if (value := members._values.get(name)) is None:
                 continue

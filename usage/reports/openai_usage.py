@@ -169,12 +169,10 @@ def _thinking(
 
     `surplus` is what the stated total has beside prompt and completion.
     """
-    details = usage.part("details") if usage.is_object("details") else outputs
-    thinking = agreed_count(
-        (outputs, names.THINKING_DETAILS),
-        (usage, names.THINKING),
-        (details, names.THINKING_OF_PYDANTIC_AI),
-    )
+    places = [(outputs, names.THINKING_DETAILS), (usage, names.THINKING)]
+    if usage.is_object("details"):
+        places.append((usage.part("details"), names.THINKING_OF_PYDANTIC_AI))
+    thinking = agreed_count(*places)
     if thinks_beside and not thinking and surplus > 0:
         # Google's compatible route counts its thoughts in the total only.
         return surplus, False

@@ -14,6 +14,7 @@ _RANGE = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
 _ENTRIES = ("request_usage_entries", "requestUsageEntries")
 # Pydantic AI and OpenAI's Agents SDKs, CrewAI, Grok's command line, OpenAI's sums by day.
 _REQUESTS = ("requests", "successful_requests", "modelCalls", "num_model_requests")
+_MEMBERS = frozenset(_ENTRIES + _REQUESTS)
 
 
 def as_range(prompts: list[int]) -> str | None:
@@ -32,6 +33,8 @@ def range_of_requests(usage: Members, prompt: int) -> str | None:
 
     Where the requests are not counted one by one, each may have up to all of the tokens.
     """
+    if not usage.has_any(_MEMBERS):
+        return None
     entries = [entry.count("input_tokens", "inputTokens") for entry in usage.parts(*_ENTRIES)]
     counts = (usage.count(name) for name in _REQUESTS if usage.is_number(name))
     requests = max(counts, default=0)
