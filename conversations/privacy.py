@@ -53,6 +53,10 @@ _CONTENT_MEMBERS = {
     "transcript",
     "userprompt",
 }
+# Of Anthropic's blocks and of OpenAI's items; Gemini's parts have `thought: true`.
+_THOUGHTS = {"thinking", "redacted_thinking", "reasoning"}
+# Members of parts that say nothing of the content.
+_MARKS = {"cache_control", "thoughtSignature", "thought_signature"}
 _SEPARATORS = str.maketrans("", "", "_- .")
 
 
@@ -72,16 +76,35 @@ def content_hash(content: object) -> str | None:
 def plain_content(content: object) -> object:
     """Return content as it is equal however a client sends it again.
 
-    Clients send a text as a part, and move the marks of a provider's cache.
+    Clients send a text as a part, move the marks of a provider's cache, leave out what the
+    model thought, and add or remove members that are empty.
     """
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return content
-    plain = [
-        {name: value for name, value in part.items() if name != "cache_control"} for part in content
-    ]
+    said = [part for part in content if not is_thought(part)]
+    plain = [_plain_part(part) for part in said or content]
     [first, *others] = plain or [{}]
     is_text = first.keys() == {"type", "text"} and isinstance(first["text"], str)
     return first["text"] if is_text and not others else plain
+
+
+def is_thought(part: object) -> bool:
+    """Return whether a part of a content is what the model thought before it answered."""
+    if not isinstance(part, dict):
+        return False
+    kind = part.get("type")
+    return part.get("thought") is True or (isinstance(kind, str) and kind in _THOUGHTS)
+
+
+def _plain_part(part: dict) -> dict:
+    kept = {
+        name: value
+        for name, value in part.items()
+        if name not in _MARKS and value is not None and value != []
+    }
+    if kept.get("type") in ("input_text", "output_text"):
+        kept["type"] = "text"
+    return kept
 
 
 def digest(value: object) -> dict:

@@ -30,6 +30,7 @@ class Turn:
     tool_calls: list | None
     tool_results: list | None
     extra: dict[str, Any]
+    thoughts: dict | None
     children: list["Turn"] = field(default_factory=list)
 
     @classmethod
@@ -45,6 +46,7 @@ class Turn:
                 for name, value in extra.items()
                 if value not in (None, [], "")
             },
+            _digest_of_thoughts(row.get("content_parts")),
         )
 
     @property
@@ -107,12 +109,20 @@ class Turn:
                 sent.tool_results,
                 sent.extra,
             )
+        if self.thoughts and sent.thoughts and self.thoughts != sent.thoughts:
+            return False
         shared = self.extra.keys() & sent.extra.keys()
         return (
             sent.tool_calls in (None, self.tool_calls)
             and sent.tool_results in (None, self.tool_results)
             and all(self.extra[name] == sent.extra[name] for name in shared)
         )
+
+
+def _digest_of_thoughts(parts: object) -> dict | None:
+    listed = parts if isinstance(parts, list) else []
+    thoughts = [part for part in listed if privacy.is_thought(part)]
+    return privacy.digest(privacy.plain_numbers(thoughts)) if thoughts else None
 
 
 def _content_hashes(row: Row) -> Iterator[str]:

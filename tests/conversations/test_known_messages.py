@@ -37,6 +37,9 @@ def chat(api, settings, request):
         ([part("q", **CACHED)], "q"),
         ("q", [part("q")]),
         ([part("q"), part("r", **CACHED)], [part("q"), part("r")]),
+        ([part("q", citations=None, annotations=[])], [part("q")]),
+        ([{"type": "input_text", "text": "q"}], "q"),
+        ([{"text": "q", "thoughtSignature": "c2ln"}], [{"text": "q"}]),
     ],
 )
 def test_another_form_of_the_same_content(chat, first, again):
@@ -44,6 +47,45 @@ def test_another_form_of_the_same_content(chat, first, again):
     chat.send([user(again), answer("one"), user("two?")], "two")
     assert [message["role"] for message in chat.messages] == ["user", "assistant"] * 2
     assert chat.cost == 2
+
+
+THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+WITH_THOUGHTS = {
+    "Anthropic": ([THINKING, part("one")], [part("one")]),
+    "Anthropic as text": ([THINKING, part("one")], "one"),
+    "redacted": ([{"type": "redacted_thinking", "data": "x"}, part("one")], "one"),
+    "before a tool": ([THINKING, part("one"), TOOL_USE], [part("one"), TOOL_USE]),
+    "an SDK's members": ([part("one"), {**TOOL_USE, "caller": None}], [part("one"), TOOL_USE]),
+    "Gemini": ([{"text": "hm", "thought": True}, {"text": "one"}], [{"text": "one"}]),
+    "OpenAI": ([{"type": "reasoning", "summary": []}, part("one")], "one"),
+}
+
+
+@pytest.mark.parametrize("way", WITH_THOUGHTS)
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "sent"])
+def test_thoughts_that_are_sent_only_once(chat, way, is_stored):
+    """Many libraries leave them out of the history, as providers allow."""
+    whole, rest = WITH_THOUGHTS[way]
+    first, again = (whole, rest) if is_stored else (rest, whole)
+    chat.send([user("q")], {"content": first})
+    chat.send([user("q"), answer(again), user("two?")], "two")
+    assert [message["role"] for message in chat.messages] == ["user", "assistant"] * 2
+    assert chat.cost == 2
+
+
+def test_other_thoughts_make_another_answer(api):
+    chat = Chat(api)
+    for text in ("hm", "hm", "well"):
+        chat.send([user("q")], {"content": [{**THINKING, "thinking": text}, part("yes")]})
+    assert [message["role"] for message in chat.messages] == ["user", "assistant", "assistant"]
+    assert (chat.parent_of(2), chat.cost) == (0, 2)
+
+
+def test_thoughts_alone_are_told_apart(chat):
+    for text in ("hm", "well"):
+        chat.send([user("q")], {"content": [{**THINKING, "thinking": text}]})
+    assert [message["role"] for message in chat.messages] == ["user", "assistant", "assistant"]
 
 
 @pytest.mark.parametrize(
