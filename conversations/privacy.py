@@ -11,8 +11,10 @@ from typing import Any
 
 import rfc8785
 from django.conf import settings
+from rest_framework.exceptions import ParseError
 
-from core import json_writer
+from core import exact_json, json_writer
+from core.errors import InvalidInput
 from core.schemas import SAFE_INTEGER_MAX
 
 NONE, METADATA, FULL = LEVELS = ("none", "metadata", "full")
@@ -57,6 +59,7 @@ _CONTENT_MEMBERS = {
 _THOUGHTS = {"thinking", "redacted_thinking", "reasoning"}
 # Members of parts that say nothing of the content.
 _MARKS = {"cache_control", "thoughtSignature", "thought_signature"}
+_MAX_PARSED_ARGUMENTS = 64 * 1024  # characters; larger ones are compared as they are
 _SEPARATORS = str.maketrans("", "", "_- .")
 
 
@@ -124,9 +127,33 @@ def digests(values: list | None) -> list[dict] | None:
     return None if values is None else [digest(value) for value in values]
 
 
-def without_places(tool_calls: list[dict]) -> list[dict]:
-    """Return tool calls without the places that they had in a stream."""
-    return [{name: value for name, value in call.items() if name != "index"} for call in tool_calls]
+def plain_calls(tool_calls: list[dict]) -> list[dict]:
+    """Return tool calls as they are equal however a client sends them again.
+
+    Without the places that they had in a stream; arguments that are JSON in one form, since
+    libraries parse and write them.
+    """
+    return [_plain_call(call) for call in tool_calls]
+
+
+def _plain_call(call: dict) -> dict:
+    plain = {name: value for name, value in call.items() if name != "index"}
+    function = plain.get("function")
+    if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+        plain["function"] = {**function, "arguments": _plain_arguments(function["arguments"])}
+    return plain
+
+
+def _plain_arguments(text: str) -> str:
+    if len(text) > _MAX_PARSED_ARGUMENTS:
+        return text
+    try:
+        # A call without arguments has no text, or an empty object.
+        body = text.encode() if text.strip() else b"{}"
+        parsed = exact_json.loads(body, unique_members=True)
+        return _canonical(plain_numbers(parsed)).decode() if isinstance(parsed, dict) else text
+    except (InvalidInput, ParseError, RecursionError):
+        return text
 
 
 def without_content(row: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +163,7 @@ def without_content(row: dict[str, Any]) -> dict[str, Any]:
     }
     stored["metadata"] = _without(row["metadata"])
     if "tool_calls" in row:
-        stored["tool_calls"] = digests(without_places(row["tool_calls"]))
+        stored["tool_calls"] = digests(plain_calls(row["tool_calls"]))
     if "tool_results" in row:
         stored["tool_results"] = digests(row["tool_results"])
     if "extra" in row:

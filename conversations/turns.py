@@ -39,7 +39,7 @@ class Turn:
         return cls(
             row,
             frozenset(_content_hashes(row)),
-            privacy.digests(privacy.without_places(row.get("tool_calls") or []) or None),
+            privacy.digests(privacy.plain_calls(row.get("tool_calls") or []) or None),
             privacy.digests(row.get("tool_results") or None),
             {
                 name: privacy.digest_of_member(privacy.plain_numbers(value))

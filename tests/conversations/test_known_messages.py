@@ -88,6 +88,51 @@ def test_thoughts_alone_are_told_apart(chat):
     assert [message["role"] for message in chat.messages] == ["user", "assistant", "assistant"]
 
 
+def calling(arguments: str) -> dict:
+    return {**TOOL_CALL, "function": {"name": "f", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ('{"a":1,"b":["x"]}', '{"b": ["x"],\n "a": 1}'),
+        ('{"a":"\u00e9"}', '{"a": "\\u00e9"}'),
+        ('{"a":1.0,"b":1e2}', '{"a":1,"b":100}'),
+        ("", "{}"),
+        ("{}", " {} "),
+    ],
+)
+def test_arguments_that_a_library_wrote_anew(chat, first, again):
+    chat.send([user("q")], {"content": None, "tool_calls": [calling(first)]})
+    sent = {"role": "assistant", "content": None, "tool_calls": [calling(again)]}
+    chat.send([user("q"), sent, RESULT], "two")
+    assert [message["role"] for message in chat.messages] == [
+        *("user", "assistant", "tool", "assistant")
+    ]
+
+
+DEEP = '{"a":' * 900 + "1" + "}" * 900
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ('{"a":1}', '{"a":2}'),
+        ('{"a":1}', '{"a":"1"}'),
+        ('{"a":0.1}', '{"a":0.1000000000000000055511151231257827}'),
+        ('{"a":1,"a":2}', '{"a":2}'),
+        ("[1]", "[1 ]"),
+        ('{"a":1', '{"a": 1'),
+        (DEEP, DEEP + " "),
+    ],
+    ids=["number", "type", "digits", "repeated member", "list", "cut off", "deep"],
+)
+def test_other_arguments_make_another_call(chat, first, again):
+    for arguments in (first, again):
+        chat.send([user("q")], {"content": None, "tool_calls": [calling(arguments)]})
+    assert [message["role"] for message in chat.messages] == ["user", "assistant", "assistant"]
+
+
 @pytest.mark.parametrize(
     "streamed",
     [
