@@ -112,7 +112,7 @@ def parse_batch(text: bytes) -> list[dict]:
     """
     with _identifying_request(text):
         parsed = _parse(text)
-        return list(map(_message, parsed if isinstance(parsed, list) else [parsed]))
+        return list(map(_message, parsed if isinstance(parsed, list) and parsed else [parsed]))
 
 
 @contextmanager

@@ -163,7 +163,12 @@ class Session:
         cursor, seen, size = None, set(), 0
         for _ in range(_MAX_PAGES):
             params = {} if cursor is None else {"cursor": cursor}
-            page = self._request(method, params, timeout=QUICK_TIMEOUT_SECONDS)
+            try:
+                page = self._request(method, params, timeout=QUICK_TIMEOUT_SECONDS)
+            except RpcError:
+                if cursor == "":  # some servers mean by it that there are no more pages
+                    return
+                raise
             items = page.get(member)
             if not isinstance(items, list):
                 raise ProtocolViolation(f"The MCP server's answer to {method} has no list")

@@ -142,7 +142,7 @@ class Streamable:
     def _answer(self, response: requests.Response, message: dict) -> dict:
         messages = protocol.parse_batch(egress.read(response, limit=MAX_BYTES))
         own = (each for each in messages if protocol.request_id(each.get("id")) == message["id"])
-        answer = next(own, None) or next(iter(messages), {})
+        answer = next(own, messages[0])
         if answer.get("id") is None or protocol.request_id(answer["id"]) == message["id"]:
             return answer
         if isinstance(answer.get("error"), dict) and message["method"] not in protocol.NEGOTIATION:

@@ -13,7 +13,7 @@ from mcp import item_store, server_calls
 from mcp.client import streamable
 from mcp.client.session_pool import pool
 from mcp.models import Server, Tool, ToolExecution
-from tests.mcp.peers.scripted import DISCOVERED, STREAM, event, hang, result, scripted
+from tests.mcp.peers.scripted import DISCOVERED, STREAM, error, event, hang, result, scripted
 from tests.site.loopback import answer
 from tests.threads import at_once
 
@@ -371,6 +371,25 @@ def test_list_in_circles_is_read_once(api, register):
         id = register(url=server.url)["id"]
         assert len(api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]) == 1
         assert len(server.sent("tools/list")) == 2
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_empty_cursor_is_a_cursor_unless_the_server_refuses_it(api, register, pages):
+    """A cursor is opaque; but servers that write every member have it on the last page."""
+
+    def listed(connection, message, headers):
+        cursor = message["params"].get("cursor")
+        if cursor is not None and pages == 1:
+            return connection.sendall(error(message, -32602))
+        name, more = ("a", {"nextCursor": ""}) if cursor is None else ("b", {})
+        tools = [{"name": name, "inputSchema": {"type": "object"}}]
+        connection.sendall(result(message, {"tools": tools, **more}))
+
+    with scripted(hang, **{"tools/list": listed}) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
+    assert [tool["name"] for tool in reply["tools"]] == ["a", "b"][:pages]
+    assert (reply["server"]["reachable"], reply["server"]["last_error"]) == (True, "")
 
 
 def test_server_that_only_asks_again_is_given_up(execute, settings):
