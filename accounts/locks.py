@@ -26,9 +26,16 @@ class SessionEnded(DomainError):
         super().__init__("Log in again")
 
 
+def people(ids: Collection[UUID]) -> list[User]:
+    """Lock people and return those who are there."""
+    # Rows that refer to them, such as keys, may be added meanwhile.
+    rows = User.objects.filter(pk__in=ids).order_by("id")
+    return list(rows.select_for_update(no_key=True))
+
+
 def person(id: UUID) -> User | None:
     """Lock a person and return them; None for one who is gone."""
-    return next(iter(_people([id])), None)
+    return next(iter(people([id])), None)
 
 
 def same_person(user: User) -> None:
@@ -51,21 +58,15 @@ def person_with_projects(id: UUID) -> User | None:
 
 def people_to_delete(ids: Collection[UUID]) -> list[User]:
     """Lock people and all projects in which they left something; return those who are there."""
-    people = _people(ids)
+    found = people(ids)
     theirs = Project.objects.filter(
-        Q(pk__in=Membership.objects.filter(user__in=people).values("project_id"))
-        | Q(pk__in=Invitation.objects.filter(invited_by__in=people).values("project_id"))
+        Q(pk__in=Membership.objects.filter(user__in=found).values("project_id"))
+        | Q(pk__in=Invitation.objects.filter(invited_by__in=found).values("project_id"))
     )
     projects(theirs.values("id"))
-    return people
+    return found
 
 
 def projects(ids: Collection[UUID] | QuerySet) -> None:
     """Lock projects against other changes of who is in them."""
     list(Project.objects.filter(pk__in=ids).order_by("id").select_for_update().values_list("id"))
-
-
-def _people(ids: Collection[UUID]) -> list[User]:
-    # Rows that refer to them, such as keys, may be added meanwhile.
-    rows = User.objects.filter(pk__in=ids).order_by("id")
-    return list(rows.select_for_update(no_key=True))

@@ -1,13 +1,19 @@
 """Memberships and identities, within the pages of a project and of a person."""
 
+import re
+from uuid import UUID
+
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from unfold.admin import TabularInline
 
 from accounts import audit, locks, login_keys, memberships
+from accounts.api_keys import is_id
 from accounts.models import Identity, Membership
 from core.admin import ModelAdmin
+
+_NAMED_PERSON = re.compile(r"memberships-\d+-user")
 
 
 class KeepsOwners(ModelAdmin):
@@ -17,6 +23,8 @@ class KeepsOwners(ModelAdmin):
         show = super().changeform_view
         try:
             with memberships.keeping_an_owner():
+                if request.method == "POST":
+                    locks.people(_named_people(request))
                 return show(request, object_id, form_url, extra_context)
         except memberships.LastOwner as error:
             request.form_refusal = str(error)
@@ -45,6 +53,12 @@ class KeepsOwners(ModelAdmin):
         except memberships.LastOwner as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(request.path)
+
+
+def _named_people(request) -> set[UUID]:
+    """Return whom a form names as members: nobody may be deleted while it is stored."""
+    fields = [name for name in request.POST if _NAMED_PERSON.fullmatch(name)]
+    return {UUID(request.POST[name]) for name in fields if is_id(request.POST[name])}
 
 
 def _refused(form: type[forms.ModelForm], refusal: str) -> type[forms.ModelForm]:

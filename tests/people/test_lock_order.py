@@ -10,7 +10,7 @@ from accounts.admin import ProjectAdmin, UserAdmin
 from accounts.models import Membership, Project, User
 from accounts.people import account_deletion, address_proofs
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
-from tests.people.test_admin import PEOPLE, PROJECTS, change_person, project_form
+from tests.people.test_admin import PEOPLE, PROJECTS, change_person, project_form, rows_of
 from tests.threads import at_once
 from tests.waiting_sessions import waiting_sessions
 
@@ -186,3 +186,21 @@ def test_password_that_is_reset_during_a_form_of_staff_stays(boss, ana, browser,
     assert outcomes == [200, 302]
     ana.user.refresh_from_db()
     assert ana.user.first_name == "Ana" and ana.user.check_password("another long password")
+
+
+def test_member_whom_staff_add_deletes_the_account(boss, ana, ben, meanwhile):
+    Project.objects.filter(pk=ben.account["project_id"]).update(archived_at=timezone.now())
+    project = Project.objects.get(pk=ana.account["project_id"])
+    own = project.memberships.get()
+    form = project_form(project, **rows_of("memberships", own))
+    form |= {"memberships-TOTAL_FORMS": 2, "memberships-1-user": str(ben.user.id)}
+    form |= {"memberships-1-project": str(project.pk), "memberships-1-role": "viewer"}
+    outcomes = meanwhile(
+        lambda: boss.submit(f"{PROJECTS}{project.pk}/change/", form).status_code,
+        lambda: delete_account(ben),
+        owner=ProjectAdmin,
+        name="save_form",
+    )
+    assert outcomes == [200, 302]
+    assert not User.objects.filter(pk=ben.user.pk).exists()
+    assert [each.user for each in project.memberships.all()] == [ana.user]
