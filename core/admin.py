@@ -8,6 +8,7 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.contrib.admin.widgets import AutocompleteMixin
 from django.core.exceptions import (
     BadRequest,
     FieldDoesNotExist,
@@ -245,3 +246,22 @@ def _permitted_admin_url(self, remote_field, remote_obj) -> str:
 
 
 UnfoldAdminReadonlyField.get_admin_url = _permitted_admin_url
+
+
+_plain_optgroups = AutocompleteMixin.optgroups
+
+
+def _readable_optgroups(self, name, value, attr=None) -> list:
+    """Choose nothing for what is no id of the related table: Django looks it up, and fails."""
+    return _plain_optgroups(self, name, [each for each in value if _is_id(self, each)], attr)
+
+
+def _is_id(widget: AutocompleteMixin, value: object) -> bool:
+    try:
+        widget.field.target_field.to_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+AutocompleteMixin.optgroups = _readable_optgroups

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpResponseRedirect
 from unfold.admin import TabularInline
 
@@ -80,6 +81,19 @@ class MembershipForm(forms.ModelForm):
         if not self.instance._state.adding:
             for name in {"user", "project"} & self.fields.keys():
                 self.fields[name].disabled = True
+
+    def clean(self) -> dict:
+        """A page that was opened before somebody joined may add them again.
+
+        Django leaves the database's constraint out where its columns are those of an inline.
+        """
+        data = super().clean()
+        user, project = data.get("user"), data.get("project")
+        if self.instance._state.adding and user and project:
+            own = Membership.objects.filter(user_id=user.pk, project_id=project.pk)
+            if own.exists():
+                raise ValidationError("This person is a member of the project already.")
+        return data
 
 
 class MembershipInline(TabularInline):

@@ -305,6 +305,32 @@ def test_members_whom_staff_add_and_remove_are_on_record(boss, ana, ben):
     ]
 
 
+def test_a_member_is_added_once(boss, ana, ben):
+    """The page was opened before Ben accepted an invitation: it does not list him."""
+    own = Membership.objects.get(user=ana.user)
+    form = rows_of("memberships", own)
+    form |= {"memberships-TOTAL_FORMS": 2, "memberships-1-user": str(ben.user.id)}
+    form |= {"memberships-1-project": str(own.project_id), "memberships-1-role": "admin"}
+    join(ana, ben, "viewer")
+    page = boss.submit(f"{PROJECTS}{own.project_id}/change/", project_form(own.project, **form))
+    assert page.status_code == 200
+    assert "This person is a member of the project already." in page.text
+    assert own.project.memberships.get(user=ben.user).role == "viewer"
+
+
+@pytest.mark.parametrize("id", ["1", "None", "١٢٣"])
+def test_what_is_no_id_is_explained_in_a_form(boss, ana, id):
+    own = Membership.objects.get(user=ana.user)
+    form = rows_of("memberships", own)
+    form |= {"memberships-TOTAL_FORMS": 2, "memberships-1-user": id, "memberships-1-role": "admin"}
+    path = f"{PROJECTS}{own.project_id}/change/"
+    page = boss.submit(path, project_form(own.project, **form))
+    assert page.status_code == 200 and "is not a valid UUID" in page.text
+    page = boss.submit("/admin/accounts/apikey/add/", key_form(project=id))
+    assert page.status_code == 200 and "is not a valid UUID" in page.text
+    assert own.project.memberships.count() == 1
+
+
 def test_a_provider_s_identity_that_staff_remove_is_on_record(boss, ana):
     row = Identity.objects.create(user=ana.user, provider="github", subject="1")
     change_person(boss, ana.user, **rows_of("identities", row, DELETE="on"))
