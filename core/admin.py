@@ -18,7 +18,7 @@ from django.core.exceptions import (
 )
 from django.core.paginator import EmptyPage
 from django.db import DataError, OperationalError, connection
-from django.db.models import QuerySet
+from django.db.models import JSONField, QuerySet
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -109,6 +109,10 @@ class ModelAdmin(UnfoldModelAdmin):
         rows = self.model._base_manager.filter(pk=row.pk)
         list(rows.select_for_update(no_key=True).values_list("pk"))
 
+    def get_search_results(self, request, queryset, search_term):
+        """Search without what no text in the database has; choices of forms search here, too."""
+        return super().get_search_results(request, queryset, search_term.replace("\x00", ""))
+
     def selection(self, request) -> ChangeList:
         """Return the list that a query string selects. Raises BadRequest for an odd one."""
         try:
@@ -134,7 +138,10 @@ class ModelAdmin(UnfoldModelAdmin):
         initial = {}
         for name, text in super().get_changeform_initial_data(request).items():
             try:
-                value = self.opts.get_field(name).to_python(text)
+                field = self.opts.get_field(name)
+                if isinstance(field, JSONField):  # which takes any text for a value
+                    continue
+                value = field.to_python(text)
             except (FieldDoesNotExist, *_ODD_QUERY):
                 continue
             is_naive = isinstance(value, datetime) and timezone.is_naive(value)

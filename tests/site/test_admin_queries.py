@@ -100,3 +100,29 @@ def test_search_asks_one_field_after_the_other(root, api):
 
 def test_page_numbers_are_capped(root):
     assert root.get(f"{LOGS}?p=1001", follow=True).redirect_chain
+
+
+def forms():
+    """The pages that add a row, of models that have one, each with its fields."""
+    for model in admin.site._registry:
+        meta = model._meta
+        names = [field.name for field in meta.fields]
+        yield pytest.param(
+            reverse(f"admin:{meta.app_label}_{meta.model_name}_add"), names, id=meta.label
+        )
+
+
+@pytest.mark.parametrize(("path", "names"), list(forms()))
+def test_odd_query_strings_get_a_form(root, path, names):
+    """Values of fields may be in the address, as of a link that fills the form."""
+    for text in ["x", "[1]", '"', "0001-01-01"]:
+        status = root.get(path, dict.fromkeys(names, text)).status_code
+        assert status in (200, 403), text  # 403: nobody adds such a row
+
+
+def test_choices_of_a_form_are_searched_for_any_text(root, project):
+    names = {"app_label": "accounts", "model_name": "apikey", "field_name": "project"}
+    found = root.read("/admin/autocomplete/", {**names, "term": f"{project.name}\0"})
+    assert [each["id"] for each in found["results"]] == [str(project.id)]
+    names["field_name"] = "digest"
+    assert root.get("/admin/autocomplete/", names).status_code == 403
