@@ -69,14 +69,27 @@ def stated_length(answer: Answer) -> int | None:
 
 
 async def decoded(data: bytes, answer: Answer) -> bytes | None:
-    """Return an answer's body without its content coding; None for one that cannot be decoded."""
+    """Return an answer's body without its content coding; None for one that cannot be decoded.
+
+    Nor can one that was cut: decoded, it would look whole.
+    """
     try:
         decoder = decoder_of(answer)
         if decoder is None or not data:
             return data
-        return await bridge.in_thread(decoder.feed, data)
+        plain = await bridge.in_thread(decoder.feed, data)
     except Undecodable:
         return None
+    # Some servers leave out what follows the last byte.
+    return plain if decoder.is_at_end or _is_json(plain) else None
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        lenient_json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 async def read(data: bytes, protocol: ProtocolModule) -> Reading:

@@ -111,6 +111,23 @@ def test_b06_an_answer_comes_plain_however_it_is_coded(gateway, mock, coding):
     assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
 
 
+def test_b06_an_answer_without_the_end_of_its_coding_is_whole(gateway, mock):
+    mock.script = reply(gzip.compress(BODY)[:-8], Content_Encoding="gzip")
+    assert gateway.chat().content == BODY
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+
+def test_b06_an_answer_that_was_cut_within_its_coding_does_not_look_whole(gateway, mock):
+    cut = gzip.compress(BODY)[:-20]
+    mock.script = reply(cut, Content_Encoding="gzip", Cache_Control="public, max-age=60")
+    asking = {"Cache-Control": "public, max-age=60"}
+    for _ in range(2):  # nor is it kept
+        answer = gateway.post("/v1/chat/completions", SENT, headers=asking, stream=True)
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.raw.read(decode_content=False) == cut
+    assert [row.usage_status for row in gateway.rows] == ["estimated"] * 2
+
+
 def test_b06_an_answer_that_is_coded_twice_is_relayed(gateway, mock):
     twice = gzip.compress(gzip.compress(BODY))
     mock.script = exactly(OK + b"Content-Encoding: gzip\r\n" * 2 + b"\r\n" + twice)
