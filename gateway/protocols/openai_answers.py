@@ -37,8 +37,10 @@ _ERROR = re.compile(
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
 # Codes of errors that another request would not have had. The numbers are HTTP's.
 _OF_REQUEST = re.compile(
-    r"4\d\d|.*(?:invalid|rate_limit|quota|billing|policy|filter|moderation|not_found|image"
-    r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*"
+    r"4\d\d|(?!.*(?:server|internal|timeout|overloaded|unavailable))"
+    r".*(?:invalid|rate_limit|quota|billing|policy|filter|moderation|not_found|image"
+    r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*",
+    re.DOTALL,
 )
 _DONE = b"[DONE]"
 _END = re.compile(

@@ -68,7 +68,7 @@ REFUSED = [
     "image_too_large",
     "content_filter",
 ]
-BROKEN = ["500", "503", "server_error", "overloaded_error", "vector_store_timeout", "error"]
+BROKEN = ["500", "503", "server_error", "overloaded_error", "image_server_error", "error"]
 
 
 def error_in(code: str, kind: str) -> tuple:
