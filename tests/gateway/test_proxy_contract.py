@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import requests
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Allowance, Project
@@ -51,6 +52,28 @@ def test_row_16_a_project_is_switched_off_and_on(gateway, mock):
     within_a_second(lambda: gateway.chat().status_code == 403)
     own.update(archived_at=None)
     within_a_second(lambda: gateway.chat().status_code == 200)
+
+
+def test_row_16_a_project_is_deleted_only_once_its_calls_have_ended(gateway, mock):
+    """Their rows would be left of it."""
+    called, may_end = threading.Event(), threading.Event()
+
+    async def script(request, writer):
+        called.set()
+        await asyncio.to_thread(may_end.wait, 10)
+        await reply(chat())(request, writer)
+
+    mock.script = script
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(gateway.chat)
+        assert called.wait(10)
+        with pytest.raises(CommandError, match="in progress: 1; try again later"):
+            call_command("deleteproject", str(gateway.project.id), "--archive")
+        may_end.set()
+        assert call.result().status_code == 200
+    assert counts(gateway.row)[0] == "settled"
+    call_command("deleteproject", str(gateway.project.id))
+    assert gateway.rows == [] and not Project.objects.filter(id=gateway.project.id).exists()
 
 
 BODY = (

@@ -6,6 +6,7 @@ from accounts import audit
 from accounts.models import Project
 from accounts.projects import archive_project
 from core.terminals import printable
+from gateway.models import Call, CallState
 from llmring_site.project_deletion import BATCH, count_rows, delete_rows
 
 
@@ -32,6 +33,9 @@ class Command(BaseCommand):
             archive_project(found.pk, audit.of_command("deleteproject"))
         elif found.archived_at is None:
             raise CommandError("the project is in use: archive it, or add --archive")
+        if count := Call.objects.filter(project_id=found.pk, state=CallState.PENDING).count():
+            # Their rows would come after all others are gone, and nobody could delete them.
+            raise CommandError(f"calls of the project are in progress: {count}; try again later")
         id, name = found.pk, found.name
         deleted = self._delete(found, batch, total)
         audit.record(
