@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.http import Http404
 
 from accounts.models import Project
 from core.errors import DomainError
@@ -53,11 +54,15 @@ def change(
     name: str | None = None,
     is_active: bool | None = None,
     keys: Mapping[str, str | None],
-) -> None:
-    """Change what is not None. Raises NameTaken.
+) -> Project:
+    """Change what is not None, and return the project. Raises NameTaken, Http404.
 
     Names of active projects are unique, so one is compared also when a project returns.
     """
+    # Since it was looked up it may have been changed, or deleted.
+    project = Project.objects.select_for_update().filter(pk=project.pk).first()
+    if project is None:
+        raise Http404("project not found")
     name = project.name if name is None else name
     was_active = project.archived_at is None
     stays_active = was_active if is_active is None else is_active
@@ -70,6 +75,7 @@ def change(
         rows.update(archived_at=None if stays_active else Now())
     set_keys(project, keys)
     project.refresh_from_db()
+    return project
 
 
 @transaction.atomic

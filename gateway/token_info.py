@@ -6,17 +6,23 @@ from django.utils import timezone
 
 from accounts.limits import allowances
 from core import bridge, json_writer
+from gateway import errors
 from gateway.holders import Holder
 from gateway.models import Token
 
 
 async def describe(holder: Holder) -> dict[str, Any]:
-    """Return the token's limits, and what is left of them; amounts are US dollars as text."""
+    """Return the token's limits, and what is left of them; amounts are US dollars as text.
+
+    Raises TokenNotFound.
+    """
     return await bridge.in_thread(_describe, holder)
 
 
 def _describe(holder: Holder) -> dict[str, Any]:
-    token = Token.objects.select_related("allowance").get(id=holder.token_id)
+    token = Token.objects.select_related("allowance").filter(id=holder.token_id).first()
+    if token is None:  # deleted, with its project, since its holder was looked up
+        raise errors.TokenNotFound("Token not found")
     allowance = token.allowance
     left = allowances.remaining(allowance, timezone.now())
     return {

@@ -72,7 +72,7 @@ class ProjectViewSet(ManagementViewSet):
         row, body = self.get_object(), self.body
         keys = body.keys()
         with transaction.atomic():
-            projects.change(row, name=body.name, is_active=body.is_active, keys=keys)
+            row = projects.change(row, name=body.name, is_active=body.is_active, keys=keys)
             details = {"fields": sorted(body.sent()), "upstreams": [*keys]}
             if body.revoke_tokens:
                 details["revoked_count"] = projects.revoke_tokens(row).revoked_count

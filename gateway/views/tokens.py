@@ -86,7 +86,10 @@ class TokenViewSet(ManagementViewSet):
             tokens.change(row, is_active=body.is_active, **changes)
             fields = sorted(body.sent())
             self.record(project_id=row.project_id, token_id=row.id, fields=fields)
-        return Response(replies.token(tokens.named(str(row.id)), timezone.now()))
+            changed = tokens.named(str(row.id))
+            if changed is None:  # deleted, with its project, since it was looked up
+                raise Http404(self.not_found)
+        return Response(replies.token(changed, timezone.now()))
 
     def destroy(self, request, token_id):
         """Revoke a token, by its id or its own text"""

@@ -372,6 +372,18 @@ def test_a_holder_sees_what_is_left(gateway, mock):
     assert gateway.token not in str(shown)
 
 
+def test_a_holder_whose_token_is_deleted_meanwhile_is_told_so(gateway, monkeypatch):
+    describe = token_info._describe
+
+    def deleted_first(holder):
+        Token.objects.filter(id=holder.token_id).delete()
+        return describe(holder)
+
+    monkeypatch.setattr(token_info, "_describe", deleted_first)
+    answer = gateway.get("/v1/token")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_not_found")
+
+
 def test_a_holder_sees_which_upstream_it_is_for(gateway):
     assert gateway.get("/v1/token").json()["upstream"] == ""
     assert gateway.use(upstream="openai").get("/v1/token").json()["upstream"] == "openai"

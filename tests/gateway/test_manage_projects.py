@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, Project
 from gateway.models import Token, UpstreamKey
+from gateway.views.projects import ProjectViewSet
+from gateway.views.tokens import TokenViewSet
 from tests.client import ApiClient
 from tests.gateway.conftest import KEY, MASKED
 
@@ -230,3 +233,46 @@ def test_wrong_method_is_405_in_json(manager, managed):
     assert response.status_code == 405 and "DELETE" in response.headers["Allow"]
     assert response.json() == {"error": "Method Not Allowed", "code": "method_not_allowed"}
     assert manager.get("/manage/nothing").json() == {"error": "Not Found", "code": "not_found"}
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Have something done after a request has looked up what its path names."""
+
+    def do(view, act) -> None:
+        look_up = view.get_object
+
+        def then_act(self):
+            found = look_up(self)
+            act()
+            return found
+
+        monkeypatch.setattr(view, "get_object", then_act)
+
+    return do
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "Other"}, {"is_active": False, "revoke_tokens": True}, {"api_key": KEY}, {}],
+)
+def test_project_that_is_deleted_meanwhile_is_404(manager, managed, meanwhile, changes):
+    meanwhile(ProjectViewSet, Project.objects.all().delete)
+    reply = manager.send("PATCH", f"/manage/projects/{managed['id']}", changes, expect=404)
+    assert reply == {"error": "project not found", "code": "not_found"}
+    assert not UpstreamKey.objects.exists()
+
+
+def test_project_that_is_archived_meanwhile_is_taken_back(manager, managed, meanwhile):
+    """What is asked for holds, whatever was there when the request came."""
+    meanwhile(ProjectViewSet, lambda: Project.objects.update(archived_at=timezone.now()))
+    path = f"/manage/projects/{managed['id']}"
+    assert manager.send("PATCH", path, {"is_active": True})["is_active"] is True
+    assert manager.send("PATCH", path, {"name": "Other"})["is_active"] is False
+
+
+def test_token_that_is_deleted_meanwhile_is_404(manager, managed, meanwhile):
+    token = token_of(manager, managed["id"])
+    meanwhile(TokenViewSet, Token.objects.all().delete)
+    reply = manager.send("PATCH", f"/manage/tokens/{token['id']}", {"name": "x"}, expect=404)
+    assert reply == {"error": "token not found", "code": "not_found"}
