@@ -124,6 +124,8 @@ async def _relay(
     made = await plan(exchange.request, exchange.protocol, matched, holder, path, token)
     exchange.upstream = made.upstream.name
     try:
+        # The body may have taken hours to come, and the token may have been revoked meanwhile.
+        await holders.holder_of(token)
         await _call(exchange, made, holder, matched, path)
     finally:
         made.content.close()

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Allowance, Project
-from gateway import upstreams
+from gateway import tokens, upstreams
 from gateway.models import Call
 from tests.gateway.conftest import counts
 from tests.gateway.test_access_cases import within_a_second
@@ -369,6 +369,25 @@ def connect(gateway) -> socket.socket:
 def head_of(gateway, path: str, *lines: str, version: str = "1.1") -> bytes:
     first = [f"POST {path} HTTP/{version}", "Host: x", f"Authorization: Bearer {gateway.token}"]
     return "\r\n".join([*first, *lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("code", ["token_inactive", "token_expired"])
+def test_a_body_that_comes_slowly_keeps_no_token_alive(gateway, mock, code):
+    """A call could be begun in time, and made whenever its client likes."""
+    data = json.dumps(SENT).encode()
+    with connect(gateway) as sock:
+        length = f"Content-Length: {len(data)}"
+        sock.sendall(head_of(gateway, "/v1/chat/completions", length) + data[:9])
+        within_a_second(lambda: gateway.get("/v1/token").status_code == 200)  # its turn has been
+        if code == "token_inactive":
+            tokens.change(gateway.token_row, is_active=False)
+        else:
+            tokens.change(gateway.token_row, expires_at=timezone.now())
+        within_a_second(lambda: gateway.get("/v1/token").status_code == 401)
+        sock.sendall(data[9:])
+        got = sock.recv(65536)
+    assert got.startswith(b"HTTP/1.1 401 ") and f'"{code}"'.encode() in got
+    assert mock.requests == [] and gateway.rows == []
 
 
 @pytest.mark.parametrize("kind", ["form", "json"])
