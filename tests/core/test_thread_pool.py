@@ -16,7 +16,14 @@ SECONDS = 20
 def pool():
     pool = ThreadPool(3, name="tested")
     yield pool
+    end(pool)
+
+
+def end(pool: ThreadPool) -> None:
     pool.end()
+    for thread in threads():
+        thread.join(SECONDS)
+    assert not threads()
 
 
 def threads() -> list[threading.Thread]:
@@ -91,11 +98,7 @@ def test_threads_end(pool):
         await asyncio.gather(*(outcome(both.wait, pool.submit) for _ in range(2)))
 
     asyncio.run(story())
-    started = threads()
-    assert len(started) == 2
-    pool.end()
-    for thread in started:
-        thread.join(SECONDS)
-    assert not threads()
+    assert len(threads()) == 2
+    end(pool)
     with pytest.raises(RuntimeError):
         asyncio.run(outcome(lambda: None, pool.submit))
