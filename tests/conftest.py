@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings
 
 from tests import emptying
-from tests.threads import check_given_back
+from tests.threads import check_given_back, held_by_threads
 
 
 def pytest_configure(config):
@@ -215,8 +215,9 @@ def db_all(request, db, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _connections_given_back():
+    held_before = held_by_threads()
     yield
-    check_given_back()
+    check_given_back(held_before)
 
 
 @pytest.fixture

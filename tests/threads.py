@@ -44,18 +44,23 @@ def at_once(*calls: Callable[[], Result]) -> list[Result]:
         return list(pool.map(giving_back(run), calls))
 
 
-def check_given_back(*, patience: float = 5) -> None:
-    """Raises AssertionError when threads hold connections of the pool, or have ended with them.
+def held_by_threads() -> int:
+    """How many connections of the pool other threads hold, or have ended with."""
+    own = connections["default"]
+    pool = type(own)._connection_pools.get("default")
+    if pool is None:
+        return 0
+    found = pool.get_stats()
+    return found["pool_size"] - found["pool_available"] - (own.connection is not None)
+
+
+def check_given_back(held_before: int, *, patience: float = 5) -> None:
+    """Raises AssertionError when threads hold more connections than before.
 
     A connection that is being replaced counts as held: that ends within the patience, in seconds.
     """
-    own = connections["default"]
-    pool = type(own)._connection_pools.get("default")
     deadline = time.monotonic() + patience
-    while pool is not None:
-        found = pool.get_stats()
-        held = found["pool_size"] - found["pool_available"] - (own.connection is not None)
-        if held <= 0:
-            return
-        assert time.monotonic() < deadline, f"threads keep {held} connections (tests/threads.py)"
+    while (held := held_by_threads()) > held_before:
+        text = f"threads keep {held - held_before} connections (tests/threads.py)"
+        assert time.monotonic() < deadline, text
         time.sleep(0.01)

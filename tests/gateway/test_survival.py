@@ -13,6 +13,7 @@ from decimal import Decimal
 import psutil
 import pytest
 import urllib3
+from django.db import connections
 
 from accounts.models import Allowance
 from core.database import raw_connection
@@ -115,16 +116,19 @@ async def watch_budgets(over: list) -> None:
 
 async def kill_one_worker(server) -> set:
     """Kill a worker that has calls under way; return the ids of those that it left."""
-    while True:
-        await asyncio.sleep(0.05)
-        for worker in Worker.objects.all():
-            left = Call.objects.filter(worker_id=worker.id)
-            if left.count() < CLIENTS / 10:
-                continue
-            os.kill(worker.process_id, signal.SIGKILL)
-            while psutil.pid_exists(worker.process_id):
-                await asyncio.sleep(0.005)
-            return set(left.values_list("id", flat=True))
+    try:
+        while True:
+            await asyncio.sleep(0.05)
+            for worker in Worker.objects.all():
+                left = Call.objects.filter(worker_id=worker.id)
+                if left.count() < CLIENTS / 10:
+                    continue
+                os.kill(worker.process_id, signal.SIGKILL)
+                while psutil.pid_exists(worker.process_id):
+                    await asyncio.sleep(0.005)
+                return set(left.values_list("id", flat=True))
+    finally:
+        connections.close_all()  # Django's connections are those of the task, too
 
 
 async def chaos(server, *, roomy: str, tight: str) -> tuple[Crowd, set, list]:
