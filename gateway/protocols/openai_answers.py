@@ -266,13 +266,8 @@ def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
     choice = choices[-1] if isinstance(choices, list) and choices else None
     for holder in (answer, answer.get("x_groq"), choice):
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
-            return _without_empty_lists(holder["usage"])
+            return holder["usage"]
     return None
-
-
-def _without_empty_lists(usage: dict[str, Any]) -> dict[str, Any]:
-    """Return the usage without details that have no members: PHP writes `[]` for them."""
-    return {name: value for name, value in usage.items() if value != []}
 
 
 def _units_in(answer: dict[str, Any]) -> dict[str, int]:

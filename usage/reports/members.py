@@ -97,9 +97,13 @@ class Members:
         return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
     def part(self, *names: str) -> Self:
-        """Return the object under the first of these names that is present; else an empty one."""
+        """Return the object under the first of these names that is present; else an empty one.
+
+        PHP writes an empty object as an empty list.
+        """
         for name in names:
-            if (value := self._values.get(name)) is not None:
+            value = self._values.get(name)
+            if value is not None and value != []:
                 return type(self)(value, (*self._loc, name))
         return type(self)({}, self._loc)
 
