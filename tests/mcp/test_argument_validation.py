@@ -113,5 +113,4 @@ DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
 def test_schema_cannot_hold_up_the_server(schema, arguments):
     begun = time.thread_time()
     issues(schema, arguments)
-    # Two on most machines; without a limit it would be minutes.
-    assert time.thread_time() - begun < 5
+    assert time.thread_time() - begun < 2
