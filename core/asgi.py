@@ -1,12 +1,24 @@
 """What an ASGI application is called with. Source: the ASGI specification, version 3."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict]]
 Send = Callable[[dict], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class DirectWriter(Protocol):
+    """What our own server's `send` can do besides: write a piece of a body that has begun.
+
+    A piece of a stream is not worth a turn of the event loop. While `can_write_now` is false,
+    such as for a slow client, `send` has to be awaited.
+    """
+
+    @property
+    def can_write_now(self) -> bool: ...
+    def write_now(self, body: bytes) -> None: ...
 
 
 class Headers(Mapping[str, str]):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from core.asgi import Send
+from core.asgi import DirectWriter, Send
 from core.edge_request import Request
 from core.reply_headers import RawHeaders, add_common, noted
 from gateway.protocols.protocol import ProtocolModule
@@ -31,6 +31,8 @@ class Exchange:
         self.upstream = self.route = "none"
         self.is_origin_allowed = True
         self._send = send
+        # Our own server's `send` can write a piece of a body without being awaited.
+        self._writer: DirectWriter | None = send if hasattr(send, "write_now") else None
         self._watch: asyncio.Task | None = None
 
     @property
@@ -114,6 +116,15 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         if data and not self.is_gone:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    @property
+    def can_write_now(self) -> bool:
+        """Whether `write_now` reaches a client that has room for more."""
+        return self._writer is not None and self._writer.can_write_now and not self.is_gone
+
+    def write_now(self, data: bytes) -> None:
+        if data:
+            self._writer.write_now(data)
 
     async def finish(self, data: bytes = b"") -> None:
         """Send the last piece. Without this call the connection ends as a broken transfer."""

@@ -115,17 +115,28 @@ async def stream(
     ended = Ended()
     received = 0
     left = _limit_draining(response, exchange, upstream)
+
+    def forwarded(data: bytes) -> bytes:
+        nonlocal received
+        forward = view.feed(data)
+        received += len(data)
+        if received == length:
+            ended.rest = forward
+            return b""
+        if ended.first_byte_at is None and view.has_data:
+            ended.first_byte_at = time.perf_counter()
+            if on_first_data is not None:
+                on_first_data(response.status)
+        return forward
+
+    def pass_on(data: bytes) -> bool:
+        if can_write := exchange.can_write_now:
+            exchange.write_now(forwarded(data))
+        return can_write
+
     try:
-        while data := await response.read():
-            forward = view.feed(data)
-            received += len(data)
-            if received == length:
-                ended.rest = forward
-                continue
-            if ended.first_byte_at is None and view.has_data:
-                ended.first_byte_at = time.perf_counter()
-                if on_first_data is not None:
-                    on_first_data(response.status)
+        while data := await response.read(pass_on):
+            forward = forwarded(data)
             if not exchange.is_gone:
                 await exchange.write(forward)
                 continue

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, Self
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -56,6 +57,7 @@ class Answer:
         self._size = 0  # of the pieces
         self._error: Exception | None = None
         self._waiter: asyncio.Future | None = None
+        self._pass_on: Callable[[bytes], bool] | None = None
         self._silence: float | None = None
         self._active_at = 0.0  # when something came or was sent last, or a wait began
         self._silence_timer: asyncio.TimerHandle | None = None
@@ -76,24 +78,28 @@ class Answer:
             raise self._error
         return self
 
-    async def read(self) -> bytes:
+    async def read(self, pass_on: Callable[[bytes], bool] | None = None) -> bytes:
         """Return what has come of the body since the last time; b"" at its end.
 
+        What comes while this waits is offered to `pass_on` at once, and is returned unless that
+        takes it: waking who reads takes longer than passing on a piece of a stream.
+
         Raises BrokenConnection, and what a limit says (TimeoutError, BodyStalled), after all
-        that had come before.
+        that had come before; and what `pass_on` does.
         """
         while not self._pieces:
             if self._error is not None:
                 raise self._error
             if self.is_whole:
                 return b""
-            await self._arrival()
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+            self._pass_on = pass_on
+            try:
+                await self._arrival()
+            finally:
+                self._pass_on = None
         if self._size >= _HIGH_WATER and not self.is_whole:
             self._source.resume_reading()
-        self._size = 0
-        return data
+        return self._taken()
 
     def unread(self, data: bytes) -> None:
         """Take back what was read, to be read once more."""
@@ -137,13 +143,19 @@ class Answer:
         self._wake()
 
     def feed(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._active_at = self._loop.time()
+        """Take a piece of the body. When all pieces that came at once are here, `offer` follows."""
         self._pieces.append(data)
         self._size += len(data)
-        if self._size >= _HIGH_WATER:
-            self._source.pause_reading()
-        self._wake()
+
+    def offer(self) -> None:
+        """Offer what has come to who reads."""
+        if not self._pieces:
+            return
+        self._active_at = self._loop.time()
+        if not self._is_passed_on():
+            if self._size >= _HIGH_WATER:
+                self._source.pause_reading()
+            self._wake()
 
     def end(self, error: Exception | None = None) -> None:
         """Take the end, or what broke it off. Only the first one counts."""
@@ -152,6 +164,25 @@ class Answer:
         self._error, self.is_whole = error, error is None
         self._stop_timers()
         self._wake()
+
+    def _taken(self) -> bytes:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return data
+
+    def _is_passed_on(self) -> bool:
+        if self._pass_on is None or self._error is not None:
+            return False
+        data = self._taken()
+        try:
+            if self._pass_on(data):
+                return True
+        except Exception as error:  # of who reads
+            self.end(error)
+            return True
+        self.unread(data)
+        return False
 
     async def _arrival(self) -> None:
         self._waiter = self._loop.create_future()

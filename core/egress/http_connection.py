@@ -175,6 +175,8 @@ class HttpConnection(asyncio.Protocol):
         else:  # of a header, a trailer or what describes a chunk the parser keeps all that there is
             self._since_progress += len(data)
             self._limit_head(self._since_progress)
+        if self._answer is not None:
+            self._answer.offer()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_upload()

@@ -58,7 +58,7 @@ class Cycle:
     async def run(self, application: Application) -> None:
         """Have the application respond; respond in its place where it fails."""
         try:
-            await application(self.scope, self.receive, self.send)
+            await application(self.scope, self.receive, self)
         except BaseException:  # SystemExit, too: it would end the server for all
             logger.exception("a request failed")
             self._end_failed()
@@ -135,7 +135,8 @@ class Cycle:
     def has_begun(self) -> bool:
         return self._head is not None
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def __call__(self, message: dict[str, Any]) -> None:
+        """Send, as ASGI has it: this object is the application's `send`."""
         if self._connection.writable is not None and not self.is_disconnected:
             await self._connection.writable.wait()
         if self.is_disconnected:
@@ -147,6 +148,14 @@ class Cycle:
             self._write(message.get("body", b""), is_last=not message.get("more_body", False))
         else:
             raise RuntimeError(f"{kind} is out of place")
+
+    @property
+    def can_write_now(self) -> bool:
+        is_under_way = self.has_begun and not self.is_complete and not self.is_disconnected
+        return is_under_way and self._connection.writable is None
+
+    def write_now(self, body: bytes) -> None:
+        self._write(body, is_last=False)
 
     def _start(self, status: int, headers: RawHeaders) -> None:
         head = response_head(

@@ -32,15 +32,23 @@ def test_a_body_comes_as_fast_as_it_is_read(run):
     run(application, story)
 
 
-def test_a_response_goes_as_fast_as_it_is_read(run):
+@pytest.mark.parametrize("writes_now", [False, True], ids=["awaited", "at once"])
+def test_a_response_goes_as_fast_as_it_is_read(run, writes_now):
     sent = []
 
     async def application(scope, receive, send):
+        assert not send.can_write_now
         await send({"type": "http.response.start", "status": 200})
         for _ in range(640):
-            await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+            if writes_now and send.can_write_now:
+                send.write_now(bytes(100_000))
+                await asyncio.sleep(0)
+            else:
+                piece = {"type": "http.response.body", "body": bytes(100_000), "more_body": True}
+                await send(piece)
             sent.append(100_000)
         await send({"type": "http.response.body"})
+        assert not send.can_write_now
 
     async def story(server):
         client = await server.connect()
@@ -51,6 +59,26 @@ def test_a_response_goes_as_fast_as_it_is_read(run):
             await asyncio.sleep(0)
         assert sum(sent) < 20 * MEGABYTE  # what the system's buffers take
         assert len(await client.rest()) > 64_000_000 and len(sent) == 640
+
+    run(application, story)
+
+
+def test_writing_at_once_ends_when_the_client_goes(run):
+    ended = asyncio.Event()
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+        while send.can_write_now:
+            send.write_now(b"a piece")
+            await asyncio.sleep(0)
+        ended.set()
+
+    async def story(server):
+        client = await server.connect()
+        client.write(GET)
+        await client.reader.readuntil(b"a piece")
+        client.writer.transport.abort()
+        await ended.wait()
 
     run(application, story)
 
