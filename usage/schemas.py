@@ -30,7 +30,9 @@ MAX_EVENT_ID = 300
 
 def _is_plausible(at: datetime) -> datetime:
     if not EARLIEST <= at <= datetime.now(UTC) + MAX_AHEAD:
-        raise PydanticCustomError("datetime_range", "Input should be a time between 1970 and now")
+        raise PydanticCustomError(
+            "datetime_range", "Input should be a time between 1970 and a day from now"
+        )
     return at
 
 
