@@ -268,7 +268,8 @@ def _read(path: Path) -> _File:
             raise BrokenConfig(f"{path}, line {line}: {repeated.value} occurs twice")
         return _File.model_validate(yaml.safe_load(text) or {})
     except (OSError, UnicodeDecodeError) as error:
-        raise BrokenConfig(f"{path} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BrokenConfig(f"API_CONFIG_PATH: {path} cannot be read: {reason}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BrokenConfig(f"{path}, line {line}: {error.problem}") from error

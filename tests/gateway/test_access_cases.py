@@ -693,15 +693,14 @@ def test_a_broken_configuration_refuses_to_start(upstreams_file, monkeypatch, te
     [
         ("DEFAULT_API_PROVIDER", "nowhere", "DEFAULT_API_PROVIDER: there is no upstream 'nowhere'"),
         ("OPENAI_API_URL", "https://me:pw-secret@h", "OPENAI_API_URL should have no user name"),
+        ("API_CONFIG_PATH", "no.yaml", "API_CONFIG_PATH: no.yaml cannot be read: No such file"),
     ],
 )
-def test_variable_that_contradicts_the_configuration_is_named(
-    upstreams_file, settings, name, value, expected
-):
+def test_variable_that_cannot_be_followed_is_named(upstreams_file, settings, name, value, expected):
     from gateway.checks import check_upstreams
 
-    setattr(settings, name, value)
     upstreams_file("default_api: openai\n")
+    setattr(settings, name, value)
     [error] = check_upstreams(None)
     assert expected in error.msg and "pw-secret" not in error.msg
 
