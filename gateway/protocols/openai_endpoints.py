@@ -12,6 +12,9 @@ from gateway.protocols.protocol import Billing, Body, Endpoint, Matched
 _POST, _GET, _READ = ("POST",), ("GET", "HEAD"), ("GET", "HEAD", "DELETE")
 RESPONSES = "responses"
 _ANY = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+# What OpenAI's own clients send to make a conversation, and to change an object.
+_UPDATE = (frozenset({"metadata"}),)
+_CREATION = (*_UPDATE, frozenset(), frozenset({"items"}), frozenset({"items", "metadata"}))
 
 
 def _call(name: str, body: Body = Body.JSON, **members) -> Endpoint:
@@ -20,10 +23,15 @@ def _call(name: str, body: Body = Body.JSON, **members) -> Endpoint:
 
 
 def _objects(
-    name: str, methods: tuple[str, ...] = _ANY, body: Body = Body.JSON, *, billed: bool = False
+    name: str,
+    methods: tuple[str, ...] = _ANY,
+    body: Body = Body.JSON,
+    *,
+    billed: bool = False,
+    **members,
 ) -> Endpoint:
     billing = Billing.LATER if billed else Billing.FREE
-    return Endpoint(name, methods, billing, body, is_stateful=True)
+    return Endpoint(name, methods, billing, body, is_stateful=True, **members)
 
 
 class _Path(NamedTuple):
@@ -45,10 +53,13 @@ _PATHS = (
             "chat_completions",
             answer_limits=("max_tokens", "max_completion_tokens"),
             takes_usage_option=True,
+            deferring=("deferred",),  # xAI's
         ),
     ),
     _path("/chat/completions", _objects("stored_completions", _GET)),
-    _path("/chat/completions/*/**", _objects("stored_completions")),
+    # To vLLM `batch` is no id of a stored one: it answers several chats.
+    _path("/chat/completions/*", _objects("stored_completions", _POST, free_requests=_UPDATE)),
+    _path("/chat/completions/*/**", _objects("stored_completions", _READ)),
     _path(
         "/completions",
         _call("completions", answer_limits=("max_tokens",), takes_usage_option=True),
@@ -70,7 +81,7 @@ _PATHS = (
         "/responses/*/cancel",
         Endpoint("stored_responses", _POST, body=Body.JSON, is_stateful=True, shows_result=True),
     ),
-    _path("/responses/*/**", _objects("stored_responses")),
+    _path("/responses/*/**", _objects("stored_responses", _READ)),
     _path("/decisions", _call("decisions")),
     _path("/embeddings", _call("embeddings", has_answer=False)),
     _path("/moderations", Endpoint("moderations", _POST, body=Body.JSON)),
@@ -92,21 +103,28 @@ _PATHS = (
     _path("/uploads/*/parts", _objects("uploads", _POST, Body.FORM)),
     _path("/uploads/**", _objects("uploads")),
     _path("/batches", _objects("batches", _POST, billed=True)),
+    _path("/batches/*/requests", _objects("batches", _POST, billed=True)),  # xAI's
     _path("/batches/**", _objects("batches")),
     _path("/vector_stores/**", _objects("vector_stores")),
     _path("/containers", _objects("containers", _POST, billed=True)),
     _path("/containers/*/files", _objects("containers", _POST, Body.FORM)),
     _path("/containers/**", _objects("containers")),
+    # Those of Mistral answer what they are sent.
+    _path("/conversations", _objects("conversations", _POST, free_requests=_CREATION)),
+    _path("/conversations/*", _objects("conversations", _POST, free_requests=_UPDATE)),
+    _path("/conversations/*/restart", _objects("conversations", _POST, billed=True)),
     _path("/conversations/**", _objects("conversations")),
     _path("/skills/**", _objects("skills", body=Body.FORM)),
     _path("/chatkit/threads/**", _objects("chatkit_threads")),
     _path("/agents/sessions/**", _objects("agents", _POST, billed=True)),
     _path("/agents/automations/**", _objects("agents", _POST, billed=True)),
     _path("/agents/environments/**", _objects("agents", _POST, billed=True)),
+    _path("/agents/completions", _objects("agents", _POST, billed=True)),  # Mistral's
     _path("/agents/**", _objects("agents")),
     _path("/vaults/**", _objects("vaults")),
     _path("/fine_tuning/jobs", _objects("fine_tuning", _POST, billed=True)),
     _path("/fine_tuning/jobs/*/resume", _objects("fine_tuning", _POST, billed=True)),
+    _path("/fine_tuning/jobs/*/start", _objects("fine_tuning", _POST, billed=True)),  # Mistral's
     _path("/fine_tuning/alpha/**", _objects("fine_tuning", _POST, billed=True)),
     _path("/fine_tuning/**", _objects("fine_tuning")),
     _path("/assistants/**", _objects("assistants")),

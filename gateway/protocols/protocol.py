@@ -4,8 +4,8 @@ A module of this package has the routes of its protocol, where credential and mo
 how an error looks, and where an answer states its usage.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -52,6 +52,17 @@ class Endpoint:
     takes_usage_option: bool = False
     # Its answers may show the final one of a call that the upstream works on in the background.
     shows_result: bool = False
+    # Sets of members: a request that has other ones than any of these may start work.
+    free_requests: Collection[frozenset[str]] | None = None
+    # Members by which the answer is left to a request that comes later.
+    deferring: tuple[str, ...] = ()
+
+    def asked(self, body: Mapping[str, Any]) -> "Endpoint":
+        """Return the endpoint as a request with this body is billed."""
+        asks_for_more = self.free_requests is not None and body.keys() not in self.free_requests
+        if asks_for_more or any(body.get(name) for name in self.deferring):
+            return replace(self, billing=Billing.LATER)
+        return self
 
 
 class Matched(NamedTuple):

@@ -27,7 +27,12 @@ _STANDARD_TIERS = (None, "default")
 _FLEX = "flex"
 _DEAREST_TIER = "priority"
 _AGENTS = "multi_agent"  # each has a prompt of its own
-_COUNTED_MEMBERS = frozenset({"n", "best_of", "service_tier", "modalities", _AGENTS})
+# Those of llama.cpp, in which its own overrule OpenAI's.
+_CHOICES = ("n", "best_of", "n_cmpl")
+_OVERRULING_LIMITS = ("n_predict",)
+_COUNTED_MEMBERS = frozenset(
+    {*_CHOICES, *_OVERRULING_LIMITS, "service_tier", "modalities", _AGENTS}
+)
 # What it holds some servers take for members of the request itself.
 _MERGED = "extra_body"
 _HEARING, _SPEAKING = "transcriptions", "speech"
@@ -40,15 +45,17 @@ _MAX_BOUND = Decimal(10) ** 20  # dollars: over any budget, and within the colum
 class _Use(NamedTuple):
     """The most that a request can use, of any model.
 
-    `fills_context`: parts of its prompt are not in its body. The model reads all of it
-    `readings` times, and may then write as much as it can if the request does not limit the
-    `answer` (None). It may search as often as `searches` says, None where nobody limits them;
-    if it does not ask for that, a model that searches by itself may as often as `tool_calls`
-    says. What it has or asks for beside text is of the token classes `media`.
+    `fills_context`: parts of its prompt are not in its body; there are as many of them as
+    `prompts` says. The model reads all of it `readings` times, and may then write as much as it
+    can if the request does not limit the `answer` (None). It may search as often as `searches`
+    says, None where nobody limits them; if it does not ask for that, a model that searches by
+    itself may as often as `tool_calls` says. What it has or asks for beside text is of the
+    token classes `media`.
     """
 
     prompt: int
     fills_context: bool
+    prompts: int
     readings: int
     searches: int | None
     tool_calls: int | None
@@ -128,6 +135,7 @@ def _use(
     return _Use(
         prompt=size + (_TOOLS_PROMPT if has_tools else 0),
         fills_context=sources.lies_upstream,
+        prompts=_count(body.get("prompt" if endpoint.has_answer else "input")),
         readings=1 + (tool_calls or 0) if sources.may_run_tools else 1,
         searches=tool_calls if sources.may_search else 0,
         tool_calls=tool_calls,
@@ -155,7 +163,8 @@ def allowed_output(body: dict[str, Any], endpoint: Endpoint) -> int | None:
 
 
 def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:
-    values = [body[name] for name in endpoint.answer_limits if body.get(name) is not None]
+    names = (*endpoint.answer_limits, *_OVERRULING_LIMITS)
+    values = [body[name] for name in names if body.get(name) is not None]
     numbers = [number for value in values if (number := read_number(value))]
     if not numbers or len(numbers) < len(values) or any(number % 1 for number in numbers):
         return None  # what only the upstream can read: -1 is "no limit" to some
@@ -171,12 +180,15 @@ def _tool_calls(body: dict[str, Any], endpoint: Endpoint, default: int | None) -
 
 
 def _choices(body: dict[str, Any]) -> int:
-    each = max(math.ceil(read_number(body.get(name)) or 1) for name in ("n", "best_of"))
-    prompt = body.get("prompt")
-    # A list of token numbers is one prompt.
+    each = max(math.ceil(read_number(body.get(name)) or 1) for name in _CHOICES)
+    return each * _count(body.get("prompt"))
+
+
+def _count(prompt: Any) -> int:
+    """Return how many prompts there are. A list of token numbers is one."""
     if isinstance(prompt, list) and any(type(item) is not int for item in prompt):
-        return each * len(prompt)
-    return each
+        return len(prompt)
+    return 1
 
 
 def _media(body: dict[str, Any], endpoint: Endpoint, *, has_audio: bool) -> set[str]:
@@ -225,7 +237,7 @@ def _cost(
     if use.fills_context:
         if ceiling.context is None:
             raise unbounded(f"{named} may read any length of what is not sent", param="model")
-        prompt = ceiling.context * use.readings
+        prompt = ceiling.context * use.prompts * use.readings
     cost = prompt * ceiling.input
     if ceiling.units and (use.searches != 0 or use.media or endpoint.name == _SPEAKING):
         if use.searches is None or ceiling.units.keys() != {"web_searches"}:

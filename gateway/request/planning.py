@@ -105,7 +105,8 @@ async def _plan(
     body: Content,
     call_labels: dict[str, Any],
 ) -> Plan:
-    endpoint = matched.endpoint
+    endpoint = matched.endpoint.asked(body.value)
+    matched = matched._replace(endpoint=endpoint)
     all_upstreams = await upstreams.current()
     named = _named_model(body, matched)
     alias, resolved = _resolve(named, holder, call_labels["profile"])

@@ -70,6 +70,32 @@ def test_c02_a_prompt_that_is_compacted_is_read_again(gateway, tools_limited):
     assert_bound(gateway, RESPONSES, sent, 3 * CONTEXT * INPUT + 100 * OUTPUT)
 
 
+LLAMA_CPP = {
+    "a limit that overrules the other": ({"n_predict": 500}, 500),
+    "a smaller limit": ({"n_predict": 1}, 100),
+    "no limit": ({"n_predict": -1}, 16_000),
+    "choices under its own name": ({"n_cmpl": 3}, 300),
+}
+
+
+@pytest.mark.parametrize("name", LLAMA_CPP)
+def test_c02_what_llama_cpp_reads_instead_of_openais_members_counts(gateway, name):
+    members, tokens = LLAMA_CPP[name]
+    sent = asking(CHAT, max_tokens=100, **members)
+    assert_bound(gateway, CHAT, sent, tokens * OUTPUT + size(sent) * INPUT)
+
+
+def test_c02_each_picture_to_embed_may_fill_the_context(gateway):
+    pictures = [{"image": AT_X}, {"image": AT_X}, {"text": "a hat"}]
+    sent = {"model": "gpt-4o-mini", "input": pictures}
+    assert_bound(gateway, "/v1/embeddings", sent, 3 * CONTEXT * INPUT)
+
+
+def test_c02_each_prompt_may_fill_the_context(gateway):
+    sent = asking("/v1/completions", prompt=["a", "b"], image=AT_X, max_tokens=100)
+    assert_bound(gateway, "/v1/completions", sent, 2 * (CONTEXT * INPUT + 100 * OUTPUT))
+
+
 MERGED = {
     "choices": {"n": 8},
     "a longer answer": {"max_tokens": 9999},
