@@ -43,6 +43,13 @@ _NOT_SENT = _HOP_BY_HOP | {
     "x-request-id",
     "true-client-ip",
     "cdn-loop",
+    # By which some servers take the request for another one than was checked.
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
 }
 # By headers with such names other gateways choose a model, where bodies are checked for it.
 _CHOOSING = re.compile(r"model|fallback|override|(portkey|helicone|litellm)-|virtual-key")

@@ -13,6 +13,7 @@ from gateway.request.planning import Plan
 
 # Of `data`, `event`, `id`, `retry` and a comment.
 _EVENT_STARTS = (b"d", b"e", b"i", b"r", b":")
+_SUBTITLES = "application/x-subrip"
 
 
 def is_stream(answer: Answer, plan: Plan) -> bool:
@@ -54,8 +55,8 @@ def _may_be_text(kind: str, answer: Answer, plan: Plan) -> bool:
     It may be just what a server sends when it was told none, `application/octet-stream` among
     others. Where pictures and sound come that is one of theirs.
     """
-    is_default = kind in ("", "text/plain") or not plan.endpoint.is_media
-    return is_default and answer.status < 300
+    is_text = kind in ("", _SUBTITLES) or kind.startswith("text/")
+    return (is_text or not plan.endpoint.is_media) and answer.status < 300
 
 
 def _content_type(answer: Answer) -> str:

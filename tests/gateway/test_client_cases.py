@@ -433,6 +433,22 @@ def test_what_crosses_and_what_does_not(gateway, mock):
     assert "Set-Cookie" not in answer.headers and "X-Hop" not in answer.headers
 
 
+def test_c10_no_header_makes_another_request_of_a_free_one(gateway, mock):
+    """Some servers would serve the stated address instead of the one that was checked."""
+    stated = {
+        "X-Original-URL": "/v1/chat/completions",
+        "X-Original-URI": "/v1/chat/completions",
+        "X-Rewrite-URL": "/v1/chat/completions",
+        "X-HTTP-Method": "DELETE",
+        "X-HTTP-Method-Override": "DELETE",
+        "X-Method-Override": "DELETE",
+    }
+    mock.script = reply({"results": []})
+    assert gateway.post("/v1/moderations", {"input": "x"}, headers=stated).status_code == 200
+    sent = {name.lower() for name, _ in mock.requests[0].headers}
+    assert not sent & {name.lower() for name in stated}
+
+
 def test_a_breaker_opens_for_one_upstream_alone(gateway, mock, upstreams_file):
     upstreams_file(
         f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k}}\n"

@@ -537,6 +537,15 @@ def test_a12_audio_is_as_long_as_its_subtitles(gateway, mock, form):
     assert gateway.row.units_and_modifiers["units"] == {"audio_seconds": 3723.5}
 
 
+@pytest.mark.parametrize("kind", ["application/x-subrip", "text/vtt; charset=utf-8", "text/srt"])
+def test_a12_subtitles_are_read_under_their_own_type(gateway, mock, kind):
+    mock.script = reply(SUBTITLES["srt"], Content_Type=kind)
+    answer = transcribe(gateway, response_format="srt")
+    assert (answer.content, answer.headers["Content-Type"]) == (SUBTITLES["srt"], kind)
+    assert gateway.row.usage_status == "estimated"
+    assert gateway.row.units_and_modifiers["units"] == {"audio_seconds": 3723.5}
+
+
 @pytest.mark.parametrize("text", [b"", b"1\n00:00:00,000 --> 00:00:00,000\n", b"it said 1 --> 2"])
 def test_a12_audio_without_times_is_unknown(gateway, mock, text):
     mock.script = reply(text, Content_Type="text/plain; charset=utf-8")
