@@ -130,6 +130,8 @@ def _use(
     sources = prompt_sources.read(body)
     if sources.may_make_pictures:
         raise unbounded("Nothing limits the pictures that a tool makes", param="tools")
+    if sources.opens_containers:
+        raise unbounded("No answer states what the container of a tool costs", param="tools")
     tool_calls = _tool_calls(body, endpoint, default_tool_calls)
     has_tools = body.get("tools") or body.get("functions")
     return _Use(

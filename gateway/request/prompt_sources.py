@@ -68,6 +68,7 @@ class Sources(NamedTuple):
     `lies_upstream`: parts of it are not in the body, so that it may fill the context.
     `may_run_tools`: the upstream may run tools of its own, after each of which the model reads
     all of it again. It may search, also without them, or have another model make pictures.
+    `opens_containers`: it runs programs in containers, each of which is paid for.
     `has_audio`: there is sound in it.
     """
 
@@ -75,6 +76,7 @@ class Sources(NamedTuple):
     may_run_tools: bool
     may_search: bool
     may_make_pictures: bool
+    opens_containers: bool
     has_audio: bool
 
 
@@ -82,7 +84,8 @@ def read(body: dict[str, Any]) -> Sources:
     """Return where the prompt of a request lies."""
     parts = [*objects_in(*(body.get(name) for name in _PROMPTS))]
     grouped = objects_in(body.get("tools"), left_out=OWN_MEMBERS)
-    tools = {_tool_type(tool) for holder in (body, *parts, *grouped) for tool in _tools(holder)}
+    described = [tool for holder in (body, *parts, *grouped) for tool in _tools(holder)]
+    tools = {*map(_tool_type, described)}
     is_compacted = bool(body.get(_COMPACTION))
     may_run_tools = (
         is_compacted or isinstance(body.get("prompt"), dict) or not tools <= _CLIENT_TOOLS
@@ -96,6 +99,7 @@ def read(body: dict[str, Any]) -> Sources:
         may_run_tools=may_run_tools,
         may_search=may_run_tools or _has_any(body, _SEARCHES),
         may_make_pictures=any(kind.endswith("image_generation") for kind in tools),
+        opens_containers=any(map(_opens_container, described)),
         has_audio=any("input_audio" in (part.get("type"), *part) for part in parts),
     )
 
@@ -121,6 +125,18 @@ def _tool_type(tool: Any) -> str:
         return ""
     named = "function" if "function" in tool or "name" in tool else ""
     return str(tool.get("type") or named)
+
+
+def _opens_container(tool: Any) -> bool:
+    """Return whether a tool opens a container, and does not use one that is there."""
+    match _tool_type(tool):
+        case "code_interpreter":
+            return not isinstance(tool.get("container"), str)
+        case "shell":
+            environment = tool.get("environment")
+            kind = environment.get("type") if isinstance(environment, dict) else None
+            return kind not in ("local", "container_reference")
+    return False
 
 
 def _lies_upstream(part: dict[str, Any]) -> bool:

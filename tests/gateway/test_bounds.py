@@ -485,6 +485,37 @@ def test_c02_agents_that_a_model_creates_are_refused(gateway, agents):
     assert_unbounded(gateway, RESPONSES, asking(RESPONSES, Multi_Agent=agents))
 
 
+OPENING = [
+    {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "64g"}},
+    {"type": "code_interpreter"},
+    {"type": "shell", "environment": {"type": "container_auto"}},
+    {"type": "shell"},
+]
+
+
+@pytest.mark.parametrize("tool", OPENING, ids=str)
+def test_c02_containers_that_a_tool_opens_are_refused(gateway, mock, tool):
+    """Up to 1.92 dollars each, of which no answer and no usage says anything."""
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, tools=[tool]))
+    within = [{"type": "additional_tools", "tools": [tool]}]
+    assert_unbounded(gateway, RESPONSES, asking(RESPONSES, input=within))
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "code_interpreter", "container": "cntr_1"},
+        {"type": "shell", "environment": {"type": "container_reference", "container_id": "c"}},
+        {"type": "shell", "environment": {"type": "local"}},
+    ],
+    ids=str,
+)
+def test_c02_a_container_that_is_there_costs_nothing_more(gateway, tool):
+    sent = asking(RESPONSES, tools=[tool], max_output_tokens=100)
+    assert_bound(gateway, RESPONSES, sent, CONTEXT * INPUT + 100 * OUTPUT)
+
+
 @pytest.mark.parametrize("agents", [None, {"enabled": False}])
 def test_c02_agents_that_are_switched_off_cost_nothing(gateway, agents):
     sent = asking(RESPONSES, max_output_tokens=100, multi_agent=agents)
