@@ -262,12 +262,15 @@ def _usage_in(answer: dict[str, Any]) -> dict[str, Any] | None:
 
     Groq puts it into a member of its own, Moonshot into the last choice.
     """
-    choices = answer.get("choices")
-    choice = choices[-1] if isinstance(choices, list) and choices else None
-    for holder in (answer, answer.get("x_groq"), choice):
+    for holder in (answer, answer.get("x_groq"), _last_choice(answer)):
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
             return holder["usage"]
     return None
+
+
+def _last_choice(answer: dict[str, Any]) -> Any:
+    choices = answer.get("choices")
+    return choices[-1] if isinstance(choices, list) and choices else None
 
 
 def _units_in(answer: dict[str, Any]) -> dict[str, int]:
@@ -307,9 +310,11 @@ def _output_estimate(answer: dict[str, Any]) -> int:
 def _error_in(answer: dict[str, Any]) -> str | None:
     """Return the code of an error in an answer or an event; None if it has none.
 
-    Not its text, which may quote what was sent.
+    Not its text, which may quote what was sent. OpenRouter has it in a choice, too.
     """
     error = _whole(answer).get("error")
+    if not error and isinstance(choice := _last_choice(answer), dict):
+        error = choice.get("error")
     if _has_failed(answer):
         error = error or {"code": "response_failed"}
     elif "error" in (answer.get("type"), answer.get("object")):

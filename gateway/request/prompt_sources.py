@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from gateway.request.json_objects import OWN_MEMBERS, objects_in
 
-# Where a prompt stands; a stored one is an object with an id. `extra_body` is Gemini's.
+# Where a prompt stands; a stored one is an object with an id. The last two are Gemini's.
 _PROMPTS = (
     *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
-    "extra_body",
+    *("extra_body", "google"),
 )
 # Members that bring in what was said before; a template may repeat any of the prompt.
 _HISTORIES = ("previous_response_id", "conversation", "chat_template")

@@ -150,6 +150,8 @@ PROMPTS = {
     "the call of a function": (CHAT, {"messages": [CALLED]}, 0),
     "a search of OpenRouter": (CHAT, {"plugins": [{"id": "web"}]}, 1),
     "a cache of Gemini": (CHAT, {"extra_body": {"google": {"cached_content": "c/1"}}}, 1),
+    "one where Vertex takes it": (CHAT, {"google": {"cached_content": "c/1"}}, 1),
+    "how Vertex is to think": (CHAT, {"google": {"thinking_config": {"thinking_budget": 1}}}, 0),
     "a tool that only the upstream describes": (RESPONSES, {"tools": [{"type": "computer"}]}, 1),
 }
 

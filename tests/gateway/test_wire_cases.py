@@ -255,6 +255,22 @@ def test_b05_an_error_inside_a_plain_200(gateway, mock):
     assert (row.usage_status, row.cost, row.error) == ("failed", 0, "503")
 
 
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 10, "completion_tokens": 5}])
+def test_b05_an_error_inside_a_choice(gateway, mock, usage):
+    """As OpenRouter tells of a provider that failed after some text."""
+    failed = {"message": {"content": "Hel"}, "finish_reason": "error", "error": {"code": 502}}
+    body = {"model": "gpt-4o-mini", "choices": [failed], "usage": usage}
+    mock.script = in_turn(reply(body), stream(content("Hel"), chunk({"choices": [failed]})))
+    assert gateway.chat().json() == body
+    gateway.chat(stream=True)
+    plain, streamed = gateway.rows
+    assert (plain.error, streamed.error) == ("502", "502")
+    assert (plain.usage_status, plain.output_tokens) == (
+        ("settled", 5) if usage else ("estimated", 1)
+    )
+    assert (streamed.usage_status, streamed.output_tokens) == ("estimated", 2)
+
+
 def gzipped(*pieces: bytes) -> list[bytes]:
     compressor = zlib.compressobj(wbits=31)
     flushed = [compressor.compress(p) + compressor.flush(zlib.Z_SYNC_FLUSH) for p in pieces]
