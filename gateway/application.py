@@ -40,6 +40,9 @@ from gateway.request.planning import Plan, plan
 _TOKEN_PATH = "/v1/token"
 # What a path must not hold, so that what is checked is what the upstream reads.
 _AMBIGUOUS = re.compile(rb"%2f|%5c|\\|%00|%25", re.IGNORECASE)
+# Ids of many servers have slashes, which OpenAI's SDKs escape.
+_ID_OF_MODEL = re.compile(rb"(?:/openai)?(?:/v1)?/models/")
+_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 
 
 class Gateway:
@@ -168,6 +171,8 @@ async def _call(
 
 def _canonical(path: str, raw_path: bytes) -> str | None:
     """Return the path without repeated or final slashes; None for one with two readings."""
+    if _ID_OF_MODEL.match(raw_path):
+        raw_path = _SLASH.sub(b"/", raw_path)
     if _AMBIGUOUS.search(raw_path):
         return None
     path = paths.canonical(path)

@@ -56,16 +56,35 @@ def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
         reply = orjson.loads(data)
     except orjson.JSONDecodeError:
         return data
-    if not isinstance(reply, dict) or not isinstance(reply.get("data"), list):
-        return data
-    models = [
+    seen = _seen(reply, aliases, plan, holder)
+    return data if seen == reply else json_writer.dumps(seen)
+
+
+def _seen(reply: Any, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> Any:
+    """Return what a token sees of a list: of Together's, which is bare, and of `models`, too.
+
+    llama.cpp has these beside OpenAI's. Where Ollama has no model, its list is null.
+    """
+    if isinstance(reply, list):
+        return [*_usable(reply, plan, holder), *aliases]
+    if not isinstance(reply, dict):
+        return reply
+    seen = dict(reply)
+    if isinstance(reply.get("models"), list):
+        seen["models"] = _usable(reply["models"], plan, holder)
+    if isinstance(reply.get("data"), list) or (reply.get("object") == "list" and aliases):
+        seen["data"] = [*_usable(reply.get("data") or [], plan, holder), *aliases]
+    return seen
+
+
+def _usable(models: list[Any], plan: Plan, holder: Holder) -> list[Any]:
+    """Return the models of a list that the token may use; some name them otherwise."""
+    return [
         model
-        for model in reply["data"]
-        if isinstance(model, dict) and _may_use(model.get("id"), plan, holder)
+        for model in models
+        if isinstance(model, dict)
+        and _may_use(model.get("id") or model.get("model") or model.get("name"), plan, holder)
     ]
-    if models == reply["data"] and not aliases:
-        return data
-    return json_writer.dumps({**reply, "data": [*models, *aliases]})
 
 
 def _may_use(id: Any, plan: Plan, holder: Holder) -> bool:

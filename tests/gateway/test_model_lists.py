@@ -140,3 +140,52 @@ def test_d01_an_unchanged_list_of_the_upstream_may_have_changed_here(gateway, mo
     answer = gateway.get("/v1/models/gpt-4o", headers=conditions)
     assert answer.headers["ETag"] == '"b"'
     assert mock.requests[2].header("If-None-Match") == '"a"'
+
+
+def test_d01_other_lists_than_openais_are_seen_in_part_too(gateway, mock):
+    """Together's is bare; llama.cpp's has its models twice; Ollama's is null if it has none."""
+    bare = [{"id": "gpt-4o"}, {"id": "whisper-1"}]
+    double = {"models": [{"name": "gpt-4o"}, {"model": "whisper-1"}], **MODELS}
+    empty = {"object": "list", "data": None}
+    gateway.bind_alias("fast", "openai:whisper-1")
+    gateway.use(allowed_models=["whisper-1"])
+    mock.script = reply(MODELS)
+    within_a_second(lambda: ids(gateway.get("/v1/models")) == ["whisper-1", "fast"])
+
+    mock.script = reply(bare)
+    assert [model["id"] for model in gateway.get("/v1/models").json()] == ["whisper-1", "fast"]
+    mock.script = reply(double)
+    assert gateway.get("/v1/models").json()["models"] == [{"model": "whisper-1"}]
+    assert ids(gateway.get("/v1/models")) == ["whisper-1", "fast"]
+    mock.script = reply(empty)
+    assert ids(gateway.get("/v1/models")) == ["fast"]
+
+
+@pytest.mark.parametrize("body", [{"object": "list", "data": None}, {}, {"models": None}, "x"])
+def test_d01_what_has_no_models_is_shown_as_it_is(gateway, mock, body):
+    mock.script = reply(json.dumps(body).encode())
+    assert gateway.use(allowed_models=["x"]).get("/v1/models").json() == body
+
+
+def test_d01_a_slash_in_a_models_id_may_be_escaped(gateway, mock):
+    """As OpenAI's SDKs do; the id is checked as the model that it names."""
+    mock.script = reply({"id": "meta-llama/Llama-3.3-70B", "object": "model"})
+    gateway.use(allowed_models=["meta-llama/*"])
+    assert raw_get(gateway, "/v1/models/meta-llama%2FLlama-3.3-70B").status_code == 200
+    assert mock.requests[-1].target == "/v1/models/meta-llama/Llama-3.3-70B"
+    mock.requests.clear()
+    assert raw_get(gateway, "/v1/models/openai%2Fgpt-4o").status_code == 404
+    for path in ("/v1/models/..%2Ffiles", "/v1/models%2Fx", "/v1/models/a%5Cb", "/v1/files/a%2Fb"):
+        assert raw_get(gateway, path).status_code == 400
+    assert mock.requests == []
+
+
+def raw_get(gateway, path: str) -> requests.Response:
+    """Send a path as it is written."""
+    request = requests.Request(
+        "GET", gateway.url, headers={"Authorization": f"Bearer {gateway.token}"}
+    )
+    prepared = request.prepare()
+    prepared.url = gateway.url + path
+    with requests.Session() as session:
+        return session.send(prepared)
