@@ -30,8 +30,11 @@ _AGENTS = "multi_agent"  # each has a prompt of its own
 # Those of llama.cpp, in which its own overrule OpenAI's.
 _CHOICES = ("n", "best_of", "n_cmpl")
 _OVERRULING_LIMITS = ("n_predict",)
+# Members of Anthropic's, which other gateways pass on, by which a call may be dearer; and their
+# values by which it is not.
+_DEARER = {"speed": "standard", "inference_geo": "global"}
 _COUNTED_MEMBERS = frozenset(
-    {*_CHOICES, *_OVERRULING_LIMITS, "service_tier", "modalities", _AGENTS}
+    {*_CHOICES, *_OVERRULING_LIMITS, "service_tier", "modalities", _AGENTS, *_DEARER}
 )
 # What it holds some servers take for members of the request itself.
 _MERGED = "extra_body"
@@ -120,6 +123,11 @@ def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
     if endpoint.name == _HEARING:
         # And have a price by the second.
         raise unbounded("A recording that is named may be of any length", param="file")
+    for name, usual in _DEARER.items():
+        value = body.get(name)
+        # That of speech is a number.
+        if isinstance(value, str) and value != usual and read_number(value) is None:
+            raise unbounded(f"The price of this {name} is not known before", param=name)
     if _has_agents(body.get(_AGENTS)):
         raise unbounded("Nothing limits the agents that a model creates", param=_AGENTS)
 

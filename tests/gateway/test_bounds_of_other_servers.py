@@ -96,6 +96,21 @@ def test_c02_each_prompt_may_fill_the_context(gateway):
     assert_bound(gateway, "/v1/completions", sent, 2 * (CONTEXT * INPUT + 100 * OUTPUT))
 
 
+DEARER = [{"speed": "fast"}, {"inference_geo": "us"}, {"Speed": "fast"}]
+
+
+@pytest.mark.parametrize("members", [*DEARER, {"extra_body": DEARER[0]}], ids=str)
+def test_c02_what_makes_anthropics_models_dearer_is_refused(gateway, mock, members):
+    assert_unbounded(gateway, CHAT, asking(CHAT, max_tokens=100, **members))
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("members", [{"speed": "standard"}, {"speed": 1.5}, {"speed": "1.5"}])
+def test_c02_the_usual_speed_costs_what_it_does(gateway, members):
+    sent = asking(CHAT, max_tokens=100, **members)
+    assert_bound(gateway, CHAT, sent, 100 * OUTPUT + size(sent) * INPUT)
+
+
 MERGED = {
     "choices": {"n": 8},
     "a longer answer": {"max_tokens": 9999},
