@@ -179,7 +179,9 @@ class Answer:
             if self._pass_on(data):
                 return True
         except Exception as error:  # of who reads
+            # Were it left to end, it would be free for another request, which `close` would hit.
             self.end(error)
+            self._source.abort()
             return True
         self.unread(data)
         return False

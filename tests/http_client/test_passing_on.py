@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.http_client.peer import MEGABYTE, OK, begun, ended
+from tests.http_client.peer import HELLO, MEGABYTE, OK, begun, body_of, ended, get
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -94,6 +94,29 @@ def test_what_is_raised_is_raised_to_who_reads(run):
             await read
         answer.close()
         assert await ended(reader)
+
+    run(story)
+
+
+def test_what_is_raised_breaks_no_other_request(run):
+    """Whatever else comes of the answer before who reads has closed it."""
+
+    async def story(client, server):
+        answer, _, writer = await begun(client, server, CHUNKED)
+
+        def fail(data: bytes) -> bool:
+            raise LookupError(data)
+
+        read = await reading(answer, fail)
+        writer.write(chunks(b"a"))
+        with pytest.raises(LookupError):
+            await read
+        writer.write(chunks(b"b") + END)
+        other = get(client, server)
+        _, (_, writer) = await server.request()
+        answer.close()
+        writer.write(HELLO)
+        assert await body_of(await other) == b"hello"
 
     run(story)
 
