@@ -34,6 +34,7 @@ class Exchange:
         # Our own server's `send` can write a piece of a body without being awaited.
         self._writer: DirectWriter | None = send if hasattr(send, "write_now") else None
         self._watch: asyncio.Task | None = None
+        self._lacks_pieces = False  # that were not sent
 
     @property
     def is_started(self) -> bool:
@@ -114,7 +115,9 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes) -> None:
-        if data and not self.is_gone:
+        if self.is_gone:
+            self._lacks_pieces = self._lacks_pieces or bool(data)
+        elif data:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     @property
@@ -127,8 +130,13 @@ class Exchange:
             self._writer.write_now(data)
 
     async def finish(self, data: bytes = b"") -> None:
-        """Send the last piece. Without this call the connection ends as a broken transfer."""
-        await self._send({"type": "http.response.body", "body": data})
+        """Send the last piece. Without this call the connection ends as a broken transfer.
+
+        So it does where pieces are lacking: who sends no more may still read, and would take
+        what came for all.
+        """
+        if not self._lacks_pieces:
+            await self._send({"type": "http.response.body", "body": data})
 
 
 def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:

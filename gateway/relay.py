@@ -136,11 +136,8 @@ async def stream(
 
     try:
         while data := await response.read(pass_on):
-            forward = forwarded(data)
-            if not exchange.is_gone:
-                await exchange.write(forward)
-                continue
-            left -= len(data)
+            await exchange.write(forwarded(data))
+            left -= len(data) if exchange.is_gone else 0
             if left < 0:
                 raise ClientGone
     except _ENDINGS as error:

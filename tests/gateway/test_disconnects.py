@@ -5,13 +5,14 @@ The head of each answer has come before its client leaves.
 
 import asyncio
 import json
+import socket
 import time
 
 import pytest
 
 from gateway import upstreams
 from tests.gateway.conftest import counts
-from tests.gateway.test_wire_cases import leave, settled_row
+from tests.gateway.test_wire_cases import leave, open_call, settled_row
 from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, head, in_turn, reply, stream
 
 HEAD = head(200, Content_Type="application/json", Transfer_Encoding="chunked")
@@ -124,6 +125,22 @@ def test_b10_nobody_is_asked_again_for_a_client_that_left(gateway, mock):
     row = settled_row(gateway)
     assert (row.usage_status, row.http_status, row.cost) == ("failed", 400, 0)
     assert len(mock.requests) == 1
+
+
+def test_b10_a_stream_with_a_gap_has_no_end(gateway, mock):
+    """Who sends no more counts as gone, but may read: what came must not look whole."""
+    mock.script = stream(content("one"), content("two"), USAGE_CHUNK, DONE, delay=0.2)
+    got = b""
+    with open_call(gateway, {"stream": True}) as sock:
+        while content("one") not in got:
+            got += sock.recv(65536)
+        sock.shutdown(socket.SHUT_WR)
+        while data := sock.recv(65536):
+            got += data
+
+    assert b"two" not in got
+    assert not got.endswith(b"0\r\n\r\n")
+    assert counts(settled_row(gateway)) == ("settled", 176, 1024, 340, 0)
 
 
 def test_b02_the_first_byte_of_a_plain_answer_is_its_first(gateway, mock):

@@ -508,26 +508,32 @@ def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
     assert len(mock.requests) == 1
 
 
-def leave(
-    gateway, body: dict | None, *, after: float = 0, read_bytes: int = 0, path: str = CHAT
-) -> None:
-    """Send a chat and close the connection, after some seconds or bytes; a GET without a body."""
+def open_call(gateway, body: dict | None, *, path: str = CHAT) -> socket.socket:
+    """Send a chat, or a GET without a body; return the connection."""
     data = b""
     if body is not None:
         data = json.dumps({"model": "gpt-4o-mini", "messages": [], **body}).encode()
     host, port = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as sock:
-        sock.sendall(
-            b"%s %s HTTP/1.1\r\nHost: x\r\n"
-            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (
-                b"POST" if data else b"GET",
-                path.encode(),
-                gateway.token.encode(),
-                len(data),
-                data,
-            )
+    sock = socket.create_connection((host, int(port)), timeout=20)
+    sock.sendall(
+        b"%s %s HTTP/1.1\r\nHost: x\r\n"
+        b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
+        % (
+            b"POST" if data else b"GET",
+            path.encode(),
+            gateway.token.encode(),
+            len(data),
+            data,
         )
+    )
+    return sock
+
+
+def leave(
+    gateway, body: dict | None, *, after: float = 0, read_bytes: int = 0, path: str = CHAT
+) -> None:
+    """Send a call and close the connection, after some seconds or bytes."""
+    with open_call(gateway, body, path=path) as sock:
         got = 0
         while got < read_bytes:
             got += len(sock.recv(65536))
