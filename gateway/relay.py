@@ -120,13 +120,13 @@ async def stream(
         nonlocal received
         forward = view.feed(data)
         received += len(data)
-        if received == length:
-            ended.rest = forward
-            return b""
         if ended.first_byte_at is None and view.has_data:
             ended.first_byte_at = time.perf_counter()
             if on_first_data is not None:
                 on_first_data(response.status)
+        if received == length:
+            ended.rest = forward
+            return b""
         return forward
 
     def pass_on(data: bytes) -> bool:

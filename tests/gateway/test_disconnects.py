@@ -156,6 +156,14 @@ def test_b02_the_first_byte_of_a_plain_answer_is_its_first(gateway, mock):
     assert gateway.row.first_byte_ms < 200 < gateway.row.latency_ms
 
 
+def test_b02_sound_that_comes_at_once_has_a_first_byte(gateway, mock):
+    """The only piece is the last one, which the client gets when the call is settled."""
+    mock.script = reply(b"sound", Content_Type="audio/mpeg")
+    body = {"model": "gpt-4o-mini-tts", "input": "Hi", "voice": "alloy"}
+    assert gateway.post("/v1/audio/speech", body).content == b"sound"
+    assert 0 <= gateway.row.first_byte_ms <= gateway.row.latency_ms
+
+
 def test_b10_who_stays_gets_all_of_a_stream_that_would_be_cancelled(gateway, mock, with_options):
     with_options(OPTIONS["cancel"])
     mock.script = stream(content("Hi"), USAGE_CHUNK, DONE, delay=0.02)
