@@ -20,6 +20,8 @@ _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
 _SPACE = rb"\s*(?:data:\s*)*"  # in JSON, which may have several lines in an event
 _CHOICE = re.compile(rb'"choices"%s:%s\[%s\{' % (_SPACE, _SPACE, _SPACE))
+# Chunks before it say `"usage": null`.
+_USAGE = re.compile(rb'"usage"%s:%s\{' % (_SPACE, _SPACE))
 # In front of an event; the last of them may go on.
 _COMMENTS = re.compile(rb"(?::[^\r\n]*(?:\r\n|\r|\n))*(?::[^\r\n]*\Z)?")
 # No usage chunk is as long; what is longer must not wait for its end.
@@ -83,6 +85,9 @@ class EventStream:
         if self._hides is None:
             self._note(data)
             return data
+        if self._is_whole(data):
+            self._keep_for_meter(data)
+            return self._visible(data)
         searched = max(len(self._open) - 3, 0)
         self._open += data
         end = last_end(self._open, searched)
@@ -105,14 +110,18 @@ class EventStream:
         return b"" if self._hides is None else self._visible(rest)
 
     def _note(self, data: bytes) -> None:
-        if not self._open and data.endswith(b"\n\n"):
-            self._keep_for_meter(data)  # the usual case: whole events
+        if self._is_whole(data):
+            self._keep_for_meter(data)
             return
         searched = max(len(self._open) - 3, 0)
         self._open += data
         if end := last_end(self._open, searched):
             self._ended(end)
         self._show_part()
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Return whether the data are whole events, as they usually are."""
+        return not self._open and data.endswith(b"\n\n")
 
     def _ended(self, end: int) -> bytes:
         """Return the events up to this end, which the meter has seen."""
@@ -150,7 +159,7 @@ class EventStream:
 
     def _visible(self, whole: bytes) -> bytes:
         """Return whole events without the hidden ones, and without what was passed already."""
-        if not self._passed and b'"usage"' not in whole:
+        if not self._passed and _USAGE.search(whole) is None:
             return whole
         first, *others = split(whole)
         shown = first if self._is_shown else self._seen_of(first)
