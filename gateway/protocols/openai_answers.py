@@ -14,7 +14,7 @@ import orjson
 
 from gateway.answer import lenient_json
 from gateway.answer.estimates import tokens_of
-from gateway.answer.event_stream import data_of, split
+from gateway.answer.event_stream import data_of, last_end, split
 from gateway.protocols import subtitles
 from gateway.protocols.protocol import Reading
 
@@ -99,8 +99,9 @@ class StreamReader:
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (found := _MODEL.search(events)):
             self._model, self._first = found[1].decode("utf-8", "replace"), events
-        if _USAGE.search(events):
-            self._note_usage(events, _stated_in_part if is_part else _stated_in)
+        if found := _USAGE.search(events):
+            start = last_end(events[: found.start()], 0)
+            self._note_usage(events[start:], _stated_in_part if is_part else _stated_in)
         if is_error_event(events):
             self._note_errors(events)
         if not self._has_ended and (_DONE in events or _END.search(events)):
