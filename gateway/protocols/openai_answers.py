@@ -50,6 +50,7 @@ _END = re.compile(
 )
 # Events that have no text of their own: it came in deltas, or will.
 _TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % _IS)
+_DELTA = b".delta"
 _REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
 _ID = re.compile("[^\0\ud800-\udfff]{1,255}")
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
@@ -160,12 +161,13 @@ class StreamReader:
             self._has_failed = self._has_failed or _has_failed(value)
 
     def _count_text(self, events: bytes) -> None:
-        if b'"response.' not in events and b'"transcript.' not in events:
+        has_types = b'"response.' in events or b'"transcript.' in events
+        if not has_types or all(type[1].endswith(_DELTA) for type in _TYPE.finditer(events)):
             self._delivered.add(events)
             return
         for event in split(events):
             found = _TYPE.search(event)
-            if found is None or found[1].endswith(b".delta"):
+            if found is None or found[1].endswith(_DELTA):
                 self._delivered.add(event)
             elif found[1].endswith(_REPEATED):
                 text = _Text()
