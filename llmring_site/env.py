@@ -82,9 +82,9 @@ def secret(name: str) -> str:
         value = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is in another encoding"
-        raise invalid(
-            f"{name}_FILE", f"a readable file of UTF-8 text ({reason}: {path})"
-        ) from error
+        # Where no such folder is, it may be the secret itself, set under the wrong name.
+        where = f": {path}" if os.path.isdir(os.path.dirname(path)) else ""
+        raise invalid(f"{name}_FILE", f"a readable file of UTF-8 text ({reason}{where})") from error
     if not value:  # another database, or a new key, is not what was meant
         raise invalid(f"{name}_FILE", f"a file with a value (it is empty: {path})")
     return value

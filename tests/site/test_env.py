@@ -140,6 +140,14 @@ def test_secret_file_in_another_encoding_is_refused(tmp_path):
     assert done.stderr.startswith("error: LLMRING_DATABASE_URL_FILE must be a readable file of UTF")
 
 
+def test_secret_in_place_of_its_file_is_not_repeated(tmp_path):
+    done = check(tmp_path, MANAGEMENT_TOKEN_FILE="pw-secret-of-some/length")
+    assert done.returncode == 1 and "pw-secret" not in done.stderr
+    assert "MANAGEMENT_TOKEN_FILE must be a readable file of UTF-8 text (No such" in done.stderr
+    done = check(tmp_path, MANAGEMENT_TOKEN_FILE=str(tmp_path / "token"))
+    assert f"(No such file or directory: {tmp_path / 'token'})" in done.stderr
+
+
 @pytest.mark.parametrize("content", ["", "\n"])
 def test_empty_secret_file_is_refused(tmp_path, content):
     """The server would take the embedded database, or make a new key."""
