@@ -47,6 +47,24 @@ def test_a01_a_plus_address_is_an_account_of_its_own(ruiz, person):
     assert other.account["project_id"] != ruiz.account["project_id"]
 
 
+@pytest.mark.parametrize(
+    ("domain", "status"),
+    [
+        (f"{'d' * 63}.{'e' * 63}.example", 200),
+        (f"{'d' * 64}.example", 422),
+        (f"mail.{'d' * 64}", 422),
+        ("d-.example", 200),
+        ("-d.example", 422),
+        ("example-", 422),
+        ("example.", 422),
+    ],
+)
+def test_domains_to_which_no_mail_can_go_are_refused(browser, db_all, domain, status):
+    body = {"email": f"ana@{domain}", "password": PASSWORD}
+    assert browser().post_json("/api/v1/register", body).status_code == status
+    assert User.objects.filter(email=body["email"]).exists() == (status == 200)
+
+
 def test_passwords_are_not_repeated_in_errors(browser, db_all):
     for body in ({"password": "my-secret"}, {"email": "x", "password": "my-secret"}):
         response = browser().post("/api/v1/login", body, content_type="application/json")
