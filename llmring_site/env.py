@@ -55,11 +55,15 @@ _FALSE = {"0", "false", "no", "off"}
 
 def text(name: str, default: str = "", *, max_length: int | None = None) -> str:
     """Return the variable's line of text, stripped; `default` when unset or empty."""
-    value = _value(name) or default
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise invalid(name, "one line, without control characters")
+    value = _one_line(name, _value(name)) or default
     if max_length is not None and len(value) > max_length:
         raise invalid(name, f"{max_length} characters long at most")
+    return value
+
+
+def _one_line(name: str, value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise invalid(name, "one line, without control characters")
     return value
 
 
@@ -88,6 +92,11 @@ def secret(name: str) -> str:
     if not value:  # another database, or a new key, is not what was meant
         raise invalid(f"{name}_FILE", f"a file with a value (it is empty: {path})")
     return value
+
+
+def secret_line(name: str) -> str:
+    """Return a secret that is one line of text, or "" when unset."""
+    return _one_line(name, secret(name))
 
 
 def token(name: str) -> str:

@@ -7,10 +7,10 @@ import email.policy
 import re
 from collections.abc import Iterable
 from email.errors import ObsoleteHeaderDefect
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from llmring_site.env import invalid, secret, string_list, text
+from llmring_site.env import invalid, secret_line, string_list, text
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
@@ -124,7 +124,7 @@ def redis_url(name: str) -> str:
 
     It may have a password, and so may come from a file.
     """
-    value = _checked(name, secret(name), ("redis", "rediss", "unix"))
+    value = _checked(name, secret_line(name), ("redis", "rediss", "unix"))
     if not value or _suits_redis(value):
         return value
     # Only the parameter is repeated: other parts may hold a password.
@@ -156,7 +156,7 @@ def email_url(name: str) -> tuple[str, dict[str, object]]:
     `smtp://user:password@host:587` uses STARTTLS at port 587 and no encryption at others,
     `smtps://` begins with TLS. A percent-encoded password is decoded.
     """
-    value = secret(name)
+    value = secret_line(name)
     accepted = "an address such as smtp://user:password@mail.example.com:587 or smtps://…"
     if not value:
         return "django.core.mail.backends.console.EmailBackend", {}
@@ -170,23 +170,49 @@ def email_url(name: str) -> tuple[str, dict[str, object]]:
     well_formed &= bool(parts.username) == bool(parts.password)
     if not well_formed or parts.path.strip("/") or re.search(r"[\s?#]", value):
         raise invalid(name, accepted)  # it may hold a password: it is not repeated
+    if not _can_be_resolved(parts.hostname):
+        raise invalid(name, f"{accepted}, with the name of a host")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not re.fullmatch(r"[ -~]*", user + password):  # smtplib would lose every mail over it
+        raise invalid(name, f"{accepted}, with user and password of printable ASCII characters")
     return "django.core.mail.backends.smtp.EmailBackend", {
         "host": parts.hostname,
         "port": port,
-        "username": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
+        "username": user,
+        "password": password,
         "use_ssl": parts.scheme == "smtps",
         "use_tls": parts.scheme == "smtp" and port == 587,
     }
 
 
-def sender(name: str, default: str) -> str:
-    """Return the sender of mails: one address, also with a name before it."""
+def sender(name: str, *, host: str) -> str:
+    """Return the sender of mails: one address, also with a name before it.
+
+    Unset, it is one at the host, a name or an IP address.
+    """
     value = text(name)
     if value and not _is_mailbox(value):
         accepted = "one address, such as noreply@example.com or LLMRing <noreply@example.com>"
         raise invalid(name, accepted, value)
-    return value or default
+    return value or f"LLMRing <noreply@{_mail_domain(host)}>"
+
+
+def _mail_domain(host: str) -> str:
+    """Return what stands behind the `@`: an IP address is written in brackets there."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+
+
+def _can_be_resolved(host: str) -> bool:
+    """Return whether the host has the form that a look-up of its address needs."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_mailbox(value: str) -> bool:
@@ -197,6 +223,7 @@ def _is_mailbox(value: str) -> bool:
     return (
         len(header.addresses) == 1
         and all([header.addresses[0].username, header.addresses[0].domain])
+        and _can_be_resolved(header.addresses[0].domain)
         and all(isinstance(defect, ObsoleteHeaderDefect) for defect in header.defects)
     )
 

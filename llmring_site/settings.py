@@ -137,7 +137,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True  # plain names are served from the packages
 WHITENOISE_AUTOREFRESH = DEBUG
 
-DATABASE_URL = env.secret("LLMRING_DATABASE_URL")
+DATABASE_URL = env.secret_line("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
 # Two deployments in one database keep apart: the second schema follows the first.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
@@ -181,7 +181,7 @@ else:
 CACHE_TTL_SECONDS = env.integer("LLMRING_CACHE_TTL", 3600, minimum=1, maximum=31_536_000)
 
 ADMIN_USER = env.text("ADMIN_USER", "admin", max_length=150)
-ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD")
+ADMIN_PASSWORD = env.secret_line("ADMIN_PASSWORD")
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.passwords.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -198,9 +198,7 @@ REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", F
 ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
 # Without a mail server, mails are printed: whoever runs the server can hand links on.
 EMAIL_BACKEND, EMAIL_OPTIONS = env_addresses.email_url("LLMRING_EMAIL_URL")
-DEFAULT_FROM_EMAIL = env_addresses.sender(
-    "LLMRING_EMAIL_FROM", f"LLMRing <noreply@{urlsplit(PUBLIC_URL).hostname}>"
-)
+DEFAULT_FROM_EMAIL = env_addresses.sender("LLMRING_EMAIL_FROM", host=urlsplit(PUBLIC_URL).hostname)
 EMAIL_TIMEOUT = 10  # seconds
 # Other addresses: GitHub Enterprise, or a provider of tests.
 OAUTH_PROVIDERS = {

@@ -33,3 +33,34 @@ def test_mails_go_to_the_server_of_the_variable(tmp_path, url, expected):
         [sys.executable, "-c", SHOW], env=environment, capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == expected
+
+
+SEND = (
+    "from django.core.mail import EmailMessage, get_connection;"
+    "EmailMessage('Hello', 'Text', to=['ana@example.com'], connection=get_connection()).send()"
+)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "sender"),
+    [
+        ("https://llm.example.com:8443/llmring", "noreply@llm.example.com"),
+        ("http://192.0.2.7:8000", "noreply@[192.0.2.7]"),
+        ("http://[2001:db8::7]:8000", "noreply@[IPv6:2001:db8::7]"),
+        ("https://bücher.example", "noreply@xn--bcher-kva.example"),
+    ],
+)
+def test_mails_are_sent_from_the_host_of_the_public_address(tmp_path, public_url, sender):
+    done = subprocess.run(
+        [sys.executable, "-c", SEND],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "llmring_site.settings",
+            "LLMRING_PUBLIC_URL": public_url,
+            "LLMRING_DATA_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"From: LLMRing <{sender}>" in done.stdout.splitlines()

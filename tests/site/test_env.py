@@ -81,7 +81,11 @@ BAD_VALUES = [
     ("LLMRING_EMAIL_URL", "smtp://me:pw-secret@h:587?tls=true", "such as smtp://"),
     ("LLMRING_EMAIL_URL", "smtp://me@h", "such as smtp://"),
     ("LLMRING_EMAIL_URL", "smtp://h:0", "such as smtp://"),
+    ("LLMRING_EMAIL_URL", "smtp://me:pw-secret%C3%BC@h", "of printable ASCII characters"),
+    ("LLMRING_EMAIL_URL", "smtp://me:pw-secretü@h", "of printable ASCII characters"),
+    ("LLMRING_EMAIL_URL", f"smtp://me:pw-secret@{'h' * 64}", "the name of a host"),
     ("LLMRING_EMAIL_FROM", "noreply", "one address"),
+    ("LLMRING_EMAIL_FROM", f"noreply@{'h' * 64}.example", "one address"),
     ("LLMRING_EMAIL_FROM", "A <a@example.com>, b@example.com", "one address"),
     ("LLMRING_EMAIL_FROM", "'A <a@example.com>'", "one address"),
     ("LLMRING_EMAIL_FROM", "a@", "one address"),
@@ -93,6 +97,8 @@ BAD_VALUES = [
     ("OPENAI_API_URL", "https://h/v1?key=pw-secret", "without query"),
     ("LLMRING_REGISTRY_BASE_URL", "https://h/#registry", "without query"),
     ("MANAGEMENT_TOKEN", "pw-secretü", "printable ASCII"),
+    ("ADMIN_PASSWORD", "pw-secret\nADMIN_USER=ana", "one line"),
+    ("LLMRING_DATABASE_URL", "postgresql://u:pw-secret@h/d\n# d is ours", "one line"),
     ("LISTEN_ADDR", "*:8080", "such as :8080"),
     ("LLMRING_ACCOUNT_TIER", "fr\udce9e", "UTF-8"),
     ("METRICS_PATH", "/me trics", "such as /metrics"),
@@ -245,7 +251,7 @@ def test_address_in_brackets_is_no_json(monkeypatch):
 )
 def test_sender_has_one_address(monkeypatch, value):
     monkeypatch.setenv("X_SENDER", value)
-    assert env_addresses.sender("X_SENDER", "") == value
+    assert env_addresses.sender("X_SENDER", host="h.example") == value
 
 
 def test_unknown_variable_of_ours_warns(monkeypatch):
