@@ -4,30 +4,65 @@ A server without workers of its own (runserver, an embedded application) has non
 the values are in its memory.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
-_made: list[Path] = []  # directories, innermost first
+_made: list[Path] = []  # directories above the server's own, innermost first
 
 
 def prepare(data_dir: Path, port: int) -> None:
-    """Give the server on this port an empty directory, before anything imports metrics.
+    """Give this server an empty directory of its own, before anything imports metrics.
 
-    It is below the data directory, else (where that cannot be written) temporary.
+    It is below the data directory, else (where that cannot be written) temporary. Several
+    servers may have one data directory, and one port too: in other containers, on other
+    addresses, or while the second finds out that it cannot have it.
     """
-    directory = data_dir / "metrics" / str(port)
-    shutil.rmtree(directory, ignore_errors=True)
-    _made[:] = [path for path in (directory, *directory.parents) if not path.exists()]
+    everybodys = data_dir / "metrics"
+    _made[:] = [path for path in (everybodys, *everybodys.parents) if not path.exists()]
     try:
-        directory.mkdir(parents=True)
+        everybodys.mkdir(parents=True, exist_ok=True)
+        with _held(everybodys):
+            _remove_ended(everybodys)
+            directory = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=everybodys))
+            _hold(directory)
     except OSError:
         directory = Path(tempfile.mkdtemp(prefix="llmring-metrics-"))
-        _made[:] = [directory]
+        _made.clear()
     os.environ[_VARIABLE] = str(directory)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Keep other servers from making or removing directories meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hold(directory: Path) -> None:
+    """Mark the directory as in use until this process and all that it forks have ended."""
+    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_ended(everybodys: Path) -> None:
+    """Delete the directories of servers that were killed: nobody holds them."""
+    for directory in everybodys.glob("*-*"):
+        with suppress(BlockingIOError, FileNotFoundError):  # its server runs, or has just ended
+            descriptor = os.open(directory, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def forget(pid: int) -> None:
@@ -39,9 +74,12 @@ def forget(pid: int) -> None:
 
 
 def remove() -> None:
-    """Delete what `prepare` made, after the last worker has ended or if there is none."""
+    """Delete what `prepare` made, after the last worker has ended or if there is none.
+
+    Other servers' directories stay, and so what is above them.
+    """
     if directory := os.environ.pop(_VARIABLE, None):
         shutil.rmtree(directory, ignore_errors=True)
     with suppress(OSError):  # as soon as one holds something else
-        for path in _made[1:]:
+        for path in _made:
             path.rmdir()

@@ -138,7 +138,75 @@ def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path):
         "['llmring_streams{upstream=\"up\"} 1.0']",
         "True",
     ], done.stderr
-    assert not (tmp_path / "metrics" / "8000").exists()
+    assert not (tmp_path / "metrics").exists()
+
+
+_COUNTING_SERVER = """
+import os, sys
+from llmring_site import metrics_files
+metrics_files.prepare(__import__("pathlib").Path(sys.argv[1]), 8000)
+from gateway import metrics
+print("ready", flush=True)
+for line in sys.stdin:
+    if not os.fork():  # a worker, which begins files of its own
+        metrics.requests("up", "chat", "2xx")
+        os._exit(0)
+    os.wait()
+    print(metrics.as_json()["request_count"], flush=True)
+metrics_files.remove()
+"""
+
+
+@pytest.fixture
+def counting_server(tmp_path):
+    """Starts processes that count a call for each line that they are sent, all as port 8000."""
+    started = []
+
+    def start() -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COUNTING_SERVER, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "llmring_site.settings"},
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _count(server: subprocess.Popen) -> str:
+    server.stdin.write("\n")
+    server.stdin.flush()
+    return server.stdout.readline().strip()
+
+
+def test_servers_of_one_port_and_data_directory_count_apart(counting_server, tmp_path):
+    """As those of two containers, or one that finds its port in use and ends."""
+    first = counting_server()
+    assert _count(first) == "1"
+    second = counting_server()
+    assert (_count(first), _count(second)) == ("2", "1")
+    second.communicate()
+    assert _count(first) == "3"
+    first.communicate()
+    assert not (tmp_path / "metrics").exists()
+
+
+def test_files_of_a_killed_server_are_deleted_by_the_next(counting_server, tmp_path):
+    killed = counting_server()
+    assert _count(killed) == "1"
+    killed.kill()
+    killed.wait()
+    running = counting_server()
+    assert _count(running) == "1"
+    assert len([*(tmp_path / "metrics").iterdir()]) == 1
+    running.communicate()
 
 
 @pytest.mark.servers
