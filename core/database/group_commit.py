@@ -158,11 +158,11 @@ class _Queue:
             try:
                 await self._write(group)
             finally:
-                for observer in _observers:
-                    observer(size, time.perf_counter() - started)
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
                     pending.fail(DatabaseUnavailable())
+                for observer in _observers:
+                    observer(size, time.perf_counter() - started)
             self._gathering.answered(size)
 
     async def _write(self, group: list[_Pending]) -> None:

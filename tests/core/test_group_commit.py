@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from core import bridge
+from core.database import group_commit
 from core.database.group_commit import MAX_GROUP, GroupWriter
 from core.errors import DatabaseUnavailable
 
@@ -142,6 +143,22 @@ def test_killed_task_fails_its_group_and_the_next_one_is_written():
     first, second, third = asyncio.run(outcomes(writer, store, [1, 2], kill))
     assert isinstance(first, DatabaseUnavailable) and isinstance(second, DatabaseUnavailable)
     assert third == "stored 3"
+
+
+def test_an_observer_that_fails_keeps_no_caller_waiting(monkeypatch):
+    def fail(size, seconds):
+        raise OSError("no room for metrics")
+
+    monkeypatch.setattr(group_commit, "_observers", [fail])
+    assert written(Store(), [1, 2]) == ["stored 1", "stored 2"]
+    store = Store()
+    writer = GroupWriter(store)
+
+    def kill(tasks):
+        asyncio.get_running_loop().call_soon(writer._queue()._task.cancel)
+
+    answers = asyncio.run(asyncio.wait_for(outcomes(writer, store, [1, 2], kill), 10))
+    assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 2
 
 
 def test_caller_that_goes_away_does_not_disturb_the_others():
