@@ -7,7 +7,6 @@ mail here can be asked for again.
 
 import logging
 import queue
-import smtplib
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -35,7 +34,7 @@ class Sender(ProcessThread):
                     settings.EMAIL_BACKEND, **settings.EMAIL_OPTIONS
                 )
                 message.send()
-            except (OSError, smtplib.SMTPException, ValueError) as error:
+            except Exception as error:  # whatever it is, the next mails must be sent
                 logger.error("a mail was not sent: %s", type(error).__name__)
             finally:
                 self.waiting.task_done()

@@ -1,10 +1,13 @@
 """Which mail server the settings choose, in a process that reads them anew."""
 
+import io
 import os
 import subprocess
 import sys
 
 import pytest
+
+from accounts import mailing
 
 SHOW = (
     "from django.conf import settings; from django.core.mail import get_connection;"
@@ -64,3 +67,20 @@ def test_mails_are_sent_from_the_host_of_the_public_address(tmp_path, public_url
         check=True,
     )
     assert f"From: LLMRing <{sender}>" in done.stdout.splitlines()
+
+
+def test_mails_are_sent_again_after_one_had_nowhere_to_be_printed(
+    person, settings, monkeypatch, caplog
+):
+    """A server whose standard output is closed has no `sys.stdout`."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    monkeypatch.setattr(sys, "stdout", None)
+    person("ana@example.com")
+    mailing.wait_until_sent()
+    assert "a mail was not sent: AttributeError" in caplog.text
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
+    person("bob@example.com")
+    mailing.wait_until_sent()
+    assert "To: bob@example.com" in printed.getvalue()
+    assert "/verify#token=" in printed.getvalue()
