@@ -60,7 +60,22 @@ class ModelAdmin(UnfoldModelAdmin):
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         if query := request.GET.get("_changelist_filters"):
             request.list_query = f"?{query}"  # of the list that the page was opened from
-        return super().changeform_view(request, object_id, form_url, extra_context)
+        if "_saveasnew" in request.POST and not self.save_as:
+            # Django would add a row all the same, past what `add_view` checks.
+            raise PermissionDenied
+        context = self._without_closed_list(request, extra_context)
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def delete_view(self, request, object_id, extra_context=None):
+        context = self._without_closed_list(request, extra_context)
+        return super().delete_view(request, object_id, context)
+
+    def _without_closed_list(self, request, context: dict | None) -> dict:
+        """Have a page link to no list or row that whoever only adds or deletes may not see."""
+        request.is_list_closed = not self.has_view_permission(request)
+        # Unfold's template makes a text of it: "False" is true.
+        hidden = {"show_back_button": ""} if request.is_list_closed else {}
+        return {**(context or {}), **hidden}
 
     def changelist_view(self, request, extra_context=None):
         if request.method != "GET":

@@ -173,10 +173,10 @@ class ConversationTemplateAdmin(OwnerLinks, ModelAdmin):
 
     def version(self, request, template_id, number: int):
         """Show an earlier version, and make it the template again at a POST."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         template = get_object_or_404(ConversationTemplate, id=template_id)
         version = get_object_or_404(TemplateVersion, template=template, number=number)
-        if not self.has_view_permission(request, template):
-            raise PermissionDenied
         may_change = self.has_change_permission(request, template)
         if request.method == "POST":
             if not may_change:

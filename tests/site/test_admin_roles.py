@@ -11,8 +11,10 @@ from django.core.management import call_command
 from django.urls import resolve, reverse
 
 from accounts.models import ApiKey, User
+from core.ids import uuid7
 from gateway import tokens
 from registry_proxy.models import CustomPrice
+from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
 from tests.receipts import vectors
 from usage.models import UsageLog
@@ -90,6 +92,11 @@ def staff(*permissions: str) -> ApiClient:
     return client
 
 
+def staff_again(*permissions: str) -> ApiClient:
+    User.objects.filter(username="staff").delete()
+    return staff(*permissions)
+
+
 def refused_links(browser, *paths: str) -> list[str]:
     """The links of pages that their reader may not follow; one of each view is followed.
 
@@ -129,19 +136,56 @@ def test_b5_no_page_links_to_one_that_its_reader_may_not_open(rows):
     for model, name in names():
         if not model.objects.exists():
             continue
-        User.objects.filter(username="staff").delete()
-        browser = staff(f"view_{model._meta.model_name}")
+        browser = staff_again(f"view_{model._meta.model_name}")
         pages = [reverse(f"{name}_changelist")]
         pages += [reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all()[:1]]
         assert refused_links(browser, *pages) == [], name
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("verbs", [["add"], ["delete"], ["view", "add"]])
+def test_b5_pages_that_add_and_delete_lead_nowhere_else(rows, verbs):
+    """Their titles name a list, which is for whoever may see it."""
+    for model, name in names():
+        browser = staff_again(*[f"{verb}_{model._meta.model_name}" for verb in verbs])
+        pages = [reverse(f"{name}_add"), reverse(f"{name}_changelist")]
+        pages += [reverse(f"{name}_delete", args=[row.pk]) for row in model.objects.all()[:1]]
+        open_pages = [page for page in pages if browser.get(page).status_code == 200]
+        assert refused_links(browser, *open_pages) == [], name
+
+
+def test_b5_the_title_of_a_page_still_leads_to_a_list_that_is_open(project, db_all):
+    html = staff("add_project", "view_project").get("/admin/accounts/project/add/").content
+    assert b'href="/admin/accounts/project/"' in html
+    html = staff_again("add_project").get("/admin/accounts/project/add/").content
+    assert b'href="/admin/accounts/project/"' not in html and b"Projects" in html
+
+
+def test_b5_a_row_is_not_saved_as_a_new_one(project, db_all):
+    """The admin offers it nowhere; Django adds the row all the same."""
+    browser = staff("add_apikey", "view_apikey", "view_project")
+    form = {"project": project.id, "name": "laptop", "form_id": uuid7()}
+    browser.post("/admin/accounts/apikey/add/", form)
+    key = ApiKey.objects.get(name="laptop")
+    page = reverse("admin:accounts_apikey_change", args=[key.pk])
+    assert browser.post(page, {**form, "_saveasnew": "1"}).status_code == 403
+    assert ApiKey.objects.filter(name="laptop").count() == 1
+
+
+def test_b5_an_earlier_version_is_nothing_to_ask_for_without_the_permission(rows):
+    """Refused alike, whether there is one or not."""
+    template = ConversationTemplate.objects.first()
+    browser = staff("view_usagelog")
+    for id in (template.id, uuid7()):
+        page = reverse("admin:templates_app_conversationtemplate_version", args=[id, 1])
+        assert browser.get(page).status_code == 403
+
+
+@pytest.mark.slow
 def test_b5_the_dashboard_links_to_no_list_that_its_reader_may_not_open(rows):
     """A panel of one permission may speak of what needs another."""
     for permission in ("server", "call", "snapshot", "refresh", "usagelog"):
-        User.objects.filter(username="staff").delete()
-        assert refused_links(staff(f"view_{permission}"), "/admin/") == [], permission
+        assert refused_links(staff_again(f"view_{permission}"), "/admin/") == [], permission
 
 
 def test_b5_who_only_makes_keys_or_tokens_is_led_nowhere_else(project, db_all):
