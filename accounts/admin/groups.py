@@ -13,6 +13,11 @@ class GroupAdmin(DjangoGroupAdmin, AuditedDeletion):
     def subject(self, row: Group) -> dict:
         return {"name": row.name}
 
+    def get_readonly_fields(self, request, obj=None):
+        # Who may change the group that they are in would give themselves any permission.
+        own = super().get_readonly_fields(request, obj)
+        return own if request.user.is_superuser else [*own, "permissions"]
+
     def save_model(self, request, obj, form, change) -> None:
         old = Group.objects.filter(pk=obj.pk).first()
         before = old and {
@@ -20,5 +25,5 @@ class GroupAdmin(DjangoGroupAdmin, AuditedDeletion):
             **names_of_access({"permissions": old.permissions.all()}),
         }
         super().save_model(request, obj, form, change)
-        after = {"name": obj.name, **names_of_access(form.cleaned_data)}
+        after = {**(before or {}), "name": obj.name, **names_of_access(form.cleaned_data)}
         self.record(request, "change" if change else "create", obj, old=before, new=after)

@@ -21,6 +21,16 @@ from accounts.people import (
     requested_mails,
 )
 
+_GIVING_ACCESS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+def _may_manage(staff: User, user: User | None) -> bool:
+    """Return whether staff may manage a person: other staff, by superusers alone.
+
+    A password or an address that is set for somebody of more rights would give those rights.
+    """
+    return staff.is_superuser or user is None or not (user.is_staff or user.is_superuser)
+
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, KeepsOwners):
@@ -28,6 +38,20 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+    def has_add_permission(self, request) -> bool:
+        # Django's page asks for both, the links to it for one.
+        return super().has_add_permission(request) and self.has_change_permission(request)
+
+    def has_change_permission(self, request, obj=None) -> bool:
+        return _may_manage(request.user, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        return _may_manage(request.user, obj) and super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request, obj=None):
+        own = super().get_readonly_fields(request, obj)
+        return own if request.user.is_superuser else [*own, *_GIVING_ACCESS]
 
     def save_model(self, request, obj, form, change) -> None:
         old = access(User.objects.filter(pk=obj.pk).first())

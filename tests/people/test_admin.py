@@ -499,3 +499,59 @@ def test_what_the_first_start_makes_is_on_record(db_all, capsys):
     assert recorded() == ["person.create", "project.create", "key.create"]
     first_accounts.create()
     assert len(recorded()) == 3
+
+
+@pytest.fixture
+def clerk(browser, db_all):
+    """The browser of staff who manage people and groups, and are no superuser."""
+    user = User.objects.create_user("clerk", password=PASSWORD, is_staff=True)
+    names = [f"{verb}_{kind}" for verb in ("view", "add", "change") for kind in ("user", "group")]
+    user.user_permissions.set(Permission.objects.filter(codename__in=[*names, "delete_user"]))
+    made = browser()
+    made.submit("/admin/login/", {"username": "clerk", "password": PASSWORD})
+    made.user = user
+    return made
+
+
+def test_staff_give_no_access_to_the_server(clerk, ana):
+    """Neither to others nor to themselves: superusers do."""
+    everything = [permission.pk for permission in Permission.objects.all()]
+    group = Group.objects.create(name="ops")
+    clerk.user.groups.add(group)
+    form = {"is_staff": "on", "is_superuser": "on", "user_permissions": everything}
+    change_person(clerk, ana.user, first_name="Ana", groups=[group.pk], **form)
+    ana.user.refresh_from_db()
+    assert (ana.user.first_name, ana.user.is_staff, ana.user.is_superuser) == ("Ana", False, False)
+    assert not ana.user.groups.exists() and not ana.user.user_permissions.exists()
+    clerk.submit(f"{GROUPS}{group.pk}/change/", {"name": "clerks", "permissions": everything})
+    group.refresh_from_db()
+    assert group.name == "clerks" and not group.permissions.exists()
+
+
+def test_only_superusers_manage_staff(clerk, boss):
+    """A password or an address that is set for one of them would open their account."""
+    root = User.objects.get(username="boss")
+    for user in (root, clerk.user):
+        page = f"{PEOPLE}{user.id}/"
+        assert clerk.get(f"{page}change/").status_code == 200
+        token = {"csrfmiddlewaretoken": clerk.cookies["csrftoken"].value}
+        new = {"password1": NEW, "password2": NEW, "usable_password": "true", **token}
+        assert clerk.post(f"{page}change/", {"email": "me@example.com", **token}).status_code == 403
+        assert clerk.post(f"{page}password/", new).status_code == 403
+        assert clerk.post(f"{page}delete/", {"post": "yes", **token}).status_code == 403
+        assert delete_in_list(clerk, user).status_code == 403
+    root.refresh_from_db()
+    assert root.check_password(PASSWORD) and root.email == ""
+    assert User.objects.filter(pk=clerk.user.pk).exists()
+
+
+def test_people_are_added_by_whoever_may_change_them(clerk, ana):
+    """Django asks for both; a form that is sent as a change adds nobody, either."""
+    clerk.user.user_permissions.remove(Permission.objects.get(codename="change_user"))
+    assert b"/admin/accounts/user/add/" not in clerk.get(PEOPLE).content
+    form = {"username": "x", "password1": NEW, "password2": NEW, "usable_password": "true"}
+    token = {"csrfmiddlewaretoken": clerk.cookies["csrftoken"].value}
+    page = f"{PEOPLE}{ana.user.id}/change/"
+    form |= {**inlines(PERSON_INLINES), **token, "_saveasnew": "1"}
+    assert clerk.post(page, form).status_code == 403
+    assert not User.objects.filter(username="x").exists()
