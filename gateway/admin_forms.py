@@ -27,6 +27,7 @@ from gateway.schemas.tokens import TokenChanges
 from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _DEFAULT_DAYS = 30
+_MOVED = "The stored key is for where it was sent before: enter it again"
 
 
 class LinesField(forms.CharField):
@@ -144,7 +145,13 @@ class _SecretForm(SchemaForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         self.check(ProjectChanges, {"api_key": cleaned.get("new_api_key", "")}, prefix="new_")
+        if not self.errors and self.would_send_elsewhere() and not cleaned["new_api_key"]:
+            self.add_error("new_api_key", f"{_MOVED}.")
         return cleaned
+
+    def would_send_elsewhere(self) -> bool:
+        """Return whether the stored key, which nobody can read, would go to another place."""
+        raise NotImplementedError
 
 
 class UpstreamForm(_SecretForm):
@@ -156,6 +163,12 @@ class UpstreamForm(_SecretForm):
         model = Upstream
         fields = ["name", "base_url", "options", "is_enabled"]
         labels = {"base_url": "Base URL"}
+
+    def would_send_elsewhere(self) -> bool:
+        if self.instance.api_key is None or self.cleaned_data["remove_api_key"]:
+            return False
+        stored, sent = self.instance.base_url, self.cleaned_data["base_url"]
+        return upstream_config.origin(stored) != upstream_config.origin(sent)
 
     def clean_options(self) -> object:
         return self.cleaned_data["options"] or {}
@@ -189,6 +202,10 @@ class UpstreamKeyForm(_SecretForm):
         if self.instance._state.adding and not cleaned.get("new_api_key") and not self.errors:
             self.add_error("new_api_key", "This field is required.")
         return cleaned
+
+    def would_send_elsewhere(self) -> bool:
+        is_stored = not self.instance._state.adding
+        return is_stored and bool({"project", "upstream"} & set(self.changed_data))
 
     def save(self, commit: bool = True) -> UpstreamKey:
         if key := self.cleaned_data["new_api_key"]:

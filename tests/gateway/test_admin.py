@@ -156,9 +156,9 @@ def test_upstream_takes_its_key_and_never_shows_it(browser):
     change = page("upstream", "change", row.id)
     for shown in (change, page("upstream", "changelist")):
         assert KEY not in browser.get(shown).content.decode()
-    browser.post(change, {**fields, "new_api_key": "", "base_url": "https://groq.example/v1"})
+    browser.post(change, {**fields, "new_api_key": "", "base_url": "https://api.groq.com/v2"})
     row.refresh_from_db()
-    assert row.api_key.open() == KEY and row.base_url == "https://groq.example/v1"
+    assert row.api_key.open() == KEY and row.base_url == "https://api.groq.com/v2"
     browser.post(change, {**fields, "new_api_key": "", "remove_api_key": "on"})
     row.refresh_from_db()
     assert row.api_key is None
@@ -167,6 +167,43 @@ def test_upstream_takes_its_key_and_never_shows_it(browser):
     actions = [event.action for event in AuditEvent.objects.order_by("id")]
     assert actions == ["upstream.create", "upstream.update", "upstream.update", "upstream.delete"]
     assert KEY not in str(AuditEvent.objects.values())
+
+
+@pytest.mark.parametrize("base_url", ["https://evil.example/v1", "http://api.groq.com/openai/v1"])
+def test_stored_key_of_an_upstream_follows_it_to_no_other_host(browser, base_url):
+    """Who may change an upstream must not read its key by naming another host."""
+    fields = {"name": "groq", "base_url": "https://api.groq.com/openai/v1", "is_enabled": "on"}
+    browser.post(page("upstream", "add"), {**fields, "new_api_key": KEY})
+    row = Upstream.objects.get()
+    change, moved = page("upstream", "change", row.id), {**fields, "base_url": base_url}
+    for address in (base_url, "http://[", "http://api.groq.com:x/"):
+        refused = browser.post(change, {**moved, "base_url": address})
+        assert "enter it again" in refused.content.decode()
+    row.refresh_from_db()
+    assert row.base_url == fields["base_url"] and row.api_key.open() == KEY
+    assert browser.post(change, {**moved, "new_api_key": "sk-another-key-of-it"}).status_code == 302
+    row.refresh_from_db()
+    assert row.base_url == base_url and row.api_key.open() == "sk-another-key-of-it"
+    assert browser.post(change, {**fields, "remove_api_key": "on"}).status_code == 302
+    row.refresh_from_db()
+    assert row.base_url == fields["base_url"] and row.api_key is None
+    assert browser.post(change, moved).status_code == 302
+
+
+def test_stored_key_of_a_project_stays_with_it_and_its_upstream(browser, project):
+    fields = {"project": project.id, "upstream": "openai"}
+    browser.post(page("upstreamkey", "add"), {**fields, "new_api_key": KEY})
+    row, other = UpstreamKey.objects.get(), Project.objects.create(name="other")
+    change = page("upstreamkey", "change", row.id)
+    for moved in ({**fields, "upstream": "mine"}, {**fields, "project": other.id}):
+        assert "enter it again" in browser.post(change, moved).content.decode()
+        row.refresh_from_db()
+        assert (row.project_id, row.upstream) == (project.id, "openai")
+    assert browser.post(change, fields).status_code == 302
+    moved = {"project": other.id, "upstream": "mine", "new_api_key": "sk-another-key-of-it"}
+    assert browser.post(change, moved).status_code == 302
+    row.refresh_from_db()
+    assert (row.upstream, row.api_key.open()) == ("mine", "sk-another-key-of-it")
 
 
 @pytest.mark.parametrize(
