@@ -54,6 +54,14 @@ def examples(operation: dict) -> list:
     return [example["value"] for example in found.values()]
 
 
+def members(operation: dict) -> dict[str, dict]:
+    """The members of the body that an operation takes, by their names."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return document()["components"]["schemas"].get(name, schema).get("properties", {})
+
+
 def check(method: str, path: str, response) -> None:
     """Fails when a reply is not as documented. Pages are no part of the document."""
     found = operation(method, path)

@@ -10,6 +10,16 @@ CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "c
 @pytest.fixture
 def ours(api, settings):
     """A row of ours for each parameter that stands in a path, and its id."""
+    return one_of_each(api, settings)
+
+
+@pytest.fixture
+def theirs(other_api, settings):
+    """The same of the other project."""
+    return one_of_each(other_api, settings)
+
+
+def one_of_each(api, settings) -> dict:
     settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
     settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
     settings.RECEIPTS_KEY_ID = "k-2025"

@@ -6,6 +6,8 @@ import re
 import pytest
 from django.apps import apps
 
+from accounts.api_keys import is_id
+from core.ids import uuid7
 from core.scoping import OwnedModel
 from tests import openapi
 
@@ -60,6 +62,48 @@ def lists():
             continue
         if "get" in methods and openapi.is_for_keys(methods["get"]):
             yield path
+
+
+_NAME_OF_ID = re.compile(r"(^|_)ids?$")
+
+
+def bodies_with_ids():
+    """Method, path and body of every operation, and a member of its body that takes an id."""
+    for path, methods in openapi.document()["paths"].items():
+        for method, operation in methods.items():
+            if not openapi.is_for_keys(operation):
+                continue
+            body = next(iter(openapi.examples(operation)), {})
+            for name, schema in openapi.members(operation).items():
+                if _NAME_OF_ID.search(name):
+                    case = f"{method} {path} {name}"
+                    is_list = "array" in json.dumps(schema)
+                    yield pytest.param(method.upper(), path, body, name, is_list, id=case)
+
+
+def answer(client, method: str, path: str, body: dict, id: str) -> tuple[int, str]:
+    """The reply to a body; of a refusal also the words, with the same one for the id."""
+    response = client.generic(method, path, json.dumps(body), content_type="application/json")
+    is_refused = response.status_code >= 400
+    return response.status_code, response.content.decode().replace(id, "ID") if is_refused else ""
+
+
+@pytest.mark.parametrize(("method", "path", "body", "name", "is_list"), list(bodies_with_ids()))
+def test_row_of_ours_is_answered_as_one_that_does_not_exist(
+    ours, theirs, api, other_api, method, path, body, name, is_list
+):
+    """In bodies: neither a status nor words tell a stranger that an id is one of ours."""
+    before = rows(api.project)
+    for parameter, id in theirs.items():
+        path = path.replace(f"{{{parameter}}}", str(id))
+    for id in (str(id) for id in ours.values() if is_id(str(id))):
+        nobodys = str(uuid7())
+        of_ours = {**body, name: [id] if is_list else id}
+        of_nobody = {**body, name: [nobodys] if is_list else nobodys}
+        reply = answer(other_api, method, path, of_ours, id)
+        assert reply == answer(other_api, method, path, of_nobody, nobodys), id
+        assert reply[0] < 500
+    assert rows(api.project) == before
 
 
 def test_keys_of_projects_manage_nothing(ours, api):
