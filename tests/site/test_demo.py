@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
@@ -110,6 +111,16 @@ def test_e1_it_is_marked_everywhere(demo, boss):
     page = dashboard(boss, demo)
     assert "This is demo data" in page.text
     assert "There is a demo project, which is in no total" in dashboard(boss).text
+
+
+def test_e1_who_sees_no_figures_is_led_to_none(demo, boss, django_user_model):
+    clerk = django_user_model.objects.create_user(
+        "clerk", password="a long password", is_staff=True
+    )
+    clerk.user_permissions.add(Permission.objects.get(codename="view_project"))
+    assert dashboard(boss).href("Look at the demo") == f"/admin/?project={demo.id}"
+    page = dashboard(person(clerk))
+    assert "There is a demo project" in page.text and "Look at the demo" not in page.text
 
 
 def test_e1_exports_of_it_say_demo(demo):
