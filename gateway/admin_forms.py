@@ -28,6 +28,7 @@ from gateway.token_limits import ALLOW_LISTS, COUNTED_LIMITS
 
 _DEFAULT_DAYS = 30
 _MOVED = "The stored key is for where it was sent before: enter it again"
+_MOVES_OTHERS = "Projects have keys of their own for this upstream's host: remove them first"
 
 
 class LinesField(forms.CharField):
@@ -154,6 +155,10 @@ class _SecretForm(SchemaForm):
         raise NotImplementedError
 
 
+def _is_elsewhere(known: str, base_url: str) -> bool:
+    return upstream_config.origin(known) != upstream_config.origin(base_url)
+
+
 class UpstreamForm(_SecretForm):
     remove_api_key = forms.BooleanField(
         required=False, label="Remove the stored API key", widget=UnfoldBooleanSwitchWidget
@@ -167,8 +172,8 @@ class UpstreamForm(_SecretForm):
     def would_send_elsewhere(self) -> bool:
         if self.instance.api_key is None or self.cleaned_data["remove_api_key"]:
             return False
-        stored, sent = self.instance.base_url, self.cleaned_data["base_url"]
-        return upstream_config.origin(stored) != upstream_config.origin(sent)
+        # The form has not been written to the instance yet.
+        return _is_elsewhere(self.instance.base_url, self.cleaned_data["base_url"])
 
     def clean_options(self) -> object:
         return self.cleaned_data["options"] or {}
@@ -182,7 +187,17 @@ class UpstreamForm(_SecretForm):
             except ValidationError as error:
                 for (field, *path), fault in upstream_config.faults(error):
                     self.add_error(field, ": ".join([*map(str, path), fault]))
+        if not self.errors and self._would_send_keys_of_projects_elsewhere():
+            self.add_error("base_url", f"{_MOVES_OTHERS}.")
         return cleaned
+
+    def _would_send_keys_of_projects_elsewhere(self) -> bool:
+        name, base_url = self.cleaned_data["name"], self.cleaned_data["base_url"]
+        if not UpstreamKey.objects.filter(upstream=name).exists():
+            return False
+        stored = Upstream.objects.filter(name=name).first()
+        known = stored or upstream_config.configured().upstreams.get(name)
+        return known is None or _is_elsewhere(known.base_url, base_url)
 
     def save(self, commit: bool = True) -> Upstream:
         if self.cleaned_data["remove_api_key"]:

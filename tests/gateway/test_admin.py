@@ -190,6 +190,36 @@ def test_stored_key_of_an_upstream_follows_it_to_no_other_host(browser, base_url
     assert browser.post(change, moved).status_code == 302
 
 
+def test_keys_of_projects_follow_an_upstream_to_no_other_host(browser, project):
+    """Whether it is changed, added under the name of one that is configured, or renamed."""
+    host = "https://api.groq.com/openai/v1"
+    groq = Upstream.objects.create(name="groq", base_url=host)
+    other = Upstream.objects.create(name="other", base_url="https://evil.example/v1")
+    for name in ("groq", "openai", "gone"):
+        sealed = UpstreamKey.columns_of(KEY)
+        UpstreamKey.objects.create(project=project, upstream=name, **sealed)
+    evil = {"base_url": "https://evil.example/v1", "is_enabled": "on"}
+    for address, name in [
+        (page("upstream", "change", groq.id), "groq"),
+        (page("upstream", "change", other.id), "openai"),
+        (page("upstream", "add"), "openai"),
+        (page("upstream", "add"), "gone"),
+    ]:
+        refused = browser.post(address, {**evil, "name": name})
+        assert "keys of their own" in unescape(refused.content.decode())
+    assert [*Upstream.objects.order_by("name").values_list("name", "base_url")] == [
+        ("groq", host),
+        ("other", "https://evil.example/v1"),
+    ]
+    near = {**evil, "name": "groq", "base_url": "https://api.groq.com/v2"}
+    assert browser.post(page("upstream", "change", groq.id), near).status_code == 302
+    UpstreamKey.objects.filter(upstream="groq").delete()
+    moved = {**evil, "name": "groq"}
+    assert browser.post(page("upstream", "change", groq.id), moved).status_code == 302
+    added = {**evil, "name": "openai", "base_url": "https://api.openai.com/v2"}
+    assert browser.post(page("upstream", "add"), added).status_code == 302
+
+
 def test_stored_key_of_a_project_stays_with_it_and_its_upstream(browser, project):
     fields = {"project": project.id, "upstream": "openai"}
     browser.post(page("upstreamkey", "add"), {**fields, "new_api_key": KEY})
