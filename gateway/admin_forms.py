@@ -17,7 +17,7 @@ from unfold.widgets import (
 
 from accounts import projects
 from accounts.models import Project
-from core import parsing, schemas
+from core import egress, parsing, schemas
 from core.errors import InvalidInput
 from core.secrets import Sealed
 from gateway import tokens, upstream_config
@@ -156,7 +156,10 @@ class _SecretForm(SchemaForm):
 
 
 def _is_elsewhere(known: str, base_url: str) -> bool:
-    return upstream_config.origin(known) != upstream_config.origin(base_url)
+    try:
+        return egress.origin(known) != egress.origin(base_url)
+    except ValueError:  # it is no address
+        return True
 
 
 class UpstreamForm(_SecretForm):

@@ -63,16 +63,6 @@ def _base_url(value: str) -> str:
     return value.rstrip("/") + (_DEFAULT_PATH if parts.path in ("", "/") else "")
 
 
-def origin(base_url: str) -> tuple:
-    """Return scheme, host and port of an address; the address alone if it is no valid one."""
-    try:
-        parts = urlsplit(base_url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return (base_url,)
-    return parts.scheme, parts.hostname, port
-
-
 def _has_port(parts: SplitResult) -> bool:
     """Return whether the port of an address is one, if it has any."""
     try:

@@ -42,11 +42,8 @@ def url_error(url: str, transport: str) -> str | None:
 
 def origin(url: str) -> tuple:
     """Return scheme, host and port, or the words of a command line. Raises ValueError."""
-    # requests ends the host at a backslash, urlsplit does not.
-    parts = urlsplit(url.replace("\\", "/"))
-    if not parts.netloc:
-        return tuple(_words(url))
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    scheme, host, port = egress.origin(url)
+    return (scheme, host, port) if host else tuple(_words(url))
 
 
 def allowed_command(url: str) -> list[str] | None:

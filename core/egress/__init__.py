@@ -19,6 +19,7 @@ names by itself.
 from core.egress.cancellation import cancellable, is_cancelled
 from core.egress.checked_connections import CONNECT_SECONDS, ForbiddenAddress, check_host
 from core.egress.deadlines import time_limit
+from core.egress.origins import origin
 from core.egress.sessions import TooLarge, pieces, read, session
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "cancellable",
     "check_host",
     "is_cancelled",
+    "origin",
     "pieces",
     "read",
     "session",
