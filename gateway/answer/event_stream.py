@@ -19,9 +19,10 @@ _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 # Not `{2}`, before which `re` looks at every byte instead of searching for the first ones.
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
 _SPACE = rb"\s*(?:data:\s*)*"  # in JSON, which may have several lines in an event
-_CHOICE = re.compile(rb'"choices"%s:%s\[%s\{' % (_SPACE, _SPACE, _SPACE))
+COLON = rb"%s:%s" % (_SPACE, _SPACE)  # between a name and its value
+_CHOICE = re.compile(rb'"choices"%s\[%s\{' % (COLON, _SPACE))
 # Chunks before it say `"usage": null`.
-_USAGE = re.compile(rb'"usage"%s:%s\{' % (_SPACE, _SPACE))
+USAGE = re.compile(rb'"usage"%s\{' % COLON)
 # In front of an event; the last of them may go on.
 _COMMENTS = re.compile(rb"(?::[^\r\n]*(?:\r\n|\r|\n))*(?::[^\r\n]*\Z)?")
 # No usage chunk is as long; what is longer must not wait for its end.
@@ -159,7 +160,7 @@ class EventStream:
 
     def _visible(self, whole: bytes) -> bytes:
         """Return whole events without the hidden ones, and without what was passed already."""
-        if not self._passed and _USAGE.search(whole) is None:
+        if not self._passed and USAGE.search(whole) is None:
             return whole
         first, *others = split(whole)
         shown = first if self._is_shown else self._seen_of(first)
@@ -184,7 +185,7 @@ class EventStream:
         return len(self._open) <= _MAX_HELD and _CHOICE.search(self._open) is None
 
 
-def last_end(data: bytearray, start: int) -> int:
+def last_end(data: bytes | bytearray, start: int) -> int:
     """Return where the last event that has ended does; 0 if none has."""
     if (end := data.rfind(b"\n\n", start)) >= 0 and b"\r" not in data[end:]:
         return end + 2

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.answer import lenient_json
 from gateway.answer.estimates import tokens_of
-from gateway.answer.event_stream import data_of, last_end, split
+from gateway.answer.event_stream import COLON, USAGE, data_of, last_end, split
 from gateway.protocols import subtitles
 from gateway.protocols.protocol import Reading
 
@@ -25,13 +25,11 @@ _TEXT = re.compile(
     rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
     rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
-_IS = rb"\s*(?:data:\s*)*:\s*(?:data:\s*)*"  # an event may have several lines
-_USAGE = re.compile(rb'"usage"%s\{' % _IS)
-_TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % _IS)
-_TIER = re.compile(rb'"service_tier"%s"(\w+)"' % _IS)
-_MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % _IS)
+_TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
+_TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
+_MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % COLON)
 _ERROR = re.compile(
-    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)")' % (_IS, _IS)
+    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)")' % (COLON, COLON)
 )
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
@@ -46,10 +44,10 @@ _DONE = b"[DONE]"
 _END = re.compile(
     rb'"(?:finish_reason"%s"|type"%s"(?:response\.(?:completed|incomplete|failed|cancelled|done)'
     rb"|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
-    rb'|speech\.audio\.done)")' % (_IS, _IS)
+    rb'|speech\.audio\.done)")' % (COLON, COLON)
 )
 # Events that have no text of their own: it came in deltas, or will.
-_TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % _IS)
+_TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % COLON)
 _DELTA = b".delta"
 _REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
 _ID = re.compile("[^\0\ud800-\udfff]{1,255}")
@@ -61,7 +59,7 @@ _JSON = JSONDecoder()  # which can stop after a value
 
 def is_usage_event(event: bytes) -> bool:
     """Return whether an event says the usage of a chat and nothing else."""
-    if not _USAGE.search(event):
+    if not USAGE.search(event):
         return False
     chunk = _value_of(event)
     return (
@@ -100,7 +98,7 @@ class StreamReader:
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (found := _MODEL.search(events)):
             self._model, self._first = found[1].decode("utf-8", "replace"), events
-        if found := _USAGE.search(events):
+        if found := USAGE.search(events):
             start = last_end(events[: found.start()], 0)
             self._note_usage(events[start:], _stated_in_part if is_part else _stated_in)
         if is_error_event(events):
@@ -144,7 +142,7 @@ class StreamReader:
         One that counts nothing takes nothing back.
         """
         for event in reversed(split(events)):
-            stated = stated_in(event) if _USAGE.search(event) else Reading()
+            stated = stated_in(event) if USAGE.search(event) else Reading()
             if stated.has_counts:
                 self._stated = stated
                 return
@@ -212,7 +210,7 @@ def _stated_in_part(event: bytes) -> Reading:
     """
     if value := _value_of(event):
         return read_answer(value)
-    *_, found = _USAGE.finditer(event)
+    *_, found = USAGE.finditer(event)
     tier = _TIER.search(event)
     of_tools = _TOOL_USAGE.search(event)
     return Reading(

@@ -21,6 +21,10 @@ async def reading(answer, pass_on) -> asyncio.Task:
     return task
 
 
+def fail(data: bytes) -> bool:
+    raise LookupError(data)
+
+
 async def until(is_so) -> None:
     while not is_so():
         await asyncio.sleep(0)
@@ -85,9 +89,6 @@ def test_what_is_raised_is_raised_to_who_reads(run):
     async def story(client, server):
         answer, reader, writer = await begun(client, server, CHUNKED)
 
-        def fail(data: bytes) -> bool:
-            raise LookupError(data)
-
         read = await reading(answer, fail)
         writer.write(chunks(b"a"))
         with pytest.raises(LookupError):
@@ -103,9 +104,6 @@ def test_what_is_raised_breaks_no_other_request(run):
 
     async def story(client, server):
         answer, _, writer = await begun(client, server, CHUNKED)
-
-        def fail(data: bytes) -> bool:
-            raise LookupError(data)
 
         read = await reading(answer, fail)
         writer.write(chunks(b"a"))
