@@ -14,6 +14,7 @@ from usage.reports.reported_usage import Usage, as_modifiers, as_units
 from usage.reports.summed_prompts import as_range
 
 LLAMA_OUTPUT = "generation_token_count"
+TITAN_INPUT = "inputTextTokenCount"
 INPUT_HEADER = "x-amzn-bedrock-input-token-count"
 # What stands in its place in the headers of the other classes.
 _HEADERS = {
@@ -70,6 +71,20 @@ def read_llama(usage: Members) -> Usage:
         output=usage.count(LLAMA_OUTPUT),
     )
     return Usage(tokens, "bedrock_llama")
+
+
+def read_titan(usage: Members) -> Usage:
+    """Read a response of Titan to InvokeModel, whole or the last part of a stream.
+
+    Embeddings have no output.
+    Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html
+    """
+    answers = sum(answer.count("tokenCount") for answer in usage.parts("results"))
+    tokens = Tokens(
+        input=usage.count(TITAN_INPUT),
+        output=usage.count("totalOutputTextTokenCount") or answers,
+    )
+    return Usage(tokens, "bedrock_titan")
 
 
 def read_headers(usage: Members) -> Usage:

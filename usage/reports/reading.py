@@ -15,6 +15,7 @@ from usage.reports import (
     cohere_usage,
     gemini_usage,
     langfuse_usage,
+    llama_cpp_usage,
     ollama_usage,
     openai_names,
     openai_usage,
@@ -133,6 +134,8 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
         return openai_usage.read_duration(usage)
     if usage.has(bedrock_usage.INPUT_HEADER):
         return bedrock_usage.read_headers(usage)
+    if usage.has(bedrock_usage.TITAN_INPUT):
+        return bedrock_usage.read_titan(usage)
     if usage.has(*cohere_usage.OWN_MEMBERS):
         return cohere_usage.read_billed_units(usage)
     if usage.has(*opentelemetry_usage.OWN_MEMBERS):
@@ -141,6 +144,8 @@ def _read_rarer_usage(report: Report, usage: Members) -> Usage:
         return token_count_usage.read_counts(usage, report)
     if usage.has(*ollama_usage.OWN_MEMBERS):
         return ollama_usage.read_response(usage)
+    if usage.has(*llama_cpp_usage.OWN_MEMBERS):
+        return llama_cpp_usage.read_response(usage)
     if gemini_usage.is_of_command_line(usage):
         return gemini_usage.read_session(usage)
     if agent_usage.is_of_agent(usage):
