@@ -69,7 +69,10 @@ class View:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the client gets. Raises Undecodable where it should get it decoded."""
-        forward = self._seen(data)
+        if self._decoder is None and self.is_readable:
+            forward = self._stream.feed(data)
+        else:
+            forward = self._decoded(data)
         return forward if self._mask is None else self._mask.feed(forward)
 
     def skim(self, data: bytes) -> None:
@@ -77,11 +80,9 @@ class View:
         for start in range(0, len(data), _SKIMMED):
             self.feed(data[start : start + _SKIMMED])
 
-    def _seen(self, data: bytes) -> bytes:
+    def _decoded(self, data: bytes) -> bytes:
         if not self.is_readable:
             return data
-        if self._decoder is None:
-            return self._stream.feed(data)
         try:
             forward = self._stream.feed(self._decoder.feed(data))
         except Undecodable:

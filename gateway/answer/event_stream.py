@@ -83,15 +83,17 @@ class EventStream:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the client gets of the stream so far, and has not got yet."""
-        if self._hides is None:
-            self._note(data)
-            return data
-        if self._is_whole(data):
+        if not self._open and data.endswith(b"\n\n"):  # whole events, as they usually are
             self._keep_for_meter(data)
-            return self._visible(data)
+            return data if self._hides is None else self._visible(data)
         searched = max(len(self._open) - 3, 0)
         self._open += data
         end = last_end(self._open, searched)
+        if self._hides is None:
+            if end:
+                self._ended(end)
+            self._show_part()
+            return data
         forward = b""
         if end:
             forward = self._visible(self._ended(end))
@@ -109,20 +111,6 @@ class EventStream:
             return b""
         self._meter.see(rest, is_part=self._is_cut)
         return b"" if self._hides is None else self._visible(rest)
-
-    def _note(self, data: bytes) -> None:
-        if self._is_whole(data):
-            self._keep_for_meter(data)
-            return
-        searched = max(len(self._open) - 3, 0)
-        self._open += data
-        if end := last_end(self._open, searched):
-            self._ended(end)
-        self._show_part()
-
-    def _is_whole(self, data: bytes) -> bool:
-        """Return whether the data are whole events, as they usually are."""
-        return not self._open and data.endswith(b"\n\n")
 
     def _ended(self, end: int) -> bytes:
         """Return the events up to this end, which the meter has seen."""

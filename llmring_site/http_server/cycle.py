@@ -151,11 +151,12 @@ class Cycle:
 
     @property
     def can_write_now(self) -> bool:
-        is_under_way = self.has_begun and not self.is_complete and not self.is_disconnected
+        is_under_way = self._head is not None and not (self.is_complete or self.is_disconnected)
         return is_under_way and self._connection.writable is None
 
     def write_now(self, body: bytes) -> None:
-        self._write(body, is_last=False)
+        if self._head.has_body:
+            self._write_body(body, is_last=False)
 
     def _start(self, status: int, headers: RawHeaders) -> None:
         head = response_head(

@@ -244,6 +244,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None:
         """Write, unless more follows at once: then in one system call with that."""
+        if not (is_followed or self._held):
+            if not self._transport.is_closing():
+                self._transport.write(data)
+            return
         self._held.append(data)
         self._held_size += len(data)
         if not is_followed or self._held_size > _MAX_HELD:
