@@ -108,7 +108,7 @@ class _Pending:
         self.item = item
         self.future = future
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception | type[Exception]) -> None:
         if not self.future.done():  # its caller may have been cancelled
             self.future.set_exception(error)
 
@@ -160,7 +160,7 @@ class _Queue:
             finally:
                 # Also when the task was killed or the process exits: no silent success.
                 for pending in group:
-                    pending.fail(DatabaseUnavailable())
+                    pending.fail(DatabaseUnavailable)  # the class: hardly any is needed
                 for observer in _observers:
                     observer(size, time.perf_counter() - started)
             self._gathering.answered(size)
