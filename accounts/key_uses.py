@@ -5,13 +5,12 @@ a table of its own, because every change of api_keys empties the key caches of a
 """
 
 import logging
-import threading
 import time
 from uuid import UUID
 
 from django.db import connection
 
-from core.errors import DATABASE_AWAY
+from core.background_rounds import run_round
 from core.process_thread import ProcessThread
 
 logger = logging.getLogger(__name__)
@@ -64,18 +63,17 @@ class UseWriter(ProcessThread):
     name = "key-uses"
 
     def prepare(self) -> None:
-        self._stopped = threading.Event()
         _noted.clear()
         _written_at.clear()
 
     def run(self) -> None:
-        while not self._stopped.wait(_TICK_SECONDS):
-            try:
-                write()
-            except DATABASE_AWAY as error:
-                logger.warning("uses of keys were not written: %s", type(error).__name__)
-            finally:
-                connection.close()
+        while True:
+            time.sleep(_TICK_SECONDS)
+            self.poll()
+
+    def poll(self) -> None:
+        """Run one round. No error gets out."""
+        run_round(write, logger=logger, failed="uses of keys were not written")
 
 
 writer = UseWriter()

@@ -1,16 +1,17 @@
 """The jobs that one of all workers does in the background, and when."""
 
 import logging
-import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import chain
 
-from django.db import ProgrammingError, connection
+from django.db import ProgrammingError
 from django.utils import timezone
 
 from accounts import periodic
 from accounts.limits import notices as limit_notices
+from core.background_rounds import run_round
 from core.database import embedded
 from core.errors import DATABASE_AWAY
 from core.process_thread import ProcessThread
@@ -59,22 +60,24 @@ def run_due(now: datetime) -> list[str]:
 class PeriodicJobs(ProcessThread):
     name = "periodic-jobs"
 
+    def prepare(self) -> None:
+        self._is_registered = False
+
     def run(self) -> None:
-        is_registered = False
         while True:
-            try:
-                if not is_registered:
-                    periodic.register(_JOBS)
-                    is_registered = True
-                run_due(timezone.now())
-            except (*DATABASE_AWAY, ProgrammingError) as error:  # or not migrated yet
-                logger.warning("periodic jobs: %s", type(error).__name__)
-            except Exception:
-                logger.exception("periodic jobs failed")
-            finally:
-                if not connection.in_atomic_block:
-                    connection.close()
-            threading.Event().wait(_POLL_SECONDS)
+            run_round(
+                self._poll,
+                logger=logger,
+                failed="periodic jobs failed",
+                expected=(ProgrammingError,),  # not migrated yet
+            )
+            time.sleep(_POLL_SECONDS)
+
+    def _poll(self) -> None:
+        if not self._is_registered:
+            periodic.register(_JOBS)
+            self._is_registered = True
+        run_due(timezone.now())
 
 
 jobs = PeriodicJobs()

@@ -9,13 +9,14 @@ import threading
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils import timezone
 
 from accounts.models import Project
+from core.background_rounds import run_round
 from core.errors import DATABASE_AWAY, DomainError
 from mcp import server_refresh
 from mcp.models import Server, Transport
@@ -88,18 +89,14 @@ def _claim(now: datetime) -> Server | None:
     return server
 
 
+def _refresh_all_due() -> None:
+    mark_changed()
+    while refresh_due(timezone.now()):
+        pass
+
+
 def _work() -> None:
     while True:
-        try:
-            mark_changed()
-            while refresh_due(timezone.now()):
-                pass
-        except DATABASE_AWAY as error:
-            logger.warning("background refresh of MCP servers: %s", type(error).__name__)
-        except Exception:
-            logger.exception("background refresh of MCP servers failed")
-        finally:
-            if not connection.in_atomic_block:
-                connection.close()
+        run_round(_refresh_all_due, logger=logger, failed="background refresh of MCP servers")
         changed_servers.arrived.wait(_POLL_SECONDS)
         changed_servers.arrived.clear()

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from core.errors import DATABASE_AWAY, DomainError
+from core.background_rounds import run_round
+from core.errors import DomainError
 from core.process_thread import ProcessThread
 from registry_proxy import custom_prices, refreshing, snapshots
 from registry_proxy.client import UpstreamUnavailable
@@ -163,15 +163,12 @@ class RegistryFollower(ProcessThread):
             time.sleep(_POLL_SECONDS)
 
     def poll(self) -> None:
-        """Run one round. No error ends the thread: nothing else in this process refreshes."""
-        try:
-            keep_current(now=timezone.now())
-        except DATABASE_AWAY as error:
-            logger.warning("registry not refreshed: %s", type(error).__name__)
-        except Exception:
-            logger.exception("registry not refreshed")
-        finally:
-            connection.close()  # back to the pool, for requests to use
+        """Run one round. No error gets out."""
+        run_round(
+            lambda: keep_current(now=timezone.now()),
+            logger=logger,
+            failed="registry not refreshed",
+        )
 
 
 follower = RegistryFollower()

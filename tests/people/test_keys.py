@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
+from django.db import InternalError
 from django.utils import timezone
 
 from accounts import admission, key_cache, key_uses
@@ -471,6 +472,21 @@ def test_last_use_is_written_at_most_once_a_minute(api, django_assert_num_querie
             key_uses.note(api.api_key_id)
             assert key_uses.write(now=now) == 0
     assert key_uses.write(now=1060.0) == 1
+
+
+def test_last_uses_are_written_again_after_a_server_that_was_read_only(api, monkeypatch, caplog):
+    """As after a failover to a replica: that is no lost connection."""
+
+    def refuse():
+        raise InternalError("cannot execute INSERT in a read-only transaction")
+
+    api.send("POST", "/api/v1/log", CALL)
+    with monkeypatch.context() as replica:
+        replica.setattr(key_uses, "write", refuse)
+        key_uses.writer.poll()
+    assert "uses of keys were not written" in caplog.text
+    key_uses.writer.poll()
+    assert api.read(f"/api/v1/keys/{api.api_key_id}")["last_used_at"] is not None
 
 
 @pytest.mark.django_db(transaction=True)
