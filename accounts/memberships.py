@@ -18,6 +18,7 @@ from django.http import Http404
 
 from accounts import audit, locks, login_keys
 from accounts.models import Membership, Project, Role, User
+from core.database.constraints import violated_constraint
 from core.errors import DomainError
 
 _RANKS = {
@@ -75,14 +76,9 @@ def keeping_an_owner():
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        if not is_about_last_owner(error):
+        if violated_constraint(error) != "memberships_last_owner":
             raise
         raise LastOwner from None
-
-
-def is_about_last_owner(error: IntegrityError) -> bool:
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) == "memberships_last_owner"
 
 
 def change_role(

@@ -22,6 +22,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
+from core.database.constraints import violated_constraint
 from core.errors import DomainError
 from core.json_writer import plain
 from registry_proxy import price_audit
@@ -130,7 +131,7 @@ def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> 
             price.save()
             price_audit.record(origin, "update" if before else "create", price, before)
     except IntegrityError as error:
-        if OVERLAP_CONSTRAINT not in str(error):
+        if violated_constraint(error) != OVERLAP_CONSTRAINT:
             raise
         raise PriceOverlap(OVERLAP) from error
     current.follow()

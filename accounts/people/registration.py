@@ -11,6 +11,7 @@ from accounts import api_keys, audit, invitations, keys, locks, login_keys, mail
 from accounts.models import Invitation, Project, Purpose, User
 from accounts.people import address_proofs, email_tokens
 from accounts.projects import MAX_NAME, create_project
+from core.database.constraints import violated_constraint
 from core.errors import DomainError
 from core.ids import uuid7
 from core.visible_text import is_visible
@@ -132,8 +133,7 @@ def store_address(user: User, **options: Any) -> None:
         with transaction.atomic():
             user.save(**options)
     except IntegrityError as error:
-        diagnostics = getattr(error.__cause__, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) != "users_email_once":
+        if violated_constraint(error) != "users_email_once":
             raise
         raise AddressTaken from None
 

@@ -18,6 +18,7 @@ from accounts.people.forms import ConfirmForm
 from accounts.people.pages import Page, unkept
 from accounts.permissions import Action
 from core import error_pages
+from core.database.constraints import violated_constraint
 from core.errors import DomainError
 from core.scoping import Caller
 from llmring_site.pages.sidebar import sidebar
@@ -55,8 +56,7 @@ def once(text: str) -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
-        if not constraint.endswith("_pkey"):
+        if not violated_constraint(error).endswith("_pkey"):
             raise
         raise SentAlready(text) from None
 
