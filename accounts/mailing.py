@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -18,6 +19,11 @@ from core.process_thread import ProcessThread
 
 logger = logging.getLogger(__name__)
 _MAX_WAITING = 1_000
+
+
+def connection() -> BaseEmailBackend:
+    """Return a connection to the mail server of the settings, which is not open yet."""
+    return get_connection(**settings.EMAIL_OPTIONS)
 
 
 class Sender(ProcessThread):
@@ -30,9 +36,7 @@ class Sender(ProcessThread):
         while True:
             message = self.waiting.get()
             try:
-                message.connection = get_connection(
-                    settings.EMAIL_BACKEND, **settings.EMAIL_OPTIONS
-                )
+                message.connection = connection()
                 message.send()
             except Exception as error:  # whatever it is, the next mails must be sent
                 logger.error("a mail was not sent: %s", type(error).__name__)
@@ -75,5 +79,5 @@ def page(name: str) -> str:
 
 def wait_until_sent() -> None:
     """Return when no mail is waiting."""
-    if _sender._thread is not None:
+    if _sender.is_running:
         _sender.waiting.join()

@@ -8,10 +8,10 @@ from decimal import Decimal
 from smtplib import SMTPDataError, SMTPRecipientsRefused
 from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import get_connection, send_mail
+from django.core.mail import send_mail
 from django.db.models import F
 
+from accounts import mailing
 from accounts.limits import log_quotas
 from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
 
@@ -132,8 +132,7 @@ def _send(notice: Notice) -> bool:
 def _mail(address: str, title: str, text: str) -> bool:
     """Mail to one address; return whether the mail server took it. Raises MailServerAway."""
     try:
-        connection = get_connection(**settings.EMAIL_OPTIONS)
-        send_mail(title, text, None, [address], connection=connection)
+        send_mail(title, text, None, [address], connection=mailing.connection())
     except _REFUSED as error:
         logger.warning("a notice of limits was not sent: %s", type(error).__name__)
         return False

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -160,8 +161,8 @@ class RequestPool:
 
     def _await_return(self, client: redis.Redis) -> None:
         """Use Redis again when it stores something."""
-        back = threading.Event()
-        while not back.wait(_PROBE_SECONDS):
+        while True:
+            time.sleep(_PROBE_SECONDS)
             try:
                 client.set(_key("probe"), 1, px=1000)
             except redis.RedisError:

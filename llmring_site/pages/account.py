@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.http import HttpResponse
-from django.views.generic import TemplateView
 
 from accounts import memberships, passwords
 from accounts.models import Identity, Project, User
@@ -25,15 +24,14 @@ from accounts.people.forms import (
     PasswordChangeForm,
 )
 from accounts.people.pages import to_page
-from llmring_site.pages.base import PersonPage, Question
+from llmring_site.pages.base import PersonPage, Question, ReadPage
 from llmring_site.pages.sidebar import password_address
 
 MAX_SHOWN = 500  # projects
 
 
-class AccountPage(PersonPage, TemplateView):
+class AccountPage(PersonPage, ReadPage):
     template_name = "llmring_site/pages/account.html"
-    http_method_names = ["get", "head"]
     title = "Your account"
 
     def get_context_data(self, **kwargs):

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.views.generic import TemplateView
 
 from accounts import admission, memberships
 from accounts.models import Project
@@ -138,6 +139,12 @@ class PersonPage:
         for name, value in error.headers.items():
             response[name] = value
         return response
+
+
+class ReadPage(TemplateView):
+    """A page that is only read."""
+
+    http_method_names = ["get", "head"]
 
 
 class ProjectPage(PersonPage):

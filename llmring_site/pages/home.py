@@ -7,7 +7,6 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.views.generic import TemplateView
 
 from accounts.models import ApiKey, User
 from accounts.people.pages import unkept
@@ -18,7 +17,7 @@ from core.errors import InvalidInput
 from core.parsing import parse_query
 from llmring_site.dashboard.page import usage_figures
 from llmring_site.dashboard.panels import calls_panel, measured_calls_panel
-from llmring_site.pages.base import ProjectPage
+from llmring_site.pages.base import ProjectPage, ReadPage
 from llmring_site.pages.calls import calls
 from llmring_site.pages.scope import ProjectScope
 from receipts.models import Receipt
@@ -71,9 +70,8 @@ def home_of(user: User) -> str:
     return reverse("admin:index") if user.is_staff else reverse("projects")
 
 
-class HomePage(ProjectPage, TemplateView):
+class HomePage(ProjectPage, ReadPage):
     template_name = "llmring_site/pages/home.html"
-    http_method_names = ["get", "head"]
 
     def get_context_data(self, **kwargs):
         scope = ProjectScope.of(self.request, project=self.project)
@@ -98,11 +96,10 @@ class HomePage(ProjectPage, TemplateView):
         }
 
 
-class LatencyPage(ProjectPage, TemplateView):
+class LatencyPage(ProjectPage, ReadPage):
     """The home's panel of latency and errors, where there are many calls."""
 
     template_name = "llmring_site/pages/panel.html"
-    http_method_names = ["get", "head"]
     title = "Latency and errors"
 
     def get(self, request, *args, **kwargs):
@@ -112,9 +109,8 @@ class LatencyPage(ProjectPage, TemplateView):
         return self.render_to_response(self.get_context_data(panel=panel))
 
 
-class CallsPage(ProjectPage, TemplateView):
+class CallsPage(ProjectPage, ReadPage):
     template_name = "llmring_site/pages/calls.html"
-    http_method_names = ["get", "head"]
     title = "Calls"
 
     def get(self, request, *args, **kwargs):

@@ -2,16 +2,14 @@
 
 from django.conf import settings
 from django.utils import timezone
-from django.views.generic import TemplateView
 
 from accounts.limits import log_quotas, log_retention
 from accounts.models import Role
-from llmring_site.pages.base import ProjectPage
+from llmring_site.pages.base import ProjectPage, ReadPage
 
 
-class PlanPage(ProjectPage, TemplateView):
+class PlanPage(ProjectPage, ReadPage):
     template_name = "llmring_site/pages/plan.html"
-    http_method_names = ["get", "head"]
     title = "Plan and limits"
 
     def get_context_data(self, **kwargs):
@@ -31,9 +29,8 @@ class PlanPage(ProjectPage, TemplateView):
         }
 
 
-class ConnectPage(ProjectPage, TemplateView):
+class ConnectPage(ProjectPage, ReadPage):
     template_name = "llmring_site/pages/connect.html"
-    http_method_names = ["get", "head"]
     title = "Connect your client"
 
     def get_context_data(self, **kwargs):
