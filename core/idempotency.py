@@ -135,7 +135,7 @@ def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
     new = IdempotentRequest(
         id=ids.uuid7(),
         project_id=request.auth.project_id,
-        fingerprint=sha256(f"{_route(request.path)}\n{key}".encode()).hexdigest(),
+        fingerprint=sha256(f"{_route(request.path_info)}\n{key}".encode()).hexdigest(),
         body_digest=_digest(request),
     )
     IdempotentRequest.objects.bulk_create([new], ignore_conflicts=True)

@@ -89,7 +89,9 @@ def test_order_of_members_makes_no_other_request(api):
     assert api.send("POST", path, other, expect=409, **KEY)
 
 
-def test_both_prefixes_are_one_route(api):
+@pytest.mark.parametrize("public_path", [None, "/llmring"])
+def test_both_prefixes_are_one_route(api, settings, public_path):
+    settings.FORCE_SCRIPT_NAME = public_path
     first = api.send("POST", "/conversations", {}, **KEY)
     assert api.send("POST", "/api/v1/conversations/", {}, **KEY) == first
 
