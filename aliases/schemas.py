@@ -12,8 +12,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from aliases.lockfile import DEFAULT_PROFILE, FORMATS
-from aliases.models import names_in
+from aliases.lockfile import FORMATS
+from aliases.models import DEFAULT_PROFILE, names_in
 from core.schemas import FreeObject, Name255, Schema, Text, Text64, Timestamp, example, text
 
 MAX_ITEMS = 10_000  # of one call

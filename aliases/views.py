@@ -4,8 +4,7 @@ from rest_framework.response import Response
 
 from aliases import bindings, lockfile
 from aliases.bindings import Binding
-from aliases.lockfile import DEFAULT_PROFILE
-from aliases.models import AliasBinding, AliasRevision
+from aliases.models import DEFAULT_PROFILE, AliasBinding, AliasRevision
 from aliases.schemas import (
     Alias,
     AliasChange,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from aliases.models import DEFAULT_PROFILE
 from core import bridge, json_writer
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import background, errors, headers, upstreams
@@ -238,7 +239,7 @@ def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | Non
         return None, ""
     if "\x00" in named:
         raise errors.GatewayError("The model's name has a null character", param="model")
-    target = holder.aliases.get((profile or "default", named))
+    target = holder.aliases.get((profile or DEFAULT_PROFILE, named))
     return (None, named) if target is None else (named, target)
 
 
