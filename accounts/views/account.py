@@ -15,7 +15,7 @@ from accounts.people import (
 )
 from accounts.projects import tier_name
 from accounts.schemas import people as schemas
-from accounts.views.base import PersonView
+from accounts.views.base import PersonView, home_key_reply
 from core.errors import DomainError
 
 
@@ -34,7 +34,7 @@ class MeView(PersonView):
                 "email_verified": user.email_verified_at is not None,
                 "has_password": user.has_usable_password(),
                 "is_staff": user.is_staff,
-                "providers": sorted(user.identities.values_list("provider", flat=True)),
+                "providers": password_changes.remaining_providers(user),
                 "api_key": {"active": active.count(), "retrievable": claims_key(user)},
                 "projects": [
                     {
@@ -87,7 +87,8 @@ class RetrieveKeyView(PersonView):
             # One statement decides who of several gets the key, which is made only now.
             if not claimed.update(key_claim_until=None):
                 raise KeyTaken
-            return Response(_home_key(request, name="made at the first login"))
+            origin = audit.of_request(request)
+            return Response(home_key_reply(request.user, origin, name="made at the first login"))
 
     def head(self, request):
         raise NotAsked
@@ -100,26 +101,15 @@ def _check_asked(request) -> None:
         raise NotAsked
 
 
-def _home_key(request, *, name: str) -> dict:
-    project, text = login_keys.issue_home_key(request.user, audit.of_request(request), name=name)
-    return {
-        "api_key": text,
-        "api_key_active": True,
-        "tier": tier_name(project),
-        "project_id": project and project.id,
-    }
-
-
 class RegenerateKeyView(PersonView):
     replies = {"post": schemas.AccountKey}
 
     def post(self, request):
         """Replace the keys that logins gave by a new one"""
         requested_mails.require_verified(request.user)
-        keys.revoke_keys(
-            login_keys.of_person(request.user), audit.of_request(request), reason="regenerated"
-        )
-        return Response(_home_key(request, name="regenerated"))
+        origin = audit.of_request(request)
+        keys.revoke_keys(login_keys.of_person(request.user), origin, reason="regenerated")
+        return Response(home_key_reply(request.user, origin, name="regenerated"))
 
 
 class LogoutView(PersonView):

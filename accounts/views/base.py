@@ -1,7 +1,9 @@
 """What the routes of people have in common."""
 
-from accounts import attempts, csrf
+from accounts import attempts, audit, csrf, login_keys
 from accounts.authentication import IsPerson, PersonAuthentication
+from accounts.models import User
+from accounts.projects import tier_name
 from core.errors import InvalidInput
 from core.views import PublicView, SchemaView
 
@@ -42,3 +44,17 @@ class PersonView(SecretBodyMixin, SchemaView):
 
     authentication_classes = [PersonAuthentication]
     permission_classes = [IsPerson]
+
+
+def home_key_reply(user: User, origin: audit.Origin, *, name: str) -> dict:
+    """Make a key of a person's home project; return the reply that shows it.
+
+    Without any project its members are null. Raises SessionEnded.
+    """
+    project, text = login_keys.issue_home_key(user, origin, name=name)
+    return {
+        "api_key": text,
+        "api_key_active": True,
+        "tier": tier_name(project),
+        "project_id": project and project.id,
+    }

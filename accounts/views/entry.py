@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import transaction
 from rest_framework.response import Response
 
-from accounts import audit, login_keys, passwords
+from accounts import audit, passwords
 from accounts.people import (
     address_changes,
     address_proofs,
@@ -15,7 +15,7 @@ from accounts.people import (
 )
 from accounts.projects import tier_name
 from accounts.schemas import people as schemas
-from accounts.views.base import FROM_ELSEWHERE, AnonymousView
+from accounts.views.base import FROM_ELSEWHERE, AnonymousView, home_key_reply
 
 
 class RegisterView(AnonymousView):
@@ -94,17 +94,8 @@ class LoginView(AnonymousView):
         user = passwords.check(request._request, self.body.email, self.body.password)
         requested_mails.require_verified(user)
         with transaction.atomic():  # a key and a session, or neither
-            project, text = login_keys.issue_home_key(
-                user, audit.of_request(request, actor=f"user:{user.id}"), name="made at login"
-            )
-            response = Response(
-                {
-                    "api_key": text,
-                    "api_key_active": True,
-                    "tier": tier_name(project),
-                    "project_id": project and project.id,
-                }
-            )
+            origin = audit.of_request(request, actor=f"user:{user.id}")
+            response = Response(home_key_reply(user, origin, name="made at login"))
             logins.start_session(request._request, response, user, method="password")
         return response
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import attempts
-from accounts.models import AttemptCount, AuditEvent, BrowserSession, User
+from accounts.models import AttemptCount, AuditEvent, BrowserSession, Identity, User
 from tests.people.conftest import PASSWORD, mails, reset_token, token_in
 
 EMAIL = "ana@example.com"
@@ -249,3 +249,9 @@ def test_me_names_the_person_and_the_projects(ana):
     assert [each["role"] for each in me["projects"]] == ["owner"]
     assert me["api_key"] == {"active": 0, "retrievable": False}
     assert token_in(mails(EMAIL)[0])
+
+
+def test_me_names_each_provider_once(ana):
+    for provider, subject in [("google", "1"), ("google", "2"), ("github", "1")]:
+        Identity.objects.create(user=ana.user, provider=provider, subject=subject)
+    assert ana.read("/api/v1/auth/me")["providers"] == ["github", "google"]
