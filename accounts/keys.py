@@ -207,5 +207,5 @@ def retire_text(text: str) -> None:
 
 
 def key_of(project_id: UUID, id: UUID) -> ApiKey | None:
-    """Return a key of the project."""
+    """Return a key of the project, None if it has no such key."""
     return ApiKey.objects.filter(project_id=project_id, id=id).first()

@@ -132,6 +132,7 @@ def require_current(user: User, password: str) -> None:
 
 
 def bucket_name(name: str) -> str:
+    """Return under which name the attempts for an address are counted, however it is spelled."""
     return name.strip().lower()
 
 

@@ -53,6 +53,7 @@ SELECT coalesce(sum(count), 0) FROM sums
 
 
 def cutoff(days: int, *, now: datetime) -> datetime:
+    """Return the time so many days ago, or the earliest that an id can carry."""
     max_days = (now - _EARLIEST).days
     return now - timedelta(days=min(days, max_days))
 

@@ -35,6 +35,7 @@ class StreamingReply:
 
 
 def as_reply(result: Any) -> Reply | StreamingReply | None:
+    """Return the reply of a handler that returned it, its JSON value, or this and headers."""
     if result is None or isinstance(result, Reply | StreamingReply):
         return result
     value, headers = result if isinstance(result, tuple) else (result, {})
@@ -64,6 +65,7 @@ async def compressed(reply: Reply, request: Request) -> Reply:
 
 
 def failed(error: Exception, request: Request) -> Reply:
+    """Return the reply of an error; one that nobody foresaw is logged, and a 500."""
     reply = failure(error)
     if reply is None:
         logger.error("%s %s failed", request.method, request.path, exc_info=error)
@@ -74,6 +76,7 @@ def failed(error: Exception, request: Request) -> Reply:
 
 
 async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send) -> None:
+    """Send the reply; its own headers go before those that were noted on the request."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]

@@ -132,6 +132,7 @@ def secret_key(name: str) -> str:
 def integer(
     name: str, default: int, *, minimum: int | None = None, maximum: int | None = None
 ) -> int:
+    """Return the variable's number. Raises ImproperlyConfigured, also out of bounds."""
     value = text(name, str(default))
     accepted = "an integer"
     if minimum is not None:
@@ -148,6 +149,7 @@ def integer(
 
 
 def boolean(name: str, default: bool) -> bool:
+    """Return whether the variable is on. Raises ImproperlyConfigured."""
     value = text(name, "on" if default else "off").lower()
     if value not in _TRUE | _FALSE:
         raise invalid(name, "one of " + ", ".join(sorted(_TRUE | _FALSE)), value)
@@ -155,6 +157,7 @@ def boolean(name: str, default: bool) -> bool:
 
 
 def choice(name: str, default: str, choices: Iterable[str]) -> str:
+    """Return which of the choices, all lower-case, it names. Raises ImproperlyConfigured."""
     value = text(name, default).lower()
     if value not in set(choices):
         raise invalid(name, "one of " + ", ".join(choices), value)

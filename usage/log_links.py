@@ -27,13 +27,10 @@ class LogLinks:
         """Return the address of one day's logs with these labels; None if it has none."""
         return self._address(day, day, labels)
 
-    def where(self, **parameters: str) -> str:
-        """Return the address of the window's logs under more parameters of the list."""
-        return self._join(self._first, self._last, parameters)
-
     def calls(self, status: str) -> str:
         """Return the address of the window's calls whose usage has this status."""
-        return self.where(usage_status__exact=status, entry_type__exact="call")
+        parameters = {"usage_status__exact": status, "entry_type__exact": "call"}
+        return self._join(self._first, self._last, parameters)
 
     def _address(self, first: date, last: date, labels: dict) -> str | None:
         parameters = {}

@@ -50,6 +50,7 @@ class MeView(PersonView):
 
 
 def claims_key(user: User) -> bool:
+    """Return whether the person may still get the first key (RetrieveKeyView)."""
     return User.objects.filter(pk=user.pk, key_claim_until__gt=Now()).exists()
 
 

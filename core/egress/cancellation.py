@@ -44,6 +44,7 @@ def cancellable() -> Iterator[Callable[[], None]]:
 
 
 def is_cancelled() -> bool:
+    """Return whether the block that this runs in was cancelled; not outside of one."""
     cancellation = _current.get()
     return cancellation is not None and cancellation.is_set
 
