@@ -170,6 +170,7 @@ if REDIS_URL:
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": DATABASE_SCHEMA,
             "OPTIONS": {
+                "REDIS_CLIENT_CLASS": "core.redis_client.Client",
                 "SOCKET_CONNECT_TIMEOUT": 1,  # seconds
                 "SOCKET_TIMEOUT": 1,
                 "IGNORE_EXCEPTIONS": True,  # a lost cache costs time, not correctness

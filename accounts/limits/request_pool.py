@@ -2,32 +2,25 @@
 
 Redis only distributes what the database has granted (accounts/limits/request_limits.py): whatever
 happens to it, the limit is not exceeded. What it loses, no more than a lease, is not
-granted again in that minute. While it is away the workers lease from the database, each
-for itself; one thread of each looks whether it is back, so no request waits for it twice.
+granted again in that minute. While it is away (core/redis_client.py) the workers lease from
+the database, each for itself.
 """
 
 import asyncio
-import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from accounts.limits.request_buckets import Bucket, Taken
-from core import bridge
+from core import bridge, redis_client
 
-logger = logging.getLogger(__name__)
-
-_TIMEOUT_SECONDS = 0.5  # to connect, and for each answer
-_PROBE_SECONDS = 1
 # A lease ends by its own time, whatever becomes of its expiry.
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 _TAKE = (
@@ -88,6 +81,8 @@ class RequestPool:
 
     async def take(self, wanted: Mapping[Bucket, int]) -> dict[Bucket, Pooled] | None:
         """Take requests from the shared leases; None while Redis is not there."""
+        if not settings.REDIS_URL or redis_client.presence.is_away:
+            return None
         return await self._call(
             lambda: {bucket: self._take(bucket, count) for bucket, count in wanted.items()}
         )
@@ -113,64 +108,19 @@ class RequestPool:
 
         In a thread of its own: those of requests may all be waiting for this.
         """
-        if not settings.REDIS_URL or not self._is_there():
-            return None
-        if bridge.is_inline():
-            return self._attempt(function)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._attempt, function
-        )
-
-    def _is_there(self) -> bool:
         if (self._pid, self._url) != (os.getpid(), settings.REDIS_URL):
             with self._starting:
                 self._connect()
-        return not self._is_away
+        if bridge.is_inline():
+            return _attempt(function)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _attempt, function)
 
     def _connect(self) -> None:
-        client = redis.Redis.from_url(
-            settings.REDIS_URL,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._client, self._is_away = client, False
+        client = redis_client.connect()
         self._take_script = client.register_script(_TAKE)
         self._put_script = client.register_script(_PUT)
         self._thread = ThreadPoolExecutor(1, "request-pool")
         self._pid, self._url = os.getpid(), settings.REDIS_URL
-
-    def _attempt(self, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except redis.RedisError as error:
-            self._lose(error)
-            return None
-
-    def _lose(self, error: redis.RedisError) -> None:
-        with self._starting:
-            if self._is_away:
-                return
-            self._is_away = True
-        reason = type(error).__name__
-        logger.warning("Redis is away, the database counts requests alone: %s", reason)
-        probe = threading.Thread(
-            target=self._await_return, args=[self._client], name="redis-probe", daemon=True
-        )
-        probe.start()
-
-    def _await_return(self, client: redis.Redis) -> None:
-        """Use Redis again when it stores something."""
-        while True:
-            time.sleep(_PROBE_SECONDS)
-            try:
-                client.set(_key("probe"), 1, px=1000)
-            except redis.RedisError:
-                continue
-            if client is self._client:
-                self._is_away = False
-                logger.info("Redis is back")
-            return
 
     def _take(self, bucket: Bucket, count: int) -> Pooled:
         answer = self._take_script([_key(bucket.holder)], [bucket.per_minute, count])
@@ -184,15 +134,21 @@ class RequestPool:
         arguments = [leased.limit, leased.free, leased.rest, leased.reset, leased.milliseconds]
         try:
             answer = self._put_script([_key(bucket.holder)], arguments)
-        except redis.ResponseError as error:  # such as OOM
-            self._lose(error)
+        except (redis.ResponseError, redis_client.Away):  # such as OOM; or nothing was sent
             return False
         leased.free, leased.rest = map(int, answer)
         return True
 
 
-def _key(name: object) -> str:
-    return f"{settings.DATABASE_SCHEMA}:requests:{name}"
+def _attempt(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except redis.RedisError:
+        return None
+
+
+def _key(holder: UUID) -> str:
+    return f"{settings.DATABASE_SCHEMA}:requests:{holder}"
 
 
 pool = RequestPool()
