@@ -5,6 +5,7 @@ Every variable is read once, in `settings.py`, through these. A bad value raises
 """
 
 import difflib
+import errno
 import json
 import os
 import re
@@ -49,6 +50,8 @@ SHARED_VARIABLES = {
     "OPENAI_API_URL",
 }
 NOT_UTF_8 = "[\udc80-\udcff]"  # what Python makes of other bytes
+_MAX_INTEGER = 2**31 - 1  # as in PostgreSQL, and of times that can still be added
+_MAX_SHOWN = 100  # characters of a value in an error
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -129,23 +132,13 @@ def secret_key(name: str) -> str:
     return key
 
 
-def integer(
-    name: str, default: int, *, minimum: int | None = None, maximum: int | None = None
-) -> int:
+def integer(name: str, default: int, *, minimum: int, maximum: int = _MAX_INTEGER) -> int:
     """Return the variable's number. Raises ImproperlyConfigured, also out of bounds."""
     value = text(name, str(default))
-    accepted = "an integer"
-    if minimum is not None:
-        accepted += f" of at least {minimum}"
-    if maximum is not None:
-        accepted += f" and at most {maximum}"
-    try:
-        number = int(value)
-    except ValueError:
-        raise invalid(name, accepted, value) from None
-    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
-        raise invalid(name, accepted, value)
-    return number
+    # `int` would take `1_0` and the digits of other scripts as well.
+    if re.fullmatch(r"-?[0-9]{1,20}", value) and minimum <= int(value) <= maximum:
+        return int(value)
+    raise invalid(name, f"an integer of at least {minimum} and at most {maximum}", value)
 
 
 def boolean(name: str, default: bool) -> bool:
@@ -186,20 +179,42 @@ def existing_path(name: str) -> str:
     For variables that other programs share: they are not added to `known`.
     """
     value = os.environ.get(name, "").strip()
-    if value and not Path(value).exists():
+    if value and not os.path.exists(value):
         raise invalid(name, "an existing file or directory of certificates", value)
     return value
 
 
 def writable_file(name: str) -> Path | None:
     """Return the path of a file that can be written, or None when unset. Makes none."""
-    value = text(name)
-    if not value:
+    path = _path(name, text(name))
+    if path is None:
         return None
-    path = Path(value).expanduser().resolve()
     place = path if path.exists() else path.parent
     if path.is_dir() or not os.access(place, os.W_OK):
-        raise invalid(name, "a file in a directory that exists and can be written", value)
+        raise invalid(name, "a file in a directory that exists and can be written", str(path))
+    return path
+
+
+def directory(name: str, default: str) -> Path:
+    """Return the whole path of a directory. Makes none."""
+    return _path(name, text(name, default))
+
+
+def _path(name: str, value: str) -> Path | None:
+    """Return the whole path, or None when empty. Looks whether one of its kind can be there."""
+    if not value:
+        return None
+    try:
+        path = Path(value).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # the home of nobody, links in a circle
+        reason = getattr(error, "strerror", None) or str(error)
+        raise invalid(name, f"the path of a file or directory ({reason})", value) from None
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            accepted = f"the path of a file or directory ({error.strerror})"
+            raise invalid(name, accepted, value) from None
     return path
 
 
@@ -230,5 +245,7 @@ def unknown() -> dict[str, str]:
 
 def invalid(name: str, accepted: str, value: str | None = None) -> ImproperlyConfigured:
     """Return the error for a variable; pass no `value` that may be secret."""
+    if value is not None and len(value) > _MAX_SHOWN:
+        value = f"{value[:_MAX_SHOWN]}…"
     got = "" if value is None else f", got {value!r}"
     return ImproperlyConfigured(f"{name} must be {accepted}{got}.")

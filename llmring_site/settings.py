@@ -23,12 +23,14 @@ from llmring_site.log_config import logging_settings
 for context in (decimal.DefaultContext, decimal.getcontext()):
     context.prec = 60
 
+_MAX_BYTES = 2**40  # of a body
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(Path.cwd() / ".env")
 
 VERSION = importlib.metadata.version("llmring-server")
 DEBUG = env.boolean("LLMRING_DEBUG", False)
-DATA_DIR = Path(env.text("LLMRING_DATA_DIR", "data")).expanduser().resolve()
+DATA_DIR = env.directory("LLMRING_DATA_DIR", "data")
 # Created at the first use: commands that need none write nothing.
 SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
     lambda: key_files.load_or_create(DATA_DIR, "secret_key")
@@ -60,7 +62,7 @@ SESSION_COOKIE_HTTPONLY = True
 # W003 names the one library of template tags that replaces Django's on purpose.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021", "templates.W003"]
 X_FRAME_OPTIONS = "DENY"
-MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024)
+MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024, maximum=_MAX_BYTES)
 MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
@@ -223,12 +225,8 @@ API_KEY_VALIDATION_MODE = env.choice(
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
 DEFAULT_TIER = env.text("LLMRING_DEFAULT_TIER", max_length=50)  # of projects of unknown keys
 # Of one address; 0: no limit.
-NEW_PROJECTS_PER_MINUTE = env.integer(
-    "LLMRING_NEW_PROJECTS_PER_MINUTE", 1_000, minimum=0, maximum=2**31 - 1
-)
-PUBLIC_REQUESTS_PER_MINUTE = env.integer(
-    "LLMRING_PUBLIC_REQUESTS_PER_MINUTE", 0, minimum=0, maximum=2**31 - 1
-)
+NEW_PROJECTS_PER_MINUTE = env.integer("LLMRING_NEW_PROJECTS_PER_MINUTE", 1_000, minimum=0)
+PUBLIC_REQUESTS_PER_MINUTE = env.integer("LLMRING_PUBLIC_REQUESTS_PER_MINUTE", 0, minimum=0)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
 # Opens the management API (/manage) by the name that llm-proxy knows.
 MANAGEMENT_TOKEN = env.token("MANAGEMENT_TOKEN")
@@ -353,7 +351,9 @@ if not API_CONFIG_PATH and Path("config/api_providers.yaml").is_file():
     API_CONFIG_PATH = "config/api_providers.yaml"
 DEFAULT_API_PROVIDER = env.text("DEFAULT_API_PROVIDER")
 GATEWAY_CONCURRENCY = env.integer("LLMRING_GATEWAY_CONCURRENCY", 1000, minimum=1)  # of a worker
-GATEWAY_MAX_BODY_BYTES = env.integer("LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_600, minimum=1024)
+GATEWAY_MAX_BODY_BYTES = env.integer(
+    "LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_600, minimum=1024, maximum=_MAX_BYTES
+)
 # Whether tokens with a budget may call models whose cost has no bound that is known.
 GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
 

@@ -102,6 +102,17 @@ BAD_VALUES = [
     ("LISTEN_ADDR", "*:8080", "such as :8080"),
     ("LLMRING_ACCOUNT_TIER", "fr\udce9e", "UTF-8"),
     ("METRICS_PATH", "/me trics", "such as /metrics"),
+    ("LLMRING_WORKERS", "1_0", "at most 64, got '1_0'"),
+    ("LLMRING_HTTP_PORT", "+8000", "got '+8000'"),
+    ("LLMRING_HTTP_PORT", "٣", "got '٣'"),
+    ("LLMRING_HTTP_PORT", "9" * 5000, f"got '{'9' * 100}…'"),
+    ("LLMRING_MESSAGE_RETENTION_DAYS", "9" * 10, "at most 2147483647"),
+    ("LLMRING_MAX_BODY_BYTES", "9" * 20, "at most 1099511627776"),
+    ("LLMRING_DATA_DIR", "a" * 300, "(File name too long), got"),
+    ("LLMRING_DATA_DIR", "~nobody.here/data", "the path of a file or directory"),
+    ("LOG_FILE", "a" * 300, "(File name too long), got"),
+    ("LOG_FILE", "~nobody.here/log", "the path of a file or directory"),
+    ("REQUESTS_CA_BUNDLE", "a" * 300, "an existing file"),
 ]
 
 
