@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 from llmring_site import metrics_files, serving, startup, termination
 from llmring_site.env import NOT_UTF_8
@@ -13,10 +14,12 @@ from llmring_site.sockets import bind_all
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
     "check",
+    "collectstatic",
     "diffsettings",
     "findstatic",
     "generatereceiptkey",
     "help",
+    "sendtestemail",
     "spectacular",
     "startapp",
     "version",
@@ -123,7 +126,10 @@ def manage(arguments: list[str] | None = None) -> None:
             startup.use_database()
             startup.set_up()
             startup.require_database()
-        execute_from_command_line(arguments)
+        # As a server that starts: two at once would make the same tables.
+        is_migrating = arguments[1:2] == ["migrate"]
+        with startup.migration_lock() if is_migrating else nullcontext():
+            execute_from_command_line(arguments)
 
 
 def _check_arguments(arguments: list[str]) -> None:

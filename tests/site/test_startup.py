@@ -282,6 +282,16 @@ def test_command_without_tables_says_how_to_get_them(new_data_dir):
     assert "run `llmring-db migrate`" in refusal(done)
 
 
+def test_two_that_migrate_at_once_take_turns(new_data_dir):
+    command = [sys.executable, ROOT / "manage.py", "migrate"]
+    environment = {"PATH": os.environ["PATH"], "LLMRING_DATA_DIR": str(new_data_dir)}
+    options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    both = [subprocess.Popen(command, text=True, **options) for _ in range(2)]
+    outputs = sorted((process.communicate(timeout=120)[0] for process in both), key=len)
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert "No migrations to apply." in outputs[0]
+
+
 def test_step_that_a_killed_server_committed_meanwhile_is_seen(monkeypatch):
     """Its COMMIT may be on its way while the next server reads what is applied."""
     calls = []
