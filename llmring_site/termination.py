@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# By which other servers are told to open their logs anew. We need not be, and by default
+# would end at once.
+_WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Terminated(SystemExit):
@@ -28,10 +31,11 @@ def cleaning_up() -> Iterator[None]:
 
     What was told to be ignored (`nohup`) stays so.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = dict.fromkeys(_SIGNALS, _terminate) | dict.fromkeys(_WITHOUT_EFFECT, _pass)
+    before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in before.items():
         if handler == signal.SIG_DFL:
-            signal.signal(number, _terminate)
+            signal.signal(number, handlers[number])
     last = _Last()
     try:
         yield
@@ -71,3 +75,7 @@ class _Last:
 
 def _terminate(number: int, frame) -> None:
     raise Terminated(number)
+
+
+def _pass(number: int, frame) -> None:
+    """Do nothing; unlike what is ignored, this is not handed on to programs that we start."""

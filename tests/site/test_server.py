@@ -158,6 +158,17 @@ def test_server_detached_from_its_terminal_goes_on(data_dir):
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=lambda each: each.name)
+def test_signal_that_asks_for_new_logs_ends_nothing(data_dir, number):
+    with Server(data_dir, LLMRING_WORKERS="2") as server:
+        workers = server.workers()
+        for process in (server.process, *workers):
+            process.send_signal(number)
+        assert requests.get(f"{server.url}/health", timeout=10).ok
+        assert server.workers() == workers
+        assert server.stop() == 0
+
+
 def test_answered_rows_survive_the_killing_of_everything(data_dir):
     answered, stop = [], threading.Event()
 
