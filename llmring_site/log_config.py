@@ -42,7 +42,7 @@ def logging_settings(
         cache_logger_on_first_use=True,
     )
     rotated = {
-        "class": "concurrent_log_handler.ConcurrentRotatingFileHandler",
+        "class": "llmring_site.log_file.RotatedFile",
         "filename": str(file),
         "maxBytes": max_bytes,
         "backupCount": backups,

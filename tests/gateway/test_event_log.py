@@ -15,6 +15,7 @@ from gateway import background, event_log, metering
 from gateway.models import Call
 from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
+from llmring_site.log_file import RotatedFile
 from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.test_metrics import samples
 from tests.gateway.upstream import chat, in_turn, reply
@@ -55,6 +56,27 @@ def test_call_is_one_line_beside_the_servers_own(log_file):
     event_log.write({"id": "0194"})  # another thread takes over
     event_log.close()
     assert lines(log_file)[2]["id"] == "0194"
+
+
+def test_folder_that_vanishes_is_told_once_and_used_again(log_file, monkeypatch, capsys):
+    monkeypatch.setattr(RotatedFile, "_silent_until", float("-inf"))
+    folder = log_file.parent
+    logging.getLogger("llmring.test").warning("before")
+    moved = folder.rename(folder.with_name(f"{folder.name}-moved"))
+    for number in range(3):
+        logging.getLogger("llmring.test").warning("meanwhile %d", number)
+        event_log.write({"id": "lost"})
+    event_log.close()
+    error, *own = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: LOG_FILE cannot be written ([Errno 2] ")
+    assert [json.loads(line)["event"] for line in own] == [f"meanwhile {n}" for n in range(3)]
+    folder.mkdir()
+    logging.getLogger("llmring.test").warning("after")
+    event_log.write({"id": "kept"})
+    event_log.close()
+    assert [line.get("id") or line["event"] for line in lines(log_file)] == ["after", "kept"]
+    assert [line["event"] for line in lines(moved / log_file.name)] == ["before"]
+    assert capsys.readouterr().err == ""
 
 
 def calls(file: Path) -> list[dict]:

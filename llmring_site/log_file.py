@@ -1,0 +1,34 @@
+"""The file of LOG_FILE, which all processes write to and one of them rotates."""
+
+import sys
+import time
+from contextlib import suppress
+from logging import LogRecord
+
+from concurrent_log_handler import ConcurrentRotatingFileHandler
+
+_CALLS = "llmring.calls"  # the logger of gateway/event_log.py
+_SILENT_SECONDS = 60
+
+
+class RotatedFile(ConcurrentRotatingFileHandler):
+    """Says when the file cannot be written, once a minute, and tries again with each line.
+
+    Meanwhile the server's log goes to standard error. The lines of calls are too many for that.
+    """
+
+    _silent_until = float("-inf")  # for all handlers of this process
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError | RuntimeError):  # the latter of a lock
+            return super().handleError(record)
+        with suppress(OSError, ValueError, AttributeError):  # of a stream that is gone too
+            if time.monotonic() >= RotatedFile._silent_until:
+                RotatedFile._silent_until = time.monotonic() + _SILENT_SECONDS
+                sys.stderr.write(
+                    f"error: LOG_FILE cannot be written ({error}): the log goes on here, "
+                    "lines of calls are lost\n"
+                )
+            if record.name != _CALLS:
+                sys.stderr.write(f"{self.format(record)}\n")
