@@ -27,6 +27,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as _OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as _openmetrics
 
+from gateway.metrics_values import use_reserved_files
+
+use_reserved_files()
+
 _own = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)

@@ -19,7 +19,8 @@ _made: list[Path] = []  # directories above the server's own, innermost first
 def prepare(data_dir: Path, port: int) -> None:
     """Give this server an empty directory of its own, before anything imports metrics.
 
-    It is below the data directory, else (where that cannot be written) temporary. Several
+    It is below the data directory, else (where that cannot be written) temporary; where there
+    is no room at all, each worker has its own values, in memory. Several
     servers may have one data directory, and one port too: in other containers, on other
     addresses, or while the second finds out that it cannot have it.
     """
@@ -32,8 +33,11 @@ def prepare(data_dir: Path, port: int) -> None:
             directory = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=everybodys))
             _hold(directory)
     except OSError:
-        directory = Path(tempfile.mkdtemp(prefix="llmring-metrics-"))
         _made.clear()
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="llmring-metrics-"))
+        except OSError:
+            return
     os.environ[_VARIABLE] = str(directory)
 
 
