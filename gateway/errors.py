@@ -242,3 +242,11 @@ class UpstreamRedirects(GatewayError):
 class UpstreamTimeout(GatewayError):
     status_code = 504
     code = "timeout"
+
+
+class NoRoom(GatewayError):
+    """No disk of this server has room for a form that is checked before it is sent."""
+
+    status_code = 503
+    code = "no_room"
+    can_retry = True

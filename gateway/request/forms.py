@@ -4,10 +4,11 @@ Uploads are not held: they are read from the client as fast as the upstream take
 Only what must be checked first waits, in a file once it is large.
 """
 
+import logging
 import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import IO
 
 from python_multipart.exceptions import MultipartParseError
@@ -16,6 +17,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from core.edge_request import ClientDisconnected
 from core.errors import BodyTooLarge
 from gateway import errors
+
+logger = logging.getLogger(__name__)
 
 _MAX_FIELD = 64 * 1024  # bytes that are kept of a field
 _MAX_FIELDS = 200
@@ -189,17 +192,30 @@ class PassingForm:
 
 
 async def held(parts: AsyncIterator[bytes], fields: FormFields) -> IO[bytes]:
-    """Return the whole body, its fields read. Raises GatewayError for what is not well-formed."""
+    """Return the whole body, its fields read.
+
+    Raises GatewayError for what is not well-formed, and where there is no room for it.
+    """
     file = tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY)  # noqa: SIM115 - it is returned
     try:
         async for part in parts:
             fields.feed(part)
-            file.write(part)
+            _keep(file, part)
         fields.check_whole()
     except BaseException:
-        file.close()
+        with suppress(OSError):  # it tries once more to write the rest
+            file.close()
         raise
     return file
+
+
+def _keep(file: IO[bytes], part: bytes) -> None:
+    try:
+        file.write(part)
+        file.flush()
+    except OSError as error:
+        logger.warning("a form cannot be held: %s", error)
+        raise errors.NoRoom("The server has no room for this form now; try again") from error
 
 
 async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

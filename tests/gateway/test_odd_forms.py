@@ -1,5 +1,7 @@
 """Forms as RFC 2046 allows them, and what their delimiters must not hide (C04)."""
 
+import tempfile
+
 import pytest
 
 from tests.gateway.conftest import counts
@@ -41,6 +43,20 @@ def test_a_usual_form_passes_as_it_is(gateway, mock, name, size, limits):
     assert mock.requests[0].body == data
     assert gateway.row.requested_model == ALLOWED
     assert counts(gateway.row)[0] == "settled"
+
+
+def test_form_without_room_is_refused_and_not_sent(gateway, mock, monkeypatch, tmp_path):
+    """A full disk, or a folder for temporary files that is gone, is no fault of the client."""
+    gateway.use(**CHECKED)
+    data = form(MODEL_FIELD, (FILE[0], "ID3" * 500_000)) + b"--b--\r\n"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    answer = send(gateway, data)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
+    assert "x-should-retry" not in answer.headers
+    assert mock.requests == [] and gateway.rows == []
+    monkeypatch.undo()
+    assert send(gateway, data).status_code == 200
+    assert mock.requests[0].body == data
 
 
 AMBIGUOUS = {
