@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, ProgrammingError
+from django.db import DatabaseError, OperationalError, ProgrammingError
 from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from core import memory
@@ -48,6 +48,9 @@ def exit_on_config_error() -> Iterator[None]:
         if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
             raise
         sys.exit("error: the database lacks tables of this version: run `llmring-db migrate`")
+    except (OperationalError, psycopg.OperationalError) as error:  # such as a full disk
+        reason = " ".join(str(error).split())
+        sys.exit(f"error: the database of {_source()} cannot be used: {reason}")
 
 
 def use_settings() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.core import management
-from django.db import ProgrammingError, connection
+from django.db import OperationalError, ProgrammingError, connection
 
 from accounts.models import Tier
 from core.database.embedded import EmbeddedPostgres
@@ -280,6 +280,15 @@ def test_command_without_tables_says_how_to_get_them(new_data_dir):
         text=True,
     )
     assert "run `llmring-db migrate`" in refusal(done)
+
+
+def test_database_without_room_is_one_line():
+    with pytest.raises(SystemExit) as end, startup.exit_on_config_error():
+        raise OperationalError('could not extend file "base/1": No space left on device\nHINT: …')
+    assert end.value.code == (
+        "error: the database of LLMRING_DATA_DIR cannot be used: "
+        'could not extend file "base/1": No space left on device HINT: …'
+    )
 
 
 def test_two_that_migrate_at_once_take_turns(new_data_dir):
