@@ -2,7 +2,7 @@
 
 A request never waits for the mail server: a hanging one would show, by the time of the
 reply, which addresses have accounts. A mail that cannot be sent is logged and lost; every
-mail here can be asked for again.
+mail here can be asked for again. A process that ends sends what is waiting first.
 """
 
 import logging
@@ -15,10 +15,12 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from accounts.mail_errors import reason
 from core.process_thread import ProcessThread
 
 logger = logging.getLogger(__name__)
 _MAX_WAITING = 1_000
+_FINISH_SECONDS = 3
 
 
 def connection() -> BaseEmailBackend:
@@ -39,9 +41,19 @@ class Sender(ProcessThread):
                 message.connection = connection()
                 message.send()
             except Exception as error:  # whatever it is, the next mails must be sent
-                logger.error("a mail was not sent: %s", type(error).__name__)
+                logger.error("a mail was not sent: %s", reason(error))
             finally:
                 self.waiting.task_done()
+
+    def finish(self, seconds: float) -> int:
+        """Give the mails that are waiting so long; return how many are not sent then."""
+        if not self.is_running:
+            return 0
+        with self.waiting.all_tasks_done:
+            self.waiting.all_tasks_done.wait_for(
+                lambda: not self.waiting.unfinished_tasks, timeout=seconds
+            )
+            return self.waiting.unfinished_tasks
 
 
 _sender = Sender()
@@ -75,6 +87,12 @@ def page(name: str) -> str:
     # PUBLIC_URL has the prefix already that a proxy takes off.
     path = reverse(name).removeprefix(settings.FORCE_SCRIPT_NAME or "")
     return settings.PUBLIC_URL + path
+
+
+def finish() -> None:
+    """Send what is waiting, before this process ends; what a hanging server keeps is told."""
+    if left := _sender.finish(_FINISH_SECONDS):
+        logger.error("%d mails were not sent: this process ends before", left)
 
 
 def wait_until_sent() -> None:

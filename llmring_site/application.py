@@ -4,6 +4,7 @@ import asyncio
 
 from django.core.handlers.wsgi import WSGIHandler
 
+from accounts import mailing
 from accounts.edge_admission import admit_request, count_public, presents_key
 from core.database import embedded, group_commit
 from core.edge import Edge
@@ -26,6 +27,7 @@ async def _stop() -> None:
     await upstream_call.close()
     await group_commit.close_writers()
     await asyncio.to_thread(event_log.close)
+    await asyncio.to_thread(mailing.finish)
     # uvicorn ends its process by the signal that it was sent: nothing runs at exit.
     await asyncio.to_thread(embedded.leave)
 

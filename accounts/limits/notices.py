@@ -13,6 +13,7 @@ from django.db.models import F
 
 from accounts import mailing
 from accounts.limits import log_quotas
+from accounts.mail_errors import reason
 from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
 
 logger = logging.getLogger(__name__)
@@ -134,10 +135,10 @@ def _mail(address: str, title: str, text: str) -> bool:
     try:
         send_mail(title, text, None, [address], connection=mailing.connection())
     except _REFUSED as error:
-        logger.warning("a notice of limits was not sent: %s", type(error).__name__)
+        logger.warning("a notice of limits was not sent: %s", reason(error))
         return False
     except OSError as error:  # as smtplib's are, too
-        raise MailServerAway(type(error).__name__) from error
+        raise MailServerAway(reason(error)) from error
     return True
 
 

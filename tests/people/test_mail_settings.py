@@ -4,10 +4,14 @@ import io
 import os
 import subprocess
 import sys
+import threading
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
+from django.core.mail.backends.base import BaseEmailBackend
 
 from accounts import mailing
+from accounts.mail_errors import reason
 
 SHOW = (
     "from django.conf import settings; from django.core.mail import get_connection;"
@@ -84,3 +88,46 @@ def test_mails_are_sent_again_after_one_had_nowhere_to_be_printed(
     mailing.wait_until_sent()
     assert "To: bob@example.com" in printed.getvalue()
     assert "/verify#token=" in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            SMTPDataError(550, b"5.7.1 Relaying\n denied"),
+            "SMTPDataError (550 5.7.1 Relaying denied)",
+        ),
+        (
+            SMTPRecipientsRefused({"ana@example.com": (550, b"<ana@example.com>: unknown")}),
+            "SMTPRecipientsRefused (550 <…>: unknown)",
+        ),
+        (SMTPServerDisconnected("closed"), "SMTPServerDisconnected (closed)"),
+        (ConnectionRefusedError(111, "Refused"), "ConnectionRefusedError ([Errno 111] Refused)"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_reason_is_what_the_server_said_without_addresses(error, expected):
+    assert reason(error) == expected
+
+
+class Hanging(BaseEmailBackend):
+    goes_on = threading.Event()
+
+    def send_messages(self, messages) -> int:
+        self.goes_on.wait()
+        return len(messages)
+
+
+def test_process_that_ends_tells_of_mails_that_are_still_waiting(settings, monkeypatch, caplog):
+    settings.EMAIL_BACKEND = f"{__name__}.Hanging"
+    monkeypatch.setattr(mailing, "_FINISH_SECONDS", 0)
+    Hanging.goes_on.clear()
+    for email in ("ana@example.com", "ben@example.com"):
+        mailing.send(email, "verify", email=email, link="https://example.com/")
+    mailing.finish()
+    assert "2 mails were not sent" in caplog.text
+    caplog.clear()
+    Hanging.goes_on.set()
+    monkeypatch.setattr(mailing, "_FINISH_SECONDS", 30)
+    mailing.finish()
+    assert caplog.text == ""
