@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.response import Response
 
 from core import json_writer, redis_client
+from core.database import liveness
 from core.error_pages import prefers_html
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
@@ -28,6 +29,10 @@ from llmring_site.schemas import (
     Service,
 )
 from registry_proxy.current_registry import are_old, current
+
+# For a database that restarts. Requests wait longer, but who asks for the state of the server
+# asks again soon, and gives up early: `llmring-server health` after five.
+_WAIT_SECONDS = 4
 
 
 def _now() -> str:
@@ -118,6 +123,8 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 
 def _database_state() -> DatabaseState:
     try:
+        if connection.connection is None and connection.pool:
+            liveness.require(connection.pool, seconds=_WAIT_SECONDS)
         with connection.cursor() as cursor:
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = set(cursor.fetchall())

@@ -30,19 +30,25 @@ def is_live(connection: psycopg.Connection) -> bool:
     return True
 
 
-def take(pool: ConnectionPool) -> psycopg.Connection:
+def take(pool: ConnectionPool, *, seconds: float | None = None) -> psycopg.Connection:
     """Return a live connection of the pool; those that are not are replaced by it.
 
     Without the pool's own check, which asks the server each time, and pauses after each
-    connection that it finds dead.
+    connection that it finds dead. Raises PoolTimeout when there is none for so many seconds,
+    those of the pool unless others are given.
     """
     pool.open()
     while True:
-        connection = pool.getconn()
+        connection = pool.getconn(seconds)
         if is_live(connection):
             lost_connections.mark_taken(connection)
             return connection
         discard(pool, connection)
+
+
+def require(pool: ConnectionPool, *, seconds: float) -> None:
+    """Raise PoolTimeout unless the pool has a live connection within so many seconds."""
+    pool.putconn(take(pool, seconds=seconds))
 
 
 def replace(pool: ConnectionPool, lost: psycopg.Connection) -> psycopg.Connection:

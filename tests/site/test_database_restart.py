@@ -118,3 +118,19 @@ def test_restart_under_load(tmp_path, database, how):
     late = [each for each in load.exchanges if each.status == 503 and each.ended > back + 1]
     assert not late
     assert stats.json()["summary"]["total_requests"] >= len(load.logged) > 100
+
+
+def test_state_of_a_server_whose_database_is_away_is_told_soon(tmp_path, database):
+    """Requests wait for half a minute; what watches a server would have given up by then."""
+    url = f"postgresql://postgres@/llmring?host={database.socket_dir}"
+    with Server(tmp_path / "data", LLMRING_DATABASE_URL=url, LLMRING_WORKERS="1") as server:
+        stop(database, signal.SIGINT)
+        for path in ("/ready", "/health"):
+            started = time.monotonic()
+            reply = requests.get(f"{server.url}{path}", timeout=60)
+            assert (reply.status_code, reply.json()["database"]) == (503, "disconnected")
+            assert time.monotonic() - started < 10
+        database.start(max_connections=60)
+        deadline = time.monotonic() + 30
+        while requests.get(f"{server.url}/ready", timeout=60).status_code == 503:
+            assert time.monotonic() < deadline, server.output
