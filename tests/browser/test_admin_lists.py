@@ -278,6 +278,40 @@ def test_a_phone_cuts_no_long_text(browser, send):
         assert not browser.scrolls_sideways(), size
 
 
+WIDEST_CELL = """
+const cells = [...document.querySelectorAll('#result_list :is(th, td)')];
+return Math.max(...cells.map(cell => cell.offsetWidth));
+"""
+
+
+def test_one_long_text_leaves_room_for_the_other_columns(browser, send):
+    model = "m" * 255
+    send("/api/v1/log", {"provider": "p", "model": model, "input_tokens": 1, "output_tokens": 1})
+    browser.log_in()
+    browser.open(f"{LOGS}?model={model}")
+    assert listed(browser) and browser.run(WIDEST_CELL) < 400 and browser.run(CUT_CELLS) == []
+
+
+def test_a_project_of_a_long_name_fits_on_lists_and_the_dashboard(browser):
+    name = ("a long name " * 22)[:255].strip()
+    browser.log_in()
+    browser.open("/admin/accounts/project/add/")
+    browser.one("[name=name]").send_keys(name)
+    browser.run("document.getElementById('project_form').requestSubmit()")
+    browser.wait(lambda: browser.path == "/admin/accounts/project/")
+    browser.follow(browser.link("a long name"))
+    browser.follow(browser.link("New key"))
+    browser.run("document.getElementById('apikey_form').requestSubmit()")
+    browser.wait(lambda: browser.all("#new-key"))
+    for size in ((360, 740), (1280, 900)):
+        browser.resize(size)
+        browser.open("/admin/accounts/apikey/?q=a+long")
+        assert listed(browser) == 1 and browser.run(CUT_CELLS) == [], size
+        browser.open("/admin/")
+        assert name in browser.text and not browser.scrolls_sideways(), size
+        browser.screenshot(f"long-name-{size[0]}")
+
+
 @pytest.mark.parametrize("size", [(360, 740), (1280, 900)], ids=["phone", "desktop"])
 def test_without_scripts_menu_filters_and_logout_work(browser, logs, size):
     browser.log_in()
