@@ -23,8 +23,13 @@ def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> 
         return "-"
     if not may_view(shown_on.viewer, model):
         return str(text or id)
+    return row_link(model, id, text or id)
+
+
+def row_link(model: str, id: object, text: object) -> str:
+    """Return a link to the page of a row, for whoever may follow it."""
     url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
-    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text or id)
+    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text)
 
 
 def list_link(shown_on: Model, model: str, query: dict, text: str) -> str:

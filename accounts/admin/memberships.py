@@ -6,8 +6,10 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpResponseRedirect
 from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import audit, locks, login_keys, memberships
 from accounts.api_keys import is_id
@@ -80,7 +82,13 @@ class MembershipForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if not self.instance._state.adding:
             for name in {"user", "project"} & self.fields.keys():
-                self.fields[name].disabled = True
+                self._fix(self.fields[name], getattr(self.instance, name))
+
+    def _fix(self, field: forms.ModelChoiceField, chosen: Model) -> None:
+        field.disabled = True
+        # The widget of a search asks the database for its choice, in every row.
+        field.widget.widget = UnfoldAdminSelectWidget()
+        field.widget.choices = [(chosen.pk, chosen)]
 
     def clean(self) -> dict:
         """A page that was opened before somebody joined may add them again.
@@ -103,6 +111,10 @@ class MembershipInline(TabularInline):
     fields = ["user", "project", "role", "created_at"]
     readonly_fields = ["created_at"]
     autocomplete_fields = ["user", "project"]
+    hide_title = True  # the columns once more
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("user", "project")
 
 
 class IdentityInline(TabularInline):
@@ -110,6 +122,7 @@ class IdentityInline(TabularInline):
     extra = 0
     fields = ["provider", "subject", "created_at"]
     readonly_fields = fields
+    hide_title = True
 
     def has_add_permission(self, request, obj=None) -> bool:
         return False

@@ -10,19 +10,24 @@ from accounts import audit, projects
 from accounts.admin.memberships import KeepsOwners, MembershipInline, save_inline
 from accounts.limits import log_quotas
 from accounts.models import ApiKey, Project
+from core.admin_display import row_link
 from core.confirmed_actions import ConfirmedActions
 
 
 class ApiKeyInline(TabularInline):
     model = ApiKey
     extra = 0
-    fields = ["name", "hint", "state", "created_at", "expires_at"]
+    fields = ["page", "hint", "state", "created_at", "expires_at"]
     readonly_fields = fields
     can_delete = False
-    show_change_link = True
+    hide_title = True  # the name once more, with a link that only a mouse finds
 
     def has_add_permission(self, request, obj=None) -> bool:
         return False
+
+    @admin.display(description="name")
+    def page(self, key: ApiKey) -> str:
+        return row_link("accounts.apikey", key.pk, key)
 
 
 @admin.register(Project)
