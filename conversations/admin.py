@@ -111,7 +111,7 @@ def _position(request, name: str) -> int | None:
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(OwnerLinks, ReadOnlyAdmin):
     list_display = [
         "timestamp",
         "role",
@@ -126,6 +126,8 @@ class MessageAdmin(ReadOnlyAdmin):
     search_texts = ("receipt_id",)
     search_help_text = "An id of a message or conversation, or of a message's receipt."
     exclude = [
+        "project_id",
+        "api_key_id",
         "conversation",
         "tool_calls",
         "tool_results",
@@ -134,6 +136,8 @@ class MessageAdmin(ReadOnlyAdmin):
         "content_parts",
     ]
     readonly_fields = [
+        "project",
+        "api_key",
         "conversation_link",
         "parts_json",
         "tool_calls_json",

@@ -1,19 +1,32 @@
 from django.contrib import admin
 
-from accounts.models import AuditEvent
+from accounts.admin.links import OwnerLinks
+from accounts.models import AuditEvent, User
 from core.admin import RecordAdmin
-from core.admin_display import pretty_json
+from core.admin_display import admin_link, pretty_json
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(RecordAdmin):
+class AuditEventAdmin(OwnerLinks, RecordAdmin):
     date_hierarchy = "at"
-    list_display = ["at", "action", "outcome", "actor", "client_ip", "project_id", "reason"]
+    list_display = ["at", "action", "outcome", "actor", "client_ip", "project", "reason"]
     list_filter = ["outcome"]
     search_ids = ("id", "project_id")
     search_texts = ("action", "actor", "request_id")
-    exclude = ["details"]
-    readonly_fields = ["shown_details"]
+    exclude = ["user_id", "api_key_id", "project_id", "token_id", "details"]
+    readonly_fields = ["project", "person", "api_key", "token", "shown_details"]
+
+    @admin.display(description="person")
+    def person(self, event: AuditEvent) -> str:
+        """Return a link to the person it is about or who did it, or the id of one who is gone."""
+        person = User.objects.filter(id=event.user_id).first()
+        if person is None:
+            return str(event.user_id or "-")
+        return admin_link(event, "accounts.user", person.id, person)
+
+    @admin.display(description="token")
+    def token(self, event: AuditEvent) -> str:
+        return admin_link(event, "gateway.token", event.token_id)
 
     @admin.display(description="details")
     def shown_details(self, event: AuditEvent) -> str:

@@ -20,6 +20,9 @@ class OwnerLinks:
 
     @admin.display(description="project", ordering="project_id")
     def project(self, row: Model) -> str:
+        """Return a link to the row's project, or the id of one that is gone."""
+        if row.project_name is None:
+            return str(row.project_id or "-")
         return admin_link(row, "accounts.project", row.project_id, row.project_name)
 
     @admin.display(description="key")

@@ -9,6 +9,7 @@ from django.utils.html import escape
 
 from accounts.models import User
 from conversations import chat
+from conversations.models import Message
 from tests.conversations.test_privacy import MESSAGE, SECRET
 
 LIST = "/admin/conversations/conversation/"
@@ -183,3 +184,11 @@ def test_turns_say_model_cost_latency_and_tools(admin, api):
 def test_text_that_takes_long_to_format_is_shown_as_it_is(admin, api):
     id = conversation(api, {"role": "user", "content": "[" * 50_000})
     assert "the rest, 49400 characters" in text(admin, f"{LIST}{id}/change/")
+
+
+def test_messages_lead_to_their_project_and_key(admin, api):
+    conversation(api, {"role": "user", "content": "x"})
+    id = Message.objects.get().pk
+    html = text(admin, f"/admin/conversations/message/{id}/change/")
+    assert f'/admin/accounts/project/{api.project.id}/change/">{api.project.name}</a>' in html
+    assert f"/admin/accounts/apikey/{api.api_key_id}/change/" in html

@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import (
@@ -20,6 +22,7 @@ from accounts.models import (
     Tier,
     User,
 )
+from core.ids import uuid7
 from llmring_site import first_accounts
 from tests.client import ApiClient
 from tests.people.conftest import BROWSER, PASSWORD, mails, reset_token, token_in
@@ -305,6 +308,21 @@ def test_members_whom_staff_add_and_remove_are_on_record(boss, ana, ben):
     ]
 
 
+def test_a_page_of_a_project_with_many_members_and_keys_takes_no_more_queries(boss, ana, ben, cleo):
+    own = Membership.objects.select_related("project").get(user=ana.user)
+    page, counts = f"{PROJECTS}{own.project_id}/change/", []
+    for other in (ben, cleo):
+        row = join(ana, other, "member")
+        key, _ = ApiKey.issue(own.project, name=f"key of {other.user}")
+        with CaptureQueriesContext(connection) as queries:
+            html = boss.get(page).text
+        counts.append(len(queries))
+        assert f'value="{other.user.pk}" selected>{other.user}</option>' in html
+        assert f'/admin/accounts/apikey/{key.pk}/change/">{key.name}</a>' in html
+        assert html.count(key.name) == 1 and str(row) not in html  # no title over the row
+    assert counts[0] == counts[1]
+
+
 def test_a_member_is_added_once(boss, ana, ben):
     """The page was opened before Ben accepted an invitation: it does not list him."""
     own = Membership.objects.get(user=ana.user)
@@ -435,6 +453,26 @@ def test_a_question_about_keys_goes_back_to_the_filtered_list(boss, ana):
     assert f'action="{path}"' in asked and f'href="{path}"' in asked
     reply = boss.submit(path, {**form, "confirmed": "yes"})
     assert reply["Location"] == path and ApiKey.objects.get().revoked_at is not None
+
+
+def test_the_audit_log_leads_to_what_it_is_about(boss, ana):
+    event = AuditEvent.objects.filter(action="key.create").get()
+    project, key = Project.objects.get(), ApiKey.objects.get()
+    link = f'/admin/accounts/project/{project.pk}/change/">{project.name}</a>'
+    assert link in boss.get("/admin/accounts/auditevent/").text
+    html = boss.get(f"/admin/accounts/auditevent/{event.pk}/change/").text
+    assert link in html and f"/admin/accounts/apikey/{key.pk}/change/" in html
+    own = AuditEvent.objects.filter(user_id=ana.user.pk).first()
+    person = f'/admin/accounts/user/{ana.user.pk}/change/">ana@example.com</a>'
+    assert person in boss.get(f"/admin/accounts/auditevent/{own.pk}/change/").text
+
+
+def test_the_audit_log_names_what_is_gone_without_a_link(boss):
+    gone = {name: uuid7() for name in ("project_id", "user_id", "api_key_id")}
+    event = AuditEvent.objects.create(action="x", outcome="success", actor="anonymous", **gone)
+    html = boss.get(f"/admin/accounts/auditevent/{event.pk}/change/").text
+    for id in gone.values():
+        assert str(id) in html and f"/{id}/change/" not in html
 
 
 def test_the_end_of_a_session_is_on_record_once(boss, ana):
