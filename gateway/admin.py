@@ -17,6 +17,7 @@ from core.admin_display import pretty_json
 from core.compression import keep_uncompressed
 from core.confirmed_actions import ConfirmedActions
 from core.json_writer import plain
+from core.number_formats import utc
 from gateway import reservations, tokens
 from gateway.admin_forms import TokenForm, UpstreamForm, UpstreamKeyForm
 from gateway.models import CachedAnswer, Call, CallState, Token, Upstream, UpstreamKey, Worker
@@ -118,8 +119,8 @@ class TokenAdmin(OnceAdmin, ConfirmedActions, AuditedAdmin):
         return plain(token.allowance.reserved_usd)
 
     @admin.display(description="last used")
-    def last_used_at(self, token: Token):
-        return token.allowance.last_used_at
+    def last_used_at(self, token: Token) -> str:
+        return utc(token.allowance.last_used_at)
 
 
 @admin.register(Upstream)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -19,6 +20,7 @@ from accounts import projects
 from accounts.models import Project
 from core import egress, parsing, schemas
 from core.errors import InvalidInput
+from core.json_writer import plain
 from core.secrets import Sealed
 from gateway import tokens, upstream_config
 from gateway.models import Token, Upstream, UpstreamKey
@@ -50,6 +52,11 @@ def _lines(what: str) -> LinesField:
 
 def _number(field: type[forms.Field], what: str, **options) -> forms.Field:
     return field(required=False, min_value=0, help_text=f"{what} Empty: no limit.", **options)
+
+
+def _shown(limit: int | Decimal | None) -> int | Decimal | None:
+    """Return a limit without the zeros of its column: 1.5, not 1.500000000000."""
+    return Decimal(plain(limit)) if isinstance(limit, Decimal) else limit
 
 
 class SchemaForm(forms.ModelForm):
@@ -98,7 +105,8 @@ class TokenForm(SchemaForm):
             self.initial.setdefault("expires_at", timezone.now() + timedelta(days=_DEFAULT_DAYS))
         else:
             for name in COUNTED_LIMITS:
-                self.initial[name] = getattr(self.instance.allowance, name)
+                limit = getattr(self.instance.allowance, name)
+                self.initial[name] = _shown(limit)
 
     def clean_project(self) -> Project:
         projects.check_active(self.cleaned_data["project"])

@@ -9,6 +9,7 @@ from unfold.decorators import display
 
 from accounts.admin.links import OwnerLinks
 from conversations.models import Conversation
+from core import json_writer
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link
 from core.number_formats import count, exact, right, utc
@@ -146,8 +147,8 @@ def _problem(receipt: Receipt) -> str:
     return ""
 
 
-def _members(receipt: Receipt) -> list[tuple[str, object]]:
-    """Return the document's members by their paths: `cost.amount`."""
+def _members(receipt: Receipt) -> list[tuple[str, str]]:
+    """Return the document's members by their paths: `cost.amount`. Texts are without quotes."""
     try:
         return list(_flat(receipt.content, ""))
     except AmbiguousJSON:
@@ -161,7 +162,7 @@ def _flat(value: object, prefix: str):
     elif isinstance(value, list) and len(value) > 10:
         yield prefix, f"{len(value):,} entries"
     else:
-        yield prefix, value
+        yield prefix, value if isinstance(value, str) else json_writer.dumps(value).decode()
 
 
 def _log_link(receipt: Receipt, log: ReceiptLog) -> str:

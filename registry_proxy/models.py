@@ -189,7 +189,7 @@ class Refresh(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"attempted at {self.attempted_at}"
+        return f"attempted at {self.attempted_at:%Y-%m-%d %H:%M}" if self.attempted_at else "never"
 
 
 class CustomPrice(models.Model):

@@ -12,7 +12,7 @@ from accounts import audit, keys, projects
 from accounts.admin.once import OnceAdmin, form_id
 from accounts.models import ApiKey, Project, Scope
 from core.compression import keep_uncompressed
-from core.number_formats import counted
+from core.number_formats import counted, utc
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -114,9 +114,13 @@ class ApiKeyAdmin(OnceAdmin):
         return keys
 
     @admin.display(description="last used (UTC)")
-    def last_used(self, key: ApiKey) -> datetime | str:
+    def last_used(self, key: ApiKey) -> str:
         use = getattr(key, "use", None)
-        return use.last_used_at if use else key.usage[0]
+        return utc(use.last_used_at) if use else key.usage[0]
+
+    @admin.display(description="overlap ends at")
+    def overlap_ends_at(self, key: ApiKey) -> str:
+        return utc(key.overlap_ends_at)
 
     @admin.display(description="spend (USD)")
     def spend(self, key: ApiKey) -> str:

@@ -1,6 +1,7 @@
 """Keys in the admin: shown once on a page that nobody keeps, revoked by those who may."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from accounts.models import ApiKey, Project, User
+from accounts.models import ApiKey, KeyUse, Project, User
 from tests.client import ApiClient
 
 KEYS = "/admin/accounts/apikey/"
@@ -121,6 +122,19 @@ def test_keys_are_made_on_their_project_and_show_use_and_spend(api):
     for page in (KEYS, f"{KEYS}{api.api_key_id}/change/"):
         html = browser.get(page).content.decode()
         assert day in html and "0.25, and 1 unpriced calls" in html
+
+
+def test_times_of_a_key_are_written_alike_in_the_list_and_on_its_page(api):
+    api.read("/api/v1/logs")  # a use
+    used = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
+    KeyUse.objects.update_or_create(key_id=api.api_key_id, defaults={"last_used_at": used})
+    end = timezone.now().replace(microsecond=123456) + timedelta(days=1)
+    ApiKey.objects.update(previous_expires_at=end)
+    browser = staff("view_apikey")
+    assert "2026-01-02 03:04:05Z" in browser.get(KEYS).content.decode()
+    html = browser.get(f"{KEYS}{api.api_key_id}/change/").content.decode()
+    assert "2026-01-02 03:04:05Z" in html and f"{end:%Y-%m-%d %H:%M:%S}Z" in html
+    assert "+00:00" not in html
 
 
 def test_who_may_not_make_keys_has_no_button(api):

@@ -117,6 +117,14 @@ def test_limits_are_changed_and_counters_stay(browser, project, token):
     assert AuditEvent.objects.get().action == "token.update"
 
 
+def test_a_token_s_budget_and_last_use_are_as_people_write_them(browser, token):
+    used = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
+    Allowance.objects.update(budget_usd=Decimal("1.5"), last_used_at=used)
+    html = browser.get(page("token", "change", token.id)).content.decode()
+    assert 'value="1.5"' in html and "2026-01-02 03:04:05Z" in html
+    assert "1.500000" not in html and "+00:00" not in html
+
+
 def test_token_of_a_gone_upstream_in_the_past_can_still_be_renamed(browser, project, token):
     gone = {"upstream": "gone", "expires_at": datetime(2020, 1, 1, tzinfo=UTC)}
     Token.objects.update(**gone)

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from html import unescape
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -117,6 +118,17 @@ def test_certified_logs_and_their_receipt_lead_to_each_other(operator, api):
         assert made.receipt_id in page(operator, f"{CHANGELIST}?certifies={log}")
     assert made.receipt_id not in page(operator, f"{CHANGELIST}?certifies={made.pk}")
     assert operator.get(f"{CHANGELIST}?certifies=x", follow=True).status_code == 200
+
+
+def test_members_of_a_document_are_shown_as_json(operator, api):
+    log = ledger.log(api)
+    api.send("POST", "/api/v1/receipts/generate", {"log_ids": [log]})
+    html = page(operator, reverse("admin:receipts_receipt_change", args=[Receipt.objects.get().pk]))
+    cells = re.findall(r'<th scope="row"[^>]*>(.*?)</th><td>(.*?)</td>', html)
+    shown = {name: unescape(value) for name, value in cells}
+    assert shown["batch_summary.log_ids"] == f'["{log}"]'
+    assert (shown["batch_summary.logs.listed"], shown["tags"]) == ("true", "[]")
+    assert (shown["description"], shown["profile"]) == ("null", "default")
 
 
 def test_files_need_the_permission_to_view(client, receipt):
