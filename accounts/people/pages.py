@@ -13,6 +13,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.views.generic import FormView
 
 from accounts import attempts, audit, invitations, mailing, passwords
+from accounts.models import User
 from accounts.oauth import identities, landing, pending, providers
 from accounts.people import (
     address_changes,
@@ -26,6 +27,7 @@ from accounts.people import (
 from core.compression import keep_uncompressed
 from core.errors import DomainError, InvalidInput
 
+_LOGIN = ("login", "Log in")
 NOTICES = {
     "denied": "You did not allow the login.",
     "reset": "The password is set. Log in with it.",
@@ -74,6 +76,7 @@ class Page(FormView):
     button = ""
     text = ""
     has_token = False
+    ways: tuple[tuple[str, str], ...] = ()  # on from here: names of routes, and what links say
 
     def dispatch(self, request, *args, **kwargs):
         return unkept(super().dispatch(request, *args, **kwargs))
@@ -86,6 +89,7 @@ class Page(FormView):
             "button": self.button,
             "text": self.text,
             "has_token": self.has_token,
+            "ways": self.ways,
             "notice": NOTICES.get(self.request.GET.get("notice", "")),
             **super().get_context_data(**kwargs),
         }
@@ -121,6 +125,11 @@ class Page(FormView):
 
 def to_page(name: str, notice: str = "") -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse(name) + (f"?notice={notice}" if notice else ""))
+
+
+def to_account(request: HttpRequest, person: User, notice: str) -> HttpResponseRedirect:
+    """Lead to a person's account if they are logged in to it, else to the login."""
+    return to_page("account" if logins.session_user(request) == person else "login", notice)
 
 
 class LoginPage(Page):
@@ -178,6 +187,7 @@ class SignUpPage(Page):
 class LogoutPage(Page):
     form_class = forms.ConfirmForm
     title, button = "Log out", "Log out"
+    ways = (("projects", "Back to your projects"),)
 
     def carry_out(self, data):
         logins.end_session(self.request)
@@ -188,6 +198,7 @@ class ForgotPage(Page):
     form_class = forms.AddressForm
     title, button = "Set a new password", "Send the link"
     text = "We send a link to your e-mail address."
+    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "password reset")
@@ -199,6 +210,7 @@ class ResetPage(Page):
     form_class = forms.ResetForm
     title, button = "Set a new password", "Set the password"
     has_token = True
+    ways = (("forgot", "Send a new link"), _LOGIN)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")
@@ -218,16 +230,17 @@ class VerifyPage(Page):
     title, button = "Confirm your address", "This account is mine"
     text = "If you did not open an account here, close this page."
     has_token = True
+    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")
-        address_proofs.confirm(
+        person = address_proofs.confirm(
             data["token"],
             self.origin,
             session_user=logins.session_user(self.request),
             password=data["password"],
         )
-        return to_page("login", "verified")
+        return to_account(self.request, person, "verified")
 
 
 class ConfirmEmailPage(Page):
@@ -235,13 +248,12 @@ class ConfirmEmailPage(Page):
     title, button = "Confirm your new address", "Change the address"
     text = "If you did not ask for the address of an account to be changed, close this page."
     has_token = True
+    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")
-        address_changes.confirm(self.request, data["token"], password=data["password"])
-        if logins.session_user(self.request):
-            return to_page("account", "email")
-        return to_page("login", "email")
+        person = address_changes.confirm(self.request, data["token"], password=data["password"])
+        return to_account(self.request, person, "email")
 
 
 class InvitationPage(Page):
@@ -275,6 +287,7 @@ class OAuthAddressPage(Page):
     form_class = forms.AddressForm
     title, button = "Your e-mail address", "Send the link"
     text = "The provider has no confirmed address of you. We send a link to the one you give."
+    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "oauth address")
@@ -297,6 +310,7 @@ class OAuthConfirmPage(Page):
     title, button = "Confirm your address", "This address is mine"
     text = "If you did not just log in here by a provider, close this page."
     has_token = True
+    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")

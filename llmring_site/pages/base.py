@@ -34,6 +34,7 @@ NOTICES = {
     "invited": "The invitation is on its way. It works once, for seven days.",
     "withdrawn": "The invitation is withdrawn.",
     "verification": "A mail with a link is on its way, unless several went out just now.",
+    "verified": "The address is confirmed.",
     "email-asked": requested_mails.CHANGE_SENT,
     "email": "The account has the new address. Your other sessions ended.",
     "password": "The password is set. Your other sessions ended; keys go on working.",

@@ -248,3 +248,10 @@ def test_the_page_confirms_in_a_browser_that_is_not_logged_in(ana, browser):
     reply = phone.submit("/confirm-email", {"token": token, "password": PASSWORD})
     assert reply["Location"] == "/login?notice=email"
     assert "Log in with it" in look(phone, reply["Location"]).text
+
+
+def test_the_page_leads_somebody_else_who_is_logged_in_to_the_login(ana, ben):
+    reply = ben.submit("/confirm-email", {"token": link(ana), "password": PASSWORD})
+    assert reply["Location"] == "/login?notice=email"
+    ana.user.refresh_from_db()
+    assert ana.user.email == NEW

@@ -87,9 +87,35 @@ def test_verifying_by_the_page(person, browser):
     made = person(EMAIL)
     token = token_in(mails(EMAIL)[-1])
     assert browser().submit("/verify", {"token": token}).status_code == 401
-    assert made.submit("/verify", {"token": token}).status_code == 302
+    reply = made.submit("/verify", {"token": token})
+    assert reply["Location"] == "/account?notice=verified"  # in the session of the account
+    assert "The address is confirmed" in made.get(reply["Location"]).content.decode()
     made.user.refresh_from_db()
     assert made.user.email_verified_at is not None
+
+
+def test_verifying_by_the_password_leads_to_the_login(person, browser, ben):
+    person(EMAIL)
+    token = token_in(mails(EMAIL)[-1])
+    reply = ben.submit("/verify", {"token": token, "password": PASSWORD})  # another's session
+    assert reply["Location"] == "/login?notice=verified"
+    assert User.objects.get(email=EMAIL).email_verified_at is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "way"),
+    [
+        ("/reset", "/forgot"),
+        ("/reset", "/login"),
+        ("/forgot", "/login"),
+        ("/verify", "/login"),
+        ("/confirm-email", "/login"),
+        ("/logout", "/projects"),
+    ],
+)
+def test_a_page_leads_on_where_its_form_cannot(browser, db_all, path, way):
+    """A link that has expired is opened, and another one is asked for."""
+    assert f'href="{way}">' in browser().get(path).content.decode()
 
 
 def test_notices_are_chosen_by_name_alone(browser, db_all):
