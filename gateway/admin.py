@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.admin.audited import AuditedAdmin
 from accounts.admin.links import OwnerLinks
 from accounts.admin.once import OnceAdmin, form_id
+from accounts.admin.project_field import ProjectField
 from core.admin import ReadOnlyAdmin
 from core.admin_display import pretty_json
 from core.compression import keep_uncompressed
@@ -139,7 +140,7 @@ class UpstreamAdmin(AuditedAdmin):
 
 
 @admin.register(UpstreamKey)
-class UpstreamKeyAdmin(AuditedAdmin):
+class UpstreamKeyAdmin(ProjectField, AuditedAdmin):
     form = UpstreamKeyForm
     list_display = ["project", "upstream", "hint", "created_at"]
     list_select_related = ["project"]

@@ -3,9 +3,11 @@
 An app that gets pages of its own gets a group, or an item of one, here.
 """
 
+from django.contrib import admin
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.auth.models import Group
 from django.db.models import Model
+from django.db.models.options import Options
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -99,13 +101,18 @@ def _group(request: HttpRequest, title: str, items: list[tuple[str, type[Model]]
         "title": title,
         "collapsible": False,
         "items": [
-            {
-                # The name that the list has as its heading.
-                "title": capfirst(model._meta.verbose_name_plural),
-                "icon": icon,
-                "link": reverse(admin_urlname(model._meta, "changelist")),
-            }
-            for icon, model in items
-            if may_view(request.user, model._meta.label_lower)
+            {"icon": icon, **link} for icon, model in items if (link := _link(request, model._meta))
         ],
     }
+
+
+def _link(request: HttpRequest, meta: Options) -> dict[str, str] | None:
+    """Return the link to a model's list, or for who may only add rows to the form for one."""
+    if may_view(request.user, meta.label_lower):
+        # The name that the list has as its heading.
+        title, view = capfirst(meta.verbose_name_plural), "changelist"
+    elif admin.site.get_model_admin(meta.model).has_add_permission(request):
+        title, view = f"Add {meta.verbose_name}", "add"
+    else:
+        return None
+    return {"title": title, "link": reverse(admin_urlname(meta, view))}

@@ -6,11 +6,12 @@ from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
 
+from accounts.admin.project_field import ProjectField
 from core.admin import ModelAdmin
 from core.ids import uuid7
 
 
-class OnceAdmin(ModelAdmin):
+class OnceAdmin(ProjectField, ModelAdmin):
     """The form carries the id of the new row, which the database admits once."""
 
     change_form_before_template = "accounts/once.html"

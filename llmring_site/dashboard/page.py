@@ -19,10 +19,10 @@ def add_dashboard(request: HttpRequest, context: dict) -> dict:
         title="Dashboard",
         scope=scope,
         projects=_projects(scope),
-        demo=scope.demo if scope.may("accounts.view_project") else None,
+        demo=scope.demo if scope.may_view("accounts.project") else None,
     )
     panels = [panel(scope) for panel in PANELS]
-    if scope.may("usage.view_usagelog"):
+    if scope.may_view("usage.usagelog"):
         figures = unless_too_slow(lambda: usage_figures(scope))
         context.update(figures or {"given_up_after": settings.STATEMENT_TIMEOUT_SECONDS})
         panels.insert(0, calls_panel(scope, figures["calls"]) if figures else None)
@@ -46,17 +46,17 @@ def usage_figures(scope: Scope) -> dict:
 
 
 def _projects(scope: Scope) -> list[Project]:
-    if not scope.may("accounts.view_project"):
+    if not scope.may_view("accounts.project"):
         return []
     return list(Project.objects.order_by("is_demo", "name", "id")[:MAX_PROJECTS_TO_CHOOSE])
 
 
 def _rankings(scope: Scope, by_label: dict) -> list:
     names = {"project": {}, "api_key_id": {}}
-    if scope.may("accounts.view_project"):
+    if scope.may_view("accounts.project"):
         shown = Project.objects.filter(id__in=list(by_label["project"]))
         names["project"] = {str(id): name for id, name in shown.values_list("id", "name")}
-    if scope.may("accounts.view_apikey"):
+    if scope.may_view("accounts.apikey"):
         keys = ApiKey.objects.filter(id__in=[id for id in by_label["api_key_id"] if id])
         names["api_key_id"] = {str(key.id): str(key) for key in keys}
     labels = [label for label in RANKED_LABELS if label != "project" or not scope.project]

@@ -32,7 +32,7 @@ _LATE = timedelta(minutes=5)
 
 def calls_panel(scope: Scope, calls: int) -> Panel | None:
     """Return latency and unsettled calls, or where to fetch them if there are many calls."""
-    if not scope.may("usage.view_usagelog"):
+    if not scope.may_view("usage.usagelog"):
         return None
     if calls > MAX_CALLS_AT_ONCE:
         return Panel(
@@ -88,7 +88,7 @@ def _unsettled(scope: Scope, figures: CallFigures) -> list[Fact]:
 
 
 def unpriced_panel(scope: Scope) -> Panel | None:
-    if not scope.may("usage.view_usagelog"):
+    if not scope.may_view("usage.usagelog"):
         return None
     models = unpriced_models(scope.project_ids, scope.first, scope.last)
     if not models:
@@ -105,14 +105,14 @@ def unpriced_panel(scope: Scope) -> Panel | None:
 
 
 def mcp_panel(scope: Scope) -> Panel | None:
-    if not scope.may("mcp.view_server"):
+    if not scope.may_view("mcp.server"):
         return None
     servers = reverse("admin:mcp_server_changelist")
     facts = [
         Fact(name, f"fails: {error}" if error else "fails", f"{servers}{id}/change/", True)
         for id, name, error in health.failing_servers(scope.project_ids)
     ]
-    if scope.may("mcp.view_toolexecution"):
+    if scope.may_view("mcp.toolexecution"):
         failed = health.failed_executions(scope.project_ids, scope.first, scope.last)
         more = "+" if failed > health.MAX_COUNTED else ""
         lookup = {
@@ -125,18 +125,18 @@ def mcp_panel(scope: Scope) -> Panel | None:
         count = f"{min(failed, health.MAX_COUNTED):,}{more}"
         facts.append(Fact("failed executions of tools", count, address, failed > 0))
     changed = health.changed_tools(scope.project_ids)
-    tools = reverse("admin:mcp_tool_changelist") if scope.may("mcp.view_tool") else None
+    tools = reverse("admin:mcp_tool_changelist") if scope.may_view("mcp.tool") else None
     facts.append(Fact("changed tools to accept", f"{changed:,}", tools, changed > 0))
     return Panel("MCP", facts)
 
 
 def gateway_panel(scope: Scope) -> Panel | None:
-    if not scope.may("gateway.view_call"):
+    if not scope.may_view("gateway.call"):
         return None
     state = gateway_health.look(scope.project_ids)
     calls = reverse("admin:gateway_call_changelist")
     unknown = f"{calls}?state__exact={CallState.UNKNOWN}"
-    may_view_workers = scope.may("gateway.view_worker")
+    may_view_workers = scope.may_view("gateway.worker")
     workers = reverse("admin:gateway_worker_changelist") if may_view_workers else None
     return Panel(
         "Gateway",
@@ -149,7 +149,7 @@ def gateway_panel(scope: Scope) -> Panel | None:
 
 
 def registry_panel(scope: Scope) -> Panel | None:
-    if not scope.may("registry_proxy.view_snapshot"):
+    if not scope.may_view("registry_proxy.snapshot"):
         return None
     snapshot, refresh = Snapshot.objects.defer("changes").newest(), Refresh.objects.first()
     now = datetime.now(UTC)
@@ -167,7 +167,7 @@ def registry_panel(scope: Scope) -> Panel | None:
     if refresh:
         facts.append(_job("last fetched", refresh.succeeded_at, now))
         if refresh.error:
-            may_view = scope.may("registry_proxy.view_refresh")
+            may_view = scope.may_view("registry_proxy.refresh")
             refreshes = reverse("admin:registry_proxy_refresh_changelist") if may_view else None
             facts.append(Fact("last attempt", refresh.error, refreshes, True))
     note = f"Prices are old after {MAX_PRICE_AGE_DAYS} days."
@@ -176,7 +176,7 @@ def registry_panel(scope: Scope) -> Panel | None:
 
 def jobs_panel(scope: Scope) -> Panel | None:
     """Return what runs in the background. It is of the whole server: only with its permissions."""
-    if not scope.may("registry_proxy.view_refresh"):
+    if not scope.may_view("registry_proxy.refresh"):
         return None
     now = datetime.now(UTC)
     refresh = Refresh.objects.first()

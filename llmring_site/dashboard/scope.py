@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from accounts.models import Project
+from core.admin_display import may_view
 from usage.log_links import LogLinks
 
 DEFAULT_DAYS = 30
@@ -51,8 +52,12 @@ class Scope:
         return cls(request, project, first, last, today, tuple(notices))
 
     def may(self, permission: str) -> bool:
-        """Return whether the person has a permission, such as `usage.view_usagelog`."""
+        """Return whether the person has a permission, such as `accounts.make_demo`."""
         return self.request.user.has_perm(permission)
+
+    def may_view(self, model: str) -> bool:
+        """Return whether the admin opens pages of a model, such as `usage.usagelog`, to them."""
+        return may_view(self.request.user, model)
 
     @cached_property
     def project_ids(self) -> list[UUID]:

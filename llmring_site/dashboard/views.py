@@ -15,7 +15,7 @@ from llmring_site.dashboard.scope import Scope
 def calls(request: HttpRequest) -> HttpResponse:
     """Return the panel of latency and errors; to a browser without scripts as a page."""
     scope = Scope.of(request)
-    if not scope.may("usage.view_usagelog"):
+    if not scope.may_view("usage.usagelog"):
         raise PermissionDenied
     panel = measured_calls_panel(scope)
     if "HX-Request" in request.headers:

@@ -190,7 +190,47 @@ def test_b5_the_dashboard_links_to_no_list_that_its_reader_may_not_open(rows):
 
 def test_b5_who_only_makes_keys_or_tokens_is_led_nowhere_else(project, db_all):
     browser = staff("add_apikey", "add_token")
+    home = browser.get("/admin/").content.decode()
     for kind in ("accounts/apikey", "gateway/token"):
+        assert f'href="/admin/{kind}/add/"' in home and f'href="/admin/{kind}/"' not in home
+        # Projects are not theirs to search: the form takes the id of one.
+        html = browser.get(f"/admin/{kind}/add/").content.decode()
+        assert re.search(r'<input type="text" name="project"', html), kind
+        assert "admin-autocomplete" not in html
+        form = {"project": "acme", "name": "laptop"}
+        assert "not a valid UUID" in browser.post(f"/admin/{kind}/add/", form).content.decode()
         form = {"project": project.id, "name": "laptop"}
         html = browser.post(f"/admin/{kind}/add/", form).content.decode()
         assert "Copy" in html and f"/admin/{kind}/" not in html.replace(f"/admin/{kind}/add/", "")
+
+
+def test_b5_who_may_change_logs_sees_them_on_the_dashboard_too(api):
+    """The permission to change opens the list, as everywhere in the admin."""
+    api.send("POST", "/api/v1/log", CALL)
+    browser = staff("change_usagelog")
+    assert "Cost per day by model" in browser.get("/admin/").content.decode()
+    assert browser.get("/admin/dashboard/calls/").status_code == 200
+    assert staff_again("add_apikey").get("/admin/dashboard/calls/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("permissions", "is_offered", "status"),
+    [
+        (["view_project"], False, 403),
+        (["view_project", "add_apikey"], True, 302),
+        (["change_project", "view_apikey"], False, 403),
+        (["add_apikey"], False, 302),
+    ],
+)
+def test_b5_a_project_s_button_makes_a_key_for_whoever_may(
+    project, permissions, is_offered, status
+):
+    browser = staff(*permissions)
+    page = reverse("admin:accounts_project_change", args=[project.pk])
+    button = f"/admin/accounts/project/{project.pk}/new-key/"
+    assert (f'href="{button}"' in browser.get(page, follow=True).content.decode()) is is_offered
+    reply = browser.get(button)
+    assert reply.status_code == status
+    if status == 302:
+        assert browser.get(reply["Location"]).status_code == 200
+    assert not ApiKey.objects.filter(project=project).exists()
