@@ -13,6 +13,7 @@ from accounts.admin.audited import AuditedAdmin
 from accounts.admin.links import OwnerLinks
 from accounts.admin.once import OnceAdmin, form_id
 from accounts.admin.project_field import ProjectField
+from accounts.admin.state_filter import StateFilter
 from core.admin import ReadOnlyAdmin
 from core.admin_display import pretty_json
 from core.compression import keep_uncompressed
@@ -33,6 +34,7 @@ class TokenAdmin(OnceAdmin, ConfirmedActions, AuditedAdmin):
         *("requests", "spent", "last_used_at"),
     ]
     list_select_related = ["project", "allowance"]
+    list_filter = [StateFilter]
     search_fields = ["name", "hint", "id", "project__name"]
     autocomplete_fields = ["project"]
     actions = ["revoke"]

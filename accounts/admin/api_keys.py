@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import audit, keys, projects
 from accounts.admin.once import OnceAdmin, form_id
+from accounts.admin.state_filter import KeyStateFilter
 from accounts.models import ApiKey, Project, Scope
 from core.compression import keep_uncompressed
 from core.number_formats import counted, utc
@@ -60,6 +61,7 @@ class ApiKeyAdmin(OnceAdmin):
         "spend",
     ]
     list_select_related = ["project", "use"]
+    list_filter = [KeyStateFilter]
     search_fields = ["name", "hint", "id", "project__name"]
     autocomplete_fields = ["project"]
     fields = [

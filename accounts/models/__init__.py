@@ -18,6 +18,7 @@ from accounts.models.keys import (
     RetiredKey,
     Scope,
     every_scope,
+    in_state,
     state_of,
 )
 from accounts.models.limits import Allowance, LimitNotice, MonthlyLogs, RequestWindow
@@ -54,5 +55,6 @@ __all__ = [
     "User",
     "Users",
     "every_scope",
+    "in_state",
     "state_of",
 ]

@@ -34,6 +34,14 @@ def state_of(credential: models.Model) -> str:
     return "active"
 
 
+def in_state(state: str) -> Q:
+    """Return the condition under which `state_of` is this one."""
+    if state == "revoked":
+        return Q(revoked_at__isnull=False)
+    is_expired = Q(expires_at__isnull=False, expires_at__lte=Now())
+    return Q(revoked_at__isnull=True) & (is_expired if state == "expired" else ~is_expired)
+
+
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
         """Return keys that open their project now: not revoked, not expired, the project in use."""

@@ -117,6 +117,17 @@ def test_limits_are_changed_and_counters_stay(browser, project, token):
     assert AuditEvent.objects.get().action == "token.update"
 
 
+def test_tokens_are_listed_by_their_state(browser, project):
+    now = datetime.now(UTC)
+    for name, column in (("active", "none"), ("expired", "expires_at"), ("revoked", "revoked_at")):
+        made, _ = tokens.issue(project, expires_at=None, name=f"of-{name}")
+        if column != "none":
+            Token.objects.filter(pk=made.pk).update(**{column: now})
+    for state in ("active", "expired", "revoked"):
+        html = browser.get(page("token", "changelist"), {"state": state}).content.decode()
+        assert re.findall(r">of-(\w+)<", html) == [state]
+
+
 def test_a_token_s_budget_and_last_use_are_as_people_write_them(browser, token):
     used = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
     Allowance.objects.update(budget_usd=Decimal("1.5"), last_used_at=used)
