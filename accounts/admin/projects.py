@@ -12,6 +12,7 @@ from accounts.limits import log_quotas
 from accounts.models import ApiKey, Project
 from core.admin_display import row_link
 from core.confirmed_actions import ConfirmedActions
+from core.number_formats import count
 
 
 class ApiKeyInline(TabularInline):
@@ -52,8 +53,10 @@ class ProjectAdmin(ConfirmedActions, KeepsOwners):
         return redirect(f"{reverse('admin:accounts_apikey_add')}?{query}")
 
     @admin.display(description="logs this month")
-    def logs_this_month(self, project: Project) -> int:
-        return log_quotas.arrived(project.id, timezone.now())
+    def logs_this_month(self, project: Project) -> str:
+        if project.tier_id is None:
+            return "not counted without a tier"
+        return count(log_quotas.arrived(project.id, timezone.now()))
 
     def has_delete_permission(self, request, obj=None) -> bool:
         # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.

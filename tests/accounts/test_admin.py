@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from accounts.models import ApiKey, KeyUse, Project, User
+from accounts.models import ApiKey, KeyUse, Project, Tier, User
 from tests.client import ApiClient
 
 KEYS = "/admin/accounts/apikey/"
@@ -67,6 +67,37 @@ def test_archived_projects_are_listed_apart(project, other_project):
         html = browser.get(PROJECTS, {"archived_at__isempty": is_empty}).content.decode()
         shown = [each for each in (project, other_project) if str(each.id) in html]
         assert shown == [listed]
+
+
+def test_keys_are_listed_by_their_state(project):
+    past, later = (timezone.now() + timedelta(days=days) for days in (-1, 1))
+    states = {
+        "active": {"expires_at": later},
+        "expired": {"expires_at": past},
+        "revoked": {"expires_at": past, "revoked_at": past, "is_pending": True},
+        "pending": {"is_pending": True, "expires_at": past},
+    }
+    for state, columns in states.items():
+        key, _ = ApiKey.issue(project, name=f"of-{state}", **columns)
+        assert key.state == state
+    browser = staff("view_apikey")
+    for state in states:
+        html = browser.get(KEYS, {"state": state}).content.decode()
+        assert re.findall(r">of-(\w+)<", html) == [state]
+    assert len(re.findall(r">of-", browser.get(KEYS, {"state": "odd"}).content.decode())) == 4
+
+
+def test_a_project_without_a_tier_counts_no_logs(api):
+    """Nothing is counted for it, which is not 0."""
+    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    browser, page = staff("view_project"), f"{PROJECTS}{api.project.id}/change/"
+    api.send("POST", "/api/v1/log", call)
+    assert "not counted without a tier" in browser.get(page).content.decode()
+    Project.objects.update(tier=Tier.objects.create(name="small", logs_per_month=9))
+    api.send("POST", "/api/v1/log/batch", {"logs": [call] * 2})
+    html = browser.get(page).content.decode()
+    assert "not counted" not in html
+    assert re.search(r"Logs this month\s*<.*?>\s*2\s*<", html, re.DOTALL | re.IGNORECASE)
 
 
 def test_b4_form_sent_twice_makes_one_key(db_all, project):

@@ -419,7 +419,9 @@ def test_plan_shows_what_is_used_and_left(ana, path):
     for text in ("Tier small", "3 of 1,000", "997", "60"):
         assert text in page.text
     Project.objects.update(tier=None)
-    assert "No limits" in look(ana, f"{path}/plan").text
+    page = look(ana, f"{path}/plan")
+    assert "No limits" in page.text and "no limit, and not counted" in page.text
+    assert "X-RateLimit" not in page.text  # its replies have none
 
 
 def test_e01_a_part_of_a_page_sends_the_whole_tab_to_the_login(ana, browser, path):
