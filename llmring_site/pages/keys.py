@@ -1,6 +1,7 @@
 """A project's keys: list, create, rotate, revoke, by the functions of the API."""
 
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
@@ -36,7 +37,7 @@ class KeysPage(ProjectPage, Page):
         shown = represent(list(rows.order_by("-id")[:MAX_SHOWN]), costs_of_keys)
         return {
             **super().get_context_data(**kwargs),
-            "keys": shown,
+            "keys": [{**key, "cost": Decimal(key["cost_this_month"])} for key in shown],
             "public_url": settings.PUBLIC_URL,
         }
 

@@ -196,6 +196,11 @@ def test_e04_the_form_of_a_key_makes_one_key(ana, path):
     assert AuditEvent.objects.filter(action="key.create", details__name="laptop").count() == 1
 
 
+def test_what_a_key_cost_this_month_is_written_as_on_the_dashboard(ana, path):
+    ApiClient(ana.account["api_key"]).send("POST", "/api/v1/log", {**CALL, "cost": "19742.25"})
+    assert "19,742.25" in look(ana, f"{path}/keys").text
+
+
 def test_a_keys_scopes_and_end_are_those_of_the_form(ana, path):
     today = datetime.now(UTC).date()
     made_key(ana, path, last_day=today.isoformat(), scopes=["read", "log"])
