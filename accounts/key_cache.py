@@ -69,6 +69,7 @@ class KeyListener(ProcessThread):
         self.listening = threading.Event()
         self._stopped = threading.Event()
         self._checked_at = float("-inf")
+        self._loss = ""  # why it is not connected, as told
         self._forget()
 
     @property
@@ -81,10 +82,20 @@ class KeyListener(ProcessThread):
             try:
                 self._listen()
             except (psycopg.Error, OSError) as error:
-                logger.warning("key listener lost its connection: %s", type(error).__name__)
+                self._tell_loss(type(error).__name__)
             self._checked_at = float("-inf")
             self._forget()
             self._stopped.wait(1)
+
+    def _tell_loss(self, reason: str) -> None:
+        """Log a reason once, not with every attempt while the database is away; "" is none."""
+        if reason == self._loss:
+            return
+        if reason:
+            logger.warning("key listener lost its connection: %s", reason)
+        else:
+            logger.info("key listener is connected again")
+        self._loss = reason
 
     def stop(self) -> None:
         """End the thread and its connection."""
@@ -104,6 +115,7 @@ class KeyListener(ProcessThread):
                 self._stopped.wait(60)
                 return
             self._forget()
+            self._tell_loss("")
             arrivals = select.poll()  # psycopg's own waiting looks up ten times a second
             arrivals.register(own, select.POLLIN)
             while not self._stopped.is_set():

@@ -47,6 +47,28 @@ def test_nothing_is_cached_while_the_listener_is_cut_off(api, project, monkeypat
     api.send("POST", "/api/v1/log", CALL, expect=401)
 
 
+def test_loss_of_the_database_is_told_once_and_its_return_too(caplog):
+    caplog.set_level("INFO", logger="accounts.key_cache")
+    listener, attempts = key_cache.KeyListener(), []
+
+    def listen() -> None:
+        attempts.append(None)
+        if len(attempts) > 10:
+            listener._stopped.set()
+        if len(attempts) == 6:
+            listener._tell_loss("")  # as when it listens
+        raise psycopg.OperationalError
+
+    listener._listen = listen
+    listener._stopped.wait = lambda seconds: None
+    listener.run()
+    assert [record.getMessage() for record in caplog.records] == [
+        "key listener lost its connection: OperationalError",
+        "key listener is connected again",
+        "key listener lost its connection: OperationalError",
+    ]
+
+
 @pytest.mark.slow
 def test_listener_reconnects_after_its_connection_was_killed(api):
     with psycopg.connect(**_parameters(), autocommit=True) as other:
