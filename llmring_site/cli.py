@@ -52,7 +52,7 @@ def server(arguments: list[str] | None = None) -> None:
     _add_port(parser)
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_not_empty,
         help="worker processes (LLMRING_WORKERS, else cores, 4 at most)",
     )
     parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
@@ -61,7 +61,7 @@ def server(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     _hand_on(options)
     if options.workers is not None:
-        os.environ["LLMRING_WORKERS"] = str(options.workers)
+        os.environ["LLMRING_WORKERS"] = options.workers
     with termination.cleaning_up(), startup.exit_on_config_error():
         _check_env(options.env)
         sys.exit(_serve(options.host, reload=options.reload))
@@ -147,14 +147,21 @@ def _needs_database(arguments: list[str]) -> bool:
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--port", type=int, help="port where it listens (LLMRING_HTTP_PORT, else 8000)"
+        "--port", type=_not_empty, help="port where it listens (LLMRING_HTTP_PORT, else 8000)"
     )
+
+
+def _not_empty(value: str) -> str:
+    """Return the value, which the settings check; an empty one would be their default."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return value
 
 
 def _hand_on(options: argparse.Namespace) -> None:
     """Settings read variables; what the command line says is handed on as such."""
     if options.port is not None:
-        os.environ["LLMRING_HTTP_PORT"] = str(options.port)
+        os.environ["LLMRING_HTTP_PORT"] = options.port
 
 
 def _add_env(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ def load_env_file(path: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is in another encoding"
         raise ImproperlyConfigured(
-            f"{path} must be a readable file of UTF-8 text ({reason}): save it as UTF-8"
+            f"{path.absolute()} must be a readable file of UTF-8 text ({reason}): save it as UTF-8"
         ) from error
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(content)):

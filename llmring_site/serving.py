@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from llmring_site import metrics_files, parent_watchdog, startup
@@ -34,7 +35,8 @@ class Announcement:
 
         url = settings.PUBLIC_URL
         places = ", ".join(_spelled(sock.getsockname()) for sock in self._sockets)
-        print(f"Ready: {url}  {url}/docs  {url}/admin/  (listening on {places})", flush=True)
+        with suppress(OSError):  # of a log on a full disk: no reason not to serve
+            print(f"Ready: {url}  {url}/docs  {url}/admin/  (listening on {places})", flush=True)
 
 
 def _spelled(address: tuple) -> str:

@@ -26,7 +26,7 @@ for context in (decimal.DefaultContext, decimal.getcontext()):
 _MAX_BYTES = 2**40  # of a body
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_env_file(Path.cwd() / ".env")
+load_env_file(Path(".env"))  # also where the working directory is gone
 
 VERSION = importlib.metadata.version("llmring-server")
 DEBUG = env.boolean("LLMRING_DEBUG", False)

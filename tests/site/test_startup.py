@@ -46,6 +46,41 @@ def refusal(done: subprocess.CompletedProcess) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--port", "8_1"), "LLMRING_HTTP_PORT must be an integer of at least 1 and at most 65535"),
+        (("--workers", "two"), "LLMRING_WORKERS must be an integer of at least 1 and at most 64"),
+    ],
+)
+def test_number_of_the_command_line_is_read_as_that_of_a_variable(tmp_path, arguments, expected):
+    line = refusal(start(tmp_path / "data", *arguments))
+    assert line == f"error: {expected}, got {arguments[1]!r}."
+
+
+def test_empty_option_is_not_the_default(tmp_path):
+    """As of `--port "$PORT"` without the variable."""
+    done = start(tmp_path / "data", "--port", "")
+    assert done.returncode == 2 and "argument --port: it is empty" in done.stderr
+
+
+def test_working_directory_that_is_gone_is_one_line(tmp_path):
+    """Only a relative path needs it."""
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-m", "llmring_site.cli", "--port", str(free_port())]
+    script = 'cd gone && rmdir ../gone && exec "$@"'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: LLMRING_DATA_DIR must be the path of a file or directory")
+
+
 @contextmanager
 def refusing_postgresql(*reasons: str):
     """The port of a PostgreSQL that refuses each connection, for these reasons in turn."""
