@@ -47,8 +47,10 @@ class Scope:
             notices.append("The start is after the end, so they were exchanged.")
             first, last = last, first
         if (last - first).days >= MAX_DAYS:
-            first = last - timedelta(days=MAX_DAYS - 1)
-            notices.append(f"At most {MAX_DAYS} days are shown: those from {first} on.")
+            if first <= today < last:
+                last = today  # no calls come after it
+            first = max(first, last - timedelta(days=MAX_DAYS - 1))
+            notices.append(f"At most {MAX_DAYS} days are shown: {first} to {last}.")
         return cls(request, project, first, last, today, tuple(notices))
 
     def may(self, permission: str) -> bool:

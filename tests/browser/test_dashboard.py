@@ -205,6 +205,12 @@ def test_d2_long_names_do_not_widen_the_page(home):
         assert not home.scrolls_sideways(), size
 
 
+def test_d2_a_year_of_days_fits_on_a_phone(home):
+    home.resize(PHONE)
+    home.open("/admin/?start=2025-01-01&end=2026-01-01")
+    assert len(home.all(".chart-column")) == 2 * 366 and not home.scrolls_sideways()
+
+
 def test_d2_menu_opens_and_closes_on_a_phone(home):
     home.resize(PHONE)
     home.driver.refresh()

@@ -391,6 +391,17 @@ def test_odd_addresses_get_a_page_and_are_told(boss, project):
         assert said in Page(response.content.decode()).text, query
 
 
+def test_too_many_days_end_today_where_calls_end(boss, api):
+    send(api, call(f"{day(0)}T00:00:00Z", cost="0.2"))
+    year = [day(n) for n in range(-365, 0)] + [f"{day(0)} (not finished)"]
+    page = dashboard(boss, start="2020-01-01", end="2199-12-31")
+    assert f"At most 366 days are shown: {day(-365)} to {day(0)}." in page.text
+    assert [row[0] for row in page.table("Cost per")[1:-1]] == year
+    assert page.table("Cost per")[-2][-1] == "0.2"
+    page = dashboard(boss, start="2020-01-01", end="2021-12-31")
+    assert "2020-12-31 to 2021-12-31" in page.text
+
+
 def test_b3_labels_stay_text(boss, api):
     odd = '"><svg onload=alert(1)></script><script>alert(1)</script>{{7*7}}'
     send(api, call(f"{day(0)}T00:00:00Z", odd, cost="1", alias=odd[:64], origin=odd))
