@@ -69,6 +69,7 @@ urlpatterns = [
         name="dashboard-calls",
     ),
     path("admin/search/", admin.site.admin_view(dashboard_views.search)),
+    path("admin/r/<path:address>", admin.site.admin_view(dashboard_views.view_on_site)),
     path("admin/demo/make/", admin.site.admin_view(demo_views.make), name="make-demo"),
     path("admin/demo/remove/", admin.site.admin_view(demo_views.remove), name="remove-demo"),
     path("admin/", admin.site.urls),

@@ -1,9 +1,9 @@
-"""What the dashboard fetches after itself, and the admin's search box."""
+"""What the dashboard fetches after itself, and views of the admin whose odd requests fail."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET
 
@@ -33,3 +33,8 @@ def search(request: HttpRequest) -> HttpResponse:
         request.GET = request.GET.copy()
         request.GET["page"] = "1"
         return admin.site.search(request)
+
+
+def view_on_site(request: HttpRequest, address: str) -> HttpResponse:
+    """Answer 404: no row has a page outside the admin. Django's view fails on what is no id."""
+    raise Http404

@@ -1,9 +1,10 @@
 """Any query string gets a page, and a search reads indexes."""
 
-from urllib.parse import urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 import pytest
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -126,3 +127,11 @@ def test_choices_of_a_form_are_searched_for_any_text(root, project):
     assert [each["id"] for each in found["results"]] == [str(project.id)]
     names["field_name"] = "digest"
     assert root.get("/admin/autocomplete/", names).status_code == 403
+
+
+def test_no_row_is_viewed_outside_the_admin(root, project):
+    """A view of Django's that nothing here links to."""
+    kind = ContentType.objects.get_for_model(type(project))
+    for id in (project.id, uuid7(), "x", "2", "\0"):
+        assert root.get(f"/admin/r/{kind.id}/{quote(str(id))}/").status_code == 404, id
+    assert root.get("/admin/r/999/1/").status_code == 404
