@@ -9,14 +9,17 @@ from llmring_site.dashboard.scope import Scope
 from usage.log_links import QueryLinks
 
 # What every member may see, by the admin's names.
-_SHOWN = frozenset({"usage.view_usagelog", "accounts.view_apikey"})
+_SHOWN = frozenset({"usage.usagelog", "accounts.apikey"})
 
 
 class ProjectScope(Scope):
     """The scope of one project, for its members."""
 
     def may(self, permission: str) -> bool:
-        return permission in _SHOWN
+        return False
+
+    def may_view(self, model: str) -> bool:
+        return model in _SHOWN
 
     @property
     def query(self) -> dict[str, str]:
