@@ -269,17 +269,27 @@ def way(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def upstream(monkeypatch):
-    """The public registry: away, until a test calls its `publish()`.
-
-    Each test is a process that has just started and knows nothing of it.
-    """
+def registry_away(monkeypatch):
+    """The public registry is away, as this process knows: it need not try in each test."""
     from registry_proxy import client, snapshots
-    from tests.registry_proxy.upstream import StubUpstream, restart
+    from tests.registry_proxy.upstream import StubUpstream, give_up, restart
 
     restart()
+    give_up()
     stub = StubUpstream(down=True)
     monkeypatch.setattr(client, "open_session", stub.session)
     # The bundled copy would price what these tests expect to be unpriced; it has its own.
     monkeypatch.setattr(snapshots, "take_bundled", lambda **when: None)
     return stub
+
+
+@pytest.fixture
+def upstream(registry_away):
+    """The public registry: away, until a test calls its `publish()`.
+
+    Each test is a process that has just started and knows nothing of it.
+    """
+    from registry_proxy.current_registry import current
+
+    current.reset()
+    return registry_away

@@ -23,6 +23,7 @@ def hold() -> None:
     global _loaded
     if _loaded is None:
         take_bundled(now=timezone.now())
+        current.follow()
         pricing.load()
         _loaded = current.get()
         _execute(

@@ -19,8 +19,13 @@ ALL = [
 
 
 @pytest.fixture
+def registry_away():
+    """Not for these tests: they need no database and no process state."""
+
+
+@pytest.fixture
 def upstream():
-    """The adapter alone: these tests need no database and no process state."""
+    """The adapter alone."""
     return StubUpstream()
 
 

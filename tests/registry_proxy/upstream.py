@@ -86,6 +86,11 @@ def restart() -> None:
     cache.clear()
 
 
+def give_up() -> None:
+    """Have this process wait for the registry's return, as after a first try in vain."""
+    current._has_tried, current._retry_at = True, float("inf")
+
+
 class _Drip(RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
