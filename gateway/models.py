@@ -4,7 +4,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import Allowance, Project, state_of
+from accounts.models import Allowance, Project, in_state, state_of
 from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.secrets import Sealed, SealedField, fingerprint
@@ -14,9 +14,7 @@ from gateway.masking import masked
 class TokenQuerySet(models.QuerySet):
     def active(self):
         """Return the tokens that are admitted now: not revoked, not expired."""
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()), revoked_at__isnull=True
-        )
+        return self.filter(in_state("active"))
 
     def revoke(self) -> int:
         """Revoke the tokens; return how many were not yet. A trigger notifies all workers."""

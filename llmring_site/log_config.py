@@ -12,6 +12,7 @@ import structlog
 from core.redaction import without_secrets
 from core.terminals import escaped
 
+CALLS_LOGGER = "llmring.calls"  # of gateway/event_log.py
 _SHARED = [
     structlog.contextvars.merge_contextvars,  # the request id
     structlog.stdlib.add_logger_name,
@@ -68,7 +69,7 @@ def logging_settings(
         "handlers": {"own": {**own, "formatter": "structured"}, "calls": calls},
         "root": {"handlers": ["own"], "level": level.upper()},
         "loggers": {
-            "llmring.calls": {"handlers": ["calls"], "level": "INFO", "propagate": False},
+            CALLS_LOGGER: {"handlers": ["calls"], "level": "INFO", "propagate": False},
             # Replies of 4xx are the caller's affair.
             "django.request": {"level": "ERROR"},
             # The pool reports every connection that a restarted database costs.

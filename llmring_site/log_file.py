@@ -7,7 +7,8 @@ from logging import LogRecord
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
-_CALLS = "llmring.calls"  # the logger of gateway/event_log.py
+from llmring_site.log_config import CALLS_LOGGER
+
 _SILENT_SECONDS = 60
 
 
@@ -30,5 +31,5 @@ class RotatedFile(ConcurrentRotatingFileHandler):
                     f"error: LOG_FILE cannot be written ({error}): the log goes on here, "
                     "lines of calls are lost\n"
                 )
-            if record.name != _CALLS:
+            if record.name != CALLS_LOGGER:
                 sys.stderr.write(f"{self.format(record)}\n")

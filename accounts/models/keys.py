@@ -38,19 +38,15 @@ def in_state(state: str) -> Q:
     """Return the condition under which `state_of` is this one."""
     if state == "revoked":
         return Q(revoked_at__isnull=False)
-    is_expired = Q(expires_at__isnull=False, expires_at__lte=Now())
-    return Q(revoked_at__isnull=True) & (is_expired if state == "expired" else ~is_expired)
+    if state == "expired":
+        return Q(revoked_at__isnull=True, expires_at__lte=Now())
+    return Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
 
 
 class ApiKeyQuerySet(models.QuerySet):
     def usable(self):
         """Return keys that open their project now: not revoked, not expired, the project in use."""
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
-            revoked_at__isnull=True,
-            is_pending=False,
-            project__archived_at__isnull=True,
-        )
+        return self.filter(in_state("active"), is_pending=False, project__archived_at__isnull=True)
 
     def revoke(self) -> int:
         """Revoke the keys permanently; return how many. A trigger notifies all workers."""
