@@ -4,9 +4,12 @@ import re
 
 import pytest
 from django.core import mail
+from django.http import HttpRequest, HttpResponse
 
-from accounts import mailing
+from accounts import audit, mailing
 from accounts.models import User
+from accounts.people import address_proofs, logins, registration
+from accounts.sessions import SessionStore
 from tests.client import ApiClient
 from tests.html_page import Page
 from tests.people.provider import ScriptedProvider
@@ -46,6 +49,17 @@ class Browser(ApiClient):
         """The response to JSON, whatever its status."""
         return self.post(path, body, content_type="application/json")
 
+    def resume(self, user: User) -> None:
+        """Be logged in as somebody without the requests that tests of logins are about."""
+        request, response = HttpRequest(), HttpResponse()
+        request.META["REMOTE_ADDR"] = self.address
+        request.session = SessionStore()
+        logins.start_session(request, response, user, method="register")
+        request.session.save()
+        self.cookies.update(response.cookies)
+        self.cookies["sessionid"] = request.session.session_key
+        self.cookies["csrftoken"] = request.META["CSRF_COOKIE"]
+
     @property
     def is_logged_in(self) -> bool:
         return self.get("/api/v1/auth/me").status_code == 200
@@ -67,19 +81,18 @@ def person(browser):
 
     def register(email: str, password: str = PASSWORD, *, is_verified: bool = False) -> Browser:
         made = browser()
-        body = {"email": email, "password": password}
-        made.account = made.send("POST", "/api/v1/register", body)
-        made.user = User.objects.with_email(email)
-        made.email = email
+        registered = registration.register(email, password, audit.Origin(actor="registration"))
+        made.user, made.email = registered.user, email
+        made.account = {
+            "api_key": registered.api_key,
+            "project_id": str(registered.project.id),
+        }
+        made.resume(made.user)
         if is_verified:
-            confirm(made)
+            address_proofs.mark_verified(made.user, audit.Origin(actor=f"user:{made.user.id}"))
         return made
 
     return register
-
-
-def confirm(made: Browser) -> None:
-    made.send("POST", "/api/v1/verify-email", {"token": token_in(mails(made.email)[-1])})
 
 
 @pytest.fixture

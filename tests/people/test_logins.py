@@ -211,6 +211,7 @@ def test_session_fixation(ana, browser):
 
 
 def test_session_cookie_is_for_the_server_alone(ana, settings):
+    ana.log_in(EMAIL)
     cookie = ana.cookies["sessionid"]
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
 
