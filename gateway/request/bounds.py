@@ -30,6 +30,14 @@ _AGENTS = "multi_agent"  # each has a prompt of its own
 # Those of llama.cpp, in which its own overrule OpenAI's.
 _CHOICES = ("n", "best_of", "n_cmpl")
 _OVERRULING_LIMITS = ("n_predict",)
+# What these providers' models think may not count toward the old name of a chat's limit.
+# Sources: Alibaba Cloud, "API compatibility upgrades" (November 2026); xAI and Perplexity count
+# thinking beside the completion.
+_OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
+_THINKING_BEYOND_OLD_LIMIT = frozenset(
+    {"xai", "x-ai", "x_ai", "grok", "perplexity"}
+    | {"alibaba", "alibaba-cloud", "alibabacloud", "aliyun", "dashscope", "qwen"}
+)
 # Members of Anthropic's, which other gateways pass on, by which a call may be dearer; and their
 # values by which it is not.
 _DEARER = {"speed": "standard", "inference_geo": "global"}
@@ -86,7 +94,7 @@ def bound(
     own tools, for requests that do not limit them. `price_terms` may change the price.
     """
     _check(body, endpoint)
-    use = _use(body, size, endpoint, default_tool_calls)
+    use = _use(body, size, endpoint, provider, default_tool_calls)
     most = Decimal(0)
     # Any of the models that a request names may serve it.
     others = (name for name in model_rules.named_in_body(body) if name != model)
@@ -133,7 +141,11 @@ def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
 
 
 def _use(
-    body: dict[str, Any], size: int, endpoint: Endpoint, default_tool_calls: int | None
+    body: dict[str, Any],
+    size: int,
+    endpoint: Endpoint,
+    provider: str,
+    default_tool_calls: int | None,
 ) -> _Use:
     sources = prompt_sources.read(body)
     if sources.may_make_pictures:
@@ -149,7 +161,7 @@ def _use(
         readings=1 + (tool_calls or 0) if sources.may_run_tools else 1,
         searches=tool_calls if sources.may_search else 0,
         tool_calls=tool_calls,
-        answer=_allowed_answer(body, endpoint),
+        answer=_allowed_answer(body, _answer_limits(endpoint, provider)),
         choices=_choices(body),
         media=_media(body, endpoint, has_audio=sources.has_audio),
     )
@@ -168,12 +180,20 @@ def _has_agents(agents: Any) -> bool:
 
 def allowed_output(body: dict[str, Any], endpoint: Endpoint) -> int | None:
     """Return how many tokens a request allows for all its choices; None: it does not say."""
-    answer = _allowed_answer(body, endpoint)
+    answer = _allowed_answer(body, endpoint.answer_limits)
     return answer and answer * _choices(body)
 
 
-def _allowed_answer(body: dict[str, Any], endpoint: Endpoint) -> int | None:
-    names = (*endpoint.answer_limits, *_OVERRULING_LIMITS)
+def _answer_limits(endpoint: Endpoint, provider: str) -> Collection[str]:
+    """Return the members that limit all that a provider's model writes, thoughts included."""
+    limits = endpoint.answer_limits
+    if _NEW_LIMIT in limits and provider.casefold() in _THINKING_BEYOND_OLD_LIMIT:
+        return [name for name in limits if name != _OLD_LIMIT]
+    return limits
+
+
+def _allowed_answer(body: dict[str, Any], limits: Collection[str]) -> int | None:
+    names = (*limits, *_OVERRULING_LIMITS)
     values = [body[name] for name in names if body.get(name) is not None]
     numbers = [number for value in values if (number := read_number(value))]
     if not numbers or len(numbers) < len(values) or any(number % 1 for number in numbers):

@@ -11,6 +11,7 @@ import pytest
 from tests.gateway.bounds import assert_bound, assert_unbounded, size
 from tests.gateway.test_bounds import (
     CHAT,
+    COMPLETIONS,
     CONTEXT,
     IMAGES,
     INPUT,
@@ -179,6 +180,28 @@ def test_c02_a_model_that_searches_unasked_does_so_as_often_as_the_operator_says
     sent = asking(CHAT, model="perplexity/sonar-pro", max_tokens=100)
     bound = Decimal(100 * 2 + size(sent)) / MILLION + 2 * Decimal("0.01")
     assert_bound(gateway, CHAT, sent, bound)
+
+
+THINKING = {
+    "the old limit": (CHAT, {"max_tokens": 100}, 5000),
+    "the new limit": (CHAT, {"max_completion_tokens": 100}, 100),
+    "both": (CHAT, {"max_tokens": 700, "max_completion_tokens": 100}, 100),
+    "the only limit of completions": (COMPLETIONS, {"max_tokens": 100}, 100),
+    "the limit of Responses": (RESPONSES, {"max_output_tokens": 100}, 100),
+}
+
+
+@pytest.mark.parametrize("provider", ["xai", "Perplexity", "dashscope"])
+@pytest.mark.parametrize("name", THINKING)
+def test_c02_thoughts_may_go_beyond_the_old_limit_of_chats(
+    gateway, mock, upstreams_file, price, provider, name
+):
+    known = f"base_url: {mock.url}/v1, api_key: none, max_output_tokens: 5000, provider: {provider}"
+    upstreams_file(f"apis: {{openai: {{{known}}}}}")
+    price("thinker", provider=provider, input="1", output="2")
+    path, limits, answer = THINKING[name]
+    sent = asking(path, model="thinker", **limits)
+    assert_bound(gateway, path, sent, Decimal(answer * 2 + size(sent)) / MILLION)
 
 
 def test_c02_a_time_to_answer_with_a_price_above_the_standard(gateway, price):
