@@ -61,13 +61,22 @@ def test_licence_and_changelog_are_there():
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
 
 
+LOCK = (ROOT / "requirements.lock").read_text()
+LOCKED = [
+    (canonicalize_name(match[1]), match[2])
+    for match in re.finditer(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", LOCK, re.MULTILINE)
+]
+
+
+def test_every_python_gets_the_same_versions():
+    """Or pages are seen that no test has seen."""
+    names = [name for name, _ in LOCKED]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_lock_names_what_is_declared_and_no_index():
-    lock = (ROOT / "requirements.lock").read_text()
-    assert "://" not in lock and "--index" not in lock
-    locked = {
-        canonicalize_name(match[1]): match[2]
-        for match in re.finditer(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", lock, re.MULTILINE)
-    }
+    assert "://" not in LOCK and "--index" not in LOCK
+    locked = dict(LOCKED)
     for line in PROJECT["project"]["dependencies"]:
         requirement = Requirement(line)
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line

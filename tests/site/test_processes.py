@@ -1,6 +1,7 @@
 """Workers, reloaders and other servers: nothing made before a fork is used after it."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,12 +12,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import requests
 
 from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
+from tests.first_start import PASSWORD
 from tests.server import COMMAND, Server, free_port, open_to_postgresql
 from tests.usage.test_log import CALL
 
@@ -216,7 +219,8 @@ def test_workers_that_die_at_once_end_the_server(new_data_dir):
 
 def python_with(*packages: str, version: str = "") -> str:
     """The Python of an environment with our package and others, made when it is missing."""
-    name = "-".join(("python", version or "own", *packages))
+    requirements = f"{crc32((ROOT / 'pyproject.toml').read_bytes()):08x}"
+    name = "-".join(("python", version or "own", *packages, requirements))
     home = DATA_DIR.parent / name
     if not home.exists():
         draft = Path(tempfile.mkdtemp(dir=home.parent))
@@ -324,6 +328,16 @@ def test_other_pythons_serve(data_dir, version):
             f"{server.url}/api/v1/logs", headers={"X-API-Key": server.key}, timeout=SECONDS
         )
         assert len(logs.json()) == 1
+        with requests.Session() as browser:
+            page = browser.get(f"{server.url}/admin/login/", timeout=SECONDS).text
+            token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+            form = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": token}
+            browser.post(f"{server.url}/admin/login/", form, timeout=SECONDS)
+            pages = ("", "usage/usagelog/", "accounts/project/", "accounts/project/add/")
+            for path in pages:
+                page = browser.get(f"{server.url}/admin/{path}", timeout=SECONDS)
+                assert page.status_code == 200 and 'name="password"' not in page.text, path
+        assert "Warning" not in server.output
 
 
 @contextmanager
