@@ -116,9 +116,11 @@ class HttpConnection(asyncio.Protocol):
                 async for piece in pieces:
                     if self._transport.is_closing():
                         return
-                    if piece:
-                        lines = (b"%x\r\n" % len(piece), piece, b"\r\n")
-                        self._transport.writelines(lines if is_chunked else [piece])
+                    if piece and is_chunked:
+                        piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+                    # Not `writelines`, which says nothing of a full buffer in asyncio of
+                    # Python 3.12 and 3.13 until 3.13.2 (CVE-2024-12254).
+                    self._transport.write(piece)
                     if self._writable is not None:
                         await self._writable
                     else:  # others have their turn, however fast the server reads

@@ -111,9 +111,6 @@ def test_arguments_that_a_library_wrote_anew(chat, first, again):
     ]
 
 
-DEEP = '{"a":' * 900 + "1" + "}" * 900
-
-
 @pytest.mark.parametrize(
     ("first", "again"),
     [
@@ -123,14 +120,20 @@ DEEP = '{"a":' * 900 + "1" + "}" * 900
         ('{"a":1,"a":2}', '{"a":2}'),
         ("[1]", "[1 ]"),
         ('{"a":1', '{"a": 1'),
-        (DEEP, DEEP + " "),
     ],
-    ids=["number", "type", "digits", "repeated member", "list", "cut off", "deep"],
+    ids=["number", "type", "digits", "repeated member", "list", "cut off"],
 )
 def test_other_arguments_make_another_call(chat, first, again):
     for arguments in (first, again):
         chat.send([user("q")], {"content": None, "tool_calls": [calling(arguments)]})
     assert [message["role"] for message in chat.messages] == ["user", "assistant", "assistant"]
+
+
+def test_arguments_that_are_nested_deeply_are_known_by_their_text(chat):
+    arguments = '{"a":' * 900 + "1" + "}" * 900  # Python 3.11 parses less, others more
+    for _ in range(2):
+        chat.send([user("q")], {"content": None, "tool_calls": [calling(arguments)]})
+    assert [message["role"] for message in chat.messages] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(
