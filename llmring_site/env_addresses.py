@@ -10,9 +10,9 @@ from email.errors import ObsoleteHeaderDefect
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from core.origins import DEFAULT_PORTS
 from llmring_site.env import invalid, secret_line, string_list, text
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _ADDRESS = r"\[[0-9A-Fa-f:.]+\]"
 # Segments that only consist of dots are resolved by clients.
@@ -115,7 +115,7 @@ def origin_of(parts: SplitResult) -> str:
     host = (parts.hostname or "").encode("idna" if not parts.netloc.isascii() else "ascii").decode()
     if ":" in host:
         host = f"[{host}]"
-    has_port = parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme)
+    has_port = parts.port is not None and parts.port != DEFAULT_PORTS.get(parts.scheme)
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if has_port else "")
 
 

@@ -19,8 +19,8 @@ names by itself.
 from core.egress.cancellation import cancellable, is_cancelled
 from core.egress.checked_connections import CONNECT_SECONDS, ForbiddenAddress, check_host
 from core.egress.deadlines import time_limit
-from core.egress.origins import origin
 from core.egress.sessions import TooLarge, pieces, read, session
+from core.origins import origin
 
 __all__ = [
     "CONNECT_SECONDS",

@@ -27,6 +27,7 @@ from django.utils.functional import cached_property
 from core.egress.addresses import is_permitted
 from core.egress.http_answer import Answer
 from core.egress.http_connection import HttpConnection
+from core.origins import DEFAULT_PORTS
 
 # Shorter than servers keep idle connections: few calls meet one that is being closed.
 KEEP_ALIVE_SECONDS = 15
@@ -218,12 +219,11 @@ def _permitted_socket(address_info: tuple) -> socket.socket:
 @lru_cache(maxsize=1024)
 def _target(url: str) -> _Target:
     parts = urlsplit(url)
-    is_encrypted = parts.scheme == "https"
-    usual_port = 443 if is_encrypted else 80
+    default_port = DEFAULT_PORTS[parts.scheme]
     host = parts.hostname or ""
-    origin = _Origin(is_encrypted, host, parts.port or usual_port)
+    origin = _Origin(parts.scheme == "https", host, parts.port or default_port)
     shown = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    if origin.port != usual_port:
+    if origin.port != default_port:
         shown += f":{origin.port}"
     return _Target(origin, shown, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from core.origins import DEFAULT_PORTS
 from gateway import errors
 from gateway.holders import Holder
 from gateway.upstream_config import UpstreamConfig
-
-_IMPLIED_PORTS = {"http": ":80", "https": ":443"}
 
 
 def covers(pattern: str, path: str) -> bool:
@@ -35,7 +34,7 @@ def _as_browsers_send(origin: str) -> str:
     """Return an origin in small letters, without the port that its scheme implies."""
     origin = origin.lower().rstrip("/")
     scheme, _, _ = origin.partition(":")
-    return origin.removesuffix(_IMPLIED_PORTS.get(scheme, ""))
+    return origin.removesuffix(f":{DEFAULT_PORTS.get(scheme)}")
 
 
 def check_token(holder: Holder, path: str, origin: str | None) -> None:
