@@ -18,7 +18,6 @@ from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT_SECONDS = 0.5  # to connect, and for each answer
 _PROBE_SECONDS = 1
 
 
@@ -100,8 +99,8 @@ def connect(kind: type[redis.Redis] = Client) -> redis.Redis:
     """Return a client with connections of its own."""
     return kind.from_url(
         settings.REDIS_URL,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
+        socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
 

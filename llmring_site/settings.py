@@ -165,6 +165,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env_addresses.redis_url("LLMRING_REDIS_URL")
+REDIS_TIMEOUT_SECONDS = 0.5  # to connect, and for each answer
 if REDIS_URL:
     CACHES = {
         "default": {
@@ -173,8 +174,8 @@ if REDIS_URL:
             "KEY_PREFIX": DATABASE_SCHEMA,
             "OPTIONS": {
                 "REDIS_CLIENT_CLASS": "core.redis_client.Client",
-                "SOCKET_CONNECT_TIMEOUT": 1,  # seconds
-                "SOCKET_TIMEOUT": 1,
+                "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+                "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
                 "IGNORE_EXCEPTIONS": True,  # a lost cache costs time, not correctness
             },
         }

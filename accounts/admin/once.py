@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 
 from accounts.admin.project_field import ProjectField
 from core.admin import ModelAdmin
+from core.database.constraints import violated_constraint
 from core.ids import uuid7
 
 
@@ -21,7 +22,9 @@ class OnceAdmin(ProjectField, ModelAdmin):
         try:
             with transaction.atomic():
                 return super().add_view(request, form_url, context)
-        except IntegrityError:
+        except IntegrityError as error:
+            if not violated_constraint(error).endswith("_pkey"):
+                raise
             noun = self.opts.verbose_name.removeprefix("API ")
             text = (
                 f"This form has made its {noun} already. A {noun} is shown once: "

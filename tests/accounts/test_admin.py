@@ -7,9 +7,11 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import ApiKey, KeyUse, Project, Tier, User
+from core.ids import uuid7
 from tests.client import ApiClient
 
 KEYS = "/admin/accounts/apikey/"
@@ -111,6 +113,15 @@ def test_b4_form_sent_twice_makes_one_key(db_all, project):
     again = browser.post(f"{KEYS}add/", form, follow=True).content.decode()
     assert "made its key already" in again and key not in again
     assert ApiKey.objects.count() == 1
+
+
+def test_another_broken_rule_is_not_told_as_a_form_sent_twice(db_all, project, monkeypatch):
+    taken, text = ApiKey.issue(project)
+    monkeypatch.setattr("accounts.api_keys.generate", lambda: text)
+    browser = staff("add_apikey", "view_apikey", "view_project")
+    with pytest.raises(IntegrityError):
+        browser.post(f"{KEYS}add/", {"project": project.id, "name": "laptop", "form_id": uuid7()})
+    assert ApiKey.objects.get() == taken
 
 
 def test_b4_new_key_leaves_no_trace(db_all, project):

@@ -27,7 +27,6 @@ def test_nothing_is_sent_to_a_redis_that_is_away(refused):
 def test_cache_that_finds_redis_away_says_so_to_all(refused, caplog):
     options = {
         "REDIS_CLIENT_CLASS": "core.redis_client.Client",
-        "SOCKET_CONNECT_TIMEOUT": 1,
         "IGNORE_EXCEPTIONS": True,
     }
     cache = RedisCache(refused, {"OPTIONS": options})
