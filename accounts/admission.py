@@ -125,7 +125,7 @@ def authenticate_key(key: str) -> Caller:
         if settings.API_KEY_VALIDATION_MODE == "strict":
             raise InvalidKey
         return UnseenKey(project_id=NO_PROJECT, digest=digest)
-    key_cache.put(digest, *row, generation=generation)
+    key_cache.callers.put(digest, row, generation=generation)
     return row[0]
 
 

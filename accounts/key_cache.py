@@ -1,16 +1,16 @@
-"""Callers of the keys that this process has looked up, and what empties the cache.
+"""What this process has looked up for keys, and what ends that.
 
 A database trigger notifies every process of any change of keys, whoever makes
-it, and `KeyListener` then forgets everything. While the listener's connection is
-not known to be healthy, nothing is cached, so a revocation is never missed.
+it, and of all that was looked up before nothing counts any more. While the connection of
+`KeyListener` is not known to be healthy, nothing is cached, so a revocation is never missed.
 """
 
 import logging
 import select
 import threading
 import time
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import psycopg
 from django.utils import timezone
@@ -22,37 +22,43 @@ from core.scoping import Caller
 logger = logging.getLogger(__name__)
 
 CHANNEL = "llmring_keys"  # the trigger of migration accounts.0002 notifies it
-MAX_CALLERS = 100_000
+MAX_ENTRIES = 100_000  # of a cache
 _CHECK_SECONDS = 0.3  # how often the listener checks its connection
 _HEALTHY_SECONDS = 0.9  # how long one check is good for
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    caller: Caller
-    expires_at: datetime | None
+Found = TypeVar("Found")
 
 
-_entries: dict[bytes, _Entry] = {}
+class KeyCache(Generic[Found]):
+    """What was looked up by the digests of keys or tokens."""
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, tuple[int, Found]] = {}
+
+    def get(self, digest: bytes) -> Found | None:
+        """Return what was found if nothing has changed since it was looked up; None if unsure."""
+        generation, found = self._entries.get(digest, (-1, None))
+        return found if generation == listener.generation and listener.is_healthy else None
+
+    def put(self, digest: bytes, found: Found, *, generation: int) -> None:
+        """Cache what was looked up when the listener was at `generation`.
+
+        A change that arrived meanwhile may be newer than what was seen.
+        """
+        if listener.is_healthy:
+            if len(self._entries) >= MAX_ENTRIES:
+                self._entries.clear()
+            self._entries[digest] = generation, found
+
+
+callers: KeyCache[tuple[Caller, datetime | None]] = KeyCache()
 
 
 def get(digest: bytes) -> Caller | None:
-    """Return the caller of a key that has not changed since it was looked up; None if unsure."""
-    entry = _entries.get(digest)
-    if entry is None or not listener.is_healthy:
-        return None
-    if entry.expires_at is not None and entry.expires_at <= timezone.now():
-        return None
-    return entry.caller
-
-
-def put(digest: bytes, caller: Caller, expires_at: datetime | None, *, generation: int) -> None:
-    """Cache a caller that was looked up when the listener was at `generation`."""
-    # A change that arrived meanwhile may be newer than what was seen.
-    if listener.is_healthy and listener.generation == generation:
-        if len(_entries) >= MAX_CALLERS:
-            _entries.clear()
-        _entries[digest] = _Entry(caller, expires_at)
+    """Return the caller of a key that has neither changed nor expired; None if unsure."""
+    caller, expires_at = callers.get(digest) or (None, None)
+    return caller if expires_at is None or expires_at > timezone.now() else None
 
 
 class KeyListener(ProcessThread):
@@ -128,7 +134,6 @@ class KeyListener(ProcessThread):
 
     def _forget(self) -> None:
         self.generation += 1
-        _entries.clear()
 
 
 listener = KeyListener()

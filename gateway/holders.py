@@ -12,15 +12,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.admission import limits_of
-from accounts.key_cache import listener
+from accounts.key_cache import KeyCache, listener
 from aliases.models import AliasBinding
 from core import bridge
 from core.scoping import Caller
 from gateway import errors, tokens
 from gateway.models import Token, UpstreamKey
 from gateway.upstream_keys import OwnKey
-
-MAX_HOLDERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +54,7 @@ class Holder:
             raise errors.ProjectInactive("Project is inactive")
 
 
-_cache: dict[bytes, Holder] = {}
-_generation = -1
-
-
-def _cached(digest: bytes) -> Holder | None:
-    if not listener.is_healthy or listener.generation != _generation:
-        return None
-    return _cache.get(digest)
+_cache: KeyCache[Holder] = KeyCache()
 
 
 async def holder_of(text: str) -> Holder:
@@ -74,23 +65,13 @@ async def holder_of(text: str) -> Holder:
     if not tokens.has_form(text):
         raise errors.InvalidToken("Invalid token")
     digest = tokens.digest(text)
-    holder = _cached(digest)
+    holder = _cache.get(digest)
     if holder is None:
         generation = listener.generation
         holder = await bridge.in_thread(_look_up, digest)
-        _keep(digest, holder, generation)
+        _cache.put(digest, holder, generation=generation)
     holder.check(timezone.now())
     return holder
-
-
-def _keep(digest: bytes, holder: Holder, generation: int) -> None:
-    global _generation
-    if not listener.is_healthy or listener.generation != generation:
-        return  # a change that arrived meanwhile may be newer than what was seen
-    if _generation != generation or len(_cache) >= MAX_HOLDERS:
-        _cache.clear()
-        _generation = generation
-    _cache[digest] = holder
 
 
 def _look_up(digest: bytes) -> Holder:
