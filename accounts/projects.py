@@ -5,7 +5,6 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models.functions import Now
 
 from accounts import audit, locks
 from accounts.models import Membership, Project, Role, Tier, User
@@ -65,8 +64,7 @@ def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
 def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
     """Archive a project: its keys are refused everywhere within a second. False: it was."""
     with transaction.atomic():
-        rows = Project.objects.filter(id=project_id, archived_at__isnull=True)
-        if not rows.update(archived_at=Now()):
+        if not Project.objects.filter(id=project_id).archive():
             return False
         audit.record("project.archive", origin, project_id=project_id)
     return True
@@ -75,8 +73,7 @@ def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
 def restore_project(project_id: UUID, origin: audit.Origin) -> bool:
     """Bring an archived project back, with the keys that still work. False: it is in use."""
     with transaction.atomic():
-        rows = Project.objects.filter(id=project_id, archived_at__isnull=False)
-        if not rows.update(archived_at=None):
+        if not Project.objects.filter(id=project_id).restore():
             return False
         audit.record("project.restore", origin, project_id=project_id)
     return True

@@ -133,29 +133,3 @@ def _step(low: Decimal, high: Decimal) -> Decimal:
     least = (high - low) / _TICKS
     power = Decimal(1).scaleb(least.adjusted())
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
-
-
-@dataclass(frozen=True, slots=True)
-class RankingRow:
-    """A line of a ranking. `share` is the percentage of the bar, as CSS has it."""
-
-    name: str
-    cost: str
-    calls: str
-    share: str
-    href: str | None = None
-    is_remainder: bool = False  # all others, or those without a name
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The names with the most, and the rest: the rows add up to `total`."""
-
-    name: str
-    rows: list[RankingRow]
-    total: RankingRow
-
-
-def share(part: Decimal, whole: Decimal) -> str:
-    """Return a part of a whole as a width in CSS; nothing of what is negative."""
-    return f"{float(max(part, Decimal(0)) / whole * 100):.2f}%" if whole > 0 else "0%"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.http import Http404
 
 from accounts.models import Project
@@ -72,7 +71,7 @@ def change(
     if name != project.name:
         rows.update(name=name)
     if stays_active != was_active:
-        rows.update(archived_at=None if stays_active else Now())
+        rows.restore() if stays_active else rows.archive()
     set_keys(project, keys)
     project.refresh_from_db()
     return project
@@ -81,7 +80,7 @@ def change(
 @transaction.atomic
 def archive(project: Project) -> Revocation:
     """Deactivate the project and revoke its tokens; its ledger stays."""
-    Project.objects.filter(pk=project.pk, archived_at=None).update(archived_at=Now())
+    Project.objects.filter(pk=project.pk).archive()
     return revoke_tokens(project)
 
 

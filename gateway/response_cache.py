@@ -18,10 +18,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
 from django.utils import timezone
 
-from accounts.models import Allowance
+from accounts.limits import allowances
 from core import bridge, json_writer
 from core.edge_request import Request
 from core.errors import DATABASE_AWAY
@@ -121,9 +120,7 @@ def _find(key: CacheKey, headers: Mapping[str, str], allowance_id: UUID) -> Cach
     for row in rows[:_MAX_VARIANTS]:
         is_young = key.max_age is None or _age(row) <= key.max_age
         if is_young and bytes(row.variant) == _variant(headers, row.varies_by):
-            Allowance.objects.filter(id=allowance_id).update(
-                cache_hits=F("cache_hits") + 1, last_used_at=timezone.now()
-            )
+            allowances.count_cache_hit(allowance_id)
             return row
     return None
 

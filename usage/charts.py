@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from core import charts, number_formats
-from core.charts import Cell, Column, Ranking, RankingRow, StackedChart
+from core import number_formats
+from core.charts import Cell, Column, StackedChart
+from core.rankings import Ranking, RankingRow, share
 from usage.log_links import LogLinks
 from usage.overview import NOTHING, Comparison, Overview, Usage, ranked, total
 
@@ -129,7 +130,7 @@ def ranking(
     parameter = "project_id" if label == "project" else label
 
     def row(name: str, usage: Usage, wanted: str | list[str], *, is_remainder: bool) -> RankingRow:
-        width = charts.share(usage.cost, whole.cost)
+        width = share(usage.cost, whole.cost)
         href = links.window(**{parameter: wanted})
         return RankingRow(name, cost_text(usage), f"{usage.calls:,}", width, href, is_remainder)
 

@@ -13,6 +13,10 @@ Other apps call the functions within statements of their own:
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import F
+from django.utils import timezone
 
 from accounts.models import Allowance
 
@@ -24,6 +28,13 @@ class Refusal(StrEnum):
     BUDGET = "budget"
     REQUESTS_PER_MINUTE = "requests_per_minute"
     GONE = "gone"  # the allowance was deleted meanwhile
+
+
+def count_cache_hit(id: UUID) -> None:
+    """Count a call that was answered without its upstream: it uses nothing of what is allowed."""
+    Allowance.objects.filter(id=id).update(
+        cache_hits=F("cache_hits") + 1, last_used_at=timezone.now()
+    )
 
 
 def remaining(allowance: Allowance, now: datetime) -> dict[str, object]:

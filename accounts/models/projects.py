@@ -5,6 +5,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models.people import User
@@ -27,6 +28,14 @@ class ProjectQuerySet(models.QuerySet):
                 .order_by(F("archived_at").asc(nulls_first=True), "id")
                 .first()
             )
+
+    def archive(self) -> int:
+        """Have their keys and tokens refused from now on; return how many were in use."""
+        return self.filter(archived_at=None).update(archived_at=Now())
+
+    def restore(self) -> int:
+        """Bring them back, with what still works of their keys; return how many were archived."""
+        return self.exclude(archived_at=None).update(archived_at=None)
 
     def real(self):
         """Return the projects that count in totals of the whole server: all but demo data."""
