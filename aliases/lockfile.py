@@ -9,8 +9,9 @@ from itertools import groupby
 
 import tomli_w
 
-from aliases.models import DEFAULT_PROFILE, AliasBinding, names_in
+from aliases.models import AliasBinding, names_in
 from core import json_writer
+from usage.models import DEFAULT_PROFILE
 
 
 def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:

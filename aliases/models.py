@@ -7,8 +7,6 @@ from django.db.models import Q
 from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
-DEFAULT_PROFILE = "default"  # what a call that names no profile means
-
 
 def names_in(models: str) -> list[str]:
     """Return the models that an alias names, in order; a comma too many names none."""

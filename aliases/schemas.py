@@ -13,8 +13,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from aliases.lockfile import FORMATS
-from aliases.models import DEFAULT_PROFILE, names_in
+from aliases.models import names_in
 from core.schemas import FreeObject, Name255, Schema, Text, Text64, Timestamp, example, text
+from usage.models import DEFAULT_PROFILE
 
 MAX_ITEMS = 10_000  # of one call
 # Parts of paths beside `/aliases/{alias}`.

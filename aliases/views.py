@@ -4,7 +4,7 @@ from rest_framework.response import Response
 
 from aliases import bindings, lockfile
 from aliases.bindings import Binding
-from aliases.models import DEFAULT_PROFILE, AliasBinding, AliasRevision
+from aliases.models import AliasBinding, AliasRevision
 from aliases.schemas import (
     Alias,
     AliasChange,
@@ -25,6 +25,7 @@ from core import parsing
 from core.conditional import IF_NONE_MATCH, not_modified
 from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ScopedModelViewSet
+from usage.models import DEFAULT_PROFILE
 
 
 def _revision_headers(request: HttpRequest) -> dict[str, str]:

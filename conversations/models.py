@@ -12,6 +12,7 @@ from core.ids import uuid7
 from core.json_columns import ExactJSONField
 from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
+DEFAULT_ALIAS = "default"  # of what names none
 Role = models.TextChoices("Role", [(role.upper(), role) for role in ROLES])
 
 

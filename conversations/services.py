@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from conversations import appending, history, payloads, privacy, sizes, storage, writer
-from conversations.models import Conversation, Message
+from conversations.models import DEFAULT_ALIAS, Conversation, Message
 from conversations.payloads import Payload
 from conversations.schemas.conversations import NewConversation
 from conversations.schemas.messages import MessageBatch
@@ -21,7 +21,6 @@ from core.errors import DomainError, InvalidInput, issue
 from core.scoping import Caller
 from templates_app import services as template_services
 
-DEFAULT_ALIAS = "default"
 DEFAULT_TEMPERATURE = 0.7
 
 

@@ -8,6 +8,7 @@ Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 from decimal import Decimal
 
 from conversations.calls import FinishedCall, Issued, IssueReceipt
+from conversations.models import DEFAULT_ALIAS
 from conversations.storage import Attachment
 from core import json_writer
 from core.database import columns
@@ -68,7 +69,7 @@ def _draft(call: FinishedCall) -> FlatDraft | None:
     input_cost, output_cost, total = _costs(call)
     return FlatDraft.model_construct(
         timestamp=format_time(call.at),
-        alias=call.alias or "default",
+        alias=call.alias or DEFAULT_ALIAS,
         profile=call.profile,
         lock_digest=call.lock_digest,
         provider=call.provider,

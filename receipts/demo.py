@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from conversations.models import DEFAULT_ALIAS
 from core.scoping import Caller
 from receipts import services
 from receipts.draft_schemas import FlatDraft
@@ -51,7 +52,7 @@ def _draft(call: LogRow) -> FlatDraft:
     input_cost = (call.cost / 3).quantize(Decimal(1).scaleb(-12))
     return FlatDraft(
         timestamp=format_time(call.created_at),
-        alias=columns.get("alias") or "default",
+        alias=columns.get("alias") or DEFAULT_ALIAS,
         profile=columns["profile"],
         provider=columns["provider"],
         model=columns["model"],

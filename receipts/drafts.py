@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from conversations.models import DEFAULT_ALIAS
 from core.errors import InvalidInput, issue
 from receipts import calculations, signing
 from receipts.documents import NotCanonical
 from receipts.draft_schemas import FlatDraft, NestedDraft
 from receipts.keys import SigningKey
 from receipts.schemas import ReceiptDraft
+from usage.models import DEFAULT_PROFILE
 
 
 class Signed(NamedTuple):
@@ -55,7 +57,7 @@ def flat_document(draft: FlatDraft) -> dict:
         "receipt_id": draft.receipt_id or new_receipt_id(),
         "timestamp": draft.timestamp or format_time(datetime.now(UTC)),
         "alias": draft.alias,
-        "profile": draft.profile or "default",
+        "profile": draft.profile or DEFAULT_PROFILE,
         "lock_digest": draft.lock_digest or "",
         "provider": draft.provider,
         "model": draft.model,
@@ -75,8 +77,8 @@ def nested_document(draft: NestedDraft, key_id: str, project_id: UUID) -> dict:
         **members,
         "id": draft.id or new_receipt_id(),
         "timestamp": draft.timestamp or format_time(datetime.now(UTC)),
-        "alias": draft.alias or "default",
-        "profile": draft.profile or "default",
+        "alias": draft.alias or DEFAULT_ALIAS,
+        "profile": draft.profile or DEFAULT_PROFILE,
         "lock_digest": draft.lock_digest or "",
         # Like the signature, it is the server's to set.
         "key_id": key_id,

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Subquery
 from orjson import Fragment
 
-from conversations.models import Conversation
+from conversations.models import DEFAULT_ALIAS, Conversation
 from core import ids
 from core.json_writer import number
 from core.schemas import INT64_MAX
@@ -118,7 +118,7 @@ def _conversation_details(receipt: Receipt, ids: list[UUID]) -> dict[UUID, dict]
     return {
         conversation.id: {
             "title": conversation.title,
-            "alias": conversation.model_alias or "default",
+            "alias": conversation.model_alias or DEFAULT_ALIAS,
             "input_tokens": conversation.total_input_tokens,
             "output_tokens": conversation.total_output_tokens,
             "cost": _cost(conversation.total_cost),

@@ -31,7 +31,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Left, NullIf
 from django.db.models.lookups import Exact
 
-from conversations.models import Conversation, Message, Role
+from conversations.models import DEFAULT_ALIAS, Conversation, Message, Role
 from core import ids
 from core.errors import DomainError
 from core.scoping import Caller
@@ -258,7 +258,7 @@ def _conversation_rows(conversations: QuerySet) -> QuerySet:
 
 
 def _default_alias(column: str) -> Coalesce:
-    return Coalesce(NullIf(column, Value("")), Value("default"))
+    return Coalesce(NullIf(column, Value("")), Value(DEFAULT_ALIAS))
 
 
 def _of_newest_answer(member: str) -> Coalesce:

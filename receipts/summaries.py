@@ -13,6 +13,7 @@ from core.json_writer import plain
 from receipts import calculations
 from receipts.documents import MAX_INTEGER
 from registry_proxy.tokens import Tokens
+from usage.models import DEFAULT_PROFILE
 from usage.reports.reported_usage import Usage
 
 # Up to so many logs are listed by id; more are named by range and digest alone.
@@ -81,7 +82,7 @@ def document(
         "receipt_id": receipt_id,
         "timestamp": timestamp,
         "alias": sums.first["alias"],
-        "profile": "default",
+        "profile": DEFAULT_PROFILE,
         "lock_digest": "",
         "provider": sums.first["provider"],
         "model": sums.first["model"] if logs == 1 else f"batch:{sums.total['calls']} calls",

@@ -15,7 +15,7 @@ from usage import copies, costing, reversals
 from usage.columns import GATEWAY_COLUMNS
 from usage.costing import Cost
 from usage.ledger import LogRow
-from usage.models import CostSource, EntryType
+from usage.models import DEFAULT_PROFILE, CostSource, EntryType
 from usage.reports.reported_usage import Usage
 from usage.schemas import LogEntry
 from usage.stored_usage import usage_columns
@@ -111,7 +111,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
         "provider": entry.provider,
         "model": entry.model,
         "alias": entry.alias,
-        "profile": entry.profile or "default",
+        "profile": entry.profile or DEFAULT_PROFILE,
         "origin": entry.origin,
         "id_at_origin": entry.id_at_origin,
         "end_user": entry.user or _user_in(entry.metadata),

@@ -10,6 +10,7 @@ from core.json_columns import ExactJSONField
 from core.scoping import OwnedModel, ScopedQuerySet
 from usage.reports.reported_usage import UsageStatus
 
+DEFAULT_PROFILE = "default"  # of a call that names none
 # The logs with which a list begins, by how it is sorted: by cost (US dollars) or latency. Few
 # logs are free, expensive, quick or slow, so indexes of them are small.
 ENDS = {

@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 
-from aliases.models import DEFAULT_PROFILE
 from core import json_writer
 from gateway import errors
 from gateway.holders import Holder
 from gateway.request.model_rules import is_allowed
 from gateway.request.planning import Plan
 from gateway.upstreams import Upstreams, choose
+from usage.models import DEFAULT_PROFILE
 
 Alias = dict[str, Any]
 

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.conf import settings
 
-from aliases.models import DEFAULT_PROFILE
 from core import bridge, json_writer
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
 from gateway import background, errors, headers, upstreams
@@ -35,6 +34,7 @@ from gateway.upstream_call import UpstreamRequest
 from gateway.upstream_config import UpstreamConfig
 from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
+from usage.models import DEFAULT_PROFILE
 
 # Shorter keys are placeholders (`none`, `ollama`), and words of ordinary answers.
 _MIN_SECRET = 16
