@@ -159,9 +159,10 @@ def test_session_that_a_reset_ends_gets_no_new_key(ana, browser, after):
 
 
 @pytest.fixture
-def old_hash(ana, settings):
+def old_hash(ana, settings, monkeypatch):
     """Ana's password has a hash of former settings, which a login replaces."""
     pbkdf2 = "django.contrib.auth.hashers.PBKDF2PasswordHasher"
+    monkeypatch.setattr(f"{pbkdf2}.iterations", 1)  # half a second for each password otherwise
     settings.PASSWORD_HASHERS = [*settings.PASSWORD_HASHERS, pbkdf2]
     stored = make_password(PASSWORD, hasher="pbkdf2_sha256")
     User.objects.filter(pk=ana.user.pk).update(password=stored)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, Membership, Project, User
 from core.ids import uuid7
+from tests import openapi
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD
 from tests.threads import at_once
@@ -397,13 +398,13 @@ def test_an_account_that_is_deleted_several_times_at_once_is_deleted_once(ana, p
     assert AuditEvent.objects.filter(action="person.delete").count() == 1
 
 
-def test_a_project_is_not_handed_over_to_who_is_deactivated(ana, join, path, anonymous):
+def test_a_project_is_not_handed_over_to_who_is_deactivated(ana, join, path):
     other = join("admin")
     other.send("POST", f"/api/v1/projects/{other.account['project_id']}/archive")
     User.objects.filter(pk=other.user.pk).update(is_active=False)
     ana.send("POST", f"{path}/hand-over", {"user_id": str(other.user.id)}, expect=409)
     assert role_of(ana, ana) == "owner"
-    paths = anonymous.read("/openapi.json")["paths"]
+    paths = openapi.document()["paths"]
     assert "409" in paths["/api/v1/projects/{project_id}/hand-over"]["post"]["responses"]
 
 

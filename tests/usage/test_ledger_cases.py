@@ -66,7 +66,7 @@ def expected(case: dict) -> dict:
     }
 
 
-@pytest.mark.parametrize("store", [by_log, by_batch])
+@pytest.mark.parametrize("store", [pytest.param(by_log, marks=pytest.mark.slow), by_batch])
 def test_the_ledger_holds_what_the_table_says(api, real_prices, store):
     store(api)
     logs = ledger(api)
