@@ -83,12 +83,8 @@ def test_a03_token_and_password_are_all_it_takes(ana, browser, member):
 def test_a04_links_begin_with_the_configured_address(ana, browser, settings, headers):
     settings.PUBLIC_URL = "https://llm.example.com"
     body = {"email": EMAIL}
-    response = browser().post(
-        "/api/v1/password-reset", body, content_type="application/json", **headers
-    )
-    assert response.status_code in (200, 400)
-    if response.status_code == 200:
-        assert "https://llm.example.com/reset#token=" in mails(EMAIL)[-1].body
+    browser().send("POST", "/api/v1/password-reset", body, **headers)
+    assert "https://llm.example.com/reset#token=" in mails(EMAIL)[-1].body
     assert "evil.test" not in "".join(each.body for each in mails())
 
 
