@@ -4,7 +4,7 @@ import pytest
 
 from registry_proxy import refreshing
 from registry_proxy.current_registry import current
-from tests.registry_proxy import samples
+from tests.registry_proxy import bundled_copy
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def refreshed(db_all, upstream):
 
 
 @pytest.fixture
-def real(refreshed):
-    """The snapshot of the registry that ships with the server, of 19 August 2026."""
-    return refreshed(8, 19, **samples.real_files())
+def real(db_all, upstream):
+    """The registry that ships with the server. For tests with real commits."""
+    bundled_copy.hold()
+    return current.get()

@@ -10,6 +10,8 @@ from registry_proxy import custom_prices, pricing
 from registry_proxy.models import CustomPrice
 from registry_proxy.tokens import Tokens
 
+pytestmark = pytest.mark.django_db(transaction=True)  # for `real`
+
 CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
 
 

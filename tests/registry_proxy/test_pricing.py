@@ -7,6 +7,8 @@ import pytest
 from registry_proxy import pricing
 from registry_proxy.tokens import Tokens
 
+pytestmark = pytest.mark.django_db(transaction=True)  # for `real`
+
 CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
 
 
