@@ -5,25 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError
 from django.utils import timezone
 
-from accounts.models import ApiKey, KeyUse, Project, Tier, User
+from accounts.models import ApiKey, KeyUse, Project, Tier
 from core.ids import uuid7
 from tests.client import ApiClient
+from tests.staff import staff
 
 KEYS = "/admin/accounts/apikey/"
 PROJECTS = "/admin/accounts/project/"
-
-
-def staff(*permissions: str):
-    user = User.objects.create_user("staff", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = ApiClient()
-    client.force_login(user)
-    return client
 
 
 def test_new_key_is_on_a_page_that_is_not_kept(db_all, project):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 
 @pytest.fixture

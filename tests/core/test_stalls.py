@@ -15,7 +15,7 @@ from llmring_site.application import edge
 from tests.receipts import vectors
 from tests.receipts.conftest import empty_key_cache, signing
 from tests.threads import giving_back
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 __all__ = ["empty_key_cache", "signing"]
 

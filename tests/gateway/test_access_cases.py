@@ -13,8 +13,8 @@ from urllib3 import HTTPHeaderDict, PoolManager
 
 from accounts.models import Project
 from gateway.models import Token
+from tests.gateway.calls import azure, raw_post, within_a_second
 from tests.gateway.conftest import Gateway, counts
-from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import chat, reply
 
 try:
@@ -360,13 +360,6 @@ def test_c06_an_alias_in_a_form_is_not_its_target(limited, mock):
     assert mock.requests == []
 
 
-def azure(upstreams_file, mock):
-    upstreams_file(
-        f"apis:\n  azure: {{base_url: {mock.url}/openai, api_key: azure-key, auth: api-key,"
-        " provider: openai}\n"
-    )
-
-
 def test_c07_azure_names_the_model_in_the_path(limited, mock, upstreams_file):
     azure(upstreams_file, mock)
     path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
@@ -593,12 +586,6 @@ def test_revoked_expired_and_archived(gateway, mock):
     assert gateway.chat().status_code == 200
     Project.objects.filter(id=gateway.project.id).update(archived_at=timezone.now())
     assert_refused_within_a_second(gateway, 403, "project_inactive")
-
-
-def within_a_second(is_so) -> None:
-    deadline = time.monotonic() + 1
-    while not is_so():
-        assert time.monotonic() < deadline
 
 
 def assert_refused_within_a_second(gateway: Gateway, status: int, code: str) -> None:

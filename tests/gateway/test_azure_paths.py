@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.gateway.bounds import assert_bound, size
-from tests.gateway.test_access_cases import azure, within_a_second
+from tests.gateway.calls import azure, within_a_second
 from tests.gateway.upstream import chat, reply
 
 BODY = {"messages": [{"role": "user", "content": "Hello"}]}

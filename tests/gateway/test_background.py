@@ -9,8 +9,8 @@ from django.db import OperationalError
 
 from gateway import background, metering, relay
 from gateway.models import Call
+from tests.gateway.calls import within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.upstream import by_path, event, in_turn, reply, stream
 
 ANSWER = {"id": "resp_1", "object": "response", "model": "gpt-5-mini", "usage": None}

@@ -7,7 +7,7 @@ import pytest
 
 from gateway import breaker, upstream_keys, upstreams
 from gateway.models import Upstream
-from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.calls import within_a_second
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

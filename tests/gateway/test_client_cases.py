@@ -14,7 +14,7 @@ from psycopg.errors import QueryCanceled
 from accounts.models import Project
 from gateway import holders, token_info
 from gateway.models import Token
-from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.calls import within_a_second
 from tests.gateway.upstream import chat, hang_up, reply
 
 MODELS = {

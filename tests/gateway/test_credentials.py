@@ -8,7 +8,7 @@ import pytest
 from gateway import relay
 from gateway.answer.secret_masking import StreamMask
 from gateway.protocols.openai import is_error_event
-from tests.gateway.test_wire_cases import raw_post
+from tests.gateway.calls import raw_post
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from gateway import upstreams
+from tests.gateway.calls import leave, open_call, settled_row
 from tests.gateway.conftest import counts
-from tests.gateway.test_wire_cases import leave, open_call, settled_row
 from tests.gateway.upstream import DONE, USAGE_CHUNK, chat, content, head, in_turn, reply, stream
 
 HEAD = head(200, Content_Type="application/json", Transfer_Encoding="chunked")

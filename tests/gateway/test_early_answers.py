@@ -7,10 +7,9 @@ from contextlib import closing
 import pytest
 
 from gateway import upstreams
+from tests.gateway.calls import settled_row, within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.test_timeouts import FORM, begin_upload
-from tests.gateway.test_wire_cases import settled_row
 from tests.gateway.upstream import ScriptedUpstream, chunk, head
 
 BEGUN, DONE = b": waiting\n\n", {"type": "transcript.text.done", "text": "x"}

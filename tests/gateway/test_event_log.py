@@ -16,7 +16,7 @@ from gateway.models import Call
 from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
 from llmring_site.log_file import RotatedFile
-from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.calls import within_a_second
 from tests.gateway.test_metrics import samples
 from tests.gateway.upstream import chat, in_turn, reply
 

@@ -6,7 +6,7 @@ import json
 import pytest
 import requests
 
-from tests.gateway.test_access_cases import azure, within_a_second
+from tests.gateway.calls import azure, within_a_second
 from tests.gateway.test_client_cases import MODELS, ids
 from tests.gateway.upstream import exactly, hang_up, head, reply
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from tests.gateway.calls import within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.upstream import DONE, chunk, reply, stream
 
 QUESTIONS = [{"type": "predicate", "instructions": "Is it a greeting?"}]

@@ -12,8 +12,8 @@ import pytest
 from gateway.models import Call
 from gateway.relay import hold
 from gateway.upstream_config import UpstreamConfig
+from tests.gateway.calls import raw_post
 from tests.gateway.conftest import counts
-from tests.gateway.test_wire_cases import raw_post
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

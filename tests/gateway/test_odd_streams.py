@@ -8,8 +8,8 @@ import requests
 from gateway.answer.event_stream import EventStream
 from gateway.models import Call
 from gateway.protocols.openai import StreamReader, is_usage_event
+from tests.gateway.calls import open_stream, read
 from tests.gateway.conftest import counts
-from tests.gateway.test_wire_cases import open_stream, read
 from tests.gateway.upstream import (
     DONE,
     USAGE,

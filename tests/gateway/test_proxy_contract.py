@@ -16,9 +16,8 @@ from django.utils import timezone
 from accounts.models import Allowance, Project
 from gateway import tokens, upstreams
 from gateway.models import Call
+from tests.gateway.calls import leave, open_stream, settled_row, within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.test_access_cases import within_a_second
-from tests.gateway.test_wire_cases import leave, open_stream, settled_row
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

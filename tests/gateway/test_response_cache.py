@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Project
 from gateway import cache_policy, response_cache
 from gateway.models import CachedAnswer
+from tests.gateway.calls import within_a_second
 from tests.gateway.conftest import Gateway
-from tests.gateway.test_access_cases import within_a_second
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

@@ -6,7 +6,7 @@ import pytest
 
 from gateway import upstreams
 from gateway.models import Upstream
-from tests.gateway.test_access_cases import within_a_second
+from tests.gateway.calls import within_a_second
 from tests.gateway.test_odd_values import code
 from tests.gateway.upstream import chat, reply
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from gateway.models import Call, Upstream
 from gateway.worker import WorkerThread
+from tests.gateway.calls import azure, within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.test_access_cases import azure, within_a_second
 from tests.gateway.upstream import (
     DONE,
     USAGE_CHUNK,

@@ -3,15 +3,14 @@
 import gzip
 import json
 import re
-import socket
 import time
 import zlib
-from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 import requests
 
+from tests.gateway.calls import leave, open_stream, raw_post, read, settled_row
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import (
     DONE,
@@ -27,9 +26,7 @@ from tests.gateway.upstream import (
     stop,
     stream,
 )
-from usage.models import UsageLog
 
-CHAT = "/v1/chat/completions"
 TEXT = content("Grüße 你好 🌍")
 WHOLE = TEXT + stop() + USAGE_CHUNK + DONE
 _SMILE = WHOLE.index("🌍".encode()) + 2
@@ -78,18 +75,6 @@ def test_b01_nothing_is_held_back_but_what_may_be_hidden(gateway, mock):
     assert read(answer, len(begun)) == begun
 
 
-def read(answer, count: int) -> bytes:
-    got = b""
-    while len(got) < count:
-        got += answer.raw.read1(65536)
-    return got
-
-
-def open_stream(gateway, path="/v1/chat/completions", **members):
-    body = {"model": "gpt-4o-mini", "messages": [], "stream": True, **members}
-    return gateway.post(path, body, stream=True)
-
-
 def test_b02_comments_pass_and_keep_the_stream_alive(gateway, mock, upstreams_file):
     options = "timeouts: {idle: 300ms}"
     upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k, {options}}}\n")
@@ -129,22 +114,6 @@ def test_b03_a_last_event_without_its_end_is_read(gateway, mock):
 
 
 WORDS = [content(" ".join(f"word{n}{k}" for k in range(10))) for n in range(3)]
-
-
-def raw_post(gateway, body: dict, path: str = "/v1/chat/completions") -> bytes:
-    """Everything that the server sends before it closes the connection."""
-    data = json.dumps(body).encode()
-    host, port = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as sock:
-        sock.sendall(
-            b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (path.encode(), gateway.token.encode(), len(data), data)
-        )
-        got = b""
-        while part := sock.recv(65536):
-            got += part
-    return got
 
 
 def test_b04_a_broken_stream_ends_broken(gateway, mock):
@@ -506,51 +475,6 @@ def test_b09_a_500_is_not_sent_again(gateway, mock, upstreams_file):
     mock.script = reply({"error": {"message": "oops"}}, 500)
     assert gateway.chat().status_code == 500
     assert len(mock.requests) == 1
-
-
-def open_call(gateway, body: dict | None, *, path: str = CHAT) -> socket.socket:
-    """Send a chat, or a GET without a body; return the connection."""
-    data = b""
-    if body is not None:
-        data = json.dumps({"model": "gpt-4o-mini", "messages": [], **body}).encode()
-    host, port = gateway.url.removeprefix("http://").split(":")
-    sock = socket.create_connection((host, int(port)), timeout=20)
-    sock.sendall(
-        b"%s %s HTTP/1.1\r\nHost: x\r\n"
-        b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
-        % (
-            b"POST" if data else b"GET",
-            path.encode(),
-            gateway.token.encode(),
-            len(data),
-            data,
-        )
-    )
-    return sock
-
-
-def leave(
-    gateway, body: dict | None, *, after: float = 0, read_bytes: int = 0, path: str = CHAT
-) -> None:
-    """Send a call and close the connection, after some seconds or bytes."""
-    with open_call(gateway, body, path=path) as sock:
-        got = 0
-        while got < read_bytes:
-            got += len(sock.recv(65536))
-        if after:
-            sock.settimeout(after)
-            with suppress(TimeoutError):
-                sock.recv(1)
-
-
-def settled_row(gateway) -> UsageLog:
-    """The row, once it is there."""
-    deadline = time.monotonic() + 15
-    while not (rows := gateway.rows):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    [row] = rows
-    return row
 
 
 @pytest.mark.parametrize("story", ["stream", "plain", "before the headers"])

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import Project, Tier
 from tests.limits.test_requests import HEADERS, standing
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.usefixtures("store", "clock")
 

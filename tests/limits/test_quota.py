@@ -17,7 +17,7 @@ from gateway import metering
 from tests.client import ApiClient
 from tests.limits.test_requests import HEADERS, standing
 from tests.threads import giving_back
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage import retention
 from usage.log_rows import build_row
 from usage.models import UsageLog

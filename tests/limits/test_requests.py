@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.limits import log_quotas, request_limits
 from accounts.models import ApiKey, MonthlyLogs, RequestWindow
 from tests.client import ApiClient
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.usefixtures("store", "clock")
 

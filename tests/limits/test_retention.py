@@ -11,7 +11,7 @@ from accounts import periodic
 from accounts.models import MonthlyLogs, PeriodicJob, Project, RequestWindow, Tier
 from llmring_site import periodic_jobs
 from tests.client import ApiClient
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage import retention
 from usage.models import UsageLog
 

@@ -14,7 +14,7 @@ import requests
 from core.database.embedded import EmbeddedPostgres
 from tests.redis_process import redis_server
 from tests.server import Server
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

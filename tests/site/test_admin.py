@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import ApiKey, User
 from tests.client import ApiClient
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 
 @pytest.fixture

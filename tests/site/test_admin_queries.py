@@ -9,9 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import User
 from core.ids import uuid7
-from tests.client import ApiClient
+from tests.staff import superuser
 
 LOGS = "/admin/usage/usagelog/"
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
@@ -45,9 +44,7 @@ ODD = [
 
 @pytest.fixture
 def root(db_all):
-    client = ApiClient()
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    return client
+    return superuser()
 
 
 def lists():

@@ -17,6 +17,7 @@ from registry_proxy.models import CustomPrice
 from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
 from tests.receipts import vectors
+from tests.staff import staff
 from usage.models import UsageLog
 
 CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
@@ -82,14 +83,6 @@ def test_b5_what_a_superuser_does_is_recorded(api):
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("root", log)
     assert "a test" in entry.change_message
-
-
-def staff(*permissions: str) -> ApiClient:
-    user = User.objects.create_user("staff", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = ApiClient()
-    client.force_login(user)
-    return client
 
 
 def staff_again(*permissions: str) -> ApiClient:

@@ -8,8 +8,8 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from accounts.models import Project, User
-from tests.client import ApiClient
+from accounts.models import Project
+from tests.staff import superuser
 
 ODD = (
     '<img src=x onerror=alert(1)> </script><script>alert(1)</script> "><svg onload=alert(1)> '
@@ -20,9 +20,7 @@ _NEVER = ("<img src=x", "<script>alert(1)", "<svg onload")
 
 @pytest.fixture
 def root(db_all):
-    client = ApiClient()
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    return client
+    return superuser()
 
 
 @pytest.fixture

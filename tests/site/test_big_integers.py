@@ -2,7 +2,7 @@
 
 import json
 
-from tests.usage.test_log import BOTH_WAYS, CALL
+from tests.usage.calls import BOTH_WAYS, CALL
 
 BIG = "1" + "0" * 30
 

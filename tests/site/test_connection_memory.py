@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from core.database.raw_connection import pooled_cursor
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage.models import UsageLog
 
 LARGE, SMALL = "x" * 2_200_000, "x" * 1_000

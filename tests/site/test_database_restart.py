@@ -13,7 +13,7 @@ import requests
 
 from core.database.embedded import EmbeddedPostgres
 from tests.server import Server, open_to_postgresql
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

@@ -9,7 +9,7 @@ from django.test.client import ClientHandler
 from core import reply_headers
 from tests.client import ApiClient
 from tests.exchanges import masked
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 LOG = "/api/v1/log"
 BOMB = gzip.compress(b" " * 10_485_761)

@@ -18,7 +18,7 @@ from llmring_site import library
 from tests.environment import DATA_DIR
 from tests.server import free_port
 from tests.site.databases import new_database
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

@@ -19,7 +19,7 @@ from core.database.postgresql.base import DatabaseWrapper
 from templates_app.models import ConversationTemplate
 from tests.client import ApiClient
 from tests.threads import giving_back
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from tests.waiting_sessions import waiting_sessions
 from usage.models import UsageLog
 

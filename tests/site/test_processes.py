@@ -21,7 +21,7 @@ from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
 from tests.first_start import PASSWORD
 from tests.server import COMMAND, Server, free_port, open_to_postgresql
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

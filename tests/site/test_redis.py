@@ -10,7 +10,7 @@ from redis import Redis
 
 from tests.redis_process import redis_server
 from tests.server import Server
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

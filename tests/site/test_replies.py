@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.usage.test_log import BOTH_WAYS, CALL
+from tests.usage.calls import BOTH_WAYS, CALL
 
 SECURITY = {
     "X-Content-Type-Options": "nosniff",

@@ -18,7 +18,7 @@ import requests
 from core.database.embedded import EmbeddedPostgres
 from tests.environment import DATA_DIR
 from tests.server import COMMAND, Server
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

@@ -8,7 +8,7 @@ from django.db import connection
 from core.database import liveness, raw_connection
 from tests.client import ApiClient
 from tests.threads import at_once
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

@@ -11,7 +11,7 @@ import requests
 from core.compression import is_compressible
 from tests.server import Server, open_to_postgresql
 from tests.site.test_dashboard import boss
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.servers
 

@@ -10,11 +10,10 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.contrib.auth.models import Permission
 
 from accounts.models import User
-from tests.client import ApiClient
 from tests.days import today
+from tests.staff import staff, superuser
 from usage.admin import UsageLogAdmin
 from usage.ledger import SHARE_SQL
 from usage.models import UsageLog
@@ -39,17 +38,7 @@ def store(api, *logs: dict) -> list[str]:
 
 @pytest.fixture
 def root(db_all):
-    client = ApiClient()
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    return client
-
-
-def staff(*permissions: str) -> ApiClient:
-    user = User.objects.create_user("staff", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = ApiClient()
-    client.force_login(user)
-    return client
+    return superuser()
 
 
 def html(browser, query: str = "", path: str = LOGS) -> str:

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage.models import DailyUsage, UsageLog
 
 BATCH = "/api/v1/log/batch"

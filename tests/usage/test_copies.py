@@ -9,8 +9,8 @@ from django.core.management import call_command
 from accounts.models import Project
 from tests.client import ApiClient
 from tests.threads import at_once
+from tests.usage.calls import CALL
 from tests.usage.test_corrections import AT, BATCH, correct, logged, void
-from tests.usage.test_log import CALL
 from usage.models import UsageLog
 
 JANUARY = {"start_date": "2026-01-01", "end_date": "2026-01-31"}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.client import ApiClient
 from tests.threads import at_once
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage.models import UsageLog
 
 pytestmark = pytest.mark.django_db(transaction=True)

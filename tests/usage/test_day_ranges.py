@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from tests.client import ApiClient
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage import day_ranges, listing
 
 DAYS = [f"2026-10-{day:02d}" for day in (1, 2, 5, 9, 20)]

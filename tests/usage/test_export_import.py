@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.client import ApiClient
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage.models import DailyUsage, UsageLog
 
 WINDOW = {"start_date": "2026-01-01", "end_date": "2026-01-31"}

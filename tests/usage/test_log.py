@@ -2,17 +2,12 @@
 
 from decimal import Decimal
 
-import pytest
-
 from accounts.models import ApiKey, Project
 from tests.client import ApiClient
+from tests.usage.calls import BOTH_WAYS, CALL
 from usage.columns import SUMS
 from usage.models import DailyUsage, UsageLog
 from usage.schemas import LogEntry
-
-CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000, "output_tokens": 200}
-# By the edge, and by the views behind it.
-BOTH_WAYS = pytest.mark.usefixtures("way")
 
 
 @BOTH_WAYS

@@ -5,7 +5,7 @@ Source: docs/http-contract.md, section "Logging a call"; the error types are the
 
 import json
 
-from tests.usage.test_log import BOTH_WAYS, CALL
+from tests.usage.calls import BOTH_WAYS, CALL
 from usage.models import UsageLog
 
 BAD = {

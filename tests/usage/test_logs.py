@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 LOGS = "/api/v1/logs"
 

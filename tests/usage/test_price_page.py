@@ -7,10 +7,9 @@ from html import unescape
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from accounts.models import User
 from registry_proxy import custom_prices
 from registry_proxy.models import CustomPrice
-from tests.client import ApiClient
+from tests.staff import superuser
 from usage.models import UsageLog
 
 PRICE = "/admin/usage/usagelog/price/"
@@ -30,9 +29,7 @@ FORM = {
 @pytest.fixture
 def root(db_all):
     custom_prices.current.reset()
-    client = ApiClient()
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    yield client
+    yield superuser()
     custom_prices.current.reset()
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 from usage.models import UsageLog
 
 KEY = {"HTTP_IDEMPOTENCY_KEY": "order-7"}

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.usage.test_log import CALL
+from tests.usage.calls import CALL
 
 STATS = "/api/v1/stats"
 
