@@ -113,9 +113,7 @@ def test_home_shows_this_projects_calls_alone(ana, ben, path):
 def test_home_lists_conversations_and_receipts(ana, path, settings):
     from tests.receipts import vectors
 
-    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
-    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
-    settings.RECEIPTS_KEY_ID = "k-2025"
+    vectors.configure(settings)
     key = ApiClient(ana.account["api_key"])
     key.send("POST", "/api/v1/conversations", {"title": "<b>Plans</b>"})
     log = key.send("POST", "/api/v1/log", {**CALL, "cost": "0.25"})

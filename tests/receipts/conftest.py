@@ -17,7 +17,5 @@ def empty_key_cache():
 @pytest.fixture
 def signing(db_all, settings):
     """The settings with the key of the contract's vectors."""
-    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
-    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
-    settings.RECEIPTS_KEY_ID = "k-2025"
+    vectors.configure(settings)
     return settings

@@ -29,6 +29,13 @@ NESTED_SIGNATURE = (
 )
 
 
+def configure(settings) -> None:
+    """Have the server sign with the key of the vectors."""
+    settings.RECEIPTS_PRIVATE_KEY = SEED
+    settings.RECEIPTS_PUBLIC_KEY = PUBLIC
+    settings.RECEIPTS_KEY_ID = KEY.id
+
+
 def flat() -> dict:
     """The flat receipt without its signature."""
     return json.loads(FLAT_TEXT)

@@ -20,9 +20,7 @@ def theirs(other_api, settings):
 
 
 def one_of_each(api, settings) -> dict:
-    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
-    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
-    settings.RECEIPTS_KEY_ID = "k-2025"
+    vectors.configure(settings)
     server = api.send("POST", "/api/v1/mcp/servers", SERVER)
     tool = api.send(
         "POST", "/api/v1/mcp/tools", {"server_id": server["id"], "name": "add", "input_schema": {}}

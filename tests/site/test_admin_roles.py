@@ -109,8 +109,7 @@ def refused_links(browser, *paths: str) -> list[str]:
 @pytest.fixture
 def rows(api, settings):
     """A row of each kind whose page leads to others."""
-    keys = vectors.SEED, vectors.PUBLIC, "k-2025"
-    settings.RECEIPTS_PRIVATE_KEY, settings.RECEIPTS_PUBLIC_KEY, settings.RECEIPTS_KEY_ID = keys
+    vectors.configure(settings)
     conversation = api.send("POST", "/api/v1/conversations", {"title": "t"})["id"]
     log = api.send("POST", "/api/v1/log", {**CALL, "conversation_id": conversation})["log_id"]
     api.send("POST", f"/api/v1/logs/{log}/correct", {"reason": "x", "cost": "1"})

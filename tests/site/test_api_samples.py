@@ -38,9 +38,7 @@ def samples():
 def signing(settings):
     """The key that signed the sample of a receipt: the sample is of its server."""
     server_keys.clear_cache()
-    settings.RECEIPTS_PRIVATE_KEY = vectors.SEED
-    settings.RECEIPTS_PUBLIC_KEY = vectors.PUBLIC
-    settings.RECEIPTS_KEY_ID = "k-2025"
+    vectors.configure(settings)
     yield
     server_keys.clear_cache()
 
