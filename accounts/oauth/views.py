@@ -1,5 +1,7 @@
 """The routes of logins by a provider. The callback answers a browser: with pages."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -96,7 +98,7 @@ class CallbackView(_ProviderView):
         attempts.take("oauth callback", client_network(request), limit=MAX_CALLBACKS)
         state = states.take(request, provider.name, values)
         if request.GET.getlist("error") == ["access_denied"]:
-            return HttpResponseRedirect(f"{reverse('login')}?notice=denied")
+            return _denied(request, state)
         codes = request.GET.getlist("code")
         if len(codes) != 1 or "error" in request.GET:
             raise providers.ProviderFailed
@@ -124,6 +126,15 @@ class CallbackView(_ProviderView):
         logins.start_session(request, response, user, method=provider.name)
         states.note_former_session(request, former)
         return response
+
+
+def _denied(request, state: states.State) -> HttpResponse:
+    """Lead back to where the person began, who did not allow it at the provider."""
+    if state.is_link and logins.session_user(request) is not None:
+        return pages.to_page("account", "denied")
+    target = landing.safe_path([state.next])
+    query = {"notice": "denied"} | ({} if target == landing.home() else {"next": target})
+    return HttpResponseRedirect(f"{reverse('login')}?{urlencode(query)}")
 
 
 def _redirect_uri(provider: Provider) -> str:

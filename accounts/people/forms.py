@@ -111,7 +111,7 @@ class VerifyForm(TokenForm):
         "current-password",
         max_length=1_000,
         required=False,
-        help_text="Not needed if the account has none, or if you are logged in.",
+        help_text="Not needed if the account has none, or if you are logged in to it.",
     )
 
 

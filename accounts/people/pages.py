@@ -39,6 +39,9 @@ NOTICES = {
     "logged-out": "You are logged out.",
     "logged-out-everywhere": "You are logged out everywhere.",
     "deleted": "The account is deleted.",
+    # What was sent twice may have been carried out the first time.
+    "ended": "Your session had ended when the form arrived. Log in, then send it again if it is "
+    "still needed.",
     "invitation": "Log in, then open the link of the invitation again.",
 }
 
@@ -89,7 +92,7 @@ class Page(FormView):
             "button": self.button,
             "text": self.text,
             "has_token": self.has_token,
-            "ways": self.ways,
+            "ways": [self._way(*way) for way in self.ways],
             "notice": NOTICES.get(self.request.GET.get("notice", "")),
             **super().get_context_data(**kwargs),
         }
@@ -102,7 +105,7 @@ class Page(FormView):
                 field = entry["loc"][-1]
                 form.add_error(field if field in form.fields else None, entry["msg"])
         except DomainError as error:
-            form.add_error(None, str(error))
+            form.add_error(*self.explain(error, form.cleaned_data))
             response = self.form_invalid(form)
             response.status_code = error.status_code
             for name, value in error.headers.items():
@@ -117,6 +120,15 @@ class Page(FormView):
 
     def carry_out(self, data: dict) -> HttpResponse:
         raise NotImplementedError
+
+    def explain(self, error: DomainError, data: dict) -> tuple[str | None, str]:
+        """Return the field that a refusal is about, None for the whole form, and its text."""
+        return None, str(error)
+
+    def _way(self, name: str, label: str) -> tuple[str, str]:
+        if (name, label) == _LOGIN and self.request.user.is_authenticated:
+            return "account", "Your account"
+        return name, label
 
     @property
     def origin(self) -> audit.Origin:
@@ -225,12 +237,27 @@ class ResetPage(Page):
         return response
 
 
-class VerifyPage(Page):
+class AccountProofPage(Page):
+    """For whoever is logged in to the account that a mailed link names, or has its password."""
+
     form_class = forms.VerifyForm
-    title, button = "Confirm your address", "This account is mine"
-    text = "If you did not open an account here, close this page."
     has_token = True
     ways = (_LOGIN,)
+
+    def explain(self, error, data):
+        if not isinstance(error, passwords.WrongPassword):
+            return super().explain(error, data)
+        if data["password"]:
+            return "password", "This is not the password of the account that the link is for."
+        return (
+            "password",
+            "Enter the password of the account that the link is for, or log in to it.",
+        )
+
+
+class VerifyPage(AccountProofPage):
+    title, button = "Confirm your address", "This account is mine"
+    text = "If you did not open an account here, close this page."
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")
@@ -243,12 +270,9 @@ class VerifyPage(Page):
         return to_account(self.request, person, "verified")
 
 
-class ConfirmEmailPage(Page):
-    form_class = forms.VerifyForm
+class ConfirmEmailPage(AccountProofPage):
     title, button = "Confirm your new address", "Change the address"
     text = "If you did not ask for the address of an account to be changed, close this page."
-    has_token = True
-    ways = (_LOGIN,)
 
     def carry_out(self, data):
         attempts.take_of_address(self.request, "confirm")

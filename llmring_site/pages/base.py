@@ -38,6 +38,8 @@ NOTICES = {
     "email-asked": requested_mails.CHANGE_SENT,
     "email": "The account has the new address. Your other sessions ended.",
     "password": "The password is set. Your other sessions ended; keys go on working.",
+    "denied": "You did not allow the connection: nothing changed.",
+    "connected": "The identity opens your account now.",
     "disconnected": "The identity no longer opens your account. Sessions that it began go on "
     "until they end, or you log out everywhere.",
     "archived": "The project is archived: its keys are refused, its data stays.",
@@ -202,7 +204,9 @@ def to_login(request: HttpRequest) -> HttpResponse:
     if is_part and (current := request.headers.get("HX-Current-URL")):
         url = urlsplit(current)
         back = f"{url.path}?{url.query}" if url.query else url.path
-    address = f"{reverse('login')}?{urlencode({'next': back})}"
+    # What a form held is gone with its request: who wrote it must not believe it was taken.
+    notice = {"notice": "ended"} if request.method == "POST" else {}
+    address = f"{reverse('login')}?{urlencode({'next': back} | notice)}"
     if is_part:
         return HttpResponse(headers={"HX-Redirect": address})
     return HttpResponseRedirect(address)

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import suppress
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import locks, passwords
 from accounts.models import ApiKey, AuditEvent, BrowserSession, Identity, Membership, User
 from accounts.oauth import identities
+from accounts.oauth.providers import LABELS
 from tests.client import ApiClient
 from tests.html_page import Page
 from tests.people.conftest import BROWSER, PASSWORD, look, mails, reset_token, token_in
@@ -51,7 +53,11 @@ def tab_of(browser, other):
 def connect(browser, provider, name: str) -> Identity:
     """Connect another identity with the account that the browser is logged in to."""
     provider.google = {"sub": "g-2", "email": None, "email_verified": False}
-    assert log_in(browser, provider, name, link="1", next="/account")["Location"] == "/account"
+    start = look(browser, "/account").href(f"Connect {LABELS[name]}")
+    query = dict(parse_qsl(urlsplit(start).query))
+    reply = log_in(browser, provider, name, **query)
+    assert reply["Location"] == "/account?notice=connected"
+    assert "The identity opens your account now" in look(browser, reply["Location"]).text
     return Identity.objects.order_by("id").last()
 
 
@@ -72,7 +78,7 @@ def test_every_page_is_for_who_is_logged_in_and_kept_by_nobody(ana, browser, suf
     stranger.get("/login")
     token = stranger.cookies["csrftoken"].value
     reply = stranger.post(path, {**CHANGE, "csrfmiddlewaretoken": token}, HTTP_ACCEPT=BROWSER)
-    assert reply["Location"] == login
+    assert reply["Location"] == f"{login}&notice=ended"
     assert User.objects.get().check_password(PASSWORD) and ana.is_logged_in
 
 
@@ -188,7 +194,8 @@ def test_logging_out_everywhere(ana, browser):
 
 def test_an_identity_is_connected_and_disconnected(ana, browser, provider):
     page = look(ana, "/account")
-    assert page.href("Connect Google") == "/api/v1/auth/login/google?link=1&next=%2Faccount"
+    connected = "%2Faccount%3Fnotice%3Dconnected"
+    assert page.href("Connect Google") == f"/api/v1/auth/login/google?link=1&next={connected}"
     identity = connect(ana, provider, "google")
     assert "Then disconnect Google: http" in mails(EMAIL)[-1].body
     page = look(ana, "/account")
@@ -321,7 +328,7 @@ def test_an_account_without_a_password_is_deleted_after_a_question(gia, browser)
     gia.get("/account/delete")
     fields = {"csrfmiddlewaretoken": gia.cookies["csrftoken"].value}
     replies = [gia.post("/account/delete", fields)["Location"] for _ in range(2)]
-    assert replies == ["/login?notice=deleted", "/login?next=%2Faccount%2Fdelete"]
+    assert replies == ["/login?notice=deleted", "/login?next=%2Faccount%2Fdelete&notice=ended"]
     assert not User.objects.exists() and not Identity.objects.exists()
     assert AuditEvent.objects.filter(action="person.delete").count() == 1
 

@@ -244,7 +244,10 @@ def test_the_page_confirms_in_a_browser_that_is_not_logged_in(ana, browser):
     token, phone = link(ana), browser()
     reply = phone.submit("/confirm-email", {"token": token})
     assert reply.status_code == 401
-    assert "password is wrong" in Page(reply.content.decode()).text
+    assert "Enter the password of the account" in Page(reply.content.decode()).text
+    reply = phone.submit("/confirm-email", {"token": token, "password": "wrong"})
+    assert reply.status_code == 401
+    assert "not the password of the account" in Page(reply.content.decode()).text
     reply = phone.submit("/confirm-email", {"token": token, "password": PASSWORD})
     assert reply["Location"] == "/login?notice=email"
     assert "Log in with it" in look(phone, reply["Location"]).text

@@ -23,7 +23,8 @@ from accounts.models import (
 from accounts.oauth import identities, landing, providers
 from core.errors import DatabaseUnavailable
 from tests.client import ApiClient
-from tests.people.conftest import PASSWORD, mails, reset_token, token_in
+from tests.html_page import Page
+from tests.people.conftest import PASSWORD, look, mails, reset_token, token_in
 from tests.people.provider import come_back, log_in, start
 from tests.site import loopback
 from tests.threads import at_once
@@ -32,7 +33,7 @@ EMAIL = "ana@example.com"
 
 
 def refused(response) -> bool:
-    return response.status_code == 400 and b"Back to the login" in response.content
+    return response.status_code == 400 and b"Back to " in response.content
 
 
 @pytest.mark.parametrize("name", ["google", "github"])
@@ -311,6 +312,33 @@ def test_b03_who_does_not_allow_it_is_back_at_the_login(provider, browser):
     reply = come_back(made, {"error": "access_denied", "state": answer["state"]})
     assert reply["Location"] == "/login?notice=denied"
     assert "You did not allow the login" in made.get(reply["Location"]).content.decode()
+
+
+def test_b03_who_does_not_allow_it_still_gets_the_page_asked_for(provider, browser):
+    made, path = browser(), "/projects?x=1&y=2"
+    answer = provider.authorize(start(made, next=path))
+    reply = come_back(made, {"error": "access_denied", "state": answer["state"]})
+    assert reply["Location"] == "/login?notice=denied&next=%2Fprojects%3Fx%3D1%26y%3D2"
+    again = Page(made.get(reply["Location"]).content.decode()).href("Continue with Google")
+    assert again == "/api/v1/auth/login/google?next=%2Fprojects%3Fx%3D1%26y%3D2"
+    answer = provider.authorize(made.get(again)["Location"])
+    assert come_back(made, answer)["Location"] == path
+
+
+def test_b03_who_does_not_allow_a_connection_is_back_at_the_account(ana, provider):
+    answer = provider.authorize(start(ana, link="1", next="/account"))
+    reply = come_back(ana, {"error": "access_denied", "state": answer["state"]})
+    assert reply["Location"] == "/account?notice=denied"
+    assert "You did not allow the connection" in look(ana, reply["Location"]).text
+    assert not Identity.objects.exists()
+
+
+def test_b03_a_connection_that_fails_leads_back_to_the_account(ana, provider):
+    provider.say("/token", {}, status=503)
+    page = Page(log_in(ana, provider, link="1", next="/account").content.decode())
+    assert "The provider did not complete the login" in page.text
+    assert page.href("Back to your account") == "/account"
+    assert "Back to the login" not in page.text and not Identity.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from accounts.models import User
 from tests.client import ApiClient
+from tests.html_page import Page
 from tests.people.conftest import PASSWORD, mails, token_in
 
 EMAIL = "ana@example.com"
@@ -43,10 +44,22 @@ def test_signing_up_shows_a_key_once_that_works(browser, db_all):
     assert taken.status_code == 409 and "There is an account" in taken.content.decode()
 
 
+def described(html: str, name: str) -> list[str]:
+    """The texts that a screen reader reads with the field of this name."""
+    field = re.search(rf'<input[^>]* name="{name}"[^>]*>', html)[0]
+    ids = re.search(r'aria-describedby="([^"]*)"', field)[1].split()
+    return [re.search(rf'id="{id}"[^>]*>(.*?)</div>', html, re.DOTALL)[1] for id in ids]
+
+
 def test_a_weak_password_is_explained_beside_its_field(browser, db_all):
     page = browser().submit("/sign-up", {"email": EMAIL, "password": "short"})
     assert page.status_code == 422
-    assert "too short" in page.content.decode()
+    [error] = described(page.content.decode(), "password")
+    assert "too short" in error
+    form = {"email": EMAIL, "password": PASSWORD, "organization": "x" * 256}
+    page = browser().submit("/sign-up", form)
+    help_text, error = described(page.content.decode(), "organization")
+    assert "Names your first project" in help_text and "at most 255" in error
     page = browser().submit("/sign-up", {"email": "m\u0131ke@example.org", "password": PASSWORD})
     assert page.status_code == 422 and not User.objects.exists()
 
@@ -97,6 +110,11 @@ def test_verifying_by_the_page(person, browser):
 def test_verifying_by_the_password_leads_to_the_login(person, browser, ben):
     person(EMAIL)
     token = token_in(mails(EMAIL)[-1])
+    refused = ben.submit("/verify", {"token": token})
+    page = Page(refused.content.decode())
+    assert refused.status_code == 401 and "Enter the password of the account" in page.text
+    assert f"You are logged in as {ben.user.email}" in page.text
+    assert page.href("Your account") == "/account" and page.href("Log out") == "/logout"
     reply = ben.submit("/verify", {"token": token, "password": PASSWORD})  # another's session
     assert reply["Location"] == "/login?notice=verified"
     assert User.objects.get(email=EMAIL).email_verified_at is not None

@@ -466,8 +466,12 @@ def test_e01_an_expired_session_leads_to_the_login_and_back(ana, path):
     fields = {**form_of(ana, f"{path}/keys"), "name": "late", "scopes": ["log"]}
     del ana.cookies["sessionid"]
     reply = ana.post(f"{path}/keys", fields)
-    assert reply["Location"] == f"/login?next={f'{path}/keys'.replace('/', '%2F')}"
+    next_path = f"{path}/keys".replace("/", "%2F")
+    assert reply["Location"] == f"/login?next={next_path}&notice=ended"
+    assert "Your session had ended when the form arrived" in look(ana, reply["Location"]).text
     assert not ApiKey.objects.filter(name="late").exists()
+    reply = ana.submit(reply["Location"], {"name": ana.user.email, "password": PASSWORD})
+    assert reply["Location"] == f"{path}/keys"
 
 
 def test_e02_after_logout_the_old_cookie_opens_nothing(ana, browser, path):
