@@ -8,15 +8,27 @@ from django.contrib import admin, messages
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from unfold.forms import AdminOwnPasswordChangeForm
 
 from accounts import audit, passwords
 from accounts.people import known_browsers, password_changes
+from accounts.people.pages import NOTICES
 from core import error_pages
 from core.errors import DomainError
 
 _plain_login, _plain_logout = admin.site.login, admin.site.logout
+_plain_has_permission = admin.site.has_permission
+
+
+def has_permission(request: HttpRequest) -> bool:
+    """Return whether the person is staff; who sent a form too late is told so at the login."""
+    is_allowed = _plain_has_permission(request)
+    is_late = request.method == "POST" and not request.user.is_authenticated
+    # The login asks too, for what it shows around its form.
+    if is_late and not is_allowed and request.path != reverse("admin:login"):
+        messages.warning(request, NOTICES["ended"])
+    return is_allowed
 
 
 def login(request, extra_context=None):
@@ -77,5 +89,6 @@ def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     return response
 
 
+admin.site.has_permission = has_permission
 admin.site.login, admin.site.logout = login, logout
 admin.site.password_change = password_change

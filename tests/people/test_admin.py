@@ -415,6 +415,21 @@ def test_whoever_logs_in_at_the_admin_s_login_gets_to_the_admin(boss, browser):
     assert (reply.status_code, reply["Location"]) == (302, "/admin/")
 
 
+def test_a_form_that_arrives_after_the_session_is_said_not_to_be_taken(boss, browser):
+    boss.get(f"{GROUPS}add/")
+    token = boss.cookies["csrftoken"].value
+    del boss.cookies["sessionid"]
+    reply = boss.post(f"{GROUPS}add/", {"name": "late", "csrfmiddlewaretoken": token})
+    assert reply["Location"] == f"/admin/login/?next={GROUPS}add/"
+    assert "Your session had ended when the form arrived" in boss.get(reply["Location"]).text
+    assert not Group.objects.filter(name="late").exists()
+    # Neither a page that is opened, nor a wrong password, says so.
+    stranger = browser()
+    stranger.get(f"{GROUPS}add/")
+    wrong = stranger.submit("/admin/login/", {"username": "boss", "password": "wrong"})
+    assert "session had ended" not in wrong.text
+
+
 def choose(boss, action: str, *projects, **fields):
     """The list after its action, or what the action asks first."""
     form = {"action": action, "_selected_action": [str(each) for each in projects], **fields}
