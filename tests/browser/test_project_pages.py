@@ -153,6 +153,10 @@ def test_an_invited_viewer_reads_and_a_stranger_finds_nothing(browser, server, a
     browser.wait(lambda: browser.path.endswith("?notice=invited"))
     assert "The invitation is on its way" in browser.text
     looks_good(browser, "members-invited")
+    for page in ("invitation", "verify"):  # somebody else's link
+        browser.open(f"/{page}")
+        assert f"You are logged in as {address('owner')}" in browser.text
+        looks_good(browser, f"{page}-logged-in")
     log_out(browser)
 
     browser.wait(lambda: f"To: {address('viewer')}" in server.log.read_text())
