@@ -7,7 +7,6 @@ import threading
 import zlib
 
 import pytest
-from backports import zstd
 from django.http import Http404
 from pydantic import Field
 
@@ -15,6 +14,7 @@ from core.edge import Edge, Route
 from core.edge_replies import StreamingReply
 from core.errors import DomainError
 from core.schemas import Schema
+from tests.zstd import zstd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

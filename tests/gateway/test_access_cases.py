@@ -16,11 +16,7 @@ from gateway.models import Token
 from tests.gateway.calls import azure, raw_post, within_a_second
 from tests.gateway.conftest import Gateway, counts
 from tests.gateway.upstream import chat, reply
-
-try:
-    from compression import zstd
-except ImportError:
-    from backports import zstd
+from tests.zstd import zstd
 
 ALLOWED, FORBIDDEN = "gpt-4o-mini", "gpt-4o"
 

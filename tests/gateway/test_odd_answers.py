@@ -26,11 +26,7 @@ from tests.gateway.upstream import (
     stop,
     stream,
 )
-
-try:
-    from compression import zstd
-except ImportError:
-    from backports import zstd
+from tests.zstd import zstd
 
 BODY = json.dumps(chat()).encode()
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
