@@ -2,7 +2,7 @@
 
 from usage.reports.members import Members, agreed_count
 
-# Anthropic's names, then New API's and Bifrost's.
+# Anthropic's names, then New API's, Bifrost's and Pydantic AI's.
 _FIVE_MINUTES = (
     "ephemeral_5m_input_tokens",
     "claude_cache_creation_5_m_tokens",
@@ -12,6 +12,7 @@ _ONE_HOUR = (
     "ephemeral_1h_input_tokens",
     "claude_cache_creation_1_h_tokens",
     "cached_write_tokens_1h",
+    "cache_write_1h_tokens",
 )
 _LIFETIMES = frozenset(_FIVE_MINUTES + _ONE_HOUR)
 

@@ -7,7 +7,7 @@ what is known and malformed is refused, never guessed at.
 from decimal import Decimal
 from typing import Self
 
-from core.schemas import AMOUNT_MAX, SAFE_INTEGER_MAX
+from core.schemas import AMOUNT_MAX, SAFE_INTEGER_MAX, decimal
 
 MAX_TEXT = 255
 
@@ -71,6 +71,16 @@ class Members:
         name = next((name for name in names if self.has(name)), names[0])
         return as_amount(self._values.get(name), (*self._loc, name))
 
+    def amount_in_text(self, name: str) -> Decimal | None:
+        """Return the number under this name, also where it is written as text, as decimals are."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            try:
+                value = decimal(value)
+            except ValueError:
+                raise self.error("float_parsing", name, "Input should be a valid number") from None
+        return as_amount(value, (*self._loc, name))
+
     def text(self, name: str) -> str | None:
         value = self._values.get(name)
         if value is not None and not isinstance(value, str):
@@ -88,6 +98,9 @@ class Members:
 
     def is_object(self, name: str) -> bool:
         return isinstance(self._values.get(name), dict)
+
+    def is_list(self, name: str) -> bool:
+        return isinstance(self._values.get(name), list)
 
     def is_text(self, name: str) -> bool:
         return isinstance(self._values.get(name), str)
@@ -109,7 +122,7 @@ class Members:
 
     def sum_of_parts(self, name: str) -> Self:
         """Return the object under this name; of a list of objects the sums of their integers."""
-        if not isinstance(self._values.get(name), list):
+        if not self.is_list(name):
             return self.part(name)
         sums: dict[str, int] = {}
         for entry in self.parts(name):

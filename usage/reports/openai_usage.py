@@ -100,6 +100,11 @@ def _details(usage: Members) -> tuple[Members, Members]:
     """Return the objects that divide the prompt and the completion."""
     if usage.has("inputTokensDetails"):  # OpenAI's Agents SDK for JavaScript, for each request
         return usage.sum_of_parts("inputTokensDetails"), usage.sum_of_parts("outputTokensDetails")
+    if usage.is_list("input_tokens_details"):  # the one for Python, as it is written to JSON
+        return (
+            usage.sum_of_parts("input_tokens_details"),
+            usage.sum_of_parts("output_tokens_details"),
+        )
     return usage.part(*names.PROMPT_DETAILS), usage.part(*names.COMPLETION_DETAILS)
 
 
@@ -156,7 +161,7 @@ def _is_of_images(usage: Members, outputs: Members) -> bool:
     Only these routes split the prompt into text and image tokens without naming
     cached ones; older models of theirs do not split the output at all.
     """
-    inputs = usage.part("input_tokens_details")
+    inputs = usage.sum_of_parts("input_tokens_details")
     is_split = outputs.has("text_tokens", "image_tokens", "reasoning_tokens")
     is_of_chat = inputs.has("cached_tokens") or usage.has("image_tokens")  # the latter: Qwen
     return inputs.has("image_tokens") and not is_of_chat and not is_split
