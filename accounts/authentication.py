@@ -180,7 +180,13 @@ class PersonScheme(OpenApiAuthenticationExtension):
     name = "PersonSession"
 
     def get_security_definition(self, auto_schema):
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "Log in at `/login` in this browser: it sends the cookie by itself, "
+            "whatever is entered here.",
+        }
 
 
 class ManagementTokenScheme(OpenApiAuthenticationExtension):

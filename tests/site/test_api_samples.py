@@ -113,6 +113,9 @@ def test_c1_operations_are_listed_once_under_one_scheme():
     document = openapi.document()
     schemes = {"ApiKey", "PersonSession", "ManagementToken"}
     assert set(document["components"]["securitySchemes"]) == schemes
+    # A page cannot send a cookie that is typed in: /docs says what to do instead.
+    session = document["components"]["securitySchemes"]["PersonSession"]
+    assert "Log in at `/login` in this browser" in session["description"]
     ids = [o["operationId"] for item in document["paths"].values() for o in item.values()]
     assert len(ids) == len(set(ids))
     paths = set(document["paths"])
