@@ -23,13 +23,14 @@ class OnceAdmin(ProjectField, ModelAdmin):
             with transaction.atomic():
                 return super().add_view(request, form_url, context)
         except IntegrityError as error:
-            if not violated_constraint(error).endswith("_pkey"):
-                raise
             noun = self.opts.verbose_name.removeprefix("API ")
-            text = (
-                f"This form has made its {noun} already. A {noun} is shown once: "
-                "if it is lost, revoke it."
-            )
+            if violated_constraint(error).endswith("_pkey"):
+                text = (
+                    f"This form has made its {noun} already. A {noun} is shown once: "
+                    "if it is lost, revoke it."
+                )
+            else:  # such as a project that was deleted meanwhile
+                text = f"No {noun} was made: what the form names changed meanwhile. Try again."
             messages.warning(request, text)
             if not self.has_view_permission(request):
                 return redirect("admin:index")
