@@ -23,12 +23,11 @@ _plain_has_permission = admin.site.has_permission
 
 def has_permission(request: HttpRequest) -> bool:
     """Return whether the person is staff; who sent a form too late is told so at the login."""
-    is_allowed = _plain_has_permission(request)
     is_late = request.method == "POST" and not request.user.is_authenticated
-    # The login asks too, for what it shows around its form.
-    if is_late and not is_allowed and request.path != reverse("admin:login"):
+    # The login asks too, for what it shows around its form; and who logs out loses nothing.
+    if is_late and request.path not in (reverse("admin:login"), reverse("admin:logout")):
         messages.warning(request, NOTICES["ended"])
-    return is_allowed
+    return _plain_has_permission(request)
 
 
 def login(request, extra_context=None):

@@ -423,9 +423,13 @@ def test_a_form_that_arrives_after_the_session_is_said_not_to_be_taken(boss, bro
     assert reply["Location"] == f"/admin/login/?next={GROUPS}add/"
     assert "Your session had ended when the form arrived" in boss.get(reply["Location"]).text
     assert not Group.objects.filter(name="late").exists()
-    # Neither a page that is opened, nor a wrong password, says so.
+    # Neither a page that is opened, nor logging out, nor a wrong password, says so.
     stranger = browser()
     stranger.get(f"{GROUPS}add/")
+    stranger.get("/admin/login/")
+    token = stranger.cookies["csrftoken"].value
+    stranger.post("/admin/logout/", {"csrfmiddlewaretoken": token})
+    assert "session had ended" not in stranger.get("/admin/login/").text
     wrong = stranger.submit("/admin/login/", {"username": "boss", "password": "wrong"})
     assert "session had ended" not in wrong.text
 
