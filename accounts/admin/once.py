@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 
 from accounts.admin.project_field import ProjectField
 from core.admin import ModelAdmin
-from core.database.constraints import violated_constraint
+from core.database.constraints import repeats_id
 from core.ids import uuid7
 
 
@@ -24,7 +24,7 @@ class OnceAdmin(ProjectField, ModelAdmin):
                 return super().add_view(request, form_url, context)
         except IntegrityError as error:
             noun = self.opts.verbose_name.removeprefix("API ")
-            if violated_constraint(error).endswith("_pkey"):
+            if repeats_id(error):
                 text = (
                     f"This form has made its {noun} already. A {noun} is shown once: "
                     "if it is lost, revoke it."

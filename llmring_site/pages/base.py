@@ -19,7 +19,7 @@ from accounts.people.forms import ConfirmForm
 from accounts.people.pages import Page, unkept
 from accounts.permissions import Action
 from core import error_pages
-from core.database.constraints import violated_constraint
+from core.database.constraints import repeats_id
 from core.errors import DomainError
 from core.scoping import Caller
 from llmring_site.pages.sidebar import sidebar
@@ -60,7 +60,7 @@ def once(text: str) -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        if not violated_constraint(error).endswith("_pkey"):
+        if not repeats_id(error):
             raise
         raise SentAlready(text) from None
 
