@@ -20,6 +20,7 @@ from gateway.request.json_objects import objects_in
 from gateway.request.numbers import read_number
 from registry_proxy import pricing
 from registry_proxy.pricing import Ceiling
+from usage.reports.report import THINKING_BEYOND_LIMIT
 from usage.reports.reported_usage import as_modifiers
 
 _STANDARD_TIERS = (None, "default")
@@ -31,13 +32,11 @@ _AGENTS = "multi_agent"  # each has a prompt of its own
 _CHOICES = ("n", "best_of", "n_cmpl")
 _OVERRULING_LIMITS = ("n_predict",)
 # What these providers' models think may not count toward the old name of a chat's limit.
-# Sources: Alibaba Cloud, "API compatibility upgrades" (November 2026); xAI and Perplexity count
-# thinking beside the completion.
+# Source: Alibaba Cloud, "API compatibility upgrades" (November 2026).
 _OLD_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
-_THINKING_BEYOND_OLD_LIMIT = frozenset(
-    {"xai", "x-ai", "x_ai", "grok", "perplexity"}
-    | {"alibaba", "alibaba-cloud", "alibabacloud", "aliyun", "dashscope", "qwen"}
-)
+_THINKING_BEYOND_OLD_LIMIT = THINKING_BEYOND_LIMIT | {
+    *("alibaba", "alibaba-cloud", "alibabacloud", "aliyun", "dashscope", "qwen")
+}
 # Members of Anthropic's, which other gateways pass on, by which a call may be dearer; and their
 # values by which it is not.
 _DEARER = {"speed": "standard", "inference_geo": "global"}

@@ -38,8 +38,10 @@ class Report(Protocol):
     metadata: Mapping
 
 
-# Providers whose APIs count thinking beside the completion.
-_THINKING_BESIDE = frozenset({"google", "xai", "x-ai", "x_ai", "grok", "perplexity"})
+# Providers whose APIs count thinking beside the completion. Google's limit of an answer holds
+# for both.
+THINKING_BEYOND_LIMIT = frozenset({"xai", "x-ai", "x_ai", "grok", "perplexity"})
+_THINKING_BESIDE = THINKING_BEYOND_LIMIT | {"google"}
 
 
 def thinks_beside(report: Report) -> bool:
