@@ -1,8 +1,8 @@
 """What this process has looked up for keys, and what ends that.
 
-A database trigger notifies every process of any change of keys, whoever makes
-it, and of all that was looked up before nothing counts any more. While the connection of
-`KeyListener` is not known to be healthy, nothing is cached, so a revocation is never missed.
+A database trigger notifies every process of any change of keys, whoever makes it, and what was
+looked up before is not used again. While the connection of `KeyListener` is not known to be
+healthy, nothing is cached, so a revocation is never missed.
 """
 
 import logging
