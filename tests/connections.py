@@ -20,19 +20,23 @@ async def serving(connected: Connected, **options) -> AsyncIterator[int]:
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Not in a task, which may be canceled before it begins and never close its writer.
-        if not server.is_serving():
+        if over.is_set():
             writer.transport.abort()
             return
         writers.append(writer)
         tasks.append(asyncio.ensure_future(connected(reader, writer)))
 
+    over = asyncio.Event()
     server = await asyncio.start_server(accept, "127.0.0.1", 0, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        over.set()
+        # Closed at once, asyncio would lose a connection that it has accepted and not yet made.
+        asyncio.get_running_loop().remove_reader(server.sockets[0].fileno())
         for _ in range(3):  # turns, in which the one that was accepted last is made and ended
             await asyncio.sleep(0)
+        server.close()
         for task in tasks:
             task.cancel()
         for writer in writers:
