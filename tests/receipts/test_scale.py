@@ -1,6 +1,5 @@
-"""A hundred thousand logs in one receipt: within seconds, exactly, and not in our memory."""
+"""A hundred thousand logs in one receipt: exactly, and not in our memory."""
 
-import time
 import tracemalloc
 from datetime import date
 from decimal import Decimal
@@ -40,15 +39,11 @@ def many(api, signing):
 
 
 @pytest.mark.slow
-def test_many_logs_are_certified_in_seconds_and_in_the_database(
-    api, many, django_assert_max_num_queries
-):
+def test_many_logs_are_certified_in_the_database(api, many, django_assert_max_num_queries):
     calculations.load_prices()  # the first of a process asks for the registry
     tracemalloc.start()
-    started = time.perf_counter()
     with django_assert_max_num_queries(16):
         reply = api.send("POST", "/api/v1/receipts/generate", {"since_last_receipt": True})
-    seconds = time.perf_counter() - started
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     summary = reply["receipt"]["batch_summary"]
@@ -62,7 +57,6 @@ def test_many_logs_are_certified_in_seconds_and_in_the_database(
     assert ReceiptLog.objects.count() == LOGS
     assert len(Receipt.objects.get().document) < 10_000
     assert peak < 5_000_000, peak  # bytes; the logs' ids alone would be more
-    assert seconds < 5, seconds
 
 
 @pytest.mark.slow
