@@ -31,6 +31,12 @@ _DISPOSITION = re.compile(
     (;\s*filename\*=[^\s";\\]+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
+# As clients write it. Of two boundaries, or of two headers, servers read one or the other.
+_CHARSET = r"""(\s*;\s*charset="?(utf-8|us-ascii|iso-8859-1)"?)?"""
+_TYPE = re.compile(
+    rf"""multipart/form-data{_CHARSET}\s*;\s*boundary=("[^"\\,;]+"|[^\s"'\\,;]+){_CHARSET}\s*""",
+    re.IGNORECASE | re.ASCII,
+)
 # Fields that decide: servers that do not look for an empty file name take files for them.
 _DECIDING = ("fallbacks", "model", "purpose")
 _LINE_END = re.compile(rb"[\r\n]")
@@ -89,6 +95,8 @@ class FormFields:
         Servers differ in what they take for a delimiter: also one that begins no line, or that
         stands in the preamble or behind the end.
         """
+        if not _TYPE.fullmatch(self.content_type):
+            raise errors.GatewayError("The form's Content-Type can be read in several ways")
         if not self._has_ended:
             raise errors.GatewayError("The body ends before the form does")
         if self._found != self._count + 1:

@@ -3,6 +3,7 @@
 import tempfile
 
 import pytest
+from urllib3 import HTTPHeaderDict, PoolManager
 
 from tests.gateway.conftest import counts
 from tests.gateway.test_access_cases import ALLOWED, FORBIDDEN, MODEL_FIELD, form
@@ -93,3 +94,61 @@ def test_a_preamble_without_a_form_is_the_upstreams_to_refuse(gateway, mock):
     assert send(gateway, b"Preamble only").status_code == 400
     assert mock.requests[0].body == b"Preamble only"
     assert counts(gateway.row)[0] == "failed"
+
+
+def with_boundary(boundary: bytes, model: str) -> bytes:
+    data = form(('name="model"', model), FILE) + b"--b--\r\n"
+    return data.replace(b"--b", b"--" + boundary)
+
+
+TWO_READINGS = {
+    "two boundaries": "a; boundary=b",
+    "another charset's": "a; boundary*=utf-8''b",
+    "in parts": "a; boundary*0=b",
+    "a list": "a, b",
+    "quotes within": '"a; boundary=b"',
+    "an escape": '"a\\b"',
+    "single quotes": "'b'",
+    "a charset that hides fields": "b; charset=utf-7",
+}
+
+
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["as it is", "reversed"])
+@pytest.mark.parametrize("name", TWO_READINGS)
+def test_c04_a_type_with_two_readings_does_not_pass(gateway, mock, name, is_reversed):
+    """Whichever boundary is looked for, one of the two forms names an allowed model."""
+    models = (ALLOWED, FORBIDDEN)[:: -1 if is_reversed else 1]
+    data = with_boundary(b"b", models[0]) + with_boundary(b"a", models[1])
+    gateway.use(**CHECKED)
+    assert send(gateway, data, TWO_READINGS[name]).status_code in (400, 403)
+    assert mock.requests == [] and gateway.rows == []
+
+
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["as it is", "reversed"])
+def test_c04_a_form_has_one_type(gateway, mock, is_reversed):
+    gateway.use(**CHECKED)
+    types = HTTPHeaderDict({"Authorization": f"Bearer {gateway.token}"})
+    for boundary in "ab"[:: -1 if is_reversed else 1]:
+        types.add("Content-Type", f"multipart/form-data; boundary={boundary}")
+    data = with_boundary(b"a", ALLOWED) + with_boundary(b"b", FORBIDDEN)
+    url = gateway.url + "/v1/audio/transcriptions"
+    answer = PoolManager().request("POST", url, body=data, headers=types, retries=False)
+    assert answer.status == 400
+    assert mock.requests == [] and gateway.rows == []
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        "----WebKitFormBoundaryAbC123",
+        '"----=_Part_1_2.3"',
+        "----=_Part_1_2.3",
+        "b; charset=UTF-8",
+        'b ; charset="utf-8"',
+    ],
+)
+def test_the_type_of_a_form_passes_as_clients_write_it(gateway, mock, boundary):
+    gateway.use(**CHECKED)
+    data = with_boundary(boundary.partition(" ")[0].strip(';"').encode(), ALLOWED)
+    assert send(gateway, data, boundary).status_code == 200
+    assert mock.requests[0].header("Content-Type") == f"multipart/form-data; boundary={boundary}"
