@@ -26,6 +26,7 @@ from core.edge_request import Request
 from core.errors import DATABASE_AWAY
 from core.secrets import fingerprint
 from gateway import cache_policy, metrics
+from gateway.answer import lenient_json
 from gateway.cache_policy import CacheKey
 from gateway.holders import Holder
 from gateway.models import CachedAnswer
@@ -132,7 +133,10 @@ def _age(row: CachedAnswer) -> int:
 async def keep(
     key: CacheKey | None, request: Request, *, status: int, headers: Headers, body: bytes
 ) -> Headers:
-    """Keep a whole answer if that is allowed; return the headers that say so."""
+    """Keep a whole answer if that is allowed; return the headers that say so.
+
+    Only JSON: of what else comes in its place nobody can tell that it is whole, and an answer.
+    """
     if key is None or not key.may_keep or status != 200:
         return []
     if len(body) > settings.GATEWAY_CACHE_MAX_OBJECT_BYTES:
@@ -160,15 +164,19 @@ async def keep(
         expires_at=now + timedelta(seconds=seconds),
     )
     try:
-        await bridge.in_thread(_keep, row)
+        is_kept = await bridge.in_thread(_keep, row)
     except DATABASE_AWAY as error:
         logger.warning("an answer is not kept: %s", type(error).__name__)
+        return []
+    if not is_kept:
         return []
     metrics.cache_result("store")
     return _status(key, "stored")
 
 
-def _keep(row: CachedAnswer) -> None:
+def _keep(row: CachedAnswer) -> bool:
+    if not lenient_json.is_json(row.body):
+        return False
     CachedAnswer.objects.bulk_create(
         [row],
         update_conflicts=True,
@@ -177,6 +185,7 @@ def _keep(row: CachedAnswer) -> None:
         + ["stored_at", "expires_at"],
     )
     _room.use(row.size)
+    return True
 
 
 def purge(method: str, url: str) -> int:

@@ -82,15 +82,7 @@ async def decoded(data: bytes, answer: Answer) -> bytes | None:
     except Undecodable:
         return None
     # Some servers leave out what follows the last byte.
-    return plain if decoder.is_at_end or _is_json(plain) else None
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        lenient_json.loads(data)
-    except ValueError:
-        return False
-    return True
+    return plain if decoder.is_at_end or lenient_json.is_json(plain) else None
 
 
 async def read(data: bytes, protocol: ProtocolModule) -> Reading:

@@ -27,6 +27,15 @@ def loads(data: bytes) -> Any:
         raise ValueError("nested too deep") from error
 
 
+def is_json(data: bytes) -> bool:
+    """Return whether this is a JSON text."""
+    try:
+        loads(data)
+    except ValueError:
+        return False
+    return True
+
+
 def dumps(value: Any) -> bytes:
     """Return any value that was read so as a JSON text."""
     try:

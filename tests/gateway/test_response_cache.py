@@ -167,8 +167,14 @@ def test_a_client_that_wants_it_fresh_gets_it_fresh(gateway, mock):
         reply({"error": {"message": "slow down"}}, 429, **PUBLIC),
         reply({"error": {"message": "of a 200"}}, **PUBLIC),
         exactly(head(200, Content_Type="application/json", Content_Length="999", **PUBLIC) + b"{"),
+        exactly(head(200, Content_Type="application/json") + json.dumps(chat()).encode()[:-2]),
+        reply(b""),
+        reply(b"<p>Down for maintenance</p>", Content_Type="text/html", **PUBLIC),
     ],
-    ids=["no-store", "private", "no-cache", "not-public", "vary", "429", "error", "broken-off"],
+    ids=[
+        *("no-store", "private", "no-cache", "not-public", "vary", "429", "error", "broken-off"),
+        *("cut-without-a-length", "empty", "no-json"),
+    ],
 )
 def test_what_is_not_kept(gateway, mock, script):
     mock.script = script
