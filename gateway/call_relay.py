@@ -101,12 +101,14 @@ class CallRelay:
     async def _relay(self) -> None:
         answer, held = await self._answer()
         try:
-            if held is None and await self._is_stream(answer):
-                await self._relay_stream(answer)
-            elif held is None and not answers.is_held(answer, self._plan):
-                await self._relay_bytes(answer)
-            else:
+            if held is not None or self._plan.edit is not None:
                 await self._relay_held(answer, held or await self._hold(answer))
+            elif await self._is_stream(answer):
+                await self._relay_stream(answer)
+            elif answers.is_held(answer, self._plan):
+                await self._relay_held(answer, await self._hold(answer))
+            else:
+                await self._relay_bytes(answer)
         finally:
             answer.close()
 

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from core import json_writer
 from gateway import errors
+from gateway.answer import lenient_json
 from gateway.holders import Holder
 from gateway.request.model_rules import is_allowed
 from gateway.request.planning import Plan
@@ -50,13 +48,18 @@ def alias_named(id: str, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
 
 
 def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> bytes:
-    """Return the list as the token sees it; anything but a list is returned as it was sent."""
+    """Return the list as the token sees it; anything but a list is returned as it was sent.
+
+    Raises UpstreamBroken for what nobody can read, to a token that may not see every model.
+    """
     try:
-        reply = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return data
+        reply = lenient_json.loads(data)
+    except ValueError as error:
+        if not data or holder.allowed_models is None:  # the answer to HEAD has no body
+            return data
+        raise errors.UpstreamBroken("The upstream's list of models cannot be read") from error
     seen = _seen(reply, aliases, plan, holder)
-    return data if seen == reply else json_writer.dumps(seen)
+    return data if seen == reply else lenient_json.dumps(seen)
 
 
 def _seen(reply: Any, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> Any:

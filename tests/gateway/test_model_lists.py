@@ -51,6 +51,39 @@ def test_d01_a_list_that_cannot_be_edited_is_not_shown(gateway, mock, answer):
     assert b"gpt-4o" not in refused.content
 
 
+ODDLY_WRITTEN = {
+    "a byte order mark": b"\xef\xbb\xbf" + DATA,
+    "NaN": DATA[:-1] + b', "score": NaN}',
+    "half of a character": DATA[:-1] + rb', "note": "\ud83d"}',
+    "UTF-16": json.dumps(MODELS).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", "text/event-stream", "application/octet-stream"]
+)
+@pytest.mark.parametrize("name", ODDLY_WRITTEN)
+def test_d01_a_list_is_seen_in_part_however_it_is_written(gateway, mock, name, kind):
+    mock.script = reply(ODDLY_WRITTEN[name], Content_Type=kind)
+    assert gateway.get("/v1/models").content == ODDLY_WRITTEN[name]
+    assert ids(gateway.use(allowed_models=["whisper-1"]).get("/v1/models")) == ["whisper-1"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+@pytest.mark.parametrize("data", [DATA[:-2], b"<p>gpt-4o</p>", DATA + DATA], ids=len)
+def test_d01_a_list_that_cannot_be_read_is_shown_to_who_may_see_all(gateway, mock, data, kind):
+    """Without a length nobody knows whether it came whole; and it is not kept."""
+    mock.script = exactly(head(200, Content_Type=kind, Cache_Control="public, max-age=60") + data)
+    assert gateway.get("/v1/models").content == data
+    gateway.use(allowed_models=["whisper-1"])
+    refused = gateway.get("/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_disconnected")
+    assert len(mock.requests) == 2
+    assert requests.head(
+        f"{gateway.url}/v1/models", headers={"Authorization": f"Bearer {gateway.token}"}, timeout=9
+    ).ok
+
+
 def test_d01_lists_ask_the_breaker_and_tell_it(gateway, mock, upstreams_file):
     upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: k}}\n")
     mock.script = hang_up
