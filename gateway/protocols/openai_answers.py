@@ -29,13 +29,16 @@ _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
 _TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
 _MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % COLON)
 _ERROR = re.compile(
-    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)")' % (COLON, COLON)
+    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)"|base_resp"%s\{)'
+    % (COLON, COLON, COLON)
 )
+_ERROR_WORDS = (b"error", b"response.failed", b"base_resp")  # one of them is in each
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
-# Codes of errors that another request would not have had. The numbers are HTTP's.
+# Codes of errors that another request would not have had. The numbers are HTTP's, and those of
+# four digits MiniMax's, of which a few are for failures of its own.
 _OF_REQUEST = re.compile(
-    r"4\d\d|(?!.*(?:server|internal|timeout|overloaded|unavailable))"
+    r"4\d\d|(?!1000|1001|1013|1024|1033)[12]\d{3}|(?!.*(?:server|internal|timeout|overloaded|unavailable))"
     r".*(?:invalid|rate_limit|quota|billing|policy|filter|moderation|not_found|image"
     r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*",
     re.DOTALL,
@@ -69,7 +72,7 @@ def is_usage_event(event: bytes) -> bool:
 
 def is_error_event(event: bytes) -> bool:
     """Return whether an event may say that something went wrong."""
-    if b"error" not in event and b"response.failed" not in event:  # most, by far
+    if not any(word in event for word in _ERROR_WORDS):  # most, by far
         return False
     return bool(_ERROR.search(event) or _ERROR_LINE.search(event))
 
@@ -222,8 +225,7 @@ def _stated_in_part(event: bytes) -> Reading:
 
 def read_answer(answer: Any) -> Reading:
     """Return what a plain answer, or the event with the usage, says of itself."""
-    if not isinstance(answer, dict):
-        return Reading()
+    answer = _object_of(answer)
     whole = _whole(answer)
     tier, model, id = whole.get("service_tier"), whole.get("model"), whole.get("id")
     return Reading(
@@ -311,15 +313,18 @@ def _output_estimate(answer: dict[str, Any]) -> int:
 def _error_in(answer: dict[str, Any]) -> str | None:
     """Return the code of an error in an answer or an event; None if it has none.
 
-    Not its text, which may quote what was sent. OpenRouter has it in a choice, too.
+    Not its text, which may quote what was sent. OpenRouter has it in a choice, too, MiniMax in a
+    member that says 0 elsewhere, and Zhipu and Cloudflare say no more than `success`.
     """
     error = _whole(answer).get("error")
     if not error and isinstance(choice := _last_choice(answer), dict):
         error = choice.get("error")
     if _has_failed(answer):
         error = error or {"code": "response_failed"}
-    elif "error" in (answer.get("type"), answer.get("object")):
+    elif "error" in (answer.get("type"), answer.get("object")) or answer.get("success") is False:
         error = error or answer
+    if not error and isinstance(stated := answer.get("base_resp"), dict):
+        error = {"code": code} if (code := stated.get("status_code")) else None
     if isinstance(error, dict) and error:
         return _code_of(error)
     return "error" if isinstance(error, str) and error else None
@@ -349,6 +354,13 @@ def _parsed(data: bytes) -> dict[str, Any]:
         value = lenient_json.loads(data)
     except ValueError:
         return {}
+    return _object_of(value)
+
+
+def _object_of(value: Any) -> dict[str, Any]:
+    """Return an object; Google's compatible route writes its errors as a list of one."""
+    if isinstance(value, list) and len(value) == 1:
+        [value] = value
     return value if isinstance(value, dict) else {}
 
 

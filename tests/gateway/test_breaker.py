@@ -67,8 +67,10 @@ REFUSED = [
     "invalid_prompt",
     "image_too_large",
     "content_filter",
+    "1004",  # as MiniMax refuses a key
+    "2013",
 ]
-BROKEN = ["500", "503", "server_error", "overloaded_error", "image_server_error", "error"]
+BROKEN = ["500", "503", "1033", "server_error", "overloaded_error", "image_server_error", "error"]
 
 
 def error_in(code: str, kind: str) -> tuple:

@@ -191,6 +191,8 @@ ERRORS = {
         chunk({"choices": [{"delta": {}, "finish_reason": "error"}], "error": {"code": 502}}),
         "502",
     ),
+    "a list": (chunk([{"error": {"code": 503, "status": "UNAVAILABLE"}}]), "503"),  # Google
+    "MiniMax": (chunk({"choices": None, "base_resp": {"status_code": 1027}}), "1027"),
 }
 
 
@@ -216,12 +218,33 @@ def test_b05_usage_behind_an_error_is_final(gateway, mock):
     assert gateway.row.error == "502"
 
 
-def test_b05_an_error_inside_a_plain_200(gateway, mock):
-    body = {"error": {"message": "no capacity", "code": 503}}
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "no capacity", "code": 503}},
+        [{"error": {"message": "no capacity", "code": 503}}],
+        {"base_resp": {"status_code": 503, "status_msg": "no capacity"}, "choices": None},
+        {"code": 503, "msg": "no capacity", "success": False},
+    ],
+    ids=["OpenAI", "Google", "MiniMax", "Zhipu"],
+)
+def test_b05_an_error_inside_a_plain_200(gateway, mock, body):
     mock.script = reply(body)
-    assert gateway.chat().json() == body
+    # Nor is it kept for others who ask the same.
+    answer = gateway.chat(headers={"Cache-Control": "public, max-age=60"})
+    assert answer.json() == body and "X-PROXY-CACHE" not in answer.headers
     row = gateway.row
     assert (row.usage_status, row.cost, row.error) == ("failed", 0, "503")
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_b05_a_member_that_says_all_went_well_is_no_error(gateway, mock, is_stream):
+    well = {"base_resp": {"status_code": 0, "status_msg": ""}, "success": True}
+    mock.script = stream(content("Hi", **well), stop(**well), USAGE_CHUNK, DONE)
+    if not is_stream:
+        mock.script = reply(chat(1200, 340, **well))
+    gateway.chat(stream=is_stream)
+    assert (gateway.row.usage_status, gateway.row.error) == ("settled", None)
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": 10, "completion_tokens": 5}])
