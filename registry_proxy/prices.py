@@ -23,6 +23,13 @@ _EXACT = Context(prec=60)
 _MAX_PRICE = 1_000_000
 PRICE_PREFIX = "dollars_per_million_tokens_"
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h", "cache_write")
+# What a class costs that has no price of its own.
+_COSTS_AS = {
+    "cache_read": "input",
+    # Five minutes are the lifetime of a write that does not state one.
+    "cache_write": "cache_write_5m",
+    "thinking": "output",
+}
 
 Prices = Mapping[str, Decimal]
 
@@ -125,6 +132,19 @@ def scaled(prices: Prices, factor: Decimal) -> dict[str, Decimal]:
     return {name: _EXACT.multiply(price, factor) for name, price in prices.items()}
 
 
+def replaced(prices: Prices, own: Prices) -> dict[str, Decimal]:
+    """Return the prices with `own` in place of theirs.
+
+    A class that has no price of its own, there or here, follows the one that it costs as.
+    """
+    result = {**prices, **own}
+    for name, leader in _COSTS_AS.items():
+        is_priced = name in prices and prices[name] != prices.get(leader)
+        if leader in own and name not in own and not is_priced:
+            result[name] = own[leader]
+    return result
+
+
 def _stated_prices(entry: Mapping) -> dict[str, Decimal]:
     """Return the valid prices of an entry by their names without the common prefix."""
     by_name = {
@@ -136,22 +156,21 @@ def _stated_prices(entry: Mapping) -> dict[str, Decimal]:
 
 
 def _standard(stated: Mapping[str, Decimal], provider: str, model: str) -> dict[str, Decimal]:
-    read = ("cache_read", "cached_input", "input")
     classes = {
         "input": ("input",),
-        "cache_read": read,
+        "cache_read": ("cache_read", "cached_input"),
         "cache_write_5m": ("cache_write_5m",),
         "cache_write_1h": ("cache_write_1h",),
-        # Five minutes are the lifetime of a write that does not state one.
-        "cache_write": ("cache_write", "cache_write_5m"),
+        "cache_write": ("cache_write",),
         "output": ("output",),
-        "thinking": ("output_thinking", "output"),
+        "thinking": ("output_thinking",),
     }
-    prices = {
+    own = {
         token_class: next(stated[name] for name in names if name in stated)
         for token_class, names in classes.items()
         if any(name in stated for name in names)
     }
+    prices = replaced({}, own)
     rule = published_rules.cache_write_rule(provider, model)
     if rule and "input" in prices:
         prices.setdefault("cache_write", prices["input"] * rule.factor)

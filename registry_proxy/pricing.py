@@ -226,7 +226,7 @@ def _customized(by_name: prices.Prices, custom: CustomPrice) -> prices.Prices:
         name: amount if name in TOKEN_CLASSES else amount * _MILLION
         for name, amount in custom.amounts.items()
     }
-    return {**by_name, **own}
+    return prices.replaced(by_name, own)
 
 
 def _modified(

@@ -79,6 +79,30 @@ def test_a_factor_does_not_change_own_amounts(real):
     assert pricing.price(*CALL).cost == Decimal("0.000275")
 
 
+@pytest.mark.parametrize(
+    ("prices", "tokens", "cost"),
+    [
+        # 1,000 × 2 + 100 × 10
+        ({"input": 2, "output": 10}, Tokens(cache_read=1000, thinking=100), "0.003"),
+        ({"cache_write_5m": 3}, Tokens(cache_write=1000), "0.003"),
+        ({"cache_write_5m": 3, "cache_write": 4}, Tokens(cache_write=1000), "0.004"),
+        ({"input": 2, "output": 10}, Tokens(cache_write=1000), None),
+        ({"input": 2, "output": 10}, Tokens(audio_output=1000), None),
+    ],
+)
+def test_only_some_classes_cost_as_others_do(db_all, prices, tokens, cost):
+    custom("local", "llama", prices=prices)
+    assert pricing.price("local", "llama", tokens).cost == (cost and Decimal(cost))
+
+
+def test_thinking_costs_what_the_output_of_a_modifier_does(real):
+    custom("openai", "gpt-4o-mini", prices={"output": 1})
+    custom("openai", "gpt-4o-mini", modifier="speed=fast", prices={"output": 2})
+    call = "openai", "gpt-4o-mini", Tokens(output=100, thinking=300)
+    assert pricing.price(*call).cost == Decimal("0.0004")
+    assert pricing.price(*call, modifiers=FAST).cost == Decimal("0.0008")
+
+
 def test_a_modifier_can_have_an_own_price(real):
     custom("anthropic", "claude-opus-*", modifier="speed=fast", factor=Decimal(6))
     call = "anthropic", "claude-opus-4-6", Tokens(input=1000, output=100)

@@ -36,6 +36,47 @@ def test_a_price_is_set_listed_applied_and_ended(api, other_api, refreshed):
     assert api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
 
 
+USAGE = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 200,
+    "prompt_tokens_details": {"cached_tokens": 400},
+    "completion_tokens_details": {"reasoning_tokens": 150},
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "prices", "cost"),
+    [
+        # 600 × 2 + 400 × 2 + 50 × 10.5 + 150 × 10.5
+        (("azure", "my-deployment"), {"input": 2, "output": 10.5}, 0.0041),
+        # 600 × 2 + 400 × 1 + 50 × 10.5 + 150 × 4
+        (
+            ("azure", "my-deployment"),
+            {"input": 2, "cache_read": 1, "output": 10.5, "thinking": 4},
+            0.002725,
+        ),
+        # 600 × 0.15 + 400 × 0.075 + 50 × 1 + 150 × 1
+        (("openai", "gpt-4o-mini"), {"output": 1}, 0.00032),
+        # 600 × 0.1 + 400 × 0.075 + 50 × 0.6 + 150 × 0.6
+        (("openai", "gpt-4o-mini"), {"input": 0.1}, 0.00021),
+    ],
+    ids=[
+        "of a model that the registry lacks",
+        "each class its own",
+        "an output price is that of thinking",
+        "the registry has a price of cache reads",
+    ],
+)
+def test_classes_without_a_price_cost_as_others_do(api, refreshed, named, prices, cost):
+    refreshed(11, 20)
+    provider, model = named
+    api.send("POST", PRICES, {"provider": provider, "model": model, "prices": prices})
+    reply = api.send("POST", LOG, {"provider": provider, "model": model, "usage": USAGE})
+    assert reply["cost"] == cost
+    [row] = api.read("/api/v1/logs")
+    assert (row["cost"], row["thinking_tokens"]) == (cost, 150)
+
+
 def test_overlapping_prices_are_refused_unless_they_replace(api, refreshed):
     refreshed(11, 20)
     first = api.send("POST", PRICES, {**OWN, "valid_from": "2026-11-01T00:00:00Z"})
