@@ -140,7 +140,7 @@ async def _call(
     made.cache_key = response_cache.key_of(exchange.request, made, path)
     if made.endpoint.lists_models:
         known = await upstreams.current()
-        aliases = model_list.aliases(made, holder, known, is_azure=matched.is_azure)
+        aliases = model_list.aliases(made, holder, known, matched)
         if alias := model_list.alias_named(matched.model_id, aliases, made, holder):
             await own_replies.reply(exchange, alias)
             return

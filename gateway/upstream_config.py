@@ -182,6 +182,11 @@ class UpstreamConfig(UpstreamOptions):
         """The provider by which calls are priced and shown."""
         return self.provider or self.name
 
+    @property
+    def is_azure(self) -> bool:
+        """Whether it has Azure's paths: it takes the key as Azure does."""
+        return self.auth == "api-key"
+
 
 class _Stored(_Part):
     base_url: BaseURL

@@ -17,6 +17,7 @@ from gateway import errors
 from gateway.breaker import Breaker
 from gateway.holders import Holder
 from gateway.models import Upstream
+from gateway.protocols.protocol import Matched
 from gateway.upstream_config import UpstreamConfig, configured, faults, stored
 
 logger = logging.getLogger(__name__)
@@ -82,12 +83,15 @@ class Upstreams:
             return found
         raise errors.EndpointNotFound(f"The upstream {name!r} is not configured")
 
-    def azure(self) -> UpstreamConfig:
-        """Return the upstream for Azure's paths. Raises EndpointNotFound."""
-        for each in self.by_name.values():
-            if each.auth == "api-key":
-                return each
-        raise errors.EndpointNotFound("No upstream with Azure's API is configured")
+    def for_path(self, matched: Matched) -> UpstreamConfig:
+        """Return the upstream of a path, where nothing names one. Raises EndpointNotFound."""
+        if matched.is_azure:
+            for each in self.by_name.values():
+                if each.is_azure:
+                    return each
+            if matched.needs_azure:
+                raise errors.EndpointNotFound("No upstream with Azure's API is configured")
+        return self.by_name[self.default]
 
 
 _states: dict[str, UpstreamState] = {}
@@ -176,7 +180,7 @@ def _provider_of(row: Upstream) -> str:
 
 
 def choose(
-    upstreams: Upstreams, holder: Holder, model: str, *, is_azure: bool, is_alias: bool
+    upstreams: Upstreams, holder: Holder, model: str, *, matched: Matched, is_alias: bool
 ) -> tuple[UpstreamConfig, str]:
     """Return the upstream of a call, and the model's name there.
 
@@ -192,8 +196,8 @@ def choose(
         raise errors.EndpointNotFound(f"The upstream {prefix!r} is not configured")
     upstream = _pinned(upstreams, holder) or named
     if upstream is None:
-        upstream = upstreams.azure() if is_azure else upstreams.by_name[upstreams.default]
-    elif is_azure and upstream.auth != "api-key":
+        upstream = upstreams.for_path(matched)
+    elif matched.needs_azure and not upstream.is_azure:
         raise errors.ModelNotAllowed(f"The upstream {upstream.name!r} has no paths of Azure's")
     if named is None:
         return upstream, model

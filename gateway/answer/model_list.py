@@ -6,6 +6,7 @@ from typing import Any
 from gateway import errors
 from gateway.answer import lenient_json
 from gateway.holders import Holder
+from gateway.protocols.protocol import Matched
 from gateway.request.model_rules import is_allowed
 from gateway.request.planning import Plan
 from gateway.upstreams import Upstreams, choose
@@ -14,19 +15,19 @@ from usage.models import DEFAULT_PROFILE
 Alias = dict[str, Any]
 
 
-def aliases(plan: Plan, holder: Holder, upstreams: Upstreams, *, is_azure: bool) -> list[Alias]:
+def aliases(plan: Plan, holder: Holder, upstreams: Upstreams, matched: Matched) -> list[Alias]:
     """Return the aliases that the token may call, as the list shows them."""
     profile = _profile(plan)
     return [
         {"id": alias, "object": "model", "created": 0, "owned_by": "alias"}
         for (own_profile, alias), model in sorted(holder.aliases.items())
-        if own_profile == profile and _may_call(model, holder, upstreams, is_azure=is_azure)
+        if own_profile == profile and _may_call(model, holder, upstreams, matched)
     ]
 
 
-def _may_call(target: str, holder: Holder, upstreams: Upstreams, *, is_azure: bool) -> bool:
+def _may_call(target: str, holder: Holder, upstreams: Upstreams, matched: Matched) -> bool:
     try:
-        upstream, model = choose(upstreams, holder, target, is_azure=is_azure, is_alias=True)
+        upstream, model = choose(upstreams, holder, target, matched=matched, is_alias=True)
     except errors.GatewayError:
         return False
     return is_allowed(model, holder.allowed_models, upstream=upstream.name)

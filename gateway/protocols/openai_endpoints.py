@@ -151,7 +151,8 @@ def gives_direct_access(path: str) -> bool:
 def match(path: str) -> tuple[Matched, ...]:
     """Return the endpoints of a path of OpenAI's or Azure's API, whatever their method.
 
-    `path` is decoded, without repeated or final slashes.
+    `path` is decoded, without repeated or final slashes. Azure's newer paths are also what
+    Groq's own SDKs ask for.
     """
     prefix, _, rest = path.removeprefix("/").partition("/")
     rest = f"/{rest}"
@@ -161,7 +162,10 @@ def match(path: str) -> tuple[Matched, ...]:
         return ()
     if found := _AZURE_DEPLOYMENT.fullmatch(rest):
         return _matches(found[2], found[2], deployment=found[1], is_azure=True)
-    return _matches(rest.removeprefix("/v1"), rest, is_azure=True)
+    version, _, newer = rest.removeprefix("/").partition("/")
+    if version == "v1":
+        return _matches(f"/{newer}", rest, is_azure=True, openai_path=f"/{newer}")
+    return _matches(rest, rest, is_azure=True)
 
 
 def _matches(endpoint_path: str, path: str, **named) -> tuple[Matched, ...]:

@@ -70,6 +70,8 @@ class Matched(NamedTuple):
 
     `path` is below the upstream's base URL, or below the `deployment`, a model in it.
     `model_id` is the model that is asked about, or deleted; `response_id` the stored answer.
+    `openai_path`: what a path of Azure's is below the base URL of any other upstream; None
+    where only Azure has it.
     """
 
     endpoint: Endpoint
@@ -78,6 +80,17 @@ class Matched(NamedTuple):
     model_id: str = ""
     response_id: str = ""
     is_azure: bool = False
+    openai_path: str | None = None
+
+    @property
+    def needs_azure(self) -> bool:
+        return self.is_azure and self.openai_path is None
+
+    def at(self, *, is_azure: bool) -> "Matched":
+        """Return it with the path that an upstream of Azure's, or any other, has for it."""
+        if is_azure or self.openai_path is None:
+            return self
+        return self._replace(path=self.openai_path, is_azure=False, openai_path=None)
 
     def path_with(self, model: str) -> str:
         """Return the path below the base URL, with this model in place of the deployment."""

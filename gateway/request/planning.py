@@ -114,6 +114,7 @@ async def _plan(
     upstream, model = await _choose(
         all_upstreams, matched, holder, resolved, is_alias=alias is not None
     )
+    matched = matched.at(is_azure=upstream.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
     if isinstance(named, str) and model != named:
         # From here on, it is what the upstream gets.
@@ -254,9 +255,7 @@ async def _choose(
         upstream = await _upstream_of_answer(matched.response_id, holder, all_upstreams)
         if upstream is not None:
             return upstream, model
-    return upstreams.choose(
-        all_upstreams, holder, model, is_azure=matched.is_azure, is_alias=is_alias
-    )
+    return upstreams.choose(all_upstreams, holder, model, matched=matched, is_alias=is_alias)
 
 
 async def _upstream_of_answer(
@@ -299,7 +298,7 @@ def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> 
 
 
 def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
-    if upstream.auth == "api-key":
+    if upstream.is_azure:
         return "api-key", key
     return "Authorization", f"Bearer {key}"
 
