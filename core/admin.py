@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from django import forms
 from django.conf import settings
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -28,6 +29,7 @@ from unfold.paginator import InfinitePaginator
 
 from core.admin_display import may_view
 from core.change_list import ChangeList
+from core.chosen_rows import MAX_CHOSEN, first_rows
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
 
@@ -136,6 +138,11 @@ class ModelAdmin(UnfoldModelAdmin):
             return changes
         except (*_ODD_QUERY, IncorrectLookupParameters) as error:
             raise BadRequest(f"The query selects nothing: {error}") from None
+
+    def response_action(self, request, queryset):
+        if forms.BooleanField(required=False).clean(request.POST.get("select_across")):
+            queryset = first_rows(request, queryset, MAX_CHOSEN)
+        return super().response_action(request, queryset)
 
     def _check_action(self, request) -> None:
         """Refuse an action that the list does not offer to this person, and invalid row ids."""

@@ -10,8 +10,6 @@ from django.template.response import TemplateResponse
 
 from core.number_formats import counted
 
-_MAX_CHOSEN = 1_000
-
 
 class ConfirmedActions:
     """Actions that ask before they do anything."""
@@ -27,7 +25,7 @@ class ConfirmedActions:
         done: str,
     ) -> TemplateResponse | None:
         """Ask, then run `action(row)` for each row and report how many of them it changed."""
-        name, rows = request.POST.get("action", ""), [*rows[:_MAX_CHOSEN]]
+        name, rows = request.POST.get("action", ""), [*rows]
         if not rows:
             messages.warning(request, "This action applies to none of the selected rows.")
             return None

@@ -13,7 +13,7 @@ from core import exact_json, memory
 from core.errors import BodyTooLarge, InvalidInput, issue
 
 MAX_ISSUES = 100  # entries of one 422 reply
-MAX_PARAMETERS = 1_000  # of a query; Django's own limit, too
+MAX_PARAMETERS = 1_000  # of a query
 _LISTS = (list[str], list[str] | None)
 Model = TypeVar("Model", bound=BaseModel)
 

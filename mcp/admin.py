@@ -12,6 +12,7 @@ from accounts.admin.demo_lists import RealChangeList
 from accounts.admin.links import OwnerLinks
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link, list_link, pretty_json
+from core.chosen_rows import first_rows
 from core.date_filter import DatesFilter
 from core.errors import DomainError
 from core.number_formats import counted
@@ -141,7 +142,7 @@ class ServerAdmin(ActionAdmin):
 
     @admin.action(description="Refresh the selected servers", permissions=["action"])
     def refresh(self, request, queryset) -> None:
-        servers = list(queryset[:_MAX_REFRESHED])
+        servers = list(first_rows(request, queryset, _MAX_REFRESHED))
         connection.close()  # not held while the servers are waited for
         with ThreadPoolExecutor(len(servers) or 1) as pool:
             outcomes = list(pool.map(_refresh, servers))

@@ -176,7 +176,7 @@ class ApiKeyAdmin(OnceAdmin):
                 "opts": self.opts,
             }
             return TemplateResponse(request, "accounts/revoke_keys.html", context)
-        for key in queryset:
+        for key in queryset.filter(revoked_at=None):
             self.log_change(request, key, "Revoked.")
         revoked = keys.revoke_keys(
             ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),

@@ -118,6 +118,16 @@ def test_selected_servers_are_refreshed(admin, register):
     assert Tool.objects.get().server_id == Server.objects.get(id=good["id"]).id
 
 
+def test_servers_that_are_too_many_to_refresh_at_once_wait(admin, register, monkeypatch):
+    monkeypatch.setattr("mcp.admin._MAX_REFRESHED", 1)
+    with scripted(LISTS) as server:
+        found = [register(url=server.url)["id"] for _ in range(2)]
+        shown = act(admin, "server", "refresh", *found)
+    assert "1 server refreshed." in shown
+    assert "Only the first 1 of the selected rows are taken" in shown
+    assert Server.objects.filter(refreshed_at=None).count() == 1
+
+
 def test_server_that_is_deleted_while_it_is_refreshed_is_reported(admin, register, monkeypatch):
     store = item_store.store
 
