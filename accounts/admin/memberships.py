@@ -8,13 +8,13 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpResponseRedirect
-from unfold.admin import TabularInline
-from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import audit, locks, login_keys, memberships
+from accounts.admin.paged_inline import PagedInline
 from accounts.api_keys import is_id
 from accounts.models import Identity, Membership
 from core.admin import ModelAdmin
+from core.admin_display import admin_link
 
 _NAMED_PERSON = re.compile(r"memberships-\d+-user")
 
@@ -75,6 +75,19 @@ def _refused(form: type[forms.ModelForm], refusal: str) -> type[forms.ModelForm]
     return Refused
 
 
+class ChosenRow(forms.Widget):
+    """Shows what was chosen for good: for each of many members, a field is a page of markup."""
+
+    def __init__(self, membership: Membership, chosen: Model) -> None:
+        super().__init__()
+        self._membership, self._chosen = membership, chosen
+
+    def render(self, name, value, attrs=None, renderer=None) -> str:
+        """Return the row's name, as a link for whoever may follow it."""
+        model = self._chosen._meta.label_lower
+        return admin_link(self._membership, model, self._chosen.pk, self._chosen)
+
+
 class MembershipForm(forms.ModelForm):
     """A membership is of one person in one project for good; its role may change."""
 
@@ -82,13 +95,9 @@ class MembershipForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if not self.instance._state.adding:
             for name in {"user", "project"} & self.fields.keys():
-                self._fix(self.fields[name], getattr(self.instance, name))
-
-    def _fix(self, field: forms.ModelChoiceField, chosen: Model) -> None:
-        field.disabled = True
-        # The widget of a search asks the database for its choice, in every row.
-        field.widget.widget = UnfoldAdminSelectWidget()
-        field.widget.choices = [(chosen.pk, chosen)]
+                field = self.fields[name]
+                field.disabled = True
+                field.widget = ChosenRow(self.instance, getattr(self.instance, name))
 
     def clean(self) -> dict:
         """A page that was opened before somebody joined may add them again.
@@ -104,25 +113,23 @@ class MembershipForm(forms.ModelForm):
         return data
 
 
-class MembershipInline(TabularInline):
+class MembershipInline(PagedInline):
     model = Membership
     form = MembershipForm
-    extra = 0
+    ordering = ["user__email", "user__username", "project__name", "id"]
     fields = ["user", "project", "role", "created_at"]
     readonly_fields = ["created_at"]
     autocomplete_fields = ["user", "project"]
-    hide_title = True  # the columns once more
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("user", "project")
 
 
-class IdentityInline(TabularInline):
+class IdentityInline(PagedInline):
     model = Identity
-    extra = 0
+    ordering = ["provider", "subject"]
     fields = ["provider", "subject", "created_at"]
     readonly_fields = fields
-    hide_title = True
 
     def has_add_permission(self, request, obj=None) -> bool:
         return False

@@ -35,6 +35,7 @@ def _may_manage(staff: User, user: User | None) -> bool:
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, KeepsOwners):
     inlines = [MembershipInline, IdentityInline]
+    warn_unsaved_form = True  # the pages of the inlines are links
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

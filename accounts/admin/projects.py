@@ -3,11 +3,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
-from unfold.admin import TabularInline
 from unfold.decorators import action
 
 from accounts import audit, projects
 from accounts.admin.memberships import KeepsOwners, MembershipInline, save_inline
+from accounts.admin.paged_inline import PagedInline
 from accounts.limits import log_quotas
 from accounts.models import ApiKey, Project
 from core.admin_display import row_link
@@ -15,13 +15,12 @@ from core.confirmed_actions import ConfirmedActions
 from core.number_formats import count
 
 
-class ApiKeyInline(TabularInline):
+class ApiKeyInline(PagedInline):
     model = ApiKey
-    extra = 0
+    ordering = ["-id"]
     fields = ["page", "hint", "state", "created_at", "expires_at"]
     readonly_fields = fields
     can_delete = False
-    hide_title = True  # the name once more, with a link that only a mouse finds
 
     def has_add_permission(self, request, obj=None) -> bool:
         return False
@@ -39,6 +38,7 @@ class ProjectAdmin(ConfirmedActions, KeepsOwners):
     search_fields = ["name", "id"]
     readonly_fields = ["id", "logs_this_month", "created_at", "archived_at"]
     inlines = [MembershipInline, ApiKeyInline]
+    warn_unsaved_form = True  # the pages of the inlines are links
     actions = ["archive", "restore"]
     actions_detail = ["new_key"]
 

@@ -1,0 +1,47 @@
+"""Inlines of which a page shows a part: a project may have thousands of members and keys."""
+
+import re
+
+from unfold.admin import TabularInline
+from unfold.forms import PaginationInlineFormSet
+
+from accounts.api_keys import is_id
+
+_ROWS = 50
+
+
+class PagedFormSet(PaginationInlineFormSet):
+    """The rows of one page; those of a form that was sent are the ones that it names.
+
+    By then they may be on another page.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound:
+            self._queryset = self.queryset.filter(pk__in=self._named_rows())
+
+    def _named_rows(self) -> set[str]:
+        field = re.compile(rf"{re.escape(self.prefix)}-\d+-{self.model._meta.pk.name}")
+        named = {self.data[name] for name in self.data if field.fullmatch(name)}
+        return {id for id in named if is_id(id)}
+
+    def get_page_num(self) -> int:
+        try:
+            return super().get_page_num()
+        except ValueError:  # unfold takes "²" for a number
+            return 1
+
+    def _construct_form(self, i, **kwargs):
+        form = super()._construct_form(i, **kwargs)
+        form.instance.viewer = self.request.user  # for links
+        return form
+
+
+class PagedInline(TabularInline):
+    """Rows that are named by a column of theirs, with links to the pages of the others."""
+
+    formset = PagedFormSet
+    extra = 0
+    per_page = _ROWS
+    hide_title = True  # the columns once more
