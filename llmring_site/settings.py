@@ -407,6 +407,7 @@ UNFOLD = {
         lambda request: static("core/charts.css"),
         lambda request: static("core/lists.css"),
         lambda request: static("core/contrast.css"),
+        lambda request: static("core/keyboard.css"),
     ],
     "SCRIPTS": [
         lambda request: static("core/keyboard.js"),

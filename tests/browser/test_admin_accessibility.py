@@ -86,6 +86,42 @@ def test_d2_form_to_add(operator, path):
     assert operator.violations() == []
 
 
+def test_the_menu_of_the_account_is_opened_and_left_by_the_keyboard(operator):
+    operator.open("/admin/")
+    button = operator.one("[aria-label='Account: admin']")
+    button.send_keys(Keys.ENTER)
+    menu = operator.one("nav[x-show=openUserLinks]")
+    operator.wait(lambda: operator.run("return arguments[0].matches(':focus-within')", menu))
+    assert operator.driver.switch_to.active_element.text.endswith("Light")
+    press(operator, Keys.ESCAPE)
+    operator.wait(lambda: not menu.is_displayed())
+    assert operator.driver.switch_to.active_element == button
+
+
+def test_the_first_stop_of_the_keyboard_skips_the_menu(operator):
+    operator.open("/admin/auth/group/add/")
+    press(operator, Keys.TAB)
+    link = operator.driver.switch_to.active_element
+    assert link.text == "Skip to the content" and link.location["y"] >= 0
+    press(operator, Keys.ENTER)
+    press(operator, Keys.TAB)
+    assert operator.driver.switch_to.active_element == operator.one("[name=name]")
+
+
+def test_members_are_removed_and_added_by_the_keyboard(operator):
+    operator.open("/admin/accounts/user/?is_superuser__exact=1")
+    open_first_row(operator)
+    box = operator.one("[name=memberships-0-DELETE]")
+    box.send_keys(Keys.SPACE)
+    assert box.is_selected() and "This item will be deleted" in operator.text
+    box.send_keys(Keys.SPACE)
+    assert not box.is_selected()
+    operator.link("Add another").send_keys(Keys.ENTER)
+    remove = next(each for each in operator.all(".delete-template") if each.is_displayed())
+    remove.send_keys(Keys.ENTER)
+    assert not any(each.is_displayed() for each in operator.all(".delete-template"))
+
+
 def open_and_close_filters(browser) -> None:
     """Do so by the keyboard, which is then where it was."""
     panel = browser.one("#changelist-filter")

@@ -47,6 +47,22 @@ def test_a_mailed_link_is_taken_by_a_page_that_is_open_already(browser):
     assert browser.path == "/reset"
 
 
+def test_a_theme_is_chosen_and_staff_log_out_by_the_keyboard(browser):
+    browser.open("/admin/login/")
+    browser.one("[aria-label=Theme]").send_keys(Keys.ENTER)
+    dark = browser.one("nav [aria-label=Dark]")
+    browser.wait(dark.is_displayed)
+    dark.send_keys(Keys.ENTER)
+    assert browser.one("html").get_attribute("class") == "dark"
+    browser.log_in()
+    browser.one("[aria-label='Account: admin']").send_keys(Keys.ENTER)
+    button = browser.one("#logout-form button")
+    browser.wait(button.is_displayed)
+    button.send_keys(Keys.ENTER)
+    browser.wait(lambda: "logged out" in browser.text)
+    assert browser.driver.get_cookie("sessionid") is None
+
+
 def test_console_errors_and_foreign_requests_are_noticed(browser):
     browser.open("/docs")
     browser.run("console.error('oh'); fetch('http://example.com/').catch(() => 0)")
