@@ -67,8 +67,8 @@ class CustomPrices:
         """Return a function from a modifier to the price of a model at a time (default now).
 
         A modifier is written as `speed=fast`; "" is the price of calls without one.
-        A project's own price wins over a global one, then the longer pattern. Where no price
-        is of that model it is `find_none`.
+        A project's own price wins over a global one, then the closer name (`_rank`). Where
+        no price is of that model it is `find_none`.
         """
         rows = (*self._loaded(), *_supposed.get())
         if not rows:
@@ -123,7 +123,7 @@ def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> 
     """
     price.full_clean()
     try:
-        with transaction.atomic():
+        with changing(price.project_id):
             before = CustomPrice.objects.filter(pk=price.pk).first()
             if replace:
                 for earlier in _overlapping(price).filter(valid_from__lt=price.valid_from):
@@ -141,18 +141,38 @@ def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> 
     return price
 
 
-def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> None:
+def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> CustomPrice:
     """Have a price hold no longer than until a time; delete it if it has not begun by then.
 
-    Either is recorded.
+    Either is recorded. Return the price as it is then.
+    """
+    with changing(price.project_id):
+        # Another price may have ended it meanwhile, and begun when it ended.
+        stored = CustomPrice.objects.filter(pk=price.pk).first()
+        if stored is None:
+            return price
+        if stored.valid_from >= at:
+            CustomPrice.objects.filter(pk=price.pk).delete()
+            price_audit.record(origin, "delete", stored, stored)
+        elif stored.valid_to is None or stored.valid_to > at:
+            _end(stored, at, origin)
+    current.follow()
+    return stored
+
+
+@contextmanager
+def changing(project_id: UUID | None) -> Iterator[None]:
+    """A transaction in which nobody else changes the project's prices (None: those of all).
+
+    The constraint that keeps their periods apart would have writers wait for each other.
     """
     with transaction.atomic():
-        if price.valid_from >= at:
-            CustomPrice.objects.filter(pk=price.pk).delete()
-            price_audit.record(origin, "delete", price, price)
-        elif price.valid_to is None or price.valid_to > at:
-            _end(price, at, origin)
-    current.follow()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('custom_prices', %s))",
+                [project_id.int & (2**63 - 1) if project_id else 0],
+            )
+        yield
 
 
 def _end(price: CustomPrice, at: datetime, origin: audit.Origin) -> None:
@@ -217,7 +237,12 @@ def find_none(modifier: str) -> None:
 
 
 def _rank(price: CustomPrice) -> tuple:
-    return price.project_id is not None, len(price.model), len(price.provider)
+    return price.project_id is not None, _closeness(price.model), _closeness(price.provider)
+
+
+def _closeness(pattern: str) -> tuple[bool, int]:
+    """Return how closely a pattern names what it matches: a whole name wins over any pattern."""
+    return "*" not in pattern, len(pattern.replace("*", ""))
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -82,10 +82,15 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
             amounts = custom_prices.parse_amounts(stated)
         except ValidationError as error:
             raise _invalid({"prices": error.messages}) from None
-        price = CustomPrice(**members, prices=amounts, project_id=request.auth.project_id)
+        project_id = request.auth.project_id
         try:
-            replace = bool(self.body.replace)
-            custom_prices.save(price, replace=replace, origin=audit.of_request(request))
+            # "From now on" is the moment when it is this price's turn.
+            with custom_prices.changing(project_id):
+                price = custom_prices.save(
+                    CustomPrice(**members, prices=amounts, project_id=project_id),
+                    replace=bool(self.body.replace),
+                    origin=audit.of_request(request),
+                )
         except ValidationError as error:
             raise _invalid(error.message_dict) from None
         return Response(self.represent(price))
@@ -98,5 +103,5 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         price = self.get_object()
         if price.project_id is None:
             raise GlobalPrice
-        custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
-        return Response(self.represent(price))
+        ended = custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
+        return Response(self.represent(ended))

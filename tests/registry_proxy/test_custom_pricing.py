@@ -65,6 +65,27 @@ def test_a_star_is_any_text(db_all, pattern, model, is_its):
     assert (pricing.price("openai", model, Tokens(1)).cost is not None) is is_its
 
 
+@pytest.mark.parametrize(
+    ("closer", "wider"),
+    [
+        (("openai", "gpt-4o"), ("openai", "gpt-4o*")),
+        (("openai", "gpt-4o"), ("openai", "*gpt-4o*")),
+        (("openai", "m"), ("openai", "**")),
+        (("openai", "gpt-4*"), ("openai", "*g*p*t*")),
+        (("openai", "gpt-4o"), ("open*****", "gpt-4o")),
+        (("*", "gpt-4o"), ("openai", "gpt-4*")),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_closer_name_wins(db_all, closer, wider, is_first):
+    """A whole name wins over a pattern, however long the pattern is written."""
+    named = [(closer, "1"), (wider, "2")]
+    for (provider, model), amount in named if is_first else reversed(named):
+        custom(provider, model, prices={"input": amount})
+    model = closer[1] if "*" not in closer[1] else "gpt-4o"
+    assert pricing.price("openai", model, Tokens(input=1_000_000)).cost == 1
+
+
 def test_a_deployment_is_priced_as_a_model(real):
     custom("azure", "my-deployment", priced_as="openai:gpt-4o-mini", factor=Decimal("1.1"))
     priced = pricing.price("azure", "my-deployment", CALL[2])

@@ -3,6 +3,8 @@
 import pytest
 
 from registry_proxy.models import CustomPrice
+from tests.client import ApiClient
+from tests.threads import at_once
 
 PRICES = "/api/v1/prices"
 LOG = "/api/v1/log"
@@ -87,6 +89,35 @@ def test_overlapping_prices_are_refused_unless_they_replace(api, refreshed):
     early = {**CALL, "timestamp": "2026-11-05T00:00:00Z"}
     assert api.send("POST", LOG, early)["cost"] == 0.0041
     assert api.send("POST", LOG, {**early, "timestamp": "2026-11-12T00:00:00Z"})["cost"] == 0.0048
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prices_set_at_once_replace_each_other_in_turn(api):
+    """Each ends the one before it when it begins, so that one price holds at any moment."""
+    clients = [ApiClient(api.key) for _ in range(8)]
+
+    def replacing(client, number):
+        return lambda: client.send("POST", PRICES, {**OWN, "factor": number, "replace": True})
+
+    set_prices = at_once(*[replacing(client, number) for number, client in enumerate(clients)])
+    assert len({price["id"] for price in set_prices}) == 8
+    rows = CustomPrice.objects.order_by("valid_from").values_list("valid_from", "valid_to")
+    begins, ends = zip(*rows, strict=True)
+    assert [*ends] == [*begins[1:], None]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_price_ended_twice_at_once_is_ended_once(api):
+    price = api.send("POST", PRICES, OWN)
+    clients = [ApiClient(api.key) for _ in range(4)]
+
+    def ending(client):
+        return lambda: client.send("DELETE", f"{PRICES}/{price['id']}")["valid_to"]
+
+    ends = at_once(*map(ending, clients))
+    assert len(set(ends)) == 1 and ends[0] is not None
+    changes = [event["action"] for event in api.read("/api/v1/audit?action=price.update")]
+    assert changes == ["price.update"]
 
 
 def test_a_deployment_is_priced_as_a_model(api, refreshed):
