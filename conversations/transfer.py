@@ -1,5 +1,6 @@
 """Export and import: a line of JSON for each conversation, with all its messages."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -110,7 +111,8 @@ def _new_conversations(
 
 def _lines(body: bytes) -> list[tuple[int, bytes]]:
     """Return the lines with their numbers, blank ones left out. Raises InvalidInput."""
-    lines = [(number, line) for number, line in enumerate(body.split(b"\n")) if line.strip()]
+    pieces = body.removeprefix(BOM_UTF8).split(b"\n")
+    lines = [(number, line) for number, line in enumerate(pieces) if line.strip()]
     if not lines:
         raise InvalidInput([issue("missing", ["body"], "Field required", None)])
     return lines

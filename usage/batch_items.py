@@ -32,8 +32,10 @@ def parse(body: bytes, content_type: str) -> list[Item]:
         items = [line for line in body.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
     elif media_type == "text/csv":
         items = list(csv_format.read(io.StringIO(exact_json.decode_text(body), newline="")))
-    else:
+    elif parsing.is_json(content_type):
         items = _list_of(exact_json.loads(body))
+    else:
+        items = _list_of(exact_json.decode_text(body))  # which is neither: refused
     if len(items) > MAX_ITEMS:
         context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
         message = f"List should have at most {MAX_ITEMS} items"

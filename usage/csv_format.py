@@ -8,7 +8,7 @@ Source: docs/http-contract/usage.md, section "Round trips".
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -55,7 +55,8 @@ def _cell(value: object) -> object:
 def read(lines: Iterable[str]) -> Iterator[dict[str, Any] | InvalidInput]:
     """Yield the logs of CSV text with a header line, absent values left out.
 
-    Cells may be separated by semicolons. A malformed line is yielded as its error.
+    Cells may be separated by semicolons. A malformed line is yielded as its error, and so
+    is one of more cells than the header has: a decimal comma would be cut off its number.
     """
     lines = iter(lines)
     header = next(lines, "").lstrip("\ufeff")
@@ -65,16 +66,21 @@ def read(lines: Iterable[str]) -> Iterator[dict[str, Any] | InvalidInput]:
     while True:
         try:
             if cells := next(reader):
-                yield _row(dict(zip(names, cells, strict=False)))
+                yield _row(names, cells)
         except StopIteration:
             return
         except csv.Error as error:
             yield InvalidInput([issue("csv_invalid", ["body"], str(error), None)])
 
 
-def _row(cells: dict[str, str]) -> dict[str, Any] | InvalidInput:
+def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any] | InvalidInput:
+    if any(cells[len(names) :]):
+        message = f"The line has {len(cells)} cells, and the header {len(names)}"
+        return InvalidInput([issue("csv_invalid", ["body"], message, None)])
     row: dict[str, Any] = {
-        name: cell.removeprefix("'") for name, cell in cells.items() if cell != "" and name
+        name: cell.removeprefix("'")
+        for name, cell in zip(names, cells, strict=False)
+        if cell != "" and name
     }
     try:
         for name in row.keys() & _OBJECTS:

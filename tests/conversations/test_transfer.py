@@ -177,6 +177,13 @@ def test_smallest_line_and_the_older_servers_rows_are_taken(api):
     assert result["messages"][0]["timestamp"] == result["created_at"] == "2026-01-04T10:00:00Z"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(api):
+    """PowerShell writes one; imports of logs take it, too."""
+    text = "\ufeff" + line(title="t").replace("\n", "\r\n")
+    conversation = imported(api, text)
+    assert api.read(f"/conversations/{conversation}")["title"] == "t"
+
+
 def test_import_obeys_the_servers_level(api, settings):
     digest = "a" * 64
     settings.MESSAGE_LOGGING_LEVEL = "metadata"

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from django.db import connection
@@ -38,6 +39,28 @@ def test_ndjson_and_bare_lists_are_batches_too(api):
     assert (reply["created"], reply["failed"]) == (2, 1)
     assert reply["results"][2]["detail"][0]["type"] == "json_invalid"
     assert api.send("POST", BATCH, [CALL])["created"] == 1
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/json"])
+def test_a_batch_of_another_content_type_is_refused(api, kind):
+    reply = api.send("POST", BATCH, json.dumps([CALL]), content_type=kind, expect=422)
+    assert [error["type"] for error in reply["detail"]] == ["model_attributes_type"]
+    assert not UsageLog.objects.exists()
+
+
+def test_a_line_of_csv_with_a_decimal_comma_is_no_cheaper_call(api):
+    """`0,5` are two cells: without the second the call would have cost nothing."""
+    header = "provider,model,input_tokens,output_tokens,cost\n"
+    lines = f"{header}p,m,1,1,0,5\np,m,1,1,0.5\np,m,1,1,0.25,,\n"
+    reply = api.send("POST", BATCH, lines, content_type="text/csv")
+    assert (reply["created"], reply["failed"]) == (2, 1)
+    [error] = reply["results"][0]["detail"]
+    assert error["type"] == "csv_invalid"
+    assert error["msg"] == "The line has 6 cells, and the header 5"
+    assert sorted(UsageLog.objects.values_list("cost", flat=True)) == [
+        Decimal("0.25"),
+        Decimal("0.5"),
+    ]
 
 
 @pytest.mark.slow
