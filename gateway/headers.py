@@ -6,6 +6,8 @@ Source: docs/gateway.md, section "What is changed"; RFC 9110, section 7.6.1.
 import re
 from collections.abc import Iterable, Sequence
 
+from gateway.answer.secret_spellings import spellings_of
+
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -108,13 +110,14 @@ def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list
     """
     decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
     listed = _listed_in_connection(decoded)
+    quoted = spellings_of(secret) if secret else None
     return [
         (name, value)
         for name, value in decoded
         if (lowered := name.lower()) not in _NOT_RETURNED
         and lowered not in listed
         and not lowered.startswith(_NOT_RETURNED_PREFIXES)
-        and (secret is None or secret not in value)
+        and not (quoted and quoted.find(value.encode("latin-1")) >= 0)
         and not _CONTROL.search(value)
     ]
 

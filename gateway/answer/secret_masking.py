@@ -5,13 +5,11 @@ forward = mask.feed(data)       # bytes that the client gets now
 forward = mask.finish()
 """
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from gateway.answer.event_stream import last_end, split
+from gateway.answer.secret_spellings import spellings_of
 
-_MASK = b"***"
 _MAX_OPEN = 64 * 1024  # of an event that has passed, to tell whether it is an error
 _MAX_WAITING = 1024 * 1024  # of an event from the secret on, for its end
 _LINE_ENDS = 3  # bytes that belong to the end of an event whose last one is still to come
@@ -19,20 +17,7 @@ _LINE_ENDS = 3  # bytes that belong to the end of an event whose last one is sti
 
 def in_error(data: bytes, secret: str) -> bytes:
     """Return an error without the secret: some quote the key that they refuse."""
-    plain = data.replace(secret.encode(), _MASK)
-    # Writers of JSON may escape any character, as PHP does a slash and .NET a plus sign.
-    return _spelled(secret).sub(_MASK, plain) if b"\\" in plain else plain
-
-
-@lru_cache(maxsize=1024)
-def _spelled(secret: str) -> re.Pattern[bytes]:
-    """Return the pattern of a secret within a JSON text, however its characters are escaped."""
-    return re.compile(
-        b"".join(
-            rb"(?:\\?%s|\\u%s)" % (re.escape(character.encode()), rb"(?i:%04x)" % ord(character))
-            for character in secret
-        )
-    )
+    return spellings_of(secret).masked(data)
 
 
 class StreamMask:
@@ -43,14 +28,14 @@ class StreamMask:
     """
 
     def __init__(self, secret: str, *, is_error: Callable[[bytes], bool]) -> None:
-        self._secret = secret.encode()
+        self._secret = spellings_of(secret)
         self._is_error = is_error
         self._open = bytearray()  # the event that has not ended
         self._passed = 0  # how much of it the client has already
         self._is_cut = False  # its beginning is gone: nobody can tell what it is
 
     def feed(self, data: bytes) -> bytes:
-        if not self._open and data.endswith(b"\n\n") and self._secret not in data:
+        if not self._open and data.endswith(b"\n\n") and not self._is_quoted(data):
             return data  # the usual case: whole events
         searched = max(len(self._open) - _LINE_ENDS, 0)
         self._open += data
@@ -64,7 +49,7 @@ class StreamMask:
         """Return what the client lacks of the events up to this end."""
         whole = bytes(self._open[:end])
         del self._open[:end]
-        if self._secret in whole:
+        if self._is_quoted(whole):
             first, *others = split(whole)
             first = self._masked(first, is_cut=self._is_cut)
             whole = b"".join([first, *map(self._masked, others)])
@@ -74,27 +59,23 @@ class StreamMask:
 
     def _masked(self, event: bytes, *, is_cut: bool = False) -> bytes:
         is_error = is_cut or self._is_error(event)
-        return event.replace(self._secret, _MASK) if is_error else event
+        return self._secret.masked(event) if is_error else event
+
+    def _is_quoted(self, events: bytes) -> bool:
+        return self._secret.find(events) >= 0
 
     def _released(self) -> bytes:
         """Return what the client may have of the event that has not ended."""
-        until = self._open.find(self._secret, self._passed)
+        if not self._open:
+            return b""
+        until = self._secret.find(self._open, self._passed)
         if 0 <= until < len(self._open) - _MAX_WAITING:
             self._is_cut = True
         if until < 0 or self._is_cut:
-            until = len(self._open) - self._begun()
+            until = len(self._open) - self._secret.begun(self._open, self._passed)
         forward, self._passed = bytes(self._open[self._passed : until]), until
         if self._is_cut or self._passed > _MAX_OPEN:
             kept = min(_LINE_ENDS, self._passed)
             del self._open[: self._passed - kept]
             self._passed, self._is_cut = kept, True
-        return forward.replace(self._secret, _MASK)
-
-    def _begun(self) -> int:
-        """Return how many bytes at the end may be the beginning of the secret."""
-        start = max(self._passed, len(self._open) - len(self._secret) + 1)
-        while (start := self._open.find(self._secret[:1], start)) >= 0:
-            if self._secret.startswith(self._open[start:]):
-                return len(self._open) - start
-            start += 1
-        return 0
+        return self._secret.masked(forward)

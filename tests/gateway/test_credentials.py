@@ -64,13 +64,37 @@ def test_c10_no_part_of_a_key_is_kept_of_a_long_code(gateway, mock, member, leng
     assert [row.error for row in gateway.rows] == [f"{said}***"[:64]] * 2
 
 
-@pytest.mark.parametrize("written", [r"ab+c\/d", r"ab\u002Bc/d", r"\u0061b\u002bc\u002fd"])
-def test_c10_a_key_is_hidden_however_json_writes_it(gateway, mock, upstreams_file, written):
+WRITTEN = [r"ab+c\/d", r"ab\u002Bc/d", r"\u0061b\u002bc\u002fd", "ab%2Bc%2fd"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "stream", "refused stream"])
+@pytest.mark.parametrize("written", WRITTEN)
+def test_c10_a_key_is_hidden_however_it_is_written(gateway, mock, upstreams_file, written, kind):
     start = "key-0123456789-"
     upstreams_file(f"apis: {{openai: {{base_url: {mock.url}/v1, api_key: {start}ab+c/d}}}}")
-    refusal = f'{{"error": {{"message": "no {start}{written}, C:\\\\d"}}}}'
-    mock.script = reply(refusal.encode(), 401)
-    assert gateway.chat().text == refusal.replace(start + written, "***")
+    refusal = f'{{"error": {{"message": "no {start}{written}, C:\\\\d, 5 %"}}}}'
+    if kind == "plain":
+        mock.script = reply(refusal.encode(), 401, X_Address=f"/?key={start}{written}")
+    else:
+        refusal = content(f"{start}ab%2Bc/d").decode() + f"data: {refusal}\n\n"
+        mock.script = stream(*(bytes([byte]) for byte in refusal.encode()))
+        if kind == "refused stream":
+            refusal = refusal.partition("\n\n")[2]
+            mock.script = reply(refusal.encode(), 401, Content_Type="text/event-stream")
+    answer = gateway.chat(stream=kind != "plain")
+    assert answer.text == refusal.replace(start + written + ",", "***,")
+    assert "X-Address" not in answer.headers
+
+
+@pytest.mark.parametrize("cut", range(1, 30))
+@pytest.mark.parametrize("written", WRITTEN)
+def test_c10_what_may_be_the_key_waits_however_it_is_written(written, cut):
+    start = r"or \u00 key-0123 5 % \u006"
+    end = rb'\u006bey-0123456789-%s!"}' % written.encode()
+    error = b'data: {"error": "' + start.encode() + b" " + end + b"\n\n"
+    mask = StreamMask("key-0123456789-ab+c/d", is_error=is_error_event)
+    pieces = [mask.feed(error[at : at + cut]) for at in range(0, len(error), cut)]
+    assert b"".join(pieces) + mask.finish() == error.replace(end, b'***!"}')
 
 
 def test_c10_a_compressed_refusal_is_no_exception(gateway, mock):
