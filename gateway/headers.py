@@ -34,17 +34,13 @@ _NOT_SENT = _HOP_BY_HOP | {
     "api-key",
     "x-goog-api-key",
     "cookie",
+    "cookie2",
     "origin",
     "referer",
-    "forwarded",
     "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
     "x-request-id",
-    "true-client-ip",
     "cdn-loop",
+    "http2-settings",
     # By which some servers take the request for another one than was checked.
     "x-original-url",
     "x-original-uri",
@@ -53,17 +49,41 @@ _NOT_SENT = _HOP_BY_HOP | {
     "x-http-method-override",
     "x-method-override",
 }
+# Who the client is, as one proxy or another in front of this server names it.
+_ADDRESS = re.compile(
+    r"""(^|-)forwarded(-|$) | ^(x-)?ip$ | (external|viewer)-address$
+    | (client|connecting|connection|originating|peer|real|remote|socket|source|src|user)
+      -?(ip|addr|address)(-|$)""",
+    re.VERBOSE,
+)
 # By headers with such names other gateways choose a model, where bodies are checked for it.
 _CHOOSING = re.compile(r"model|fallback|override|(portkey|helicone|litellm)-|virtual-key")
-_NOT_SENT_PREFIXES = ("x-forwarded-", "x-llmring-", "cf-", "sec-fetch-", "fastly-")
+_NOT_SENT_PREFIXES = (
+    *("x-llmring-", "sec-fetch-"),
+    *("cf-", "cloudfront-", "fastly-", "fly-", "x-appengine-", "x-vercel-"),
+)
 # What is for this server alone, or what it states itself.
 _NOT_RETURNED = _HOP_BY_HOP | {
-    "alt-svc",
     "content-length",
     "date",
     "server",
     "set-cookie",
     "set-cookie2",
+    # What browsers would do for all pages of this server's host.
+    "alt-svc",
+    "clear-site-data",
+    "nel",
+    "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "strict-transport-security",
+    # By which proxies in front of this server give a file, or another address, instead.
+    "x-accel-redirect",
+    "x-lighttpd-send-file",
+    "x-reproxy-url",
+    "x-sendfile",
 }
 _NOT_RETURNED_PREFIXES = ("access-control-", "x-llmring-")
 # They are of the bytes that the upstream sends, not of what is made of them here.
@@ -95,6 +115,7 @@ def to_upstream(
         if (lowered := name.lower()) not in _NOT_SENT
         and lowered not in listed
         and not lowered.startswith(_NOT_SENT_PREFIXES)
+        and not _ADDRESS.search(lowered)
         and token not in value
         and not (is_restricted and _CHOOSING.search(lowered))
     ]
