@@ -93,7 +93,7 @@ def is_field_of_model(name: str) -> bool:
 
 def _is_of_model(name: str) -> bool:
     # To servers that keep texts as C does, a name ends at a null character.
-    return name.partition("\0")[0].strip().casefold().endswith(_ENDINGS)
+    return name.partition("\0")[0].strip().casefold().replace("-", "_").endswith(_ENDINGS)
 
 
 def check(model: Any, allowed: Sequence[str], *, upstream: str) -> None:

@@ -43,6 +43,7 @@ PLACES = {
     "fallbacks for long prompts": {"context_window_fallback_dict": {ALLOWED: FORBIDDEN}},
     "an id": {"model_id": FORBIDDEN},
     "an id in camel case": {"modelId": FORBIDDEN},
+    "an id with a hyphen": {"model-id": FORBIDDEN},
     "a name": {"model_name": FORBIDDEN},
     "the deployment that embeds": {
         "data_sources": [{"parameters": {"embedding_dependency": {"deployment_name": FORBIDDEN}}}]
@@ -77,6 +78,7 @@ def test_c06_a_large_body_is_checked_as_well(limited, mock):
         ("/v1/images/generations", {"model": "gpt-image-1", "svg": {"model": FORBIDDEN}}),
         ("/v1/chat/completions?models=gpt-4o", {"model": ALLOWED}),
         ("/v1/chat/completions?model[]=gpt-4o", {"model": ALLOWED}),
+        ("/v1/chat/completions?deployment-id=gpt-4o", {"model": ALLOWED}),
         ("/v1/chat/completions?x=1;model=gpt-4o", {"model": ALLOWED}),
     ],
 )
