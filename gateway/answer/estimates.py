@@ -9,7 +9,7 @@ from typing import Any
 
 # Members of a request whose text a model reads.
 _PROMPT = (
-    *("messages", "input", "prompt", "instructions", "system", "questions"),
+    *("messages", "input", "prompt", "suffix", "instructions", "system", "questions"),
     *("tools", "functions"),
 )
 _INLINE = "data:"  # a file within the text

@@ -64,6 +64,8 @@ _PATHS = (
         "/completions",
         _call("completions", answer_limits=("max_tokens",), takes_usage_option=True),
     ),
+    # Mistral's, whose streams state their usage unasked.
+    _path("/fim/completions", _call("completions", answer_limits=("max_tokens",))),
     _path(
         "/responses",
         _call(RESPONSES, answer_limits=("max_output_tokens",), tool_limit="max_tool_calls"),

@@ -1,4 +1,4 @@
-"""What OpenAI's API has got lately: relayed as the official SDK sends it, and metered."""
+"""What APIs have got lately: relayed as the official SDKs send it, and metered."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.gateway.calls import within_a_second
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import DONE, chunk, reply, stream
+from tests.gateway.upstream import DONE, chunk, content, reply, stream
 
 QUESTIONS = [{"type": "predicate", "instructions": "Is it a greeting?"}]
 DECISION = {
@@ -119,3 +119,51 @@ def test_objects_of_an_own_key_are_served(gateway, mock, own_key, request_line):
     within_a_second(lambda: gateway.send(method, path, {"name": "n"}).status_code == 200)
     assert [seen.target for seen in mock.requests] == [path]
     assert [row.usage_status for row in gateway.rows] == ["unknown"] * OBJECTS[request_line]
+
+
+FIM = "/v1/fim/completions"
+GAP = {"model": "codestral-latest", "prompt": "def add(a, b):", "suffix": "add(1, 2)"}
+GAP_USAGE = {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28}
+
+
+def filled(gap: str, **members) -> dict:
+    message = {"role": "assistant", "content": gap}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    return {"model": "codestral-latest", "choices": choices, "usage": GAP_USAGE, **members}
+
+
+def test_what_mistral_fills_in_is_billed(gateway, mock):
+    mock.script = reply(filled("return a + b"))
+    assert gateway.post(FIM, GAP).json() == filled("return a + b")
+    assert (mock.requests[0].target, mock.requests[0].json) == (FIM, GAP)
+    assert counts(gateway.row) == ("settled", 20, 0, 8, 0)
+
+
+def test_a_stream_of_what_mistral_fills_in_is_not_asked_for_its_usage(gateway, mock):
+    last = content("b", choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    pieces = [content("return "), content("a + "), last, chunk({"choices": [], "usage": GAP_USAGE})]
+    mock.script = stream(*pieces, DONE)
+    answer = gateway.post(FIM, {**GAP, "stream": True})
+    assert answer.content == b"".join([*pieces, DONE])
+    assert mock.requests[0].json == {**GAP, "stream": True}
+    assert counts(gateway.row) == ("settled", 20, 0, 8, 0)
+
+
+def test_what_follows_a_gap_is_part_of_an_estimated_prompt(gateway, mock):
+    """14 and 9 characters are 4 and 3 tokens, and the 12 of the answer 3."""
+    mock.script = reply(filled("return a + b", usage=None))
+    gateway.post(FIM, GAP)
+    assert counts(gateway.row) == ("estimated", 7, 0, 3, 0)
+
+
+def test_filling_in_is_held_to_a_tokens_limits(gateway, mock):
+    mock.script = reply(filled("x", model="gpt-4o-mini"))
+    gateway.use(allowed_models=["gpt-4o-mini"])
+    assert gateway.post(FIM, GAP).json()["error"]["code"] == "model_not_allowed"
+    gateway.use(budget_usd="0.0001")
+    # 200 tokens of answer cost 0.00012 dollars.
+    gap = {**GAP, "model": "gpt-4o-mini"}
+    refused = gateway.post(FIM, {**gap, "max_tokens": 200})
+    assert refused.json()["error"]["code"] == "budget_exceeded"
+    assert mock.requests == []
+    assert gateway.post(FIM, {**gap, "max_tokens": 10}).status_code == 200
