@@ -162,6 +162,43 @@ def test_client_that_names_no_revision_gets_links_as_texts(ask, api, register):
     assert reply["result"]["content"] == [LINK_AS_TEXT]
 
 
+AUDIO = {
+    "type": "audio",
+    "data": "UklGRg==",
+    "mimeType": "audio/wav",
+    "annotations": {"priority": 1},
+}
+AUDIO_AS_RESOURCE = {
+    "type": "resource",
+    "resource": {"uri": "cid:audio-2", "blob": "UklGRg==", "mimeType": "audio/wav"},
+    "annotations": {"priority": 1},
+}
+
+
+@pytest.mark.parametrize("version", ["", "2024-11-05", "2025-03-26", "2025-06-18", MODERN])
+def test_audio_is_a_resource_for_revisions_without_audio(ask, api, register, version):
+    """It came with 2025-03-26, when SDKs sent no header and some did not know it yet."""
+    said = {"type": "text", "text": "listen"}
+    done = {"content": [said, AUDIO], "resultType": "complete"}
+    messages = [{"role": "user", "content": each} for each in (said, AUDIO)]
+    with scripted(
+        lambda connection, message, headers: connection.sendall(result(message, done)),
+        **{"prompts/get": {"messages": messages, "resultType": "complete"}},
+    ) as server:
+        id = register(url=server.url)["id"]
+        lists = {"tools": [{"name": "t"}], "prompts": [{"name": "p"}]}
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
+        called = ask("tools/call", version, name="calc__t", arguments={})["result"]["content"]
+        got = ask("prompts/get", version, name="calc__p")["result"]["messages"][1]["content"]
+    if version in ("", "2024-11-05"):
+        assert called == [said, AUDIO_AS_RESOURCE]
+        assert got["resource"]["blob"] == AUDIO["data"]
+    else:
+        assert called == [said, AUDIO]
+        assert got == AUDIO
+    assert ToolExecution.objects.get().output["content"] == [said, AUDIO]
+
+
 @pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
 def test_upstream_failure_is_a_failure_of_the_tool(found, ask, offered, version):
     reply = found("tools/call", version, name="my-calc__bare", arguments={})
