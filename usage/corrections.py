@@ -46,6 +46,7 @@ def correct(
     Raises Http404, InvalidInput, AlreadyCorrected, NotCorrectable.
     """
     original = _own_log(caller, log_id)
+    reversals.require_correctable(original)  # first: its negative numbers are no valid report
     changes = _changes(correction)
     entry = parsing.validate(LogEntry, _corrected_report(original, changes))
     if "metadata" in changes:

@@ -57,6 +57,12 @@ def negated(columns: dict[str, Any]) -> dict[str, Any]:
     return {name: -columns[name] for name in SIGNED_COLUMNS if columns.get(name) is not None}
 
 
+def require_correctable(original: UsageLog) -> None:
+    """Raise NotCorrectable for a reversal: what it took back stays taken back."""
+    if original.entry_type == EntryType.REVERSAL:
+        raise NotCorrectable
+
+
 def reverse(
     original: UsageLog,
     *,
@@ -68,8 +74,7 @@ def reverse(
 
     Raises AlreadyCorrected, NotCorrectable.
     """
-    if original.entry_type == EntryType.REVERSAL:
-        raise NotCorrectable
+    require_correctable(original)
     link = {
         "corrects_id": original.id,
         "correction_reason": reason,

@@ -23,9 +23,9 @@ def logged(api, **members):
     return api.send("POST", BATCH, {"logs": items})["results"][0]["log_id"]
 
 
-def correct(api, log_id, **members):
+def correct(api, log_id, expect=200, **members):
     body = {"reason": "wrong", **members}
-    return api.send("POST", f"/api/v1/logs/{log_id}/correct", body)
+    return api.send("POST", f"/api/v1/logs/{log_id}/correct", body, expect=expect)
 
 
 def void(api, log_id, expect=200):
@@ -196,6 +196,9 @@ def test_a_log_is_corrected_once_and_its_replacement_again(api):
     reversal = void(api, replacement)["reversal_id"]
     assert totals(api) == (0, "0", 0)
     void(api, reversal, expect=409)
+    refused = correct(api, reversal, expect=409)
+    assert refused == {"detail": "A reversal cannot be corrected"}
+    assert UsageLog.objects.count() == 4
 
 
 def test_racing_corrections_take_a_log_back_once(api):
