@@ -16,6 +16,7 @@ from core.asgi import Scope
 
 _MAX_HEAD = 64 * 1024  # bytes of a request's head, or of what stands between a body's pieces
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+_VERSIONS = ("1.1", "1.0")
 
 # A name, an IPv4 address or nothing, or an IPv6 address (RFC 3986, section 3.2.2); a port.
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?[ \t]*")
@@ -136,6 +137,8 @@ class RequestReader:
         self._since_progress = 0
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
+        if version not in _VERSIONS:  # the parser knows 0.9 and 2.0, too
+            raise Unreadable
         if method == b"CONNECT":  # what follows would be no HTTP
             raise MethodNotSupported
         headers, self._headers = self._headers, []  # what follows a body are trailers

@@ -14,6 +14,8 @@ MALFORMED = {
     "no HTTP": b"hello\r\n\r\n",
     "TLS": bytes.fromhex("16030100c8010000c40303"),
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2.0 in the form of HTTP/1.1": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "HTTP/0.9 with a version": b"GET / HTTP/0.9\r\nHost: x\r\n\r\n",
     "a header with a space": b"GET / HTTP/1.1\r\nA B: c\r\n\r\n",
     "a NUL": b"GET / HTTP/1.1\r\nA: \0\r\n\r\n",
     "no target": b"GET  HTTP/1.1\r\n\r\n",
