@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from core.openapi_errors import error_response
+from core.openapi_errors import REFUSALS, error_response
 
 _JSON = "application/json"
 _SEGMENT = {"type": "string", "pattern": "^[^/]+$"}  # of a path
@@ -52,6 +52,14 @@ class AutoSchema(SpectacularSchema):
     written. A reply is a model or another type, such types by media type, or those
     by status. The first line of a handler's docstring is the summary.
     """
+
+    def get_operation(self, *args, **kwargs) -> dict | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation and getattr(self.view, "is_limited", True):
+            for status, description in REFUSALS.items():
+                reply = error_response(self.path, status, description)
+                operation["responses"].setdefault(str(status), reply)
+        return operation
 
     @property
     def _operation(self) -> str:

@@ -29,6 +29,8 @@ _ISSUES = {
     },
     "required": ["detail"],
 }
+# Of all views but those that report the server's state, and so are never refused.
+REFUSALS = {429: "A limit is reached", 503: "The database does not answer"}
 _CODED_ERROR = {
     "type": "object",
     "properties": {
@@ -68,10 +70,9 @@ def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
         yield 400, "Unreadable"
     if operation.get("requestBody"):
         yield 413, "Body too large"
+        yield 415, "Content-Encoding other than gzip, deflate or zstd"
     if _has_header(operation, "Idempotency-Key"):
         yield 409, "Key used for another request"
-    yield 429, "A limit is reached"
-    yield 503, "The database does not answer"
 
 
 def _has_header(operation: dict, name: str) -> bool:

@@ -78,3 +78,13 @@ def test_conditional_requests_ids_and_common_errors_are_described():
     assert conflict["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/CodedError"
     }
+
+
+def test_what_reports_the_state_is_never_refused_and_bodies_have_codings():
+    paths = openapi.document()["paths"]
+    assert paths["/health"]["get"]["responses"].keys() == {"200", "503"}
+    assert paths["/live"]["get"]["responses"].keys() == {"200"}
+    assert paths["/ready"]["get"]["responses"].keys() == {"200", "503"}
+    assert {"429", "503"} <= paths["/"]["get"]["responses"].keys()
+    assert "415" in paths["/api/v1/log"]["post"]["responses"]
+    assert "415" not in paths["/api/v1/logs"]["get"]["responses"]
