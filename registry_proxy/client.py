@@ -102,7 +102,7 @@ class RegistryClient:
         fetched |= more_fetched
         failures |= more_failures
         for path in (wanted | more) & fetched.keys():
-            if error := _fault(fetched[path]):
+            if error := _fault(fetched[path], held.get(path)):
                 failures[path] = error
                 del fetched[path]
         if not (wanted | more) & fetched.keys():
@@ -202,13 +202,24 @@ def _listed_providers(
     return [upstream_format.provider_of(path) for path in held if path != MANIFEST]
 
 
-def _fault(file: UpstreamFile) -> str:
-    """Return why a provider's file cannot be read; empty if it can."""
+def _fault(file: UpstreamFile, held: UpstreamFile | None) -> str:
+    """Return why a provider's file cannot be used; empty if it can.
+
+    A provider does not withdraw all its models: a file without any is an accident.
+    """
     try:
-        upstream_format.digest({"": upstream_format.parse_provider(file.body)})
+        document = upstream_format.parse_provider(file.body)
+        upstream_format.digest({"": document})
     except upstream_format.MalformedDocument as error:
         return str(error)
-    return ""
+    return "" if document["models"] or not _has_models(held) else "it has no models"
+
+
+def _has_models(file: UpstreamFile | None) -> bool:
+    try:
+        return file is not None and bool(upstream_format.parse_provider(file.body)["models"])
+    except upstream_format.MalformedDocument:
+        return False
 
 
 def _conditions(known: UpstreamFile | None) -> dict[str, str]:

@@ -126,6 +126,15 @@ def test_a_provider_that_fails_keeps_its_last_copy(upstream, answer, why):
     assert problem.endswith("; its last copy is kept")
 
 
+@pytest.mark.parametrize("body", [b'{"models": {}}', b'{"models": {"openai:gpt-4o-mini": null}}'])
+def test_a_provider_does_not_lose_all_its_models(upstream, body):
+    first = upstream.client().registry({})
+    upstream.files["openai/models.json"] = body
+    second = upstream.client().registry(first.files)
+    assert second.documents["openai"] == first.documents["openai"]
+    assert "openai/models.json: it has no models; its last copy is kept" in second.problems
+
+
 def test_a_copy_of_another_upstream_is_kept_without_its_validators(upstream):
     others = upstream.client().registry({}).files
     upstream.broken["google/models.json"] = upstream.broken["manifest.json"] = lambda: reply(500)
