@@ -5,6 +5,7 @@ Source: docs/gateway.md, section "What is changed"; RFC 9110, section 7.6.1.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from gateway.answer.secret_spellings import spellings_of
 
@@ -112,15 +113,20 @@ def to_upstream(
     kept = [
         (name, value)
         for name, value in decoded
-        if (lowered := name.lower()) not in _NOT_SENT
+        if _is_sent(lowered := name.lower())
         and lowered not in listed
-        and not lowered.startswith(_NOT_SENT_PREFIXES)
-        and not _ADDRESS.search(lowered)
         and token not in value
         and not (is_restricted and _CHOOSING.search(lowered))
     ]
     # Plain bytes can be metered as they pass, and any client can read them.
     return [*kept, ("Accept-Encoding", "identity"), ("X-Request-ID", request_id)]
+
+
+@lru_cache(maxsize=256)  # clients send the same names again
+def _is_sent(lowered: str) -> bool:
+    return not (
+        lowered in _NOT_SENT or lowered.startswith(_NOT_SENT_PREFIXES) or _ADDRESS.search(lowered)
+    )
 
 
 def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list[tuple[str, str]]:
