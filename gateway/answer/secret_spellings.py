@@ -27,7 +27,7 @@ class Spellings:
 
     def find(self, data: bytes | bytearray, start: int = 0) -> int:
         """Return where the secret begins for the first time; -1 if it is not there."""
-        if not _may_escape(data, start):
+        if not _has_escapes(data, start):
             return data.find(self._plain, start)
         found = self._any.search(data, start)
         return found.start() if found else -1
@@ -39,7 +39,8 @@ class Spellings:
     def begun(self, data: bytes | bytearray, start: int) -> int:
         """Return how many bytes at the end, after `start`, may be the beginning of the secret."""
         length = len(self._plain)
-        if _may_escape(data, max(start, len(data) - _LONGEST * length)):
+        tail = max(start, len(data) - _LONGEST * length)
+        if any(data.find(escape, tail) >= 0 for escape in _ESCAPES):
             length *= _LONGEST
         for found in self._begins.finditer(data, max(start, len(data) - length + 1)):
             if self._may_begin(data, found.start()):
@@ -90,5 +91,10 @@ def _percent_encoded(plain: bytes) -> bytes:
     return b"".join(b"%%%02x" % byte for byte in plain)
 
 
-def _may_escape(data: bytes | bytearray, start: int = 0) -> bool:
-    return data.find(b"\\", start) >= 0 or data.find(b"%", start) >= 0
+def _has_escapes(data: bytes | bytearray, start: int) -> bool:
+    """Return whether characters of a secret may be escaped there; asked of each event."""
+    return (
+        data.find(b"%", start) >= 0
+        or data.find(rb"\/", start) >= 0
+        or data.find(rb"\u00", start) >= 0
+    )
