@@ -1,4 +1,4 @@
-"""The official SDKs of OpenAI, and what is built on them, in processes of their own."""
+"""The official SDKs of OpenAI and Groq, and what is built on them, in processes of their own."""
 
 import json
 import os
@@ -13,11 +13,12 @@ HERE = Path(__file__).parent
 PYTHON_SDK = "openai==3.57.0"
 NODE_SDK = "openai@7.57.0"
 LANGCHAIN = "langchain-openai==1.7.4"
+GROQ_SDK = "groq==1.7.0"
 _SECONDS = 60
 
 
 def command(language: str) -> list[str]:
-    """Return the command of the stories in `python`, `node` or `langchain`."""
+    """Return the command of the stories in `python`, `node`, `langchain` or `groq`."""
     match language:
         case "python":
             return [python(PYTHON_SDK), "-P", str(HERE / "openai_client.py")]
@@ -25,6 +26,8 @@ def command(language: str) -> list[str]:
             return node_script(HERE / "openai_client.mjs", NODE_SDK)
         case "langchain":
             return [python(LANGCHAIN), "-P", str(HERE / "langchain_client.py")]
+        case "groq":
+            return [python(GROQ_SDK), "-P", str(HERE / "groq_client.py")]
     raise ValueError(language)
 
 
