@@ -30,6 +30,7 @@ from unfold.paginator import InfinitePaginator
 from core.admin_display import may_view
 from core.change_list import ChangeList
 from core.chosen_rows import MAX_CHOSEN, first_rows
+from core.database.any_id import any_id
 from core.errors import is_timeout
 from core.timeline import TimelineChangeList
 
@@ -243,7 +244,7 @@ class ReadOnlyAdmin(ModelAdmin):
             matches = queryset.filter(**{name: value})
             if name in self.search_in_projects:
                 ids = self.projects.values_list("id", flat=True)
-                matches = matches.filter(project_id__in=list(ids))
+                matches = matches.filter(any_id("project_id", ids))
             # Their ids, so that the page, its sums and its dates need not search again.
             found = list(matches.order_by().values_list("pk", flat=True)[: MAX_FOUND + 1])
             if len(found) > MAX_FOUND:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+from core.database.any_id import any_id
 from gateway.breaker import BreakerState
 from gateway.models import Call, CallState, Worker
 
@@ -21,7 +22,7 @@ def look(project_ids: Collection[UUID] | None) -> GatewayHealth:
     """Return how the gateway is; calls of these projects, of all for None. Three queries."""
     calls = Call.objects.all()
     if project_ids is not None:
-        calls = calls.filter(project_id__in=project_ids)
+        calls = calls.filter(any_id("project_id", project_ids))
     return GatewayHealth(
         under_way=calls.exclude(state=CallState.UNKNOWN).count(),
         unknown=calls.filter(state=CallState.UNKNOWN).count(),

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from core import ids
+from core.database.any_id import any_id
 from mcp.models import CHANGED, ErrorKind, Server, Tool, ToolExecution
 
 MAX_SERVERS = 10
@@ -13,7 +14,7 @@ MAX_COUNTED = 1_000  # failed executions
 
 def failing_servers(projects: Sequence[UUID]) -> list[tuple[UUID, str, str]]:
     """Return id, name and last error of active servers that did not answer the last time."""
-    failing = Server.objects.filter(project_id__in=projects, is_active=True, reachable=False)
+    failing = Server.objects.filter(any_id("project_id", projects), is_active=True, reachable=False)
     return list(failing.values_list("id", "name", "last_error")[:MAX_SERVERS])
 
 
@@ -24,18 +25,18 @@ def failed_executions(projects: Sequence[UUID], first: date, last: date) -> int:
         for day in (first, last + timedelta(days=1))
     )
     failed = ToolExecution.objects.filter(
+        any_id("project_id", projects),
         # The kinds are named, for an index that begins with them.
         error_kind__in=ErrorKind.values,
         id__gte=start,
         id__lt=end,
-        project_id__in=projects,
     )
     return failed.order_by()[: MAX_COUNTED + 1].count()
 
 
 def changed_tools(projects: Sequence[UUID]) -> int:
     """Return how many tools differ from what was accepted."""
-    return Tool.objects.active().filter(CHANGED, project_id__in=projects).count()
+    return Tool.objects.active().filter(CHANGED, any_id("project_id", projects)).count()
 
 
 def overdue_refreshes(before: datetime) -> int:

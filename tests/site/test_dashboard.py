@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Project, User
@@ -458,3 +460,14 @@ def test_number_of_queries_does_not_grow_with_rows(
     send(api, *[call(f"{day(-n)}T00:00:00Z", f"m{n}", cost="1") for n in range(25)])
     assert queries() == before
     assert UsageLog.objects.count() == 26
+
+
+@pytest.mark.parametrize("path", [HOME, "/admin/usage/usagelog/?q=a-word"])
+def test_many_projects_are_not_as_many_parameters(boss, project, other_project, path):
+    """With ten thousand, psycopg read them for seconds."""
+    with CaptureQueriesContext(connection) as seen:
+        assert boss.get(path).status_code == 200
+    statements = [
+        query["sql"] for query in seen.captured_queries if str(project.id) in query["sql"]
+    ]
+    assert statements and not any('"project_id" IN (' in sql for sql in statements)
