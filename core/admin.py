@@ -32,6 +32,7 @@ from core.change_list import ChangeList
 from core.chosen_rows import MAX_CHOSEN, first_rows
 from core.database.any_id import any_id
 from core.errors import is_timeout
+from core.json_columns import ExactJSONField, PlainStrictDecoder
 from core.timeline import TimelineChangeList
 
 MAX_FOUND = 100  # rows of a search that are looked up by their ids
@@ -108,6 +109,12 @@ class ModelAdmin(UnfoldModelAdmin):
         for row in changes.result_list:
             row.viewer = request.user  # for links: columns do not get the request
         return changes
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if isinstance(db_field, JSONField) and not isinstance(db_field, ExactJSONField):
+            # Python's own reader fails where arrays are deep, and takes NaN.
+            kwargs.setdefault("decoder", PlainStrictDecoder)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_object(self, request, object_id, from_field=None):
         row = super().get_object(request, object_id, from_field)

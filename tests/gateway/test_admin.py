@@ -263,6 +263,8 @@ def test_stored_key_of_a_project_stays_with_it_and_its_upstream(browser, project
         ({"options": '{"base_url": "https://x"}'}, "base_url: Extra inputs are not permitted"),
         ({"options": '{"timeouts": {"idle": "soon"}}'}, "timeouts: idle: should be a duration"),
         ({"options": "[1]"}, "should be a valid dictionary"),
+        ({"options": "[" * 20_000}, "Enter a valid JSON."),
+        ({"options": '{"a": NaN}'}, "Enter a valid JSON."),
     ],
 )
 def test_unusable_upstream_is_refused_in_the_form(browser, members, fault):

@@ -195,6 +195,8 @@ def test_a_price_is_added_and_ended_in_the_admin(admin):
     [
         ({}, "Another price for these models overlaps this period."),
         ({"model": "other", "prices": "[1]"}, "Write an object"),
+        ({"model": "other", "prices": "[" * 20_000}, "Enter a valid JSON."),
+        ({"model": "other", "prices": '{"input": NaN}'}, "Enter a valid JSON."),
         ({"model": "other", "prices": '{"input": "free"}'}, "is not a price"),
         ({"model": "other", "prices": '{"input_tokens": "1"}'}, "the classes are input, "),
         ({"model": "other", "prices": "{}"}, "A price needs"),
