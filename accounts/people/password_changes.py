@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -33,9 +34,10 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
     """
     row = email_tokens.peek(token, Purpose.RESET)
     passwords.validate(password, row.user)
+    hashed = make_password(password)  # before anything is locked: it takes long
     with transaction.atomic():
         user = email_tokens.use(token, Purpose.RESET)
-        user.set_password(password)
+        user.password = hashed
         user.save(update_fields=["password"])
         sessions.end_sessions(user)
         # Before the proof, after which a registration's key no longer counts as a login's.
@@ -53,12 +55,13 @@ def change(request: HttpRequest, user: User, password: str) -> None:
     Raises InvalidInput, and WrongCurrentPassword if the one that the person proved is so no more.
     """
     passwords.validate(password, user)
+    hashed = make_password(password)  # before anything is locked: it takes long
     with transaction.atomic():
         # A reset, or the same form sent twice, may set another one at this moment.
         same = User.objects.filter(pk=user.pk, password=user.password)
         if not same.select_for_update(no_key=True).exists():
             raise passwords.WrongCurrentPassword
-        user.set_password(password)
+        user.password = hashed
         user.save(update_fields=["password"])
         finish(request, user)
 

@@ -88,6 +88,7 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
     """
     if settings.REGISTRATION == "closed":
         raise RegistrationClosed
+    new = new_person(email, password)  # before anything is locked: to hash takes long
     with transaction.atomic():
         found = User.objects.with_email(email)
         claimed = found and locks.person_with_projects(found.pk)
@@ -98,11 +99,11 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
             if claimed.email_verified_at or is_operators:
                 raise AddressTaken
             address_proofs.take_over(claimed, origin)
-            claimed.set_password(password)
+            claimed.password = new.password
             claimed.save(update_fields=["password"])
             user = claimed
         else:
-            user = _invited_person(invitation, password, origin)
+            user = _store_invited(new, invitation, origin)
         invitations.join(invitation, user, origin)
     return user
 
@@ -138,8 +139,8 @@ def store_address(user: User, **options: Any) -> None:
         raise AddressTaken from None
 
 
-def _invited_person(invitation: Invitation, password: str, origin: audit.Origin) -> User:
-    user = new_person(invitation.email, password)
+def _store_invited(user: User, invitation: Invitation, origin: audit.Origin) -> User:
+    user.email = invitation.email
     user.email_verified_at = timezone.now()
     store_person(user)
     audit.record("person.register", origin, user_id=user.id, invited=True)

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from accounts import audit, mailing
@@ -13,6 +15,7 @@ from accounts.sessions import SessionStore
 from tests.client import ApiClient
 from tests.html_page import Page
 from tests.people.provider import ScriptedProvider
+from tests.threads import at_once
 
 PASSWORD = "correct horse battery"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -128,6 +131,25 @@ def provider(settings, db_all):
     }
     yield made
     made.close()
+
+
+@pytest.fixture
+def locked_while_hashing(monkeypatch):
+    """How many people were locked each time a new password was hashed."""
+    counts = []
+    encode = MD5PasswordHasher.encode
+
+    def count_locked() -> int:
+        with transaction.atomic():
+            free = User.objects.select_for_update(skip_locked=True).values_list("pk", flat=True)
+            return User.objects.count() - len(free)
+
+    def watched(*arguments, **named) -> str:
+        counts.extend(at_once(count_locked))
+        return encode(*arguments, **named)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", watched)
+    return counts
 
 
 def mails(to: str | None = None) -> list:

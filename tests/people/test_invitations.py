@@ -50,6 +50,18 @@ def test_c06_the_invited_joins_once(ana, ben, invite):
     assert ben.read("/api/v1/logs", **header) == []
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_c06_nobody_waits_for_a_hash(person, browser, invite, locked_while_hashing, is_claimed):
+    if is_claimed:
+        person("ben@example.com")
+    token = invite()
+    del locked_while_hashing[:]
+    browser().submit("/invitation", {"token": token, "password": "another password"})
+    assert User.objects.get(email="ben@example.com").email_verified_at is not None
+    assert locked_while_hashing and not any(locked_while_hashing)
+
+
 def test_c06_another_person_learns_nothing_and_it_stays_open(ben, cleo, invite):
     token = invite()
     reply = accept(cleo, token, expect=403)

@@ -53,6 +53,17 @@ def test_a03_a_token_is_short_lived_and_stored_as_a_digest(ana):
     assert token.encode() not in bytes(row.digest)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a03_nobody_waits_for_a_hash(ana, browser, locked_while_hashing):
+    """A hash takes long: whoever waited for the lock of ten resets waited beyond all limits."""
+    confirm(browser(), reset_token(EMAIL))
+    again = browser()
+    again.log_in(EMAIL, NEW)
+    body = {"current_password": NEW, "password": "yet another sentence"}
+    again.send("POST", "/api/v1/auth/change-password", body)
+    assert len(locked_while_hashing) >= 2 and not any(locked_while_hashing)
+
+
 def test_a03_a_weak_password_does_not_burn_the_token(ana, browser):
     token = reset_token(EMAIL)
     reply = confirm(browser(), token, "short", expect=422)
