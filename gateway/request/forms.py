@@ -40,6 +40,11 @@ _TYPE = re.compile(
 # Fields that decide: servers that do not look for an empty file name take files for them.
 _DECIDING = ("fallbacks", "model", "purpose")
 _LINE_END = re.compile(rb"[\r\n]")
+# Whatever else a part says it has, some servers decode it and others do not, as they do with
+# what a field of this name says of all others.
+_PLAIN_CODINGS = (b"7bit", b"8bit", b"binary")
+_CHARSETS = (b"utf-8", b"us-ascii", b"iso-8859-1")
+_CHARSET_FIELD = "_charset_"
 
 
 class FormFields:
@@ -59,6 +64,7 @@ class FormFields:
         self._value = bytearray()
         self._count = 0
         self._has_ambiguous_name = False
+        self._is_coded = False
         self._has_ended = False
         self._delimiter = b"--" + boundary
         self._preamble: bytearray | None = bytearray(b"\r\n")  # None: it is over
@@ -101,6 +107,9 @@ class FormFields:
             raise errors.GatewayError("The body ends before the form does")
         if self._found != self._count + 1:
             raise errors.GatewayError("The form's boundary stands within a part, or outside of all")
+        stated = (value.lower().encode() for value in self.values.get(_CHARSET_FIELD, ()))
+        if self._is_coded or not all(charset in _CHARSETS for charset in stated):
+            raise errors.GatewayError("The form has a part that is coded, or of another charset")
         if self._has_ambiguous_name:
             raise errors.GatewayError("The form has a part whose name can be read in several ways")
 
@@ -141,8 +150,16 @@ class FormFields:
         self._header_value.clear()
 
     def _header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._dispositions.append(bytes(self._header_value.strip()))
+        value = bytes(self._header_value.strip())
+        match bytes(self._header.lower()):
+            case b"content-disposition":
+                self._dispositions.append(value)
+            case b"content-transfer-encoding":
+                self._is_coded = self._is_coded or value.lower() not in _PLAIN_CODINGS
+            case b"content-type":
+                _, options = parse_options_header(value)
+                charset = options.get(b"charset", _CHARSETS[0])
+                self._is_coded = self._is_coded or charset.lower() not in _CHARSETS
 
     def _headers_finished(self) -> None:
         disposition = self._dispositions[-1] if self._dispositions else b""

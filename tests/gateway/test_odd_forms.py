@@ -152,3 +152,40 @@ def test_the_type_of_a_form_passes_as_clients_write_it(gateway, mock, boundary):
     data = with_boundary(boundary.partition(" ")[0].strip(';"').encode(), ALLOWED)
     assert send(gateway, data, boundary).status_code == 200
     assert mock.requests[0].header("Content-Type") == f"multipart/form-data; boundary={boundary}"
+
+
+def part(headers: str, value: str, name: str = "x") -> bytes:
+    said = f'Content-Disposition: form-data; name="{name}"'
+    return f"--b\r\n{said}\r\n{headers}\r\n\r\n{value}\r\n".encode()
+
+
+CODED = {
+    "base64": part("Content-Transfer-Encoding: base64", "Z3B0LTRv"),
+    "quoted-printable": part("Content-Transfer-Encoding: Quoted-Printable", "gpt=2D4o"),
+    "UTF-7": part("Content-Type: text/plain; charset=utf-7", "+AG0-odel"),
+    "UTF-16 in quotes": part('Content-Type: text/plain; charset="UTF-16"', "x"),
+    "a field that says so": form(('name="_charset_"', "utf-16")),
+}
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_c04_a_part_that_some_servers_decode_does_not_pass(gateway, mock, name):
+    data = CODED[name] + WHOLE
+    assert send(gateway.use(**CHECKED), data).status_code == 400
+    assert mock.requests == [] and gateway.rows == []
+    assert send(gateway.use(), data).status_code == 200  # where nothing is checked
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Content-Type: text/plain; charset=UTF-8",
+        "Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: 8bit",
+        "Content-Transfer-Encoding: binary\r\nContent-Length: 2",
+        "Content-Type: application/json",
+    ],
+)
+def test_the_headers_of_a_part_pass_as_clients_write_them(gateway, mock, headers):
+    data = part(headers, "{}") + form(('name="_charset_"', "UTF-8")) + WHOLE
+    assert send(gateway.use(**CHECKED), data).status_code == 200
+    assert mock.requests[0].body == data
