@@ -43,6 +43,7 @@ _AMBIGUOUS = re.compile(rb"%2f|%5c|\\|%00|%25", re.IGNORECASE)
 # Ids of many servers have slashes, which OpenAI's SDKs escape.
 _ID_OF_MODEL = re.compile(rb"(?:/openai)?(?:/v1)?/models/")
 _SLASH = re.compile(rb"%2f", re.IGNORECASE)
+_MAX_ESCAPED = 4  # times that a parameter is escaped: an address within an address within one
 
 
 class Gateway:
@@ -91,7 +92,7 @@ class Gateway:
         holder = await _holder(request, token)
         if path is None:
             raise errors.GatewayError("The path is ambiguous")
-        if token in path or token in unquote(request.query_string):
+        if token in path or _is_in_query(token, request.query_string):
             raise errors.GatewayError("A token in the address would be seen: send it as a header")
         if path == _TOKEN_PATH:
             if request.method not in ("GET", "HEAD"):
@@ -177,6 +178,17 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
         return None
     path = paths.canonical(path)
     return None if any(map(paths.leads_elsewhere, path.split("/"))) else path
+
+
+def _is_in_query(token: str, query: str) -> bool:
+    """Return whether a query has the token, also escaped, and that escaped once more."""
+    for _ in range(_MAX_ESCAPED):
+        if token in query:
+            return True
+        if "%" not in query:
+            return False
+        query = unquote(query)
+    return token in query
 
 
 def _endpoint(exchange: Exchange, path: str) -> Matched:

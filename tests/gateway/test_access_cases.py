@@ -537,6 +537,13 @@ def test_c10_a_token_in_the_address_goes_nowhere(gateway, mock, own_key, setting
     assert mock.requests == []
 
 
+@pytest.mark.parametrize("dash", ["%2D", "%252d", "%25252D"])
+def test_c10_a_token_goes_nowhere_however_a_query_escapes_it(gateway, mock, dash):
+    query = f"?next=https://a.test/%3Fkey={gateway.token.replace('-', dash)}"
+    assert gateway.post("/v1/chat/completions" + query, {"model": ALLOWED}).status_code == 400
+    assert mock.requests == []
+
+
 def test_c10_failures_show_no_secret(gateway, settings, caplog):
     from gateway import upstreams
 
