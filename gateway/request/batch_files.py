@@ -1,5 +1,6 @@
 """Batch files: the requests in their lines ask for models, long before anything runs."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.request.content import Content
 
 # OpenAI's other purposes: no line of such a file is a request.
 _HARMLESS = ("assistants", "evals", "fine-tune", "user_data", "vision")
+# The address of an endpoint that names no model, as Azure's of deployments do and queries may.
+_ENDPOINT = re.compile(r"(?!.*/(deployments|engines|models)/)(/v1)?(/[a-z_]+)+/?")
 
 
 def check_upload(content: Content, check_model: Callable[[Any], None], *, is_whole: bool) -> None:
@@ -55,6 +58,11 @@ def _check_line(line: bytes, number: int, check_model: Callable[[Any], None]) ->
         raise errors.GatewayError(f"Line {number} is not UTF-8") from error
     if not isinstance(request, dict):
         raise errors.GatewayError(f"Line {number} is not a JSON object")
+    # Servers written in Go take the names of members in any case.
+    for url in (value for name, value in request.items() if name.casefold() == "url"):
+        if not (isinstance(url, str) and _ENDPOINT.fullmatch(url)):
+            reason = f"Line {number} has a url that is not the plain path of an endpoint"
+            raise errors.ModelNotAllowed(reason, param="url")
     body = request.get("body")
     check_model(body.get("model") if isinstance(body, dict) else None)
     for name in model_rules.named_in_body(request):

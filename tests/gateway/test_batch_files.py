@@ -137,3 +137,33 @@ def test_c08_a_model_may_be_allowed_by_its_upstreams_name(limited, mock):
     limited.use(allowed_models=[f"openai:{ALLOWED}"])
     assert upload(limited, PURPOSE, (FILE, line(ALLOWED))).status_code == 200
     assert upload(limited, PURPOSE, (FILE, line(FORBIDDEN))).status_code == 403
+
+
+def at(url, name: str = "url") -> bytes:
+    return json.dumps({**json.loads(line(ALLOWED)), name: url}).encode()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        at("/openai/deployments/gpt-4o/chat/completions"),
+        at("/openai/deployments/large/chat/completions"),
+        at("/v1/engines/large/completions"),
+        at("/v1/chat/completions?model=gpt-4o"),
+        at("https://theirs.test/v1/chat/completions"),
+        at("/v1/chat/../models/large"),
+        at("/v1/deployments%2Flarge"),
+        at(["/v1/chat/completions"]),
+        at("/v1/engines/large/completions", "URL"),
+    ],
+)
+def test_c08_the_address_of_a_line_names_no_model(limited, mock, sent):
+    refused = upload(limited, PURPOSE, (FILE, line(ALLOWED) + sent))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert "Line 2 has a url" in refused.json()["error"]["message"]
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("url", ["/v1/responses", "/v1/images/generations", "/chat/completions"])
+def test_c08_the_address_of_an_endpoint_passes(limited, mock, url):
+    assert upload(limited, PURPOSE, (FILE, at(url))).status_code == 200
