@@ -29,8 +29,8 @@ _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
 _TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
 _MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % COLON)
 _ERROR = re.compile(
-    rb'"(?:error"%s[{"]|(?:type|object)"%s"(?:error|response\.failed)"|base_resp"%s\{)'
-    % (COLON, COLON, COLON)
+    rb'"(?:error"%s[{"]|(?:type|object|finish_reason)"%s"(?:error|response\.failed)"'
+    rb'|base_resp"%s\{)' % (COLON, COLON, COLON)
 )
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
@@ -313,12 +313,16 @@ def _output_estimate(answer: dict[str, Any]) -> int:
 def _error_in(answer: dict[str, Any]) -> str | None:
     """Return the code of an error in an answer or an event; None if it has none.
 
-    Not its text, which may quote what was sent. OpenRouter has it in a choice, too, MiniMax in a
-    member that says 0 elsewhere, and Zhipu and Cloudflare say no more than `success`.
+    Not its text, which may quote what was sent. OpenRouter has it in a choice, too, Groq and
+    MiniMax in members of their own (the latter's is 0 elsewhere), Mistral says no more than why
+    it ended, Zhipu and Cloudflare no more than `success`.
     """
+    choice = _last_choice(answer)
     error = _whole(answer).get("error")
-    if not error and isinstance(choice := _last_choice(answer), dict):
-        error = choice.get("error")
+    for holder in (choice, answer.get("x_groq")):
+        error = error or (holder.get("error") if isinstance(holder, dict) else None)
+    if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+        error = error or "error"
     if _has_failed(answer):
         error = error or {"code": "response_failed"}
     elif "error" in (answer.get("type"), answer.get("object")) or answer.get("success") is False:

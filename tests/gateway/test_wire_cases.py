@@ -192,6 +192,8 @@ ERRORS = {
         "502",
     ),
     "a list": (chunk([{"error": {"code": 503, "status": "UNAVAILABLE"}}]), "503"),  # Google
+    "Groq": (chunk({"choices": [{"delta": {}}], "x_groq": {"error": "no capacity"}}), "error"),
+    "Mistral": (chunk({"choices": [{"delta": {}, "finish_reason": "error"}]}), "error"),
     "MiniMax": (chunk({"choices": None, "base_resp": {"status_code": 1027}}), "1027"),
 }
 
