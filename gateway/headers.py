@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from gateway.answer.secret_spellings import spellings_of
+from gateway.answer.secret_matcher import matcher_of
 
 _HOP_BY_HOP = frozenset(
     {
@@ -137,14 +137,14 @@ def to_client(raw: Iterable[tuple[bytes, bytes]], *, secret: str | None) -> list
     """
     decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
     listed = _listed_in_connection(decoded)
-    quoted = spellings_of(secret) if secret else None
+    matcher = matcher_of(secret) if secret else None
     return [
         (name, value)
         for name, value in decoded
         if (lowered := name.lower()) not in _NOT_RETURNED
         and lowered not in listed
         and not lowered.startswith(_NOT_RETURNED_PREFIXES)
-        and not (quoted and quoted.find(value.encode("latin-1")) >= 0)
+        and not (matcher and matcher.find(value.encode("latin-1")) >= 0)
         and not _CONTROL.search(value)
     ]
 

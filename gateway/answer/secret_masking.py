@@ -8,7 +8,7 @@ forward = mask.finish()
 from collections.abc import Callable
 
 from gateway.answer.event_stream import last_end, split
-from gateway.answer.secret_spellings import spellings_of
+from gateway.answer.secret_matcher import matcher_of
 
 _MAX_OPEN = 64 * 1024  # of an event that has passed, to tell whether it is an error
 _MAX_WAITING = 1024 * 1024  # of an event from the secret on, for its end
@@ -17,7 +17,7 @@ _LINE_ENDS = 3  # bytes that belong to the end of an event whose last one is sti
 
 def in_error(data: bytes, secret: str) -> bytes:
     """Return an error without the secret: some quote the key that they refuse."""
-    return spellings_of(secret).masked(data)
+    return matcher_of(secret).masked(data)
 
 
 class StreamMask:
@@ -28,7 +28,7 @@ class StreamMask:
     """
 
     def __init__(self, secret: str, *, is_error: Callable[[bytes], bool]) -> None:
-        self._secret = spellings_of(secret)
+        self._secret = matcher_of(secret)
         self._is_error = is_error
         self._open = bytearray()  # the event that has not ended
         self._passed = 0  # how much of it the client has already
@@ -72,7 +72,7 @@ class StreamMask:
         if 0 <= until < len(self._open) - _MAX_WAITING:
             self._is_cut = True
         if until < 0 or self._is_cut:
-            until = len(self._open) - self._secret.begun(self._open, self._passed)
+            until = len(self._open) - self._secret.partial_length(self._open, self._passed)
         forward, self._passed = bytes(self._open[self._passed : until]), until
         if self._is_cut or self._passed > _MAX_OPEN:
             kept = min(_LINE_ENDS, self._passed)

@@ -37,7 +37,8 @@ _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|err
 # Codes of errors that another request would not have had. The numbers are HTTP's, and those of
 # four digits MiniMax's, of which a few are for failures of its own.
 _OF_REQUEST = re.compile(
-    r"4\d\d|(?!1000|1001|1013|1024|1033)[12]\d{3}|(?!.*(?:server|internal|timeout|overloaded|unavailable))"
+    r"4\d\d|(?!1000|1001|1013|1024|1033)[12]\d{3}"
+    r"|(?!.*(?:server|internal|timeout|overloaded|unavailable))"
     r".*(?:invalid|rate_limit|quota|billing|policy|filter|moderation|not_found|image"
     r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*",
     re.DOTALL,
