@@ -1,6 +1,7 @@
 """Open sessions: choose the transport, and negotiate the protocol version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from mcp.client.streamable import Streamable
 _PROBE_TIMEOUT_SECONDS = 5  # older servers may leave `server/discover` unanswered
 # Statuses with which servers without Streamable HTTP answer a POST.
 _NOT_STREAMABLE = (400, 404, 405, 406, 415)
+_BLAME = ", after server/discover; if that has crashed it, restart it and set legacy"
 _ALL_VERSIONS = protocol.MODERN_VERSIONS + protocol.HANDSHAKE_VERSIONS
 
 
@@ -118,16 +120,18 @@ def _negotiate(
     connection: Connection, *, versions: tuple[str, ...], timeout: float = QUICK_TIMEOUT_SECONDS
 ) -> Session:
     session = Session(connection)
+    probe = _Probe()
     try:
-        if versions == _ALL_VERSIONS and _discover(session):
+        if versions == _ALL_VERSIONS and _discover(session, probe):
             return session
         try:
-            session.initialize(timeout=timeout)
+            with probe.blamed():
+                session.initialize(timeout=timeout)
         except RpcError as error:
             if version := _older_version(error):
                 session.initialize(version, timeout=timeout)
             # Only servers without handshake answer this.
-            elif error.code != protocol.UNSUPPORTED_VERSION or not _discover(session):
+            elif error.code != protocol.UNSUPPORTED_VERSION or not _discover(session, probe):
                 raise
         return session
     except BaseException:
@@ -135,7 +139,30 @@ def _negotiate(
         raise
 
 
-def _discover(session: Session) -> bool:
+@dataclass(slots=True)
+class _Probe:
+    """How a server that is older than `server/discover` took it."""
+
+    loss: McpError | None = None  # instead of an answer
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Name the probe in the failure of the block if it may have crashed the server.
+
+        Python's SDK 1.8 and 1.9 ends all sessions of a stateless server at an unknown method.
+        """
+        try:
+            yield
+        except (HttpError, Unreachable) as error:
+            is_crash = isinstance(error, Unreachable) or error.status >= 500
+            # A server that is away, or a proxy before it, fails in the same way both times.
+            if self.loss is None or not is_crash or str(error) == str(self.loss):
+                raise
+            kind = Unreachable if isinstance(error, Unreachable) else ProtocolViolation
+            raise kind(f"{error}{_BLAME}") from error
+
+
+def _discover(session: Session, probe: _Probe) -> bool:
     """Return whether the server speaks a stateless revision. Raises McpError if it is away."""
     is_http = isinstance(session.connection, Streamable)
     try:
@@ -145,15 +172,17 @@ def _discover(session: Session) -> bool:
         if supported is not None and not any(version in supported for version in _ALL_VERSIONS):
             raise ProtocolViolation("The MCP server speaks no revision known here") from error
         return False
-    except ProtocolViolation:
+    except ProtocolViolation as error:
+        probe.loss = error
         return False  # with HttpError: some servers fail with 500 at an unknown method
     except TimedOut:
         if is_http:
             raise  # over HTTP an older server would have answered with an error
         return False
-    except Unreachable:
+    except Unreachable as error:
         if not is_http:
             raise
+        probe.loss = error
         return False  # some servers close the connection; one that is away fails again
 
 

@@ -292,6 +292,45 @@ def test_unreachable_server_is_reported(api, server):
     assert Server.objects.get().reachable is False
 
 
+no_stream = raw(answer(b"", Content_Type="text/event-stream"))
+failing = raw(answer(b"", status="500 Internal Server Error"))
+closing = raw(b"")
+CLOSED = "The MCP server was not reached, or closed the connection"
+BLAMED = ", after server/discover; if that has crashed it, restart it and set legacy"
+
+
+@pytest.mark.parametrize(
+    ("probe", "handshake", "detail"),
+    [
+        (no_stream, failing, f"The MCP server answered with status 500{BLAMED}"),
+        (failing, failing, "The MCP server answered with status 500"),
+        (failing, closing, f"{CLOSED}{BLAMED}"),
+        (closing, closing, CLOSED),
+    ],
+    ids=["unanswered, then failing", "failing", "failing, then gone", "gone"],
+)
+def test_error_says_that_the_probe_may_have_crashed_the_server(
+    api, register, probe, handshake, detail
+):
+    """A stateless server of Python's SDK 1.8 ends for good at a method that it does not know."""
+    others = {"server/discover": probe, "initialize": handshake}
+    with scripted(failing, **others) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": detail}
+    state = Server.objects.get()
+    expected = (False, detail) if handshake is closing else (True, "")
+    assert (state.reachable, state.last_error) == expected
+
+
+def test_server_with_legacy_set_is_not_probed(api, register):
+    with scripted(failing, initialize=failing) as server:
+        id = register(url=server.url, legacy=True)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+        assert [message["method"] for _, _, message in server.requests] == ["initialize"]
+    assert reply == {"detail": "The MCP server answered with status 500"}
+
+
 def test_odd_items_in_a_list_are_left_out(api, register):
     tools = [
         *(None, 5, {}, {"name": 5, "inputSchema": {}}, {"name": "", "inputSchema": {}}),
