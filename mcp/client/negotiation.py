@@ -101,10 +101,10 @@ def _open_stdio(target: Target) -> Session:
     versions, timeout = _versions(target), float("inf")
     try:
         return _negotiate(stdio.connect(words), versions=versions, timeout=timeout)
-    except Unreachable:
+    except (Unreachable, RpcError):
         if versions == protocol.HANDSHAKE_VERSIONS:
             raise
-    # Some servers exit at a first message that is not `initialize`.
+    # Some servers exit at a first message that is not `initialize`, or refuse it afterwards.
     versions = protocol.HANDSHAKE_VERSIONS
     return _negotiate(stdio.connect(words), versions=versions, timeout=timeout)
 

@@ -11,7 +11,7 @@ from tests.mcp.peers.environment import FASTMCP_2, SDK_1, command
 
 # A server of 2025-11-25; FIRST is what it does with a first message that is not `initialize`.
 SCRIPT = """
-import json, os, sys, time
+import itertools, json, os, sys, time
 with open(STARTS, "a") as starts:
     starts.write("x")
 def answer(id, result):
@@ -39,6 +39,11 @@ FIRST = {
     "is killed": "os.kill(os.getpid(), 9)",
     "ends after a word": "print('expected initialize', flush=True); sys.exit(1)",
     "closes its output": "os.close(1); time.sleep(0.2); os._exit(1)",
+    "refuses all messages": (
+        "for line in itertools.chain([line], sys.stdin): "
+        "print(json.dumps({'jsonrpc': '2.0', 'id': json.loads(line).get('id'), "
+        "'error': {'code': -32000, 'message': 'already started'}}), flush=True)"
+    ),
 }
 ANSWERS = {
     "answers an error": (
@@ -76,7 +81,7 @@ def call(api, refreshed: dict) -> dict:
 
 
 @pytest.mark.parametrize("way", FIRST)
-def test_command_that_ends_is_started_again_and_greeted(api, register, listed, way):
+def test_command_that_ends_or_refuses_is_started_again_and_greeted(api, register, listed, way):
     server = register(transport_type="stdio", url=listed(FIRST[way]))
     refreshed = refresh(api, server)
     assert refreshed["server"]["protocol_version"] == "2025-11-25"
