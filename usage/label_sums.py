@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from core import ids
+from core.database.any_id import uuid_array
 from core.database.raw_connection import pooled_cursor
 from usage import filters
 from usage.columns import LABELS, SUMS
@@ -111,7 +112,7 @@ def _statement(
     return sql, {
         **parameters,
         **ledger_parameters,
-        "projects": [*projects],
+        "projects": uuid_array(projects),
         "first": first,
         "after": after,
         "start": ids.lowest(window.start),
@@ -126,11 +127,12 @@ def _sources(in_sums: str, in_ledger: str) -> _Sources:
     return _Sources(
         f"""
         FROM usage_daily
-        WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day < %(after)s{in_sums}
+        WHERE project_id = ANY(%(projects)s::uuid[])
+            AND day >= %(first)s AND day < %(after)s{in_sums}
         """,
         f"""
         FROM usage_logs
-        WHERE project_id = ANY(%(projects)s){in_ledger} AND (
+        WHERE project_id = ANY(%(projects)s::uuid[]){in_ledger} AND (
             (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
         )
         """,

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from core import ids
+from core.database.any_id import uuid_array
 from core.database.raw_connection import pooled_cursor
 from usage.models import EntryType, UsageStatus
 from usage.windows import midnight
@@ -53,10 +54,10 @@ def call_figures(projects: Sequence[UUID], first: date, last: date) -> CallFigur
             f"""
             SELECT count(*), count(latency_ms), {percentiles("latency_ms")}, {_STATUSES}
             FROM usage_logs
-            WHERE project_id = ANY(%(projects)s) AND id >= %(start)s AND id < %(end)s
+            WHERE project_id = ANY(%(projects)s::uuid[]) AND id >= %(start)s AND id < %(end)s
                 AND entry_type = '{EntryType.CALL}'
             """,
-            {"projects": [*projects], "start": start, "end": end},
+            {"projects": uuid_array(projects), "start": start, "end": end},
         )
         calls, measured, latencies, *counts = cursor.fetchone()
     p50, p95 = latencies or (None, None)

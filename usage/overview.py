@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from core.database.any_id import uuid_array
 from core.database.raw_connection import pooled_cursor
 from usage.label_sums import sum_by_labels
 from usage.models import DailyUsage
@@ -147,12 +148,12 @@ def unpriced_models(projects: Sequence[UUID], first: date, last: date) -> list[U
             f"""
             SELECT provider, model, sum(unpriced_requests), sum(input_tokens + output_tokens)
             FROM usage_daily
-            WHERE project_id = ANY(%(projects)s) AND day >= %(first)s AND day <= %(last)s
+            WHERE project_id = ANY(%(projects)s::uuid[]) AND day >= %(first)s AND day <= %(last)s
                 AND unpriced_requests <> 0
             GROUP BY provider, model HAVING sum(unpriced_requests) > 0
             ORDER BY 3 DESC, 1, 2 LIMIT {MAX_UNPRICED}
             """,
-            {"projects": [*projects], "first": first, "last": last},
+            {"projects": uuid_array(projects), "first": first, "last": last},
         )
         return [
             UnpricedModel(provider, model, int(calls), int(tokens))

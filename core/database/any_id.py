@@ -1,4 +1,4 @@
-"""A condition on a column of ids that takes many of them as one text.
+"""Conditions on a column of ids that take many of them as one text.
 
 Django's `in` takes a parameter for each, and psycopg looks at every one of them, in lists
 too: seconds for ten thousand projects.
@@ -20,4 +20,9 @@ class _AnyId(Lookup):
 
 def any_id(column: str, ids: Iterable[UUID]) -> Lookup:
     """Return the condition, for `filter`, that the column has one of the ids."""
-    return _AnyId(F(column), f"{{{','.join(map(str, ids))}}}")
+    return _AnyId(F(column), uuid_array(ids))
+
+
+def uuid_array(ids: Iterable[UUID]) -> str:
+    """Return the ids as PostgreSQL writes an array of them, for a parameter `%s::uuid[]`."""
+    return f"{{{','.join(map(str, ids))}}}"
