@@ -1,11 +1,16 @@
 """E1: a server without any data teaches the first steps, and fills itself on demand."""
 
+from tests.browser.browser import DESKTOP
+
 
 def test_e1_demo_data_is_made_and_removed_by_buttons(browser, server):
     browser.log_in()
     assert "No calls yet" in browser.text
     assert browser.violations() == []
     browser.screenshot("empty")
+    browser.resize((320, 640))
+    assert not browser.scrolls_sideways()
+    browser.resize(DESKTOP)
     browser.follow(browser.one("form[action$='/demo/make/'] button"))
     browser.wait(lambda: "The demo project was made" in browser.text)
     assert "This is demo data" in browser.text
