@@ -170,16 +170,20 @@ def _add_limits(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-requests", type=int, metavar="N", help="in its whole life")
     command.add_argument("--requests-per-minute", type=int, metavar="N")
     command.add_argument("--budget", dest="budget_usd", metavar="USD", help="in its whole life")
-    for name, help in (
-        ("model", "a model it may use, such as gpt-4o*"),
-        ("endpoint", "a path it may call, such as /v1/chat/*"),
-        ("origin", "an origin of browsers that may use it"),
+    for name, metavar, help in (
+        ("model", "PATTERN", "a model it may use, such as gpt-4o*"),
+        ("endpoint", "PATTERN", "a path it may call, such as /v1/chat/*"),
+        (
+            "origin",
+            "ORIGIN",
+            "an origin of browsers that may use it, such as https://app.example.com",
+        ),
     ):
         command.add_argument(
             f"--{name}",
             dest=f"allowed_{name}s",
             action="append",
-            metavar="PATTERN",
+            metavar=metavar,
             help=f"{help}; may be repeated",
         )
     command.add_argument("--upstream", help="the only upstream it may call")
