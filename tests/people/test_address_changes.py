@@ -146,7 +146,7 @@ def test_a_taken_address_is_not_given_away_and_not_taken_over(ana, person, spell
     """Its owner is mailed; that it has an account shows to who reads its mail and has the other."""
     squatter = person(NEW)
     ask(ana, spelling)
-    assert "asked that an account" in mails(spelling.strip())[-1].body
+    assert "asked to change the address of an account" in mails(spelling.strip())[-1].body
     assert confirm(ana, token_in(mails(spelling.strip())[-1])).status_code == 409
     assert User.objects.get(pk=ana.user.pk).email == OLD and ana.is_logged_in
     assert squatter.is_logged_in
