@@ -93,11 +93,36 @@ class QueryTooSlow(DomainError):
         )
 
 
+class RowLocked(DomainError):
+    """Another request held a row for as long as a statement of this one may take."""
+
+    status_code = 503
+    code = "row_locked"
+    headers = {"Retry-After": "1"}
+
+    def __init__(self) -> None:
+        super().__init__("Another request is changing the same; try again")
+
+
 def is_timeout(error: Exception) -> bool:
     """Return whether a database error is the statement timeout's."""
-    return isinstance(error, psycopg.errors.QueryCanceled) or isinstance(
-        error.__cause__, psycopg.errors.QueryCanceled
-    )
+    return _cancellation(error) is not None
+
+
+def _cancellation(error: BaseException | None) -> psycopg.errors.QueryCanceled | None:
+    for each in (error, error and error.__cause__):
+        if isinstance(each, psycopg.errors.QueryCanceled):
+            return each
+    return None
+
+
+def _waited_for_row(error: Exception) -> bool:
+    """Return whether a canceled statement waited for a row, in PostgreSQL's English.
+
+    In other languages it counts as a slow one.
+    """
+    canceled = _cancellation(error)
+    return canceled is not None and " tuple (" in (canceled.diag.context or "")
 
 
 def is_coded(path: str) -> bool:
@@ -206,6 +231,8 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
             from django.conf import settings
 
             return BodyTooLarge(settings.MAX_BODY_BYTES)
+        case _ if _waited_for_row(error):
+            return RowLocked()
         case _ if is_timeout(error):
             return QueryTooSlow()
         case _ if isinstance(error, DATABASE_AWAY):

@@ -52,6 +52,19 @@ def test_reply_says_that_a_query_took_too_long(api, locked):
     assert api.read("/api/v1/logs", expect=503) == TOO_SLOW
 
 
+@pytest.mark.django_db(transaction=True)
+def test_reply_says_that_another_request_changes_the_same(limited, api):
+    """Nothing about it could be narrowed: it can be sent again."""
+    path = f"/conversations/{api.send('POST', '/conversations', {'title': 'before'})['id']}"
+    with raw_connection.connect() as other, other.transaction(force_rollback=True):
+        other.execute("SELECT 1 FROM conversations FOR UPDATE")
+        response = api.patch(path, {"title": "after"}, content_type="application/json")
+    assert response.status_code == 503
+    assert response.json() == {"detail": "Another request is changing the same; try again"}
+    assert response["Retry-After"] == "1"
+    assert api.send("PATCH", path, {"title": "after"})["title"] == "after"
+
+
 def test_admin_page_says_what_to_do(db_all, locked):
     browser = ApiClient()
     browser.force_login(User.objects.create_superuser("root", password="x"))
