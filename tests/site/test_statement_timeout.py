@@ -65,6 +65,28 @@ def test_reply_says_that_another_request_changes_the_same(limited, api):
     assert api.send("PATCH", path, {"title": "after"})["title"] == "after"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_repeats_a_request_too_early_is_told_to_try_again(limited, api):
+    """The first one with this Idempotency-Key, a long import, is still under way."""
+    with raw_connection.connect() as other, other.transaction(force_rollback=True):
+        other.execute(
+            """
+            INSERT INTO idempotent_requests
+                (id, project_id, fingerprint, body_digest, created_at)
+            VALUES (gen_random_uuid(), %s, encode(sha256(%s), 'hex'), '', now())
+            """,
+            [api.project.id, b"/templates\nkey"],
+        )
+        response = api.post(
+            "/api/v1/templates",
+            {"name": "t"},
+            content_type="application/json",
+            HTTP_IDEMPOTENCY_KEY="key",
+        )
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.json() == {"detail": "Another request is changing the same; try again"}
+
+
 def test_admin_page_says_what_to_do(db_all, locked):
     browser = ApiClient()
     browser.force_login(User.objects.create_superuser("root", password="x"))
