@@ -134,10 +134,7 @@ def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> 
         if violated_constraint(error) != OVERLAP_CONSTRAINT:
             raise
         raise PriceOverlap(OVERLAP) from error
-    current.follow()
-    if connection.in_atomic_block:
-        # The follower may have read the prices without this one meanwhile.
-        transaction.on_commit(current.follow)
+    _follow()
     return price
 
 
@@ -156,7 +153,7 @@ def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> CustomPric
             price_audit.record(origin, "delete", stored, stored)
         elif stored.valid_to is None or stored.valid_to > at:
             _end(stored, at, origin)
-    current.follow()
+    _follow()
     return stored
 
 
@@ -173,6 +170,13 @@ def changing(project_id: UUID | None) -> Iterator[None]:
                 [project_id.int & (2**63 - 1) if project_id else 0],
             )
         yield
+
+
+def _follow() -> None:
+    current.follow()
+    if connection.in_atomic_block:
+        # The follower may have read the prices without this change meanwhile.
+        transaction.on_commit(current.follow)
 
 
 def _end(price: CustomPrice, at: datetime, origin: audit.Origin) -> None:

@@ -103,5 +103,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         price = self.get_object()
         if price.project_id is None:
             raise GlobalPrice
-        ended = custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
+        # "Now" is the moment when it is this request's turn: another may have ended it before.
+        with custom_prices.changing(price.project_id):
+            ended = custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
         return Response(self.represent(ended))
