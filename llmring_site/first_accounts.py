@@ -47,7 +47,7 @@ def _create_key() -> None:
     audit.record("project.create", _ORIGIN, project_id=project.id, name=project.name)
     _, key = keys.issue_key(project, _ORIGIN, name="made at first start")
     print(
-        f"  API key   {key}\n\n  Neither is shown again. Try:\n\n{_first_call(key)}\n",
+        f"  API key   {key}\n\n  Secrets are shown only once. Try:\n\n{_first_call(key)}\n",
         flush=True,
     )
 
