@@ -1,4 +1,5 @@
 from django.http import Http404, HttpRequest, HttpResponse
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -22,10 +23,18 @@ from aliases.schemas import (
     ResolveQuery,
 )
 from core import parsing
-from core.conditional import IF_NONE_MATCH, not_modified
+from core.conditional import CONDITIONAL, not_modified
 from core.idempotency import IDEMPOTENCY_KEY, idempotent
 from core.viewsets import ScopedModelViewSet
 from usage.models import DEFAULT_PROFILE
+
+_REVISION = OpenApiParameter(
+    "X-Alias-Revision",
+    int,
+    OpenApiParameter.HEADER,
+    response=[200, 304],
+    description="The state of the project's aliases: `since` of the next request.",
+)
 
 
 def _revision_headers(request: HttpRequest) -> dict[str, str]:
@@ -34,7 +43,7 @@ def _revision_headers(request: HttpRequest) -> dict[str, str]:
     return {
         "ETag": f'"{revision}-{request.auth.project_id.hex[:12]}"',
         "Cache-Control": "private, no-cache",
-        "X-Alias-Revision": str(revision),
+        _REVISION.name: str(revision),
     }
 
 
@@ -62,8 +71,8 @@ class AliasViewSet(ScopedModelViewSet):
         "export": {"application/json": Lockfile, "application/toml": str},
     }
     headers = {
-        "list": [IF_NONE_MATCH],
-        "export": [IF_NONE_MATCH],
+        "list": [*CONDITIONAL, _REVISION],
+        "export": [*CONDITIONAL, _REVISION],
         "bind": [IDEMPOTENCY_KEY],
         "bulk_upsert": [IDEMPOTENCY_KEY],
     }

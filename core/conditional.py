@@ -12,6 +12,8 @@ IF_NONE_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `ETag` of the last reply: 304 without a body while nothing has changed.",
 )
+ETAG = OpenApiParameter("ETag", str, OpenApiParameter.HEADER, response=[200, 304])
+CONDITIONAL = [IF_NONE_MATCH, ETAG]  # for `headers` of a view
 
 
 def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpResponse | None:

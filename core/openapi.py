@@ -147,7 +147,10 @@ class AutoSchema(SpectacularSchema):
         if self._operation == "list" and self._declared("replies") is None:
             reply = list[reply]
         by_status = reply if _keys_are(int, reply) else {200: reply}
-        replies = {str(status): self._reply(model) for status, model in by_status.items()}
+        replies = {
+            str(status): self._reply(model) | self._headers_of(status)
+            for status, model in by_status.items()
+        }
         errors = self._declared("errors") or {}
         return replies | {
             str(status): error_response(self.path, status, description)
@@ -160,6 +163,10 @@ class AutoSchema(SpectacularSchema):
         by_type = reply if _keys_are(str, reply) else {_JSON: reply}
         content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
         return {"description": "", "content": content}
+
+    def _headers_of(self, status: int) -> dict:
+        headers = self._get_response_headers_for_code(str(status))
+        return {"headers": headers} if headers else {}
 
     @property
     def _is_undeclared(self) -> bool:

@@ -31,6 +31,12 @@ _ISSUES = {
 }
 # Of all views but those that report the server's state, and so are never refused.
 REFUSALS = {429: "A limit is reached", 503: "The database does not answer"}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "schema": {"type": "integer"},
+        "description": "Seconds. Without it, the same request would be refused again.",
+    }
+}
 _CODED_ERROR = {
     "type": "object",
     "properties": {
@@ -54,7 +60,9 @@ def with_common_errors(result, generator, request, public):
                 reply = error_response(path, status, description)
                 operation["responses"].setdefault(str(status), reply)
             if _has_header(operation, "If-None-Match"):
-                operation["responses"]["304"] = {"description": "Nothing has changed"}
+                unchanged = {"description": "Nothing has changed"}
+                operation["responses"]["304"] = operation["responses"]["200"] | unchanged
+                del operation["responses"]["304"]["content"]
     return result
 
 
@@ -85,4 +93,5 @@ def error_response(path: str, status: int, description: str) -> dict:
     if is_coded(path):
         schema = "CodedError"
     reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {"description": description, "content": {"application/json": {"schema": reference}}}
+    reply = {"description": description, "content": {"application/json": {"schema": reference}}}
+    return reply | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})

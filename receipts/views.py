@@ -1,5 +1,5 @@
 from django.http import Http404, HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from orjson import Fragment
 from rest_framework.response import Response
 
@@ -41,11 +41,20 @@ class PublicKeyNotConfigured(DomainError):
         super().__init__("Public key not configured")
 
 
+_CORRECTED_BY = OpenApiParameter(
+    "X-Corrected-By",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="Ids of reversals, separated by commas.",
+)
+
+
 class ReceiptViewSet(ScopedModelViewSet):
     queryset = Receipt.objects.all()
     reply = reply_schemas.Receipt
     bodies = {"create": schemas.ReceiptToStore}
-    headers = {"create": [IDEMPOTENCY_KEY]}
+    headers = {"create": [IDEMPOTENCY_KEY], "retrieve": [_CORRECTED_BY]}
     queries = {"list": schemas.ReceiptPageQuery, "logs": schemas.ReceiptPageQuery}
     replies = {
         "list": reply_schemas.ReceiptPage,
@@ -107,7 +116,7 @@ class ReceiptViewSet(ScopedModelViewSet):
         """
         receipt = self.get_object()
         reversals = log_pages.first_reversals(receipt)
-        headers = {"X-Corrected-By": ", ".join(map(str, reversals))} if reversals else {}
+        headers = {_CORRECTED_BY.name: ", ".join(map(str, reversals))} if reversals else {}
         return Response(_verbatim(receipt), headers=headers)
 
     def logs(self, request, receipt_id):

@@ -2,7 +2,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 
 from core import json_writer
-from core.conditional import IF_NONE_MATCH, not_modified
+from core.conditional import CONDITIONAL, not_modified
 from core.edge_replies import Reply
 from core.edge_request import Request
 from core.views import PublicView
@@ -29,7 +29,7 @@ def _respond(request: HttpRequest, content: Representation) -> HttpResponse:
 class _RegistryView(PublicView):
     tags = ["registry"]
     errors = {"get": {404: "No such version or file"}}
-    headers = {"get": [IF_NONE_MATCH]}
+    headers = {"get": CONDITIONAL}
 
 
 class RegistryView(_RegistryView):

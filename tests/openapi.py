@@ -10,6 +10,15 @@ from jsonschema_rs import Draft202012Validator
 
 # A method that the document does not have, a body that nobody asked for, a bug.
 _OF_EVERY_SERVER = (405, 413, 415, 500)
+# What clients read beside the body; limits and ids are said of all replies in the documents.
+_FOR_CLIENTS = {
+    "ETag",
+    "Link",
+    "Retry-After",
+    "X-Alias-Revision",
+    "X-Corrected-By",
+    "X-Next-Cursor",
+}
 
 
 @cache
@@ -76,6 +85,8 @@ def check(method: str, path: str, response) -> None:
         f"{place}: {response.status_code} is not documented: {response.content[:200]!r}"
     )
     assert not response.content or kind in documented["content"], f"{place}: {kind} is undocumented"
+    undocumented = _FOR_CLIENTS & set(response.headers) - set(documented.get("headers", ()))
+    assert not undocumented, f"{place}: {undocumented} in {response.status_code} are undocumented"
     if response.content and kind == "application/json":
         validator = _validator(found["operationId"], response.status_code)
         is_coded = response.headers.get("Content-Encoding") == "gzip"

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from core.cursors import next_cursor
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 from usage import day_ranges, filters
@@ -64,8 +65,7 @@ def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, s
         condition += f" AND {filters.page_part('<', 'cursor')}"
         parameters["cursor"] = query.cursor
     page = _newest(condition, parameters, day_ranges.labelled(caller, query), query)
-    headers = {"X-Next-Cursor": str(page.next_id)} if page.next_id else {}
-    return orjson.Fragment(f"[{','.join(page.texts)}]"), headers
+    return orjson.Fragment(f"[{','.join(page.texts)}]"), next_cursor(page.next_id)
 
 
 def _newest(

@@ -3,6 +3,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import Action
 from core import bridge
+from core.cursors import NEXT_CURSOR
 from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempotent
 from core.paths import uuid_in_path
 from core.views import SchemaView
@@ -137,6 +138,7 @@ class StatsView(SchemaView):
 class LogsView(SchemaView):
     tags = ["usage"]
     queries = {"get": LogsQuery}
+    headers = {"get": [NEXT_CURSOR]}
     replies = {"get": list[Log]}
 
     def get(self, request):

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
@@ -20,6 +21,15 @@ from core.viewsets import ScopedModelViewSet
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+NEXT_PAGE = OpenApiParameter(
+    "Link",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description='The address of the next page, while there is one (`rel="next"`, RFC 8288).',
+)
 
 
 class ManagementViewSet(ScopedModelViewSet):
@@ -60,7 +70,7 @@ class ManagementViewSet(ScopedModelViewSet):
         if len(page) > query.limit:
             parameters = self.request.GET.copy()
             parameters["offset"] = query.offset + query.limit
-            headers["Link"] = f'<{self.request.path}?{parameters.urlencode()}>; rel="next"'
+            headers[NEXT_PAGE.name] = f'<{self.request.path}?{parameters.urlencode()}>; rel="next"'
         return Response(represent(page[: query.limit]), headers=headers)
 
     def _origin(self) -> audit.Origin:

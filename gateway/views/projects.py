@@ -15,7 +15,7 @@ from gateway.schemas.projects import (
     ProjectChanges,
     TokensRevoked,
 )
-from gateway.views.management import ManagementViewSet, value_of
+from gateway.views.management import NEXT_PAGE, ManagementViewSet, value_of
 
 
 class ProjectViewSet(ManagementViewSet):
@@ -36,6 +36,7 @@ class ProjectViewSet(ManagementViewSet):
         for operation in ("create", "partial_update")
     }
     queries = {"list": ManagedProjectsQuery}
+    headers = {"list": [NEXT_PAGE]}
     replies = {
         "create": {201: ManagedProject},
         "destroy": {204: None},

@@ -18,7 +18,7 @@ from gateway.schemas.tokens import (
     NewToken,
     TokenChanges,
 )
-from gateway.views.management import ManagementViewSet, value_of
+from gateway.views.management import NEXT_PAGE, ManagementViewSet, value_of
 from gateway.views.projects import ProjectViewSet
 
 
@@ -31,6 +31,7 @@ class TokenViewSet(ManagementViewSet):
     reply = ManagedToken
     bodies = {"create": NewToken, "partial_update": TokenChanges}
     queries = {"list": ManagedTokensQuery}
+    headers = {"list": [NEXT_PAGE]}
     replies = {"create": {201: IssuedToken}, "destroy": {204: None}}
     errors = {"create": {404: "Project not found"}}
 

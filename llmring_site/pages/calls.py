@@ -7,6 +7,7 @@ from decimal import Decimal
 import orjson
 
 from core import number_formats
+from core.cursors import NEXT_CURSOR
 from core.scoping import Caller
 from usage import listing
 from usage.models import CostSource, EntryType, UsageStatus
@@ -30,7 +31,7 @@ def calls(caller: Caller, query: LogsQuery) -> tuple[list[Call], str | None]:
     body, headers = listing.logs(caller, query)
     # Costs keep every digit.
     rows = json.loads(orjson.dumps(body), parse_float=Decimal, parse_int=Decimal)
-    return [_call(row) for row in rows], headers.get("X-Next-Cursor")
+    return [_call(row) for row in rows], headers.get(NEXT_CURSOR.name)
 
 
 def _call(row: dict) -> Call:

@@ -3,6 +3,7 @@
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
+from core.cursors import NEXT_CURSOR, next_cursor
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
 from mcp.models import ToolExecution
 from mcp.schemas import executions as schemas
@@ -19,8 +20,7 @@ class ExecutionPagination(BasePagination):
         return rows
 
     def get_paginated_response(self, data):
-        headers = {"X-Next-Cursor": str(self.next_cursor)} if self.next_cursor else {}
-        return Response(data, headers=headers)
+        return Response(data, headers=next_cursor(self.next_cursor))
 
 
 class ExecutionViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
@@ -29,6 +29,7 @@ class ExecutionViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
     queryset = ToolExecution.objects.order_by("-id")
     reply = schemas.Execution
     queries = {"list": schemas.ExecutionsQuery}
+    headers = {"list": [NEXT_CURSOR]}
     filters = {"tool_id": "tool_id", "conversation_id": "conversation_id"}
     pagination_class = ExecutionPagination
     lookup_url_kwarg = "execution_id"

@@ -4,6 +4,7 @@ from django.http import Http404
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.cursors import NEXT_CURSOR
 from core.idempotency import IDEMPOTENCY_KEY, idempotent, idempotent_call
 from core.viewsets import ListMixin, RetrieveMixin, ScopedModelViewSet
 from mcp import execution, registration, server_content
@@ -31,7 +32,7 @@ class ToolViewSet(ItemViewSet):
         "execute": ExecutionRequest,
         "accept": schemas.Acceptance,
     }
-    headers = {operation: [IDEMPOTENCY_KEY] for operation in bodies}
+    headers = {operation: [IDEMPOTENCY_KEY] for operation in bodies} | {"history": [NEXT_CURSOR]}
     queries = {"list": schemas.ItemsQuery, "history": HistoryQuery}
     replies = {"execute": Execution, "history": list[Execution]}
     errors = {"create": {404: "Server not found"}}

@@ -1,0 +1,18 @@
+"""Lists that go on after the last row of a page: the header that says where."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter
+
+NEXT_CURSOR = OpenApiParameter(
+    "X-Next-Cursor",
+    UUID,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="The `cursor` of the next page, while there may be one.",
+)
+
+
+def next_cursor(last_id: UUID | None) -> dict[str, str]:
+    """Return the header of a page that ends with this row; none after the last page (None)."""
+    return {NEXT_CURSOR.name: str(last_id)} if last_id else {}
