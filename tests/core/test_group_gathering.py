@@ -74,7 +74,6 @@ def test_whoever_is_first_waits_for_those_who_were_answered_with_him():
 
 
 def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
-    monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 0.001)
     store = Store()
 
     async def together(writer, *items):
@@ -83,8 +82,11 @@ def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
     async def story():
         writer = GroupWriter(store)
         await together(writer, 1, 2, 3, 4)
-        await writer.write(5)  # waits for three more, in vain
-        monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 3600)
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            # The wait for three more is over at the loop's next turn: in vain.
+            patch.setattr(loop, "call_later", lambda seconds, end: loop.call_soon(end))
+            await writer.write(5)
         await together(writer, 6, 7)
         await writer.write(8)  # would wait for an hour
 
