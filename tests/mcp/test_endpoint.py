@@ -126,77 +126,62 @@ LINK_AS_TEXT = {
 }
 
 
-@pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", MODERN])
-def test_link_is_a_text_for_revisions_without_links(found, api, register, version):
-    """Their clients refuse the whole result for it, when the tool has run already."""
-    message = {"role": "user", "content": LINK}
+@pytest.fixture
+def given(ask, api, register):
+    """Return the blocks that a client of a revision gets of a tool, and of a prompt."""
+
+    def blocks(version: str, *upstream: dict) -> tuple[list[dict], list[dict]]:
+        done = {"content": [*upstream], "resultType": "complete"}
+        messages = [{"role": "user", "content": block} for block in upstream]
+        with scripted(
+            lambda connection, message, headers: connection.sendall(result(message, done)),
+            **{"prompts/get": {"messages": messages, "resultType": "complete"}},
+        ) as server:
+            id = register(url=server.url)["id"]
+            lists = {"tools": [{"name": "t"}], "prompts": [{"name": "p"}]}
+            api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
+            called = ask("tools/call", version, name="calc__t", arguments={})["result"]
+            got = ask("prompts/get", version, name="calc__p")["result"]
+        assert ToolExecution.objects.get().output["content"] == [*upstream]
+        return called["content"], [message["content"] for message in got["messages"]]
+
+    return blocks
+
+
+@pytest.mark.parametrize("version", ["", "2024-11-05", "2025-03-26", "2025-06-18", MODERN])
+def test_link_is_a_text_for_revisions_without_links(given, version):
+    """Their clients refuse the whole result for it, when the tool has run already.
+
+    The header that names a revision came with 2025-06-18, and so did links.
+    """
     bare = {"type": "resource_link", "uri": "x:2", "name": "", "title": "Two"}
-    done = {"content": [LINK, bare], "resultType": "complete"}
-    with scripted(
-        lambda connection, message, headers: connection.sendall(result(message, done)),
-        **{"prompts/get": {"messages": [message], "resultType": "complete"}},
-    ) as server:
-        id = register(url=server.url)["id"]
-        lists = {"tools": [{"name": "t"}], "prompts": [{"name": "p"}]}
-        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
-        called = found("tools/call", version, name="calc__t", arguments={})["content"]
-        (got,) = found("prompts/get", version, name="calc__p")["messages"]
-    if version < "2025-06-18":
-        assert called == [LINK_AS_TEXT, {"type": "text", "text": "Two\ncalc+x:2"}]
-        assert got["content"] == LINK_AS_TEXT
-    else:
-        assert called == [{**LINK, "uri": "calc+x:1"}, {**bare, "uri": "calc+x:2"}]
-        assert got["content"] == {**LINK, "uri": "calc+x:1"}
-    assert ToolExecution.objects.get().output["content"] == [LINK, bare]
+    expected = [LINK_AS_TEXT, {"type": "text", "text": "Two\ncalc+x:2"}]
+    if version >= "2025-06-18":
+        expected = [{**LINK, "uri": "calc+x:1"}, {**bare, "uri": "calc+x:2"}]
+    assert given(version, LINK, bare) == (expected, expected)
 
 
-def test_client_that_names_no_revision_gets_links_as_texts(ask, api, register):
-    """The header came with 2025-06-18, and so did links."""
-    done = {"content": [LINK], "resultType": "complete"}
-    with scripted(
-        lambda connection, message, headers: connection.sendall(result(message, done))
-    ) as server:
-        id = register(url=server.url)["id"]
-        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", {"tools": [{"name": "t"}]})
-        reply = ask("tools/call", "", name="calc__t", arguments={})
-    assert reply["result"]["content"] == [LINK_AS_TEXT]
-
-
+SAID = {"type": "text", "text": "listen"}
 AUDIO = {
     "type": "audio",
     "data": "UklGRg==",
     "mimeType": "audio/wav",
     "annotations": {"priority": 1},
 }
-AUDIO_AS_RESOURCE = {
-    "type": "resource",
-    "resource": {"uri": "cid:audio-2", "blob": "UklGRg==", "mimeType": "audio/wav"},
-    "annotations": {"priority": 1},
-}
+RESOURCE = {"blob": "UklGRg==", "mimeType": "audio/wav"}
 
 
 @pytest.mark.parametrize("version", ["", "2024-11-05", "2025-03-26", "2025-06-18", MODERN])
-def test_audio_is_a_resource_for_revisions_without_audio(ask, api, register, version):
+def test_audio_is_a_resource_for_revisions_without_audio(given, version):
     """It came with 2025-03-26, when SDKs sent no header and some did not know it yet."""
-    said = {"type": "text", "text": "listen"}
-    done = {"content": [said, AUDIO], "resultType": "complete"}
-    messages = [{"role": "user", "content": each} for each in (said, AUDIO)]
-    with scripted(
-        lambda connection, message, headers: connection.sendall(result(message, done)),
-        **{"prompts/get": {"messages": messages, "resultType": "complete"}},
-    ) as server:
-        id = register(url=server.url)["id"]
-        lists = {"tools": [{"name": "t"}], "prompts": [{"name": "p"}]}
-        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
-        called = ask("tools/call", version, name="calc__t", arguments={})["result"]["content"]
-        got = ask("prompts/get", version, name="calc__p")["result"]["messages"][1]["content"]
+    called, got = given(version, SAID, AUDIO)
+    assert called[0] == got[0] == SAID
     if version in ("", "2024-11-05"):
-        assert called == [said, AUDIO_AS_RESOURCE]
-        assert got["resource"]["blob"] == AUDIO["data"]
+        plain = {"type": "resource", "annotations": {"priority": 1}}
+        assert called[1] == {**plain, "resource": {"uri": "cid:audio-2", **RESOURCE}}
+        assert got[1] == {**plain, "resource": {"uri": "cid:audio-1", **RESOURCE}}
     else:
-        assert called == [said, AUDIO]
-        assert got == AUDIO
-    assert ToolExecution.objects.get().output["content"] == [said, AUDIO]
+        assert called[1] == got[1] == AUDIO
 
 
 @pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
