@@ -33,8 +33,10 @@ class SecretMatcher:
         return match.start() if match else -1
 
     def masked(self, data: bytes) -> bytes:
-        """Return the text without the secret."""
-        return self._pattern.sub(MASK, data) if self.find(data) >= 0 else data
+        """Return the text without the secret, also where no JSON would escape its characters."""
+        if any(prefix in data for prefix in _ESCAPE_PREFIXES):
+            return self._pattern.sub(MASK, data)
+        return data.replace(self._plain, MASK)
 
     def partial_length(self, data: bytes | bytearray, start: int) -> int:
         """Return how many bytes at the end, after `start`, may be a prefix of the secret."""

@@ -86,6 +86,14 @@ def test_c10_a_key_is_hidden_however_it_is_written(gateway, mock, upstreams_file
     assert "X-Address" not in answer.headers
 
 
+def test_c10_a_key_is_hidden_where_no_json_would_escape_it(gateway, mock, upstreams_file):
+    key = "key-0123456789-abcd"
+    upstreams_file(f"apis: {{openai: {{base_url: {mock.url}/v1, api_key: {key}}}}}")
+    written = key.replace("-", "\\-")
+    mock.script = reply(f"no {written}".encode(), 401, Content_Type="text/plain")
+    assert gateway.chat().text == "no ***"
+
+
 @pytest.mark.parametrize("cut", range(1, 30))
 @pytest.mark.parametrize("written", WRITTEN)
 def test_c10_what_may_be_the_key_waits_however_it_is_written(written, cut):
