@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import connection
+
 from core import ids
 from core.database.any_id import uuid_array
 from core.database.raw_connection import pooled_cursor
@@ -30,11 +32,12 @@ _PERIODS = {
 _UTC = "created_at AT TIME ZONE 'UTC'"
 # Beside the labels: the project's id, for sums of several projects.
 _LEDGER_LABELS = {**LABEL_SQL, "project": "project_id::text"}
-# Of daily sums with the same labels, any will do; this aggregate is older than any_value.
-_DAILY_LABELS = {
-    **{name: f'min({name} COLLATE "C")' for name in LABELS},
-    "project": "project_id::text",
-}
+
+
+def _daily_labels() -> dict[str, str]:
+    """Return the SQL of the labels of daily sums that all have the same ones: any will do."""
+    any_of = "any_value({})" if connection.features.is_postgresql_16 else "min({})"
+    return {**{name: any_of.format(name) for name in LABELS}, "project": "project_id::text"}
 
 
 def sum_by_labels(
@@ -123,7 +126,12 @@ def _statement(
 
 
 def _sources(in_sums: str, in_ledger: str) -> _Sources:
-    """Return the sources, each narrowed by a condition that begins with AND."""
+    """Return the sources, each narrowed by a condition that begins with AND.
+
+    The two ends are read apart: before a table has statistics, a plan for `OR` may read all
+    logs of a project.
+    """
+    of_projects = f"project_id = ANY(%(projects)s::uuid[]){in_ledger}"
     return _Sources(
         f"""
         FROM usage_daily
@@ -131,10 +139,11 @@ def _sources(in_sums: str, in_ledger: str) -> _Sources:
             AND day >= %(first)s AND day < %(after)s{in_sums}
         """,
         f"""
-        FROM usage_logs
-        WHERE project_id = ANY(%(projects)s::uuid[]){in_ledger} AND (
-            (id >= %(start)s AND id < %(first_id)s) OR (id >= %(after_id)s AND id < %(end)s)
-        )
+        FROM (
+            SELECT * FROM usage_logs WHERE {of_projects} AND id >= %(start)s AND id < %(first_id)s
+            UNION ALL
+            SELECT * FROM usage_logs WHERE {of_projects} AND id >= %(after_id)s AND id < %(end)s
+        ) AS ends
         """,
     )
 
@@ -160,7 +169,7 @@ def _union_of_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sourc
     kinds = " ".join(f"WHEN grouping({name}) THEN '{name}'" for name in labels)
     return f"""
         UNION ALL
-        SELECT CASE 0 {kinds} ELSE 'all' END, NULL, coalesce({", ".join(labels)}),
+        SELECT CASE 0 {kinds} ELSE 'all' END, NULL, coalesce({", ".join(labels)}) COLLATE "C",
             {sum_columns(sums)}
         FROM ({_by_all_labels(labels, sums, sources)}) AS named
         GROUP BY GROUPING SETS ((), {", ".join(f"({name})" for name in labels)})
@@ -174,7 +183,7 @@ def _by_all_labels(labels: Sequence[str], sums: Sequence[str], sources: _Sources
     """
     return f"""
         SELECT {", ".join(labels)}, {sum_columns(sums)} FROM (
-            SELECT {_selected(_DAILY_LABELS, labels)}, {sum_columns(sums)} {sources.daily}
+            SELECT {_selected(_daily_labels(), labels)}, {sum_columns(sums)} {sources.daily}
             GROUP BY project_id, labels
             UNION ALL
             SELECT {_selected(_LEDGER_LABELS, labels)}, {share_columns(sums)} {sources.ledger}
