@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from core import bridge, memory
+from core import bridge, memory, request_checks
+from core.errors import DomainError
 
 # Memory is released after larger bodies. Fewer than at the edge: Django's requests and
 # responses refer to each other, and stay with what they hold.
@@ -103,11 +104,10 @@ def _environ(scope: dict) -> dict[str, Any]:
 async def _read_body(environ: dict[str, Any], receive) -> bytes | None:
     """Return the body; None when the client has gone.
 
-    Of one beyond the limit only the length is handed on: Django's side refuses it.
+    A body with an unacceptable length is not read: RequestChecksMiddleware refuses it.
     """
-    chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
-    length = environ.get("CONTENT_LENGTH", "")
-    if not chunked and (not length.isdigit() or int(length) > settings.MAX_BODY_BYTES):
+    is_chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+    if not is_chunked and not _has_acceptable_length(environ):
         return b""
     parts: list[bytes] = []
     size, more = 0, True
@@ -120,6 +120,14 @@ async def _read_body(environ: dict[str, Any], receive) -> bytes | None:
         more = message.get("more_body", False)
     environ["CONTENT_LENGTH"] = str(size)
     return b"".join(parts)
+
+
+def _has_acceptable_length(environ: dict[str, Any]) -> bool:
+    """Return whether the request announces a body, and one that is not too large."""
+    try:
+        return request_checks.body_length(environ.get("CONTENT_LENGTH")) > 0
+    except DomainError:
+        return False
 
 
 def _start(message: dict, status: str, headers: list[tuple[str, str]]) -> None:
