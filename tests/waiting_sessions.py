@@ -4,7 +4,7 @@ import time
 
 from core.database import raw_connection
 
-_PATIENCE = 60  # seconds
+_TIMEOUT_SECONDS = 60
 
 
 def waiting_sessions(count: int = 1, *, event: str | None = None) -> list[int]:
@@ -12,7 +12,7 @@ def waiting_sessions(count: int = 1, *, event: str | None = None) -> list[int]:
 
     `event` is the kind of lock, of any kind by default.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     with raw_connection.connect() as own:
         while time.monotonic() < deadline:
             [(pids, _)] = own.execute(

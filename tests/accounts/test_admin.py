@@ -12,22 +12,10 @@ from accounts.models import ApiKey, KeyUse, Project, Tier
 from core.ids import uuid7
 from tests.client import ApiClient
 from tests.staff import staff
+from tests.usage.calls import CALL
 
 KEYS = "/admin/accounts/apikey/"
 PROJECTS = "/admin/accounts/project/"
-
-
-def test_new_key_is_on_a_page_that_is_not_kept(db_all, project):
-    browser = staff("add_apikey", "view_apikey", "view_project")
-    reply = browser.post(f"{KEYS}add/", {"project": project.id, "name": "laptop"})
-    assert reply.status_code == 200
-    assert "no-store" in reply["Cache-Control"]
-    key = re.search(r"llmr_pk_[0-9a-f]{32}", reply.content.decode())[0]
-    assert key not in str(reply.cookies)
-    assert ApiClient(key).read("/api/v1/logs") == []
-    row = ApiKey.objects.get()
-    for page in (KEYS, f"{KEYS}{row.id}/change/"):
-        assert key not in browser.get(page).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -82,12 +70,11 @@ def test_keys_are_listed_by_their_state(project):
 
 def test_a_project_without_a_tier_counts_no_logs(api):
     """Nothing is counted for it, which is not 0."""
-    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
     browser, page = staff("view_project"), f"{PROJECTS}{api.project.id}/change/"
-    api.send("POST", "/api/v1/log", call)
+    api.send("POST", "/api/v1/log", CALL)
     assert "not counted without a tier" in browser.get(page).content.decode()
     Project.objects.update(tier=Tier.objects.create(name="small", logs_per_month=9))
-    api.send("POST", "/api/v1/log/batch", {"logs": [call] * 2})
+    api.send("POST", "/api/v1/log/batch", {"logs": [CALL] * 2})
     html = browser.get(page).content.decode()
     assert "not counted" not in html
     assert re.search(r"Logs this month\s*<.*?>\s*2\s*<", html, re.DOTALL | re.IGNORECASE)
@@ -106,7 +93,7 @@ def test_b4_form_sent_twice_makes_one_key(db_all, project):
     assert ApiKey.objects.count() == 1
 
 
-def test_another_broken_rule_is_not_told_as_a_form_sent_twice(db_all, project, monkeypatch):
+def test_other_integrity_errors_are_not_reported_as_a_form_sent_twice(db_all, project, monkeypatch):
     taken, text = ApiKey.issue(project)
     monkeypatch.setattr("accounts.api_keys.generate", lambda: text)
     browser = staff("add_apikey", "view_apikey", "view_project")
@@ -116,10 +103,11 @@ def test_another_broken_rule_is_not_told_as_a_form_sent_twice(db_all, project, m
     assert ApiKey.objects.get() == taken
 
 
-def test_b4_new_key_leaves_no_trace(db_all, project):
+def test_b4_new_key_is_shown_once_and_leaves_no_trace(db_all, project):
     browser = staff("add_apikey", "view_apikey", "change_apikey", "view_project")
     reply = browser.post(f"{KEYS}add/", {"project": project.id, "name": "laptop"})
     key = re.search(r"llmr_pk_[0-9a-f]{32}", reply.content.decode())[0]
+    assert ApiClient(key).read("/api/v1/logs") == []
     assert "no-store" in reply["Cache-Control"] and "no-transform" in reply["Cache-Control"]
     secret = key.removeprefix("llmr_pk_")[4:]
     assert secret not in str(reply.cookies) + str(browser.cookies)
@@ -133,8 +121,7 @@ def test_b4_new_key_leaves_no_trace(db_all, project):
 def test_b4_revoking_asks_first_and_names_the_key(api):
     browser = staff("view_apikey", "change_apikey", "view_project")
     ApiKey.objects.update(name="laptop")
-    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, "cost": 0.25}
-    day = api.send("POST", "/api/v1/log", call)["timestamp"][:10]
+    day = api.send("POST", "/api/v1/log", {**CALL, "cost": 0.25})["timestamp"][:10]
     form = {"action": "revoke", "_selected_action": [str(api.api_key_id)]}
     question = browser.post(KEYS, form).content.decode()
     assert "laptop" in question and "ours" in question and day in question
@@ -150,9 +137,8 @@ def test_keys_are_made_on_their_project_and_show_use_and_spend(api):
     assert f"{project}/new-key/" in browser.get(f"{project}/change/").content.decode()
     reply = browser.get(f"{project}/new-key/")
     assert reply["Location"] == f"{KEYS}add/?project={api.project.id}"
-    call = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
-    day = api.send("POST", "/api/v1/log", {**call, "cost": 0.25})["timestamp"][:10]
-    api.send("POST", "/api/v1/log", call)
+    day = api.send("POST", "/api/v1/log", {**CALL, "cost": 0.25})["timestamp"][:10]
+    api.send("POST", "/api/v1/log", CALL)
     for page in (KEYS, f"{KEYS}{api.api_key_id}/change/"):
         html = browser.get(page).content.decode()
         assert day in html and "0.25, and 1 unpriced calls" in html
@@ -171,7 +157,7 @@ def test_times_of_a_key_are_written_alike_in_the_list_and_on_its_page(api):
     assert "+00:00" not in html
 
 
-def test_who_may_not_make_keys_has_no_button(api):
+def test_new_key_button_needs_the_permission_to_add_keys(api):
     browser = staff("view_project")
     project = f"/admin/accounts/project/{api.project.id}"
     assert "new-key" not in browser.get(f"{project}/change/").content.decode()
@@ -189,7 +175,7 @@ def test_archived_project_gets_no_key(db_all, project):
     assert browser.get(f"{page}/new-key/").status_code == 403
 
 
-def test_what_is_no_id_selects_nothing(api):
+def test_revoking_a_row_id_that_is_not_a_uuid_is_refused(api):
     form = {"action": "revoke", "_selected_action": ["not-a-uuid"], "confirmed": "yes"}
     reply = staff("view_apikey", "change_apikey").post(KEYS, form)
     assert reply.status_code == 400

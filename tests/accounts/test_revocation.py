@@ -8,11 +8,11 @@ from django.db import connection
 
 from accounts import api_keys, key_cache
 from tests.client import ApiClient
+from tests.usage.calls import CALL
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUTE = "/api/v1/logs"
-CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
 
 
 def refused_within(client, seconds: float) -> bool:

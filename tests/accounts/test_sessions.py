@@ -4,10 +4,10 @@ import pytest
 
 from accounts.models import Membership, Role, User
 from tests.client import ApiClient
+from tests.usage.calls import CALL
 from usage.models import UsageLog
 
 UNKNOWN = "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
-CALL = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class Store:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch):
+def wait_for_an_hour(monkeypatch):
     """Wait for an hour, so that a group which is written was written for another reason."""
     monkeypatch.setattr(group_gathering, "_MAX_WAIT_SECONDS", 3600)
 
@@ -57,7 +57,7 @@ def test_two_halves_become_one_group():
     assert lengths(store) == [1, 4, 4, 4]
 
 
-def test_whoever_is_first_waits_for_those_who_were_answered_with_him():
+def test_first_caller_of_a_group_waits_for_the_others_to_come_back():
     store = Store()
 
     async def story():
@@ -73,7 +73,7 @@ def test_whoever_is_first_waits_for_those_who_were_answered_with_him():
     assert store.groups == [["a", "b", "c"], ["d", "e", "f"]]
 
 
-def test_those_who_do_not_come_back_are_waited_for_once(monkeypatch):
+def test_callers_that_do_not_come_back_are_waited_for_once(monkeypatch):
     store = Store()
 
     async def together(writer, *items):

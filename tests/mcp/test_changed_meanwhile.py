@@ -34,10 +34,10 @@ class Interrupted:
         link.sendall(result(message, {"tools": [{"name": "own", "inputSchema": {}}]}))
 
 
-def in_thread(run, *, patience: float | None = None) -> Thread:
+def in_thread(run, *, timeout_seconds: float | None = None) -> Thread:
     thread = Thread(target=giving_back(run))
     thread.start()
-    thread.join(patience)
+    thread.join(timeout_seconds)
     return thread
 
 
@@ -163,7 +163,7 @@ def test_secret_kept_by_one_change_is_not_sent_where_another_one_moves(api, regi
         found = columns(*args, **options)
         if not threads:
             threads.append(None)
-            threads.append(in_thread(move, patience=0.5))
+            threads.append(in_thread(move, timeout_seconds=0.5))
         return found
 
     monkeypatch.setattr(registration, "_columns", interrupted)

@@ -138,13 +138,13 @@ def test_edited_view_is_served(data_dir, tmp_path, command):
         assert alive() == "alive"
         schemas = source / "llmring_site" / "schemas.py"
         schemas.write_text(schemas.read_text().replace('"alive"', '"edited"'))
-        saved_at, patience = time.monotonic(), 2
+        saved_at, wait_seconds = time.monotonic(), 2
 
         def is_edited() -> bool:
             # A reloader that had not looked at the files yet takes the edit for the original.
-            nonlocal saved_at, patience
-            if time.monotonic() - saved_at > patience:
-                saved_at, patience = time.monotonic(), 2 * patience  # it may be starting
+            nonlocal saved_at, wait_seconds
+            if time.monotonic() - saved_at > wait_seconds:
+                saved_at, wait_seconds = time.monotonic(), 2 * wait_seconds  # it may be starting
                 schemas.touch()
             return alive() == "edited"
 
