@@ -1,6 +1,5 @@
 """Command line of the benchmark suite: `uv run python -m bench`."""
 
-import os
 import shutil
 import signal
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.cases import CASES, Case
+from bench.environments import CACHE
 from bench.measure import memory_mib
 from bench.ours import our_server
 from bench.peer import PINS, peer_servers
@@ -22,7 +22,6 @@ from bench.request import Request
 from bench.rounds import measure, ready
 from bench.side import NotServed, Refused, Side
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmring-bench"
 RESULTS = Path(__file__).with_name("results")
 
 

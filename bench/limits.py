@@ -18,12 +18,14 @@ from bench.request import READER_KEY, WRITER_KEY, post
 
 SIDES = {"without a tier": WRITER_KEY, "with a tier": READER_KEY}
 CONNECTIONS = (1, 16, 64)
-_TIER = """
+_CREATE_TIER = """
     INSERT INTO llmring.tiers (id, name, requests_per_minute, logs_per_month)
-    VALUES (gen_random_uuid(), 'measured', 1000000, 1000000000);
+    VALUES (gen_random_uuid(), 'measured', 1000000, 1000000000)
+"""
+_ASSIGN_TIER = """
     UPDATE llmring.projects SET tier_id = (
         SELECT id FROM llmring.tiers WHERE name = 'measured')
-    WHERE id = (SELECT project_id FROM llmring.api_keys WHERE digest = sha256(%s));
+    WHERE id = (SELECT project_id FROM llmring.api_keys WHERE digest = sha256(%s))
 """
 
 
@@ -42,9 +44,8 @@ def main() -> None:
         }
         for request in requests.values():
             server.call(request)
-        for statement in _TIER.split(";")[:2]:
-            arguments = [READER_KEY.encode()] if "%s" in statement else None
-            server.postgres.connection.execute(statement, arguments)
+        server.postgres.connection.execute(_CREATE_TIER)
+        server.postgres.connection.execute(_ASSIGN_TIER, [READER_KEY.encode()])
         for connections in CONNECTIONS:
             rates: dict[str, list[float]] = {name: [] for name in requests}
             for _ in range(options.rounds):

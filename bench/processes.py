@@ -1,6 +1,7 @@
 """Starting and stopping the servers of a run, and nothing that was not started here."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+
+from bench.measure import stat_fields
 
 
 class NotHealthy(Exception):
@@ -72,9 +75,19 @@ def wait_for(url: str, *, pid: int, log: Path, seconds: float = 60) -> None:
     raise NotHealthy(f"{url} does not answer; its log ends:\n{log.read_text()[-2000:]}")
 
 
+def printed_port(*, pid: int, log: Path, seconds: float = 60) -> int:
+    """Return the port that a server prints first. Raises NotHealthy with the end of the log."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not has_ended(pid):
+        if found := re.match(r"(\d+)\n", log.read_text()):
+            return int(found[1])
+        time.sleep(0.01)
+    raise NotHealthy(f"no port was printed; the log ends:\n{log.read_text()[-2000:]}")
+
+
 def has_ended(pid: int) -> bool:
     """Return whether a child process is gone, or is a zombie waiting to be reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return stat_fields(pid)[0] == "Z"
     except FileNotFoundError:
         return True

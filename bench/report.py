@@ -36,7 +36,7 @@ class Figure:
     lost: int
 
 
-def summarise(samples: Iterable[Sample]) -> Figure:
+def summarize(samples: Iterable[Sample]) -> Figure:
     """Return one figure from the rounds of one server under one load."""
     samples = list(samples)
     first, rates = samples[0], [sample.rate for sample in samples]
@@ -60,7 +60,7 @@ def figures(samples: Iterable[Sample]) -> list[Figure]:
     groups = defaultdict(list)
     for sample in samples:
         groups[sample.case.name, sample.connections, sample.side].append(sample)
-    return [summarise(group) for group in groups.values()]
+    return [summarize(group) for group in groups.values()]
 
 
 def show(console: Console, figures: list[Figure], memory: dict[str, float]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.__main__ import CACHE
+from bench.environments import CACHE, ensure_environment
 from bench.gateway import report, samples, targets
 from bench.gateway.samples import LOADS, Sample
 from bench.gateway.targets import Target
@@ -55,7 +55,7 @@ def start_targets(options: Namespace, mock_url: str, scratch: Path, stack: ExitS
         ours = targets.gateway(workers=workers, registry_url=registry_url, **where)
         made.append(stack.enter_context(ours))
     if not options.no_litellm:
-        programs = targets.litellm_programs(options.litellm_env)
+        programs = ensure_environment(options.litellm_env, "litellm", targets.LITELLM)
         for workers in options.workers:
             other = targets.litellm(workers=workers, programs=programs, **where)
             made.append(stack.enter_context(other))

@@ -14,7 +14,7 @@ from yaml import safe_dump
 from bench.gateway import mock
 from bench.ours import our_server
 from bench.postgres import Postgres
-from bench.processes import free_port, running, wait_for
+from bench.processes import free_port, printed_port, running, wait_for
 from bench.side import Side
 
 # With its own dependencies' newest versions; the report names what was installed.
@@ -51,10 +51,8 @@ class Target:
 def mock_upstream(scratch: Path) -> Iterator[str]:
     """Yield the base address of the mock."""
     log = scratch / "mock.log"
-    with running([sys.executable, "-m", mock.__name__], log=log, env=_import_path()):
-        while not (port := log.read_text().strip()):
-            pass
-        yield f"http://127.0.0.1:{port}"
+    with running([sys.executable, "-m", mock.__name__], log=log, env=_import_path()) as pid:
+        yield f"http://127.0.0.1:{printed_port(pid=pid, log=log)}"
 
 
 def counted(mock_url: str, target: Target) -> dict[str, int]:
@@ -120,18 +118,6 @@ def _config(base_url: str, key: str) -> dict:
         "general_settings": {"master_key": MASTER_KEY},
         "litellm_settings": {"set_verbose": False, "json_logs": False},
     }
-
-
-def litellm_programs(directory: Path) -> Path:
-    """Return the bin folder of LiteLLM's environment, built with uv when it is missing."""
-    python = directory / "bin" / "python"
-    if not (directory / "bin" / "litellm").exists():
-        subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
-        # Compiled, or its workers start too slowly for their supervisor, which kills them.
-        install = ["uv", "pip", "install", "--quiet", "--compile-bytecode"]
-        install += ["--python", str(python), LITELLM]
-        subprocess.run(install, check=True)
-    return python.parent
 
 
 def litellm_version(programs: Path) -> str:
