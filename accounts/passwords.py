@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from accounts import attempts, audit
 from accounts.client_networks import client_network
 from accounts.models import AuditOutcome, User
-from accounts.people import known_browsers
+from accounts.people import email_addresses, known_browsers
 from core.errors import DomainError, InvalidInput, issue
 
 # Failures in a window: for an account from one address and from all of them, by browsers
@@ -75,7 +75,7 @@ def check(request: HttpRequest, name: str, password: str) -> User:
     Raises WrongPassword, and attempts.TooManyAttempts without looking at the password.
     """
     account = find(name)
-    name = bucket_name(name)
+    name = email_addresses.key(name)
     stamp = account.password if account else ""
     browser = known_browsers.browser_of(request, name)
     taken = _take(request, browser, "name", name, stamp)
@@ -129,11 +129,6 @@ def require_current(user: User, password: str) -> None:
     """
     if user.has_usable_password() and not is_right(user, password):
         raise WrongCurrentPassword
-
-
-def bucket_name(name: str) -> str:
-    """Return under which name the attempts for an address are counted, however it is spelled."""
-    return name.strip().lower()
 
 
 def validate(password: str, user: User | None = None) -> None:

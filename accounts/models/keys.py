@@ -13,6 +13,7 @@ from accounts import api_keys
 from accounts.models.people import User
 from accounts.models.projects import Project
 from core.ids import uuid7
+from core.scoping import ScopedQuerySet
 
 
 class Scope(models.TextChoices):
@@ -43,7 +44,7 @@ def in_state(state: str) -> Q:
     return Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
 
 
-class ApiKeyQuerySet(models.QuerySet):
+class ApiKeyQuerySet(ScopedQuerySet):
     def usable(self):
         """Return keys that open their project now: not revoked, not expired, the project in use."""
         return self.filter(in_state("active"), is_pending=False, project__archived_at__isnull=True)

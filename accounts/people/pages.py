@@ -18,6 +18,7 @@ from accounts.oauth import identities, landing, pending, providers
 from accounts.people import (
     address_changes,
     address_proofs,
+    email_addresses,
     forms,
     logins,
     password_changes,
@@ -317,7 +318,7 @@ class OAuthAddressPage(Page):
         attempts.take_of_address(self.request, "oauth address")
         if (profile := pending.read(self.request)) is None:
             raise identities.LinkRefused("This login has expired; begin it again")
-        if requested_mails.may_mail(passwords.bucket_name(data["email"]), "verify"):
+        if requested_mails.may_mail(email_addresses.key(data["email"]), "verify"):
             token = identities.address_token(profile, data["email"])
             mailing.send(
                 data["email"],

@@ -6,21 +6,10 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import audit, keys, locks, login_keys, mailing, passwords, sessions
+from accounts import audit, keys, login_keys, mailing, passwords, sessions
 from accounts.models import ApiKey, Purpose, User
 from accounts.oauth import providers
 from accounts.people import address_proofs, email_tokens, logins
-
-
-def ask_for_reset(email: str) -> None:
-    """Mail a link to the account's address; the caller does not learn whether there is one."""
-    found = User.objects.with_email(email)
-    with transaction.atomic():
-        user = found and locks.person(found.pk)
-        if user is None or not user.is_active:
-            return
-        token = email_tokens.issue(user, Purpose.RESET)
-    mailing.send(user.email, "reset", email=user.email, link=mailing.link("reset", token))
 
 
 def reset(token: str, password: str, origin: audit.Origin) -> User:

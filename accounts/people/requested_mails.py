@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.db import transaction
 
-from accounts import attempts, locks, mailing, passwords
+from accounts import attempts, locks, mailing
 from accounts.models import Purpose, User
-from accounts.people import email_tokens, password_changes
+from accounts.people import email_addresses, email_tokens
 from core.errors import DomainError
 
 PER_ACCOUNT = 3  # in a window
@@ -25,10 +25,13 @@ class NotVerified(DomainError):
         super().__init__("Confirm your e-mail address first; a mail with the link is on its way")
 
 
-def may_mail(user_key: str, purpose: str) -> bool:
-    """Return whether another mail may go to an address, whether or not it has an account."""
+def may_mail(email_key: str, purpose: str) -> bool:
+    """Return whether another mail may go to an address, whether or not it has an account.
+
+    `email_key` is of `email_addresses.key`.
+    """
     try:
-        attempts.take(f"mail {purpose}", user_key, limit=PER_ACCOUNT)
+        attempts.take(f"mail {purpose}", email_key, limit=PER_ACCOUNT)
     except attempts.TooManyAttempts:
         return False
     return True
@@ -60,6 +63,16 @@ def send_verification(user: User) -> None:
 
 
 def ask_for_reset(email: str) -> None:
-    """Mail a link, unless several went out just now; counted for unknown addresses too."""
-    if may_mail(passwords.bucket_name(email), "reset"):
-        password_changes.ask_for_reset(email)
+    """Mail a link that sets a new password, unless several went out just now.
+
+    Unknown addresses are counted too: the caller does not learn whether there is an account.
+    """
+    if not may_mail(email_addresses.key(email), "reset"):
+        return
+    found = User.objects.with_email(email)
+    with transaction.atomic():
+        user = found and locks.person(found.pk)
+        if user is None or not user.is_active:
+            return
+        token = email_tokens.issue(user, Purpose.RESET)
+    mailing.send(user.email, "reset", email=user.email, link=mailing.link("reset", token))
