@@ -13,7 +13,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 
 from accounts import audit, passwords
 from accounts.people import known_browsers, password_changes
-from accounts.people.pages import NOTICES
+from accounts.people.page_base import NOTICES
 from core import error_pages
 from core.errors import DomainError
 

@@ -94,8 +94,13 @@ def configured(name: str) -> Provider | None:
 
 
 def names() -> list[str]:
-    """Return the configured providers."""
+    """Return the names of the configured providers."""
     return [name for name in settings.OAUTH_PROVIDERS if configured(name)]
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return name and label of each configured provider, for pages."""
+    return [(name, LABELS[name]) for name in names()]
 
 
 def profile(provider: Provider, *, code: str, verifier: str, redirect_uri: str) -> Profile:

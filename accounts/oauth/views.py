@@ -15,7 +15,7 @@ from accounts.client_networks import client_network
 from accounts.oauth import identities, landing, pending, providers, states
 from accounts.oauth.identities import AddressNeeded
 from accounts.oauth.providers import Provider
-from accounts.people import logins, pages
+from accounts.people import logins, page_base
 from core.errors import DomainError
 
 MAX_CALLBACKS = 60  # in a window from one address
@@ -87,7 +87,7 @@ class CallbackView(_ProviderView):
         try:
             response = self._finish(request._request, self.provider(), values)
         except DomainError as error:
-            response = pages.failed(request._request, str(error), status=error.status_code)
+            response = page_base.failed(request._request, str(error), status=error.status_code)
         states.forget(response, values)
         return response
 
@@ -131,7 +131,7 @@ class CallbackView(_ProviderView):
 def _denied(request, state: states.State) -> HttpResponse:
     """Lead back to where the person began, who did not allow it at the provider."""
     if state.is_link and logins.session_user(request) is not None:
-        return pages.to_page("account", "denied")
+        return page_base.to_page("account", "denied")
     target = landing.safe_path([state.next])
     query = {"notice": "denied"} | ({} if target == landing.home() else {"next": target})
     return HttpResponseRedirect(f"{reverse('login')}?{urlencode(query)}")

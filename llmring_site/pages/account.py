@@ -23,7 +23,7 @@ from accounts.people.forms import (
     NewPasswordForm,
     PasswordChangeForm,
 )
-from accounts.people.pages import to_page
+from accounts.people.page_base import to_page
 from llmring_site.pages.base import PersonPage, Question, ReadPage
 from llmring_site.pages.sidebar import password_address
 
@@ -46,7 +46,7 @@ class AccountPage(PersonPage, ReadPage):
                 (label(identity), identity, identity.id in dispensable)
                 for identity in user.identities.order_by("id")
             ],
-            "providers": [(name, providers.LABELS[name]) for name in providers.names()],
+            "providers": providers.choices(),
             "keys": _keys(user),
         }
 

@@ -16,7 +16,7 @@ from accounts import admission, memberships
 from accounts.models import Project
 from accounts.people import requested_mails
 from accounts.people.forms import ConfirmForm
-from accounts.people.pages import Page, unkept
+from accounts.people.page_base import Page, unkept
 from accounts.permissions import Action
 from core import error_pages
 from core.database.constraints import repeats_id

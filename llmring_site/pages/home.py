@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts.models import ApiKey, User
-from accounts.people.pages import unkept
+from accounts.people.page_base import unkept
 from accounts.projects import home_project
 from conversations.models import Conversation
 from core.database.timeouts import unless_too_slow

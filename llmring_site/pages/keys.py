@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 
 from accounts import keys
 from accounts.models import ApiKey
-from accounts.people.pages import Page
+from accounts.people.page_base import Page
 from accounts.permissions import Action, widest_scopes
 from accounts.views.keys import represent
 from core.compression import keep_uncompressed

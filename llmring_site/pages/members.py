@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts import invitations, memberships
 from accounts.models import Membership, Role
-from accounts.people.pages import Page
+from accounts.people.page_base import Page
 from accounts.permissions import Action
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import InvitationForm, RoleForm

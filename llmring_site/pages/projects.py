@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from accounts import memberships, projects
 from accounts.models import Membership, Role
-from accounts.people.pages import Page
+from accounts.people.page_base import Page
 from accounts.permissions import Action
 from llmring_site.pages.base import PersonPage, QuestionPage, once
 from llmring_site.pages.forms import ProjectForm
