@@ -198,11 +198,11 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
     empty one is absent.
     """
     for name in ("X-API-Key", "X-Project-Key"):
-        if key := (headers.get(name) or "").strip():
+        if key := api_keys.decode(headers.get(name) or ""):
             return key, name
-    scheme, _, token = (headers.get("Authorization") or "").strip().partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip(), "Authorization"
+    scheme, _, token = (headers.get("Authorization") or "").strip(" ").partition(" ")
+    if scheme.lower() == "bearer" and (key := api_keys.decode(token)):
+        return key, "Authorization"
     return "", ""
 
 

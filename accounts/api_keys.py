@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 from uuid import UUID
 
 PREFIX = "llmr_pk_"
@@ -34,6 +35,18 @@ def digest(key: str) -> bytes:
     A plain digest is enough: issued keys have 128 random bits.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def decode(value: str) -> str:
+    """Return the key that a header's value (bytes as ISO 8859-1) holds, without blanks around it.
+
+    Clients send UTF-8, a few of them ISO 8859-1. Some bytes of UTF-8 letters ("à", "Å", "Р") are
+    blanks in the latter: such keys would be refused, or lose a letter and be another one's.
+    """
+    if not value.isascii():
+        with suppress(UnicodeError):  # it is ISO 8859-1
+            value = value.encode("latin-1").decode()
+    return value.strip()
 
 
 def is_id(text: str) -> bool:

@@ -103,7 +103,8 @@ class Importer:
         if not (key or "").strip():
             raise BadRow("api_key_id is missing; name a project with --project")
         if key not in self._callers:
-            self._callers[key] = self._caller_of_id(key.strip()) or _authenticate(key.strip())
+            text = api_keys.decode(key)  # the older server stored what it read of the header
+            self._callers[key] = self._caller_of_id(text) or _authenticate(text)
         return self._callers[key]
 
     def _caller_of_id(self, key: str) -> Caller | None:

@@ -22,7 +22,8 @@ class SecretBodyMixin:
             return super().body
         except InvalidInput as error:
             for entry in error.issues:
-                entry["input"] = None
+                if entry["type"] != "json_invalid":  # which never repeats anything
+                    entry["input"] = None
             raise
 
 

@@ -70,3 +70,10 @@ def test_passwords_are_not_repeated_in_errors(browser, db_all):
         response = browser().post("/api/v1/login", body, content_type="application/json")
         assert response.status_code == 422
         assert b"my-secret" not in response.content
+
+
+def test_broken_json_is_reported_as_everywhere(browser, db_all):
+    reply = browser().send("POST", "/api/v1/login", '{"password": my-secret', expect=422)
+    (entry,) = reply["detail"]
+    assert (entry["type"], entry["loc"], entry["input"]) == ("json_invalid", ["body", 13], {})
+    assert "my-secret" not in str(entry)

@@ -119,12 +119,14 @@ OLD_ROW = {
 }
 
 
-def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path, bridge_mode):
+@pytest.mark.parametrize("key", ["llmr_pk_old", "schlÃ¼ssel"])
+def test_older_servers_rows_open_again_with_their_old_key(db_all, tmp_path, bridge_mode, key):
+    """It stored the bytes of a key, here of schlüssel, as ISO 8859-1."""
     path = tmp_path / "old.ndjson"
-    path.write_text(json.dumps(OLD_ROW) + "\n")
+    path.write_text(json.dumps({**OLD_ROW, "api_key_id": key}) + "\n")
     assert run(path) == "1 logs imported, 0 known already, 0 skipped"
     assert run(path) == "0 logs imported, 1 known already, 0 skipped"
-    (row,) = ApiClient("llmr_pk_old").read("/api/v1/logs", WINDOW)
+    (row,) = ApiClient(key).read("/api/v1/logs", WINDOW)
     assert (row["cost"], row["logged_at"]) == (0.00027, "2026-01-05T12:00:00Z")
     assert DailyUsage.objects.get().cost == Decimal("0.00027")
 
