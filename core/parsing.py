@@ -58,7 +58,16 @@ def validate(model: type[Model], value: object, *, loc: Sequence = ("body",)) ->
         # from_attributes: then a list or a text is `model_attributes_type`, as in the contract.
         return model.model_validate(value, from_attributes=True)
     except ValidationError as error:
-        raise InvalidInput(issues(error, loc)) from None
+        raise InvalidInput(_with_missing(model, value, issues(error, loc), loc)) from None
+
+
+def _with_missing(model: type, value: object, entries: list[dict], loc: Sequence) -> list[dict]:
+    """Return the entries with one for each member that this value in particular lacks."""
+    names_of = getattr(model, "conditionally_missing", None)
+    names = names_of(value) if names_of and isinstance(value, dict) else []
+    missing = [issue("missing", [*loc, name], "Field required", value) for name in names]
+    places = [entry["loc"] for entry in missing]
+    return [entry for entry in entries if entry["loc"] not in places] + missing
 
 
 def parse_query(model: type[Model], query_string: str) -> Model:

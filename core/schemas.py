@@ -50,6 +50,14 @@ class Schema(BaseModel):
     body_is_optional: ClassVar[bool] = False
     max_body_bytes: ClassVar[int | None] = None  # of a body that is smaller than others may be
 
+    @classmethod
+    def conditionally_missing(cls, value: dict[str, Any]) -> list[str]:
+        """Return the members that an invalid value lacks, of those that not every value needs.
+
+        Errors then name them beside the missing members that every value needs.
+        """
+        return []
+
     def sent(self) -> dict[str, Any]:
         """Return the members that the client sent, by name, declared ones first and in order."""
         members = self.__dict__ | (self.__pydantic_extra__ or {})

@@ -21,6 +21,7 @@ from core.schemas import Count, FreeObject, Schema, Timestamp, example, member_e
 from usage.columns import SIGNED_COLUMNS
 from usage.models import CostSource, EntryType
 from usage.report_schemas import Metadata, UsageReport
+from usage.reports.reading import WITHOUT_COUNTS
 from usage.windows import EARLIEST, MAX_AHEAD
 
 # As long as the column, which also has an Idempotency-Key of 255 characters with the index of
@@ -122,6 +123,13 @@ class LogEntry(UsageReport):
             name: _magnitude(member) if name in SIGNED_COLUMNS else member
             for name, member in value.items()
         }
+
+    @classmethod
+    def conditionally_missing(cls, value: dict[str, Any]) -> list[str]:
+        """Return the counts that are missing: only a `usage`, or a status, replaces them."""
+        if value.get("usage") is not None or value.get("usage_status") in list(WITHOUT_COUNTS):
+            return []
+        return [name for name in ("input_tokens", "output_tokens") if value.get(name) is None]
 
     @property
     def is_exported(self) -> bool:

@@ -5,6 +5,8 @@ Source: docs/http-contract.md, section "Logging a call"; the error types are the
 
 import json
 
+import pytest
+
 from tests.usage.calls import BOTH_WAYS, CALL
 from usage.models import UsageLog
 
@@ -65,10 +67,29 @@ def test_bad_members_are_named(api):
 
 def test_every_bad_member_is_listed(api):
     errors = api.send("POST", "/api/v1/log", {}, expect=422)["detail"]
-    missing = ["provider", "model"]
+    missing = ["provider", "model", "input_tokens", "output_tokens"]
     assert [(e["type"], e["loc"], e["msg"], e["input"]) for e in errors] == [
         ("missing", ["body", name], "Field required", {}) for name in missing
     ]
+
+
+@pytest.mark.parametrize(
+    ("members", "missing"),
+    [
+        ({}, ["input_tokens", "output_tokens"]),
+        ({"input_tokens": 1, "output_tokens": None}, ["output_tokens"]),
+        ({"usage": {"prompt_tokens": 1, "completion_tokens": 1}, "model": ...}, ["model"]),
+        ({"usage_status": "unknown", "model": ...}, ["model"]),
+        ({"usage": None, "usage_status": []}, ["input_tokens", "output_tokens"]),
+    ],
+    ids=["no counts", "one count", "usage", "unknown", "neither"],
+)
+def test_counts_are_missing_where_nothing_replaces_them(api, members, missing):
+    body = {"provider": "openai", "model": "gpt-4o-mini", **members}
+    body = {name: value for name, value in body.items() if value is not ...}
+    errors = api.send("POST", "/api/v1/log", body, expect=422)["detail"]
+    named = [error["loc"] for error in errors if error["type"] == "missing"]
+    assert named == [["body", name] for name in missing]
 
 
 def test_limits_are_in_the_context(api):
