@@ -75,7 +75,7 @@ def parse_end(text: str) -> datetime:
 def _parse(text: str) -> datetime:
     """Return a time in UTC; one without offset is UTC. Raises PydanticCustomError, a ValueError."""
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.upper())  # RFC 3339 allows z
     except ValueError:
         message = "Input should be a date or a date and time in ISO 8601"
         raise PydanticCustomError("datetime_parsing", message) from None

@@ -71,6 +71,7 @@ def test_every_breakdown_counts_every_request(api):
         ({"start_date": "2026-01-05", "end_date": "2026-01-05"}, 3),
         ({"start_date": "2026-01-05T00:00:00Z", "end_date": "2026-01-05T00:00:00Z"}, 1),
         ({"start_date": "2026-01-05T00:00:00.000001Z", "end_date": "2026-01-05"}, 2),
+        ({"start_date": "2026-01-05t00:00:00z", "end_date": "2026-01-05t00:00:00z"}, 1),
         ({"start_date": "2026-01-05", "end_date": "2026-01-05T12:00:00Z"}, 2),
         ({"start_date": "2026-01-05T06:00:00", "end_date": "2026-01-05T18:00:00"}, 1),
         ({"start_date": "2026-01-05T13:00:00+01:00", "end_date": "2026-01-06"}, 3),
