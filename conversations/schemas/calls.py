@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from conversations import privacy
 from conversations.schemas.examples import ID, MESSAGE_ID
@@ -27,6 +27,11 @@ from usage.reports.reading import WITHOUT_COUNTS
 
 # Of calls that the released client's decorator logs; logs of usage have DECORATOR_MEMBER besides.
 DECORATOR_ORIGIN = "llmring-decorator"
+
+
+def _text_or_none(value: Any) -> str | None:
+    """Return None for what is no text: a client may number its own conversations."""
+    return value if isinstance(value, str) else None
 
 
 class LoggedMessage(ChatMessage):
@@ -59,9 +64,10 @@ class CallNumbers(UsageReport):
     input_cost: Amount | None = None
     output_cost: Amount | None = None
     cached_tokens: Count | None = Field(None, description="Another name of `cached_input_tokens`.")
-    conversation_id: Text | None = Field(
+    conversation_id: Annotated[Text | None, BeforeValidator(_text_or_none)] = Field(
         None,
-        description="A conversation of yours to continue; its messages are not stored again.",
+        description="A conversation of yours to continue; its messages are not stored again. "
+        "Any other value is ignored.",
     )
     project_id: Text255 | None = None
     lock_digest: Text255 | None = Field(

@@ -179,7 +179,9 @@ def test_named_conversation_is_continued_without_repeating_it(api):
     assert api.read(f"/conversations/{first['conversation_id']}")["message_count"] == 8
 
 
-@pytest.mark.parametrize("named", ["", "nonsense", "59d80ca7-0000-4000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "named", ["", "nonsense", "59d80ca7-0000-4000-8000-000000000000", 5, ["a"], {"a": 1}]
+)
 def test_unknown_named_conversation_is_a_new_one(api, named):
     assert log(api, conversation_id=named)["conversation_id"] != named
     assert Conversation.objects.count() == 1
