@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.cache import cache
 
 from core import json_writer
-from core.errors import DomainError
+from core.errors import DomainError, InvalidInput, issue
 from registry_proxy import archives, registry_document, snapshots, upstream_format
 from registry_proxy.current_registry import current
-from registry_proxy.models import Snapshot
+from registry_proxy.models import Snapshot, SnapshotQuerySet
 from registry_proxy.registry_document import filter_models
 from registry_proxy.representations import Representation, representation
 from registry_proxy.snapshot_names import parse_archive_number, parse_snapshot_name
@@ -66,6 +66,18 @@ def version(
         cached = tuple(_render(_document(name), immutable=True))
         cache.set(key, cached, settings.CACHE_TTL_SECONDS)
     return Representation(*cached)
+
+
+def snapshots_since(name: str) -> SnapshotQuerySet:
+    """Return the snapshots after a version; a date needs none of that name. Raises InvalidInput."""
+    if _NAME.fullmatch(name):
+        snapshot_id = _named_snapshot(name)
+        if snapshot_id is not None:
+            return Snapshot.objects.filter(id__gt=snapshot_id)
+        if dated := parse_snapshot_name(name):
+            return Snapshot.objects.after(dated)
+    message = "Input should be a version such as 2026.08.18 or 2026.08.18.2"
+    raise InvalidInput([issue("version_parsing", ["query", "since"], message, name)])
 
 
 def manifest() -> Representation:

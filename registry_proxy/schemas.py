@@ -4,10 +4,8 @@ from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from core.schemas import Schema, Text, example
-from registry_proxy.snapshot_names import SnapshotName, parse_snapshot_name
 
 
 def _words(value: str) -> tuple[str, ...]:
@@ -15,20 +13,8 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word))
 
 
-def _snapshot_name(value: str) -> SnapshotName:
-    name = parse_snapshot_name(value.strip())
-    if name is None:
-        raise PydanticCustomError(
-            "version_parsing", "Input should be a version such as 2026.08.18 or 2026.08.18.2"
-        )
-    return name
-
-
 # Words separated by commas, blanks around them ignored, each word once.
 Words = Annotated[tuple[Text, ...], BeforeValidator(_words), WithJsonSchema({"type": "string"})]
-SinceVersion = Annotated[
-    SnapshotName, BeforeValidator(_snapshot_name), WithJsonSchema({"type": "string"})
-]
 
 
 class RegistryQuery(Schema):
@@ -42,7 +28,9 @@ class RegistryQuery(Schema):
 
 
 class ChangelogQuery(Schema):
-    since: SinceVersion | None = Field(None, description="Only versions after this one.")
+    since: str = Field(
+        "", description="Only versions after this one, a snapshot or upstream's, or this day."
+    )
     limit: int = Field(20, ge=1, le=100, description="Maximum number of versions.")
 
 

@@ -82,10 +82,9 @@ class ChangelogView(_RegistryView):
         """
         query = self.query
         current.require()  # without a registry there is no history of it
-        snapshots = Snapshot.objects.changed()
-        if query.since:
-            snapshots = snapshots.after(query.since)
-        changes = [snapshot.changelog_entry() for snapshot in snapshots[: query.limit]]
+        name = query.since.strip()
+        snapshots = mirror.snapshots_since(name) if name else Snapshot.objects.all()
+        changes = [entry.changelog_entry() for entry in snapshots.changed()[: query.limit]]
         return _respond(request, representation(json_writer.dumps({"changes": changes})))
 
 

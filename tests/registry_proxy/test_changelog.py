@@ -14,7 +14,7 @@ def history(refreshed, upstream):
     )
     refreshed(8, 18)
     refreshed(8, 19, openai=cheaper)
-    upstream.files["manifest.json"] = b'{"version": "2026-08-19"}'
+    upstream.files["manifest.json"] = b'{"version": "v3.5"}'
     refreshed(8, 19)
     refreshed(8, 19, openai=cheapest)
 
@@ -72,6 +72,7 @@ def test_the_first_version_added_every_model(anonymous, refreshed):
         ({"since": "2026.08.19.3"}, []),
         ({"since": "2020.01.01"}, ["2026.08.19.3", "2026.08.19", "2026.08.18"]),
         ({"since": "2030.01.01"}, []),
+        ({"since": "v3.5"}, ["2026.08.19.3"]),
         ({"limit": "1"}, ["2026.08.19.3"]),
         ({"limit": "100", "since": ""}, ["2026.08.19.3", "2026.08.19", "2026.08.18"]),
         ({"limit": "", "since": "2026.08.18"}, ["2026.08.19.3", "2026.08.19"]),
@@ -80,6 +81,14 @@ def test_the_first_version_added_every_model(anonymous, refreshed):
 def test_since_and_limit(anonymous, history, query, versions):
     body = anonymous.read("/registry/changelog", query)
     assert [change["version"] for change in body["changes"]] == versions
+
+
+def test_changes_since_the_version_that_the_registry_states(anonymous, history, upstream):
+    """Upstream has named every state alike for a year: its name is that of the first one."""
+    stated = anonymous.read("/registry", {"version": "2026.08.18"})["version"]
+    assert stated == "2025-08-20"
+    body = anonymous.read("/registry/changelog", {"since": stated})
+    assert [change["version"] for change in body["changes"]] == ["2026.08.19.3", "2026.08.19"]
 
 
 @pytest.mark.parametrize(
