@@ -1,9 +1,11 @@
 """The key of a request (docs/http-contract.md, section "Keys"); texts are the contract's."""
 
 import hashlib
+import io
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import ApiKey, Project
@@ -109,6 +111,19 @@ def test_strict_mode_knows_only_issued_keys(api, settings):
     assert api.read(ROUTE) == []
     assert ApiClient("unknown").read(ROUTE, expect=401) == {"detail": "Invalid API key"}
     assert Project.objects.count() == 1
+
+
+def test_strict_mode_keeps_the_keys_that_bridge_mode_admitted(anonymous, bridge_mode, settings):
+    """An operator can let clients bring their keys, and then close the door."""
+    body = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    for key in ("brought", "leaked"):
+        anonymous.send("POST", "/api/v1/log", body, HTTP_X_API_KEY=key)
+    call_command("revokekey", "leaked", stdout=io.StringIO())
+    settings.API_KEY_VALIDATION_MODE = "strict"
+    assert len(anonymous.read(ROUTE, HTTP_X_API_KEY="brought")) == 1
+    for key in ("leaked", "new"):
+        refused = anonymous.read(ROUTE, HTTP_X_API_KEY=key, expect=401)
+        assert refused == {"detail": "Invalid API key"}
 
 
 @pytest.mark.parametrize("mode", ["bridge", "strict"])
