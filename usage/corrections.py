@@ -96,8 +96,8 @@ def _corrected_report(original: UsageLog, changes: dict[str, Any]) -> dict[str, 
 
 def _stated_user(original: UsageLog, changes: dict[str, Any]) -> str | None:
     """Return the end user, unless it comes from metadata that is replaced."""
-    in_metadata = str(original.metadata.get("user_id"))[:255]
-    return None if "metadata" in changes and original.end_user == in_metadata else original.end_user
+    is_of_metadata = original.end_user == log_rows.user_in(original.metadata)
+    return None if "metadata" in changes and is_of_metadata else original.end_user
 
 
 def _unchanged_usage(original: UsageLog, changes: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
         "profile": entry.profile or DEFAULT_PROFILE,
         "origin": entry.origin,
         "id_at_origin": entry.id_at_origin,
-        "end_user": entry.user or _user_in(entry.metadata),
+        "end_user": entry.user or user_in(entry.metadata),
         "latency_ms": entry.latency_ms,
         "metadata": entry.metadata,
     }
@@ -156,7 +156,8 @@ def _cost(entry: LogEntry, caller: Caller, context: Context, usage: Usage) -> Co
     )
 
 
-def _user_in(metadata: dict[str, Any]) -> str | None:
+def user_in(metadata: dict[str, Any]) -> str | None:
+    """Return the end user that the metadata name, cut to the length of the column."""
     user = metadata.get("user_id")
     return str(user)[:255] if isinstance(user, str | int) and not isinstance(user, bool) else None
 

@@ -156,6 +156,9 @@ def test_a_call_that_failed_has_neither_counts_nor_units(api):
         # As in reports, what is sent as `user` wins.
         ({"user": "alice", "metadata": {"user_id": "u1"}}, {"user_id": "u2"}, "alice"),
         ({"user": "alice"}, {"m": 1}, "alice"),
+        # The metadata of neither name anybody: what is no id is no user either.
+        ({"user": "None"}, {"m": 1}, "None"),
+        ({"user": "True", "metadata": {"user_id": True}}, {"m": 1}, "True"),
     ],
 )
 def test_corrected_metadata_name_the_end_user(api, original, metadata, user):
