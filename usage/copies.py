@@ -29,7 +29,7 @@ class ExportedRow(NamedTuple):
 
     @classmethod
     def of(cls, row: LogRow) -> "ExportedRow":
-        return cls(row, row.id, row.columns.get("corrects_id"))
+        return cls(row, row.id, row.corrects_id)
 
 
 def adopt(
@@ -77,7 +77,7 @@ def _local_ids(
 
 def stored_corrections(caller: Caller, exported: Sequence[ExportedRow]) -> Corrections:
     """Return the corrections that the project has of what adopted rows correct."""
-    originals = {row.columns["corrects_id"] for row, _, corrects_id in exported if corrects_id}
+    originals = {row.corrects_id for row, _, corrects_id in exported if corrects_id}
     logs = UsageLog.objects.for_caller(caller).filter(corrects_id__in=originals)
     places = logs.values_list("corrects_id", "entry_type", "id")
     return {(original, entry_type): id for original, entry_type, id in places}
@@ -108,13 +108,11 @@ def _stored_otherwise(corrections: Sequence[ExportedRow], stored: Corrections) -
     holders, others = dict(stored), {}
     local = {each.row.id for each in corrections}
     reversed_here = {
-        row.columns["corrects_id"]
-        for row, *_ in corrections
-        if row.columns["entry_type"] == EntryType.REVERSAL
+        row.corrects_id for row, *_ in corrections if row.entry_type == EntryType.REVERSAL
     }
     # A replacement belongs to its reversal, so reversals are first.
-    for row, id, _ in sorted(corrections, key=_is_replacement):
-        original, entry_type = row.columns["corrects_id"], row.columns["entry_type"]
+    for row, id, _ in sorted(corrections, key=lambda each: each.row.is_replacement):
+        original, entry_type = row.corrects_id, row.entry_type
         holder = holders.setdefault((original, entry_type), row.id)
         reversal = holders.get((original, EntryType.REVERSAL))
         if holder != row.id:
@@ -122,10 +120,6 @@ def _stored_otherwise(corrections: Sequence[ExportedRow], stored: Corrections) -
         elif original in reversed_here and reversal not in local:
             others[id] = reversal
     return others
-
-
-def _is_replacement(exported: ExportedRow) -> bool:
-    return exported.row.columns["entry_type"] == EntryType.REPLACEMENT
 
 
 def _ids_of_events(caller: Caller, exported: Sequence[ExportedRow]) -> dict[str, UUID]:

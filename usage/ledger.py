@@ -165,6 +165,18 @@ class LogRow:
         return self.columns.get("fingerprint")
 
     @property
+    def entry_type(self) -> str:
+        return self.columns["entry_type"]
+
+    @property
+    def is_replacement(self) -> bool:
+        return self.entry_type == EntryType.REPLACEMENT
+
+    @property
+    def corrects_id(self) -> UUID | None:
+        return self.columns.get("corrects_id")
+
+    @property
     def cost(self) -> Decimal | None:
         return self.columns.get("cost")
 

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from usage.filters import NONE
+from usage.models import EntryType
 
 MAX_NAMES = 50  # of one label in an address
 
@@ -29,7 +30,7 @@ class LogLinks:
 
     def calls(self, status: str) -> str:
         """Return the address of the window's calls whose usage has this status."""
-        parameters = {"usage_status__exact": status, "entry_type__exact": "call"}
+        parameters = {"usage_status__exact": status, "entry_type__exact": EntryType.CALL.value}
         return self._join(self._first, self._last, parameters)
 
     def _address(self, first: date, last: date, labels: dict) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import attrgetter
 from uuid import UUID
 
 from usage.ledger import LogRow
@@ -34,7 +35,7 @@ class QuotaFit:
     def _take_call(self, row: LogRow) -> bool:
         """Take a row that is known, or a call as far as there is room. Corrections wait."""
         if not _names(row) & self._known:
-            if row.columns["entry_type"] != EntryType.CALL:
+            if row.entry_type != EntryType.CALL:
                 return False
             if self._room <= 0:
                 return True
@@ -45,8 +46,8 @@ class QuotaFit:
     def _take_corrections(self, corrections: list[LogRow]) -> None:
         # In a batch they are in no order, and each may be what another one corrects.
         waiting = defaultdict(list)
-        for row in sorted(corrections, key=_is_replacement):
-            waiting[row.columns["corrects_id"]].append(row)
+        for row in sorted(corrections, key=attrgetter("is_replacement")):
+            waiting[row.corrects_id].append(row)
         self._follow(waiting, [original for original in waiting if original in self._known])
         for row in corrections:
             if id(row) not in self._fitting and self._room > 0:
@@ -60,20 +61,16 @@ class QuotaFit:
         while originals:
             original = originals.pop()
             for row in waiting.pop(original, ()):
-                if not _is_replacement(row) or original in self._reversed:
+                if not row.is_replacement or original in self._reversed:
                     self._take(row)
                     originals.append(row.id)
 
     def _take(self, row: LogRow) -> None:
         self._fitting.add(id(row))
         self._known |= _names(row)
-        if row.columns["entry_type"] == EntryType.REVERSAL:
-            self._reversed.add(row.columns["corrects_id"])
+        if row.entry_type == EntryType.REVERSAL:
+            self._reversed.add(row.corrects_id)
 
 
 def _names(row: LogRow) -> set[str | UUID]:
     return {row.id, row.event_id} - {None}
-
-
-def _is_replacement(row: LogRow) -> bool:
-    return row.columns["entry_type"] == EntryType.REPLACEMENT
