@@ -13,9 +13,10 @@ from core import json_writer
 from core.admin import ReadOnlyAdmin, RecordAdmin
 from core.admin_display import admin_link
 from core.number_formats import count, exact, right, utc
-from receipts import admin_files, server_keys, verification
+from receipts import admin_files
 from receipts.documents import AmbiguousJSON
-from receipts.models import Receipt, ReceiptKey, ReceiptLog
+from receipts.models import LogType, Receipt, ReceiptKey, ReceiptLog
+from receipts.verification import NotValid
 from usage.models import UsageLog
 
 _STATUS_COLORS = {"verified": "success", "not valid": "danger"}
@@ -141,8 +142,8 @@ def _page(receipt: Receipt) -> dict:
 
 def _problem(receipt: Receipt) -> str:
     try:
-        verification.verify(receipt.content, server_keys.trusted())
-    except (AmbiguousJSON, verification.NotValid) as error:
+        receipt.verify()
+    except NotValid as error:
         return str(error)
     return ""
 
@@ -166,8 +167,9 @@ def _flat(value: object, prefix: str):
 
 
 def _log_link(receipt: Receipt, log: ReceiptLog) -> str:
-    models = {"usage": "usage.usagelog", "conversation": "conversations.conversation"}
-    return admin_link(receipt, models[log.log_type], log.log_id)
+    is_call = log.log_type == LogType.USAGE
+    model = "usage.usagelog" if is_call else "conversations.conversation"
+    return admin_link(receipt, model, log.log_id)
 
 
 @admin.register(ReceiptKey)

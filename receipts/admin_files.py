@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpResponse
 
-from receipts import server_keys, signing, verification
-from receipts.documents import AmbiguousJSON
+from receipts import signing
 from receipts.models import Receipt
+from receipts.verification import NotValid, Verified, signed_text
 
 
-def _verified(receipt: Receipt) -> verification.Verified:
+def _verified(receipt: Receipt) -> Verified:
     try:
-        return verification.verify(receipt.content, server_keys.trusted())
-    except (AmbiguousJSON, verification.NotValid) as error:
+        return receipt.verify()
+    except NotValid as error:
         raise Http404(f"The receipt is not valid: {error}") from None
 
 
 def _text(receipt: Receipt) -> bytes:
-    return verification.signed_text(receipt.content, _verified(receipt).spelling)
+    return signed_text(receipt.content, _verified(receipt).spelling)
 
 
 def _signature(receipt: Receipt) -> bytes:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from core.json_writer import plain
+from core.schemas import twelve_places
 from receipts.amounts import parse_time
 from receipts.draft_schemas import NestedDraft
 from registry_proxy import pricing
@@ -22,7 +23,6 @@ from usage import costing
 from usage.reports.reported_usage import Usage, UsageStatus
 
 _EXACT = Context(prec=80)
-_PLACES = Decimal(1).scaleb(-12)
 _STATED = "stated by the caller"
 _WITHOUT_COUNTS = {
     UsageStatus.FAILED: "failed: nothing was billed",
@@ -106,4 +106,4 @@ def input_cost(cost: Decimal, provider: str, model: str, usage: Usage) -> Decima
         return Decimal(0)
     output = sum(term.amount for term in priced.quote.terms if term.token_class in _OUTPUT_CLASSES)
     # The price is rounded, so that of a few tokens the output alone may be more.
-    return (cost * max(1 - output / priced.cost, Decimal(0))).quantize(_PLACES)
+    return twelve_places(cost * max(1 - output / priced.cost, Decimal(0)))

@@ -17,7 +17,7 @@ from receipts import calculations, server_keys, services
 from receipts.documents import MAX_INTEGER
 from receipts.draft_schemas import FlatDraft
 from receipts.drafts import flat_document, format_time, sign
-from receipts.models import Receipt, ReceiptLog
+from receipts.models import LogType, Receipt, ReceiptLog
 
 _INSERT = {
     model: columns.insert_sql(model._meta.db_table, columns.column_types(model))
@@ -49,7 +49,7 @@ def issue(call: FinishedCall, caller: Caller) -> Issued | None:
         project_id=caller.project_id,
         receipt=receipt,
         log_id=call.conversation_id,
-        log_type="conversation",
+        log_type=LogType.CONVERSATION,
         counted=True,
         since_last=False,
         certified_at=call.at,

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from conversations.models import DEFAULT_ALIAS
+from core.schemas import twelve_places
 from core.scoping import Caller
 from receipts import services
 from receipts.draft_schemas import FlatDraft
 from receipts.drafts import flat_document, format_time, sign
 from receipts.keys import SigningKey
-from receipts.models import Receipt, ReceiptKey, ReceiptLog
+from receipts.models import LogType, Receipt, ReceiptKey, ReceiptLog
 from usage.ledger import LogRow
 
 _KEY_PREFIX = "demo-"
@@ -32,7 +32,7 @@ def certify(caller: Caller, calls: Sequence[LogRow], *, now: datetime) -> None:
             project_id=caller.project_id,
             receipt=row,
             log_id=call.id,
-            log_type="usage",
+            log_type=LogType.USAGE,
             counted=True,
             since_last=True,
             certified_at=now,
@@ -49,7 +49,7 @@ def _draft(call: LogRow) -> FlatDraft:
     columns = call.columns
     prompt, completion = columns["input_tokens"], columns["output_tokens"]
     # A third for the prompt: what the parts were does not matter to anybody here.
-    input_cost = (call.cost / 3).quantize(Decimal(1).scaleb(-12))
+    input_cost = twelve_places(call.cost / 3)
     return FlatDraft(
         timestamp=format_time(call.created_at),
         alias=columns.get("alias") or DEFAULT_ALIAS,

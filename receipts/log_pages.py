@@ -15,7 +15,7 @@ from core.json_writer import number
 from core.schemas import INT64_MAX
 from core.scoping import Caller
 from receipts import selection
-from receipts.models import Receipt
+from receipts.models import LogType, Receipt
 from receipts.selection import COLUMNS
 from usage import day_ranges
 from usage.corrections import corrected_by
@@ -67,8 +67,9 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
     """
     links = receipt.logs.filter(project_id=receipt.project_id, counted=True).order_by("log_id")
     page = list(links.values_list("log_id", "log_type")[offset : offset + limit])
-    details = _call_details(receipt, [id for id, type in page if type == "usage"])
-    details |= _conversation_details(receipt, [id for id, type in page if type == "conversation"])
+    details = _call_details(receipt, [id for id, type in page if type == LogType.USAGE])
+    conversations = [id for id, type in page if type == LogType.CONVERSATION]
+    details |= _conversation_details(receipt, conversations)
     return {
         "receipt_id": receipt.receipt_id,
         "logs": [{"id": id, "type": type, **details.get(id, {})} for id, type in page],
@@ -81,7 +82,7 @@ def certified_page(receipt: Receipt, *, limit: int, offset: int) -> dict:
 def first_reversals(receipt: Receipt) -> list[UUID]:
     """Return the ids of the reversals of logs that a receipt certifies, at most MAX_REVERSALS."""
     links = receipt.logs.filter(project_id=receipt.project_id)
-    by_themselves = _reversals(receipt, links.filter(log_type="usage").values("log_id"))
+    by_themselves = _reversals(receipt, links.filter(log_type=LogType.USAGE).values("log_id"))
     with_conversations = _reversals(receipt, _calls_of_conversations(receipt, links).values("id"))
     return sorted([*by_themselves, *with_conversations])[:MAX_REVERSALS]
 
@@ -94,7 +95,9 @@ def _calls_of_conversations(receipt: Receipt, links: QuerySet) -> QuerySet:
     newest = selection.links_of_conversation().order_by("-certified_at").values("receipt_id")[:1]
     return UsageLog.objects.alias(certified_by=Subquery(newest)).filter(
         project_id=receipt.project_id,
-        conversation_id__in=links.filter(log_type="conversation", counted=True).values("log_id"),
+        conversation_id__in=links.filter(log_type=LogType.CONVERSATION, counted=True).values(
+            "log_id"
+        ),
         certified_by=receipt.id,
     )
 

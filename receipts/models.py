@@ -5,6 +5,7 @@ from core.scoping import OwnedModel, ScopedQuerySet
 from receipts import server_keys, verification
 from receipts.documents import FLAT, NESTED, AmbiguousJSON, parse
 from receipts.keys import PublicKey
+from receipts.verification import NotValid, Verified
 
 
 class ReceiptKey(models.Model):
@@ -65,14 +66,26 @@ class Receipt(OwnedModel):
         """The document as a JSON value. Raises AmbiguousJSON for a text that was altered."""
         return parse(self.document.encode())
 
+    def verify(self) -> Verified:
+        """Verify the stored text now; return the trusted key that signed it. Raises NotValid."""
+        try:
+            return verification.verify(self.content, server_keys.trusted())
+        except AmbiguousJSON as error:
+            raise NotValid(str(error)) from None
+
     @property
     def is_verified(self) -> bool:
         """Whether the stored text has a signature of a trusted key, computed now."""
         try:
-            verification.verify(self.content, server_keys.trusted())
-        except (AmbiguousJSON, verification.NotValid):
+            self.verify()
+        except NotValid:
             return False
         return True
+
+
+class LogType(models.TextChoices):
+    USAGE = "usage", "usage log"
+    CONVERSATION = "conversation", "conversation"
 
 
 class ReceiptLog(models.Model):
@@ -91,9 +104,7 @@ class ReceiptLog(models.Model):
         Receipt, models.CASCADE, db_constraint=False, db_index=False, related_name="logs"
     )
     log_id = models.UUIDField()
-    log_type = models.CharField(
-        max_length=12, choices={"usage": "usage log", "conversation": "conversation"}
-    )
+    log_type = models.CharField(max_length=12, choices=LogType)
     counted = models.BooleanField(help_text="Whether its numbers are in the receipt's sums.")
     since_last = models.BooleanField(help_text="Whether it took only logs that no other had.")
     certified_at = models.DateTimeField()

@@ -35,7 +35,7 @@ from conversations.models import DEFAULT_ALIAS, Conversation, Message, Role
 from core import ids
 from core.errors import DomainError
 from core.scoping import Caller
-from receipts.models import CertifiedDay, ReceiptLog
+from receipts.models import CertifiedDay, LogType, ReceiptLog
 from receipts.schemas import GenerationRequest
 from usage import day_ranges
 from usage.models import DailyUsage, EntryType, UsageLog
@@ -153,7 +153,7 @@ def _uncertified_exceed(caller: Caller, days: dict[date, int], limit: int) -> bo
     if count <= limit:
         return False
     links = ReceiptLog.objects.for_caller(caller)
-    return not links.filter(log_type="conversation", counted=True).exists()
+    return not links.filter(log_type=LogType.CONVERSATION, counted=True).exists()
 
 
 def _entries_exceed(caller: Caller, first: datetime, beyond: datetime, limit: int) -> bool:
@@ -217,7 +217,7 @@ def _selection(
 def _call_rows(calls: QuerySet) -> QuerySet:
     return calls.order_by().values_list(
         "id",
-        Value("usage", CharField()),
+        Value(LogType.USAGE.value, CharField()),
         "created_at",
         "provider",
         "model",
@@ -242,7 +242,7 @@ def _conversation_rows(conversations: QuerySet) -> QuerySet:
         .order_by()
         .values_list(
             "id",
-            Value("conversation", CharField()),
+            Value(LogType.CONVERSATION.value, CharField()),
             "created_at",
             _of_newest_answer("provider"),
             _of_newest_answer("model"),

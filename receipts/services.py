@@ -3,11 +3,10 @@
 Source: docs/http-contract/receipts.md, section "Receipt routes".
 """
 
-from decimal import Decimal
-
 from django.db import connection
 
 from core.errors import DomainError
+from core.schemas import decimal, twelve_places
 from core.scoping import Caller
 from receipts import server_keys, verification
 from receipts.amounts import parse_time
@@ -21,8 +20,6 @@ from receipts.schemas import (
     ReceiptToStore,
     SignedReceipt,
 )
-
-_PLACES = Decimal(1).scaleb(-12)
 
 
 class InvalidSignature(DomainError):
@@ -131,7 +128,7 @@ def row_of(
             "receipt_id": receipt.id,
             "receipt_type": "single",
             "total_tokens": receipt.tokens.input + receipt.tokens.output,
-            "total_cost": _twelve_places(receipt.cost.amount),
+            "total_cost": twelve_places(decimal(receipt.cost.amount)),
         }
     else:
         columns = {
@@ -139,7 +136,7 @@ def row_of(
             "receipt_id": receipt.receipt_id,
             "receipt_type": receipt.receipt_type or "single",
             "total_tokens": receipt.total_tokens,
-            "total_cost": _twelve_places(receipt.total_cost),
+            "total_cost": twelve_places(decimal(receipt.total_cost)),
         }
     return Receipt(
         **caller.columns(),
@@ -152,7 +149,3 @@ def row_of(
         key_id=key_id,
         document=text.decode(),
     )
-
-
-def _twelve_places(amount: int | float | Decimal) -> Decimal:
-    return Decimal(str(amount)).quantize(_PLACES)
