@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import orjson
 import psycopg
 import psycopg_pool
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
@@ -86,8 +87,6 @@ class QueryTooSlow(DomainError):
     code = "query_too_slow"
 
     def __init__(self) -> None:
-        from django.conf import settings
-
         super().__init__(
             f"The query took longer than {settings.STATEMENT_TIMEOUT_SECONDS} seconds; narrow it"
         )
@@ -228,8 +227,6 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
         case PermissionDenied():
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
-            from django.conf import settings
-
             return BodyTooLarge(settings.MAX_BODY_BYTES)
         case _ if _waited_for_row(error):
             return RowLocked()

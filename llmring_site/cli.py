@@ -7,6 +7,8 @@ import subprocess
 import sys
 from contextlib import nullcontext
 
+from django.conf import settings
+
 from llmring_site import metrics_files, serving, startup, termination
 from llmring_site.env import NOT_UTF_8
 from llmring_site.sockets import bind_all
@@ -102,9 +104,7 @@ def database(arguments: list[str] | None = None) -> None:
 
 
 def _run_program(name: str, arguments: list[str]) -> int:
-    from django.conf import settings
-
-    from core.database.embedded import PROGRAMS
+    from core.database.embedded_files import PROGRAMS
     from llmring_site.database_report import address
 
     # Not on the command line, which everybody on this machine can read.
@@ -174,8 +174,6 @@ def _add_env(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_env(name: str) -> None:
-    from django.conf import settings
-
     startup.use_settings()
     if name == "prod" and not settings.DATABASE_URL:
         raise startup.StartupError("LLMRING_DATABASE_URL must be set with --env prod")
@@ -184,8 +182,6 @@ def _check_env(name: str) -> None:
 def _check_health(arguments: list[str]) -> str | None:
     """Return why the configured server on this machine is not healthy, or None."""
     from http.client import HTTPConnection, HTTPException
-
-    from django.conf import settings
 
     parser = argparse.ArgumentParser(
         "llmring-server health", description="Fail unless the server on this machine is healthy."
@@ -215,8 +211,6 @@ def _version() -> str:
 
 def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
-    from django.conf import settings
-
     sockets = bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
     startup.use_database()
     if reload:

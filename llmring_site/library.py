@@ -9,8 +9,8 @@ Settings are read once in a process, so a process has one server: a second
 
 import json
 import os
-import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -51,8 +51,9 @@ def create_app(
     _set_variables(_variables_of(db_manager, schema, settings))
     _set_up(keep_logging=not standalone)
     if run_migrations:
-        # A thread of its own: Django refuses its database where an event loop runs.
-        _in_thread(lambda: startup.prepare(with_accounts=standalone))
+        # In a thread: Django refuses to use its database where an event loop runs.
+        with ThreadPoolExecutor(1, "migrations") as thread:
+            thread.submit(startup.prepare, with_accounts=standalone).result()
     from llmring_site.application import asgi
 
     return _Mounted(asgi, without=() if include_meta_routes else _META_ROUTES)
@@ -137,22 +138,6 @@ def _set_up(*, keep_logging: bool) -> None:
         settings.LOGGING_CONFIG = None
     django.setup(set_prefix=False)
     startup.check_configuration()
-
-
-def _in_thread(function) -> None:
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="migrations")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
 
 
 class _Mounted:

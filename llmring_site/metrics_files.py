@@ -24,13 +24,13 @@ def prepare(data_dir: Path, port: int) -> None:
     servers may have one data directory, and one port too: in other containers, on other
     addresses, or while the second finds out that it cannot have it.
     """
-    everybodys = data_dir / "metrics"
-    _made[:] = [path for path in (everybodys, *everybodys.parents) if not path.exists()]
+    shared = data_dir / "metrics"
+    _made[:] = [path for path in (shared, *shared.parents) if not path.exists()]
     try:
-        everybodys.mkdir(parents=True, exist_ok=True)
-        with _held(everybodys):
-            _remove_ended(everybodys)
-            directory = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=everybodys))
+        shared.mkdir(parents=True, exist_ok=True)
+        with _held(shared):
+            _remove_ended(shared)
+            directory = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=shared))
             _hold(directory)
     except OSError:
         _made.clear()
@@ -57,9 +57,9 @@ def _hold(directory: Path) -> None:
     fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _remove_ended(everybodys: Path) -> None:
+def _remove_ended(shared: Path) -> None:
     """Delete the directories of servers that were killed: nobody holds them."""
-    for directory in everybodys.glob("*-*"):
+    for directory in shared.glob("*-*"):
         with suppress(BlockingIOError, FileNotFoundError):  # its server runs, or has just ended
             descriptor = os.open(directory, os.O_RDONLY)
             try:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from django.conf import settings
+
 from llmring_site import metrics_files, parent_watchdog, startup
 from llmring_site.sockets import BACKLOG, listen, spread
 
@@ -31,8 +33,6 @@ class Announcement:
     def print(self) -> None:
         if not os.read(self._turn, 1):
             return
-        from django.conf import settings
-
         url = settings.PUBLIC_URL
         places = ", ".join(_spelled(sock.getsockname()) for sock in self._sockets)
         with suppress(OSError):  # of a log on a full disk: no reason not to serve

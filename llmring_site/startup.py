@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError, ProgrammingError
 from psycopg.errors import UndefinedColumn, UndefinedTable
@@ -131,8 +132,6 @@ def _check_tiers() -> None:
 
     `free`, the default, may be missing: tiers are the operator's rows.
     """
-    from django.conf import settings
-
     from accounts.models import Tier
 
     names = [*Tier.objects.values_list("name", flat=True)]
@@ -196,8 +195,6 @@ def _connect(*, wait_seconds: float) -> psycopg.Connection:
 
 
 def _source() -> str:
-    from django.conf import settings
-
     return "LLMRING_DATABASE_URL" if settings.DATABASE_URL else "LLMRING_DATA_DIR"
 
 
@@ -212,8 +209,6 @@ def _text(message) -> str:
 
 
 def _create_key_files() -> None:
-    from django.conf import settings
-
     from core import key_files
 
     str(settings.SECRET_KEY)  # without its variable it is created now
@@ -223,7 +218,6 @@ def _create_key_files() -> None:
 
 def _refuse_other_versions() -> None:
     """Raise StartupError for a database whose migrations this version does not know."""
-    from django.conf import settings
     from django.db import connection
     from django.db.migrations.loader import MigrationLoader
 

@@ -50,20 +50,18 @@ class UpstreamRegistry:
     @classmethod
     def of(cls, files: Mapping[str, UpstreamFile], problems: Iterable[str] = ()) -> Self:
         """Return the state that a manifest and provider files make; raise MalformedDocument."""
-        manifest = files.get(MANIFEST)
-        documents = {
-            upstream_format.provider_of(path): upstream_format.parse_provider(file.body)
-            for path, file in sorted(files.items())
-            if path != MANIFEST
-        }
+        bodies = {path: file.body for path, file in files.items()}
+        documents = upstream_format.provider_documents(bodies)
+        version = ""
+        if MANIFEST in bodies:
+            manifest = upstream_format.parse_manifest(bodies[MANIFEST])
+            version = upstream_format.manifest_version(manifest)
         return cls(
             files=files,
             documents=documents,
-            version=""
-            if manifest is None
-            else upstream_format.manifest_version(upstream_format.parse_manifest(manifest.body)),
+            version=version,
             digest=upstream_format.digest(documents),
-            problems=[*problems, *upstream_format.problems(files)],
+            problems=[*problems, *upstream_format.problems(bodies)],
         )
 
 

@@ -46,7 +46,7 @@ def load(snapshot_id: int) -> LoadedSnapshot:
     """
     snapshot = Snapshot.objects.get(pk=snapshot_id)
     stored = files(snapshot)
-    documents = provider_documents(stored)
+    documents = _documents(stored)
     document = registry_document.build(
         documents,
         # Without a manifest upstream has no name for its state; ours stands in.
@@ -76,7 +76,7 @@ def load_prices(snapshot_id: int) -> SnapshotPrices:
 
     Two queries if they are not in memory.
     """
-    documents = provider_documents(files(Snapshot.objects.get(pk=snapshot_id)))
+    documents = _documents(files(Snapshot.objects.get(pk=snapshot_id)))
     return SnapshotPrices(snapshot_id, ModelIndex(registry_document.models(documents)))
 
 
@@ -152,15 +152,6 @@ def files(snapshot: Snapshot | None) -> dict[str, UpstreamFile]:
     }
 
 
-def provider_documents(files: Mapping[str, UpstreamFile]) -> dict[str, dict]:
-    """Return the provider documents among the files, by provider."""
-    return {
-        upstream_format.provider_of(path): upstream_format.parse_provider(file.body)
-        for path, file in files.items()
-        if path != upstream_format.MANIFEST
-    }
-
-
 def _differs(registry: UpstreamRegistry, snapshot: Snapshot) -> bool:
     return (registry.digest, registry.version) != (snapshot.digest, snapshot.version)
 
@@ -168,7 +159,7 @@ def _differs(registry: UpstreamRegistry, snapshot: Snapshot) -> bool:
 def _create(registry: UpstreamRegistry, *, before: Snapshot | None, now: datetime) -> Snapshot:
     name = Snapshot.objects.next_name(now)
     after = _models(registry.documents)
-    changes = changelog.diff(_models(provider_documents(files(before))), after)
+    changes = changelog.diff(_models(_documents(files(before))), after)
     return Snapshot.objects.create(
         taken_on=name.day,
         ordinal=name.ordinal,
@@ -180,6 +171,10 @@ def _create(registry: UpstreamRegistry, *, before: Snapshot | None, now: datetim
         fetched_at=now,
         prices_made_at=registry_document.made_at(registry.documents),
     )
+
+
+def _documents(files: Mapping[str, UpstreamFile]) -> dict[str, dict]:
+    return upstream_format.provider_documents({path: file.body for path, file in files.items()})
 
 
 def _models(documents: Mapping[str, dict]) -> dict[str, dict]:

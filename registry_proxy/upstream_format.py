@@ -104,13 +104,22 @@ def digest(documents: Mapping[str, Mapping]) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-def problems(files: Mapping[str, object]) -> list[str]:
-    """Return what of the provider files' entries is ignored, 20 lines at most."""
+def provider_documents(bodies: Mapping[str, bytes]) -> dict[str, dict]:
+    """Return the provider documents among files, by provider. Raises MalformedDocument."""
+    return {
+        provider_of(path): parse_provider(body)
+        for path, body in sorted(bodies.items())
+        if path != MANIFEST
+    }
+
+
+def problems(bodies: Mapping[str, bytes]) -> list[str]:
+    """Return which entries of the provider files are ignored, and why; 20 lines at most."""
     lines = [
         problem
-        for path, file in sorted(files.items())
+        for path, body in sorted(bodies.items())
         if path != MANIFEST
-        for problem in _ignored(path, _parse_object(file.body)["models"])
+        for problem in _ignored(path, _parse_object(body)["models"])
     ]
     if len(lines) > _MAX_PROBLEMS:
         lines[_MAX_PROBLEMS - 1 :] = [f"and {len(lines) - _MAX_PROBLEMS + 1} more"]

@@ -31,6 +31,7 @@ from typing import IO
 
 import psutil
 import psycopg
+from django.conf import settings
 
 from core.database import server_log
 from core.database.embedded_files import (
@@ -359,8 +360,6 @@ def rejoin() -> None:
 
 def _run() -> None:
     global _running
-    from django.conf import settings
-
     if settings.DATABASE_URL:
         return
     _running = _running or EmbeddedPostgres(settings.DATA_DIR)

@@ -49,7 +49,7 @@ def measured_calls_panel(scope: Scope) -> Panel:
         note = f"Given up after {seconds} seconds: choose fewer days or one project."
         return Panel("Latency and errors", notes=[note])
     return Panel(
-        "Latency and errors", _latency(figures) + _unsettled(scope, figures), [_of(figures)]
+        "Latency and errors", _latency(figures) + _unsettled(scope, figures), [_measured(figures)]
     )
 
 
@@ -64,7 +64,8 @@ def _milliseconds(value: int | None) -> str:
     return "–" if value is None else f"{value:,} ms"
 
 
-def _of(figures: CallFigures) -> str:
+def _measured(figures: CallFigures) -> str:
+    """Return how many of the calls state their latency, as a sentence."""
     if not figures.measured:
         return f"None of {figures.calls:,} calls states its latency."
     return f"Latency: {figures.measured:,} of {figures.calls:,} calls were measured."
@@ -107,9 +108,13 @@ def unpriced_panel(scope: Scope) -> Panel | None:
 def mcp_panel(scope: Scope) -> Panel | None:
     if not scope.may_view("mcp.server"):
         return None
-    servers = reverse("admin:mcp_server_changelist")
     facts = [
-        Fact(name, f"fails: {error}" if error else "fails", f"{servers}{id}/change/", True)
+        Fact(
+            name,
+            f"fails: {error}" if error else "fails",
+            reverse("admin:mcp_server_change", args=[id]),
+            is_warning=True,
+        )
         for id, name, error in health.failing_servers(scope.project_ids)
     ]
     if scope.may_view("mcp.toolexecution"):

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from core.database import embedded, server_account
+from core.database import embedded, embedded_files, server_account
 from core.database.embedded import EmbeddedDatabaseError, EmbeddedPostgres
 from core.database.server_account import SYSTEM_DIR
 
@@ -325,10 +325,10 @@ def test_useradd_is_found_outside_of_the_path(monkeypatch, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="root keeps its directories closed to PostgreSQL")
 def test_programs_in_a_closed_home_are_copied_with_their_libraries(tmp_path, monkeypatch):
     """As by `uv tool install` into root's home."""
-    wheel = embedded.PROGRAMS.parent
+    wheel = embedded_files.PROGRAMS.parent
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    for directory in (embedded.PROGRAMS, Path(f"{wheel}.libs")):
+    for directory in (embedded_files.PROGRAMS, Path(f"{wheel}.libs")):
         shutil.copytree(directory, home / directory.relative_to(wheel.parent), symlinks=True)
     monkeypatch.setattr(server_account, "SYSTEM_DIR", tmp_path / "system")
     programs = server_account.reachable_copy(home / wheel.name / "pginstall18")
