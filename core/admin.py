@@ -1,4 +1,7 @@
-"""Base classes of the admin. Records are read, not edited; any query string gets a page."""
+"""Base classes of the admin.
+
+Records are read-only, and no query string leads to a server error.
+"""
 
 from datetime import datetime
 from uuid import UUID
@@ -49,16 +52,16 @@ _ODD_QUERY = (
 
 
 class ModelAdmin(UnfoldModelAdmin):
-    """Answers odd query strings with the plain list, and slow ones with what to do."""
+    """Redirects invalid query strings to the plain list, and explains slow ones."""
 
     list_before_template = "core/active_filters.html"
-    empty_note = ""  # what an empty list says beside being empty
+    empty_note = ""  # shown where the list is empty
 
     def get_changelist(self, request, **kwargs):
         return ChangeList
 
     def describe_filter_value(self, name: str, value: str) -> str:
-        """Return what a value of a list's parameter is called on the page."""
+        """Return the text that stands for a value of a query parameter."""
         return value
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
@@ -75,7 +78,7 @@ class ModelAdmin(UnfoldModelAdmin):
         return super().delete_view(request, object_id, context)
 
     def _without_closed_list(self, request, context: dict | None) -> dict:
-        """Have a page link to no list or row that whoever only adds or deletes may not see."""
+        """Keep a page from linking to rows that the viewer may add or delete, but not see."""
         request.is_list_closed = not self.has_view_permission(request)
         # Unfold's template makes a text of it: "False" is true.
         hidden = {"show_back_button": ""} if request.is_list_closed else {}
@@ -128,18 +131,17 @@ class ModelAdmin(UnfoldModelAdmin):
     def lock(self, request, row) -> None:
         """Lock a row that a form is going to change or delete.
 
-        Django stores all columns as it has read them: a change of this moment, by another
-        request, would be undone.
+        Django saves every column as it was read, and would undo a concurrent change.
         """
         rows = self.model._base_manager.filter(pk=row.pk)
         list(rows.select_for_update(no_key=True).values_list("pk"))
 
     def get_search_results(self, request, queryset, search_term):
-        """Search without what no text in the database has; choices of forms search here, too."""
+        """Drop NUL, which PostgreSQL refuses in a text. Autocompletion searches here, too."""
         return super().get_search_results(request, queryset, search_term.replace("\x00", ""))
 
     def selection(self, request) -> ChangeList:
-        """Return the list that a query string selects. Raises BadRequest for an odd one."""
+        """Return the list that a query string selects. Raises BadRequest for an invalid one."""
         try:
             changes = self.get_changelist_instance(request)
             list(changes.result_list[:1])
@@ -153,7 +155,7 @@ class ModelAdmin(UnfoldModelAdmin):
         return super().response_action(request, queryset)
 
     def _check_action(self, request) -> None:
-        """Refuse an action that the list does not offer to this person, and invalid row ids."""
+        """Raise PermissionDenied for an unavailable action, BadRequest for invalid row ids."""
         action = request.POST.get("action")
         if action and action not in self.get_actions(request):
             raise PermissionDenied
@@ -164,7 +166,7 @@ class ModelAdmin(UnfoldModelAdmin):
             raise BadRequest(f"This is not the id of a row: {error}") from None
 
     def get_changeform_initial_data(self, request):
-        """Return the query string's values as their fields read them, without unreadable ones."""
+        """Return the values of the query string, converted by their fields; skip invalid ones."""
         initial = {}
         for name, text in super().get_changeform_initial_data(request).items():
             try:
@@ -233,11 +235,11 @@ class ReadOnlyAdmin(ModelAdmin):
         return [*self.search_ids, *self.search_texts]
 
     def may_find(self, name: str, value: object) -> bool:
-        """Return whether a search looks for the value in this field, which may lack an index."""
+        """Return whether a search may use this field, which may lack an index, for the value."""
         return True
 
     def get_search_results(self, request, queryset, search_term):
-        """Return the rows of the first field that has any: an OR would scan the table."""
+        """Return the matches of the first field that has any: an OR would scan the table."""
         term = search_term.strip().replace("\x00", "")
         if not term:
             return queryset, False
@@ -275,7 +277,7 @@ _plain_admin_url = UnfoldAdminReadonlyField.get_admin_url
 
 
 def _permitted_admin_url(self, remote_field, remote_obj) -> str:
-    """Link a read-only foreign key only for viewers who may follow it, unlike Django."""
+    """Link a read-only foreign key only where the viewer may open it, unlike Django."""
     viewer = getattr(self.form.instance, "viewer", None)
     if viewer is None or may_view(viewer, remote_field.model._meta.label_lower):
         return _plain_admin_url(self, remote_field, remote_obj)
@@ -289,7 +291,7 @@ _plain_optgroups = AutocompleteMixin.optgroups
 
 
 def _readable_optgroups(self, name, value, attr=None) -> list:
-    """Choose nothing for what is no id of the related table: Django looks it up, and fails."""
+    """Ignore values that are not ids of the related table: Django would fail on them."""
     return _plain_optgroups(self, name, [each for each in value if _is_id(self, each)], attr)
 
 

@@ -1,4 +1,4 @@
-"""What columns and fields of the admin show: links that their viewer may follow, and JSON."""
+"""Values of the admin's columns and fields: links that the viewer may follow, and JSON."""
 
 import json
 
@@ -9,15 +9,15 @@ from django.utils.http import urlencode
 
 
 def may_view(user, model: str) -> bool:
-    """Return whether the admin opens pages of a model, written as `usage.usagelog`, to a person."""
+    """Return whether a person may open pages of a model, such as `usage.usagelog`."""
     app, name = model.split(".")
     return any(user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
 
 
 def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> str:
-    """Return a link to the page of a row; `model` is written as in `usage.usagelog`.
+    """Return a link to the page of a row; `model` is a label such as `usage.usagelog`.
 
-    `shown_on` is the row whose page has the link. A viewer who may not follow it gets the text.
+    `shown_on` is the row whose page has the link. Without permission it is only the text.
     """
     if id is None:
         return "-"
@@ -27,7 +27,7 @@ def admin_link(shown_on: Model, model: str, id: object, text: object = None) -> 
 
 
 def row_link(model: str, id: object, text: object) -> str:
-    """Return a link to the page of a row, for whoever may follow it."""
+    """Return a link to the page of a row. Does not check permissions."""
     url = reverse(f"admin:{model.replace('.', '_')}_change", args=[id])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text)
 

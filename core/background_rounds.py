@@ -1,4 +1,4 @@
-"""One round of what a background thread does again and again."""
+"""One round of a background thread's work."""
 
 from collections.abc import Callable
 from logging import Logger
@@ -15,10 +15,10 @@ def run_round(
     failed: str,
     expected: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Do the work; log `failed` where it raises. Django's connection goes back to its pool.
+    """Do the work; if it raises, log `failed`. Return Django's connection to its pool.
 
-    No error gets out: it would end the thread, and nothing else in the process does its work.
-    One that is `expected`, as a database that is away always is, is logged without a traceback.
+    No exception propagates: it would end the thread, whose work nothing else does. `expected`
+    errors, and those of an unavailable database, are logged without a traceback.
     """
     try:
         work()

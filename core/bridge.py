@@ -1,8 +1,8 @@
 """Crossing between the event loop of the process and its threads.
 
 The server's loop is the process's loop. A process without one (a management command,
-a WSGI server, the tests) runs one in a thread, from its first use on. Nothing here is
-used after a fork: each process makes its own.
+a WSGI server, the tests) starts one in a thread when it first needs it. Nothing here
+survives a fork: each process creates its own.
 """
 
 import asyncio
@@ -61,14 +61,14 @@ _starting = threading.Lock()
 
 
 def adopt(loop: asyncio.AbstractEventLoop) -> None:
-    """Make `loop`, which is running, the one of this process."""
+    """Use `loop`, which is running, as this process's loop."""
     global _crossing
     if _crossing is None or _crossing.loop is not loop or not _crossing.is_usable:
         _crossing = _Crossing(loop)
 
 
 def release() -> None:
-    """Let the threads of this process's loop end, when it does."""
+    """Let this process's threads end, once its loop has ended."""
     if _crossing is not None and _crossing.pid == os.getpid():
         _crossing.threads.end()
 
@@ -126,10 +126,10 @@ async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
 
 
 class _WaitingThread:
-    """A thread that waits for a coroutine, and meanwhile does what that hands to a thread.
+    """A thread that waits for a coroutine, and meanwhile makes the calls that it hands over.
 
-    Were the coroutine to wait for one of the bounded threads, all of these could be waiting
-    for such coroutines.
+    If the coroutine used the pool instead, all of the pool's threads could be waiting for
+    such coroutines.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class _WaitingThread:
         return await coroutine
 
     def is_for_this_task(self) -> bool:
-        """Return whether the thread waits for the task that runs: others inherit its context."""
+        """Return whether the thread waits for the current task; other tasks inherit its context."""
         return asyncio.current_task() is self._task
 
     def submit(self, call: Call) -> None:
@@ -173,7 +173,7 @@ class _WaitingThread:
 
 
 def with_connection(function: Callable[[], T]) -> T:
-    """Return what the function returns; Django's connection goes back to its pool afterwards."""
+    """Call the function and return Django's connection to its pool; return the result."""
     try:
         return function()
     finally:

@@ -1,4 +1,4 @@
-"""The admin's lists: what narrows them is named, and nothing of it is lost."""
+"""The admin's lists, which show every active filter."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _OPERATORS = {"gte": "from", "gt": "after", "lt": "before", "lte": "until", "ico
 
 
 class ActiveFilter(NamedTuple):
-    """One value of one parameter, in words, and the list's address without it."""
+    """One value of one query parameter as text, and the list's address without it."""
 
     label: str
     value: str
@@ -27,7 +27,7 @@ class ActiveFilter(NamedTuple):
 
 
 class ChangeList(UnfoldChangeList):
-    """Rows without a value come last, whichever way a list is sorted."""
+    """Sorts nulls last in either direction, and lists the active filters."""
 
     def get_ordering(self, request, queryset):
         return [self._nulls_last(part) for part in super().get_ordering(request, queryset)]
@@ -78,7 +78,7 @@ class ChangeList(UnfoldChangeList):
             self.full_result_count = self.result_count
 
     def _explain_page(self, request) -> None:
-        """Say why a page is not shown, if it is one too far."""
+        """Explain a page number beyond the paginator's limit."""
         paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         limit = getattr(paginator, "max_pages", self.page_num)
         if self.page_num > limit:
@@ -87,7 +87,7 @@ class ChangeList(UnfoldChangeList):
 
     @property
     def kept_parameters(self) -> Iterator[tuple[str, str]]:
-        """What the form of filters has to repeat: all that it has no field for, but no page."""
+        """The parameters that the filter form has to repeat, as it has no field for them."""
         fields = {name for spec in self.filter_specs for name in spec.expected_parameters()}
         for name, values in self.filter_params.items():
             if name not in fields:
@@ -131,9 +131,9 @@ class ChangeList(UnfoldChangeList):
 
 
 def utc_time(value: datetime | str) -> datetime:
-    """Return the time of a lookup: the hierarchy's own, or the text of a query string.
+    """Return a lookup's time in UTC, from a datetime or from the text of a query string.
 
-    Without a zone it is UTC. Raises IncorrectLookupParameters.
+    Without a time zone it is UTC. Raises IncorrectLookupParameters.
     """
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else value

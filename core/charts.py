@@ -1,7 +1,7 @@
 """Charts as HTML: columns of stacked bars, each bar a link, with the same values as a table.
 
-They need no script, follow the theme by themselves, and keep every digit: a number of
-JavaScript would not. Templates: core/charts/; style: static core/charts.css.
+They need no script, follow the theme, and keep every digit, which JavaScript's numbers
+would not. Templates: core/charts/; style: static core/charts.css.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +14,9 @@ _TICKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The value of one series at one column. `label` describes it to screen readers.
+    """The value of one series in one column. `label` describes it to screen readers.
 
-    `value` is None if it is unknown: then there is no bar.
+    An unknown `value` is None, and has no bar.
     """
 
     value: Decimal | None
@@ -35,7 +35,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A place on the axis. `note` is said of it in words ("not finished")."""
+    """A place on the axis, with a `note` such as "not finished"."""
 
     name: str
     cells: list[Cell]
@@ -51,9 +51,9 @@ class Tick:
 
 
 class StackedChart:
-    """A chart of columns, whose cells are in the order of `series`; all texts are ready to show.
+    """A chart of columns, whose cells are in the order of `series`.
 
-    `totals` are those of each series and of all.
+    `totals` are those of each series, then of all. All texts are ready to be displayed.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class StackedChart:
 
     @property
     def drawn(self) -> Iterator[tuple[Column, list[Bar], str]]:
-        """Each column with its bars, and where its name is shown beneath it.
+        """Each column with its bars, and on which screens its name is shown.
 
         `major`: on every screen; `minor`: on wide ones only; `unnamed`: to screen readers alone.
         """

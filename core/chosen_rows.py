@@ -9,7 +9,7 @@ MAX_CHOSEN = 1_000
 
 
 def first_rows(request: HttpRequest, rows: QuerySet, most: int) -> QuerySet:
-    """Return at most so many of the rows, in their order; the page says so if there are more."""
+    """Return the first `most` rows; add a message to the page if there are more."""
     ids = list(rows.values_list("pk", flat=True)[: most + 1])
     if len(ids) <= most:
         return rows

@@ -9,9 +9,10 @@ from django.conf import settings
 def client_address(peer: str, forwarded_for: str) -> str:
     """Return the client's address: `peer`, or that of a trusted proxy's X-Forwarded-For.
 
-    Each proxy appends the address of its client, so the list is read from its end as long
-    as the addresses are trusted proxies; earlier entries may be forged. IPv4 in IPv6
-    (`::ffff:192.0.2.7`) is IPv4. A peer without address, as of a Unix socket, stays as it is.
+    Each proxy appends the address of its client, so the list is read from its end while
+    the addresses are trusted proxies; earlier entries may be forged. IPv4 in IPv6
+    (`::ffff:192.0.2.7`) becomes IPv4. A peer without an address (a Unix socket) is returned
+    unchanged.
     """
     if not forwarded_for:
         return _canonical(peer)

@@ -1,4 +1,4 @@
-"""The content codings that bodies and answers may have: gzip, deflate, zstd.
+"""Decoding the content codings of requests and responses: gzip, deflate, zstd.
 
 Source: RFC 9110, section 8.4.1.
 """
@@ -13,14 +13,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
-# Bytes. What follows the end of a member is copied once for each.
+# Bytes. zlib copies whatever follows the end of a member, for each member.
 _BLOCK = 64 * 1024
-# Members (frames) that stand one after the other in what is fed at once.
+# Members (frames) in the data of one call.
 _MAX_MEMBERS = 1_000
 
 
 class Undecodable(ValueError):
-    """The coding is unknown, or the bytes are not of it."""
+    """The coding is unknown, or the bytes are not valid in it."""
 
 
 class UnknownCoding(Undecodable):
@@ -28,7 +28,7 @@ class UnknownCoding(Undecodable):
 
 
 class TooLong(Undecodable):
-    """More comes out than is asked for."""
+    """The decoded data is longer than the limit."""
 
 
 class _Decompressor(Protocol):
@@ -39,7 +39,7 @@ class _Decompressor(Protocol):
 
 
 class Decoder:
-    """Decodes bytes of one coding as they come. Raises UnknownCoding."""
+    """Decodes data of one coding incrementally. Raises UnknownCoding."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding.strip().lower()
@@ -49,7 +49,7 @@ class Decoder:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether all that was fed is decoded: no member is unfinished."""
+        """Whether no member is unfinished."""
         return self._member is None or self._member.eof
 
     def feed(self, data: bytes, *, max_length: int) -> bytes:

@@ -1,9 +1,9 @@
 """Compressing replies: pages, and JSON large enough that it pays.
 
-Never a reply that shows a secret, whose letters could be guessed from the length beside
-something that the sender chose (CVE-2013-3587): a view passes it to `keep_uncompressed`.
-What is secret on every page (Django's CSRF tokens) is masked differently each time, and
-lengths are blurred by up to a hundred random bytes.
+A reply that shows a secret is never compressed: beside text that the sender chose, its
+length would reveal the secret letter by letter (CVE-2013-3587). Views pass such replies to
+`keep_uncompressed`. Secrets of every page (Django's CSRF tokens) are masked differently each
+time, and up to a hundred random bytes are added to each reply.
 """
 
 import re
@@ -33,7 +33,7 @@ def accepted_codings(header: str) -> set[str]:
 
 
 def is_compressible(status: int, headers: Mapping[str, str], size: int) -> bool:
-    """Return whether a reply gets smaller and may; `headers` are found by any case."""
+    """Return whether a reply may be compressed, and is worth it. `headers` ignore case."""
     if status != 200 or headers.get("Content-Encoding"):
         return False
     if "no-transform" in (headers.get("Cache-Control") or ""):
@@ -45,13 +45,13 @@ def is_compressible(status: int, headers: Mapping[str, str], size: int) -> bool:
 
 
 def keep_uncompressed(response: HttpResponse) -> None:
-    """Mark a reply that shows a secret: it is neither stored nor compressed, by proxies either."""
+    """Keep a reply that shows a secret from being stored or compressed, also by proxies."""
     add_never_cache_headers(response)
     patch_cache_control(response, no_transform=True)
 
 
 def compress(body: bytes, *, is_prepared: bool = False) -> bytes:
-    """Return the body as gzip. One that is `prepared` is the same object again and again."""
+    """Return the body as gzip; cached if `is_prepared`, for a body that is sent repeatedly."""
     return _of_prepared(body) if is_prepared else _compress(body)
 
 
@@ -63,7 +63,7 @@ _of_prepared = lru_cache(maxsize=4)(_compress)
 
 
 def weak(etag: str) -> str:
-    """Return the tag as a weak one: it names the same content in another coding."""
+    """Return the tag as a weak one, for the same content in another coding."""
     return etag if etag.startswith("W/") else f"W/{etag}"
 
 

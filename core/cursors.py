@@ -1,4 +1,4 @@
-"""Lists that go on after the last row of a page: the header that says where."""
+"""The header with the cursor of a list's next page."""
 
 from uuid import UUID
 
@@ -14,5 +14,5 @@ NEXT_CURSOR = OpenApiParameter(
 
 
 def next_cursor(last_id: UUID | None) -> dict[str, str]:
-    """Return the header of a page that ends with this row; none after the last page (None)."""
+    """Return the header of a page that ends with this row; empty for None, the last page."""
     return {NEXT_CURSOR.name: str(last_id)} if last_id else {}

@@ -1,4 +1,4 @@
-"""The fields that narrow a list of records to a range of time."""
+"""The filter of a list of records by time."""
 
 from collections.abc import Iterator
 

@@ -1,9 +1,9 @@
 """The ASGI application: the hot routes natively, everything else by Django.
 
 A hot endpoint is a function of (caller, validated input), written once in its app; its
-DRF view calls the same function. The edge knows no rule: who may call is asked of
-`admit`, bodies and queries are read by their schemas, errors become replies as
-in the views, and Django's own middleware writes the headers.
+DRF view calls the same function. The edge has no rules of its own: `admit` decides who may
+call, schemas read bodies and queries, errors become replies as in the views, and Django's
+own middleware writes the headers.
 """
 
 import re
@@ -23,7 +23,7 @@ from core.edge_request import ClientDisconnected, Request
 from core.middleware import log_access
 from core.reply_headers import noted
 
-# Memory is released after larger bodies. It takes 10 ms: a third of a request of half that.
+# Memory is released after larger bodies. It takes 10 ms: a third of a request half as large.
 _RELEASE_BYTES = 1024 * 1024
 
 _UUID = "([0-9a-fA-F-]{36})"
@@ -51,7 +51,7 @@ class Route:
     inputs: Callable[[Request], dict[str, Any]] | None = None
     is_public: bool = False
     unless: str | None = None  # requests with this header are left to the view
-    access: str | None = None  # what it does in a project, where the method does not say it
+    access: str | None = None  # its Action, if the method does not imply it
     stores_log: bool = False  # each request counts against the monthly quota of logs
 
     @cached_property
@@ -72,9 +72,9 @@ class Edge:
 
     `admit` returns the caller of a request, raises, or returns None to leave the request to
     the fallback; a request for which `can_admit` is false is left to the fallback, which
-    knows other ways in. `admit_public` may refuse a request to a public route. A request
-    that was let in here is not counted again by the fallback, which finds
-    `llmring.noted_headers` in its scope.
+    authenticates in other ways. `admit_public` may refuse a request to a public route. The
+    fallback does not count a request again that was admitted here: it finds
+    `llmring.noted_headers` in the scope.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Edge:
             await bridge.in_thread(memory.release)
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
-        """Return the route of a request and what its path names; None if there is no such route."""
+        """Return the route of a request and the ids in its path; None if no route matches."""
         if route := self._fixed.get((method, path)):
             return route, ()
         for own_method, pattern, route in self._patterns:
@@ -181,6 +181,6 @@ class Edge:
 
 
 def _finish_large(result: Any, arguments: list[Any]) -> Reply | StreamingReply | None:
-    """Free what a large body was parsed to, and write the reply, which may show it."""
+    """Free the parsed body, and write the reply, which may contain parts of it."""
     arguments.clear()
     return as_reply(result)

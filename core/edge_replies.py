@@ -1,4 +1,4 @@
-"""Replies of the edge: from what an endpoint returns, or raises, to what is sent."""
+"""Replies of the edge: made of an endpoint's result or error, compressed, sent."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ class StreamingReply:
 
 
 def as_reply(result: Any) -> Reply | StreamingReply | None:
-    """Return the reply of a handler that returned it, its JSON value, or this and headers."""
+    """Return the reply of an endpoint's result: a reply, a JSON value, or that and headers."""
     if result is None or isinstance(result, Reply | StreamingReply):
         return result
     value, headers = result if isinstance(result, tuple) else (result, {})
@@ -43,7 +43,7 @@ def as_reply(result: Any) -> Reply | StreamingReply | None:
 
 
 async def compressed(reply: Reply, request: Request) -> Reply:
-    """Return the reply in the coding of the request: as it is, unless it is large."""
+    """Return the reply, compressed if it is large and the client accepts that."""
     if len(reply.body) < compression.MIN_JSON_BYTES:
         return reply
     headers = Headers((name.encode(), value.encode("latin-1")) for name, value in reply.headers)
@@ -65,7 +65,7 @@ async def compressed(reply: Reply, request: Request) -> Reply:
 
 
 def failed(error: Exception, request: Request) -> Reply:
-    """Return the reply of an error; one that nobody foresaw is logged, and a 500."""
+    """Return the reply to an error; log an unexpected one, which is a 500."""
     reply = failure(error)
     if reply is None:
         logger.error("%s %s failed", request.method, request.path, exc_info=error)
@@ -76,7 +76,7 @@ def failed(error: Exception, request: Request) -> Reply:
 
 
 async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send) -> None:
-    """Send the reply; its own headers go before those that were noted on the request."""
+    """Send the reply; its own headers override those that were noted on the request."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers
     ]
@@ -101,7 +101,7 @@ async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send
 
 
 async def _stream(chunks: AsyncIterator[bytes], request: Request, send: Send) -> None:
-    """Send the chunks until they or the client have gone."""
+    """Send the chunks until they end or the client disconnects."""
 
     async def send_all() -> None:
         async for chunk in chunks:

@@ -1,4 +1,4 @@
-"""A request to the edge: its headers at once, its body when it is asked for."""
+"""A request to the edge. Its body is read on demand."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -28,15 +28,15 @@ class Request:
     """A request to the edge."""
 
     body_size = 0  # bytes, of the body that was read, without its content coding
-    is_large = False  # too large, or of too many objects, for the event loop
-    route: "Route | None" = None  # that serves it
+    is_large = False  # its body has too many bytes or objects for the event loop
+    route: "Route | None" = None  # the one that serves it
     noted_headers: Mapping[str, str] = {}
     stores_log = False
 
     def __init__(self, scope: Scope, headers: Headers, receive: Receive) -> None:
         self._receive = receive
         self._size = 0  # of the body so far
-        self._passing: asyncio.Event | None = None  # set when nobody takes parts any more
+        self._passing: asyncio.Event | None = None  # set when `parts` has ended
         self.headers = headers
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.method: str = scope["method"]
@@ -111,9 +111,9 @@ class Request:
         return parsing.parse(model, body, **arguments)
 
     async def disconnected(self) -> None:
-        """Return when the client has gone; for replies that take long.
+        """Return when the client has disconnected; for replies that take long.
 
-        While the body passes, who reads it is the one that is told so.
+        While `parts` is being iterated, that reports a disconnect instead.
         """
         if self._passing is not None:
             await self._passing.wait()
@@ -134,5 +134,5 @@ def _parse_large(model: type, body: bytes, **arguments: Any) -> Any:
     try:
         return parsing.parse(model, body, **arguments)
     except InvalidInput as error:
-        # The frames hold what was parsed, which would be freed on the event loop.
+        # Its frames hold the parsed body, which would be freed on the event loop.
         raise error.with_traceback(None) from None

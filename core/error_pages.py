@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from core.errors import DatabaseUnavailable, Failure, failure
 
-# For people; the code is for programs.
+# The codes are for programs, the texts for people.
 _CODES = {
     400: "bad_request",
     403: "permission_denied",
@@ -24,7 +24,7 @@ _TEXTS = {
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
     503: ("Service Unavailable", "The server is not available. Try again in a moment."),
 }
-# The form was opened before the login, or the logout, of another tab.
+# The form was opened before a login or logout in another tab.
 _STALE = (
     "Nothing was done: you logged in or out since this page was opened. "
     "Go back, reload the page, and try again."
@@ -32,7 +32,7 @@ _STALE = (
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Return whether the client would rather have a page than JSON, as browsers do."""
+    """Return whether the client prefers HTML to JSON, as browsers do."""
     return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
 
 
@@ -53,7 +53,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Return the page of a bug, or of a database that is away or takes too long."""
+    """Return the page for a bug, or for a database that is unavailable or too slow."""
     reply = failure(sys.exc_info()[1])  # Django calls this while it handles the exception
     if reply is None or reply.status != 503:
         return error(request, 500)
@@ -64,7 +64,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     for header, value in reply.headers.items():
         response[header] = value
     if reply.code == DatabaseUnavailable.code:
-        response._has_been_logged = True  # in a line, by `failure`: Django's has a traceback
+        response._has_been_logged = True  # by `failure`, in one line; Django adds a traceback
     return response
 
 
@@ -74,12 +74,12 @@ def _json(request: HttpRequest, reply: Failure) -> JsonResponse:
 
 
 def _home(request: HttpRequest) -> str:
-    """Return where a way on is: of the admin for who is in it, else where `/` leads each."""
+    """Return the path of the page's link: the admin's home inside of the admin, else `/`."""
     return "/admin/" if request.path_info.startswith("/admin/") else "/"
 
 
 def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpResponse:
-    """Return the error as a page if the client prefers one. It needs no database."""
+    """Return the error as a page if the client prefers HTML, else as JSON. No database."""
     name, usual_advice = _TEXTS[status]
     if not prefers_html(request):
         return _json(request, Failure(status, name, {}, _CODES[status]))

@@ -1,10 +1,10 @@
-"""How everything fails: one handler.
+"""The shape of all errors, and the handler that produces it.
 
     DomainError          a rule was broken: `{"detail": "<text>"}`
       InvalidInput       malformed input: 422, `{"detail": [{type, loc, msg, input, ctx?}, …]}`
 
-Below /manage the shape is that of the management API's clients: `{"error", "code"}`, with
-`fields` and 400 for malformed input.
+Below /manage the shape is the one that clients of the management API know: `{"error",
+"code"}`, with `fields` and 400 for malformed input.
 Source: docs/http-contract.md, section "Errors"; docs/gateway.md, section "Management API".
 """
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _CODED = re.compile(r"/manage(/|$)")
 MAX_INPUT = 500  # characters of a refused input that its error repeats
 
-# What the database layer raises when the server is away or its connections are all taken.
+# Raised by the database layer if the server is unavailable or all connections are in use.
 DATABASE_AWAY = (
     OperationalError,
     InterfaceError,
@@ -81,7 +81,7 @@ class BodyTooLarge(DomainError):
 
 
 class QueryTooSlow(DomainError):
-    """The database gave a statement up after `settings.STATEMENT_TIMEOUT_SECONDS`."""
+    """The database canceled a statement after `settings.STATEMENT_TIMEOUT_SECONDS`."""
 
     status_code = 503
     code = "query_too_slow"
@@ -93,7 +93,7 @@ class QueryTooSlow(DomainError):
 
 
 class RowLocked(DomainError):
-    """Another request held a row for as long as a statement of this one may take."""
+    """Another request kept a row locked until this one's statement timed out."""
 
     status_code = 503
     code = "row_locked"
@@ -104,7 +104,7 @@ class RowLocked(DomainError):
 
 
 def is_timeout(error: Exception) -> bool:
-    """Return whether a database error is the statement timeout's."""
+    """Return whether a database error is a statement timeout."""
     return _cancellation(error) is not None
 
 
@@ -116,23 +116,23 @@ def _cancellation(error: BaseException | None) -> psycopg.errors.QueryCanceled |
 
 
 def _waited_for_row(error: Exception) -> bool:
-    """Return whether a canceled statement waited for a row, in PostgreSQL's English.
+    """Return whether a canceled statement was waiting for a row lock.
 
-    In other languages it counts as a slow one.
+    Relies on PostgreSQL's English messages; in other languages it counts as a slow query.
     """
     canceled = _cancellation(error)
     return canceled is not None and " tuple (" in (canceled.diag.context or "")
 
 
 def is_coded(path: str) -> bool:
-    """Return whether errors have a code: the management API has them as the older proxy did."""
+    """Return whether errors at the path have a code, as the older proxy's management API."""
     return _CODED.match(path) is not None
 
 
 def issue(type: str, loc: list, msg: str, input: object, **context: object) -> dict:
     """Return one entry of a 422 body. `loc` begins with `body`, `query`, `path` or `header`.
 
-    An input that is too long, or nested too deeply, is not repeated.
+    A long input is shortened or left out, and so is one that is nested too deeply.
     """
     entry = {"type": type, "loc": loc, "msg": msg, "input": _repeatable(input)}
     return {**entry, "ctx": context} if context else entry
@@ -157,9 +157,9 @@ class Failure:
     code: str
 
     def at(self, path: str) -> tuple[int, dict]:
-        """Return status and body in the shape of the routes that the path belongs to.
+        """Return status and body in the shape of the routes at `path`.
 
-        `path` is without that of a mount.
+        `path` does not include that of a mount.
         """
         if not is_coded(path):
             return self.status, {"detail": self.detail}
@@ -174,14 +174,14 @@ class Failure:
 
 
 def _field(entry: dict) -> tuple[str, str]:
-    """Return the member that an entry is about, or `body`, and its fault in words."""
+    """Return the member that an entry is about, or `body`, and its message."""
     if fault := body_fault(entry):
         return "body", fault
     return ".".join(map(str, entry["loc"][1:])) or entry["loc"][0], entry["msg"]
 
 
 def body_fault(entry: dict) -> str | None:
-    """Return in words why a whole body cannot be read as JSON; None for other faults."""
+    """Return the message about a body that is not JSON at all; None for other faults."""
     match entry:
         case {"type": "json_invalid", "loc": [_, position], "ctx": {"error": reason}}:
             return f"The body is not valid JSON: {reason} at character {position}"
@@ -233,7 +233,7 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
         case _ if is_timeout(error):
             return QueryTooSlow()
         case _ if isinstance(error, DATABASE_AWAY):
-            # It names host, file and reason, never the password.
+            # Its text names host, file and reason, never the password.
             reason = " ".join(str(error).split())
             logger.error("database unavailable: %s: %s", type(error).__name__, reason)
             return DatabaseUnavailable()

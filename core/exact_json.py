@@ -1,7 +1,8 @@
 """Reading JSON with all digits of its numbers.
 
-orjson reads doubles and 64 bits, twice as fast as Python's own reader, which takes the
-text again where these may not be enough. What has very many values is read by a slow reader.
+orjson reads numbers as doubles or 64-bit integers, twice as fast as Python's own reader,
+which reads the text again if these may lose digits. A text of very many values is read by
+a slower reader that lets other threads run.
 Source: docs/http-contract.md, section "Values".
 """
 
@@ -21,11 +22,11 @@ from core.yielding_decoder import YieldingDecoder
 
 MAX_DIGITS = 100  # of a number that is kept exactly
 MAX_EXPONENT = 300
-# A number so long may lose digits as a double, or be beyond 64 bits; one so small may become 0.
+# Such a long number may lose digits as a double, or exceed 64 bits; such a small one may become 0.
 _ROUNDED_NUMBER = re.compile(rb"[\[:,\s]-?\d(?:[-+.eE\d]{15}|[.\d]{0,14}[eE]-\d{3})")
 _ROUNDED_NUMBER_LENGTH = 22
 _PIECE = 256 * 1024  # bytes
-_MAX_WORK = 400_000  # that orjson does without letting other threads run; some 60 ms
+_MAX_WORK = 400_000  # for orjson, which lets no other thread run meanwhile; some 60 ms
 _ALL_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
@@ -52,7 +53,7 @@ def loads(body: bytes, *, unique_members: bool = False, loc: Sequence = ("body",
 
 
 def _work(body: bytes) -> int:
-    """Return about how long orjson takes, by its values; signs within texts count, too."""
+    """Estimate orjson's work from the punctuation, including that inside of strings."""
     if len(body) <= _MAX_WORK:
         return 0
     containers = body.count(b"{") + body.count(b"[")
@@ -66,7 +67,7 @@ def _exactly(
         with memory.gc_paused_for(text):
             return decoder(
                 parse_float=_exact_number_of_body,
-                # In Python, so that other threads run between the numbers of a large body.
+                # Python code, so that other threads can run between the numbers of a large body.
                 parse_int=lambda digits: int(digits),
                 object_pairs_hook=unique_object if unique_members else None,
             ).decode(text)
@@ -79,10 +80,10 @@ def _exactly(
 
 
 def loads_leniently(text: str | bytes) -> Any:
-    """Return the value of a JSON text of another server, with the digits of its numbers.
+    """Return the value of another server's JSON, with all digits of its numbers.
 
-    Numbers of more digits than are kept become doubles. NaN and infinity are null, control
-    characters in texts stay. Raises ValueError for what is not JSON, and RecursionError.
+    Numbers with too many digits become doubles, NaN and infinity become null, control
+    characters in strings are accepted. Raises ValueError, RecursionError.
     """
     return json.loads(
         text,
@@ -94,11 +95,11 @@ def loads_leniently(text: str | bytes) -> Any:
 
 
 def _has_no_repeated_member(body: bytes, value: Any) -> bool:
-    """Return True if surely no object of the body names a member twice; `value` is what it holds.
+    """Return True if certainly no object of the body repeats a member; `value` is its value.
 
-    Written again, the value has a colon for each member that is left, and those within
-    texts: a repeated member is one too few. Ten times faster than decoding the body in
-    Python. False stands also for escapes, which may hide colons, and for hundreds of levels.
+    Serialized again, the value has a colon for each distinct member and each one inside of
+    strings: a repeated member's is missing. Ten times faster than decoding the body in Python.
+    Also False for bodies with escapes, which may hide colons, and for very deep ones.
     """
     if b"\\" in body:
         return False
@@ -111,9 +112,9 @@ def _has_no_repeated_member(body: bytes, value: Any) -> bool:
 def may_round(body: bytes) -> bool:
     """Return whether a double or 64 bits may not keep a number of the body.
 
-    Of sixteen digits at least eight stand together, and a number with an exponent below -99
-    may become 0: both are seen ten times faster than what the regular expression finds. Most
-    that look so are times and UUIDs.
+    A number of sixteen digits has eight in a row, and one that may become 0 has an exponent
+    below -99: searching for these first is ten times faster than the regular expression. Most
+    matches are times and UUIDs.
     """
     zeros = body.translate(_ALL_ZEROS)
     looks_so = b"0" * 8 in zeros or b"0e-000" in zeros or b"0E-000" in zeros
@@ -121,7 +122,7 @@ def may_round(body: bytes) -> bool:
 
 
 def _has_rounded_number(body: bytes) -> bool:
-    # In pieces, which overlap by the length of a match: a search lets no other thread run.
+    # In overlapping pieces: other threads cannot run during a search.
     return any(
         _ROUNDED_NUMBER.search(body, start, start + _PIECE + _ROUNDED_NUMBER_LENGTH)
         for start in range(0, len(body), _PIECE)
@@ -137,10 +138,10 @@ def decode_text(body: bytes) -> str:
 
 
 def exact_number(digits: str) -> Decimal | float:
-    """Return a JSON number with a fraction or an exponent, exactly if that takes few digits."""
+    """Return a JSON number as a Decimal; as a float if it has too many digits, or is 0."""
     try:
         number = Decimal(digits)
-    except InvalidOperation:  # an exponent of more digits than Decimal takes
+    except InvalidOperation:  # the exponent is too long for Decimal
         return float(digits)
     is_usual = len(digits) <= MAX_DIGITS and abs(number.adjusted()) <= MAX_EXPONENT
     return number if is_usual and number else float(digits)

@@ -1,4 +1,4 @@
-"""Safe repetition: a POST with an `Idempotency-Key` is carried out once.
+"""Safe retries: a POST with an `Idempotency-Key` is carried out once.
 
 Source: docs/http-contract.md, section "Retries".
 """
@@ -60,12 +60,11 @@ def checked_idempotency_key(header: str | None) -> str | None:
 
 
 def idempotent(handler: Callable | None = None, *, before: Callable[[], None] | None = None):
-    """Decorate a view's method: a repeated request gets the first one's reply.
+    """Decorate a view's method: a repeated request gets the reply to the first one.
 
-    The reply is stored in the transaction that carries the request out, so there is
-    never one without the other; requests of one key wait for each other. A request that
-    was refused leaves nothing behind. `before` is called ahead of the transaction, for
-    what may take network time.
+    The reply is stored in the transaction that carries out the request, so there is never
+    one without the other; requests with the same key wait for each other. A request that is
+    refused stores nothing. `before` is called before the transaction, for network calls.
     """
     if handler is None:
         return partial(idempotent, before=before)
@@ -83,17 +82,17 @@ def idempotent(handler: Callable | None = None, *, before: Callable[[], None] | 
                 return Response(orjson.Fragment(first.reply))
             return _carry_out(handler, self, request, first, kwargs)
 
-    once.happens_once = True  # with a key: core/views.py may repeat it
+    once.happens_once = True  # core/views.py may repeat it, if it has a key
     return once
 
 
 def idempotent_call(handler: Callable) -> Callable:
-    """Decorate a view's method that calls another server: of one key it calls at most once.
+    """Decorate a view's method that calls another server: at most once for each key.
 
-    No transaction is open meanwhile, so requests of one key do not wait for each other:
-    until there is a reply they raise FirstRequestUnfinished. That stays so if this process
-    dies during the call, since the call may have been made. A request that was refused
-    leaves nothing behind.
+    No transaction is open during the call, so requests with the same key do not wait for each
+    other: until there is a reply they raise FirstRequestUnfinished. If this process dies
+    during the call, they always do, since the call may have been made. A request that is
+    refused stores nothing.
     """
 
     @wraps(handler)
@@ -118,7 +117,7 @@ def idempotent_call(handler: Callable) -> Callable:
 def _carry_out(
     handler: Callable, view: Any, request: Request, first: IdempotentRequest, path: dict[str, str]
 ) -> Response:
-    """Return the handler's response, after keeping it for repetitions."""
+    """Return the handler's response, after storing it for retries."""
     response = handler(view, request, **path)
     first.reply = json_writer.dumps(response.data).decode()
     first.subject_id = _subject(path, response.data)
@@ -130,7 +129,7 @@ def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
     """Return the record of the key, with the reply if there is one, and whether it is new.
 
     Waits for a transaction that claims the same key. Raises IdempotencyKeyReused, and
-    FirstRequestUnfinished if the first one was refused just now.
+    FirstRequestUnfinished if that transaction was rolled back.
     """
     new = IdempotentRequest(
         id=ids.uuid7(),
@@ -149,21 +148,21 @@ def _claim(request: Request, key: str) -> tuple[IdempotentRequest, bool]:
 
 
 def _route(path: str) -> str:
-    """Return the path by which both of its spellings and prefixes are one."""
+    """Return the path without prefix and trailing slash, which are optional."""
     return path.removeprefix("/api/v1").rstrip("/")
 
 
 def _digest(request: Request) -> str:
-    """Return the SHA-256 of query and body, for JSON without regard to the order of members."""
+    """Return the SHA-256 of query and body; of JSON regardless of the order of members."""
     body = request.body
-    with suppress(InvalidInput, TypeError, RecursionError):  # NDJSON, or what is refused later
+    with suppress(InvalidInput, TypeError, RecursionError):  # NDJSON, or refused later
         body = json_writer.dumps(exact_json.loads(body), sort_keys=True)
     query = request.META.get("QUERY_STRING", "")
     return sha256(query.encode("utf-8", "surrogateescape") + b"\n" + body).hexdigest()
 
 
 def _subject(path: Mapping[str, Any], reply: Any) -> UUID | None:
-    """Return the id of the row that a reply is about: as the path names it, or the reply."""
+    """Return the id of the row that a reply is about, from the path or the reply."""
     members = reply if isinstance(reply, dict) else {}
     named = [*path.values(), members.get("conversation_id"), members.get("id")]
     for value in filter(None, named):

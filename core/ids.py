@@ -1,8 +1,7 @@
 """Ids that carry their own time: UUIDv7 (RFC 9562, section 5.7, method 3).
 
-Written by hand because both directions are needed: an id for a time (imported rows,
-range bounds) and the time of an id, exact to the microsecond. Libraries fill the
-sub-millisecond bits with a counter instead.
+Libraries fill the sub-millisecond bits with a counter. Here both directions are needed: the
+id for a time (imported rows, range bounds), and the time of an id, exact to the microsecond.
 """
 
 import os
@@ -22,9 +21,9 @@ os.register_at_fork(after_in_child=_generator.seed)
 
 
 def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
-    """Return an id for the time `at` (aware; default now).
+    """Return a new id for the time `at` (aware; default now).
 
-    It is new each time, unless `random` (64 bits) fixes its random part.
+    `random` (64 bits) fixes its random part.
     """
     microseconds = time.time_ns() // 1000 if at is None else _microseconds(at)
     if random is None:
@@ -33,7 +32,7 @@ def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
 
 
 def several(at: datetime, count: int) -> list[UUID]:
-    """Return new ids for the time `at`, in no order; cheaper than one by one."""
+    """Return new ids for the time `at`, unordered; cheaper than one by one."""
     prefix, random = _prefix(_microseconds(at)), _generator.randbytes(8 * count)
     return [
         UUID(int=prefix | (int.from_bytes(random[n : n + 8]) & _RANDOM_BITS))
@@ -47,7 +46,7 @@ def lowest(at: datetime) -> UUID:
 
 
 def moment(id: UUID) -> datetime:
-    """Return the time that an id carries, UTC, to the microsecond."""
+    """Return the time of an id, in UTC, to the microsecond."""
     milliseconds, fraction = id.int >> 80, (id.int >> 64) & 0xFFF
     return _EPOCH + timedelta(microseconds=milliseconds * 1000 + (fraction * 1000 >> 12))
 

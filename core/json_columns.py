@@ -1,4 +1,4 @@
-"""JSON columns whose numbers keep all their digits, on the way in and on the way back."""
+"""JSON columns whose numbers keep all their digits."""
 
 import json
 
@@ -24,7 +24,7 @@ class ExactDecoder(json.JSONDecoder):
 
 
 class StrictDecoder(json.JSONDecoder):
-    """Reads what people enter as bodies are read: without NaN, infinity or lone surrogates."""
+    """Reads form input by the rules of bodies: no NaN, infinity or lone surrogates."""
 
     def decode(self, text: str) -> object:
         try:
@@ -34,7 +34,7 @@ class StrictDecoder(json.JSONDecoder):
 
 
 class PlainStrictDecoder(StrictDecoder):
-    """Refuses the same, for columns whose numbers are doubles."""
+    """Applies the same rules, for columns whose numbers are doubles."""
 
     def decode(self, text: str) -> object:
         super().decode(text)

@@ -1,4 +1,4 @@
-"""Keys made at the first start and kept in the data directory."""
+"""Keys that are generated at the first start, and kept in the data directory."""
 
 import os
 import secrets
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-MIN_LENGTH = 32  # characters of a key, below which it can be guessed
+MIN_LENGTH = 32  # characters; a shorter key could be guessed
 
 
 def load_or_create(data_dir: Path, name: str) -> str:
-    """Return the key in this file of the data directory, created when it is missing.
+    """Return the key in a file of the data directory; generate it if there is no file.
 
     Only its owner can read it. Raises ImproperlyConfigured when the directory
     cannot be used, or the file holds no key.
@@ -23,7 +23,7 @@ def load_or_create(data_dir: Path, name: str) -> str:
             f"LLMRING_DATA_DIR must be a directory that this user can write to ({reason}: "
             f"{data_dir / name}); or set LLMRING_{name.upper()}"
         ) from error
-    if len(key) < MIN_LENGTH:  # everybody can guess what is encrypted or signed with it
+    if len(key) < MIN_LENGTH:  # such as a file that was truncated
         raise ImproperlyConfigured(
             f"{data_dir / name} must have the {MIN_LENGTH} or more characters of a key: restore it "
             f"from a backup, or delete it to have another made (or set LLMRING_{name.upper()})"
@@ -41,7 +41,7 @@ def _load_or_create(path: Path) -> str:
                 file.write(secrets.token_urlsafe(48))
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(draft, path)  # atomic: of two first starts, one makes the key
+            os.link(draft, path)  # atomic: of two concurrent first starts, one provides the key
             _sync_directory(path.parent)
         except FileExistsError:
             pass
@@ -51,7 +51,7 @@ def _load_or_create(path: Path) -> str:
 
 
 def _sync_directory(path: Path) -> None:
-    """Have a power failure leave the directory as it is now: what a lost key sealed is lost."""
+    """Make the new file survive a power failure: without its key, sealed data is lost."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,10 +8,10 @@ from core.asgi import Application, Receive, Scope, Send
 
 
 class Lifespan:
-    """Answers the server's lifespan messages; hands every request to `application`.
+    """Handles the server's lifespan messages; passes every request to `application`.
 
-    `start` is called in the process that serves, before its first request, also where no
-    such messages come (an application mounted in another one); `stop` after the last.
+    `start` is called in the serving process before its first request, even if there are no
+    lifespan messages, as in an application mounted in another one. `stop` is called at shutdown.
     """
 
     def __init__(

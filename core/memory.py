@@ -1,4 +1,4 @@
-"""Memory of a threaded process, which would otherwise grow with its largest requests."""
+"""Keeping the memory of a threaded process from growing with its largest requests."""
 
 import ctypes
 import gc
@@ -12,11 +12,11 @@ _128_KIB = 128 * 1024
 
 
 def limit_retained_memory() -> None:
-    """Make glibc return freed memory to the system, and share what it keeps among all threads.
+    """Make glibc return freed memory to the system, and share the rest among all threads.
 
-    By default each thread may get an arena of its own, whose free memory no other
-    thread can use, and freeing the first large buffer raises the size up to which buffers
-    are never returned. Other C libraries do neither; they ignore the call or lack it.
+    By default each thread may get an arena of its own, whose free memory no other thread can
+    use, and freeing a large buffer raises the threshold below which buffers are not returned.
+    Other C libraries do neither, and ignore or lack the call.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -26,11 +26,11 @@ def limit_retained_memory() -> None:
 
 
 def release() -> None:
-    """Free what a large request left behind, and return it to the system.
+    """Free what a large request left behind, and return the memory to the system.
 
-    Requests and responses of Django and DRF refer to each other: without a collection
-    they stay, with body and results, until many more have come. Takes a few milliseconds
-    where the objects of the start are frozen.
+    Django's and DRF's requests and responses refer to each other: until the next garbage
+    collection, many requests later, they keep body and results alive. Takes a few milliseconds
+    if the objects that were loaded at the start are frozen.
     """
     gc.collect()
     with suppress(AttributeError, OSError):
@@ -46,9 +46,9 @@ _was_enabled = True
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Pause the garbage collector while many objects are made, none of them garbage.
+    """Pause the garbage collector while many objects are created, none of them garbage.
 
-    It would look at all of them again and again, and hold up every thread for seconds.
+    It would traverse all of them again and again, and stop every thread for seconds.
     """
     global _pauses, _was_enabled
     with _pausing:
@@ -66,5 +66,5 @@ def gc_paused() -> Iterator[None]:
 
 
 def gc_paused_for(body: bytes) -> AbstractContextManager:
-    """Pause the garbage collector while a body is read that may be many objects."""
+    """Pause the garbage collector while a body is parsed, if it is large."""
     return gc_paused() if len(body) > _GC_PAUSE_BYTES else _NO_PAUSE

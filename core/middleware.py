@@ -1,4 +1,4 @@
-"""The outer layers of a request to Django; the edge does the same for its own (core/edge.py)."""
+"""Django's outermost middleware; the edge does the same for its routes (core/edge.py)."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ access = logging.getLogger("llmring.access")
 
 
 def log_access(method: str, path: str, status: int, started: float) -> None:
-    """Write a line of the access log when it is on; `started` is of time.perf_counter()."""
+    """Write a line of the access log if it is on; `started` is a time.perf_counter()."""
     if settings.ACCESS_LOG:
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         access.info("%s %s %s", method, path, status, extra={"milliseconds": milliseconds})
@@ -43,7 +43,7 @@ class RequestMiddleware:
 
     def __call__(self, request: HttpRequest):
         request.id = request_ids.choose(request.META.get("HTTP_X_REQUEST_ID"))
-        # Whatever limits or locks out by address sees the client's, not the proxy's.
+        # Limits and locks by address apply to the client, not to the proxy.
         request.META["REMOTE_ADDR"] = client_address(
             request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
         )
@@ -55,20 +55,20 @@ class RequestMiddleware:
             response["X-Request-ID"] = request.id
             for name, value in noted(request).items():
                 response.setdefault(name, value)
-            # A 304 may only name the length of the 200, which was not made.
+            # A 304 could only state the length of the 200, which is unknown.
             if not response.streaming and response.status_code != 304:
                 response.setdefault("Content-Length", str(len(response.content)))
             if response.status_code != 405 and request.method != "OPTIONS":
-                del response["Allow"]  # DRF's, in every reply: here its only use is to say no
+                del response["Allow"]  # which DRF adds to every reply
             log_access(request.method, request.path, response.status_code, started)
         return response
 
 
 class NoStoreMiddleware:
-    """Keeps caches from storing a reply that does not say who may.
+    """Keeps caches from storing replies that do not state their own `Cache-Control`.
 
-    A shared cache knows that replies are private by `Authorization` alone; it would give what a
-    key in another header got to the next one (RFC 9111, section 3.5).
+    A shared cache recognizes private replies by `Authorization` alone: the reply to a key in
+    another header it would serve to the next client (RFC 9111, section 3.5).
     """
 
     def __init__(self, get_response) -> None:
@@ -81,9 +81,9 @@ class NoStoreMiddleware:
 
 
 class _CodedBody(RawIOBase):
-    """A body that is decoded at the first read: a view reads it when it has admitted the caller.
+    """A body that is decoded at the first read, when the view has admitted the caller.
 
-    Reading raises what `request_checks.decode` does.
+    Reading raises the same as `request_checks.decode`.
     """
 
     def __init__(self, body: bytes, coding: str) -> None:
@@ -104,9 +104,9 @@ class _CodedBody(RawIOBase):
 
 
 class RequestChecksMiddleware:
-    """Refuses foreign hosts and bad bodies; hands on chunked and compressed bodies as plain ones.
+    """Refuses foreign hosts and invalid bodies; makes chunked and compressed bodies plain ones.
 
-    Inside the middleware that writes headers, so that browsers can read its refusals.
+    Inside of the middleware that adds headers, so that browsers can read its refusals.
     """
 
     def __init__(self, get_response) -> None:
@@ -121,7 +121,7 @@ class RequestChecksMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:
-        # Views of the API answer for what reading a body raises, Django's own do not.
+        # Views of the API handle errors of reading the body, Django's own views do not.
         if isinstance(request._stream, _CodedBody) and not hasattr(view, "cls"):
             try:
                 request._stream.read(0)
@@ -145,6 +145,6 @@ class RequestChecksMiddleware:
             return
         request_checks.check_coding(coding)
         meta["CONTENT_LENGTH"] = str(len(body))
-        # As WSGIRequest makes it of a plain body.
+        # As WSGIRequest sets it for a plain body.
         request._stream = _CodedBody(body, coding) if coding else BytesIO(body)
         request._read_started = False

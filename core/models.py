@@ -6,7 +6,7 @@ from core.scoping import ScopedQuerySet
 
 
 class IdempotentRequest(models.Model):
-    """The reply to a request that came with an `Idempotency-Key`, for its repetitions."""
+    """The reply to a request with an `Idempotency-Key`, for its retries."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project_id = models.UUIDField()

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them, on pages and in what commands print."""
+"""Numbers and times in a form for people, on pages and in the output of commands."""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -13,7 +13,7 @@ UNKNOWN = "unknown"  # a cost; never 0
 
 
 def right(text: str) -> str:
-    """Return a number's text, which a list aligns to the right."""
+    """Return the text of a number in a span that lists align to the right."""
     return format_html('<span class="number">{}</span>', text)
 
 

@@ -20,7 +20,7 @@ _DIFFERENT_FILES = ("/receipts/public-key.pem", "/receipts/public-keys.json")
 
 
 class _Plain(GenerateJsonSchema):
-    """Leaves out titles, which repeat the names, and defaults of nothing, which say `absent`."""
+    """Leaves out titles, which repeat the names, and empty defaults."""
 
     def field_title_should_be_set(self, schema) -> bool:
         return False
@@ -33,7 +33,7 @@ class _Plain(GenerateJsonSchema):
 
 
 class DocumentGenerator(SchemaGenerator):
-    """Makes the document once in a process: it takes a third of a second, and never changes."""
+    """Caches the document, which takes a third of a second and never changes."""
 
     def get_schema(self, request=None, public=False):
         return _document(public)
@@ -94,7 +94,7 @@ class AutoSchema(SpectacularSchema):
     def _is_list_view(self, serializer=None) -> bool:
         """Return whether a reply is a list; a plain view has no serializer to ask."""
         if self._operation == "list":
-            return True  # also where the rows stand in an object
+            return True  # also if the rows are in an object
         if serializer is not None or not self._declared("replies"):
             return super()._is_list_view(serializer)
         return get_origin(self._declared("replies")) is list
@@ -170,7 +170,7 @@ class AutoSchema(SpectacularSchema):
 
     @property
     def _is_undeclared(self) -> bool:
-        """Whether the view leaves it to drf-spectacular to find things out."""
+        """Whether drf-spectacular has to derive the description from the view."""
         return not any(getattr(self.view, name, None) for name in ("bodies", "queries", "replies"))
 
     def _media(self, model: Any, mode: str) -> dict:
@@ -221,7 +221,7 @@ def _without_null(schema: dict) -> dict:
 
 
 def _keys_are(kind: type, value: Any) -> bool:
-    """Return whether it is a map from media types (text) or statuses (numbers)."""
+    """Return whether the value is a dict whose keys are media types (str) or statuses (int)."""
     return isinstance(value, dict) and all(isinstance(key, kind) for key in value)
 
 
@@ -230,9 +230,9 @@ def _suffix(mode: str) -> str:
 
 
 def with_one_spelling(result, generator, request, public):
-    """Paths are served in several spellings; the document shows one of each.
+    """Reduce each path to one of the spellings that are served.
 
-    Without the trailing slash, and with the prefix of the version where both are served.
+    It has no trailing slash, and the prefix of the version if the path is served with both.
     """
     paths = {path.rstrip("/") or "/": item for path, item in result["paths"].items()}
     result["paths"] = {

@@ -29,7 +29,7 @@ _ISSUES = {
     },
     "required": ["detail"],
 }
-# Of all views but those that report the server's state, and so are never refused.
+# Of all views but those that report the server's state.
 REFUSALS = {429: "A limit is reached", 503: "The database does not answer"}
 _RETRY_AFTER = {
     "Retry-After": {
@@ -67,7 +67,7 @@ def with_common_errors(result, generator, request, public):
 
 
 def _common_errors(path: str, operation: dict) -> Iterator[tuple[int, str]]:
-    """Yield the statuses of errors that an operation may have by its form, and what they mean."""
+    """Yield status and meaning of the errors that the form of an operation implies."""
     if any(operation.get("security", [])):  # public routes have one empty alternative
         yield 401, "Key missing or refused"
         yield 403, "Not permitted"
@@ -88,7 +88,7 @@ def _has_header(operation: dict, name: str) -> bool:
 
 
 def error_response(path: str, status: int, description: str) -> dict:
-    """Return the description of an error of an operation, in the shape that its path has."""
+    """Return the description of an error, in the shape of errors at the path."""
     schema = "ValidationError" if status == 422 else "Error"
     if is_coded(path):
         schema = "CodedError"

@@ -1,4 +1,4 @@
-"""Where a request to an address goes, to compare two of them."""
+"""The origins of URLs."""
 
 from urllib.parse import urlsplit
 

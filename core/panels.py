@@ -1,11 +1,11 @@
-"""Panels of facts, for dashboards: what an app wants looked at. Template: core/panel.html."""
+"""Panels of facts for the dashboard. Template: core/panel.html."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line: a name, its value, where it leads, and whether somebody should act."""
+    """One line: a name, a value, a link, and whether it needs attention."""
 
     name: str
     value: str
@@ -18,5 +18,5 @@ class Panel:
     title: str
     facts: list[Fact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    # Where the panel is fetched from, when that takes longer than the page may.
+    # The URL that a slow panel is loaded from, after the page.
     load_from: str | None = None

@@ -1,4 +1,4 @@
-"""From the bytes of a body, and from a query, to the models of core/schemas.py.
+"""Parsing bodies and query strings into the models of core/schemas.py.
 
 Errors are the API's 422 entries (docs/http-contract.md, sections "Errors" and "Values").
 """
@@ -38,7 +38,7 @@ def parse(
         return validate(model, {}, loc=loc)
     if not is_json(content_type):
         text = exact_json.decode_text(body)
-        return validate(model, text, loc=loc)  # which is not an object: refused
+        return validate(model, text, loc=loc)  # refused: not an object
     with memory.gc_paused_for(body):
         value = exact_json.loads(body, unique_members=unique_members, loc=loc)
         return validate(model, value, loc=loc)
@@ -55,7 +55,7 @@ def is_json(content_type: str) -> bool:
 def validate(model: type[Model], value: object, *, loc: Sequence = ("body",)) -> Model:
     """Return the model of a JSON value. Raises InvalidInput."""
     try:
-        # from_attributes: then a list or a text is `model_attributes_type`, as in the contract.
+        # from_attributes: a list or a string is `model_attributes_type`, as in the contract.
         return model.model_validate(value, from_attributes=True)
     except ValidationError as error:
         raise InvalidInput(_with_missing(model, value, issues(error, loc), loc)) from None
@@ -73,8 +73,8 @@ def _with_missing(model: type, value: object, entries: list[dict], loc: Sequence
 def parse_query(model: type[Model], query_string: str) -> Model:
     """Return the model of a query string. Raises InvalidInput.
 
-    An empty value means that the parameter was not sent. Of several values a list
-    takes all, anything else the last.
+    An empty value means that the parameter was not sent. Of repeated parameters a list
+    takes all values, anything else the last one.
     """
     values: dict[str, Any] = {}
     if query_string.count("&") >= MAX_PARAMETERS:

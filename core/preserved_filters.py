@@ -1,7 +1,7 @@
-"""Django's `admin_urls` template tags, with a list's whole query kept on the way back to it.
+"""Django's `admin_urls` template tags, which preserve the whole query of a list.
 
-Django puts the query into a dictionary, where of a repeated parameter only the last
-value is left. The settings name this library in place of Django's.
+Django puts the query into a dictionary, which keeps only the last value of a repeated
+parameter. The settings name this library instead of Django's.
 """
 
 from urllib.parse import parse_qsl, urlsplit

@@ -1,4 +1,4 @@
-"""A thread that each serving process has for itself, however the process came to be."""
+"""A background thread of each serving process, forked or not."""
 
 import os
 import threading
@@ -40,7 +40,7 @@ class ProcessThread:
         self._pid = None
 
     def prepare(self) -> None:
-        """Forget what another process left in the object."""
+        """Reset the state that a parent process may have left in the object."""
 
     def run(self) -> None:
         raise NotImplementedError

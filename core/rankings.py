@@ -1,4 +1,4 @@
-"""Rankings as HTML: the names with the most, each with a bar. In core/charts/ranking.html."""
+"""Rankings with bars. Template: core/charts/ranking.html."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,5 +26,5 @@ class Ranking:
 
 
 def share(part: Decimal, whole: Decimal) -> str:
-    """Return a part of a whole as a width in CSS; nothing of what is negative."""
+    """Return a part of a whole as a CSS width; "0%" if one of them is negative."""
     return f"{float(max(part, Decimal(0)) / whole * 100):.2f}%" if whole > 0 else "0%"

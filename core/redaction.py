@@ -1,4 +1,4 @@
-"""Secrets of ours in texts that are logged or stored."""
+"""Masking keys and tokens in texts that are logged or stored."""
 
 import re
 

@@ -1,8 +1,8 @@
-"""The client of the Redis of the settings, which asks nothing of one that is away.
+"""The Redis client, which sends nothing to a Redis that is unavailable.
 
-A Redis that hangs costs a timeout, in a thread that other requests need. Once it was waited
-for, every command of this process fails at once, until one thread has seen that Redis
-stores something again: no request waits for it twice, whatever it needs it for.
+A Redis that hangs costs a timeout, in a thread that other requests need. After the first
+failure, every command of this process fails at once, until a background thread sees that Redis
+stores values again. So no request waits twice.
 """
 
 import logging
@@ -26,7 +26,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._changing = threading.Lock()
-        self._of = (0, "")  # process and address that the reason is about
+        self._of = (0, "")  # process and address that the reason applies to
         self._reason: str | None = None
 
     @property
@@ -34,7 +34,7 @@ class Presence:
         return self._reason is not None and self._of == _here()
 
     def lose(self, error: redis.RedisError) -> None:
-        """Do without Redis from now on, and look for its return in a thread."""
+        """Stop using Redis, and start a thread that waits for its return."""
         here, reason = _here(), type(error).__name__
         with self._changing:
             if self.is_away:
@@ -47,7 +47,7 @@ class Presence:
         probe.start()
 
     def _await_return(self, here: tuple[int, str]) -> None:
-        """Use Redis again when it stores something; tell when it is away for another reason."""
+        """Use Redis again once it stores a value; log another reason if there is one."""
         client = connect(redis.Redis)
         while True:
             time.sleep(_PROBE_SECONDS)
@@ -64,7 +64,7 @@ class Presence:
         client.close()
 
     def _explain(self, error: redis.RedisError) -> None:
-        # A Redis that restarts is refused, then loading: only what an operator has to change.
+        # Refused connections and loading are normal during a restart; these are not.
         reason = type(error).__name__
         if reason != self._reason and isinstance(
             error, redis.AuthenticationError | redis.ResponseError
@@ -77,18 +77,18 @@ presence = Presence()
 
 
 class Away(redis.ConnectionError):
-    """Redis was known to be away: nothing was sent to it."""
+    """Redis is known to be unavailable: nothing was sent."""
 
 
 class Client(redis.Redis):
-    """Fails at once while Redis is away; a command that fails shows that it is."""
+    """Fails at once while Redis is unavailable, as a failed command has shown."""
 
     def execute_command(self, *args, **options):
         if presence.is_away:
             raise Away("Redis is away")
         try:
             return super().execute_command(*args, **options)
-        except NoScriptError:  # of one that was restarted: redis-py sends the script then
+        except NoScriptError:  # after a restart: redis-py then sends the script
             raise
         except redis.RedisError as error:
             presence.lose(error)

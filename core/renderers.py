@@ -1,4 +1,4 @@
-"""DRF's part of a reply: always JSON, by the writer of core/json_writer.py."""
+"""DRF's rendering and negotiation: always JSON, by core/json_writer.py."""
 
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import BaseContentNegotiation

@@ -1,10 +1,8 @@
-"""The headers of every reply, whoever makes it.
+"""The headers of every reply, of views and of the edge.
 
-What is known of a request before its endpoint is called, such as its rate limit, is noted
-on it, and is in its reply unless that says something else.
-
-Middleware writes them (settings.HEADER_MIDDLEWARE): as part of the
-middleware for the views, and here for the replies of the edge.
+settings.HEADER_MIDDLEWARE adds the common ones: in Django's middleware for views, and here
+for the edge. Headers that are known before the endpoint is called, such as those of the rate
+limit, are noted on the request; the reply may override them.
 """
 
 from collections.abc import Mapping
@@ -29,7 +27,7 @@ def _middleware():
 def common_headers(
     *, method: str, origin: str | None, scheme: str, proto: str | None
 ) -> RawHeaders:
-    """Return what Django's middleware adds to a reply, as ASGI writes it. Not to be changed.
+    """Return the headers that Django's middleware adds to a reply, cached: do not modify them.
 
     `origin` and `proto` are the request's `Origin` and `X-Forwarded-Proto`.
     """
@@ -52,7 +50,7 @@ def common_headers(
 def add_common(headers: RawHeaders, common: RawHeaders) -> None:
     """Add the common headers to a reply's own.
 
-    `Vary` names what both vary by; the reply's own `Cache-Control` is the one that counts.
+    `Vary` is combined; the reply's own `Cache-Control` wins.
     """
     own = {name: value for name, value in headers if name in (b"vary", b"cache-control")}
     if not own:
@@ -69,16 +67,16 @@ def add_common(headers: RawHeaders, common: RawHeaders) -> None:
 
 
 def note(request: object, headers: Mapping[str, str]) -> None:
-    """Have the reply to a request, on the edge or of Django, carry these headers."""
+    """Add headers to the reply to a request, of the edge or of Django."""
     request.noted_headers = headers
 
 
 def noted(request: object) -> dict[str, str]:
-    """Return what was noted on a request."""
+    """Return the headers that were noted on a request."""
     return getattr(request, "noted_headers", {})
 
 
 def forget() -> None:
-    """Read the settings again; for tests that change them."""
+    """Clear the caches, for tests that change the settings."""
     _middleware.cache_clear()
     common_headers.cache_clear()

@@ -1,4 +1,4 @@
-"""What no endpoint should ever see: foreign hosts, bodies too large or in an unknown coding.
+"""Checks ahead of all endpoints: foreign hosts, bodies too large or in an unknown coding.
 
 Source: docs/http-contract.md, section "Paths and bodies".
 """
@@ -49,7 +49,7 @@ class MalformedLength(DomainError):
 def check_host(host: str) -> None:
     """Raise ForeignHost unless LLMRING_ALLOWED_HOSTS has the request's `Host`.
 
-    A request without one is for the address that it came to.
+    Without the header, `host` is the address that received the request.
     """
     if "*" not in settings.ALLOWED_HOSTS:
         domain, _ = split_domain_port(host.lower())
@@ -66,7 +66,7 @@ def body_length(content_length: str | None, *, limit: int | None = None) -> int:
     text = content_length or "0"
     if not (text.isascii() and text.isdigit()):
         raise MalformedLength
-    # More digits than any limit has are not worth converting.
+    # Not converted if longer than any limit.
     length = int(text) if len(text) < 20 else sys.maxsize
     if length > limit:
         raise BodyTooLarge(limit)
@@ -74,7 +74,7 @@ def body_length(content_length: str | None, *, limit: int | None = None) -> int:
 
 
 def check_body(headers: Mapping[str, str]) -> None:
-    """Refuse a body by what the headers state of it.
+    """Check the headers that describe the body.
 
     Raises BodyTooLarge, MalformedLength, UnsupportedCoding.
     """
@@ -92,8 +92,8 @@ def check_coding(content_encoding: str | None) -> None:
 def decode(body: bytes, content_encoding: str | None, *, limit: int | None = None) -> bytes:
     """Return a body without its content coding; `limit` is LLMRING_MAX_BODY_BYTES by default.
 
-    Raises UnsupportedCoding, MalformedBody, and BodyTooLarge as soon as more than the
-    limit comes out, however little went in.
+    Raises UnsupportedCoding, MalformedBody, and BodyTooLarge as soon as the decoded data
+    exceeds the limit.
     """
     coding = (content_encoding or "").strip().lower()
     if coding in ("", "identity"):

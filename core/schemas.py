@@ -1,7 +1,7 @@
 """The base of every request body, query and reply, and the types of their members.
 
-One pydantic model each. Views, edge routes, batches, imports and the OpenAPI document use
-the same, so a body has one meaning whatever way it comes in (core/parsing.py).
+Each is one pydantic model. Views, edge routes, batches, imports and the OpenAPI document use
+the same model, so a body means the same wherever it is sent (core/parsing.py).
 Source: docs/http-contract.md, section "Values".
 """
 
@@ -48,7 +48,7 @@ class Schema(BaseModel):
         ignored_types=(cached_property,),
     )
     body_is_optional: ClassVar[bool] = False
-    max_body_bytes: ClassVar[int | None] = None  # of a body that is smaller than others may be
+    max_body_bytes: ClassVar[int | None] = None  # if less than LLMRING_MAX_BODY_BYTES
 
     @classmethod
     def conditionally_missing(cls, value: dict[str, Any]) -> list[str]:
@@ -91,7 +91,7 @@ Text = Annotated[str, _no_nul]
 
 
 def text(max_length: int, *, min_length: int | None = None) -> type[str]:
-    """Return the type of a text of so many characters."""
+    """Return the type of a text of `min_length` to `max_length` characters."""
     return Annotated[str, Field(min_length=min_length, max_length=max_length), _no_nul]
 
 
@@ -104,7 +104,7 @@ def _is_visible(value: str) -> str:
     return value
 
 
-# For people to read: blanks around them are taken away.
+# For people to read: surrounding whitespace is stripped.
 Title255 = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
@@ -146,7 +146,7 @@ def decimal(value: object) -> Decimal:
         case int():
             return Decimal(value)
         case float():
-            # Its shortest text: 0.1 is the tenth that the caller wrote.
+            # Its shortest text: 0.1 is exactly a tenth.
             number = Decimal(repr(value)) if math.isfinite(value) else Decimal("NaN")
         case Decimal():
             number = value
@@ -154,14 +154,14 @@ def decimal(value: object) -> Decimal:
             number = _decimal_of_text(value)
         case _:
             raise PydanticKnownError("float_type")
-    # Beyond a double's range a number is infinite or 0, and writing it out takes gigabytes.
+    # Beyond a double's range: written out, such a number could take gigabytes.
     if not number.is_finite() or (number and number.adjusted() > MAX_EXPONENT):
         raise PydanticKnownError("finite_number")
     return number if number and number.adjusted() >= -MAX_EXPONENT else Decimal(0)
 
 
 def _decimal_of_text(value: str) -> Decimal:
-    # Other readers take underscores and digits of other scripts for something else.
+    # Underscores and digits of other scripts mean something else to other readers.
     if len(value) > MAX_DIGITS or not value.isascii() or "_" in value:
         raise PydanticKnownError("float_parsing")
     try:
@@ -209,7 +209,7 @@ Timestamp = Annotated[datetime, BeforeValidator(_is_written_out), AfterValidator
 
 
 def storable(value: Any) -> Any:
-    """Return `value` itself, a JSON value that PostgreSQL can store.
+    """Return the JSON value unchanged, if PostgreSQL can store it.
 
     Raises `null_character` when a text in it holds NUL, `too_deep` beyond 64 levels.
     """
@@ -242,7 +242,7 @@ def _is_object(value: Any) -> Any:
 
 
 _storable = AfterValidator(storable)
-# pydantic itself would copy it, and let no other thread run meanwhile.
+# pydantic would copy it, and let no other thread run meanwhile.
 AnyObject = Annotated[dict[str, Any], SkipValidation, AfterValidator(_is_object)]
 FreeObject = Annotated[AnyObject, _storable]
 FreeList = Annotated[list[Any], _storable]

@@ -1,4 +1,4 @@
-"""Whose rows a request sees and makes.
+"""Whose rows a request reads and writes.
 
 A row of another project is not in the queryset, hence 404.
 """
@@ -10,13 +10,13 @@ from django.db import models
 
 
 def person_as_author(user_id: UUID) -> str:
-    """Return how corrections and versions name a person who makes them."""
+    """Return how corrections and versions name a person as their author."""
     return f"user {user_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project's tier allows, as far as every request is measured by it. None: no limit."""
+    """The limits of a project's tier that apply to each request. None: no limit."""
 
     requests_per_minute: int | None
     logs_per_month: int | None
@@ -38,11 +38,11 @@ class Caller:
 
     @property
     def author(self) -> str:
-        """Who changes something, as corrections and versions name it."""
+        """The author of a change, as corrections and versions name it."""
         return person_as_author(self.user_id) if self.user_id else f"key {self.api_key_id}"
 
     def columns(self) -> dict[str, UUID | None]:
-        """Return the column values that are stamped on new rows."""
+        """Return the columns that identify the caller in new rows."""
         return {
             "project_id": self.project_id,
             "api_key_id": self.api_key_id,

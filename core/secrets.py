@@ -1,12 +1,12 @@
-"""Secrets in the database are sealed: a copy of it reveals none of them.
+"""Encryption of secrets in the database.
 
 A sealed value is `s1.<key id>.<base64>`: XSalsa20-Poly1305 (PyNaCl's SecretBox)
-over its JSON. The keys come from LLMRING_ENCRYPTION_KEY, several separated by
-commas: the first seals, all of them open. Without it a key in the data directory
-serves, made when it is first needed.
+over its JSON. The keys come from LLMRING_ENCRYPTION_KEY, separated by commas: the first one
+seals, all of them open. Without the variable, a key in the data directory is used, which is
+generated when it is first needed.
 
-To change the key: put the new one first, start, run `manage.py resealsecrets`,
-and take the old one away.
+To change the key: put the new one first, restart, run `manage.py resealsecrets`, and remove
+the old one.
 """
 
 import base64
@@ -27,7 +27,7 @@ _FORM = "s1"
 
 
 class SecretUnreadable(DomainError):
-    """The value was sealed under a key that is not among ours, or it was tampered with."""
+    """The value was sealed under an unknown key, or was tampered with."""
 
     status_code = 503
     code = "secret_unreadable"
@@ -37,7 +37,7 @@ class SecretUnreadable(DomainError):
 
 
 class Sealed:
-    """A secret JSON value as the database has it. Shown by accident, it shows nothing."""
+    """A sealed JSON value. Its repr reveals nothing."""
 
     __slots__ = ("text",)
 
@@ -77,7 +77,7 @@ class Sealed:
 
 
 def fingerprint(secret: str) -> bytes:
-    """Return 32 bytes by which equal secrets are found, of no use without our first key."""
+    """Return a 32-byte keyed hash by which equal secrets are found."""
     key = bytes(next(iter(_boxes().values())))
     return hashlib.blake2b(secret.encode(), key=key, digest_size=32, person=b"fingerprint").digest()
 
@@ -112,7 +112,7 @@ def _boxes() -> dict[str, SecretBox]:
 @lru_cache(maxsize=4)
 def _boxes_of(keys: tuple[str, ...], data_dir: Path) -> dict[str, SecretBox]:
     """Return the boxes by key id; the first one seals."""
-    # What was sealed before the variable was set stays readable.
+    # Values that were sealed before the variable was set stay readable.
     if not keys or (data_dir / "encryption_key").exists():
         keys = (*keys, key_files.load_or_create(data_dir, "encryption_key"))
     return dict(map(_box, keys))

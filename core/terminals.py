@@ -1,4 +1,4 @@
-"""Texts of strangers on an operator's terminal, which control characters can rewrite."""
+"""Printing untrusted text: control characters could rewrite the operator's terminal."""
 
 
 def printable(text: object) -> str:

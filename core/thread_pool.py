@@ -1,8 +1,7 @@
 """Threads that call functions for an event loop.
 
-By hand: for each call, `ThreadPoolExecutor` and asyncio keep two futures with locks of
-their own. That takes half as much processor time again, with eight calls at once three
-times as much.
+For each call, `ThreadPoolExecutor` and asyncio keep two futures with locks of their own, which
+takes one and a half times the processor time, and with eight concurrent calls three times.
 """
 
 import asyncio
@@ -28,8 +27,8 @@ class ThreadPool:
         self._is_ended = False
 
     def submit(self, call: Call) -> None:
-        """Have a thread make the call, which must not raise. Raises RuntimeError after the end."""
-        if self._is_ended:  # nobody would make it, and its task would wait for ever
+        """Make the call, which must not raise, in a thread. Raises RuntimeError after `end`."""
+        if self._is_ended:  # its task would wait forever
             raise RuntimeError("the threads have ended")
         try:
             self._idle.pop()
@@ -38,7 +37,7 @@ class ThreadPool:
         self._calls.put(call)
 
     def end(self) -> None:
-        """Let the threads end after the calls that are submitted."""
+        """Let the threads end once they have made the submitted calls."""
         self._is_ended = True
         self._calls.put(None)
 
@@ -60,9 +59,9 @@ class ThreadPool:
 
 
 async def outcome(function: Callable[[], Any], submit: Callable[[Call], None]) -> Any:
-    """Return what the function returns, called in the thread that `submit` has make the call.
+    """Return the function's result, called in the thread of `submit`.
 
-    When the task is canceled, the call may be made all the same.
+    If the task is canceled, the call may still be made.
     """
     loop = asyncio.get_running_loop()
     future = loop.create_future()
@@ -79,10 +78,10 @@ async def outcome(function: Callable[[], Any], submit: Callable[[Call], None]) -
 
 
 def _called(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    # In a frame of its own, which an error's traceback may keep: the caller's has more.
+    # In a frame of its own: an error's traceback keeps it, and the caller's refers to more.
     try:
         return function(), None
-    except BaseException as error:  # whatever it is, the task gets it
+    except BaseException as error:  # for the task
         return None, error
 
 

@@ -1,8 +1,7 @@
 """The admin's date hierarchy over tables of millions of rows.
 
-Django looks for the first and last date, and for the dates between, by scanning
-the table. Ids carry the time and are indexed: a handful of index lookups replaces
-the scans.
+Django scans the table for the first and last date, and for the dates in between. Ids contain
+the time and are indexed: a few index lookups replace the scans.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ MAX_PERIODS = 100
 class TimelineChangeList(ChangeList):
     """A change list whose dates are ranges of ids.
 
-    `start` and `end` are the half-open window of time that they make, None where it is open.
+    `start` and `end` are the half-open window of time, None if it is open.
     """
 
     start: datetime | None = None
@@ -42,18 +41,18 @@ class TimelineChangeList(ChangeList):
 
     def get_results(self, request):
         super().get_results(request)
-        # From here on only the date hierarchy asks the queryset anything. Finding nothing may
-        # have taken seconds: it is not looked for again.
+        # From here on only the date hierarchy uses the queryset. An empty result may have taken
+        # seconds: it is not queried again.
         is_empty = not self.result_list and self.page_num == 1
         self.queryset = self.get_timeline(self.queryset.none() if is_empty else self.queryset)
 
     def get_timeline(self, rows: QuerySet) -> "Timeline":
-        """Return what the date hierarchy asks: by default, where the listed rows are."""
+        """Return the timeline for the date hierarchy, by default that of the listed rows."""
         return _Rows(rows)
 
 
 class Timeline(Protocol):
-    """What the date hierarchy asks of a queryset."""
+    """The methods of a queryset that the date hierarchy calls."""
 
     def aggregate(self, **wanted) -> dict[str, datetime | None]:
         """Return the `first` and the `last` time."""
@@ -63,7 +62,7 @@ class Timeline(Protocol):
 
 
 class _Rows:
-    """The timeline of rows whose ids carry their time."""
+    """The timeline of rows whose ids contain their time."""
 
     def __init__(self, rows) -> None:
         self._ids = rows.order_by().values_list("id", flat=True)

@@ -1,4 +1,4 @@
-"""JSON objects whose members all have different names. No Django: `llmring-verify` uses it."""
+"""Refusing JSON objects with repeated members. Without Django, for `llmring-verify`."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ class SchemaMixin:
     replies: Mapping[str, Any] = {}
     samples: Mapping[str, Mapping[str, str]] = {}  # bodies that are not JSON, by media type
     headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
-    access: Mapping[str, str] = {}  # accounts.permissions.Action, where the method does not say it
+    access: Mapping[str, str] = {}  # accounts.permissions.Action, if the method does not imply it
     tags: list[str] = []
     unique_members = False  # refuse bodies in which a member occurs twice
 
@@ -63,24 +63,24 @@ class SchemaMixin:
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
         if isinstance(response, Response):
-            response.add_post_render_callback(self._part_from)
+            response.add_post_render_callback(self._break_cycles)
         return response
 
-    def _part_from(self, response: Response) -> None:
-        """Part from a response that is written, for what was read and written to be freed.
+    def _break_cycles(self, response: Response) -> None:
+        """Drop the references of a rendered response, so that body and result are freed.
 
-        View, request and response refer to each other, and would stay until the garbage
-        collector comes, many requests later.
+        View, request and response refer to each other, and would live until the next garbage
+        collection, many requests later.
         """
         vars(self).clear()
         response.data = response.renderer_context = None
 
     def handle_exception(self, error: Exception) -> Response:
-        """Return the reply to an error; after a lost database connection, try once more.
+        """Return the reply to an error; after a lost database connection, retry once.
 
-        Where that is harmless, even if the first attempt was committed after all. Statements
-        that can be repeated alone have been, by core/database/lost_connections.py: what fails
-        here is a transaction, or a write of its own.
+        Only where that is harmless even if the first attempt was committed. A statement that
+        can be repeated by itself has been (core/database/lost_connections.py): what fails here
+        is a transaction, or a write outside of one.
         """
         if not self._may_repeat(error):
             return super().handle_exception(error)

@@ -1,4 +1,4 @@
-"""Resources of a project: rows that its callers list, read, make, change and delete.
+"""Resources of a project: rows that its callers list, read, create, change and delete.
 
     class NoteViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         queryset = Note.objects.order_by("-id")
@@ -55,7 +55,7 @@ class QueryFilter(BaseFilterBackend):
 
 
 class QueryPagination(BasePagination):
-    """Bare arrays by the query's `limit` and `offset`, without counting."""
+    """Pages by the query's `limit` and `offset`, as bare arrays, without counting."""
 
     def paginate_queryset(self, queryset, request, view=None):
         query = view.query
@@ -80,7 +80,7 @@ class ScopedModelViewSet(SchemaMixin, GenericViewSet):
         return super().get_queryset().for_caller(self.request.auth)
 
     def get_object(self):
-        """Return the row that the path names. Raises Http404, InvalidInput for no UUID."""
+        """Return the row in the path. Raises Http404, and InvalidInput if it is not a UUID."""
         name = self.lookup_url_kwarg
         row = self.get_queryset().filter(pk=uuid_in_path(self.kwargs[name], name)).first()
         if row is None:
@@ -88,7 +88,7 @@ class ScopedModelViewSet(SchemaMixin, GenericViewSet):
         return row
 
     def get_serializer(self, *args, **kwargs):
-        """Return the schema of replies; DRF asks for it by this name."""
+        """Return the schema of replies, which DRF calls the serializer."""
         return self.reply
 
     def represent(self, row: object, reply: type[Schema] | None = None) -> dict[str, Any]:

@@ -1,18 +1,18 @@
-"""Whether a text shows anything: names of blanks and format characters look like none."""
+"""Whether a text is visible: a name of blanks and format characters looks empty."""
 
 import unicodedata
 
 from django.core.exceptions import ValidationError
 
-# Letters and symbols by their category, which are drawn as blanks: fillers of Hangul, the
-# empty Braille pattern.
+# Letters and symbols by category, but rendered as blanks: Hangul fillers, the blank Braille
+# pattern.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def is_visible(text: str) -> bool:
     """Return whether the text has a letter, digit, sign or symbol to see.
 
-    Marks do not count by themselves, as most are drawn upon another character.
+    Marks do not count, as most are combined with another character.
     """
     return any(
         unicodedata.category(character)[0] in "LNPS" and character not in _BLANK

@@ -17,11 +17,11 @@ from django.conf import settings
 from core import bridge, memory, request_checks
 from core.errors import DomainError
 
-# Memory is released after larger bodies. Fewer than at the edge: Django's requests and
-# responses refer to each other, and stay with what they hold.
+# Memory is released after larger bodies. Smaller than at the edge: Django's requests and
+# responses refer to each other, and keep them alive.
 _RELEASE_BYTES = 256 * 1024
 _BLOCK = 64 * 1024  # bytes of a file that are sent at once
-_SEND_SECONDS = 60  # for a client to take a block, before its thread is given to others
+_SEND_SECONDS = 60  # for a client to read a block, before its thread is released
 
 
 class WSGIBridge:
@@ -89,7 +89,7 @@ def _environ(scope: dict) -> dict[str, Any]:
     if client:
         environ["REMOTE_ADDR"] = client[0]
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # X_API_Key would become X-API-Key
+        if b"_" in raw_name:  # X_API_Key would be taken for X-API-Key
             continue
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         if name not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -138,7 +138,7 @@ def _start(message: dict, status: str, headers: list[tuple[str, str]]) -> None:
 
 
 class _File:
-    """A file as blocks; closing it ends the request, as Django arranges."""
+    """A file as blocks. Django closes it at the end of the request."""
 
     def __init__(self, file, block_size: int) -> None:
         self.close = file.close
@@ -149,7 +149,7 @@ class _File:
 
 
 class _Client:
-    """Whether the client of a request has gone, for threads that ask."""
+    """Tells threads whether the client has disconnected."""
 
     __slots__ = ("_gone", "_loop", "_receive")
 
@@ -159,7 +159,7 @@ class _Client:
 
     @property
     def gone(self) -> "Future[None]":
-        """Done when the client has gone, or cancelled at the end of the request."""
+        """Done when the client has disconnected, or cancelled at the end of the request."""
         if self._gone is None:
             self._gone = asyncio.run_coroutine_threadsafe(self._disconnected(), self._loop)
         return self._gone
@@ -174,7 +174,7 @@ class _Client:
 
 
 def _stream(response, start: dict, client: _Client, send, loop: asyncio.AbstractEventLoop) -> None:
-    """Send the chunks from this thread, whose database connection they are read on."""
+    """Send the chunks from this thread, on whose database connection they are read."""
 
     def wait_for(coroutine) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(_SEND_SECONDS)

@@ -1,15 +1,15 @@
-"""A JSON reader during which other threads run.
+"""A JSON reader that lets other threads run.
 
 Readers in C hold the interpreter's lock from the first byte to the last: ten megabytes of
 small numbers would stop every other request for a third of a second. This one is Python's
-own reader without its C part, and takes some six times as long.
+own reader without its C accelerator, and takes some six times as long.
 """
 
 import json
 from json import decoder, scanner
 from typing import Any
 
-# The garbage collector looks at all of them in one go as soon as it may run again.
+# The garbage collector traverses all of them as soon as it is enabled again.
 MAX_CONTAINERS = 200_000
 
 
@@ -36,7 +36,7 @@ class YieldingDecoder(json.JSONDecoder):
     def _object(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
         self._count()
         value = {}
-        for name, member in members:  # as dict(members) does, which lets nobody else run
+        for name, member in members:  # unlike dict(members), lets other threads run
             name.encode()
             value[name] = member
         if len(value) != len(members) and self._make_object:

@@ -1,7 +1,7 @@
-"""Conditions on a column of ids that take many of them as one text.
+"""Conditions on a column of ids that send many ids as one parameter.
 
-Django's `in` takes a parameter for each, and psycopg looks at every one of them, in lists
-too: seconds for ten thousand projects.
+Django's `in` sends a parameter for each id, and psycopg adapts each of them, in lists too:
+that takes seconds for ten thousand projects.
 """
 
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ class _AnyId(Lookup):
 
 
 def any_id(column: str, ids: Iterable[UUID]) -> Lookup:
-    """Return the condition, for `filter`, that the column has one of the ids."""
+    """Return a condition for `filter`: the column has one of the ids."""
     return _AnyId(F(column), uuid_array(ids))
 
 
 def uuid_array(ids: Iterable[UUID]) -> str:
-    """Return the ids as PostgreSQL writes an array of them, for a parameter `%s::uuid[]`."""
+    """Return the ids as the text of a PostgreSQL array, for a parameter `%s::uuid[]`."""
     return f"{{{','.join(map(str, ids))}}}"

@@ -1,4 +1,4 @@
-"""Columns of a model's table, for statements that the ORM cannot make."""
+"""Columns of a model's table, for statements that the ORM cannot express."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,13 +16,13 @@ def column_types(model: type[models.Model], *, without: Collection[str] = ()) ->
 
 
 def insert_sql(table: str, types: dict[str, str], *, values: str = "new.*") -> str:
-    """Return the statement that stores a JSON list of rows in a table, or `values` of them."""
+    """Return the statement that inserts a JSON list of rows, or `values` computed from them."""
     rows = recordset("%s", types, "new")
     return f"INSERT INTO {table} ({', '.join(types)}) SELECT {values} FROM {rows}"
 
 
 def stored_values(row: models.Model) -> dict[str, Any]:
-    """Return what a new row has in its columns, as Django would store it."""
+    """Return the values of a new row by column, as Django would save them."""
     return {field.column: field.pre_save(row, True) for field in row._meta.local_concrete_fields}
 
 

@@ -1,4 +1,4 @@
-"""Django's DATABASES entry from our variables."""
+"""The DATABASES entry of Django's settings."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,12 +10,12 @@ from psycopg.pq import Conninfo
 
 from core.database.embedded import DATABASE, USER, EmbeddedPostgres
 
-# Each worker keeps five connections outside the pool: those that write usage logs, new
-# conversations, and the gateway's calls before and after them, and the one that listens for
-# revoked keys.
+# Each worker keeps five connections outside the pool: four that write usage logs, new
+# conversations, and the gateway's calls before and after they are made, and one that listens
+# for revoked keys.
 OWN_CONNECTIONS = 5
-# Where something is limited, another one counts requests. The pool leaves it room unless it
-# has a single connection itself: then that worker opens one more than its share.
+# Where requests are limited, another one counts them. The pool leaves room for it, unless the
+# pool itself would have none: then the worker opens one more than its share.
 _COUNTING_CONNECTIONS = 1
 _DJANGO_NAMES = {
     "dbname": "NAME",
@@ -24,8 +24,8 @@ _DJANGO_NAMES = {
     "host": "HOST",
     "port": "PORT",
 }
-# How soon a lost TCP connection is noticed whose host vanished without closing it. The
-# system's own values are hours. Unix sockets ignore these.
+# When to give up a TCP connection whose host vanished without closing it. The system's
+# defaults are hours. Unix sockets ignore these.
 _SILENCE = {
     "keepalives_idle": "5",
     "keepalives_interval": "5",
@@ -56,8 +56,8 @@ def database_settings(
         )
     target = _parse(url) if url else _embedded(data_dir)
     options = {name: value for name, value in target.items() if name not in _DJANGO_NAMES}
-    # The schemas are all: with `public` on the path, a second deployment in
-    # the same database would find the first one's table of migrations there.
+    # Not `public`: a second deployment in the same database would find the first one's table
+    # of migrations there.
     search_path = f"-c search_path={','.join(schemas)}"
     return {
         "ENGINE": "core.database.postgresql",
@@ -72,7 +72,7 @@ def database_settings(
                 "min_size": 1,
                 "max_size": max(share - OWN_CONNECTIONS - _COUNTING_CONNECTIONS, 1),
                 "timeout": 30,  # seconds a request waits for a free connection
-                # Attempts come at growing intervals, which are reset after so many seconds.
+                # seconds after which the growing intervals between attempts are reset
                 "reconnect_timeout": 5,
             },
         },
@@ -104,7 +104,7 @@ def _integer(value: str) -> int | None:
 
 
 def _reason(url: str) -> str:
-    """Return why libpq refuses the URL. Not in its own words, which may quote a password."""
+    """Return why libpq refuses the URL, without its own text, which may quote a password."""
     query = urlsplit(url).query if "?" in url else ""
     if "@" in query:
         return _ENCODING
@@ -117,7 +117,7 @@ def _reason(url: str) -> str:
 
 
 def _invalid_url(reason: str = "") -> ImproperlyConfigured:
-    # The value may hold a password: it is not repeated.
+    # Without the value, which may contain a password.
     return ImproperlyConfigured(
         "LLMRING_DATABASE_URL must be an address such as "
         "postgresql://user:password@host:5432/database" + (f" ({reason})." if reason else ".")

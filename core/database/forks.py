@@ -4,7 +4,7 @@ import os
 
 from django.db import connections
 
-# What children must not use. Kept, because closing it would end the parent's sessions.
+# Kept, not freed: closing them in a child would end the parent's sessions.
 _parents: list[object] = []
 
 

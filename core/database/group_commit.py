@@ -1,13 +1,12 @@
 """Group commit: requests that arrive together share one statement and one commit.
 
-One task per event loop writes what waits; items that arrive meanwhile form the next
-group. Alone, an item is written at once; callers of the last group are waited for
-(core/database/group_gathering.py). Each caller is answered only after the commit that
-holds its item, and a failure of any kind reaches every caller of the group.
+One task per event loop writes the pending items; items that arrive meanwhile form the next
+group. A single item is written at once; the callers of the last group are waited for
+(core/database/group_gathering.py). A caller returns only after the commit that contains its
+item, and a failure of any kind reaches every caller of the group.
 
-By hand, because the group is what makes the server fast (twice to four times the
-requests per second) and no library does it. The connection is the writer's own: one in
-each process, however many requests wait.
+No library does this, and it gives two to four times the requests per second. A writer has
+one connection of its own in each process, however many requests wait.
 """
 
 import asyncio
@@ -29,15 +28,15 @@ from core.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
-# Larger groups gain nothing and make their last member wait.
+# Larger groups are no faster, and delay their first members.
 MAX_GROUP = 256
 MAX_ATTEMPTS = 3
 
-# A group's rows are found by their keys. A plan made while a table was empty would read all of
-# it for every group, with the rows of thousands of calls that have ended.
+# A group's rows are found by their keys. A plan made while a table was empty would scan it for
+# every group, with all the dead rows of calls that have ended.
 _OPTIONS = "-c enable_seqscan=off"
 
-# Runs one statement with its parameters, which are texts; returns its rows.
+# Runs one statement with text parameters, and returns its rows.
 Execute = Callable[[str, Sequence[str]], Awaitable[list[tuple]]]
 Store = Callable[[Execute, list], Awaitable[Sequence]]
 
@@ -46,7 +45,7 @@ _observers: list[Callable[[int, float], None]] = []
 
 
 def observe(observer: Callable[[int, float], None]) -> None:
-    """Call the observer for each group that was written, with its size and the seconds it took."""
+    """Call the observer after each group, with its size and the seconds it took."""
     _observers.append(observer)
 
 
@@ -59,14 +58,14 @@ async def close_writers() -> None:
 class GroupWriter:
     """Writes items through `await store(execute, items)`, which runs one statement for all.
 
-    `store` returns an outcome for each item, in their order. Its statement may be
-    repeated after a lost connection: it must skip what was committed after all.
+    `store` returns an outcome for each item, in order. Its statement may be repeated after a
+    lost connection, and must then skip what was committed.
     """
 
     def __init__(self, store: Store) -> None:
         _writers.add(self)
         self._store = store
-        # A loop belongs to one process: a forked child never meets its parent's connection.
+        # By loop: a forked child has another one, and never uses its parent's connection.
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, _Queue | None] = (None, None)
 
@@ -91,7 +90,7 @@ class GroupWriter:
 
     def _queue(self) -> "_Queue":
         loop = asyncio.get_running_loop()
-        known, queue = self._latest  # comparing is cheaper than looking up
+        known, queue = self._latest  # cheaper than a look-up
         if loop is not known:
             if (queue := self._queues.get(loop)) is None:
                 queue = self._queues[loop] = _Queue(self._store, loop)
@@ -118,7 +117,7 @@ class _Queue:
 
     def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
-        self._loop = loop  # asking which one runs is a system call
+        self._loop = loop  # asyncio.get_running_loop() is a system call
         self._pending: deque[_Pending] = deque()
         self._gathering = Gathering(self._pending, loop)
         self._task: asyncio.Task | None = None
@@ -146,7 +145,7 @@ class _Queue:
         self._task = None
         if not task.cancelled() and (error := task.exception()):
             logger.error("group writer ended", exc_info=error)
-        if self._pending:  # it was killed
+        if self._pending:  # the task was killed
             self._start()
 
     async def _write_pending(self) -> None:
@@ -158,9 +157,9 @@ class _Queue:
             try:
                 await self._write(group)
             finally:
-                # Also when the task was killed or the process exits: no silent success.
+                # Also if the task was killed or the process exits: no caller may believe it stored.
                 for pending in group:
-                    pending.fail(DatabaseUnavailable)  # the class: hardly any is needed
+                    pending.fail(DatabaseUnavailable)  # the class: rarely needed
                 for observer in _observers:
                     observer(size, time.perf_counter() - started)
             self._gathering.answered(size)
@@ -176,7 +175,7 @@ class _Queue:
                 for pending in group:
                     pending.fail(error)
                 return
-            # One item is bad, and only that one shall fail.
+            # One item is invalid: only that one may fail.
             for pending in group:
                 await self._write([pending])
         else:
@@ -189,11 +188,11 @@ class _Queue:
             try:
                 return await self._store(self._execute, items)
             except (InvalidSqlStatementName, DuplicatePreparedStatement):
-                # An old pooler in transaction mode: each statement may meet another server.
+                # An old pooler in transaction mode: each statement may reach another session.
                 self._prepares = False
                 await self.close()
             except QueryCanceled:
-                raise  # it has had its time, which a repetition would take again
+                raise  # a repetition would take as long again
             except psycopg.OperationalError as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, items that were committed after all are skipped.

@@ -1,4 +1,4 @@
-"""When a group is written: at once, or when the callers of the last one are back."""
+"""When to write a group: at once, or when the callers of the last one have come back."""
 
 import asyncio
 from collections.abc import Sized
@@ -8,17 +8,17 @@ _WRITTEN_AT_ONCE = 63  # groups, after one to which fewer than three quarters ca
 
 
 class Gathering:
-    """Has the callers of a group come back before the next one is written.
+    """Delays the next group until the callers of the last one have come back.
 
-    Clients that were answered together often ask again together. If whoever is first were
-    written at once, the others would wait for that statement: two halves that never meet,
-    and twice the statements. A caller alone never waits.
+    Clients that got their replies together often send their next requests together. If the
+    first of these were written at once, the others would wait for that statement, and would
+    form a second group from then on: twice the statements. A single caller never waits.
     """
 
     def __init__(self, pending: Sized, loop: asyncio.AbstractEventLoop) -> None:
         self._pending = pending
         self._loop = loop
-        # When the last group was answered: who was waiting, and who was in it.
+        # Callers that were waiting when the last group was answered, and those in that group.
         self._waiting = self._answered = 0
         self._deadline = 0.0
         self._written_at_once = 0

@@ -8,16 +8,16 @@ from psycopg_pool import ConnectionPool
 
 from core.database import lost_connections
 
-# Characters of all parameters of a statement. libpq's buffers grow with the largest one and never
-# shrink, in every connection of the pool. Opening another is cheap beside such a statement only.
+# Characters of all parameters of a statement. libpq's buffers grow with the largest statement
+# and never shrink. Beside such a statement, opening another connection is cheap.
 _LARGE = 2 * 1024 * 1024
 
 
 def is_live(connection: psycopg.Connection) -> bool:
     """Return whether the server has kept an idle connection open.
 
-    A server that restarts, or ends a session, closes the socket: then something is there to
-    be read where nothing is expected. It may be a notice, so the server is asked then.
+    A server that restarts, or ends a session, closes the socket, which makes it readable. A
+    notice does so too, so only then is the server queried.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
@@ -31,11 +31,10 @@ def is_live(connection: psycopg.Connection) -> bool:
 
 
 def take(pool: ConnectionPool, *, seconds: float | None = None) -> psycopg.Connection:
-    """Return a live connection of the pool; those that are not are replaced by it.
+    """Return a live connection of the pool, which replaces dead ones.
 
-    Without the pool's own check, which asks the server each time, and pauses after each
-    connection that it finds dead. Raises PoolTimeout when there is none for so many seconds,
-    those of the pool unless others are given.
+    The pool's own check queries the server each time, and pauses after each dead connection.
+    Raises PoolTimeout after `seconds`, by default the pool's timeout.
     """
     pool.open()
     while True:
@@ -47,31 +46,31 @@ def take(pool: ConnectionPool, *, seconds: float | None = None) -> psycopg.Conne
 
 
 def require(pool: ConnectionPool, *, seconds: float) -> None:
-    """Raise PoolTimeout unless the pool has a live connection within so many seconds."""
+    """Raise PoolTimeout unless the pool has a live connection within `seconds`."""
     pool.putconn(take(pool, seconds=seconds))
 
 
 def replace(pool: ConnectionPool, lost: psycopg.Connection) -> psycopg.Connection:
-    """Return a live connection instead of one that was lost. Raises PoolTimeout."""
+    """Return a live connection in place of a lost one. Raises PoolTimeout."""
     lost_connections.replace_others(pool, lost)
     discard(pool, lost)
     return take(pool)
 
 
 def discard(pool: ConnectionPool, connection: psycopg.Connection) -> None:
-    """Give a dead connection back; the pool opens another."""
+    """Return a dead connection to the pool, which opens another."""
     connection.close()
     pool.putconn(connection)
 
 
 def mark_if_large(connection: psycopg.Connection, params: Collection | None) -> None:
-    """Note on the connection that a statement with these parameters enlarges its buffers."""
+    """Mark the connection if a statement with these parameters enlarges its buffers."""
     values = params.values() if isinstance(params, Mapping) else params or ()
     if sum(len(value) for value in values if isinstance(value, str | bytes)) > _LARGE:
         connection.is_large = True
 
 
 def close_if_large(connection: psycopg.Connection) -> None:
-    """Close a connection that keeps large buffers, before it is given back to its pool."""
+    """Close a connection with large buffers before it is returned to its pool."""
     if getattr(connection, "is_large", False):
         connection.close()

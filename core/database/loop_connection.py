@@ -1,7 +1,7 @@
 """A connection whose statements run on the event loop, one after the other.
 
-By hand upon psycopg's `pq`: its own cursor starts waiting for the socket at each statement,
-which takes two to three times the processor time of one that is short.
+Built on psycopg's `pq`: psycopg's own cursor registers the socket with the loop for each
+statement, which takes two to three times the processor time of a short one.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ class LoopConnection:
     ) -> list[tuple]:
         """Run a statement, with `$1` for its first parameter; return its rows.
 
-        It is prepared at its first use, unless `prepares` is false. Raises psycopg.Error.
-        After any other exception the connection has to be closed.
+        Unless `prepares` is false, prepare it at its first use. Raises psycopg.Error. After
+        any other exception the connection has to be closed.
         """
         if self.is_broken:
             raise OperationalError("the connection is lost")
@@ -64,7 +64,7 @@ class LoopConnection:
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
     async def close(self) -> None:
-        """Close the connection. Whoever waits for a statement gets an OperationalError."""
+        """Close the connection. A statement that is running raises OperationalError."""
         self._lose(OperationalError("the connection was closed"))
         await self._connection.close()
 
@@ -76,7 +76,7 @@ class LoopConnection:
         return name
 
     async def _next_result(self) -> PGresult:
-        """Send what is to be sent, and return what comes back."""
+        """Send the statement that libpq has buffered, and return its result."""
         self._answer = self._loop.create_future()
         if self._pq.flush():
             self._loop.add_writer(self._socket, self._write)
@@ -90,10 +90,10 @@ class LoopConnection:
             self._lose(error)
 
     def _read(self) -> None:
-        """Take all that has arrived.
+        """Read all that has arrived.
 
-        A socket with an error, as when a server ends without having read everything, is
-        reported once: then libuv watches it no more (its `uv_poll_start`).
+        libuv reports a socket with an error, as of a server that ended without having read
+        everything, only once (see its `uv_poll_start`).
         """
         try:
             self._take()
@@ -104,7 +104,7 @@ class LoopConnection:
 
     def _take(self) -> None:
         self._pq.consume_input()
-        if self._answer is None:  # a notice, a changed parameter
+        if self._answer is None:  # such as a notice
             return
         while not self._pq.is_busy():
             if (result := self._pq.get_result()) is None:
@@ -126,7 +126,7 @@ class LoopConnection:
             answer.set_exception(error)
 
     def _forget_socket(self) -> None:
-        """Wait for it no more; a closed one may have got another use."""
+        """Stop watching the socket: once closed, its number may be used for another file."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)

@@ -1,10 +1,10 @@
-"""What a statement may do when its connection turns out to be dead: sometimes, run again.
+"""Which statements may run again after their connection was lost.
 
-Most dead connections are found before they are used (core/database/liveness.py). One that
-dies on the way, or whose server vanishes silently, shows only when a statement fails. It is
-run once more, on a new connection, where nothing can have come of it: a read, and the first
-statement of a transaction, which was not committed. All others may have been carried out, or
-stand on statements that are lost.
+Most dead connections are found before they are used (core/database/liveness.py). If one dies
+during a statement, or its server vanished silently, the statement fails. It is run once more,
+on a new connection, if it cannot have had an effect: a read, or the first statement of a
+transaction, which was not committed. Any other may have been carried out, or depends on
+statements that are lost.
 """
 
 import re
@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 _READ = re.compile(r"[\s(]*(SELECT|WITH|VALUES|SHOW)\b", re.IGNORECASE)
-# Also in a word of a comment or a text: then a read is not repeated, which is safe.
+# Also matches in comments and string literals: then a read is not repeated, which is safe.
 _EFFECT = re.compile(
     r"\b(INSERT|UPDATE|DELETE|MERGE|INTO|CALL|nextval|setval|set_config|pg_notify|pg_advisory\w*)\b",
     re.IGNORECASE,
@@ -26,9 +26,9 @@ _BROKEN = "08"
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether an error of psycopg, or of Django about one, means a lost connection.
+    """Return whether an error, of psycopg or Django's of one, means a lost connection.
 
-    Not when there was none: then the server is away, and the pool has waited for it.
+    False if there was no connection: then the pool has waited for the server in vain.
     """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if not isinstance(cause, psycopg.OperationalError) or isinstance(cause, PoolTimeout):
@@ -39,7 +39,7 @@ def is_lost(error: BaseException) -> bool:
 
 def is_idle(connection: psycopg.Connection) -> bool:
     """Return whether the next statement begins a transaction, or is one of its own."""
-    # Of a broken connection, the status is unknown: one that is known dead held no transaction.
+    # UNKNOWN for a broken connection.
     return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
@@ -57,9 +57,9 @@ def mark_taken(connection: psycopg.Connection) -> None:
 
 
 def replace_others(pool: ConnectionPool, lost: psycopg.Connection) -> None:
-    """Have the pool replace its connections: what ended one has probably ended others.
+    """Replace the pool's connections: what ended one has probably ended the others.
 
-    Once for all that were taken before. They are not asked: one whose server vanished
+    Once for all that were taken before. They are not queried: one whose server vanished
     silently would not answer.
     """
     if getattr(pool, "replaced_at", 0) < lost.taken_at:

@@ -1,7 +1,7 @@
 """A cursor whose statements are prepared at their first use on their connection.
 
-By hand upon psycopg's `pq` and its adaptation of values: psycopg's own cursor takes twice
-the processor time of a statement that finds a few rows.
+Built on psycopg's `pq` and its adaptation of values: for a statement that returns a few rows,
+psycopg's own cursor takes twice the processor time.
 """
 
 import re
@@ -27,13 +27,13 @@ _PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|s|%)")
 
 
 class Statement(NamedTuple):
-    """A statement as libpq takes it, and the name of each of its parameters, if they have any."""
+    """A statement as libpq takes it, and the names of its parameters, if they are named."""
 
     text: bytes
     names: tuple[str, ...]
 
     def values(self, params: Collection | None) -> list:
-        """Return the values of the parameters, in their order."""
+        """Return the values of the parameters, in order."""
         if isinstance(params, Mapping):
             return [params[name] for name in self.names]
         return list(params or ())
@@ -41,7 +41,7 @@ class Statement(NamedTuple):
 
 @lru_cache(maxsize=256)
 def numbered(sql: str) -> Statement:
-    """Return a statement with `$1` instead of its first `%s`, or of each `%(first)s`, and so on."""
+    """Return the statement with `$1`, `$2`, … instead of `%s` or `%(name)s`."""
     numbers: dict[str, int] = {}
     next_number = count(1)
 
@@ -58,30 +58,30 @@ def numbered(sql: str) -> Statement:
 def new_name() -> bytes:
     """Return a name for a prepared statement that no other connection has.
 
-    An old pooler in transaction mode lets two connections share a server. Were the names in
-    order, one would run the other's statement; an unknown name is an error.
+    An old pooler in transaction mode lets two connections share a session. With numbered
+    names, one would run the other's statement; an unknown name is only an error.
     """
     return secrets.token_hex(8).encode()
 
 
 def check(result: PGresult, status: ConnStatus) -> PGresult:
-    """Return the result of a statement that was done, on a connection of this status.
+    """Return the result if the statement succeeded; else raise psycopg.Error.
 
-    Raises psycopg.Error.
+    `status` is that of the connection.
     """
     if result.status in _DONE:
         return result
-    # The server's errors have a state. One of libpq is of a lost connection; while the server's
-    # last words can be read, its status may still be good.
+    # The server's errors have an SQLSTATE. One without it is libpq's, of a lost connection, whose
+    # status may be OK as long as there is something left to read.
     if status != ConnStatus.OK or not result.error_field(DiagnosticField.SQLSTATE):
         raise psycopg.OperationalError(result.get_error_message())
     raise errors.error_from_result(result)
 
 
 class PreparedCursor:
-    """Runs statements on a connection in autocommit mode, and keeps the rows of the last one."""
+    """Runs statements on a connection in autocommit mode; has the rows of the last one."""
 
-    prepares = True  # until a pooler turns out to mix connections
+    prepares = True  # until a pooler turns out to share sessions among connections
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection

@@ -19,7 +19,7 @@ _DJANGO_ONLY = ("cursor_factory", "context", "prepare_threshold")
 def connect() -> psycopg.Connection:
     """Return a new connection to the database of the settings, in autocommit mode.
 
-    An embedded server that has crashed is started again first.
+    Restart the embedded server if it has crashed. Raises psycopg.OperationalError.
     """
     try:
         return psycopg.connect(**_parameters())
@@ -31,9 +31,9 @@ def connect() -> psycopg.Connection:
 
 
 async def connect_async(*, options: str = "") -> psycopg.AsyncConnection:
-    """Return what `connect` does, for the event loop.
+    """Return a new connection like `connect`, for the event loop.
 
-    `options` are those of the server's command line, as `-c name=value`.
+    `options` are command-line options of the server, such as `-c name=value`.
     """
     parameters = _parameters()
     parameters["options"] = f"{parameters.get('options', '')} {options}".strip()
@@ -61,10 +61,10 @@ def _restart_embedded() -> None:
 
 
 class PooledCursor:
-    """A cursor whose reads run again, once, when their connection turns out to be dead."""
+    """A cursor that repeats a read once if its connection turns out to be dead."""
 
     def __init__(self) -> None:
-        # A second connection beside Django's could be waited for in vain.
+        # Django's own connection if it has one: the pool may have no second one to give.
         self._is_own = connection.connection is None
         self._renew(liveness.take(connection.pool) if self._is_own else connection.connection)
 
@@ -105,7 +105,7 @@ class PooledCursor:
         return iter(self._cursor)
 
     def close(self) -> None:
-        """Give the connection back to the pool, unless it is Django's."""
+        """Return the connection to the pool, unless it is Django's."""
         used = self._connection
         if not self._is_own or used is None:
             return

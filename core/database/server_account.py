@@ -1,9 +1,8 @@
 """The operating system account of the embedded PostgreSQL, and what it can reach.
 
-PostgreSQL refuses to run as root. Where we are root, it runs as an account of its
-own, which cannot enter directories that root keeps to itself (its home, for one).
-Rights of directories are never changed: what the account cannot reach is placed below
-`SYSTEM_DIR` instead.
+PostgreSQL refuses to run as root. If we are root, it runs as an account of its own, which
+cannot enter directories that are closed to others, such as root's home. Permissions of
+directories are never changed: files that the account could not reach go below `SYSTEM_DIR`.
 """
 
 import importlib.metadata
@@ -27,11 +26,11 @@ _CREATE_COMMANDS = (
 
 
 class AccountError(RuntimeError):
-    """No account can run PostgreSQL; the message describes how to create one."""
+    """No account can run PostgreSQL; the message says how to create one."""
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account for PostgreSQL, created when missing; None when we are not root.
+    """Return the account for PostgreSQL, created if missing; None unless we are root.
 
     Raises AccountError.
     """
@@ -45,7 +44,7 @@ def server_account() -> pwd.struct_passwd | None:
 
 
 def run_as(account: pwd.struct_passwd | None) -> dict:
-    """Return the arguments with which `subprocess` starts a program as this account."""
+    """Return the keyword arguments with which `subprocess` runs a program as this account."""
     if account is None:
         return {"cwd": "/"}
     return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -60,9 +59,9 @@ def closed_parents(path: Path) -> list[Path]:
 
 
 def reachable_copy(programs: Path) -> Path:
-    """Return the directory of programs itself, or else a copy that the account can reach.
+    """Return the directory of programs if the account can reach it, else a copy.
 
-    `programs` is in the package of the wheel, whose libraries are found from there.
+    `programs` is inside the wheel's package, whose libraries are copied too.
     """
     if not closed_parents(programs / "bin"):
         return programs
@@ -85,10 +84,10 @@ def reachable_copy(programs: Path) -> Path:
 
 @contextmanager
 def environment_for_initdb() -> Iterator[dict[str, str]]:
-    """Return the environment of `initdb`, which insists that its user has a name.
+    """Yield the environment of `initdb`, which requires that its user has a name.
 
-    A container may run under any user id. There `libnss_wrapper` names it, as in
-    PostgreSQL's own images. Raises AccountError when it is not installed.
+    A container may run under any user id. There `libnss_wrapper` provides a name, as in
+    PostgreSQL's own images. Raises AccountError if it is not installed.
     """
     try:
         pwd.getpwuid(os.geteuid())

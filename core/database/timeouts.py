@@ -1,4 +1,4 @@
-"""How long a statement of a request may run: other clients pay for a slow one."""
+"""Statement timeouts: a slow statement of one request delays all others."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,10 +14,10 @@ _OPTION = "-c statement_timeout="
 
 
 def limit_statements() -> None:
-    """Give every connection that this process opens from now on the limit of the settings.
+    """Set the statement timeout of all connections that this process opens from now on.
 
-    For processes that serve requests; commands take the time that they need. Behind a
-    pooler that drops start-up options there is no limit.
+    For processes that serve requests; commands have none. A pooler that drops start-up
+    options drops the timeout too.
     """
     options = connections.settings["default"]["OPTIONS"]
     if _OPTION not in options["options"]:
@@ -27,10 +27,10 @@ def limit_statements() -> None:
 def unless_too_slow(
     read: Callable[[], Result], *, milliseconds: int | None = None
 ) -> Result | None:
-    """Return what the function returns; None if one of its statements took too long.
+    """Return the function's result; None if one of its statements timed out.
 
-    The limit is that of requests unless another is given. The transaction around it, if
-    there is one, can go on.
+    The timeout is that of requests unless `milliseconds` is given. An enclosing transaction
+    can go on.
     """
     try:
         with transaction.atomic():
@@ -46,7 +46,7 @@ def unless_too_slow(
 
 
 def lift_limit() -> None:
-    """Lift the limit until the running transaction ends, for writes whose size is bounded."""
+    """Remove the timeout until the end of the transaction, for writes of bounded size."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
 

@@ -7,8 +7,8 @@
 Every connection is checked where it is opened: the name is resolved, forbidden
 addresses are dropped, and the socket is connected to one of the others. No second
 lookup can lead elsewhere (DNS rebinding), and a redirect is checked like any other
-call. Proxies and passwords of the environment are not used: a proxy would resolve
-names by itself.
+call. Proxies and credentials of the environment are ignored: a proxy would resolve
+names itself.
 
     requests.RequestException
       ForbiddenAddress    the policy refuses the address; nothing was sent

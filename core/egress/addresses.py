@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-# Where clouds give credentials to whatever runs on the machine, and everything
-# link-local around them. No setting opens these.
+# Metadata services, where clouds give credentials to any program on the machine, and the
+# link-local networks that they are in. No setting permits these.
 _METADATA = [
     ip_network(network)
     for network in (
@@ -22,7 +22,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 def is_permitted(address: str, *, private: bool) -> bool:
     """Return whether a numeric address may be called; `private` permits private networks.
 
-    An IPv6 address that stands for an IPv4 address counts as both.
+    An IPv6 address that embeds an IPv4 address has to be permitted as both.
     """
     ip = ip_address(address.partition("%")[0])
     return all(_is_permitted(each, private) for each in (ip, *_inside(ip)))

@@ -1,4 +1,4 @@
-"""End from another thread what a thread waits for, when nobody wants its outcome any more."""
+"""Cancel a thread's network waits from another thread, when their result is not needed."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ class _Cancellation:
     def __init__(self) -> None:
         self.is_set = False
         self._lock = threading.Lock()
-        self._interrupts: list[Callable[[], None]] = []  # of what is waited for
+        self._interrupts: list[Callable[[], None]] = []  # of the current waits
 
     def set(self) -> None:
         with self._lock:
@@ -34,7 +34,7 @@ _current: ContextVar[_Cancellation | None] = ContextVar("cancellation", default=
 
 @contextmanager
 def cancellable() -> Iterator[Callable[[], None]]:
-    """Yield what cancels the block, from any thread: its waits for others then time out."""
+    """Yield a function that cancels the block from any thread: its waits then time out."""
     cancellation = _Cancellation()
     token = _current.set(cancellation)
     try:
@@ -44,14 +44,14 @@ def cancellable() -> Iterator[Callable[[], None]]:
 
 
 def is_cancelled() -> bool:
-    """Return whether the block that this runs in was cancelled; not outside of one."""
+    """Return whether the enclosing `cancellable` block was cancelled; False outside of one."""
     cancellation = _current.get()
     return cancellation is not None and cancellation.is_set
 
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Have `interrupt` called to end the block's wait. Raises TimeoutError if it is cancelled."""
+    """Call `interrupt` on cancellation, to end the block's wait. Raises TimeoutError then."""
     cancellation = _current.get()
     if cancellation is None:
         yield

@@ -1,4 +1,4 @@
-"""urllib3's connections, each checked where it is opened: the policy of this package."""
+"""urllib3's connections, which connect to permitted addresses only."""
 
 import socket
 import threading
@@ -22,9 +22,9 @@ class ForbiddenAddress(requests.ConnectionError):
 
 
 def check_host(host: str) -> None:
-    """Raise ForbiddenAddress if the host is, as it is written, a refused address.
+    """Raise ForbiddenAddress if the host is an address, or localhost, that may not be called.
 
-    Other names than localhost are resolved only when they are called.
+    Other names are checked only when they are called.
     """
     literal = host.strip("[]")
     if literal.rstrip(".").lower() == "localhost" or literal.lower().endswith(".localhost"):
@@ -38,11 +38,11 @@ def check_host(host: str) -> None:
 
 
 class Refused(Exception):
-    """What a connection raises for a forbidden address: urllib3 takes an OSError for a failure."""
+    """A connection's address is forbidden. No OSError, which urllib3 would translate."""
 
 
 class _Connection(HTTPConnection):
-    """Connects to a permitted address of its host, and to no other."""
+    """Connects to permitted addresses of its host only."""
 
     response_class = LimitedResponse
 
@@ -95,7 +95,7 @@ def _connect(host: str, port: int, timeout: float, options) -> socket.socket:
 
 
 def _resolve(host: str, port: int, timeout: float) -> list[tuple]:
-    """Return what getaddrinfo does. It has no timeout, so a thread waits for names."""
+    """Return the result of getaddrinfo, which has no timeout: for names a thread calls it."""
     try:
         ip_address(host.strip("[]"))
         return socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

@@ -1,7 +1,7 @@
-"""A deadline for everything that a thread waits for in a block.
+"""A deadline for all network waits of a block of code.
 
-Timeouts of sockets bound each wait, not their sum: a server that sends a byte now
-and then holds its caller for ever. Here every read checks the deadline.
+Socket timeouts bound each wait, not their sum: a server that sends a byte now and then
+would keep its caller forever. Here every read checks the deadline.
 """
 
 import io
@@ -18,7 +18,7 @@ from core.egress.cancellation import interruptible, is_cancelled
 
 
 class _Deadline:
-    """When a limit ends. `outer` is the limit around it, which holds too."""
+    """When a time limit ends. `outer` is the enclosing one, which applies too."""
 
     def __init__(self, seconds: float, max_seconds: float, outer: "_Deadline | None") -> None:
         now = time.monotonic()
@@ -40,10 +40,10 @@ _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
-    """Bound the block's network waits by so many seconds in all.
+    """Bound the sum of the block's network waits.
 
     `time_limit_renewal` restarts them, up to `max_seconds`. A read beyond the deadline
-    raises requests.Timeout. The earliest of nested deadlines holds.
+    raises requests.Timeout. The earliest of nested deadlines applies.
     """
     token = _deadline.set(_Deadline(seconds, max_seconds, _deadline.get()))
     try:
@@ -53,13 +53,13 @@ def time_limit(seconds: float, *, max_seconds: float = 0) -> Iterator[None]:
 
 
 def time_limit_renewal() -> Callable[[], None]:
-    """Return what restarts the innermost limit, from any thread: the other side makes progress."""
+    """Return a function that restarts the innermost limit, from any thread, upon progress."""
     deadline = _deadline.get()
     return (lambda: None) if deadline is None else deadline.renew
 
 
 def remaining(at_most: float = float("inf")) -> float:
-    """Return the seconds left, `at_most` so many.
+    """Return the seconds that are left, but not more than `at_most`.
 
     Raises requests.Timeout after the deadline, or when the caller is cancelled.
     """

@@ -7,14 +7,14 @@ from typing import Protocol, Self
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-_HIGH_WATER = 64 * 1024  # bytes that wait to be read; from there on, their sender waits
+_HIGH_WATER = 64 * 1024  # bytes of unread data at which reading from the socket pauses
 
 
 class BrokenConnection(ConnectionError):
     """The connection ended before the answer did.
 
-    `is_silent`: not a byte of an answer had come. `idle_seconds` had passed between the request
-    and the one that the connection had carried before; None for a new one.
+    `is_silent`: no byte of it had arrived. `idle_seconds` is how long the connection had been
+    idle before the request; None for a new connection.
     """
 
     def __init__(self, reason: str, *, is_silent: bool, idle_seconds: float | None) -> None:
@@ -24,15 +24,15 @@ class BrokenConnection(ConnectionError):
 
 
 class BodyFailed(BrokenConnection):
-    """The connection was ended here, because the request's own body did not come whole."""
+    """The client closed the connection, because the request's own body was incomplete."""
 
 
 class MalformedAnswer(BrokenConnection):
-    """What came is not HTTP."""
+    """The data received is not HTTP."""
 
 
 class BodyStalled(TimeoutError):
-    """The time was over while the request's own body had still to come."""
+    """The time limit was reached while the request's own body was incomplete."""
 
 
 class _Source(Protocol):
@@ -44,7 +44,7 @@ class _Source(Protocol):
 
 
 class Answer:
-    """Status, headers and body of an answer. `is_whole`: all of it has come."""
+    """Status, headers and body of an answer. `is_whole`: all of it has arrived."""
 
     def __init__(self, source: _Source, loop: asyncio.AbstractEventLoop) -> None:
         self.has_head = False
@@ -59,19 +59,19 @@ class Answer:
         self._waiter: asyncio.Future | None = None
         self._pass_on: Callable[[bytes], bool] | None = None
         self._silence: float | None = None
-        self._active_at = 0.0  # when something came or was sent last, or a wait began
+        self._active_at = 0.0  # when data was last received or sent, or a wait began
         self._silence_timer: asyncio.TimerHandle | None = None
         self._time_limit: asyncio.TimerHandle | None = None
 
     def header(self, name: bytes) -> str:
-        """Return the first header of a name, which is given in lower case; "" without one."""
+        """Return the first header with this name, in lower case; "" if there is none."""
         for known, value in self.headers:
             if known.lower() == name:
                 return value.decode("latin-1")
         return ""
 
     async def head(self) -> Self:
-        """Return the answer when its head has come. Raises what `read` does."""
+        """Return the answer when its head has arrived. Raises the same as `read`."""
         while not self.has_head and self._error is None:
             await self._arrival()
         if isinstance(self._error, MalformedAnswer) or not self.has_head:
@@ -79,13 +79,13 @@ class Answer:
         return self
 
     async def read(self, pass_on: Callable[[bytes], bool] | None = None) -> bytes:
-        """Return what has come of the body since the last time; b"" at its end.
+        """Return the data received since the last call; b"" at the end of the body.
 
-        What comes while this waits is offered to `pass_on` at once, and is returned unless that
-        takes it: waking who reads takes longer than passing on a piece of a stream.
+        Data that arrives during the call is offered to `pass_on` at once, and returned only if
+        that returns False: waking the reader takes longer than passing on a piece of a stream.
 
-        Raises BrokenConnection, and what a limit says (TimeoutError, BodyStalled), after all
-        that had come before; and what `pass_on` does.
+        After all data that was received before, raises BrokenConnection, or the error of a
+        limit (TimeoutError, BodyStalled). Also raises what `pass_on` raises.
         """
         while not self._pieces:
             if self._error is not None:
@@ -102,21 +102,21 @@ class Answer:
         return self._taken()
 
     def unread(self, data: bytes) -> None:
-        """Take back what was read, to be read once more."""
+        """Put data back that was read; the next `read` returns it."""
         self._pieces.appendleft(data)
         self._size += len(data)
 
     def limit_silence(self, seconds: float) -> None:
-        """Have waiting raise TimeoutError when so long no byte has come, and none was sent."""
+        """Make waits raise TimeoutError after so many seconds in which no byte came or was sent."""
         self._silence = seconds
-        if self._silence_timer is not None:  # of the limit before
+        if self._silence_timer is not None:  # of an earlier limit
             self._silence_timer.cancel()
             self._silence_timer = None
 
     def limit_time(self, seconds: float, error: Exception | None = None) -> None:
-        """Have the answer end with this error, or TimeoutError, unless it is whole by then.
+        """End the answer with the error, by default TimeoutError, unless it is whole by then.
 
-        The limit that ends first counts.
+        The earliest of several limits applies.
         """
         if self.is_whole or self._error is not None:
             return
@@ -128,27 +128,27 @@ class Answer:
         self._time_limit = self._loop.call_at(ends_at, self._time_out, error)
 
     def close(self) -> None:
-        """Want no more of it: the connection ends, unless the answer is whole."""
+        """Discard the rest: unless the answer is whole, close the connection."""
         self._stop_timers()
         if not self.is_whole:
             self._source.abort()
 
     def note_progress(self) -> None:
-        """Note that something was sent, or came that is not of the body: it ends a silence."""
+        """Restart the silence limit: data was sent, or received that is not part of the body."""
         self._active_at = self._loop.time()
 
     def begin(self, status: int, headers: RawHeaders) -> None:
-        """Take the head."""
+        """Set status and headers."""
         self.has_head, self.status, self.headers = True, status, headers
         self._wake()
 
     def feed(self, data: bytes) -> None:
-        """Take a piece of the body. When all pieces that came at once are here, `offer` follows."""
+        """Add a piece of the body. `offer` follows, once for all pieces that came together."""
         self._pieces.append(data)
         self._size += len(data)
 
     def offer(self) -> None:
-        """Offer what has come to who reads."""
+        """Pass the pieces on, or wake the reader."""
         if not self._pieces:
             return
         self._active_at = self._loop.time()
@@ -158,7 +158,7 @@ class Answer:
             self._wake()
 
     def end(self, error: Exception | None = None) -> None:
-        """Take the end, or what broke it off. Only the first one counts."""
+        """End the answer, with an error if it is incomplete. Only the first call counts."""
         if self.is_whole or self._error is not None:
             return
         self._error, self.is_whole = error, error is None
@@ -178,8 +178,8 @@ class Answer:
         try:
             if self._pass_on(data):
                 return True
-        except Exception as error:  # of who reads
-            # Were it left to end, it would be free for another request, which `close` would hit.
+        except Exception as error:  # of the reader
+            # Kept open, it could carry another request, which the reader's `close` would abort.
             self.end(error)
             self._source.abort()
             return True
@@ -201,10 +201,10 @@ class Answer:
             self._waiter.set_result(None)
 
     def _check_silence(self) -> None:
-        """End a silence that is too long: one timer, not one for each piece."""
+        """End the answer after too long a silence. One timer serves all pieces."""
         self._silence_timer = None
         if self._waiter is None:
-            return  # nobody waits: the next one who does has all of the time
+            return  # nobody waits; the next wait starts a timer
         left = self._active_at + self._silence - self._loop.time()
         if left > 0:
             self._silence_timer = self._loop.call_later(left, self._check_silence)

@@ -5,8 +5,8 @@
         …
     answer.close()
 
-A client follows no redirect, keeps no cookie, decodes nothing, and adds no header but
-`Host` and those that say where the body ends: what arrives is what was sent.
+A client follows no redirects, keeps no cookies, decodes nothing, and adds only `Host` and the
+headers that delimit the body.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from core.egress.http_answer import Answer
 from core.egress.http_connection import HttpConnection
 from core.origins import DEFAULT_PORTS
 
-# Shorter than servers keep idle connections: few calls meet one that is being closed.
+# Shorter than servers keep idle connections: few calls use one that is being closed.
 KEEP_ALIVE_SECONDS = 15
-_LOOKUP_SECONDS = 10  # that a host's addresses are kept
+_LOOKUP_SECONDS = 10  # for which a host's addresses are cached
 _EYEBALL_SECONDS = 0.25  # after which another address is tried as well (RFC 8305)
-_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS"})  # where no body need not be said
+_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS"})  # without a body: no Content-Length
 
 Body = bytes | AsyncIterable[bytes] | None
 
 
 class Unreachable(ConnectionError):
-    """There is no connection to the host, and nothing was sent."""
+    """No connection to the host could be made; nothing was sent."""
 
 
 class _ForbiddenAddress(OSError):
@@ -54,17 +54,17 @@ class _Origin(NamedTuple):
 
 class _Target(NamedTuple):
     origin: _Origin
-    host: str  # as a header says it
+    host: str  # as in the Host header
     path: str
 
 
 class HttpClient:
-    """Sends requests, over connections that it keeps. Belongs to the running loop."""
+    """Sends requests over pooled connections. Belongs to the loop that it was created on."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._connections: set[HttpConnection] = set()
-        # The latest at the end, each with the time since when it is idle.
+        # In the order in which they became idle, each with that time.
         self._idle: dict[_Origin, deque[tuple[float, HttpConnection]]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._lookups: dict[_Origin, asyncio.Future] = {}
@@ -82,9 +82,9 @@ class HttpClient:
     ) -> Answer:
         """Return the answer as soon as its head is there.
 
-        `head_seconds` are of silence until then, `seconds` for all of it. Raises Unreachable,
-        also where connecting takes too long, BrokenConnection, TimeoutError (BodyStalled);
-        ValueError for a header that would be several.
+        `head_seconds` limits the silence until then, `seconds` the whole answer. Raises
+        Unreachable (also if connecting takes too long), BrokenConnection, TimeoutError
+        (BodyStalled), and ValueError for a header with a line break.
         """
         ends_at = None
         if seconds is not None:
@@ -112,14 +112,14 @@ class HttpClient:
             raise
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for connection in [*self._connections]:
             connection.abort()
         if self._sweep is not None:
             self._sweep.cancel()
 
     def _take(self, origin: _Origin) -> HttpConnection | None:
-        """Return an idle connection, the one that was used last."""
+        """Return the idle connection that was used last; None if there is none."""
         idle = self._idle.get(origin)
         while idle:
             since, connection = idle.pop()
@@ -149,7 +149,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(seconds):
                 return await self._connect(origin)
-        except (OSError, UnicodeError) as error:  # TimeoutError is one, and what TLS raises
+        except (OSError, UnicodeError) as error:  # TimeoutError and ssl.SSLError are OSErrors
             raise Unreachable(f"{origin.host}: {error or type(error).__name__}") from error
 
     async def _connect(self, origin: _Origin) -> HttpConnection:
@@ -195,7 +195,7 @@ class HttpClient:
 
     @cached_property
     def _trusted(self) -> ssl.SSLContext:
-        """The trust that `requests` has, too."""
+        """The certificates that `requests` trusts, too."""
         bundle = certifi.where() if settings.CA_BUNDLE is True else settings.CA_BUNDLE
         if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
@@ -203,7 +203,7 @@ class HttpClient:
 
 
 def _forget_error(lookup: asyncio.Future) -> None:
-    """Keep asyncio from logging the error of a lookup that nobody awaits."""
+    """Retrieve the error of a lookup that nobody awaits, which asyncio would log."""
     if not lookup.cancelled():
         lookup.exception()
 

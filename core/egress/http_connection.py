@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection on the event loop: a request, its answer as it arrives, the next one.
+"""One HTTP/1.1 client connection on the event loop, for one request after the other.
 
-By hand upon httptools, which reads our own clients' requests as well: what aiohttp does for
-each call and each chunk of a stream took a quarter of the gateway's processor time.
+Built on httptools, like our HTTP server: aiohttp took a quarter of the gateway's processor
+time for its work on each call and each chunk of a stream.
 Source: RFC 9112.
 """
 
@@ -19,9 +19,9 @@ from core.egress.http_answer import (
     RawHeaders,
 )
 
-_MAX_HEAD = 64 * 1024  # bytes; policies of what a browser may do are longer than 8 KB
-_MAX_AT_ONCE = 256 * 1024  # bytes of a body; a longer one is sent in pieces, which show progress
-# What servers send that has one meaning only, and that other clients take.
+_MAX_HEAD = 64 * 1024  # bytes; a Content-Security-Policy may exceed 8 KB
+_MAX_AT_ONCE = 256 * 1024  # bytes; a longer body is sent in pieces, whose progress is seen
+# Deviations that servers send, that are unambiguous, and that other clients accept.
 _LENIENCIES = {
     "lenient_headers": True,
     "lenient_optional_cr_before_lf": True,
@@ -32,7 +32,7 @@ _LENIENCIES = {
 class HttpConnection(asyncio.Protocol):
     """A connection for one request at a time.
 
-    `freed` is called when it can take another one, `lost` when it has ended.
+    `freed` is called when it can take another request, `lost` when it is closed.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class HttpConnection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self._answer: Answer | None = None
         self._upload: asyncio.Task | None = None
-        self._writable: asyncio.Future | None = None  # waited for while the other side is slow
+        self._writable: asyncio.Future | None = None  # set while the server is slow to read
         self._free_since: float | None = None
-        self._idle_seconds: float | None = None  # before the request that is under way
+        self._idle_seconds: float | None = None  # before the current request
         self._is_for_head = False
         self._begin_exchange()
 
     def _begin_exchange(self) -> None:
         self._headers: RawHeaders = []
         self._received = 0  # bytes
-        self._has_progressed = False  # to a head or a piece of the body, by the last data
+        self._has_progressed = False  # whether the last data completed a head or had body bytes
         self._since_progress = 0  # bytes
         self._is_interim = False
         self._is_kept = False
@@ -76,10 +76,10 @@ class HttpConnection(asyncio.Protocol):
         is_chunked: bool = False,
         is_for_head: bool = False,
     ) -> Answer:
-        """Send a request and return its answer, which is still to come.
+        """Send a request and return its answer, of which nothing has arrived yet.
 
-        A body that is iterated is sent as fast as the other side takes it; should its
-        iteration fail, the connection breaks. `is_for_head`: the answer has no body.
+        An iterable body is sent as fast as the server reads it; if iterating raises, the
+        connection is closed. `is_for_head`: the answer has no body.
         """
         answer = self._answer = Answer(self, self._loop)
         self._begin_exchange()
@@ -123,7 +123,7 @@ class HttpConnection(asyncio.Protocol):
                     self._transport.write(piece)
                     if self._writable is not None:
                         await self._writable
-                    else:  # others have their turn, however fast the server reads
+                    else:  # let other tasks run, however fast the server reads
                         await asyncio.sleep(0)
                     answer.note_progress()
             if is_chunked:
@@ -146,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def awaits_body(self) -> bool:
-        """Whether the request's body is waited for, and not the other side."""
+        """Whether the body's source is waited for, not the server."""
         is_uploading = self._upload is not None and not self._upload.done()
         return is_uploading and self._writable is None
 
@@ -162,7 +162,7 @@ class HttpConnection(asyncio.Protocol):
         if self._answer is None:  # nothing was asked
             self.abort()
             return
-        if not self._answer.has_head:  # such as of interim answers, by which servers ask for time
+        if not self._answer.has_head:  # interim responses, for one, are progress
             self._answer.note_progress()
         self._received += len(data)
         self._has_progressed = False
@@ -174,7 +174,7 @@ class HttpConnection(asyncio.Protocol):
             self._break(f"the answer is not HTTP: {error}", MalformedAnswer)
         if self._has_progressed:
             self._since_progress = 0
-        else:  # of a header, a trailer or what describes a chunk the parser keeps all that there is
+        else:  # the parser buffers an incomplete header, trailer or chunk extension
             self._since_progress += len(data)
             self._limit_head(self._since_progress)
         if self._answer is not None:
@@ -218,7 +218,7 @@ class HttpConnection(asyncio.Protocol):
         self._has_progressed = True
         if self._answer is None:
             return
-        headers, self._headers = self._headers, []  # what follows a body are trailers
+        headers, self._headers = self._headers, []  # trailers may follow the body
         status = self._parser.get_status_code()
         self._is_interim = 100 <= status < 200 and status != 101
         if self._is_interim:
@@ -265,7 +265,7 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 
 
 def _has_unknown_coding(headers: RawHeaders) -> bool:
-    """Return whether the body has a coding that nobody takes away (RFC 9112, section 6.1)."""
+    """Return whether the body has a transfer coding but chunked (RFC 9112, section 6.1)."""
     return any(
         name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked"
         for name, value in headers
@@ -273,7 +273,7 @@ def _has_unknown_coding(headers: RawHeaders) -> bool:
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:
-    """Return whether nothing else says where the body ends (RFC 9112, section 6.3)."""
+    """Return whether the end of the connection ends the body (RFC 9112, section 6.3)."""
     for name, value in headers:
         match name.lower():
             case b"content-length":

@@ -1,4 +1,4 @@
-"""Sessions of requests under the policy of this package, and the reading of their answers."""
+"""Sessions of requests that call permitted addresses only, and reading their answers."""
 
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
@@ -25,7 +25,7 @@ class TooLarge(requests.RequestException):
 def session(*, pool_size: int = 10) -> requests.Session:
     """Return a session for permitted calls; `pool_size` connections per host stay open.
 
-    It follows three redirects at most. Cookies are not kept, so threads can share it.
+    It follows three redirects at most. It keeps no cookies, so threads can share it.
     """
     made = _Session()
     made.trust_env = False
@@ -65,7 +65,7 @@ def pieces(response: requests.Response, *, limit: int) -> Iterator[bytes]:
 
 
 class _Session(requests.Session):
-    """Reads nothing of a redirect but its address: the body may have no end."""
+    """Does not read the body of a redirect, which may be endless."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)

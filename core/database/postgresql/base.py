@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, which survives lost connections and keeps no large one."""
+"""Django's PostgreSQL backend, with retries after lost connections and small buffers."""
 
 from django.db import InterfaceError, OperationalError
 from django.db.backends.postgresql import base
@@ -14,7 +14,7 @@ class Cursor(base.Cursor):
 
 
 class RepeatingCursor(CursorWrapper):
-    """Runs a statement again whose connection was lost, if nothing can have come of it."""
+    """Repeats a statement whose connection was lost, if it cannot have had an effect."""
 
     def _execute(self, sql, params, *ignored_wrapper_args):
         used = self.cursor.connection
@@ -25,7 +25,7 @@ class RepeatingCursor(CursorWrapper):
             if not (
                 is_idle
                 and used is self.db.connection
-                and isinstance(self.cursor, Cursor)  # one on the server has a past
+                and isinstance(self.cursor, Cursor)  # not a server-side cursor, which has a state
                 and lost_connections.is_lost(error)
                 and lost_connections.can_repeat(sql, used)
             ):
@@ -53,9 +53,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return RepeatingCursor(cursor, self) if self.pool else super().make_cursor(cursor)
 
     def replace_connection(self):
-        """Exchange a lost connection, on which no transaction was open or only just begun.
+        """Replace a lost connection on which no statement of a transaction had run.
 
-        Raises OperationalError when the pool gets no other in time.
+        Raises OperationalError if the pool gets no other one in time.
         """
         lost, self.connection = self.connection, None
         try:

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
 
 def _reseal(row, name: str) -> str:
-    """Return what became of the row's secret."""
+    """Return `resealed`, `unchanged` or `unreadable`."""
     old = getattr(row, name)
     if old.is_current:
         return "unchanged"
@@ -32,8 +32,8 @@ def _reseal(row, name: str) -> str:
     except SecretUnreadable:
         return "unreadable"
     columns = {name: Sealed.of(secret)}
-    if hasattr(row, "columns_of"):  # what else depends on the key that seals
+    if hasattr(row, "columns_of"):  # other columns that depend on the sealing key
         columns |= row.columns_of(secret)
-    # Unless somebody set another secret meanwhile.
+    # Unless the secret was changed meanwhile.
     rows = type(row)._base_manager.filter(pk=row.pk, **{name: old})
     return "resealed" if rows.update(**columns) else "unchanged"
