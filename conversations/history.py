@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import Case, F, Func, IntegerField, Value, When
 
-from conversations import privacy
+from conversations import fingerprints
 from conversations.models import Conversation, Message
 from conversations.storage import Row
 from conversations.turns import MessageIdReused, Turn
@@ -51,7 +51,7 @@ class History:
     def knows_instruction(self, sent: Turn) -> bool:
         """Return whether a system message is stored, or is the conversation's own prompt."""
         prompt = self.conversation.system_prompt
-        if prompt and privacy.content_hash(prompt) in sent.hashes:
+        if prompt and fingerprints.content_hash(prompt) in sent.hashes:
             return True
         if sent.row.get("message_id") in self.by_message_id:
             return True

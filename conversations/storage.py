@@ -15,8 +15,9 @@ from uuid import UUID
 
 from django.db.models.functions import Greatest
 
-from conversations import privacy, search
+from conversations import fingerprints, privacy
 from conversations.models import Conversation, ConversationWords, Message
+from conversations.word_splitting import index_texts
 from core import ids, json_writer
 from core.chat_messages import ChatMessage, dollars
 from core.database.columns import column_types, insert_sql
@@ -90,9 +91,9 @@ def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Ro
     content = members["content"]
     if content is not None:
         row["content" if isinstance(content, str) else "content_parts"] = content
-        if (content_hash := privacy.content_hash(content)) is not None:
+        if (content_hash := fingerprints.content_hash(content)) is not None:
             row["content_hash"] = content_hash
-            plain_hash = privacy.content_hash(privacy.plain_content(content))
+            plain_hash = fingerprints.content_hash(fingerprints.plain_content(content))
             if plain_hash != content_hash:
                 row["plain_hash"] = plain_hash
     if message.__pydantic_extra__ and (extra := message.extra()):
@@ -256,7 +257,7 @@ def change(cursor, caller: Caller, conversation_id: UUID, changes: Row) -> None:
 
 
 def _title_words(title: str | None, owner: Row, at: datetime) -> Iterator[Row]:
-    for text in search.index_texts([title or ""]):
+    for text in index_texts([title or ""]):
         yield {**owner, "id": ids.uuid7(at), "is_title": True, "words": text}
 
 
@@ -269,7 +270,7 @@ def message_words(messages: Sequence[Row], owner: Row) -> Iterator[Row]:
         texts = (
             text for row in rows for text in texts_of(row.get("content"), row.get("content_parts"))
         )
-        for words in search.index_texts(texts):
+        for words in index_texts(texts):
             yield {**owner, "id": ids.uuid7(at), "is_title": False, "words": words}
 
 

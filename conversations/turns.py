@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from conversations import privacy
+from conversations import fingerprints
 from conversations.storage import Row
 from core.errors import DomainError
 
@@ -39,10 +39,10 @@ class Turn:
         return cls(
             row,
             frozenset(_content_hashes(row)),
-            privacy.digests(privacy.plain_calls(row.get("tool_calls") or []) or None),
-            privacy.digests(row.get("tool_results") or None),
+            fingerprints.digests(fingerprints.plain_calls(row.get("tool_calls") or []) or None),
+            fingerprints.digests(row.get("tool_results") or None),
             {
-                name: privacy.digest_of_member(privacy.plain_numbers(value))
+                name: fingerprints.digest_of_member(fingerprints.plain_numbers(value))
                 for name, value in extra.items()
                 if value not in (None, [], "")
             },
@@ -121,8 +121,8 @@ class Turn:
 
 def _digest_of_thoughts(parts: object) -> dict | None:
     listed = parts if isinstance(parts, list) else []
-    thoughts = [part for part in listed if privacy.is_thought(part)]
-    return privacy.digest(privacy.plain_numbers(thoughts)) if thoughts else None
+    thoughts = [part for part in listed if fingerprints.is_thought(part)]
+    return fingerprints.digest(fingerprints.plain_numbers(thoughts)) if thoughts else None
 
 
 def _content_hashes(row: Row) -> Iterator[str]:
@@ -131,5 +131,5 @@ def _content_hashes(row: Row) -> Iterator[str]:
         if row.get(name):
             yield row[name]
     # Of a message that was stored before there were plain hashes.
-    if hash := privacy.content_hash(privacy.plain_content(row.get("content_parts"))):
+    if hash := fingerprints.content_hash(fingerprints.plain_content(row.get("content_parts"))):
         yield hash

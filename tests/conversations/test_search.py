@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from conversations import search
+from conversations import word_splitting
 from conversations.models import ConversationWords
 from tests.conversations.test_calls import CALL
 
@@ -122,7 +122,8 @@ def test_words_of_a_long_text_are_those_of_the_text_in_one_piece(text):
     ):
         is_spaced = word[0] < "\u3040"
         words |= {word} if is_spaced else {*word, *map("".join, zip(word, word[1:], strict=False))}
-    assert {word for part in search.index_texts([text]) for word in part.split(" ")} == words
+    indexed = word_splitting.index_texts([text])
+    assert {word for part in indexed for word in part.split(" ")} == words
 
 
 # Unicode orders each run of them in quadratic time: of this one in a second.
@@ -132,7 +133,7 @@ MARKS = "\u0301" * 12_000 + "\u0327" * 12_000
 @pytest.mark.parametrize("marks", [MARKS, "\u0301\uff9e" * 12_000, "\u0301\u200b\u0f73" * 8_000])
 def test_nothing_orders_many_combining_marks_at_once(api, monkeypatch, marks):
     texts = []
-    monkeypatch.setattr(search, "unicodedata", _Watched(texts))
+    monkeypatch.setattr(word_splitting, "unicodedata", _Watched(texts))
     id = conversation(api, f"cafe{marks} noir")
     assert found(api, "noir") == [id]
     assert api.read("/conversations", {"q": f"cafe{marks[:500]} noir"})
@@ -190,7 +191,7 @@ def test_words_beyond_one_index_entry_are_found(api):
 
 
 def test_words_beyond_the_most_that_are_indexed_are_left_out(api, monkeypatch):
-    monkeypatch.setattr(search, "MAX_WORDS", 3)
+    monkeypatch.setattr(word_splitting, "MAX_WORDS", 3)
     piece = "a few different words "
     id = conversation(api, piece * 2_000 + "late")
     assert found(api, "different") == [id]
