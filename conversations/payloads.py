@@ -80,8 +80,11 @@ _BY_IDS = f"{_MESSAGES} AND id = ANY(%s)"
 _AFTER = f"{_MESSAGES} AND position > %s AND position <= %s ORDER BY position LIMIT %s"
 
 
+NOT_FOUND = "Conversation not found"
+
+
 def not_found() -> Http404:
-    return Http404("Conversation not found")
+    return Http404(NOT_FOUND)
 
 
 def conversation_payload(row: Row) -> Payload:

@@ -2,7 +2,6 @@
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from itertools import islice
 from uuid import UUID
 
@@ -128,9 +127,7 @@ def _replacement_id(caller: Caller, imported: ImportedConversation) -> UUID:
 
     Always the same, so that a conversation imported twice is stored once.
     """
-    name = caller.project_id.bytes + imported.id.bytes
-    random = int.from_bytes(sha256(name).digest()[:8])
-    return ids.uuid7(imported.created_at, random=random)
+    return ids.derived(imported.created_at, caller.project_id.bytes + imported.id.bytes)
 
 
 def _message_rows(imported: ImportedConversation, level: str) -> list[Row]:

@@ -45,7 +45,7 @@ DELETED = {"message": "Conversation deleted successfully"}
 
 class ConversationViewSet(ScopedModelViewSet):
     queryset = StoredConversation.objects.all()
-    not_found = "Conversation not found"
+    not_found = payloads.NOT_FOUND
     lookup_url_kwarg = "conversation_id"
     tags = TAGS
     reply = Conversation

@@ -7,6 +7,7 @@ id for a time (imported rows, range bounds), and the time of an id, exact to the
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from random import Random
 from uuid import UUID
 
@@ -29,6 +30,11 @@ def uuid7(at: datetime | None = None, *, random: int | None = None) -> UUID:
     if random is None:
         random = _generator.getrandbits(64)
     return UUID(int=_prefix(microseconds) | (random & _RANDOM_BITS))
+
+
+def derived(at: datetime, name: bytes) -> UUID:
+    """Return the id for the time `at` that the same name always has."""
+    return uuid7(at, random=int.from_bytes(sha256(name).digest()[:8]))
 
 
 def several(at: datetime, count: int) -> list[UUID]:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.http import Http404
 
+from conversations import payloads
 from conversations.models import Conversation
 from core import json_writer
 from core.errors import DomainError
@@ -129,7 +130,7 @@ def check_pin(tool: Tool) -> None:
 def check_conversation(caller: Caller, id: UUID) -> None:
     """Raise Http404 unless the conversation belongs to the caller's project."""
     if not Conversation.objects.for_caller(caller).filter(id=id).exists():
-        raise Http404("Conversation not found")
+        raise payloads.not_found()
 
 
 def _call(tool: Tool, arguments: dict, **options) -> Outcome:

@@ -1,12 +1,13 @@
 """What is wrong with MCP servers and their tools, for a dashboard."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from core import ids
 from core.database.any_id import any_id
 from mcp.models import CHANGED, ErrorKind, Server, Tool, ToolExecution
+from usage.windows import midnight
 
 MAX_SERVERS = 10
 MAX_COUNTED = 1_000  # failed executions
@@ -20,10 +21,7 @@ def failing_servers(projects: Sequence[UUID]) -> list[tuple[UUID, str, str]]:
 
 def failed_executions(projects: Sequence[UUID], first: date, last: date) -> int:
     """Return how many executions failed on these days (UTC); MAX_COUNTED + 1 for more."""
-    start, end = (
-        ids.lowest(datetime.combine(day, time.min, UTC))
-        for day in (first, last + timedelta(days=1))
-    )
+    start, end = (ids.lowest(midnight(day)) for day in (first, last + timedelta(days=1)))
     failed = ToolExecution.objects.filter(
         any_id("project_id", projects),
         # The kinds are named, for an index that begins with them.

@@ -6,7 +6,6 @@ Source: docs/http-contract/usage.md, section "Round trips".
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
@@ -141,5 +140,4 @@ def own_id(entry: LogEntry, caller: Caller) -> UUID:
 
 def derived_id(caller: Caller, text: str, at: datetime) -> UUID:
     """Return the id that a log of another place always has in this project."""
-    seed = sha256(f"{caller.project_id}/{text}".encode()).digest()
-    return ids.uuid7(at, random=int.from_bytes(seed[:8]))
+    return ids.derived(at, f"{caller.project_id}/{text}".encode())
