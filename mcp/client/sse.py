@@ -2,17 +2,16 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import requests
 
-from core import egress
+from mcp.client import http_stream
 from mcp.client.duplex import Duplex
-from mcp.client.event_stream import Event, read_events
-from mcp.client.http_transport import MAX_BYTES, HttpTransport
+from mcp.client.event_stream import Event
+from mcp.client.http_transport import HttpTransport
 from mcp.client.mcp_errors import HttpError, McpError, ProtocolViolation, Unreachable, translated
 
-_IDLE_TIMEOUT_SECONDS = 300  # of a stream that sends nothing
 _SEND_TIMEOUT_SECONDS = 10
 
 
@@ -20,7 +19,7 @@ def connect(http: HttpTransport) -> Duplex:
     """Open the stream and read from it where to send messages. Raises McpError."""
     with ExitStack() as opening:
         response = opening.enter_context(
-            http.send("GET", headers={"Accept": "text/event-stream"}, timeout=_IDLE_TIMEOUT_SECONDS)
+            http.send("GET", headers=http_stream.ACCEPT, timeout=http_stream.IDLE_TIMEOUT_SECONDS)
         )
         stream = _events_of(response)
         target = _target(http, stream)
@@ -47,9 +46,7 @@ def connect(http: HttpTransport) -> Duplex:
         http.close()
 
     def close() -> None:
-        # Wakes the reader thread, which then closes the response.
-        with suppress(OSError, ValueError, RuntimeError):
-            response.raw.shutdown()
+        http_stream.shut_down(response)
 
     duplex = Duplex(send, close)
     threading.Thread(target=read_all, name="mcp-sse", daemon=True).start()
@@ -59,9 +56,9 @@ def connect(http: HttpTransport) -> Duplex:
 def _events_of(response: requests.Response) -> Iterator[Event]:
     if response.status_code != 200:
         raise HttpError(response.status_code)
-    if not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
+    if not http_stream.is_event_stream(response):
         raise ProtocolViolation("The MCP server has no stream of events at its address")
-    return read_events(egress.pieces(response, limit=2**62), limit=MAX_BYTES)
+    return http_stream.read(response)
 
 
 def _target(http: HttpTransport, stream: Iterator[Event]) -> str:

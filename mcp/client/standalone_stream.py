@@ -12,12 +12,11 @@ from contextlib import suppress
 
 import requests
 
-from core import egress
-from mcp.client.event_stream import Event, read_events
-from mcp.client.http_transport import MAX_BYTES, HttpTransport
+from mcp.client import http_stream
+from mcp.client.event_stream import Event
+from mcp.client.http_transport import HttpTransport
 from mcp.client.mcp_errors import McpError, translated
 
-_IDLE_TIMEOUT_SECONDS = 300  # of a stream that sends nothing
 _MIN_SECONDS = 10  # a stream that ends sooner, without the id of an event, is not opened again
 _MIN_RETRY_SECONDS = 0.5  # whatever the server says
 _MAX_RETRY_SECONDS = 60
@@ -53,9 +52,7 @@ class StandaloneStream:
         with self._lock:
             self._closed.set()
             if self._response is not None:
-                # Wakes the thread, which then closes the response.
-                with suppress(OSError, ValueError, RuntimeError):
-                    self._response.raw.shutdown()
+                http_stream.shut_down(self._response)
 
     def _read_all(self) -> None:
         while not self._closed.is_set():
@@ -72,15 +69,16 @@ class StandaloneStream:
                 )
 
     def _read(self) -> None:
-        headers = {"Accept": "text/event-stream", **self._headers}
+        headers = {**http_stream.ACCEPT, **self._headers}
         if self._last_event_id:
             headers["Last-Event-ID"] = self._last_event_id
         with (
             translated(),
-            self._http.send("GET", headers=headers, timeout=_IDLE_TIMEOUT_SECONDS) as response,
+            self._http.send(
+                "GET", headers=headers, timeout=http_stream.IDLE_TIMEOUT_SECONDS
+            ) as response,
         ):
-            kind = response.headers.get("Content-Type", "").lower()
-            if response.status_code != 200 or not kind.startswith("text/event-stream"):
+            if response.status_code != 200 or not http_stream.is_event_stream(response):
                 return
             with self._lock:
                 if self._closed.is_set():
@@ -88,7 +86,7 @@ class StandaloneStream:
                 self._response = response
             self._is_answered.set()
             try:
-                for event in read_events(egress.pieces(response, limit=2**62), limit=MAX_BYTES):
+                for event in http_stream.read(response):
                     self._note(event)
                     if event.type == "message" and event.data:
                         self._received(event.data)
