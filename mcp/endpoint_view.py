@@ -13,13 +13,12 @@ from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.exceptions import ParseError
 from rest_framework.views import APIView
 
 from accounts import admission
 from accounts.permissions import Action
-from core import exact_json, json_writer
-from core.errors import InvalidInput
+from core import json_writer
+from mcp import endpoint_messages
 from mcp.cancellation import cancelled_with_client
 from mcp.client import protocol
 from mcp.client.notifications import Listener, ignore
@@ -27,12 +26,6 @@ from mcp.endpoint import Call, Failure, answer
 from mcp.progress_stream import with_progress
 from mcp.schemas import examples
 
-# HTTP statuses of errors in the stateless revision.
-_STATUS = {
-    **dict.fromkeys((protocol.PARSE_ERROR, protocol.INVALID_REQUEST, protocol.INVALID_PARAMS), 400),
-    **dict.fromkeys((protocol.HEADER_MISMATCH, protocol.UNSUPPORTED_VERSION), 400),
-    protocol.METHOD_NOT_FOUND: 404,
-}
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 # These call the project's servers; all other methods only look into the database.
 _CALLING = {"tools/call", "prompts/get", "resources/read"}
@@ -64,26 +57,25 @@ class EndpointView(APIView):
     )
     def post(self, request):
         version = request.headers.get("MCP-Protocol-Version", "")
-        modern = bool(version) and version not in protocol.HANDSHAKE_VERSIONS
         id = None
         try:
             if not _is_allowed(request.headers.get("Origin")):
                 refusal = protocol.error(None, protocol.INVALID_REQUEST, "Origin is not allowed")
                 return _json(refusal, 403)
-            sent = _parsed(request.body)
+            sent = endpoint_messages.parse(request.body)
             if isinstance(sent, list) and version in _BATCHING_VERSIONS:
                 return self._answer_batch(request, sent, version)
-            message = _message(sent)
-            if not _is_request(message):
-                if modern:
-                    _check_version(version)
+            message = endpoint_messages.checked(sent)
+            if not endpoint_messages.is_request(message):
+                if endpoint_messages.is_modern(version):
+                    endpoint_messages.check_version(version)
                 return HttpResponse(status=202)
-            id = _id(message)
-            _check(request.headers, message, version, modern)
+            id = endpoint_messages.id_of(message)
+            endpoint_messages.check_request(request.headers, message, version)
             _admit(request, [message])
         except Failure as failure:
-            return _json(*_failed(id, failure, modern))
-        return self._answer(request, message, version, modern)
+            return _json(*endpoint_messages.error_reply(id, failure, version))
+        return self._answer(request, message, version)
 
     def _answer_batch(self, request, batch: list, version: str) -> HttpResponse:
         """Answer the requests of a batch, in their order. Source: MCP 2025-03-26, "Batching"."""
@@ -98,19 +90,19 @@ class EndpointView(APIView):
         codes = {each.get("error", {}).get("code") for each in answers}
         return _json(answers, 400 if codes == {protocol.INVALID_REQUEST} else 200)
 
-    def _answer(self, request, message: dict, version: str, modern: bool):
+    def _answer(self, request, message: dict, version: str):
         def run(on_progress: Listener) -> tuple[dict, int]:
             call = _call(request, message, version, on_progress)
             # Source: MCP 2026-07-28, "Cancellation". Before, a lost connection means nothing.
-            is_cancellable = modern and message["method"] in _CALLING
+            is_cancellable = endpoint_messages.is_modern(version) and message["method"] in _CALLING
             watch = cancelled_with_client(request) if is_cancellable else nullcontext()
             try:
                 with watch:
                     return protocol.result(message["id"], answer(call)), 200
             except Failure as failure:
-                return _failed(message["id"], failure, modern)
+                return endpoint_messages.error_reply(message["id"], failure, version)
 
-        token = _progress_token(message)
+        token = endpoint_messages.progress_token(message)
         if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
             return _json(*run(ignore))
         messages = with_progress(run, token)
@@ -161,16 +153,16 @@ def _batched(request, sent: object, version: str) -> dict | None:
     """Return the response to a message of a batch; None for one that is no request."""
     id = None
     try:
-        message = _message(sent)
-        if not _is_request(message):
+        message = endpoint_messages.checked(sent)
+        if not endpoint_messages.is_request(message):
             return None
-        id = _id(message)
-        _check(request.headers, message, version, modern=False)
+        id = endpoint_messages.id_of(message)
+        endpoint_messages.check_request(request.headers, message, version)
         if message["method"] == "initialize":
             raise Failure(protocol.INVALID_REQUEST, "initialize should not be part of a batch")
         return protocol.result(id, answer(_call(request, message, version)))
     except Failure as failure:
-        return _failed(id, failure, modern=False)[0]
+        return endpoint_messages.error_reply(id, failure, version)[0]
 
 
 def _json(message: dict | list, status: int = 200) -> HttpResponse:
@@ -179,79 +171,3 @@ def _json(message: dict | list, status: int = 200) -> HttpResponse:
 
 def _event(message: dict) -> bytes:
     return b"event: message\ndata: " + json_writer.dumps(message) + b"\n\n"
-
-
-def _failed(id: object, failure: Failure, modern: bool) -> tuple[dict, int]:
-    """Return the error message and its HTTP status."""
-    message = protocol.error(id, failure.code, str(failure), failure.data)
-    # Older clients read the error from a reply of status 200.
-    is_unparsed = failure.code in (protocol.PARSE_ERROR, protocol.INVALID_REQUEST)
-    return message, _STATUS.get(failure.code, 200) if modern or is_unparsed else 200
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return exact_json.loads(body)
-    except (InvalidInput, ParseError):
-        raise Failure(protocol.PARSE_ERROR, "Parse error") from None
-
-
-def _message(sent: object) -> dict:
-    if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0":
-        raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")
-    is_notification = "id" not in sent and isinstance(sent.get("method"), str)
-    if not (_is_request(sent) or is_notification or protocol.is_response(sent)):
-        text = "A message should have a method, or be a response with a result or an error"
-        raise Failure(protocol.INVALID_REQUEST, text)
-    return sent
-
-
-def _is_request(message: dict) -> bool:
-    return "id" in message and "method" in message
-
-
-def _id(message: dict) -> int | str:
-    id = message["id"]
-    if isinstance(id, bool) or not isinstance(id, int | str):
-        raise Failure(protocol.INVALID_REQUEST, "id should be a string or an integer")
-    return id
-
-
-def _progress_token(message: dict) -> int | str | None:
-    meta = (message.get("params") or {}).get("_meta")
-    token = meta.get("progressToken") if isinstance(meta, dict) else None
-    return token if isinstance(token, int | str) and not isinstance(token, bool) else None
-
-
-def _check(headers, message: dict, version: str, modern: bool) -> None:
-    """Raise Failure unless the message is a request of the revision."""
-    method, params = message["method"], message.get("params")
-    params = {} if params is None else params
-    if not isinstance(method, str) or not isinstance(params, dict):
-        raise Failure(protocol.INVALID_REQUEST, "method should be a string, params an object")
-    if modern:
-        meta = params.get("_meta")
-        if not isinstance(meta, dict) or protocol.META_VERSION not in meta:
-            _check_version(version)  # another revision may have other members
-        _check_envelope(headers, method, params)
-        _check_version(version)
-
-
-def _check_envelope(headers, method: str, params: dict) -> None:
-    """Check that `_meta` is complete and the headers agree with the message."""
-    meta = params.get("_meta")
-    required = (protocol.META_VERSION, protocol.META_CAPABILITIES)
-    if not isinstance(meta, dict) or any(name not in meta for name in required):
-        raise Failure(protocol.INVALID_PARAMS, f"params._meta should have {' and '.join(required)}")
-    expected = {"MCP-Protocol-Version": meta[protocol.META_VERSION], "Mcp-Method": method}
-    if name := protocol.NAMED_BY.get(method):
-        expected["Mcp-Name"] = params.get(name)
-    for header, value in expected.items():
-        if value is not None and protocol.header_text(headers.get(header)) != value:
-            raise Failure(protocol.HEADER_MISMATCH, f"{header} is not what the message says")
-
-
-def _check_version(version: str) -> None:
-    if version not in protocol.MODERN_VERSIONS:
-        data = {"supported": list(protocol.MODERN_VERSIONS), "requested": version}
-        raise Failure(protocol.UNSUPPORTED_VERSION, "Unsupported protocol version", data)
