@@ -209,7 +209,7 @@ class CallAdmin(OwnerLinks, ConfirmedActions, ReadOnlyAdmin):
 
 @admin.register(CachedAnswer)
 class CachedAnswerAdmin(OwnerLinks, ConfirmedActions, ReadOnlyAdmin):
-    """Answers that are kept, and their removal."""
+    """Cached answers, and their removal."""
 
     list_display = ["stored_at", "method", "url", "project", "upstream", "size", "expires_at"]
     list_filter = ["method", "upstream"]
@@ -268,18 +268,14 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     @admin.display(description="calls in progress")
     def in_flight(self, worker: Worker) -> int:
-        return sum(state.get("in_flight", 0) for state in _upstreams(worker).values())
+        return sum(state.get("in_flight", 0) for state in worker.upstreams.values())
 
     @admin.display(description="tripped breakers")
     def open_breakers(self, worker: Worker) -> str:
-        states = {name: state.get("breaker") for name, state in _upstreams(worker).items()}
+        states = {name: state.get("breaker") for name, state in worker.upstreams.items()}
         shown = [f"{name}: {state}" for name, state in states.items() if state != "closed"]
         return ", ".join(shown) or "-"
 
     @admin.display(description="upstreams")
     def shown_status(self, worker: Worker) -> str:
-        return pretty_json(_upstreams(worker))
-
-
-def _upstreams(worker: Worker) -> dict[str, dict]:
-    return worker.status.get("upstreams", {})
+        return pretty_json(worker.upstreams)

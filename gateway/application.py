@@ -149,9 +149,9 @@ async def _call(
             made.edit = lambda data: model_list.seen_by(data, aliases, made, holder)
             edited = headers.of_edited(made.request.headers)
             made.request = replace(made.request, headers=edited)
-    if found := await response_cache.find(made.cache_key, exchange.request, holder):
-        body = found.body if made.edit is None else made.edit(found.body)
-        await own_replies.give(exchange, found.status, found.headers, body)
+    if hit := await response_cache.find(made.cache_key, exchange.request, holder):
+        body = hit.body if made.edit is None else made.edit(hit.body)
+        await own_replies.give(exchange, hit.status, hit.headers, body)
         return
     attempt = made.state.breaker.acquire()
     if attempt is None:

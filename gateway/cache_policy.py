@@ -1,4 +1,4 @@
-"""Which answers may be kept and for how long, as a shared cache may (RFC 9111).
+"""Which answers may be stored and for how long, by the rules of a shared cache (RFC 9111).
 
 By hand: the caches on PyPI are built into HTTP clients, where neither the tenant of an
 entry nor what its answer cost is known.
@@ -15,24 +15,24 @@ from django.conf import settings
 
 from core.schemas import INT32_MAX
 
-MAX_LIFETIME = int(timedelta(days=7).total_seconds())
+MAX_LIFETIME_SECONDS = int(timedelta(days=7).total_seconds())
 _SECONDS = re.compile(r"\d{1,10}", re.ASCII)
 _FORBIDDING = ("no-store", "no-cache", "private")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """What a request asks for. `may_answer`: a kept answer will do."""
+    """What a request asks for, and whether its answer may be reused or stored."""
 
     project_id: UUID
     upstream: str
     method: str
     url: str
     digest: bytes
-    asked: int  # seconds for which its client wants the answer kept
-    max_age: int | None
-    may_answer: bool
-    may_keep: bool
+    asked_seconds: int  # for which its client wants the answer stored
+    max_age_seconds: int | None  # of an answer that its client accepts
+    may_reuse: bool
+    may_store: bool
 
 
 def directives(cache_control: str) -> dict[str, str]:
@@ -52,17 +52,17 @@ def seconds(stated: Mapping[str, str], name: str) -> int | None:
 
 
 def asked_lifetime(stated: Mapping[str, str]) -> int:
-    """Return for how long a client asks to have an answer kept: by `public` with a `max-age`."""
+    """Return for how many seconds a client wants its answer stored: `public` with a `max-age`."""
     if "public" not in stated or "no-store" in stated:
         return 0
     return seconds(stated, "s-maxage") or seconds(stated, "max-age") or 0
 
 
 def lifetime(headers: Mapping[str, str], *, asked: int) -> int:
-    """Return the seconds for which an answer may be kept; 0 if it may not be kept at all.
+    """Return for how many seconds an answer may be stored; 0 if it may not be stored at all.
 
-    Every request has a token, so its answer must say `public` or `s-maxage`. One that says
-    nothing is kept as its client asked for.
+    Every request has a token, so its answer must say `public` or `s-maxage`. One without
+    `Cache-Control` is stored for as long as its client asked.
     """
     stated = directives(headers.get("cache-control", ""))
     varies_by = {name.strip() for name in headers.get("vary", "").split(",")}
@@ -77,10 +77,10 @@ def lifetime(headers: Mapping[str, str], *, asked: int) -> int:
             ),
             settings.GATEWAY_CACHE_DEFAULT_SECONDS,
         )
-        return min(max(allowed - age(headers), 0), MAX_LIFETIME)
-    return 0 if stated else min(asked, MAX_LIFETIME)
+        return min(max(allowed - age(headers), 0), MAX_LIFETIME_SECONDS)
+    return 0 if stated else min(asked, MAX_LIFETIME_SECONDS)
 
 
 def age(headers: Mapping[str, str]) -> int:
-    """Return how old an answer was when it came."""
+    """Return how many seconds old an answer was when it arrived."""
     return seconds({"age": headers.get("age", "").strip()}, "age") or 0

@@ -94,7 +94,7 @@ class CallRelay:
             self._attempt.abandoned()
         else:
             self._attempt.failed()
-        self._show_breaker()
+        self._export_breaker()
         may_be_billed = isinstance(error, errors.UpstreamBroken | errors.UpstreamTimeout)
         return billing.unanswered(error.code, may_be_billed=may_be_billed, started=self._started)
 
@@ -181,8 +181,13 @@ class CallRelay:
         if held.is_replaced or plan.edit is not None:
             sent = headers.of_edited(sent, kind=held.kind)
         if not (held.error or reading.error or reading.is_queued):
-            kept = {"status": answer.status, "headers": sent, "body": held.data}
-            sent = sent + await response_cache.keep(plan.cache_key, self._exchange.request, **kept)
+            sent = sent + await response_cache.store(
+                plan.cache_key,
+                self._exchange.request,
+                status=answer.status,
+                headers=sent,
+                body=held.data,
+            )
         if plan.edit is not None and answer.status < 300:
             held.data = plan.edit(held.data)
         await self._send_held(answer, held, sent)
@@ -341,20 +346,20 @@ class CallRelay:
             self._attempt.abandoned()
         else:
             self._attempt.succeeded()
-        self._show_breaker()
+        self._export_breaker()
 
     def _begun(self, status: int) -> None:
         """Tell the breaker that an answer has begun to come."""
         if status < 400:
             self._attempt.begun()
-            self._show_breaker()
+            self._export_breaker()
 
-    def _show_breaker(self) -> None:
+    def _export_breaker(self) -> None:
         state = self._plan.state
-        shown = state.breaker.state.value
-        if shown != state.shown_breaker:
-            state.shown_breaker = shown
-            metrics.breaker(self._plan.upstream.name, shown)
+        current = state.breaker.state
+        if current is not state.exported_breaker:
+            state.exported_breaker = current
+            metrics.breaker(self._plan.upstream.name, current)
 
 
 def _storable(code: str, secret: str | None) -> str:

@@ -31,10 +31,9 @@ def look(project_ids: Collection[UUID] | None) -> GatewayHealth:
 
 
 def _suspended() -> set[str]:
-    states = Worker.objects.values_list("status", flat=True)
     return {
         name
-        for status in states
-        for name, upstream in status.get("upstreams", {}).items()
+        for worker in Worker.objects.all()
+        for name, upstream in worker.upstreams.items()
         if upstream.get("breaker") == BreakerState.OPEN
     }

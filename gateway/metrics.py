@@ -27,6 +27,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as _OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as _openmetrics
 
+from gateway.breaker import BreakerState
 from gateway.metrics_values import use_reserved_files
 
 use_reserved_files()
@@ -36,7 +37,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 _COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _CACHE_NAMES = {"hit": "hits", "miss": "misses", "bypass": "bypass", "store": "stores"}
-BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
+_BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 _requests = Counter(
     "llmring_requests",
@@ -147,9 +148,9 @@ def streams(upstream: str) -> Gauge:
     return _streams_of(upstream)
 
 
-def breaker(upstream: str, state: str) -> None:
-    """Show this worker's breaker: `closed`, `half_open` or `open`."""
-    _breaker.labels(upstream).set(BREAKER_STATES[state])
+def breaker(upstream: str, state: BreakerState) -> None:
+    """Export the state of this worker's breaker."""
+    _breaker.labels(upstream).set(_BREAKER_VALUES[state])
 
 
 def group_commit(size: int, seconds: float) -> None:

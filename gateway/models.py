@@ -161,7 +161,7 @@ class Call(models.Model):
 
 
 class CachedAnswer(models.Model):
-    """An answer that is given again to the same request of its project.
+    """An answer that is sent again for the same request of its project.
 
     The table is not logged: after a crash of the database it is empty.
     """
@@ -215,3 +215,8 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host} {self.process_id}"
+
+    @property
+    def upstreams(self) -> dict[str, dict]:
+        """The state of each upstream that the process calls, as `upstreams.status` reports it."""
+        return self.status.get("upstreams", {})

@@ -1,10 +1,10 @@
-"""Answers that are kept, so that the same request need not be paid for again.
+"""The response cache: the same request need not be paid for twice.
 
-    key = key_of(request, plan)               None: never kept
-    found = await find(key, request, holder)  instead of a call
-    stored = await keep(key, request, ...)
+    key = key_of(request, plan, path)         None: never cached
+    hit = await find(key, request, holder)    instead of a call
+    headers = await store(key, request, ...)  after it
 
-Entries belong to a project and are never seen by another one. They lie in PostgreSQL, where
+Entries belong to a project and are never served to another one. They are in PostgreSQL, where
 all workers see them and a purge removes them everywhere.
 Source: docs/gateway.md, section "Cached answers".
 """
@@ -38,9 +38,9 @@ logger = logging.getLogger(__name__)
 _MAX_REQUEST_BYTES = 1024 * 1024
 _ROW_BYTES = 1024  # besides the body: headers, indexes
 _MAX_VARIANTS = 20  # of a request that are looked at, newest first
-# Headers that concern the first request alone, or are written for each reply.
-_NOT_KEPT = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
-_NOT_KEPT_PREFIXES = ("x-ratelimit-", "openai-processing-")
+# Headers of the first request alone, or written anew for each reply.
+_NOT_STORED = frozenset({"age", "connection", "content-length", "date", "x-request-id"})
+_NOT_STORED_PREFIXES = ("x-ratelimit-", "openai-processing-")
 # Headers that decide what is answered, also where an upstream's `Vary` forgets them.
 _DECIDING = (
     *("accept", "accept-language"),
@@ -51,8 +51,8 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A kept answer."""
+class Hit:
+    """A cached answer."""
 
     status: int
     headers: Headers
@@ -60,10 +60,10 @@ class Found:
 
 
 def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
-    """Return what is looked up for a request; None for one whose answer is never kept.
+    """Return the key of a request; None for one whose answer is never cached.
 
-    `path` is canonical. Never kept are streams, forms, objects stored upstream, and what a
-    client posts without asking for it by `Cache-Control: public, max-age=…`.
+    `path` is canonical. Streams, forms and objects stored upstream are never cached, nor is the
+    answer to a POST without `Cache-Control: public, max-age=…`.
     """
     endpoint, body = plan.endpoint, plan.content.data or b""
     if not settings.GATEWAY_CACHE or endpoint.is_stateful or endpoint.billing is Billing.LATER:
@@ -90,18 +90,18 @@ def key_of(request: Request, plan: Plan, path: str) -> CacheKey | None:
         method=method,
         url=path + (f"?{request.query_string}" if request.query_string else ""),
         digest=sha256(json_writer.dumps(asked_for)).digest(),
-        asked=asked,
-        max_age=max_age,
-        may_answer=not {"no-cache", "no-store"} & stated.keys() and max_age != 0,
-        may_keep="no-store" not in stated and request.method != "HEAD",
+        asked_seconds=asked,
+        max_age_seconds=max_age,
+        may_reuse=not {"no-cache", "no-store"} & stated.keys() and max_age != 0,
+        may_store="no-store" not in stated and request.method != "HEAD",
     )
 
 
-async def find(key: CacheKey | None, request: Request, holder: Holder) -> Found | None:
-    """Return the answer that is kept for a request, and count it for the token."""
+async def find(key: CacheKey | None, request: Request, holder: Holder) -> Hit | None:
+    """Return the cached answer to a request, and count it for the token."""
     if key is None:
         return None
-    if not key.may_answer:
+    if not key.may_reuse:
         metrics.cache_result("bypass")
         return None
     try:
@@ -111,16 +111,16 @@ async def find(key: CacheKey | None, request: Request, holder: Holder) -> Found 
     metrics.cache_result("miss" if row is None else "hit")
     if row is None:
         return None
-    status = [("Age", str(_age(row))), *_status(key, "hit")]
-    return Found(row.status, [*map(tuple, row.headers), *status], bytes(row.body))
+    status = [("Age", str(_age(row))), *_status_headers(key, "hit")]
+    return Hit(row.status, [*map(tuple, row.headers), *status], bytes(row.body))
 
 
 def _find(key: CacheKey, headers: Mapping[str, str], allowance_id: UUID) -> CachedAnswer | None:
     rows = CachedAnswer.objects.filter(project_id=key.project_id, digest=key.digest)
     rows = rows.filter(expires_at__gt=timezone.now()).order_by("-stored_at")
     for row in rows[:_MAX_VARIANTS]:
-        is_young = key.max_age is None or _age(row) <= key.max_age
-        if is_young and bytes(row.variant) == _variant(headers, row.varies_by):
+        is_fresh = key.max_age_seconds is None or _age(row) <= key.max_age_seconds
+        if is_fresh and bytes(row.variant) == _variant(headers, row.varies_by):
             allowances.count_cache_hit(allowance_id)
             return row
     return None
@@ -130,19 +130,19 @@ def _age(row: CachedAnswer) -> int:
     return max(row.age + int((timezone.now() - row.stored_at).total_seconds()), 0)
 
 
-async def keep(
+async def store(
     key: CacheKey | None, request: Request, *, status: int, headers: Headers, body: bytes
 ) -> Headers:
-    """Keep a whole answer if that is allowed; return the headers that say so.
+    """Store a whole answer if that is allowed; return the headers that say so.
 
-    Only JSON: of what else comes in its place nobody can tell that it is whole, and an answer.
+    Only JSON is stored: nothing else shows that it is complete.
     """
-    if key is None or not key.may_keep or status != 200:
+    if key is None or not key.may_store or status != 200:
         return []
     if len(body) > settings.GATEWAY_CACHE_MAX_OBJECT_BYTES:
         return []
     joined = _joined(headers)
-    seconds = cache_policy.lifetime(joined, asked=key.asked)
+    seconds = cache_policy.lifetime(joined, asked=key.asked_seconds)
     if not seconds:
         return []
     varies_by = sorted({name.strip().lower() for name in joined.get("vary", "").split(",")} - {""})
@@ -156,7 +156,7 @@ async def keep(
         varies_by=varies_by,
         variant=_variant(request.headers, varies_by),
         status=status,
-        headers=[*_kept(headers)],
+        headers=[*_stored(headers)],
         body=body,
         size=len(body) + _ROW_BYTES,
         age=cache_policy.age(joined),
@@ -164,17 +164,17 @@ async def keep(
         expires_at=now + timedelta(seconds=seconds),
     )
     try:
-        is_kept = await bridge.in_thread(_keep, row)
+        is_stored = await bridge.in_thread(_store, row)
     except DATABASE_AWAY as error:
-        logger.warning("an answer is not kept: %s", type(error).__name__)
+        logger.warning("an answer is not cached: %s", type(error).__name__)
         return []
-    if not is_kept:
+    if not is_stored:
         return []
     metrics.cache_result("store")
-    return _status(key, "stored")
+    return _status_headers(key, "stored")
 
 
-def _keep(row: CachedAnswer) -> bool:
+def _store(row: CachedAnswer) -> bool:
     if not lenient_json.is_json(row.body):
         return False
     CachedAnswer.objects.bulk_create(
@@ -189,17 +189,17 @@ def _keep(row: CachedAnswer) -> bool:
 
 
 def purge(method: str, url: str) -> int:
-    """Remove the answers to an address, of all projects; return how many there were."""
+    """Remove the cached answers to an address, of all projects; return how many there were."""
     return CachedAnswer.objects.filter(method=method, url=url).delete()[0]
 
 
 def purge_below(method: str, prefix: str) -> int:
-    """Remove the answers to all addresses that begin so; return how many there were."""
+    """Remove the cached answers to all addresses with this prefix; return how many there were."""
     return CachedAnswer.objects.filter(method=method, url__startswith=prefix).delete()[0]
 
 
 def sweep() -> None:
-    """Remove what is over, and the oldest answers beyond the room that there is."""
+    """Remove expired answers, and the oldest ones beyond the size of the cache."""
     CachedAnswer.objects.filter(expires_at__lte=timezone.now()).delete()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -216,7 +216,7 @@ def sweep() -> None:
 
 
 class _Room:
-    """Sweeps after each eighth of the room that this worker has used, however fast that is."""
+    """Sweeps each time this worker has stored an eighth of the size of the cache."""
 
     def __init__(self) -> None:
         self._used = 0
@@ -231,8 +231,8 @@ class _Room:
 _room = _Room()
 
 
-def _status(key: CacheKey, what: str) -> Headers:
-    """Return what llm-proxy's clients look at (RFC 9211)."""
+def _status_headers(key: CacheKey, what: str) -> Headers:
+    """Return the headers of a cached answer: RFC 9211, and those of llm-proxy."""
     return [
         ("Cache-Status", f"llm-proxy; {what}"),
         ("X-PROXY-CACHE", what),
@@ -252,9 +252,10 @@ def _joined(headers: Headers) -> dict[str, str]:
     return joined
 
 
-def _kept(headers: Headers) -> Iterable[tuple[str, str]]:
+def _stored(headers: Headers) -> Iterable[tuple[str, str]]:
     return (
         (name, value)
         for name, value in headers
-        if (lowered := name.lower()) not in _NOT_KEPT and not lowered.startswith(_NOT_KEPT_PREFIXES)
+        if (lowered := name.lower()) not in _NOT_STORED
+        and not lowered.startswith(_NOT_STORED_PREFIXES)
     )

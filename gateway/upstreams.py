@@ -14,7 +14,7 @@ from accounts.key_cache import listener
 from core import bridge
 from core.secrets import SecretUnreadable
 from gateway import errors
-from gateway.breaker import Breaker
+from gateway.breaker import Breaker, BreakerState
 from gateway.holders import Holder
 from gateway.models import Upstream
 from gateway.protocols.protocol import Matched
@@ -40,7 +40,7 @@ class UpstreamState:
     breaker: Breaker = field(default_factory=Breaker)
     # Addresses with their queries, for versions of an API differ in what they know.
     without_usage_option: set[str] = field(default_factory=set)
-    shown_breaker: str = ""  # by the metrics
+    exported_breaker: BreakerState | None = None  # by the metrics
 
     def note_refused_usage_option(self, url: str) -> None:
         """Ask no more for the usage at this address."""

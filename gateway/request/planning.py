@@ -65,7 +65,7 @@ class Plan:
     is_stream: bool = False
     asks_for_usage: bool = False  # on our own account: the client does not see the answer
     reserved: Decimal = Decimal(0)
-    cache_key: CacheKey | None = None  # None: its answer is neither looked up nor kept
+    cache_key: CacheKey | None = None  # None: its answer is never cached
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
     # Makes of the body of an answer what the token may see; None: it sees all.
     edit: Callable[[bytes], bytes] | None = None

@@ -11,6 +11,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import metrics
+from gateway.breaker import BreakerState
 from tests.client import ApiClient
 from tests.server import Server
 
@@ -43,7 +44,7 @@ def test_totals_rise_by_what_calls_report(db_all):
     metrics.tokens("test-up", input=100, output=20)
     metrics.cost("test-up", Decimal("0.00024"))
     metrics.streams("test-up").inc()
-    metrics.breaker("test-up", "half_open")
+    metrics.breaker("test-up", BreakerState.HALF_OPEN)
     metrics.group_commit(3, 0.002)
 
     after = scrape("/metrics/prometheus")
