@@ -43,7 +43,7 @@ _AMBIGUOUS = re.compile(rb"%2f|%5c|\\|%00|%25", re.IGNORECASE)
 # Ids of many servers have slashes, which OpenAI's SDKs escape.
 _ID_OF_MODEL = re.compile(rb"(?:/openai)?(?:/v1)?/models/")
 _SLASH = re.compile(rb"%2f", re.IGNORECASE)
-_MAX_ESCAPED = 4  # times that a parameter is escaped: an address within an address within one
+_MAX_ESCAPED = 4  # levels of escaping: a URL within a URL within a URL
 
 
 class Gateway:
@@ -112,7 +112,7 @@ class Gateway:
 
 
 async def _holder(request: Request, token: str) -> Holder:
-    """Return the token's holder, and count the request for its project, or for its address."""
+    """Return the token's holder; count the request for its project, or else for its address."""
     try:
         holder = await holders.holder_of(token)
     except errors.InvalidToken:
@@ -171,7 +171,7 @@ async def _call(
 
 
 def _canonical(path: str, raw_path: bytes) -> str | None:
-    """Return the path without repeated or final slashes; None for one with two readings."""
+    """Return the path without repeated or final slashes; None for an ambiguous one."""
     if _ID_OF_MODEL.match(raw_path):
         raw_path = _SLASH.sub(b"/", raw_path)
     if _AMBIGUOUS.search(raw_path):
@@ -181,7 +181,7 @@ def _canonical(path: str, raw_path: bytes) -> str | None:
 
 
 def _is_in_query(token: str, query: str) -> bool:
-    """Return whether a query has the token, also escaped, and that escaped once more."""
+    """Return whether a query has the token, however often it is escaped."""
     for _ in range(_MAX_ESCAPED):
         if token in query:
             return True
@@ -192,7 +192,7 @@ def _is_in_query(token: str, query: str) -> bool:
 
 
 def _endpoint(exchange: Exchange, path: str) -> Matched:
-    """Return the endpoint of a request. Raises what no endpoint serves."""
+    """Return the endpoint of a request. Raises GatewayError if there is none."""
     request, protocol = exchange.request, exchange.protocol
     # Other protocols are offered, not asked for: Java's client offers HTTP/2 to every server.
     wants_upgrade = (

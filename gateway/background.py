@@ -1,4 +1,4 @@
-"""Answers that the upstream works on in the background: settled by the poll that shows them."""
+"""Background answers of upstreams, settled by the poll that returns them."""
 
 from functools import partial
 from typing import NamedTuple
@@ -17,21 +17,21 @@ MAX_HOURS = 24
 
 
 class AnswerKey(NamedTuple):
-    """What an answer is known by: ids are the upstream's own."""
+    """What identifies an answer. Its id is the upstream's own."""
 
     project_id: UUID
     upstream: str
     response_id: str
 
 
-# What this worker has still to store, because the database was away.
+# Calls that this worker has yet to store, because the database is unavailable.
 _unkept: dict[AnswerKey, MeteredCall] = {}
-# The answers whose calls this worker is about to settle.
+# Answers whose calls this worker is settling.
 _settling: set[AnswerKey] = set()
 
 
 async def keep(call: MeteredCall, response_id: str) -> None:
-    """Leave the call to the poll that will show its usage, as soon as the database can.
+    """Leave the call to the poll that will show its usage, as soon as the database is available.
 
     A poll of this worker finds it even before that.
     """
@@ -57,9 +57,9 @@ async def upstream_of(project_id: UUID, response_id: str) -> str | None:
 
 
 async def settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
-    """Settle the background call whose result an upstream shows, as soon as the database can.
+    """Settle a background call by the answer to a poll, as soon as the database is available.
 
-    Once, whoever polls for it; nothing is done for an answer that does not show it.
+    It is settled once, whoever polls. An answer without its result changes nothing.
     """
     if key in _settling or not _is_result(reading, key.response_id):
         return
@@ -76,7 +76,7 @@ async def settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
 
 
 def _is_result(reading: Reading, response_id: str) -> bool:
-    """Return whether an answer says what its call has used, or that nobody will.
+    """Return whether an answer states the usage of its call, or that there will be none.
 
     Some upstreams state the usage later than the rest. An error may be the poll's own.
     """

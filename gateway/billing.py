@@ -1,4 +1,4 @@
-"""From how an answer ended to the outcome that the ledger gets.
+"""The outcome of a call for the ledger, from how its answer ended.
 
 Source: docs/gateway.md, section "Metering".
 """
@@ -58,7 +58,7 @@ def outcome_of(
 
 
 def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
-    """Return the usage that an answer states, unless it is that of work which only begins."""
+    """Return the usage that an answer states, unless the work has only begun."""
     if plan.endpoint.billing is Billing.LATER and not reading.has_counts:
         return None
     return reading.usage
@@ -104,7 +104,7 @@ def _without_usage(plan: Plan, reading: Reading, outcome: Outcome) -> None:
 
 
 def _can_estimate(plan: Plan) -> bool:
-    """Return whether it is text that goes in, and comes out."""
+    """Return whether both prompt and answer are text."""
     return not plan.endpoint.is_media and plan.content.fields is None
 
 
@@ -120,7 +120,7 @@ def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:
 
 
 def _estimated_output(plan: Plan, reading: Reading) -> int:
-    """Return no more than the request allows, which is what was reserved for it."""
+    """Return the estimated tokens, at most those that the request allows and reserved."""
     tokens = reading.estimate_output()
     allowed = bounds.allowed_output(plan.content.value, plan.endpoint)
     return tokens if allowed is None else min(tokens, allowed)

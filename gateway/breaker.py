@@ -19,7 +19,7 @@ class BreakerState(StrEnum):
 
 
 class Breaker:
-    """Says whether an upstream is asked, and learns from how it answers."""
+    """Decides whether an upstream may be called, by how its last calls went."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -74,7 +74,7 @@ class Breaker:
 
 
 class Attempt:
-    """A call that its breaker has let through, and what it says of the upstream."""
+    """A call that its breaker has let through, and how it went."""
 
     __slots__ = ("_breaker",)
 

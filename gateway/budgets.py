@@ -1,4 +1,4 @@
-"""Budgets of tokens that are used up, or nearly."""
+"""Notices of tokens whose budgets are used up, or nearly."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from gateway.models import Call, CallState, Token
 
 
 def notices() -> Iterator[Notice]:
-    """Yield what the owners of projects are to be told about their tokens' budgets.
+    """Yield notices about tokens' budgets, for the owners of their projects.
 
-    What calls of unknown cost hold is gone, too, until somebody does something about it.
+    The reservations of calls of unknown cost count as spent until somebody releases them.
     """
     unknown = Call.objects.filter(state=CallState.UNKNOWN).order_by()
     held = dict(unknown.values_list("allowance_id").annotate(Sum("reserved_usd")))

@@ -22,7 +22,7 @@ _MAX_READ = 1024 * 1024  # bytes of an answer that are read at once
 _BREAKER_STATUSES = (502, 503, 504)
 # Errors that say nothing about the upstream's health.
 _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
-# What ends a transfer though the upstream has done nothing wrong.
+# Reasons for which a transfer ends without any fault of the upstream.
 _NOT_OF_UPSTREAM = ("client_gone", errors.RequestIncomplete.code, errors.ServerStopped.code)
 _STOPPED = "The server is stopped"
 _INCOMPLETE = "The client did not send all of its body"
@@ -32,7 +32,7 @@ _running: set[asyncio.Task] = set()
 
 
 async def stop() -> None:
-    """Wait until the calls that were canceled are settled, but not for ever."""
+    """Wait a few seconds for canceled calls to be settled."""
     if _running:
         await asyncio.wait(_running, timeout=_STOP_SECONDS)
 
@@ -53,7 +53,7 @@ class CallRelay:
     async def run(self) -> None:
         """Relay the call, and settle it.
 
-        Raises the errors of gateway/errors.py while the client has got nothing.
+        Raises the errors of gateway/errors.py as long as nothing has been sent to the client.
         """
         state, task = self._plan.state, asyncio.current_task()
         state.calls.count += 1
@@ -197,7 +197,7 @@ class CallRelay:
         return self._plan.edit is None and answer.status < 400
 
     def _mask_held(self, held: Held, plain: bytes | None) -> None:
-        """Replace the upstream's key in an error, or all of one in which it cannot be found."""
+        """Mask the upstream's key in an error; replace an error that cannot be searched for it."""
         plan = self._plan
         if plain is None:
             error = errors.UpstreamUndecodable("The upstream's error came in an unknown coding")
@@ -363,15 +363,15 @@ class CallRelay:
 
 
 def _storable(code: str, secret: str | None) -> str:
-    """Return an upstream's code of an error, which may be a text that quotes its key.
+    """Return an upstream's error code, which may be a text that quotes its key.
 
-    It is shortened last: cut first, half of a key would stay.
+    It is masked before it is shortened: otherwise half of a key might stay.
     """
     return (code.replace(secret, "***") if secret else code)[:_MAX_CODE]
 
 
 def _reason(error: str) -> errors.GatewayError:
-    """Return what the client of a stream is told that ended so."""
+    """Return the error that is sent to the client of a stream that broke off."""
     match error:
         case errors.ServerStopped.code:
             return errors.ServerStopped(_STOPPED)
@@ -381,7 +381,7 @@ def _reason(error: str) -> errors.GatewayError:
 
 
 def _raise_for_body(plan: Plan) -> None:
-    """Raise what was wrong with the client's body, rather than what became of the upstream's."""
+    """Raise the error of the client's body, if that is why the upstream's request failed."""
     match plan.content.parts and plan.content.parts.failure:
         case BodyTooLarge() as error:
             raise errors.RequestTooLarge(str(error))

@@ -1,4 +1,4 @@
-"""What stops the start: upstreams that are not understood."""
+"""System check of the configured upstreams."""
 
 from django.core import checks
 

@@ -1,4 +1,4 @@
-"""How the gateway refuses a call. Each protocol writes them in its own form.
+"""Errors of the gateway. Each protocol writes them in its own format.
 
 Source: docs/gateway.md, section "Errors".
 """
@@ -12,7 +12,7 @@ MAX_RETRY_AFTER = 120  # seconds
 class GatewayError(DomainError):
     """A call that is refused, or that no upstream answered.
 
-    `can_retry`: the same call may succeed later; `param` is the member of the body that is meant.
+    `can_retry`: the same call may succeed later. `param` names the member of the body at fault.
     """
 
     status_code = 400
@@ -62,7 +62,7 @@ class MethodNotAllowed(GatewayError):
 
 
 class UpgradeRefused(GatewayError):
-    """Answered so, clients fall back to plain HTTP at once."""
+    """At this status clients fall back to plain HTTP."""
 
     status_code = 426
     code = "websocket_not_supported"
@@ -112,7 +112,7 @@ class OriginNotAllowed(GatewayError):
 
 
 class ObjectsShared(GatewayError):
-    """Upstream knows only the key, which several projects have."""
+    """The upstream tells projects apart by their keys, and several share this one."""
 
     status_code = 403
     code = "shared_upstream_key"
@@ -173,7 +173,7 @@ class RateLimited(RetryLater):
 
 
 class Unbounded(GatewayError):
-    """A token with a budget calls what may cost more than anybody can say."""
+    """A token with a budget makes a call whose cost has no known bound."""
 
     status_code = 403
     code = "cost_unbounded"
@@ -228,7 +228,7 @@ class ServerStopped(GatewayError):
 
 
 class UpstreamUndecodable(GatewayError):
-    """Its error has a coding in which nobody can look for its key."""
+    """Its error has a coding in which its key cannot be searched for."""
 
     status_code = 502
     code = "upstream_undecodable"

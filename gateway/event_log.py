@@ -18,7 +18,7 @@ from core import json_writer
 from core.process_thread import ProcessThread
 from core.redaction import without_secrets
 
-MAX_QUEUED = 20_000  # lines; more than a disk that hangs may cost in memory
+MAX_QUEUED = 20_000  # lines in memory, if a disk hangs
 _PAUSE = 0.05  # seconds, in which lines gather
 _MAX_BATCH = 200  # lines by which a file may become larger than LOG_MAX_SIZE_MB
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client has gone, and the upstream is not to work for nobody."""
+    """The client has gone, and the upstream's work is to be cancelled."""
 
 
 class Exchange:
@@ -34,7 +34,7 @@ class Exchange:
         # Our own server's `send` can write a piece of a body without being awaited.
         self._writer: DirectWriter | None = send if hasattr(send, "write_now") else None
         self._watch: asyncio.Task | None = None
-        self._lacks_pieces = False  # that were not sent
+        self._lacks_pieces = False  # some were not sent
 
     @property
     def is_started(self) -> bool:
@@ -50,7 +50,7 @@ class Exchange:
             self._watch = asyncio.ensure_future(self.request.disconnected())
 
     def when_gone(self, act: Callable[[], None]) -> None:
-        """Watch, and have this done once the client has gone."""
+        """Watch the client, and call `act` when it has gone."""
         self.watch()
         self._watch.add_done_callback(lambda watch: None if watch.cancelled() else act())
 
@@ -132,8 +132,8 @@ class Exchange:
     async def finish(self, data: bytes = b"") -> None:
         """Send the last piece. Without this call the connection ends as a broken transfer.
 
-        So it does where pieces are lacking: who sends no more may still read, and would take
-        what came for all.
+        So it does where pieces are missing: a client that has ended its side may still read,
+        and would take what has arrived for the whole.
         """
         if not self._lacks_pieces:
             await self._send({"type": "http.response.body", "body": data})
@@ -144,7 +144,7 @@ def _raw(headers: Iterable[tuple[str, str]]) -> RawHeaders:
 
 
 def _exposed(raw: RawHeaders) -> RawHeaders:
-    """Return the headers with all of them readable by a browser that may read any."""
+    """Return the headers, all of them exposed to a browser that may read any."""
     if not any(name == b"access-control-allow-origin" for name, _ in raw):
         return raw
     kept = [pair for pair in raw if pair[0] != b"access-control-expose-headers"]

@@ -22,7 +22,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The credentials of this server, who its client is, and what is made anew.
+# Credentials for this server, what identifies the client, and what is written anew.
 _NOT_SENT = _HOP_BY_HOP | {
     "host",
     "content-length",
@@ -42,7 +42,7 @@ _NOT_SENT = _HOP_BY_HOP | {
     "x-request-id",
     "cdn-loop",
     "http2-settings",
-    # By which some servers take the request for another one than was checked.
+    # By these some servers serve another path or method than the one that was checked.
     "x-original-url",
     "x-original-uri",
     "x-rewrite-url",
@@ -50,7 +50,7 @@ _NOT_SENT = _HOP_BY_HOP | {
     "x-http-method-override",
     "x-method-override",
 }
-# Who the client is, as one proxy or another in front of this server names it.
+# The client's address, under the names that proxies in front of this server use.
 _ADDRESS = re.compile(
     r"""(^|-)forwarded(-|$) | ^(x-)?ip$ | (external|viewer)-address$
     | (client|connecting|connection|originating|peer|real|remote|socket|source|src|user)
@@ -63,14 +63,14 @@ _NOT_SENT_PREFIXES = (
     *("x-llmring-", "sec-fetch-"),
     *("cf-", "cloudfront-", "fastly-", "fly-", "x-appengine-", "x-vercel-"),
 )
-# What is for this server alone, or what it states itself.
+# What is meant for this server alone, or what it states itself.
 _NOT_RETURNED = _HOP_BY_HOP | {
     "content-length",
     "date",
     "server",
     "set-cookie",
     "set-cookie2",
-    # What browsers would do for all pages of this server's host.
+    # Browsers would apply these to all pages of this server's host.
     "alt-svc",
     "clear-site-data",
     "nel",
@@ -80,14 +80,14 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "reporting-endpoints",
     "service-worker-allowed",
     "strict-transport-security",
-    # By which proxies in front of this server give a file, or another address, instead.
+    # By these, proxies in front of this server send a file or another URL instead.
     "x-accel-redirect",
     "x-lighttpd-send-file",
     "x-reproxy-url",
     "x-sendfile",
 }
 _NOT_RETURNED_PREFIXES = ("access-control-", "x-llmring-")
-# They are of the bytes that the upstream sends, not of what is made of them here.
+# These describe the bytes that the upstream sends, not the edited ones.
 _OF_ITS_BYTES = frozenset(
     {
         *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),

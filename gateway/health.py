@@ -18,8 +18,8 @@ class GatewayHealth:
     suspended: list[str]
 
 
-def look(project_ids: Collection[UUID] | None) -> GatewayHealth:
-    """Return how the gateway is; calls of these projects, of all for None. Three queries."""
+def current(project_ids: Collection[UUID] | None) -> GatewayHealth:
+    """Return the state of the gateway, with calls of these projects; None: of all. Three queries."""
     calls = Call.objects.all()
     if project_ids is not None:
         calls = calls.filter(any_id("project_id", project_ids))

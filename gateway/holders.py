@@ -1,4 +1,4 @@
-"""Who presents a token: what it may do, cached until anything about it changes.
+"""The holders of tokens: what each may do, cached until anything about it changes.
 
 Tokens, projects and upstream keys notify the channel of the API keys
 (accounts/key_cache.py), so a revocation reaches every worker within a second.

@@ -34,7 +34,7 @@ from usage.schemas import LogEntry
 
 logger = logging.getLogger(__name__)
 
-# What a write raises that can be tried again when the database answers.
+# Raised by writes that can be tried again once the database answers.
 AWAY = (DatabaseUnavailable, *DATABASE_AWAY)
 _RETRY_SECONDS = 1
 _LOST = "worker_lost"
@@ -67,9 +67,8 @@ SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM deci
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
     """Return the statement that ends calls; it returns the ids of the rows that are new.
 
-    `keeps`: a cost that nobody knows is as much as was reserved, until somebody does. Spending
-    nothing would let a budget last for ever; as spent, a correction could not tell the
-    reservation from a cost.
+    `keeps`: an unknown cost stays reserved until it is known. Counted as nothing, it would let a
+    budget last forever; counted as spent, a correction could not tell it from a cost.
     """
     # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
     # One that was given up for lost is corrected instead.

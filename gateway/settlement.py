@@ -19,7 +19,7 @@ class Settlement:
         self._row: LogRow | None = None
 
     async def write(self, outcome: Outcome) -> None:
-        """Store the outcome durably, as soon as the database can."""
+        """Store the outcome durably, as soon as the database is available."""
         if self._call is None or self._is_written:
             return
         self._is_written = True

@@ -1,4 +1,4 @@
-"""Withering tokens as text, and how one is made.
+"""Withering tokens: their text, and how they are issued.
 
 Source: docs/gateway.md, section "Tokens".
 """

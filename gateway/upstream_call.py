@@ -122,7 +122,7 @@ async def _connected(
     ends_at: float,
     has_gone_within: HasGoneWithin,
 ) -> Answer:
-    """Send it, once more where there was no connection, or one that had ended unnoticed."""
+    """Send the request; once more if there was no connection, or one that had ended unnoticed."""
     try:
         return await _send(request, upstream, ends_at)
     except errors.UpstreamUnreachable:

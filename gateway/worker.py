@@ -1,4 +1,4 @@
-"""This process as others see it: a heartbeat, and an end to the calls of dead ones.
+"""The heartbeat of this process, and the settlement of calls that dead ones have left.
 
 A worker that relays calls updates its row every second. One whose row stands still while
 the database answers is dead; its calls are then written as unknown, for they may have
@@ -55,7 +55,7 @@ WITH beat AS (
 
 
 class WorkerThread(ProcessThread):
-    """Beats for this process, and sweeps what dead ones have left."""
+    """Sends the heartbeat of this process, and settles the calls of dead ones."""
 
     name = "gateway-worker"
 

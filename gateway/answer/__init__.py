@@ -1,1 +1,1 @@
-"""What an upstream answers, as far as it has to be understood or changed."""
+"""Reading and changing the answers of upstreams."""

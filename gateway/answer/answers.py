@@ -1,4 +1,4 @@
-"""An upstream's answer: how it is relayed, and what it says of itself."""
+"""How an upstream's answer is relayed, and the usage that it states."""
 
 import codecs
 
@@ -17,9 +17,9 @@ _SUBTITLES = "application/x-subrip"
 
 
 def is_stream(answer: Answer, plan: Plan) -> bool:
-    """Return whether events come: as the answer says, or as was asked for unless it does.
+    """Return whether the answer is a stream of events, by its type or else by the request.
 
-    Clients that asked for events read them whatever type the answer states.
+    Clients that asked for events read them whatever the stated type.
     """
     kind = _content_type(answer)
     if kind == "text/event-stream":
@@ -28,18 +28,18 @@ def is_stream(answer: Answer, plan: Plan) -> bool:
 
 
 def may_be_stream(answer: Answer, plan: Plan) -> bool:
-    """Return whether events may come under the name of JSON, as was asked for."""
+    """Return whether an answer of type JSON may be the stream that was asked for."""
     kind = _content_type(answer)
     return plan.is_stream and "json" in kind and answer.status < 300 and is_decodable(answer)
 
 
 def begins_stream(data: bytes) -> bool:
-    """Return whether an answer that begins so is one of events: no object or list does."""
+    """Return whether an answer with these first bytes is a stream of events, and not JSON."""
     return data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in _EVENT_STARTS
 
 
 def is_held(answer: Answer, plan: Plan) -> bool:
-    """Return whether the answer is read whole first: its row is durable when it arrives."""
+    """Return whether the whole answer is read, and its row stored, before anything is sent."""
     kind = _content_type(answer)
     return (
         "json" in kind
@@ -50,10 +50,10 @@ def is_held(answer: Answer, plan: Plan) -> bool:
 
 
 def _may_be_text(kind: str, answer: Answer, plan: Plan) -> bool:
-    """Return whether events or JSON may come, though the answer's type is another one.
+    """Return whether the answer may be events or JSON although its type is another one.
 
-    It may be just what a server sends when it was told none, `application/octet-stream` among
-    others. Where pictures and sound come that is one of theirs.
+    It may be a server's default, such as `application/octet-stream`. For pictures and sound
+    that is a type of their own.
     """
     is_text = kind in ("", _SUBTITLES) or kind.startswith("text/")
     return (is_text or not plan.endpoint.is_media) and answer.status < 300
@@ -72,7 +72,7 @@ def stated_length(answer: Answer) -> int | None:
 async def decoded(data: bytes, answer: Answer) -> bytes | None:
     """Return an answer's body without its content coding; None for one that cannot be decoded.
 
-    Nor can one that was cut: decoded, it would look whole.
+    None for a truncated one, too: decoded, it would look complete.
     """
     try:
         decoder = decoder_of(answer)
@@ -86,7 +86,7 @@ async def decoded(data: bytes, answer: Answer) -> bytes | None:
 
 
 async def read(data: bytes, protocol: ProtocolModule) -> Reading:
-    """Return what an answer with this body says of itself."""
+    """Return the usage and the errors that a body states."""
     if len(data) > MAX_PARSED_ON_LOOP:
         return await bridge.in_thread(_read, data, protocol)
     return _read(data, protocol)

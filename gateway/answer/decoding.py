@@ -1,11 +1,11 @@
-"""Answers that come compressed though plain bytes were asked for: read for their usage."""
+"""Decode answers that are compressed although no coding was asked for, to read their usage."""
 
 from core import codings
 from core.codings import Undecodable, UnknownCoding
 from core.egress.http_answer import Answer
 
 _MAX_PIECE = 16 * 1024 * 1024
-# What servers state of bytes that have no coding; clients take it for none, too.
+# Codings that some servers state for plain bytes; clients ignore them, too.
 _NO_CODINGS = frozenset({"", "identity", "none", "utf-8", "utf8"})
 
 
@@ -13,12 +13,12 @@ class Decoder(codings.Decoder):
     """Decodes an answer piece by piece."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what the piece says. Raises Undecodable, also where that is far too much."""
+        """Return the decoded piece. Raises Undecodable, also for one that expands too far."""
         return super().feed(data, max_length=_MAX_PIECE)
 
 
 def decoder_of(answer: Answer) -> Decoder | None:
-    """Return what decodes the answer; None if it comes plain. Raises Undecodable."""
+    """Return the decoder of the answer; None for plain bytes. Raises Undecodable."""
     stated = [
         coding.strip().lower()
         for name, value in answer.headers
@@ -34,7 +34,7 @@ def decoder_of(answer: Answer) -> Decoder | None:
 
 
 def is_decodable(answer: Answer) -> bool:
-    """Return whether the answer comes plain, or in a coding that is known."""
+    """Return whether the answer is plain, or in a known coding."""
     try:
         decoder_of(answer)
     except Undecodable:

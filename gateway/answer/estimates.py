@@ -13,7 +13,7 @@ _PROMPT = (
     *("tools", "functions"),
 )
 _INLINE = "data:"  # a file within the text
-_NUMBERS = frozenset({int, float, Decimal})  # a token's number each
+_NUMBERS = frozenset({int, float, Decimal})  # each may be the number of a token
 
 
 def tokens_of(text: str) -> int:
@@ -25,7 +25,7 @@ def tokens_of(text: str) -> int:
 
 
 def prompt_tokens(body: dict[str, Any]) -> int:
-    """Return the estimated tokens of a request: of the values in its objects, not of the names.
+    """Return the estimated tokens of a request: of its values, without the names of members.
 
     Lists of token numbers are counted by their length, since they may have millions.
     """

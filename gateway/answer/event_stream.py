@@ -4,9 +4,9 @@
     forward = stream.feed(data)     # bytes that the client gets now
     forward = stream.finish()
 
-By hand: parsers of events that are on PyPI decode lines and join them, at many times the
-cost, and what they saw cannot be sent on unchanged. Here events are only cut, where a
-hidden one may stand, and whole ones are shown to the meter.
+Handwritten, because parsers on PyPI decode and join lines, at many times the cost, and lose
+the bytes that have to be sent on unchanged. Here events are only split where one of them may
+have to be hidden, and whole ones are shown to the meter.
 """
 
 import codecs
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-# `\r\n` is one, too, and whether `\r` is one says the byte after it.
+# `\r\n` is a single line end; whether `\r` is one depends on the byte after it.
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 # Not `{2}`, before which `re` looks at every byte instead of searching for the first ones.
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
@@ -23,15 +23,15 @@ COLON = rb"%s:%s" % (_SPACE, _SPACE)  # between a name and its value
 _CHOICE = re.compile(rb'"choices"%s\[%s\{' % (COLON, _SPACE))
 # Chunks before it say `"usage": null`.
 USAGE = re.compile(rb'"usage"%s\{' % COLON)
-# In front of an event; the last of them may go on.
+# The comments before an event; the last one may be incomplete.
 _COMMENTS = re.compile(rb"(?::[^\r\n]*(?:\r\n|\r|\n))*(?::[^\r\n]*\Z)?")
-# No usage chunk is as long; what is longer must not wait for its end.
+# No usage chunk is that long; a longer event must not wait for its end.
 _MAX_HELD = 64 * 1024
 # Of an event, for the meter. A longer one is shown in parts, which are shorter after the
 # first: while one is searched, nothing is relayed.
 _MAX_EVENT = 16 * 1024 * 1024
 _MAX_PART = 1024 * 1024
-# Of whole events, which are shown together: one by one, they take half as long again.
+# Bytes of whole events that are shown together: one by one they take half as long again.
 _MAX_UNSEEN = 16 * 1024
 
 
@@ -67,8 +67,8 @@ def split(events: bytes) -> list[bytes]:
 class EventStream:
     """Passes a stream on at once, and shows its events to a meter.
 
-    `hides(event)` says which whole events the client did not ask for. Only an event that
-    may be one of them is held until its end is there, but never a comment.
+    `hides(event)` returns whether the client did not ask for an event. Only an event that may
+    be hidden is held until it ends; comments never are.
     """
 
     def __init__(self, meter: Meter, *, hides: Callable[[bytes], bool] | None = None) -> None:
@@ -77,12 +77,12 @@ class EventStream:
         self._unseen: list[bytes] = []  # whole events, for the meter
         self._unseen_size = 0
         self._open = bytearray()  # the event that has not ended
-        self._passed = 0  # how much of it the client has already
-        self._is_shown = False  # it is known not to be hidden
-        self._is_cut = False  # its beginning was shown already
+        self._passed = 0  # how much of it the client already has
+        self._is_shown = False  # it will not be hidden
+        self._is_cut = False  # its beginning has been shown
 
     def feed(self, data: bytes) -> bytes:
-        """Return what the client gets of the stream so far, and has not got yet."""
+        """Return what the client may have of the stream so far, and has not been sent."""
         if not self._open and data.endswith(b"\n\n"):  # whole events, as they usually are
             self._keep_for_meter(data)
             return data if self._hides is None else self._visible(data)
@@ -101,9 +101,9 @@ class EventStream:
         return forward + self._released()
 
     def finish(self) -> bytes:
-        """Return what is left, once the meter has seen all.
+        """Show the meter the rest, and return what the client has not been sent.
 
-        An event may lack the blank line at its end.
+        The last event may lack the blank line at its end.
         """
         self._show_kept()
         rest, self._open = bytes(self._open), bytearray()
@@ -113,7 +113,7 @@ class EventStream:
         return b"" if self._hides is None else self._visible(rest)
 
     def _ended(self, end: int) -> bytes:
-        """Return the events up to this end, which the meter has seen."""
+        """Return the events up to this end, and show them to the meter."""
         whole = bytes(self._open[:end])
         del self._open[:end]
         if self._is_cut:
@@ -147,7 +147,7 @@ class EventStream:
             self._is_cut = True
 
     def _visible(self, whole: bytes) -> bytes:
-        """Return whole events without the hidden ones, and without what was passed already."""
+        """Return whole events without the hidden ones and without what the client already has."""
         if not self._passed and USAGE.search(whole) is None:
             return whole
         first, *others = split(whole)
@@ -158,7 +158,7 @@ class EventStream:
         return event[: _COMMENTS.match(event).end()] if self._hides(event) else event
 
     def _released(self) -> bytes:
-        """Return what is there of the event that has not ended, and need not wait."""
+        """Return what may be sent of the event that has not ended."""
         if not self._open:
             return b""
         self._is_shown = self._is_shown or not self._may_be_hidden()
@@ -174,7 +174,7 @@ class EventStream:
 
 
 def last_end(data: bytes | bytearray, start: int) -> int:
-    """Return where the last event that has ended does; 0 if none has."""
+    """Return the end of the last complete event; 0 without any."""
     if (end := data.rfind(b"\n\n", start)) >= 0 and b"\r" not in data[end:]:
         return end + 2
     last = 0

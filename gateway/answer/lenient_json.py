@@ -1,7 +1,6 @@
-"""JSON as upstreams really write it: what orjson refuses is read by Python's own reader.
+"""JSON as upstreams write it: what orjson refuses is parsed by Python's own parser.
 
-That is half of a character that was cut in two (`\\ud83d`), NaN, another encoding, and bytes
-that are of none.
+That includes lone surrogates (`\\ud83d`), NaN, other encodings and invalid bytes.
 """
 
 import codecs
@@ -10,7 +9,7 @@ from typing import Any
 
 import orjson
 
-_MAX_REREAD = 1024 * 1024  # bytes; Python's reader lets nothing else run meanwhile
+_MAX_REREAD = 1024 * 1024  # bytes; Python's parser lets nothing else run meanwhile
 
 
 def loads(data: bytes) -> Any:
@@ -37,7 +36,7 @@ def is_json(data: bytes) -> bool:
 
 
 def dumps(value: Any) -> bytes:
-    """Return any value that was read so as a JSON text."""
+    """Return a value that `loads` returned as a JSON text."""
     try:
         return orjson.dumps(value, default=str)
     except orjson.JSONEncodeError:

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the upstream's list, as far as the token may use it, and the aliases."""
+"""`GET /v1/models`: the upstream's models that the token may use, and the project's aliases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +51,7 @@ def alias_named(id: str, aliases: Sequence[Alias], plan: Plan, holder: Holder) -
 def seen_by(data: bytes, aliases: Sequence[Alias], plan: Plan, holder: Holder) -> bytes:
     """Return the list as the token sees it; anything but a list is returned as it was sent.
 
-    Raises UpstreamBroken for what nobody can read, to a token that may not see every model.
+    Raises UpstreamBroken for an unreadable list if the token may not see every model.
     """
     try:
         reply = lenient_json.loads(data)

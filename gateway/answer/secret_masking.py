@@ -1,4 +1,4 @@
-"""An upstream's key where its errors quote it.
+"""Mask an upstream's key in errors that quote it.
 
 mask = StreamMask(secret, is_error=is_error_event)
 forward = mask.feed(data)       # bytes that the client gets now
@@ -23,16 +23,17 @@ def in_error(data: bytes, secret: str) -> bytes:
 class StreamMask:
     """Replaces a secret in the errors of a stream, and passes everything else at once.
 
-    What may be the secret waits for its end, and the secret for the end of its event, which
-    says whether it is an error. It is taken for one if that does not come in time.
+    A possible beginning of the secret is held until it is complete or something else, and the
+    secret until its event ends, which shows whether that is an error. An event that is too long
+    counts as one.
     """
 
     def __init__(self, secret: str, *, is_error: Callable[[bytes], bool]) -> None:
         self._secret = matcher_of(secret)
         self._is_error = is_error
         self._open = bytearray()  # the event that has not ended
-        self._passed = 0  # how much of it the client has already
-        self._is_cut = False  # its beginning is gone: nobody can tell what it is
+        self._passed = 0  # how much of it the client already has
+        self._is_cut = False  # its beginning has been dropped, so its type is unknown
 
     def feed(self, data: bytes) -> bytes:
         if not self._open and data.endswith(b"\n\n") and not self._is_quoted(data):
@@ -46,7 +47,7 @@ class StreamMask:
         return self._ended(len(self._open))
 
     def _ended(self, end: int) -> bytes:
-        """Return what the client lacks of the events up to this end."""
+        """Return what the client has not been sent of the events up to this end."""
         whole = bytes(self._open[:end])
         del self._open[:end]
         if self._is_quoted(whole):

@@ -1,4 +1,4 @@
-"""A secret within a text, however its characters are encoded there.
+"""Find a secret in a text, however its characters are escaped.
 
 Writers of JSON may escape any character, as PHP does a slash and .NET a plus sign; in URLs all
 but letters, digits and a few signs may be percent-encoded.

@@ -20,7 +20,7 @@ def print_members(row: Mapping[str, Any], columns: Mapping[str, str]) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """Print a table with a line of titles; it is wide as its longest cells."""
+    """Print a table with a line of titles, as wide as its longest cells."""
     table = [[*columns.values()], *([_cell(row.get(name)) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:

@@ -67,7 +67,7 @@ class Plan:
     reserved: Decimal = Decimal(0)
     cache_key: CacheKey | None = None  # None: its answer is never cached
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
-    # Makes of the body of an answer what the token may see; None: it sees all.
+    # Reduces the body of an answer to what the token may see; None: it may see all.
     edit: Callable[[bytes], bytes] | None = None
 
     @property
@@ -176,7 +176,7 @@ def _rename_model(body: Content, matched: Matched, named: str, model: str) -> No
 
 
 def _asks_for_stream(body: Content) -> bool:
-    """Return whether a server may take it for a stream: many read texts and numbers as well."""
+    """Return whether a server may take this for a stream: many accept texts and numbers."""
     stated = body.value.get("stream") if body.fields is None else body.fields.last("stream")
     return isinstance(stated, str | int | float) and str(stated).lower() in _TRUE
 
@@ -235,7 +235,7 @@ def _asking_for_usage(made: Plan, data: bytes) -> bytes:
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:
-    """Return the alias that a model's name is, if it is one, and the model that is meant."""
+    """Return the alias, if the name is one, and the model that it stands for."""
     if not isinstance(named, str):
         return None, ""
     if "\x00" in named:

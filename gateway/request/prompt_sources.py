@@ -1,6 +1,6 @@
-"""Where the prompt of a request lies: in its body, or with the upstream as well.
+"""Where the prompt of a request is: in its body, or partly stored upstream.
 
-What we do not know counts as lying upstream.
+Whatever is unknown counts as stored upstream.
 """
 
 import re

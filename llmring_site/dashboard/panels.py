@@ -138,7 +138,7 @@ def mcp_panel(scope: Scope) -> Panel | None:
 def gateway_panel(scope: Scope) -> Panel | None:
     if not scope.may_view("gateway.call"):
         return None
-    state = gateway_health.look(scope.project_ids)
+    state = gateway_health.current(scope.project_ids)
     calls = reverse("admin:gateway_call_changelist")
     unknown = f"{calls}?state__exact={CallState.UNKNOWN}"
     may_view_workers = scope.may_view("gateway.worker")
