@@ -19,7 +19,7 @@ class GatewayHealth:
 
 
 def current(project_ids: Collection[UUID] | None) -> GatewayHealth:
-    """Return the state of the gateway, with calls of these projects; None: of all. Three queries."""
+    """Return the state of the gateway, with calls of these projects or of all. Three queries."""
     calls = Call.objects.all()
     if project_ids is not None:
         calls = calls.filter(any_id("project_id", project_ids))
