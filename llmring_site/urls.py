@@ -81,8 +81,12 @@ urlpatterns = [
 if settings.ENABLE_METRICS:
     _METRICS = re.escape(settings.METRICS_PATH.removeprefix("/"))
     urlpatterns += [
-        re_path(rf"^{_METRICS}/?$", views.metrics, name="metrics"),
-        re_path(rf"^{_METRICS}/prometheus/?$", views.prometheus, name="metrics-prometheus"),
+        re_path(rf"^{_METRICS}/?$", views.MetricsView.as_view(), name="metrics"),
+        re_path(
+            rf"^{_METRICS}/prometheus/?$",
+            views.PrometheusView.as_view(),
+            name="metrics-prometheus",
+        ),
     ]
 
 handler400 = error_pages.bad_request

@@ -7,9 +7,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.urls import get_script_prefix
-from django.views.decorators.http import require_safe
 from rest_framework.response import Response
 
 from core import json_writer, redis_client
@@ -105,20 +104,23 @@ class ReadyView(PublicView):
         return Response(not_ready.model_dump(exclude_none=True), status=503)
 
 
-@require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the metrics as text, or llm-proxy's figures where JSON is asked for."""
-    if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
-        body = json_writer.dumps(gateway_metrics.as_json())
-        return HttpResponse(body, content_type="application/json")
-    return prometheus(request)
+class PrometheusView(PublicView):
+    is_limited = False
+    schema = None  # docs/gateway.md describes it
+
+    def get(self, request):
+        """Return the metrics as text"""
+        body, content_type = gateway_metrics.as_text(request.headers.get("Accept", ""))
+        return HttpResponse(body, content_type=content_type)
 
 
-@require_safe
-def prometheus(request: HttpRequest) -> HttpResponse:
-    """Return the metrics as text."""
-    body, content_type = gateway_metrics.as_text(request.headers.get("Accept", ""))
-    return HttpResponse(body, content_type=content_type)
+class MetricsView(PrometheusView):
+    def get(self, request):
+        """Return the metrics as text, or llm-proxy's figures where JSON is asked for"""
+        if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
+            body = json_writer.dumps(gateway_metrics.as_json())
+            return HttpResponse(body, content_type="application/json")
+        return super().get(request)
 
 
 def _database_state() -> DatabaseState:

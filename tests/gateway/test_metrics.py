@@ -92,7 +92,12 @@ def test_openmetrics_to_prometheus(db_all):
 
 
 def test_only_safe_methods(db_all):
-    assert ApiClient().post("/metrics").status_code == 405
+    client = ApiClient(enforce_csrf_checks=True)  # as every other client
+    for path in ("/metrics", "/metrics/prometheus"):
+        for method in ("POST", "PUT", "DELETE"):
+            refused = client.generic(method, path)
+            assert (refused.status_code, refused.json()) == (405, {"detail": "Method Not Allowed"})
+            assert refused.headers["Allow"] == "GET, HEAD, OPTIONS"
     assert ApiClient().get("/metrics/", headers={"Accept": "*/*"}).status_code == 200
 
 
