@@ -16,7 +16,8 @@ from django.conf import settings
 from core.schemas import INT32_MAX
 
 MAX_LIFETIME_SECONDS = int(timedelta(days=7).total_seconds())
-_SECONDS = re.compile(r"\d{1,10}", re.ASCII)
+_SECONDS = re.compile(r"0*(\d+)", re.ASCII)
+_MAX_DIGITS = len(str(INT32_MAX))
 _FORBIDDING = ("no-store", "no-cache", "private")
 
 
@@ -47,8 +48,11 @@ def directives(cache_control: str) -> dict[str, str]:
 
 def seconds(stated: Mapping[str, str], name: str) -> int | None:
     """Return the seconds of a directive, up to 2^31; None if it states none."""
-    value = stated.get(name, "")
-    return min(int(value), INT32_MAX) if _SECONDS.fullmatch(value) else None
+    found = _SECONDS.fullmatch(stated.get(name, ""))
+    if found is None:
+        return None
+    # Any number of digits may come, more than int() takes too; one more is too large already.
+    return min(int(found[1][: _MAX_DIGITS + 1]), INT32_MAX)
 
 
 def asked_lifetime(stated: Mapping[str, str]) -> int:

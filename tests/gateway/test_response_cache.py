@@ -211,6 +211,16 @@ def test_an_answer_of_any_age_arrives(gateway, mock):
     assert int(gateway.chat(headers=OPT_IN).headers["Age"]) >= 2_000_000_000
 
 
+@pytest.mark.parametrize("seconds", ["99999999999", "9" * 5_000, "00000000060"])
+def test_an_answer_is_kept_for_as_long_as_a_number_says(gateway, mock, seconds):
+    mock.script = reply(chat())
+    asked = {"Cache-Control": f"public, max-age={seconds}"}
+    assert [marks(gateway.chat(headers=asked)) for _ in range(2)] == [STORED, HIT]
+    row = CachedAnswer.objects.get()
+    lifetime = timedelta(minutes=1) if seconds.startswith("0") else timedelta(days=7)
+    assert row.expires_at - row.stored_at == lifetime
+
+
 def test_large_answers_are_not_kept(gateway, mock, settings):
     settings.GATEWAY_CACHE_MAX_OBJECT_BYTES = 50
     mock.script = reply(MODELS, **PUBLIC)
@@ -259,6 +269,9 @@ def test_the_oldest_answers_make_room(gateway, mock, settings):
         ({"cache-control": "public, max-age=60", "age": "70"}, 0, 0),
         ({"cache-control": "public, max-age=0"}, 900, 0),
         ({"cache-control": "public, max-age=99999999"}, 0, 604_800),  # a week at most
+        ({"cache-control": "public, max-age=99999999999"}, 0, 604_800),
+        ({"cache-control": "public, max-age=60", "age": "99999999999"}, 0, 0),
+        ({"cache-control": "public, max-age=0000000000060"}, 0, 60),
         ({"cache-control": "public, max-age=²"}, 0, 300),
         ({"cache-control": "public, max-age=60, private=x"}, 0, 0),
         ({"cache-control": "max-age=60"}, 900, 0),
