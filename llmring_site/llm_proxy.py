@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from gateway import cli as commands
-from llmring_site import cli, startup
+from llmring_site import cli, env_addresses, startup
 from llmring_site.env_file import load_env_file
 
 _LISTEN_ADDR = ":8080"  # where llm-proxy's clients look
@@ -25,25 +25,47 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _serve(arguments: list[str]) -> None:
-    """Run llmring-server; its options are taken too."""
+    """Run llmring-server; its options are taken too.
+
+    It listens at the address of llm-proxy alone: whoever names one of this machine does not
+    mean all of its networks, and port 8000 may be taken. Asked for llmring-server's own
+    address, it listens there too.
+    """
     parser = argparse.ArgumentParser("llm-proxy server")
     parser.add_argument(
         "--addr",
         metavar="[HOST]:PORT",
-        help=f"listen here too (LISTEN_ADDR, else {_LISTEN_ADDR})",
+        help=f"listen here (LISTEN_ADDR, else {_LISTEN_ADDR})",
     )
+    parser.add_argument("--host", help="listen at llmring-server's port of this address too")
+    parser.add_argument("--port", help="listen at this port too (LLMRING_HTTP_PORT)")
     parser.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
     parser.add_argument("--log-file", help="(LOG_FILE)")
     parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
     options, rest = parser.parse_known_args(arguments)
-    os.environ["LISTEN_ADDR"] = options.addr or os.environ.get("LISTEN_ADDR") or _LISTEN_ADDR
+    default = _bracketed(options.host or "") + _LISTEN_ADDR
+    os.environ["LISTEN_ADDR"] = options.addr or os.environ.get("LISTEN_ADDR") or default
     if options.log_level:
         os.environ["LLMRING_LOG_LEVEL"] = _log_level(options.log_level)
     elif level := os.environ.get("LOG_LEVEL"):
         os.environ.setdefault("LLMRING_LOG_LEVEL", _log_level(level))
     if options.log_file:
         os.environ["LOG_FILE"] = options.log_file
-    cli.server(["serve", *rest])
+    host, port = options.host, options.port
+    if host is None and port is None and not os.environ.get("LLMRING_HTTP_PORT"):
+        with startup.exit_on_config_error():
+            host, number = env_addresses.listen_address("LISTEN_ADDR")
+        port = str(number)
+    own = [*_option("--host", host), *_option("--port", port)]
+    cli.server(["serve", *own, *rest])
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _option(name: str, value: str | None) -> list[str]:
+    return [] if value is None else [f"{name}={value}"]
 
 
 def _log_level(name: str) -> str:

@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 import requests
 
+from llmring_site import llm_proxy
 from tests.server import Server, free_port, open_to_postgresql
 
 pytestmark = pytest.mark.servers
@@ -143,6 +144,42 @@ def test_server_listens_at_both_addresses(server):
     for address in both:
         port = address.rpartition(":")[2]
         assert requests.get(f"http://127.0.0.1:{port}/live", timeout=10).ok
+
+
+def test_a_server_with_an_address_listens_there_alone(tmp_path):
+    port = free_port()
+    with Server(
+        open_to_postgresql(tmp_path) / "data",
+        command=(*PROGRAM, "server", "--addr", f"127.0.0.1:{port}"),
+        port=port,
+        LLMRING_WORKERS="1",
+    ) as running:
+        assert f"Ready: http://localhost:{port} " in running.output
+        assert f"(listening on 127.0.0.1:{port})" in running.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "own", "address"),
+    [
+        ({}, [], ["--host=0.0.0.0", "--port=8080"], ":8080"),
+        ({"LISTEN_ADDR": "[::1]:90"}, [], ["--host=[::1]", "--port=90"], "[::1]:90"),
+        ({"LISTEN_ADDR": ":1"}, ["--addr", "h:2"], ["--host=h", "--port=2"], "h:2"),
+        # Who asks for llmring-server's address gets both, with the host for both.
+        ({}, ["--host", "127.0.0.1"], ["--host=127.0.0.1"], "127.0.0.1:8080"),
+        ({}, ["--host", "::1", "--port", "9"], ["--host=::1", "--port=9"], "[::1]:8080"),
+        ({"LISTEN_ADDR": ":1"}, ["--host", "h"], ["--host=h"], ":1"),
+        ({"LLMRING_HTTP_PORT": "7"}, [], [], ":8080"),
+    ],
+)
+def test_where_a_server_listens(tmp_path, monkeypatch, variables, arguments, own, address):
+    monkeypatch.chdir(tmp_path)
+    for name in ("LISTEN_ADDR", "LLMRING_HTTP_PORT"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+    started = []
+    monkeypatch.setattr(llm_proxy.cli, "server", started.append)
+    llm_proxy.main(["server", *arguments, "--workers", "1"])
+    assert started == [["serve", *own, "--workers", "1"]]
+    assert os.environ["LISTEN_ADDR"] == address
 
 
 def test_row_34_flag_wins_over_variables(server):
