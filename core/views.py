@@ -38,6 +38,7 @@ class SchemaMixin:
     access: Mapping[str, str] = {}  # accounts.permissions.Action, if the method does not imply it
     tags: list[str] = []
     unique_members = False  # refuse bodies in which a member occurs twice
+    reads_any_type = False  # as JSON, whatever `Content-Type` says
 
     @property
     def operation(self) -> str:
@@ -50,7 +51,7 @@ class SchemaMixin:
         return parsing.parse(
             self.bodies[self.operation],
             self.request.body,
-            content_type=self.request.content_type or "",
+            content_type="" if self.reads_any_type else self.request.content_type or "",
             unique_members=self.unique_members,
         )
 

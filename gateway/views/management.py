@@ -38,6 +38,7 @@ class ManagementViewSet(ScopedModelViewSet):
     authentication_classes = [ManagementTokenAuthentication, ManagementSessionAuthentication]
     permission_classes = [IsManager]
     tags = ["management"]
+    reads_any_type = True  # llm-proxy looks at no type, and `curl -d` says that it sends a form
     resource = ""  # in the audit log's names of actions
     verbs: Mapping[str, str] = {}  # there, of the actions that change something
     manager: Manager | None = None

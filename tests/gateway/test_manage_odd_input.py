@@ -43,12 +43,26 @@ def test_no_route_fails(manager, managed, method, path, operation):
     odd_requests.check(manager, method, path, operation, ids)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
-def test_other_content_types_are_refused(manager, content_type):
-    reply = manager.send(
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x"],
+)
+def test_bodies_are_json_whatever_their_type_says(manager, content_type):
+    """`curl -d` without a header says that it sends a form; llm-proxy looks at no type."""
+    body = '{"name": "of curl", "api_key": "sk-of-curl-0123456789"}'
+    created = manager.send("POST", "/manage/projects", body, expect=201, content_type=content_type)
+    assert Project.objects.get(id=created["id"]).name == "of curl"
+    renamed = manager.send(
+        "PATCH",
+        f"/manage/projects/{created['id']}",
+        '{"name": "renamed"}',
+        content_type=content_type,
+    )
+    assert renamed["name"] == "renamed"
+    refused = manager.send(
         "POST", "/manage/projects", "name=p", expect=400, content_type=content_type
     )
-    assert reply["code"] == "invalid_input"
+    assert refused["code"] == "invalid_input" and refused["error"].startswith("The body is not")
 
 
 def test_too_large_body_is_413_in_the_same_shape(manager, settings):
