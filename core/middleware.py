@@ -53,6 +53,9 @@ class RequestMiddleware:
         with bound_contextvars(request_id=request.id):
             response = self.get_response(request)
             response["X-Request-ID"] = request.id
+            correlation_id = request.META.get("HTTP_X_CORRELATION_ID")
+            if request_ids.is_acceptable(correlation_id):  # as llm-proxy returns it
+                response["X-Correlation-ID"] = correlation_id
             for name, value in noted(request).items():
                 response.setdefault(name, value)
             # A 304 could only state the length of the 200, which is unknown.

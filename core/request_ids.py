@@ -9,6 +9,9 @@ _ACCEPTABLE = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
 def choose(sent: str | None) -> str:
     """Return the request's `X-Request-ID` if it is acceptable, else a random id."""
-    if sent and _ACCEPTABLE.fullmatch(sent):
-        return sent
-    return f"{getrandbits(96):024x}"
+    return sent if is_acceptable(sent) else f"{getrandbits(96):024x}"
+
+
+def is_acceptable(sent: str | None) -> bool:
+    """Return whether a header and a log line may have the id that a client sent."""
+    return bool(sent and _ACCEPTABLE.fullmatch(sent))

@@ -47,6 +47,15 @@ def test_clients_request_id_is_kept_if_presentable(api):
         assert (response["X-Request-ID"] == stated) == kept
 
 
+@pytest.mark.parametrize("path", ["/health", "/manage/projects", "/manage/nothing"])
+def test_a_correlation_id_comes_back_if_presentable(api, path):
+    """As llm-proxy's management and health routes return it, whatever their status."""
+    for stated, kept in [("trace-7:a/b", True), ("a b", False), ("x" * 129, False), ("", False)]:
+        response = api.get(path, HTTP_X_CORRELATION_ID=stated)
+        assert (response.headers.get("X-Correlation-ID") == stated) == kept
+    assert "X-Correlation-ID" not in api.get(path).headers
+
+
 def test_browsers_of_any_origin_may_call_and_read_our_headers(api):
     response = api.options(
         "/api/v1/conversations",
