@@ -25,6 +25,8 @@ from rest_framework.response import Response
 logger = logging.getLogger(__name__)
 
 _CODED = re.compile(r"/manage(/|$)")
+# Where a row is, in the pages of its table; French and Chinese have a blank, Korean no brackets.
+_PLACE_OF_ROW = re.compile(r".*\b\d+, ?\d+\b")
 MAX_INPUT = 500  # characters of a refused input that its error repeats
 
 # Raised by the database layer if the server is unavailable or all connections are in use.
@@ -116,12 +118,12 @@ def _cancellation(error: BaseException | None) -> psycopg.errors.QueryCanceled |
 
 
 def _waited_for_row(error: Exception) -> bool:
-    """Return whether a canceled statement was waiting for a row lock.
+    """Return whether a canceled statement waited for a row lock: its context begins with the place.
 
-    Relies on PostgreSQL's English messages; in other languages it counts as a slow query.
+    The words around it are in the server's language: "while updating tuple (0,1) in …".
     """
     canceled = _cancellation(error)
-    return canceled is not None and " tuple (" in (canceled.diag.context or "")
+    return canceled is not None and bool(_PLACE_OF_ROW.match(canceled.diag.context or ""))
 
 
 def is_coded(path: str) -> bool:

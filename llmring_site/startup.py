@@ -21,7 +21,8 @@ SETTINGS_MODULE = "llmring_site.settings"
 # One server migrates and creates the first accounts; others that start meanwhile wait.
 _MIGRATION_LOCK = 0x6C6C6D72
 _WAIT_SECONDS = 30  # for a database that starts together with us
-# What a database that is starting, restarting or crowded says; all else is final.
+# What a database that is starting, restarting or crowded says; all else is final. That it
+# starts or stops is asked for too (raw_connection.is_rejecting), since it may not speak English.
 _TRANSIENT = re.compile(
     r"refused|timeout|timed out|resolve host|translate host|unreachable|no route|reset by peer"
     r"|closed the connection|socket.*no such file|starting up|shutting down|not yet accepting"
@@ -186,7 +187,8 @@ def _connect(*, wait_seconds: float) -> psycopg.Connection:
         except (psycopg.OperationalError, UnicodeError) as error:
             # It names host and reason, never the password.
             reason = " ".join(str(error).split())
-        if not _TRANSIENT.search(reason) or time.monotonic() - started >= wait_seconds:
+        is_transient = _TRANSIENT.search(reason) or raw_connection.is_rejecting()
+        if not is_transient or time.monotonic() - started >= wait_seconds:
             raise StartupError(f"the database of {_source()} cannot be reached: {reason}")
         if not is_explained:
             print(f"waiting for the database… ({reason})", file=sys.stderr, flush=True)

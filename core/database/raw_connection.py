@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from core.database import embedded, liveness, lost_connections
 from core.database.embedded import EmbeddedDatabaseError
@@ -28,6 +30,12 @@ def connect() -> psycopg.Connection:
             raise
     _restart_embedded()
     return psycopg.connect(**_parameters())
+
+
+def is_rejecting() -> bool:
+    """Return whether the server is there, but starts or stops: not by its words, but its code."""
+    parameters = {**_parameters(), "autocommit": None}
+    return PGconn.ping(make_conninfo(**parameters).encode()) == Ping.REJECT
 
 
 async def connect_async(*, options: str = "") -> psycopg.AsyncConnection:

@@ -83,7 +83,10 @@ def test_working_directory_that_is_gone_is_one_line(tmp_path):
 
 @contextmanager
 def refusing_postgresql(*reasons: str):
-    """The port of a PostgreSQL that refuses each connection, for these reasons in turn."""
+    """The port of a PostgreSQL that refuses each connection, for these reasons in turn.
+
+    Each is a SQLSTATE and a message.
+    """
     remaining = list(reasons)
 
     def refuse(connection) -> None:
@@ -94,7 +97,8 @@ def refusing_postgresql(*reasons: str):
             size = int.from_bytes(connection.recv(4))
         connection.recv(size - 4)
         reason = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-        fields = f"SFATAL\0VFATAL\0C28P01\0M{reason}\0\0".encode()
+        code, _, message = reason.partition(" ")
+        fields = f"SFATAL\0VFATAL\0C{code}\0M{message}\0\0".encode()
         connection.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
 
     with listening(refuse) as port:
@@ -102,7 +106,7 @@ def refusing_postgresql(*reasons: str):
 
 
 def test_wrong_password_is_said_at_once(tmp_path):
-    with refusing_postgresql('password authentication failed for user "me"') as port:
+    with refusing_postgresql('28P01 password authentication failed for user "me"') as port:
         url = f"postgresql://me:pw-secret@127.0.0.1:{port}/logs?sslmode=disable"
         started = time.monotonic()
         line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
@@ -112,13 +116,16 @@ def test_wrong_password_is_said_at_once(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_starting_database_is_waited_for_aloud(tmp_path):
-    reasons = ["the database system is starting up"] * 2 + ['database "logs" does not exist']
+@pytest.mark.parametrize(
+    "message", ["the database system is starting up", "das Datenbanksystem startet"]
+)
+def test_starting_database_is_waited_for_aloud(tmp_path, message):
+    reasons = [f"57P03 {message}"] * 2 + ['3D000 database "logs" does not exist']
     with refusing_postgresql(*reasons) as port:
         url = f"postgresql://me@127.0.0.1:{port}/logs?sslmode=disable"
         done = start(tmp_path / "data", LLMRING_DATABASE_URL=url)
     waiting, error = done.stderr.splitlines()
-    assert waiting.startswith("waiting for the database… (") and "starting up" in waiting
+    assert waiting.startswith("waiting for the database… (") and message in waiting
     assert error.startswith("error: ") and "does not exist" in error
 
 

@@ -6,6 +6,14 @@ from django.db.backends.utils import CursorWrapper
 
 from core.database import liveness, lost_connections
 
+# What our statements and psycopg expect, whatever a server, a database or a role has set.
+# Dates and intervals are read in one style only, days begin in UTC on all connections, and
+# statements that meet wait for each other instead of failing.
+_SESSION = (
+    "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC "
+    r"-c default_transaction_isolation=read\ committed"
+)
+
 
 class Cursor(base.Cursor):
     def execute(self, query, params=None, **options):
@@ -37,7 +45,9 @@ class RepeatingCursor(CursorWrapper):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self):
-        return {**super().get_connection_params(), "cursor_factory": Cursor}
+        parameters = super().get_connection_params()
+        options = f"{parameters.get('options', '')} {_SESSION}".strip()
+        return {**parameters, "options": options, "cursor_factory": Cursor}
 
     def get_new_connection(self, conn_params):
         while True:
