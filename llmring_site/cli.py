@@ -5,11 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from django.conf import settings
 
-from llmring_site import metrics_files, serving, startup, termination
+from llmring_site import closed_output, metrics_files, serving, startup, termination
 from llmring_site.env import NOT_UTF_8
 from llmring_site.sockets import bind_all
 
@@ -69,6 +70,16 @@ def server(arguments: list[str] | None = None) -> None:
         sys.exit(_serve(options.host, reload=options.reload))
 
 
+@contextmanager
+def _command() -> Iterator[None]:
+    with (
+        termination.cleaning_up(),
+        startup.exit_on_config_error(),
+        closed_output.exit_when_closed(),
+    ):
+        yield
+
+
 def database(arguments: list[str] | None = None) -> None:
     """`llmring-db migrate|status|url|psql|dump|restore`."""
     parser = argparse.ArgumentParser(
@@ -85,7 +96,7 @@ def database(arguments: list[str] | None = None) -> None:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command not in _PROGRAMS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    with termination.cleaning_up(), startup.exit_on_config_error():
+    with _command():
         _check_env(options.env)
         from llmring_site.database_report import address, print_status
 
@@ -119,7 +130,7 @@ def manage(arguments: list[str] | None = None) -> None:
     from django.core.management import execute_from_command_line
 
     arguments = sys.argv if arguments is None else arguments
-    with termination.cleaning_up(), startup.exit_on_config_error():
+    with _command():
         _check_arguments(arguments[1:])
         startup.use_settings()
         if _needs_database(arguments[1:]):

@@ -1,0 +1,29 @@
+"""Commands whose output nobody reads to its end, as of `manage listkeys | head`."""
+
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def exit_when_closed() -> Iterator[None]:
+    """End with status 1, without a traceback, when the reader of the output is gone."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout:  # none with `>&-`
+                sys.stdout.flush()  # the interpreter's own, at its end, would complain
+    except BrokenPipeError:
+        if not _has_no_reader(sys.stdout.fileno()):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _has_no_reader(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
