@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from core.errors import DomainError
@@ -148,15 +149,17 @@ def _recording(server: Server) -> Iterator[_Contact]:
 
 def _record_answer(server: Server, contact: _Contact) -> None:
     """Store that the server answered. Errors of the last refresh stay."""
-    state = {} if server.reachable else {"reachable": True, "last_error": ""}
-    _record(server, **state, protocol_version=contact.version or server.protocol_version)
+    _record(server, protocol_version=contact.version or server.protocol_version)
+    if not server.reachable:
+        # Another refresh may have reached it since the row was read, and named its errors.
+        _record(server, ~Q(reachable=True), reachable=True, last_error="")
 
 
-def _record(server: Server, **state) -> None:
+def _record(server: Server, *conditions: Q, **state) -> None:
     """Store how the contact went, if that is new, and the server has not moved meanwhile."""
     if any(getattr(server, name) != value for name, value in state.items()):
         address = {"url": server.url, "transport_type": server.transport_type}
-        rows = Server.objects.filter(pk=server.pk, **address)
+        rows = Server.objects.filter(*conditions, pk=server.pk, **address)
         rows.update(**state, contacted_at=timezone.now())
         for name, value in state.items():
             setattr(server, name, value)

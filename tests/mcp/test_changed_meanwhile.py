@@ -151,6 +151,25 @@ def test_revision_of_a_former_address_says_nothing_of_the_new_one(moving):
     assert (row.reachable, row.protocol_version) == (None, "")
 
 
+def test_what_a_refresh_left_out_outlasts_a_call_that_began_before_it(api, register, peer):
+    def call(link, message, head) -> None:
+        in_thread(lambda: ApiClient(api.key).send("POST", f"{path}/refresh"))
+        link.sendall(result(message, {"content": []}))
+
+    with scripted(call, **{"tools/list": one_without_schema}) as script:
+        path = f"{SERVERS}/{register(url=script.url)['id']}"
+        tool = {"server_id": path.rpartition("/")[2], "name": "t", "input_schema": {}}
+        id = api.send("POST", "/api/v1/mcp/tools", tool)["id"]
+        assert Server.objects.get().reachable is None
+        api.send("POST", f"/api/v1/mcp/tools/{id}/execute", {"input": {}})
+    row = Server.objects.get()
+    assert (row.reachable, row.last_error) == (True, "'odd' left out (inputSchema is missing)")
+
+
+def one_without_schema(link, message, head) -> None:
+    link.sendall(result(message, {"tools": [{"name": "odd"}]}))
+
+
 def test_secret_kept_by_one_change_is_not_sent_where_another_one_moves(api, register, monkeypatch):
     server = register(auth_config={"type": "bearer", "token": "a-very-secret-token-1234"})
     path = f"{SERVERS}/{server['id']}"
