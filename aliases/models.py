@@ -9,7 +9,7 @@ from core.scoping import Caller, OwnedModel, ScopedQuerySet
 
 
 def names_in(models: str) -> list[str]:
-    """Return the models that an alias names, in order; a comma too many names none."""
+    """Return the models that an alias names, in order; empty names are ignored."""
     return [name for part in models.split(",") if (name := part.strip())]
 
 

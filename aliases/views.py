@@ -78,9 +78,9 @@ class AliasViewSet(ScopedModelViewSet):
     }
 
     def get_object(self):
-        """Return an alias of the path's name, in any profile; None if there is none: PUT makes it.
+        """Return an alias of this name in any profile; None if there is none, since PUT creates it.
 
-        Names are of the caller's own project: a 403 proves nothing of another one's aliases.
+        Only the caller's own project is searched: a 403 reveals nothing of other projects.
         """
         return self._bound(alias=self.kwargs["alias"]).first()
 

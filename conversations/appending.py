@@ -45,7 +45,7 @@ class Addition:
 
 
 class Placed(NamedTuple):
-    """What became of the first addition to a conversation.
+    """The outcome of the first addition to a conversation.
 
     `id_before` is the message that it follows. `is_stored` is false if the caller has no such
     conversation, or if somebody held its lock.
@@ -58,7 +58,7 @@ class Placed(NamedTuple):
 def prepare(
     caller: Caller, conversation_id: UUID, rows: Sequence[Row], *, follows: bool = True
 ) -> Addition:
-    """Return what is to be appended, ready for the statement."""
+    """Return the addition, ready for the statement."""
     owner = {"conversation_id": conversation_id, "project_id": caller.project_id}
     words = list(message_words(rows, owner))
     return Addition(
@@ -100,7 +100,7 @@ async def append_group(
 
 
 def append_now(additions: Sequence[Addition]) -> bool:
-    """Append to one conversation what is not small, or when its lock is free."""
+    """Append to one conversation, however large the messages are; wait for its lock."""
     with pooled_cursor() as cursor:
         cursor.execute(*_statement(additions, waits=True))
         return all(_finish(additions, cursor.fetchall()))
@@ -152,7 +152,7 @@ def _statement(additions: Sequence[Addition], *, waits: bool) -> tuple[str, list
 
 
 def _sum(total: dict[str, Any] | None, addition: Addition) -> dict[str, Any]:
-    """Return what a conversation's counters gain, with those of another addition."""
+    """Return the increments of a conversation's counters, added to those of an earlier addition."""
     own = addition.totals
     added = {
         "conversation": addition.conversation_id,

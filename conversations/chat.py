@@ -1,4 +1,4 @@
-"""A conversation as the admin shows it: messages in turn, long texts folded."""
+"""A conversation as the admin shows it: its messages in order, long texts folded."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,14 +72,14 @@ class Turn:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether there was a text, which the privacy level excluded."""
+        """Whether the message had a text that the privacy level excluded."""
         parts = self.message.content_parts
         return not self.head and not parts and self.message.content_hash is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Turns in order; `before` and `after` are positions to go on from, None at the ends."""
+    """Turns in order. `before` and `after` are positions of adjacent pages, None at the ends."""
 
     turns: list[Turn]
     before: int | None

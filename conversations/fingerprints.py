@@ -1,7 +1,7 @@
 """Hashes of contents, and the plain form in which equal contents have equal hashes.
 
-Clients send the same message again in other words of JSON: a text as a part, arguments
-parsed and written once more. A message is recognized by the hash of its plain form.
+Clients send the same message again as other JSON: a text as a part, arguments parsed and
+serialized once more. A message is recognized by the hash of its plain form.
 """
 
 import json
@@ -18,7 +18,7 @@ from core.schemas import SAFE_INTEGER_MAX
 
 # Of Anthropic's blocks and of OpenAI's items; Gemini's parts have `thought: true`.
 _THOUGHTS = {"thinking", "redacted_thinking", "reasoning"}
-# Members of parts that say nothing of the content.
+# Members of parts that are not content.
 _MARKS = {"cache_control", "thoughtSignature", "thought_signature"}
 _MAX_PARSED_ARGUMENTS = 64 * 1024  # characters; larger ones are compared as they are
 
@@ -32,7 +32,7 @@ def content_hash(content: object) -> str | None:
 
 
 def plain_content(content: object) -> object:
-    """Return content as it is equal however a client sends it again.
+    """Return the form of a content that is the same however a client sends it again.
 
     Clients send a text as a part, move the marks of a provider's cache, leave out what the
     model thought, and add or remove members that are empty.
@@ -47,7 +47,7 @@ def plain_content(content: object) -> object:
 
 
 def is_thought(part: object) -> bool:
-    """Return whether a part of a content is what the model thought before it answered."""
+    """Return whether a part of a content is a thought of the model."""
     if not isinstance(part, dict):
         return False
     kind = part.get("type")
@@ -83,10 +83,10 @@ def digests(values: list | None) -> list[dict] | None:
 
 
 def plain_calls(tool_calls: list[dict]) -> list[dict]:
-    """Return tool calls as they are equal however a client sends them again.
+    """Return the form of tool calls that is the same however a client sends them again.
 
-    Without the places that they had in a stream; arguments that are JSON in one form, since
-    libraries parse and write them.
+    It lacks their positions in a stream, and arguments that are JSON have one spelling, since
+    libraries parse and serialize them.
     """
     return [_plain_call(call) for call in tool_calls]
 

@@ -72,7 +72,7 @@ class History:
     def find(self, sent: Sequence[Turn]) -> dict[int, Turn | None]:
         """Return the stored message of each sent one that is not new, by the latter's identity.
 
-        None stands for a message that was deleted here by age.
+        None stands for a message that retention has deleted.
         """
         aligned = self.align(sent)
         known: dict[int, Turn | None] = {
@@ -84,7 +84,7 @@ class History:
         return known
 
     def _expired_length(self, sent: Sequence[Turn], aligned: Sequence[Turn | None]) -> int:
-        """Return how many of the first sent messages were stored here, and deleted by age."""
+        """Return how many of the first sent messages were stored here and deleted by retention."""
         if self.conversation.last_position <= self.conversation.message_count:
             return 0
         if not self._roots:

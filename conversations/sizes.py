@@ -11,7 +11,7 @@ _MAX_NON_ASCII_ON_LOOP = 4_000
 
 
 def has_short_texts(messages: Sequence[ChatMessage]) -> bool:
-    """Return whether cutting the messages into words takes the event loop no time to speak of."""
+    """Return whether splitting the messages into words takes negligible time on the event loop."""
     texts = [message.content or "" for message in messages]
     return (
         len(texts) <= 50

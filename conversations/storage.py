@@ -25,7 +25,7 @@ from core.database.group_commit import Execute
 from core.database.raw_connection import pooled_cursor
 from core.scoping import Caller
 
-# The columns of a row by name. What is absent is null: PostgreSQL reads no more than it has to.
+# The columns of a row by name. Absent ones are null, so that PostgreSQL reads less JSON.
 Row = dict[str, Any]
 
 
@@ -210,7 +210,7 @@ def insert(cursor, *conversations: PreparedConversation) -> None:
 
 
 def insert_now(new: PreparedConversation) -> None:
-    """Store a conversation that is large for a group of others."""
+    """Store a conversation that is too large for a group."""
     with pooled_cursor() as cursor:
         insert(cursor, new)
 

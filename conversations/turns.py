@@ -1,4 +1,4 @@
-"""What distinguishes one message from another, stored or sent."""
+"""Comparison of messages, stored or sent."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class MessageIdReused(DomainError):
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A message, stored or sent, with what distinguishes it from others."""
+    """A message, stored or sent, with the properties by which it is recognized."""
 
     row: Row
     hashes: frozenset[str]
@@ -54,7 +54,7 @@ class Turn:
         return self.row["role"] in _INSTRUCTIONS
 
     def stored_keys(self) -> Iterator[tuple]:
-        """Yield keys of which any message that is this one has one, the surest first."""
+        """Yield the keys of this stored message, the most specific first. Equal ones share one."""
         if self.row.get("message_id") is not None:
             yield ("message_id", self.row["message_id"])
         for content in self._contents():
@@ -63,7 +63,7 @@ class Turn:
                 yield self.row["role"], content, self.row["tool_call_id"]
 
     def sent_keys(self) -> Iterator[tuple]:
-        """Yield the keys under which this message would be stored, the surest first."""
+        """Yield the keys by which this sent message is looked up, the most specific first."""
         if self.row.get("message_id") is not None:
             yield ("message_id", self.row["message_id"])
         for content in self._contents():
@@ -76,12 +76,12 @@ class Turn:
         return self.hashes or [tuple(call["sha256"] for call in self.tool_calls or ())]
 
     def child_sent_as(self, sent: "Turn") -> "Turn | None":
-        """Return the newest message after this one that is the sent one."""
+        """Return the newest child that is the same message as the sent one."""
         matching = (child for child in reversed(self.children) if child.is_sent_as(sent))
         return next(matching, None)
 
     def is_sent_as(self, sent: "Turn") -> bool:
-        """Return whether this stored message is the sent one."""
+        """Return whether this stored message is the same as the sent one."""
         own_id, sent_id = self.row.get("message_id"), sent.row.get("message_id")
         if own_id is not None and sent_id is not None:
             return own_id == sent_id

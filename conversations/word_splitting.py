@@ -34,12 +34,12 @@ _MAX_TEXT_LENGTH = 200_000
 
 # Characters; what is written in C gets no more of a text at once, so that other threads run.
 _PIECE = 16 * 1024
-# No word goes on past one of these, however it is encoded, nor do they combine with one.
+# Characters that end any word, however it is encoded, and never combine with one.
 _BETWEEN_WORDS = re.compile(r"[\s!-/:-@\[-^`{-~\u3001\u3002]")
 # Putting combining marks in order takes quadratic time. A run of them is cut where the
 # Stream-Safe Text Format (UAX #15) would break it; no language has so many.
 _MAX_MARKS = 30
-# These become combining marks, though they are none.
+# These become combining marks when they are normalized.
 _LATE_MARKS = "\u0f73\u0f75\u0f81\uff9e\uff9f"
 _LONG_RUN = re.compile(rf"[\W{_LATE_MARKS}]{{{_MAX_MARKS + 1},}}")
 
@@ -57,7 +57,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _folded(piece: str) -> str:
-    """Return a piece of text as it is compared: Unicode's NFKC_Casefold, nearly."""
+    """Return a piece of text in the form that is compared: nearly Unicode's NFKC_Casefold."""
     if piece.isascii():
         return piece.lower()
     visible = _LONG_RUN.sub(_without_surplus_marks, piece.translate(_INVISIBLE))
@@ -115,7 +115,7 @@ def _words(text: str, *, of_query: bool = False) -> list[str]:
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[set[str]]:
-    """Yield what stands between white space in the folded texts, a piece's worth at a time.
+    """Yield the chunks between white space in the folded texts, a piece's worth at a time.
 
     Cutting there is quick, and only what differs is then cut into words.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with MCP servers and their tools, for a dashboard."""
+"""Problems of MCP servers and their tools, for the dashboard."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Content blocks for clients of older revisions, which refuse a whole result for a new kind."""
+"""Content blocks for clients of older revisions, which refuse results with newer kinds."""
 
 # Clients of revisions before 2025-06-18 know no links, and send no header with the revision.
 _WITHOUT_LINKS = ("", "2024-11-05", "2025-03-26")

@@ -1,4 +1,4 @@
-"""Hand on the progress of a call while it runs."""
+"""Forward the progress of a call while it runs."""
 
 import logging
 import queue
@@ -19,7 +19,7 @@ Answer = tuple[dict, int]
 def with_progress(run: Callable[[Listener], Answer], token: int | str) -> Iterator[Answer]:
     """Yield the progress notifications of a call under the client's token, then its answer.
 
-    `run` is called in a thread, with what is to be called with the parameters of each.
+    `run` is called in a thread, with a listener for the parameters of each notification.
     """
     arrived: queue.SimpleQueue[Answer] = queue.SimpleQueue()
 

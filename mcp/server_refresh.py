@@ -24,7 +24,7 @@ _JITTER = 0.1
 def refresh(server: Server) -> Server:
     """Ask the server for its tools, resources and prompts, store them, and return its row.
 
-    The session and protocol version that this proves replace those in use. Raise
+    The session and protocol version that this proves replace those in use. Raises
     ServerFailed if it does not answer, NotCallable if it must not be called.
     """
     server_calls.check_callable(server)

@@ -1,4 +1,4 @@
-"""What somebody needs to check a receipt without this server, as downloads."""
+"""The files with which a receipt can be verified without this server, as downloads."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _signature(receipt: Receipt) -> bytes:
     return signing.decode(receipt.content.get("signature"))
 
 
-# By the end of their names: what they hold, and their type.
+# Content and type of each file, by its extension.
 FILES: dict[str, tuple[Callable[[Receipt], bytes], str]] = {
     "json": (lambda receipt: receipt.document.encode(), "application/json"),
     "text": (_text, "application/octet-stream"),
@@ -53,7 +53,7 @@ def download(receipt: Receipt, kind: str) -> HttpResponse:
 
 
 def commands(receipt: Receipt) -> list[str]:
-    """Return the lines that check the receipt, once its files are downloaded."""
+    """Return the shell commands that verify the receipt, once its files are downloaded."""
     names = {kind: file_name(receipt, kind) for kind in FILES}
     return [
         f"openssl pkeyutl -verify -pubin -inkey {names['pem']} -rawin "

@@ -1,4 +1,4 @@
-"""Amounts by the registry's prices, and the text that shows how one came about.
+"""Amounts by the registry's prices, and the text that shows how each was calculated.
 
     input 1000 * 0.15 + output 300 * 0.6 = 330 per 1000000 = 0.00033 USD;
     openai:gpt-4o-mini in registry 2026.08.18 sha256:9f86…
@@ -79,7 +79,7 @@ def _calculation(quote: Quote, model: str, source: str) -> str:
 
 
 def _source(priced: pricing.Pricing) -> str:
-    """Return what the prices are from: the registry's snapshot, the operator's price, or both."""
+    """Return the source of the prices: a registry snapshot, the operator's price, or both."""
     sources = []
     if priced.snapshot_id is not None:
         sources.append(f"registry {_registry_name(priced.snapshot_id)}")

@@ -1,7 +1,7 @@
 """The receipt of a call that `POST /conversations/log` stores.
 
-It is stored by the statement, or in the transaction, that stores the call: there is never
-one without the other.
+It is stored by the statement, or in the transaction, that stores the call: neither exists
+without the other.
 Source: docs/http-contract/receipts.md, section "Receipts of logged calls".
 """
 
@@ -31,10 +31,10 @@ def issuer() -> IssueReceipt | None:
 
 
 def issue(call: FinishedCall, caller: Caller) -> Issued | None:
-    """Return a flat receipt of the call, which counts as certified when it is stored.
+    """Return a flat receipt of the call, which is certified once both are stored.
 
-    Return None for numbers that no receipt can state: the call is worth more
-    than its receipt.
+    Return None for numbers that no receipt can state: the call is more important than its
+    receipt.
     """
     draft = _draft(call)
     if draft is None or max(draft.total_cost, draft.total_tokens) > MAX_INTEGER:

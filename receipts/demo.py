@@ -1,4 +1,4 @@
-"""Receipts of the demo project, signed by a key of their own that nobody keeps."""
+"""Receipts of the demo project, signed by a key that is never stored."""
 
 import os
 from collections.abc import Sequence

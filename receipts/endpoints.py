@@ -45,9 +45,9 @@ async def verify(receipt: SignedReceipt, *, is_small: bool = False) -> dict:
 
 
 async def _in_thread(function: Callable[[], _T], *, is_small: bool) -> _T:
-    """Return what the function returns; garbage collections would look at a large receipt's copies.
+    """Return the function's result, with garbage collection paused for a large receipt.
 
-    They take a hundred milliseconds, in which no other thread runs.
+    Collections would scan its copies for a hundred milliseconds, in which no other thread runs.
     """
     with nullcontext() if is_small else memory.gc_paused():
         return await bridge.in_thread(function)

@@ -88,7 +88,7 @@ class Selection:
 
 
 def select(request: GenerationRequest, caller: Caller) -> Selection:
-    """Return the logs that a generation request is about, by its first criterion.
+    """Return the logs that a generation request selects, by its first criterion.
 
     Raises NothingChosen.
     """
@@ -125,7 +125,7 @@ def _open_days(caller: Caller) -> dict[date, int]:
 
 
 def _uncertified_exceed(caller: Caller, days: dict[date, int], limit: int) -> bool:
-    """Return whether the days of which no receipt has any log have more entries.
+    """Return whether the days without any certified log have more entries than the limit.
 
     Not if receipts have conversations: calls that were added to these count as certified.
     """
@@ -157,7 +157,7 @@ def _uncertified_exceed(caller: Caller, days: dict[date, int], limit: int) -> bo
 
 
 def _entries_exceed(caller: Caller, first: datetime, beyond: datetime, limit: int) -> bool:
-    """Return whether the whole days of a range have more entries."""
+    """Return whether the whole days of a range have more entries than the limit."""
     whole = DailyUsage.objects.for_caller(caller).filter(
         day__gt=first.date() - (_DAY if first.time() == time() else _NO_TIME),
         day__lt=beyond.date(),

@@ -36,7 +36,7 @@ class NoSigningKey(UnusableSigningKey):
         )
 
 
-# What this process has read of the table: signing keys that are in it, and when it had which keys.
+# Read from the table by this process: signing keys that are in it; all its keys, and when.
 _registered: set[PublicKey] = set()
 _listed: tuple[float, tuple[PublicKey, ...]] = (float("-inf"), ())
 # The keys of settings and table that were joined last, and all of them in one list.
@@ -121,7 +121,7 @@ def signing_key() -> SigningKey:
 
 
 def cached_signing_key() -> SigningKey | None:
-    """Return the key that signs; None if it takes a query to know that it is listed."""
+    """Return the signing key; None if a query is needed to know that it is listed."""
     key = configured().signing
     return key if key and key.public in _registered else None
 
@@ -162,7 +162,7 @@ def trusted() -> list[PublicKey]:
 
 
 def cached_trusted() -> list[PublicKey] | None:
-    """Return the same without a query; None if one is due."""
+    """Return the trusted keys without a query; None if one is due."""
     return _trusted() if time.monotonic() - _listed[0] < _CACHE_SECONDS else None
 
 

@@ -39,7 +39,7 @@ class ReceiptIdTaken(DomainError):
 
 
 def store(body: ReceiptToStore, caller: Caller) -> tuple[Receipt, str]:
-    """Store a receipt and return its row and how it came about, `verified` or `issued`.
+    """Store a receipt; return its row and whether it was `verified` or `issued`.
 
     Storing the same again returns the first row. Raises InvalidInput,
     InvalidSignature, ReceiptIdTaken, UnusableSigningKey.

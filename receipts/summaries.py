@@ -16,7 +16,7 @@ from registry_proxy.tokens import Tokens
 from usage.models import DEFAULT_PROFILE
 from usage.reports.reported_usage import Usage
 
-# Up to so many logs are listed by id; more are named by range and digest alone.
+# Up to this many logs are listed by id; more are identified by range and digest alone.
 MAX_LISTED_LOGS = 1_000
 EMPTY_PREVIEW = {
     "total_logs": 0,
@@ -154,7 +154,7 @@ def _by_name(groups: list[dict]) -> dict:
 
 
 def _input_cost(models: list[dict]) -> Decimal:
-    """Return the inputs' part of the cost, split by the price of each model's average call.
+    """Return the part of the cost that inputs made, by the price of each model's average call.
 
     Reversals are split apart, like the calls that they take back: those and they cancel.
     """

@@ -1,7 +1,7 @@
 """Form fields for a template's messages and variables: rows to fill in, instead of JSON.
 
-What a row has no input for (members that a provider adds, parts of a content) stays in
-the row as JSON, and is saved as it was.
+Members without an input of their own (those that a provider adds, parts of a content) stay
+in the row as JSON, and are saved unchanged.
 """
 
 import json

@@ -34,7 +34,7 @@ class TemplateQuerySet(ScopedQuerySet):
         return self.filter(own_or_global, is_active=True)
 
     def record_use(self, at: datetime) -> int:
-        """Count one use of each and return their number. Right under any concurrency."""
+        """Count one use of each and return their number. Safe under concurrency."""
         return self.update(
             usage_count=F("usage_count") + 1, last_used_at=Greatest(F("last_used_at"), at)
         )

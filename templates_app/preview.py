@@ -1,4 +1,4 @@
-"""What a template becomes with values, and what is wrong with it. Nothing is stored or sent."""
+"""A template filled with values, and what is wrong with it. Nothing is stored or sent."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _OPEN = re.compile(r"\{\{[^{}]*+(?:\}(?!\})|(?![^{}]*\})|$)")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The filled texts; the variables without a value, and the places that are not filled."""
+    """The filled texts, the variables without a value, and placeholders that are not filled."""
 
     rendered: dict[str, Any]
     missing: list[str]

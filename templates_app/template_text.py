@@ -1,4 +1,4 @@
-"""A template as text that people read and compare."""
+"""A template as text, for people to read and compare."""
 
 from collections.abc import Mapping
 from difflib import unified_diff
@@ -29,6 +29,6 @@ def content_text(message: Mapping[str, Any]) -> str:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return the lines that differ, with some around them; empty if none do."""
+    """Return the lines that differ, with some context; empty if none do."""
     lines = unified_diff(as_text(before).splitlines(), as_text(after).splitlines(), lineterm="")
     return "\n".join(line for line in lines if line not in ("--- ", "+++ "))

@@ -1,4 +1,4 @@
-"""The items of a batch, as its body has them in any of several forms.
+"""The items of a batch, from a body in any of several formats.
 
 Source: docs/http-contract.md, section "Logging many calls".
 """
@@ -23,8 +23,6 @@ Item = LogEntry | InvalidInput
 def parse(body: bytes, content_type: str) -> list[Item]:
     """Return the items of `{"logs": […]}`, a bare list, or lines of NDJSON or CSV.
 
-    An item is an entry, or what is wrong with it.
-
     Raises InvalidInput when the batch as a whole is malformed or has too many items.
     """
     media_type = content_type.split(";", 1)[0].strip().lower()
@@ -35,7 +33,7 @@ def parse(body: bytes, content_type: str) -> list[Item]:
     elif parsing.is_json(content_type):
         items = _list_of(exact_json.loads(body))
     else:
-        items = _list_of(exact_json.decode_text(body))  # which is neither: refused
+        items = _list_of(exact_json.decode_text(body))  # neither of them: refused
     if len(items) > MAX_ITEMS:
         context = {"max_length": MAX_ITEMS, "actual_length": len(items)}
         message = f"List should have at most {MAX_ITEMS} items"

@@ -26,7 +26,7 @@ _HEADINGS = {
 
 
 def cost_text(usage: Usage) -> str:
-    """Return the exact cost, or that it is unknown, or how much of it is."""
+    """Return the exact cost, with the number of unpriced calls, or that it is unknown."""
     if usage.is_cost_unknown:
         return number_formats.UNKNOWN
     text = number_formats.exact(usage.cost)

@@ -1,4 +1,4 @@
-"""What a list of logs has in the daily sums: the days and projects to look at, and its sums.
+"""A list of logs in terms of the daily sums: the days and projects to read, and its sums.
 
 The sums are an index of the ledger by its labels that costs nothing to keep: a model
 that was called on two days is found by reading the logs of two days.
@@ -30,7 +30,7 @@ TOTALS = (
 
 
 class DailyTimeline:
-    """The timeline of logs by the days that have any: reading the logs would take longer."""
+    """The timeline of logs, from the days that have any, which is faster than from the logs."""
 
     def __init__(self, rows: QuerySet[DailyUsage]) -> None:
         self._days = [

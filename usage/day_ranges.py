@@ -18,7 +18,7 @@ from usage import filters
 from usage.query_schemas import WindowQuery
 from usage.windows import midnight
 
-MAX_RANGES = 31  # that are read one after the other, or by one statement
+MAX_RANGES = 31  # read one after the other, or by one statement
 MAX_ENTRIES = 500_000  # of several days that one statement reads
 _DAY = timedelta(days=1)
 
@@ -31,7 +31,7 @@ class IdRange(NamedTuple):
 
 
 def consecutive(days: Iterable[date]) -> list[tuple[datetime, datetime]]:
-    """Return the half-open ranges of time that the days make, the newest first."""
+    """Return the half-open ranges of time that cover the days, the newest first."""
     ranges: list[tuple[datetime, datetime]] = []
     for day in sorted(days, reverse=True):
         start = midnight(day)

@@ -29,7 +29,7 @@ class _StoredMeanwhile(Exception):
 
 
 class Outcome(NamedTuple):
-    """What became of a row: the row itself if it is new, else the one stored before.
+    """The outcome of a row: the row itself if it is new, else the one stored before.
 
     A row that `is_refused` was beyond the project's quota.
     """
@@ -57,7 +57,7 @@ def store(caller: Caller, rows: Sequence[LogRow], *, is_import: bool = False) ->
         except _StoredMeanwhile:
             continue
         except Error as error:
-            # Whoever stores at the same time took the room: now there is less.
+            # A concurrent writer has used the rest of the quota.
             if not log_quotas.is_cause(error):
                 raise
             is_short = True

@@ -60,7 +60,7 @@ async def log(
 
 
 async def _store_new(caller: Caller, row: LogRow) -> UsageLog | None:
-    """Store a row; return what its event id names already, if it does.
+    """Store a row; return the log already stored under its event id, if there is one.
 
     A repetition takes none of the quota, so it is never refused.
     """
@@ -108,7 +108,7 @@ def _build_row(
 
 
 def reply(row: LogRow | UsageLog) -> dict:
-    """Return what is answered for a row of the ledger."""
+    """Return the reply to a report, from its row of the ledger."""
     stored = {
         "log_id": row.id,
         "cost": row.cost or Decimal(0),

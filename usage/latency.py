@@ -1,4 +1,4 @@
-"""What only the ledger knows of a window: how long calls took, and which are not settled."""
+"""Figures of a window that only the ledger has: latencies, and calls that are not settled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

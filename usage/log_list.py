@@ -1,4 +1,4 @@
-"""The admin's list of logs: what it selects, and the sums of that."""
+"""The admin's list of logs: its selection, and the sums over it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

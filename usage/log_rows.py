@@ -121,7 +121,7 @@ def _descriptive_columns(entry: LogEntry) -> dict[str, Any]:
 
 
 def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what an exported log was there: its id, and what it corrects."""
+    """Return the columns that an exported log keeps: its id, and what it corrects."""
     columns: dict[str, Any] = {
         "id": copies.own_id(entry, caller),
         "read_as": entry.read_as or values["read_as"],
@@ -140,7 +140,7 @@ def _exported_columns(entry: LogEntry, caller: Caller, values: dict[str, Any]) -
 
 
 def _cost(entry: LogEntry, caller: Caller, context: Context, usage: Usage) -> Cost:
-    """Return the cost of a log; of one that was exported, what it cost there."""
+    """Return the cost of a log; for an exported one, its cost where it was exported."""
     match entry.cost_source:
         case CostSource.UNPRICED:
             return Cost(

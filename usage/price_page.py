@@ -59,7 +59,7 @@ def may_set(user) -> bool:
 
 
 def address(provider: str, model: str, project: Project | None = None) -> str:
-    """Return where the page is that sets the price of a model.
+    """Return the URL of the page that sets the price of a model.
 
     Demo data has prices of its own: only those that are set for its project apply to it.
     """

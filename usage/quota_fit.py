@@ -1,4 +1,4 @@
-"""Which rows fit into what is left of a project's quota of logs (docs/limits.md)."""
+"""Selection of the rows that fit into a project's remaining quota of logs (docs/limits.md)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

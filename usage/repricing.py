@@ -1,6 +1,6 @@
 """Pricing the ledger again by what is known today: prices that came late, names, rules.
 
-Entries whose cost comes out otherwise are corrected. What callers stated stays.
+Entries whose cost differs are corrected. Costs that callers stated stay.
 Source: docs/http-contract/usage.md, section "Corrections".
 """
 

@@ -189,7 +189,7 @@ def _discover(session: Session, probe: _Probe) -> bool:
 def _agree(session: Session) -> bool:
     """Agree on a stateless revision; return False if the server refuses one that it lists.
 
-    Such a request is to be sent again, with a revision of the list. Raise McpError.
+    Such a request is to be sent again, with a revision of the list. Raises McpError.
     Source: MCP 2026-07-28, "UnsupportedProtocolVersionError".
     """
     try:

@@ -1,4 +1,4 @@
-"""Reading the members of an object that someone else defined, with exact errors.
+"""Reading members of objects that providers define, with exact errors.
 
 Providers add members from release to release, so what is unknown is ignored;
 what is known and malformed is refused, never guessed at.
