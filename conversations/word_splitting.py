@@ -77,8 +77,8 @@ def _without_surplus_marks(run: re.Match) -> str:
 
 def query_words(text: str) -> list[str]:
     """Return the different words that a search for `text` asks for, ten at most."""
-    found = (word for piece in _pieces(text) for word in _words(_folded(piece), of_query=True))
-    return list(dict.fromkeys(found))[:MAX_QUERY_WORDS]
+    words = (word for piece in _pieces(text) for word in _words(_folded(piece), of_query=True))
+    return list(dict.fromkeys(words))[:MAX_QUERY_WORDS]
 
 
 def index_texts(texts: Iterable[str]) -> list[str]:
@@ -86,12 +86,12 @@ def index_texts(texts: Iterable[str]) -> list[str]:
 
     The last of more than `MAX_WORDS` are left out.
     """
-    found: set[str] = set()
+    distinct: set[str] = set()
     for chunks in _chunks(texts):
-        found.update(_words(" ".join(chunks)))
-        if len(found) >= MAX_WORDS:
+        distinct.update(_words(" ".join(chunks)))
+        if len(distinct) >= MAX_WORDS:
             break
-    words = list(found)
+    words = list(distinct)
     step = _MAX_TEXT_LENGTH // (MAX_WORD_LENGTH + 1)
     return [" ".join(words[start : start + step]) for start in range(0, len(words), step)]
 

@@ -38,12 +38,12 @@ class CacheKey:
 
 def directives(cache_control: str) -> dict[str, str]:
     """Return the directives of a `Cache-Control` with their values; of equal ones the first."""
-    found: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for part in cache_control.split(","):
         name, _, value = part.strip().partition("=")
         if name:
-            found.setdefault(name.strip().lower(), value.strip(' "'))
-    return found
+            stated.setdefault(name.strip().lower(), value.strip(' "'))
+    return stated
 
 
 def seconds(stated: Mapping[str, str], name: str) -> int | None:
@@ -75,9 +75,9 @@ def lifetime(headers: Mapping[str, str], *, asked: int) -> int:
     if "public" in stated or "s-maxage" in stated:
         allowed = next(
             (
-                found
+                limit
                 for name in ("s-maxage", "max-age")
-                if (found := seconds(stated, name)) is not None
+                if (limit := seconds(stated, name)) is not None
             ),
             settings.GATEWAY_CACHE_DEFAULT_SECONDS,
         )

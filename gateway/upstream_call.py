@@ -57,15 +57,15 @@ class UpstreamRequest:
 def _client() -> HttpClient:
     """Return the running loop's client."""
     loop = asyncio.get_running_loop()
-    if (found := _clients.get(loop)) is None:
-        found = _clients[loop] = HttpClient()
-    return found
+    if (client := _clients.get(loop)) is None:
+        client = _clients[loop] = HttpClient()
+    return client
 
 
 async def close() -> None:
     """End the running loop's connections."""
-    if found := _clients.pop(asyncio.get_running_loop(), None):
-        found.close()
+    if client := _clients.pop(asyncio.get_running_loop(), None):
+        client.close()
 
 
 def deadline(upstream: UpstreamConfig) -> float:

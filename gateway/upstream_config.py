@@ -311,10 +311,10 @@ def _line_of(node: yaml.Node | None, loc: tuple) -> int:
     line = node.start_mark.line + 1 if node else 1
     for step in loc:
         if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == step), None)
-            if found is None:
+            member = next(((key, value) for key, value in node.value if key.value == step), None)
+            if member is None:
                 break
-            line, node = found[0].start_mark.line + 1, found[1]
+            line, node = member[0].start_mark.line + 1, member[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             node = node.value[step]
             line = node.start_mark.line + 1

@@ -71,16 +71,16 @@ class Upstreams:
 
         Raises UpstreamUnusable.
         """
-        if found := self.by_name.get(name):
-            return found
+        if upstream := self.by_name.get(name):
+            return upstream
         if name in self.unusable:
             raise errors.UpstreamUnusable(f"The upstream {name!r} is switched off or broken")
         return next((each for each in self.by_name.values() if each.provider == name), None)
 
     def existing(self, name: str) -> UpstreamConfig:
         """Return the upstream that has an object. Raises UpstreamUnusable, EndpointNotFound."""
-        if found := self.named(name):
-            return found
+        if upstream := self.named(name):
+            return upstream
         raise errors.EndpointNotFound(f"The upstream {name!r} is not configured")
 
     def for_path(self, matched: Matched) -> UpstreamConfig:
@@ -164,8 +164,8 @@ def _config_of(row: Upstream) -> UpstreamConfig | None:
         key = row.api_key.open() if row.api_key else None
         return stored(row.name, base_url=row.base_url, options=row.options, api_key=key)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, loc))}: {fault}" for loc, fault in faults(error)]
-        reason = "; ".join(found)
+        problems = [f"{'.'.join(map(str, loc))}: {fault}" for loc, fault in faults(error)]
+        reason = "; ".join(problems)
     except SecretUnreadable as error:
         reason = str(error)
     # One that is broken must not take the others away.

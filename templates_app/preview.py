@@ -43,5 +43,5 @@ def preview(template: ConversationTemplate, values: Mapping[str, str]) -> Previe
 
 def _unclosed(texts: Iterator[str]) -> Iterator[str]:
     for text in texts:
-        for found in _OPEN.finditer(text):
-            yield text[found.start() : found.start() + 40]
+        for match in _OPEN.finditer(text):
+            yield text[match.start() : match.start() + 40]

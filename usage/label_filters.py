@@ -80,9 +80,9 @@ class LabelFilter(ValuesFilter):
         rows = DailyUsage.objects.order_by(self.field_path)
         values = rows.values_list(self.field_path, flat=True).distinct()
         recent = values.filter(day__gte=timezone.now().date() - timedelta(days=_RECENT_DAYS))
-        found = list(recent[:MAX_CHOICES]) or list(values[:MAX_CHOICES])
-        named = [(value, value) for value in found if value]
-        return [(NONE, "none"), *named] if "" in found else named
+        labels = list(recent[:MAX_CHOICES]) or list(values[:MAX_CHOICES])
+        named = [(value, value) for value in labels if value]
+        return [(NONE, "none"), *named] if "" in labels else named
 
 
 class KeyFilter(LabelFilter):

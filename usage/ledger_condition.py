@@ -21,7 +21,7 @@ def condition_of(logs: QuerySet[UsageLog]) -> tuple[str, dict[str, Any]]:
         return "true", {}
     names = [f"value_{n}" for n in range(len(values))]
     unused = iter(names)
-    named = re.sub(r"%(.)", lambda found: _named(found[1], unused), sql)
+    named = re.sub(r"%(.)", lambda match: _named(match[1], unused), sql)
     return named, dict(zip(names, values, strict=True))
 
 

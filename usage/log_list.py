@@ -101,8 +101,8 @@ class LogChangeList(RealChangeList):
         """Return the sums of the selected logs; None if they take longer than this or a request."""
         if self.daily.is_exact and not self.daily.cut_days:
             return Totals(**self.daily.sums())
-        found = unless_too_slow(self._sums, milliseconds=milliseconds)
-        return None if found is None else Totals(**found)
+        sums = unless_too_slow(self._sums, milliseconds=milliseconds)
+        return None if sums is None else Totals(**sums)
 
     def _sums(self) -> dict[str, Any]:
         if self.page_num == 1 and len(self.result_list) < self.list_per_page:
@@ -148,8 +148,8 @@ def label_search(text: str) -> Q | None:
         return None
     if is_id(text):
         return _owner(UUID(text))
-    found = {name: _labels_with(name, text) for name in SEARCHED_LABELS}
-    conditions = [(f"{name}__in", values) for name, values in found.items() if values]
+    labels = {name: _labels_with(name, text) for name in SEARCHED_LABELS}
+    conditions = [(f"{name}__in", values) for name, values in labels.items() if values]
     return Q(*conditions, _connector=Q.OR) if conditions else None
 
 

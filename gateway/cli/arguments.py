@@ -17,10 +17,10 @@ def duration(text: str) -> dict[str, int]:
     """Return the members of the API for `24` (hours), `90m`, `24h`, `30d` or `never`."""
     if text == "never":
         return {"expires_in_days": 0}
-    found = _DURATION.fullmatch(text)
-    if not found or not int(found[1]):
+    match = _DURATION.fullmatch(text)
+    if not match or not int(match[1]):
         raise argparse.ArgumentTypeError("expected hours, or 90m, 24h, 30d, never")
-    return {_UNITS[found[2] or "h"]: int(found[1])}
+    return {_UNITS[match[2] or "h"]: int(match[1])}
 
 
 def base_url(text: str) -> str:

@@ -100,10 +100,10 @@ class StreamReader:
     def see(self, events: bytes, *, is_part: bool = False) -> None:
         """Read whole events, or a part of a very long one."""
         self.has_data = self.has_data or b"data:" in events
-        if self._model is None and (found := _MODEL.search(events)):
-            self._model, self._first = found[1].decode("utf-8", "replace"), events
-        if found := USAGE.search(events):
-            start = last_end(events[: found.start()], 0)
+        if self._model is None and (match := _MODEL.search(events)):
+            self._model, self._first = match[1].decode("utf-8", "replace"), events
+        if match := USAGE.search(events):
+            start = last_end(events[: match.start()], 0)
             self._note_usage(events[start:], _stated_in_part if is_part else _stated_in)
         if is_error_event(events):
             self._note_errors(events)
@@ -168,10 +168,10 @@ class StreamReader:
             self._delivered.add(events)
             return
         for event in split(events):
-            found = _TYPE.search(event)
-            if found is None or found[1].endswith(_DELTA):
+            match = _TYPE.search(event)
+            if match is None or match[1].endswith(_DELTA):
                 self._delivered.add(event)
-            elif found[1].endswith(_REPEATED):
+            elif match[1].endswith(_REPEATED):
                 text = _Text()
                 text.add(event)
                 self._repeated = max(self._repeated, text.tokens)
@@ -191,8 +191,8 @@ class _Text:
     def add(self, events: bytes) -> None:
         """Count the text once that a choice has under two names, one after the other."""
         last, last_name = b"", b""
-        for found in _TEXT.finditer(events):
-            name, written = found.groups()
+        for match in _TEXT.finditer(events):
+            name, written = match.groups()
             if written == last and name != last_name:
                 continue
             last, last_name = written, name
@@ -214,11 +214,11 @@ def _stated_in_part(event: bytes) -> Reading:
     """
     if value := _value_of(event):
         return read_answer(value)
-    *_, found = USAGE.finditer(event)
+    *_, match = USAGE.finditer(event)
     tier = _TIER.search(event)
     of_tools = _TOOL_USAGE.search(event)
     return Reading(
-        usage=_object_at(event, found.end() - 1),
+        usage=_object_at(event, match.end() - 1),
         units=_units_in({"tool_usage": _object_at(event, of_tools.end() - 1)} if of_tools else {}),
         service_tier=tier[1].decode() if tier else None,
     )

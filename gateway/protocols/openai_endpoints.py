@@ -162,8 +162,9 @@ def match(path: str) -> tuple[Matched, ...]:
         return _matches(rest, rest)
     if prefix != "openai":
         return ()
-    if found := _AZURE_DEPLOYMENT.fullmatch(rest):
-        return _matches(found[2], found[2], deployment=found[1], is_azure=True)
+    if deployment := _AZURE_DEPLOYMENT.fullmatch(rest):
+        name, below = deployment.groups()
+        return _matches(below, below, deployment=name, is_azure=True)
     version, _, newer = rest.removeprefix("/").partition("/")
     if version == "v1":
         return _matches(f"/{newer}", rest, is_azure=True, openai_path=f"/{newer}")

@@ -11,6 +11,6 @@ def length(text: bytes) -> float | None:
 
     None for a text that has no times.
     """
-    ends = (map(int, (part or b"0" for part in found.groups())) for found in _END.finditer(text))
+    ends = (map(int, (part or b"0" for part in match.groups())) for match in _END.finditer(text))
     seconds = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in ends)
     return max(seconds, default=0) or None
