@@ -13,6 +13,14 @@ from tests.released_client.server import serving
 
 HANDSHAKE = "2025-11-25"
 BOTH = pytest.mark.parametrize("version", [HANDSHAKE, MODERN])
+EACH_CALL = pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("tools/call", {"name": "calc__t"}),
+        ("resources/read", {"uri": "calc+file:///a"}),
+        ("prompts/get", {"name": "calc__p"}),
+    ],
+)
 ICONS = [{"src": "https://a.b/i.png", "mimeType": "image/png", "sizes": ["48x48"]}]
 APP = "ui://clock/view.html"
 TOOL = {
@@ -102,14 +110,7 @@ def test_unknown_members_of_items_are_forwarded(found, peer, version):
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        ("tools/call", {"name": "calc__t"}),
-        ("resources/read", {"uri": "calc+file:///a"}),
-        ("prompts/get", {"name": "calc__p"}),
-    ],
-)
+@EACH_CALL
 def test_metadata_of_results_comes_back(found, peer, version, method, params):
     reply = found(method, version, **params)
     assert RESULT_META.items() <= reply["_meta"].items()
@@ -132,14 +133,7 @@ TRACE = {
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        ("tools/call", {"name": "calc__t"}),
-        ("resources/read", {"uri": "calc+file:///a"}),
-        ("prompts/get", {"name": "calc__p"}),
-    ],
-)
+@EACH_CALL
 def test_metadata_of_requests_reaches_the_server(api, peer, version, method, params):
     meta = {**TRACE, **(META if version == MODERN else {}), "progressToken": "theirs"}
     send(api, method, version, {**params, "_meta": meta})

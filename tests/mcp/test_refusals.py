@@ -8,13 +8,13 @@ import threading
 
 import psutil
 import pytest
-import requests
 
 from core.secrets import Sealed
 from mcp.client.auth_headers import Credentials
 from mcp.client.http_transport import HttpTransport
 from mcp.client.session_pool import pool
 from mcp.models import Server, ToolExecution
+from tests.mcp import stdio_process
 from tests.mcp.conftest import SERVER
 from tests.mcp.peers.scripted import result, scripted
 from tests.mcp.test_protocol import TokenServer, oauth
@@ -236,16 +236,8 @@ def test_command_ends_with_a_server_that_is_killed(data_dir, tmp_path, ignores):
         + ("" if ignores == "nothing" else "time.sleep(600)\n")
     )
     url = shlex.join([sys.executable, str(script)])
-    entry = {"name": "s", "transport_type": "stdio", "url": url}
     with Process(data_dir, LLMRING_MCP_STDIO_COMMANDS=url) as server:
-        with requests.Session() as session:
-            session.headers["X-API-Key"] = server.key
-            path = f"{server.url}/api/v1/mcp"
-            id = session.post(f"{path}/servers", json=entry, timeout=20).json()["id"]
-            found = session.post(f"{path}/servers/{id}/refresh", timeout=20).json()
-            call = f"{path}/tools/{found['tools'][0]['id']}/execute"
-            output = session.post(call, json={"input": {}}, timeout=20).json()["output"]
-        process = psutil.Process(output["pid"])
+        process = stdio_process.started_by(server, url)
         for worker in [*server.workers(), psutil.Process(server.process.pid)]:
             os.kill(worker.pid, signal.SIGKILL)
         process.wait(20)

@@ -6,11 +6,11 @@ import time
 
 import psutil
 import pytest
-import requests
 
 from mcp.client.http_transport import MAX_BYTES
 from mcp.client.session_pool import pool
 from mcp.models import Server
+from tests.mcp import stdio_process
 from tests.server import Server as Process
 
 pytestmark = pytest.mark.servers
@@ -206,15 +206,7 @@ def test_process_that_does_not_end_is_killed(api, execute, line):
 
 def test_process_ends_with_the_server(line, tmp_path):
     command = line("stays")
-    entry = {"name": "s", "transport_type": "stdio", "url": command}
     with Process(tmp_path / "data", LLMRING_MCP_STDIO_COMMANDS=command) as server:
-        with requests.Session() as session:
-            session.headers["X-API-Key"] = server.key
-            path = f"{server.url}/api/v1/mcp"
-            id = session.post(f"{path}/servers", json=entry, timeout=10).json()["id"]
-            found = session.post(f"{path}/servers/{id}/refresh", timeout=10).json()
-            call = f"{path}/tools/{found['tools'][0]['id']}/execute"
-            output = session.post(call, json={"input": {}}, timeout=10).json()["output"]
-        process = psutil.Process(output["pid"])
+        process = stdio_process.started_by(server, command)
         assert server.stop() == 0
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
