@@ -1,9 +1,8 @@
-from uuid import UUID
-
 from django.contrib import admin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 
 from accounts.admin.links import OwnerLinks
+from accounts.api_keys import is_id
 from conversations import chat, search
 from conversations.models import Conversation, Message
 from core.admin import ReadOnlyAdmin
@@ -88,11 +87,9 @@ class ConversationAdmin(OwnerLinks, ReadOnlyAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
-        try:
-            UUID(term)
-        except ValueError:
-            return (search.matching(queryset, term) if term else queryset), False
-        return super().get_search_results(request, queryset, search_term)
+        if is_id(term):
+            return super().get_search_results(request, queryset, search_term)
+        return (search.matching(queryset, term) if term else queryset), False
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         context = {"chat": None, **(extra_context or {})}

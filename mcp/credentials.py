@@ -142,6 +142,6 @@ def _is_plain_address(text: str) -> bool:
 
 
 def invalid(type: str, path: list, message: str) -> InvalidInput:
-    """Return the error about a member of the config."""
+    """Return the error about a member of the config, or with an empty path about all of it."""
     # The input is not echoed: it is a secret, or contains one.
     return InvalidInput([issue(type, ["body", "auth_config", *path], message, None)])

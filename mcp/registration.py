@@ -133,8 +133,7 @@ _CONNECTING = {"url", "transport_type", "auth_config", "is_active", "legacy"}
 
 def _check_credentials(transport: str | None, config: dict | None) -> None:
     if transport == Transport.STDIO and config and credentials.kind(config) != "none":
-        message = "A stdio server gets no credentials"
-        raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])
+        raise credentials.invalid("value_error", [], "A stdio server gets no credentials")
 
 
 def _check_address(url: str, transport: str) -> None:
@@ -149,4 +148,4 @@ def _check_move(server: Server, url: str, config: dict | None) -> None:
     keeps = config is None or credential_masks.has_mask(config)
     if moves and keeps and credential_masks.may_hold_secrets(server.auth_config):
         message = "The address moves to another host: send the secrets again, or {} for none"
-        raise InvalidInput([issue("value_error", ["body", "auth_config"], message, None)])
+        raise credentials.invalid("value_error", [], message)

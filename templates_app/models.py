@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -111,8 +112,19 @@ class ConversationTemplate(models.Model):
         texts = {
             name: rendering.text_of(value) for name, value in (self.variables | stated).items()
         }
-        prompt = {"system_prompt": self.system_prompt, "messages": self.messages}
-        return rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES)
+        return self.render_texts(texts)
+
+    def render_texts(self, texts: Mapping[str, str]) -> dict:
+        """Return `system_prompt` and `messages`, filled with these texts as they are.
+
+        Placeholders of other names stay. Raises rendering.TooLong.
+        """
+        return rendering.render(self.prompt, texts, max_length=settings.MAX_BODY_BYTES)
+
+    @property
+    def prompt(self) -> dict[str, Any]:
+        """The members with placeholders."""
+        return {"system_prompt": self.system_prompt, "messages": self.messages}
 
     def members(self) -> dict[str, Any]:
         """Return what a version keeps of the template."""

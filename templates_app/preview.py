@@ -1,11 +1,9 @@
 """A template filled with values, and what is wrong with it. Nothing is stored or sent."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from django.conf import settings
 
 from templates_app import rendering
 from templates_app.models import ConversationTemplate
@@ -31,17 +29,17 @@ def preview(template: ConversationTemplate, values: Mapping[str, str]) -> Previe
     stated = {name: value for name, value in values.items() if value != ""}
     known = {**template.variables, **stated}
     texts = {name: rendering.text_of(value) for name, value in known.items() if value is not None}
-    prompt = {"system_prompt": template.system_prompt, "messages": template.messages}
-    places = [name for text in rendering.strings(prompt) for name in rendering.names_in(text)]
+    strings = list(rendering.strings(template.prompt))
+    places = [name for text in strings for name in rendering.names_in(text)]
     return Preview(
-        rendering.render(prompt, texts, max_length=settings.MAX_BODY_BYTES),
+        template.render_texts(texts),
         missing=[name for name in template.variables if name not in texts],
         undeclared=sorted(set(places) - template.variables.keys()),
-        unclosed=list(_unclosed(rendering.strings(prompt))),
+        unclosed=list(_unclosed(strings)),
     )
 
 
-def _unclosed(texts: Iterator[str]) -> Iterator[str]:
+def _unclosed(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         for match in _OPEN.finditer(text):
             yield text[match.start() : match.start() + 40]
