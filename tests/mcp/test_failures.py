@@ -29,7 +29,7 @@ def short_timeout(settings):
 
 
 @pytest.fixture
-def execute(api, register):
+def execute(api, register, settings):
     """A function: what comes of execution the tool of a scripted server."""
 
     def execute(server) -> dict:
@@ -38,7 +38,7 @@ def execute(api, register):
         path = f"/api/v1/mcp/tools/{refreshed['tools'][0]['id']}/execute"
         begun = time.monotonic()
         reply = api.send("POST", path, {"input": {"a": 1}})
-        assert time.monotonic() - begun < SECONDS + 0.5
+        assert time.monotonic() - begun < settings.MCP_TIMEOUT + 1
         row = ToolExecution.objects.get()
         assert (row.error, row.error_kind) == (reply["error"], reply["error_kind"])
         return reply
@@ -202,6 +202,8 @@ def test_failing_server_gives_a_clear_recorded_error_in_time(execute, settings, 
     behave, kind, text = FAILURES[way]
     if kind == "timeout":
         settings.MCP_TIMEOUT = 0.3  # it is used up
+    elif "50 MB" in way:
+        settings.MCP_TIMEOUT = 10  # a busy machine reads up to the limit for seconds
     with scripted(behave) as server:
         reply = execute(server)
     assert (reply["error_kind"], reply["output"]) == (kind, None)
