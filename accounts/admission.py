@@ -62,13 +62,13 @@ class InvalidKey(DomainError):
 
 
 class UnusableKey(DomainError):
-    """The text cannot be a key: too long, or with whitespace inside."""
+    """The text cannot be a key: it is too long, or contains whitespace."""
 
     code = "unusable_key"
 
 
 class ProjectArchived(DomainError):
-    """A person's request in a project that was archived; keys of such a project are refused."""
+    """A person's request in an archived project, whose keys raise InvalidKey."""
 
     status_code = 403
     code = "project_archived"
@@ -78,7 +78,7 @@ class ProjectArchived(DomainError):
 
 
 class DefaultTierMissing(DomainError):
-    """The operator's default tier was deleted after the start, which checks it."""
+    """The default tier was deleted after the start, which checks that it exists."""
 
     status_code = 503
     code = "default_tier_missing"
@@ -89,13 +89,13 @@ class DefaultTierMissing(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class UnseenKey(Caller):
-    """The caller of a key never seen before, which opens a project at its first write."""
+    """The caller of an unknown key, which creates a project at its first write."""
 
     digest: bytes = b""
 
 
 def authenticate(headers: Mapping[str, str]) -> Caller | None:
-    """Return the caller that the request's key names; None without a key.
+    """Return the caller that the request's key identifies; None without a key.
 
     Raises UnusableKey, InvalidKey. One query, unless the key is in the cache.
     """
@@ -112,7 +112,7 @@ def authenticate(headers: Mapping[str, str]) -> Caller | None:
 def authenticate_key(key: str) -> Caller:
     """Return the caller of a well-formed key. Raises InvalidKey.
 
-    An id is never a key: whoever sees one in a reply could use it as such.
+    An id is never a key: anybody who sees it in a reply could use it.
     """
     if api_keys.is_id(key):
         raise InvalidKey
@@ -130,9 +130,9 @@ def authenticate_key(key: str) -> Caller:
 
 
 def authenticate_user(user: User, project_id: UUID) -> Caller | None:
-    """Return the caller that a person is in a project; None for one they are no member of.
+    """Return a person as a caller in a project; None if they have no access to it.
 
-    Superusers may do everything in every project, other staff read it. Raises ProjectArchived.
+    Superusers may do everything in every project, other staff may read. Raises ProjectArchived.
     """
     permissions = role_permissions(user, project_id)
     if permissions is None:
@@ -149,20 +149,20 @@ def authenticate_user(user: User, project_id: UUID) -> Caller | None:
 
 
 def _permissions_of_key(scopes: list[str]) -> frozenset[Action] | None:
-    # None is checked in no time, and what only people may do asks for no key.
+    # None is checked fastest. Actions of people alone are not open to keys anyway.
     return None if Scope.ALL in scopes else key_permissions(scopes)
 
 
 def cached_caller(headers: Mapping[str, str]) -> Caller | None:
-    """Return the caller if it is known without a query; with None the key has to be looked up."""
+    """Return the caller if the key is cached; None if it has to be looked up."""
     key, _ = presented_key(headers)
     return key_cache.get(api_keys.digest(key)) if key else None
 
 
 def bucket_of(caller: Caller | None, address: str) -> Bucket | None:
-    """Return what a request counts for: the caller's project, without one its address.
+    """Return the bucket of a request: of the caller's project, else of the address.
 
-    None if that has no limit.
+    None if there is no limit.
     """
     if caller is None or caller.project_id == NO_PROJECT:
         return of_address(
@@ -174,10 +174,10 @@ def bucket_of(caller: Caller | None, address: str) -> Bucket | None:
 
 
 def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
-    """Return the caller, if permitted to do this.
+    """Return the caller, if the action is permitted.
 
-    A key never seen before opens its project here, at its first write; so many from an
-    address in a minute.
+    The first write with an unknown key creates its project, up to
+    settings.NEW_PROJECTS_PER_MINUTE for an address.
     Raises Unauthenticated, NotPermitted, InvalidKey, LimitExceeded, DefaultTierMissing.
     """
     if caller is None:
@@ -192,7 +192,7 @@ def admit(caller: Caller | None, action: Action, address: str = "") -> Caller:
 
 
 def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return the key that a request carries, and the header it came in; ("", "") without one.
+    """Return the key of a request and the name of its header; ("", "") without one.
 
     `X-API-Key` wins over `X-Project-Key`, and both over `Authorization: Bearer`; an
     empty one is absent.
@@ -207,7 +207,7 @@ def presented_key(headers: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _look_up(digest: bytes) -> tuple[Caller, datetime | None] | None:
-    """Return the key's caller and expiry; None for a key never seen. Raises InvalidKey."""
+    """Return the key's caller and expiry; None for an unknown key. Raises InvalidKey."""
     keys = ApiKey.objects.filter(Q(digest=digest) | Q(previous_digest=digest))
     row = keys.select_related("project__tier").first()
     if row is None:
@@ -236,7 +236,7 @@ def limits_of(tier: Tier | None) -> Limits | None:
 
 
 def _default_tier() -> Tier | None:
-    """Return the tier of projects that unknown keys open. Raises DefaultTierMissing."""
+    """Return the tier of projects that unknown keys create. Raises DefaultTierMissing."""
     if not settings.DEFAULT_TIER:
         return None
     if tier := Tier.objects.filter(name=settings.DEFAULT_TIER).first():

@@ -1,4 +1,4 @@
-"""API keys as text: generation, digest, and form. No database here."""
+"""API keys as text: generation, digest, syntax. No database here."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ _WHITESPACE = re.compile(r"\s")
 
 
 class MalformedKey(ValueError):
-    """The text cannot be a key; `reason` completes a sentence that begins with a header."""
+    """The text cannot be a key. `reason` follows the name of a header in the message."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -25,12 +25,12 @@ def generate() -> str:
 
 
 def hint(key: str) -> str:
-    """Return the first characters of a key, by which people know it again."""
+    """Return the first characters of a key, by which people recognize it."""
     return key[: len(PREFIX) + 4]
 
 
 def digest(key: str) -> bytes:
-    """Return the SHA-256 of the key, all that is ever stored of it.
+    """Return the SHA-256 of the key, the only part that is stored.
 
     A plain digest is enough: issued keys have 128 random bits.
     """
@@ -50,7 +50,7 @@ def decode(value: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return whether it has the form of an id, which replies and exports show to everybody."""
+    """Return whether the text is a UUID: ids are not secret."""
     try:
         UUID(text)
     except ValueError:

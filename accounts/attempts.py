@@ -1,11 +1,10 @@
-"""How often something may be tried: counted in the database, so for all workers at once.
+"""Limits of attempts, counted in the database and so for all workers together.
 
     attempts.take("login", address, limit=30)      raises TooManyAttempts
 
-A bucket has a window of a quarter of an hour, which begins with its first attempt and ends
-by the database's clock whatever happens in it: attempts during a lock do not prolong it.
-By hand: the limiters of Django's libraries count in its cache, which without Redis each
-process has for itself, or restart the lock at each failure.
+A bucket has a window of 15 minutes, which begins with its first attempt and ends by the
+database's clock: attempts during a lock do not prolong it. The libraries for Django count in
+its cache, which without Redis is each process's own, or restart the lock at each failure.
 """
 
 import hashlib
@@ -19,11 +18,11 @@ from core.errors import DomainError
 
 WINDOW_SECONDS = 900
 PER_ADDRESS = 30  # requests of one kind in a window from one address
-_PRUNED = 20  # old counts that an attempt deletes, at most
+_PRUNED = 20  # old counts that one attempt deletes at most
 
 
 class TooManyAttempts(DomainError):
-    """The bucket is full. The text is the same whatever was tried, and for whomever."""
+    """The bucket is full. The message does not depend on what was tried."""
 
     status_code = 429
     code = "too_many_attempts"
@@ -36,7 +35,7 @@ class TooManyAttempts(DomainError):
 def take(*name: str, limit: int) -> bytes:
     """Count an attempt and return its bucket, for `give_back`. Raises TooManyAttempts.
 
-    It counts before it is made, so that parallel attempts do not exceed the limit.
+    Counted before the attempt is made, so that parallel ones do not exceed the limit.
     """
     bucket = _bucket(name)
     with connection.cursor() as cursor:
@@ -62,12 +61,12 @@ def take(*name: str, limit: int) -> bytes:
 
 
 def take_of_address(request: HttpRequest, name: str) -> None:
-    """Count a request of its client's address. Raises TooManyAttempts."""
+    """Count an attempt of the client's address. Raises TooManyAttempts."""
     take(name, client_network(request), limit=PER_ADDRESS)
 
 
 def give_back(*buckets: bytes) -> None:
-    """Take back attempts that succeeded: only failures count."""
+    """Uncount attempts that succeeded: only failures count."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE attempt_counts SET attempts = greatest(attempts - 1, 0) WHERE bucket = ANY(%s)",
@@ -76,7 +75,7 @@ def give_back(*buckets: bytes) -> None:
 
 
 def _bucket(name: tuple[str, ...]) -> bytes:
-    # A digest: addresses that were typed by mistake, passwords among them, are not kept.
+    # A digest: people type passwords into the wrong field.
     return hashlib.sha256("\n".join(name).encode("utf-8", "surrogateescape")).digest()
 
 

@@ -1,9 +1,9 @@
-"""The record of everything that changes access or prices: who, when, from where, with what outcome.
+"""The audit log of changes of access and prices: who, when, from where, with what outcome.
 
     audit.record("token.create", audit.of_request(request), project_id=…, token_id=…)
 
-It belongs in the transaction of what it records, so that both happen or neither. A
-refusal is recorded outside of one, which an error would roll back. Nothing secret goes in.
+Record a change in its own transaction, so that both happen or neither. Record a refusal
+outside of a transaction, which the error would roll back. Never record a secret.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _MAX_TEXT = 500
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who did it, and the request they did it by."""
+    """The actor of an event, and their request."""
 
     actor: str
     user_id: UUID | None = None
@@ -43,7 +43,7 @@ class Origin:
 def of_request(
     request: HttpRequest, *, actor: str | None = None, user_id: UUID | None = None
 ) -> Origin:
-    """Return the origin of a request; without an actor its key or its person is it."""
+    """Return the origin of a request. The actor is by default its key or person."""
     api_key_id = None
     if actor is None:
         caller = getattr(request, "auth", None)
@@ -64,7 +64,7 @@ def of_request(
 
 
 def of_command(name: str) -> Origin:
-    """Return the origin of a management command: whoever has a shell on the server."""
+    """Return the origin of a management command."""
     return Origin(actor=f"command:{name}")
 
 
@@ -80,7 +80,7 @@ def record(
     api_key_id: UUID | None = None,
     **details: Any,
 ) -> AuditEvent:
-    """Store an event. `user_id` and `api_key_id` are those it is about, else who did it.
+    """Store an event. `user_id` and `api_key_id` are its subjects, by default its actors.
 
     `details` are JSON values: names, numbers, old and new roles; never a secret.
     """
@@ -103,7 +103,7 @@ def record(
 
 
 def last_changes(project_ids: Iterable[UUID]) -> dict[UUID, datetime]:
-    """Return when each of the projects itself was last changed, as far as it is recorded."""
+    """Return when each project was last changed itself, according to the log."""
     events = AuditEvent.objects.filter(
         project_id__in=project_ids, action__startswith="project.", outcome=AuditOutcome.SUCCESS
     )
@@ -114,7 +114,7 @@ def last_changes(project_ids: Iterable[UUID]) -> dict[UUID, datetime]:
 def delete_before(time: datetime) -> int:
     """Delete the events before a time; return how many. For retention alone."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # What the trigger asks for; it lasts for this transaction.
+        # The trigger requires this setting, which lasts for the transaction.
         cursor.execute("SELECT set_config('llmring.audit_retention', 'on', true)")
         deleted, _ = AuditEvent.objects.before(time).delete()
     return deleted
@@ -129,7 +129,7 @@ def _actor(user_id: UUID | None, api_key_id: UUID | None) -> str:
 def _address(text: str) -> str | None:
     try:
         address = ip_address(text.partition("%")[0])
-    except ValueError:  # a socket of this machine has none
+    except ValueError:  # such as of a Unix socket
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)
 

@@ -1,4 +1,4 @@
-"""The adapters of accounts/admission.py for DRF: `request.auth` is a Caller or a Manager."""
+"""DRF's adapters of accounts/admission.py: `request.auth` is a Caller or a Manager."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from core.scoping import Caller
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.auth` becomes the Caller that the key names; there is no user."""
+    """Sets `request.auth` to the key's Caller; there is no user."""
 
     def authenticate(self, request) -> tuple[None, Caller] | None:
         try:
@@ -33,7 +33,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class ProjectSessionAuthentication(SessionAuthentication):
-    """A logged-in person, in the project that `X-Project-ID` names."""
+    """Authenticates a logged-in person in the project that `X-Project-ID` names."""
 
     def authenticate(self, request):
         try:
@@ -51,7 +51,7 @@ class ProjectSessionAuthentication(SessionAuthentication):
 
 
 class PersonAuthentication(SessionAuthentication):
-    """A logged-in person, whatever the project; keys are ignored."""
+    """Authenticates a logged-in person, in no project; ignores keys."""
 
     def enforce_csrf(self, request) -> None:
         csrf.check(request._request)
@@ -84,7 +84,7 @@ class HasApiKey(BasePermission):
         action = required_action(request, view)
         address = request.META.get("REMOTE_ADDR", "")
         if isinstance(request.auth, admission.UnseenKey) and action in WRITES:
-            request.auth = admission.admit(request.auth, action, address)  # now it has a project
+            request.auth = admission.admit(request.auth, action, address)  # creates its project
         try:
             _count(request, request.auth)
         except LimitExceeded:
@@ -95,19 +95,19 @@ class HasApiKey(BasePermission):
             request.auth = admission.admit(request.auth, action, address)
         except NotPermitted:
             if view.kwargs and hasattr(view, "get_object") and view.detail:
-                view.get_object()  # 404 comes first: 403 must not prove that a row exists
+                view.get_object()  # a 404 comes first: a 403 would reveal that the row exists
             raise
         return True
 
 
 def required_action(request, view) -> Action:
-    """Return what the view declares for the operation, else what the method stands for."""
+    """Return the action that the view declares for the operation, else the method's."""
     declared = getattr(view, "access", {}).get(getattr(view, "operation", ""))
     return declared or action_of_method(request.method)
 
 
 class ManagementTokenAuthentication(BaseAuthentication):
-    """`request.auth` becomes a Manager by `Authorization: Bearer <MANAGEMENT_TOKEN>`."""
+    """Sets `request.auth` to a Manager, by `Authorization: Bearer <MANAGEMENT_TOKEN>`."""
 
     def authenticate(self, request) -> tuple[None, Manager] | None:
         scheme, _, text = request.headers.get("Authorization", "").strip().partition(" ")
@@ -123,7 +123,7 @@ class ManagementTokenAuthentication(BaseAuthentication):
 
 
 class ManagementSessionAuthentication(SessionAuthentication):
-    """`request.auth` becomes the Manager that a superuser is, whose CSRF token is checked."""
+    """Sets `request.auth` to a Manager, by a superuser's session. Checks the CSRF token."""
 
     def authenticate(self, request):
         session = super().authenticate(request)
@@ -149,7 +149,7 @@ def _count(request, caller: Caller | None) -> None:
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
-    """The one scheme of the document; the other ways of sending a key are in its description."""
+    """The document's scheme for keys; its description has the other headers."""
 
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = "ApiKey"
@@ -159,7 +159,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 
 
 class ProjectSessionScheme(OpenApiAuthenticationExtension):
-    """Sessions are of the admin's pages; the document offers keys and the management token."""
+    """Undocumented: sessions are for pages, not for clients of the API."""
 
     target_class = "accounts.authentication.ProjectSessionAuthentication"
     name = []

@@ -1,16 +1,16 @@
-"""What one client can be counted by."""
+"""The networks by which clients are counted."""
 
 from ipaddress import IPv6Address, ip_address
 
 from django.http import HttpRequest
 
-IPV6_BITS = 64  # of an address: one customer has as many addresses as they like below it
+IPV6_BITS = 64  # a single customer gets a whole network of this size
 
 
 def network_of(address: str) -> str | None:
-    """Return an IPv4 address as it is, also a mapped one, and the network of an IPv6 address.
+    """Return an IPv4 address (also a mapped one), or the network of an IPv6 address.
 
-    None for a text that is not an address.
+    None if the text is not an address.
     """
     try:
         ip = ip_address(address.partition("%")[0])
@@ -24,6 +24,6 @@ def network_of(address: str) -> str | None:
 
 
 def client_network(request: HttpRequest) -> str:
-    """Return the network of the client's address; a Unix socket has no address to count by."""
+    """Return the network of the client's address; that of a Unix socket is unchanged."""
     address = request.META.get("REMOTE_ADDR", "")
     return network_of(address) or address

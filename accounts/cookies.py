@@ -1,4 +1,4 @@
-"""Signed cookies of our own: for this server alone, out of reach of scripts and other sites."""
+"""Signed cookies that scripts and other sites cannot read."""
 
 from django.conf import settings
 from django.core import signing
@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 def keep(response: HttpResponse, name: str, value: object, *, salt: str, max_age: int) -> None:
-    """Set a cookie that holds a JSON value, for so many seconds."""
+    """Set a cookie with a JSON value; `max_age` is in seconds."""
     response.set_cookie(
         name,
         signing.dumps(value, salt=salt, compress=True),
@@ -19,7 +19,7 @@ def keep(response: HttpResponse, name: str, value: object, *, salt: str, max_age
 
 
 def read(request: HttpRequest, name: str, *, salt: str, max_age: int) -> object:
-    """Return the value of a cookie; None if it is missing, too old, or not ours."""
+    """Return the value of a cookie; None if it is missing, expired, or has a bad signature."""
     try:
         return signing.loads(request.COOKIES.get(name, ""), salt=salt, max_age=max_age)
     except signing.BadSignature:

@@ -1,8 +1,8 @@
-"""What protects requests that a browser's cookies speak for, and those that set them.
+"""CSRF protection of requests that cookies authenticate, and of those that set cookies.
 
-JSON without a content type is accepted here, which a page of another site can send without
-being asked; so every such request shows where it comes from, or carries Django's token.
-A request that a key authenticates ignores cookies and needs neither.
+JSON is accepted without a content type, which pages of other sites can send without a
+preflight. So such a request needs this server's origin, or Django's token. Requests with a
+key ignore cookies, and need neither.
 """
 
 from urllib.parse import urlsplit
@@ -24,10 +24,10 @@ class CrossSite(DomainError):
 
 
 def check(request: HttpRequest) -> None:
-    """Raise CrossSite for a request to change something that another site may have caused.
+    """Raise CrossSite for an unsafe request that another site may have caused.
 
-    The page's origin must be this server's. Without any sign of a browser, a request with
-    cookies needs Django's token; one without cookies has nothing to protect.
+    The page's origin must be this server's. If the browser does not state an origin, a request
+    with cookies needs Django's token; one without cookies has nothing to protect.
     """
     if request.method in SAFE_METHODS or getattr(request, "_dont_enforce_csrf_checks", False):
         return

@@ -14,15 +14,15 @@ from core.scoping import Caller
 
 
 def presents_key(headers: Mapping[str, str]) -> bool:
-    """Return whether the edge can admit a request; without a key there may be a session."""
+    """Return whether the edge can admit a request; one without a key may have a session."""
     return admission.presented_key(headers) != ("", "")
 
 
 async def admit_request(request: Request) -> Caller | None:
     """Return the caller of a request to the edge that presents a key, and count the request.
 
-    None leaves a refusal to the view of the path, which looks for the row first. Raises
-    what `admission.authenticate` and `admission.admit` do, and LimitExceeded.
+    None leaves a refusal to the view, which looks for the row first. Raises the errors of
+    `admission.authenticate` and `admission.admit`, and LimitExceeded.
     """
     action = request.route.access or action_of_method(request.method)
     caller = admission.cached_caller(request.headers)

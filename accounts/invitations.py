@@ -1,4 +1,4 @@
-"""Invitations: for one address, once, and as long as the inviter could still invite."""
+"""Invitations: for one address, single-use, valid while the inviter may still invite."""
 
 import re
 import unicodedata
@@ -19,14 +19,14 @@ from core.ids import uuid7
 
 LIFETIME = timedelta(days=7)
 MAX_MAILED_NAME = 60  # characters
-# What programs of mail make a link of: addresses, also without a scheme.
+# Addresses, also without a scheme, which mail programs turn into links.
 _ADDRESS = re.compile(r"://|@|[^\W_][.\u3002][^\W\d_]{2}")
 _JOINERS = "\u200c\u200d"  # inside words of some languages, and emoji
 MAX_PER_PERSON = 50  # in a window of accounts/attempts.py
 
 
 class InvalidInvitation(DomainError):
-    """Used, expired, withdrawn, replaced, never made, or of an inviter who lost the right."""
+    """Used, expired, withdrawn, replaced, unknown, or of an inviter who may no longer invite."""
 
     code = "invalid_invitation"
 
@@ -35,7 +35,7 @@ class InvalidInvitation(DomainError):
 
 
 class ForAnotherAddress(DomainError):
-    """The link was opened by somebody other than its addressee; the invitation stays open."""
+    """The person has another address than the invitation, which stays open."""
 
     status_code = 403
     code = "for_another_address"
@@ -56,8 +56,7 @@ def invite(
 ) -> Invitation:
     """Mail an invitation; an open one for the same address is replaced.
 
-    Raises RoleRefused, TooManyAttempts, SessionEnded, and IntegrityError if there is one of
-    this `id`.
+    Raises RoleRefused, TooManyAttempts, SessionEnded, and IntegrityError if `id` exists.
     """
     attempts.take("invitations", str(inviter.id), limit=MAX_PER_PERSON)
     memberships.check_owner_rule(by, role)
@@ -82,7 +81,7 @@ def invite(
 
 
 def resend(invitation: Invitation, inviter: User, *, by: str, origin: audit.Origin) -> Invitation:
-    """Mail an invitation again; the link of the earlier mail ends. Raises what `invite` does."""
+    """Mail an invitation again, with a new link. Raises the errors of `invite`."""
     if invitation.status in ("accepted", "withdrawn"):
         raise InvalidInvitation
     return invite(
@@ -101,7 +100,7 @@ def withdraw(invitation: Invitation, origin: audit.Origin) -> None:
 
 
 def peek(token: str) -> Invitation:
-    """Return the invitation that a token could be used for now. Raises InvalidInvitation."""
+    """Return the invitation of a token that can be used now. Raises InvalidInvitation."""
     invitation = (
         Invitation.objects.filter(
             digest=email_tokens.digest(token),
@@ -126,7 +125,7 @@ def open_invitation(token: str, email: str) -> Invitation:
     found = peek(token)
     if email_addresses.key(found.email) != email_addresses.key(email):
         raise ForAnotherAddress
-    # Rows that refer to the project may be added meanwhile.
+    # no_key: rows that refer to the project may be added meanwhile.
     Project.objects.select_for_update(no_key=True).get(pk=found.project_id)
     rows = Invitation.objects.select_for_update(of=("self",)).select_related("project")
     invitation = rows.filter(pk=found.pk, accepted_at=None, withdrawn_at=None).first()
@@ -146,7 +145,7 @@ def accept(token: str, user: User, origin: audit.Origin) -> Membership:
 
 
 def join(invitation: Invitation, user: User, origin: audit.Origin) -> Membership:
-    """Use a locked invitation up: the person is a member, in that role or a higher one."""
+    """Accept a locked invitation: make the person a member, or keep a higher role."""
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
     _record("invitation.accept", origin, invitation, user_id=user.id)
@@ -185,9 +184,9 @@ def _mail(invitation: Invitation, token: str) -> None:
 
 
 def _mailed_name(name: str) -> str:
-    """Return a project's name for a mail to a stranger; empty if it leads elsewhere.
+    """Return a project's name for a mail to a stranger; empty if it contains an address.
 
-    Anybody may name a project and invite any address: the name must be no mail of its own.
+    Anybody may name a project and invite any address: the name must not become a message.
     """
     name = unicodedata.normalize("NFKC", name)
     shown = "".join(each if each.isprintable() or each in _JOINERS else " " for each in name)
@@ -198,7 +197,7 @@ def _mailed_name(name: str) -> str:
 
 
 def _name_of(inviter: User) -> str:
-    """Return how a mail names the inviter: an address that was only claimed may be another's."""
+    """Return the inviter's name for a mail, which says if the address is unverified."""
     is_claimed = inviter.email and not inviter.email_verified_at
     return f"{inviter} (address not confirmed)" if is_claimed else str(inviter)
 

@@ -1,8 +1,8 @@
-"""What this process has looked up for keys, and what ends that.
+"""The cache of looked-up keys, and the listener that invalidates it.
 
-A database trigger notifies every process of any change of keys, whoever makes it, and what was
-looked up before is not used again. While the connection of `KeyListener` is not known to be
-healthy, nothing is cached, so a revocation is never missed.
+A database trigger notifies every process of any change of keys, by whatever program, and
+earlier entries are not used again. Unless the connection of `KeyListener` is known to be
+healthy, the cache is not used, so a revocation is never missed.
 """
 
 import logging
@@ -31,20 +31,20 @@ Found = TypeVar("Found")
 
 
 class KeyCache(Generic[Found]):
-    """What was looked up by the digests of keys or tokens."""
+    """A cache by the digests of keys or tokens."""
 
     def __init__(self) -> None:
         self._entries: dict[bytes, tuple[int, Found]] = {}
 
     def get(self, digest: bytes) -> Found | None:
-        """Return what was found if nothing has changed since it was looked up; None if unsure."""
+        """Return the cached value; None if there is none, or it may be outdated."""
         generation, found = self._entries.get(digest, (-1, None))
         return found if generation == listener.generation and listener.is_healthy else None
 
     def put(self, digest: bytes, found: Found, *, generation: int) -> None:
-        """Cache what was looked up when the listener was at `generation`.
+        """Cache a value that was looked up when the listener was at `generation`.
 
-        A change that arrived meanwhile may be newer than what was seen.
+        Later changes make it outdated, even those that arrived during the look-up.
         """
         if listener.is_healthy:
             if len(self._entries) >= MAX_ENTRIES:
@@ -56,13 +56,13 @@ callers: KeyCache[tuple[Caller, datetime | None]] = KeyCache()
 
 
 def get(digest: bytes) -> Caller | None:
-    """Return the caller of a key that has neither changed nor expired; None if unsure."""
+    """Return the cached caller of a key; None if there is none, or it may be outdated."""
     caller, expires_at = callers.get(digest) or (None, None)
     return caller if expires_at is None or expires_at > timezone.now() else None
 
 
 class KeyListener(ProcessThread):
-    """Listens for changed keys on a connection of its own, for as long as the process lives."""
+    """Listens for changed keys, on a connection of its own."""
 
     name = "key-listener"
 
@@ -75,7 +75,7 @@ class KeyListener(ProcessThread):
         self.listening = threading.Event()
         self._stopped = threading.Event()
         self._checked_at = float("-inf")
-        self._loss = ""  # why it is not connected, as told
+        self._loss = ""  # the reason that was logged last
         self._forget()
 
     @property
@@ -94,7 +94,7 @@ class KeyListener(ProcessThread):
             self._stopped.wait(1)
 
     def _tell_loss(self, reason: str) -> None:
-        """Log a reason once, not with every attempt while the database is away; "" is none."""
+        """Log the reason of a lost connection once, not at every attempt; "" is its return."""
         if reason == self._loss:
             return
         if reason:
@@ -110,10 +110,10 @@ class KeyListener(ProcessThread):
 
     def _listen(self) -> None:
         with raw_connection.connect() as own:
-            own.prepare_threshold = None  # behind a pooler, the next server would not know it
+            own.prepare_threshold = None  # a pooler may switch sessions
             own.execute(f"LISTEN {CHANNEL}")
-            # Behind a pooler in transaction mode LISTEN succeeds and nothing of other
-            # connections ever arrives: then this notification does not either.
+            # Behind a pooler in transaction mode LISTEN succeeds, but no notification of other
+            # connections arrives: neither does this one.
             with raw_connection.connect() as other:
                 other.execute(f"NOTIFY {CHANNEL}")
             if not any(own.notifies(timeout=2, stop_after=1)):
@@ -122,7 +122,7 @@ class KeyListener(ProcessThread):
                 return
             self._forget()
             self._tell_loss("")
-            arrivals = select.poll()  # psycopg's own waiting looks up ten times a second
+            arrivals = select.poll()  # psycopg would wake up ten times a second
             arrivals.register(own, select.POLLIN)
             while not self._stopped.is_set():
                 self._checked_at = time.monotonic()

@@ -1,7 +1,7 @@
-"""When keys were last used: noted in memory by each request, written by a thread.
+"""When keys were last used: noted in memory by requests, written by a thread.
 
-A key's time is written at most once a minute, by whichever process sees it first. It has
-a table of its own, because every change of api_keys empties the key caches of all workers.
+A key's time is written at most once a minute by all processes together. It has a table of its
+own, because every change of api_keys empties the key caches of all workers.
 """
 
 import logging
@@ -15,7 +15,7 @@ from core.process_thread import ProcessThread
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_SECONDS = 60  # between two times that are written for one key
+INTERVAL_SECONDS = 60  # between two writes for one key
 _TICK_SECONDS = 5
 _MAX_KEYS = 100_000  # whose last times are remembered
 
@@ -24,14 +24,14 @@ _written_at: dict[UUID, float] = {}
 
 
 def note(key_id: UUID) -> None:
-    """Note that a key is being used now. On the path of every request: one entry in a set."""
+    """Note a use of a key. Called for every request: adds to a set."""
     _noted.add(key_id)
 
 
 def write(*, now: float | None = None) -> int:
-    """Write the uses of keys that are due; return how many. `now` is of time.monotonic().
+    """Write the uses of keys that are due; return how many. `now` is a time.monotonic().
 
-    A use that could not be written is lost, and the key's next one is noted again.
+    A use that cannot be written is lost.
     """
     now = time.monotonic() if now is None else now
     due = [
@@ -43,7 +43,7 @@ def write(*, now: float | None = None) -> int:
         return 0
     _noted.difference_update(due)
     with connection.cursor() as cursor:
-        # Rows in one order: two processes that write the same keys never wait in a circle.
+        # Sorted, so that two processes that write the same keys do not deadlock.
         cursor.execute(
             """
             INSERT INTO key_uses (key_id, last_used_at)
@@ -72,7 +72,7 @@ class UseWriter(ProcessThread):
             self.poll()
 
     def poll(self) -> None:
-        """Run one round. No error gets out."""
+        """Run one round; no exception propagates."""
         run_round(write, logger=logger, failed="uses of keys were not written")
 
 

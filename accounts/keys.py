@@ -1,7 +1,7 @@
-"""What is done with keys: issue, change, rotate, revoke. Each is recorded with what it did.
+"""Issuing, changing, rotating and revoking keys, with a record in the audit log.
 
-Whoever makes or changes a key grants no more than they have: scopes whose permissions are
-theirs, and with a key no longer life than its own.
+Nobody grants a key more than they have: scopes within their own permissions and, if a key
+makes the request, no longer life than its own.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ DEFAULT_OVERLAP = timedelta(hours=24)
 
 
 class GrantRefused(DomainError):
-    """Someone would give a key what they do not have."""
+    """The caller would give a key more than they have themselves."""
 
     status_code = 403
     code = "grant_refused"
@@ -39,7 +39,7 @@ class KeyNotActive(DomainError):
 
 
 class RotationRepeated(DomainError):
-    """The key was rotated by this very request, or meanwhile by another one."""
+    """The key has been rotated by this request before, or by a concurrent one."""
 
     status_code = 409
     code = "rotation_repeated"
@@ -47,7 +47,7 @@ class RotationRepeated(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a request wants a key to have; without scopes, the most that it may have."""
+    """The requested properties of a key; without scopes, the widest that are permitted."""
 
     name: str = ""
     scopes: Sequence[str] | None = None
@@ -59,7 +59,7 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """Return a new key of the caller's project and its text. Raises GrantRefused, SessionEnded.
 
-    Raises IntegrityError if there is a key of this `id`, by default a new one.
+    Raises IntegrityError if `id` exists; by default it is generated.
     """
     scopes = grant.scopes or widest_scopes(caller.permissions)
     check_grant(caller, scopes, grant.expires_at)
@@ -78,7 +78,7 @@ def create_key(
 
 
 def issue_key(project: Project, origin: audit.Origin, **columns) -> tuple[ApiKey, str]:
-    """Return a new key of the project and its text; recorded. Raises what ApiKey.issue does."""
+    """Return a new key of the project and its text, and record it. Raises IntegrityError."""
     with transaction.atomic():
         row, text = ApiKey.issue(project, **columns)
         _record("key.create", origin, row, scopes=row.scopes, name=row.name)
@@ -107,8 +107,8 @@ def rotate_key(
 ) -> tuple[ApiKey, str]:
     """Give the key a new value; the old one works until the overlap ends.
 
-    A key has two values at most: an older one ends. The old value lives no longer than it
-    would have; the new one inherits its end unless `expires_at` says otherwise.
+    A key has at most two values: an older one ends. The old value expires no later than it
+    would have; the new one inherits its expiry unless `expires_at` is given.
     Raises KeyNotActive, GrantRefused, RotationRepeated.
     """
     rotation = _rotation_digest(caller, idempotency_key)
@@ -131,13 +131,13 @@ def rotate_key(
 
 
 def change_key(caller: Caller, key: ApiKey, changes: dict, origin: audit.Origin) -> None:
-    """Change name, scopes or end of a key. Raises GrantRefused, KeyNotActive."""
+    """Change name, scopes or expiry of a key. Raises GrantRefused, KeyNotActive."""
     with transaction.atomic():
         row = ApiKey.objects.select_for_update().get(id=key.id)
         if row.state in ("revoked", "expired") and set(changes) - {"name"}:
             raise KeyNotActive(row.state)
-        # Also what the key has already: narrowing a key that is wider than one's own is no way
-        # to take it over.
+        # The old values are checked too: a caller may not take over a more powerful key by
+        # narrowing it.
         check_grant(caller, row.scopes, row.expires_at)
         check_grant(
             caller, changes.get("scopes", row.scopes), changes.get("expires_at", row.expires_at)
@@ -151,7 +151,7 @@ def change_key(caller: Caller, key: ApiKey, changes: dict, origin: audit.Origin)
 
 
 def revoke_keys(rows: QuerySet[ApiKey], origin: audit.Origin, *, reason: str) -> int:
-    """Revoke the keys, with both of their values, for good; return how many."""
+    """Revoke the keys permanently, with both of their values; return how many."""
     with transaction.atomic():
         keys = list(rows.filter(revoked_at__isnull=True).select_for_update().order_by("id"))
         ApiKey.objects.filter(id__in=[key.id for key in keys]).revoke()
@@ -182,7 +182,7 @@ def _rotation_digest(caller: Caller, idempotency_key: str | None) -> bytes | Non
 
 
 def record_change(key: ApiKey, origin: audit.Origin, *, old: dict, new: dict) -> None:
-    """Record what of a key was changed, if anything was."""
+    """Record the changes of a key, if there are any."""
     if new:
         _record("key.change", origin, key, old=_plain(old), new=_plain(new))
 
@@ -194,7 +194,7 @@ def _record(action: str, origin: audit.Origin, key: ApiKey, **details) -> None:
 
 
 def _plain(values: dict) -> dict:
-    """Return the values as JSON has them."""
+    """Return the values with times as text, for JSON."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in values.items()
@@ -202,7 +202,7 @@ def _plain(values: dict) -> dict:
 
 
 def retire_text(text: str) -> None:
-    """Refuse a text that was handed out as a key from now on, in `bridge` mode too."""
+    """Refuse a text as a key from now on, in `bridge` mode too."""
     RetiredKey.objects.create(digest=api_keys.digest(text))
 
 

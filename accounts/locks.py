@@ -1,10 +1,10 @@
-"""The order in which rows are locked, so that no two requests wait for each other.
+"""The order in which rows are locked, which prevents deadlocks.
 
     people, by their ids → projects, by their ids → memberships, invitations, keys by their ids
 
-Who needs only some of these skips the others. Triggers lock a project, too, before an owner
-leaves it (migration accounts.0008). Who adds rows that refer to a person locks the person:
-they may be deleted at this moment.
+Skip those that are not needed. Triggers also lock a project before an owner leaves it
+(migration accounts.0008). Lock a person before adding rows that refer to them: they might be
+deleted concurrently.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from core.errors import DomainError
 
 
 class SessionEnded(DomainError):
-    """What ended the person's session at this moment ends what the session asked for."""
+    """The person's session ended during the request."""
 
     status_code = 401
     code = "not_logged_in"
@@ -27,19 +27,19 @@ class SessionEnded(DomainError):
 
 
 def people(ids: Collection[UUID]) -> list[User]:
-    """Lock people and return those who are there."""
-    # Rows that refer to them, such as keys, may be added meanwhile.
+    """Lock people and return those who exist."""
+    # no_key: rows that refer to them, such as keys, may be added meanwhile.
     rows = User.objects.filter(pk__in=ids).order_by("id")
     return list(rows.select_for_update(no_key=True))
 
 
 def person(id: UUID) -> User | None:
-    """Lock a person and return them; None for one who is gone."""
+    """Lock a person and return them; None if they do not exist."""
     return next(iter(people([id])), None)
 
 
 def same_person(user: User) -> None:
-    """Lock the person whom a request logs in, or who makes it.
+    """Lock the person who makes a request, or whom it logs in.
 
     Raises SessionEnded for one who was deleted, was deactivated or got another password since.
     """
@@ -49,7 +49,7 @@ def same_person(user: User) -> None:
 
 
 def person_with_projects(id: UUID) -> User | None:
-    """Lock a person and the projects they are in; return what `person` does."""
+    """Lock a person and their projects; return the person, None if they do not exist."""
     user = person(id)
     if user is not None:
         projects(user.memberships.values("project_id"))
@@ -57,7 +57,7 @@ def person_with_projects(id: UUID) -> User | None:
 
 
 def people_to_delete(ids: Collection[UUID]) -> list[User]:
-    """Lock people and all projects in which they left something; return those who are there."""
+    """Lock people and the projects they are in or invited to; return those who exist."""
     found = people(ids)
     theirs = Project.objects.filter(
         Q(pk__in=Membership.objects.filter(user__in=found).values("project_id"))
@@ -68,5 +68,5 @@ def people_to_delete(ids: Collection[UUID]) -> list[User]:
 
 
 def projects(ids: Collection[UUID] | QuerySet) -> None:
-    """Lock projects against other changes of who is in them."""
+    """Lock projects against concurrent changes of their members."""
     list(Project.objects.filter(pk__in=ids).order_by("id").select_for_update().values_list("id"))

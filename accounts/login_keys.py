@@ -1,4 +1,4 @@
-"""Keys that logins give: each may do what its person may, and ends with that, or with a reset."""
+"""Keys issued by logins: with the person's permissions, revoked with these, or by a reset."""
 
 from uuid import UUID
 
@@ -15,22 +15,21 @@ REGISTRATION_NAME = "made at registration"
 
 
 def of_person(user: User) -> QuerySet[ApiKey]:
-    """Return the keys that logins gave to the person."""
+    """Return the keys that the person's logins issued."""
     return ApiKey.objects.filter(created_by=user, is_from_login=True)
 
 
 def issue(
     user: User, project: Project, origin: audit.Origin, *, name: str, is_pending: bool = False
 ) -> tuple[ApiKey, str]:
-    """Return a key that a login gives; it may do what the person may, and a reset ends it.
+    """Issue a key for a login, with the person's permissions; return its row and its text.
 
     Raises SessionEnded.
     """
     with transaction.atomic():
-        # A reset of this moment ends the keys that it sees here, or this one is not made.
+        # A concurrent reset either revokes this key or prevents it.
         locks.same_person(user)
-        # As memberships.remove does: a role that is taken away meanwhile is seen here, or the
-        # key is seen there.
+        # Like memberships.remove: either the removal of a role is seen here, or this key there.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         row, text = keys.issue_key(
             project,
@@ -50,7 +49,7 @@ def issue(
 def issue_home_key(
     user: User, origin: audit.Origin, *, name: str
 ) -> tuple[Project | None, str | None]:
-    """Return the project of a login and a new key's text; None without any project.
+    """Return the person's home project and a new key's text; None without a project.
 
     Raises SessionEnded.
     """
@@ -63,10 +62,10 @@ def issue_home_key(
 
 
 def revoke_excess(*people: User, origin: audit.Origin) -> int:
-    """Revoke the keys of these people's logins that may do more than they may; return how many.
+    """Revoke login keys with more permissions than their people have; return how many.
 
-    For whoever lost access: a role, a project, the account. Keys that were made on purpose
-    are the project's, and stay.
+    Call it after people lost a role, a project or their account. Keys that they created belong
+    to the project, and stay.
     """
     excess = [
         key.id

@@ -1,4 +1,4 @@
-"""Why a mail was not sent, in words for the operator's log."""
+"""Why a mail was not sent, for the operator's log."""
 
 import re
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
@@ -7,7 +7,7 @@ _MAX_LENGTH = 200
 
 
 def reason(error: Exception) -> str:
-    """Return the error's name and what it says, without the addresses that servers repeat."""
+    """Return the error's name and text, without the addresses that servers repeat."""
     if isinstance(error, SMTPRecipientsRefused):
         said = " ".join(f"{code} {_text(text)}" for code, text in error.recipients.values())
     elif isinstance(error, SMTPResponseException):

@@ -1,8 +1,8 @@
-"""Mails to people, sent by a thread of their own.
+"""Mails to people, sent by a background thread.
 
-A request never waits for the mail server: a hanging one would show, by the time of the
-reply, which addresses have accounts. A mail that cannot be sent is logged and lost; every
-mail here can be asked for again. A process that ends sends what is waiting first.
+A request never waits for the mail server, since the time of the reply would show which
+addresses have accounts. A mail that cannot be sent is logged and lost; people can request each
+of them again. A process that ends sends its pending mails first.
 """
 
 import logging
@@ -24,7 +24,7 @@ _FINISH_SECONDS = 3
 
 
 def connection() -> BaseEmailBackend:
-    """Return a connection to the mail server of the settings, which is not open yet."""
+    """Return a connection to the mail server, not opened yet."""
     return get_connection(**settings.EMAIL_OPTIONS)
 
 
@@ -40,13 +40,13 @@ class Sender(ProcessThread):
             try:
                 message.connection = connection()
                 message.send()
-            except Exception as error:  # whatever it is, the next mails must be sent
+            except Exception as error:  # the thread has to go on
                 logger.error("a mail was not sent: %s", reason(error))
             finally:
                 self.waiting.task_done()
 
     def finish(self, seconds: float) -> int:
-        """Give the mails that are waiting so long; return how many are not sent then."""
+        """Wait until all mails are sent, at most so many seconds; return how many are not."""
         if not self.is_running:
             return 0
         with self.waiting.all_tasks_done:
@@ -60,7 +60,7 @@ _sender = Sender()
 
 
 def send(to: str, template: str, **context: object) -> None:
-    """Have a mail sent to an address; its template's first line is the subject."""
+    """Send a mail in the background; the first line of its template is the subject."""
     text = render_to_string(
         f"accounts/mail/{template}.txt", {**context, "site": settings.PUBLIC_URL}
     )
@@ -75,7 +75,7 @@ def send(to: str, template: str, **context: object) -> None:
 
 
 def link(name: str, token: str) -> str:
-    """Return the address of a page for a mail: below the configured one, whatever was asked.
+    """Return the public URL of a page with a token, for a mail.
 
     The token is behind `#`: browsers do not send that part, so no log and no referrer has it.
     """
@@ -83,14 +83,14 @@ def link(name: str, token: str) -> str:
 
 
 def page(name: str) -> str:
-    """Return the public address of a page, without a request."""
-    # PUBLIC_URL has the prefix already that a proxy takes off.
+    """Return the public URL of a page. Needs no request."""
+    # PUBLIC_URL contains the script name already.
     path = reverse(name).removeprefix(settings.FORCE_SCRIPT_NAME or "")
     return settings.PUBLIC_URL + path
 
 
 def finish() -> None:
-    """Send what is waiting, before this process ends; what a hanging server keeps is told."""
+    """Send pending mails before this process ends; log how many could not be sent."""
     if left := _sender.finish(_FINISH_SECONDS):
         logger.error("%d mails were not sent: this process ends before", left)
 

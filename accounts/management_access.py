@@ -1,4 +1,4 @@
-"""Who manages all projects and their tokens: whoever has the management token, and superusers."""
+"""Access to the management of all projects: by the management token, or for superusers."""
 
 import hmac
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from accounts.models import AuditEvent, AuditOutcome, User
 from core.errors import DomainError
 
 _MAX_GUESSES = 10  # of the management token, from one address in a minute
-_GUESS = "manage.access"  # the audit log's name of a refused one
+_GUESS = "manage.access"  # the audit action of a refused token
 
 
 class NoManagementAccess(DomainError):
-    """The request shows neither the management token nor the session of a superuser."""
+    """The request has neither the management token nor a superuser's session."""
 
     status_code = 401
     code = "not_authenticated"
@@ -46,16 +46,16 @@ class TooManyGuesses(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who may manage all projects and their tokens; a user unless by the management token."""
+    """A caller who may manage all projects; without a user by the management token."""
 
     user_id: UUID | None = None
 
 
 def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
-    """Return the manager that the text after `Authorization: Bearer` proves.
+    """Return the manager that presents a bearer token.
 
-    Refusals are recorded, and count against the address (an IPv6 network of 64 bits)
-    that they come from. Raises NoManagementAccess, TooManyGuesses.
+    Wrong tokens are recorded, and count against the address (for IPv6, the /64 network).
+    Raises NoManagementAccess, TooManyGuesses.
     """
     if not settings.MANAGEMENT_TOKEN:
         raise NoManagementAccess(
@@ -65,7 +65,7 @@ def authenticate_manager(bearer: str, origin: audit.Origin) -> Manager:
     guesses = AuditEvent.objects.since(since).filter(action=_GUESS)
     if guesses.from_network_of(origin.client_ip)[:_MAX_GUESSES].count() >= _MAX_GUESSES:
         raise TooManyGuesses
-    # Digests are compared: the time shows nothing, not even the length.
+    # Comparing digests reveals nothing by its time, not even the length.
     if not hmac.compare_digest(api_keys.digest(bearer), api_keys.digest(settings.MANAGEMENT_TOKEN)):
         reason = "invalid management token"
         audit.record(_GUESS, origin, outcome=AuditOutcome.DENIED, reason=reason)

@@ -1,12 +1,12 @@
-"""Who is in a project, and as what.
+"""The members of projects and their roles.
 
     owner    everything; only owners make, demote and remove owners
     admin    members, invitations, keys and the project itself
     member   reads and writes, makes keys
     viewer   reads
 
-A project in use keeps an owner: the database refuses anything else, whatever program
-asks for it (migration accounts.0008). With a role end the keys that logins gave by it.
+The database refuses to leave a project in use without an owner, whatever program asks for it
+(migration accounts.0008). Losing a role revokes the login keys that depend on it.
 """
 
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ class LastOwner(DomainError):
 
 
 class RoleRefused(DomainError):
-    """Someone would give or take a role that is not theirs to give or take."""
+    """The person may not give or take this role."""
 
     status_code = 403
     code = "role_refused"
@@ -51,7 +51,7 @@ def own_role(user: User, project: Project) -> str | None:
 
 
 def acting_role(user: User, project: Project) -> str:
-    """Return the role by which the person administers: superusers do it as owners."""
+    """Return the role in which the person administers; superusers act as owners."""
     return Role.OWNER if user.is_superuser else (own_role(user, project) or Role.VIEWER)
 
 
@@ -61,7 +61,7 @@ def is_higher(role: str, other: str) -> bool:
 
 
 def owned_alone(user: User) -> QuerySet[Project]:
-    """Return the projects in use that would lose their last owner with the person, newest first."""
+    """Return the projects in use that the person alone owns, newest first."""
     others = Membership.objects.filter(
         project=OuterRef("pk"), role=Role.OWNER, user__is_active=True
     ).exclude(user=user)
@@ -84,7 +84,7 @@ def keeping_an_owner():
 def change_role(
     project: Project, user_id: UUID, role: str, *, by: str, origin: audit.Origin
 ) -> Membership:
-    """Give a member another role; `by` is the role of whoever does it.
+    """Give a member another role; `by` is the role of the person who does it.
 
     Raises Http404, RoleRefused, LastOwner.
     """
@@ -140,7 +140,7 @@ def hand_over(project: Project, owner: User, user_id: UUID, origin: audit.Origin
 
 
 def add(project: Project, user: User, role: str, origin: audit.Origin) -> Membership:
-    """Make a person a member; a higher role that they have is kept."""
+    """Make a person a member, or raise their role; keep a higher one."""
     with transaction.atomic():
         membership, is_new = Membership.objects.select_for_update().get_or_create(
             project=project, user=user, defaults={"role": role}

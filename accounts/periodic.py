@@ -1,4 +1,4 @@
-"""Jobs that one worker does for all of them, once in a while."""
+"""Periodic jobs, each done by one of all workers."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,26 +9,26 @@ _WINDOWS_KEPT = timedelta(hours=1)
 
 
 def register(names: Iterable[str]) -> None:
-    """Store the jobs that the database does not have yet; they are due now."""
+    """Create the jobs that are not in the database yet, due now."""
     PeriodicJob.objects.bulk_create(
         [PeriodicJob(name=name) for name in names], ignore_conflicts=True
     )
 
 
 def claim(now: datetime, every: dict[str, timedelta]) -> list[str]:
-    """Return the jobs that are due; this worker has to do them, and `every` says when again."""
+    """Return the jobs that are due and now this worker's; `every` has their intervals."""
     jobs = PeriodicJob.objects.filter(name__in=every)
     return [
         name
         for name, due_at in jobs.values_list("name", "due_at")
         if _is_due(due_at, now, every[name])
-        # Unless another worker has claimed it meanwhile.
+        # Unless another worker has claimed it.
         and jobs.filter(name=name, due_at=due_at).update(due_at=now + every[name])
     ]
 
 
 def _is_due(due_at: datetime, now: datetime, pause: timedelta) -> bool:
-    # A job that is due later than can be was claimed while a clock was wrong.
+    # One that is due too far ahead was claimed while a clock was wrong.
     return due_at <= now or due_at > now + 2 * pause
 
 

@@ -1,4 +1,4 @@
-"""What the roles of people and the scopes of keys permit in a project."""
+"""The permissions of roles and of scopes in a project."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -28,7 +28,7 @@ _TEXTS = {
     Action.AUDIT: "read this project's audit log",
     Action.ADMINISTER: "administer this project",
 }
-# What opens the project of a key never seen before.
+# The actions that create the project of an unknown key.
 WRITES = frozenset({Action.LOG, Action.WRITE})
 _USE = frozenset({Action.READ, Action.LOG, Action.WRITE, Action.MANAGE_KEYS})
 PERMISSIONS = {
@@ -40,13 +40,13 @@ PERMISSIONS = {
 SCOPE_PERMISSIONS = {
     Scope.READ: frozenset({Action.READ}),
     Scope.LOG: frozenset({Action.LOG}),
-    # Members and the project itself are people's: no key administers them.
+    # Keys administer neither members nor the project itself.
     Scope.ALL: _USE | {Action.AUDIT},
 }
 
 
 class NotPermitted(DomainError):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated, but may not do this."""
 
     status_code = 403
     code = "not_permitted"
@@ -61,7 +61,7 @@ def action_of_method(method: str) -> Action:
 
 
 def role_permissions(user: User, project_id: UUID) -> frozenset[Action] | None:
-    """Return what a person may do in a project; None for one they do not see."""
+    """Return what a person may do in a project; None if they may not see it."""
     membership = Membership.objects.filter(user=user, project=project_id).first()
     own = PERMISSIONS[Role(membership.role)] if membership else frozenset()
     if not (user.is_superuser or user.is_staff):
@@ -77,7 +77,7 @@ def key_permissions(scopes: list[str]) -> frozenset[Action]:
 
 
 def widest_scopes(permissions: frozenset[Action] | None) -> list[Scope]:
-    """Return the scopes of the key that may do most within these permissions; None is all."""
+    """Return the widest scopes of a key within these permissions; None is all."""
     if permissions is None or SCOPE_PERMISSIONS[Scope.ALL] <= permissions:
         return [Scope.ALL]
     return [scope for scope in (Scope.READ, Scope.LOG) if SCOPE_PERMISSIONS[scope] <= permissions]

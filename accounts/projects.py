@@ -16,10 +16,9 @@ MAX_NAME = 255
 def create_project(
     user: User, name: str, origin: audit.Origin, *, id: UUID | None = None
 ) -> Project:
-    """Make a project that the person owns, in the tier of accounts, and return it.
+    """Create a project that the person owns, in the tier of accounts, and return it.
 
-    Raises SessionEnded, and IntegrityError if there is a project of this `id`, by default a
-    new one.
+    Raises SessionEnded, and IntegrityError if `id` exists; by default it is generated.
     """
     with transaction.atomic():
         locks.same_person(user)
@@ -31,7 +30,7 @@ def create_project(
 
 
 def named_or_new(name_or_id: str, origin: audit.Origin) -> Project:
-    """Return the project of this name or id, made if there is none.
+    """Return the project with this name or id; create it if there is none.
 
     Raises ValidationError for an invalid name, and for an archived project.
     """
@@ -53,7 +52,7 @@ def check_active(project: Project) -> None:
 
 
 def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
-    """Rename a project; of two renamings at once the later one stands."""
+    """Rename a project; the last of concurrent renamings wins."""
     with transaction.atomic():
         if Project.objects.filter(pk=project.pk).exclude(name=name).update(name=name):
             about = {"project_id": project.id, "old": project.name, "new": name}
@@ -62,7 +61,7 @@ def rename_project(project: Project, name: str, origin: audit.Origin) -> None:
 
 
 def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
-    """Archive a project: its keys are refused everywhere within a second. False: it was."""
+    """Archive a project: its keys are refused within a second. Return False if it was already."""
     with transaction.atomic():
         if not Project.objects.filter(id=project_id).archive():
             return False
@@ -71,7 +70,7 @@ def archive_project(project_id: UUID, origin: audit.Origin) -> bool:
 
 
 def restore_project(project_id: UUID, origin: audit.Origin) -> bool:
-    """Bring an archived project back, with the keys that still work. False: it is in use."""
+    """Restore an archived project and its keys. Return False if it was in use."""
     with transaction.atomic():
         if not Project.objects.filter(id=project_id).restore():
             return False
@@ -80,7 +79,7 @@ def restore_project(project_id: UUID, origin: audit.Origin) -> bool:
 
 
 def home_project(user: User) -> Project | None:
-    """Return the project that a login's key opens: the oldest one owned, else the oldest."""
+    """Return the project of a login's key: the oldest that they own, else the oldest."""
     memberships = Membership.objects.filter(user=user, project__archived_at__isnull=True)
     ordered = sorted(
         memberships.select_related("project__tier"), key=lambda m: (m.role != Role.OWNER, m.id)

@@ -1,4 +1,4 @@
-"""Sessions of browsers, in the database; each names its person.
+"""Sessions in the database, with the id of their person.
 
 Source: Django's documentation, "Extending database-backed session engines".
 """

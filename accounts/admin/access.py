@@ -1,4 +1,4 @@
-"""What gives a person access to the server, as audit rows name it."""
+"""A person's access to the server, as audit rows describe it."""
 
 from accounts.models import User
 
@@ -6,7 +6,7 @@ FLAGS = ("is_active", "is_staff", "is_superuser", "email", "username")
 
 
 def access(user: User | None) -> dict:
-    """Return what a person's access to the server is made of, as it is stored."""
+    """Return the stored values that make up a person's access to the server."""
     if user is None:
         return {}
     flags = {name: getattr(user, name) for name in FLAGS}
@@ -15,7 +15,7 @@ def access(user: User | None) -> dict:
 
 
 def names_of_access(chosen: dict) -> dict:
-    """Return those of the chosen rows that give access, by their names."""
+    """Return the names of the chosen groups and permissions."""
     lists = {}
     if "groups" in chosen:
         lists["groups"] = sorted(group.name for group in chosen["groups"])

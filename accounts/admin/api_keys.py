@@ -30,7 +30,7 @@ class ApiKeyForm(forms.ModelForm):
         return self.cleaned_data["project"]
 
     def clean_scopes(self) -> list[str]:
-        """A new key without a choice may do everything, as one of `createkey`."""
+        """Give a new key every scope if none is chosen, as `createkey` does."""
         chosen = self.cleaned_data["scopes"]
         if not chosen and not self.instance._state.adding:
             raise ValidationError("Choose at least one; a key is ended by revoking it.")
@@ -92,7 +92,7 @@ class ApiKeyAdmin(OnceAdmin):
         return {"scopes": [Scope.ALL], **super().get_changeform_initial_data(request)}
 
     def get_readonly_fields(self, request, obj=None):
-        # What has ended stays so: a later end would revive an expired key.
+        # An expired or revoked key stays so: a later end would revive it.
         has_ended = obj is not None and obj.state in ("revoked", "expired")
         return [
             *self.readonly_fields,
@@ -129,13 +129,13 @@ class ApiKeyAdmin(OnceAdmin):
         return key.usage[1]
 
     def has_delete_permission(self, request, obj=None) -> bool:
-        # Rows name the key that wrote them: a key is revoked, not deleted.
+        # Rows refer to the key that wrote them: keys are revoked instead.
         return False
 
     def save_model(self, request, obj, form, change) -> None:
         origin = audit.of_request(request)
         if change:
-            # Not what a rotation or revocation of this moment writes.
+            # Not the columns that a concurrent rotation or revocation writes.
             obj.save(update_fields=form.changed_data)
             old = {name: form.initial[name] for name in form.changed_data}
             new = {name: form.cleaned_data[name] for name in form.changed_data}
@@ -153,7 +153,7 @@ class ApiKeyAdmin(OnceAdmin):
         obj.__dict__.update(row.__dict__)
 
     def response_add(self, request, obj, post_url_continue=None):
-        """Show the key on the reply itself: messages travel in a cookie that anybody can read."""
+        """Show the key in this response: messages would put it into a readable cookie."""
         context = {
             **self.admin_site.each_context(request),
             "title": "A new API key",

@@ -18,7 +18,7 @@ class AuditEventAdmin(OwnerLinks, RecordAdmin):
 
     @admin.display(description="person")
     def person(self, event: AuditEvent) -> str:
-        """Return a link to the person it is about or who did it, or the id of one who is gone."""
+        """Return a link to the person that the event names; the id of a deleted one."""
         person = User.objects.filter(id=event.user_id).first()
         if person is None:
             return str(event.user_id or "-")

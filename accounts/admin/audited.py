@@ -1,4 +1,4 @@
-"""Base classes of the admin for rows that change access: what staff do to them is recorded."""
+"""Base classes of the admin that record changes in the audit log."""
 
 from django.db import transaction
 
@@ -7,10 +7,10 @@ from core.admin import ModelAdmin
 
 
 class AuditedDeletion(ModelAdmin):
-    """Records each deletion in its transaction; `record` is for whatever else changes a row."""
+    """Records each deletion in its transaction. `record` is for other changes."""
 
     def subject(self, row) -> dict:
-        """Return the columns or details of the audit log that name the row."""
+        """Return the columns and details of an audit event that identify the row."""
         raise NotImplementedError
 
     def record(self, request, verb: str, row, **details) -> None:

@@ -1,4 +1,4 @@
-"""Lists of the admin that show demo data only to whoever asks for it."""
+"""Lists of the admin that show demo data only on request."""
 
 from django.contrib.admin.views.main import PAGE_VAR
 
@@ -8,7 +8,7 @@ from core.timeline import TimelineChangeList
 
 
 class RealChangeList(TimelineChangeList):
-    """Leaves demo data out, as the totals of all projects do, unless an id narrows the list.
+    """Leaves out demo data, as the totals do, unless the list is filtered by an id.
 
     `left_out` is the demo project, if it is left out.
     """
@@ -22,7 +22,7 @@ class RealChangeList(TimelineChangeList):
         return filters
 
     def _is_narrowed_by_id(self) -> bool:
-        """Return whether a project, key, conversation, tool or the like was asked for."""
+        """Return whether the list is filtered by the id of a project, key, tool or the like."""
         chosen = [name.partition("__")[0] for name, values in self.filter_params.items() if values]
         return is_id(self.query.strip()) or any(name.endswith("_id") for name in chosen)
 

@@ -1,7 +1,6 @@
-"""How staff come into the admin and leave it, and change their own password there.
+"""The admin's login, logout and password change, with the rules of the API and the pages.
 
-The rules are those of the API and of the pages. The admin's site has no settings for these
-views, so they are put in its place.
+The admin site has no settings for these views, so its methods are replaced.
 """
 
 from django.contrib import admin, messages
@@ -22,16 +21,16 @@ _plain_has_permission = admin.site.has_permission
 
 
 def has_permission(request: HttpRequest) -> bool:
-    """Return whether the person is staff; who sent a form too late is told so at the login."""
+    """Return whether the person is staff. Explain at the login if a session ended before a POST."""
     is_late = request.method == "POST" and not request.user.is_authenticated
-    # The login asks too, for what it shows around its form; and who logs out loses nothing.
+    # The login page calls this for its context, and after a logout nothing is lost.
     if is_late and request.path not in (reverse("admin:login"), reverse("admin:logout")):
         messages.warning(request, NOTICES["ended"])
     return _plain_has_permission(request)
 
 
 def login(request, extra_context=None):
-    """Log in to the admin; recorded, and the browser is known from then on, as elsewhere."""
+    """Log in to the admin, record it, and remember the browser, as elsewhere."""
     if request.method == "GET" and request.user.is_authenticated and not request.user.is_staff:
         messages.warning(request, f"You are logged in as {request.user}, who is not staff.")
     response = _plain_login(request, extra_context)
@@ -45,7 +44,7 @@ def login(request, extra_context=None):
 
 
 def logout(request, extra_context=None):
-    """Log out of the admin; recorded, as elsewhere."""
+    """Log out of the admin, and record it, as elsewhere."""
     if request.method == "POST" and request.user.is_authenticated:
         audit.record("logout", audit.of_request(request))
     return _plain_logout(request, extra_context)
@@ -53,7 +52,7 @@ def logout(request, extra_context=None):
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def clean_old_password(self) -> str:
-        """Count guesses as elsewhere: a session that was left open is not the password."""
+        """Limit guesses, as elsewhere: an open session does not prove the password."""
         password = self.cleaned_data["old_password"]
         if not passwords.is_right(self.user, password):
             raise ValidationError(self.error_messages["password_incorrect"])

@@ -14,7 +14,7 @@ class GroupAdmin(DjangoGroupAdmin, AuditedDeletion):
         return {"name": row.name}
 
     def get_readonly_fields(self, request, obj=None):
-        # Who may change the group that they are in would give themselves any permission.
+        # Staff could give themselves any permission by changing their own group.
         own = super().get_readonly_fields(request, obj)
         return own if request.user.is_superuser else [*own, "permissions"]
 

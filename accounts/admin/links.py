@@ -10,8 +10,8 @@ from core.admin_display import admin_link
 class OwnerLinks:
     """Gives the admin of a model with `project_id` its displays `project` and `api_key`.
 
-    A list has the projects' names by its own query; `api_key`, for models with `api_key_id`,
-    takes one, and is for the pages of single rows.
+    The list's own query has the projects' names. `api_key`, for models with `api_key_id`,
+    takes a query for each row, and is for the pages of single rows.
     """
 
     def get_queryset(self, request) -> QuerySet:
@@ -20,7 +20,7 @@ class OwnerLinks:
 
     @admin.display(description="project", ordering="project_id")
     def project(self, row: Model) -> str:
-        """Return a link to the row's project, or the id of one that is gone."""
+        """Return a link to the row's project; the id of a deleted one."""
         if row.project_name is None:
             return str(row.project_id or "-")
         return admin_link(row, "accounts.project", row.project_id, row.project_name)

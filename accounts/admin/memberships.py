@@ -20,7 +20,7 @@ _NAMED_PERSON = re.compile(r"memberships-\d+-user")
 
 
 class KeepsOwners(ModelAdmin):
-    """Shows the database's refusal to leave a project without an owner as a message."""
+    """Shows a message if the database refuses to leave a project without an owner."""
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         show = super().changeform_view
@@ -31,7 +31,7 @@ class KeepsOwners(ModelAdmin):
                 return show(request, object_id, form_url, extra_context)
         except memberships.LastOwner as error:
             request.form_refusal = str(error)
-            return show(request, object_id, form_url, extra_context)  # with what was typed
+            return show(request, object_id, form_url, extra_context)  # with the input
 
     def get_form(self, request, obj=None, change=False, **kwargs):
         form = super().get_form(request, obj, change, **kwargs)
@@ -59,13 +59,13 @@ class KeepsOwners(ModelAdmin):
 
 
 def _named_people(request) -> set[UUID]:
-    """Return whom a form names as members: nobody may be deleted while it is stored."""
+    """Return the people in the form, to lock them: none may be deleted before it is saved."""
     fields = [name for name in request.POST if _NAMED_PERSON.fullmatch(name)]
     return {UUID(request.POST[name]) for name in fields if is_id(request.POST[name])}
 
 
 def _refused(form: type[forms.ModelForm], refusal: str) -> type[forms.ModelForm]:
-    """Return the form with an error, whatever is sent."""
+    """Return a subclass of the form that always has this error."""
 
     class Refused(form):
         def clean(self):
@@ -76,20 +76,20 @@ def _refused(form: type[forms.ModelForm], refusal: str) -> type[forms.ModelForm]
 
 
 class ChosenRow(forms.Widget):
-    """Shows what was chosen for good: for each of many members, a field is a page of markup."""
+    """Shows a choice that cannot change. A select for each of many members is a lot of markup."""
 
     def __init__(self, membership: Membership, chosen: Model) -> None:
         super().__init__()
         self._membership, self._chosen = membership, chosen
 
     def render(self, name, value, attrs=None, renderer=None) -> str:
-        """Return the row's name, as a link for whoever may follow it."""
+        """Return the row's name, as a link if the viewer may open it."""
         model = self._chosen._meta.label_lower
         return admin_link(self._membership, model, self._chosen.pk, self._chosen)
 
 
 class MembershipForm(forms.ModelForm):
-    """A membership is of one person in one project for good; its role may change."""
+    """Person and project of a membership cannot change; its role can."""
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -100,9 +100,9 @@ class MembershipForm(forms.ModelForm):
                 field.widget = ChosenRow(self.instance, getattr(self.instance, name))
 
     def clean(self) -> dict:
-        """A page that was opened before somebody joined may add them again.
+        """Refuse a second membership, which a page that is out of date may contain.
 
-        Django leaves the database's constraint out where its columns are those of an inline.
+        Django does not check a constraint with the foreign key of an inline.
         """
         data = super().clean()
         user, project = data.get("user"), data.get("project")
@@ -136,7 +136,7 @@ class IdentityInline(PagedInline):
 
 
 def save_inline(request, formset) -> None:
-    """Save an inline; each membership and identity that it changes is recorded."""
+    """Save an inline, and record each membership and identity that it changes."""
     if formset.model is Membership:
         locks.projects([form.instance.project_id for form in formset.initial_forms])
     old_roles = {form.instance.pk: form.initial.get("role") for form in formset.initial_forms}

@@ -1,4 +1,4 @@
-"""Forms of the admin that make a key or token, which is shown once: sent twice, they make one."""
+"""Forms of the admin that create a key or token once, even if they are submitted twice."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from core.ids import uuid7
 
 
 class OnceAdmin(ProjectField, ModelAdmin):
-    """The form carries the id of the new row, which the database admits once."""
+    """The form contains the id of the new row, so a second one violates the primary key."""
 
     change_form_before_template = "accounts/once.html"
 
@@ -29,7 +29,7 @@ class OnceAdmin(ProjectField, ModelAdmin):
                     f"This form has made its {noun} already. A {noun} is shown once: "
                     "if it is lost, revoke it."
                 )
-            else:  # such as a project that was deleted meanwhile
+            else:  # such as a project that has been deleted
                 text = f"No {noun} was made: what the form names changed meanwhile. Try again."
             messages.warning(request, text)
             if not self.has_view_permission(request):
@@ -38,7 +38,7 @@ class OnceAdmin(ProjectField, ModelAdmin):
 
 
 def form_id(request) -> UUID | None:
-    """Return the id that a form carries; None, for any new one, without."""
+    """Return the id in the form; None if it has none, for a generated id."""
     try:
         return UUID(request.POST.get("form_id", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Inlines of which a page shows a part: a project may have thousands of members and keys."""
+"""Inlines with pages: a project may have thousands of members and keys."""
 
 import re
 
@@ -11,9 +11,9 @@ _ROWS = 50
 
 
 class PagedFormSet(PaginationInlineFormSet):
-    """The rows of one page; those of a form that was sent are the ones that it names.
+    """The rows of one page; of a submitted form, those that it names.
 
-    By then they may be on another page.
+    They may be on another page by then.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -39,9 +39,9 @@ class PagedFormSet(PaginationInlineFormSet):
 
 
 class PagedInline(TabularInline):
-    """Rows that are named by a column of theirs, with links to the pages of the others."""
+    """A table with links to its other pages."""
 
     formset = PagedFormSet
     extra = 0
     per_page = _ROWS
-    hide_title = True  # the columns once more
+    hide_title = True  # it repeats the columns

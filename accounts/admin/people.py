@@ -25,9 +25,9 @@ _GIVING_ACCESS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 def _may_manage(staff: User, user: User | None) -> bool:
-    """Return whether staff may manage a person: other staff, by superusers alone.
+    """Return whether `staff` may manage a person. Only superusers may manage other staff.
 
-    A password or an address that is set for somebody of more rights would give those rights.
+    Setting the password or address of somebody with more permissions would give access to these.
     """
     return staff.is_superuser or user is None or not (user.is_staff or user.is_superuser)
 
@@ -41,7 +41,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
     change_password_form = AdminPasswordChangeForm
 
     def has_add_permission(self, request) -> bool:
-        # Django's page asks for both, the links to it for one.
+        # Django's view requires both permissions, the links to it only one.
         return super().has_add_permission(request) and self.has_change_permission(request)
 
     def has_change_permission(self, request, obj=None) -> bool:
@@ -58,7 +58,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
         old = access(User.objects.filter(pk=obj.pk).first())
         super().save_model(request, obj, form, change)
         login_keys.revoke_excess(obj, origin=audit.of_request(request))
-        # Groups and permissions are saved after this, from the form.
+        # Groups and permissions are saved later, from the form.
         now = {name: getattr(obj, name) for name in FLAGS} | names_of_access(form.cleaned_data)
         new = {name: value for name, value in now.items() if value != old.get(name)}
         audit.record(
@@ -73,7 +73,7 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
             self._ask_for_proof(request, obj)
 
     def _ask_for_proof(self, request, user: User) -> None:
-        """Have a new address proven: staff may mistype it, and its mail goes to a stranger."""
+        """Ask for a proof of the new address: if staff mistyped it, it is a stranger's."""
         address_proofs.forget(user, but=request.session.session_key)
         user.refresh_from_db(fields=["email_key"])  # the database's own column
         requested_mails.send_verification(user)
@@ -96,6 +96,6 @@ class UserAdmin(DjangoUserAdmin, KeepsOwners):
         account_deletion.delete_accounts([obj.pk], audit.of_request(request))
 
     def delete_queryset(self, request, queryset) -> None:
-        # All or none: the action's page asked about all of them.
+        # All or none: the confirmation page showed all of them.
         ids = list(queryset.values_list("pk", flat=True))
         account_deletion.delete_accounts(ids, audit.of_request(request))

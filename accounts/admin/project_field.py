@@ -1,4 +1,4 @@
-"""The project in forms of the admin: found by its name, or named by its id."""
+"""The field of a project in forms of the admin: a search, or an id."""
 
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -6,9 +6,9 @@ from core.admin_display import may_view
 
 
 class ProjectField:
-    """Takes the project's id from staff who may not search projects.
+    """Lets staff who may not search projects enter an id.
 
-    Django's search field would be there all the same, and find nothing.
+    Django would show them a search field that finds nothing.
     """
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):

@@ -59,7 +59,7 @@ class ProjectAdmin(ConfirmedActions, KeepsOwners):
         return count(log_quotas.arrived(project.id, timezone.now()))
 
     def has_delete_permission(self, request, obj=None) -> bool:
-        # Its rows live in many tables without a foreign key to it: `manage.py deleteproject`.
+        # Most of its rows have no foreign key to it; `manage.py deleteproject` deletes them.
         return False
 
     def save_model(self, request, obj, form, change) -> None:

@@ -1,4 +1,4 @@
-"""Keys and tokens by their state, as their lists show it."""
+"""Filters of keys and tokens by their state."""
 
 from django.contrib import admin
 from django.db.models import Q
@@ -25,7 +25,7 @@ class KeyStateFilter(StateFilter):
     states = (*StateFilter.states, "pending")
 
     def condition(self, state: str) -> Q:
-        """Pending is what waits for its person's address, until it is revoked."""
+        """Return the condition; a key is pending until its address is verified or it is revoked."""
         if state == "pending":
             return Q(is_pending=True, revoked_at__isnull=True)
         return in_state(state) & (Q() if state == "revoked" else Q(is_pending=False))

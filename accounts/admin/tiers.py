@@ -22,6 +22,6 @@ class TierAdmin(AuditedDeletion):
         self.record(request, "change", obj, old=old, new=new)
 
     def has_delete_permission(self, request, obj=None) -> bool:
-        # A project's tier is protected by the database; a default tier by nothing but this.
+        # The database protects the tier of a project, but not the default tier.
         is_used = obj is not None and (obj.name == settings.DEFAULT_TIER or obj.projects.exists())
         return not is_used and super().has_delete_permission(request, obj)

@@ -1,4 +1,4 @@
-"""What the limits of tiers and addresses report, and how they refuse.
+"""The limits of tiers and addresses: their status and their error.
 
 They are counted in accounts/limits/request_limits.py (requests of a minute) and
 accounts/limits/log_quotas.py (logs of a month).
@@ -12,7 +12,7 @@ from core.errors import DomainError
 
 
 class RateLimitStatus(NamedTuple):
-    """What a request leaves of a limit's window. `reset`: the window's end, in Unix seconds."""
+    """The status of a limit after a request. `reset` is the window's end in Unix seconds."""
 
     limit: int
     remaining: int
@@ -29,7 +29,7 @@ class RateLimitStatus(NamedTuple):
 
 
 class LimitExceeded(DomainError):
-    """A window's limit is used up. `what` it counts completes "limit of 60"."""
+    """A window's limit is used up. `what` follows "limit of 60" in the message."""
 
     status_code = 429
     code = "limit_exceeded"

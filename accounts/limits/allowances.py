@@ -1,9 +1,9 @@
-"""What the calls of a token may use together: what is left, and how a call takes its part.
+"""Allowances: what all calls of a token may use together.
 
-An Allowance has a number of requests and a budget for its whole life, and requests for
-each minute of the database's clock. A call takes one request and reserves a bound of its
-cost before it is made; afterwards it settles what it cost. Both happen in the database
-under the lock of one row, so they are exact however many workers and machines there are.
+An Allowance limits the requests and the costs of its whole life, and the requests of each
+minute by the database's clock. Before a call is made, it takes one request and reserves an
+upper bound of its cost; afterwards it settles the actual cost. Both lock one row in the
+database, so they are exact for any number of workers and machines.
 
 Other apps call the functions within statements of their own:
 
@@ -31,7 +31,7 @@ class Refusal(StrEnum):
 
 
 def count_cache_hit(id: UUID) -> None:
-    """Count a call that was answered without its upstream: it uses nothing of what is allowed."""
+    """Count a call that was answered from the cache, which uses nothing of the allowance."""
     Allowance.objects.filter(id=id).update(
         cache_hits=F("cache_hits") + 1, last_used_at=timezone.now()
     )
@@ -48,7 +48,7 @@ def remaining(allowance: Allowance, now: datetime) -> dict[str, object]:
 
 
 def _is_current(minute: datetime | None, now: datetime) -> bool:
-    """Return whether a minute that was counted is the present one."""
+    """Return whether the counted minute is the current one."""
     return minute is not None and minute <= now < minute + timedelta(minutes=1)
 
 

@@ -5,8 +5,8 @@ database, so it is exact however many workers store at once:
 
     count_logs(project, month, refusable, others)   fails with `SQLSTATE` beyond the quota
 
-It only grows: what is deleted is not given back. Others are counted and never refused:
-calls that the gateway has made already.
+It only grows: deleting logs frees nothing. `others` are counted but never refused: calls that
+the gateway has made already.
 """
 
 import sys
@@ -20,13 +20,13 @@ from core.scoping import Caller
 
 SQLSTATE = "LR429"
 _MAX_PROJECTS = 100_000
-# Projects whose quota this worker saw used up: the quota, and the month's end.
+# Projects whose quota is known to be used up: the quota, and the month's end.
 _used_up: dict[UUID, tuple[int, datetime]] = {}
 _checked_at: dict[UUID, float] = {}  # of time.monotonic()
 
 
 def has_tier(project: str) -> str:
-    """Return the SQL condition under which logs of a project, an expression, are counted.
+    """Return the SQL condition under which logs of a project (an SQL expression) are counted.
 
     Without a tier `count_logs` returns 0 as well, but only after a query of its own.
     """
@@ -34,10 +34,10 @@ def has_tier(project: str) -> str:
 
 
 def exceeded(caller: Caller, now: datetime) -> LimitExceeded:
-    """Return the refusal of a log, and remember it."""
+    """Return the error that refuses a log, and cache it."""
     end = next_month(now)
     quota = caller.limits.logs_per_month if caller.limits else None
-    if quota is None:  # the caller is older than its project's tier
+    if quota is None:  # the caller was cached before its project got a tier
         quota = 0
     elif len(_used_up) < _MAX_PROJECTS:
         _used_up[caller.project_id] = quota, end
@@ -45,7 +45,7 @@ def exceeded(caller: Caller, now: datetime) -> LimitExceeded:
 
 
 def known_refusal(caller: Caller, now: datetime) -> LimitExceeded | None:
-    """Return the refusal of another log, if this worker knows that the quota is used up."""
+    """Return the error that refuses a log, if the quota is known to be used up."""
     if not _used_up or (known := _used_up.get(caller.project_id)) is None:
         return None
     quota, end = known
@@ -56,7 +56,7 @@ def known_refusal(caller: Caller, now: datetime) -> LimitExceeded | None:
 
 
 def check(caller: Caller, now: datetime) -> None:
-    """Raise LimitExceeded if the quota is used up. A query, for a project once in a second."""
+    """Raise LimitExceeded if the quota is used up. At most one query a second for a project."""
     if refusal := known_refusal(caller, now):
         raise refusal
     if caller.limits is None or caller.limits.logs_per_month is None:
@@ -71,7 +71,7 @@ def check(caller: Caller, now: datetime) -> None:
 
 
 def forget() -> None:
-    """Forget which quotas are used up, as a worker that has just started."""
+    """Clear the caches, for tests."""
     _used_up.clear()
     _checked_at.clear()
 
@@ -82,7 +82,7 @@ def is_cause(error: Exception) -> bool:
 
 
 def room(project_id: UUID, now: datetime) -> int:
-    """Return how many logs may still arrive in this month, as far as transactions have ended."""
+    """Return how many logs may still arrive this month, not counting open transactions."""
     quota = Project.objects.filter(id=project_id).values_list("tier__logs_per_month", flat=True)
     if (limit := quota.first()) is None:
         return sys.maxsize

@@ -1,4 +1,4 @@
-"""For how long the tiers of projects keep their logs; usage/retention.py deletes the rest."""
+"""How long the tiers of projects keep their logs; usage/retention.py deletes older ones."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,10 +9,10 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # no log is older
 
 
 def retention_days(project: Project, now: datetime) -> int | None:
-    """Return for how many days the project's logs are kept; None: for ever.
+    """Return for how many days the project's logs are kept; None: forever.
 
-    A shorter retention counts a week after it was set (migration 0022). The project has
-    its tier, if any, loaded.
+    A shorter retention applies a week after it was set (migration 0022). Queries the tier
+    unless it is loaded.
     """
     days = project.tier.retention_days if project.tier else None
     until = project.former_retention_until
@@ -23,7 +23,7 @@ def retention_days(project: Project, now: datetime) -> int | None:
 
 
 def kept_since(now: datetime) -> dict[UUID, datetime]:
-    """Return of each project whose tier deletes logs the time since when they are kept."""
+    """Return the start of the retention period of each project that has one."""
     projects = Project.objects.filter(tier__retention_days__isnull=False).select_related("tier")
     days = {project.id: retention_days(project, now) for project in projects.iterator()}
     return {

@@ -1,4 +1,4 @@
-"""Notices to a project's owners, by mail, about its limits; each is sent once."""
+"""Mails to a project's owners about its limits, each sent once."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,13 @@ from accounts.models import LimitNotice, Membership, MonthlyLogs, Project, Role
 logger = logging.getLogger(__name__)
 
 _PERCENTS = (80, 100)
-# What is wrong with one mail. Anything else would befall the next ones too.
+# Errors of a single mail. Any other would recur with the next one.
 _REFUSED = (SMTPRecipientsRefused, SMTPDataError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice about a project; the same `subject` and `percent` are sent once."""
+    """A notice about a project, sent once for each `subject` and `percent`."""
 
     project_id: UUID
     subject: str
@@ -35,13 +35,13 @@ class Notice:
 
 
 class MailServerAway(Exception):
-    """The mail server takes nothing: it would be waited for again with each mail."""
+    """The mail server is unavailable: each further mail would wait for it again."""
 
 
 def of_use(
     project_id: UUID, subject: str, what: str, *, used: int | Decimal, limit: int | Decimal
 ) -> Notice | None:
-    """Return the notice of a limit that is used up, or nearly; None while it is not."""
+    """Return the notice about a limit that is used up, or nearly; else None."""
     percent = max((p for p in _PERCENTS if used * 100 >= limit * p), default=None)
     if percent is None:
         return None
@@ -86,9 +86,8 @@ def of_retention(now: datetime) -> Iterator[Notice]:
 def send(notices: Iterable[Notice]) -> int:
     """Mail the notices that have not been sent yet; return their number.
 
-    A notice is sent when an owner got it. Projects without an owner who has an address are
-    notified once they have one. What a mail server that is away does not take is left to the
-    next time.
+    A notice counts as sent if the mail server took it for one owner. Without an owner who has
+    an address, or with a mail server that is unavailable, it is left to the next call.
     """
     sent = 0
     try:
@@ -119,7 +118,7 @@ def _send(notice: Notice) -> bool:
         return False
     name = Project.objects.values_list("name", flat=True).get(id=notice.project_id)
     title, text = f"{_line(name)}: {notice.title}", f"Project {name}\n\n{notice.text}\n"
-    # One at a time: owners do not see each other's address, and one that fails stops no other.
+    # One mail each: owners do not see each other's addresses, and one failure stops no other.
     is_sent = False
     try:
         for address in addresses:

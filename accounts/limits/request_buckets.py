@@ -1,4 +1,4 @@
-"""What requests are counted for, and what PostgreSQL and Redis grant of it."""
+"""The buckets that requests are counted in, and what PostgreSQL and Redis grant of them."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -11,8 +11,8 @@ from accounts.client_networks import network_of
 class Bucket(NamedTuple):
     """A project, or an address for one purpose; `what` is counted of it.
 
-    `per_minute` is the limit as the caller knows it; that of a project is looked up again
-    where it is counted.
+    `per_minute` is the limit that the caller was cached with; the database looks up that of
+    a project again.
     """
 
     holder: UUID
@@ -23,7 +23,7 @@ class Bucket(NamedTuple):
 
 @dataclass(slots=True)
 class Taken:
-    """How many requests were granted, and what then is left of the minute.
+    """How many requests were granted, and how many are left of the minute.
 
     `limit` is None when the project no longer has one. `free` requests are leased and not
     used, `rest` are not leased. `reset` is the minute's end in Unix seconds.
@@ -41,7 +41,7 @@ class Taken:
         return self.free + self.rest
 
     def without_rest(self) -> "Taken":
-        """Return what there is to share when everything is leased, and nothing left of it."""
+        """Return a copy for the case that everything is leased and used."""
         return replace(self, free=0, rest=0)
 
 

@@ -1,6 +1,6 @@
 """Requests per minute, counted once for all workers and machines.
 
-A minute is one of the database's clock; a worker only measures how long it still lasts.
+Minutes are those of the database's clock; a worker only measures how long one still lasts.
 The database grants a minute's requests in leases, so that most requests write nothing:
 
 - Without Redis each worker has leases of its own, a thirtieth of the limit each. The limit
@@ -9,8 +9,8 @@ The database grants a minute's requests in leases, so that most requests write n
 - With Redis all workers share the leases (accounts/limits/request_pool.py), so that every request
   of the limit is granted.
 
-A lease is of the limit it was made for. When the limit changes, what is left of the lease
-goes back, and the database decides again.
+A lease belongs to the limit it was made for. When the limit changes, the rest of the lease is
+returned, and the database decides again.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from accounts.limits.request_pool import Pooled, pool
 from core import bridge, json_writer
 from core.database.group_commit import Execute, GroupWriter
 
-# Of a minute's limit, what is leased at once: by one worker, and by all through Redis.
+# A lease is this fraction of a minute's limit: for one worker, and for all through Redis.
 _OWN_SHARE, _POOL_SHARE = 30, 10
 _MAX_LEASES = 100_000
-# From the database's grant of a lease until Redis has it.
+# How long, and how often, to wait until a lease that was granted is in Redis.
 _IN_FLIGHT_SECONDS, _IN_FLIGHT_LOOKS = 0.02, 5
 _TAKE = """
 SELECT granted, per_minute, rest, extract(epoch FROM this_minute)::bigint, milliseconds
@@ -44,7 +44,7 @@ LATERAL take_requests(bucket, address_limit, waiting, share, returned, returned_
 
 @dataclass(slots=True)
 class _Lease:
-    """What this worker has left of a bucket's minute, and knows of it."""
+    """This worker's share of a bucket's minute, and what it knows of the others'."""
 
     limit: int
     free: int
@@ -84,7 +84,7 @@ Outcome = RateLimitStatus | LimitExceeded | None
 
 
 def take_now(bucket: Bucket) -> RateLimitStatus | None:
-    """Count a request by what this worker has and knows; return None if it has to ask.
+    """Count a request by this worker's lease; return None if the database has to be asked.
 
     Raises LimitExceeded.
     """
@@ -101,9 +101,9 @@ def take_now(bucket: Bucket) -> RateLimitStatus | None:
 
 
 async def take(bucket: Bucket) -> RateLimitStatus | None:
-    """Count a request; return what is left, None when there is no longer a limit.
+    """Count a request; return the status, None if there is no longer a limit.
 
-    Raises LimitExceeded; DatabaseUnavailable, since a limit that cannot be counted is closed.
+    Raises LimitExceeded, and DatabaseUnavailable: without counting, nothing is admitted.
     """
     outcome = take_now(bucket) or await _taker.write(bucket)
     if isinstance(outcome, LimitExceeded):
@@ -112,18 +112,18 @@ async def take(bucket: Bucket) -> RateLimitStatus | None:
 
 
 def take_in_thread(bucket: Bucket) -> RateLimitStatus | None:
-    """Do what `take` does, for threads."""
+    """Count a request like `take`, from a thread."""
     return take_now(bucket) or bridge.run(take(bucket))
 
 
 def forget() -> None:
-    """Leave all leases unused, as a worker that ends does."""
+    """Drop all leases, for tests."""
     with _changing:
         _leases.clear()
 
 
 async def _take_group(execute: Execute, buckets: list[Bucket]) -> list[Outcome]:
-    """Count a request of a bucket each time it is named; return the outcomes in order."""
+    """Count a request for each of the buckets; return the outcomes in order."""
     waiting, asked_at = Counter(buckets), time.monotonic()
     pooled = await pool.take(waiting)
     if pooled is None:
@@ -140,9 +140,9 @@ async def _lease(
     share: int,
     returned: Mapping[Bucket, tuple[int, int]] = MappingProxyType({}),
 ) -> dict[Bucket, Taken]:
-    """Have the database grant requests; what this worker has left over goes back.
+    """Lease requests from the database, and return this worker's unused ones.
 
-    So does what is `returned`: a number of requests, and the end of their minute.
+    `returned` are others to return: a number of requests, and the end of their minute.
     """
     buckets = sorted(waiting, key=lambda bucket: bucket.holder)  # as they are locked
     wanted = []
@@ -173,7 +173,7 @@ async def _lease(
 async def _complete(
     execute: Execute, waiting: Mapping[Bucket, int], pooled: Mapping[Bucket, Pooled]
 ) -> tuple[dict[Bucket, Taken], set[Bucket]]:
-    """Have the database fill the shared leases that were too small, and take from them.
+    """Lease what the shared leases lacked from the database, and take from it.
 
     Returns what was taken, and of which buckets this worker keeps what is left.
     """
@@ -203,8 +203,8 @@ async def _complete(
 async def _take_what_others_share(taken: dict[Bucket, Taken], late: dict[Bucket, int]) -> None:
     """Take from the last leases, which other workers got and may be about to share.
 
-    Redis has them all when it has been told that the database has no more; after a while
-    it is told so by this worker.
+    Redis has all of them once it knows that the database has no more; after a while this worker
+    tells it so.
     """
     for _ in range(_IN_FLIGHT_LOOKS):
         if not late or bridge.is_inline():
@@ -219,7 +219,7 @@ async def _take_what_others_share(taken: dict[Bucket, Taken], late: dict[Bucket,
 
 
 def _add(taken: dict[Bucket, Taken], more: Mapping[Bucket, Taken]) -> None:
-    """Add what was granted later, after which less is left."""
+    """Add what was granted later."""
     for bucket, later in more.items():
         if bucket in taken:
             later.granted += taken[bucket].granted
@@ -233,7 +233,7 @@ def _outcomes(
     *,
     own: Collection[Bucket],
 ) -> list[Outcome]:
-    """Return the outcome of each request; keep what is left of this worker's own leases."""
+    """Return the outcome of each request; keep the rest of this worker's own leases."""
     leases = {
         bucket: _Lease.of(bucket, got, asked_at=asked_at, free=got.free if bucket in own else 0)
         for bucket, got in taken.items()
@@ -243,7 +243,7 @@ def _outcomes(
         if len(_leases) >= _MAX_LEASES:
             _leases.clear()
         _leases.update({bucket.holder: lease for bucket, lease in leases.items()})
-        # As long as the lock is held: what is left may be used at once.
+        # While the lock is held: the leases may be used at once.
         left = {bucket: taken[bucket].granted for bucket in leases}
         outcomes: list[Outcome] = []
         for bucket in buckets:

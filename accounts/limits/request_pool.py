@@ -1,9 +1,8 @@
 """Leases of requests that all workers share, in Redis.
 
-Redis only distributes what the database has granted (accounts/limits/request_limits.py): whatever
-happens to it, the limit is not exceeded. What it loses, no more than a lease, is not
-granted again in that minute. While it is away (core/redis_client.py) the workers lease from
-the database, each for itself.
+Redis only distributes what the database has granted (accounts/limits/request_limits.py), so no
+failure of it exceeds the limit. A lease that it loses is not granted again in that minute. While
+it is unavailable (core/redis_client.py), each worker leases from the database for itself.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from django.conf import settings
 from accounts.limits.request_buckets import Bucket, Taken
 from core import bridge, redis_client
 
-# A lease ends by its own time, whatever becomes of its expiry.
+# A lease has its own end; the key's expiry only removes it.
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 _TAKE = (
     _NOW
@@ -63,9 +62,9 @@ return {free, rest}
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """What Redis gave; nothing, if it has no lease of this minute and this limit.
+    """What Redis granted; `taken` is None without a lease of this minute and limit.
 
-    `stale` is what it had instead: a number of requests, and the end of their minute.
+    `stale` is the lease it had instead: a number of requests, and the end of their minute.
     """
 
     taken: Taken | None
@@ -73,14 +72,14 @@ class Pooled:
 
 
 class RequestPool:
-    """The leases in the Redis of the settings. Each process has its own connection."""
+    """The leases in Redis. Each process has its own connection."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._pid, self._url = 0, ""
 
     async def take(self, wanted: Mapping[Bucket, int]) -> dict[Bucket, Pooled] | None:
-        """Take requests from the shared leases; None while Redis is not there."""
+        """Take requests from the shared leases; return None if Redis is unavailable."""
         if not settings.REDIS_URL or redis_client.presence.is_away:
             return None
         return await self._call(
@@ -88,10 +87,10 @@ class RequestPool:
         )
 
     async def put(self, leased: Mapping[Bucket, Taken]) -> set[Bucket]:
-        """Share what is left of new leases, and note in them what all workers have.
+        """Share the rest of new leases, and update them with what all workers have.
 
-        Returns those that Redis refused. A lease of which nobody knows whether it got there
-        is lost: used twice, it would exceed the limit.
+        Return the buckets that Redis refused. A lease whose fate is unknown is lost: used
+        twice, it would exceed the limit.
         """
         limited = [(bucket, got) for bucket, got in leased.items() if got.limit is not None]
         if not limited:
@@ -104,9 +103,9 @@ class RequestPool:
         )
 
     async def _call(self, function: Callable[[], Any]) -> Any:
-        """Return what the function returns; None if Redis is not there.
+        """Return the function's result; None if Redis is unavailable.
 
-        In a thread of its own: those of requests may all be waiting for this.
+        Runs in a thread of its own: those of requests may all be waiting for this.
         """
         if (self._pid, self._url) != (os.getpid(), settings.REDIS_URL):
             with self._starting:
@@ -134,7 +133,7 @@ class RequestPool:
         arguments = [leased.limit, leased.free, leased.rest, leased.reset, leased.milliseconds]
         try:
             answer = self._put_script([_key(bucket.holder)], arguments)
-        except (redis.ResponseError, redis_client.Away):  # such as OOM; or nothing was sent
+        except (redis.ResponseError, redis_client.Away):  # refused (such as OOM), or not sent
             return False
         leased.free, leased.rest = map(int, answer)
         return True
