@@ -72,7 +72,7 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # whom to believe is for the application to know
+            proxy_headers=False,  # the application decides which proxies to trust
             backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -1,7 +1,7 @@
 """A new identity without a verified address, while its person proves one by mail.
 
-It is kept in a signed cookie of the browser that logged in with it: who only reads the mail
-must not connect somebody else's identity with their account.
+It is kept in a signed cookie of the browser that logged in with it. Otherwise the reader of
+the mail could connect somebody else's identity with their own account.
 """
 
 from django.http import HttpRequest, HttpResponse

@@ -11,12 +11,10 @@ from accounts.models import ApiKey
 
 
 def delete_accounts(ids: Collection[UUID], origin: audit.Origin) -> None:
-    """Delete all of these people, and revoke the keys they made; who is gone already is skipped.
+    """Delete all of these people that still exist, and revoke the keys they made.
 
+    A project that nobody else owns has to be archived; all of its keys are refused anyway.
     Raises memberships.LastOwner.
-
-    Keys of their projects that nobody else owns are those of archived projects, which are
-    refused anyway.
     """
     with memberships.keeping_an_owner():
         people = locks.people_to_delete(ids)

@@ -42,7 +42,7 @@ def issue(user: User, purpose: Purpose) -> str:
     The person is locked.
     """
     token = generate()
-    # Those that nobody is at: expired ones of others, who are not locked here.
+    # Skip rows in use: they may be those of other people, who are not locked here.
     expired = EmailToken.objects.filter(expires_at__lt=Now()).select_for_update(skip_locked=True)
     EmailToken.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()
     EmailToken.objects.create(

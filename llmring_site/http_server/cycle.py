@@ -98,7 +98,7 @@ class Cycle:
         self._wake()
 
     def half_close(self) -> None:
-        """Note that the client sends no more. Often it has gone; who waits for it is told so."""
+        """Note that the client sends no more, and wake the waiters: often it has gone."""
         self._wake()
 
     async def receive(self) -> dict[str, Any]:
