@@ -8,6 +8,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # By which other servers are told to open their logs anew. We need not be, and by default
 # would end at once.
 _WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2)
+_RESEND_SECONDS = 0.05
 
 
 class Terminated(SystemExit):
@@ -36,6 +38,7 @@ def cleaning_up() -> Iterator[None]:
     for number, handler in before.items():
         if handler == signal.SIG_DFL:
             signal.signal(number, handlers[number])
+    hook, sys.unraisablehook = sys.unraisablehook, _resend_swallowed
     last = _Last()
     try:
         yield
@@ -46,6 +49,7 @@ def cleaning_up() -> Iterator[None]:
         last.number = signal.SIGINT
         raise Terminated(signal.SIGINT) from None
     finally:
+        sys.unraisablehook = hook
         if last.number is None:
             atexit.unregister(last)
         for number, handler in before.items():
@@ -75,6 +79,23 @@ class _Last:
 
 def _terminate(number: int, frame) -> None:
     raise Terminated(number)
+
+
+def _resend_swallowed(unraisable) -> None:
+    """Send a signal again that came during a finalizer or weakref callback.
+
+    Python only reports what these raise: the program would go on.
+    """
+    match unraisable.exc_value:
+        case Terminated(number=number):
+            pass
+        case KeyboardInterrupt():
+            number = signal.SIGINT
+        case _:
+            sys.__unraisablehook__(unraisable)
+            return
+    # Later: raised here, it would be swallowed as well.
+    threading.Timer(_RESEND_SECONDS, os.kill, (os.getpid(), number)).start()
 
 
 def _pass(number: int, frame) -> None:
