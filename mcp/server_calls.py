@@ -23,6 +23,7 @@ from mcp import server_urls
 from mcp.client.mcp_errors import (
     Cancelled,
     McpError,
+    NotSent,
     Refused,
     TimedOut,
     Unauthorized,
@@ -44,7 +45,7 @@ class ServerFailed(DomainError):
 
 
 class NotCallable(DomainError):
-    """The server must not be called: it is inactive, or its transport or calling is not enabled."""
+    """The server must not be called: inactive, not enabled, a forbidden address, and the like."""
 
     code = "mcp_not_callable"
 
@@ -103,10 +104,12 @@ def fresh_session(server: Server) -> Iterator[Session]:
 
 
 @contextmanager
-def as_bad_gateway() -> Iterator[None]:
-    """Raise McpErrors of the block as ServerFailed."""
+def as_domain_errors() -> Iterator[None]:
+    """Raise McpErrors of the block as ServerFailed, or NotCallable where nothing was sent."""
     try:
         yield
+    except NotSent as error:
+        raise NotCallable(str(error)) from error
     except McpError as error:
         raise ServerFailed(str(error)) from error
 

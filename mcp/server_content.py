@@ -49,12 +49,12 @@ def read_content(resource: Resource) -> Content:
     """Read the resource. Raises ServerFailed."""
     try:
         server_calls.check_callable(resource.server)
+        with server_calls.as_domain_errors():
+            result = server_calls.call(
+                resource.server, lambda session: session.read_resource(resource.uri)
+            )
     except server_calls.NotCallable as refusal:
         return Content(resource, error=str(refusal))
-    with server_calls.as_bad_gateway():
-        result = server_calls.call(
-            resource.server, lambda session: session.read_resource(resource.uri)
-        )
     return Content(resource, dicts(result.get("contents")))
 
 
@@ -78,12 +78,12 @@ def render(prompt: Prompt, body: dict) -> Rendering:
     arguments = _arguments(prompt, body)
     try:
         server_calls.check_callable(prompt.server)
+        with server_calls.as_domain_errors():
+            result = server_calls.call(
+                prompt.server, lambda session: session.get_prompt(prompt.name, texts(arguments))
+            )
     except server_calls.NotCallable as refusal:
         return Rendering(prompt, arguments, error=str(refusal))
-    with server_calls.as_bad_gateway():
-        result = server_calls.call(
-            prompt.server, lambda session: session.get_prompt(prompt.name, texts(arguments))
-        )
     description = result.get("description")
     return Rendering(
         prompt,

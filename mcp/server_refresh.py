@@ -28,7 +28,7 @@ def refresh(server: Server) -> Server:
     ServerFailed if it does not answer, NotCallable if it must not be called.
     """
     server_calls.check_callable(server)
-    with server_calls.as_bad_gateway(), server_calls.fresh_session(server) as session:
+    with server_calls.as_domain_errors(), server_calls.fresh_session(server) as session:
         lists = _read_lists(session)
     return _store(server, lists)
 
@@ -46,7 +46,7 @@ def refresh_in_session(server: Server) -> Server:
         session.rediscover()
         return _read_lists(session, may_be_lost=len(sessions) == 1)
 
-    with server_calls.as_bad_gateway():
+    with server_calls.as_domain_errors():
         lists = server_calls.call(server, read)
     return _store(server, lists, unless_given=True)
 

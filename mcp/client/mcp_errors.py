@@ -54,6 +54,10 @@ class Refused(McpError):
     kind = "refused"
 
 
+class NotSent(Refused):
+    """Nothing was sent: the address is forbidden, or it or the credentials cannot be used."""
+
+
 class Unauthorized(Refused):
     """The MCP server, or its token server, does not accept the credentials."""
 
@@ -104,7 +108,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except egress.ForbiddenAddress as error:
-        raise Refused(str(error)) from error
+        raise NotSent(str(error)) from error
     except egress.TooLarge as error:
         raise ProtocolViolation(str(error)) from error
     except requests.Timeout as error:
@@ -114,7 +118,7 @@ def translated() -> Iterator[None]:
         requests.exceptions.InvalidHeader,
         UnicodeEncodeError,  # a header holds Latin-1 only
     ) as error:
-        raise Refused("The MCP server's address or credentials cannot be sent") from error
+        raise NotSent("The MCP server's address or credentials cannot be sent") from error
     except requests.exceptions.SSLError as error:
         raise Unreachable("The MCP server was not reached: its certificate is refused") from error
     except requests.ConnectionError as error:
@@ -124,7 +128,7 @@ def translated() -> Iterator[None]:
             f"The MCP server's answer is not HTTP: {type(error).__name__}"
         ) from error
     except SecretUnreadable as error:
-        raise Refused(str(error)) from error
+        raise NotSent(str(error)) from error
 
 
 def timed_out() -> TimedOut:

@@ -59,6 +59,22 @@ def test_refusal_of_ours_does_not_mark_the_server(api, register, settings, way, 
     assert (state["reachable"], state["last_error"]) == (reachable, "")
 
 
+@pytest.mark.parametrize("way", [unlisted, forbidden, unreadable, switched_off])
+def test_servers_that_must_not_be_called_are_the_callers_mistake(api, register, settings, way):
+    server, text = way(api, register, settings)
+    refresh = f"{PATH}/{server['id']}/refresh"
+    items = {"resources": [{"uri": "data://x", "name": "x"}], "prompts": [{"name": "x"}]}
+    stored = api.send("POST", refresh, items)
+    assert api.send("POST", refresh, expect=400) == {"detail": text}
+    content = api.read(f"/api/v1/mcp/resources/{stored['resources'][0]['id']}/content")
+    assert (content["content"], content["error"]) == (None, text)
+    prompt = stored["prompts"][0]["id"]
+    rendering = api.send("POST", f"/api/v1/mcp/prompts/{prompt}/render", {})
+    assert (rendering["rendered"], rendering["error"]) == (None, text)
+    row = Server.objects.get()
+    assert (row.reachable, row.last_error) == (None, "")
+
+
 @pytest.mark.usefixtures("transactional_db")
 def test_busy_server_is_not_marked(api, register, settings):
     settings.MCP_CONCURRENCY, settings.MCP_TIMEOUT = 1, 1
