@@ -223,12 +223,14 @@ def _version() -> str:
 def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
     sockets = bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
-    startup.use_database()
     if reload:
+        startup.use_database()
         return serving.serve_reloading(sockets)
+    startup.check_settings()  # before anything is written
+    startup.use_database()
     metrics_files.prepare(settings.DATA_DIR, settings.HTTP_PORT)
     try:
-        startup.make_ready()
+        startup.prepare()
         return serving.serve_forked(sockets, workers=settings.WORKERS)
     finally:
         metrics_files.remove()

@@ -68,10 +68,15 @@ def use_database() -> None:
 
 def make_ready() -> None:
     """Set Django up, check the settings and prepare the database. Raises StartupError."""
+    check_settings()
+    prepare()
+
+
+def check_settings() -> None:
+    """Set Django up and check the settings, without the database. Raises StartupError."""
     with memory.gc_paused():  # which takes a tenth of the start, and finds no garbage
         set_up()
         check_configuration()
-    prepare()
 
 
 def set_up() -> None:

@@ -81,6 +81,20 @@ def test_working_directory_that_is_gone_is_one_line(tmp_path):
     assert line.startswith("error: LLMRING_DATA_DIR must be the path of a file or directory")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("LLMRING_RECEIPTS_PRIVATE_KEY_B64", "abc", "an Ed25519 seed has 32"),
+        ("LLMRING_RECEIPTS_RETIRED_KEYS", "old", "LLMRING_RECEIPTS_RETIRED_KEYS"),
+        ("API_CONFIG_PATH", "missing.yaml", "missing.yaml cannot be read"),
+    ],
+)
+def test_settings_of_the_apps_are_checked_before_a_database_starts(tmp_path, name, value, expected):
+    line = refusal(start(tmp_path / "data", **{name: value}))
+    assert name in line and expected in line
+    assert not (tmp_path / "data").exists()
+
+
 @contextmanager
 def refusing_postgresql(*reasons: str):
     """The port of a PostgreSQL that refuses each connection, for these reasons in turn.
