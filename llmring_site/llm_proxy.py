@@ -39,7 +39,13 @@ def _serve(arguments: list[str]) -> None:
     )
     parser.add_argument("--host", help="listen at llmring-server's port of this address too")
     parser.add_argument("--port", help="listen at this port too (LLMRING_HTTP_PORT)")
-    parser.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
+    parser.add_argument("-c", "--config", help="the upstreams' YAML file (API_CONFIG_PATH)")
+    parser.add_argument("--db", help="accepted, without effect: the database is PostgreSQL")
+    levels = parser.add_mutually_exclusive_group()
+    levels.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
+    levels.add_argument(
+        "-v", "--debug", action="store_const", const="debug", dest="log_level", help="all of it"
+    )
     parser.add_argument("--log-file", help="(LOG_FILE)")
     parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
     options, rest = parser.parse_known_args(arguments)
@@ -49,8 +55,9 @@ def _serve(arguments: list[str]) -> None:
         os.environ["LLMRING_LOG_LEVEL"] = _log_level(options.log_level)
     elif level := os.environ.get("LOG_LEVEL"):
         os.environ.setdefault("LLMRING_LOG_LEVEL", _log_level(level))
-    if options.log_file:
-        os.environ["LOG_FILE"] = options.log_file
+    for name, value in (("LOG_FILE", options.log_file), ("API_CONFIG_PATH", options.config)):
+        if value:
+            os.environ[name] = value
     host, port = options.host, options.port
     if host is None and port is None and not os.environ.get("LLMRING_HTTP_PORT"):
         with startup.exit_on_config_error():

@@ -73,6 +73,7 @@ def _shared_options(*, default: str | None) -> argparse.ArgumentParser:
     is_first = default is None
     shared.add_argument(
         "--manage-api-base-url",
+        "--api-base-url",  # as llm-proxy's `cache purge` has it
         metavar="URL",
         type=base_url,
         default=os.environ.get("MANAGEMENT_API_BASE_URL", _BASE_URL) if is_first else default,

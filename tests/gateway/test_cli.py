@@ -134,6 +134,7 @@ def test_kept_answers_are_purged(seed):
     assert seed(purge) == "No answer was kept\n"
     assert json.loads(seed(f"{purge} --json")) == {"deleted": False}
     assert json.loads(seed(f"{purge} --prefix /v1 --json")) == {"deleted": 0}
+    assert seed(purge.replace("--manage-api-base-url", "--api-base-url")) == "No answer was kept\n"
     assert "invalid URL" in seed(purge.replace("/v1/models", "models"), expect=1)
 
 
@@ -180,6 +181,26 @@ def test_where_a_server_listens(tmp_path, monkeypatch, variables, arguments, own
     llm_proxy.main(["server", *arguments, "--workers", "1"])
     assert started == [["serve", *own, "--workers", "1"]]
     assert os.environ["LISTEN_ADDR"] == address
+
+
+@pytest.mark.parametrize(
+    "flags", ["-c {} -v", "--config={} --debug", "--config {} --log-level debug"]
+)
+def test_a_server_takes_the_flags_of_llm_proxy(tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    expected = {
+        "LISTEN_ADDR": ":8080",
+        "LLMRING_HTTP_PORT": "",
+        "API_CONFIG_PATH": "upstreams.yaml",
+        "LLMRING_LOG_LEVEL": "debug",
+    }
+    for name in expected:
+        monkeypatch.setenv(name, "")
+    started = []
+    monkeypatch.setattr(llm_proxy.cli, "server", started.append)
+    llm_proxy.main(["server", *flags.format("upstreams.yaml").split(), "--db", "data/proxy.db"])
+    assert started == [["serve", "--host=0.0.0.0", "--port=8080"]]
+    assert {name: os.environ[name] for name in expected} == expected
 
 
 def test_row_34_flag_wins_over_variables(server):
