@@ -294,7 +294,7 @@ def test_credentials_sealed_under_a_lost_key_make_no_call(api, register):
     with scripted(answered(DONE)) as server:
         id = register(url=server.url)["id"]
         Server.objects.update(auth_config=Sealed("s1.00000000.AAAA"))
-        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=400)
         assert "key it was sealed under" in reply["detail"]
     assert server.requests == []
 
