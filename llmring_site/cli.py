@@ -14,6 +14,7 @@ from llmring_site import closed_output, metrics_files, serving, startup, termina
 from llmring_site.env import NOT_UTF_8
 from llmring_site.sockets import bind_all
 
+ENVIRONMENTS = ("test", "dev", "prod")
 # Commands of Django and ours that start no database.
 _WITHOUT_DATABASE = {
     "check",
@@ -178,7 +179,7 @@ def _hand_on(options: argparse.Namespace) -> None:
 def _add_env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env",
-        choices=["test", "dev", "prod"],
+        choices=ENVIRONMENTS,
         default="dev",
         help="prod requires LLMRING_DATABASE_URL (%(default)s)",
     )

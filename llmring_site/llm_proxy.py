@@ -16,11 +16,10 @@ _LOG_LEVELS = {"warn": "warning"}
 def main(arguments: list[str] | None = None) -> None:
     """`llm-proxy [server [options] | manage … | openai chat …]`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    with startup.exit_on_config_error():
-        load_env_file(Path.cwd() / ".env")
     if not arguments or arguments[0] == "server":
         _serve(arguments[1:])
     else:
+        _load_env_file(Path.cwd() / ".env")
         sys.exit(commands.main(arguments))
 
 
@@ -40,6 +39,11 @@ def _serve(arguments: list[str]) -> None:
     parser.add_argument("--host", help="listen at llmring-server's port of this address too")
     parser.add_argument("--port", help="listen at this port too (LLMRING_HTTP_PORT)")
     parser.add_argument("-c", "--config", help="the upstreams' YAML file (API_CONFIG_PATH)")
+    parser.add_argument(
+        "--env",
+        metavar="FILE",
+        help="variables, read before those of .env in the working directory",
+    )
     parser.add_argument("--db", help="accepted, without effect: the database is PostgreSQL")
     levels = parser.add_mutually_exclusive_group()
     levels.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
@@ -49,6 +53,13 @@ def _serve(arguments: list[str]) -> None:
     parser.add_argument("--log-file", help="(LOG_FILE)")
     parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
     options, rest = parser.parse_known_args(arguments)
+    if options.env in cli.ENVIRONMENTS:  # of llmring-server
+        rest += _option("--env", options.env)
+    elif options.env is not None:
+        if not Path(options.env).is_file():
+            parser.error(f"argument --env: there is no file {options.env!r}")
+        _load_env_file(Path(options.env))
+    _load_env_file(Path.cwd() / ".env")
     default = _bracketed(options.host or "") + _LISTEN_ADDR
     os.environ["LISTEN_ADDR"] = options.addr or os.environ.get("LISTEN_ADDR") or default
     if options.log_level:
@@ -65,6 +76,12 @@ def _serve(arguments: list[str]) -> None:
         port = str(number)
     own = [*_option("--host", host), *_option("--port", port)]
     cli.server(["serve", *own, *rest])
+
+
+def _load_env_file(path: Path) -> None:
+    """Add a file's variables to the environment, where they are not set."""
+    with startup.exit_on_config_error():
+        load_env_file(path)
 
 
 def _bracketed(host: str) -> str:

@@ -203,6 +203,28 @@ def test_a_server_takes_the_flags_of_llm_proxy(tmp_path, monkeypatch, flags):
     assert {name: os.environ[name] for name in expected} == expected
 
 
+def test_a_server_reads_a_named_file_of_variables(tmp_path, monkeypatch):
+    """As llm-proxy's `--env`; llmring-server's own option of that name has three words."""
+    (tmp_path / "proxy.env").write_text("LISTEN_ADDR=:90\nAPI_CONFIG_PATH=named.yaml\n")
+    (tmp_path / ".env").write_text("LISTEN_ADDR=:91\nDEBUG=1\n")
+    monkeypatch.chdir(tmp_path)
+    names = ("LISTEN_ADDR", "API_CONFIG_PATH", "DEBUG", "LLMRING_HTTP_PORT")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    started = []
+    monkeypatch.setattr(llm_proxy.cli, "server", started.append)
+    llm_proxy.main(["server", "--env", "proxy.env"])
+    assert started == [["serve", "--host=0.0.0.0", "--port=90"]]
+    found = {name: os.environ.get(name) for name in names[:3]}
+    assert found == {"LISTEN_ADDR": ":90", "API_CONFIG_PATH": "named.yaml", "DEBUG": "1"}
+    llm_proxy.main(["server", "--env", "prod"])
+    assert started[-1] == ["serve", "--host=0.0.0.0", "--port=90", "--env=prod"]
+    done = run("llm-proxy server --env missing.env")
+    assert done.returncode == 2
+    assert "there is no file 'missing.env'" in done.stderr
+
+
 def test_row_34_flag_wins_over_variables(server):
     variables = {
         "MANAGEMENT_TOKEN": MANAGEMENT_TOKEN,
