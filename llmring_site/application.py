@@ -28,7 +28,7 @@ async def _stop() -> None:
     await group_commit.close_writers()
     await asyncio.to_thread(event_log.close)
     await asyncio.to_thread(mailing.finish)
-    # uvicorn ends its process by the signal that it was sent: nothing runs at exit.
+    # `atexit` functions do not run: uvicorn ends by its signal, our workers by os._exit.
     await asyncio.to_thread(embedded.leave)
 
 

@@ -39,7 +39,7 @@ def check_unknown_variables(app_configs, **kwargs) -> list[Warning]:
 
 @register()
 def check_logins(app_configs, **kwargs) -> list[Error]:
-    """Return the providers of logins whose every login would fail."""
+    """Return an error for each login provider with a client id and no secret."""
     return [
         Error(
             f"LLMRING_{name.upper()}_CLIENT_SECRET must be set with "
@@ -97,7 +97,7 @@ def _database_faults(
     is_plain: bool,
     may_create: bool,
 ) -> dict[str, tuple[bool, str]]:
-    """Return of each possible fault whether the database has it, and the message."""
+    """Return by the ids of the checks whether the database has a fault, and its message."""
     schemas = [settings.DATABASE_SCHEMA, settings.MCP_SCHEMA]
     search_path = [schema.strip().strip('"') for schema in path.split(",")]
     return {
@@ -131,7 +131,7 @@ def _database_faults(
 
 
 def check_redis() -> list[Error]:
-    """Return why the Redis of the settings can never work; one that is away may come back."""
+    """Return why the configured Redis can never work; one that is unreachable may come back."""
     if not settings.REDIS_URL:
         return []
     import redis

@@ -29,7 +29,7 @@ _WITHOUT_DATABASE = {
     "version",
 }
 
-# Of the wheel that brings the embedded PostgreSQL; they speak to older servers too.
+# Programs of the wheel with the embedded PostgreSQL; they work with older servers too.
 _PROGRAMS = {"psql": "psql", "dump": "pg_dump", "restore": "pg_restore"}
 
 
@@ -73,6 +73,7 @@ def server(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def _command() -> Iterator[None]:
+    """Run a command: clean up at its end, and print its operator's errors as one line."""
     with (
         termination.cleaning_up(),
         startup.exit_on_config_error(),
@@ -119,7 +120,7 @@ def _run_program(name: str, arguments: list[str]) -> int:
     from core.database.embedded_files import PROGRAMS
     from llmring_site.database_report import address
 
-    # Not on the command line, which everybody on this machine can read.
+    # Not on the command line, which every user of this machine can read.
     password = settings.DATABASES["default"].get("PASSWORD", "")
     environment = os.environ | ({"PGPASSWORD": password} if password else {})
     command = [PROGRAMS / "bin" / name, f"--dbname={address()}", *arguments]
@@ -138,7 +139,7 @@ def manage(arguments: list[str] | None = None) -> None:
             startup.use_database()
             startup.set_up()
             startup.require_database()
-        # As a server that starts: two at once would make the same tables.
+        # Locked like a starting server: two at once would create the same tables.
         is_migrating = arguments[1:2] == ["migrate"]
         with startup.migration_lock() if is_migrating else nullcontext():
             execute_from_command_line(arguments)
@@ -164,7 +165,7 @@ def _add_port(parser: argparse.ArgumentParser) -> None:
 
 
 def _not_empty(value: str) -> str:
-    """Return the value, which the settings check; an empty one would be their default."""
+    """Return the value, which settings.py validates; an empty one would mean its default."""
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return value
@@ -204,7 +205,7 @@ def _check_health(arguments: list[str]) -> str | None:
     _hand_on(options)
     with startup.exit_on_config_error():
         startup.use_settings()
-        headers = {"Host": "localhost"}  # answered for, whatever LLMRING_ALLOWED_HOSTS says
+        headers = {"Host": "localhost"}  # allowed whatever LLMRING_ALLOWED_HOSTS is
         server = HTTPConnection(options.host.strip("[]"), settings.HTTP_PORT, timeout=5)
         try:
             server.request("GET", "/health", headers=headers)

@@ -1,4 +1,4 @@
-"""Commands whose output nobody reads to its end, as of `manage listkeys | head`."""
+"""Commands whose reader closes the pipe early, as in `manage listkeys | head`."""
 
 import os
 import select
@@ -14,8 +14,8 @@ def exit_when_closed() -> Iterator[None]:
         try:
             yield
         finally:
-            if sys.stdout:  # none with `>&-`
-                sys.stdout.flush()  # the interpreter's own, at its end, would complain
+            if sys.stdout:  # None with `>&-`
+                sys.stdout.flush()  # else the interpreter's flush at exit prints an error
     except BrokenPipeError:
         if not _has_no_reader(sys.stdout.fileno()):
             raise

@@ -8,7 +8,7 @@ _PASSWORDS = ("password", "sslpassword")
 
 
 def address(*, with_password: bool = False) -> str:
-    """Return the database's address for `psql`, which finds our schemas through it."""
+    """Return the database's address for `psql`, with the search path of our schemas."""
     target = settings.DATABASES["default"]
     if settings.DATABASE_URL:
         parts = urlsplit(settings.DATABASE_URL)
@@ -31,7 +31,7 @@ def _without_password(location: str) -> str:
 
 
 def print_status() -> bool:
-    """Print where the database is, its version, and its migrations; return if all are applied."""
+    """Print the database's address, version and migrations; return whether all are applied."""
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 

@@ -11,7 +11,7 @@ from drf_spectacular.views import (
 class _Public:
     authentication_classes = ()
     permission_classes = ()
-    # DRF's own would render its description of the view with the template of the page.
+    # DRF's OPTIONS would render the view's description with the template of the page.
     options = View.options
 
 

@@ -49,8 +49,8 @@ SHARED_VARIABLES = {
     "OPENAI_API_KEY",
     "OPENAI_API_URL",
 }
-NOT_UTF_8 = "[\udc80-\udcff]"  # what Python makes of other bytes
-_MAX_INTEGER = 2**31 - 1  # as in PostgreSQL, and of times that can still be added
+NOT_UTF_8 = "[\udc80-\udcff]"  # the surrogates that Python has for other bytes
+_MAX_INTEGER = 2**31 - 1  # as of PostgreSQL's integer; seconds of it can still be added to times
 _MAX_SHOWN = 100  # characters of a value in an error
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -89,10 +89,10 @@ def secret(name: str) -> str:
         value = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is in another encoding"
-        # Where no such folder is, it may be the secret itself, set under the wrong name.
+        # Without such a directory it may be the secret itself, set under the wrong name.
         where = f": {path}" if os.path.isdir(os.path.dirname(path)) else ""
         raise invalid(f"{name}_FILE", f"a readable file of UTF-8 text ({reason}{where})") from error
-    if not value:  # another database, or a new key, is not what was meant
+    if not value:  # the default would be another database, or a new key
         raise invalid(f"{name}_FILE", f"a file with a value (it is empty: {path})")
     return value
 
@@ -103,7 +103,7 @@ def secret_line(name: str) -> str:
 
 
 def token(name: str) -> str:
-    """Return a secret that is sent as (a part of) a header, or "" when unset."""
+    """Return a secret that is sent in a header, or "" when unset."""
     value = secret(name)
     if value and not re.fullmatch(r"[!-~]+", value):
         raise invalid(name, "printable ASCII characters without blanks")
@@ -150,7 +150,7 @@ def boolean(name: str, default: bool) -> bool:
 
 
 def choice(name: str, default: str, choices: Iterable[str]) -> str:
-    """Return which of the choices, all lower-case, it names. Raises ImproperlyConfigured."""
+    """Return the variable's choice, in lower case as all are. Raises ImproperlyConfigured."""
     value = text(name, default).lower()
     if value not in set(choices):
         raise invalid(name, "one of " + ", ".join(choices), value)
@@ -185,7 +185,7 @@ def existing_path(name: str) -> str:
 
 
 def writable_file(name: str) -> Path | None:
-    """Return the path of a file that can be written, or None when unset. Makes none."""
+    """Return the path of a file that can be written, or None when unset. Creates nothing."""
     path = _path(name, text(name))
     if path is None:
         return None
@@ -196,17 +196,20 @@ def writable_file(name: str) -> Path | None:
 
 
 def directory(name: str, default: str) -> Path:
-    """Return the whole path of a directory. Makes none."""
+    """Return the absolute path of a directory. Creates nothing."""
     return _path(name, text(name, default))
 
 
 def _path(name: str, value: str) -> Path | None:
-    """Return the whole path, or None when empty. Looks whether one of its kind can be there."""
+    """Return the absolute path, or None when empty. Raises ImproperlyConfigured.
+
+    A path that does not exist is accepted unless it cannot.
+    """
     if not value:
         return None
     try:
         path = Path(value).expanduser().resolve()
-    except (OSError, RuntimeError) as error:  # the home of nobody, links in a circle
+    except (OSError, RuntimeError) as error:  # an unknown user's home, a loop of links
         reason = getattr(error, "strerror", None) or str(error)
         raise invalid(name, f"the path of a file or directory ({reason})", value) from None
     try:

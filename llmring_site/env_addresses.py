@@ -20,7 +20,7 @@ _PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?"
 
 
 def hosts(name: str, default: Iterable[str]) -> list[str]:
-    """Return host names; `*` is any, a leading dot means all subdomains."""
+    """Return host names; `*` is any, a leading dot also means all subdomains."""
     names = string_list(name, default)
     accepted = (
         "host names without scheme, port or path, such as llm.example.com, "
@@ -93,7 +93,7 @@ def base_url(name: str, default: str) -> str:
 
 
 def public_url(name: str, default: str) -> str:
-    """Return the address of a site, in the one spelling that browsers send; no final slash."""
+    """Return the address of a site in the spelling that browsers send, without a final slash."""
     parts = urlsplit(base_url(name, default))
     try:
         origin = origin_of(parts)
@@ -142,12 +142,12 @@ def _suits_redis(address: str) -> bool:
     import redis
 
     if urlsplit(address).scheme != "unix" and not re.fullmatch(r"/?\d*/?", urlsplit(address).path):
-        return False  # no number of a database: the client would take 0, or other digits
+        return False  # not a database number: the client would use 0, or other digits
     try:
         connection = redis.ConnectionPool.from_url(address).make_connection()
     except (TypeError, ValueError, redis.RedisError):
         return False
-    return not connection.encoder.decode_responses  # what is cached is bytes
+    return not connection.encoder.decode_responses  # cached values are bytes
 
 
 def email_url(name: str) -> tuple[str, dict[str, object]]:
@@ -186,9 +186,9 @@ def email_url(name: str) -> tuple[str, dict[str, object]]:
 
 
 def sender(name: str, *, host: str) -> str:
-    """Return the sender of mails: one address, also with a name before it.
+    """Return the sender of mails: one address, with or without a name before it.
 
-    Unset, it is one at the host, a name or an IP address.
+    Unset, it is `noreply` at the host, which is a name or an IP address.
     """
     value = text(name)
     if value and not _is_mailbox(value):
@@ -198,7 +198,7 @@ def sender(name: str, *, host: str) -> str:
 
 
 def _mail_domain(host: str) -> str:
-    """Return what stands behind the `@`: an IP address is written in brackets there."""
+    """Return the host as the domain of an address, in which IP addresses have brackets."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -218,7 +218,7 @@ def _can_be_resolved(host: str) -> bool:
 def _is_mailbox(value: str) -> bool:
     try:
         header = email.policy.SMTP.header_factory("from", value)
-    except IndexError:  # of the parser, at an end that is missing
+    except IndexError:  # raised by the parser where the end is missing
         return False
     return (
         len(header.addresses) == 1

@@ -1,4 +1,4 @@
-"""The admin and the first API key of a server that has none, which it prints once."""
+"""The first admin and API key, created and printed once by a server that has none."""
 
 import secrets
 
@@ -14,7 +14,7 @@ _ORIGIN = audit.of_command("llmring-server")
 
 @transaction.atomic
 def create() -> None:
-    """Create what is missing and print it. Committed last: nothing exists that was not printed."""
+    """Create what is missing and print it. Committed last, so that nothing unprinted exists."""
     _create_admin()
     _create_key()
 

@@ -20,7 +20,7 @@ from llmring_site import env, startup
 
 _PREFIX = "LLMRING_"
 _META_ROUTES = ("", "/health")
-# Where pools, engines and database managers have their address, or what has it.
+# Attributes of pools, engines and database managers: their address, or an object that has it.
 _ADDRESS_NAMES = ("conninfo", "dsn", "connection_string", "url", "get_dsn")
 _OWNER_NAMES = ("config", "engine", "pool", "_pool")
 
@@ -78,7 +78,7 @@ def _variables_of(db_manager: Any, schema: str | None, settings: Any) -> dict[st
 
 
 def _variable(name: str) -> str:
-    """Return the variable of a setting, whose prefix may be left out."""
+    """Return the name of a setting's variable; the prefix may be left out."""
     name = name.upper()
     is_whole = name.startswith(_PREFIX) or {name, name.removesuffix("_FILE")} & env.SHARED_VARIABLES
     return name if is_whole else _PREFIX + name

@@ -1,4 +1,4 @@
-"""The console script `llm-proxy`: the server, as llm-proxy starts, and the gateway's commands."""
+"""The console script `llm-proxy`: the server as llm-proxy starts it, and its commands."""
 
 import argparse
 import os
@@ -24,11 +24,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _serve(arguments: list[str]) -> None:
-    """Run llmring-server; its options are taken too.
+    """Run llmring-server, with its options and llm-proxy's.
 
-    It listens at the address of llm-proxy alone: whoever names one of this machine does not
-    mean all of its networks, and port 8000 may be taken. Asked for llmring-server's own
-    address, it listens there too.
+    It listens at llm-proxy's address alone: an operator who names a loopback address does not
+    mean all networks, and port 8000 may be in use. With --host, --port or LLMRING_HTTP_PORT it
+    listens at llmring-server's address too.
     """
     parser = argparse.ArgumentParser("llm-proxy server")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Logging through structlog: a line for a person, or one JSON object a line.
+"""Logging through structlog: lines of text for people, or one JSON object for each.
 
 With a file, all processes write to it and one of them rotates it. concurrent-log-handler
 does that under a lock, also among forked workers; the standard library's handlers lose
@@ -33,7 +33,7 @@ def logging_settings(
     if format == "json" or file:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Not the pretty traceback: it shows local variables, and a key may be one.
+        # Not the pretty traceback, which shows local variables: one may be a key.
         plain = structlog.dev.plain_traceback
         console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
         last = [_one_line_event, console, _without_controls]
@@ -70,11 +70,11 @@ def logging_settings(
         "root": {"handlers": ["own"], "level": level.upper()},
         "loggers": {
             CALLS_LOGGER: {"handlers": ["calls"], "level": "INFO", "propagate": False},
-            # Replies of 4xx are the caller's affair.
+            # Replies of 4xx are the callers' mistakes.
             "django.request": {"level": "ERROR"},
-            # The pool reports every connection that a restarted database costs.
+            # The pool logs every connection that is lost when the database restarts.
             "psycopg.pool": {"level": "ERROR"},
-            # Its workers' starts and ends; serving.py reports what matters.
+            # It logs starts and ends of processes; supervisor.py logs what matters.
             "uvicorn.error": {"level": "WARNING"},
             "django": {"level": level.upper(), "handlers": [], "propagate": True},
         },
@@ -82,7 +82,7 @@ def logging_settings(
 
 
 def _one_line_event(logger, name: str, event: dict) -> dict:
-    """Keep a path with a line end from looking like another line of the log."""
+    """Escape line ends, so that a path cannot forge another line of the log."""
     return {**event, "event": escaped(str(event["event"]))}
 
 

@@ -13,18 +13,19 @@ _SILENT_SECONDS = 60
 
 
 class RotatedFile(ConcurrentRotatingFileHandler):
-    """Says when the file cannot be written, once a minute, and tries again with each line.
+    """Reports once a minute that the file cannot be written, and retries at each line.
 
-    Meanwhile the server's log goes to standard error. The lines of calls are too many for that.
+    Meanwhile the server's log goes to standard error; the lines of calls, of which there may be
+    thousands a second, are dropped.
     """
 
     _silent_until = float("-inf")  # for all handlers of this process
 
     def handleError(self, record: LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError | RuntimeError):  # the latter of a lock
+        if not isinstance(error, OSError | RuntimeError):  # the latter: no lock
             return super().handleError(record)
-        with suppress(OSError, ValueError, AttributeError):  # of a stream that is gone too
+        with suppress(OSError, ValueError, AttributeError):  # standard error may be gone too
             if time.monotonic() >= RotatedFile._silent_until:
                 RotatedFile._silent_until = time.monotonic() + _SILENT_SECONDS
                 sys.stderr.write(

@@ -19,10 +19,10 @@ _made: list[Path] = []  # directories above the server's own, innermost first
 def prepare(data_dir: Path, port: int) -> None:
     """Give this server an empty directory of its own, before anything imports metrics.
 
-    It is below the data directory, else (where that cannot be written) temporary; where there
-    is no room at all, each worker has its own values, in memory. Several
-    servers may have one data directory, and one port too: in other containers, on other
-    addresses, or while the second finds out that it cannot have it.
+    It is below the data directory, or temporary where that cannot be written; where neither can,
+    each worker keeps its own values in memory. Several servers may share a data directory, and
+    even a port: in other containers, on other addresses, or while the second one finds the port
+    in use.
     """
     shared = data_dir / "metrics"
     _made[:] = [path for path in (shared, *shared.parents) if not path.exists()]
@@ -70,7 +70,7 @@ def _remove_ended(shared: Path) -> None:
 
 
 def forget(pid: int) -> None:
-    """Take the gauges of a worker that has ended out of the sums; what it counted stays."""
+    """Remove the gauges of a worker that has ended from the sums; its counters stay."""
     from prometheus_client import multiprocess
 
     if _VARIABLE in os.environ:
@@ -78,12 +78,12 @@ def forget(pid: int) -> None:
 
 
 def remove() -> None:
-    """Delete what `prepare` made, after the last worker has ended or if there is none.
+    """Delete what `prepare` made, after the last worker has ended or without any.
 
-    Other servers' directories stay, and so what is above them.
+    Other servers' directories stay, and so do the directories above them.
     """
     if directory := os.environ.pop(_VARIABLE, None):
         shutil.rmtree(directory, ignore_errors=True)
-    with suppress(OSError):  # as soon as one holds something else
+    with suppress(OSError):  # one is not empty
         for path in _made:
             path.rmdir()

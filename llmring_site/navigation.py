@@ -1,6 +1,6 @@
-"""The sidebar of the admin, in the order of work.
+"""The sidebar of the admin.
 
-An app that gets pages of its own gets a group, or an item of one, here.
+A model that gets pages in the admin gets an item here.
 """
 
 from django.contrib import admin
@@ -107,7 +107,10 @@ def _group(request: HttpRequest, title: str, items: list[tuple[str, type[Model]]
 
 
 def _link(request: HttpRequest, meta: Options) -> dict[str, str] | None:
-    """Return the link to a model's list, or for who may only add rows to the form for one."""
+    """Return the link to a model's list, or to the form that adds a row.
+
+    The latter is for people who may add rows and not view them. None for all others.
+    """
     if may_view(request.user, meta.label_lower):
         # The name that the list has as its heading.
         title, view = capfirst(meta.verbose_name_plural), "changelist"

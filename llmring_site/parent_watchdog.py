@@ -1,6 +1,6 @@
-"""Processes end with the one that started them, also when that was killed.
+"""Ends a process with its parent, even if that was killed.
 
-Orphans would go on serving the port beside the workers of the next start.
+Orphaned workers would serve the port beside those of the next start.
 """
 
 import os

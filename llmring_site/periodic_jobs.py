@@ -1,4 +1,4 @@
-"""The jobs that one of all workers does in the background, and when."""
+"""The periodic jobs, each run by one of all workers, and their intervals."""
 
 import logging
 import time
@@ -45,7 +45,7 @@ _JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {
 
 
 def run_due(now: datetime) -> list[str]:
-    """Do the jobs that are due and no other worker does; return their names."""
+    """Run the due jobs that no other worker has claimed; return their names."""
     claimed = periodic.claim(now, {name: every for name, (every, _) in _JOBS.items()})
     for name in claimed:
         try:

@@ -1,7 +1,7 @@
-"""Everything that a project owns, in whatever app, and its deletion in bounded steps.
+"""The deletion of a project with its rows of all apps, in bounded steps.
 
-The tables are found by their column `project_id`, so that a table that is added later is
-not forgotten. The audit log stays, and so do the digests of keys.
+The tables are found by their column `project_id`, so that no later table is forgotten. The
+audit log stays, and so do the digests of keys.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ BATCH = 5_000  # rows in a transaction
 
 
 def owned_models() -> list[type[models.Model]]:
-    """Return the models with rows of projects: those that refer to others come first."""
+    """Return the models with rows of projects; a model comes before those it refers to."""
     owned = [model for model in apps.get_models() if _has_project(model)]
     ordered: list[type[models.Model]] = []
 
@@ -42,9 +42,9 @@ def count_rows(project: Project) -> dict[str, int]:
 
 
 def delete_rows(project: Project, *, batch: int = BATCH) -> Iterator[tuple[str, int]]:
-    """Delete the project, yielding table and number after each transaction.
+    """Delete the project; yield table and number of rows after each transaction.
 
-    It may be interrupted and repeated. The project's own row goes last.
+    It may be interrupted and repeated. The project's own row is deleted last.
     """
     for model in owned_models():
         for dependent, field in _dependents(model):
@@ -68,7 +68,7 @@ def _delete_own(model: type[models.Model], project: Project, batch: int) -> int:
 
 @transaction.atomic
 def _delete_tokens(project: Project, batch: int) -> int:
-    """Delete tokens with their allowances, which nothing names any more without them."""
+    """Delete tokens with their allowances, to which nothing else refers."""
     tokens = Token.objects.filter(project=project).values_list("id", "allowance_id")
     allowances = dict(tokens[:batch])
     Token.objects.filter(pk__in=allowances.keys()).delete()
@@ -78,7 +78,7 @@ def _delete_tokens(project: Project, batch: int) -> int:
 
 def _delete_some(model: type[models.Model], condition: str, project: Project, batch: int) -> int:
     with connection.cursor() as cursor:
-        # By the place of the row: not every table has a key of one column.
+        # By ctid: not every table has a primary key of one column.
         cursor.execute(
             f"DELETE FROM {_table(model)} WHERE ctid = ANY(ARRAY("
             f"SELECT ctid FROM {_table(model)} WHERE {condition} LIMIT %s))",

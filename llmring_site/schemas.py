@@ -49,7 +49,7 @@ class Service(Schema):
 
     @classmethod
     def below(cls, prefix: str, *, version: str, timestamp: str) -> "Service":
-        """Return the description with addresses below `prefix`, which is "" at the root."""
+        """Return the description with paths below `prefix`, which is "" at the root."""
         return cls(
             version=version,
             timestamp=timestamp,

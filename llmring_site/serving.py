@@ -1,4 +1,4 @@
-"""The HTTP server, on sockets that are bound (llmring_site/sockets.py)."""
+"""The HTTP server, on sockets that are bound already (llmring_site/sockets.py)."""
 
 import gc
 import logging
@@ -17,15 +17,15 @@ from llmring_site.sockets import BACKLOG, listen, spread
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 30  # for running requests after SIGTERM
-_KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies give up their side
+_KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies close idle connections
 
 
 class Announcement:
-    """Prints one line when the first of all workers serves, and never again."""
+    """Prints one line when the first worker serves, and never again."""
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         self._sockets = sockets
-        # Workers that are forked later share the pipe, and one of them gets the byte.
+        # Workers, which are forked later, share the pipe: one of them reads the byte.
         self._turn, write_end = os.pipe()
         os.write(write_end, b"1")
         os.close(write_end)
@@ -35,7 +35,7 @@ class Announcement:
             return
         url = settings.PUBLIC_URL
         places = ", ".join(_spelled(sock.getsockname()) for sock in self._sockets)
-        with suppress(OSError):  # of a log on a full disk: no reason not to serve
+        with suppress(OSError):  # a full disk below the output is no reason not to serve
             print(f"Ready: {url}  {url}/docs  {url}/admin/  (listening on {places})", flush=True)
 
 
@@ -58,8 +58,8 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
                 announcement.print()
 
         def handle_exit(self, sig, frame) -> None:
-            # However often it is asked (Ctrl-C reaches every process, twice under `uv run`),
-            # running requests are finished. The status stays 0.
+            # Not uvicorn's, which drops running requests at the second signal (Ctrl-C reaches
+            # every process, twice under `uv run`) and ends by the signal instead of with status 0.
             self.should_exit = True
 
     Server(
@@ -81,16 +81,15 @@ def serve(sockets: Sequence[socket.socket], announcement: Announcement) -> None:
 
 
 def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
-    """Serve in so many forked workers; return the exit status."""
-    from llmring_site import asgi  # noqa: F401  loaded before the fork, its pages are shared
+    """Serve in forked workers until stopped; return the exit status."""
+    from llmring_site import asgi  # noqa: F401  loaded before the fork, to share its memory
     from llmring_site.supervisor import Supervisor
 
     listen(sockets)
-    # What is loaded by now stays shared as long as the garbage collector, which
-    # writes to everything it looks at, leaves it alone.
+    # Memory stays shared until it is written to, as by a garbage collector that looks at it.
     gc.collect()
     gc.freeze()
-    # What requests make is hardly ever part of a cycle: looking for those took 3 % of the time.
+    # Requests create hardly any reference cycles: looking for them took 3 % of the time.
     gc.set_threshold(10_000, 20, 20)
     announcement = Announcement(sockets)
     own = spread(sockets, workers)
@@ -100,8 +99,8 @@ def serve_forked(sockets: Sequence[socket.socket], *, workers: int) -> int:
 
 
 def serve_here(sockets: Sequence[socket.socket]) -> None:
-    """Serve in this process alone. Raises StartupError when another server was faster."""
-    from llmring_site import asgi  # noqa: F401  loaded before the first connection waits for it
+    """Serve in this process alone. Raises StartupError if another server listens already."""
+    from llmring_site import asgi  # noqa: F401  loaded before any connection waits
 
     listen(sockets)
     serve(sockets, Announcement(sockets))

@@ -19,14 +19,14 @@ from llmring_site import env, env_addresses
 from llmring_site.env_file import load_env_file
 from llmring_site.log_config import logging_settings
 
-# Amounts of money have up to 38 digits. Python's default of 28 would round them, in a mere minus.
+# Amounts of money have up to 38 digits. Python's default of 28 would round even their negation.
 for context in (decimal.DefaultContext, decimal.getcontext()):
     context.prec = 60
 
 _MAX_BYTES = 2**40  # of a body
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-load_env_file(Path(".env"))  # also where the working directory is gone
+load_env_file(Path(".env"))  # relative: the working directory may have been deleted
 
 VERSION = importlib.metadata.version("llmring-server")
 DEBUG = env.boolean("LLMRING_DEBUG", False)
@@ -36,30 +36,30 @@ SECRET_KEY = env.secret_key("LLMRING_SECRET_KEY") or SimpleLazyObject(
     lambda: key_files.load_or_create(DATA_DIR, "secret_key")
 )
 HTTP_PORT = env.integer("LLMRING_HTTP_PORT", 8000, minimum=1, maximum=65535)
-# Another address to listen on, by the name that llm-proxy knows: `:8080`.
+# Another address to listen on, such as `:8080`. The name is llm-proxy's.
 LISTEN_ADDR = env_addresses.listen_address("LISTEN_ADDR")
 
 ALLOWED_HOSTS = env_addresses.hosts("LLMRING_ALLOWED_HOSTS", ["*"])
 if "*" not in ALLOWED_HOSTS:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # health checks beside the server
-# https here means: behind a proxy that ends TLS and sets X-Forwarded-Proto.
+# https means: behind a proxy that terminates TLS and sets X-Forwarded-Proto.
 PUBLIC_URL = env_addresses.public_url("LLMRING_PUBLIC_URL", f"http://localhost:{HTTP_PORT}")
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [env_addresses.origin_of(urlsplit(PUBLIC_URL))]
-# The path below which a proxy serves us; it takes the path off before it passes a request on.
+# The path below which a proxy serves us, and which it strips from the requests.
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.boolean("LLMRING_HSTS_SUBDOMAINS", False)
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
-# Proxies whose X-Forwarded-For is believed; without any, the connection's own address counts.
+# Proxies whose X-Forwarded-For is trusted; without any, the connection's own address counts.
 TRUSTED_PROXIES = env_addresses.networks("LLMRING_TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
-# Clients may lose the body of a redirected POST: we never redirect to https.
-# HSTS binds other hosts, and for a year, only where the operator says so.
-# W003 names the one library of template tags that replaces Django's on purpose.
+# W008: no redirect to https, since clients may lose the body of a redirected POST.
+# W005, W021: subdomains and preload lists are the operator's decision.
+# templates.W003: core.preserved_filters replaces Django's library of that name on purpose.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021", "templates.W003"]
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024, maximum=_MAX_BYTES)
@@ -95,7 +95,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     *OWN_APPS,
 ]
-# What writes the headers of every reply, also of those that Django does not make.
+# They add the headers of every reply, including those of the edge.
 HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -142,7 +142,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 DATABASE_URL = env.secret_line("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")
-# Two deployments in one database keep apart: the second schema follows the first.
+# Named after the first schema, so that two deployments can share a database.
 MCP_SCHEMA = "mcp_client" if DATABASE_SCHEMA == "llmring" else f"{DATABASE_SCHEMA}_mcp_client"
 STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=1, maximum=3600)
 DATABASE_CONNECTIONS = env.integer(
@@ -196,16 +196,16 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "admin:index"  # of the admin's login; unfold's page sends no `next`
+LOGIN_REDIRECT_URL = "admin:index"  # for the admin's login: unfold's page sends no `next`
 REGISTRATION = env.choice("LLMRING_REGISTRATION", "open", ["open", "invited", "closed"])
 REQUIRE_EMAIL_VERIFICATION = env.boolean("LLMRING_REQUIRE_EMAIL_VERIFICATION", False)
-# What people's projects begin with; "none", or "free" where it is missing: no limits.
+# The tier of projects that people create. "none", or a missing "free": no limits.
 ACCOUNT_TIER = env.text("LLMRING_ACCOUNT_TIER", "free", max_length=50)
-# Without a mail server, mails are printed: whoever runs the server can hand links on.
+# Without a mail server, mails are printed: the operator can pass links on.
 EMAIL_BACKEND, EMAIL_OPTIONS = env_addresses.email_url("LLMRING_EMAIL_URL")
 DEFAULT_FROM_EMAIL = env_addresses.sender("LLMRING_EMAIL_FROM", host=urlsplit(PUBLIC_URL).hostname)
 EMAIL_TIMEOUT = 10  # seconds
-# Other addresses: GitHub Enterprise, or a provider of tests.
+# `url` is for GitHub Enterprise, and for the providers of tests.
 OAUTH_PROVIDERS = {
     "google": {
         "client_id": env.text("LLMRING_GOOGLE_CLIENT_ID"),
@@ -226,11 +226,11 @@ API_KEY_VALIDATION_MODE = env.choice(
 # Accepted for old deployments; membership is always checked.
 env.boolean("LLMRING_ENFORCE_MEMBERSHIP_VERIFICATION", True)
 DEFAULT_TIER = env.text("LLMRING_DEFAULT_TIER", max_length=50)  # of projects of unknown keys
-# Of one address; 0: no limit.
+# For each address; 0: no limit.
 NEW_PROJECTS_PER_MINUTE = env.integer("LLMRING_NEW_PROJECTS_PER_MINUTE", 1_000, minimum=0)
 PUBLIC_REQUESTS_PER_MINUTE = env.integer("LLMRING_PUBLIC_REQUESTS_PER_MINUTE", 0, minimum=0)
 ENCRYPTION_KEYS = env.secret_keys("LLMRING_ENCRYPTION_KEY")
-# Opens the management API (/manage) by the name that llm-proxy knows.
+# Opens the management API (/manage). The name is llm-proxy's.
 MANAGEMENT_TOKEN = env.token("MANAGEMENT_TOKEN")
 
 REST_FRAMEWORK = {
@@ -258,10 +258,10 @@ SPECTACULAR_SETTINGS = {
     "trailing slash, those of conversations also without `/api/v1`.",
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
-        "persistAuthorization": True,  # said on the page
+        "persistAuthorization": True,  # templates/drf_spectacular/swagger_ui.html says so
         "filter": True,
         "displayRequestDuration": True,
-        "validatorUrl": None,  # its badge is an image of another host
+        "validatorUrl": None,  # its badge is loaded from another host
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "DEFAULT_GENERATOR_CLASS": "core.openapi.DocumentGenerator",
@@ -324,7 +324,7 @@ REGISTRY_BASE_URL = env_addresses.base_url(
 )
 REGISTRY_TIMEOUT = env.integer("LLMRING_REGISTRY_TIMEOUT", 10, minimum=1, maximum=300)  # seconds
 EGRESS = env.choice("LLMRING_EGRESS", "private", ["private", "public"])
-# By the names that other programs know too; they point to a file of certificates.
+# Files of trusted certificates, by names that other programs read too.
 CA_BUNDLE = env.existing_path("REQUESTS_CA_BUNDLE") or env.existing_path("SSL_CERT_FILE") or True
 
 RECEIPTS_PRIVATE_KEY = env.secret("LLMRING_RECEIPTS_PRIVATE_KEY_B64")
@@ -339,9 +339,9 @@ MESSAGE_RETENTION_DAYS = env.integer("LLMRING_MESSAGE_RETENTION_DAYS", 30, minim
 MCP_EXECUTE = env.boolean("LLMRING_MCP_EXECUTE", True)
 MCP_STDIO_COMMANDS = env.string_list("LLMRING_MCP_STDIO_COMMANDS")
 MCP_PIN_TOOLS = env.boolean("LLMRING_MCP_PIN_TOOLS", False)
-# Shorter than the 30 seconds for which the client library waits for us.
+# Shorter than the 30 seconds after which the client library gives up.
 MCP_TIMEOUT = env.integer("LLMRING_MCP_TIMEOUT", 25, minimum=1, maximum=600)  # seconds
-# Seconds of a call that reports progress.
+# Seconds, for a call that reports progress.
 MCP_MAX_TIMEOUT = env.integer("LLMRING_MCP_MAX_TIMEOUT", 300, minimum=1, maximum=3600)
 MCP_REFRESH_MINUTES = env.integer("LLMRING_MCP_REFRESH", 15, minimum=0, maximum=10_080)  # 0: off
 MCP_CONCURRENCY = env.integer("LLMRING_MCP_CONCURRENCY", 16, minimum=1, maximum=64)
@@ -356,10 +356,10 @@ GATEWAY_CONCURRENCY = env.integer("LLMRING_GATEWAY_CONCURRENCY", 1000, minimum=1
 GATEWAY_MAX_BODY_BYTES = env.integer(
     "LLMRING_GATEWAY_MAX_BODY_BYTES", 104_857_600, minimum=1024, maximum=_MAX_BYTES
 )
-# Whether tokens with a budget may call models whose cost has no bound that is known.
+# Whether tokens with a budget may call models whose cost has no known bound.
 GATEWAY_UNBOUNDED = env.boolean("LLMRING_GATEWAY_UNBOUNDED", False)
 
-# By llm-proxy's names: answers that are kept (gateway/response_cache.py).
+# Cached answers (gateway/response_cache.py). The names are llm-proxy's.
 GATEWAY_CACHE = env.boolean("HTTP_CACHE_ENABLED", True)
 GATEWAY_CACHE_DEFAULT_SECONDS = env.integer("HTTP_CACHE_DEFAULT_TTL", 300, minimum=0)
 GATEWAY_CACHE_MAX_OBJECT_BYTES = env.integer(
@@ -370,7 +370,7 @@ GATEWAY_CACHE_MEGABYTES = env.integer("LLMRING_GATEWAY_CACHE_MB", 256, minimum=1
 LOG_LEVEL = env.choice("LLMRING_LOG_LEVEL", "info", ["debug", "info", "warning", "error"])
 LOG_FORMAT = env.choice("LLMRING_LOG_FORMAT", "console", ["console", "json"])
 ACCESS_LOG = env.boolean("LLMRING_ACCESS_LOG", False)
-# By the names that llm-proxy knows: the server's log and a line for each call of the gateway.
+# The server's log, and a line for each call of the gateway. The names are llm-proxy's.
 LOG_FILE = env.writable_file("LOG_FILE")
 LOG_MAX_SIZE_MB = env.integer("LOG_MAX_SIZE_MB", 10, minimum=1, maximum=10_000)
 LOG_MAX_BACKUPS = env.integer("LOG_MAX_BACKUPS", 5, minimum=1, maximum=100)

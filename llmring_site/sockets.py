@@ -14,13 +14,13 @@ _ANY_HOST = ("::", "0.0.0.0")
 def bind(host: str, port: int) -> list[socket.socket]:
     """Return a socket for each address of the host; they do not listen yet.
 
-    Raises StartupError when the port is in use, or the host is none of this machine.
+    Raises StartupError if the port is in use, or the host is not one of this machine.
     """
     sockets: list[socket.socket] = []
     unavailable: OSError | None = None
     for family, address in _addresses(host, port):
         sock = socket.socket(family, socket.SOCK_STREAM)
-        # For a restart while old connections are dying; a port that is served stays refused.
+        # Permits a restart while old connections linger; a port in use is refused all the same.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(address)
@@ -28,7 +28,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             sock.close()
             if error.errno != errno.EADDRNOTAVAIL:
                 raise _refused(host, port, error) from None
-            unavailable = error  # as ::1 of localhost, where IPv6 is off
+            unavailable = error  # such as localhost's ::1 where IPv6 is off
         else:
             sockets.append(sock)
     if not sockets:
@@ -39,7 +39,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
 def bind_all(addresses: Sequence[tuple[str, int] | None]) -> list[socket.socket]:
     """Return a socket for each different address. Raises StartupError."""
     sockets: list[socket.socket] = []
-    # A socket of all hosts has the port of each of them, and of IPv6 that of IPv4 too.
+    # A socket of all hosts occupies the port of each, and one of IPv6 that of IPv4 too.
     for host, port in sorted(dict.fromkeys(filter(None, addresses)), key=_width):
         taken = {sock.getsockname()[:2] for sock in sockets}
         if not {(host, port), *((any_host, port) for any_host in _ANY_HOST)} & taken:
@@ -75,7 +75,7 @@ def _refused(host: str, port: int, error: OSError | None) -> StartupError:
 
 
 def listen(sockets: Sequence[socket.socket]) -> None:
-    """Let connections in. Raises StartupError when another server was faster."""
+    """Accept connections from now on. Raises StartupError if another server listens already."""
     for sock in sockets:
         try:
             sock.listen(BACKLOG)
@@ -87,9 +87,9 @@ def listen(sockets: Sequence[socket.socket]) -> None:
 def spread(sockets: Sequence[socket.socket], workers: int) -> list[list[socket.socket]]:
     """Return the listening sockets of each worker, among which Linux spreads connections.
 
-    A socket that all workers share is emptied by the first one that looks: sixteen
-    connections at once would all be served by one worker. The first worker's sockets
-    are those given, which listen alone until here: no other server can join them.
+    On a shared socket, the first worker to wake up accepts all waiting connections: sixteen
+    at once would be served by one worker. The first worker's sockets are `sockets`, which
+    listened without SO_REUSEPORT until now: no other server can have joined them.
     """
     if workers == 1 or not sys.platform.startswith("linux"):
         return [[*sockets] for _ in range(workers)]

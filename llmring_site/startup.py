@@ -1,4 +1,4 @@
-"""What every process does first: settings, database, migrations."""
+"""The start of every process: settings, database, migrations."""
 
 import os
 import re
@@ -20,9 +20,9 @@ from core.database.embedded import EmbeddedDatabaseError
 SETTINGS_MODULE = "llmring_site.settings"
 # One server migrates and creates the first accounts; others that start meanwhile wait.
 _MIGRATION_LOCK = 0x6C6C6D72
-_WAIT_SECONDS = 30  # for a database that starts together with us
-# What a database that is starting, restarting or crowded says; all else is final. That it
-# starts or stops is asked for too (raw_connection.is_rejecting), since it may not speak English.
+_WAIT_SECONDS = 30  # for a database that starts at the same time
+# Errors of a database that is starting, restarting or out of connections; all others are final.
+# raw_connection.is_rejecting also covers a database whose messages are not in English.
 _TRANSIENT = re.compile(
     r"refused|timeout|timed out|resolve host|translate host|unreachable|no route|reset by peer"
     r"|closed the connection|socket.*no such file|starting up|shutting down|not yet accepting"
@@ -32,16 +32,16 @@ _TRANSIENT = re.compile(
 
 
 class StartupError(RuntimeError):
-    """The server cannot start; the message has the reason."""
+    """The server cannot start; the message is the reason."""
 
 
-# What the operator can fix: shown as one line, without a traceback.
+# Errors that the operator can fix: printed as one line, without a traceback.
 OPERATOR_ERRORS = (ImproperlyConfigured, EmbeddedDatabaseError, StartupError)
 
 
 @contextmanager
 def exit_on_config_error() -> Iterator[None]:
-    """End the program with one line, not a traceback, for what its operator can fix."""
+    """End the program with one line instead of a traceback, for errors the operator can fix."""
     try:
         yield
     except OPERATOR_ERRORS as error:
@@ -74,7 +74,7 @@ def make_ready() -> None:
 
 def check_settings() -> None:
     """Set Django up and check the settings, without the database. Raises StartupError."""
-    with memory.gc_paused():  # which takes a tenth of the start, and finds no garbage
+    with memory.gc_paused():  # it would take a tenth of the start, and find no garbage
         set_up()
         check_configuration()
 
@@ -90,7 +90,7 @@ def set_up() -> None:
 def check_configuration() -> None:
     """Raise StartupError for the first error of Django's checks; print warnings about variables.
 
-    Django is set up.
+    Requires `set_up`.
     """
     from django.core import checks
 
@@ -104,11 +104,11 @@ def check_configuration() -> None:
 
 
 def prepare(*, with_accounts: bool = True) -> None:
-    """Migrate, and create the admin and the first key when there are none. Django is set up.
+    """Migrate, and create the admin and the first key if there are none. Requires `set_up`.
 
-    Nothing is written before database and data directory turn out to be usable. Raises
-    StartupError when the database cannot be reached or used, was made by another
-    version, or a migration fails.
+    Nothing is written before database and data directory have been checked. Raises StartupError
+    if the database cannot be reached or used or was made by another version, or if a migration
+    fails.
     """
     from django.db import connections
 
@@ -134,9 +134,9 @@ def prepare(*, with_accounts: bool = True) -> None:
 
 
 def _check_tiers() -> None:
-    """Raise StartupError for the name of a tier that does not exist: it would limit nobody.
+    """Raise StartupError for the name of a tier that does not exist, which would limit nobody.
 
-    `free`, the default, may be missing: tiers are the operator's rows.
+    `free`, the default, may be missing: operators may delete tiers.
     """
     from accounts.models import Tier
 
@@ -161,15 +161,15 @@ def _migrate() -> None:
         try:
             migrate()
         except DatabaseError:
-            # PostgreSQL may have committed a step of a killed server since we read what is
-            # applied. Steps are transactions: one that fails for another reason fails again.
+            # PostgreSQL may have committed a migration of a killed server since we read which are
+            # applied. Each is a transaction: one that fails for another reason fails again.
             migrate()
     except DatabaseError as error:
         raise StartupError(f"a migration failed: {error}") from error
 
 
 def require_database() -> None:
-    """Raise StartupError when the database cannot be reached now. Django is set up."""
+    """Raise StartupError if the database cannot be reached now. Requires `set_up`."""
     _connect(wait_seconds=0).close()
 
 
@@ -190,7 +190,7 @@ def _connect(*, wait_seconds: float) -> psycopg.Connection:
         try:
             return raw_connection.connect()
         except (psycopg.OperationalError, UnicodeError) as error:
-            # It names host and reason, never the password.
+            # libpq names host and reason, never the password.
             reason = " ".join(str(error).split())
         is_transient = _TRANSIENT.search(reason) or raw_connection.is_rejecting()
         if not is_transient or time.monotonic() - started >= wait_seconds:
@@ -218,7 +218,7 @@ def _text(message) -> str:
 def _create_key_files() -> None:
     from core import key_files
 
-    str(settings.SECRET_KEY)  # without its variable it is created now
+    str(settings.SECRET_KEY)  # lazy: its file is created now, unless the variable is set
     if not settings.ENCRYPTION_KEYS:
         key_files.load_or_create(settings.DATA_DIR, "encryption_key")
 
@@ -237,7 +237,7 @@ def _refuse_other_versions() -> None:
     if not unknown:
         return
     first = ".".join(unknown[0])
-    # Migrations of the versions before the first release are the only ones of this name.
+    # Only versions before the first release had migrations of this name.
     if any(name == "0001_initial" for _, name in unknown):
         raise StartupError(
             f"the database was made by a development version ({first}): export its "

@@ -1,8 +1,8 @@
-"""Static files under names with a hash, compressed, without a step by hand.
+"""Static files under hashed names, compressed, collected by the server itself.
 
-`collect` copies them from the packages into the data directory, at the start and once
-for each version. Where that cannot be written, the files are served from the packages
-under their plain names.
+`collect` copies them from the packages into the data directory, at the first start of a
+version. If that cannot be written, the files are served from the packages under their plain
+names.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 logger = logging.getLogger(__name__)
 
-# No page of ours asks for these.
+# Files that no page loads.
 _IGNORED = ("*.map", "LICENSE*", "*.txt", "rest_framework", "swagger-ui-es*", "oauth2-redirect*")
-_STAMP = ".collected"  # names the files that were collected, so that others are noticed
+_STAMP = ".collected"  # holds a fingerprint of the files that were collected last
 
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
-    """Names with a hash where files were collected, else the plain ones: never an error."""
+    """Hashed names for collected files, and plain ones for others instead of an error."""
 
-    # Only what style sheets refer to: scripts name their source maps, which are left out.
+    # Only references of style sheets: scripts refer to source maps, which are not collected.
     patterns = (
         ("*.css", (r"""(?P<matched>url\((?P<quote>['"]{0,1})\s*(?P<url>.*?)(?P=quote)\))""",)),
     )
@@ -48,10 +48,10 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """Whitenoise, with an ETag of its own for each coding of a file."""
+    """Whitenoise, with a separate ETag for each content coding of a file."""
 
     def add_files(self, root, prefix=None) -> None:
-        # It warns of a folder that is not there; without one the plain names are served.
+        # Whitenoise warns about a missing directory; without it, plain names are served.
         if Path(root).is_dir():
             super().add_files(root, prefix)
 
@@ -62,7 +62,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         matched = next((tag for tag in _tags(sent) if _without_coding(tag) == plain), None)
         if sent is not None:
             meta["HTTP_IF_NONE_MATCH"] = plain if matched else ""
-        # A part is of the file that the client has a part of already.
+        # Serve a range only of the file of which the client has a part already.
         if _without_coding(meta.get("HTTP_IF_RANGE", plain)) != plain or _is_one_byte(meta):
             meta.pop("HTTP_RANGE", None)
         response = WhiteNoiseMiddleware.serve(static_file, request)
@@ -82,14 +82,14 @@ def _without_coding(tag: str) -> str:
 
 
 def _is_one_byte(meta: dict) -> bool:
-    """Return whether the range is one that whitenoise refuses, though the file has it."""
+    """Return whether the range is a single byte, which whitenoise refuses by mistake."""
     return re.fullmatch(r"bytes=(\d+)-\1", meta.get("HTTP_RANGE", "").replace(" ", "")) is not None
 
 
 def collect() -> None:
-    """Copy, hash and compress the files, unless these very ones were collected before.
+    """Copy, hash and compress the files, unless the same ones were collected before.
 
-    Files of earlier versions stay, for pages that are still open. Does nothing where the
+    Files of earlier versions stay, for pages that are still open. Only logs a warning if the
     data directory cannot be written.
     """
     stamp = Path(settings.STATIC_ROOT) / _STAMP
@@ -104,7 +104,7 @@ def collect() -> None:
 
 
 def _fingerprint() -> str:
-    """Return a digest that changes when a file does, or what makes them of it."""
+    """Return a digest that changes with any file, and with the code that processes them."""
     digest = hashlib.sha256(f"{django.__version__} {_IGNORED}".encode())
     for finder in finders.get_finders():
         for path, storage in finder.list(list(_IGNORED)):

@@ -11,7 +11,7 @@ from llmring_site import parent_watchdog
 
 logger = logging.getLogger(__name__)
 
-# Waited for, not handled: nothing is interrupted, and no signal is lost between two steps.
+# Blocked and awaited with sigwait: no code is interrupted, and no signal is lost.
 _SIGNALS = {
     signal.SIGCHLD,
     signal.SIGTERM,
@@ -21,7 +21,7 @@ _SIGNALS = {
     signal.SIGALRM,
 }
 _GRACE_SECONDS = 35  # for the workers to finish their requests; they give up after 30
-_QUICK_SECONDS = 2  # a worker that lived no longer never served
+_QUICK_SECONDS = 2  # a worker that ended sooner never served
 _MAX_QUICK_ENDS = 5
 
 
@@ -29,7 +29,7 @@ class Supervisor:
     """Runs `work(slot)` in each of `count` forked processes, replacing those that end.
 
     The slots are numbered from 0; a process gets the slot of the one that it replaces.
-    `ended` is called in this process with the id of each that has ended.
+    `ended` is called in the parent with the id of each process that has ended.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Return the exit status of the whole server, once all workers have ended."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems drop what is not handled
+        """Run until stopped; return the exit status once all workers have ended."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems discard it without a handler
         is_detached = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as by `nohup`
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -80,7 +80,7 @@ class Supervisor:
         try:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            for number in (signal.SIGHUP, signal.SIGQUIT):  # of a terminal: we tell when to end
+            for number in (signal.SIGHUP, signal.SIGQUIT):  # sent by a terminal to all processes
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             parent_watchdog.watch(parent)
@@ -89,7 +89,7 @@ class Supervisor:
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(status)  # what is registered to be done at exit is for the parent
+            os._exit(status)  # `atexit` functions are the parent's
 
     def _reap(self) -> None:
         for pid in [*self._workers]:
@@ -121,7 +121,7 @@ class Supervisor:
         signal.alarm(_GRACE_SECONDS)
 
     def _signal_all(self, number: int) -> None:
-        for pid in self._workers:  # none of them is reaped, so the id is still its own
+        for pid in self._workers:  # not reaped yet, so no other process has the id
             os.kill(pid, number)
 
 

@@ -1,7 +1,7 @@
-"""Programs that are told to end do what `atexit` has for them, such as stopping PostgreSQL.
+"""Runs `atexit` functions, such as the one that stops PostgreSQL, when a signal ends a program.
 
-By default SIGTERM, SIGHUP (of a closed terminal) and SIGQUIT (of Ctrl-\\) end a process at
-once, and the embedded PostgreSQL is left running.
+By default SIGTERM, SIGHUP (a closed terminal) and SIGQUIT (Ctrl-\\) end a process at once, and
+would leave the embedded PostgreSQL running.
 """
 
 import atexit
@@ -13,14 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# By which other servers are told to open their logs anew. We need not be, and by default
-# would end at once.
+# Other servers reopen their logs at these. Ours need not, and by default would end.
 _WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2)
 _RESEND_SECONDS = 0.05
 
 
 class Terminated(SystemExit):
-    """A signal came that ends the program."""
+    """A signal ends the program."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)  # as shells report it
@@ -29,9 +28,9 @@ class Terminated(SystemExit):
 
 @contextmanager
 def cleaning_up() -> Iterator[None]:
-    """End by the signal that came, without a traceback, after what is registered at exit.
+    """End by the received signal, without a traceback, after the `atexit` functions.
 
-    What was told to be ignored (`nohup`) stays so.
+    Signals that are ignored (`nohup`) stay ignored.
     """
     handlers = dict.fromkeys(_SIGNALS, _terminate) | dict.fromkeys(_WITHOUT_EFFECT, _pass)
     before = {number: signal.getsignal(number) for number in handlers}
@@ -53,17 +52,17 @@ def cleaning_up() -> Iterator[None]:
         if last.number is None:
             atexit.unregister(last)
         for number, handler in before.items():
-            # Once is enough: the end is not to be interrupted.
+            # Further signals must not interrupt the clean-up.
             signal.signal(number, handler if last.number is None else signal.SIG_IGN)
         if last.number is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Last:
-    """Registered before all others, and so called last: ends the process by the signal.
+    """The first `atexit` function, and so called last: ends the process by the signal.
 
-    An exit status would be a failure in the eyes of systemd, and no reason for a shell
-    to leave its loop.
+    With an exit status instead, systemd would report a failure, and a shell would go on with
+    its loop.
     """
 
     def __init__(self) -> None:
@@ -82,9 +81,9 @@ def _terminate(number: int, frame) -> None:
 
 
 def _resend_swallowed(unraisable) -> None:
-    """Send a signal again that came during a finalizer or weakref callback.
+    """Send a signal again that arrived during a finalizer or weakref callback.
 
-    Python only reports what these raise: the program would go on.
+    Python only reports exceptions raised there: the program would go on.
     """
     match unraisable.exc_value:
         case Terminated(number=number):
@@ -99,4 +98,4 @@ def _resend_swallowed(unraisable) -> None:
 
 
 def _pass(number: int, frame) -> None:
-    """Do nothing; unlike what is ignored, this is not handed on to programs that we start."""
+    """Do nothing. Unlike SIG_IGN, a handler is not inherited by programs that we start."""

@@ -47,10 +47,10 @@ _API = [
     path("", include(_CONVERSATIONS)),
 ]
 
-# Programs' routes before people's: the patterns are tried in turn.
+# Routes of the API first: the patterns are tried in turn.
 urlpatterns = [
     path("api/v1/", include(_API)),
-    # Clients use both prefixes, one and the same client included.
+    # Clients use both prefixes, some of them in one session.
     path("", include(_CONVERSATIONS)),
     path("", include("receipts.urls")),
     path("", include("mcp.urls")),

@@ -29,8 +29,8 @@ from llmring_site.schemas import (
 )
 from registry_proxy.current_registry import are_old, current
 
-# For a database that restarts. Requests wait longer, but who asks for the state of the server
-# asks again soon, and gives up early: `llmring-server health` after five.
+# For a database that restarts. Other requests wait longer, but health checks are repeated, and
+# give up early: `llmring-server health` after five seconds.
 _WAIT_SECONDS = 4
 
 
@@ -50,7 +50,7 @@ class ServiceView(PublicView):
         """
         if prefers_html(request):
             return front_door(request)
-        # Below a path: behind a proxy, or mounted in another application.
+        # There is a prefix behind a proxy, or if mounted in another application.
         prefix = get_script_prefix().rstrip("/")
         service = Service.below(prefix, version=settings.VERSION, timestamp=_now())
         return Response(service.model_dump(), headers={"Vary": "Accept"})
@@ -130,7 +130,7 @@ def _database_state() -> DatabaseState:
         with connection.cursor() as cursor:
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = set(cursor.fetchall())
-    except ProgrammingError:  # there is no such table yet
+    except ProgrammingError:  # the table does not exist yet
         applied = set()
     except DATABASE_AWAY:
         return DatabaseState(database="disconnected")
@@ -157,5 +157,5 @@ def _redis_state() -> str:
     """Return `disabled`, `connected` or `disconnected`."""
     if not settings.REDIS_URL:
         return "disabled"
-    cache.set("health", 1, 5)  # swallows its errors, which are noted all the same
+    cache.set("health", 1, 5)  # ignores errors, but records them in `presence`
     return "disconnected" if redis_client.presence.is_away else "connected"

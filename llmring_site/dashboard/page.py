@@ -66,9 +66,9 @@ def _rankings(scope: Scope, by_label: dict) -> list:
 
 
 def _first_steps(scope: Scope) -> dict:
-    """Return what an empty dashboard teaches, and whether it offers demo data.
+    """Return the context of an empty dashboard's first steps, and whether it offers demo data.
 
-    Demo data is only for servers without any of their own, whose figures it would hide.
+    Demo data is only offered on servers without usage, whose figures it would hide.
     """
     offers_demo = scope.may("accounts.make_demo") and not scope.demo and not has_usage()
     return {

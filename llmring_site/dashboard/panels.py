@@ -180,7 +180,7 @@ def registry_panel(scope: Scope) -> Panel | None:
 
 
 def jobs_panel(scope: Scope) -> Panel | None:
-    """Return what runs in the background. It is of the whole server: only with its permissions."""
+    """Return the state of background jobs, for those who may view the registry's refreshes."""
     if not scope.may_view("registry_proxy.refresh"):
         return None
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What a dashboard is about: the projects and the days that its address chooses."""
+"""The projects and the days that a dashboard shows, as its query string names them."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,9 +20,9 @@ MAX_PROJECTS_TO_CHOOSE = 500
 
 @dataclass(frozen=True)
 class Scope:
-    """The chosen project, or None for all real ones; whole days, both ends included, UTC.
+    """The chosen project, or None for all real ones; whole days in UTC, both ends included.
 
-    `notices` say what of the address was not understood.
+    `notices` name the parts of the query string that were ignored.
     """
 
     request: HttpRequest
@@ -34,9 +34,9 @@ class Scope:
 
     @classmethod
     def of(cls, request: HttpRequest, *, project: Project | None = None) -> "Scope":
-        """Return what the query string asks for; what it leaves open, or gets wrong, is default.
+        """Return what the query string asks for; missing and invalid parts have their defaults.
 
-        A `project` that is given is not chosen by the query.
+        A `project` argument replaces that of the query string.
         """
         today = datetime.now(UTC).date()
         notices: list[str] = []
@@ -84,7 +84,7 @@ class Scope:
 
     @property
     def calls_address(self) -> str:
-        """Where latency and unsettled calls are read after the page."""
+        """The address from which the page loads latency and unsettled calls."""
         return f"{reverse('dashboard-calls')}?{urlencode(self.query)}"
 
     @cached_property
@@ -94,7 +94,7 @@ class Scope:
 
     @property
     def project_lookup(self) -> dict[str, str]:
-        """The parameters by which lists of the admin show these projects alone."""
+        """The query parameters that limit the admin's lists to the chosen project."""
         return {"project_id__exact": str(self.project.id)} if self.project else {}
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard fetches after itself, and views of the admin whose odd requests fail."""
+"""The panel that the dashboard loads later, and the admin's views that fail on odd requests."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -13,7 +13,7 @@ from llmring_site.dashboard.scope import Scope
 
 @require_GET
 def calls(request: HttpRequest) -> HttpResponse:
-    """Return the panel of latency and errors; to a browser without scripts as a page."""
+    """Return the panel of latency and errors; as a page to a browser without scripts."""
     scope = Scope.of(request)
     if not scope.may_view("usage.usagelog"):
         raise PermissionDenied
@@ -26,7 +26,7 @@ def calls(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Return unfold's search for pages; its first page where the address has an odd one."""
+    """Return unfold's search for pages; its first page if `page` is invalid."""
     try:
         return admin.site.search(request)
     except (ValueError, InvalidPage):
@@ -36,5 +36,5 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 def view_on_site(request: HttpRequest, address: str) -> HttpResponse:
-    """Answer 404: no row has a page outside the admin. Django's view fails on what is no id."""
+    """Answer 404: no row has a page outside the admin. Django's view fails on invalid ids."""
     raise Http404

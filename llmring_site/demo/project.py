@@ -1,4 +1,4 @@
-"""The demo project: made whole, or not at all, and removed whole."""
+"""The demo project, which is made and removed in one transaction each."""
 
 from datetime import datetime
 from random import Random
@@ -26,7 +26,7 @@ _ALIASES = (
 
 
 class AlreadyMade(Exception):
-    """There is a demo project, and never a second one."""
+    """There is a demo project already. There is at most one."""
 
     def __init__(self, project: Project) -> None:
         super().__init__("There is a demo project already; nothing was added")
@@ -34,7 +34,7 @@ class AlreadyMade(Exception):
 
 
 class NotRemovable(Exception):
-    """Only demo projects are removed like this: a real one's ledger is archived first."""
+    """The project is not the demo project: real ones are archived before they are deleted."""
 
 
 def make_demo(origin: audit.Origin, *, now: datetime) -> Project:
@@ -58,7 +58,7 @@ def make_demo(origin: audit.Origin, *, now: datetime) -> Project:
             make_template(caller)
             bind_all(caller, PROFILE, _ALIASES)
     except IntegrityError:
-        # Somebody else made it meanwhile: the database admits one.
+        # Made concurrently: a constraint permits one.
         if project := Project.objects.demo().first():
             raise AlreadyMade(project) from None
         raise
@@ -66,7 +66,7 @@ def make_demo(origin: audit.Origin, *, now: datetime) -> Project:
 
 
 def remove_demo(project: Project, origin: audit.Origin) -> None:
-    """Remove the demo project and nothing else, whole or not at all.
+    """Remove the demo project with all of its rows, in one transaction.
 
     Raises NotRemovable for a project that `manage.py demo` did not make.
     """
@@ -75,6 +75,6 @@ def remove_demo(project: Project, origin: audit.Origin) -> None:
             raise NotRemovable(f"{project} is not demo data, so it is not removed")
         id = project.pk
         rows = sum(rows for _, rows in delete_rows(project))
-        # As `deleteproject` counts: without the project's own row.
+        # Counted like by `deleteproject`: without the project's own row.
         audit.record("project.delete", origin, project_id=id, rows=rows - 1)
         forget_keys(Caller(id))

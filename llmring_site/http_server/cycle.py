@@ -17,11 +17,11 @@ _DISCONNECT = {"type": "http.disconnect"}
 
 
 class Connection(Protocol):
-    """What a cycle wants of the connection that it is part of."""
+    """What a cycle needs of its connection."""
 
     default_headers: RawHeaders
-    writable: asyncio.Event | None  # waited for while the client is slow
-    is_half_closed: bool  # by the client, which sends no more but may read
+    writable: asyncio.Event | None  # awaited while the client is slow
+    is_half_closed: bool  # the client sends no more, but may still read
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None: ...
     def pause_reading(self) -> None: ...
@@ -56,10 +56,10 @@ class Cycle:
         self._left: int | None = None  # bytes of the response's body that are still to come
 
     async def run(self, application: Application) -> None:
-        """Have the application respond; respond in its place where it fails."""
+        """Have the application respond; reply 500 or abort the response if it fails."""
         try:
             await application(self.scope, self.receive, self)
-        except BaseException:  # SystemExit, too: it would end the server for all
+        except BaseException:  # SystemExit too, which would end the server
             logger.exception("a request failed")
             self._end_failed()
         else:
@@ -79,7 +79,7 @@ class Cycle:
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the request's body."""
-        if self.is_complete:  # it was answered without
+        if self.is_complete:  # the response did not wait for it
             return
         self._pieces.append(data)
         self._size += len(data)
@@ -136,7 +136,7 @@ class Cycle:
         return self._head is not None
 
     async def __call__(self, message: dict[str, Any]) -> None:
-        """Send, as ASGI has it: this object is the application's `send`."""
+        """Send a message: this object is the application's ASGI `send`."""
         if self._connection.writable is not None and not self.is_disconnected:
             await self._connection.writable.wait()
         if self.is_disconnected:
@@ -167,7 +167,7 @@ class Cycle:
             keeps_alive=self.keeps_alive,
         )
         self._head, self._left = head, head.length
-        # A stated length promises a body; a stream may take its time.
+        # Held for the body if one of known length follows; a stream's may come much later.
         self._connection.write(head.data, is_followed=head.length is not None)
 
     def _write(self, body: bytes, *, is_last: bool) -> None:
@@ -193,8 +193,8 @@ class Cycle:
             self._connection.write(body, is_followed=is_last)
 
     def _end_unanswered(self) -> None:
-        # A response that has begun is broken off on purpose, as an upstream's was. For an
-        # application, a client that closed its half had gone.
+        # An application that leaves a response incomplete means it, as where an upstream's broke
+        # off. One whose client closed its half was told that the client disconnected.
         if self._head is not None or self._connection.is_half_closed:
             self._connection.abort()
         else:
@@ -202,7 +202,7 @@ class Cycle:
             self._end_failed()
 
     def _end_failed(self) -> None:
-        """Say that there is no response; break off one that has begun."""
+        """Reply 500; abort a response that has begun."""
         if self.is_complete or self.is_disconnected:
             return
         if self._head is not None:

@@ -1,4 +1,4 @@
-"""What the server replies by itself: to what cannot be read, and where an application fails."""
+"""The server's own replies, to requests that cannot be read or whose application fails."""
 
 from structlog.contextvars import get_contextvars
 
@@ -9,9 +9,9 @@ from llmring_site.http_server.response_head import RawHeaders
 
 
 def own_reply(scope: Scope | None, detail: str) -> tuple[RawHeaders, bytes]:
-    """Return headers and body of an error, to the request of the scope if one was read.
+    """Return headers and body of an error; `scope` is None if no request was read.
 
-    It has the headers of every reply (docs/http-contract.md), and the id that is in the logs.
+    It has the headers of every reply (docs/http-contract.md), and the request id of the logs.
     """
     scope = scope or {"method": "GET", "scheme": "http", "headers": ()}
     body = json_writer.dumps({"detail": detail})

@@ -18,9 +18,9 @@ from llmring_site.http_server.own_reply import own_reply
 from llmring_site.http_server.request_reader import RequestReader, Unreadable
 from llmring_site.http_server.response_head import RawHeaders, response_head
 
-_MAX_HELD = 64 * 1024  # bytes of a response; beyond them the transport's flow control has to know
-_LINGER_SECONDS = 2  # in which a client that still sends can read why it is refused
-_ARRIVAL_SECONDS = 2  # in which a request can become whole when the server stops
+_MAX_HELD = 64 * 1024  # bytes of a response; more must count for the transport's flow control
+_LINGER_SECONDS = 2  # for a client that still sends to read why it is refused
+_ARRIVAL_SECONDS = 2  # for a request to arrive when the server stops
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -47,16 +47,16 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(self)
-        self._cycle: Cycle | None = None  # the one that is answered, or was last
+        self._cycle: Cycle | None = None  # the current one, or the last
         self._arriving: Cycle | None = None
         self._waiting: deque[Cycle] = deque()
         self._held: list[bytes] = []  # what is to be written
         self._held_size = 0  # bytes
-        # When the last response ended, a request began, or more of it was waited for.
+        # When the last response ended, a request began, or its application awaited more of it.
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._unread = 0  # bytes that the client had not taken when it was last looked at
-        self._unread_since = 0.0  # when it became so few
+        self._unread = 0  # bytes that the client had not read at the last check
+        self._unread_since = 0.0  # when it last read some
         self._is_stopping = False
         self._is_refused = False
 
@@ -124,7 +124,7 @@ class HttpProtocol(asyncio.Protocol):
         self._idle_since = self._loop.time()
 
     def request_arrives(self, scope: Scope, *, keeps_alive: bool, expects_continue: bool) -> Cycle:
-        """Return what takes the body of a request whose head has come."""
+        """Begin a request whose head has arrived, or queue it; return its cycle."""
         scope["server"], scope["client"] = self._server, self._client
         cycle = self._arriving = Cycle(
             self, scope, keeps_alive=keeps_alive, expects_continue=expects_continue
@@ -159,7 +159,7 @@ class HttpProtocol(asyncio.Protocol):
             self.resume_reading()
 
     def shutdown(self) -> None:
-        """End the connection as soon as nobody waits for a response."""
+        """Close the connection as soon as it owes no response."""
         self._is_stopping = True
         if self._is_idle:
             self._close()
@@ -169,23 +169,23 @@ class HttpProtocol(asyncio.Protocol):
             self._loop.call_later(_ARRIVAL_SECONDS, self._refuse_arriving)
 
     def _refuse_arriving(self) -> None:
-        """End a request that has not arrived in time; what has a response may go on."""
+        """Refuse a request that has not arrived in time; a response that has begun goes on."""
         if not self._is_idle and self._cycle.is_arriving:
             self._refuse(503, "The server is stopping")
 
     def abort(self) -> None:
-        """End the connection, and with it a response that is not complete."""
+        """Close the connection, even if a response is incomplete."""
         self.flush()
         self._close()
 
     def _close(self) -> None:
-        """Close the connection once the client has taken what is written, or takes no more."""
+        """Close the connection once the client has read everything, or reads no more."""
         if not self._transport.is_closing():
             self._note_unread()
             self._transport.close()
 
     def _check_idle(self) -> None:
-        """End a connection whose client does nothing: one timer, whatever is waited for."""
+        """End a connection whose client does nothing. One timer covers all reasons."""
         left = self._idle_limit
         if self._waits_for_reader:
             if _unread(self._transport) < self._unread:
@@ -210,7 +210,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(408, "The request did not arrive in time")  # RFC 9110, section 15.5.9
 
     def _refuse(self, status: int, reason: str) -> None:
-        """End the connection with a reason, but after the response to a whole request."""
+        """Close the connection with an error, but after the response to a complete request."""
         if self._is_refused or self._transport.is_closing():
             return
         if not self._is_idle and self._cycle.is_whole:
@@ -227,7 +227,7 @@ class HttpProtocol(asyncio.Protocol):
                 self._cycle.disconnect()
             self.write(self._refusal(scope, status, reason))
             self.flush()
-            # Closed at once, the connection would be reset before the client has read this.
+            # Closed at once, the connection would be reset before the client reads the error.
             self._transport.write_eof()
             self._loop.call_later(_LINGER_SECONDS, self._close)
 
@@ -243,7 +243,7 @@ class HttpProtocol(asyncio.Protocol):
         return head.data + body
 
     def write(self, data: bytes, *, is_followed: bool = False) -> None:
-        """Write, unless more follows at once: then in one system call with that."""
+        """Write the data, or hold it if more follows at once: both then take one system call."""
         if not (is_followed or self._held):
             if not self._transport.is_closing():
                 self._transport.write(data)
@@ -257,14 +257,14 @@ class HttpProtocol(asyncio.Protocol):
         """Write what is held."""
         held, self._held, self._held_size = self._held, [], 0
         if held and not self._transport.is_closing():
-            self._transport.writelines(held)  # not joined: of 200 kB, the copy is half of a reply
+            self._transport.writelines(held)  # joining 200 kB takes half the time of a reply
 
     def pause_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def await_request(self) -> None:
-        """Have more of a request come, which the application waits for."""
+        """Resume reading a request of which the application awaits more."""
         self._idle_since = self._loop.time()
         self.resume_reading()
 
@@ -279,22 +279,22 @@ def _address(name: Any) -> tuple[str, int] | None:
 
 
 def _unread(transport: asyncio.Transport) -> int:
-    """Return how many of the written bytes the client has not taken.
+    """Return how many of the written bytes the client has not read.
 
-    The system's buffer counts: it has megabytes, and the transport writes again when a third of
-    it is free, for which a slow reader may take minutes.
+    Those in the system's send buffer count: it holds megabytes, and the transport writes again
+    when a third of it is free, for which a slow reader may take minutes.
     """
     size = transport.get_write_buffer_size()
     if size:
-        with contextlib.suppress(OSError):  # the system does not tell
+        with contextlib.suppress(OSError):  # not supported by the system
             number = transport.get_extra_info("socket").fileno()
             size += struct.unpack("i", fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)))[0]
     return size
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End the connection, and free what the client has not read."""
-    # Otherwise the system would go on offering what its own buffer has.
+    """Abort the connection, and drop what the client has not read."""
+    # Otherwise the system would keep trying to send the rest of its buffer.
     transport.get_extra_info("socket").setsockopt(
         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
     )

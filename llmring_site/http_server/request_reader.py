@@ -14,7 +14,7 @@ from httptools import (
 
 from core.asgi import Scope
 
-_MAX_HEAD = 64 * 1024  # bytes of a request's head, or of what stands between a body's pieces
+_MAX_HEAD = 64 * 1024  # bytes of a request's head, or between two pieces of its body
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _VERSIONS = ("1.1", "1.0")
 
@@ -26,7 +26,7 @@ _Headers = list[tuple[bytes, bytes]]
 
 
 class Unreadable(Exception):
-    """What came is no request, and nothing after it can be read. `reason` is for the client."""
+    """Not a request; nothing after it can be read either. `reason` is for the client."""
 
     status = 400
     reason = "The request is not HTTP/1.1"
@@ -72,9 +72,9 @@ class Connection(Protocol):
 
 
 class RequestReader:
-    """Reads requests, and hands each to `connection` when its head is whole.
+    """Reads requests, and passes each to `connection` when its head is complete.
 
-    The scope that it hands over lacks the addresses of both sides.
+    The scope that it passes lacks the addresses of both sides.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -82,12 +82,12 @@ class RequestReader:
         self._parser = HttpRequestParser(self)
         self._arriving: ArrivingRequest | None = None
         self._since_progress = 0  # bytes since the last head or piece of a body
-        self._valid_host = b""  # the last one that was checked: nearly always the only one
-        # Of a request that offers another protocol, until it is read without the offer.
+        self._valid_host = b""  # the last valid one: a connection's requests rarely differ in it
+        # Request line and headers of an offer of another protocol, until it is read without it.
         self._offering: tuple[bytes, _Headers] | None = None
 
     def feed(self, data: bytes) -> None:
-        """Read what has come. Raises Unreadable."""
+        """Read a piece of the connection's bytes. Raises Unreadable."""
         self._since_progress += len(data)
         while data:
             try:
@@ -102,11 +102,11 @@ class RequestReader:
             except HttpParserError as error:
                 cause = error.__context__
                 raise (cause if isinstance(cause, Unreadable) else Unreadable()) from None
-        if self._since_progress > _MAX_HEAD:  # the parser keeps all that there is
+        if self._since_progress > _MAX_HEAD:  # the parser has no limit
             raise HeadTooLarge
 
     def close(self) -> None:
-        """Read no more. The parser and this object know each other, which costs a collection."""
+        """Stop reading. Breaks a reference cycle, which would wait for the garbage collector."""
         self._parser = None
 
     def on_message_begin(self) -> None:
@@ -139,9 +139,9 @@ class RequestReader:
         method, version = parser.get_method(), parser.get_http_version()
         if version not in _VERSIONS:  # the parser knows 0.9 and 2.0, too
             raise Unreadable
-        if method == b"CONNECT":  # what follows would be no HTTP
+        if method == b"CONNECT":  # what follows would not be HTTP
             raise MethodNotSupported
-        headers, self._headers = self._headers, []  # what follows a body are trailers
+        headers, self._headers = self._headers, []  # headers that follow a body are trailers
         if parser.should_upgrade():
             line = b"%b %b HTTP/%b" % (method, self._url, version.encode())
             self._offering = line, headers
@@ -194,8 +194,8 @@ class RequestReader:
     def _without_offer(self) -> bytes:
         """Return the head of a request that offers another protocol, without the offer.
 
-        No offer is taken up here: the client goes on in HTTP/1.1 (RFC 9110, section 7.8). The
-        parser takes for the other protocol what follows the head, such as the body.
+        An ignored offer has the client go on in HTTP/1.1 (RFC 9110, section 7.8). The parser would
+        take what follows the head, such as the body, for the other protocol.
         """
         line, headers = self._offering
         kept = [b"%b: %b" % (name, value) for name, value in headers if name != b"upgrade"]

@@ -1,4 +1,4 @@
-"""The head of a response as bytes, and what it says of the body that follows (RFC 9112)."""
+"""The head of a response as bytes, and how its body is framed (RFC 9112)."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _CHUNKED = b"transfer-encoding: chunked\r\n"
 
 @dataclass(slots=True)
 class ResponseHead:
-    """`length` is None where chunks or the end of the connection tell the end of the body."""
+    """`length` is None where chunks or the connection's end mark the end of the body."""
 
     data: bytes
     has_body: bool
@@ -38,7 +38,7 @@ def response_head(
 
     `may_have_body` is false for HEAD, `may_be_chunked` for HTTP/1.0: there, a body without
     a stated length lasts to the end of the connection. Raises ValueError for a header that
-    would break the message.
+    would corrupt the message.
     """
     length: int | None = None
     is_chunked = says_close = False

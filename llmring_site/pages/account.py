@@ -1,4 +1,4 @@
-"""A person's own account, by the functions of the API: who they are, and every way in."""
+"""The pages of a person's own account. They call the functions that the API calls."""
 
 from uuid import UUID
 

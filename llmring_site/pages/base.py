@@ -1,4 +1,4 @@
-"""What the pages of logged-in people share. Their rules are admission's."""
+"""Base classes of the pages for logged-in people. Access is decided by accounts/admission.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ NOTICES = {
 
 
 class SentAlready(Exception):
-    """A form was sent twice, by a double click or a reload: it did its work the first time."""
+    """A form was sent twice, by a double click or a reload; the first time took effect."""
 
     status_code = 409
     headers: dict[str, str] = {}
@@ -55,7 +55,7 @@ class SentAlready(Exception):
 
 @contextmanager
 def once(text: str) -> Iterator[None]:
-    """Run what makes a row with the form's own id; raise SentAlready(text) if there is one."""
+    """Run code that creates a row with the form's id; raise SentAlready(text) if it exists."""
     try:
         with transaction.atomic():
             yield
@@ -66,7 +66,7 @@ def once(text: str) -> Iterator[None]:
 
 
 class PersonPage:
-    """A page, in front of one of Django's views, that shows nobody's data to anybody else."""
+    """A mixin for Django's views: a page for a logged-in person, which nothing caches."""
 
     project: Project | None = None
     caller: Caller | None = None
@@ -84,21 +84,21 @@ class PersonPage:
             return self.failed(error)
 
     def find(self, **path) -> None:
-        """Look up what the path names. Raises Http404, and what admission does."""
+        """Look up the objects that the path names. Raises Http404, and admission's errors."""
 
     def address(self, name: str, *arguments) -> str:
-        """Return the path of a page that belongs to what this one is about."""
+        """Return the path of another page, of the same project if this one has one."""
         return reverse(name, args=arguments)
 
     def to(self, name: str, notice: str = "") -> HttpResponseRedirect:
-        """Go on to such a page, so that a reload does nothing again."""
+        """Redirect to such a page, so that a reload does not repeat the request."""
         return HttpResponseRedirect(self.address(name) + (f"?notice={notice}" if notice else ""))
 
     def get_context_data(self, **kwargs) -> dict:
         return {**super().get_context_data(**kwargs), **self.frame()}
 
     def frame(self) -> dict:
-        """Return what the templates around every page need."""
+        """Return the context of the templates around every page."""
         request, user = self.request, self.request.user
         permissions = (self.caller and self.caller.permissions) or ()
         links = [{"title": "Your projects", "link": reverse("projects")}]
@@ -131,7 +131,7 @@ class PersonPage:
         return unkept(response)
 
     def failed(self, error: DomainError | SentAlready) -> HttpResponse:
-        """Return why it did not work: a page, or a text for a part of one."""
+        """Return the error as a page, or as text for a part of one."""
         if "HX-Request" in self.request.headers:
             response = unkept(HttpResponse(f"{error}.", content_type="text/plain; charset=utf-8"))
             response.status_code = error.status_code
@@ -145,7 +145,7 @@ class PersonPage:
 
 
 class ReadPage(TemplateView):
-    """A page that is only read."""
+    """A page without a form."""
 
     http_method_names = ["get", "head"]
 
@@ -165,7 +165,7 @@ class ProjectPage(PersonPage):
 
     @property
     def role(self) -> str:
-        """The role by which the person administers."""
+        """The role in which the person administers the project."""
         return memberships.acting_role(self.request.user, self.project)
 
     def address(self, name: str, *arguments) -> str:
@@ -173,11 +173,14 @@ class ProjectPage(PersonPage):
 
 
 class Question(Page):
-    """Asks about the subject, then does something with it. For a page of a person."""
+    """Asks for a confirmation, or for input, about a subject, then acts on it.
+
+    A mixin for a PersonPage.
+    """
 
     template_name = "llmring_site/pages/form.html"
     form_class = ConfirmForm
-    back = ""  # the page, by the name of its URL, that it was asked on
+    back = ""  # URL name of the page that leads here
     is_danger = False
     subject: object = None
 
@@ -191,20 +194,20 @@ class Question(Page):
 
 
 class QuestionPage(ProjectPage, Question):
-    """Asks about one row of the project, then does something with it."""
+    """A Question about the project, or about one of its rows."""
 
 
 def to_login(request: HttpRequest) -> HttpResponse:
-    """Send the whole tab to the login, and back to its page afterwards.
+    """Redirect the whole tab to the login, which leads back to its page.
 
-    htmx would follow a redirect, and put the login into a part of the page.
+    htmx would follow an ordinary redirect, and put the login into a part of the page.
     """
     is_part = "HX-Request" in request.headers
     back = request.get_full_path()
     if is_part and (current := request.headers.get("HX-Current-URL")):
         url = urlsplit(current)
         back = f"{url.path}?{url.query}" if url.query else url.path
-    # What a form held is gone with its request: who wrote it must not believe it was taken.
+    # The form's content is lost: the person must not believe that it was saved.
     notice = {"notice": "ended"} if request.method == "POST" else {}
     address = f"{reverse('login')}?{urlencode({'next': back} | notice)}"
     if is_part:

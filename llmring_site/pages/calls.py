@@ -1,4 +1,4 @@
-"""Calls as a page shows them: the rows that `GET /logs` returns, ready to read."""
+"""Calls as pages show them: the rows of `GET /logs`, formatted."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Call:
     tokens: str
     cost: str  # US dollars, exact; or that it is unknown
     latency: str
-    remark: str  # what is unusual about it
+    remark: str  # anything unusual, such as that it is a correction
 
 
 def calls(caller: Caller, query: LogsQuery) -> tuple[list[Call], str | None]:

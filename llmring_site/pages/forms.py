@@ -1,4 +1,4 @@
-"""Forms of the pages of projects, in the admin's look. What they do is what the API does."""
+"""Forms of the pages of projects, with the admin's widgets."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -28,7 +28,7 @@ _OVERLAPS = [
 
 
 class OnceForm(forms.Form):
-    """A form with an id of its own: sent twice, it does its work once."""
+    """A form that contains the id of the row that it creates: sent twice, it creates one."""
 
     form_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
 

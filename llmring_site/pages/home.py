@@ -1,4 +1,4 @@
-"""A project's home, its calls, and where a browser is sent that asks for `/`."""
+"""A project's home and calls, and the redirect of browsers that open `/`."""
 
 from uuid import UUID
 
@@ -35,7 +35,7 @@ _TEXT_FILTERS = [
     ("user", "User"),
     ("tag", "Tag"),
 ]
-# Of the filters, as the page names them.
+# The filters' names on the page.
 _LABELS = {
     **dict(_TEXT_FILTERS),
     **{"start_date": "First day", "end_date": "Last day", "api_key_id": "Key"},
@@ -44,7 +44,7 @@ _LABELS = {
 
 
 def front_door(request: HttpRequest) -> HttpResponse:
-    """Send a browser on: to the home of the person's project, or to the login."""
+    """Redirect a browser to the home of the person's project, or to the login."""
     user = get_user(request)
     if not user.is_authenticated:
         return unkept(HttpResponseRedirect(reverse("login")))
@@ -64,7 +64,7 @@ def _uuid(request: HttpRequest) -> UUID | None:
 
 
 def home_of(user: User) -> str:
-    """Return the path of the page that a person begins at."""
+    """Return the path of the person's first page after a login."""
     if project := home_project(user):
         return reverse("project-home", args=[project.id])
     return reverse("admin:index") if user.is_staff else reverse("projects")
@@ -137,7 +137,7 @@ class CallsPage(ProjectPage, ReadPage):
 
 
 def _filters(request: HttpRequest) -> dict:
-    """Return the filters' form: names, labels and what is chosen."""
+    """Return the context of the filters' form: names, labels and current values."""
     given = request.GET
     return {
         "texts": [(name, label, given.getlist(name) or [""]) for name, label in _TEXT_FILTERS],

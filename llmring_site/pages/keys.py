@@ -1,4 +1,4 @@
-"""A project's keys: list, create, rotate, revoke, by the functions of the API."""
+"""The pages of a project's keys: list, create, rotate, revoke."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -21,7 +21,7 @@ MAX_SHOWN = 500
 
 
 class KeysPage(ProjectPage, Page):
-    """The keys, newest first, and the form of a new one."""
+    """The keys, newest first, and the form for a new one."""
 
     action = Action.MANAGE_KEYS
     template_name = "llmring_site/pages/keys.html"
@@ -96,7 +96,7 @@ class RotatePage(KeyPage):
 
 
 def shown_once(page: ProjectPage, row: ApiKey, text: str) -> HttpResponse:
-    """Return the one page that shows a key: no address, list or log has it."""
+    """Return the page that shows a new key. It has no address, and is not compressed."""
     response = page.show(
         "key", title="Your new key", key=row, text=text, public_url=settings.PUBLIC_URL
     )

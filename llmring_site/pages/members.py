@@ -1,4 +1,4 @@
-"""Who is in a project, and who is asked to come: by the functions of the API."""
+"""The pages of a project's members and invitations."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -17,7 +17,7 @@ MAX_SHOWN = 1_000
 
 
 class GivesRoles:
-    """A page whose form has a role: only owners are offered to make owners."""
+    """A page whose form has a role, which may be `owner` for owners only."""
 
     def get_form(self, form_class=None):
         form = super().get_form(form_class)
@@ -28,7 +28,7 @@ class GivesRoles:
 
 
 class MembersPage(GivesRoles, ProjectPage, Page):
-    """The members; for admins also the invitations and the form of a new one."""
+    """The members; for admins and owners also the invitations and the form for a new one."""
 
     template_name = "llmring_site/pages/members.html"
     form_class = InvitationForm
@@ -47,7 +47,7 @@ class MembersPage(GivesRoles, ProjectPage, Page):
             "members": members,
             "role": self.role,
             "is_owner": self.role == Role.OWNER,
-            # Superusers do the rest as owners, but have nothing to hand over.
+            # A superuser acts as an owner, but has no ownership to hand over.
             "may_hand_over": memberships.own_role(self.request.user, self.project) == Role.OWNER,
             "last_owner": _last_owner(members),
             "invitations": self.project.invitations.all()[:MAX_SHOWN] if may_invite else [],
@@ -97,7 +97,7 @@ class RolePage(GivesRoles, MemberPage):
 
 
 class RemovePage(MemberPage):
-    """Removes a member; everybody may leave."""
+    """Removes a member. Every member may remove themselves."""
 
     button = "Remove"
     is_danger = True
@@ -165,6 +165,6 @@ class ResendPage(InvitationPage):
 
 
 def _last_owner(members: Iterable[Membership]) -> UUID | None:
-    """Return the person who can neither leave nor be demoted, if the members have one."""
+    """Return the only active owner among the members, who can neither leave nor be demoted."""
     owners = [each.user_id for each in members if each.role == Role.OWNER and each.user.is_active]
     return owners[0] if len(owners) == 1 else None

@@ -1,4 +1,4 @@
-"""What a project may use and has used, and how its clients reach this server."""
+"""The pages of a project's tier and of its clients' configuration."""
 
 from django.conf import settings
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""A person's projects: all of them, a new one, and one's name and end."""
+"""The pages of a person's projects: list, create, rename, archive."""
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -14,7 +14,7 @@ MAX_SHOWN = 500
 
 
 class ProjectsPage(PersonPage, Page):
-    """The person's projects, and the form of a new one."""
+    """The person's projects, and the form for a new one."""
 
     template_name = "llmring_site/pages/projects.html"
     form_class = ProjectForm

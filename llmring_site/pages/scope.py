@@ -1,4 +1,4 @@
-"""What a project's home is about: the dashboard's figures, of this project alone."""
+"""The scope of a project's home, which shows the dashboard's figures of this project."""
 
 from urllib.parse import urlencode
 
@@ -8,7 +8,7 @@ from django.utils.functional import cached_property
 from llmring_site.dashboard.scope import Scope
 from usage.log_links import QueryLinks
 
-# What every member may see, by the admin's names.
+# The models of which every member may see figures and names.
 _SHOWN = frozenset({"usage.usagelog", "accounts.apikey"})
 
 

@@ -1,4 +1,4 @@
-"""The sidebar of the pages of people: a project's pages, and the way to others and to oneself."""
+"""The sidebar of people's pages: those of the project, other projects, the account."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from accounts.models import Project, User
 from accounts.permissions import Action
 
 MAX_OTHERS = 10  # projects to switch to at once; all are on a page of their own
-# Title, icon (a Material Symbol), name of the URL, and what has to be permitted.
+# Title, icon (a Material Symbol), URL name, and the required permission.
 _PAGES = [
     ("Home", "dashboard", "project-home", Action.READ),
     ("Calls", "receipt_long", "project-calls", Action.READ),
@@ -24,7 +24,7 @@ _PAGES = [
 def sidebar(
     request: HttpRequest, project: Project | None, permissions: Collection[str]
 ) -> list[dict]:
-    """Return the groups, in the form that UNFOLD's SIDEBAR has."""
+    """Return the groups, in the form of UNFOLD's SIDEBAR."""
     groups = []
     if project and permissions:
         pages = [
@@ -51,7 +51,7 @@ def sidebar(
 
 
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
-    """Return the links of the person's menu that the admin has too, as UNFOLD's ACCOUNT expects."""
+    """Return the links of the account menu, in the form of UNFOLD's ACCOUNT.navigation."""
     if request.user is None or not request.user.is_authenticated:
         return []
     return [
@@ -61,9 +61,9 @@ def account_links(request: HttpRequest) -> list[dict[str, str]]:
 
 
 def password_address(user: User) -> str:
-    """Return the path of the page where the person sets a password: of staff the admin's.
+    """Return the path of the page where the person sets a password.
 
-    The admin's asks for the current one, which not everybody has.
+    It is the admin's for staff, unless they have no password: it asks for the current one.
     """
     is_of_admin = user.is_staff and user.has_usable_password()
     return reverse("admin:password_change" if is_of_admin else "account-password")
@@ -75,7 +75,7 @@ def _group(request: HttpRequest, title: str, pages: list[tuple[str, str, str]]) 
         "collapsible": False,
         "items": [
             {
-                # unfold's template trusts the titles of items, which elsewhere are settings.
+                # unfold's template does not escape titles, which are usually settings.
                 "title": escape(name),
                 "icon": icon,
                 "link": address,

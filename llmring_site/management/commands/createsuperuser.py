@@ -5,10 +5,10 @@ from accounts.models import User
 
 
 class Command(DjangoCommand):
-    """Django's own; whom it makes is recorded."""
+    """Django's command; also records the superuser in the audit log."""
 
     def handle(self, *args, **options) -> None:
-        # It does not say whom it has made, and asks for the name itself.
+        # Django's command returns nothing, and may ask for the name itself.
         before = set(User.objects.values_list("pk", flat=True))
         super().handle(*args, **options)
         origin = audit.of_command("createsuperuser")

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         elif found.archived_at is None:
             raise CommandError("the project is in use: archive it, or add --archive")
         if count := Call.objects.filter(project_id=found.pk, state=CallState.PENDING).count():
-            # Their rows would come after all others are gone, and nobody could delete them.
+            # Their logs would be stored after the deletion, and could not be deleted any more.
             raise CommandError(f"calls of the project are in progress: {count}; try again later")
         id, name = found.pk, found.name
         deleted = self._delete(found, batch, total)
