@@ -21,7 +21,7 @@ _NOT_FOUND = "not found"
 
 
 class UpstreamUnavailable(Exception):
-    """The public registry did not answer, or not in time, or with something else."""
+    """The public registry did not answer in time, or its answer could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class UpstreamFile:
 class UpstreamRegistry:
     """One state of the public registry: its files by path, and their content.
 
-    `problems` says what is left out of it or kept from before.
+    `problems` are messages about what was left out, or kept from an earlier state.
     """
 
     files: Mapping[str, UpstreamFile]
@@ -83,9 +83,9 @@ class RegistryClient:
     ) -> UpstreamRegistry:
         """Return the current state; `known` has this upstream's stored copies by path.
 
-        A file that cannot be fetched or read fails alone: its copy in `fallback` (by
-        default in `known`) stays in force, and without one the provider is left out.
-        Either is in `problems`. Raises UpstreamUnavailable if no provider's file is there.
+        A file that cannot be fetched or read is replaced by its copy in `fallback` (by default
+        in `known`); without one the provider is left out. Either is in `problems`. Raises
+        UpstreamUnavailable if no provider's file could be fetched.
         """
         # Validators of another upstream's copy could match a file of this one.
         held = known if fallback is None else _without_validators(fallback) | dict(known)

@@ -52,7 +52,7 @@ class CurrentSnapshot:
         return self._snapshot or self._load_first()
 
     def is_loaded(self, at: datetime | None = None) -> bool:
-        """Return whether `held_at` answers at once: no query, no wait for upstream."""
+        """Return whether `held_at` returns at once, without a query or a wait for upstream."""
         snapshot = self._snapshot
         if snapshot is None:
             return self.clock() < self._retry_at
@@ -91,7 +91,7 @@ class CurrentSnapshot:
         """Load the newest stored snapshot. One query when there is nothing newer."""
         newest = Snapshot.objects.order_by("-id").values_list("id", flat=True).first()
         if newest is None:
-            if self._has_tried:  # the follower will find it: no reader needs to try again
+            if self._has_tried:  # the follower tries again, so that readers need not
                 self._retry_at = self.clock() + RETRY_SECONDS
         elif self._snapshot is None or self._snapshot.id != newest:
             snapshot = snapshots.load(newest)
@@ -109,7 +109,7 @@ class CurrentSnapshot:
     def _load_first(self) -> LoadedSnapshot | None:
         if self.clock() < self._retry_at:
             return None
-        # After a failure at most one reader waits for another attempt, and no others for it.
+        # After a failure one reader makes another attempt, for which no others wait.
         timeout = 0 if self._has_tried else FIRST_FETCH_TIMEOUT_SECONDS
         if not self._lock.acquire(timeout=timeout):
             return None
@@ -141,7 +141,7 @@ def are_old(prices_made_at: datetime | None, *, now: datetime) -> bool:
 
 
 def keep_current(*, now: datetime) -> None:
-    """Refresh if the copy is old and this process may ask; load what is newest."""
+    """Refresh the registry if it is due and this process claims it; load the newest state."""
     current.follow()
     custom_prices.current.follow()
     if Refresh.objects.claim(now=now, max_age=timedelta(seconds=settings.CACHE_TTL_SECONDS)):
@@ -163,7 +163,7 @@ class RegistryFollower(ProcessThread):
             time.sleep(_POLL_SECONDS)
 
     def poll(self) -> None:
-        """Run one round. No error gets out."""
+        """Run one round; no exception propagates."""
         run_round(
             lambda: keep_current(now=timezone.now()),
             logger=logger,

@@ -31,7 +31,7 @@ from registry_proxy.tokens import TOKEN_CLASSES, TOKEN_UNITS
 
 OVERLAP_CONSTRAINT = "custom_prices_ranges_apart"
 OVERLAP = "Another price for these models overlaps this period."
-# What others call the classes.
+# Names that other systems have for the classes.
 _OTHER_NAMES = frozenset({"cached", "cached_input", "completion", "prompt", "reasoning"})
 
 
@@ -85,7 +85,7 @@ class CustomPrices:
         if not matching:
             return find_none
         matching.sort(key=_rank, reverse=True)
-        # In any letter case, as the names of models: terms of calls come in small letters.
+        # In any letter case, like names of models: modifiers of calls come in lower case.
         by_modifier = {row.modifier.casefold(): row for row in reversed(matching)}
         return lambda modifier: by_modifier.get(modifier.casefold())
 
@@ -103,7 +103,7 @@ _supposed: ContextVar[tuple[CustomPrice, ...]] = ContextVar("supposed", default=
 
 @contextmanager
 def supposing(price: CustomPrice) -> Iterator[None]:
-    """Price calls of this thread as if the price, which is not stored, were."""
+    """Price calls in this context as if this price were stored."""
     token = _supposed.set((price,))
     try:
         yield
@@ -112,14 +112,14 @@ def supposing(price: CustomPrice) -> Iterator[None]:
 
 
 def applies(price: CustomPrice, provider: str, model: str) -> bool:
-    """Return whether it is a price of the model, as calls name it."""
+    """Return whether the price applies to a model, as calls name it."""
     return _matches(price.provider, provider) and _matches(price.model, model)
 
 
 def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> CustomPrice:
-    """Store a price and use it from now on; recorded. Raises ValidationError or PriceOverlap.
+    """Store a price, record it, and use it from now on. Raises ValidationError, PriceOverlap.
 
-    With `replace` the price that holds when it begins ends then.
+    With `replace`, the price that is valid when it begins ends at that time.
     """
     price.full_clean()
     try:
@@ -139,9 +139,9 @@ def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> 
 
 
 def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> CustomPrice:
-    """Have a price hold no longer than until a time; delete it if it has not begun by then.
+    """End a price at a time, or delete it if it has not begun by then; record either.
 
-    Either is recorded. Return the price as it is then.
+    Returns the price as it is afterwards. One that ended earlier is left as it is.
     """
     with changing(price.project_id):
         # Another price may have ended it meanwhile, and begun when it ended.
@@ -159,9 +159,9 @@ def end(price: CustomPrice, *, origin: audit.Origin, at: datetime) -> CustomPric
 
 @contextmanager
 def changing(project_id: UUID | None) -> Iterator[None]:
-    """A transaction in which nobody else changes the project's prices (None: those of all).
+    """Open a transaction and lock the project's prices (None: those of all projects).
 
-    The constraint that keeps their periods apart would have writers wait for each other.
+    Without the lock, concurrent writers would deadlock in the constraint on their periods.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -175,7 +175,7 @@ def changing(project_id: UUID | None) -> Iterator[None]:
 def _follow() -> None:
     current.follow()
     if connection.in_atomic_block:
-        # The follower may have read the prices without this change meanwhile.
+        # Again after the commit: meanwhile the follower may have read the old prices.
         transaction.on_commit(current.follow)
 
 
@@ -203,7 +203,7 @@ def _overlapping(price: CustomPrice):
 
 
 def parse_amounts(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return prices by class or unit as they are stored. Raises ValidationError."""
+    """Return prices by class or unit, in the form that is stored. Raises ValidationError."""
     amounts = {}
     for name, text in texts.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", name) or _is_misnamed_class(name):
@@ -236,7 +236,7 @@ def _is_misnamed_class(name: str) -> bool:
 
 
 def find_none(modifier: str) -> None:
-    """Return that no custom price holds."""
+    """Return None: no custom price applies."""
     return None
 
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 
 
 class NotPublished(DomainError):
-    """Upstream does not publish it, and did not while this server was watching."""
+    """Upstream does not publish it, and this server has no copy of it."""
 
     status_code = 404
     code = "not_published"
@@ -69,7 +69,7 @@ def version(
 
 
 def snapshots_since(name: str) -> SnapshotQuerySet:
-    """Return the snapshots after a version; a date needs none of that name. Raises InvalidInput."""
+    """Return the snapshots after a version, or after any day. Raises InvalidInput."""
     if _NAME.fullmatch(name):
         snapshot_id = _named_snapshot(name)
         if snapshot_id is not None:
@@ -123,8 +123,8 @@ def _document(name: str) -> Mapping:
 def _named_snapshot(name: str) -> int | None:
     """Return the id of the snapshot of this name, else of the first of that upstream version.
 
-    Upstream's version may look like the name of a snapshot. It is one only for a
-    day on which no snapshot can be taken any longer, so its meaning cannot change.
+    Upstream's version may look like the name of a snapshot. Then it is only found for a day
+    that is over: a later snapshot of that day would have the name, and change its meaning.
     """
     dated = parse_snapshot_name(name)
     if dated is None:

@@ -36,11 +36,11 @@ class SnapshotQuerySet(models.QuerySet):
         return self.order_by("-id").first()
 
     def named(self, name: SnapshotName):
-        """Return the snapshot of this name, if there is one."""
+        """Return the snapshots of this name: one or none."""
         return self.filter(taken_on=name.day, ordinal=name.ordinal)
 
     def first_of_version(self, *spellings: str):
-        """Return the first snapshot of upstream's version of this name, if there is one."""
+        """Return the first snapshot with one of these upstream versions, or none."""
         return self.filter(version__in=spellings).order_by("id")[:1]
 
     def after(self, name: SnapshotName):
@@ -127,9 +127,8 @@ class RefreshQuerySet(models.QuerySet):
     def claim(self, *, now: datetime, max_age: timedelta) -> bool:
         """Return whether the caller may ask upstream: the copy is old and no attempt is recent.
 
-        One conditional update, so it is right among any number of processes and
-        behind any pooler. A process that dies after claiming only delays the next
-        attempt.
+        One conditional update, so that one of any number of processes gets it, also behind a
+        pooler. A process that dies after claiming only delays the next attempt.
         """
         self.get_or_create(pk=Refresh.ONLY)
         pause = min(max_age, timedelta(seconds=RETRY_SECONDS))
@@ -151,7 +150,10 @@ class RefreshQuerySet(models.QuerySet):
 
 
 def _is_past(field: str, now: datetime, duration: timedelta) -> Q:
-    """Return the condition that a time is that long ago, null, or ahead of the clock."""
+    """Return the condition that a time is null, at least that long ago, or as far ahead.
+
+    The latter was stored while a clock was wrong.
+    """
     return (
         Q(**{field: None})
         | Q(**{f"{field}__lte": now - duration})

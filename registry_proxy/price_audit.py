@@ -24,7 +24,7 @@ def record(origin: audit.Origin, verb: str, price: CustomPrice, before: CustomPr
 
 
 def _members(price: CustomPrice) -> dict[str, Any]:
-    """Return what can be changed and is set, as JSON values."""
+    """Return the price's members that are set, as JSON values."""
     members = {
         "modifier": price.modifier,
         "prices": price.prices,

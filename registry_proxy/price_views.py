@@ -84,7 +84,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
             raise _invalid({"prices": error.messages}) from None
         project_id = request.auth.project_id
         try:
-            # "From now on" is the moment when it is this price's turn.
+            # Locked here, so that a default `valid_from` is the time at which the lock is held.
             with custom_prices.changing(project_id):
                 price = custom_prices.save(
                     CustomPrice(**members, prices=amounts, project_id=project_id),
@@ -103,7 +103,7 @@ class PriceViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         price = self.get_object()
         if price.project_id is None:
             raise GlobalPrice
-        # "Now" is the moment when it is this request's turn: another may have ended it before.
+        # Locked here, so that "now" is the time at which the lock is held.
         with custom_prices.changing(price.project_id):
             ended = custom_prices.end(price, at=timezone.now(), origin=audit.of_request(request))
         return Response(self.represent(ended))

@@ -23,7 +23,7 @@ _EXACT = Context(prec=60)
 _MAX_PRICE = 1_000_000
 PRICE_PREFIX = "dollars_per_million_tokens_"
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h", "cache_write")
-# What a class costs that has no price of its own.
+# The class whose price a class without a price of its own has.
 _COSTS_AS = {
     "cache_read": "input",
     # Five minutes are the lifetime of a write that does not state one.
@@ -133,9 +133,9 @@ def scaled(prices: Prices, factor: Decimal) -> dict[str, Decimal]:
 
 
 def replaced(prices: Prices, own: Prices) -> dict[str, Decimal]:
-    """Return the prices with `own` in place of theirs.
+    """Return the prices, overridden by `own`.
 
-    A class that has no price of its own, there or here, follows the one that it costs as.
+    A class without a price of its own in either follows its class in `_COSTS_AS`.
     """
     result = {**prices, **own}
     for name, leader in _COSTS_AS.items():

@@ -1,9 +1,9 @@
-"""The price of a call: the one place that other apps ask.
+"""The price of a call: the interface of this app for others.
 
-A call costs what held when it was made: the prices of the registry snapshot that
-this server had then, changed by the operator's own prices and by the published
-rules for the call's modifiers. What has no price makes the call unpriced, and
-the result says what it was.
+A call has the prices of its time: those of the registry snapshot that this server had
+then, changed by the operator's own prices and by the published rules for the call's
+modifiers. If anything it used has no price, the call is unpriced, and the result
+names it.
 Source: docs/http-contract.md, section "Cost".
 """
 
@@ -50,7 +50,7 @@ def load() -> None:
 
 
 def is_loaded(at: datetime | None = None) -> bool:
-    """Return whether `price` answers at once, without a query or a wait for upstream."""
+    """Return whether `price` returns at once, without a query or a wait for upstream."""
     return current.is_loaded(at) and custom_prices.current.is_loaded
 
 
@@ -108,12 +108,12 @@ def ceiling(
     terms: Mapping[str, str] | None = None,
     project_id: UUID | None = None,
 ) -> Ceiling | None:
-    """Return the highest prices that a call can meet now; None where no price is known.
+    """Return the highest prices that a call can have now; None where no price is known.
 
-    Of prompts that are short or long, at the standard tier, and at those of `service_tiers`,
-    one of which must have a price if there are any; with the other modifiers `terms` and
-    without. By the registry as well as by the operator's prices: an answer may name the model
-    by its date, of which these need not be.
+    They cover short and long prompts, the standard tier and `service_tiers` (of which one must
+    have a price, if there are any), with and without the other modifiers in `terms`. They cover
+    the registry's prices beside the operator's, which need not apply to the dated name that an
+    answer may have.
     """
     held = current.held_at()
     find_custom = custom_prices.current.finder(provider, model, at=None, project_id=project_id)
@@ -147,10 +147,10 @@ def _basis(
     find_custom: Callable[[str], CustomPrice | None],
     modifiers: Mapping[str, str],
 ) -> _Basis | None:
-    """Return what the price of a call starts from; None where the model has no prices.
+    """Return the basis of a call's price; None where the model has no prices.
 
-    A modifier's price with `priced_as` names the whole basis: an amount or a factor of
-    the price without modifier is one of another model.
+    A modifier's price with `priced_as` names the whole basis: amounts and factors of the price
+    without modifier are for another model.
     """
     base = find_custom("")
     terms = (f"{name}={value}" for name, value in sorted(modifiers.items()))

@@ -39,7 +39,7 @@ def refresh(*, now: datetime, timeout: float | None = None) -> Snapshot | None:
         with upstream_client(timeout) as registry_client:
             registry = registry_client.registry(held if is_known else {}, fallback=held)
     except UpstreamUnavailable as error:
-        # While upstream is away it is asked again and again: one line in the log is enough.
+        # Attempts are repeated while upstream is away: the log has each reason once.
         if Refresh.objects.note_failure(str(error), now=now):
             logger.warning("the registry was not refreshed: %s", error)
         raise

@@ -56,7 +56,7 @@ def models(documents: Mapping[str, Mapping]) -> dict[str, dict]:
 
 
 def add_inactive_from(models: Mapping[str, dict], deactivated_at: Mapping[str, datetime]) -> None:
-    """State since when models are inactive, by upstream key, where upstream does not say it."""
+    """Add `inactive_from` to inactive models for which upstream does not state it."""
     for key, time in deactivated_at.items():
         model = models.get(key)
         if model and model["is_active"] is False and model["inactive_from"] is None:
@@ -154,7 +154,7 @@ def _utc(text: object) -> str | None:
 
 
 def parse_time(text: object) -> datetime | None:
-    """Return an upstream date or time in UTC; UTC also without an offset. None if it is neither."""
+    """Return an upstream date or time; without an offset it is UTC. None if it is neither."""
     if not isinstance(text, str):
         return None
     try:

@@ -18,7 +18,7 @@ from registry_proxy.representations import Representation, representation
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPrices:
-    """The prices of a snapshot by name."""
+    """The prices of a snapshot, by the names of models."""
 
     id: int
     models: ModelIndex
@@ -81,7 +81,7 @@ def load_prices(snapshot_id: int) -> SnapshotPrices:
 
 
 def _deactivated_at(snapshot_id: int) -> dict[str, datetime]:
-    """Return when models were last seen to become inactive up to a snapshot, by upstream key."""
+    """Return when models last became inactive, up to a snapshot, by upstream key."""
     taken = Snapshot.objects.filter(
         id__lte=snapshot_id, changes__contains=[{"change_type": "deactivated"}]
     ).order_by("id")
@@ -105,7 +105,7 @@ def take(registry: UpstreamRegistry, *, source: str, now: datetime) -> Snapshot 
         taken = None
         if newest is None or _differs(registry, newest):
             newest = taken = _create(registry, before=newest, now=now)
-        # Also without a new snapshot: the files may have new validators.
+        # Even without a new snapshot, the files may have new validators.
         newest.files.set([store(file, now=now) for file in registry.files.values()])
         refresh.attempted_at = refresh.succeeded_at = now
         refresh.error = ""

@@ -1,4 +1,4 @@
-"""The classes of tokens that providers bill apart.
+"""The classes of tokens that providers bill at separate prices.
 
 Source: docs/http-contract.md, section "Cost".
 """
