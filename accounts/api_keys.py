@@ -38,10 +38,10 @@ def digest(key: str) -> bytes:
 
 
 def decode(value: str) -> str:
-    """Return the key that a header's value (bytes as ISO 8859-1) holds, without blanks around it.
+    """Return the key in a header's value (bytes decoded as ISO 8859-1), without blanks around it.
 
     Clients send UTF-8, a few of them ISO 8859-1. Some bytes of UTF-8 letters ("à", "Å", "Р") are
-    blanks in the latter: such keys would be refused, or lose a letter and be another one's.
+    blanks in the latter: such keys would be refused, or lose a letter and equal another key.
     """
     if not value.isascii():
         with suppress(UnicodeError):  # it is ISO 8859-1

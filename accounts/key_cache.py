@@ -94,7 +94,7 @@ class KeyListener(ProcessThread):
             self._stopped.wait(1)
 
     def _tell_loss(self, reason: str) -> None:
-        """Log the reason of a lost connection once, not at every attempt; "" is its return."""
+        """Log the reason of a lost connection once, not at every attempt; "" is a new one."""
         if reason == self._loss:
             return
         if reason:

@@ -1,4 +1,4 @@
-"""Keys issued by logins: with the person's permissions, revoked with these, or by a reset."""
+"""Keys that logins issue. They have the person's permissions, and end with these or a reset."""
 
 from uuid import UUID
 

@@ -1,10 +1,12 @@
-"""Whose password it is: one check for the API, the pages and the admin.
+"""The check of passwords, for the API, the pages and the admin.
 
-Guessing is slow, and the owner still gets in (OWASP's "device cookies"): attempts count by
-account, and apart from those for each browser that has logged in to the account before.
-An attacker who fills the account's bucket does not fill that of the owner's browser.
-They count twice: by the name that was typed, which alone decides about 429, so that nobody
-learns which names are an account's; and by account, which may have a user name and an address.
+Guessing is slow, and does not lock the owner out (OWASP's "device cookies"): attempts are
+counted by account, and separately for each browser that has logged in to the account before. An
+attacker who fills the account's bucket does not fill that of the owner's browser.
+
+They are counted twice: by the typed name, and by the account, which has a user name and an
+address. Only the typed name's bucket leads to 429, so that nobody learns which two names are of
+one account.
 """
 
 from django.contrib.auth.backends import ModelBackend
@@ -19,17 +21,17 @@ from accounts.models import AuditOutcome, User
 from accounts.people import email_addresses, known_browsers
 from core.errors import DomainError, InvalidInput, issue
 
-# Failures in a window: for an account from one address and from all of them, by browsers
-# that are not known; by one that is; from one address for all accounts.
+# Failures in a window. By unknown browsers: for an account from one address, and from all
+# addresses. By one known browser. From one address, for all accounts.
 PER_ACCOUNT_AND_ADDRESS = 5
 PER_ACCOUNT = 10
 PER_BROWSER = 10
 PER_ADDRESS = 50
-MAX_LENGTH = 256  # characters; longer ones only cost time
+MAX_LENGTH = 256  # characters; hashing more only costs time
 
 
 class WrongPassword(DomainError):
-    """No such account, no such password, or an account that is not active: one text for all."""
+    """The account does not exist or is not active, or the password is wrong; one text for all."""
 
     status_code = 401
     code = "wrong_password"
@@ -39,7 +41,7 @@ class WrongPassword(DomainError):
 
 
 class WrongCurrentPassword(DomainError):
-    """The logged-in person is asked for their password, and it is another one."""
+    """The password that a logged-in person has to confirm is wrong."""
 
     status_code = 403
     code = "wrong_password"
@@ -49,7 +51,7 @@ class WrongCurrentPassword(DomainError):
 
 
 class PasswordBackend(ModelBackend):
-    """Names people by user name, as superusers of commands have, else by e-mail address."""
+    """Authenticates by user name or e-mail address. Superusers made by commands have the former."""
 
     def authenticate(self, request, username=None, password=None, **kwargs):
         if not username or password is None:
@@ -59,9 +61,9 @@ class PasswordBackend(ModelBackend):
 
 
 def find(name: str) -> User | None:
-    """Return the person of a user name or e-mail address.
+    """Return the person with this user name or e-mail address; None without one.
 
-    User names first: operators choose them, while anybody may register an address.
+    User names come first: operators choose them, while anybody may register an address.
     """
     name = name.strip()
     if "\x00" in name:
@@ -70,9 +72,9 @@ def find(name: str) -> User | None:
 
 
 def check(request: HttpRequest, name: str, password: str) -> User:
-    """Return the person whose password it is.
+    """Return the person with this name, if the password is theirs. Counts the attempt.
 
-    Raises WrongPassword, and attempts.TooManyAttempts without looking at the password.
+    Raises WrongPassword, and attempts.TooManyAttempts without a look at the password.
     """
     account = find(name)
     name = email_addresses.key(name)
@@ -83,8 +85,8 @@ def check(request: HttpRequest, name: str, password: str) -> User:
     try:
         taken += _take(request, browser, "account", str(account.pk) if account else name, stamp)
     except attempts.TooManyAttempts:
-        # Full of guesses under the account's other name. A 429 would show that both names are
-        # one account's; an unknown name takes the same steps, and never comes here.
+        # The account's bucket is full of guesses under its other name. A 429 would reveal that
+        # both names are of one account, so the password counts as wrong.
         checked_account = None
     if not _is_theirs(checked_account, password):
         audit.record(
@@ -99,7 +101,7 @@ def check(request: HttpRequest, name: str, password: str) -> User:
 
 
 def _is_theirs(account: User | None, password: str) -> bool:
-    """Check a password; takes as long for an account that does not exist."""
+    """Return whether the password is right. Takes as long for an account that does not exist."""
     password = password[: MAX_LENGTH + 1]
     if account is None:
         make_password(password)
@@ -108,11 +110,11 @@ def _is_theirs(account: User | None, password: str) -> bool:
 
 
 def is_right(user: User, password: str) -> bool:
-    """Check the password of an account that a mailed token or a session names already.
+    """Return whether the password of an account, known by a token or a session, is right.
 
-    Raises attempts.TooManyAttempts.
+    Counts the attempt. Raises attempts.TooManyAttempts.
     """
-    # With the hash in its name, as all buckets of the account: a new password has an empty one.
+    # The hash is part of the name, as of all buckets of accounts: a new password has an empty one.
     bucket = attempts.take(
         "confirm account", str(user.pk), user.password, limit=PER_ACCOUNT_AND_ADDRESS
     )
@@ -123,7 +125,7 @@ def is_right(user: User, password: str) -> bool:
 
 
 def require_current(user: User, password: str) -> None:
-    """Raise WrongCurrentPassword unless it is the logged-in person's, who may have none.
+    """Raise WrongCurrentPassword unless the person's password is right, or they have none.
 
     Raises attempts.TooManyAttempts.
     """
@@ -136,7 +138,7 @@ def validate(password: str, user: User | None = None) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
-        # The input is not repeated: it is a password.
+        # Without the input, which is a password.
         raise InvalidInput(
             [issue("password", ["body", "password"], text, None) for text in error.messages]
         ) from None
@@ -145,8 +147,11 @@ def validate(password: str, user: User | None = None) -> None:
 def _take(
     request: HttpRequest, browser: str | None, kind: str, who: str, stamp: str
 ) -> tuple[bytes, ...]:
-    """Count an attempt for a typed name, or for the account that has it."""
-    # With the hash in their names: a new password has empty ones.
+    """Count an attempt for a typed name, or for the account that has it; return the buckets.
+
+    `kind` is `name` or `account`, `who` the name or the account's id. `stamp` is the password's
+    hash, so that the buckets of a new password are empty. Raises attempts.TooManyAttempts.
+    """
     if browser is not None:
         return (attempts.take(f"login browser {kind}", browser, who, stamp, limit=PER_BROWSER),)
     address = client_network(request)

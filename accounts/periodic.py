@@ -1,4 +1,4 @@
-"""Periodic jobs, each done by one of all workers."""
+"""Periodic jobs, each run by one of all workers."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ def register(names: Iterable[str]) -> None:
 
 
 def claim(now: datetime, every: dict[str, timedelta]) -> list[str]:
-    """Return the jobs that are due and now this worker's; `every` has their intervals."""
+    """Claim the due jobs for this worker; return their names. `every` has the intervals."""
     jobs = PeriodicJob.objects.filter(name__in=every)
     return [
         name
@@ -28,7 +28,7 @@ def claim(now: datetime, every: dict[str, timedelta]) -> list[str]:
 
 
 def _is_due(due_at: datetime, now: datetime, pause: timedelta) -> bool:
-    # One that is due too far ahead was claimed while a clock was wrong.
+    # A time too far ahead was stored while a clock was wrong.
     return due_at <= now or due_at > now + 2 * pause
 
 

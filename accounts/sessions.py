@@ -1,4 +1,4 @@
-"""Sessions in the database, with the id of their person.
+"""Django's database sessions, with the id of the person.
 
 Source: Django's documentation, "Extending database-backed session engines".
 """

@@ -43,7 +43,7 @@ _PROVIDER = r"(?P<provider>[a-z]+)"
 
 
 def urlpatterns(*, costs_of_keys: Costs) -> list[URLPattern]:
-    """Return the routes; what keys cost is known to a higher layer."""
+    """Return the routes. `costs_of_keys` is passed in, as a higher layer knows the costs."""
     router = Router()
     router.register("projects", projects.ProjectViewSet, basename="projects")
     keys = Router()

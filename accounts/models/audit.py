@@ -1,4 +1,4 @@
-"""What changed access: rows that are only ever added."""
+"""The audit log, an append-only table."""
 
 from datetime import datetime
 

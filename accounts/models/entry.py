@@ -1,4 +1,4 @@
-"""Tables about people: how they come in, what they were sent, what they tried."""
+"""Sessions, mailed tokens, providers' identities, invitations, and counts of attempts."""
 
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
@@ -8,7 +8,7 @@ from core.ids import uuid7
 
 
 class BrowserSession(AbstractBaseSession):
-    """A session that names its person, so that all of a person's can be ended."""
+    """A session with its person's id, so that all of a person's sessions can be ended."""
 
     user_id = models.UUIDField(null=True, db_index=True)
 
@@ -66,7 +66,7 @@ class Identity(models.Model):
 
 
 class SpentState(models.Model):
-    """The state of an OAuth login that has come back; no state counts twice."""
+    """The state of an OAuth login that has returned: each state is accepted once."""
 
     digest = models.BinaryField(max_length=32, unique=True)
     expires_at = models.DateTimeField(db_index=True)
@@ -79,7 +79,7 @@ class SpentState(models.Model):
 
 
 class Invitation(models.Model):
-    """Asks the owner of one address into a project. Only the digest of its token is stored."""
+    """An invitation of one address to a project. Only the digest of its token is stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(

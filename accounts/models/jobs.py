@@ -1,11 +1,11 @@
-"""What runs at times, on one of all workers."""
+"""Periodic jobs, each of which one of all workers runs."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class PeriodicJob(models.Model):
-    """When a job of the server is due. The worker that moves the time does it."""
+    """When a periodic job is due. The worker that advances `due_at` runs it."""
 
     name = models.CharField(primary_key=True, max_length=50)
     due_at = models.DateTimeField(db_default=Now())

@@ -1,4 +1,4 @@
-"""API keys, each of one project; what remains of them, and when they are used."""
+"""API keys, digests of former ones, and when keys were last used."""
 
 from datetime import datetime
 from uuid import UUID
@@ -46,7 +46,7 @@ def in_state(state: str) -> Q:
 
 class ApiKeyQuerySet(ScopedQuerySet):
     def usable(self):
-        """Return keys that open their project now: not revoked, not expired, the project in use."""
+        """Return the keys that open their project now: active, verified, the project in use."""
         return self.filter(in_state("active"), is_pending=False, project__archived_at__isnull=True)
 
     def revoke(self) -> int:
@@ -74,7 +74,7 @@ class ApiKey(models.Model):
         default=every_scope,
         help_text="What the key may do: read, log, all. Empty: nothing.",
     )
-    # A rotated key is one key with two values until the overlap ends: one row, one limit.
+    # A rotated key has two values until the overlap ends. It stays one row: one id, one limit.
     previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
     previous_expires_at = models.DateTimeField(null=True, editable=False)
     rotation = models.BinaryField(
@@ -108,7 +108,7 @@ class ApiKey(models.Model):
 
     @property
     def overlap_ends_at(self) -> datetime | None:
-        """Until when the value before the last rotation works too; None if it does not."""
+        """When the value before the last rotation stops working; None if it has."""
         if self.previous_expires_at is None or self.state != "active":
             return None
         end = min(filter(None, [self.previous_expires_at, self.expires_at]))
@@ -124,9 +124,9 @@ class ApiKey(models.Model):
         id: UUID | None = None,
         **columns,
     ) -> tuple["ApiKey", str]:
-        """Make a key of the project. Returns its row and its text, which is not stored.
+        """Create a key of the project; return its row, and its text, which is not stored.
 
-        Raises IntegrityError if there is one of this `id`, by default a new one.
+        Raises IntegrityError if `id` exists; by default it is generated.
         """
         text = api_keys.generate()
         row = cls.objects.create(
@@ -142,7 +142,7 @@ class ApiKey(models.Model):
 
 
 class RetiredKey(models.Model):
-    """The digest of a key that was issued or admitted once: it never opens a project again.
+    """The digest of a former key, which never opens a project again.
 
     A trigger on api_keys writes it, whatever program deletes or rotates the key.
     """
@@ -157,7 +157,7 @@ class RetiredKey(models.Model):
 
 
 class KeyUse(models.Model):
-    """When a key was last used. Beside api_keys, whose every change empties the key caches."""
+    """When a key was last used. A separate table: changes of api_keys empty the key caches."""
 
     key = models.OneToOneField(
         ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="use"

@@ -1,4 +1,4 @@
-"""What tokens may use, and what tokens, projects and addresses have used."""
+"""The limits of tokens, and the usage of tokens, projects and addresses that limits count."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,9 +9,9 @@ from core.ids import uuid7
 
 
 class Allowance(models.Model):
-    """What its holder (a gateway token) may use in all, and what it has used.
+    """The limits of its holder (a gateway token), and what it has used of them.
 
-    The counters are changed by the database's functions alone (accounts/limits/allowances.py).
+    Only functions of the database change the counters (accounts/limits/allowances.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -62,7 +62,7 @@ class Allowance(models.Model):
 class RequestWindow(models.Model):
     """How many requests of a minute its holder (a project, an address) has been granted.
 
-    Changed by the database's functions alone (accounts/limits/request_limits.py).
+    Only functions of the database change it (accounts/limits/request_limits.py).
     """
 
     holder = models.UUIDField(primary_key=True)
@@ -95,7 +95,7 @@ class MonthlyLogs(models.Model):
 
 
 class LimitNotice(models.Model):
-    """What a project's owners have been told, each thing once."""
+    """A notice that was mailed to a project's owners, and is not mailed again."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="limit_notices")

@@ -1,4 +1,4 @@
-"""People, who log in."""
+"""The user model."""
 
 from django.contrib.auth import hashers
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -15,25 +15,25 @@ class Users(UserManager):
     use_in_migrations = False
 
     def with_email(self, address: str) -> "User | None":
-        """Return the person whose address it is, in any spelling of ASCII letters."""
+        """Return the person with this address, in any case of its ASCII letters."""
         return self.filter(email_key=email_addresses.key(address)).first() if address else None
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
-        """Return the address as mail is sent to it: without the blanks around it."""
+        """Return the address without surrounding blanks, otherwise as it is. None is ""."""
         return (email or "").strip()
 
     def create_superuser(self, username, email=None, password=None, **columns) -> "User":
-        """Make a superuser. Raises ValidationError for somebody else's name or address."""
+        """Create a superuser. Raises ValidationError for a name or address that is taken."""
         self.model(username=username, email=email or "").clean()
         return super().create_superuser(username, email, password, **columns)
 
 
 class User(AbstractUser):
-    """A person. Staff see the whole server; others the projects of their memberships."""
+    """A person. Staff see all projects, others those of their memberships."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # The database's own, so that no program can store two spellings of one address.
+    # Computed by the database, so that no program can store two spellings of one address.
     email_key = models.GeneratedField(
         expression=NullIf(Lower(Collate("email", "C")), Value("")),
         output_field=models.CharField(max_length=254, null=True),
@@ -63,7 +63,7 @@ class User(AbstractUser):
         return self.email or self.username
 
     def clean(self) -> None:
-        """Keep people's user names and addresses apart: they log in by either."""
+        """Refuse a user name or address that is somebody's, as either: people log in by both."""
         super().clean()
         others = User.objects.exclude(pk=self.pk)
         if self.email and others.filter(email_key=email_addresses.key(self.email)).exists():
@@ -74,23 +74,23 @@ class User(AbstractUser):
             raise ValidationError("Another person has this e-mail address as their user name.")
 
     def check_password(self, raw_password: str) -> bool:
-        """Return whether it is the password; a hash of former settings is replaced.
+        """Return whether the password is right. A hash of former settings is upgraded.
 
-        Unlike Django, which stores the hash whatever has become of the password: a reset that
-        overtakes a login would be undone.
+        Django's own method would overwrite a password that was set meanwhile: a login could undo
+        a concurrent reset.
         """
         former = self.password
         is_right = hashers.check_password(raw_password, former, self.set_password)
-        self._password = None  # `set_password` leaves the text here, for what `save` calls
+        self._password = None  # `set_password` keeps the text here, for `save`
         if self.password == former:
             return is_right
         rows = User.objects.filter(pk=self.pk)
         if rows.filter(password=former).update(password=self.password):
             return is_right
-        # Another login has replaced the hash, or the password is another one by now.
+        # Another login has upgraded the hash, or the password was changed.
         self.password = rows.values_list("password", flat=True).first() or former
         return self.password != former and hashers.check_password(raw_password, self.password)
 
     def get_full_name(self) -> str:
-        """Return the person's name; who has none is named by the address."""
+        """Return the person's name, or else their address or user name."""
         return super().get_full_name() or str(self)

@@ -1,4 +1,4 @@
-"""Projects, and who is in them."""
+"""Projects and their members."""
 
 from uuid import UUID
 
@@ -16,9 +16,9 @@ from core.visible_text import validate_visible
 
 class ProjectQuerySet(models.QuerySet):
     def named(self, name_or_id: str) -> "Project | None":
-        """Return the project with this id or, else, the oldest one in use of this name.
+        """Return the project with this id, or the oldest one with this name; None without one.
 
-        An archived one only if none in use has the name.
+        Archived projects are found by name only if no project in use has it.
         """
         try:
             return self.filter(id=UUID(name_or_id)).first()
@@ -30,11 +30,11 @@ class ProjectQuerySet(models.QuerySet):
             )
 
     def archive(self) -> int:
-        """Have their keys and tokens refused from now on; return how many were in use."""
+        """Archive the projects, whose keys and tokens are then refused; return how many."""
         return self.filter(archived_at=None).update(archived_at=Now())
 
     def restore(self) -> int:
-        """Bring them back, with what still works of their keys; return how many were archived."""
+        """Restore the projects; return how many were archived. Valid keys work again."""
         return self.exclude(archived_at=None).update(archived_at=None)
 
     def real(self):
@@ -46,7 +46,7 @@ class ProjectQuerySet(models.QuerySet):
 
 
 class Project(models.Model):
-    """Owns rows. Its keys come and go; its data stays."""
+    """The owner of keys and data. Keys may be replaced; the data stays."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
@@ -62,7 +62,7 @@ class Project(models.Model):
         blank=True,
         help_text="Empty: no limits.",
     )
-    # Written by triggers, whoever lowers the retention (migration 0021).
+    # Written by triggers when any program lowers the retention (migration 0022).
     former_retention_days = models.IntegerField(
         null=True, editable=False, help_text="How long logs are kept until then. Empty: for ever."
     )
@@ -92,7 +92,7 @@ class Project(models.Model):
 
     def clean(self) -> None:
         super().clean()
-        # Not a validator of the column: that would be a migration.
+        # Not a validator of the column, which would need a migration.
         try:
             validate_visible(self.name)
         except ValidationError as error:
@@ -107,7 +107,7 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """What a person may do in a project."""
+    """A person's role in a project."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")

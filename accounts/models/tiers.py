@@ -1,4 +1,4 @@
-"""Tiers: the limits that projects have in common."""
+"""Tiers, which limit projects."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,7 +7,7 @@ from core.ids import uuid7
 
 
 class Tier(models.Model):
-    """What a project may use. Projects without one have no limits."""
+    """The limits of all projects in the tier. Projects without a tier have none."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=50, unique=True)

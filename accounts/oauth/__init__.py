@@ -1,12 +1,12 @@
-"""Logins by a provider: OAuth 2.0 with a code, state and PKCE.
+"""Logins by a provider: OAuth 2.0 with authorization code, state and PKCE.
 
-    states       a login between its start and its return, in a signed cookie
-    providers    what the provider's addresses answer
-    identities   whose account an identity opens
-    pending      a new identity whose person proves an address by mail
-    landing      where the browser goes afterwards
+    states       the state of a login, kept in a signed cookie until the browser returns
+    providers    the calls of the provider's routes
+    identities   which account an identity logs in to
+    pending      a new identity whose person has to prove an address by mail
+    landing      the page to which the browser is redirected afterwards
     views        the routes
 
-By hand, because the usual library (django-allauth) keeps states in sessions, which are rows
-here, so that anybody could fill the database by starting logins; see docs/decisions.md.
+Not by the usual library (django-allauth), which keeps states in sessions. Those are rows here,
+so that anybody could fill the database by starting logins; see docs/decisions.md.
 """

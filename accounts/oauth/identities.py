@@ -1,7 +1,7 @@
-"""Whose account an identity of a provider opens.
+"""Which account an identity of a provider logs in to.
 
-An identity that is known opens its account. A new one finds the account of its verified
-address; never that of an address which the provider has not verified.
+A known identity logs in to its account, a new one to the account of its address, but only if
+the provider has verified that.
 """
 
 from datetime import timedelta
@@ -29,20 +29,20 @@ from accounts.people.registration import (
 from accounts.projects import create_project
 from core.errors import DomainError
 
-CLAIM_SECONDS = 900  # for which a first key can be retrieved
+CLAIM_SECONDS = 900  # during which a first key can be retrieved
 _SALT = "accounts.oauth.address"
 _LIFETIME = 86_400  # seconds of a link that proves an address
 
 
 class LinkRefused(DomainError):
-    """The identity is another person's, or the account has to be opened otherwise first."""
+    """The identity is another person's, or may not be connected with the account."""
 
     status_code = 409
     code = "link_refused"
 
 
 class IdentityNotShown(DomainError):
-    """The browser that proves an address has not logged in with the identity it is for."""
+    """The browser that opens a mailed link has not logged in with the identity it is for."""
 
     status_code = 403
     code = "identity_not_shown"
@@ -63,13 +63,13 @@ class LastWayIn(DomainError):
 
 
 class AddressNeeded(Exception):
-    """The provider has verified no address of this new identity: the person has to prove one."""
+    """The provider has verified no address of a new identity: the person has to prove one."""
 
 
 def person_of(profile: Profile, origin: audit.Origin) -> User:
-    """Return the person whom the profile logs in; a new one gets an account and a project.
+    """Return the person whom the profile logs in; create an account and project for a new one.
 
-    Raises AddressNeeded, LinkRefused, RegistrationClosed. All or nothing.
+    Raises AddressNeeded, LinkRefused, RegistrationClosed.
     """
     known = _known(profile)
     if known is not None:
@@ -80,11 +80,11 @@ def person_of(profile: Profile, origin: audit.Origin) -> User:
 
 
 def link(profile: Profile, user: User, origin: audit.Origin) -> None:
-    """Connect an identity to the logged-in person who asked for it. Raises LinkRefused."""
+    """Connect an identity to the logged-in person. Raises LinkRefused."""
     known = Identity.objects.filter(provider=profile.provider, subject=profile.subject).first()
     if known is None:
         with transaction.atomic():
-            # A new password, which ends the session that asks, may be set at this moment.
+            # A concurrent change of the password ends the session of this request.
             same = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
             if not same.select_for_update(no_key=True).exists():
                 raise LinkRefused("Log in again, and connect the account then")
@@ -96,7 +96,7 @@ def link(profile: Profile, user: User, origin: audit.Origin) -> None:
 def unlink(id: UUID, user: User, origin: audit.Origin) -> None:
     """Disconnect an identity from the logged-in person. Raises Http404, LastWayIn."""
     with transaction.atomic():
-        # Of two identities that are disconnected at once one stays.
+        # Locked: of the last two identities, disconnected concurrently, one has to stay.
         user = locks.person(user.pk)
         identity = of_person(id, user)
         if id not in dispensable(user):
@@ -116,7 +116,7 @@ def of_person(id: UUID, user: User) -> Identity:
 def dispensable(user: User) -> set[UUID]:
     """Return the ids of the identities without which the person can still log in.
 
-    Either by a password or by another identity, whose provider is configured.
+    That is by a password, or by another identity whose provider is configured.
     """
     rows = dict(user.identities.values_list("id", "provider"))
     if user.has_usable_password() and not requested_mails.must_verify(user):
@@ -126,7 +126,7 @@ def dispensable(user: User) -> set[UUID]:
 
 
 def address_token(profile: Profile, email: str) -> str:
-    """Return a token that, mailed to the address, proves it for the identity."""
+    """Return a token for a mail to the address, by which its reader proves it for the identity."""
     return signing.dumps([profile.provider, profile.subject, email], salt=_SALT)
 
 
@@ -170,7 +170,7 @@ def _connect(profile: Profile, email: str, origin: audit.Origin) -> User:
             raise LinkRefused("The account is not active")
         elif user.email_verified_at is None:
             if user.is_staff or user.is_superuser:
-                # An operator typed the address in: it proves nothing about who has the account.
+                # An operator entered the address: it does not prove who owns the account.
                 raise LinkRefused("Log in with your password first, and connect the account then")
             address_proofs.take_over(user, origin)
             _allow_key(user)

@@ -1,4 +1,4 @@
-"""Where a browser may be sent after a login: to pages of this server."""
+"""The pages to which a browser may be redirected after a login: those of this server."""
 
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -16,9 +16,10 @@ def home(project_id: UUID | None = None) -> str:
 
 
 def safe_path(values: list[str]) -> str:
-    """Return the one path that was asked for, unchanged, or the home page's.
+    """Return the requested path, unchanged, if it is one page of this server; else the home page.
 
-    Checked when it is used, too. Landing only shows a page: no route of the API.
+    Routes of the API are not pages. Call it again where the path is used: a cookie may have kept
+    it since an earlier version, with other rules.
     """
     if len(values) != 1:
         return home()
@@ -31,7 +32,7 @@ def safe_path(values: list[str]) -> str:
 
 def _is_here(path: str) -> bool:
     plain = path
-    for _ in range(3):  # however often it was encoded
+    for _ in range(3):  # it may be encoded several times
         if "\\" in plain or "//" in plain or not plain.isprintable():
             return False
         plain = unquote(plain)

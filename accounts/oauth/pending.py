@@ -1,7 +1,7 @@
-"""A new identity without a verified address, while its person proves one by mail.
+"""A new identity without a verified address, until its person has proven one by mail.
 
-It is kept in a signed cookie of the browser that logged in with it. Otherwise the reader of
-the mail could connect somebody else's identity with their own account.
+It is kept in a signed cookie of the browser that logged in with it, which has to open the link.
+Otherwise the reader of the mail could connect somebody else's identity with their own account.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +21,6 @@ def keep(response: HttpResponse, profile: Profile) -> None:
 
 
 def read(request: HttpRequest) -> Profile | None:
-    """Return the identity that this browser logged in with; None if it did not, lately."""
+    """Return the identity that the browser logged in with in the last 15 minutes, or None."""
     value = cookies.read(request, _COOKIE, salt=_SALT, max_age=_SECONDS)
     return None if value is None else Profile(*value, verified_email=None)

@@ -1,4 +1,4 @@
-"""Google and GitHub: their addresses, and what they say about who logs in.
+"""Google and GitHub: their routes, and the profiles they return.
 
 Sources: Google, "OpenID Connect"; GitHub, "Authorizing OAuth apps" and "Troubleshooting
 OAuth app access token request errors"; RFC 6749, sections 4.1 and 5.
@@ -25,7 +25,7 @@ _TIMEOUT = (3, 8)  # seconds: to connect, and between two reads
 
 
 class ProviderFailed(DomainError):
-    """The provider did not name a person. Nothing of its answer is repeated."""
+    """The provider returned no profile. The message repeats nothing of its answer."""
 
     status_code = 502
     code = "provider_failed"
@@ -36,7 +36,7 @@ class ProviderFailed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who logs in: the provider's id, and an address that it has verified, if it has one."""
+    """An account at a provider: its id, and its address if the provider has verified that."""
 
     provider: str
     subject: str
@@ -56,7 +56,7 @@ class Provider:
     scope: str
 
     def address(self, *, state: str, challenge: str, redirect_uri: str) -> str:
-        """Return where the browser logs in."""
+        """Return the address of the provider's login."""
         query = {
             "client_id": self.client_id,
             "redirect_uri": redirect_uri,
@@ -104,7 +104,7 @@ def choices() -> list[tuple[str, str]]:
 
 
 def profile(provider: Provider, *, code: str, verifier: str, redirect_uri: str) -> Profile:
-    """Exchange a code and return who logs in. Raises ProviderFailed."""
+    """Exchange a code for a token, and return the profile it opens. Raises ProviderFailed."""
     try:
         with egress.time_limit(SECONDS), egress.session() as session:
             form = {
@@ -120,7 +120,7 @@ def profile(provider: Provider, *, code: str, verifier: str, redirect_uri: str) 
             read = _google if provider.name == "google" else _github
             return read(session, provider)
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        # Of the error only its kind: its text may hold the code or the token.
+        # Only the error's type: its text may contain the code or the token.
         logger.warning("login by %s failed: %s", provider.name, type(error).__name__)
         raise ProviderFailed from None
 
@@ -133,7 +133,7 @@ def _google(session: requests.Session, provider: Provider) -> Profile:
 
 def _github(session: requests.Session, provider: Provider) -> Profile:
     person = _json(_call(session, "GET", f"{provider.api_url}/user"))
-    # The public address of the profile may be anybody's: only the list states what is verified.
+    # The public address of the profile may be anybody's: only the list says which is verified.
     try:
         addresses = _json(_call(session, "GET", f"{provider.api_url}/user/emails"), list)
     except _Refused:
@@ -174,7 +174,7 @@ def _call(session: requests.Session, method: str, url: str, **options) -> bytes:
 
 
 def _access_token(body: bytes) -> str:
-    """Return the token of an answer, which is JSON, or a form as GitHub's default is."""
+    """Return the token in an answer, which is JSON, or form-encoded (GitHub's default)."""
     try:
         token = _json(body)["access_token"]
     except orjson.JSONDecodeError:

@@ -1,8 +1,8 @@
-"""A login by a provider between its start and its return.
+"""The state of a login by a provider, from its start until the browser returns.
 
-It is kept in a cookie of its own, signed, for ten minutes: a start leaves nothing in the
-database, and two tabs do not know of each other. It belongs to the browser, the provider
-and the session it began in. Its digest is stored when it comes back, so it counts once.
+Each has its own signed cookie, for ten minutes: starting a login stores nothing in the database,
+and tabs do not interfere. A state is valid for the browser, provider and session it began in,
+and once: its digest is stored when the browser returns.
 """
 
 import base64
@@ -22,11 +22,11 @@ from core.errors import DomainError
 
 LIFETIME_SECONDS = 600
 _SALT = "accounts.oauth.state"
-_FORMER = "oauth_former_session"  # in a session that a provider's login began
+_FORMER = "oauth_former_session"  # member of a session that a provider's login began
 
 
 class StateRefused(DomainError):
-    """The return belongs to no login of this browser, or to one that has come back already."""
+    """The state is not of a login of this browser, has expired, or was used before."""
 
     code = "state_refused"
 
@@ -36,7 +36,7 @@ class StateRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a login remembers. `session` is a digest of the session's key; "" for none."""
+    """The state of a login. `session` is a digest of the session's key; "" without a session."""
 
     value: str
     provider: str
@@ -62,13 +62,13 @@ def begin(request: HttpRequest, provider: str, *, next: str, is_link: bool) -> S
 
 
 def keep(response: HttpResponse, state: State) -> None:
-    """Set the cookie that brings the state back."""
+    """Set the cookie of the state."""
     name = _cookie(state.value)
     cookies.keep(response, name, asdict(state), salt=_SALT, max_age=LIFETIME_SECONDS)
 
 
 def take(request: HttpRequest, provider: str, values: list[str]) -> State:
-    """Return the state that the provider sent back, which is then spent. Raises StateRefused."""
+    """Return the state that the provider sent back, and invalidate it. Raises StateRefused."""
     if len(values) != 1 or not values[0].isascii():
         raise StateRefused
     name = _cookie(values[0])
@@ -84,19 +84,19 @@ def take(request: HttpRequest, provider: str, values: list[str]) -> State:
 
 
 def forget(response: HttpResponse, values: list[str]) -> None:
-    """Delete the cookie of a login that has come back."""
+    """Delete the cookie of a login that has returned."""
     for value in values[:1]:
         cookies.drop(response, _cookie(value))
 
 
 def session_digest(request: HttpRequest) -> str:
-    """Return what a state knows of the session it begins in; "" without one."""
+    """Return the digest of the request's session that a state contains; "" without a session."""
     key = request.session.session_key or ""
     return hashlib.sha256(key.encode()).hexdigest()[:32] if key else ""
 
 
 def note_former_session(request: HttpRequest, former: str) -> None:
-    """Let logins that other tabs began before this one ended still belong to the browser."""
+    """Keep logins valid that other tabs began in the session that this login replaced."""
     request.session[_FORMER] = former
 
 
@@ -110,7 +110,7 @@ def _sessions(request: HttpRequest) -> set[str]:
 def _spend(state: State) -> None:
     SpentState.objects.filter(expires_at__lt=Now()).delete()
     digest = hashlib.sha256(state.value.encode()).digest()
-    # Later than the cookie ends, whose age is by the process's clock.
+    # Longer than the cookie's life, which is measured by the process's clock.
     expires_at = Now() + timedelta(seconds=3 * LIFETIME_SECONDS)
     try:
         with transaction.atomic():

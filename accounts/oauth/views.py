@@ -1,4 +1,4 @@
-"""The routes of logins by a provider. The callback answers a browser: with pages."""
+"""The routes of logins by a provider. Errors of the callback are pages, as browsers open it."""
 
 from urllib.parse import urlencode
 
@@ -129,7 +129,7 @@ class CallbackView(_ProviderView):
 
 
 def _denied(request, state: states.State) -> HttpResponse:
-    """Lead back to where the person began, who did not allow it at the provider."""
+    """Redirect a person who denied access at the provider to the page they came from."""
     if state.is_link and logins.session_user(request) is not None:
         return page_base.to_page("account", "denied")
     target = landing.safe_path([state.next])

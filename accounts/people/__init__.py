@@ -1,1 +1,1 @@
-"""People: how they come in, prove addresses, and change what is theirs."""
+"""People: registration, login, proofs of addresses, and changes of accounts."""

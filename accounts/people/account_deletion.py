@@ -1,4 +1,4 @@
-"""Deleting a person's account. What their projects own stays in the projects."""
+"""Deleting a person's account. Projects and their data stay."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -11,10 +11,9 @@ from accounts.models import ApiKey
 
 
 def delete_accounts(ids: Collection[UUID], origin: audit.Origin) -> None:
-    """Delete all of these people that still exist, and revoke the keys they made.
+    """Delete those of the people who exist, and revoke the keys they made.
 
-    A project that nobody else owns has to be archived; all of its keys are refused anyway.
-    Raises memberships.LastOwner.
+    Raises memberships.LastOwner for a project in use that nobody else owns.
     """
     with memberships.keeping_an_owner():
         people = locks.people_to_delete(ids)
@@ -27,11 +26,11 @@ def delete_accounts(ids: Collection[UUID], origin: audit.Origin) -> None:
 
 
 def delete_own_account(request: HttpRequest, password: str) -> None:
-    """Delete the account of the logged-in person, who proves it by the password, if there is one.
+    """Delete the account of the logged-in person, who confirms it by the password, if any.
 
-    Raises what `passwords.require_current` and `delete_accounts` do.
+    Raises the errors of `passwords.require_current` and `delete_accounts`.
     """
     passwords.require_current(request.user, password)
     delete_accounts([request.user.pk], audit.of_request(request))
-    # Not `end_session`, which would record that nobody logged out.
+    # Not `logins.end_session`, which would record the logout of a person who no longer exists.
     logout(request)

@@ -1,7 +1,6 @@
-"""A person's own change of their e-mail address: the new one proves it, the old one is told.
+"""A person's change of their own e-mail address: the new one is verified, the old one notified.
 
-The mailed link alone changes nothing: its reader has the mailbox, which may be a stranger's by
-a slip of the keyboard, but not the account.
+The mailed link alone is not enough: if the address was mistyped, its reader is a stranger.
 """
 
 from datetime import timedelta
@@ -25,8 +24,8 @@ _SALT = "accounts.address_changes"
 def ask(user: User, email: str, origin: audit.Origin) -> None:
     """Mail a link to the new address, and a notice to the old one.
 
-    The same for an address that somebody has: only who reads its mail learns of that. Raises
-    InvalidInput for the address that the person has already, and TooManyAttempts.
+    An address that is taken gets the same mail, so that the person does not learn of it. Raises
+    InvalidInput for the person's current address, and TooManyAttempts.
     """
     if email == user.email:
         text = "The account has this address already"
@@ -48,9 +47,9 @@ def ask(user: User, email: str, origin: audit.Origin) -> None:
 
 
 def confirm(request: HttpRequest, token: str, *, password: str) -> User:
-    """Give the account that a mailed token names the address that it was mailed to.
+    """Change the address of the account that a mailed token names; return its person.
 
-    In the account's session, or by its password. Other sessions end, and so do links that were
+    Requires the account's session or password. Other sessions end, and so do links that were
     mailed to the old address. Raises InvalidToken, WrongPassword, AddressTaken.
     """
     user, email, stamp = _read(token)
@@ -60,7 +59,7 @@ def confirm(request: HttpRequest, token: str, *, password: str) -> User:
         raise passwords.WrongPassword
     origin = audit.of_request(request, actor=f"user:{user.pk}")  # by the session or the password
     with transaction.atomic():
-        # A new password, or another change of the address, may come in at this moment.
+        # Locked and compared again: password or address may have changed concurrently.
         user = locks.person(user.pk)
         if user is None or not user.is_active or _stamp(user) != stamp:
             raise InvalidToken
@@ -79,7 +78,7 @@ def _token(user: User, email: str) -> str:
 
 
 def _read(token: str) -> tuple[User, str, str]:
-    """Return what a token names: a person, their new address, and a stamp."""
+    """Return the person in a token, their new address, and the stamp. Raises InvalidToken."""
     try:
         id, email, stamp = signing.loads(token, salt=_SALT, max_age=LIFETIME)
     except (signing.BadSignature, ValueError):
@@ -91,6 +90,6 @@ def _read(token: str) -> tuple[User, str, str]:
 
 
 def _stamp(user: User) -> str:
-    """Return what ends a link when it is another one: it works once, and for one password."""
+    """Return a digest of the account's state. A link is valid until it changes, so once at most."""
     state = [user.pk.hex, user.password, user.email, str(user.email_verified_at)]
     return salted_hmac(_SALT, "\n".join(state), algorithm="sha256").hexdigest()[:32]

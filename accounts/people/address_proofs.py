@@ -1,7 +1,7 @@
-"""What happens when somebody proves that an address is theirs.
+"""What changes when a person proves that an address is theirs.
 
-Until then, whoever opened the account has only claimed the address, and may be somebody else who
-waits for the owner to move in: with a password, sessions, keys, and people they invited.
+Until then, whoever opened the account has only claimed the address. They may be an attacker who
+waits for the owner to use the account: with a password, sessions, keys, and invited members.
 """
 
 from uuid import UUID
@@ -25,9 +25,9 @@ from accounts.people import email_tokens
 
 
 def mark_verified(user: User, origin: audit.Origin) -> None:
-    """Note the proof; keys that waited for it work from now on.
+    """Mark the person's address as verified, and activate the keys that waited for it.
 
-    The key of the registration is a key like any other from then on.
+    The key of the registration no longer counts as a login's, which a reset would end.
     """
     if user.email_verified_at is None:
         user.email_verified_at = timezone.now()
@@ -40,8 +40,8 @@ def mark_verified(user: User, origin: audit.Origin) -> None:
 def confirm(token: str, origin: audit.Origin, *, session_user: User | None, password: str) -> User:
     """Verify the address that a mailed token names, and return its person.
 
-    The link alone does not do for an account with a password: its reader may have the
-    mailbox, but not the account that somebody else opened in their name.
+    An account with a password also requires that, or its session: the link's reader owns the
+    address, but somebody else may have opened the account with it.
     Raises InvalidToken, WrongPassword.
     """
     row = email_tokens.peek(token, Purpose.VERIFY)
@@ -55,12 +55,11 @@ def confirm(token: str, origin: audit.Origin, *, session_user: User | None, pass
 
 
 def take_over(user: User, origin: audit.Origin) -> None:
-    """Give a claimed account to whoever proved its address: all that opened it before ends.
-
-    The person is locked, with their projects.
+    """Give a claimed account to whoever proved its address, by ending all earlier access to it.
 
     That is its password, sessions, tokens and identities, every key of the projects that it
-    brought, and everybody else in them. The rows stay: they may be the owner's own.
+    created, and everybody else in them. Rows stay: they may be the address owner's own.
+    The caller has locked the person, with their projects.
     """
     with transaction.atomic():
         sessions.end_sessions(user)
@@ -84,11 +83,10 @@ def take_over(user: User, origin: audit.Origin) -> None:
 
 
 def end_claim(user: User, origin: audit.Origin) -> None:
-    """End the ways back into an account that only claimed its address until now.
+    """End the ways back into an account that has only claimed its address until now.
 
-    For a reset, which ends sessions and login keys itself and leaves other keys working. Who
-    registers names nobody but themselves; to an account that an operator made and named, the
-    operator may have added others, who stay.
+    For a reset, which itself ends sessions and login keys, and leaves other keys working. Other
+    members stay if an operator made the account, as the operator may have added them.
     """
     if user.email_verified_at or user.is_staff or user.is_superuser:
         return
@@ -105,13 +103,13 @@ def _end_identities(user: User, origin: audit.Origin) -> None:
 
 
 def is_self_registered(user: User) -> bool:
-    """Return whether the person has no user name but the one that registering made up."""
-    # As registration.new_person names people; operators choose a name.
+    """Return whether the person registered, rather than being added by an operator."""
+    # registration.new_person uses the id as the user name; operators choose one.
     return user.username == str(user.pk)
 
 
 def _brought(user: User) -> QuerySet[Membership]:
-    """Return the memberships of projects that nobody was in before the person."""
+    """Return the person's memberships of projects in which they are the first member."""
     earlier = Membership.objects.filter(
         project=OuterRef("project"), created_at__lt=OuterRef("created_at")
     )
@@ -124,13 +122,13 @@ def _claimed_projects(user: User) -> list[UUID]:
 
 
 def _end_members(user: User, origin: audit.Origin) -> None:
-    """Leave the person alone in the projects that the account brought.
+    """Remove everybody else from the projects that the account created and owns.
 
-    One that was handed over meanwhile is its new owner's, who may be whoever claimed the
-    address: the person's calls must not go there.
+    From those that a self-registered account handed over, the person is removed instead: the new
+    owner may be the attacker, who must not see the person's calls.
     """
     claimed = _claimed_projects(user)
-    # Before the members: who is accepting one at this moment is a member afterwards.
+    # Before the members: whoever accepts an invitation concurrently is a member afterwards.
     Invitation.objects.filter(
         project_id__in=claimed, accepted_at__isnull=True, withdrawn_at__isnull=True
     ).update(withdrawn_at=timezone.now())
@@ -150,10 +148,10 @@ def _remove(memberships: QuerySet[Membership], origin: audit.Origin) -> None:
 
 
 def forget(user: User, *, but: str | None = None) -> None:
-    """Forget the proof of an address that was replaced by another one, and what it opened.
+    """Mark an address that replaced another one as unverified.
 
-    Sessions end, except the one with the key `but`, and so do all mailed links. The new
-    address is claimed until somebody proves it, who may be a stranger: see `take_over`.
+    Sessions end, except the one with the key `but`, and so do all mailed links. Until somebody
+    proves the new address, it is only claimed: see `take_over`.
     """
     user.email_verified_at = None
     user.save(update_fields=["email_verified_at"])

@@ -1,6 +1,6 @@
-"""E-mail addresses as people type them, and what makes two of them one.
+"""The syntax of e-mail addresses, and when two of them are the same.
 
-Only ASCII is taken: PostgreSQL and Unicode map some other letters onto ASCII ones
+Only ASCII is accepted: PostgreSQL and Unicode map some other letters onto ASCII ones
 (`ı`, the Kelvin sign), so that a look-up would find somebody else's account.
 """
 
@@ -18,12 +18,12 @@ _ADDRESS = re.compile(
 
 
 def key(address: str) -> str:
-    """Return what two spellings of one address share; the database computes the same."""
+    """Return the key of an address, equal for all of its spellings. Same as User.email_key."""
     return address.strip().lower()
 
 
 def is_address(text: str) -> bool:
-    """Return whether mail can be sent to the text, as far as its form shows."""
+    """Return whether the text has the form of an address."""
     return len(text) <= MAX_LENGTH and bool(_ADDRESS.fullmatch(text)) and ".." not in text
 
 

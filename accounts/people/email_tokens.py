@@ -1,6 +1,6 @@
-"""Secrets that are mailed: each names its account, works once, and expires.
+"""Tokens in mailed links: each is for one account, works once, and expires.
 
-Only digests are stored. A token dies with the address that it was mailed to.
+Only digests are stored. A token is invalid once the account has another address.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ LIFETIMES = {Purpose.RESET: timedelta(hours=1), Purpose.VERIFY: timedelta(days=1
 
 
 class InvalidToken(DomainError):
-    """Used, expired, replaced, of another address, or never issued: one text for all."""
+    """The token was used, replaced or never issued, has expired, or is of another address."""
 
     code = "invalid_token"
 
@@ -37,9 +37,9 @@ def digest(token: str) -> bytes:
 
 
 def issue(user: User, purpose: Purpose) -> str:
-    """Return the text of a token for the person, which is not stored.
+    """Issue a token for the person, whom the caller has locked; return its text.
 
-    The person is locked.
+    Also deletes expired tokens.
     """
     token = generate()
     # Skip rows in use: they may be those of other people, who are not locked here.
@@ -56,10 +56,10 @@ def issue(user: User, purpose: Purpose) -> str:
 
 
 def use(token: str, purpose: Purpose) -> User:
-    """Return the locked person that the token names; it and its like are used up.
+    """Delete the person's tokens of this purpose; return the person, locked with their projects.
 
-    In a transaction: of several requests with one token the first one gets the person, and
-    if it fails the token is as before. Raises InvalidToken.
+    Requires a transaction: of concurrent requests with one token the first one succeeds, and if
+    it fails later the token stays valid. Raises InvalidToken.
     """
     assert transaction.get_connection().in_atomic_block
     row = peek(token, purpose)
@@ -76,7 +76,7 @@ def use(token: str, purpose: Purpose) -> User:
 
 
 def peek(token: str, purpose: Purpose) -> EmailToken:
-    """Return the row of a token that could be used now. Raises InvalidToken."""
+    """Return the row of a valid token. Raises InvalidToken."""
     rows = EmailToken.objects.filter(
         digest=digest(token),
         purpose=purpose,

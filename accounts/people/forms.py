@@ -1,4 +1,4 @@
-"""Forms of the pages of people, in the admin's look. The rules are not here."""
+"""Forms of people's pages, with the admin's widgets. Other modules have the rules."""
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -20,7 +20,7 @@ def _password(label: str, autocomplete: str, **options) -> forms.CharField:
 
 
 class EmailField(forms.CharField):
-    """An address as email_addresses.py takes it; a user name too where people log in."""
+    """An address that `email_addresses.is_address` accepts."""
 
     def __init__(self, **options) -> None:
         widget = UnfoldAdminEmailInputWidget(attrs={"autocomplete": "email", "autofocus": True})
@@ -34,7 +34,7 @@ class EmailField(forms.CharField):
 
 
 class AdminLoginForm(AuthenticationForm):
-    """The admin's form; attempts count as those of the API and of the pages."""
+    """The admin's login form, with the limits of attempts that the API and the pages have."""
 
     def clean(self):
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
@@ -76,7 +76,7 @@ class AddressForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    """For pages that a mail leads to; a script moves the token from behind `#` into the form."""
+    """For pages of mailed links. A script copies the token from the URL's fragment to the field."""
 
     token = forms.CharField(
         label="The text behind token= in the link",
@@ -126,4 +126,4 @@ class InvitationForm(TokenForm):
 
 
 class ConfirmForm(forms.Form):
-    """A form that is only sent."""
+    """A form without fields."""

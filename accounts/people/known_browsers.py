@@ -1,6 +1,6 @@
-"""A cookie by which a browser that logged in before is known again.
+"""A cookie that identifies a browser which logged in before.
 
-It opens nothing: it only has the browser's failures counted apart from everybody else's.
+It gives no access: failed logins of the browser are counted separately.
 """
 
 import secrets
@@ -23,7 +23,7 @@ def browser_of(request: HttpRequest, name: str) -> str | None:
 
 
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Set the cookie by which the browser is known for this person from then on."""
+    """Set the cookie that makes the browser known for this person."""
     browser, names = _read(request)
     own = [name for name in (user.email_key, user.username.lower()) if name]
     names = [*own, *(name for name in names if name not in own)][: 2 * _MAX_PEOPLE]

@@ -1,4 +1,4 @@
-"""The beginning and the end of a person's session."""
+"""Begin and end a person's sessions."""
 
 from django.contrib.auth import get_user, login, logout
 from django.contrib.auth import update_session_auth_hash as renew_session
@@ -12,16 +12,16 @@ from accounts.people import address_proofs, known_browsers
 from accounts.sessions import end_sessions
 
 _BACKEND = "accounts.passwords.PasswordBackend"
-_PRUNED = 100  # expired sessions that a login deletes, at most
+_PRUNED = 100  # expired sessions that one login deletes at most
 
 
 def start_session(
     request: HttpRequest, response: HttpResponse | None, user: User, *, method: str
 ) -> None:
-    """Log the person in: a new session, which knows nothing of an earlier one.
+    """Log the person in with a new session, and record it.
 
-    `response`, if given, gets the cookie by which the browser is known from then on.
-    Raises SessionEnded for one who was deleted or got another password at this moment.
+    `response`, if given, gets the cookie of known browsers. Raises SessionEnded for a person who
+    was deleted or got another password meanwhile.
     """
     with transaction.atomic():
         locks.same_person(user)
@@ -67,6 +67,6 @@ def log_out_everywhere(request: HttpRequest) -> None:
 
 
 def end_other_sessions(request: HttpRequest, user: User) -> None:
-    """End the person's sessions but the request's, which gets a new id."""
+    """End the person's sessions except the request's, which gets a new key."""
     renew_session(request, user)
     end_sessions(user, but=request.session.session_key)

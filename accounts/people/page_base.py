@@ -1,4 +1,4 @@
-"""What all pages share that people come to: their look, their errors, their notices."""
+"""What people's pages share: layout, errors, notices."""
 
 from django.contrib import admin
 from django.contrib.auth import get_user
@@ -25,7 +25,7 @@ NOTICES = {
     "logged-out": "You are logged out.",
     "logged-out-everywhere": "You are logged out everywhere.",
     "deleted": "The account is deleted.",
-    # What was sent twice may have been carried out the first time.
+    # The form may have been sent, and carried out, before the session ended.
     "ended": "Your session had ended when the form arrived. Log in, then send it again if it is "
     "still needed.",
     "invitation": "Log in, then open the link of the invitation again.",
@@ -34,7 +34,7 @@ NOTICES = {
 
 def page(request: HttpRequest, template: str, *, status: int = 200, **context) -> HttpResponse:
     """Return a page that neither browsers nor proxies store."""
-    if request.user is None:  # a view of the API that needs no login
+    if request.user is None:  # in a view of the API that needs no login
         request.user = get_user(request)
     response = TemplateResponse(
         request,
@@ -46,21 +46,21 @@ def page(request: HttpRequest, template: str, *, status: int = 200, **context) -
 
 
 def failed(request: HttpRequest, text: str, *, status: int) -> HttpResponse:
-    """Return the page that says why something did not work, with a way back to the login."""
+    """Return an error page with this text and a link to the login or the account."""
     return page(request, "failed", status=status, title="That did not work", text=text)
 
 
 def unkept(response: HttpResponse) -> HttpResponse:
-    """Return the response, marked for nobody to keep."""
+    """Return the response with headers that forbid caching."""
     add_never_cache_headers(response)
     patch_vary_headers(response, ["Cookie", "HX-Request"])
     return response
 
 
 class Page(FormView):
-    """A form whose errors are the rules' own texts.
+    """A page with a form, which shows DomainErrors of `carry_out` in the form.
 
-    `counted_as` names the attempts that it counts against the client's address, if any.
+    `counted_as` names the attempts that are counted against the client's address; "" for none.
     """
 
     template_name = "accounts/form.html"
@@ -69,7 +69,7 @@ class Page(FormView):
     button = ""
     text = ""
     has_token = False
-    ways: tuple[tuple[str, str], ...] = ()  # links to other pages: names of routes, and texts
+    ways: tuple[tuple[str, str], ...] = ()  # links to other pages: URL name and label
 
     def dispatch(self, request, *args, **kwargs):
         return unkept(super().dispatch(request, *args, **kwargs))
@@ -114,7 +114,7 @@ class Page(FormView):
         raise NotImplementedError
 
     def explain(self, error: DomainError, data: dict) -> tuple[str | None, str]:
-        """Return the field that a refusal is about, None for the whole form, and its text."""
+        """Return the field that an error is about (None: the whole form), and its text."""
         return None, str(error)
 
     def _way(self, name: str, label: str) -> tuple[str, str]:
@@ -128,10 +128,10 @@ class Page(FormView):
 
 
 def to_page(name: str, notice: str = "") -> HttpResponseRedirect:
-    """Redirect to a page, which shows one of `NOTICES`."""
+    """Redirect to a page by its URL name; it shows the notice of this name."""
     return HttpResponseRedirect(reverse(name) + (f"?notice={notice}" if notice else ""))
 
 
 def to_account(request: HttpRequest, person: User, notice: str) -> HttpResponseRedirect:
-    """Redirect to the person's account if they are logged in to it, else to the login."""
+    """Redirect to the account page if the person is logged in, else to the login."""
     return to_page("account" if logins.session_user(request) == person else "login", notice)

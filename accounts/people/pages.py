@@ -1,6 +1,6 @@
-"""The pages by which people come in, in the admin's look. What they do is what the API does.
+"""The pages for login, registration and mailed links. They call the API's functions.
 
-Only a POST does anything: programs of mail servers fetch every link before its reader does.
+Only a POST changes anything: mail servers may open every link before its reader does.
 """
 
 from django.conf import settings
@@ -113,7 +113,7 @@ class ResetPage(Page):
 
 
 class AccountProofPage(Page):
-    """For whoever is logged in to the account that a mailed link names, or has its password."""
+    """A page of a mailed link that also requires the account's session or password."""
 
     form_class = forms.VerifyForm
     has_token = True

@@ -1,4 +1,4 @@
-"""New passwords: set through a mailed link, or chosen while logged in."""
+"""New passwords, set by a mailed link, by the logged-in person, or by staff."""
 
 from typing import Any
 
@@ -13,23 +13,22 @@ from accounts.people import address_proofs, email_tokens, logins
 
 
 def reset(token: str, password: str, origin: audit.Origin) -> User:
-    """Set the password of the person whom the token names.
+    """Set the password of the person whom the token names; return them.
 
-    Ends their sessions and the keys that logins gave, not the other keys of a project: a
-    reset must not stop production. Nor does it end connected identities, by which most come
-    in who forget a password: the person is told which there are. The first proof of an
-    address ends identities and members of whoever claimed it, too. Raises InvalidToken and
-    InvalidInput, which leave the token usable.
+    Ends their sessions and the keys that logins issued. Other keys stay, as a reset must not stop
+    production, and so do connected identities, by which most people log in who forget a password;
+    the mail names these. If the reset is the first proof of the address, `end_claim` applies.
+    Raises InvalidToken and InvalidInput, after which the token is still valid.
     """
     row = email_tokens.peek(token, Purpose.RESET)
     passwords.validate(password, row.user)
-    hashed = make_password(password)  # before anything is locked: it takes long
+    hashed = make_password(password)  # slow, so before anything is locked
     with transaction.atomic():
         user = email_tokens.use(token, Purpose.RESET)
         user.password = hashed
         user.save(update_fields=["password"])
         sessions.end_sessions(user)
-        # Before the proof, after which a registration's key no longer counts as a login's.
+        # Before `mark_verified`, after which a registration's key no longer counts as a login's.
         keys.revoke_keys(login_keys.of_person(user), origin, reason="password reset")
         address_proofs.end_claim(user, origin)
         address_proofs.mark_verified(user, origin)
@@ -39,14 +38,14 @@ def reset(token: str, password: str, origin: audit.Origin) -> User:
 
 
 def change(request: HttpRequest, user: User, password: str) -> None:
-    """Set the password of the logged-in person; only the request's session goes on.
+    """Set the password of the logged-in person; all sessions but the request's end.
 
-    Raises InvalidInput, and WrongCurrentPassword if the one that the person proved is so no more.
+    Raises InvalidInput, and WrongCurrentPassword if it was changed since the request began.
     """
     passwords.validate(password, user)
-    hashed = make_password(password)  # before anything is locked: it takes long
+    hashed = make_password(password)  # slow, so before anything is locked
     with transaction.atomic():
-        # A reset, or the same form sent twice, may set another one at this moment.
+        # A reset, or the same form sent twice, may have set another one.
         same = User.objects.filter(pk=user.pk, password=user.password)
         if not same.select_for_update(no_key=True).exists():
             raise passwords.WrongCurrentPassword
@@ -56,9 +55,9 @@ def change(request: HttpRequest, user: User, password: str) -> None:
 
 
 def finish(request: HttpRequest, user: User) -> None:
-    """Do what a new password brings with it, whoever has stored it, and by which form.
+    """Complete a change of the password that the request has stored.
 
-    Other sessions and open reset links end; it is recorded, and the person gets a mail.
+    Ends other sessions and open reset links, records the change, and mails a notice.
     """
     is_own = request.user.pk == user.pk
     if is_own:
@@ -69,7 +68,7 @@ def finish(request: HttpRequest, user: User) -> None:
 
 
 def settle(user: User, origin: audit.Origin, *, action: str) -> None:
-    """End open reset links, record the new password under the action, and mail the person."""
+    """End open reset links, record the change under this action, and mail a notice."""
     with transaction.atomic():
         address_proofs.forget_tokens(user)
         audit.record(action, origin, user_id=user.id)
@@ -77,7 +76,7 @@ def settle(user: User, origin: audit.Origin, *, action: str) -> None:
 
 
 def remaining_keys(user: User) -> list[dict[str, Any]]:
-    """Return what is shown of the keys that the person made and that still work."""
+    """Return the representation of the person's keys that still work."""
     usable = ApiKey.objects.usable().filter(created_by=user).select_related("project", "use")
     return [
         {
@@ -92,12 +91,12 @@ def remaining_keys(user: User) -> list[dict[str, Any]]:
 
 
 def remaining_providers(user: User) -> list[str]:
-    """Return the names of the providers whose identities open the account."""
+    """Return the names of the providers with identities of the account."""
     return sorted(set(user.identities.values_list("provider", flat=True)))
 
 
 def labels_of_providers(user: User) -> list[str]:
-    """Return the same as people know them."""
+    """Return the labels of `remaining_providers`."""
     return [providers.LABELS.get(name, name) for name in remaining_providers(user)]
 
 

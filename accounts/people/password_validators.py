@@ -1,4 +1,4 @@
-"""A rule for new passwords, beside Django's own."""
+"""A validator of new passwords, beside Django's."""
 
 from django.core.exceptions import ValidationError
 
@@ -6,7 +6,7 @@ from accounts import passwords
 
 
 class MaximumLengthValidator:
-    """Refuses passwords that are longer than what a login reads of them."""
+    """Refuses passwords that are longer than what a login compares."""
 
     def validate(self, password: str, user=None) -> None:
         if len(password) > passwords.MAX_LENGTH:

@@ -1,4 +1,4 @@
-"""How a person gets an account, a project, and a first key."""
+"""Registration: a new account, with a project and a first key."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class RegistrationClosed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a registration gave. Of an address that is taken: a key that will never work."""
+    """The result of a registration. For a taken address it is a key that will never work."""
 
     api_key: str
     is_active: bool  # whether the key works already
@@ -55,9 +55,10 @@ def register(
     organization: str | None = None,
     project_name: str | None = None,
 ) -> Registered:
-    """Open an account, or pretend to when addresses are verified.
+    """Open an account.
 
-    Raises AddressTaken (unless addresses are verified) and RegistrationClosed.
+    Raises RegistrationClosed, and AddressTaken. If addresses have to be verified, the result for
+    a taken one looks like that of a new one instead.
     """
     if settings.REGISTRATION != "open":
         raise RegistrationClosed
@@ -81,20 +82,20 @@ def register(
 
 
 def register_invited(token: str, email: str, password: str, origin: audit.Origin) -> User:
-    """Open an account by an invitation, whose address it has, proven by the mailed link.
+    """Open an account with the address of an invitation, which the mailed link proves.
 
     An account that only claimed the address is taken over (accounts/people/address_proofs.py).
-    Raises invitations.InvalidInvitation, AddressTaken.
+    Raises RegistrationClosed, invitations.InvalidInvitation, AddressTaken.
     """
     if settings.REGISTRATION == "closed":
         raise RegistrationClosed
-    new = new_person(email, password)  # before anything is locked: to hash takes long
+    new = new_person(email, password)  # hashing is slow, so before anything is locked
     with transaction.atomic():
         found = User.objects.with_email(email)
         claimed = found and locks.person_with_projects(found.pk)
         invitation = invitations.open_invitation(token, email)
         if claimed is not None:
-            # An operator ended an account that is not active; an invitation does not undo that.
+            # Operators deactivate accounts; an invitation does not undo that.
             is_operators = claimed.is_staff or claimed.is_superuser or not claimed.is_active
             if claimed.email_verified_at or is_operators:
                 raise AddressTaken
@@ -109,10 +110,10 @@ def register_invited(token: str, email: str, password: str, origin: audit.Origin
 
 
 def new_person(email: str, password: str | None) -> User:
-    """Return an account that is not stored yet; the person is named by the address alone."""
+    """Return an account that is not stored yet. Its user name is its id."""
     id = uuid7()
     user = User(id=id, username=str(id), email=email)
-    # Hashed in any case: the time must not show what follows.
+    # Hashed in any case: the time must not reveal whether the address is taken.
     user.set_password(password)
     return user
 
@@ -123,10 +124,9 @@ def store_person(user: User) -> None:
 
 
 def store_address(user: User, **options: Any) -> None:
-    """Save a person, with options of `save`, whose address is new. Raises AddressTaken.
+    """Save a person with a new address; `options` are those of `save`. Raises AddressTaken.
 
-    An address that is the user name of somebody else is taken too: one of the two could not
-    log in by it.
+    Somebody else's user name is taken too: one of the two could not log in by it.
     """
     if User.objects.exclude(pk=user.pk).filter(username__iexact=user.email).exists():
         raise AddressTaken
@@ -148,7 +148,7 @@ def _store_invited(user: User, invitation: Invitation, origin: audit.Origin) -> 
 
 
 def _pretend(email: str) -> Registered:
-    """Return what a new address gets; tell the owner of the taken one."""
+    """Return the result of a new address, and mail the owner of the taken one."""
     owner = User.objects.with_email(email)
     text = api_keys.generate()
     keys.retire_text(text)

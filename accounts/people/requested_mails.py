@@ -1,4 +1,4 @@
-"""Mails that anyone may ask for, to any address: a few of each kind in a window."""
+"""Mails that anyone may request for any address; a few of each kind in a window."""
 
 from django.conf import settings
 from django.db import transaction
@@ -8,7 +8,7 @@ from accounts.models import Purpose, User
 from accounts.people import email_addresses, email_tokens
 from core.errors import DomainError
 
-PER_ACCOUNT = 3  # in a window
+PER_ACCOUNT = 3  # mails of one kind in a window
 CHANGE_SENT = (
     "A mail with a link is on its way to the new address, unless several went out just now."
 )
@@ -16,7 +16,7 @@ SENT = "If there is an account with this address, a mail is on its way."
 
 
 class NotVerified(DomainError):
-    """The password is right; the address is not verified, and this server asks for it."""
+    """The password is right, but the address has to be verified first."""
 
     status_code = 403
     code = "not_verified"
@@ -26,9 +26,9 @@ class NotVerified(DomainError):
 
 
 def may_mail(email_key: str, purpose: str) -> bool:
-    """Return whether another mail may go to an address, whether or not it has an account.
+    """Count a mail to an address, with or without an account; return whether it may be sent.
 
-    `email_key` is of `email_addresses.key`.
+    `email_key` is a result of `email_addresses.key`.
     """
     try:
         attempts.take(f"mail {purpose}", email_key, limit=PER_ACCOUNT)
@@ -38,20 +38,20 @@ def may_mail(email_key: str, purpose: str) -> bool:
 
 
 def require_verified(user: User) -> None:
-    """Raise NotVerified, and mail a link, to whom `must_verify` holds up."""
+    """Raise NotVerified, and mail a link, if the person `must_verify`."""
     if must_verify(user):
         send_verification(user)
         raise NotVerified
 
 
 def must_verify(user: User) -> bool:
-    """Return whether addresses are verified here, and this one is not: no password opens it."""
+    """Return whether the person cannot log in by password before verifying their address."""
     is_exempt = user.email_verified_at is not None or user.is_superuser
     return settings.REQUIRE_EMAIL_VERIFICATION and not is_exempt
 
 
 def send_verification(user: User) -> None:
-    """Mail a link that verifies the address, if it is not; not if several went out just now."""
+    """Mail a link that verifies the address, unless it is, or several were sent just now."""
     if not user.email or user.email_verified_at is not None:
         return
     if may_mail(user.email_key, "verify"):
@@ -63,9 +63,9 @@ def send_verification(user: User) -> None:
 
 
 def ask_for_reset(email: str) -> None:
-    """Mail a link that sets a new password, unless several went out just now.
+    """Mail a link that sets a new password, unless several were sent just now.
 
-    Unknown addresses are counted too: the caller does not learn whether there is an account.
+    Unknown addresses are counted too, so that the caller does not learn which have accounts.
     """
     if not may_mail(email_addresses.key(email), "reset"):
         return

@@ -1,1 +1,1 @@
-"""The routes of people and their projects, by what they are about."""
+"""The API's routes for accounts, projects, keys and the audit log."""

@@ -50,12 +50,12 @@ class MeView(PersonView):
 
 
 def claims_key(user: User) -> bool:
-    """Return whether the person may still get the first key (RetrieveKeyView)."""
+    """Return whether the person may still retrieve the first key (RetrieveKeyView)."""
     return User.objects.filter(pk=user.pk, key_claim_until__gt=Now()).exists()
 
 
 class KeyTaken(DomainError):
-    """There is no key to retrieve: it was retrieved already, or its time is over."""
+    """There is no key to retrieve: it was retrieved already, or the time is over."""
 
     status_code = 410
     code = "key_taken"
@@ -85,7 +85,7 @@ class RetrieveKeyView(PersonView):
         _check_asked(request)
         claimed = User.objects.filter(pk=request.user.pk, key_claim_until__gt=Now())
         with transaction.atomic():
-            # One statement decides who of several gets the key, which is made only now.
+            # One statement decides which of several requests gets the key, created only now.
             if not claimed.update(key_claim_until=None):
                 raise KeyTaken
             origin = audit.of_request(request)

@@ -1,4 +1,4 @@
-"""The audit log, to read: a project's for its owners and admins, a person's for the person."""
+"""The audit log, for reading: a project's for owners and admins, a person's for themselves."""
 
 from django.db.models import Q, QuerySet
 from rest_framework.response import Response

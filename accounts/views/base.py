@@ -1,4 +1,4 @@
-"""What the routes of people have in common."""
+"""Base classes of the routes for people."""
 
 from accounts import attempts, audit, csrf, login_keys
 from accounts.authentication import IsPerson, PersonAuthentication
@@ -12,7 +12,7 @@ FROM_ELSEWHERE = {403: "From a page of another site"}
 
 
 class SecretBodyMixin:
-    """Bodies hold passwords and tokens: errors do not repeat what was sent."""
+    """For bodies with passwords and tokens: errors do not repeat the input."""
 
     tags = TAGS
 
@@ -22,13 +22,13 @@ class SecretBodyMixin:
             return super().body
         except InvalidInput as error:
             for entry in error.issues:
-                if entry["input"] != {}:  # that of JSON that cannot be read
+                if entry["input"] != {}:  # which is the input of unreadable JSON
                     entry["input"] = None
             raise
 
 
 class AnonymousView(SecretBodyMixin, PublicView):
-    """A route that needs no login, counted by the caller's address."""
+    """A route that needs no login. `counted_as` names the attempts that an address may make."""
 
     counted_as = ""
     errors = {"post": FROM_ELSEWHERE}
@@ -41,16 +41,16 @@ class AnonymousView(SecretBodyMixin, PublicView):
 
 
 class PersonView(SecretBodyMixin, SchemaView):
-    """A route for people who are logged in."""
+    """A route for logged-in people."""
 
     authentication_classes = [PersonAuthentication]
     permission_classes = [IsPerson]
 
 
 def home_key_reply(user: User, origin: audit.Origin, *, name: str) -> dict:
-    """Make a key of a person's home project; return the reply that shows it.
+    """Issue a login key of the person's home project; return the reply that contains it.
 
-    Without any project its members are null. Raises SessionEnded.
+    Without a project its members are null. Raises SessionEnded.
     """
     project, text = login_keys.issue_home_key(user, origin, name=name)
     return {

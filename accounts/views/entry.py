@@ -1,4 +1,4 @@
-"""Getting in: registration, login, forgotten passwords, verified addresses."""
+"""Routes without a session: registration, login, password resets, proofs of addresses."""
 
 from django.conf import settings
 from django.db import transaction
@@ -69,7 +69,7 @@ def _key_reply(registered: registration.Registered) -> dict:
     return {
         "api_key": registered.api_key,
         "api_key_active": is_active,
-        # What only a new address has is not in the reply where it must not show.
+        # Left out where the reply must not reveal whether the address is new.
         "tier": tier_name(registered.project) if is_active else None,
         "project_id": registered.project.id if is_active else None,
     }

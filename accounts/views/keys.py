@@ -1,4 +1,4 @@
-"""Keys of a project: for its sessions, and for keys of scope `all`."""
+"""The routes of a project's keys, for people in it and for keys of scope `all`."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ class KeyViewSet(ScopedModelViewSet):
         """
         body = self.body
         address = request.META.get("REMOTE_ADDR", "")
-        # Opens the project of a key never seen before.
+        # Creates the project of an unknown key.
         caller = admission.admit(request.auth, Action.WRITE, address)
         grant = keys.Grant(body.name, _unique(body.scopes), body.expires_at)
         return self._issued(*keys.create_key(caller, grant, audit.of_request(request)))
@@ -109,7 +109,7 @@ class KeyViewSet(ScopedModelViewSet):
 
 
 def represent(rows: Sequence[ApiKey], costs_of_keys: Costs | None) -> list[dict]:
-    """Return what is shown of some keys of one project."""
+    """Return the representation of keys of one project."""
     if not rows:
         return []
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""A person's projects, and who else is in them. For sessions alone: keys administer nothing."""
+"""A person's projects, with members and invitations. Only for sessions, not for keys."""
 
 from uuid import UUID
 
