@@ -1,10 +1,10 @@
-"""The rows of relayed calls: one before the upstream is called, one in the ledger after it.
+"""The rows of relayed calls: one before the upstream is called, one in the ledger afterwards.
 
-    admission = await admit(call)           reserves, and stores the pending row
-    await settle(call, outcome)             the ledger's row instead of the pending one
+    admission = await admit(call)           reserve, and store the pending row
+    await settle(call, outcome)             replace it by a row of the ledger
 
-Each is one statement for all calls that arrive together, and answered only when it is
-durable. Whatever happens in between, a pending row is left, which the sweeper settles.
+Each is one statement for all calls that arrive together, and returns when it is durable. If
+anything fails in between, the pending row stays, and the worker's sweep settles it.
 Source: docs/gateway.md, section "Metering".
 """
 
@@ -44,11 +44,11 @@ _NAMES = ", ".join(_PENDING)
 _ADMIT = f"""
 WITH incoming AS (
     SELECT * FROM {recordset("%s", _PENDING, "call")}
-    -- A statement that is repeated after a lost connection has taken its part already. So
-    -- written, ids are looked up one by one: an anti-join would read the whole table.
+    -- A statement that is repeated after a lost connection has stored its calls already. This
+    -- form looks the ids up one by one: an anti-join would read the whole table.
     WHERE (SELECT true FROM gateway_calls AS known WHERE known.id = call.id) IS NULL
 ), taken AS (
-    -- In the order of the holders: two statements never wait for each other in a circle.
+    -- In the order of the holders, so that two statements do not deadlock.
     SELECT ids, take_allowance(holder, amounts) AS refusals FROM (
         SELECT allowance_id AS holder, array_agg(id ORDER BY id) AS ids,
             array_agg(reserved_usd ORDER BY id) AS amounts
@@ -67,11 +67,12 @@ SELECT id, refusal, 60 - extract(second FROM clock_timestamp())::float FROM deci
 def _settle_sql(*, is_single: bool, keeps: bool) -> str:
     """Return the statement that ends calls; it returns the ids of the rows that are new.
 
-    `keeps`: an unknown cost stays reserved until it is known. Counted as nothing, it would let a
-    budget last forever; counted as spent, a correction could not tell it from a cost.
+    `is_single`: for one row, without grouping. `keeps`: an unknown cost stays reserved until it
+    is known. Counted as nothing, it would let a budget last forever; counted as spent, a
+    correction could not tell it from a cost.
     """
-    # By ids alone: a mere join would read the whole table, with all calls that have ended lately.
-    # One that was given up for lost is corrected instead.
+    # By ids: a plain join would read the whole table, dead rows of ended calls included.
+    # Calls of lost workers (UNKNOWN) have a row already, which `_correct_lost` corrects.
     is_incoming = f"""call.id = incoming.id AND call.id = ANY(ARRAY(SELECT id FROM incoming))
         AND call.state <> '{CallState.UNKNOWN}'"""
     is_over = "AND (incoming.cost IS NOT NULL OR call.reserved_usd = 0)"
@@ -95,7 +96,7 @@ SELECT (SELECT array_agg(id) FROM inserted), (SELECT sum(logs) FROM counted),
 """
 
 
-# Most groups have no call that keeps its reservation: without that part they take a tenth less.
+# Most groups have no call that keeps its reservation: without that part they take 10 % less time.
 _SETTLE = {
     (is_single, keeps): _settle_sql(is_single=is_single, keeps=keeps)
     for is_single in (False, True)
@@ -107,8 +108,8 @@ _SETTLE = {
 class MeteredCall:
     """A call that the upstream may bill.
 
-    `model` is what the upstream was asked for, and priced unless the answer names another;
-    `requested_model` is what the client named, which may be an alias.
+    `model` is the upstream's name of the model, by which the call is priced unless the answer
+    names another; `requested_model` is the client's name, which may be an alias.
     """
 
     id: UUID
@@ -138,7 +139,7 @@ class MeteredCall:
         }
 
     def pending(self) -> dict[str, Any]:
-        """Return the pending row."""
+        """Return the pending row: a row of gateway_calls."""
         return {
             "id": self.id,
             "project_id": self.caller.project_id,
@@ -153,7 +154,7 @@ class MeteredCall:
         }
 
     def entry(self) -> dict[str, Any]:
-        """Return the members of a report that are known before the upstream answers."""
+        """Return the members of a LogEntry that are known before the upstream answers."""
         return {
             "provider": self.provider,
             "model": self.model,
@@ -169,8 +170,8 @@ class MeteredCall:
 class Outcome:
     """How a call ended, and what it used.
 
-    `usage` is the upstream's own object, where it stated one, and `units` what it counts beside
-    tokens; `estimate` returns members of a report, should there be none that is understood.
+    `usage` is the upstream's own object, if it stated one, and `units` are counts beside tokens.
+    `estimate` returns members of a LogEntry, for a usage that is missing or not understood.
     """
 
     status: UsageStatus
@@ -193,7 +194,7 @@ class Admission(NamedTuple):
 
 
 async def admit(call: MeteredCall) -> Admission:
-    """Take the call's part of its token's limits, and store its pending row, or neither.
+    """Take the call's share of its token's limits, and store its pending row, or neither.
 
     Raises DatabaseUnavailable.
     """
@@ -203,7 +204,7 @@ async def admit(call: MeteredCall) -> Admission:
 async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
     """Write the call's row of the ledger; return it. Raises one of AWAY.
 
-    If another worker has given this one up for lost, the row corrects what it wrote.
+    If another worker has recorded the call as lost, the row corrects that record.
     """
     row = await _row(call, outcome)
     if not await _settlements.write(row) and outcome.status != UsageStatus.UNKNOWN:
@@ -212,7 +213,7 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
 
 
 async def settle_polled(call: MeteredCall, outcome: Outcome) -> LogRow | None:
-    """Write the row of a call that several workers may poll for; None if another one has.
+    """Write the row of a call for which several workers may poll; return None if it exists.
 
     Raises one of AWAY.
     """
@@ -229,7 +230,7 @@ def _correct_lost(row: LogRow) -> None:
 
 
 def retry_later(write: Callable[[], Awaitable[Any]]) -> asyncio.Task:
-    """Write as soon as the database answers again; return the task that does."""
+    """Start a task that calls `write` until the database is available; return the task."""
     task = asyncio.ensure_future(_retry(write))
     _unwritten.add(task)
     task.add_done_callback(_unwritten.discard)
@@ -247,9 +248,9 @@ async def _retry(write: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def keep_in_background(call: MeteredCall, response_id: str) -> None:
-    """Leave the call to the poll that will show its usage. Raises one of AWAY.
+    """Leave the call to a poll that shows its usage. Raises one of AWAY.
 
-    A poll may have settled it meanwhile: then nothing is changed.
+    Nothing changes if a poll has settled it meanwhile.
     """
     await bridge.in_thread(
         Call.objects.filter(id=call.id, state=CallState.PENDING).update,
@@ -271,7 +272,7 @@ async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
 
 
 def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
-    """Return the report of the call, as a client would have made it."""
+    """Return the log entry of the call, as a client would report it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
         "model": _storable(outcome.model or call.model, 255),
@@ -295,7 +296,7 @@ def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
 
 
 def _storable(text: str | None, length: int) -> str | None:
-    """Return a text of an upstream as PostgreSQL can hold it. A row must not fail by it."""
+    """Return an upstream's text, cut and without characters that PostgreSQL would refuse."""
     if not text:
         return text
     shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
@@ -305,12 +306,12 @@ def _storable(text: str | None, length: int) -> str | None:
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:
     rows = await execute(_ADMIT, [json_writer.dumps([call.pending() for call in calls]).decode()])
     decided = {id: Admission(refusal, seconds) for id, refusal, seconds in rows}
-    # A call that is not among them was admitted by an earlier attempt.
+    # A missing call was admitted by an earlier attempt of the same statement.
     return [decided.get(call.id, Admission("", 60)) for call in calls]
 
 
 async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[bool]:
-    """Store the rows; return of each whether it is new."""
+    """Store the rows; return for each whether it is new."""
     keeps = any(row.cost is None for row in rows)
     [(new, *_)] = await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
     known = set(new or ())
@@ -318,7 +319,7 @@ async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[bool]
 
 
 def unknown_row(call: Call) -> LogRow:
-    """Return the ledger's row of a call whose worker was killed, or that nobody polled."""
+    """Return the ledger's row of a call whose worker was killed, or which was not polled."""
     members = dict(call.row)
     requested_model = members.pop("requested_model")
     entry = parsing.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
@@ -334,10 +335,7 @@ def unknown_row(call: Call) -> LogRow:
 
 
 def settle_lost(rows: Sequence[LogRow]) -> list[LogRow]:
-    """Write the final rows of calls that nobody else ends; return those that are new.
-
-    Several workers may do it at once.
-    """
+    """Write the rows of `unknown_row`; return those that are new. Several workers may call it."""
     with connection.cursor() as cursor:
         cursor.execute(_SETTLE[False, True], [ledger.parameter(rows)])
         new, *_ = cursor.fetchone()

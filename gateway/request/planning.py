@@ -1,6 +1,6 @@
-"""From a request to what is sent upstream: checked, resolved, and bounded in its cost.
+"""Turn a request into a plan: checked, with model and upstream resolved, and its cost bounded.
 
-Nothing here calls an upstream, and nothing has been counted yet.
+Nothing is sent or counted yet.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from gateway.upstreams import Upstreams, UpstreamState
 from registry_proxy import pricing
 from usage.models import DEFAULT_PROFILE
 
-# Shorter keys are placeholders (`none`, `ollama`), and words of ordinary answers.
+# Shorter keys are placeholders (`none`, `ollama`), which may be words of answers.
 _MIN_SECRET = 16
 _UNRESERVED = "/-._~:@!$&'()*+,;="
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})  # as pydantic reads booleans
@@ -56,14 +56,14 @@ class Plan:
     project_id: UUID
     model: str = ""
     requested_model: str = ""
-    response_id: str = ""  # of the stored answer that is asked for
+    response_id: str = ""  # of the stored answer that is requested
     alias: str | None = None
     profile: str | None = None
     origin: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     price_terms: dict[str, str] = field(default_factory=dict)
     is_stream: bool = False
-    asks_for_usage: bool = False  # on our own account: the client does not see the answer
+    asks_for_usage: bool = False  # added by us: the usage is hidden from the client
     reserved: Decimal = Decimal(0)
     cache_key: CacheKey | None = None  # None: its answer is never cached
     without_usage_option: bytes | None = None  # the body for an upstream that does not know it
@@ -84,7 +84,7 @@ async def plan(
     path: str,
     token: str,
 ) -> Plan:
-    """Return what is sent for a request. Raises GatewayError, ClientDisconnected."""
+    """Return the plan of a request. Raises GatewayError, ClientDisconnected."""
     call_labels = labels.read(request)
     all_upstreams = await upstreams.current()
     is_checked = holder.is_restricted or all_upstreams.have_whitelists
@@ -117,7 +117,7 @@ async def _plan(
     matched = matched.at(is_azure=upstream.is_azure)
     policies.check_upstream(upstream, request.method, path, request.headers)
     if isinstance(named, str) and model != named:
-        # From here on, it is what the upstream gets.
+        # From here on, the body is what the upstream gets.
         await body.examine(_rename_model, body, matched, named, model)
     policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
@@ -159,7 +159,7 @@ async def _plan(
 
 
 def _named_model(body: Content, matched: Matched) -> Any:
-    """Return the model as the path or the body names it, which may be anything in JSON."""
+    """Return the model that the path or the body names, which may be any JSON value."""
     named = matched.deployment or body.params.get("model")
     if isinstance(named, list):  # a form may have a field twice
         return named[-1] if body.fields is not None else None
@@ -176,7 +176,7 @@ def _rename_model(body: Content, matched: Matched, named: str, model: str) -> No
 
 
 def _asks_for_stream(body: Content) -> bool:
-    """Return whether a server may take this for a stream: many accept texts and numbers."""
+    """Return whether a server may read this as a stream: many accept texts and numbers."""
     stated = body.value.get("stream") if body.fields is None else body.fields.last("stream")
     return isinstance(stated, str | int | float) and str(stated).lower() in _TRUE
 
@@ -220,14 +220,14 @@ def _replaced(sent: UpstreamRequest, body: Any, more: list[tuple[str, str]]) -> 
 
 
 def _asking_for_usage(made: Plan, data: bytes) -> bytes:
-    """Return a streaming chat that asks for its usage, unless the upstream refuses that."""
+    """Return the body of a streaming chat, with a request for its usage unless that is refused."""
     options = made.content.value.get("stream_options")
     if made.request.url in made.state.without_usage_option or not made.upstream.include_usage:
         return data
     if not (options is None or isinstance(options, dict)):
         return data  # the upstream's to refuse
     if (options or {}).get("include_usage") not in (None, False):
-        return data  # the client asks for it, or for what is the upstream's to understand
+        return data  # the client asks for it, or sends a value for the upstream to judge
     made.asks_for_usage = True
     made.without_usage_option = data
     asked = {**(options or {}), "include_usage": True}
@@ -235,7 +235,10 @@ def _asking_for_usage(made: Plan, data: bytes) -> bytes:
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:
-    """Return the alias, if the name is one, and the model that it stands for."""
+    """Return the alias, if the name is one, and the model that it stands for.
+
+    Raises GatewayError.
+    """
     if not isinstance(named, str):
         return None, ""
     if "\x00" in named:
@@ -261,14 +264,14 @@ async def _choose(
 async def _upstream_of_answer(
     response_id: str, holder: Holder, all_upstreams: Upstreams
 ) -> UpstreamConfig | None:
-    """Return the upstream that works on the answer that is asked for; None if none is known to.
+    """Return the upstream that works on the requested answer; None if it is not known.
 
     Raises UpstreamUnusable, EndpointNotFound.
     """
     if holder.upstream:
         return None
     if len(all_upstreams.by_name) == 1 and not all_upstreams.unusable:
-        return None  # as on most servers, whose polls then need no database
+        return None  # on most servers, so that their polls need no database
     name = await background.upstream_of(holder.caller.project_id, response_id)
     return None if name is None else all_upstreams.existing(name)
 
@@ -276,7 +279,7 @@ async def _upstream_of_answer(
 def _models(
     body: Content, matched: Matched, model: str, upstream: UpstreamConfig
 ) -> dict[str, list]:
-    """Return the parameter `model` with all that a request names, as the upstream gets them."""
+    """Return the parameter `model`: all models in the request, as the upstream gets them."""
     stated = body.params.get("model", [])
     models = [model] if matched.deployment else []
     models += stated if body.fields is not None else [stated] if "model" in body.params else []
