@@ -7,7 +7,7 @@ from uuid import UUID
 from core import bridge
 from core.scoping import Caller
 from gateway import metering, reporting
-from gateway.metering import MeteredCall, Outcome
+from gateway.metered_calls import MeteredCall, Outcome
 from gateway.models import Call, CallState
 from gateway.protocols.protocol import Reading
 from usage.reports.reported_usage import UsageStatus

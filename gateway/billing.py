@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gateway.answer import estimates
-from gateway.metering import Outcome
+from gateway.metered_calls import Outcome
 from gateway.protocols.protocol import Billing, Reading
 from gateway.request import bounds
 from gateway.request.planning import Plan

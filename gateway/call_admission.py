@@ -6,15 +6,16 @@ from accounts.limits.allowances import Refusal
 from core import ids
 from gateway import errors, metering
 from gateway.holders import Holder
+from gateway.metered_calls import MeteredCall
 from gateway.request.planning import Plan
 from gateway.worker import worker
 
 
-async def admit(made: Plan, holder: Holder) -> metering.MeteredCall:
+async def admit(made: Plan, holder: Holder) -> MeteredCall:
     """Return the call, reserved and stored. Raises RequestsUsedUp, BudgetExceeded, RateLimited."""
     worker.starts_call()
     at = datetime.now(UTC)
-    call = metering.MeteredCall(
+    call = MeteredCall(
         id=ids.uuid7(at),
         caller=holder.caller,
         token_id=holder.token_id,

@@ -12,7 +12,7 @@ from gateway.answer import answers, secret_masking
 from gateway.answer.secret_masking import StreamMask
 from gateway.breaker import Attempt
 from gateway.exchange import ClientGone, Exchange
-from gateway.metering import MeteredCall, Outcome
+from gateway.metered_calls import MeteredCall, Outcome
 from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, beginning, hold, stream
 from gateway.request.planning import Plan

@@ -9,35 +9,26 @@ Source: docs/gateway.md, section "Metering".
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.db import connection
 
-from core import bridge, json_writer, parsing
+from core import bridge, json_writer
 from core.database.columns import column_types, recordset
 from core.database.group_commit import Execute, GroupWriter
-from core.errors import DATABASE_AWAY, DatabaseUnavailable, InvalidInput
-from core.scoping import Caller
+from core.errors import DATABASE_AWAY, DatabaseUnavailable
+from gateway.metered_calls import LOST, MeteredCall, Outcome, ledger_row
 from gateway.models import Call, CallState
-from usage import costing, ledger, log_rows, reversals
+from usage import ledger, reversals
 from usage.ledger import Counting, LogRow
 from usage.models import UsageLog
 from usage.reports.reported_usage import UsageStatus
-from usage.schemas import LogEntry
-
-logger = logging.getLogger(__name__)
 
 # Raised by writes that can be tried again once the database answers.
 AWAY = (DatabaseUnavailable, *DATABASE_AWAY)
 _RETRY_SECONDS = 1
-_LOST = "worker_lost"
 _unwritten: set[asyncio.Task] = set()
 _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
@@ -104,88 +95,6 @@ _SETTLE = {
 }
 
 
-@dataclass(slots=True)
-class MeteredCall:
-    """A call that the upstream may bill.
-
-    `model` is the upstream's name of the model, by which the call is priced unless the answer
-    names another; `requested_model` is the client's name, which may be an alias.
-    """
-
-    id: UUID
-    caller: Caller
-    token_id: UUID
-    allowance_id: UUID
-    worker_id: UUID
-    upstream: str
-    provider: str
-    model: str
-    requested_model: str
-    started_at: datetime
-    reserved: Decimal
-    alias: str | None = None
-    profile: str | None = None
-    origin: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    price_terms: dict[str, str] = field(default_factory=dict)
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the ledger that are known before the upstream answers."""
-        return {
-            "id": self.id,
-            "created_at": self.started_at,
-            "upstream": self.upstream,
-            "requested_model": _storable(self.requested_model, 255),
-        }
-
-    def pending(self) -> dict[str, Any]:
-        """Return the pending row: a row of gateway_calls."""
-        return {
-            "id": self.id,
-            "project_id": self.caller.project_id,
-            "token_id": self.token_id,
-            "allowance_id": self.allowance_id,
-            "worker_id": self.worker_id,
-            "state": CallState.PENDING.value,
-            "started_at": self.started_at,
-            "reserved_usd": self.reserved,
-            "upstream": self.upstream,
-            "row": self.entry() | {"requested_model": self.requested_model},
-        }
-
-    def entry(self) -> dict[str, Any]:
-        """Return the members of a LogEntry that are known before the upstream answers."""
-        return {
-            "provider": self.provider,
-            "model": self.model,
-            "alias": self.alias,
-            "profile": self.profile,
-            "origin": self.origin,
-            "metadata": self.metadata,
-            "modifiers": self.price_terms or None,
-        }
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a call ended, and what it used.
-
-    `usage` is the upstream's own object, if it stated one, and `units` are counts beside tokens.
-    `estimate` returns members of a LogEntry, for a usage that is missing or not understood.
-    """
-
-    status: UsageStatus
-    usage: dict[str, Any] | None = None
-    units: dict[str, int] = field(default_factory=dict)
-    estimate: Callable[[], dict[str, Any]] | None = None
-    model: str | None = None
-    service_tier: str | None = None
-    http_status: int | None = None
-    latency_ms: int | None = None
-    first_byte_ms: int | None = None
-    error: str | None = None
-
-
 class Admission(NamedTuple):
     """`refusal` is empty for a call that may be made."""
 
@@ -206,7 +115,7 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
 
     If another worker has recorded the call as lost, the row corrects that record.
     """
-    row = await _row(call, outcome)
+    row = await ledger_row(call, outcome)
     if not await _settlements.write(row) and outcome.status != UsageStatus.UNKNOWN:
         await bridge.in_thread(_correct_lost, row)
     return row
@@ -217,12 +126,12 @@ async def settle_polled(call: MeteredCall, outcome: Outcome) -> LogRow | None:
 
     Raises one of AWAY.
     """
-    row = await _row(call, outcome)
+    row = await ledger_row(call, outcome)
     return row if await _settlements.write(row) else None
 
 
 def _correct_lost(row: LogRow) -> None:
-    lost = UsageLog.objects.filter(id=row.id, error=_LOST).first()
+    lost = UsageLog.objects.filter(id=row.id, error=LOST).first()
     if lost is not None:
         with suppress(reversals.AlreadyCorrected):
             reason = "the worker went on"
@@ -259,50 +168,6 @@ async def keep_in_background(call: MeteredCall, response_id: str) -> None:
     )
 
 
-async def _row(call: MeteredCall, outcome: Outcome) -> LogRow:
-    entry = _entry(call, outcome)
-    columns = call.columns() | {
-        "http_status": outcome.http_status,
-        "first_byte_ms": outcome.first_byte_ms,
-        "error": _storable(outcome.error, 255),
-    }
-    if costing.is_immediate(entry.stated_usage, None):
-        return log_rows.build_row(entry, call.caller, **columns)
-    return await bridge.in_thread(log_rows.build_row, entry, call.caller, **columns)
-
-
-def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
-    """Return the log entry of the call, as a client would report it."""
-    known = call.entry() | {
-        "latency_ms": outcome.latency_ms,
-        "model": _storable(outcome.model or call.model, 255),
-    }
-    if outcome.usage is not None:
-        stated = {
-            "usage": outcome.usage,
-            "units": outcome.units or None,
-            "usage_status": outcome.status,
-            "service_tier": _storable(outcome.service_tier, 64),
-        }
-        try:
-            return parsing.validate(LogEntry, known | stated)
-        except InvalidInput as error:
-            logger.warning("usage of %s is not understood: %s", call.upstream, error)
-            outcome.status = UsageStatus.ESTIMATED if outcome.estimate else UsageStatus.UNKNOWN
-    status = {"usage_status": outcome.status}
-    is_estimated = outcome.status == UsageStatus.ESTIMATED and outcome.estimate
-    counts = outcome.estimate() if is_estimated else {}
-    return parsing.validate(LogEntry, known | counts | status)
-
-
-def _storable(text: str | None, length: int) -> str | None:
-    """Return an upstream's text, cut and without characters that PostgreSQL would refuse."""
-    if not text:
-        return text
-    shown = text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
-    return shown.encode("utf-8", "replace").decode()
-
-
 async def _store_admissions(execute: Execute, calls: list[MeteredCall]) -> list[Admission]:
     rows = await execute(_ADMIT, [json_writer.dumps([call.pending() for call in calls]).decode()])
     decided = {id: Admission(refusal, seconds) for id, refusal, seconds in rows}
@@ -316,22 +181,6 @@ async def _store_settlements(execute: Execute, rows: list[LogRow]) -> list[bool]
     [(new, *_)] = await execute(_SETTLE[len(rows) == 1, keeps], [ledger.parameter(rows)])
     known = set(new or ())
     return [row.id in known for row in rows]
-
-
-def unknown_row(call: Call) -> LogRow:
-    """Return the ledger's row of a call whose worker was killed, or which was not polled."""
-    members = dict(call.row)
-    requested_model = members.pop("requested_model")
-    entry = parsing.validate(LogEntry, members | {"usage_status": UsageStatus.UNKNOWN})
-    return log_rows.build_row(
-        entry,
-        Caller(project_id=call.project_id, api_key_id=call.token_id),
-        id=call.id,
-        created_at=call.started_at,
-        upstream=call.upstream,
-        requested_model=requested_model,
-        error=_LOST if call.state == CallState.PENDING else "not_polled",
-    )
 
 
 def settle_lost(rows: Sequence[LogRow]) -> list[LogRow]:

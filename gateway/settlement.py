@@ -3,7 +3,7 @@
 from functools import partial
 
 from gateway import background, metering, reporting
-from gateway.metering import MeteredCall, Outcome
+from gateway.metered_calls import MeteredCall, Outcome
 from gateway.request.planning import Plan
 from usage.ledger import LogRow
 

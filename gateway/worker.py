@@ -21,7 +21,7 @@ from core import json_writer
 from core.errors import DATABASE_AWAY, DomainError
 from core.ids import uuid7
 from core.process_thread import ProcessThread
-from gateway import metering, reporting, upstreams
+from gateway import metered_calls, metering, reporting, upstreams
 from gateway.background import MAX_HOURS
 from gateway.models import Call, CallState, Worker
 
@@ -144,7 +144,7 @@ class WorkerThread(ProcessThread):
 
 def _write_unknown(calls) -> int:
     """Write calls as unknown; return how many there were."""
-    rows = [metering.unknown_row(call) for call in calls[:_MAX_SWEPT]]
+    rows = [metered_calls.unknown_row(call) for call in calls[:_MAX_SWEPT]]
     if rows:
         for row in metering.settle_lost(rows):
             reporting.settled(row, request_id=None)

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import DatabaseUnavailable
 from core.redaction import without_secrets
-from gateway import background, event_log, metering
+from gateway import background, event_log, metered_calls, metering
 from gateway.models import Call
 from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
@@ -134,7 +134,7 @@ def test_a_call_of_a_killed_worker_is_logged_once_whoever_finds_it(gateway, log_
         worker.beat()
     seconds = 6
     left = Call.objects.filter(id=call.id)
-    rows = [metering.unknown_row(call) for call in left]  # as two find it at the same time
+    rows = [metered_calls.unknown_row(call) for call in left]  # as two find it at the same time
 
     workers[0].sweep()
     assert metering.settle_lost(rows) == []
