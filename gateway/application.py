@@ -35,7 +35,8 @@ from gateway.holders import Holder
 from gateway.protocols import protocol_of
 from gateway.protocols.protocol import Billing, Matched
 from gateway.request import paths, policies
-from gateway.request.planning import Plan, plan
+from gateway.request.plan import Plan
+from gateway.request.planning import plan
 
 _TOKEN_PATH = "/v1/token"
 # What a path must not hold, so that what is checked is what the upstream reads.

@@ -11,7 +11,7 @@ from gateway.answer import estimates
 from gateway.metered_calls import Outcome
 from gateway.protocols.protocol import Billing, Reading
 from gateway.request import bounds
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 from usage.reports.reported_usage import UsageStatus
 
 # Nothing is billed for an answer with this status or a higher one, however it looks.

@@ -7,7 +7,7 @@ from core import ids
 from gateway import errors, metering
 from gateway.holders import Holder
 from gateway.metered_calls import MeteredCall
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 from gateway.worker import worker
 
 

@@ -15,7 +15,7 @@ from gateway.exchange import ClientGone, Exchange
 from gateway.metered_calls import MeteredCall, Outcome
 from gateway.protocols.protocol import Billing, Reading
 from gateway.relay import Held, View, beginning, hold, stream
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 from gateway.settlement import Settlement
 
 _MAX_READ = 1024 * 1024  # bytes of an answer that are read at once

@@ -31,7 +31,7 @@ from gateway.cache_policy import CacheKey
 from gateway.holders import Holder
 from gateway.models import CachedAnswer
 from gateway.protocols.protocol import Billing
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 
 logger = logging.getLogger(__name__)
 

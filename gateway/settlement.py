@@ -4,7 +4,7 @@ from functools import partial
 
 from gateway import background, metering, reporting
 from gateway.metered_calls import MeteredCall, Outcome
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 from usage.ledger import LogRow
 
 

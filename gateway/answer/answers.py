@@ -9,7 +9,7 @@ from core.egress.http_answer import Answer
 from gateway.answer import lenient_json
 from gateway.answer.decoding import decoder_of, is_decodable
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 
 # Of `data`, `event`, `id`, `retry` and a comment.
 _EVENT_STARTS = (b"d", b"e", b"i", b"r", b":")

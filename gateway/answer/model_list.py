@@ -8,7 +8,7 @@ from gateway.answer import lenient_json
 from gateway.holders import Holder
 from gateway.protocols.protocol import Matched
 from gateway.request.model_rules import is_allowed
-from gateway.request.planning import Plan
+from gateway.request.plan import Plan
 from gateway.upstreams import Upstreams, choose
 from usage.models import DEFAULT_PROFILE
 

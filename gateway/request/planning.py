@@ -3,77 +3,34 @@
 Nothing is sent or counted yet.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs, quote
-from uuid import UUID
+from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from core import bridge, json_writer
+from core import bridge
 from core.edge_request import MAX_PARSED_ON_LOOP, Request
-from gateway import background, errors, headers, upstreams
-from gateway.cache_policy import CacheKey
+from gateway import background, errors, upstreams
 from gateway.holders import Holder
-from gateway.protocols.protocol import Billing, Endpoint, Matched, ProtocolModule
+from gateway.protocols.protocol import Billing, Matched, ProtocolModule
 from gateway.request import (
     bounds,
     content,
-    forms,
     labels,
     model_rules,
-    paths,
     policies,
     restrictions,
+    upstream_requests,
 )
 from gateway.request.content import Content
-from gateway.request.json_splice import with_member
-from gateway.upstream_call import UpstreamRequest
+from gateway.request.plan import Plan
 from gateway.upstream_config import UpstreamConfig
-from gateway.upstreams import Upstreams, UpstreamState
+from gateway.upstreams import Upstreams
 from registry_proxy import pricing
 from usage.models import DEFAULT_PROFILE
 
-# Shorter keys are placeholders (`none`, `ollama`), which may be words of answers.
-_MIN_SECRET = 16
-_UNRESERVED = "/-._~:@!$&'()*+,;="
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})  # as pydantic reads booleans
-
-
-@dataclass(slots=True)
-class Plan:
-    """A call that may be made."""
-
-    protocol: ProtocolModule
-    endpoint: Endpoint
-    upstream: UpstreamConfig
-    state: UpstreamState
-    key: str = field(repr=False)  # the upstream's
-    request: UpstreamRequest
-    content: Content
-    project_id: UUID
-    model: str = ""
-    requested_model: str = ""
-    response_id: str = ""  # of the stored answer that is requested
-    alias: str | None = None
-    profile: str | None = None
-    origin: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    price_terms: dict[str, str] = field(default_factory=dict)
-    is_stream: bool = False
-    asks_for_usage: bool = False  # added by us: the usage is hidden from the client
-    reserved: Decimal = Decimal(0)
-    cache_key: CacheKey | None = None  # None: its answer is never cached
-    without_usage_option: bytes | None = None  # the body for an upstream that does not know it
-    # Reduces the body of an answer to what the token may see; None: it may see all.
-    edit: Callable[[bytes], bytes] | None = None
-
-    @property
-    def secret(self) -> str | None:
-        """The upstream's key, which no client may see; None for a placeholder."""
-        return self.key if len(self.key) >= _MIN_SECRET else None
 
 
 async def plan(
@@ -134,7 +91,7 @@ async def _plan(
         upstream=upstream,
         state=upstreams.state_of(upstream),
         key=key,
-        request=_without_body(
+        request=upstream_requests.without_body(
             request,
             matched,
             upstream,
@@ -152,7 +109,7 @@ async def _plan(
         is_stream=_asks_for_stream(body),
         **{**call_labels, "alias": call_labels["alias"] or alias},
     )
-    made.request = await body.examine(_with_body, made, request)
+    made.request = await body.examine(upstream_requests.with_body, made, request)
     if holder.has_budget and endpoint.billing is not Billing.FREE:
         made.reserved = await _bound(made, holder)
     return made
@@ -179,59 +136,6 @@ def _asks_for_stream(body: Content) -> bool:
     """Return whether a server may read this as a stream: many accept texts and numbers."""
     stated = body.value.get("stream") if body.fields is None else body.fields.last("stream")
     return isinstance(stated, str | int | float) and str(stated).lower() in _TRUE
-
-
-def _without_body(
-    request: Request,
-    matched: Matched,
-    upstream: UpstreamConfig,
-    model: str,
-    *,
-    key: str,
-    token: str,
-    is_restricted: bool,
-) -> UpstreamRequest:
-    sent = headers.to_upstream(
-        request.raw_headers, token=token, request_id=request.id, is_restricted=is_restricted
-    )
-    sent.append(_credential_header(upstream, key))
-    url = _url(upstream, matched, model, request.query_string)
-    return UpstreamRequest(request.method, url, sent, None)
-
-
-def _with_body(made: Plan, request: Request) -> UpstreamRequest:
-    body, sent = made.content, made.request
-    if body.parts is not None or body.file is not None:
-        data = body.parts if body.file is None else (lambda: forms.pieces(body.file))
-        length = request.headers.get("Content-Length")
-        return _replaced(sent, data, [("Content-Length", length)] if length else [])
-    if body.data is None:
-        return sent
-    data = body.data
-    if made.endpoint.takes_usage_option and made.is_stream:
-        data = _asking_for_usage(made, data)
-    if body.is_checked:
-        sent = replace(sent, headers=headers.of_json(sent.headers))
-    return _replaced(sent, lambda: data, [])
-
-
-def _replaced(sent: UpstreamRequest, body: Any, more: list[tuple[str, str]]) -> UpstreamRequest:
-    return UpstreamRequest(sent.method, sent.url, [*sent.headers, *more], body)
-
-
-def _asking_for_usage(made: Plan, data: bytes) -> bytes:
-    """Return the body of a streaming chat, with a request for its usage unless that is refused."""
-    options = made.content.value.get("stream_options")
-    if made.request.url in made.state.without_usage_option or not made.upstream.include_usage:
-        return data
-    if not (options is None or isinstance(options, dict)):
-        return data  # the upstream's to refuse
-    if (options or {}).get("include_usage") not in (None, False):
-        return data  # the client asks for it, or sends a value for the upstream to judge
-    made.asks_for_usage = True
-    made.without_usage_option = data
-    asked = {**(options or {}), "include_usage": True}
-    return with_member(data, "stream_options", json_writer.dumps(asked))
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:
@@ -286,24 +190,6 @@ def _models(
     if "model" in upstream.param_whitelist:
         models += model_rules.alternatives(body.params, {"model", *upstream.param_whitelist})
     return {"model": models} if models else {}
-
-
-def _url(upstream: UpstreamConfig, matched: Matched, model: str, query: str) -> str:
-    if matched.deployment is not None and ("/" in model or paths.leads_elsewhere(model)):
-        raise errors.GatewayError(f"{model[:200]!r} is not a deployment", param="model")
-    base = upstream.base_url
-    if matched.is_azure:
-        for ending in ("/v1", "/openai"):
-            base = base.removesuffix(ending)
-        base += "/openai"
-    path = quote(matched.path_with(model), safe=_UNRESERVED)
-    return base + path + (f"?{query}" if query else "")
-
-
-def _credential_header(upstream: UpstreamConfig, key: str) -> tuple[str, str]:
-    if upstream.is_azure:
-        return "api-key", key
-    return "Authorization", f"Bearer {key}"
 
 
 async def _bound(made: Plan, holder: Holder) -> Decimal:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.request import planning, restrictions
+from gateway.request import planning, restrictions, upstream_requests
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def on_loop(monkeypatch):
         monkeypatch.setattr(module, name, watched)
 
     watch(planning, "_rename_model")
-    watch(planning, "_with_body")
+    watch(upstream_requests, "with_body")
     watch(restrictions, "refuse_shared")
     watch(restrictions, "_check")
     return seen
@@ -35,6 +35,6 @@ def test_large_bodies_are_examined_in_a_thread(gateway, mock, on_loop, count, is
     messages = [{"role": "user", "content": "Hello"}] * count
     assert gateway.chat("fast", messages=messages).status_code == 200
     assert on_loop == dict.fromkeys(
-        ["_rename_model", "_with_body", "refuse_shared", "_check"], is_small
+        ["_rename_model", "with_body", "refuse_shared", "_check"], is_small
     )
     assert gateway.row.model == "gpt-4o-mini"
