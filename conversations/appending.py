@@ -201,14 +201,14 @@ def _sql(*, waits: bool, has_words: bool) -> str:
     message = ", ".join(f"{name} {type}" for name, type in CONTENT.items())
     indexed = f""", indexed AS (
     INSERT INTO conversation_words ({", ".join(WORDS)})
-    SELECT {values_of(WORDS)} FROM {recordset("%s", WORDS, "new")}
+    SELECT {values_of(WORDS)} FROM {recordset(WORDS, "new")}
         JOIN updated ON (conversation, project) = (conversation_id, project_id)
 )"""
     return f"""
 WITH total AS (
     -- A statement that is repeated after a lost connection has appended them already.
     SELECT new.*, stored.id IS NOT NULL AS is_known, stored.parent_id AS known_before
-    FROM {recordset("%s", _TOTAL, "new")} LEFT JOIN LATERAL (
+    FROM {recordset(_TOTAL, "new")} LEFT JOIN LATERAL (
         -- So written, no index of a project's rows is taken instead of that of ids, which a
         -- plan may do that was made while the table was empty.
         SELECT id, parent_id FROM messages
@@ -245,7 +245,7 @@ WITH total AS (
             CASE WHEN number = 1 AND follows THEN coalesce(after_id, id_before) END
         ),
         {values_of(CONTENT)}
-    FROM {recordset("%s", _ADDITION, "addition")}
+    FROM {recordset(_ADDITION, "addition")}
         JOIN updated USING (conversation, project)
         CROSS JOIN LATERAL ROWS FROM (
             json_to_recordset(addition.messages) AS (parent_id uuid, {message})

@@ -64,10 +64,8 @@ class StackedChart:
         columns: Sequence[Column],
         totals: Sequence[str],
         format_tick: Callable[[Decimal], str],
-        column_heading: str = "day (UTC)",
     ) -> None:
         self.name, self.series, self.columns, self.totals = name, series, columns, totals
-        self.column_heading = column_heading
         self._format_tick = format_tick
         low, high = _extent(columns)
         self._step = _step(low, high)

@@ -34,7 +34,7 @@ _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
 _ADMIT = f"""
 WITH incoming AS (
-    SELECT * FROM {recordset("%s", _PENDING, "call")}
+    SELECT * FROM {recordset(_PENDING, "call")}
     -- A statement that is repeated after a lost connection has stored its calls already. This
     -- form looks the ids up one by one: an anti-join would read the whole table.
     WHERE (SELECT true FROM gateway_calls AS known WHERE known.id = call.id) IS NULL

@@ -56,12 +56,10 @@ if BEHIND_TLS:
 # Proxies whose X-Forwarded-For is trusted; without any, the connection's own address counts.
 TRUSTED_PROXIES = env_addresses.networks("LLMRING_TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
-SESSION_COOKIE_HTTPONLY = True
 # W008: no redirect to https, since clients may lose the body of a redirected POST.
 # W005, W021: subdomains and preload lists are the operator's decision.
 # templates.W003: core.preserved_filters replaces Django's library of that name on purpose.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021", "templates.W003"]
-X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = env.integer("LLMRING_MAX_BODY_BYTES", 10_485_760, minimum=1024, maximum=_MAX_BYTES)
 MAX_METADATA_BYTES = env.integer("LLMRING_MAX_METADATA_BYTES", 65_536, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -244,7 +242,6 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.renderers.AlwaysJSON",
     "DEFAULT_SCHEMA_CLASS": "core.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "core.renderers.Metadata",
-    "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }

@@ -174,7 +174,8 @@ def _input_part(group: dict, sums: dict) -> Decimal:
         round(sums[name] / sums["calls"])
         for name in ("input_tokens", "output_tokens", "cached_input_tokens")
     )
-    tokens = Tokens.from_totals(input, output, min(cached, input))
+    cached = min(cached, input)
+    tokens = Tokens(input=input - cached, cache_read=cached, output=output)
     usage = Usage(tokens, "sums")
     return calculations.input_cost(sums["cost"], group["provider"], group["name"], usage)
 

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -42,8 +41,8 @@ class RegistryUnavailable(DomainError):
 class CurrentSnapshot:
     """The newest snapshot of this process."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
+        self.clock = time.monotonic
         self._lock = threading.Lock()
         self.reset()
 

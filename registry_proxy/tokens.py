@@ -30,25 +30,6 @@ class Tokens:
         if min(_counts(self)) < 0:
             raise ValueError("token counts are never negative")
 
-    @classmethod
-    def from_totals(
-        cls, prompt: int, completion: int, cache_read: int = 0, thinking: int = 0, **writes: int
-    ) -> "Tokens":
-        """Return the classes of totals that contain their parts.
-
-        Cached and written tokens that do not fit in the prompt stand beside it;
-        thinking is cut to the completion. `writes` are counts of the cache-write classes.
-        """
-        cached = cache_read + sum(writes.values())
-        thinking = min(thinking, completion)
-        return cls(
-            input=prompt - cached if cached <= prompt else prompt,
-            cache_read=cache_read,
-            output=completion - thinking,
-            thinking=thinking,
-            **writes,
-        )
-
     def by_class(self) -> dict[str, int]:
         """Return the counts by the names of their classes, without those that are 0."""
         counts = zip(TOKEN_CLASSES, _counts(self), strict=True)

@@ -54,12 +54,12 @@ def held_by_threads() -> int:
     return found["pool_size"] - found["pool_available"] - (own.connection is not None)
 
 
-def check_given_back(held_before: int, *, timeout_seconds: float = 5) -> None:
+def check_given_back(held_before: int) -> None:
     """Raises AssertionError when threads hold more connections than before.
 
-    A connection that is being replaced counts as held: that ends within the timeout.
+    A connection that is being replaced counts as held: that ends soon.
     """
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + 5
     while (held := held_by_threads()) > held_before:
         text = f"threads keep {held - held_before} connections (tests/threads.py)"
         assert time.monotonic() < deadline, text

@@ -20,11 +20,6 @@ from usage.reply_schemas import ExportedLog
 csv.field_size_limit(10_000_000)  # characters of a cell: metadata may be long
 _OBJECTS = ("metadata", "modifiers", "units", "usage")
 _MARKED = ("=", "+", "-", "@", "\t", "'")
-_TEXTS = {
-    name
-    for name, field in ExportedLog.model_fields.items()
-    if field.annotation in (str, str | None)
-}
 
 
 def header(extra: Iterable[str] = ()) -> bytes:

@@ -71,7 +71,7 @@ def insert_steps(*, is_single: bool = False, counting: Counting = Counting.REFUS
     total = total_sql(is_single=is_single)
     return f"""
 incoming AS (
-    SELECT * FROM {recordset("%s", _COLUMNS, "stated")}
+    SELECT * FROM {recordset(_COLUMNS, "stated")}
 ), inserted AS (
     -- In the order given, and the sums in theirs: two writers never deadlock.
     INSERT INTO usage_logs ({_NAMES}) SELECT {_NAMES} FROM incoming

@@ -17,7 +17,7 @@ def column_types(model: type[models.Model], *, without: Collection[str] = ()) ->
 
 def insert_sql(table: str, types: dict[str, str], *, values: str = "new.*") -> str:
     """Return the statement that inserts a JSON list of rows, or `values` computed from them."""
-    rows = recordset("%s", types, "new")
+    rows = recordset(types, "new")
     return f"INSERT INTO {table} ({', '.join(types)}) SELECT {values} FROM {rows}"
 
 
@@ -26,10 +26,10 @@ def stored_values(row: models.Model) -> dict[str, Any]:
     return {field.column: field.pre_save(row, True) for field in row._meta.local_concrete_fields}
 
 
-def recordset(parameter: str, types: dict[str, str], alias: str) -> str:
+def recordset(types: dict[str, str], alias: str) -> str:
     """Return the SQL of a row source that reads columns from a parameter, a JSON list of objects.
 
     PostgreSQL reads JSON for a fraction of what binding each column costs.
     """
     definitions = ", ".join(f"{name} {type}" for name, type in types.items())
-    return f"json_to_recordset({parameter}::json) AS {alias}({definitions})"
+    return f"json_to_recordset(%s::json) AS {alias}({definitions})"

@@ -40,9 +40,9 @@ def read(answer, count: int) -> bytes:
     return got
 
 
-def open_stream(gateway, path="/v1/chat/completions", **members):
+def open_stream(gateway, **members):
     body = {"model": "gpt-4o-mini", "messages": [], "stream": True, **members}
-    return gateway.post(path, body, stream=True)
+    return gateway.post(CHAT, body, stream=True)
 
 
 def open_call(gateway, body: dict | None, *, path: str = CHAT) -> socket.socket:

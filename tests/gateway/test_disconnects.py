@@ -28,7 +28,7 @@ def with_options(mock, upstreams_file):
     return write
 
 
-def trickle(piece: bytes = b" ", *, delay: float = 0.02, start: bytes = HEAD):
+def trickle(piece: bytes = b" ", *, start: bytes = HEAD):
     """An answer that never ends; without a piece it is silent after its head."""
 
     async def script(request, writer):
@@ -37,7 +37,7 @@ def trickle(piece: bytes = b" ", *, delay: float = 0.02, start: bytes = HEAD):
             if piece:
                 writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
-            await asyncio.sleep(delay)
+            await asyncio.sleep(0.02)
 
     return script
 

@@ -29,13 +29,10 @@ from tests.gateway.upstream import (
 
 TEXT = content("Grüße 你好 🌍")
 WHOLE = TEXT + stop() + USAGE_CHUNK + DONE
-_SMILE = WHOLE.index("🌍".encode()) + 2
+_IN_GLOBE = WHOLE.index("🌍".encode()) + 2
 ENDS = {
     "bytes": [WHOLE[n : n + 1] for n in range(len(WHOLE))],
-    "characters": [
-        WHOLE[: WHOLE.index("🌍".encode()) + 2],
-        WHOLE[WHOLE.index("🌍".encode()) + 2 :],
-    ],
+    "characters": [WHOLE[:_IN_GLOBE], WHOLE[_IN_GLOBE:]],
     "words": [
         WHOLE[: WHOLE.index(b'"usage"') + 3],
         WHOLE[WHOLE.index(b'"usage"') + 3 : WHOLE.index(b"DONE") + 2],

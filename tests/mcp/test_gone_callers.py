@@ -82,13 +82,13 @@ def sent(api, address: str, path: str, body: dict | None, **headers: str) -> soc
     return connection
 
 
-def on_mcp(version: str, method: str = "tools/call", **params) -> tuple[str, dict, dict]:
+def on_mcp(version: str, **params) -> tuple[str, dict, dict]:
     """Path, body and headers of a request to `/mcp`."""
     headers = {"MCP_Protocol_Version": version, "Accept": "application/json, text/event-stream"}
     if version == MODERN:
-        headers |= {"Mcp_Method": method, "Mcp_Name": params["name"]}
+        headers |= {"Mcp_Method": "tools/call", "Mcp_Name": params["name"]}
         params["_meta"] = {**META, **params.get("_meta", {})}
-    body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+    body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
     return "/mcp", body, headers
 
 

@@ -84,8 +84,8 @@ def set_password(browser, user, password: str = NEW, **form):
     return browser.submit(f"{PEOPLE}{user.id}/password/", form)
 
 
-def change_own_password(browser, old: str, password: str = NEW):
-    form = {"old_password": old, "new_password1": password, "new_password2": password}
+def change_own_password(browser, old: str):
+    form = {"old_password": old, "new_password1": NEW, "new_password2": NEW}
     return browser.submit("/admin/password_change/", form)
 
 

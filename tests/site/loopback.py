@@ -7,10 +7,9 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def listening(behave: Callable[[socket.socket], None], address: str = "127.0.0.1"):
+def listening(behave: Callable[[socket.socket], None]):
     """The port of a server that hands each connection to `behave` and then closes it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, 0), family=family) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve(connection: socket.socket) -> None:
             with connection, suppress(OSError):

@@ -53,7 +53,7 @@ def test_numbers_keep_all_digits(api, digits):
 
 
 def test_last_of_two_members_counts(api):
-    made = api.send("POST", PATH, odd_bodies.repeated(VALID, "name", '"first"'))
+    made = api.send("POST", PATH, odd_bodies.repeated(VALID, "name"))
     assert made["name"] == "t"
 
 
