@@ -27,21 +27,21 @@ _CHECK_SECONDS = 0.3  # how often the listener checks its connection
 _HEALTHY_SECONDS = 0.9  # how long one check is good for
 
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
-class KeyCache(Generic[Found]):
+class KeyCache(Generic[Value]):
     """A cache by the digests of keys or tokens."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[int, Found]] = {}
+        self._entries: dict[bytes, tuple[int, Value]] = {}
 
-    def get(self, digest: bytes) -> Found | None:
+    def get(self, digest: bytes) -> Value | None:
         """Return the cached value; None if there is none, or it may be outdated."""
-        generation, found = self._entries.get(digest, (-1, None))
-        return found if generation == listener.generation and listener.is_healthy else None
+        generation, value = self._entries.get(digest, (-1, None))
+        return value if generation == listener.generation and listener.is_healthy else None
 
-    def put(self, digest: bytes, found: Found, *, generation: int) -> None:
+    def put(self, digest: bytes, value: Value, *, generation: int) -> None:
         """Cache a value that was looked up when the listener was at `generation`.
 
         Later changes make it outdated, even those that arrived during the look-up.
@@ -49,7 +49,7 @@ class KeyCache(Generic[Found]):
         if listener.is_healthy:
             if len(self._entries) >= MAX_ENTRIES:
                 self._entries.clear()
-            self._entries[digest] = generation, found
+            self._entries[digest] = generation, value
 
 
 callers: KeyCache[tuple[Caller, datetime | None]] = KeyCache()
@@ -88,12 +88,12 @@ class KeyListener(ProcessThread):
             try:
                 self._listen()
             except (psycopg.Error, OSError) as error:
-                self._tell_loss(type(error).__name__)
+                self._log_loss(type(error).__name__)
             self._checked_at = float("-inf")
             self._forget()
             self._stopped.wait(1)
 
-    def _tell_loss(self, reason: str) -> None:
+    def _log_loss(self, reason: str) -> None:
         """Log the reason of a lost connection once, not at every attempt; "" is a new one."""
         if reason == self._loss:
             return
@@ -121,7 +121,7 @@ class KeyListener(ProcessThread):
                 self._stopped.wait(60)
                 return
             self._forget()
-            self._tell_loss("")
+            self._log_loss("")
             arrivals = select.poll()  # psycopg would wake up ten times a second
             arrivals.register(own, select.POLLIN)
             while not self._stopped.is_set():

@@ -63,7 +63,7 @@ def server(arguments: list[str] | None = None) -> None:
     _add_env(parser)
     parser.add_argument("--version", action="version", version=_version())
     options = parser.parse_args(arguments)
-    _hand_on(options)
+    _set_port(options)
     if options.workers is not None:
         os.environ["LLMRING_WORKERS"] = options.workers
     with termination.cleaning_up(), startup.exit_on_config_error():
@@ -171,8 +171,8 @@ def _not_empty(value: str) -> str:
     return value
 
 
-def _hand_on(options: argparse.Namespace) -> None:
-    """Settings read variables; what the command line says is handed on as such."""
+def _set_port(options: argparse.Namespace) -> None:
+    """Set the variable from which settings.py reads the port."""
     if options.port is not None:
         os.environ["LLMRING_HTTP_PORT"] = options.port
 
@@ -202,7 +202,7 @@ def _check_health(arguments: list[str]) -> str | None:
     parser.add_argument("--host", default="127.0.0.1", help="where it listens (%(default)s)")
     _add_port(parser)
     options = parser.parse_args(arguments)
-    _hand_on(options)
+    _set_port(options)
     with startup.exit_on_config_error():
         startup.use_settings()
         headers = {"Host": "localhost"}  # allowed whatever LLMRING_ALLOWED_HOSTS is

@@ -17,7 +17,7 @@ from core.error_pages import prefers_html
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
 from gateway import metrics as gateway_metrics
-from llmring_site.pages.home import front_door
+from llmring_site.pages.home import redirect_from_root
 from llmring_site.schemas import (
     DatabaseState,
     Health,
@@ -49,7 +49,7 @@ class ServiceView(PublicView):
         login.
         """
         if prefers_html(request):
-            return front_door(request)
+            return redirect_from_root(request)
         # There is a prefix behind a proxy, or if mounted in another application.
         prefix = get_script_prefix().rstrip("/")
         service = Service.below(prefix, version=settings.VERSION, timestamp=_now())

@@ -45,16 +45,16 @@ def response_head(
     lines = [_status_line(status)]
     values = []
     for name, value in headers:
-        begin = _begin(name)
-        if begin in _MEANT_FOR_US:
-            match begin:
+        prefix = _line_prefix(name)
+        if prefix in _READ_HERE:
+            match prefix:
                 case b"content-length: ":
                     length = int(value)
                 case b"transfer-encoding: ":
                     is_chunked = value.lower() == b"chunked"
                 case b"connection: ":
                     says_close = b"close" in value.lower()
-        lines += (begin, value, b"\r\n")
+        lines += (prefix, value, b"\r\n")
         values.append(value)
     if _NO_VALUE.search(b"".join(values)):
         raise ValueError("a header's value has a control character")
@@ -77,12 +77,12 @@ def response_head(
     )
 
 
-_MEANT_FOR_US = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
+_READ_HERE = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
 
 
 @lru_cache(maxsize=1024)
-def _begin(name: bytes) -> bytes:
-    """Return how a header's line begins. Raises ValueError."""
+def _line_prefix(name: bytes) -> bytes:
+    """Return a header's line up to its value. Raises ValueError for an invalid name."""
     if not name or _NO_TOKEN.search(name):
         raise ValueError(f"{name!r} is not a header name")
     return name.lower() + b": "

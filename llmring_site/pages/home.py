@@ -43,7 +43,7 @@ _LABELS = {
 }
 
 
-def front_door(request: HttpRequest) -> HttpResponse:
+def redirect_from_root(request: HttpRequest) -> HttpResponse:
     """Redirect a browser to the home of the person's project, or to the login."""
     user = get_user(request)
     if not user.is_authenticated:
@@ -76,10 +76,10 @@ class HomePage(ProjectPage, ReadPage):
     def get_context_data(self, **kwargs):
         scope = ProjectScope.of(self.request, project=self.project)
         context = super().get_context_data(**kwargs)
-        shown = unless_too_slow(lambda: usage_figures(scope))
-        context.update(shown or {"given_up_after": settings.STATEMENT_TIMEOUT_SECONDS})
-        if shown and not shown["is_empty"]:
-            context["panel"] = calls_panel(scope, shown["calls"])
+        figures = unless_too_slow(lambda: usage_figures(scope))
+        context.update(figures or {"given_up_after": settings.STATEMENT_TIMEOUT_SECONDS})
+        if figures and not figures["is_empty"]:
+            context["panel"] = calls_panel(scope, figures["calls"])
         query = LogsQuery.model_validate(
             {"start_date": f"{scope.first}", "end_date": f"{scope.last}", "limit": LAST_CALLS}
         )
@@ -123,11 +123,11 @@ class CallsPage(ProjectPage, ReadPage):
                 for each in error.issues
             ]
             return self.render_to_response(context, status=422)
-        found = unless_too_slow(lambda: calls(self.caller, query))
-        if found is None:
+        page = unless_too_slow(lambda: calls(self.caller, query))
+        if page is None:
             context["given_up_after"] = settings.STATEMENT_TIMEOUT_SECONDS
         else:
-            context["calls"], cursor = found
+            context["calls"], cursor = page
             context["next"] = cursor and _with_cursor(request, cursor)
         return self.render_to_response(context)
 
@@ -138,14 +138,14 @@ class CallsPage(ProjectPage, ReadPage):
 
 def _filters(request: HttpRequest) -> dict:
     """Return the context of the filters' form: names, labels and current values."""
-    given = request.GET
+    query = request.GET
     return {
-        "texts": [(name, label, given.getlist(name) or [""]) for name, label in _TEXT_FILTERS],
+        "texts": [(name, label, query.getlist(name) or [""]) for name, label in _TEXT_FILTERS],
         "statuses": UsageStatus.values,
-        "chosen": {name: given.get(name, "") for name in ("usage_status", "cost_source")},
-        "chosen_keys": given.getlist("api_key_id"),
-        "start_date": given.get("start_date", ""),
-        "end_date": given.get("end_date", ""),
+        "chosen": {name: query.get(name, "") for name in ("usage_status", "cost_source")},
+        "chosen_keys": query.getlist("api_key_id"),
+        "start_date": query.get("start_date", ""),
+        "end_date": query.get("end_date", ""),
     }
 
 

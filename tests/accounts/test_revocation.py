@@ -56,7 +56,7 @@ def test_loss_of_the_database_is_told_once_and_its_return_too(caplog):
         if len(attempts) > 10:
             listener._stopped.set()
         if len(attempts) == 6:
-            listener._tell_loss("")  # as when it listens
+            listener._log_loss("")  # as when it listens
         raise psycopg.OperationalError
 
     listener._listen = listen

@@ -1,8 +1,9 @@
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.table import Table
 
-from accounts.models import ApiKey, Project
+from accounts.management.projects import named_project
+from accounts.models import ApiKey
 from core.number_formats import counted
 from core.terminals import printable
 
@@ -16,10 +17,7 @@ class Command(BaseCommand):
     def handle(self, *, project, **options) -> None:
         keys = ApiKey.objects.select_related("project")
         if project:
-            owner = Project.objects.named(project)
-            if owner is None:
-                raise CommandError(f"There is no project {project}.")
-            keys = keys.filter(project=owner)
+            keys = keys.filter(project=named_project(project))
         # Two lines for each key: the id, which revokekey takes, fits 80 columns uncut.
         table = Table(box=None, padding=(0, 2, 1, 0))
         table.add_column("id\nprefix of the key", no_wrap=True)

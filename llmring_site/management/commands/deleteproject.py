@@ -3,6 +3,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from accounts import audit
+from accounts.management.projects import named_project
 from accounts.models import Project
 from accounts.projects import archive_project
 from core.terminals import printable
@@ -22,34 +23,26 @@ class Command(BaseCommand):
     def handle(self, *, project: str, archive, batch, dry_run, **options) -> str:
         if batch < 1:
             raise CommandError("--batch must be 1 or more")
-        found = self._find(project)
-        counts = {table: rows for table, rows in count_rows(found).items() if rows}
+        target = _target(project)
+        counts = {table: rows for table, rows in count_rows(target).items() if rows}
         total = sum(counts.values())
         if dry_run:
             lines = [f"{rows:>12,} {table}" for table, rows in counts.items()]
-            name = printable(found.name)
-            return "\n".join([*lines, f"{total:,} rows of project {name} ({found.pk})"])
+            name = printable(target.name)
+            return "\n".join([*lines, f"{total:,} rows of project {name} ({target.pk})"])
         if archive:
-            archive_project(found.pk, audit.of_command("deleteproject"))
-        elif found.archived_at is None:
+            archive_project(target.pk, audit.of_command("deleteproject"))
+        elif target.archived_at is None:
             raise CommandError("the project is in use: archive it, or add --archive")
-        if count := Call.objects.filter(project_id=found.pk, state=CallState.PENDING).count():
+        if count := Call.objects.filter(project_id=target.pk, state=CallState.PENDING).count():
             # Their logs would be stored after the deletion, and could not be deleted any more.
             raise CommandError(f"calls of the project are in progress: {count}; try again later")
-        id, name = found.pk, found.name
-        deleted = self._delete(found, batch, total)
+        id, name = target.pk, target.name
+        deleted = self._delete(target, batch, total)
         audit.record(
             "project.delete", audit.of_command("deleteproject"), project_id=id, rows=deleted
         )
         return f"{deleted:,} rows of project {printable(name)} ({id}) deleted"
-
-    def _find(self, name: str) -> Project:
-        found = Project.objects.named(name)
-        if found is None:
-            raise CommandError(f"no project {name}")
-        if str(found.pk) != name and Project.objects.filter(name=name).count() > 1:
-            raise CommandError(f"several projects are named {name}: give an id")
-        return found
 
     def _delete(self, project: Project, batch: int, total: int) -> int:
         deleted = 0
@@ -61,3 +54,11 @@ class Command(BaseCommand):
                 deleted += rows
                 progress.update(task, advance=rows, description=table)
         return deleted - 1  # the project's own row is not one of its rows
+
+
+def _target(name: str) -> Project:
+    """Return the project with this id, or the only one with this name."""
+    project = named_project(name)
+    if str(project.pk) != name and Project.objects.filter(name=name).count() > 1:
+        raise CommandError(f"several projects are named {name}: give an id")
+    return project

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import audit
+from accounts.management.projects import named_project
 from accounts.models import Project
 from llmring_site.demo.project import AlreadyMade, NotRemovable, make_demo, remove_demo
 
@@ -32,11 +33,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Made project {made.name} ({made.pk}): {address}")
 
     def _remove(self, name_or_id: str | None) -> None:
-        demo = Project.objects.demo().first()
-        project = Project.objects.named(name_or_id) if name_or_id else demo
+        project = named_project(name_or_id) if name_or_id else Project.objects.demo().first()
         if project is None:
-            what = f"no project {name_or_id}" if name_or_id else "no demo project"
-            raise CommandError(f"There is {what}; nothing was removed")
+            raise CommandError("There is no demo project; nothing was removed")
         try:
             remove_demo(project, _ORIGIN)
         except NotRemovable as error:

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from accounts import audit, keys
-from accounts.models import ApiKey, Project
+from accounts.management.projects import named_project
+from accounts.models import ApiKey
 from conversations.models import Conversation
 from core.scoping import Caller
 from core.terminals import printable
@@ -82,9 +83,7 @@ def _caller_of_token(id: UUID) -> Caller | None:
 
 
 def _caller(name: str) -> Caller:
-    project = Project.objects.named(name)
-    if project is None:
-        raise CommandError(f"There is no project {name}.")
+    project = named_project(name)
     key = ApiKey.objects.filter(project=project).order_by("id").first()
     if key is None:
         key, _ = keys.issue_key(project, audit.of_command("importlogs"), name="import")

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Project
+from accounts.management.projects import named_project
 from registry_proxy import custom_prices
 from registry_proxy.custom_prices import PriceOverlap
 from registry_proxy.models import CustomPrice
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                 modifier=options["modifier"],
                 valid_from=_time(options["valid_from"]) or timezone.now(),
                 valid_to=_time(options["valid_to"]),
-                project_id=_project_id(project),
+                project_id=named_project(project).id if project is not None else None,
                 note=options["note"],
             )
             custom_prices.save(
@@ -71,12 +71,3 @@ def _time(text: str | None) -> datetime | None:
     if text and time is None:
         raise CommandError(f"{text!r} is not an ISO 8601 time")
     return time and time.astimezone(UTC)
-
-
-def _project_id(name_or_id: str | None):
-    if name_or_id is None:
-        return None
-    project = Project.objects.named(name_or_id)
-    if project is None:
-        raise CommandError(f"There is no project {name_or_id}")
-    return project.id

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
+from accounts.management.projects import named_project
 from accounts.models import Project
 from core.json_writer import plain
 from core.terminals import printable
@@ -66,7 +67,4 @@ def _window(start: str, end: str | None) -> Window:
 def _project_ids(name_or_id: str | None) -> list[UUID]:
     if name_or_id is None:
         return list(Project.objects.real().order_by("id").values_list("id", flat=True))
-    project = Project.objects.named(name_or_id)
-    if project is None:
-        raise CommandError(f"There is no project {name_or_id}")
-    return [project.id]
+    return [named_project(name_or_id).id]
