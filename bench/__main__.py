@@ -107,7 +107,7 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     if shutil.which("wrk") is None:
         sys.exit("wrk is needed to make load; Debian and Homebrew have it under that name")
-    # Ending by SIGTERM unwinds the stack too, so that no server outlives the run.
+    # SIGTERM unwinds the stack as well, so that no server outlives the run.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with ExitStack() as stack:
         with console.status("starting servers"):

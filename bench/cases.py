@@ -13,13 +13,12 @@ USAGE_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Case:
-    """One request, repeated. `prepare` makes it, and may first store what it needs to find.
+    """One request, repeated. `prepare` returns it, after storing what it reads.
 
-    An answer counts as one when it `holds` what the case is about; that is looked at before the
-    load, not during it.
+    `holds` checks, before the load, that an answer is what the case is about.
 
-    A case that writes names the table in which each answered request leaves `rows` rows; its
-    throughput is given in rows a second when that is more than one.
+    A case that writes names the table in which each answered request stores `rows` rows; if that
+    is more than one, its throughput is in rows per second.
     """
 
     name: str
@@ -29,8 +28,8 @@ class Case:
     holds: Callable[[Any], bool] = bool
     table: str | None = None
     rows: int = 1
-    # Requests on their way when a sample ends do not count, which would wrong a server that takes
-    # a second for each; so cases in which one does have longer samples.
+    # Requests in flight when a sample ends are not counted. That would be unfair to a server that
+    # takes a second for each, so cases where one does have longer samples.
     least_seconds: int = 1
 
     @property
@@ -39,12 +38,12 @@ class Case:
 
 
 def always(request: Request) -> Callable[[Side], Request]:
-    """Return a function that gives the request, with nothing to be stored before it."""
+    """Return a `prepare` that returns this request and stores nothing."""
     return lambda side: request
 
 
 def reading_usage(path: str) -> Callable[[Side], Request]:
-    """Return what makes a read of USAGE_ROWS rows, which it first stores if they are missing."""
+    """Return a `prepare` of a read of USAGE_ROWS rows, which it stores if they are missing."""
 
     def prepare(side: Side) -> Request:
         stats = get("/api/v1/stats", api_key=READER_KEY)

@@ -12,7 +12,7 @@ def ensure_environment(directory: Path, program: str, *packages: str) -> Path:
     binaries = directory / "bin"
     if not (binaries / program).exists():
         subprocess.run(["uv", "venv", "--quiet", "--clear", str(directory)], check=True)
-        # Compiled, or LiteLLM's workers start too slowly for their supervisor, which kills them.
+        # Compiled: otherwise LiteLLM's workers start so slowly that their supervisor kills them.
         install = ["uv", "pip", "install", "--quiet", "--compile-bytecode"]
         subprocess.run([*install, "--python", str(binaries / "python"), *packages], check=True)
     return binaries

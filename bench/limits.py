@@ -1,7 +1,7 @@
-"""What limits cost: `POST /log` of a project with a tier, and of one without, in turns.
+"""The cost of limits: `POST /log` of a project with a tier and of one without, in turns.
 
-Both are projects of the same server. The tier's numbers are beyond what the load reaches,
-so every request is counted and none refused.
+Both are projects of the same server. The tier's limits are beyond the load, so that every
+request is counted and none refused.
 """
 
 import tempfile

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("request.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw in one sample. `answered` counts answers below 400 only."""
+    """wrk's results of one sample. `answered` counts only answers below 400."""
 
     answered: int
     refused: int  # answers of 400 and above

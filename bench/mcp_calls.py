@@ -1,7 +1,7 @@
-"""What this server adds to a tool's call, and what slow tools cost everybody else.
+"""The time that this server adds to a tool's call, and what slow tools cost other requests.
 
-The peer is the official MCP SDK: its server holds the tools, and its client's own calls are
-what ours are compared with.
+The peer is the official MCP SDK: its server has the tools, and our calls are compared with those
+of its client.
 """
 
 import json
@@ -88,7 +88,7 @@ def direct_times(python: str, url: str, count: int) -> list[float]:
 
 @contextmanager
 def slow_calls(side: Side, tools: list[str]) -> Iterator[list[float]]:
-    """Run so many slow tools for the whole block; yield the seconds of each finished call."""
+    """Run SLOW_CALLS slow tools for the whole block; yield the seconds of each finished call."""
     ended, took = Event(), []
 
     def repeat(number: int) -> None:

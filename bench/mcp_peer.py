@@ -1,4 +1,4 @@
-"""The official MCP SDK in an environment of its own: a server, and its client as the measure.
+"""The official MCP SDK in an environment of its own: a server, and a client for comparison.
 
 Run by that environment's Python: `python -P mcp_peer.py serve`, which prints its port,
 or `python -P mcp_peer.py call URL COUNT`, which prints the milliseconds of each call.
@@ -27,7 +27,7 @@ def serve() -> None:
         return "done"
 
     listening = socket.create_server(("127.0.0.1", 0))
-    # As on sockets that asyncio makes itself; else each answer waits 40 ms for our kernel.
+    # As on sockets that asyncio opens itself; otherwise each answer is delayed by 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listening.getsockname()[1], flush=True)
     config = uvicorn.Config(server.streamable_http_app(), log_level="error")

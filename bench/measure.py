@@ -41,7 +41,7 @@ def cpu_seconds(*pids: int) -> float:
 def wait_until_idle(*pids: int, timeout_seconds: float = 10) -> None:
     """Return once the trees of `pids` use less than a tenth of a core, or the time is up.
 
-    Load ends with requests on their way; without this, their work falls into the next sample.
+    Load ends with requests in flight, whose work would otherwise count for the next sample.
     """
     deadline = time.monotonic() + timeout_seconds
     used = cpu_seconds(*pids)

@@ -13,7 +13,7 @@ from bench.postgres import Postgres
 from bench.processes import free_port, running, wait_for
 from bench.side import Side
 
-# The newest FastAPI refuses to import this package; the rest is held so that runs stay comparable.
+# The package does not import with the newest FastAPI; the rest is pinned to keep runs comparable.
 PINS = (
     "llmring-server==0.1.3",
     "fastapi==0.128.8",
@@ -33,8 +33,8 @@ PINS = (
 def peer_servers(environment: Path, *, registry_url: str, scratch: Path) -> Iterator[list[Side]]:
     """Yield the older server twice, with one worker and with two, on one database.
 
-    It gets what serves it best: uvloop, httptools and a Redis of its own.
-    Only one of the two is under load at any moment.
+    It gets its best configuration: uvloop, httptools and a Redis of its own.
+    Only one of the two is under load at a time.
     """
     binaries = ensure_environment(environment, "uvicorn", *PINS)
     postgres = Postgres()
@@ -66,7 +66,7 @@ def peer_server(
 
 
 def copy_usage(side: Side, rows: Iterable[dict]) -> None:
-    """Put rows straight into the table: the older server has no way to log the past."""
+    """Copy rows into the table: the older server has no route to log past calls."""
     rows = list(rows)
     columns = ", ".join(rows[0])
     copy = f"COPY llmring.usage_logs ({columns}) FROM STDIN"

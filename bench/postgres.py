@@ -14,7 +14,7 @@ DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 class Postgres:
-    """An empty server in a directory of its own; both vanish when this process ends.
+    """An empty server in a directory of its own; both are removed when this process ends.
 
     Settings are those of the embedded database, which leaves durability at PostgreSQL's defaults.
     """
@@ -32,10 +32,10 @@ class Postgres:
         self._offer_empty_pgcrypto(directory / "share")
 
     def _offer_empty_pgcrypto(self, share: Path) -> None:
-        """Let `CREATE EXTENSION pgcrypto` succeed, which the older server's migrations call.
+        """Make `CREATE EXTENSION pgcrypto` succeed, which the older server's migrations run.
 
-        They want its `gen_random_uuid()`, built in since PostgreSQL 13, and the embedded
-        PostgreSQL is without the extension.
+        They need its `gen_random_uuid()`, which is built in since PostgreSQL 13, and the embedded
+        PostgreSQL lacks the extension.
         """
         extension = share / "extension"
         extension.mkdir(parents=True)
@@ -59,5 +59,5 @@ class Postgres:
         self.connection.execute("ANALYZE")
 
     def checkpoint(self) -> None:
-        """Write out what former samples left behind, so that no sample pays for another."""
+        """Flush what earlier samples have written, so that the next does not pay for it."""
         self.connection.execute("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""Starting and stopping the servers of a run, and nothing that was not started here."""
+"""Start and stop the servers of a run."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from bench.measure import stat_fields
 
 
 class NotHealthy(Exception):
-    """A server ended, or did not answer in time. The text is the end of its log."""
+    """A server ended, or did not answer in time. The message has the end of its log."""
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def running(
 ) -> Iterator[int]:
     """Yield the pid of `command`, started in its own session and ended with all its children.
 
-    It sees no LLMRING_ variable but those in `env`, and no stray .env file: it works in the log's
-    directory.
+    It gets no LLMRING_ variables except those in `env`, and reads no .env file of the developer,
+    as it runs in the log's directory.
     """
     inherited = {name: value for name, value in os.environ.items() if name[:8] != "LLMRING_"}
     with log.open("wb") as output:
@@ -46,7 +46,7 @@ def running(
 
 
 def stop(process: subprocess.Popen) -> None:
-    """End the session that `process` leads: politely, and after ten seconds by force."""
+    """End the process by SIGTERM, and after ten seconds its whole session by SIGKILL."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -57,7 +57,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody holds at this moment."""
+    """Return a loopback port that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 

@@ -14,7 +14,7 @@ MODELS_PER_PROVIDER = 30
 
 @contextmanager
 def served_registry(pages: Path | None, *, scratch: Path) -> Iterator[str]:
-    """Yield the base address of a registry: of `pages`, or of a small one made for the run."""
+    """Yield the base address of a registry: that in `pages`, or a small one made for the run."""
     if pages is None:
         pages = write_registry(scratch / "registry")
     port, log = free_port(), scratch / "registry.log"
@@ -27,7 +27,7 @@ def served_registry(pages: Path | None, *, scratch: Path) -> Iterator[str]:
 
 
 def write_registry(pages: Path) -> Path:
-    """Write a registry in the published layout, the model that the cases log among its models."""
+    """Write a registry in the published layout, with the model that the cases log."""
     pages.mkdir()
     (pages / "manifest.json").write_text(json.dumps(manifest()))
     for provider in PROVIDERS:

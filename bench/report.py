@@ -64,7 +64,7 @@ def figures(samples: Iterable[Sample]) -> list[Figure]:
 
 
 def show(console: Console, figures: list[Figure], memory: dict[str, float]) -> None:
-    """Print the table, what each server's memory came to, and whether any answer was untrue."""
+    """Print the table, the servers' memory, and the number of lost rows."""
     console.print(comparison(figures))
     sizes = ", ".join(f"{side} {mib:,.0f} MiB" for side, mib in memory.items())
     console.print(f"Memory after load (PSS): {sizes}")
@@ -73,7 +73,7 @@ def show(console: Console, figures: list[Figure], memory: dict[str, float]) -> N
 
 
 def comparison(figures: Iterable[Figure]) -> Table:
-    """Return a row for each load: ours beside the baseline, or the older's better set-up."""
+    """Return a table with a row for each load: ours, and the other side's better set-up."""
     table = Table(
         box=SIMPLE_HEAD, title="This server and what it is compared with, medians of the rounds"
     )
@@ -106,7 +106,7 @@ def pair(ours: Figure | None, older: Figure | None, name: str, form: str) -> str
 
 
 def write_results(path: Path, *, figures: list[Figure], memory: dict[str, float], **run) -> None:
-    """Write everything the table rests on, and the machine it was measured on."""
+    """Write all figures of the table, and the machine they were measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         **run,

@@ -1,4 +1,4 @@
--- wrk script: sends the one request that the environment describes, prints one line of JSON.
+-- wrk script: sends the request that environment variables describe; prints one line of JSON.
 
 wrk.method = os.getenv("BENCH_METHOD")
 wrk.headers["X-API-Key"] = os.getenv("BENCH_API_KEY")

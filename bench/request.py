@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-# Well-formed keys that nobody registered: both servers open a project for each. What is read is
-# kept apart from what is written, so that reading cases find the same rows in every round.
+# Well-formed keys that were never issued: both servers open a project for each. Reading and
+# writing cases have their own, so that reading cases find the same rows in every round.
 WRITER_KEY = "llmr_pk_" + "0a" * 16
 READER_KEY = "llmr_pk_" + "0b" * 16
 

@@ -1,4 +1,4 @@
-"""Interleaved rounds: inside a round the servers take turns, so all meet the same noise."""
+"""Interleaved rounds: the servers take turns within a round, so that noise affects all alike."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ IDLE_TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """One server under one load for a few seconds. `lost` is answered rows that are not stored."""
+    """One server under one load for a few seconds. `lost` counts answered, but missing rows."""
 
     case: Case
     connections: int
@@ -32,9 +32,9 @@ class Sample:
 
 
 def ready(case: Case, side: Side) -> Request:
-    """Return the case's request, answered well by this side. Raises NotServed and Refused.
+    """Return the case's request, once this side's answer `holds`. Raises NotServed, Refused.
 
-    A server may still be reading the registry, so it is asked again for a while.
+    It is repeated for a while, as a server may still be loading the registry.
     """
     request = case.prepare(side)
     deadline = time.monotonic() + IDLE_TIMEOUT_SECONDS
@@ -61,7 +61,7 @@ def measure(
 
 
 def sample(case: Case, side: Side, request: Request, *, connections: int, seconds: int) -> Sample:
-    """Return one sample, after a check that what was answered is stored."""
+    """Return one sample, with the number of rows that were answered and not stored."""
     processes = side.pid, side.postgres.pid
     side.postgres.checkpoint()
     stored = side.postgres.count(case.table) if case.table else 0

@@ -1,4 +1,4 @@
-"""One server under measurement: where it is, what runs it, how to speak with it."""
+"""One server under measurement, and calls of it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ class NotServed(Exception):
 
 
 class Refused(Exception):
-    """The server has the route, and what it answered cannot be measured. The text shows it."""
+    """The server's answer cannot be measured. The message shows it."""
 
 
 @dataclass(frozen=True)
 class Side:
     """A running server with its own PostgreSQL.
 
-    `store` puts usage rows of the past into its ledger, in whatever way that server offers.
+    `store` adds past usage rows to its ledger, by whatever way that server offers.
     """
 
     name: str

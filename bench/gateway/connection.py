@@ -18,7 +18,7 @@ class ConnectionClosed(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """What came back, and when; times are in nanoseconds of the machine's clock."""
+    """The answer of a call, with times in nanoseconds of the monotonic clock."""
 
     started: int
     status: int = 0
@@ -34,7 +34,7 @@ class Answer:
         return (self.ended - self.started) / 1e6
 
     def delays_ms(self) -> list[float]:
-        """Return for each chunk of a stream how long after the upstream it arrived."""
+        """Return how long after the upstream sent it each chunk of a stream arrived."""
         delays, rest = [], b""
         for arrived, piece in self.pieces:
             data, found_to = rest + piece, 0
@@ -58,7 +58,7 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is free, or waits for one answer."""
+    """A connection, which makes one call at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -114,7 +114,10 @@ async def connect(url: str) -> Connection:
 
 
 def chat(url: str, token: str, *, stream: tuple[int, int] | None = None) -> bytes:
-    """Return the request of a chat; `stream` are its chunks, and the milliseconds between them."""
+    """Return the bytes of a chat request.
+
+    `stream` is the number of its chunks, and the milliseconds between them.
+    """
     prompt = "What does a benchmark measure, and what does it leave out?"
     body = {"model": "gpt-4o-mini", "max_tokens": 200}
     if stream:

@@ -1,4 +1,4 @@
-"""The loads: calls at a fixed rate, connections that never rest, streams that are paced."""
+"""The loads: calls at a fixed rate, calls one after the other, paced streams."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ STREAM_TIMEOUT_SECONDS = 120
 
 @dataclass(slots=True)
 class Measured:
-    """The answers of one load, and how many calls had none that counts."""
+    """The answers of one load, and the number of its failed calls."""
 
     seconds: float
     answers: list[Answer] = field(default_factory=list)
@@ -45,12 +45,12 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def run(load: Coroutine[None, None, Measured]) -> Measured:
-    """Make the load on an event loop of its own."""
+    """Run the load on an event loop of its own."""
     return uvloop.run(load)
 
 
 async def open_loop(url: str, token: str, *, rate: int, seconds: float) -> Measured:
-    """Send so many calls per second, whether or not earlier ones are answered."""
+    """Send `rate` calls per second, whether or not earlier ones are answered."""
     request, free, measured = chat(url, token), [], Measured(seconds)
     loop = asyncio.get_running_loop()
     started, tasks = loop.time(), []
@@ -89,7 +89,7 @@ async def closed_loop(
 
 
 async def paced_streams(url: str, token: str, *, count: int) -> Measured:
-    """Run so many streams beside each other, whose starts are spread over their own duration."""
+    """Run `count` streams at once, their starts spread over the duration of one."""
     request, measured = chat(url, token, stream=(CHUNKS, PACE_MS)), Measured(0)
     opened = [await connect(url) for _ in range(count)]
     begun = time.monotonic()
@@ -106,7 +106,7 @@ async def paced_streams(url: str, token: str, *, count: int) -> Measured:
 
 @contextmanager
 def running_streams(url: str, token: str, *, count: int, pace_ms: int) -> Iterator[Measured]:
-    """Keep so many paced streams running, in a thread, for the whole block."""
+    """Keep `count` paced streams running in a thread, for the whole block."""
     measured, stopped = Measured(0), threading.Event()
     request = chat(url, token, stream=(CHUNKS, pace_ms))
 
@@ -134,9 +134,9 @@ def running_streams(url: str, token: str, *, count: int, pace_ms: int) -> Iterat
 async def _call(
     connection: Connection, request: bytes, measured: Measured, *, chunks: int | None = None
 ) -> bool:
-    """Make a call and note its answer; return whether the connection can be used again.
+    """Make a call and record its answer; return whether the connection can be used again.
 
-    A stream counts with all its chunks and its end, and not otherwise.
+    A stream without all of its chunks and its end has failed.
     """
     try:
         async with asyncio.timeout(STREAM_TIMEOUT_SECONDS):

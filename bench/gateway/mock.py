@@ -1,8 +1,8 @@
 """The upstream of the benchmark: an OpenAI-compatible server that costs little itself.
 
-`python -m bench.gateway.mock` prints its port. What a call gets stands in its prompt:
-`pace=10` milliseconds between the chunks of a stream, `chunks=100`. GET /counts returns
-what was counted, by the key that came with the calls.
+`python -m bench.gateway.mock` prints its port. A call's prompt says what it gets: `pace=10`
+milliseconds between the chunks of a stream, `chunks=100`. GET /counts returns the counted
+calls and tokens by the key of the calls.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _STREAMS = re.compile(rb'"stream" *: *true')
 
 @dataclass
 class Counts:
-    """The calls of one key. Their tokens differ, so that sums show which were counted."""
+    """The calls of one key. Their tokens differ, so that sums reveal missing calls."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -94,7 +94,7 @@ class Upstream(asyncio.Protocol):
     def _stream(
         self, number: int, chunks: int, pace: float, started: float, usage: dict | None
     ) -> None:
-        """Write the chunks that are due; they keep to the clock, whatever was late before."""
+        """Write the chunks that are due. A late chunk does not delay those after it."""
         if self._transport.is_closing():
             return
         while number < chunks:
@@ -131,7 +131,7 @@ _FILL = b"x" * (CHUNK_BYTES - len(_START) - len(_END) - len(b"t=;") - 20)
 
 
 def _chunk() -> bytes:
-    """Return a chunk that carries its send time, in nanoseconds of the machine's clock."""
+    """Return a chunk that contains its send time, in nanoseconds of the monotonic clock."""
     return b"%st=%020d;%s%s" % (_START, time.monotonic_ns(), _FILL, _END)
 
 

@@ -1,4 +1,4 @@
-"""The table of a run: what each target showed, and our ratio to LiteLLM's better set-up."""
+"""The table of a run: the figures of each target, and our ratio to LiteLLM's better set-up."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ Medians = dict[tuple[str, str], dict[str, float]]  # of load and unit, by target
 
 
 def medians(samples: Iterable[Sample]) -> Medians:
-    """Return the medians of the rounds, CPU times and failures among them."""
+    """Return the medians of the rounds, including CPU times and failures."""
     values = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         figures = {**sample.figures, "failed": sample.failed}
@@ -30,7 +30,7 @@ def medians(samples: Iterable[Sample]) -> Medians:
 
 
 def table(measured: Medians, targets: Sequence[Target]) -> Table:
-    """Return the table; of loads that the mock itself got too, times are what targets add."""
+    """Return the table. Times of loads that the mock got directly too are what targets add."""
     result = Table(box=SIMPLE_HEAD, title="The gateway beside LiteLLM, medians of the rounds")
     ours = [target.name for target in targets if target.postgres]
     others = [target.name for target in targets if not target.postgres]

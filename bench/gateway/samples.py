@@ -15,17 +15,17 @@ from bench.request import post
 CONNECTIONS = (1, 16, 64)
 PACED = (100, 300, 500)
 RATE = 50
-BESIDE, BESIDE_PACES_MS = 300, (PACE_MS, 50)  # as fast as in the other loads, and as models are
+BESIDE, BESIDE_PACES_MS = 300, (PACE_MS, 50)  # the pace of other loads, and one like models'
 
 
 @dataclass(frozen=True)
 class Load:
-    """A load by name; `figures` are what is taken of its answers, by unit."""
+    """A load by name; `figures` compute its results by unit."""
 
     name: str
     make: Callable[[str, str, float], Coroutine[None, None, Measured]]
     figures: dict[str, Callable[[Measured], float]]
-    is_direct: bool = False  # also made to the mock itself, whose figures are subtracted
+    is_direct: bool = False  # also run against the mock, whose figures are subtracted
 
 
 def _closed(connections: int, stream: tuple[int, int] | None = None):
@@ -72,7 +72,7 @@ LOADS = (
 
 @dataclass(frozen=True)
 class Sample:
-    """What one load showed on one target. Times of a call's CPU are in microseconds."""
+    """The results of one load on one target. CPU times are in microseconds per call."""
 
     load: str
     target: str
@@ -83,7 +83,7 @@ class Sample:
 
 
 def sample(load: Load, target: Target, *, seconds: float) -> Sample:
-    """Make the load; its server is idle before and after."""
+    """Run the load; return its sample once the server is idle again."""
     before = _cpu(target)
     measured = loads.run(load.make(target.url, target.token, seconds))
     after = _cpu(target)
@@ -103,7 +103,7 @@ def _cpu(target: Target) -> tuple[float, float]:
 def log_beside_streams(target: Target, mock: Target, *, seconds: int) -> dict[str, float]:
     """Return the requests per second of `POST /log`, alone and beside streams; 16 connections.
 
-    Streams from the mock itself show what it and the load generator take of the processor.
+    Streams directly from the mock show how much they and the load generator cost.
     """
     request = post("/api/v1/log", COSTED_LOG)
     options = {"url": target.side.url, "connections": 16, "seconds": seconds}

@@ -1,4 +1,4 @@
-"""What is loaded: the mock upstream itself, this server in front of it, and LiteLLM."""
+"""The targets of loads: the mock upstream, this server in front of it, and LiteLLM."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from bench.postgres import Postgres
 from bench.processes import free_port, printed_port, running, wait_for
 from bench.side import Side
 
-# With its own dependencies' newest versions; the report names what was installed.
+# Its dependencies are not pinned; the report names the installed version.
 LITELLM = "litellm[proxy]==1.108.7"
 MASTER_KEY = "sk-bench-litellm-0123456789"
 _OWN_KEY = "sk-upstream-of-{}"
@@ -33,7 +33,7 @@ print(tokens.issue(project, expires_at=None, allowed_models=["gpt-4o*"], **limit
 
 @dataclass(frozen=True)
 class Target:
-    """Something that answers chats. `pids` are the processes whose time a call costs."""
+    """A server of chats. `pids` are the processes whose CPU time a call takes."""
 
     name: str
     url: str
@@ -127,5 +127,5 @@ def litellm_version(programs: Path) -> str:
 
 
 def _import_path() -> dict[str, str]:
-    """Let a child that works elsewhere import this checkout's packages."""
+    """Return the variable by which a child process in another directory imports this checkout."""
     return {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
