@@ -8,7 +8,7 @@ COPY . /src
 RUN /opt/llmring/bin/pip install --no-cache-dir --no-deps /src
 
 FROM python:3.13-slim-bookworm
-# libnss-wrapper gives any user id the name that PostgreSQL's initdb wants.
+# libnss-wrapper gives any user id a name, which PostgreSQL's initdb requires.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libnss-wrapper \
@@ -20,7 +20,7 @@ ENV PATH="/opt/llmring/bin:$PATH" \
     PYTHONUNBUFFERED=1 \
     LLMRING_DATA_DIR=/data
 WORKDIR /data
-# Any user id works as long as its group is 0 or it owns the volume.
+# Any user id works whose group is 0, or that owns the volume.
 USER 10001:0
 VOLUME /data
 EXPOSE 8000
