@@ -1,4 +1,4 @@
-"""What every test shares: a database of its own, and the cast.
+"""What every test shares: the database, and clients of two projects.
 
 `api` and `other_api` are clients of two projects, `anonymous` has no key. They
 speak to the same application as the production server, edge included.

@@ -1,4 +1,4 @@
-"""The day of a story: asked for where it is used, or a run around midnight has another one."""
+"""Today's date, asked for at each use: around midnight a constant would be yesterday's."""
 
 from datetime import UTC, date, datetime
 

@@ -1,6 +1,6 @@
-"""What a first start leaves, for servers whose story begins later.
+"""What a first start leaves, copied for tests of servers that were started before.
 
-It makes a database and applies every migration: most of its time, and twice that of a later start.
+It makes a database and applies every migration, which takes most of its time.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Requests that nobody means: what the document shows, each member and parameter made odd."""
+"""Odd requests: the document's examples with one member or parameter replaced."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Keys in the admin: shown once on a page that nobody keeps, revoked by those who may."""
+"""Keys in the admin: shown once on a page that is never cached, revoked by those who may."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -47,7 +47,7 @@ def test_nothing_is_cached_while_the_listener_is_cut_off(api, project, monkeypat
     api.send("POST", "/api/v1/log", CALL, expect=401)
 
 
-def test_loss_of_the_database_is_told_once_and_its_return_too(caplog):
+def test_loss_and_return_of_the_database_are_logged_once(caplog):
     caplog.set_level("INFO", logger="accounts.key_cache")
     listener, attempts = key_cache.KeyListener(), []
 

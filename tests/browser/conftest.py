@@ -1,7 +1,7 @@
-"""A server of its own for each file of tests, and a browser that finds nothing amiss.
+"""A server of its own for each file of tests, and a browser.
 
-The browser's test fails if a page wrote an error to the console that the test did not
-ask for, or sent a request to another host.
+A test fails if a page wrote an error to the console that the test did not ask for, or sent
+a request to another host.
 """
 
 import pytest

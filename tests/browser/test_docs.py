@@ -93,7 +93,7 @@ def test_c2_exports_are_downloads_and_nothing_freezes(browser, server):
         browser.run("localStorage.clear()")
 
 
-def test_c2_refused_key_is_told(browser):
+def test_c2_refused_key_is_shown(browser):
     browser.open("/docs")
     authorize(browser, "0193b1a2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")  # an id is no key
     execute(browser, "usage-api_v1_logs_list")

@@ -1,4 +1,4 @@
-"""E1: a server without any data teaches the first steps, and fills itself on demand."""
+"""E1: a server without any data shows the first steps, and fills with demo data on demand."""
 
 from tests.browser.browser import DESKTOP
 

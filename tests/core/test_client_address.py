@@ -1,4 +1,4 @@
-"""Whose request it is behind proxies; others' words about it are not believed."""
+"""The client's address behind proxies; only trusted proxies may name it."""
 
 from ipaddress import ip_network
 

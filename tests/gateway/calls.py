@@ -1,4 +1,4 @@
-"""How the stories of the gateway call it, leave it, and wait for what comes of it."""
+"""Calls of the gateway for tests: made, abandoned, waited for."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""LOG_FILE: a JSON line for each call, rotated, whole whoever writes (rows 28 and 29)."""
+"""LOG_FILE: a JSON line for each call, rotated; several processes may write (rows 28 and 29)."""
 
 import json
 import logging.config
@@ -58,7 +58,7 @@ def test_call_is_one_line_beside_the_servers_own(log_file):
     assert lines(log_file)[2]["id"] == "0194"
 
 
-def test_folder_that_vanishes_is_told_once_and_used_again(log_file, monkeypatch, capsys):
+def test_folder_that_vanishes_is_reported_once_and_used_again(log_file, monkeypatch, capsys):
     monkeypatch.setattr(RotatedFile, "_silent_until", float("-inf"))
     folder = log_file.parent
     logging.getLogger("llmring.test").warning("before")

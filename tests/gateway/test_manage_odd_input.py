@@ -1,4 +1,4 @@
-"""Nothing that a manager sends fails, is half done, or is repeated to them as a secret."""
+"""Odd requests of managers: never a 500, never half done, and no secret in the reply."""
 
 import pytest
 

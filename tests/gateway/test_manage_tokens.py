@@ -101,7 +101,7 @@ def test_row_8_token_of_an_unknown_project_is_404(manager):
     assert reply == {"error": "project not found", "code": "not_found"}
 
 
-def test_fault_of_a_pattern_is_told_by_an_example(manager, managed):
+def test_refused_pattern_is_answered_with_an_example(manager, managed):
     limits = {"allowed_models": ["a\n"], "allowed_endpoints": ["v1"], "allowed_origins": ["foo"]}
     body = {"project_id": managed["id"], "duration_hours": 1, **limits}
     assert manager.send("POST", "/manage/tokens", body, expect=400)["fields"] == {

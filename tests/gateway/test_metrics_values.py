@@ -1,4 +1,4 @@
-"""A full disk costs metrics, and no process."""
+"""A full disk loses metrics, but stops no process."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What APIs have got lately: relayed as the official SDKs send it, and metered."""
+"""Newer endpoints: relayed as the official SDKs send it, and metered."""
 
 from decimal import Decimal
 

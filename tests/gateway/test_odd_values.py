@@ -90,7 +90,7 @@ BODIES = {
         ('{"model":"gpt-4o"}'.encode("utf-16"), "The body is not UTF-8"),
     ],
 )
-def test_fault_of_a_body_is_told(gateway, data, message):
+def test_fault_in_a_body_is_named(gateway, data, message):
     error = send(gateway, data).json()["error"]
     assert (error["message"], error["code"]) == (message, "invalid_request")
 

@@ -1,4 +1,4 @@
-"""The older proxy's black-box table, rows 11 to 25 and 38, as far as no other file tells them."""
+"""The older proxy's black-box table, rows 11 to 25 and 38, those that no other file tests."""
 
 import asyncio
 import json

@@ -65,7 +65,7 @@ def test_owner_is_told_at_80_and_100_percent_of_the_quota_once(owned):
     assert told() == []
 
 
-def test_next_month_and_a_raised_quota_are_told_anew(owned, tier):
+def test_next_month_and_a_raised_quota_start_new_notices(owned, tier):
     use(owned, 90)
     assert len(told()) == 1
     assert told(datetime(2026, 4, 10, tzinfo=UTC)) == []  # nothing used yet

@@ -191,7 +191,7 @@ def test_secret_does_not_go_to_another_token_server(api, register):
     assert Server.objects.get().auth_config.open() == moved
 
 
-def test_secret_that_cannot_be_opened_is_told_and_can_be_replaced(api, register):
+def test_secret_that_cannot_be_decrypted_is_named_and_can_be_replaced(api, register):
     server = register(auth_config=BEARER)
     lost = Sealed("s1.00000000.AAAA")
     Server.objects.update(auth_config=lost)

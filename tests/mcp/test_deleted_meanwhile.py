@@ -1,4 +1,4 @@
-"""Servers that are deleted while a request still has them in hand."""
+"""Servers that are deleted while a request still uses them."""
 
 import pytest
 

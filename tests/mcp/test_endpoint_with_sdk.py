@@ -1,4 +1,4 @@
-"""The SDK's own client against our `/mcp`, which calls servers of the SDK: nobody sees the seam."""
+"""The SDK's own client against our `/mcp`, which in turn calls servers of the SDK."""
 
 import json
 import subprocess

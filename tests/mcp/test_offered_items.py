@@ -1,4 +1,4 @@
-"""An aggregate is as strict as its strictest reader: odd items cost nobody the list."""
+"""Clients refuse a whole list for one odd item: such items are left out or repaired."""
 
 import pytest
 from mcp_types import methods

@@ -155,7 +155,7 @@ def test_process_survives_an_answer_that_is_too_long(api, execute, line, id):
     assert api.send("POST", execute.path, {"input": {}})["output"]["pid"] == first
 
 
-def test_process_that_died_is_told_and_started_again(api, execute, line):
+def test_process_that_died_is_reported_and_started_again(api, execute, line):
     for reply in (execute(line("dies")), api.send("POST", execute.path, {"input": {}})):
         assert (reply["error_kind"], reply["output"]) == ("unreachable", None)
         assert reply["error"] == "The MCP server ended with status 3"

@@ -1,4 +1,4 @@
-"""Accounts whose address nobody has proven may be somebody else's trap for its owner."""
+"""An account with an unproven address may be a trap that somebody set for the address's owner."""
 
 import pytest
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""Keys in every spelling in, one spelling out; the documents open elsewhere."""
+"""Keys are read in every encoding and written in one; other software reads the documents."""
 
 import base64
 import shutil

@@ -1,4 +1,4 @@
-"""A hundred thousand logs in one receipt: exactly, and not in our memory."""
+"""A hundred thousand logs in one receipt: exact sums, without holding the logs in memory."""
 
 import tracemalloc
 from datetime import date

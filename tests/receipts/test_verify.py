@@ -41,7 +41,7 @@ def test_genuine_receipts_are_valid(verify, receipt):
         (vectors.signed_nested() | {"key_id": "x"}, "unknown key id 'x'"),
     ],
 )
-def test_others_are_not_and_the_reason_is_told(verify, receipt, reason):
+def test_others_are_invalid_and_the_reason_is_named(verify, receipt, reason):
     assert verify(receipt) == {
         "receipt_id": receipt.get("id") or receipt["receipt_id"],
         "valid": False,

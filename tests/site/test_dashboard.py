@@ -377,7 +377,7 @@ def test_a7_charts_have_names_tables_and_links(a1, boss, project):
     assert len(named) == 6 + 7
 
 
-def test_odd_addresses_get_a_page_and_are_told(boss, project):
+def test_odd_addresses_get_a_page_that_says_what_is_wrong(boss, project):
     for query, said in [
         ({"start": "yesterday"}, "A date is written as"),
         ({"start": "2026-02-30"}, "A date is written as"),

@@ -1,4 +1,4 @@
-"""A database that restarts under load: nothing answered is lost, and it is over when it is back."""
+"""A database that restarts under load: nothing answered is lost, and failures end with it."""
 
 import signal
 import threading
@@ -120,7 +120,7 @@ def test_restart_under_load(tmp_path, database, how):
     assert stats.json()["summary"]["total_requests"] >= len(load.logged) > 100
 
 
-def test_state_of_a_server_whose_database_is_away_is_told_soon(tmp_path, database):
+def test_health_of_a_server_without_its_database_is_answered_soon(tmp_path, database):
     """Requests wait for half a minute; what watches a server would have given up by then."""
     url = f"postgresql://postgres@/llmring?host={database.socket_dir}"
     with Server(tmp_path / "data", LLMRING_DATABASE_URL=url, LLMRING_WORKERS="1") as server:

@@ -1,4 +1,4 @@
-"""Claims about all routes at once, from the OpenAPI document: a new route is covered at birth."""
+"""Claims about all routes at once, from the OpenAPI document, so that new routes are covered."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The optional Redis: used when it is there, missed by nobody when it is lost."""
+"""The optional Redis: used when it is there; without it no request fails."""
 
 import os
 import signal

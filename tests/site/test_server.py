@@ -257,7 +257,7 @@ cli.server()
 """
 
 
-def test_unreachable_database_is_told_without_its_password(new_data_dir):
+def test_unreachable_database_is_reported_without_its_password(new_data_dir):
     server = Server(
         new_data_dir,
         command=(sys.executable, "-c", IMPATIENT, *COMMAND[3:]),

@@ -1,4 +1,4 @@
-"""A connection that the server has closed is replaced before a request gets to know."""
+"""A connection that the database has closed is replaced before a request notices."""
 
 from threading import Barrier
 
