@@ -57,7 +57,7 @@ def server(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--workers",
         type=_not_empty,
-        help="worker processes (LLMRING_WORKERS, else cores, 4 at most)",
+        help="worker processes (LLMRING_WORKERS, else one per core, as far as connections allow)",
     )
     parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
     _add_env(parser)

@@ -34,7 +34,7 @@ def _serve(arguments: list[str]) -> None:
     parser.add_argument(
         "--addr",
         metavar="[HOST]:PORT",
-        help=f"listen here (LISTEN_ADDR, else {_LISTEN_ADDR})",
+        help=f"address to listen on (LISTEN_ADDR, else {_LISTEN_ADDR})",
     )
     parser.add_argument("--host", help="listen at llmring-server's port of this address too")
     parser.add_argument("--port", help="listen at this port too (LLMRING_HTTP_PORT)")
@@ -48,9 +48,14 @@ def _serve(arguments: list[str]) -> None:
     levels = parser.add_mutually_exclusive_group()
     levels.add_argument("--log-level", help="debug, info, warn or error (LOG_LEVEL)")
     levels.add_argument(
-        "-v", "--debug", action="store_const", const="debug", dest="log_level", help="all of it"
+        "-v",
+        "--debug",
+        action="store_const",
+        const="debug",
+        dest="log_level",
+        help="as --log-level debug",
     )
-    parser.add_argument("--log-file", help="(LOG_FILE)")
+    parser.add_argument("--log-file", help="file for the log (LOG_FILE)")
     parser.epilog = "The options of `llmring-server` are taken too: see llmring-server --help."
     options, rest = parser.parse_known_args(arguments)
     if options.env in cli.ENVIRONMENTS:  # of llmring-server

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     resources = _group(manage_parser)
     _add_projects(_group(resources.add_parser("project", help="projects")), shared)
     _add_tokens(_group(resources.add_parser("token", help="tokens")), shared)
-    _add_cache(_group(resources.add_parser("cache", help="answers that are kept")), shared)
+    _add_cache(_group(resources.add_parser("cache", help="cached answers")), shared)
     _add_chat(_group(commands.add_parser("openai", help="talk through the server")))
     return top
 
@@ -151,7 +151,7 @@ def _add_cache(commands, shared: argparse.ArgumentParser) -> None:
     command = _adder(commands, shared)("purge", manage.purge_cache, "remove kept answers")
     command.add_argument("--method", required=True, help="GET or POST")
     command.add_argument("--url", required=True, help="path and query, with or without host")
-    command.add_argument("--prefix", help="all paths that begin so, instead of the URL's")
+    command.add_argument("--prefix", help="all paths with this prefix, instead of the URL's")
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
     let copied = false;
     try {
       if (navigator.clipboard) { await navigator.clipboard.writeText(shown.textContent); copied = true; }
-    } catch { /* refused: the older way is left */ }
+    } catch { /* refused: try the older way */ }
     if (!copied) {
       getSelection().selectAllChildren(shown);
       try { copied = document.execCommand("copy"); } catch { copied = false; }

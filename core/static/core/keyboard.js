@@ -1,5 +1,5 @@
-// unfold opens its menus and its filters by clicks on what is no button:
-// this makes buttons of it for the keyboard, too.
+// unfold opens its menus and filters by clicks on elements that are no buttons:
+// this makes them buttons, which the keyboard reaches.
 (() => {
   const clicked = (tag, script) => `${tag}[x-on\\:click*="${script}"]`;
   const MENU = clicked("span", "sidebarMobileOpen");

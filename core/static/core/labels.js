@@ -1,4 +1,4 @@
-// Names for what the scripts and inlines of Django's admin leave without one.
+// Accessible names for fields to which the scripts and inlines of Django's admin give none.
 (() => {
   const isNamed = (field) => field.labels?.length || field.getAttribute("aria-label") || field.title;
   const header = (field) => {
@@ -17,7 +17,7 @@
       const field = box.closest(".select2-container").previousElementSibling;
       const name = field?.labels?.[0]?.textContent.trim() || field?.getAttribute("aria-label");
       if (!name) continue;
-      // The box is named by what is chosen in it, which may be nothing.
+      // By default its name is its chosen value, which may be empty.
       box.querySelector("[role=textbox]")?.setAttribute("aria-label", name);
       box.setAttribute("aria-label", name);
       box.removeAttribute("aria-labelledby");

@@ -1,18 +1,18 @@
-// What the pages of projects do beside their links and forms.
+// Behavior that the pages of projects add to their links and forms.
 
-// A second press of a slow form does nothing; the server knows the form again anyway.
+// A form is sent once however often it is clicked; the server would recognize the second anyway.
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "1";
 });
 
-// "Back" after a logout shows nothing from memory: the server is asked again.
+// "Back" after a logout must not show the page that the browser kept in memory.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-// A part that cannot be read says so in its place, aloud too.
+// A part that fails to load says so in its place, to screen readers too.
 for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(name, (event) => {
     const note = document.createElement("p");
