@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticKnownError
 
 from core import exact_json, memory
 from core.errors import BodyTooLarge, InvalidInput, issue
@@ -15,6 +16,7 @@ from core.errors import BodyTooLarge, InvalidInput, issue
 MAX_ISSUES = 100  # entries of one 422 reply
 MAX_PARAMETERS = 1_000  # of a query
 _LISTS = (list[str], list[str] | None)
+_NOT_AN_OBJECT = PydanticKnownError("model_attributes_type")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -55,8 +57,8 @@ def is_json(content_type: str) -> bool:
 def validate(model: type[Model], value: object, *, loc: Sequence = ("body",)) -> Model:
     """Return the model of a JSON value. Raises InvalidInput."""
     try:
-        # from_attributes: a list or a string is `model_attributes_type`, as in the contract.
-        return model.model_validate(value, from_attributes=True)
+        # Never from attributes: a long number is a Decimal, which pydantic would read so.
+        return model.model_validate(value)
     except ValidationError as error:
         raise InvalidInput(_with_missing(model, value, issues(error, loc), loc)) from None
 
@@ -100,6 +102,8 @@ def issues(error: ValidationError, loc: Sequence) -> list[dict]:
 
 
 def _entry(entry: dict, loc: Sequence) -> dict:
+    if entry["type"] == "model_type":  # the contract's words, without the name of a class
+        entry = {**entry, "type": _NOT_AN_OBJECT.type, "msg": _NOT_AN_OBJECT.message(), "ctx": {}}
     context = dict(entry.get("ctx") or {})
     below, input = context.pop("_at", ((), entry["input"]))
     context = {

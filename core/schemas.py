@@ -43,7 +43,6 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(
         extra="ignore",
-        from_attributes=True,
         protected_namespaces=(),
         ignored_types=(cached_property,),
     )

@@ -93,7 +93,7 @@ class ScopedModelViewSet(SchemaMixin, GenericViewSet):
 
     def represent(self, row: object, reply: type[Schema] | None = None) -> dict[str, Any]:
         """Return what the API shows of a row."""
-        return (reply or self.reply).model_validate(row).model_dump()
+        return (reply or self.reply).model_validate(row, from_attributes=True).model_dump()
 
 
 class ListMixin:

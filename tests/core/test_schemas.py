@@ -43,6 +43,30 @@ def test_integers_are_read_as_the_contract_reads_them(body, value):
     assert parse(Sample, body).count == value
 
 
+class Wrapping(Schema):
+    inner: Sample
+    items: list[Sample] = []
+
+
+@pytest.mark.parametrize("value", ["5", '"x"', "[]", "true", "1234567890.12345678901", "1e-200"])
+def test_only_an_object_is_read_as_one(value):
+    """A number with more digits than a double keeps is an object to Python."""
+    bodies = {
+        ("body",): value,
+        ("body", "inner"): f'{{"inner": {value}}}',
+        ("body", "items", 0): f'{{"inner": {{}}, "items": [{value}]}}',
+    }
+    for place, body in bodies.items():
+        with pytest.raises(InvalidInput) as error:
+            parse(Wrapping, body.encode())
+        [issue] = error.value.issues
+        assert issue["type"] == "model_attributes_type"
+        assert issue["msg"] == (
+            "Input should be a valid dictionary or object to extract fields from"
+        )
+        assert (tuple(issue["loc"]), issue.get("ctx")) == (place, None)
+
+
 @pytest.mark.parametrize(
     ("body", "type"),
     [
