@@ -6,7 +6,7 @@ from typing import Any, get_origin
 from django.core.exceptions import ImproperlyConfigured
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
-from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.plumbing import ResolvedComponent, get_view_model
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from core.openapi_errors import REFUSALS, error_response
 
 _JSON = "application/json"
+_JSON_LINES = "application/x-ndjson"
 _SEGMENT = {"type": "string", "pattern": "^[^/]+$"}  # of a path
 # The same name with and without the prefix, and another content.
 _DIFFERENT_FILES = ("/receipts/public-key.pem", "/receipts/public-keys.json")
@@ -74,7 +75,8 @@ class AutoSchema(SpectacularSchema):
         tokens = self._tokenize_path()
         basename = getattr(self.view, "basename", None)
         if self._operation not in extra or basename not in tokens:
-            return super().get_operation_id()
+            # Generators make functions of the ids: no dots, as in names of files.
+            return super().get_operation_id().replace(".", "_")
         return "_".join([*tokens[: tokens.index(basename) + 1], self._operation])
 
     def get_tags(self) -> list[str]:
@@ -103,8 +105,16 @@ class AutoSchema(SpectacularSchema):
         parameters = super()._resolve_path_parameters(variables)
         for parameter in parameters:
             if parameter["name"].endswith("_id") and parameter["schema"] == _SEGMENT:
-                parameter["schema"] = {"type": "string", "format": "uuid"}
+                parameter["schema"] = self._schema_of_id(parameter["name"])
         return parameters
+
+    def _schema_of_id(self, name: str) -> dict:
+        """Return the type of the view's own rows' ids; those of other rows are UUIDs."""
+        model = get_view_model(self.view, emit_warnings=False)
+        if model and name == getattr(self.view, "lookup_url_kwarg", None):
+            schema = self._map_model_field(model._meta.pk, direction=None)
+            return {name: value for name, value in schema.items() if name != "readOnly"}
+        return {"type": "string", "format": "uuid"}
 
     def get_filter_backends(self) -> list:
         return []  # the query declares them
@@ -134,7 +144,7 @@ class AutoSchema(SpectacularSchema):
         if body is None:
             return super()._get_request_body(direction) if self._is_undeclared else None
         by_type = body if _keys_are(str, body) else {_JSON: body}
-        content = {kind: self._media(model, "validation") for kind, model in by_type.items()}
+        content = {kind: self._media(kind, model, "validation") for kind, model in by_type.items()}
         for kind, sample in (self._declared("samples") or {}).items():
             content[kind]["examples"] = {"example 1": {"value": sample}}
         optional = all(getattr(model, "body_is_optional", False) for model in by_type.values())
@@ -161,7 +171,9 @@ class AutoSchema(SpectacularSchema):
         if reply is None:
             return {"description": "Done"}
         by_type = reply if _keys_are(str, reply) else {_JSON: reply}
-        content = {kind: self._media(model, "serialization") for kind, model in by_type.items()}
+        content = {
+            kind: self._media(kind, model, "serialization") for kind, model in by_type.items()
+        }
         return {"description": "", "content": content}
 
     def _headers_of(self, status: int) -> dict:
@@ -173,9 +185,12 @@ class AutoSchema(SpectacularSchema):
         """Whether drf-spectacular has to derive the description from the view."""
         return not any(getattr(self.view, name, None) for name in ("bodies", "queries", "replies"))
 
-    def _media(self, model: Any, mode: str) -> dict:
+    def _media(self, kind: str, model: Any, mode: str) -> dict:
         schema = self._reference(model, mode)
         is_model = isinstance(model, type) and issubclass(model, BaseModel)
+        if kind == _JSON_LINES and is_model:  # OpenAPI 3.1 can describe lines only as one text
+            lines = {"type": "array", "items": schema}
+            schema = {"type": "string", "contentMediaType": kind, "contentSchema": lines}
         examples = self._json_schema(model, mode).get("examples", []) if is_model else []
         named = {f"example {n}": {"value": value} for n, value in enumerate(examples, start=1)}
         return {"schema": schema, **({"examples": named} if named else {})}

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.schemas import SAFE_INTEGER_MAX, Schema, Title255, example, member_error, text
@@ -125,8 +126,8 @@ class TokensRevoked(Schema):
 
 
 class ManagedProjectsQuery(Schema):
-    active_only: bool | None = None
-    activeOnly: bool | None = Field(None, description="The same as `active_only`.")
+    active_only: bool | None = Field(None, description="Also as `activeOnly`.")
+    activeOnly: SkipJsonSchema[bool | None] = None
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE)
     offset: int = Field(0, ge=0, le=SAFE_INTEGER_MAX)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.schemas import (
@@ -231,8 +232,8 @@ class IssuedToken(ManagedToken):
 
 
 class ManagedTokensQuery(ManagedProjectsQuery):
-    project_id: UUID | None = None
-    projectId: UUID | None = Field(None, description="The same as `project_id`.")
+    project_id: UUID | None = Field(None, description="Also as `projectId`.")
+    projectId: SkipJsonSchema[UUID | None] = None
 
     @model_validator(mode="after")
     def _agree(self):

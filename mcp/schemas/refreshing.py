@@ -3,6 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.schemas import FreeObject, Name255, Schema, Text, Text255, example, storable, text
@@ -42,26 +43,26 @@ DeclaredArguments = Annotated[
 
 
 class ToolItem(Schema):
-    """A tool as in MCP, or with `input_schema`."""
+    """A tool as in MCP."""
 
     name: Name255
     title: Text | None = None
     description: Text | None = None
-    inputSchema: FreeObject | None = None
-    input_schema: FreeObject | None = None
+    inputSchema: FreeObject | None = Field(None, description="Also as `input_schema`.")
+    input_schema: SkipJsonSchema[FreeObject | None] = None
     outputSchema: FreeObject | None = None
     annotations: FreeObject | None = None
 
 
 class ResourceItem(Schema):
-    """A resource as in MCP, or with `mime_type`."""
+    """A resource as in MCP."""
 
     uri: ResourceUri
     name: Text255 | None = None
     title: Text | None = None
     description: Text | None = None
-    mimeType: Text255 | None = None
-    mime_type: Text255 | None = None
+    mimeType: Text255 | None = Field(None, description="Also as `mime_type`.")
+    mime_type: SkipJsonSchema[Text255 | None] = None
 
 
 class PromptItem(Schema):

@@ -1,6 +1,7 @@
 """`/openapi.json` itself: its schemas are valid, and its examples are what they describe."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import jsonschema_rs
 import pytest
@@ -58,15 +59,63 @@ def test_defaults_and_examples_are_as_described(schemas):
 
 @pytest.mark.slow
 def test_examples_of_bodies_and_replies_are_as_described():
-    contents = [
-        each["application/json"]
-        for each in objects(openapi.document())
-        if "application/json" in each
-    ]
+    found = [each["content"] for each in objects(openapi.document()) if "content" in each]
+    contents = [media for content in found for media in content.values() if "schema" in media]
     assert len(contents) > 500
     for content in contents:
         for name, example in content.get("examples", {}).items():
             assert not faults(content["schema"], example["value"]), (name, content["schema"])
+
+
+def test_lines_of_json_are_one_text_whose_lines_are_described():
+    paths = openapi.document()["paths"]
+    sent = paths["/api/v1/log/batch"]["post"]["requestBody"]
+    received = paths["/api/v1/logs/export"]["get"]["responses"]["200"]
+    for content, line in (sent, "LogEntryRequest"), (received, "ExportedLog"):
+        assert content["content"]["application/x-ndjson"]["schema"] == {
+            "type": "string",
+            "contentMediaType": "application/x-ndjson",
+            "contentSchema": {
+                "type": "array",
+                "items": {"$ref": f"#/components/schemas/{line}"},
+            },
+        }
+
+
+def test_ids_of_rows_are_of_the_type_that_their_paths_have(ours):
+    for path, methods in openapi.document()["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path" and parameter["name"] in ours:
+                    id = ours[parameter["name"]]
+                    validator = jsonschema_rs.Draft202012Validator(
+                        parameter["schema"], validate_formats=True
+                    )
+                    assert validator.is_valid(id if isinstance(id, int) else str(id)), (path, id)
+
+
+def spelled_twice(names: Iterable[str]) -> set[str]:
+    """The names that are one in a language that writes all of its names in one case."""
+    counts = Counter(name.replace("_", "").lower() for name in names)
+    return {name for name, count in counts.items() if count > 1}
+
+
+def test_generated_clients_can_tell_names_apart():
+    """What can be spelled in two ways is described in one: a generated class would lose one."""
+    document = openapi.document()
+    for name, schema in document["components"]["schemas"].items():
+        assert not spelled_twice(schema.get("properties", ())), name
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            parameters = operation.get("parameters", ())
+            assert not spelled_twice(each["name"] for each in parameters), path
+
+
+def test_operations_have_names_that_a_generated_client_can_use():
+    paths = openapi.document()["paths"]
+    for path, methods in paths.items():
+        for operation in methods.values():
+            assert operation["operationId"].isidentifier(), path
 
 
 def test_conditional_requests_ids_and_common_errors_are_described():
