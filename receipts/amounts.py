@@ -76,8 +76,14 @@ def _schema(**keywords: object) -> WithJsonSchema:
     return WithJsonSchema(keywords)
 
 
-# An ISO 8601 time that stays the text it is.
+# ISO 8601 times that stay the text they are.
 TimeText = Annotated[str, BeforeValidator(_time_text), _schema(type="string", format="date-time")]
+# Generated clients parse a `date-time`, and would send a signed one back in another spelling.
+SignedTimeText = Annotated[
+    str,
+    BeforeValidator(_time_text),
+    _schema(type="string", description="ISO 8601, as it was signed."),
+]
 Amount = Annotated[
     Any, PlainValidator(_amount), _schema(type="number", minimum=0, maximum=MAX_INTEGER)
 ]

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from core.schemas import Name255, Schema, Text255, Timestamp, example, member_error, text
 from core.viewsets import page_query
 from receipts import sample_receipts as samples
-from receipts.amounts import SignedAmount, SignedCount, TimeText
+from receipts.amounts import SignedAmount, SignedCount, SignedTimeText
 from receipts.documents import FLAT, AmbiguousJSON, exact, form_of
 from receipts.draft_schemas import ExtensibleSchema, FlatDraft, NestedDraft
 
@@ -22,7 +22,7 @@ class FlatReceipt(ExtensibleSchema):
     """A signed receipt in the flat form: the members by which it is stored."""
 
     receipt_id: Name255
-    timestamp: TimeText
+    timestamp: SignedTimeText
     alias: Text255
     profile: Text255 = ""
     lock_digest: Text255 = ""
@@ -51,7 +51,7 @@ class NestedReceipt(ExtensibleSchema):
     """A signed receipt in the nested form: the members by which it is stored."""
 
     id: Name255
-    timestamp: TimeText
+    timestamp: SignedTimeText
     provider: Text255 | None = None
     model: Text255
     alias: Text255 | None = None

@@ -111,6 +111,14 @@ def test_generated_clients_can_tell_names_apart():
             assert not spelled_twice(each["name"] for each in parameters), path
 
 
+@pytest.mark.parametrize("form", ["FlatReceipt", "NestedReceipt"])
+def test_generated_clients_keep_signed_receipts_as_they_are(form):
+    """What has a format is parsed, and written again in another spelling, by many of them."""
+    for name in (form, f"{form}Request"):
+        schema = openapi.document()["components"]["schemas"][name]
+        assert not [each for each in objects(schema) if "format" in each], name
+
+
 def test_operations_have_names_that_a_generated_client_can_use():
     paths = openapi.document()["paths"]
     for path, methods in paths.items():
