@@ -228,10 +228,10 @@ def _serve(host: str, *, reload: bool) -> int:
     if reload:
         startup.use_database()
         return serving.serve_reloading(sockets)
-    startup.check_settings()  # before anything is written
-    startup.use_database()
     metrics_files.prepare(settings.DATA_DIR, settings.HTTP_PORT)
     try:
+        startup.check_settings()  # before a database is made
+        startup.use_database()
         startup.prepare()
         return serving.serve_forked(sockets, workers=settings.WORKERS)
     finally:

@@ -7,27 +7,30 @@ the values are in its memory.
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
-_made: list[Path] = []  # directories above the server's own, innermost first
+_made: list[Path] = []  # the directory above the server's own, unless it was there
 
 
 def prepare(data_dir: Path, port: int) -> None:
     """Give this server an empty directory of its own, before anything imports metrics.
 
-    It is below the data directory, or temporary where that cannot be written; where neither can,
-    each worker keeps its own values in memory. Several servers may share a data directory, and
-    even a port: in other containers, on other addresses, or while the second one finds the port
-    in use.
+    It is below the data directory, or temporary where there is none yet or it cannot be written;
+    where neither can, each worker keeps its own values in memory. Several servers may share a
+    data directory, and even a port: in other containers, on other addresses, or while the second
+    one finds the port in use.
     """
+    if "prometheus_client" in sys.modules:  # each worker would have its own values, unnoticed
+        raise RuntimeError("prometheus_client was imported before its directory was made")
     shared = data_dir / "metrics"
-    _made[:] = [path for path in (shared, *shared.parents) if not path.exists()]
+    _made[:] = [] if shared.exists() else [shared]
     try:
-        shared.mkdir(parents=True, exist_ok=True)
+        shared.mkdir(exist_ok=True)
         with _held(shared):
             _remove_ended(shared)
             directory = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=shared))

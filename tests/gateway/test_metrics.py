@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import requests
@@ -131,20 +132,32 @@ metrics_files.remove()
 """
 
 
-def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", _WORKERS, str(tmp_path)],
+def _run(script: str, data_dir: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", script, str(data_dir)],
         capture_output=True,
         text=True,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "llmring_site.settings"},
     )
+
+
+@pytest.mark.parametrize("data_dir", [".", "made-later"])
+def test_workers_are_summed_and_the_dead_have_no_streams(tmp_path, data_dir):
+    """Also at a first start, when the data directory is still to be made, with its permissions."""
+    done = _run(_WORKERS, tmp_path / data_dir)
     assert done.stdout.splitlines() == [
         "6",
         "['llmring_streams{upstream=\"up\"} 2.0']",
         "['llmring_streams{upstream=\"up\"} 1.0']",
         "True",
     ], done.stderr
-    assert not (tmp_path / "metrics").exists()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_metrics_that_were_imported_too_early_are_noticed(tmp_path):
+    """Each worker would count for itself alone."""
+    early = "from gateway import metrics" + _WORKERS
+    assert "was imported before its directory" in _run(early, tmp_path).stderr
 
 
 _COUNTING_SERVER = """
