@@ -92,7 +92,7 @@ def page(name: str) -> str:
 def finish() -> None:
     """Send pending mails before this process ends; log how many could not be sent."""
     if left := _sender.finish(_FINISH_SECONDS):
-        logger.error("%d mails were not sent: this process ends before", left)
+        logger.error("%d mails were not sent: this process is ending", left)
 
 
 def wait_until_sent() -> None:

@@ -134,7 +134,7 @@ def _correct_lost(row: LogRow) -> None:
     lost = UsageLog.objects.filter(id=row.id, error=LOST).first()
     if lost is not None:
         with suppress(reversals.AlreadyCorrected):
-            reason = "the worker went on"
+            reason = "the worker was still running"
             reversals.reverse(lost, reason=reason, author="gateway", replacement=row)
 
 

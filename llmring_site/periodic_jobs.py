@@ -32,7 +32,7 @@ def _notify_owners(now: datetime) -> None:
 
 def _enforce_retention(now: datetime) -> None:
     if deleted := sum(retention.enforce(now=now, seconds=_RETENTION_SECONDS)):
-        logger.info("%s logs deleted that were older than their tiers keep them", deleted)
+        logger.info("%s logs deleted that were past their tiers' retention", deleted)
 
 
 _JOBS: dict[str, tuple[timedelta, Callable[[datetime], None]]] = {

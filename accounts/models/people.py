@@ -63,7 +63,7 @@ class User(AbstractUser):
         return self.email or self.username
 
     def clean(self) -> None:
-        """Refuse a user name or address that is somebody's, as either: people log in by both."""
+        """Refuse a user name or address that somebody else has as either: both log in."""
         super().clean()
         others = User.objects.exclude(pk=self.pk)
         if self.email and others.filter(email_key=email_addresses.key(self.email)).exists():

@@ -1,4 +1,4 @@
-"""Logins by a provider: OAuth 2.0 with authorization code, state and PKCE.
+"""Logins with a provider: OAuth 2.0 with authorization code, state and PKCE.
 
     states       the state of a login, kept in a signed cookie until the browser returns
     providers    the calls of the provider's routes

@@ -49,7 +49,7 @@ class IdentityNotShown(DomainError):
 
     def __init__(self, provider: str) -> None:
         label = LABELS[provider]
-        super().__init__(f"Log in by {label} in this browser first, then open the link again")
+        super().__init__(f"Log in with {label} in this browser first, then open the link again")
 
 
 class LastWayIn(DomainError):

@@ -121,7 +121,7 @@ def profile(provider: Provider, *, code: str, verifier: str, redirect_uri: str) 
             return read(session, provider)
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         # Only the error's type: its text may contain the code or the token.
-        logger.warning("login by %s failed: %s", provider.name, type(error).__name__)
+        logger.warning("login with %s failed: %s", provider.name, type(error).__name__)
         raise ProviderFailed from None
 
 

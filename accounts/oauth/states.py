@@ -1,4 +1,4 @@
-"""The state of a login by a provider, from its start until the browser returns.
+"""The state of a login with a provider, from its start until the browser returns.
 
 Each has its own signed cookie, for ten minutes: starting a login stores nothing in the database,
 and tabs do not interfere. A state is valid for the browser, provider and session it began in,

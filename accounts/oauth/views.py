@@ -1,4 +1,4 @@
-"""The routes of logins by a provider. Errors of the callback are pages, as browsers open it."""
+"""The routes of logins with a provider. Errors of the callback are pages, as browsers open it."""
 
 from urllib.parse import urlencode
 
@@ -46,7 +46,7 @@ class _ProviderView(APIView):
 class LoginView(_ProviderView):
     @extend_schema(
         tags=["accounts"],
-        summary="Log in by a provider",
+        summary="Log in with a provider",
         description="Redirects to the provider. `next` is a path of this server to land on; "
         "`link=1` connects the provider with the account that is logged in.",
         parameters=_parameters("next", "link"),

@@ -18,7 +18,7 @@ def delete_accounts(ids: Collection[UUID], origin: audit.Origin) -> None:
     with memberships.keeping_an_owner():
         people = locks.people_to_delete(ids)
         own = ApiKey.objects.filter(created_by__in=people)
-        keys.revoke_keys(own, origin, reason="its maker's account was deleted")
+        keys.revoke_keys(own, origin, reason="its creator's account was deleted")
         for user in people:
             audit.record("person.delete", origin, user_id=user.id)
             sessions.end_sessions(user)

@@ -71,7 +71,7 @@ def take_over(user: User, origin: audit.Origin) -> None:
         keys.revoke_keys(
             ApiKey.objects.filter(id__in=list(own_keys.values_list("id", flat=True))),
             origin,
-            reason="the address was proven by another way",
+            reason="the address was proven in another way",
         )
         _end_members(user, origin)
         user.set_unusable_password()

@@ -186,7 +186,7 @@ class OAuthAddressPage(Page):
     form_class = forms.AddressForm
     title, button = "Your e-mail address", "Send the link"
     counted_as = "oauth address"
-    text = "The provider has no confirmed address of you. We send a link to the one you give."
+    text = "The provider has no confirmed address of yours. We send a link to the one you give."
     ways = (LOGIN,)
 
     def carry_out(self, data):
@@ -208,7 +208,7 @@ class OAuthConfirmPage(Page):
     form_class = forms.TokenForm
     title, button = "Confirm your address", "This address is mine"
     counted_as = "confirm"
-    text = "If you did not just log in here by a provider, close this page."
+    text = "If you did not just log in here with a provider, close this page."
     has_token = True
     ways = (LOGIN,)
 

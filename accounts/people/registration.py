@@ -126,7 +126,7 @@ def store_person(user: User) -> None:
 def store_address(user: User, **options: Any) -> None:
     """Save a person with a new address; `options` are those of `save`. Raises AddressTaken.
 
-    Somebody else's user name is taken too: one of the two could not log in by it.
+    Somebody else's user name is taken too: one of the two could not log in with it.
     """
     if User.objects.exclude(pk=user.pk).filter(username__iexact=user.email).exists():
         raise AddressTaken

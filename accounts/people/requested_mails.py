@@ -45,7 +45,7 @@ def require_verified(user: User) -> None:
 
 
 def must_verify(user: User) -> bool:
-    """Return whether the person cannot log in by password before verifying their address."""
+    """Return whether the person cannot log in with a password before verifying their address."""
     is_exempt = user.email_verified_at is not None or user.is_superuser
     return settings.REQUIRE_EMAIL_VERIFICATION and not is_exempt
 

@@ -78,7 +78,7 @@ class RetrieveKeyView(PersonView):
     errors = {"get": {400: "Not asked by the page itself", 410: "Taken already"}}
 
     def get(self, request):
-        """Get the first key after a login by a provider, once
+        """Get the first key after a login with a provider, once
 
         Within a quarter of an hour. 410 when it was taken: `regenerate-api-key` makes another.
         """

@@ -129,12 +129,12 @@ def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
         raise unbounded("The models of a preset are not known", param=model_rules.PRESET)
     if endpoint.name == _HEARING:
         # And have a price by the second.
-        raise unbounded("A recording that is named may be of any length", param="file")
+        raise unbounded("A recording given by its name may be of any length", param="file")
     for name, usual in _DEARER.items():
         value = body.get(name)
         # That of speech is a number.
         if isinstance(value, str) and value != usual and read_number(value) is None:
-            raise unbounded(f"The price of this {name} is not known before", param=name)
+            raise unbounded(f"The price of this {name} is not known in advance", param=name)
     if _has_agents(body.get(_AGENTS)):
         raise unbounded("Nothing limits the agents that a model creates", param=_AGENTS)
 
@@ -236,7 +236,7 @@ def _ceiling(
     if model == "":
         raise unbounded("The request names no model", param="model")
     if not isinstance(model, str):
-        raise unbounded("A model that is named otherwise than by a text is not known", param=None)
+        raise unbounded("A model must be named by a string", param=None)
     find = partial(pricing.ceiling, provider, model, terms=terms, project_id=project_id)
     if ceiling := find(service_tiers=_possible_tiers(tier)):
         return ceiling
@@ -261,24 +261,24 @@ def _cost(
     named = f"The model {model[:200]!r}"
     if unpriced := use.media - ceiling.prices.keys():
         kinds = ", ".join(sorted(unpriced))[:200]
-        raise unbounded(f"{named} has no known price of {kinds}", param="model")
+        raise unbounded(f"{named} has no known price for {kinds}", param="model")
     prompt = use.prompt
     if use.fills_context:
         if ceiling.context is None:
-            raise unbounded(f"{named} may read any length of what is not sent", param="model")
+            raise unbounded(f"{named} may read content of any length from elsewhere", param="model")
         prompt = ceiling.context * use.prompts * use.readings
     cost = prompt * ceiling.input
     if ceiling.units and (use.searches != 0 or use.media or endpoint.name == _SPEAKING):
         if use.searches is None or ceiling.units.keys() != {"web_searches"}:
             units = ", ".join(sorted(ceiling.units))[:200]
-            raise unbounded(f"{named} is paid for without a limit by {units}", param="model")
+            raise unbounded(f"{named} is billed by {units}, which nothing limits", param="model")
         cost += use.searches * ceiling.units["web_searches"]
     if endpoint.has_answer:
         answer = _answer(use.answer, ceiling, default_output)
         if ceiling.output is None:
-            raise unbounded(f"{named} has no known price of answers", param="model")
+            raise unbounded(f"{named} has no known price for answers", param="model")
         if answer is None:
-            raise unbounded(f"{named} has no known limit of answers", param="model")
+            raise unbounded(f"{named} has no known limit for answers", param="model")
         readings = use.readings if use.answer is None else 1
         cost += answer * readings * use.choices * ceiling.output
     return cost / _MILLION

@@ -127,7 +127,7 @@ def _rename_model(body: Content, matched: Matched, named: str, model: str) -> No
     """Give the body the model's name at the upstream. Raises GatewayError for a form."""
     if body.fields is not None and matched.deployment is None:
         raise errors.GatewayError(
-            f"In a form the model is named itself: {model[:200]!r}", param="model"
+            f"A form must name the model itself: {model[:200]!r}", param="model"
         )
     body.rename_model(named, model)
 
@@ -209,7 +209,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
     try:
         if body.fields is not None or made.endpoint.billing is Billing.LATER:
             what = "a form asks for" if body.fields is not None else "this starts"
-            raise bounds.unbounded(f"What {what} has no price that is known before", param=None)
+            raise bounds.unbounded(f"The price of what {what} is not known in advance", param=None)
         if pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
             return bounds.bound(body.value, **arguments)
         return await bridge.in_thread(bounds.bound, body.value, **arguments)

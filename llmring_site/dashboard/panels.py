@@ -101,7 +101,7 @@ def unpriced_panel(scope: Scope) -> Panel | None:
         facts.append(Fact(f"{row.provider}:{row.model}", value, scope.links.window(**labels), True))
         if price_page.may_set(scope.request.user):
             address = price_page.address(row.provider, row.model, scope.project)
-            facts.append(Fact(f"Set a price of {row.model}", "", address))
+            facts.append(Fact(f"Set a price for {row.model}", "", address))
     return Panel("Calls without a price", facts)
 
 

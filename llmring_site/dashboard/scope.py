@@ -44,7 +44,7 @@ class Scope:
         last = _day(request.GET.get("end", ""), notices) or today
         first = _day(request.GET.get("start", ""), notices) or last - timedelta(DEFAULT_DAYS - 1)
         if first > last:
-            notices.append("The start is after the end, so they were exchanged.")
+            notices.append("The start is after the end, so they were swapped.")
             first, last = last, first
         if (last - first).days >= MAX_DAYS:
             if first <= today < last:

@@ -188,7 +188,7 @@ class Cycle:
         elif self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (is_last and self._left):
-                raise RuntimeError("the body has not the stated length")
+                raise RuntimeError("the body does not have the stated length")
         if body:
             self._connection.write(body, is_followed=is_last)
 

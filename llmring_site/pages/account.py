@@ -124,7 +124,7 @@ class LogoutEverywherePage(AccountQuestion):
 class DisconnectPage(AccountQuestion):
     title, button = "Disconnect the identity?", "Disconnect"
     text = (
-        "It will no longer open your account. Logging in by it connects it again if the provider "
+        "It will no longer open your account. Logging in with it connects it again if the provider "
         "has verified the address that you confirmed here."
     )
     is_danger = True

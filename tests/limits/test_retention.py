@@ -57,11 +57,11 @@ def test_command_counts_deletes_and_says_so_in_one_line(limited):
     log_at(limited, 1, 31, 32)
     out, err = StringIO(), StringIO()
     call_command("enforceretention", dry_run=True, stdout=out, stderr=err)
-    assert out.getvalue() == "2 logs are older than their tiers keep them\n"
+    assert out.getvalue() == "2 logs are past their tiers' retention\n"
     assert ages(limited) == [1, 31, 32]
     out = StringIO()
     call_command("enforceretention", stdout=out, stderr=err)
-    assert out.getvalue() == "2 logs deleted that were older than their tiers keep them\n"
+    assert out.getvalue() == "2 logs deleted that were past their tiers' retention\n"
     assert ages(limited) == [1]
 
 

@@ -1,4 +1,4 @@
-"""B01 to B05: logins by a provider, against one on loopback that is scripted."""
+"""B01 to B05: logins with a provider, against one on loopback that is scripted."""
 
 import threading
 import time
@@ -461,10 +461,10 @@ def test_b02_2_who_confirms_an_address_has_logged_in_by_the_provider(ana, provid
     log_in(mallory, provider, "github")
     mallory.submit("/oauth-address", {"email": EMAIL})
     message = mails(EMAIL)[-1]
-    assert "logged in by GitHub" in message.body
+    assert "logged in with GitHub" in message.body
     refusal = ana.submit("/oauth-confirm", {"token": token_in(message)})
     assert refusal.status_code == 403
-    assert "Log in by GitHub in this browser first" in refusal.content.decode()
+    assert "Log in with GitHub in this browser first" in refusal.content.decode()
     provider.github["id"] = 18  # Ana's own account there
     log_in(ana, provider, "github")
     assert ana.submit("/oauth-confirm", {"token": token_in(message)}).status_code == 403

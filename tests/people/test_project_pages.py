@@ -146,7 +146,7 @@ def test_e01_a_wrong_filter_names_its_field(ana, path):
     page = look(ana, f"{path}/calls", expect=422, start_date="yesterday")
     assert "First day:" in page.text
     assert look(ana, f"{path}/calls", expect=422, model="\x00")
-    assert "exchanged" in look(ana, path, start="2026-02-02", end="2026-02-01").text
+    assert "swapped" in look(ana, path, start="2026-02-02", end="2026-02-01").text
 
 
 def test_names_are_never_markup(ana, path):

@@ -249,7 +249,7 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
     panel = page.text.split("Calls without a price")[1].split("MCP")[0]
     assert "acme:no-such-model-1 unpriced: 2 calls, 30 tokens" in panel
     assert "free-local" not in panel
-    form = boss.get(page.href("Set a price of no-such-model-1"))
+    form = boss.get(page.href("Set a price for no-such-model-1"))
     initial = form.context["form"].initial
     assert (initial["provider"], initial["model"]) == ("acme", "no-such-model-1")
     assert initial["valid_from"] == day(0) and initial["project"] is None
@@ -260,7 +260,7 @@ def test_a5_free_is_zero_and_unpriced_is_unknown(boss, api, project):
 
 def test_a5_what_a_price_would_change_is_shown_before_it_is_written(boss, api, project):
     send(api, *[call(f"{day(-3)}T00:00:00Z", "no-such-model-1")] * 2)
-    address = dashboard(boss, project).href("Set a price of no-such-model-1")
+    address = dashboard(boss, project).href("Set a price for no-such-model-1")
     initial = boss.get(address).context["form"].initial
     form = {name: initial[name] for name in ("provider", "model", "valid_from")}
     form |= {"input": "2", "output": "4", "reprice": "on"}
@@ -293,7 +293,7 @@ def test_a5_prices_of_all_projects_leave_demo_data_out(boss, api, project):
     query = {"provider": "acme", "model": "no-such-model-1"}
     form = {**query, "valid_from": day(-3), "input": "2", "output": "4", "preview": "1"}
     page = reverse("admin:usage_usagelog_price")
-    demo = dashboard(boss, project).href("Set a price of no-such-model-1")
+    demo = dashboard(boss, project).href("Set a price for no-such-model-1")
     assert boss.get(demo).context["form"].initial["project"] == project
     for chosen, count in (("", "0"), (str(project.id), "1")):
         text = Page(boss.post(page, {**form, "project": chosen}).content.decode()).text
@@ -383,7 +383,7 @@ def test_odd_addresses_get_a_page_that_says_what_is_wrong(boss, project):
         ({"start": "2026-02-30"}, "A date is written as"),
         ({"end": "9999-12-31"}, "A date is written as"),
         ({"start": "2020-01-01", "end": "2026-01-01"}, "At most 366 days"),
-        ({"start": "2026-01-05", "end": "2026-01-01"}, "exchanged"),
+        ({"start": "2026-01-05", "end": "2026-01-01"}, "swapped"),
         ({"project": "nobody"}, "There is no such project"),
         ({"project": "\x00"}, "There is no such project"),
         ({"unknown": "\x00"}, "Days are UTC"),

@@ -14,8 +14,8 @@ class Command(BaseCommand):
     def handle(self, *, dry_run: bool, **options) -> str:
         now = timezone.now()
         if dry_run:
-            return f"{retention.count_old(now=now)} logs are older than their tiers keep them"
+            return f"{retention.count_old(now=now)} logs are past their tiers' retention"
         deleted = progress.count(
             retention.enforce(now=now), what="logs deleted", file=self.stderr._out
         )
-        return f"{deleted} logs deleted that were older than their tiers keep them"
+        return f"{deleted} logs deleted that were past their tiers' retention"
