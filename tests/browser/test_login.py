@@ -32,7 +32,7 @@ def test_people_come_in_without_scripts(browser):
         browser.wait(lambda: browser.all("#new-key"))
         assert browser.one("#new-key").is_displayed()
         assert not browser.one("[data-copies]").is_displayed()
-        browser.link("Go on").click()
+        browser.link("Continue").click()
         browser.wait(lambda: "/projects/" in browser.path)
         assert browser.one("#content").is_displayed()
     finally:

@@ -42,7 +42,7 @@ def register(browser, email: str) -> None:
 
 def go_on(browser) -> str:
     """Go on from the first key to the project; the path of its home."""
-    browser.link("Go on").click()
+    browser.link("Continue").click()
     browser.wait(lambda: "/projects/" in browser.path)
     return browser.path
 
