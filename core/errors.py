@@ -22,6 +22,8 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from core.database.lost_connections import OPERATIONAL
+
 logger = logging.getLogger(__name__)
 
 _CODED = re.compile(r"/manage(/|$)")
@@ -29,11 +31,12 @@ _CODED = re.compile(r"/manage(/|$)")
 _PLACE_OF_ROW = re.compile(r".*\b\d+, ?\d+\b")
 MAX_INPUT = 500  # characters of a refused input that its error repeats
 
-# Raised by the database layer if the server is unavailable or all connections are in use.
+# Raised by the database layer if the server is unavailable, takes no writes, or all
+# connections are in use.
 DATABASE_AWAY = (
     OperationalError,
     InterfaceError,
-    psycopg.OperationalError,
+    *OPERATIONAL,
     psycopg_pool.PoolTimeout,
 )
 

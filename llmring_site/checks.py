@@ -14,14 +14,15 @@ from gateway.protocols import protocol_of
 from llmring_site import env
 
 UNKNOWN_VARIABLE = "llmring.W001"
-_MIN_POSTGRESQL = 140_000
 _DATABASE_STATE = """
-    SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
-        current_setting('search_path'), pg_is_in_recovery(), current_database(),
+    SELECT current_setting('server_encoding'), current_setting('search_path'),
+        current_setting('transaction_read_only')::boolean, current_database(),
         quote_ident(%(schema)s) = %(schema)s,
-        CASE WHEN to_regnamespace(%(schema)s) IS NULL
-             THEN has_database_privilege(current_database(), 'CREATE')
-             ELSE has_schema_privilege(%(schema)s, 'CREATE') END
+        (SELECT bool_and(
+             CASE WHEN to_regnamespace(name) IS NULL
+                  THEN has_database_privilege(current_database(), 'CREATE')
+                  ELSE has_schema_privilege(name, 'CREATE') END)
+         FROM unnest(%(schemas)s::text[]) AS name)
 """
 
 
@@ -76,8 +77,9 @@ def check_database(app_configs, databases, **kwargs) -> list[Error]:
     if not databases:
         return []
     with connections["default"].cursor() as cursor:
-        cursor.execute(_DATABASE_STATE, {"schema": settings.DATABASE_SCHEMA})
-        faults = _database_faults(*cursor.fetchone())
+        schemas = [settings.DATABASE_SCHEMA, settings.MCP_SCHEMA]
+        cursor.execute(_DATABASE_STATE, {"schema": settings.DATABASE_SCHEMA, "schemas": schemas})
+        faults = _database_faults(schemas, *cursor.fetchone())
     return [
         Error(
             message if "LLMRING_" in message else f"LLMRING_DATABASE_URL: {message}",
@@ -89,28 +91,27 @@ def check_database(app_configs, databases, **kwargs) -> list[Error]:
 
 
 def _database_faults(
-    version: int,
+    schemas: list[str],
     encoding: str,
     path: str,
-    is_replica: bool,
+    is_read_only: bool,
     name: str,
     is_plain: bool,
     may_create: bool,
 ) -> dict[str, tuple[bool, str]]:
     """Return by the ids of the checks whether the database has a fault, and its message."""
-    schemas = [settings.DATABASE_SCHEMA, settings.MCP_SCHEMA]
     search_path = [schema.strip().strip('"') for schema in path.split(",")]
     return {
-        "E001": (
-            version < _MIN_POSTGRESQL,
-            f"PostgreSQL must be of version 14 or later, got {version // 10_000}.",
-        ),
         "E002": (
             encoding != "UTF8",
             f"the database {name!r} must have the encoding UTF8, got {encoding}: create another "
             "with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
         ),
-        "E003": (is_replica, f"the database {name!r} is a read-only replica: name the primary."),
+        "E003": (
+            is_read_only,
+            f"the database {name!r} is read-only: if it is a replica, name the primary, else turn "
+            "default_transaction_read_only off.",
+        ),
         "E004": (
             not is_plain,
             f"LLMRING_DATABASE_SCHEMA={settings.DATABASE_SCHEMA} is a reserved word: choose "
@@ -125,7 +126,7 @@ def _database_faults(
         "E006": (
             not may_create,
             f"the user may not create tables: run GRANT CREATE ON DATABASE {name} TO … (and on "
-            f"the schema {schemas[0]} if it exists).",
+            f"the schemas {' and '.join(schemas)} if they exist).",
         ),
     }
 

@@ -16,11 +16,13 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from core import memory
 from core.database import embedded
 from core.database.embedded import EmbeddedDatabaseError
+from core.database.lost_connections import OPERATIONAL
 
 SETTINGS_MODULE = "llmring_site.settings"
 # One server migrates and creates the first accounts; others that start meanwhile wait.
 _MIGRATION_LOCK = 0x6C6C6D72
 _WAIT_SECONDS = 30  # for a database that starts at the same time
+_MIN_POSTGRESQL = 14
 # Errors of a database that is starting, restarting or out of connections; all others are final.
 # raw_connection.is_rejecting also covers a database whose messages are not in English.
 _TRANSIENT = re.compile(
@@ -50,7 +52,7 @@ def exit_on_config_error() -> Iterator[None]:
         if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
             raise
         sys.exit("error: the database lacks tables of this version: run `llmring-db migrate`")
-    except (OperationalError, psycopg.OperationalError) as error:  # such as a full disk
+    except (OperationalError, *OPERATIONAL) as error:  # such as a full disk
         reason = " ".join(str(error).split())
         sys.exit(f"error: the database of {_source()} cannot be used: {reason}")
 

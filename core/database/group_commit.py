@@ -23,6 +23,7 @@ from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName, 
 from core import bridge
 from core.database.group_gathering import Gathering
 from core.database.loop_connection import LoopConnection
+from core.database.lost_connections import OPERATIONAL
 from core.database.prepared_cursor import numbered
 from core.errors import DatabaseUnavailable
 
@@ -167,7 +168,7 @@ class _Queue:
     async def _write(self, group: list[_Pending]) -> None:
         try:
             outcomes = await self._attempt([pending.item for pending in group])
-        except psycopg.OperationalError:
+        except OPERATIONAL:
             for pending in group:
                 pending.fail(DatabaseUnavailable())
         except Exception as error:
@@ -193,7 +194,7 @@ class _Queue:
                 await self.close()
             except QueryCanceled:
                 raise  # a repetition would take as long again
-            except psycopg.OperationalError as error:
+            except OPERATIONAL as error:
                 # A lost connection, a restarted server, a deadlock: the statement
                 # can be repeated, items that were committed after all are skipped.
                 if self._connection is not None and self._connection.is_broken:

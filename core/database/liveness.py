@@ -67,10 +67,20 @@ def mark_if_large(connection: psycopg.Connection, params: Collection | None) -> 
     """Mark the connection if a statement with these parameters enlarges its buffers."""
     values = params.values() if isinstance(params, Mapping) else params or ()
     if sum(len(value) for value in values if isinstance(value, str | bytes)) > _LARGE:
-        connection.is_large = True
+        connection.is_discarded = True
 
 
-def close_if_large(connection: psycopg.Connection) -> None:
-    """Close a connection with large buffers before it is returned to its pool."""
-    if getattr(connection, "is_large", False):
+def mark_if_unable(connection: psycopg.Connection, error: BaseException) -> None:
+    """Mark a pool's connection if its server takes no writes, and replace the pool's others.
+
+    New ones may reach another server.
+    """
+    if isinstance(error, lost_connections.UNABLE) and (pool := connection._pool):
+        connection.is_discarded = True
+        lost_connections.replace_others(pool, connection)
+
+
+def close_if_marked(connection: psycopg.Connection) -> None:
+    """Close a connection that was marked before it is returned to its pool."""
+    if getattr(connection, "is_discarded", False):
         connection.close()

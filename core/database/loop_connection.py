@@ -15,6 +15,7 @@ from psycopg.pq import ConnStatus
 from psycopg.pq.abc import PGresult
 
 from core.database import raw_connection
+from core.database.lost_connections import UNABLE
 from core.database.prepared_cursor import BINARY, check, new_name
 
 
@@ -80,7 +81,11 @@ class LoopConnection:
         self._answer = self._loop.create_future()
         if self._pq.flush():
             self._loop.add_writer(self._socket, self._write)
-        return check(await self._answer, self._pq.status)
+        try:
+            return check(await self._answer, self._pq.status)
+        except UNABLE:
+            self._is_lost = True  # to its user: a new connection may reach another server
+            raise
 
     def _write(self) -> None:
         try:

@@ -11,6 +11,11 @@ import re
 import time
 
 import psycopg
+from psycopg.errors import (
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -21,8 +26,13 @@ _EFFECT = re.compile(
     re.IGNORECASE,
 )
 # SQLSTATEs of a server that shuts down or ends a session, and of broken connections.
-_ENDED = ("57P01", "57P02", "57P05", "25P03")
+_ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")
+_READ_ONLY = "25006"  # lost as well, for a server that takes writes is another one
 _BROKEN = "08"
+# Internal errors to psycopg, though no statement is at fault: a server that takes no writes, as
+# after a failover, and sessions that it has ended.
+UNABLE = (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout)
+OPERATIONAL = (psycopg.OperationalError, *UNABLE)
 
 
 def is_lost(error: BaseException) -> bool:
@@ -31,10 +41,10 @@ def is_lost(error: BaseException) -> bool:
     False if there was no connection: then the pool has waited for the server in vain.
     """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
-    if not isinstance(cause, psycopg.OperationalError) or isinstance(cause, PoolTimeout):
+    if not isinstance(cause, OPERATIONAL) or isinstance(cause, PoolTimeout):
         return False
     state = cause.sqlstate
-    return state is None or state in _ENDED or state.startswith(_BROKEN)
+    return state is None or state in (*_ENDED, _READ_ONLY) or state.startswith(_BROKEN)
 
 
 def is_idle(connection: psycopg.Connection) -> bool:
@@ -46,7 +56,7 @@ def is_idle(connection: psycopg.Connection) -> bool:
 def can_repeat(statement: object, connection: psycopg.Connection) -> bool:
     """Return whether a statement that was sent on an idle connection may run again."""
     if not connection.autocommit:
-        return True  # its transaction ended with the connection
+        return True  # its transaction ended with the connection, or can be ended
     text = statement if isinstance(statement, str) else ""
     return bool(_READ.match(text)) and not _EFFECT.search(text)
 

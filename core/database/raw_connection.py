@@ -84,7 +84,8 @@ class PooledCursor:
         is_idle = lost_connections.is_idle(self._connection)
         try:
             self._cursor.execute(query, params)
-        except psycopg.OperationalError as error:
+        except lost_connections.OPERATIONAL as error:
+            liveness.mark_if_unable(self._connection, error)
             if not (
                 is_idle
                 and lost_connections.is_lost(error)
@@ -117,7 +118,7 @@ class PooledCursor:
         used = self._connection
         if not self._is_own or used is None:
             return
-        liveness.close_if_large(used)
+        liveness.close_if_marked(used)
         connection.pool.putconn(used)
 
 

@@ -3,6 +3,8 @@
 from django.db import InterfaceError, OperationalError
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 
 from core.database import liveness, lost_connections
 
@@ -13,6 +15,19 @@ _SESSION = (
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC "
     r"-c default_transaction_isolation=read\ committed"
 )
+
+
+class ErrorWrapper(DatabaseErrorWrapper):
+    """Raises OperationalError for what is no fault of the statement."""
+
+    def __exit__(self, exc_type, exc_value, traceback):
+        if exc_type is None:
+            return
+        if isinstance(exc_value, lost_connections.UNABLE):
+            liveness.mark_if_unable(self.wrapper.connection, exc_value)
+            self.wrapper.errors_occurred = True
+            raise OperationalError(*exc_value.args).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
 
 
 class Cursor(base.Cursor):
@@ -44,6 +59,10 @@ class RepeatingCursor(CursorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    @cached_property
+    def wrap_database_errors(self):
+        return ErrorWrapper(self)
+
     def get_connection_params(self):
         parameters = super().get_connection_params()
         options = f"{parameters.get('options', '')} {_SESSION}".strip()
@@ -80,5 +99,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self):
         if self.pool and self.connection is not None:
-            liveness.close_if_large(self.connection)
+            liveness.close_if_marked(self.connection)
         super()._close()
