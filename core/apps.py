@@ -16,5 +16,7 @@ class CoreConfig(AppConfig):
 
 def _create_first_schema(using: str, **kwargs) -> None:
     """Create the schema that holds Django's own table of migrations, before that table."""
+    from core.database.operations import create_schema
+
     with connections[using].cursor() as cursor:
-        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {settings.DATABASE_SCHEMA}")
+        cursor.execute(create_schema(settings.DATABASE_SCHEMA))

@@ -175,15 +175,40 @@ def require_database() -> None:
     _connect(wait_seconds=0).close()
 
 
+def is_encrypted() -> bool:
+    """Return whether connections to the database are encrypted. Raises StartupError."""
+    with _connect(wait_seconds=0) as connection:
+        return connection.pgconn.ssl_in_use
+
+
 @contextmanager
-def migration_lock() -> Iterator[None]:
-    """Hold the migration lock, in a transaction so that it works behind a pooler too."""
+def migration_lock() -> Iterator[psycopg.Connection]:
+    """Yield the connection that holds the migration lock.
+
+    It does so in a transaction, so that it works behind a pooler too.
+    It may wait for long, and then be idle for long, whatever limits a role has.
+    """
+    from core.database import timeouts
+
     with _connect(wait_seconds=_WAIT_SECONDS) as connection, connection.transaction():
+        connection.execute(timeouts.LIFT_ALL)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
-        yield
+        yield connection
 
 
 def _connect(*, wait_seconds: float) -> psycopg.Connection:
+    connection = _await_connection(wait_seconds)
+    version = connection.info.server_version // 10_000
+    if version < _MIN_POSTGRESQL:
+        connection.close()
+        raise StartupError(
+            f"PostgreSQL must be of version {_MIN_POSTGRESQL} or later, and that of {_source()} "
+            f"is of {version}"
+        )
+    return connection
+
+
+def _await_connection(wait_seconds: float) -> psycopg.Connection:
     from core.database import raw_connection
 
     started = time.monotonic()

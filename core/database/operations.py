@@ -4,6 +4,15 @@ from django.conf import settings
 from django.db import migrations
 
 
+def create_schema(name: str) -> str:
+    """Return the statement that creates a schema unless it exists.
+
+    `IF NOT EXISTS` needs the right to create schemas, even where there is nothing to create.
+    """
+    create = f"IF to_regnamespace('{name}') IS NULL THEN CREATE SCHEMA {name}; END IF"
+    return f"DO $$ BEGIN {create}; END $$"
+
+
 class InSchema(migrations.RunSQL):
     """Puts the tables that its migration creates after it into `schema`.
 

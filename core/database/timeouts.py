@@ -10,6 +10,13 @@ from core.errors import DATABASE_AWAY, is_timeout
 
 Result = TypeVar("Result")
 
+# No limit that an operator may have set for the role or the database, until the end of the
+# transaction. Older servers do not know all of them.
+LIFT_ALL = """
+    SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN (
+        'statement_timeout', 'lock_timeout', 'transaction_timeout',
+        'idle_in_transaction_session_timeout')
+"""
 _OPTION = "-c statement_timeout="
 
 

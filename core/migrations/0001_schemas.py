@@ -1,6 +1,8 @@
 from django.conf import settings
 from django.db import migrations
 
+from core.database.operations import create_schema
+
 
 class Migration(migrations.Migration):
     """Create both schemas before any table, also those of Django's own apps."""
@@ -12,6 +14,6 @@ class Migration(migrations.Migration):
         ("sessions", "0001_initial"),
     ]
     operations = [
-        migrations.RunSQL(f"CREATE SCHEMA IF NOT EXISTS {schema}", migrations.RunSQL.noop)
+        migrations.RunSQL(create_schema(schema), migrations.RunSQL.noop)
         for schema in (settings.DATABASE_SCHEMA, settings.MCP_SCHEMA)
     ]

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -14,10 +15,11 @@ from django.db import OperationalError, ProgrammingError, connection
 
 from accounts.models import Tier
 from core.database.embedded import EmbeddedPostgres
+from core.management.commands.migrate import AtomicExecutor
 from llmring_site import checks, startup
 from tests.environment import DATA_DIR
 from tests.redis_process import redis_server
-from tests.server import free_port
+from tests.server import Server, free_port
 from tests.site.databases import new_database
 from tests.site.loopback import listening
 
@@ -119,6 +121,33 @@ def refusing_postgresql(*reasons: str):
         yield port
 
 
+def test_older_postgresql_is_refused(tmp_path):
+    """Also by commands, which do not look at the rest."""
+
+    def greet(connection) -> None:
+        connection.recv(int.from_bytes(connection.recv(4)) - 4)
+        connection.sendall(b"R\0\0\0\x08\0\0\0\0")  # authenticated
+        for setting in ("server_version\x0013.23\0", "client_encoding\0UTF8\0"):
+            connection.sendall(b"S" + (len(setting) + 4).to_bytes(4) + setting.encode())
+        connection.sendall(b"Z\0\0\0\x05I")  # ready
+        while connection.recv(100):
+            pass
+
+    with listening(greet) as port:
+        url = f"postgresql://me@127.0.0.1:{port}/logs?sslmode=disable"
+        environment = {"PATH": os.environ["PATH"], "LLMRING_DATABASE_URL": url}
+        command = [sys.executable, ROOT / "manage.py", "listkeys"]
+        listed = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        for done in (start(tmp_path / "data", LLMRING_DATABASE_URL=url), listed):
+            assert refusal(done) == (
+                "error: PostgreSQL must be of version 14 or later, and that of "
+                "LLMRING_DATABASE_URL is of 13"
+            )
+    assert not (tmp_path / "data").exists()
+
+
 def test_wrong_password_is_said_at_once(tmp_path):
     with refusing_postgresql('28P01 password authentication failed for user "me"') as port:
         url = f"postgresql://me:pw-secret@127.0.0.1:{port}/logs?sslmode=disable"
@@ -182,17 +211,60 @@ def test_pooler_that_drops_options_is_refused(db_all, settings):
     )
 
 
-def test_user_without_rights_is_told_what_to_grant(tmp_path):
-    with new_database() as url:
+@pytest.fixture
+def role_without_rights():
+    """A role that may create nothing: the address of its database, and an administrator's."""
+    with new_database() as url, psycopg.connect(url, autocommit=True) as administrator:
         role = f"weak_{os.getpid()}"
-        with psycopg.connect(url, autocommit=True) as administrator:
-            administrator.execute(f"CREATE ROLE {role} LOGIN")
-            try:
-                weak = url.replace("postgres@", f"{role}@")
-                line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=weak))
-                assert "GRANT CREATE ON DATABASE" in line
-            finally:
-                administrator.execute(f"DROP ROLE {role}")
+        administrator.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            yield role, url.replace("postgres@", f"{role}@"), administrator
+        finally:
+            administrator.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_user_without_rights_is_told_what_to_grant(tmp_path, role_without_rights):
+    role, url, administrator = role_without_rights
+    for _ in range(2):
+        line = refusal(start(tmp_path / "data", LLMRING_DATABASE_URL=url))
+        assert "GRANT CREATE ON DATABASE" in line and "llmring and mcp_client" in line
+        administrator.execute(f"CREATE SCHEMA IF NOT EXISTS llmring AUTHORIZATION {role}")
+
+
+def test_schemas_that_exist_need_no_right_to_create_others(tmp_path, role_without_rights):
+    role, url, administrator = role_without_rights
+    for schema in ("llmring", "mcp_client"):
+        administrator.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}")
+    with Server(tmp_path / "data", LLMRING_DATABASE_URL=url, LLMRING_WORKERS="1"):
+        pass
+
+
+def test_no_timeout_of_a_role_ends_a_migration(db_all):
+    """Behind a pooler, the statement timeout of requests is set for the role."""
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    migration = SimpleNamespace(atomic=True)
+    with connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"SET {name} = '1h'")
+        with AtomicExecutor(connection)._transaction(migration):
+            assert [limit(cursor, name) for name in names] == ["0", "0", "0"]
+        assert [limit(cursor, name) for name in names] == ["1h", "1h", "1h"]
+        for name in names:
+            cursor.execute(f"RESET {name}")
+
+
+def test_no_timeout_of_a_role_ends_the_migration_lock(monkeypatch):
+    names = ("lock_timeout", "idle_in_transaction_session_timeout")
+    options = connection.settings_dict["OPTIONS"]
+    limits = " ".join(f"-c {name}=1h" for name in names)
+    monkeypatch.setitem(options, "options", f"{options['options']} {limits}")
+    with startup.migration_lock() as held:
+        assert [limit(held.cursor(), name) for name in names] == ["0", "0"]
+
+
+def limit(cursor, name: str) -> str:
+    cursor.execute(f"SHOW {name}")
+    return cursor.fetchone()[0]
 
 
 @pytest.mark.parametrize(

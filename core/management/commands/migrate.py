@@ -2,13 +2,18 @@
 
 Django often records it in a transaction of its own, after the schema has changed: a
 process killed in between leaves a database that no later start can migrate.
+
+No timeout ends that transaction, such as one that is set for the role because of a pooler.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.management.commands import migrate
 from django.db import transaction
 from django.db.migrations.executor import MigrationExecutor
+
+from core.database import timeouts
 
 
 class AtomicExecutor(MigrationExecutor):
@@ -20,10 +25,15 @@ class AtomicExecutor(MigrationExecutor):
         with self._transaction(migration):
             return super().unapply_migration(state, migration, **options)
 
-    def _transaction(self, migration):
+    @contextmanager
+    def _transaction(self, migration) -> Iterator[None]:
         if not migration.atomic:
-            return nullcontext()
-        return transaction.atomic(using=self.connection.alias)
+            yield
+            return
+        with transaction.atomic(using=self.connection.alias):
+            with self.connection.cursor() as cursor:
+                cursor.execute(timeouts.LIFT_ALL)  # a large table takes its time
+            yield
 
 
 migrate.MigrationExecutor = AtomicExecutor  # the command offers no other way
