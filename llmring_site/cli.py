@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ _WITHOUT_DATABASE = {
     "version",
 }
 
-# Programs of the wheel with the embedded PostgreSQL; they work with older servers too.
+# The wheel with the embedded PostgreSQL has them; they work with older servers too.
 _PROGRAMS = {"psql": "psql", "dump": "pg_dump", "restore": "pg_restore"}
 
 
@@ -117,14 +118,28 @@ def database(arguments: list[str] | None = None) -> None:
 
 
 def _run_program(name: str, arguments: list[str]) -> int:
-    from core.database.embedded_files import PROGRAMS
     from llmring_site.database_report import address
 
     # Not on the command line, which every user of this machine can read.
     password = settings.DATABASES["default"].get("PASSWORD", "")
     environment = os.environ | ({"PGPASSWORD": password} if password else {})
-    command = [PROGRAMS / "bin" / name, f"--dbname={address()}", *arguments]
+    command = [_program(name), f"--dbname={address()}", *arguments]
     return subprocess.run(command, env=environment).returncode
+
+
+def _program(name: str) -> str:
+    """Return the program's path: the wheel's, which has no TLS, or else the system's."""
+    from core.database.embedded_files import PROGRAMS
+
+    if not startup.is_encrypted():
+        return str(PROGRAMS / "bin" / name)
+    if found := shutil.which(name):
+        return found
+    raise startup.StartupError(
+        f"the connection to the database is encrypted, which needs a {name} of PostgreSQL's own "
+        "packages (Debian: postgresql-client): install it, or run one elsewhere on the address "
+        "that `llmring-db url --with-password` prints"
+    )
 
 
 def manage(arguments: list[str] | None = None) -> None:

@@ -15,7 +15,7 @@ def address(*, with_password: bool = False) -> str:
         location = parts.netloc if with_password else _without_password(parts.netloc)
         query = {
             name: value
-            for name, value in parse_qsl(parts.query)
+            for name, value in parse_qsl(parts.query.replace("+", "%2B"))  # libpq has no blanks
             if with_password or name not in _PASSWORDS
         }
     else:

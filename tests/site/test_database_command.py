@@ -7,6 +7,7 @@ import sys
 import psycopg
 import pytest
 
+from llmring_site import cli, startup
 from tests.server import Server
 
 pytestmark = pytest.mark.servers
@@ -60,6 +61,23 @@ def test_status_of_a_database_that_is_away_is_one_line():
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: the database of LLMRING_DATABASE_URL cannot be reached: ")
     assert "refused" in line and "secret-pw" not in line
+
+
+def test_address_has_a_plus_sign_as_it_was_written():
+    """PostgreSQL's addresses are no forms, where it is a blank."""
+    url = "postgresql://me@db.example/logs?application_name=a+b"
+    assert "application_name=a%2Bb&" in run("url", LLMRING_DATABASE_URL=url).stdout
+
+
+def test_encrypted_connections_need_programs_that_can_encrypt(monkeypatch, tmp_path):
+    """Those of the wheel cannot."""
+    monkeypatch.setattr(startup, "is_encrypted", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(startup.StartupError, match="Debian: postgresql-client"):
+        cli._program("pg_dump")
+    program = tmp_path / "pg_dump"
+    program.touch(mode=0o755)
+    assert cli._program("pg_dump") == str(program)
 
 
 def test_dump_is_restored_into_another_database(data_dir, tmp_path):
