@@ -146,9 +146,11 @@ STATEMENT_TIMEOUT_SECONDS = env.integer("LLMRING_STATEMENT_TIMEOUT", 5, minimum=
 DATABASE_CONNECTIONS = env.integer(
     "LLMRING_DATABASE_POOL_SIZE", 20, minimum=1, maximum=10_000
 ) + env.integer("LLMRING_DATABASE_POOL_OVERFLOW", 10, minimum=0, maximum=10_000)
+# Those that this process may use: a container or a service may be held to some of them.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 WORKERS = env.integer(
     "LLMRING_WORKERS",
-    min(os.cpu_count() or 1, max_workers(DATABASE_CONNECTIONS)),
+    min(_CORES or 1, max_workers(DATABASE_CONNECTIONS)),
     minimum=1,
     maximum=64,
 )

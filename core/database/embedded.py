@@ -119,15 +119,14 @@ class EmbeddedPostgres:
         except AccountError as error:
             raise EmbeddedDatabaseError(str(error)) from error
         except OSError as error:
+            if not error.filename:  # no memory or processes are left, or a disk is full
+                raise _unusable(error.strerror) from error
             raise EmbeddedDatabaseError(
                 f"LLMRING_DATA_DIR must be a directory that this user can write to, got "
                 f"{str(self.data_dir)!r} ({error.strerror}: {error.filename})"
             ) from error
         except psycopg.Error as error:  # the disk is full, or files are damaged
-            reason = " ".join(str(error).split())
-            raise EmbeddedDatabaseError(
-                f"the embedded PostgreSQL cannot be used: {reason}"
-            ) from error
+            raise _unusable(str(error)) from error
 
     def leave(self) -> None:
         """Stop using the server, and stop the server if it has no other user."""
@@ -330,6 +329,12 @@ class EmbeddedPostgres:
             process.wait(_STOP_SECONDS)
             if self.default_socket_dir.resolve() != self.directory:
                 self.default_socket_dir.rmdir()
+
+
+def _unusable(reason: str) -> EmbeddedDatabaseError:
+    return EmbeddedDatabaseError(
+        f"the embedded PostgreSQL cannot be used: {' '.join(reason.split())}"
+    )
 
 
 _running: EmbeddedPostgres | None = None

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: shared, taken over, stopped with its last user."""
 
+import errno
 import os
 import shutil
 import signal
@@ -302,6 +303,19 @@ def test_unusable_data_directory_is_named(tmp_path, kind):
     }[kind]
     with pytest.raises(EmbeddedDatabaseError, match="LLMRING_DATA_DIR must be a directory"):
         EmbeddedPostgres(place).start(max_connections=20)
+
+
+def test_directory_is_not_blamed_for_what_has_no_file(tmp_path, monkeypatch):
+    """As where no process can be made any more."""
+
+    def fail(directory: Path) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("core.database.embedded.create_files", fail)
+    with pytest.raises(EmbeddedDatabaseError) as refused:
+        EmbeddedPostgres(tmp_path).start(max_connections=20)
+    expected = "the embedded PostgreSQL cannot be used: Resource temporarily unavailable"
+    assert str(refused.value) == expected
 
 
 def test_root_without_useradd_is_told_what_to_do(monkeypatch, tmp_path):

@@ -231,6 +231,24 @@ def test_public_url_is_written_as_browsers_write_it(monkeypatch, given, expected
     assert env_addresses.public_url("X_PUBLIC_URL", "") == expected
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
+def test_workers_are_as_many_as_the_cores_that_they_may_use(tmp_path):
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+        "os.cpu_count = lambda: 3; "
+        "from llmring_site import settings; print(settings.WORKERS)"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "1\n", done.stderr
+
+
 def test_secret_may_come_from_a_file(tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("from a file\n")
     monkeypatch.setenv("X_SECRET_FILE", str(tmp_path / "secret"))
