@@ -36,7 +36,8 @@ class AnonymousView(SecretBodyMixin, PublicView):
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
         csrf.check(request._request)
-        if self.counted_as:
+        # Not what is no attempt: other sites can have a browser send GET, as for a picture.
+        if self.counted_as and request.method == "POST":
             attempts.take_of_address(request, self.counted_as)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from accounts.attempts import PER_ADDRESS
 from accounts.models import ApiKey, BrowserSession, User
 from tests.client import ApiClient
 from tests.people.conftest import PASSWORD, reset_token
@@ -65,6 +66,18 @@ def test_a07_other_sites_log_nobody_in(ana, browser, headers, kind):
     }.items():
         assert from_elsewhere(victim, route, body, kind, headers).status_code == 403, route
     assert "sessionid" not in victim.cookies and User.objects.count() == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a07_other_sites_use_up_nobodys_attempts(ana, browser, method):
+    """A picture's address is asked for by GET, which counted as an attempt of the address."""
+    ben = browser()
+    for route in ("register", "password-reset", "password-reset/confirm", "verify-email"):
+        for _ in range(PER_ADDRESS + 1):
+            assert ben.generic(method, f"/api/v1/{route}").status_code in (200, 405)
+    ben.send("POST", "/api/v1/register", {"email": "ben@example.com", "password": PASSWORD})
+    body = {"token": reset_token("ana@example.com"), "password": "another long sentence"}
+    ben.send("POST", "/api/v1/password-reset/confirm", body)
 
 
 def test_a07_without_any_sign_of_a_browser_a_session_needs_the_token(ana):
