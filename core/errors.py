@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _CODED = re.compile(r"/manage(/|$)")
 # Where a row is, in the pages of its table; French and Chinese have a blank, Korean no brackets.
 _PLACE_OF_ROW = re.compile(r".*\b\d+, ?\d+\b")
+_SESSION = {"WWW-Authenticate": "Session"}
 MAX_INPUT = 500  # characters of a refused input that its error repeats
 
 # Raised by the database layer if the server is unavailable, takes no writes, or all
@@ -203,7 +204,9 @@ def failure(error: Exception) -> Failure | None:
     if error is None:
         return None
     if isinstance(error, DomainError):
-        return Failure(error.status_code, error.detail, error.headers, error.code)
+        # A 401 needs a challenge (RFC 9110); those of keys and tokens have their own.
+        headers = _SESSION | error.headers if error.status_code == 401 else error.headers
+        return Failure(error.status_code, error.detail, headers, error.code)
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header

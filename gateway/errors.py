@@ -28,6 +28,7 @@ class GatewayError(DomainError):
 class InvalidToken(GatewayError):
     status_code = 401
     code = "invalid_token"
+    headers = {"WWW-Authenticate": "Bearer"}
 
 
 class TokenNotFound(InvalidToken):

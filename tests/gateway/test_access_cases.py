@@ -571,6 +571,7 @@ def test_no_other_text_opens_a_project(gateway, mock, bridge_mode, text, code):
     before = Project.objects.count()
     answer = post(gateway, dumps(model=ALLOWED), Authorization=f"Bearer {text}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert Project.objects.count() == before
     assert mock.requests == []
 
