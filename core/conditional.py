@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import get_conditional_response
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from drf_spectacular.utils import OpenApiParameter
+
+from core.compression import weak
 
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
@@ -21,9 +23,14 @@ def not_modified(request: HttpRequest, headers: Mapping[str, str]) -> HttpRespon
 
     None: answer in full. A failed `If-Match` is a 412.
     """
-    response = get_conditional_response(request, etag=headers["ETag"])
+    etag = headers["ETag"]
+    response = get_conditional_response(request, etag=etag)
     if response is not None:
         del response["Content-Type"]  # of a body that is not there
         for name, value in headers.items():
             response[name] = value
+        # As in the 200, which may have been compressed: a cache replaces what it has of these.
+        patch_vary_headers(response, ["Accept-Encoding"])
+        if weak(etag) in request.headers.get("If-None-Match", ""):
+            response["ETag"] = weak(etag)
     return response
