@@ -135,7 +135,7 @@ def _rename_model(body: Content, matched: Matched, named: str, model: str) -> No
 def _asks_for_stream(body: Content) -> bool:
     """Return whether a server may read this as a stream: many accept texts and numbers."""
     stated = body.value.get("stream") if body.fields is None else body.fields.last("stream")
-    return isinstance(stated, str | int | float) and str(stated).lower() in _TRUE
+    return stated.lower() in _TRUE if isinstance(stated, str) else stated == 1
 
 
 def _resolve(named: Any, holder: Holder, profile: str | None) -> tuple[str | None, str]:

@@ -27,6 +27,7 @@ from tests.gateway.upstream import (
     stream,
 )
 
+JSON = {"Content-Type": "application/json"}
 PIECES = [content(text, usage=None) for text in ("Hel", "lo", "!")] + [stop(usage=None)]
 
 
@@ -61,6 +62,16 @@ def test_a01_a_stream_is_one_however_it_is_asked_for(gateway, mock, value):
     mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
     answer = gateway.chat(stream=value)
     assert mock.requests[0].json["stream"] == value
+    assert mock.requests[0].json["stream_options"] == {"include_usage": True}
+    assert answer.content == b"".join([*PIECES, DONE])
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+
+
+def test_a01_a_one_with_many_digits_asks_for_a_stream(gateway, mock):
+    """Such a number is read as a Decimal, to keep its digits."""
+    mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
+    body = '{"model":"gpt-4o-mini","messages":[],"stream":1.00000000000000000000}'
+    answer = gateway.post("/v1/chat/completions", data=body, headers=JSON)
     assert mock.requests[0].json["stream_options"] == {"include_usage": True}
     assert answer.content == b"".join([*PIECES, DONE])
     assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
