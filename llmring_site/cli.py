@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,14 +68,21 @@ def server(arguments: list[str] | None = None) -> None:
     _set_port(options)
     if options.workers is not None:
         os.environ["LLMRING_WORKERS"] = options.workers
+    _deny_writes_of_others()
     with termination.cleaning_up(), startup.exit_on_config_error():
         _check_env(options.env)
         sys.exit(_serve(options.host, reload=options.reload))
 
 
+def _deny_writes_of_others() -> None:
+    """Let no other account write to what is made here, whatever the umask: keys are part of it."""
+    os.umask(os.umask(0) | stat.S_IWOTH)
+
+
 @contextmanager
 def _command() -> Iterator[None]:
     """Run a command: clean up at its end, and print its operator's errors as one line."""
+    _deny_writes_of_others()
     with (
         termination.cleaning_up(),
         startup.exit_on_config_error(),

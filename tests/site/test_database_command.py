@@ -1,6 +1,7 @@
 """`llmring-db`, as an operator calls it."""
 
 import os
+import stat
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from tests.server import Server
 pytestmark = pytest.mark.servers
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, umask: int = -1, **variables: str) -> subprocess.CompletedProcess:
     program = "from llmring_site.cli import database; database()"
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
@@ -22,6 +23,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         timeout=120,
+        umask=umask,
     )
 
 
@@ -32,6 +34,15 @@ def test_empty_database_is_pending_until_it_is_migrated(new_data_dir):
     migrated, after = run("migrate", **of), run("status", **of)
     assert (migrated.returncode, after.returncode) == (0, 0)
     assert "0 pending" in after.stdout
+
+
+def test_nobody_else_may_write_to_the_data_directory(new_data_dir):
+    """Also with the umask 000 of some systems: who can write there can replace the keys."""
+    migrated = run("migrate", umask=0, LLMRING_DATA_DIR=str(new_data_dir))
+    assert migrated.returncode == 0, migrated.stderr
+    made = [path for path in (new_data_dir, *new_data_dir.rglob("*")) if not path.is_symlink()]
+    assert {"secret_key", "encryption_key", "static"} <= {path.name for path in made}
+    assert [path for path in made if path.lstat().st_mode & stat.S_IWOTH] == []
 
 
 def test_address_has_no_password_unless_asked():
