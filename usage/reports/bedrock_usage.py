@@ -32,10 +32,10 @@ def read_converse(usage: Members, report: Report) -> Usage:
 
     Strands has the same for all providers: but for Claude, the input contains what is cached.
     """
-    by_lifetime = {"5m": 0, "1h": 0}
-    for entry in usage.parts("cacheDetails"):
-        by_lifetime[entry.text("ttl") or ""] = entry.count("inputTokens")
-    lifetimes = {f"ephemeral_{name}_input_tokens": n for name, n in by_lifetime.items()}
+    lifetimes = {
+        f"ephemeral_{entry.text('ttl')}_input_tokens": entry.count("inputTokens")
+        for entry in usage.parts("cacheDetails")
+    }
     split = Members(lifetimes, ("usage", "cacheDetails"))
     parts = {
         "cache_read": usage.count(*_CACHE_READS),

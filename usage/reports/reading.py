@@ -118,8 +118,6 @@ def _read_raw(report: Report, usage: Members) -> Usage | None:
 
     None if it does not count all that the AI SDK does: it may be that of one step of several.
     """
-    if not usage.is_object(_RAW_USAGE):
-        return None
     try:
         raw = _read_provider_usage(report, usage.part(_RAW_USAGE))
     except ReportError:
