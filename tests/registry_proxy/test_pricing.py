@@ -26,8 +26,14 @@ CALL = "openai", "gpt-4o-mini", Tokens(input=1000, output=200)
         ("google", "gemini-3.1-pro-preview", Tokens(input=199_999, output=1000), "0.411998"),
         ("google", "gemini-3.1-pro-preview", Tokens(input=200_000, output=1000), "0.412"),
         ("google", "gemini-3.1-pro-preview", Tokens(input=200_001, output=1000), "0.818004"),
-        # 272,001 × 10 + 1,000 × 45
-        ("openai", "gpt-5.6-sol", Tokens(input=272_001, output=1000), "2.76501"),
+        # 150,000 × 2.5 + 100,000 × 0.25 + 1,000 × 15
+        ("google", "gemini-2.5-pro", Tokens(150_000, 100_000, output=1000), "0.415"),
+        # 272,001 × 10 + 1,000 × 45, and with one token from the cache
+        ("openai", "gpt-5.6-sol", Tokens(input=272_001, output=400, thinking=600), "2.76501"),
+        ("openai", "gpt-5.5", Tokens(272_000, 1, output=1000), "2.765001"),
+        # 272,001 × 5 + 1,000 × 22.5; 272,001 × 60 + 1,000 × 270
+        ("openai", "gpt-5.4", Tokens(input=272_001, output=1000), "1.382505"),
+        ("openai", "gpt-5.4-pro", Tokens(input=272_001, output=1000), "16.59006"),
         # gateway case A07
         (
             "anthropic",
