@@ -80,9 +80,11 @@ def test_long_conversations_are_exported_whole(api, monkeypatch):
         id = api.send("POST", "/conversations", {})["id"]
         batch = [{"role": "user", "content": str(n)} for n in range(7)]
         api.send("POST", f"/conversations/{id}/messages/batch", batch)
-    for row in exported(api).splitlines():
-        texts = [message["content"] for message in json.loads(row)["messages"]]
-        assert texts == list("0123456")
+    texts = [
+        [message["content"] for message in json.loads(row)["messages"]]
+        for row in exported(api).splitlines()
+    ]
+    assert texts == [list("0123456")] * 2
 
 
 def test_what_is_here_already_is_skipped(api, conversations):

@@ -90,6 +90,7 @@ def test_a_failed_refresh_is_not_repeated_at_once(refreshed, upstream):
 def test_validators_are_not_sent_to_another_upstream(refreshed, upstream, settings):
     refreshed(8, 19)
     refreshing.refresh(now=NOON)
+    assert upstream.requests
     assert all("If-None-Match" in request.headers for request in upstream.requests)
     upstream.requests.clear()
     settings.REGISTRY_BASE_URL += "mirror/"

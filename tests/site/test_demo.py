@@ -107,7 +107,8 @@ def test_e1_it_is_marked_everywhere(demo, boss):
         assert receipt.is_verified
     conversations = Conversation.objects.filter(project_id=demo.id)
     assert all(row.title.startswith("Demo: ") for row in conversations) and conversations
-    assert all("demo" in row.name for row in Server.objects.filter(project_id=demo.id))
+    servers = Server.objects.filter(project_id=demo.id)
+    assert all("demo" in row.name for row in servers) and servers
     page = dashboard(boss, demo)
     assert "This is demo data" in page.text
     assert "There is a demo project, which is in no total" in dashboard(boss).text
