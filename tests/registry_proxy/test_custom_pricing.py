@@ -186,9 +186,10 @@ def test_the_model_of_a_modifiers_price_wins_over_that_of_the_price_without_it(r
 
 def test_own_prices_hold_from_and_to(real):
     change = datetime(2026, 6, 1, tzinfo=UTC)
-    custom("openai", "gpt-4o-mini", prices={"input": "1"}, valid_to=change)
-    custom("openai", "gpt-4o-mini", prices={"input": "2"}, valid_from=change)
     call = "openai", "gpt-4o-mini", Tokens(input=1_000_000)
+    custom("openai", "gpt-4o-mini", prices={"input": "1"}, valid_to=change)
+    assert pricing.price(*call, at=change).cost == Decimal("0.15")
+    custom("openai", "gpt-4o-mini", prices={"input": "2"}, valid_from=change)
     before = change - timedelta(microseconds=1)
     costs = [pricing.price(*call, at=at).cost for at in (before, change)]
     assert costs == [1, 2]

@@ -91,6 +91,22 @@ def test_overlapping_prices_are_refused_unless_they_replace(api, refreshed):
     assert api.send("POST", LOG, {**early, "timestamp": "2026-11-12T00:00:00Z"})["cost"] == 0.0048
 
 
+def test_a_price_replaces_none_of_other_models_modifiers_and_projects(api, other_api):
+    january = {**OWN, "valid_from": "2026-01-01T00:00:00Z"}
+    ended = api.send("POST", PRICES, {**january, "valid_to": "2026-02-01T00:00:00Z"})
+    replaced = api.send("POST", PRICES, {**january, "valid_from": "2026-02-01T00:00:00Z"})
+    for other in ({"provider": "openai"}, {"model": "my-deployment"}, {"modifier": "speed=fast"}):
+        api.send("POST", PRICES, {**january, **other})
+    other_api.send("POST", PRICES, january)
+    CustomPrice.objects.create(**{**january, "prices": {"input": "1"}})  # of all projects
+    api.send("POST", PRICES, {**OWN, "valid_from": "2026-03-01T00:00:00Z", "replace": True})
+    ends = CustomPrice.objects.exclude(valid_to=None).values_list("id", "valid_to")
+    assert {str(id): end.date().isoformat() for id, end in ends} == {
+        str(ended["id"]): "2026-02-01",
+        str(replaced["id"]): "2026-03-01",
+    }
+
+
 @pytest.mark.django_db(transaction=True)
 def test_prices_set_at_once_replace_each_other_in_turn(api):
     """Each ends the one before it when it begins, so that one price holds at any moment."""
