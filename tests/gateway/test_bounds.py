@@ -398,6 +398,14 @@ def test_c02_speech_is_bounded_by_its_own_price(gateway, price):
     assert_bound(gateway, CHAT, heard, Decimal(LARGEST * 80 + CONTEXT * 40) / MILLION)
 
 
+def test_c02_cached_speech_may_be_the_dearest(gateway, price):
+    """50 dollars per million, as it is a unit; a unit that costs nothing needs no limit."""
+    speech = {"audio_input": "40", "cached_audio_tokens": "0.00005", "audio_seconds": "0"}
+    price("gpt-4o-mini", **speech)
+    heard = asking(CHAT, messages=part(type="input_audio", input_audio={"data": "AA"}))
+    assert_bound(gateway, CHAT, heard, LARGEST * OUTPUT + Decimal(CONTEXT * 50) / MILLION)
+
+
 def test_c02_searches_that_are_paid_for_are_refused(gateway, price):
     """No answer's limit says how many there are."""
     price("gpt-4o-mini", web_searches="0.01")
