@@ -66,10 +66,12 @@ def test_calls_that_had_no_price_get_the_one_that_is_known_now(api, refreshed):
 def test_the_operators_new_price_of_a_past_time_is_applied(api, refreshed):
     refreshed(11, 20)
     api.send("POST", LOG, {**UNLISTED, "timestamp": "2026-11-21T00:00:00Z"})
-    call_command(
-        "setprice", "openai", "gpt-4o-maxi", "input=2", "output=10", "--from", "2026-11-01",
-        stdout=StringIO(),
-    )  # fmt: skip
+    model = "setprice", "openai", "gpt-4o-maxi"
+    for prices in (
+        ("input=2", "output=10", "--from", "2026-11-01", "--to", "2026-11-22"),
+        ("input=20", "output=100", "--from", "2026-11-22"),
+    ):
+        call_command(*model, *prices, stdout=StringIO())
     reprice()
     assert summary(api) == (1, "0.004", 0)
     replacement = UsageLog.objects.get(entry_type="replacement")
