@@ -229,6 +229,17 @@ def test_corrections_of_what_the_project_has_need_no_room(limited, api, is_full)
     assert counted(limited) == {"2026-03": 100 if is_full else 1}
 
 
+def test_a_replacement_needs_no_room_after_its_reversal(limited, api):
+    log = api.send("POST", LOG, CALL)["log_id"]
+    api.send("POST", f"/api/v1/logs/{log}/correct", {"reason": "wrong", "cost": "0.2"})
+    entries = {json.loads(line)["entry_type"]: line for line in _export(api).splitlines()}
+    _copy(limited, entries["call"])
+    fill(limited, 99)
+    for kind in ("reversal", "replacement"):
+        assert _copy(limited, entries[kind])["created"] == 1
+    assert counted(limited) == {"2026-03": 100}
+
+
 def test_corrections_of_a_refused_log_are_refused_with_it(limited, api):
     log = api.send("POST", LOG, CALL)["log_id"]
     api.send("POST", f"/api/v1/logs/{log}/correct", {"reason": "wrong", "cost": "0.2"})
