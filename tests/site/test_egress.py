@@ -13,9 +13,10 @@ from tests.site.loopback import answer, listening, request_of
 
 METADATA = [
     *("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"),
-    # the same in the clothes of IPv6: mapped, compatible, 6to4, NAT64, Teredo
+    *("fd20:ce::254", "192.0.0.192"),
+    # the same in the clothes of IPv6: mapped, compatible, 6to4, NAT64, Teredo's two ends
     *("::ffff:169.254.169.254", "::169.254.169.254", "2002:a9fe:a9fe::1", "64:ff9b::a9fe:a9fe"),
-    *("2001:0:a9fe:a9fe::1", "fe80::1%eth0"),
+    *("2001:0:a9fe:a9fe::1", "2001:0:808:808::5601:5601", "fe80::1%eth0"),
 ]
 NEVER = [*METADATA, "224.0.0.1", "ff02::1", "255.255.255.255", "240.0.0.1"]
 PRIVATE = [
