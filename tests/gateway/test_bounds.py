@@ -79,6 +79,8 @@ ANSWERS = {
     "null beside a limit": (CHAT, {"max_tokens": None, "max_completion_tokens": 100}, 100),
     "a fraction": (CHAT, {"max_tokens": 1.5}, LARGEST),
     "true": (CHAT, {"max_tokens": True}, LARGEST),
+    "a tenth more than the registry says": (CHAT, {"max_tokens": 17_600}, 17_600),
+    "more than a tenth": (CHAT, {"max_tokens": 17_601}, LARGEST),
     "a limit with an exponent": (CHAT, {"max_tokens": 1e2}, 100),
     "a text with a huge exponent": (CHAT, {"max_tokens": "1e999999999"}, LARGEST),
     "choices as a fraction": (CHAT, {"max_tokens": 100, "n": 1.5}, 200),
