@@ -44,7 +44,12 @@ PLACES = {
     "an id": {"model_id": FORBIDDEN},
     "an id in camel case": {"modelId": FORBIDDEN},
     "an id with a hyphen": {"model-id": FORBIDDEN},
+    "ids": {"model_ids": [FORBIDDEN]},
     "a name": {"model_name": FORBIDDEN},
+    "a name in camel case": {"modelName": FORBIDDEN},
+    "names": {"model_names": [FORBIDDEN]},
+    "a deployment": {"deployment": FORBIDDEN},
+    "a deployment's id": {"deployment_id": FORBIDDEN},
     "the deployment that embeds": {
         "data_sources": [{"parameters": {"embedding_dependency": {"deployment_name": FORBIDDEN}}}]
     },

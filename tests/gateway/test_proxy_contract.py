@@ -257,6 +257,21 @@ def test_row_20_the_root_of_all_paths_covers_them(gateway, mock):
     assert gateway.use(allowed_endpoints=["/v1/chat/completions/x"]).chat().status_code == 403
 
 
+def test_row_20_an_upstream_serves_the_endpoints_and_methods_of_its_lists(
+    gateway, mock, upstreams_file
+):
+    lists = "allowed_endpoints: [/v1/chat/*, /v1/files], allowed_methods: [POST]"
+    upstreams_file(f"apis: {{openai: {{base_url: {mock.url}, api_key: k, {lists}}}}}")
+    mock.script = reply(chat())
+    assert gateway.chat().status_code == 200
+    other = gateway.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": "x"})
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "endpoint_not_found")
+    read = gateway.send("GET", "/v1/files/file-1")
+    assert (read.status_code, read.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert read.headers["Allow"] == "POST"
+    assert len(mock.requests) == 1
+
+
 def test_row_23_any_header_can_be_required(gateway, mock, upstreams_file):
     whitelist(mock, upstreams_file, "    required_headers: [X-Team, user-agent]\n")
     mock.script = reply(chat())
