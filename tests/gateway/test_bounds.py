@@ -130,6 +130,18 @@ PROMPTS = {
         {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": "x"}]},
         0,
     ),
+    "calls and results that are repeated": (
+        RESPONSES,
+        {
+            "input": [
+                {"type": "function_call", "id": "fc_1", "arguments": "{}"},
+                {"type": "function_call_output", "id": "fco_1", "output": "x"},
+                {"type": "custom_tool_call", "id": "ctc_1", "input": "x"},
+            ]
+        },
+        0,
+    ),
+    "a stored prompt by its id": (RESPONSES, {"prompt_id": "pmpt_1"}, 1),
     "a screenshot": (
         RESPONSES,
         {"input": [{"type": "computer_call_output", "call_id": "c", "output": SCREENSHOT}]},
