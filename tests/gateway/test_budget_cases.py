@@ -6,6 +6,7 @@ dollars per million, and its body's bytes at 0.15.
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -246,6 +247,16 @@ def test_requests_of_a_minute_are_never_exceeded(gateway, mock):
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert "x-should-retry" not in refused.headers
+
+
+def test_a_minute_does_not_begin_again_when_the_clock_goes_back(gateway, mock):
+    mock.script = reply(chat())
+    gateway.use(requests_per_minute=1)
+    ahead = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+    allowance = Allowance.objects.filter(id=gateway.token_row.allowance_id)
+    allowance.update(minute=ahead, minute_requests=1)
+    assert gateway.chat().status_code == 429
+    assert allowance.get().minute == ahead
 
 
 def test_a_limit_that_is_moved_holds_at_once(gateway, mock):

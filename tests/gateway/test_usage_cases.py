@@ -209,6 +209,15 @@ def test_a02_other_refusals_are_shown(gateway, mock):
     assert counts(gateway.row)[0] == "failed"
 
 
+@pytest.mark.parametrize("status", [400, 404, 500])
+@pytest.mark.parametrize("body", [{}, chat()], ids=["empty", "with usage"])
+def test_a_refusal_costs_nothing_however_it_looks(gateway, mock, status, body):
+    mock.script = reply(body, status)
+    assert gateway.chat().status_code == status
+    row = gateway.row
+    assert (row.usage_status, row.cost, row.error) == ("failed", 0, f"http_{status}")
+
+
 QUOTED = {"error": {"message": "Invalid value: 'stream_options'.", "param": "messages[0].role"}}
 
 
