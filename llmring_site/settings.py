@@ -317,6 +317,8 @@ CORS_EXPOSE_HEADERS = [
     "X-Request-ID",
 ]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds
+# Wrong tokens are counted by address: other sites could lock out that of their visitors.
+CORS_URLS_REGEX = r"(?!/manage(/|$))"
 
 REGISTRY_BASE_URL = env_addresses.base_url(
     "LLMRING_REGISTRY_BASE_URL", "https://llmring.github.io/registry/"

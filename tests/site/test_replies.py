@@ -56,6 +56,16 @@ def test_a_correlation_id_comes_back_if_presentable(api, path):
     assert "X-Correlation-ID" not in api.get(path).headers
 
 
+@pytest.mark.parametrize("path", ["/manage", "/manage/projects", "/manage/nowhere"])
+def test_pages_of_other_sites_cannot_guess_the_management_token(anonymous, path):
+    """Ten wrong tokens lock out an address, which would be that of the page's visitors."""
+    anonymous.defaults["HTTP_ORIGIN"] = "https://app.test"
+    preflight = anonymous.options(path, HTTP_ACCESS_CONTROL_REQUEST_METHOD="GET")
+    for reply in (preflight, anonymous.get(path)):
+        assert not [name for name in reply.headers if name.startswith("Access-Control-")]
+    assert anonymous.get("/managed")["Access-Control-Allow-Origin"] == "*"
+
+
 def test_browsers_of_any_origin_may_call_and_read_our_headers(api):
     response = api.options(
         "/api/v1/conversations",
