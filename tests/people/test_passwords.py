@@ -49,7 +49,7 @@ def test_a03_a_token_dies_with_the_address_and_with_time(ana, browser):
 def test_a03_a_token_is_short_lived_and_stored_as_a_digest(ana):
     token = reset_token(EMAIL)
     row = EmailToken.objects.get(purpose="reset")
-    assert timedelta() < row.expires_at - timezone.now() <= timedelta(hours=24)
+    assert timedelta(minutes=59) < row.expires_at - timezone.now() <= timedelta(hours=1)
     assert token.encode() not in bytes(row.digest)
 
 
@@ -139,6 +139,15 @@ def test_a06_changing_the_password_ends_other_sessions(two_browsers):
     k2.read("/api/v1/logs")
     assert mails(EMAIL)[-1].subject == "Your LLMRing password was changed"
     assert reply["providers"] == [] and "still open" not in mails(EMAIL)[-1].body
+
+
+def test_a06_changing_the_password_leaves_the_link_that_verifies(person):
+    new = person("new@example.com")
+    link = token_in(mails("new@example.com")[0])
+    body = {"current_password": PASSWORD, "password": NEW}
+    new.send("POST", "/api/v1/auth/change-password", body)
+    new.send("POST", "/api/v1/verify-email", {"token": link})
+    assert new.read("/api/v1/auth/me")["email_verified"] is True
 
 
 def test_a06_changing_the_password_needs_the_old_one(two_browsers):
