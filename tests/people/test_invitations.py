@@ -62,6 +62,12 @@ def test_c06_nobody_waits_for_a_hash(person, browser, invite, locked_while_hashi
     assert locked_while_hashing and not any(locked_while_hashing)
 
 
+def test_c06_an_accepted_one_is_not_sent_again(ana, ben, path, invite):
+    accept(ben, invite())
+    ana.send("POST", f"{path}/invitations/{invite.id}/resend", expect=400)
+    assert Invitation.objects.count() == 1
+
+
 def test_c06_another_person_learns_nothing_and_it_stays_open(ben, cleo, invite):
     token = invite()
     reply = accept(cleo, token, expect=403)
@@ -92,6 +98,7 @@ def test_c06_withdrawn_expired_resent_and_unknown_are_refused_alike(ana, ben, pa
     assert accept(ben, first, expect=400) == REFUSED
     ana.send("DELETE", f"{path}/invitations/{again['id']}")
     assert accept(ben, second, expect=400) == REFUSED
+    ana.send("POST", f"{path}/invitations/{again['id']}/resend", expect=400)
     third = invite()
     Invitation.objects.filter(id=invite.id).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert accept(ben, third, expect=400) == REFUSED

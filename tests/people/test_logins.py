@@ -140,6 +140,16 @@ def test_a02_nothing_tells_that_two_names_are_one_accounts(root, browser):
     assert outcomes[0] == outcomes[1] == [[401] * 5 + [429]] * 2
 
 
+def test_a05_counts_of_long_ago_are_deleted_by_the_next_attempts(ana, browser):
+    for hours in (0.5, 2):
+        ended = timezone.now() - timedelta(hours=hours)
+        bucket = f"{hours}".encode()
+        AttemptCount.objects.create(bucket=bucket, attempts=1, window_ends_at=ended)
+    guess(browser(), 1)
+    past = AttemptCount.objects.filter(window_ends_at__lt=timezone.now())
+    assert [bytes(count.bucket) for count in past] == [b"0.5"]
+
+
 def test_a05_an_empty_name_locks_nobody(ana, browser):
     for _ in range(10):
         body = {"email": "", "password": "wrong"}
