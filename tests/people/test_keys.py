@@ -205,8 +205,9 @@ def test_c02_a_key_makes_no_key_that_may_more(project):
     client.send("POST", f"/api/v1/keys/{own}/rotate", {"expires_at": later}, expect=403)
     eternal = client_with(project)
     client.send("POST", f"/api/v1/keys/{eternal.row.id}/rotate", {}, expect=403)
-    client.send("PATCH", f"/api/v1/keys/{eternal.row.id}", {"name": "mine"}, expect=403)
     earlier = (soon - timedelta(hours=1)).isoformat()
+    for body in ({"name": "mine"}, {"expires_at": earlier}):
+        client.send("PATCH", f"/api/v1/keys/{eternal.row.id}", body, expect=403)
     client.send("POST", "/api/v1/keys", {"expires_at": earlier})
     for scopes in (["read"], ["log"], ["read", "log"]):
         small = client_with(project, scopes=scopes)
@@ -276,8 +277,10 @@ def test_name_of_a_key_is_optional_and_loses_its_blanks(api):
     assert api.send("PATCH", f"/api/v1/keys/{made['id']}", {"name": " old "})["name"] == "old"
 
 
-def test_c03_both_values_work_until_the_overlap_ends(api, project):
-    made = api.send("POST", "/api/v1/keys", {"name": "k"})
+@pytest.mark.parametrize("days", [None, 30], ids=["eternal", "of a month"])
+def test_c03_both_values_work_until_the_overlap_ends(api, project, days):
+    end = days and (timezone.now() + timedelta(days)).isoformat()
+    made = api.send("POST", "/api/v1/keys", {"name": "k", "expires_at": end})
     new = rotate(api, made["id"], overlap_seconds=86_400)
     assert new["id"] == made["id"] and new["api_key"] != made["api_key"]
     assert works(made["api_key"]) and works(new["api_key"])

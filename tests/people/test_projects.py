@@ -312,6 +312,8 @@ def test_c05_the_last_owner_is_told_what_to_do(ana, join, path):
 
 def test_c05_handing_over_is_one_step(ana, join, path):
     other = join("member")
+    ana.send("POST", f"{path}/hand-over", {"user_id": str(ana.user.id)})
+    assert (role_of(ana, ana), role_of(other, ana)) == ("owner", "member")
     ana.send("POST", f"{path}/hand-over", {"user_id": str(other.user.id)})
     assert (role_of(ana, ana), role_of(other, ana)) == ("admin", "owner")
     ana.send("DELETE", f"{path}/members/{ana.user.id}")
