@@ -88,6 +88,17 @@ def test_key_is_the_same_in_utf_8_and_latin_1(anonymous, bridge_mode):
     assert len(anonymous.read(ROUTE, HTTP_X_API_KEY="schlüssel")) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/api/v1/templates", {"name": "t"}), ("/conversations", {}), ("/api/v1/log", CALL)],
+)
+def test_any_first_write_opens_the_project_of_an_unknown_key(anonymous, bridge_mode, path, body):
+    anonymous.read("/api/v1/templates", HTTP_X_API_KEY="brought")
+    assert not ApiKey.objects.exists()
+    anonymous.send("POST", path, body, HTTP_X_API_KEY="brought")
+    assert ApiKey.objects.get().digest == hashlib.sha256(b"brought").digest()
+
+
 def test_only_the_digest_of_a_key_is_stored(project):
     row, key = ApiKey.issue(project)
     assert len(key) == len("llmr_pk_") + 32 and key.startswith("llmr_pk_")
