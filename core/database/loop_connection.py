@@ -7,6 +7,7 @@ statement, which takes two to three times the processor time of a short one.
 import asyncio
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 from psycopg import AsyncConnection, OperationalError
@@ -133,6 +134,9 @@ class LoopConnection:
     def _forget_socket(self) -> None:
         """Stop watching the socket: once closed, its number may be used for another file."""
         if self._socket is not None:
-            self._loop.remove_reader(self._socket)
+            # libpq may have closed it: where asyncio's own loop watched both ways, it raises, and
+            # then watches neither.
+            with suppress(OSError):
+                self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket = None

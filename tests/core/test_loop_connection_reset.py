@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from threading import Event
 
 import psycopg
 import pytest
@@ -49,10 +50,12 @@ def directory(monkeypatch) -> Iterator[str]:
 
 
 @contextmanager
-def server(directory: str, last_words: bytes, *, at_once: bool = False) -> Iterator[None]:
+def server(
+    directory: str, last_words: bytes, *, at_once: bool = False, sent: Event | None = None
+) -> Iterator[None]:
     """Greet one client; answer this when it has sent something, of which a byte is read.
 
-    Or unasked, `at_once`.
+    Or unasked, `at_once`; or once `sent` is set.
     """
 
     def serve() -> None:
@@ -62,6 +65,8 @@ def server(directory: str, last_words: bytes, *, at_once: bool = False) -> Itera
             client.sendall(WELCOME)
             if not at_once:
                 client.recv(1)
+            if sent is not None:
+                sent.wait(SECONDS)
             client.sendall(last_words)
 
     with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
@@ -81,7 +86,13 @@ async def connection() -> AsyncIterator[LoopConnection]:
         await own.close()
 
 
-async def execute(own: LoopConnection, parameter: bytes = b"x") -> list[tuple]:
+async def execute(
+    own: LoopConnection, parameter: bytes = b"x", sent: Event | None = None
+) -> list[tuple]:
+    """Run a statement; set `sent` when as much of it is sent as the other side takes."""
+    if sent is not None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, sent.set)  # wait_for may begin a task in between
     return await asyncio.wait_for(own.execute(b"SELECT", [parameter], prepares=False), SECONDS)
 
 
@@ -89,13 +100,15 @@ async def execute(own: LoopConnection, parameter: bytes = b"x") -> list[tuple]:
 @pytest.mark.parametrize("last_words", [b"", NOTICE, NOTICE + DONE], ids=["none", "notice", "part"])
 @pytest.mark.parametrize("size", [1, 3_000_000], ids=["sent", "being sent"])
 def test_statement_is_not_waited_for(directory, run, last_words, size):
+    sent = Event()
+
     async def story():
         async with connection() as own:
             with pytest.raises(psycopg.OperationalError):
-                await execute(own, b"x" * size)
+                await execute(own, b"x" * size, sent)
             assert own.is_broken
 
-    with server(directory, last_words):
+    with server(directory, last_words, sent=sent):
         run(story())
 
 
