@@ -26,8 +26,7 @@ _EFFECT = re.compile(
     re.IGNORECASE,
 )
 # SQLSTATEs of a server that shuts down or ends a session, and of broken connections.
-_ENDED = ("57P01", "57P02", "57P05", "25P03", "25P04")
-_READ_ONLY = "25006"  # lost as well, for a server that takes writes is another one
+_ENDED = ("57P01", "57P02", "57P05")
 _BROKEN = "08"
 # Internal errors to psycopg, though no statement is at fault: a server that takes no writes, as
 # after a failover, and sessions that it has ended.
@@ -41,10 +40,12 @@ def is_lost(error: BaseException) -> bool:
     False if there was no connection: then the pool has waited for the server in vain.
     """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
-    if not isinstance(cause, OPERATIONAL) or isinstance(cause, PoolTimeout):
+    if isinstance(cause, UNABLE):
+        return True  # a server that takes writes is reached by another connection
+    if not isinstance(cause, psycopg.OperationalError) or isinstance(cause, PoolTimeout):
         return False
     state = cause.sqlstate
-    return state is None or state in (*_ENDED, _READ_ONLY) or state.startswith(_BROKEN)
+    return state is None or state in _ENDED or state.startswith(_BROKEN)
 
 
 def is_idle(connection: psycopg.Connection) -> bool:
