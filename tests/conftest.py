@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import socket
+from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def pytest_sessionstart(session):
     asking = getattr(getattr(session.config, "failures_db", None), "sock", None)
     if asking:
         asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+_CASES = 2  # of each test that has many, in a run of the whole suite
+
+_cases_of: Counter[str] = Counter()
+
+
+def pytest_itemcollected(item):
+    """Mark the other cases of a test: the default run leaves them out, `.ci/run` does not.
+
+    Only when all tests are collected: who names a file or a test wants every case of it.
+    """
+    config = item.config
+    named = [config.invocation_params.dir / path for path in config.args]
+    if named != [config.rootpath / path for path in config.getini("testpaths")]:
+        return
+    test = item.nodeid.partition("[")[0]
+    _cases_of[test] += 1
+    if _cases_of[test] > _CASES:
+        item.add_marker("more_cases")
 
 
 # Whole folders whose stories have several connections: servers, threads that call peers.
