@@ -6,11 +6,12 @@ Source: docs/http-contract/usage.md, section "Corrections".
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from core import ids
 from core.json_writer import plain
@@ -73,7 +74,9 @@ def repriceable_logs(
 
 def reprice(logs: QuerySet[UsageLog]) -> Iterator[Repriced]:
     """Yield the entries with their costs by what is known today, oldest first, in chunks."""
-    logs = logs.order_by("id")
+    # What the caller stores meanwhile has the times of the entries that it replaces.
+    stored_meanwhile = Q(entry_type=EntryType.REPLACEMENT, received_at__gt=datetime.now(UTC))
+    logs = logs.exclude(stored_meanwhile).order_by("id")
     chunk = list(logs[:_CHUNK_ROWS])
     while chunk:
         for log in chunk:

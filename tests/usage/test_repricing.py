@@ -81,6 +81,30 @@ def test_the_operators_new_price_of_a_past_time_is_applied(api, refreshed):
     assert (replacement.created_at, replacement.corrects_id) == (original.created_at, original.id)
 
 
+def test_a_cost_that_changes_is_shown_before_and_after(api, refreshed):
+    """Each 1,000 × 0.15 + 200 × 0.6, then 1,000 × 2 + 200 × 10, per million."""
+    refreshed(11, 20)
+    at = "2026-11-21T00:00:00Z"  # one time for all, so that replacements stand between the calls
+    api.send("POST", f"{LOG}/batch", [{**CALL, "timestamp": at}] * 8)
+    prices = "input=2", "output=10", "--from", "2026-01-01"
+    call_command("setprice", "openai", "gpt-4o-mini", *prices, stdout=StringIO())
+    assert reprice().splitlines() == [
+        "openai:gpt-4o-mini: 8 logs, 0.00216 -> 0.032 USD",
+        "8 logs checked, 8 corrected, by 0.02984 USD in all",
+    ]
+
+
+def test_a_projects_own_price_is_applied_to_its_logs_alone(api, other_api, refreshed):
+    """1,000 × 2 + 200 × 10, per million."""
+    refreshed(11, 20)
+    for client in (api, other_api):
+        client.send("POST", LOG, UNLISTED)
+    own = {"provider": "openai", "model": "gpt-4o-maxi", "prices": {"input": 2, "output": 10}}
+    api.send("POST", "/api/v1/prices", {**own, "valid_from": "2026-01-01T00:00:00Z"})
+    assert "2 logs checked, 1 corrected" in reprice()
+    assert (summary(api), summary(other_api)) == ((1, "0.004", 0), (1, "0", 1))
+
+
 def test_only_the_named_project_is_repriced(api, other_api, refreshed, other_project):
     api.send("POST", LOG, CALL)
     other_api.send("POST", LOG, CALL)
@@ -93,6 +117,7 @@ def test_calls_outside_the_window_stay(api, refreshed):
     api.send("POST", LOG, {**CALL, "timestamp": "2026-02-01T00:00:00Z"})
     refreshed(11, 20)
     assert "0 logs checked" in reprice("--to", "2026-01-31")
+    assert "0 logs checked" in reprice("--from", "2026-02-02")
     assert "1 corrected" in reprice("--to", "2026-02-01")
 
 
