@@ -112,8 +112,12 @@ def supposing(price: CustomPrice) -> Iterator[None]:
 
 
 def applies(price: CustomPrice, provider: str, model: str) -> bool:
-    """Return whether the price applies to a model, as calls name it."""
-    return _matches(price.provider, provider) and _matches(price.model, model)
+    """Return whether the price applies to a model, as calls name it: also by `provider:model`."""
+    if _matches(price.provider, provider) and _matches(price.model, model):
+        return True
+    prefix, _, name = model.partition(":")
+    is_prefixed = name and provider.strip().casefold() in ("", prefix.strip().casefold())
+    return bool(is_prefixed) and _matches(price.provider, prefix) and _matches(price.model, name)
 
 
 def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> CustomPrice:

@@ -47,6 +47,22 @@ def test_a_model_of_ones_own_needs_no_registry(db_all):
 
 
 @pytest.mark.parametrize(
+    ("provider", "model", "cost"),
+    [
+        ("local", "Local:llama-3", "0.00001"),
+        ("", "local:llama-3", "0.00001"),
+        ("local", "local:", None),
+        ("local", "mine:llama-3", None),
+        ("mine", "local:llama-3", None),
+    ],
+)
+def test_a_model_is_its_own_with_its_provider_in_front(db_all, provider, model, cost):
+    custom("local", "llama-*", prices={"input": "10"})
+    priced = pricing.price(provider, model, Tokens(1))
+    assert priced.cost == (cost and Decimal(cost))
+
+
+@pytest.mark.parametrize(
     ("pattern", "model", "is_its"),
     [
         ("gpt-*", "GPT-4o", True),
