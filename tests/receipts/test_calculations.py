@@ -38,6 +38,28 @@ def test_an_amount_left_to_us_comes_with_its_terms_prices_and_registry(api, draf
     assert recomputed(receipt["cost"]["calculation"]) == Decimal("0.00024")
 
 
+def test_a_custom_price_is_named_beside_the_registry(api, draft):
+    """600 × 0.15 + 400 × 0.075 + 200 × 1, per million."""
+    own = {"provider": "openai", "model": "gpt-4o-mini", "prices": {"output": 1}}
+    price = api.send("POST", "/api/v1/prices", own)
+    cost = api.send("POST", ISSUE, draft)["cost"]
+    assert cost["amount"] == "0.00032"
+    snapshot = Snapshot.objects.get()
+    source = f"registry {snapshot.name} sha256:{snapshot.digest} and custom price {price['id']}"
+    assert cost["calculation"].endswith(f" = 0.00032 USD; openai:gpt-4o-mini in {source}")
+
+
+def test_a_custom_price_of_an_unknown_model_needs_no_registry(api, draft):
+    own = {"provider": "azure", "model": "mine", "prices": {"input": 2, "output": 10}}
+    price = api.send("POST", "/api/v1/prices", own)
+    cost = api.send("POST", ISSUE, draft | {"model": "azure:mine", "provider": None})["cost"]
+    assert cost == {
+        "amount": "0.004",
+        "calculation": "input 600 * 2 + cache_read 400 * 2 + output 200 * 10 "
+        f"= 4000 per 1000000 = 0.004 USD; azure:mine in custom price {price['id']}",
+    }
+
+
 @pytest.mark.parametrize("cost", [None, {}, {"amount": None}, {"calculation": "mine"}])
 def test_the_server_computes_an_amount_that_is_not_stated(api, draft, cost):
     receipt = api.send("POST", ISSUE, draft | {"cost": cost})

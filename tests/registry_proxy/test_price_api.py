@@ -38,6 +38,14 @@ def test_a_price_is_set_listed_applied_and_ended(api, other_api, refreshed):
     assert api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
 
 
+@pytest.mark.parametrize("end", ["2026-11-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+def test_a_price_that_is_to_end_ends_now_and_one_that_has_ended_stays(api, end):
+    price = api.send("POST", PRICES, {**OWN, "valid_from": "2026-01-01T00:00:00Z", "valid_to": end})
+    ended = api.send("DELETE", f"{PRICES}/{price['id']}")["valid_to"]
+    assert (ended == end) == (end < "2026-11-02")
+    assert api.send("POST", LOG, CALL)["cost_source"] == "unpriced"
+
+
 USAGE = {
     "prompt_tokens": 1000,
     "completion_tokens": 200,

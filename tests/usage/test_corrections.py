@@ -67,9 +67,10 @@ def test_a_corrected_log_counts_as_its_replacement(api):
 
 
 def test_what_a_correction_leaves_out_stays(api):
-    reply = correct(api, logged(api, cached_input_tokens=400), cost="0.1")
-    row = UsageLog.objects.get(id=reply["replacement"]["log_id"])
-    assert (row.input_tokens, row.output_tokens, row.cached_input_tokens) == (1000, 200, 400)
+    id = logged(api, cached_input_tokens=400, thinking_tokens=150)
+    row = corrected(api, id, cost="0.1")
+    assert (row.input_tokens, row.output_tokens) == (1000, 200)
+    assert (row.cached_input_tokens, row.thinking_tokens) == (400, 150)
     assert totals(api) == (1, "0.1", 1200)
 
 
