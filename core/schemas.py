@@ -213,25 +213,33 @@ def storable(value: Any) -> Any:
     Raises `null_character` when a text in it holds NUL, `too_deep` beyond 64 levels.
     """
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
+        level = _inside(level)
         if not level:
             return value
-        below: list = []
-        for inner in level:
-            if isinstance(inner, str):
-                if "\x00" in inner:
-                    raise PydanticCustomError(
-                        "null_character", "JSON text must not contain the NUL character"
-                    )
-            elif isinstance(inner, dict):
-                below += inner.keys()
-                below += inner.values()
-            elif isinstance(inner, list):
-                below += inner
-        level = below
-    raise PydanticCustomError(
-        "too_deep", "JSON is nested deeper than {levels} levels", {"levels": MAX_DEPTH}
-    )
+    if any(isinstance(inner, dict | list) for inner in level):
+        raise PydanticCustomError(
+            "too_deep", "JSON is nested deeper than {levels} levels", {"levels": MAX_DEPTH}
+        )
+    _inside(level)  # for NUL in its texts
+    return value
+
+
+def _inside(level: list) -> list:
+    """Return what is directly inside of these values. Raises `null_character`."""
+    below: list = []
+    for inner in level:
+        if isinstance(inner, str):
+            if "\x00" in inner:
+                raise PydanticCustomError(
+                    "null_character", "JSON text must not contain the NUL character"
+                )
+        elif isinstance(inner, dict):
+            below += inner.keys()
+            below += inner.values()
+        elif isinstance(inner, list):
+            below += inner
+    return below
 
 
 def _is_object(value: Any) -> Any:

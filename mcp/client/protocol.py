@@ -167,7 +167,7 @@ def _parse_leniently(text: bytes) -> object:
 
 def _check_depth(parsed: object) -> None:
     level: list = [parsed] if isinstance(parsed, dict | list) else []
-    for _ in range(_MAX_DEPTH):
+    for _ in range(_MAX_DEPTH + 1):
         if not level:
             return
         level = [

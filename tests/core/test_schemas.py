@@ -128,6 +128,25 @@ def test_entry_names_place_and_input():
     }
 
 
+@pytest.mark.parametrize("inmost", ["{}", '{"a":1}', '{"a":"text"}'])
+@pytest.mark.parametrize("member", ["free", "value"])
+def test_objects_may_be_64_levels_deep(member, inmost):
+    """Whatever the inmost one holds: a text or a number is no level."""
+
+    def body(levels: int) -> bytes:
+        outer = levels - 1
+        value = '{"a":' * outer + inmost + "}" * outer
+        return f'{{"{member}":{value}}}'.encode()
+
+    parse(Sample, body(64))
+    assert refused(body(65))["type"] == "too_deep"
+
+
+def test_text_on_the_last_level_has_no_nul():
+    body = '{"free":' + '{"a":' * 64 + '"\\u0000"' + "}" * 65
+    assert refused(body.encode())["type"] == "null_character"
+
+
 @pytest.mark.parametrize("body", [b"\xff", b'{"name": "\xff"}', b'{"name": "\xc3\x28"}'])
 def test_bytes_that_are_not_utf_8_are_a_parse_error(body):
     with pytest.raises(ParseError):

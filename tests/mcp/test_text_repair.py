@@ -168,3 +168,13 @@ def test_unreadable_answer_ends_the_wait_at_once(execute, settings):
     assert (reply["error_kind"], reply["output"]) == ("protocol", None)
     assert "not JSON" in reply["error"]
     assert reply["duration_ms"] < 10_000
+
+
+def test_answers_may_be_64_levels_deep():
+    def nested(levels: int) -> bytes:
+        inner = levels - 1  # the message itself is one
+        return b'{"jsonrpc":"2.0","id":1,"result":' + b'{"a":' * inner + b"1" + b"}" * levels
+
+    parse(nested(64))
+    with pytest.raises(ProtocolViolation, match="deeper than 64 levels"):
+        parse(nested(65))
