@@ -226,6 +226,9 @@ def _translate(error: Exception) -> DomainError | exceptions.APIException | None
         case exceptions.MethodNotAllowed():
             error.detail = "Method Not Allowed"
             return error
+        case exceptions.ParseError():
+            error.default_code = "malformed_body"  # DRF's own is in no table of ours
+            return error
         case DomainError() | exceptions.APIException():
             return error
         case Http404():

@@ -105,6 +105,11 @@ def test_malformed_body_is_400_and_named_as_a_whole(manager, body, fault):
     }
 
 
+def test_body_that_is_not_utf_8_has_a_documented_code(manager):
+    reply = manager.send("POST", "/manage/projects", b'{"name": "\xff"}', expect=400)
+    assert reply == {"error": "There was an error parsing the body", "code": "malformed_body"}
+
+
 def test_row_5_key_is_never_shown_again(manager, managed):
     path = f"/manage/projects/{managed['id']}"
     replies = [
