@@ -23,11 +23,15 @@ from core.models import IdempotentRequest
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255  # characters
-IDEMPOTENCY_KEY = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    description="A retry with the same key and body gets the first reply; another body gets 409.",
+
+
+def idempotency_header(description: str) -> OpenApiParameter:
+    """Return the header for the OpenAPI document of a route."""
+    return OpenApiParameter(HEADER, str, OpenApiParameter.HEADER, description=description)
+
+
+IDEMPOTENCY_KEY = idempotency_header(
+    "A retry with the same key and body gets the first reply; another body gets 409."
 )
 
 

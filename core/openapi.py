@@ -46,8 +46,8 @@ def _document(public: bool) -> dict:
 
 
 class AutoSchema(SpectacularSchema):
-    """Describes a view by its `bodies`, `queries`, `replies`, `errors`, `headers`, `samples`
-    and docstrings.
+    """Describes a view by its `bodies`, `queries`, `replies`, `errors`, `headers`, `samples`,
+    `reply_examples` and docstrings.
 
     Bodies and queries are described as they are validated, replies as they are
     written. A reply is a model or another type, such types by media type, or those
@@ -158,7 +158,7 @@ class AutoSchema(SpectacularSchema):
             reply = list[reply]
         by_status = reply if _keys_are(int, reply) else {200: reply}
         replies = {
-            str(status): self._reply(model) | self._headers_of(status)
+            str(status): self._reply(model, status) | self._headers_of(status)
             for status, model in by_status.items()
         }
         errors = self._declared("errors") or {}
@@ -167,13 +167,19 @@ class AutoSchema(SpectacularSchema):
             for status, description in errors.items()
         }
 
-    def _reply(self, reply: Any) -> dict:
+    def _reply(self, reply: Any, status: int) -> dict:
         if reply is None:
             return {"description": "Done"}
         by_type = reply if _keys_are(str, reply) else {_JSON: reply}
         content = {
             kind: self._media(kind, model, "serialization") for kind, model in by_type.items()
         }
+        members = self._declared("reply_examples") or {}
+        if _keys_are(int, members):
+            members = members.get(status, {})
+        for media in content.values():
+            for example in media.get("examples", {}).values():
+                example["value"] = {**example["value"], **members}
         return {"description": "", "content": content}
 
     def _headers_of(self, status: int) -> dict:

@@ -34,6 +34,8 @@ class SchemaMixin:
     queries: Mapping[str, type[Schema]] = {}
     replies: Mapping[str, Any] = {}
     samples: Mapping[str, Mapping[str, str]] = {}  # bodies that are not JSON, by media type
+    # Members of a reply's example that differ from those of its schema, also by status.
+    reply_examples: Mapping[str, Mapping] = {}
     headers: Mapping[str, list] = {}  # OpenApiParameters of request headers
     access: Mapping[str, str] = {}  # accounts.permissions.Action, if the method does not imply it
     tags: list[str] = []

@@ -59,6 +59,7 @@ class ServiceView(PublicView):
 class HealthView(PublicView):
     tags = ["service"]
     replies = {"get": {200: Health, 503: Health}}
+    reply_examples = {"get": {503: {"status": "unhealthy", "database": "disconnected"}}}
     is_limited = False
 
     def get(self, request):

@@ -85,7 +85,7 @@ class _TemplateMembers(Schema):
     variables: Variables | None = Field(
         None, description="Every variable with its default; null: a value must be given."
     )
-    model: Text255 | None = Field(None, description=f"`{DEFAULT_MODEL}` when absent.")
+    model: Text255 | None = None
     temperature: Temperature | None = None
     max_tokens: MaxTokens | None = None
     tool_config: FreeObject | None = None
@@ -109,6 +109,7 @@ class NewTemplate(_TemplateMembers):
     model_config = example(_BODY)
 
     name: Name255
+    model: Text255 | None = Field(None, description=f"`{DEFAULT_MODEL}` when absent.")
     created_by: Text255 | None = None
     project_id: Text255 | None = Field(
         None, description="Any text of the client's; gives access to nothing."

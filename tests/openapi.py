@@ -89,10 +89,15 @@ def check(method: str, path: str, response) -> None:
     assert not undocumented, f"{place}: {undocumented} in {response.status_code} are undocumented"
     if response.content and kind == "application/json":
         validator = _validator(found["operationId"], response.status_code)
+        examples = documented["content"][kind].get("examples", {}).values()
         is_coded = response.headers.get("Content-Encoding") == "gzip"
         body = gzip.decompress(response.content) if is_coded else response.content
-        error = next(validator.iter_errors(json.loads(body)), None)
+        reply = json.loads(body)
+        error = next(validator.iter_errors(reply), None)
         assert error is None, f"{place}: {error.instance_path}: {error.message[:500]}"
+        for example in (example["value"] for example in examples):
+            if "message" in example:  # each route has one text
+                assert reply["message"] == example["message"], place
 
 
 @cache

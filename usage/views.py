@@ -4,7 +4,12 @@ from rest_framework.response import Response
 from accounts.permissions import Action
 from core import bridge
 from core.cursors import NEXT_CURSOR
-from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key, idempotent
+from core.idempotency import (
+    IDEMPOTENCY_KEY,
+    checked_idempotency_key,
+    idempotency_header,
+    idempotent,
+)
 from core.paths import uuid_in_path
 from core.views import SchemaView
 from registry_proxy import pricing
@@ -53,7 +58,14 @@ class LogBatchView(SchemaView):
     bodies = {
         "post": {"application/json": LogBatch, "application/x-ndjson": LogEntry, "text/csv": str}
     }
-    headers = {"post": [IDEMPOTENCY_KEY]}
+    headers = {
+        "post": [
+            idempotency_header(
+                "A retry with the same key and items stores nothing: they are duplicates in its "
+                "reply; other items get 409."
+            )
+        ]
+    }
     replies = {"post": BatchReport}
     samples = {
         "post": {

@@ -88,7 +88,14 @@ class KeyReply(Schema):
 
 
 class IssuedKey(KeyReply):
-    model_config = example({**_KEY, "api_key": "llmr_pk_00112233445566778899aabbccddeeff"})
+    model_config = example(
+        {
+            **_KEY,
+            "last_used_at": None,
+            "cost_this_month": "0",
+            "api_key": "llmr_pk_00112233445566778899aabbccddeeff",
+        }
+    )
     api_key: str = Field(description="Not shown again.")
 
 

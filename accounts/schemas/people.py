@@ -129,7 +129,7 @@ class InvitationToken(Schema):
 
 
 class Notice(Schema):
-    model_config = example({"message": "If there is such an account, a mail is on its way."})
+    model_config = example({"message": "…"})  # of each route: `reply_examples`
     message: str
 
 
@@ -142,7 +142,7 @@ class RemainingKey(Schema):
 
 
 class PasswordWasReset(Notice):
-    model_config = example({"message": "The password is set.", "keys": [], "providers": ["github"]})
+    model_config = example({"message": "…", "keys": [], "providers": ["github"]})
     keys: list[RemainingKey] = Field(description="Keys of the person that still work.")
     providers: list[str] = Field(description="Those whose identities still open the account.")
 

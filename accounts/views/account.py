@@ -115,6 +115,7 @@ class RegenerateKeyView(PersonView):
 
 class LogoutView(PersonView):
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": "Logged out."}}
 
     def post(self, request):
         """End the session"""
@@ -124,6 +125,7 @@ class LogoutView(PersonView):
 
 class LogoutEverywhereView(PersonView):
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": "Logged out everywhere."}}
 
     def post(self, request):
         """End all sessions of the person, this one included; open reset links die too"""
@@ -134,6 +136,7 @@ class LogoutEverywhereView(PersonView):
 class ChangePasswordView(PersonView):
     bodies = {"post": schemas.PasswordChange}
     replies = {"post": schemas.PasswordWasReset}
+    reply_examples = {"post": {"message": "The password is changed."}}
 
     def post(self, request):
         """Change the password; other sessions end
@@ -154,6 +157,7 @@ class ChangePasswordView(PersonView):
 class ChangeEmailView(PersonView):
     bodies = {"post": schemas.EmailChange}
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": requested_mails.CHANGE_SENT}}
 
     def post(self, request):
         """Ask for a link that changes the e-mail address
@@ -168,6 +172,7 @@ class ChangeEmailView(PersonView):
 
 class SendVerificationView(PersonView):
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": requested_mails.SENT}}
 
     def post(self, request):
         """Mail the link again that verifies the address"""
@@ -178,6 +183,7 @@ class SendVerificationView(PersonView):
 class DeleteAccountView(PersonView):
     bodies = {"post": schemas.PasswordProof}
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": "The account is deleted."}}
     errors = {"post": {409: "A project would lose its last owner"}}
 
     def post(self, request):

@@ -104,6 +104,7 @@ class PasswordResetView(AnonymousView):
     counted_as = "password reset"
     bodies = {"post": schemas.Address}
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": requested_mails.SENT}}
 
     def post(self, request):
         """Ask for a link to set a new password
@@ -118,6 +119,7 @@ class PasswordResetConfirmView(AnonymousView):
     counted_as = "confirm"
     bodies = {"post": schemas.NewPassword}
     replies = {"post": schemas.PasswordWasReset}
+    reply_examples = {"post": {"message": "The password is set; log in with it."}}
 
     def post(self, request):
         """Set a new password by a mailed token
@@ -142,6 +144,7 @@ class VerifyEmailView(AnonymousView):
     counted_as = "confirm"
     bodies = {"post": schemas.VerificationToken}
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": "The address is verified."}}
     errors = {"post": FROM_ELSEWHERE | {401: "Neither the password nor a session of the account"}}
 
     def post(self, request):
@@ -162,6 +165,7 @@ class ChangeEmailConfirmView(AnonymousView):
     counted_as = "confirm"
     bodies = {"post": schemas.VerificationToken}
     replies = {"post": schemas.Notice}
+    reply_examples = {"post": {"message": "The account has the new address."}}
     errors = {"post": VerifyEmailView.errors["post"] | {409: "The address has an account"}}
 
     def post(self, request):

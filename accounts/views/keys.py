@@ -12,8 +12,9 @@ from accounts import admission, audit, keys
 from accounts.models import ApiKey
 from accounts.permissions import Action
 from accounts.schemas import keys as schemas
+from accounts.schemas.examples import TIME
 from core import json_writer
-from core.idempotency import IDEMPOTENCY_KEY, checked_idempotency_key
+from core.idempotency import checked_idempotency_key, idempotency_header
 from core.viewsets import ScopedModelViewSet
 
 # Returns the cost of each key of a project since a day, by the key's id as text.
@@ -37,7 +38,11 @@ class KeyViewSet(ScopedModelViewSet):
     }
     queries = {"list": schemas.KeysQuery}
     replies = {"create": schemas.IssuedKey, "rotate": schemas.IssuedKey}
-    headers = {"rotate": [IDEMPOTENCY_KEY]}
+    headers = {"rotate": [idempotency_header("Used again, it gets 409.")]}
+    reply_examples = {
+        "rotate": {"previous_expires_at": "2026-02-02T10:00:00Z"},
+        "revoke": {"state": "revoked", "revoked_at": TIME},
+    }
 
     def list(self, request):
         """List the project's keys, newest first, revoked ones included"""

@@ -13,6 +13,7 @@ from accounts.models import Membership, Project, Role
 from accounts.permissions import Action, NotPermitted, role_permissions
 from accounts.schemas import people
 from accounts.schemas import projects as schemas
+from accounts.schemas.examples import TIME
 from accounts.views.base import PersonView
 from core.paths import uuid_in_path
 
@@ -46,6 +47,13 @@ class ProjectViewSet(PersonView, GenericViewSet):
         "invite": schemas.InvitationReply,
         "withdraw": schemas.InvitationReply,
         "resend": schemas.InvitationReply,
+    }
+    reply_examples = {
+        "archive": {"archived_at": TIME},
+        "hand_over": {"role": "owner"},
+        "change_role": {"role": "viewer"},
+        "remove_member": {"message": "The member is removed."},
+        "withdraw": {"status": "withdrawn"},
     }
 
     def get_serializer(self, *args, **kwargs):

@@ -16,13 +16,14 @@ from templates_app.schemas import MaxTokens, Temperature, Variables
 class _Settings(Schema):
     title: text(500) | None = None
     system_prompt: Text | None = None
-    model_alias: Text255 | None = Field(None, description="`default` when absent.")
+    model_alias: Text255 | None = None
     max_tokens: MaxTokens | None = None
 
 
 class NewConversation(_Settings):
     model_config = example(BODY)
 
+    model_alias: Text255 | None = Field(None, description="`default` when absent.")
     temperature: Temperature = Field(None, description="0.7 when absent.")
     project_id: Text255 | None = Field(
         None, description="The client's own label; gives access to nothing."

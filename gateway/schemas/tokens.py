@@ -228,7 +228,18 @@ class ManagedToken(Schema):
 class IssuedToken(ManagedToken):
     """A new token. `token` is its text, which is never shown again."""
 
-    model_config = example({**_SHOWN, "token": "sk-AaH7kq2mXw9LrTz4Vb8hDC"})
+    model_config = example(
+        {
+            **_SHOWN,
+            "token": "sk-AaH7kq2mXw9LrTz4Vb8hDC",
+            "request_count": 0,
+            "last_used_at": None,
+            "spent_usd": 0,
+            "remaining": {"requests": 1000, "requests_this_minute": 60, "budget_usd": 5},
+        }
+    )
+
+    token: str
 
 
 class ManagedTokensQuery(ManagedProjectsQuery):

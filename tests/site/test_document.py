@@ -67,6 +67,34 @@ def test_examples_of_bodies_and_replies_are_as_described():
             assert not faults(content["schema"], example["value"]), (name, content["schema"])
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "members"),
+    [
+        ("POST", "/api/v1/projects/p/archive", 200, {"archived_at": "2026-02-01T10:00:00Z"}),
+        ("POST", "/api/v1/projects/p/hand-over", 200, {"role": "owner"}),
+        ("DELETE", "/api/v1/projects/p/invitations/i", 200, {"status": "withdrawn"}),
+        ("POST", "/api/v1/keys", 200, {"last_used_at": None, "cost_this_month": "0"}),
+        ("POST", "/api/v1/keys/k/revoke", 200, {"state": "revoked"}),
+        ("POST", "/api/v1/auth/logout", 200, {"message": "Logged out."}),
+        ("POST", "/manage/tokens", 201, {"request_count": 0, "spent_usd": 0}),
+        ("GET", "/health", 200, {"status": "healthy", "database": "connected"}),
+        ("GET", "/health", 503, {"status": "unhealthy", "database": "disconnected"}),
+    ],
+)
+def test_examples_of_replies_show_what_the_route_has_done(method, path, status, members):
+    reply = openapi.operation(method, path)["responses"][str(status)]
+    [example] = reply["content"]["application/json"]["examples"].values()
+    assert {name: example["value"][name] for name in members} == members
+
+
+def test_members_of_changes_have_no_defaults_of_creations():
+    schemas = openapi.document()["components"]["schemas"]
+    for name in ("ConversationChangesRequest", "TemplateChangesRequest"):
+        texts = [each.get("description", "") for each in schemas[name]["properties"].values()]
+        assert not [text for text in texts if "when absent" in text]
+    assert "Masked" not in str(schemas["IssuedToken"]["properties"]["token"])
+
+
 def test_lines_of_json_are_one_text_whose_lines_are_described():
     paths = openapi.document()["paths"]
     sent = paths["/api/v1/log/batch"]["post"]["requestBody"]
