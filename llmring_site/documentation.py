@@ -22,6 +22,11 @@ class DocumentView(_Public, SpectacularJSONAPIView):
 class SwaggerView(_Public, SpectacularSwaggerView):
     url_name = "openapi"
 
+    def finalize_response(self, request, response, *args, **kwargs):
+        # drf-spectacular opens it for windows of OAuth logins, of which this page has none.
+        response.headers.pop("Cross-Origin-Opener-Policy", None)
+        return super().finalize_response(request, response, *args, **kwargs)
+
 
 class RedocView(_Public, SpectacularRedocView):
     url_name = "openapi"

@@ -11,6 +11,7 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 
@@ -30,6 +31,12 @@ def test_every_reply_has_a_request_id_and_security_headers(api):
         response = api.generic("POST", "/api/v1/log", "{", content_type="application/json")
         assert re.fullmatch("[0-9a-f]{24}", response["X-Request-ID"])
         assert {name: response[name] for name in SECURITY} == SECURITY
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/registry", "/login", "/x"])
+def test_pages_and_documents_have_the_same_security_headers(anonymous, path):
+    response = anonymous.get(path)
+    assert {name: response[name] for name in SECURITY} == SECURITY
 
 
 @BOTH_WAYS
