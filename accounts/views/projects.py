@@ -180,7 +180,10 @@ class ProjectViewSet(PersonView, GenericViewSet):
 
     @action(detail=True, methods=["post"], url_path=r"invitations/(?P<invitation_id>[^/]+)/resend")
     def resend(self, request, project_id, invitation_id):
-        """Mail an invitation again; the earlier link ends"""
+        """Mail an invitation again; the earlier link ends
+
+        The reply is a new invitation, with an id of its own.
+        """
         invitation = self._invitation(invitation_id)
         again = invitations.resend(
             invitation,
