@@ -42,7 +42,7 @@ def _serve(arguments: list[str]) -> None:
     parser.add_argument(
         "--env",
         metavar="FILE",
-        help="variables, read before those of .env in the working directory",
+        help="variables, which win over those of .env in the working directory",
     )
     parser.add_argument("--db", help="accepted, without effect: the database is PostgreSQL")
     levels = parser.add_mutually_exclusive_group()

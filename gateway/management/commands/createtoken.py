@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="where the token will be used")
         parser.add_argument("--days", type=int, default=30, help="0: forever (%(default)s)")
         parser.add_argument("--max-requests", type=int, help="in its whole life")
-        parser.add_argument("--requests-per-minute", type=int)
+        parser.add_argument("--requests-per-minute", type=int, help="in each minute")
         parser.add_argument("--budget", dest="budget_usd", help="US dollars in its whole life")
         parser.add_argument(
             "--model", dest="allowed_models", action="append", help="such as gpt-4o*; repeatable"

@@ -17,7 +17,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("project", help="id of the project, or its name if no other has it")
         parser.add_argument("--archive", action="store_true", help="archive it first")
-        parser.add_argument("--batch", type=int, default=BATCH, help="rows in a transaction")
+        parser.add_argument(
+            "--batch", type=int, default=BATCH, help="rows in a transaction (%(default)s)"
+        )
         parser.add_argument("--dry-run", action="store_true", help="only count its rows")
 
     def handle(self, *, project: str, archive, batch, dry_run, **options) -> str:
