@@ -7,7 +7,7 @@ them, and MCP servers can take long.
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -62,9 +62,11 @@ class ChangedServers:
         self.arrived.set()
 
     def take(self) -> set[UUID]:
+        """Remove and return the ids that are there. Never waits: several threads take them."""
         ids = set()
-        while not self._ids.empty():
-            ids.add(self._ids.get())
+        with suppress(queue.Empty):
+            while True:
+                ids.add(self._ids.get_nowait())
         return ids
 
 

@@ -1,6 +1,7 @@
 """Servers that their project changes while they are being asked."""
 
 from datetime import timedelta
+from queue import SimpleQueue
 from threading import Thread
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils import timezone
 from accounts.models import Project
 from mcp import background_refresh, registration
 from mcp.models import Server, Tool
-from mcp.server_calls import changed_servers
+from mcp.server_calls import ChangedServers, changed_servers
 from tests.client import ApiClient
 from tests.mcp.peers.scripted import result, scripted
 from tests.threads import giving_back
@@ -117,6 +118,22 @@ def test_notice_during_a_refresh_is_followed_but_not_at_once(register, peer):
     assert background_refresh.refresh_due(timezone.now()) is False
     assert background_refresh.refresh_due(timezone.now() + SOON) is True
     assert background_refresh.refresh_due(timezone.now() + SOON) is False
+
+
+class TakenMeanwhile(SimpleQueue):
+    """A queue whose last item another thread takes as soon as this one has looked for it."""
+
+    def empty(self) -> bool:
+        return False
+
+
+def test_notice_that_another_thread_follows_is_not_waited_for(monkeypatch):
+    servers = ChangedServers()
+    monkeypatch.setattr(servers, "_ids", TakenMeanwhile())
+    taking = Thread(target=servers.take, daemon=True)
+    taking.start()
+    taking.join(5)
+    assert not taking.is_alive()
 
 
 @pytest.fixture
