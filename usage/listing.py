@@ -138,7 +138,10 @@ def _columns(members: Iterable[str], sql: dict[str, str]) -> str:
 
 
 def _read_large(columns: str, condition: str, parameters: dict[str, Any], order: str) -> Page:
-    """Return as many of the logs as the bytes of a page allow, at least one."""
+    """Return as many of the logs as the bytes of a page allow, at least one.
+
+    Retention may delete logs between the statements: those are left out.
+    """
     sizes = _run(
         f"""
         SELECT id, pg_column_size(metadata) FROM usage_logs WHERE {condition}
@@ -158,11 +161,13 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
             """,
             {**parameters, "ids": group},
         )[0][0]
-        texts.append(text)
-        last, size, count = group[-1], size + len(text), count + len(group)
+        last, count = group[-1], count + len(group)
+        if text is not None:
+            texts.append(text)
+            size += len(text)
         if size >= MAX_PAGE_BYTES:
             break
-    is_last = last == sizes[-1][0] and len(sizes) < parameters["limit"]
+    is_last = not sizes or (last == sizes[-1][0] and len(sizes) < parameters["limit"])
     return Page(texts, None if is_last else last, count, last)
 
 
@@ -176,7 +181,8 @@ def _groups(sizes: list[tuple[UUID, int]]) -> Iterable[list[UUID]]:
             group, total = [], 0
         group.append(id)
         total += size
-    yield group
+    if group:
+        yield group
 
 
 def _run(sql: str, parameters: dict[str, Any]) -> list[tuple]:

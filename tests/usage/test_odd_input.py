@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from usage import listing
 from usage.models import UsageLog
 
 _BODY = '{{"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1, {member}}}'
@@ -149,3 +150,43 @@ def test_pages_and_exports_are_bounded_by_bytes(api, settings, monkeypatch):
     assert [id for page in pages for id in page] == ids[::-1]
     lines = api.get("/api/v1/logs/export").getvalue().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids
+
+
+@pytest.mark.parametrize("statements", [1, 2, 3])
+def test_large_logs_that_are_deleted_while_they_are_read_are_left_out(
+    api, settings, monkeypatch, statements
+):
+    """By retention, between the statements of a page: its logs, their sizes, and each's text."""
+    monkeypatch.setattr("usage.listing._MAX_STORED_BYTES", 5_000)
+    settings.MAX_METADATA_BYTES = 10**7
+    body = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    body["metadata"] = {"text": "x" * 300_000, "odd": [*range(2_000)]}
+    old, _, new = (api.send("POST", "/api/v1/log", body)["log_id"] for _ in range(3))
+    run, made = listing._run, []
+
+    def deleting(sql, parameters):
+        made.append(sql)
+        rows = run(sql, parameters)
+        if len(made) == statements:
+            UsageLog.objects.exclude(id=new).delete()
+        return rows
+
+    monkeypatch.setattr(listing, "_run", deleting)
+    lines = api.get("/api/v1/logs/export").getvalue().splitlines()
+    read = [old, new] if statements == 3 else [new]
+    assert [json.loads(line)["id"] for line in lines] == read
+
+
+def test_page_of_large_logs_that_are_all_deleted_meanwhile_is_empty(api, settings, monkeypatch):
+    settings.MAX_METADATA_BYTES = 10**7
+    body = {"provider": "p", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    api.send("POST", "/api/v1/log", {**body, "metadata": {"odd": [*range(20_000)]}})
+    run = listing._run
+
+    def deleting(sql, parameters):
+        rows = run(sql, parameters)
+        UsageLog.objects.all().delete()
+        return rows
+
+    monkeypatch.setattr(listing, "_run", deleting)
+    assert api.read("/api/v1/logs") == []
