@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from django.contrib import admin, messages
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Model, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404
@@ -245,8 +245,9 @@ class ToolAdmin(ItemAdmin):
     def accept(self, request, queryset) -> None:
         tools = list(queryset.filter(CHANGED))
         for tool in tools:
-            tool.accept()
-            self.log_change(request, tool, f"Accepted {tool.fingerprint}.")
+            with transaction.atomic():
+                tool.accept()
+                self.log_change(request, tool, f"Accepted {tool.fingerprint}.")
         messages.success(request, f"{counted(len(tools), 'tool')} accepted.")
 
 

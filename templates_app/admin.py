@@ -1,6 +1,7 @@
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -181,8 +182,9 @@ class ConversationTemplateAdmin(OwnerLinks, ModelAdmin):
         if request.method == "POST":
             if not may_change:
                 raise PermissionDenied
-            services.change(template, version.members, author=person_as_author(request.user.pk))
-            self.log_change(request, template, f"Version {number} again.")
+            with transaction.atomic():
+                services.change(template, version.members, author=person_as_author(request.user.pk))
+                self.log_change(request, template, f"Version {number} again.")
             messages.success(request, f"The template is version {number} again.")
             return redirect("admin:templates_app_conversationtemplate_change", template.id)
         context = {

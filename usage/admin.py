@@ -2,6 +2,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -153,8 +154,9 @@ class UsageLogAdmin(LogFields, OwnerLinks, RecordAdmin):
         voided, author = 0, person_as_author(request.user.pk)
         for log in logs:
             try:
-                reversals.reverse(log, reason=reason[:500], author=author)
-                self.log_change(request, log, f"Taken back: {reason[:500]}")
+                with transaction.atomic():
+                    reversals.reverse(log, reason=reason[:500], author=author)
+                    self.log_change(request, log, f"Taken back: {reason[:500]}")
                 voided += 1
             except (reversals.AlreadyCorrected, reversals.NotCorrectable) as error:
                 self.message_user(request, f"{log.id}: {error}", messages.WARNING)

@@ -5,6 +5,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
@@ -176,12 +177,13 @@ class ApiKeyAdmin(OnceAdmin):
                 "opts": self.opts,
             }
             return TemplateResponse(request, "accounts/revoke_keys.html", context)
-        for key in queryset.filter(revoked_at=None):
-            self.log_change(request, key, "Revoked.")
-        revoked = keys.revoke_keys(
-            ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),
-            audit.of_request(request),
-            reason="in the admin",
-        )
+        with transaction.atomic():
+            for key in queryset.filter(revoked_at=None):
+                self.log_change(request, key, "Revoked.")
+            revoked = keys.revoke_keys(
+                ApiKey.objects.filter(id__in=list(queryset.values_list("id", flat=True))),
+                audit.of_request(request),
+                reason="in the admin",
+            )
         messages.success(request, f"{counted(revoked, 'key')} revoked.")
         return None

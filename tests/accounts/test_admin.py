@@ -29,6 +29,16 @@ def test_revoking_needs_permission_to_change(api, permissions, state):
     assert ApiKey.objects.get().state == state
 
 
+def test_history_has_no_revocation_that_failed(api, monkeypatch):
+    browser = staff("view_apikey", "change_apikey")
+    browser.raise_request_exception = False
+    monkeypatch.delattr("accounts.keys.revoke_keys")
+    form = {"action": "revoke", "_selected_action": [str(api.api_key_id)], "confirmed": "yes"}
+    assert browser.post(KEYS, form).status_code == 500
+    assert ApiKey.objects.get().state == "active"
+    assert not LogEntry.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("permissions", "is_archived"),
     [(["view_project"], False), (["view_project", "change_project"], True)],

@@ -141,6 +141,16 @@ def test_b6_versions_stay_as_they_were_and_come_back(admin, api):
     assert admin.get(f"{LIST}{id}/versions/9/").status_code == 404
 
 
+def test_no_version_comes_back_whose_history_cannot_be_written(admin, api, monkeypatch):
+    id = make(api, "mine", system_prompt="one")["id"]
+    api.send("PUT", f"{PATH}/{id}", {"system_prompt": "two"})
+    monkeypatch.delattr("django.contrib.admin.models.LogEntryManager.log_actions")
+    admin.raise_request_exception = False
+    assert admin.post(f"{LIST}{id}/versions/1/").status_code == 500
+    assert api.read(f"{PATH}/{id}")["system_prompt"] == "two"
+    assert TemplateVersion.objects.count() == 1
+
+
 def preview(admin, **fields) -> str:
     response = admin.post(f"{LIST}preview/", {**FORM, **fields})
     assert response.status_code == 200

@@ -49,3 +49,14 @@ def test_without_the_permission_nothing_is_taken_back(api, client, staff):
     log_id = api.send("POST", "/api/v1/log", {**CALL, "cost": 5})["log_id"]
     void(client, log_id, "a test call")
     assert UsageLog.objects.count() == 1
+
+
+def test_nothing_is_taken_back_whose_history_cannot_be_written(api, client, staff, monkeypatch):
+    staff.user_permissions.add(Permission.objects.get(codename="correct_usagelog"))
+    client.force_login(staff)
+    client.raise_request_exception = False
+    log_id = api.send("POST", "/api/v1/log", {**CALL, "cost": 5})["log_id"]
+    monkeypatch.delattr("django.contrib.admin.models.LogEntryManager.log_actions")
+    void(client, log_id, "a test call")
+    assert total_cost(api) == "5"
+    assert UsageLog.objects.count() == 1
