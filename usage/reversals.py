@@ -94,8 +94,7 @@ def reverse(
         for follow in _followers:
             follow(original, replacement)
         if len(ledger.insert(rows)) < len(rows):
-            transaction.set_rollback(True)
-            raise AlreadyCorrected
+            raise AlreadyCorrected  # which rolls back what was stored
     return reversal.id
 
 
