@@ -25,7 +25,7 @@ _EXTRAS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ShownMessage:
     """One message: its text, or why there is none, and what came with it as pretty JSON.
 
     `formatted` is the text as HTML; None for one that is too long for it.
@@ -56,7 +56,7 @@ class Turn:
         return None if is_unpriced else self.message.cost
 
     @property
-    def is_priced_turn(self) -> bool:
+    def is_answer_of_call(self) -> bool:
         """Whether it is the answer of a call, which has a cost, known or not."""
         metadata = self.message.metadata
         return self.message.cost is not None or "cost_source" in metadata
@@ -79,9 +79,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Turns in order. `before` and `after` are positions of adjacent pages, None at the ends."""
+    """Messages in order. `before` and `after` are positions of adjacent pages, None at the ends."""
 
-    turns: list[Turn]
+    messages: list[ShownMessage]
     before: int | None
     after: int | None
 
@@ -97,21 +97,21 @@ def page(messages: QuerySet, *, before: int | None = None, after: int | None = N
         return Page([], None, None)
     first, last = rows[0].position, rows[-1].position
     return Page(
-        _turns(rows),
+        _shown(rows),
         before=first if messages.filter(position__lt=first).exists() else None,
         after=last if messages.filter(position__gt=last).exists() else None,
     )
 
 
-def _turns(messages: list[Message]) -> list[Turn]:
+def _shown(messages: list[Message]) -> list[ShownMessage]:
     left = MAX_FORMATTED
-    turns = []
+    shown = []
     for message in messages:
         text = "\n\n".join(storage.texts_of(message.content, message.content_parts))
         formatted = markdown.render(text) if len(text) <= left else None
         left -= len(text) if formatted is not None else 0
-        turns.append(Turn(message, text, formatted, _extras(message)))
-    return turns
+        shown.append(ShownMessage(message, text, formatted, _extras(message)))
+    return shown
 
 
 def _extras(message: Message) -> list[tuple[str, str]]:

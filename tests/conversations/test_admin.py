@@ -44,7 +44,7 @@ def test_conversation_reads_as_a_chat(admin, api):
         title="A chat",
     )
     html = text(admin, f"{LIST}{id}/change/")
-    roles = re.findall(r'<article class="chat-turn chat-(\w+)"', html)
+    roles = re.findall(r'<article class="chat-message chat-(\w+)"', html)
     assert roles == ["system", "user", "assistant", "tool"]
     assert "Be &lt;b&gt;brief&lt;/b&gt;." in html
     assert "the rest, 24400 characters" in html
@@ -165,7 +165,7 @@ def test_b3_markdown_is_shown_and_harmless(admin, api):
     assert escape(MARKDOWN) in html  # as it was stored
 
 
-def test_turns_say_model_cost_latency_and_tools(admin, api):
+def test_messages_say_model_cost_latency_and_tools(admin, api):
     metadata = {"model": "gpt-4o", "cost": 0.000000000001, "latency_ms": 1234}
     tools = [{"id": "1", "function": {"name": "weather", "arguments": "{}"}}, {"name": "clock"}]
     id = conversation(
