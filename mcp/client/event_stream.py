@@ -1,6 +1,7 @@
 """Parse server-sent events as they arrive (HTML Living Standard, 9.2)."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def _lines(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
     is_first = True
     for piece in pieces:
         if is_first:
-            piece, is_first = piece.removeprefix(b"\xef\xbb\xbf"), False
+            piece, is_first = piece.removeprefix(BOM_UTF8), False
         if after_return and piece.startswith(b"\n"):
             piece = piece[1:]  # the second half of a CRLF
         after_return = piece.endswith(b"\r")

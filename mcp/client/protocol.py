@@ -8,6 +8,7 @@ Source: https://modelcontextprotocol.io/specification
 import base64
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ import orjson
 from django.conf import settings
 
 from core import exact_json
+from core.schemas import MAX_DEPTH
 from mcp.client.mcp_errors import ProtocolViolation, RpcError
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -41,9 +43,7 @@ NEGOTIATION = ("initialize", "server/discover")
 # The parameter that a request repeats in the header Mcp-Name.
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
-_MAX_DEPTH = 64  # levels of nesting, as in every JSON column
 _MAX_CONTAINERS = 500_000  # parsing millions of empty lists holds the GIL for a second
-_BOM = b"\xef\xbb\xbf"
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=")
 # The id of a message that is not valid JSON, where serializers put it.
@@ -140,7 +140,7 @@ def _parse(text: bytes) -> object:
     # Brackets inside strings count too; no real result has that many.
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS:
         raise ProtocolViolation("The MCP server's answer has too many lists and objects")
-    text = text.removeprefix(_BOM)
+    text = text.removeprefix(BOM_UTF8)
     try:
         parsed, is_exact = orjson.loads(text), not exact_json.may_round(text)
         needs_repair = b"\\u0000" in text
@@ -167,7 +167,7 @@ def _parse_leniently(text: bytes) -> object:
 
 def _check_depth(parsed: object) -> None:
     level: list = [parsed] if isinstance(parsed, dict | list) else []
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         if not level:
             return
         level = [
@@ -176,7 +176,7 @@ def _check_depth(parsed: object) -> None:
             for inner in (value.values() if isinstance(value, dict) else value)
             if isinstance(inner, dict | list)
         ]
-    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {_MAX_DEPTH} levels")
+    raise ProtocolViolation(f"The MCP server's answer is nested deeper than {MAX_DEPTH} levels")
 
 
 def _repaired(value: object) -> object:
