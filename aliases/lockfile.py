@@ -4,13 +4,13 @@ The client reads TOML, and JSON from files named `*.json`.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from itertools import groupby
 
 import tomli_w
 
 from aliases.models import AliasBinding, names_in
 from core import json_writer
+from core.ids import EPOCH
 from usage.models import DEFAULT_PROFILE
 
 
@@ -23,11 +23,10 @@ def build(bindings: Iterable[AliasBinding], profile: str | None) -> dict:
     rows = sorted(bindings, key=lambda row: (row.profile, row.alias))
     by_profile = {name: [*each] for name, each in groupby(rows, key=lambda row: row.profile)}
     names = sorted({profile or DEFAULT_PROFILE, *by_profile})
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return {
         "version": "1.0",
-        "created_at": min((row.created_at for row in rows), default=epoch).isoformat(),
-        "updated_at": max((row.updated_at for row in rows), default=epoch).isoformat(),
+        "created_at": min((row.created_at for row in rows), default=EPOCH).isoformat(),
+        "updated_at": max((row.updated_at for row in rows), default=EPOCH).isoformat(),
         "default_profile": profile or DEFAULT_PROFILE,
         "metadata": {"source": "llmring-server"},
         "profiles": {

@@ -5,7 +5,7 @@ deleted is also subtracted from them.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -19,7 +19,6 @@ from core.scoping import Caller
 
 MESSAGES_PER_TRANSACTION = 2_000
 CONVERSATIONS_PER_TRANSACTION = 200  # whose rows are locked
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # ids carry no earlier time
 
 _DELETE_OLD = """
 WITH old AS (
@@ -52,12 +51,6 @@ SELECT coalesce(sum(count), 0) FROM sums
 """
 
 
-def cutoff(days: int, *, now: datetime) -> datetime:
-    """Return the time so many days ago, or the earliest that an id can carry."""
-    max_days = (now - _EARLIEST).days
-    return now - timedelta(days=min(days, max_days))
-
-
 def prune(days: int, *, now: datetime, caller: Caller | None = None) -> Iterator[int]:
     """Delete messages older than `days`, of the caller or of all projects, while iterated.
 
@@ -65,7 +58,7 @@ def prune(days: int, *, now: datetime, caller: Caller | None = None) -> Iterator
     """
     if days == 0:
         return
-    at = cutoff(days, now=now)
+    at = ids.days_ago(days, now=now)
     batches = _of_all_projects(at) if caller is None else _of_project(at, caller)
     for project_id, conversations in batches:
         while deleted := _delete_old(project_id, conversations, ids.lowest(at)):
@@ -76,7 +69,9 @@ def prune(days: int, *, now: datetime, caller: Caller | None = None) -> Iterator
 
 def count_old(days: int, *, now: datetime) -> int:
     """Return how many messages `prune` would delete."""
-    return Message.objects.filter(id__lt=ids.lowest(cutoff(days, now=now))).count() if days else 0
+    if days == 0:
+        return 0
+    return Message.objects.filter(id__lt=ids.lowest(ids.days_ago(days, now=now))).count()
 
 
 def delete_conversation(caller: Caller, conversation_id: UUID) -> None:

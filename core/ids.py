@@ -11,7 +11,7 @@ from hashlib import sha256
 from random import Random
 from uuid import UUID
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # ids carry no earlier time
 _VERSION_7 = 7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_BITS = (1 << 62) - 1
@@ -51,14 +51,19 @@ def lowest(at: datetime) -> UUID:
     return UUID(int=_prefix(_microseconds(at)))
 
 
+def days_ago(days: int, *, now: datetime) -> datetime:
+    """Return the time so many days ago, or the earliest that an id can carry."""
+    return now - timedelta(days=min(days, (now - EPOCH).days))
+
+
 def moment(id: UUID) -> datetime:
     """Return the time of an id, in UTC, to the microsecond."""
     milliseconds, fraction = id.int >> 80, (id.int >> 64) & 0xFFF
-    return _EPOCH + timedelta(microseconds=milliseconds * 1000 + (fraction * 1000 >> 12))
+    return EPOCH + timedelta(microseconds=milliseconds * 1000 + (fraction * 1000 >> 12))
 
 
 def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - EPOCH) // _MICROSECOND
 
 
 def _prefix(microseconds: int) -> int:

@@ -44,7 +44,6 @@ from usage.windows import midnight
 _MICROSECOND = timedelta(microseconds=1)
 _DAY, _NO_TIME = timedelta(days=1), timedelta()
 _NO_ID = UUID(int=0)
-_MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 COLUMNS = (
     "id",
@@ -193,8 +192,8 @@ _IS_UNCERTIFIED_CALL = ~_is_linked(log_id=OuterRef("id")) & ~Exists(links_of_con
 
 def _between(caller: Caller, start: datetime, end: datetime) -> Selection:
     """Return the logs from `start` to `end`, both included: a range of time is one of ids."""
-    # Ids carry no times before 1970, and nothing comes after the last time of Python.
-    first, beyond = max(start, _MIN_TIME), min(max(end, _MIN_TIME), _MAX_TIME) + _MICROSECOND
+    # Nothing comes after the last time of Python.
+    first, beyond = max(start, ids.EPOCH), min(max(end, ids.EPOCH), _MAX_TIME) + _MICROSECOND
     in_range = Q(id__gte=ids.lowest(first), id__lt=ids.lowest(beyond))
     exceeds = partial(_entries_exceed, caller, first, beyond)
     return _selection(caller, in_range, in_range, exceeds=exceeds)

@@ -11,11 +11,13 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from core.ids import EPOCH
+
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)  # of a call
 MAX_AHEAD = timedelta(days=1)  # of a call: clocks of clients may be a little ahead
-# No log lies outside these, where neither ids nor PostgreSQL's sums of days make sense; but
-# clients that mean "ever" send the ends of their calendars, 0001-01-01 and 9999-12-31.
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+# No log lies before EPOCH or after this, where neither ids nor PostgreSQL's sums of days make
+# sense; but clients that mean "ever" send the ends of their calendars, 0001-01-01 and 9999-12-31.
+_LAST = datetime(9000, 1, 1, tzinfo=UTC)
 _DEFAULT_LENGTH = timedelta(days=30)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -43,7 +45,7 @@ class Window:
         if end is None:
             end = midnight(now.date()) + timedelta(days=1)
         if start is None:
-            start = max(min(now, end) - _DEFAULT_LENGTH, _FIRST)
+            start = max(min(now, end) - _DEFAULT_LENGTH, EPOCH)
         return cls(min(start, end), end)
 
     def whole_days(self) -> tuple[date, date]:
@@ -80,7 +82,7 @@ def _parse(text: str) -> datetime:
         message = "Input should be a date or a date and time in ISO 8601"
         raise PydanticCustomError("datetime_parsing", message) from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(at, _FIRST), _LAST).astimezone(UTC)
+    return min(max(at, EPOCH), _LAST).astimezone(UTC)
 
 
 _described = WithJsonSchema(

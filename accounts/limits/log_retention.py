@@ -1,11 +1,10 @@
 """How long the tiers of projects keep their logs; usage/retention.py deletes older ones."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from accounts.models import Project
-
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)  # no log is older
+from core import ids
 
 
 def retention_days(project: Project, now: datetime) -> int | None:
@@ -27,7 +26,7 @@ def kept_since(now: datetime) -> dict[UUID, datetime]:
     projects = Project.objects.filter(tier__retention_days__isnull=False).select_related("tier")
     days = {project.id: retention_days(project, now) for project in projects.iterator()}
     return {
-        project_id: now - timedelta(days=min(count, (now - _EARLIEST).days))
+        project_id: ids.days_ago(count, now=now)
         for project_id, count in days.items()
         if count is not None
     }
