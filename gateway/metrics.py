@@ -69,7 +69,7 @@ _cost = Counter(
     "llmring_cost_dollars", "Cost of settled calls, US dollars.", ["upstream"], registry=_own
 )
 _cache = Counter(
-    "llmring_cache", "Requests whose answers may be kept, by result.", ["result"], registry=_own
+    "llmring_cache", "Requests whose answers may be cached, by result.", ["result"], registry=_own
 )
 _streams = Gauge(
     "llmring_streams",
@@ -139,7 +139,7 @@ def cost(upstream: str, dollars: Decimal) -> None:
 
 
 def cache_result(result: str) -> None:
-    """Count a look at the kept answers: `hit`, `miss`, `bypass`; or a `store`."""
+    """Count a look at the cached answers: `hit`, `miss`, `bypass`; or a `store`."""
     _cache_of(result).inc()
 
 

@@ -148,7 +148,7 @@ def _add_tokens(commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _add_cache(commands, shared: argparse.ArgumentParser) -> None:
-    command = _adder(commands, shared)("purge", manage.purge_cache, "remove kept answers")
+    command = _adder(commands, shared)("purge", manage.purge_cache, "remove cached answers")
     command.add_argument("--method", required=True, help="GET or POST")
     command.add_argument("--url", required=True, help="path and query, with or without host")
     command.add_argument("--prefix", help="all paths with this prefix, instead of the URL's")

@@ -121,8 +121,8 @@ def revoke_token(api: ManagementClient, options: Namespace) -> None:
 def purge_cache(api: ManagementClient, options: Namespace) -> None:
     result = api.call("POST", "cache/purge", body=_sent(options, "method", "url", "prefix"))
     count = int(result["deleted"])
-    what = f"{count} kept answers removed" if options.prefix else "The kept answers were removed"
-    _report(result, what if count else "No answer was kept", options)
+    what = f"{count} cached answers" if options.prefix else "The cached answers were"
+    _report(result, f"{what} removed" if count else "No answer was cached", options)
 
 
 def _path(resource: str, options: Namespace) -> str:

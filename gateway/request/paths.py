@@ -1,4 +1,4 @@
-"""The one spelling of a path by which it is checked, relayed and kept."""
+"""The one spelling of a path by which it is checked, relayed and cached."""
 
 from urllib.parse import unquote
 

@@ -8,7 +8,7 @@ from core.schemas import Schema, example, text
 
 
 class Purge(Schema):
-    """Which kept answers to remove: those to `url`, or to all addresses that begin so."""
+    """Which cached answers to remove: those to `url`, or to all addresses that begin so."""
 
     model_config = example(
         {"method": "POST", "url": "/v1/embeddings"},

@@ -1,4 +1,4 @@
-"""Answers that are kept, removed."""
+"""Removing cached answers."""
 
 from urllib.parse import urlsplit
 
@@ -39,7 +39,7 @@ class CacheViewSet(ManagementViewSet):
 
     @action(detail=False, methods=["post"])
     def purge(self, request):
-        """Remove answers that are kept, of all projects
+        """Remove cached answers, of all projects
 
         Those to an address, whatever was posted there, or to all that begin with `prefix`.
         """
@@ -57,7 +57,7 @@ class CacheViewSet(ManagementViewSet):
 
 
 def _address(url: str) -> str:
-    """Return path and query of an address as they are kept. Raises InvalidAddress."""
+    """Return path and query of an address as they are stored. Raises InvalidAddress."""
     try:
         parts = urlsplit(url)
     except ValueError:

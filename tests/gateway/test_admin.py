@@ -376,7 +376,7 @@ def test_workers_show_their_breakers(browser):
 
 @pytest.fixture
 def kept(project):
-    """A kept answer, at an address longer than an index of its text would take."""
+    """A cached answer, at an address longer than an index of its text would take."""
     now = datetime.now(UTC)
     return CachedAnswer.objects.create(
         project_id=project.id,

@@ -129,12 +129,13 @@ def test_the_curl_lines_of_the_seed(server):
     assert replies[1]["api_key"] == "sk****"
 
 
-def test_kept_answers_are_purged(seed):
+def test_cached_answers_are_purged(seed):
     purge = f"llm-proxy manage cache purge --method GET --url /v1/models {ENDING}"
-    assert seed(purge) == "No answer was kept\n"
+    nothing = "No answer was cached\n"
+    assert seed(purge) == nothing
     assert json.loads(seed(f"{purge} --json")) == {"deleted": False}
     assert json.loads(seed(f"{purge} --prefix /v1 --json")) == {"deleted": 0}
-    assert seed(purge.replace("--manage-api-base-url", "--api-base-url")) == "No answer was kept\n"
+    assert seed(purge.replace("--manage-api-base-url", "--api-base-url")) == nothing
     assert "invalid URL" in seed(purge.replace("/v1/models", "models"), expect=1)
 
 

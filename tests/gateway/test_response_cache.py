@@ -1,4 +1,4 @@
-"""Answers that are kept: docs/gateway.md, section "Cached answers"."""
+"""Cached answers: docs/gateway.md, section "Cached answers"."""
 
 import json
 from contextlib import suppress
