@@ -12,7 +12,6 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.contrib.admin.widgets import AutocompleteMixin
 from django.core.exceptions import (
     BadRequest,
     FieldDoesNotExist,
@@ -27,10 +26,9 @@ from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
-from unfold.fields import UnfoldAdminReadonlyField
 from unfold.paginator import InfinitePaginator
 
-from core.admin_display import may_view
+from core import admin_patches  # noqa: F401 - changes what they are made of
 from core.change_list import ChangeList
 from core.chosen_rows import MAX_CHOSEN, first_rows
 from core.database.any_id import any_id
@@ -271,36 +269,3 @@ class RecordAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request, **kwargs):
         return TimelineChangeList
-
-
-_plain_admin_url = UnfoldAdminReadonlyField.get_admin_url
-
-
-def _permitted_admin_url(self, remote_field, remote_obj) -> str:
-    """Link a read-only foreign key only where the viewer may open it, unlike Django."""
-    viewer = getattr(self.form.instance, "viewer", None)
-    if viewer is None or may_view(viewer, remote_field.model._meta.label_lower):
-        return _plain_admin_url(self, remote_field, remote_obj)
-    return str(remote_obj)
-
-
-UnfoldAdminReadonlyField.get_admin_url = _permitted_admin_url
-
-
-_plain_optgroups = AutocompleteMixin.optgroups
-
-
-def _readable_optgroups(self, name, value, attr=None) -> list:
-    """Ignore values that are not ids of the related table: Django would fail on them."""
-    return _plain_optgroups(self, name, [each for each in value if _is_id(self, each)], attr)
-
-
-def _is_id(widget: AutocompleteMixin, value: object) -> bool:
-    try:
-        widget.field.target_field.to_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-AutocompleteMixin.optgroups = _readable_optgroups
