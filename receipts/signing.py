@@ -28,21 +28,16 @@ class MalformedSignature(ValueError):
     """The value is not a signature; the message has the reason."""
 
 
-def sign(document: dict, key: SigningKey) -> str:
-    """Return the signature of the document: `ed25519:` and 86 characters of base64url.
-
-    A `signature` in the document is left out. Raises NotCanonical.
-    """
-    return signed_text(document, key)[1]
-
-
 def signed_text(document: dict, key: SigningKey) -> tuple[bytes, str]:
-    """Return the RFC 8785 text of the document with its signature, and the signature."""
+    """Return the RFC 8785 text of the document with its signature, and the signature.
+
+    A `signature` in the document is replaced. Raises NotCanonical.
+    """
     return canonical_with_signature(unsigned(document), lambda text: sign_text(text, key))
 
 
 def sign_text(text: bytes, key: SigningKey) -> str:
-    """Return the signature of the bytes, as `sign` writes it."""
+    """Return the signature of the bytes: `ed25519:` and 86 characters of base64url."""
     signature = bindings.crypto_sign(text, key.secret)[: bindings.crypto_sign_BYTES]
     return f"ed25519:{keys.encode(signature)}"
 

@@ -5,7 +5,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from receipts import keys, server_keys
-from receipts import signing as signatures
 from receipts.keys import SigningKey, decode
 from receipts.models import Receipt, ReceiptKey
 from tests.receipts import vectors
@@ -91,7 +90,7 @@ def test_other_processes_keys_are_known_after_a_moment(api, signing):
     server_keys.trusted()
     key = vectors.OTHER_KEY
     receipt = vectors.nested() | {"key_id": key.id}
-    receipt["signature"] = signatures.sign(receipt, key)
+    receipt["signature"] = vectors.signature_of(receipt, key)
     assert not api.send("POST", "/api/v1/receipts/verify", receipt)["valid"]
     ReceiptKey.objects.create(key_id=key.id, public_key=key.public.raw)
     server_keys.clear_cache()

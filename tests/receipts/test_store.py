@@ -2,7 +2,7 @@
 
 import pytest
 
-from receipts import signing, verification
+from receipts import verification
 from receipts.documents import canonical
 from receipts.models import Receipt
 from tests.receipts import vectors
@@ -92,7 +92,7 @@ def test_a_retry_without_timestamp_finds_the_first(api):
 def test_a_different_document_under_the_same_id_is_409(api):
     api.send("POST", RECEIPTS, vectors.signed_nested())
     for other in (vectors.nested() | {"model": "x"}, vectors.nested() | {"more": 1}):
-        signed = other | {"signature": signing.sign(other, vectors.KEY)}
+        signed = other | {"signature": vectors.signature_of(other)}
         detail = api.send("POST", RECEIPTS, signed, expect=409)["detail"]
         assert detail == "A different receipt with this id is stored already"
         api.send("POST", RECEIPTS, other, expect=409)
@@ -102,7 +102,7 @@ def test_a_different_document_under_the_same_id_is_409(api):
 def test_ids_are_unique_in_a_project_not_beyond(api, other_api):
     api.send("POST", RECEIPTS, vectors.signed_nested())
     other = vectors.nested() | {"model": "x"}
-    other_api.send("POST", RECEIPTS, other | {"signature": signing.sign(other, vectors.KEY)})
+    other_api.send("POST", RECEIPTS, other | {"signature": vectors.signature_of(other)})
     assert other_api.read(f"{RECEIPTS}/rcpt-demo-1")["model"] == "x"
     assert api.read(f"{RECEIPTS}/rcpt-demo-1") == vectors.signed_nested()
 
@@ -177,7 +177,7 @@ def test_genuine_oddities_are_stored(api):
         "timestamp": "2025-01-02 03:04:05.5+02:00",
         "more": "\x00",
     }
-    odd["signature"] = signing.sign(odd, vectors.KEY)
+    odd["signature"] = vectors.signature_of(odd)
     api.send("POST", RECEIPTS, odd)
     assert api.read(RECEIPTS)["receipts"] == [odd]
     assert api.read(f"{RECEIPTS}/a%2Fb%20c%25%2Flogs%3F%C3%A9") == odd

@@ -33,11 +33,11 @@ FORMS = {
     "flat": vectors.signed_flat(),
     "older flat": vectors.flat_as_sent(),
     "nested": vectors.signed_nested(),
-    "batch": BATCH | {"signature": signing.sign(BATCH, vectors.KEY)},
+    "batch": BATCH | {"signature": vectors.signature_of(BATCH)},
     "with more members": {
         **vectors.nested(),
         "extra": [{"deep": None}],
-        "signature": signing.sign(vectors.nested() | {"extra": [{"deep": None}]}, vectors.KEY),
+        "signature": vectors.signature_of(vectors.nested() | {"extra": [{"deep": None}]}),
     },
 }
 
@@ -122,6 +122,8 @@ def test_a_summary_cannot_be_attached_to_a_genuine_single_receipt():
 
 
 def test_another_keys_signature_is_not_valid():
-    forged = vectors.nested() | {"signature": signing.sign(vectors.nested(), vectors.OTHER_KEY)}
+    forged = vectors.nested() | {
+        "signature": vectors.signature_of(vectors.nested(), vectors.OTHER_KEY)
+    }
     with pytest.raises(verification.NotValid):
         verification.verify(forged, [vectors.KEY.public, vectors.OTHER_KEY.public])

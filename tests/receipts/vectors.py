@@ -2,6 +2,7 @@
 
 import json
 
+from receipts import signing
 from receipts.keys import SigningKey
 
 SEED = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -57,3 +58,8 @@ def nested() -> dict:
 
 def signed_nested() -> dict:
     return nested() | {"signature": NESTED_SIGNATURE}
+
+
+def signature_of(document: dict, key: SigningKey = KEY) -> str:
+    """The signature of a document, which may have another one already."""
+    return signing.signed_text(document, key)[1]
