@@ -11,7 +11,7 @@ from conversations import appending, history, payloads, privacy, sizes, storage,
 from conversations.models import DEFAULT_ALIAS, Conversation, Message
 from conversations.payloads import Payload
 from conversations.schemas.conversations import NewConversation
-from conversations.schemas.messages import MessageBatch
+from conversations.schemas.messages import MessageBatch, NewMessage
 from conversations.storage import PreparedConversation, Row
 from conversations.turns import MessageIdReused, Turn
 from core import bridge, ids, parsing
@@ -115,7 +115,7 @@ def conversation_columns(body: NewConversation) -> Row:
 
 
 async def append_message(
-    caller: Caller, conversation_id: UUID, message: ChatMessage, *, is_small: bool = False
+    caller: Caller, conversation_id: UUID, message: NewMessage, *, is_small: bool = False
 ) -> Payload | None:
     """Store a message and return its payload; None at privacy level `none`.
 

@@ -27,8 +27,8 @@ _ITEMS = (Tool, Resource, Prompt)
 def _count(model: type) -> Coalesce:
     """Return the number of a server's active items as an expression."""
     rows = model.objects.filter(server=OuterRef("pk"), is_active=True).order_by()
-    counted = rows.values("server").annotate(count=Count("pk")).values("count")
-    return Coalesce(Subquery(counted), 0)
+    number = rows.values("server").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(number), 0)
 
 
 def _json(column: str):
@@ -41,14 +41,14 @@ def _json(column: str):
     return pretty
 
 
-def _counted(kind: str):
+def _active_items(kind: str):
     """Return the display of the number of a server's active items of a kind."""
 
     @admin.display(description=kind)
-    def counted(self, server) -> int:
+    def number(self, server) -> int:
         return getattr(server, f"active_{kind}")
 
-    return counted
+    return number
 
 
 class ActionAdmin(OwnerLinks, ReadOnlyAdmin):
@@ -111,9 +111,9 @@ class ServerAdmin(ActionAdmin):
     ]
     actions = ["refresh"]
 
-    tool_count = _counted("tools")
-    resource_count = _counted("resources")
-    prompt_count = _counted("prompts")
+    tool_count = _active_items("tools")
+    resource_count = _active_items("resources")
+    prompt_count = _active_items("prompts")
     pretty_capabilities = _json("capabilities")
     pretty_server_info = _json("server_info")
     pretty_templates = _json("resource_templates")
