@@ -6,7 +6,7 @@ from gateway.upstream_config import BrokenConfig, configured
 
 
 def check_upstreams(app_configs, **kwargs) -> list[checks.CheckMessage]:
-    """Return an error that names file and line."""
+    """Return one error, with the file and line, if the upstreams cannot be read."""
     try:
         configured()
     except BrokenConfig as error:

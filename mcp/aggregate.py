@@ -46,6 +46,7 @@ class AggregatedServers:
         return _page(self._with_servers(Resource), offset, _resource)
 
     def resource_templates(self) -> list[dict]:
+        """Return the MCP templates of all servers; those that cannot be repaired are left out."""
         return [
             {**template, "uriTemplate": _address(prefix, template["uriTemplate"])}
             for prefix, templates in self._templates()
@@ -54,6 +55,7 @@ class AggregatedServers:
         ]
 
     def prompts(self, offset: int) -> Page:
+        """Return a page of MCP prompts."""
         return _page(self._rows(Prompt), offset, _prompt)
 
     def named(self, model: type, name: str):

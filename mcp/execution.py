@@ -122,7 +122,7 @@ def execute_or_record(caller: Caller, tool: Tool, request: ExecutionRequest) -> 
 
 
 def check_pin(tool: Tool) -> None:
-    """Raise ToolChanged."""
+    """Raise ToolChanged if the definition changed since it was accepted and pinning is on."""
     if settings.MCP_PIN_TOOLS and tool.is_changed:
         raise ToolChanged
 

@@ -74,7 +74,7 @@ changed_servers = ChangedServers()
 
 
 def check_callable(server: Server) -> None:
-    """Raise NotCallable."""
+    """Raise NotCallable, with the reason, unless this deployment may call the server."""
     if not settings.MCP_EXECUTE:
         raise NotCallable("Calling MCP servers is switched off (LLMRING_MCP_EXECUTE)")
     if not server.is_active:

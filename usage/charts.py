@@ -120,9 +120,7 @@ def ranking(
 ) -> Ranking:
     """Return the highest costs by the names of a label, the rest, and logs without one.
 
-    The rows add up to the total.
-
-    `names` are what to show for ids.
+    The rows add up to the total. `names` has what to show for ids.
     """
     title, none = _HEADINGS[label]
     top, rest, unnamed = ranked(usages, limit=MAX_ROWS)

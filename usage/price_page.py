@@ -55,6 +55,7 @@ class Preview:
 
 
 def may_set(user) -> bool:
+    """Return whether the user may set prices."""
     return user.has_perm("registry_proxy.add_customprice")
 
 

@@ -97,8 +97,9 @@ def _summary(groups: dict) -> dict:
 
 
 def _by_period(groups: dict) -> list[dict]:
-    """Return the periods, newest first. The top model has most requests; of equals it is
-    the first by name.
+    """Return the periods, newest first.
+
+    The top model has most requests; of equals it is the first by name.
     """
     top: dict[date, tuple] = {}
     for (period, model), sums in groups["period_and_model"].items():

@@ -115,7 +115,7 @@ class Streamable:
             self._stream.wait_until_open()
 
     def stop_listening(self) -> None:
-        """Running requests go on."""
+        """Close the stream of notifications; running requests go on."""
         if self._stream is not None:
             self._stream.close()
 
