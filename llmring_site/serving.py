@@ -1,7 +1,6 @@
 """The HTTP server, on sockets that are bound already (llmring_site/sockets.py)."""
 
 import gc
-import logging
 import os
 import socket
 import sys
@@ -13,8 +12,6 @@ from django.conf import settings
 
 from llmring_site import metrics_files, parent_watchdog, startup
 from llmring_site.sockets import BACKLOG, listen, spread
-
-logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 30  # for running requests after SIGTERM
 _KEEP_ALIVE_SECONDS = 75  # longer than the 60 after which proxies close idle connections

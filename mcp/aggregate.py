@@ -90,7 +90,7 @@ class AggregatedServers:
             for each in templates:
                 start = str(each.get("uriTemplate", "")).partition("{")[0]
                 if len(start) > len(UI_SCHEME) and uri.startswith(start):
-                    return self.servers[prefix]
+                    return self.servers.get(prefix)
         return None
 
     def _templates(self) -> list[tuple[str, list[dict]]]:

@@ -76,9 +76,11 @@ async def _store_new(caller: Caller, row: LogRow) -> UsageLog | None:
     if refusal and row.event_id is None:
         raise refusal
     stored = await bridge.in_thread(stored_events, caller, [row])
-    if refusal and row.event_id not in stored:
+    if row.event_id in stored:
+        return stored[row.event_id]
+    if refusal:
         raise refusal
-    return stored[row.event_id]
+    return await _store_new(caller, row)  # retention has just deleted the other one
 
 
 def _store_exported(

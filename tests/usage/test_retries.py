@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.usage.calls import CALL
+from usage import ingestion
 from usage.models import UsageLog
 
 KEY = {"HTTP_IDEMPOTENCY_KEY": "order-7"}
@@ -14,6 +15,19 @@ def test_retry_returns_the_first_answer_and_stores_nothing(api):
     first = api.send("POST", "/api/v1/log", {**CALL, "cost": 1.5}, **KEY)
     assert api.send("POST", "/api/v1/log", {**CALL, "cost": 1.5}, **KEY) == first
     assert UsageLog.objects.count() == 1
+
+
+def test_retry_is_stored_where_the_first_is_deleted_meanwhile(api, monkeypatch):
+    api.send("POST", "/api/v1/log", CALL, **KEY)
+    stored_events = ingestion.stored_events
+
+    def deleted_before(caller, rows):
+        UsageLog.objects.all().delete()
+        return stored_events(caller, rows)
+
+    monkeypatch.setattr(ingestion, "stored_events", deleted_before)
+    reply = api.send("POST", "/api/v1/log", CALL, **KEY)
+    assert str(UsageLog.objects.get().id) == reply["log_id"]
 
 
 def test_same_key_with_another_body_is_a_conflict(api):
