@@ -129,6 +129,9 @@ class ManagementSessionAuthentication(SessionAuthentication):
         session = super().authenticate(request)
         return None if session is None else (session[0], manager_of(session[0]))
 
+    def enforce_csrf(self, request) -> None:
+        csrf.require_token(request._request)
+
 
 class IsManager(BasePermission):
     """`True` for managers. Raises NoManagementAccess."""

@@ -20,7 +20,9 @@ class CrossSite(DomainError):
     code = "cross_site"
 
     def __init__(self) -> None:
-        super().__init__("CSRF check failed: the request's origin or its X-CSRFToken is missing")
+        super().__init__(
+            "CSRF check failed: the request's origin or X-CSRFToken is missing or wrong"
+        )
 
 
 def check(request: HttpRequest) -> None:
@@ -42,7 +44,7 @@ def check(request: HttpRequest) -> None:
     if site == "same-origin":
         return
     if request.COOKIES.get(settings.SESSION_COOKIE_NAME) or "HTTP_REFERER" in request.META:
-        _check_token(request)
+        require_token(request)
 
 
 def _own_origins(request: HttpRequest) -> set[str]:
@@ -50,7 +52,8 @@ def _own_origins(request: HttpRequest) -> set[str]:
     return {f"{public.scheme}://{public.netloc}", f"{request.scheme}://{request.get_host()}"}
 
 
-def _check_token(request: HttpRequest) -> None:
+def require_token(request: HttpRequest) -> None:
+    """Raise CrossSite for an unsafe request without Django's token, or from another origin."""
     checking = CSRFCheck(lambda request: None)
     checking.process_request(request)
     if checking.process_view(request, None, (), {}):
