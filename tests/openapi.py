@@ -8,6 +8,8 @@ from functools import cache
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema_rs import Draft202012Validator
 
+from tests.error_codes import listed
+
 # A method that the document does not have, a body that nobody asked for, a bug.
 _OF_EVERY_SERVER = (405, 413, 415, 500)
 # What clients read beside the body; limits and ids are said of all replies in the documents.
@@ -74,7 +76,12 @@ def members(operation: dict) -> dict[str, dict]:
 def check(method: str, path: str, response) -> None:
     """Fails when a reply is not as documented. Pages are no part of the document."""
     found = operation(method, path)
-    if found is None or response.streaming or response.status_code in _OF_EVERY_SERVER:
+    if found is None or response.streaming:
+        return
+    if path.startswith("/manage/") and response.status_code >= 400:
+        code = json.loads(response.content)["code"]
+        assert str(response.status_code) in listed("## Management API").get(code, ()), code
+    if response.status_code in _OF_EVERY_SERVER:
         return
     kind = response.headers.get("Content-Type", "").split(";")[0]
     if response.status_code in (301, 302) or kind == "text/html":

@@ -1,32 +1,17 @@
 """docs/gateway.md lists the codes of errors that its routes have, each with its status."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from core import errors as common
 from core.errors import DomainError
 from gateway.errors import GatewayError
 from llmring_site import urls
+from tests.error_codes import listed
 
 __all__ = ["urls"]  # whose views bring the errors of their apps
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gateway.md").read_text()
 # What a bug becomes, and what DRF calls its own (core/errors.py).
 OF_NO_CLASS = {"internal_error", "not_found", "method_not_allowed", "not_permitted"}
-
-
-def listed(section: str) -> dict[str, set[str]]:
-    """Return the statuses of each code in the table of a section."""
-    _, _, text = PAGE.partition(f"\n{section}\n")
-    _, _, table = text.partition("\n| status | code |\n|---|---|\n")
-    codes: dict[str, set[str]] = {}
-    for row in table.partition("\n\n")[0].splitlines():
-        _, statuses, texts, _ = row.split("|")
-        for code in re.findall(r"`([a-z_]+)`", texts):
-            codes.setdefault(code, set()).update(re.findall(r"\d+", statuses))
-    return codes
 
 
 def kinds(base: type[DomainError]) -> list[type[DomainError]]:
