@@ -93,6 +93,11 @@ class Health(Schema):
             "status": "healthy",
             "database": "connected",
             "redis": "disabled",
+            "registry": {
+                "snapshot": "2026.01.01",
+                "prices_made_at": "2026-01-01T21:05:03.715411Z",
+                "prices_are_old": False,
+            },
             "name": "LLMRing Server",
             "version": "1.0.0",
             "timestamp": _AT,
